@@ -1,0 +1,66 @@
+# Entry points for people and CI; `make help` lists them. A target without help text is a bug.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CRD := crds/custommodeltrainings.scriptix.io.yaml
+STAMP := .venv/.installed
+
+# A PYTHON of another version than .venv's rebuilds it; without PYTHON, .venv stays as it is.
+version := -c 'import sys; print(sys.version_info[:2])'
+OTHER_PYTHON := $(if $(PYTHON),$(shell \
+	[ "$$($(PYTHON) $(version) 2>&1)" = "$$(.venv/bin/python $(version) 2>&1)" ] || echo FORCE))
+
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	$(if $(UPGRADE),--upgrade)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: $(STAMP) ## .venv with the hash-pinned dependencies; PYTHON=python3.12 chooses another Python
+	@:
+
+$(STAMP): requirements/runtime.txt requirements/dev.txt requirements/install.sh pyproject.toml $(OTHER_PYTHON)
+	@PYTHON="$(PYTHON)" requirements/install.sh
+	@touch $@
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: demo
+demo: install ## the operator at work against a real API server and the simulator; KEEP=1 leaves it running
+	@.venv/bin/python -m demo
+
+.PHONY: test
+test: install ## all tests, with a real control plane; ARGS="-k name" chooses some
+	@.venv/bin/pytest $(ARGS)
+
+.PHONY: lint
+lint: install ## style, types, layers, and whether generated files are current
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	@.venv/bin/scriptix-operator crd | diff -u $(CRD) - || \
+		{ echo "$(CRD) is not what the models say; run: make crd" >&2; exit 1; }
+	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
+		echo "The targets above have no help text; add it in the Makefile behind ##" >&2; exit 1; fi
+
+.PHONY: controlplane
+controlplane: install ## find or build etcd, kube-apiserver, kube-controller-manager, kubectl; last line: where they are
+	@.venv/bin/python -m tests.controlplane build
+
+.PHONY: requirements
+requirements: install ## pin what pyproject.toml and requirements/*.in ask for; UPGRADE=1 takes newer versions
+	@$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	@$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	@$(COMPILE) requirements/go.in -o requirements/go.txt
+
+.PHONY: crd
+crd: install ## write the CustomResourceDefinition from the models
+	@.venv/bin/scriptix-operator crd >$(CRD).new || { rm -f $(CRD).new; exit 1; }
+	@mv $(CRD).new $(CRD)

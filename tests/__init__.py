@@ -1,0 +1,1 @@
+"""Tests of the operator, the simulator and the tools around them."""

