@@ -1,0 +1,1 @@
+"""The resource as users see it: names, spec, status, reasons, and the CRD made from them."""

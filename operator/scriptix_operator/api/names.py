@@ -1,0 +1,25 @@
+"""Names that manifests, objects and people use. Changing one breaks users."""
+
+GROUP = "scriptix.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "CustomModelTraining"
+PLURAL = "custommodeltrainings"
+SINGULAR = "custommodeltraining"
+SHORT_NAME = "cmt"
+CATEGORY = "scriptix"
+CRD_NAME = f"{PLURAL}.{GROUP}"
+
+REQUESTED_AT_ANNOTATION = f"{GROUP}/requested-at"
+"""Asks for another run, as spec.runToken does, without an edit of the spec."""
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "scriptix-operator"
+TRAINING_LABEL = f"{GROUP}/training"
+RUN_LABEL = f"{GROUP}/run"
+
+DEFAULT_SECRET = "scriptix-api-key"  # noqa: S105 - the name of a Secret, not its content
+DEFAULT_SECRET_KEY = "api-key"  # noqa: S105 - the same
+
+NAME_MAX_LENGTH = 52
+"""Names of ConfigMaps beside the resource append up to 9 characters; labels hold 63."""

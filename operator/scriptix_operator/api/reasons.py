@@ -1,0 +1,211 @@
+"""Phases, stages and reasons: each a constant with its meaning. They are API."""
+
+from enum import StrEnum
+
+__all__ = [
+    "ConditionType",
+    "EventReason",
+    "FailureReason",
+    "LogState",
+    "Outcome",
+    "Ownership",
+    "Phase",
+    "Rating",
+    "Reason",
+    "Stage",
+]
+
+
+class Phase(StrEnum):
+    """Where the requested run stands; derived from the other facts, never an input."""
+
+    PENDING = "Pending"
+    """Not started: not looked at yet, waiting for the model, or blocked."""
+    QUEUED = "Queued"
+    """Could start now; waits for the key's start allowance."""
+    STARTING = "Starting"
+    """The intent to start is written; the outcome is not known yet."""
+    RUNNING = "Running"
+    """The remote run is being followed."""
+    SUCCEEDED = "Succeeded"
+    """The run finished and passed its quality gate."""
+    FAILED = "Failed"
+    """The run ended without a usable model; failure says why and what to do."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is set: nothing is called. A remote run goes on."""
+
+
+class Stage(StrEnum):
+    """Stage of a running training, by training_progress (percent)."""
+
+    DATA_PREPROCESSING = "DataPreprocessing"
+    """0 to below 10."""
+    INITIAL_EPOCHS = "InitialEpochs"
+    """10 to below 30."""
+    MAIN_TRAINING = "MainTraining"
+    """30 to below 70."""
+    FINE_TUNING = "FineTuning"
+    """70 to below 90."""
+    FINAL_EVALUATION = "FinalEvaluation"
+    """90 and above."""
+
+
+class Rating(StrEnum):
+    """What a word error rate means in practice (percent)."""
+
+    EXCELLENT = "Excellent"
+    """Below 10."""
+    VERY_GOOD = "VeryGood"
+    """10 to below 15."""
+    GOOD = "Good"
+    """15 to 25."""
+    POOR = "Poor"
+    """Above 25."""
+
+
+class Ownership(StrEnum):
+    """How the operator came to the run that it follows."""
+
+    OWNED = "Owned"
+    """A reply to our own start named it."""
+    ADOPTED = "Adopted"
+    """It was there at first sight of the model."""
+    UNCONFIRMED = "Unconfirmed"
+    """It appeared after a start of ours whose reply was lost."""
+
+
+class Outcome(StrEnum):
+    """How a run in the history ended."""
+
+    SUCCEEDED = "Succeeded"
+    """Finished and passed its gate."""
+    FAILED = "Failed"
+    """Ended without a usable model."""
+    UNKNOWN = "Unknown"
+    """It ran and was replaced before its outcome could be read."""
+
+
+class LogState(StrEnum):
+    """Where the collection of a run's log stands."""
+
+    COLLECTING = "Collecting"
+    """More is to be fetched."""
+    COMPLETE = "Complete"
+    """Fetched after the run ended."""
+    UNAVAILABLE = "Unavailable"
+    """The API has no log for this run."""
+    NAME_TAKEN = "NameTaken"
+    """The ConfigMap's name belongs to somebody else; delete or rename that object."""
+
+
+class Reason(StrEnum):
+    """Reason of the conditions while there is no failure; with one it is the FailureReason."""
+
+    OBSERVED = "Observed"
+    """Seen; the model has not been looked at yet."""
+    WAITING_FOR_MODEL = "WaitingForModel"
+    """The model cannot be started yet; waiting for its data or for its present training."""
+    MODEL_IN_USE = "ModelInUse"
+    """Another resource is training the same model."""
+    WAITING_FOR_START_ALLOWANCE = "WaitingForStartAllowance"
+    """The API key's start allowance is used up; the queue says when it is this one's turn."""
+    STARTING = "Starting"
+    """The start is being sent."""
+    START_OUTCOME_UNKNOWN = "StartOutcomeUnknown"
+    """The reply to the start was lost; the model is watched to learn the outcome."""
+    TRAINING = "Training"
+    """The run is being followed."""
+    API_UNAVAILABLE = "ApiUnavailable"
+    """The API does not answer, or not sensibly; the facts shown are the last ones known."""
+    RATE_LIMITED = "RateLimited"
+    """The API refused a call because of its rate limits."""
+    UNEXPECTED_STATUS = "UnexpectedStatus"
+    """The API shows a training_status that does not fit the run, or that is not documented."""
+    TRAINING_SUCCEEDED = "TrainingSucceeded"
+    """The run finished and passed its gate."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is set."""
+
+
+class FailureReason(StrEnum):
+    """Why a run failed, or what a human must mend before it goes on."""
+
+    INSUFFICIENT_DATA = "InsufficientData"
+    """The model has less than the minimum hours of training audio."""
+    POOR_TRANSCRIPTS = "PoorTranscripts"
+    """Transcript accuracy is below the threshold."""
+    AUDIO_TRANSCRIPT_MISMATCH = "AudioTranscriptMismatch"
+    """Audio files and transcripts do not belong together."""
+    SYSTEM_ERROR = "SystemError"
+    """The remote side failed; may be retried."""
+    TIMED_OUT = "TimedOut"
+    """spec.timeoutSeconds passed; the remote run is not cancelled."""
+    QUALITY_GATE_FAILED = "QualityGateFailed"
+    """The run finished but missed spec.qualityGate; it is not published."""
+    START_REJECTED = "StartRejected"
+    """The API or the spec refused the start."""
+    UNKNOWN = "Unknown"
+    """The remote message fits no known reason; it is shown whole."""
+
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+    """Blocked: the Secret that holds the API key is missing."""
+    KEY_NOT_FOUND = "KeyNotFound"
+    """Blocked: the Secret has no usable value under the key's name."""
+    UNAUTHORIZED = "Unauthorized"
+    """Blocked: the API rejects the key (401, 402 or 403)."""
+    MODEL_NOT_FOUND = "ModelNotFound"
+    """Blocked: the API does not know the model (404)."""
+
+
+class ConditionType(StrEnum):
+    """Condition types; Reconciling, Stalled and Suspended are present only when True."""
+
+    SUCCEEDED = "Succeeded"
+    """The summary: True succeeded, False failed, Unknown not over yet."""
+    READY = "Ready"
+    """Mirrors Succeeded, for tools that wait for Ready."""
+    RECONCILING = "Reconciling"
+    """The operator is working towards the spec (kstatus)."""
+    STALLED = "Stalled"
+    """Nothing goes on without a human (kstatus)."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is set."""
+
+
+class EventReason(StrEnum):
+    """Reasons of the Kubernetes events: news only, each fact also stands in status."""
+
+    TRAINING_QUEUED = "TrainingQueued"
+    """The run waits for the key's start allowance."""
+    TRAINING_STARTED = "TrainingStarted"
+    """The API accepted the start."""
+    TRAINING_ADOPTED = "TrainingAdopted"
+    """A run that was already there is followed."""
+    STAGE_CHANGED = "StageChanged"
+    """The run reached another stage."""
+    TRAINING_SUCCEEDED = "TrainingSucceeded"
+    """The run finished and passed its gate."""
+    QUALITY_GATE_FAILED = "QualityGateFailed"
+    """The run finished and missed its gate."""
+    TRAINING_FAILED = "TrainingFailed"
+    """The run failed; the message says what to do."""
+    TRAINING_TIMED_OUT = "TrainingTimedOut"
+    """timeoutSeconds passed."""
+    PROGRESS_STALLED = "ProgressStalled"
+    """No progress for much longer than usual."""
+    WAITING_FOR_MODEL = "WaitingForModel"
+    """The model cannot be started yet."""
+    START_REJECTED = "StartRejected"
+    """The API or the spec refused the start."""
+    START_OUTCOME_UNKNOWN = "StartOutcomeUnknown"
+    """The reply to a start was lost; the model is watched to learn the outcome."""
+    RATE_LIMITED = "RateLimited"
+    """The API refused a call because of its rate limits."""
+    UNAUTHORIZED = "Unauthorized"
+    """The API key is missing or rejected."""
+    MODEL_IN_USE = "ModelInUse"
+    """Another resource is training the same model."""
+    NAME_TAKEN = "NameTaken"
+    """A ConfigMap beside the resource cannot be written: somebody else has its name."""
+    RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"
+    """The resource was deleted while the remote run goes on."""

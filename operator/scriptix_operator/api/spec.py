@@ -1,0 +1,181 @@
+"""spec of a CustomModelTraining: what a person asks for.
+
+The docstrings are what `kubectl explain` shows; bounds and CEL rules become the CRD's.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from scriptix_operator.api.base import ApiModel, cel
+from scriptix_operator.api.names import DEFAULT_SECRET_KEY
+
+__all__ = [
+    "ApiKeySecretRef",
+    "CollectLog",
+    "ExistingTraining",
+    "LogSpec",
+    "QualityGate",
+    "TrainingSpec",
+    "WhenNotReady",
+]
+
+MAX_MODEL_ID = 2**53 - 1
+"""The largest integer that every JSON reader holds exactly."""
+
+DECIMAL_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,4})?$"
+
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+DATA_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
+
+DecimalString = Annotated[
+    str,
+    StringConstraints(pattern=DECIMAL_PATTERN, max_length=8),
+    Field(
+        json_schema_extra=cel(
+            f"self.matches(r'{DECIMAL_PATTERN}')",
+            "write the percentage as a quoted decimal such as '12.5', without sign or percent "
+            "sign, with at most 3 digits before the point and 4 after it",
+        )
+    ),
+]
+"""A percentage as a decimal string: floats in a spec do not survive every tool."""
+
+
+class WhenNotReady(StrEnum):
+    """What to do while the model is not ready to run (training_status 2)."""
+
+    WAIT = "Wait"
+    """Wait until its data has arrived."""
+    FAIL = "Fail"
+    """Fail at once."""
+
+
+class ExistingTraining(StrEnum):
+    """What to do with a training that is there at first sight of the model."""
+
+    ADOPT = "Adopt"
+    """Follow it, or take its result over, without a start."""
+    WAIT = "Wait"
+    """Start nothing until the model is ready again."""
+    FAIL = "Fail"
+    """Fail at once."""
+
+
+class CollectLog(StrEnum):
+    """When the training log is stored."""
+
+    ALWAYS = "Always"
+    """While it runs and when it ends."""
+    ON_FAILURE = "OnFailure"
+    """Only when the run has failed."""
+    NEVER = "Never"
+    """Not at all."""
+
+
+class ApiKeySecretRef(ApiModel):
+    """Where the API key is read from."""
+
+    name: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=253),
+        Field(
+            json_schema_extra=cel(
+                f"self.matches(r'{OBJECT_NAME_PATTERN}')",
+                "give the name of a Secret in the same namespace: lower-case letters, digits, '-' "
+                "and '.', with a letter or digit at both ends; never the API key itself",
+            )
+        ),
+    ]
+    """Name of a Secret in the same namespace."""
+    key: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=253),
+        Field(
+            json_schema_extra=cel(
+                f"self.matches(r'{DATA_KEY_PATTERN}')",
+                "give the name of a key in the Secret's data: letters, digits, '-', '_' and '.'; "
+                "never the API key itself",
+            )
+        ),
+    ] = DEFAULT_SECRET_KEY
+    """Name of the key in the Secret's data that holds the API key."""
+
+
+class QualityGate(ApiModel):
+    """Bounds that a finished run must keep to count as a success; all in percent."""
+
+    # A misspelt bound is pruned where the writer does not validate strictly; what is left would
+    # be a gate that lets everything through.
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            "has(self.maxWordErrorRate) || has(self.maxCharacterErrorRate)"
+            " || has(self.minAccuracyImprovement)",
+            "a quality gate without a bound lets every run through: set maxWordErrorRate, "
+            "maxCharacterErrorRate or minAccuracyImprovement (check the spelling), or leave "
+            "qualityGate out",
+        )
+    )
+
+    max_word_error_rate: DecimalString | None = None
+    """Highest acceptable word error rate (WER) in percent, for example "15" or "12.5"."""
+    max_character_error_rate: DecimalString | None = None
+    """Highest acceptable character error rate (CER) in percent, for example "8"."""
+    min_accuracy_improvement: DecimalString | None = None
+    """Lowest acceptable improvement over the base model in percent, for example "5"."""
+
+
+class LogSpec(ApiModel):
+    """How the training log is stored in ConfigMaps."""
+
+    collect: CollectLog = CollectLog.ALWAYS
+    """When the log is stored: Always (while it runs and when it ends), OnFailure (only when the
+    run has failed) or Never."""
+    max_bytes: Annotated[int, Field(ge=65536, le=16777216)] = 1048576
+    """Most bytes of log kept; the oldest chunks go first."""
+
+
+class TrainingSpec(ApiModel):
+    """What to train, with which key, and when to call it a success."""
+
+    model_id: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_MODEL_ID,
+            json_schema_extra=cel(
+                "self == oldSelf",
+                "modelId cannot be changed, because status and logs belong to one model: set it "
+                "back, and create another CustomModelTraining for the other model",
+            ),
+        ),
+    ]
+    """Id of the custom model at the Scriptix API. Immutable: create another resource for another
+    model."""
+    api_key_secret_ref: ApiKeySecretRef | None = None
+    """Secret that holds the API key. Omitted: the Secret "scriptix-api-key" of the namespace, and
+    only if that does not exist the operator's default key, where the namespace may use it."""
+    run_token: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Asks for another run when changed to a value not used before. Opaque: a date, a data
+    version, a commit."""
+    suspend: bool = False
+    """True: call the API for nothing. A run at the remote side goes on; it cannot be cancelled."""
+    when_not_ready: WhenNotReady = WhenNotReady.WAIT
+    """What to do while the model has no data to train on: Wait until it has, or Fail at once."""
+    existing_training: ExistingTraining = ExistingTraining.ADOPT
+    """What to do with a training that is there at first sight of the model: Adopt follows it or
+    takes its result over, Wait starts once the model is ready again, Fail fails."""
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    """Order in the queue for the key's start allowance, within the namespace: higher goes first."""
+    poll_interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """Wanted seconds between status calls; the key's allowance may stretch it."""
+    timeout_seconds: Annotated[int, Field(ge=60, le=604800)] = 86400
+    """Seconds from start or adoption until the run counts as failed, also while suspended. The
+    remote run is not cancelled."""
+    backoff_limit: Annotated[int, Field(ge=0, le=10)] = 0
+    """Further runs after a retryable failure, with growing delay."""
+    quality_gate: QualityGate | None = None
+    """Bounds that the finished run must keep, else it is Failed and not published."""
+    log: LogSpec = LogSpec()
+    """Whether and how much of the training log is stored."""

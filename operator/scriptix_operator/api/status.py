@@ -1,0 +1,289 @@
+"""status of a CustomModelTraining: everything a person asks about.
+
+Strings carry no enum, pattern or format, and schemas only widen: an older CRD must never refuse
+what a newer operator has to say. Only lengths are bounded; core/text.py cuts remote text to them.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from scriptix_operator.api.base import ApiModel
+from scriptix_operator.api.times import Time
+
+__all__ = [
+    "Baseline",
+    "Condition",
+    "Display",
+    "Failure",
+    "HistoryEntry",
+    "Intent",
+    "LearningPoint",
+    "LogStatus",
+    "Metrics",
+    "ModelStatus",
+    "Queue",
+    "Run",
+    "TrainingStatus",
+]
+
+SHORT = 64
+NAME = 253
+TEXT = 1024
+LONG_TEXT = 4096
+
+MAX_HISTORY = 10
+MAX_LEARNING_POINTS = 40
+MAX_LOG_CONFIG_MAPS = 64
+MAX_CONDITIONS = 16
+
+ShortText = Annotated[str, StringConstraints(max_length=SHORT)]
+NameText = Annotated[str, StringConstraints(max_length=NAME)]
+Text = Annotated[str, StringConstraints(max_length=TEXT)]
+LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT)]
+
+
+class ModelStatus(ApiModel):
+    """The remote model as the API last gave it."""
+
+    key: NameText | None = None
+    """model_key, the name under which applications use the model."""
+    name: NameText | None = None
+    """Display name of the model."""
+    training_status: int | None = None
+    """1 not ready, 2 ready to run, 3 running, 4 success, 5 failed; others are kept as given."""
+    status_message: Text | None = None
+    """What the API says of it."""
+
+
+class Queue(ApiModel):
+    """Place in the queue for the key's start allowance."""
+
+    position: int
+    """1 is next."""
+    of: int
+    """How many wait."""
+    estimated_start_at: Time | None = None
+    """When the allowance is expected to reach it."""
+
+
+class Metrics(ApiModel):
+    """training_metrics as the API gave them, as decimal strings; missing stays missing."""
+
+    word_error_rate: ShortText | None = None
+    """Test set word error rate (WER), percent."""
+    character_error_rate: ShortText | None = None
+    """Test set character error rate (CER), percent."""
+    accuracy_improvement: ShortText | None = None
+    """Improvement over the base model, percent."""
+    training_hours: ShortText | None = None
+    """training_hours as the API gave it; its documentation contradicts itself on the meaning."""
+    test_word_error_rate: ShortText | None = None
+    """WER on the test set, percent."""
+    training_word_error_rate: ShortText | None = None
+    """WER on the training set, percent."""
+    rating: ShortText | None = None
+    """Excellent below 10, VeryGood below 15, Good up to 25, Poor above (word error rate)."""
+
+
+class LearningPoint(ApiModel):
+    """One epoch, read from the log."""
+
+    epoch: int
+    """Number of the epoch, from 1."""
+    of: int
+    """Number of epochs planned."""
+    word_error_rate: ShortText
+    """WER after this epoch, percent."""
+    at: Time | None = None
+    """When the log says so."""
+
+
+class Failure(ApiModel):
+    """Why the run failed, or what blocks it, and what to do."""
+
+    reason: ShortText
+    """One word for machines."""
+    code: ShortText | None = None
+    """error_code of the API, where it gave one."""
+    message: LongText
+    """What happened, in the API's words where it spoke."""
+    solution: Text
+    """What to do about it."""
+    retryable: bool = False
+    """Whether another run may help without a human."""
+
+
+class Baseline(ApiModel):
+    """The model just before the first attempt of a request: what an outcome is compared with."""
+
+    training_status: int
+    """training_status then."""
+    started_training_at: Time | None = None
+    """started_training_at then (the marker of the run before), absent if never trained."""
+
+
+class Intent(ApiModel):
+    """A start that is written down but whose outcome is not."""
+
+    attempt: int
+    """Number of the POST for this run, from 1."""
+    at: Time
+    """When it was written, on the operator's clock."""
+    key_fingerprint: ShortText
+    """Fingerprint of the API key it is sent with."""
+    ambiguous: bool = False
+    """A POST may have acted: the outcome is read from the model, never tried again blindly."""
+    started_training_at: Time | None = None
+    """Marker of the run that the API named in a reply to it."""
+
+
+class Run(ApiModel):
+    """The requested run."""
+
+    id: ShortText
+    """Identity of the run, unique over the resource's life."""
+    token: ShortText = ""
+    """spec.runToken that this run answers."""
+    requested_at: NameText = ""
+    """Annotation scriptix.io/requested-at that this run answers."""
+    attempt: int = 1
+    """Number of the POST for this run, from 1."""
+    ownership: ShortText | None = None
+    """Owned, Adopted or Unconfirmed; absent until there is a remote run."""
+    key_source: NameText | None = None
+    """Where the API key came from."""
+    key_fingerprint: ShortText | None = None
+    """Fingerprint of the API key; never the key."""
+    claimed_at: Time | None = None
+    """Time of the first intent or of the adoption; timeoutSeconds counts from here."""
+    baseline: Baseline | None = None
+    """The model just before the first attempt."""
+    refused: Baseline | None = None
+    """The model as it was when the API refused to start it (409); not tried again as it is."""
+    intent: Intent | None = None
+    """The start in progress."""
+
+
+class LogStatus(ApiModel):
+    """The stored training log."""
+
+    config_maps: Annotated[tuple[NameText, ...], Field(max_length=MAX_LOG_CONFIG_MAPS)] = ()
+    """Names of the ConfigMaps, oldest first."""
+    entries: int = 0
+    """Entries stored."""
+    bytes: int = 0
+    """Bytes stored."""
+    truncated: bool = False
+    """Older entries were dropped to keep spec.log.maxBytes."""
+    last_fetched_at: Time | None = None
+    """When it was last fetched."""
+    state: ShortText | None = None
+    """Collecting, Complete or NameTaken."""
+    next_chunk: int = 1
+    """Number of the next sealed chunk."""
+
+
+class HistoryEntry(ApiModel):
+    """A run before the present one."""
+
+    id: ShortText
+    """Identity of the run."""
+    token: ShortText = ""
+    """spec.runToken that it answered."""
+    requested_at: NameText = ""
+    """Annotation that it answered."""
+    attempt: int = 1
+    """Number of POSTs it took."""
+    started_at: Time | None = None
+    """When the API says it started."""
+    finished_at: Time | None = None
+    """When it ended."""
+    outcome: ShortText
+    """Succeeded, Failed or Unknown."""
+    word_error_rate: ShortText | None = None
+    """WER of the run, percent."""
+
+
+class Display(ApiModel):
+    """What the columns of `kubectl get cmt` read."""
+
+    progress: ShortText | None = None
+    """For example 45%."""
+    word_error_rate: ShortText | None = None
+    """For example 12.5%."""
+    eta: ShortText | None = None
+    """For example 01-16 16:40Z."""
+    queue: ShortText | None = None
+    """For example 3/12."""
+
+
+class Condition(ApiModel):
+    """A condition after the Kubernetes API conventions."""
+
+    type: ShortText
+    """Succeeded, Ready, Reconciling, Stalled or Suspended."""
+    status: ShortText
+    """True, False or Unknown."""
+    reason: ShortText
+    """One word for machines."""
+    message: LongText
+    """One sentence for people."""
+    observed_generation: int
+    """metadata.generation that this speaks of."""
+    last_transition_time: Time
+    """When status last changed."""
+
+
+class TrainingStatus(ApiModel):
+    """Where the run stands, why, and what to do."""
+
+    observed_generation: int = -1
+    """metadata.generation that this status speaks of; -1: nobody has looked yet."""
+    phase: ShortText | None = None
+    """Pending, Queued, Starting, Running, Succeeded, Failed or Suspended."""
+    message: LongText | None = None
+    """One sentence that says what goes on and, where it helps, what to do."""
+    progress: int | None = None
+    """Percent; absent until the API has given one."""
+    stage: ShortText | None = None
+    """DataPreprocessing, InitialEpochs, MainTraining, FineTuning or FinalEvaluation."""
+    model: ModelStatus | None = None
+    """The remote model."""
+    started_at: Time | None = None
+    """When the API says the run started (the run's marker)."""
+    finished_at: Time | None = None
+    """When the run ended, by the API where it says so."""
+    estimated_completion_at: Time | None = None
+    """When the run is expected to end."""
+    last_progress_at: Time | None = None
+    """When progress was last seen to change."""
+    last_observed_at: Time | None = None
+    """When the API last answered; refreshed with other changes or every 10 minutes."""
+    queue: Queue | None = None
+    """Place in the start queue; present while Queued."""
+    metrics: Metrics | None = None
+    """Metrics of the finished run."""
+    learning_curve: Annotated[tuple[LearningPoint, ...], Field(max_length=MAX_LEARNING_POINTS)] = ()
+    """Word error rate by epoch, from the log."""
+    failure: Failure | None = None
+    """Why it failed or what blocks it."""
+    run: Run | None = None
+    """The requested run; absent until the first one is started or adopted."""
+    log: LogStatus | None = None
+    """The stored log."""
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=MAX_HISTORY)] = ()
+    """Earlier runs, newest first."""
+    display: Display | None = None
+    """Strings for the printer columns."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=MAX_CONDITIONS,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+            },
+        ),
+    ] = ()
+    """Conditions by type."""

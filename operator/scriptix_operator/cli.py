@@ -1,0 +1,69 @@
+"""The command `scriptix-operator`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from scriptix_operator import __version__
+from scriptix_operator.api.crd import crd_yaml
+from scriptix_operator.kube.connection import ClusterUnreachableError
+from scriptix_operator.kube.errors import KubeError
+from scriptix_operator.kube.leadership import LeadershipLostError
+from scriptix_operator.kube.schema import SchemaError
+from scriptix_operator.settings import SettingsError, load_settings, unknown_settings
+from scriptix_operator.telemetry.logs import configure_logging
+from scriptix_operator.wiring import operate
+
+__all__ = ["main"]
+
+Refusal = (ClusterUnreachableError, KubeError, LeadershipLostError, OSError, SchemaError)
+"""What a person can mend, or a restart: one line says it, a traceback would hide it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit status: 0 stopped as asked, 1 it could not go on, 2 wrong usage or settings.
+    """
+    parser = argparse.ArgumentParser(prog="scriptix-operator", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="run the operator; settings come from SCRIPTIX_* variables")
+    commands.add_parser("crd", help="print the CustomResourceDefinition")
+    if parser.parse_args(arguments).command == "crd":
+        sys.stdout.write(crd_yaml())
+        return 0
+    return _run()
+
+
+def _run() -> int:
+    try:
+        settings = load_settings(os.environ)
+    except SettingsError as error:
+        return _refuse(error, status=2)
+    configure_logging(settings.log_format, settings.log_level)
+    unknown = unknown_settings(os.environ)
+    if unknown:
+        sys.stderr.write(f"scriptix-operator: {unknown}\n")
+    status = 0
+    try:
+        asyncio.run(operate(settings))
+    except* Refusal as errors:
+        for leaf in _leaves(errors):
+            status = _refuse(leaf, status=1)
+    return status
+
+
+def _refuse(error: BaseException, *, status: int) -> int:
+    sys.stderr.write(f"scriptix-operator: {error}\n")
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -1,0 +1,61 @@
+"""One model, several resources: who may start or adopt, and what the others are told.
+
+DESIGN §4 step 7: the run that a status records comes first, then the older claim.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
+from scriptix_operator.core.training import Training
+
+__all__ = ["model_in_use"]
+
+
+def model_in_use(
+    training: Training, others: Iterable[Training], marker: datetime | None
+) -> str | None:
+    """Say why `training`, which has no remote run, may not have the model now.
+
+    Args:
+        training: The resource that wants to start or adopt.
+        others: The other resources with the same modelId, in any namespace.
+        marker: started_training_at of the model as just seen.
+
+    Returns:
+        One sentence; None where nothing stands in the way. A holder in another namespace is not
+        named: who else trains there is not this tenant's business.
+    """
+    for other in sorted(others, key=_age):
+        name = (
+            other.key.name
+            if other.key.namespace == training.key.namespace
+            else "a resource in another namespace"
+        )
+        if _holds_run(other):
+            return f"{name} is training this model; waiting until it has ended."
+        recorded = other.status.started_at
+        first_sight = training.status.run is None
+        if first_sight and marker is not None and recorded == marker:
+            return (
+                f"The model's last training belongs to {name}; waiting for new data. To train "
+                "again, change that resource's spec.runToken."
+            )
+        if _wants_to_start(other) and _age(other) < _age(training):
+            return f"{name} is older and waits to train this model first."
+    return None
+
+
+def _age(training: Training) -> tuple[datetime, str]:
+    return training.created_at, training.uid
+
+
+def _holds_run(other: Training) -> bool:
+    run = other.status.run
+    return is_followed(other.status) or (
+        run is not None and run.intent is not None and not is_finished(other.status)
+    )
+
+
+def _wants_to_start(other: Training) -> bool:
+    return not (other.spec.suspend or is_finished(other.status) or is_blocked(other.status))

@@ -1,0 +1,173 @@
+"""The decision: what one step records and does next, from all that it knows.
+
+The engine's loop is decide → record → act → observe → decide …, until the action is Rest. All
+judgement is below this function; all effects are in the engine.
+"""
+
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.core.derive import Note, is_finished, is_followed
+from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.core.failures import blocked_call, failure
+from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.observation import (
+    Blocked,
+    Decision,
+    LogStored,
+    LogUnavailable,
+    Look,
+    LookDeferred,
+    LookFailed,
+    Memory,
+    ModelSeen,
+    Observation,
+    Posted,
+    PostFailed,
+    SlotDeferred,
+    SlotGranted,
+    Woken,
+)
+from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.requests import begin_run, is_run_asked_for
+from scriptix_operator.core.resolve import resolve
+from scriptix_operator.core.situation import RECHECK, Durations, Situation
+from scriptix_operator.core.start import (
+    RATE_LIMIT_WAIT,
+    begin,
+    consider,
+    queue_up,
+    refused,
+    started,
+)
+from scriptix_operator.core.training import Training
+
+__all__ = ["decide"]
+
+MAX_LOOK_BACKOFF = 300.0
+"""Seconds between looks at most while the API does not answer, unless more are asked for."""
+
+
+def decide(
+    training: Training,
+    observation: Observation,
+    now: datetime,
+    memory: Memory | None = None,
+    durations: Durations | None = None,
+) -> Decision:
+    """Decide what to record and do next.
+
+    Args:
+        training: The resource with the status last recorded.
+        observation: What was just learned.
+        now: UTC.
+        memory: What this process remembers of the resource.
+        durations: Of the start protocol.
+    """
+    step = Situation(training, now, memory or Memory(), durations or Durations())
+    match observation:
+        # What a call already under way has brought is recorded whatever has been edited since.
+        case Posted():
+            return started(step, observation)
+        case PostFailed():
+            return refused(step, observation)
+        case LogStored():
+            return log_stored(step, observation)
+        case LogUnavailable():
+            return log_unavailable(step, observation)
+        case _:
+            return _kept_up(step, observation)
+
+
+def _kept_up(step: Situation, observation: Observation) -> Decision:
+    """Follow edits, requests and time-outs first; only then what was observed."""
+    edited = step.training.generation != step.status.observed_generation
+    if is_finished(step.status) and is_run_asked_for(step.training):
+        step = step.having_status(begin_run(step.training)).remembering(log_wanted=False)
+    if is_finished(step.status):
+        return _finished(step, edited=edited)
+    if step.deadline is not None and step.now >= step.deadline:
+        return _timed_out(step)
+    if step.spec.suspend:
+        return step.having(queue=None, failure=None, estimated_completion_at=None).rest(None)
+    return _observed(step, observation)
+
+
+def _observed(step: Situation, observation: Observation) -> Decision:
+    match observation:
+        case Woken():
+            return step.answer(Look())
+        case Blocked(why):
+            return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
+        case LookDeferred(seconds):
+            return step.rest(seconds)
+        case LookFailed(call):
+            return _look_failed(step, call)
+        case ModelSeen():
+            return _seen(step, observation)
+        case SlotGranted():
+            return begin(step, observation)
+        case SlotDeferred():
+            return queue_up(step, observation)
+        case _:
+            raise TypeError(f"no decision for {type(observation).__name__}")
+
+
+def _finished(step: Situation, *, edited: bool) -> Decision:
+    why = step.status.failure
+    if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
+        status, note = judge(step.spec, step.status)
+        return conclude(step.having_status(status), note)
+    decision = conclude(step)
+    # Published when it succeeded; looking at it again publishes nothing.
+    return Decision(decision.status, decision.action, decision.memory)
+
+
+def _timed_out(step: Situation) -> Decision:
+    text = (
+        f"The run did not end within {step.spec.timeout_seconds} seconds (spec.timeoutSeconds); "
+        "no further calls are made for it."
+    )
+    if step.run.intent is not None:
+        step = step.having_run(intent=None)
+    ended = step.having(
+        failure=failure(FailureReason.TIMED_OUT, text),
+        finished_at=step.now.replace(microsecond=0),
+        estimated_completion_at=None,
+    )
+    return conclude(ended)
+
+
+def _look_failed(step: Situation, call: CallFailure) -> Decision:
+    blocked = blocked_call(call)
+    if blocked is not None:
+        # A 404 may be a model that is being restored, a 403 a key that is being mended: neither
+        # says anything of a run.
+        return step.having(failure=blocked, queue=None).rest(min(step.poll, RECHECK))
+    step = step.having(failure=None)
+    if call.kind is FailureKind.RATE_LIMITED:
+        wait = call.retry_after or RATE_LIMIT_WAIT
+        until = step.now + timedelta(seconds=wait)
+        text = f"The API refused a call because of its rate limit; next look {until:%H:%MZ}."
+        return step.rest(wait, Note(Reason.RATE_LIMITED, text))
+    failed = step.memory.failed_looks + 1
+    backoff = min(step.poll * 2 ** min(failed - 1, 16), max(step.poll, MAX_LOOK_BACKOFF))
+    shown = "; the facts shown are the last ones known" if is_followed(step.status) else ""
+    note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){shown}.")
+    return step.remembering(failed_looks=failed).rest(backoff, note)
+
+
+def _seen(step: Situation, seen: ModelSeen) -> Decision:
+    before = step.status
+    step = step.having(model=model_status(seen.model), failure=None)
+    step = step.remembering(failed_looks=0)
+    if step.status.run is not None and step.status.run.intent is not None:
+        decision = resolve(step, seen.model)
+    elif is_followed(step.status):
+        status, note = follow(step.spec, step.status, seen.model, step.now)
+        wanted = step.memory.log_wanted or status.stage != before.stage
+        decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
+    else:
+        decision = consider(step, seen)
+    stamped = with_look(decision.status, before, step.now)
+    return Decision(stamped, decision.action, decision.memory, decision.publish)

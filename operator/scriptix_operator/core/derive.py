@@ -1,0 +1,150 @@
+"""What follows from the facts in status: phase, display strings and conditions (DESIGN §2).
+
+`settle` is the only way a status leaves the core, so the derived parts can never disagree with
+the facts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
+from scriptix_operator.core.text import clean
+from scriptix_operator.core.training import Training
+
+__all__ = ["Note", "is_blocked", "is_finished", "is_followed", "phase_of", "reason_of", "settle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why the status is as it is: one word for machines, one sentence for people."""
+
+    reason: Reason | FailureReason
+    message: str
+
+
+def is_finished(status: TrainingStatus) -> bool:
+    """Whether the requested run is over, well or not."""
+    return status.finished_at is not None
+
+
+def is_blocked(status: TrainingStatus) -> bool:
+    """Whether a human must mend something before the run goes on."""
+    return status.failure is not None and not is_finished(status)
+
+
+def is_followed(status: TrainingStatus) -> bool:
+    """Whether there is a remote run that is being followed."""
+    return status.run is not None and status.run.ownership is not None and not is_finished(status)
+
+
+def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
+    """The phase; terminal ones outrank Suspended, and a blocked run keeps the one it is in."""
+    if is_finished(status):
+        return Phase.FAILED if status.failure else Phase.SUCCEEDED
+    if spec.suspend:
+        return Phase.SUSPENDED
+    if status.run is not None and status.run.intent is not None:
+        return Phase.STARTING
+    if is_followed(status):
+        return Phase.RUNNING
+    return Phase.QUEUED if status.queue else Phase.PENDING
+
+
+def reason_of(status: TrainingStatus) -> str | None:
+    """The reason that the conditions give; None where there are none yet."""
+    return next((c.reason for c in status.conditions if c.type == ConditionType.SUCCEEDED), None)
+
+
+def settle(
+    training: Training, status: TrainingStatus, now: datetime, note: Note | None = None
+) -> TrainingStatus:
+    """Bring the derived parts of `status` in line with its facts and the present spec.
+
+    Args:
+        training: The resource; its spec and generation are what is observed.
+        status: The facts.
+        now: For lastTransitionTime, UTC.
+        note: Why it is so; None keeps the reason and message that status has.
+    """
+    phase = phase_of(training.spec, status)
+    note = _overriding_note(phase, status) or note or _kept_note(status)
+    message = clean(note.message, LONG_TEXT)
+    conditions = {
+        kind: Condition(
+            type=kind,
+            status=truth,
+            reason=note.reason,
+            message=message,
+            observed_generation=training.generation,
+            last_transition_time=now.replace(microsecond=0),
+        )
+        for kind, truth in _truths(phase, blocked=is_blocked(status)).items()
+    }
+    for old in status.conditions:
+        new = conditions.get(ConditionType(old.type)) if old.type in set(ConditionType) else None
+        if new is not None and new.status == old.status:
+            conditions[ConditionType(old.type)] = new.model_copy(
+                update={"last_transition_time": old.last_transition_time}
+            )
+    return status.model_copy(
+        update={
+            "observed_generation": training.generation,
+            "phase": phase.value,
+            "message": message,
+            "display": _display(phase, status),
+            "conditions": tuple(conditions.values()),
+        }
+    )
+
+
+def _overriding_note(phase: Phase, status: TrainingStatus) -> Note | None:
+    """A failure speaks for itself: what happened, then what to do."""
+    if status.failure is not None and phase is not Phase.SUSPENDED:
+        message = status.failure.message.rstrip()
+        stop = "" if message.endswith((".", "!", "?", "…")) else "."
+        reason = FailureReason(status.failure.reason)
+        return Note(reason, f"{message}{stop} {status.failure.solution}")
+    if phase is Phase.SUSPENDED:
+        going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)
+        return Note(
+            Reason.SUSPENDED,
+            f"spec.suspend is set: the API is not called{going_on}. Set it to false to go on.",
+        )
+    return None
+
+
+def _kept_note(status: TrainingStatus) -> Note:
+    reason = reason_of(status)
+    if reason in set(Reason) and reason != Reason.SUSPENDED and status.message:
+        return Note(Reason(reason), status.message)
+    return Note(Reason.OBSERVED, "The model is about to be looked at.")
+
+
+def _truths(phase: Phase, *, blocked: bool) -> dict[ConditionType, str]:
+    match phase:
+        case Phase.SUCCEEDED:
+            summary, extra = "True", None
+        case Phase.FAILED:
+            summary, extra = "False", ConditionType.STALLED
+        case Phase.SUSPENDED:
+            summary, extra = "Unknown", ConditionType.SUSPENDED
+        case _:
+            summary = "Unknown"
+            extra = ConditionType.STALLED if blocked else ConditionType.RECONCILING
+    truths = {ConditionType.SUCCEEDED: summary, ConditionType.READY: summary}
+    return truths if extra is None else {**truths, extra: "True"}
+
+
+def _display(phase: Phase, status: TrainingStatus) -> Display | None:
+    wer = status.metrics.word_error_rate if status.metrics else None
+    eta = status.estimated_completion_at
+    running = phase is Phase.RUNNING and not is_blocked(status)
+    display = Display(
+        progress=None if status.progress is None else f"{status.progress}%",
+        word_error_rate=None if wer is None else f"{wer}%",
+        eta=f"{eta:%m-%d %H:%MZ}" if eta is not None and running else None,
+        queue=f"{status.queue.position}/{status.queue.of}" if status.queue else None,
+    )
+    return None if display == Display() else display

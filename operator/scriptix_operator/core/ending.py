@@ -1,0 +1,68 @@
+"""What follows a look at a followed run: its log, its end, or the next look."""
+
+from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.spec import CollectLog
+from scriptix_operator.core.derive import Note, is_finished
+from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
+from scriptix_operator.core.situation import Situation
+
+__all__ = ["conclude", "log_stored", "log_unavailable"]
+
+FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
+
+
+def conclude(step: Situation, note: Note | None = None) -> Decision:
+    """Fetch the log where it is due; else rest: for good after the end, or until the next look.
+
+    A run that has just succeeded is published.
+    """
+    finished = is_finished(step.status)
+    due_in = None if finished else step.poll
+    if _is_log_due(step):
+        action: FetchLog | Rest = FetchLog(due_in)
+    elif finished:
+        action = Rest(None)
+    else:
+        return step.rest(step.poll, note)
+    return step.answer(action, note, publish=finished and step.status.failure is None)
+
+
+def _is_log_due(step: Situation) -> bool:
+    status, collect = step.status, step.spec.log.collect
+    finished = is_finished(status)
+    wanted = {
+        CollectLog.NEVER: False,
+        CollectLog.ON_FAILURE: finished and status.failure is not None,
+        CollectLog.ALWAYS: True,
+    }[collect]
+    if not wanted or status.run is None or status.run.ownership is None:
+        return False
+    if status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT:
+        return False  # no further calls, as the message says
+    state = status.log.state if status.log else None
+    return state not in FINAL_LOG_STATES if finished else step.memory.log_wanted
+
+
+def log_stored(step: Situation, stored: LogStored) -> Decision:
+    """The log is stored: complete once the run has ended, else to be fetched again on news."""
+    finished = is_finished(step.status)
+    log = stored.log.model_copy(
+        update={
+            "state": (LogState.COMPLETE if finished else LogState.COLLECTING).value,
+            "last_fetched_at": step.now.replace(microsecond=0),
+        }
+    )
+    curve = stored.learning_curve or step.status.learning_curve
+    step = step.having(log=log, learning_curve=curve)
+    return step.remembering(log_wanted=False, failed_logs=0).rest(stored.due_in)
+
+
+def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
+    """The log cannot be had now: try later, or say that it never will be."""
+    if failed.wait is None and step.status.log is not None:
+        step = step.having(log=step.status.log.model_copy(update={"state": failed.state.value}))
+    step = step.remembering(
+        log_wanted=failed.wait is not None, failed_logs=step.memory.failed_logs + 1
+    )
+    waits = [seconds for seconds in (failed.wait, failed.due_in) if seconds is not None]
+    return step.rest(min(waits) if waits else None)

@@ -1,0 +1,178 @@
+"""Following a remote run: what a look at the model says of it."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import (
+    NAME,
+    TEXT,
+    Failure,
+    Metrics,
+    ModelStatus,
+    TrainingStatus,
+)
+from scriptix_operator.core.derive import Note
+from scriptix_operator.core.failures import failure, remote_failure
+from scriptix_operator.core.gate import missed_gate
+from scriptix_operator.core.progress import estimated_completion, rating_of, stage_of
+from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
+from scriptix_operator.core.text import one_line
+
+__all__ = ["follow", "judge", "model_status", "with_look"]
+
+OBSERVATION_REFRESH = timedelta(minutes=10)
+"""lastObservedAt rides along with other changes; alone it is written at most this often."""
+
+
+def model_status(model: RemoteModel) -> ModelStatus:
+    """The model as status shows it: texts bounded."""
+
+    def bounded(text: str | None, limit: int) -> str | None:
+        return None if text is None else one_line(text, limit)
+
+    return ModelStatus(
+        key=bounded(model.key, NAME),
+        name=bounded(model.name, NAME),
+        training_status=model.training_status,
+        status_message=bounded(model.status_message, TEXT),
+    )
+
+
+def with_look(status: TrainingStatus, before: TrainingStatus, now: datetime) -> TrainingStatus:
+    """Stamp a look: lastObservedAt rides along with other changes, or is refreshed when old."""
+    last = before.last_observed_at
+    if status == before and last is not None and now - last < OBSERVATION_REFRESH:
+        return status
+    return status.model_copy(update={"last_observed_at": now.replace(microsecond=0)})
+
+
+def follow(
+    spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
+) -> tuple[TrainingStatus, Note | None]:
+    """What a look says of the remote run in status, which is not finished.
+
+    Returns:
+        The new facts and why they are so (None where a failure in them says it). A look that
+        speaks of an earlier run, or that makes no sense, changes nothing but the note.
+    """
+    match model.training_status:
+        case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
+            if not _is_this_run(status, model):
+                stale = "The run was started; the API still shows the training before it."
+                return status, Note(Reason.TRAINING, stale)
+            return _followed(spec, status, model, now)
+        case TrainingState.NOT_READY | TrainingState.READY:
+            if model.started_at is None or not _is_this_run(status, model):
+                early = "The run was started; the API does not show it as running yet."
+                return status, Note(Reason.TRAINING, early)
+            text = (
+                "The model was changed after the run: it is at training_status "
+                f"{model.training_status} again, so the outcome cannot be read any more."
+            )
+            gone = failure(FailureReason.UNKNOWN, text)
+            return _ended(status, model, now, gone), None
+        case other:
+            return status, Note(
+                Reason.UNEXPECTED_STATUS,
+                f"The API shows training_status {other}, which is not documented; waiting for "
+                "one that is.",
+            )
+
+
+def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
+    """Whether the run that the API shows is the one in status, by its marker."""
+    baseline = status.run.baseline if status.run else None
+    if model.started_at is None:
+        return True  # a dialect without markers: there is nothing to tell runs apart by
+    if status.started_at is not None:
+        return model.started_at >= status.started_at
+    if baseline is not None and baseline.started_training_at is not None:
+        return model.started_at > baseline.started_training_at
+    return True
+
+
+def _followed(
+    spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
+) -> tuple[TrainingStatus, Note | None]:
+    if model.training_status == TrainingState.RUNNING:
+        return _running(status, model, now)
+    if model.training_status == TrainingState.FAILED:
+        return _ended(status, model, now, remote_failure(model)), None
+    done = {
+        "progress": 100,
+        "stage": stage_of(100).value,
+        "metrics": None if model.metrics is None else _metrics(model.metrics),
+    }
+    return judge(spec, _ended(status.model_copy(update=done), model, now, None))
+
+
+def _running(
+    status: TrainingStatus, model: RemoteModel, now: datetime
+) -> tuple[TrainingStatus, Note]:
+    progress = status.progress if model.progress is None else model.progress
+    stage = None if progress is None else stage_of(progress).value
+    started_at = status.started_at or model.started_at
+    eta = status.estimated_completion_at
+    # Computed anew only on news, so that a look without news writes nothing.
+    if progress != status.progress or eta is None or eta < now:
+        eta = estimated_completion(started_at, progress, now)
+    update = {
+        "progress": progress,
+        "stage": stage,
+        "started_at": started_at,
+        "estimated_completion_at": eta,
+        "last_progress_at": status.last_progress_at if progress == status.progress else now,
+    }
+    text = "Training." if progress is None else f"Training: {stage}, {progress}%."
+    if model.started_at not in {None, started_at}:
+        text += (
+            " The API shows a later start than the one followed: somebody else may have started "
+            "the model again."
+        )
+    return status.model_copy(update=update), Note(Reason.TRAINING, text)
+
+
+def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, Note | None]:
+    """Hold a finished run against the quality gate, by the metrics in status."""
+    missed = missed_gate(spec.quality_gate, status.metrics)
+    if missed is not None:
+        gate_failure = failure(FailureReason.QUALITY_GATE_FAILED, missed)
+        return status.model_copy(update={"failure": gate_failure}), None
+    metrics = status.metrics
+    told = "; the API gave no word error rate"
+    if metrics is not None and metrics.word_error_rate is not None:
+        told = f" with a word error rate of {metrics.word_error_rate}% ({metrics.rating})"
+    key = status.model.key if status.model else None
+    named = f" Use it as {key}." if key else ""
+    note = Note(Reason.TRAINING_SUCCEEDED, f"The model is trained{told}.{named}")
+    return status.model_copy(update={"failure": None}), note
+
+
+def _ended(
+    status: TrainingStatus, model: RemoteModel, now: datetime, why: Failure | None
+) -> TrainingStatus:
+    update = {
+        "started_at": status.started_at or model.started_at,
+        "finished_at": model.finished_at or now.replace(microsecond=0),
+        "estimated_completion_at": None,
+        "failure": why,
+    }
+    return status.model_copy(update=update)
+
+
+def _metrics(metrics: RemoteMetrics) -> Metrics:
+    def text(value: Decimal | None) -> str | None:
+        return None if value is None else format(value, "f")
+
+    wer = metrics.word_error_rate
+    return Metrics(
+        word_error_rate=text(wer),
+        character_error_rate=text(metrics.character_error_rate),
+        accuracy_improvement=text(metrics.accuracy_improvement),
+        training_hours=text(metrics.training_hours),
+        test_word_error_rate=text(metrics.test_word_error_rate),
+        training_word_error_rate=text(metrics.training_word_error_rate),
+        rating=None if wer is None else rating_of(wer).value,
+    )

@@ -1,0 +1,209 @@
+"""What is stored of a resource's logs: objects of bounded size and their index.
+
+    <name>-log-0003  <name>-log-0004  <name>-log
+    sealed, immutable, oldest first   tail, rewritten
+
+The tail is written last and is the index of all that is stored. A chunk that is there although the
+index does not know it was sealed just before a crash: `Book.adopt` takes it over, and planning
+again (core.logplan) goes on from there. So a save killed at any point is made good by the next.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scriptix_operator.core.loglines import START, Line, Position, join, split, total
+
+__all__ = [
+    "EMPTY",
+    "INDEX_KEY",
+    "LOG_KEY",
+    "Book",
+    "Chunk",
+    "Sealed",
+    "chunk_name",
+    "chunk_number",
+    "tail_name",
+    "without",
+]
+
+LOG_KEY = "log"
+"""Key of the lines in an object's data."""
+INDEX_KEY = "index"
+"""Key of the operator's own notes in an object's data. Not an annotation: Argo CD is told to ignore
+data, and a log that grows must not make it reconcile."""
+
+
+def tail_name(name: str) -> str:
+    """Name of the object that still grows."""
+    return f"{name}-log"
+
+
+def chunk_name(name: str, number: int) -> str:
+    """Name of a sealed object."""
+    return f"{name}-log-{number:04d}"
+
+
+def chunk_number(name: str, object_name: str) -> int | None:
+    """The number in the name of a sealed object of `name`; None for other names."""
+    digits = object_name.removeprefix(f"{name}-log-")
+    if digits == object_name or not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits)
+
+
+class Chunk(NamedTuple):
+    """A sealed object as the index knows it."""
+
+    number: int
+    size: int
+    """UTF-8 bytes of its lines."""
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed object with its lines."""
+
+    number: int
+    run_id: str
+    before: Position
+    lines: tuple[Line, ...]
+
+    def data(self) -> dict[str, str]:
+        """The ConfigMap's data."""
+        return {
+            LOG_KEY: join(self.lines),
+            INDEX_KEY: _ChunkIndex(run=self.run_id, before=self.before).model_dump_json(),
+        }
+
+    @classmethod
+    def read(cls, number: int, data: dict[str, str]) -> "Sealed":
+        """Read it back; one whose index somebody made unreadable belongs to no run."""
+        try:
+            index = _ChunkIndex.model_validate_json(data.get(INDEX_KEY, ""))
+        except ValidationError:
+            index = _ChunkIndex(run="", before=START)
+        lines = split(data.get(LOG_KEY, ""), index.before.at)
+        return cls(number, index.run, index.before, lines)
+
+    def as_chunk(self) -> Chunk:
+        """What the tail's index keeps of it."""
+        return Chunk(self.number, total(self.lines), len(self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that is stored of a resource's logs."""
+
+    run_id: str
+    """Run of the tail."""
+    chunks: tuple[Chunk, ...]
+    """Oldest first; those of earlier runs too."""
+    first: int
+    """Chunks from this number on belong to the tail's run."""
+    next: int
+    """Number of the next chunk; never used twice."""
+    before: Position
+    """What of the run's log comes before the tail, kept or not."""
+    tail: tuple[Line, ...]
+
+    @property
+    def size(self) -> int:
+        """UTF-8 bytes of all lines."""
+        return sum(chunk.size for chunk in self.chunks) + total(self.tail)
+
+    @property
+    def entries(self) -> int:
+        """Number of all lines."""
+        return sum(chunk.entries for chunk in self.chunks) + len(self.tail)
+
+    @property
+    def chunks_of_run(self) -> tuple[Chunk, ...]:
+        """The sealed objects of the tail's run."""
+        return tuple(chunk for chunk in self.chunks if chunk.number >= self.first)
+
+    @property
+    def truncated(self) -> bool:
+        """Older lines of the tail's run are not kept any more."""
+        return self.before.lines > sum(chunk.entries for chunk in self.chunks_of_run)
+
+    def with_chunk(self, sealed: Sealed) -> "Book":
+        """The book once `sealed` is stored."""
+        return replace(self, chunks=(*self.chunks, sealed.as_chunk()), next=sealed.number + 1)
+
+    def data(self) -> dict[str, str]:
+        """The tail's data."""
+        index = _TailIndex(
+            run=self.run_id,
+            chunks=self.chunks,
+            first=self.first,
+            next=self.next,
+            before=self.before,
+        )
+        return {LOG_KEY: join(self.tail), INDEX_KEY: index.model_dump_json()}
+
+    @classmethod
+    def read(cls, data: dict[str, str]) -> "Book | None":
+        """Read a tail back; None if somebody made its index unreadable."""
+        try:
+            index = _TailIndex.model_validate_json(data.get(INDEX_KEY, ""))
+        except ValidationError:
+            return None
+        tail = split(data.get(LOG_KEY, ""), index.before.at)
+        return cls(index.run, index.chunks, index.first, index.next, index.before, tail)
+
+    def adopt(self, sealed: Sealed) -> "Book":
+        """Take in a chunk that is stored but not in the index.
+
+        If it begins where the tail begins, the tail's lines are in it, but for a rest. Otherwise
+        what was in the tail had been dropped, or was sealed as the end of an earlier run.
+        """
+        tail: tuple[Line, ...] = ()
+        first = self.first
+        if sealed.run_id != self.run_id:
+            first = sealed.number
+        elif sealed.before == self.before:
+            tail = without(self.tail, sealed.lines)
+        return Book(
+            sealed.run_id,
+            (*self.chunks, sealed.as_chunk()),
+            first,
+            sealed.number + 1,
+            sealed.before.after(sealed.lines),
+            tail,
+        )
+
+
+EMPTY = Book("", (), 1, 1, START, ())
+"""Nothing is stored."""
+
+
+class _ChunkIndex(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    run: str
+    before: Position
+
+
+class _TailIndex(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    run: str
+    chunks: tuple[Chunk, ...]
+    first: int
+    next: int
+    before: Position
+
+
+def without(lines: Iterable[Line], known: Iterable[Line]) -> tuple[Line, ...]:
+    """`lines` less `known`, as multisets of texts; the first of equal ones are taken out."""
+    counts = Counter(line.text for line in known)
+    rest = []
+    for line in lines:
+        if counts[line.text] > 0:
+            counts[line.text] -= 1
+        else:
+            rest.append(line)
+    return tuple(rest)

@@ -1,0 +1,107 @@
+"""Which Kubernetes events a change of status is worth: transitions only (DESIGN §2)."""
+
+from dataclasses import dataclass
+
+from scriptix_operator.api.reasons import EventReason, FailureReason, Ownership, Phase, Reason
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.derive import is_finished, is_followed, reason_of
+from scriptix_operator.core.text import one_line
+
+__all__ = ["News", "news", "news_of_deletion"]
+
+MESSAGE_LIMIT = 1024
+"""The API server refuses longer event messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One event to publish."""
+
+    reason: EventReason
+    message: str
+    warning: bool = False
+
+
+TOLD: dict[str, tuple[EventReason, bool]] = {
+    Reason.WAITING_FOR_MODEL: (EventReason.WAITING_FOR_MODEL, False),
+    Reason.MODEL_IN_USE: (EventReason.MODEL_IN_USE, True),
+    Reason.START_OUTCOME_UNKNOWN: (EventReason.START_OUTCOME_UNKNOWN, True),
+    Reason.RATE_LIMITED: (EventReason.RATE_LIMITED, True),
+    Reason.WAITING_FOR_START_ALLOWANCE: (EventReason.TRAINING_QUEUED, False),
+    FailureReason.SECRET_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
+    FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
+    FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
+    FailureReason.MODEL_NOT_FOUND: (EventReason.WAITING_FOR_MODEL, True),
+}
+"""Reasons that are news when they come up."""
+
+ENDINGS: dict[str, EventReason] = {
+    FailureReason.QUALITY_GATE_FAILED: EventReason.QUALITY_GATE_FAILED,
+    FailureReason.TIMED_OUT: EventReason.TRAINING_TIMED_OUT,
+}
+
+
+def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    """What is new in `new` against `old`, in the order that it happened."""
+    return tuple(
+        News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
+        for item in (*_beginning(old, new), *_stage(old, new), *_waiting(old, new), *_end(old, new))
+    )
+
+
+def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
+    return (old.run.id if old.run else None) == (new.run.id if new.run else None)
+
+
+def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    if new.run is None or new.run.ownership is None:
+        return ()
+    if old.run is not None and old.run.ownership is not None and _is_same_run(old, new):
+        return ()
+    if new.run.ownership == Ownership.ADOPTED:
+        return (News(EventReason.TRAINING_ADOPTED, "A training that was there is taken over."),)
+    sure = new.run.ownership == Ownership.OWNED
+    text = "The training was started." if sure else "The training runs; the start was accepted."
+    return (News(EventReason.TRAINING_STARTED, text),)
+
+
+def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    if not is_followed(new) or new.stage in {None, old.stage} or not _is_same_run(old, new):
+        return ()
+    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%."),)
+
+
+def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    reason = reason_of(new)
+    if reason is None or reason == reason_of(old) or is_finished(new):
+        return ()
+    told = TOLD.get(reason)
+    return () if told is None else (News(told[0], new.message or "", told[1]),)
+
+
+def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    if not is_finished(new) or (new.phase == old.phase and _is_same_run(old, new)):
+        return ()
+    message = new.message or ""
+    if new.phase == Phase.SUCCEEDED:
+        return (News(EventReason.TRAINING_SUCCEEDED, message),)
+    started = new.run is not None and new.run.ownership is not None
+    other = EventReason.TRAINING_FAILED if started else EventReason.START_REJECTED
+    reason = ENDINGS.get(new.failure.reason if new.failure else "", other)
+    return (News(reason, message, warning=True),)
+
+
+def news_of_deletion(status: TrainingStatus) -> tuple[News, ...]:
+    """What to say when the resource is gone: a run at the API goes on."""
+    run = status.run
+    going_on = is_followed(status) or (run is not None and run.intent is not None)
+    if not going_on:
+        return ()
+    return (
+        News(
+            EventReason.RELEASED_RUNNING_TRAINING,
+            "The resource was deleted while its training runs at the API; the API cannot cancel "
+            "it, so it goes on unobserved.",
+            warning=True,
+        ),
+    )

@@ -1,0 +1,229 @@
+"""What one step may learn, and what it may do next: the vocabulary of `decide`.
+
+The engine runs a loop: decide → record → act → observe → decide … until the action is Rest.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from scriptix_operator.api.reasons import LogState
+from scriptix_operator.api.status import (
+    Failure,
+    LearningPoint,
+    LogStatus,
+    Queue,
+    TrainingStatus,
+)
+from scriptix_operator.core.remote import CallFailure, RemoteModel
+
+__all__ = [
+    "Action",
+    "Blocked",
+    "Decision",
+    "FetchLog",
+    "KeyUse",
+    "LogStored",
+    "LogUnavailable",
+    "Look",
+    "LookDeferred",
+    "LookFailed",
+    "Memory",
+    "ModelSeen",
+    "Observation",
+    "Post",
+    "PostFailed",
+    "Posted",
+    "Reserve",
+    "Rest",
+    "SlotDeferred",
+    "SlotGranted",
+    "Woken",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """Which API key a call is made with."""
+
+    source: str
+    fingerprint: str
+
+
+# What a step may learn.
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A watch event or a due time; nothing about the model is known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A human must mend something before the API can be asked."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSeen:
+    """The API answered a look."""
+
+    model: RemoteModel
+    key: KeyUse
+    in_use: str | None = None
+    """Why this resource may not start or adopt: what another resource has on the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookDeferred:
+    """The key's allowance for status calls is used up."""
+
+    seconds: float
+    """Until it is worth asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookFailed:
+    """The API did not answer a look, or refused it."""
+
+    failure: CallFailure
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGranted:
+    """The key's start allowance has room, and it is this resource's turn."""
+
+    model: RemoteModel
+    key: KeyUse
+
+
+@dataclass(frozen=True, slots=True)
+class SlotDeferred:
+    """The key's start allowance is used up, or others come first."""
+
+    queue: Queue
+    wait: float
+    """Seconds until it is worth asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The API accepted the start."""
+
+    model: RemoteModel | None
+    """What the reply said; None where it had no body."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostFailed:
+    """The API refused the start, or its answer is not known."""
+
+    failure: CallFailure
+
+
+@dataclass(frozen=True, slots=True)
+class LogStored:
+    """The log was fetched and stored."""
+
+    log: LogStatus
+    learning_curve: tuple[LearningPoint, ...]
+    due_in: float | None
+    """Seconds until the next look is due; None: none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogUnavailable:
+    """The log could not be fetched or stored now."""
+
+    wait: float | None
+    """Seconds until it is worth trying again; None: it never is."""
+    state: LogState
+    due_in: float | None
+
+
+Observation = (
+    Woken
+    | Blocked
+    | ModelSeen
+    | LookDeferred
+    | LookFailed
+    | SlotGranted
+    | SlotDeferred
+    | Posted
+    | PostFailed
+    | LogStored
+    | LogUnavailable
+)
+
+
+# What a step may do next.
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do for `seconds`; None: until the resource changes."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask the API for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Ask for room in the key's start allowance."""
+
+    model: RemoteModel
+    key: KeyUse
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Start the run: the intent that goes with it must be recorded first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLog:
+    """Fetch and store the log."""
+
+    due_in: float | None
+    """Seconds until the next look is due; None: none is."""
+
+
+Action = Rest | Look | Reserve | Post | FetchLog
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one process remembers of a resource beside its status.
+
+    Losing it (a restart) only makes waits longer, never causes a start.
+    """
+
+    failed_looks: int = 0
+    """Looks in a row without an answer."""
+    refusals: int = 0
+    """Starts in a row that were refused although the model looked ready."""
+    intent_seen_at: datetime | None = None
+    """When this process first saw the open intent."""
+    reset_seen: bool = False
+    """This process's own POST ended in a reset: nothing of it is on its way any more."""
+    agreed_at: datetime | None = None
+    """When a look first showed that the ambiguous start has not happened."""
+    log_wanted: bool = False
+    """News since the log was last fetched."""
+    failed_logs: int = 0
+    """Log fetches in a row that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What `decide` answers: record `status`, then take `action`."""
+
+    status: TrainingStatus
+    action: Action
+    memory: Memory = Memory()
+    publish: bool = False
+    """Write the result ConfigMap before the status: whoever waits for success finds it."""

@@ -1,0 +1,14 @@
+"""The resource that owns what is written beside it."""
+
+from dataclasses import dataclass
+
+__all__ = ["Owner"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One incarnation of a CustomModelTraining: a resource made anew has another uid."""
+
+    namespace: str
+    name: str
+    uid: str

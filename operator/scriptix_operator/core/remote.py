@@ -1,0 +1,112 @@
+"""The remote API as decisions see it: a model, its log, and what can go wrong with a call.
+
+scriptix/ makes these from HTTP replies; nothing here knows HTTP.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+__all__ = [
+    "CallFailure",
+    "FailureKind",
+    "LogEntry",
+    "RemoteMetrics",
+    "RemoteModel",
+    "TrainingState",
+]
+
+
+class TrainingState(IntEnum):
+    """Known values of training_status; any other is kept as an int and is never terminal."""
+
+    NOT_READY = 1
+    READY = 2
+    RUNNING = 3
+    SUCCEEDED = 4
+    FAILED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMetrics:
+    """training_metrics; percent but for training_hours. Missing or unreadable stays None."""
+
+    word_error_rate: Decimal | None = None
+    character_error_rate: Decimal | None = None
+    accuracy_improvement: Decimal | None = None
+    training_hours: Decimal | None = None
+    test_word_error_rate: Decimal | None = None
+    training_word_error_rate: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteModel:
+    """One look at a custom model.
+
+    Texts are as the API gave them, unbounded and hostile; core/text.py bounds them before they
+    go anywhere.
+    """
+
+    id: int
+    training_status: int
+    key: str | None = None
+    name: str | None = None
+    status_message: str | None = None
+    progress: int | None = None
+    """Percent as given; None where the reply has none."""
+    started_at: datetime | None = None
+    """started_training_at: the marker of the run, UTC to the second."""
+    finished_at: datetime | None = None
+    """finished_training_at or failed_at, whichever fits training_status."""
+    metrics: RemoteMetrics | None = None
+    error: str | None = None
+    """`error` as text, whatever JSON type it came as."""
+    error_code: str | None = None
+    """`error.error_code` or `error.code`, where `error` is an object that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the training log."""
+
+    at: datetime | None
+    level: str
+    message: str
+
+
+class FailureKind(StrEnum):
+    """What a failed call means for the caller."""
+
+    NOT_SENT = "NotSent"
+    """No connection was made: the server has seen nothing."""
+    UNAUTHORIZED = "Unauthorized"
+    """401, 402 or 403: the key is rejected."""
+    NOT_FOUND = "NotFound"
+    """404."""
+    CONFLICT = "Conflict"
+    """409: MODEL_NOT_READY, TRAINING_IN_PROGRESS or another."""
+    REJECTED = "Rejected"
+    """400, 413 or 422: the request will not do as it is."""
+    RATE_LIMITED = "RateLimited"
+    """429."""
+    AMBIGUOUS = "Ambiguous"
+    """Anything else (5xx, 408, a time-out, a reset, an unreadable reply): it may have acted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """A call that did not succeed."""
+
+    kind: FailureKind
+    message: str
+    """One line for people: no key, bounded."""
+    status: int | None = None
+    code: str | None = None
+    """error_code of the API."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    retry_after: float | None = None
+    """Seconds to wait, where the API said so."""
+    reset_seen: bool = False
+    """The sender itself saw its connection end: nothing of it is still on its way to the server."""

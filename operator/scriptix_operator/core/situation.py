@@ -1,0 +1,113 @@
+"""What the parts of `decide` share: the facts of one step and the ways to answer."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import Run, TrainingStatus
+from scriptix_operator.core.derive import Note, is_finished, is_followed, settle
+from scriptix_operator.core.observation import Action, Decision, Memory, Rest
+from scriptix_operator.core.training import Training
+
+__all__ = ["Durations", "Situation"]
+
+RECHECK = 60.0
+"""Seconds after which a block that needs no call to the API is looked at again, at most."""
+
+RESOLVE = 5.0
+"""Seconds between looks while a start's outcome is unknown, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Seconds of the start protocol (DESIGN §4); never compared across clocks."""
+
+    send_window: float = 5.0
+    """W: a POST is sent only within this time of writing its intent."""
+    post_timeout: float = 30.0
+    """P: a POST is given up after this time."""
+    settle: float = 10.0
+    """S: what a lost POST may still need to act."""
+    agree: float = 2.0
+    """Least time between two looks that must agree."""
+
+    @property
+    def unseen(self) -> float:
+        """After this time an intent seen now can have no POST on its way any more."""
+        return self.send_window + self.post_timeout + self.settle
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One step: the resource with its kept-up status, the time, and what is remembered."""
+
+    training: Training
+    now: datetime
+    memory: Memory
+    durations: Durations = field(default_factory=Durations)
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """What is asked for."""
+        return self.training.spec
+
+    @property
+    def status(self) -> TrainingStatus:
+        """The facts so far."""
+        return self.training.status
+
+    @property
+    def run(self) -> Run:
+        """The run in status.
+
+        Raises:
+            ValueError: there is none; the caller should have looked.
+        """
+        if self.status.run is None:
+            raise ValueError(f"{self.training.key} has no run in status")
+        return self.status.run
+
+    @property
+    def poll(self) -> float:
+        """Wanted seconds between looks."""
+        return float(self.spec.poll_interval_seconds)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run times out; None while nothing of it can be running."""
+        run = self.status.run
+        active = run is not None and (run.intent is not None or is_followed(self.status))
+        if not active or run is None or run.claimed_at is None:
+            return None
+        return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
+
+    def having_status(self, status: TrainingStatus) -> "Situation":
+        """The same step with other facts."""
+        return replace(self, training=self.training.with_status(status))
+
+    def having(self, **facts: Any) -> "Situation":  # noqa: ANN401 - values of status fields
+        """The same step with some facts of the status replaced."""
+        return self.having_status(self.status.model_copy(update=facts))
+
+    def having_run(self, **facts: Any) -> "Situation":  # noqa: ANN401 - values of run fields
+        """The same step with some facts of the run replaced."""
+        return self.having(run=self.run.model_copy(update=facts))
+
+    def remembering(self, **memory: Any) -> "Situation":  # noqa: ANN401 - values of Memory fields
+        """The same step with another memory."""
+        return replace(self, memory=replace(self.memory, **memory))
+
+    def answer(
+        self, action: Action, note: Note | None = None, *, publish: bool = False
+    ) -> Decision:
+        """Settle the facts and end the step with `action`."""
+        status = settle(self.training, self.status, self.now, note)
+        return Decision(status, action, self.memory, publish)
+
+    def rest(self, seconds: float | None, note: Note | None = None) -> Decision:
+        """Wait `seconds`, but not past the run's time-out."""
+        if self.deadline is not None and not is_finished(self.status):
+            left = max((self.deadline - self.now).total_seconds(), 0.0)
+            seconds = left if seconds is None else min(seconds, left)
+        return self.answer(Rest(seconds), note)

@@ -1,0 +1,1 @@
+"""The shell around the core: asks it, acts, records. All waiting happens on one timer here."""

@@ -1,0 +1,233 @@
+"""Calls to the Scriptix API, each under its key's allowance, turned into observations."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TypeVar
+
+from scriptix_operator.api.reasons import LogState
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.claims import model_in_use
+from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.learning_curve import learning_curve
+from scriptix_operator.core.observation import (
+    Blocked,
+    KeyUse,
+    LogStored,
+    LogUnavailable,
+    LookDeferred,
+    LookFailed,
+    ModelSeen,
+    Observation,
+    Posted,
+    PostFailed,
+    Reserve,
+)
+from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.lanes import Call, Lane, Lanes
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.configmaps import NameTaken
+from scriptix_operator.kube.errors import translated
+from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.scriptix.client import ScriptixClient
+from scriptix_operator.scriptix.errors import ScriptixError
+from scriptix_operator.telemetry.metrics import Metrics
+
+__all__ = ["Caller", "Slot", "StaleSenderError"]
+
+LOG_RETRY, MAX_LOG_RETRY = 15.0, 3600.0
+"""Seconds before a failed log fetch is tried again; doubles."""
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class StaleSenderError(Exception):
+    """A start was held back at the last moment: too late, or not the leader any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A start that was taken from a key's allowance and is not sent yet."""
+
+    lane: Lane
+    key: ApiKey
+    taken_at: float
+
+    def give_back(self) -> None:
+        """The start was not sent."""
+        self.lane.budgets[Call.START].give_back(self.taken_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Makes the calls of a step.
+
+    Args:
+        client: The API.
+        keys: Where API keys come from.
+        lanes: What each key may still do.
+        log_store: Where logs go.
+        roster: Who else has a claim on a model.
+        clock: The clocks.
+        metrics: Counts each call.
+        may_send: Whether this process may still start trainings (it leads).
+        send_window: Seconds after a start's intent within which its POST may be sent.
+    """
+
+    client: ScriptixClient
+    keys: Keys
+    lanes: Lanes
+    log_store: LogStore
+    roster: Roster
+    clock: Clock
+    metrics: Metrics
+    may_send: Callable[[], bool]
+    send_window: float
+
+    async def look(self, training: Training) -> Observation:
+        """Ask for the model.
+
+        Raises:
+            KubeError: The API key could not be read just now.
+        """
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError as error:
+            return Blocked(error.failure)
+        lane, now = self.lanes.of(key.fingerprint), self.clock.monotonic()
+        rejection = lane.circuit(now)
+        if rejection is not None:
+            return LookFailed(rejection)
+        wait = lane.budgets[Call.STATUS].wait(now)
+        if wait > 0:
+            return LookDeferred(wait)
+        lane.budgets[Call.STATUS].take(now)
+        model_id = training.spec.model_id
+        try:
+            model = await self._timed(Call.STATUS, lane, self.client.model(model_id, key))
+        except ScriptixError as error:
+            return LookFailed(error.failure)
+        in_use = None
+        run = training.status.run
+        if not is_followed(training.status) and (run is None or run.intent is None):
+            in_use = model_in_use(training, self.roster.rivals(training), model.started_at)
+        return ModelSeen(model, KeyUse(key.source, key.fingerprint), in_use)
+
+    async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
+        """Ask for a start: the slot, or why there is none.
+
+        Raises:
+            KubeError: The API key could not be read just now.
+        """
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError as error:
+            return Blocked(error.failure)
+        lane, now = self.lanes.of(key.fingerprint), self.clock.monotonic()
+        if key.fingerprint != wanted.key.fingerprint:
+            # The key was replaced since the look: what it showed may be another account's.
+            return LookDeferred(0.0)
+        deferred = lane.reserve(training, now, self.clock.now())
+        return Slot(lane, key, now) if deferred is None else deferred
+
+    async def start(self, training: Training, slot: Slot, begun_at: float) -> Observation:
+        """Send the POST whose intent is recorded; once, whatever comes of it.
+
+        Args:
+            training: With the intent recorded.
+            slot: Taken from the key's allowance.
+            begun_at: Monotonic seconds when the intent's writing began.
+        """
+
+        def check() -> None:
+            late = self.clock.monotonic() - begun_at
+            if late > self.send_window:
+                raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
+            if not self.may_send():
+                raise StaleSenderError("this process does not lead any more")
+
+        call = self.client.run(training.spec.model_id, slot.key, before_send=check)
+        try:
+            model = await self._timed(Call.START, slot.lane, call)
+        except ScriptixError as error:
+            if error.failure.kind is FailureKind.NOT_SENT:
+                slot.give_back()
+            return PostFailed(error.failure)
+        return Posted(model)
+
+    async def fetch_log(
+        self, training: Training, failed_before: int, due_in: float | None
+    ) -> Observation:
+        """Fetch the log and store what is new in it.
+
+        Args:
+            training: With the run whose log it is.
+            failed_before: Fetches in a row that have failed before this one.
+            due_in: Seconds until the next look is due, handed through.
+
+        Raises:
+            KubeError: It could not be stored just now.
+        """
+        run, status = training.status.run, training.status
+        if run is None:
+            raise ValueError(f"{training.key} has no run to fetch a log for")
+        retry = min(LOG_RETRY * 2 ** min(failed_before, 16), MAX_LOG_RETRY)
+        later = LogUnavailable(retry, LogState.COLLECTING, due_in)
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError:
+            return later
+        lane, now = self.lanes.of(key.fingerprint), self.clock.monotonic()
+        if lane.circuit(now) is not None:
+            return later
+        wait = lane.budgets[Call.LOG].wait(now)
+        if wait > 0:
+            return LogUnavailable(wait, LogState.COLLECTING, due_in)
+        lane.budgets[Call.LOG].take(now)
+        try:
+            entries = await self._timed(
+                Call.LOG, lane, self.client.log(training.spec.model_id, key)
+            )
+        except ScriptixError as error:
+            return _without_log(error.failure, later)
+        try:
+            with translated(f"store the log of {training.key}"):
+                stored = await self.log_store.save(
+                    training.owner,
+                    run.id,
+                    entries,
+                    max_bytes=training.spec.log.max_bytes,
+                    previous=status.log,
+                    run_started_at=status.started_at,
+                )
+        except NameTaken as error:
+            logger.warning("%s: the log is not stored: %s", training.key, error)
+            return LogUnavailable(None, LogState.NAME_TAKEN, due_in)
+        return LogStored(stored, learning_curve(entries, status.started_at), due_in)
+
+    async def _timed(self, call: Call, lane: Lane, reply: Awaitable[T]) -> T:
+        begun = self.clock.monotonic()
+        failure: CallFailure | None = None
+        try:
+            return await reply
+        except ScriptixError as error:
+            failure = error.failure
+            raise
+        finally:
+            now = self.clock.monotonic()
+            lane.answered(call, failure, now)
+            outcome = "OK" if failure is None else failure.kind.value
+            self.metrics.api_call(call.value, outcome, now - begun)
+
+
+def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
+    if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return LogUnavailable(None, LogState.UNAVAILABLE, later.due_in)
+    if failure.retry_after is not None:
+        return LogUnavailable(failure.retry_after, LogState.COLLECTING, later.due_in)
+    return later

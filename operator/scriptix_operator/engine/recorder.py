@@ -1,0 +1,115 @@
+"""Recording what was decided: the result first, then status, then the news of it."""
+
+import logging
+from dataclasses import dataclass
+
+from scriptix_operator.api.reasons import EventReason, Outcome, Phase
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.derive import is_finished, is_followed
+from scriptix_operator.core.news import News, news
+from scriptix_operator.core.result import result_data, result_name
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
+from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.trainings import Trainings
+from scriptix_operator.telemetry.metrics import Metrics
+
+__all__ = ["Recorder"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Writes decisions to the cluster."""
+
+    trainings: Trainings
+    config_maps: ConfigMaps
+    events: Events
+    roster: Roster
+    clock: Clock
+    metrics: Metrics
+
+    async def record(self, training: Training, status: TrainingStatus) -> Training:
+        """Write `status` in place of the one that `training` has; nothing where they are equal.
+
+        Returns:
+            The resource as written.
+
+        Raises:
+            ConflictError, GoneError, KubeError: As Trainings.write_status.
+        """
+        try:
+            written = await self.trainings.write_status(training, status)
+        except KubeError as error:
+            self.metrics.status_written(_outcome(error))
+            raise
+        if written is training:
+            return training
+        self.metrics.status_written("Written")
+        self._count(training.status, written)
+        self.roster.put(written)
+        await self.events.publish(written, news(training.status, written.status), self.clock.now())
+        return written
+
+    async def reload(self, training: Training) -> Training:
+        """The resource as it is now.
+
+        Raises:
+            GoneError: It is gone, or another of the same name has taken its place.
+            KubeError: The API server did not give it.
+        """
+        fresh = await self.trainings.get(training.key)
+        if fresh.uid != training.uid:
+            raise GoneError(f"{training.key} was deleted and made anew")
+        self.roster.put(fresh)
+        return fresh
+
+    async def publish(self, training: Training, status: TrainingStatus) -> None:
+        """Write the result ConfigMap of a run that has succeeded.
+
+        Raises:
+            KubeError: It could not be written.
+        """
+        if status.run is None:
+            raise ValueError(f"{training.key} has no run to publish")
+        name = result_name(training.key.name)
+        data = result_data(
+            model_id=training.spec.model_id,
+            model=status.model,
+            metrics=status.metrics,
+            run_id=status.run.id,
+            started_at=status.started_at,
+            finished_at=status.finished_at,
+        )
+        try:
+            with translated(f"write ConfigMap {training.key.namespace}/{name}"):
+                await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
+        except NameTaken as error:
+            logger.warning("%s: %s", training.key, error)
+            text = f"The result is not published: {error}."
+            item = News(EventReason.NAME_TAKEN, text, warning=True)
+            await self.events.publish(training, (item,), self.clock.now())
+
+    def _count(self, old: TrainingStatus, written: Training) -> None:
+        new, key = written.status, written.key
+        if is_followed(new) and not is_followed(old):
+            self.metrics.run_started()
+        if is_finished(new) and not is_finished(old):
+            succeeded = new.phase == Phase.SUCCEEDED
+            self.metrics.run_finished(Outcome.SUCCEEDED if succeeded else Outcome.FAILED)
+        if new.progress is not None:
+            self.metrics.training_progress(key.namespace, key.name, new.progress)
+
+
+def _outcome(error: KubeError) -> str:
+    match error:
+        case ConflictError():
+            return "Conflict"
+        case GoneError():
+            return "Gone"
+        case _:
+            return "Failed"

@@ -1,0 +1,88 @@
+"""What the engine knows of each resource: its newest version, and the index by model."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from scriptix_operator.api.reasons import Phase
+from scriptix_operator.core.observation import Memory
+from scriptix_operator.core.training import Training, TrainingKey
+
+__all__ = ["Roster"]
+
+
+class Roster:
+    """All resources that are watched."""
+
+    def __init__(self) -> None:
+        self._trainings: dict[TrainingKey, Training] = {}
+        self._memories: dict[TrainingKey, Memory] = {}
+        self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._trainings)
+
+    def __iter__(self) -> Iterator[TrainingKey]:
+        return iter(tuple(self._trainings))
+
+    def get(self, key: TrainingKey) -> Training | None:
+        """The newest version known, or None."""
+        return self._trainings.get(key)
+
+    def put(self, training: Training) -> bool:
+        """Take in a version of a resource, unless a newer one is known.
+
+        Returns:
+            Whether it is new to us: not known before, or edited since. A write of status is not.
+        """
+        known = self._trainings.get(training.key)
+        if known is not None and known.uid == training.uid and _is_older(training, known):
+            return False
+        if known is not None and known.uid != training.uid:
+            self.remove(training.key)
+            known = None
+        self._trainings[training.key] = training
+        self._by_model[training.spec.model_id].add(training.key)
+        return known is None or (
+            (known.generation, known.requested_at) != (training.generation, training.requested_at)
+        )
+
+    def remove(self, key: TrainingKey) -> Training | None:
+        """Forget a resource; returns what was known of it."""
+        known = self._trainings.pop(key, None)
+        self._memories.pop(key, None)
+        if known is not None:
+            keys = self._by_model[known.spec.model_id]
+            keys.discard(key)
+            if not keys:
+                del self._by_model[known.spec.model_id]
+        return known
+
+    def rivals(self, training: Training) -> list[Training]:
+        """The other resources with the same model."""
+        keys = self._by_model.get(training.spec.model_id, set())
+        return [self._trainings[key] for key in keys if key != training.key]
+
+    def memory(self, key: TrainingKey) -> Memory:
+        """What is remembered of a resource beside its status."""
+        return self._memories.get(key, Memory())
+
+    def remember(self, key: TrainingKey, memory: Memory) -> None:
+        """Remember, as long as the resource is known."""
+        if key in self._trainings:
+            self._memories[key] = memory
+
+    def phases(self) -> Counter[Phase]:
+        """How many resources are in each phase; those not looked at count as Pending."""
+        return Counter(Phase(t.status.phase or Phase.PENDING) for t in self._trainings.values())
+
+
+def _is_older(training: Training, known: Training) -> bool:
+    """Compare resourceVersions, which are ordered numbers at every API server there is.
+
+    Kubernetes promises the order since 1.35 (KEP-5504). Were one not a number, the newcomer would
+    be taken, and a write decided from a stale version would be refused as a conflict.
+    """
+    try:
+        return int(training.resource_version) < int(known.resource_version)
+    except ValueError:
+        return False

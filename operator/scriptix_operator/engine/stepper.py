@@ -1,0 +1,163 @@
+"""One step of one resource, from top to bottom: decide → record → act → observe, until it rests."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.observation import (
+    Decision,
+    FetchLog,
+    Look,
+    Memory,
+    Observation,
+    Post,
+    Reserve,
+    Rest,
+    SlotGranted,
+    Woken,
+)
+from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.engine.caller import Caller, Slot
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.recorder import Recorder
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
+
+__all__ = ["Stepper"]
+
+RECORD_ATTEMPTS = 7
+"""Tries to record the answer to a start, over about a minute; then the intent is resolved."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stepper:
+    """Takes resources as far as they go now.
+
+    One step at a time for each model, so that two claims on it are never decided at once.
+    """
+
+    roster: Roster
+    caller: Caller
+    recorder: Recorder
+    lanes: Lanes
+    clock: Clock
+    durations: Durations
+    _locks: dict[int, asyncio.Lock] = field(default_factory=dict)
+
+    async def step(self, key: TrainingKey) -> float | None:
+        """Take a resource as far as it goes now.
+
+        Returns:
+            Seconds until it is due again; None: when it changes.
+
+        Raises:
+            KubeError: The cluster did not do its part; the resource is as it was last recorded.
+        """
+        training = self.roster.get(key)
+        if training is None:
+            return None
+        async with self._locks.setdefault(training.spec.model_id, asyncio.Lock()):
+            observation: Observation = Woken()
+            while True:
+                training = self.roster.get(key)
+                if training is None:
+                    return None
+                try:
+                    return await self._visit(training, observation)
+                except ConflictError as error:
+                    logger.debug("%s; decided anew", error)
+                    await self.recorder.reload(training)
+                    observation = Woken()
+                except GoneError:
+                    return None
+
+    async def _visit(self, recorded: Training, observation: Observation) -> float | None:
+        """Loop over one version of a resource; `recorded` is what the cluster has of it."""
+        slot: Slot | None = None
+        decision = self._decide(recorded, observation)
+        while True:
+            current = recorded.with_status(decision.status)
+            match decision.action:
+                case Look():
+                    observation = await self.caller.look(current)
+                case Reserve() as wanted:
+                    reply = await self.caller.reserve(current, wanted)
+                    if isinstance(reply, Slot):
+                        slot, reply = reply, SlotGranted(wanted.model, wanted.key)
+                    observation = reply
+                case Post():
+                    if slot is None:
+                        raise RuntimeError(f"{recorded.key}: a start without a slot")
+                    recorded, decision = await self._start(recorded, decision, slot)
+                    continue
+                case FetchLog(due_in):
+                    recorded = current = await self._record(recorded, decision)
+                    failed = decision.memory.failed_logs
+                    observation = await self.caller.fetch_log(current, failed, due_in)
+                case Rest(seconds):
+                    await self._record(recorded, decision)
+                    if decision.status.queue is None:
+                        self.lanes.leave(recorded.key)
+                    return seconds
+            decision = self._decide(current, observation)
+
+    def _decide(self, training: Training, observation: Observation) -> Decision:
+        memory = self.roster.memory(training.key)
+        decision = decide(training, observation, self.clock.now(), memory, self.durations)
+        self.roster.remember(training.key, decision.memory)
+        return decision
+
+    async def _record(self, recorded: Training, decision: Decision) -> Training:
+        if decision.publish:
+            await self.recorder.publish(recorded, decision.status)
+        return await self.recorder.record(recorded, decision.status)
+
+    async def _start(
+        self, recorded: Training, decision: Decision, slot: Slot
+    ) -> tuple[Training, Decision]:
+        """Write the intent, send the POST once, record the answer."""
+        begun_at = self.clock.monotonic()
+        try:
+            written = await self._write_intent(recorded, decision)
+        except BaseException:
+            slot.give_back()
+            raise
+        answer = await self.caller.start(written, slot, begun_at)
+        memory = self.roster.memory(written.key)
+        return await self._record_answer(written, answer, memory)
+
+    async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
+        try:
+            return await self.recorder.record(recorded, decision.status)
+        except UnavailableError:
+            # The reply may be what was lost: our intent there means that it was written.
+            fresh = await self.recorder.reload(recorded)
+            if fresh.status.run != decision.status.run:
+                raise
+            return fresh
+
+    async def _record_answer(
+        self, written: Training, answer: Observation, memory: Memory
+    ) -> tuple[Training, Decision]:
+        """Record what the API answered to a start, whatever else has changed meanwhile."""
+        intent = written.status.run
+        for attempt in range(1, RECORD_ATTEMPTS + 1):
+            decision = decide(written, answer, self.clock.now(), memory, self.durations)
+            self.roster.remember(written.key, decision.memory)
+            try:
+                return await self.recorder.record(written, decision.status), decision
+            except ConflictError:
+                written = await self.recorder.reload(written)
+                if written.status.run != intent:
+                    raise
+            except UnavailableError as error:
+                if attempt == RECORD_ATTEMPTS:
+                    raise
+                logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
+                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
+        raise ConflictError(f"{written.key}: others keep writing it")

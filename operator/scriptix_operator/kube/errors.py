@@ -1,0 +1,76 @@
+"""Errors of the Kubernetes rim.
+
+KubeError
+├── ConflictError     the object was changed by somebody else meanwhile: load it and decide again
+├── GoneError         the object is not there (any more)
+├── RefusedError      the API server will not have the request as it is (400, 403, 422)
+└── UnavailableError  the API server does not answer, or not now: try again
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import aiohttp
+from kubernetes.aio.client import ApiException
+
+from scriptix_operator.core.text import one_line
+
+__all__ = [
+    "ConflictError",
+    "GoneError",
+    "KubeError",
+    "RefusedError",
+    "UnavailableError",
+    "translated",
+]
+
+
+class KubeError(Exception):
+    """A request to the Kubernetes API server failed."""
+
+
+class ConflictError(KubeError):
+    """409: resourceVersion or name conflict."""
+
+
+class GoneError(KubeError):
+    """404."""
+
+
+class RefusedError(KubeError):
+    """Another 4xx: trying again as it is will not help."""
+
+
+class UnavailableError(KubeError):
+    """No answer, 429 or 5xx."""
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the client's errors into ours; `what` names the request in the message.
+
+    Raises:
+        KubeError: In place of ApiException, aiohttp's errors and time-outs.
+    """
+    try:
+        yield
+    except ApiException as error:
+        reason = one_line(str(error.body or error.reason or ""), 512)
+        raise _class_of(error.status)(f"{what}: {error.status} {reason}") from error
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
+
+
+def _class_of(status: int | None) -> type[KubeError]:
+    match status:
+        case HTTPStatus.CONFLICT:
+            return ConflictError
+        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return GoneError
+        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.REQUEST_TIMEOUT:
+            return UnavailableError
+        case int() if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return RefusedError
+        case _:
+            return UnavailableError

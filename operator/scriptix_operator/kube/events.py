@@ -1,0 +1,94 @@
+"""Kubernetes events about a training: best effort, and never the only place of a fact."""
+
+import hashlib
+import logging
+from datetime import datetime
+from http import HTTPStatus
+
+from kubernetes.aio.client import (
+    ApiClient,
+    ApiException,
+    CoreV1Api,
+    CoreV1Event,
+    V1EventSource,
+    V1ObjectMeta,
+    V1ObjectReference,
+)
+
+from scriptix_operator.api.names import API_VERSION, KIND, MANAGED_BY
+from scriptix_operator.core.news import News
+from scriptix_operator.core.training import Training
+from scriptix_operator.kube.errors import KubeError, translated
+
+__all__ = ["Events"]
+
+TIMEOUT = 10.0
+logger = logging.getLogger(__name__)
+
+
+class Events:
+    """Publishes events.
+
+    Args:
+        api: The cluster.
+        instance: Name of this operator process, for `reportingInstance`.
+    """
+
+    def __init__(self, api: ApiClient, instance: str) -> None:
+        self._core = CoreV1Api(api)
+        self._instance = instance
+
+    async def publish(self, training: Training, news: tuple[News, ...], now: datetime) -> None:
+        """Publish each; one that cannot be published is logged and let go."""
+        for item in news:
+            try:
+                with translated(f"publish event {item.reason} for {training.key}"):
+                    await self._publish(training, item, now)
+            except KubeError as error:
+                logger.warning("%s", error)
+
+    async def _publish(self, training: Training, item: News, now: datetime) -> None:
+        key = training.key
+        name = f"{key.name}.{_digest(training.uid, item)}"
+        event = CoreV1Event(
+            metadata=V1ObjectMeta(name=name, namespace=key.namespace),
+            involved_object=V1ObjectReference(
+                api_version=API_VERSION,
+                kind=KIND,
+                namespace=key.namespace,
+                name=key.name,
+                uid=training.uid,
+                resource_version=training.resource_version,
+            ),
+            type="Warning" if item.warning else "Normal",
+            reason=item.reason.value,
+            message=item.message,
+            count=1,
+            first_timestamp=now,
+            last_timestamp=now,
+            source=V1EventSource(component=MANAGED_BY, host=self._instance),
+            reporting_component=MANAGED_BY,
+            reporting_instance=self._instance,
+        )
+        try:
+            await self._core.create_namespaced_event(key.namespace, event, _request_timeout=TIMEOUT)
+        except ApiException as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            await self._count_again(name, key.namespace, now)
+
+    async def _count_again(self, name: str, namespace: str, now: datetime) -> None:
+        """The same news again: one event that counts, as kubectl expects."""
+        known = await self._core.read_namespaced_event(name, namespace, _request_timeout=TIMEOUT)
+        await self._core.patch_namespaced_event(
+            name,
+            namespace,
+            {"count": (known.count or 1) + 1, "lastTimestamp": now.isoformat()},
+            _content_type="application/merge-patch+json",
+            _request_timeout=TIMEOUT,
+        )
+
+
+def _digest(uid: str, item: News) -> str:
+    text = f"{uid}\0{item.reason}\0{item.message}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

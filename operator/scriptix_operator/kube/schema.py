@@ -1,0 +1,49 @@
+"""The CRD in the cluster: whether it can hold what this operator writes."""
+
+from typing import Any
+
+from kubernetes.aio.client import ApiClient, CustomObjectsApi
+
+from scriptix_operator.api.crd import missing_fields
+from scriptix_operator.api.names import CRD_NAME
+from scriptix_operator.kube.errors import GoneError, translated
+
+__all__ = ["SchemaError", "check_schema"]
+
+TIMEOUT = 15.0
+SHOWN = 5
+
+
+class SchemaError(Exception):
+    """The CRD is missing or too old; the message says what to do."""
+
+
+async def check_schema(api: ApiClient) -> None:
+    """See that the installed CRD holds every field that is written.
+
+    Raises:
+        SchemaError: It does not: an older CRD would silently drop a start's intent.
+        KubeError: It could not be read.
+    """
+    try:
+        with translated(f"get CustomResourceDefinition {CRD_NAME}"):
+            # Read untyped: the typed client would drop what it does not know.
+            installed: Any = await CustomObjectsApi(api).get_cluster_custom_object(
+                "apiextensions.k8s.io",
+                "v1",
+                "customresourcedefinitions",
+                CRD_NAME,
+                _request_timeout=TIMEOUT,
+            )
+    except GoneError as error:
+        raise SchemaError(
+            f"CustomResourceDefinition {CRD_NAME} is not installed; apply the output of "
+            "`scriptix-operator crd`"
+        ) from error
+    missing = missing_fields(installed)
+    if missing:
+        shown = ", ".join(missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
+        raise SchemaError(
+            f"CustomResourceDefinition {CRD_NAME} lacks {shown}; apply the output of this "
+            "version's `scriptix-operator crd`"
+        )

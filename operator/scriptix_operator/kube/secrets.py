@@ -1,0 +1,162 @@
+"""Where a training's API key comes from: read by name, remembered for a moment, never listed."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubernetes.aio.client import ApiClient, CoreV1Api
+
+from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
+from scriptix_operator.api.reasons import FailureReason
+from scriptix_operator.api.status import Failure
+from scriptix_operator.core.apikey import ApiKey, check_key
+from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.training import Training
+from scriptix_operator.kube.errors import GoneError, RefusedError, translated
+
+__all__ = ["DefaultKey", "KeyUnavailableError", "Keys"]
+
+TIMEOUT = 15.0
+
+
+class KeyUnavailableError(Exception):
+    """There is no key to call the API with; `failure` says why and what to do."""
+
+    def __init__(self, why: Failure) -> None:
+        super().__init__(why.message)
+        self.failure = why
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultKey:
+    """The operator's own key, for namespaces that have none.
+
+    Args:
+        namespace: The operator's namespace.
+        secret: Name of the Secret there.
+        is_for: Whether resources in a namespace may use it.
+    """
+
+    namespace: str
+    secret: str
+    is_for: Callable[[str], bool]
+
+
+class Keys:
+    """API keys by resource.
+
+    Args:
+        api: The cluster.
+        default: The operator's own key.
+        ttl: Seconds for which a Secret is remembered.
+        clock: Monotonic seconds.
+        hide: Told each key that is read, so that logs can never show it.
+    """
+
+    def __init__(
+        self,
+        api: ApiClient,
+        default: DefaultKey,
+        *,
+        ttl: float,
+        clock: Callable[[], float],
+        hide: Callable[[str], None],
+    ) -> None:
+        self._core = CoreV1Api(api)
+        self._default = default
+        self._ttl = ttl
+        self._clock = clock
+        self._hide = hide
+        self._remembered: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
+
+    async def resolve(self, training: Training) -> ApiKey:
+        """The key for a resource.
+
+        The Secret that spec names, and only that. Where it names none: the namespace's
+        `scriptix-api-key`, and only if that does not exist the operator's own key, if the
+        namespace may use it. A run that is under way keeps to the source that it began with.
+
+        Raises:
+            KeyUnavailableError: A human must mend something.
+            KubeError: The API server did not answer.
+        """
+        namespace, ref = training.key.namespace, training.spec.api_key_secret_ref
+        if ref is not None:
+            return await self._read(namespace, ref.name, ref.key)
+        run = training.status.run
+        active = run is not None and (run.intent is not None or is_followed(training.status))
+        begun_with = run.key_source if run is not None and active else None
+        own_source = _source(namespace, DEFAULT_SECRET, DEFAULT_SECRET_KEY)
+        default = self._default
+        default_source = _source(default.namespace, default.secret, DEFAULT_SECRET_KEY)
+        if begun_with == default_source and default.is_for(namespace):
+            return await self._read(default.namespace, default.secret, DEFAULT_SECRET_KEY)
+        try:
+            return await self._read(namespace, DEFAULT_SECRET, DEFAULT_SECRET_KEY)
+        except KeyUnavailableError as error:
+            missing = error.failure.reason == FailureReason.SECRET_NOT_FOUND
+            if not missing or begun_with == own_source or not default.is_for(namespace):
+                raise
+        return await self._read(default.namespace, default.secret, DEFAULT_SECRET_KEY)
+
+    async def _read(self, namespace: str, name: str, entry: str) -> ApiKey:
+        data = await self._secret(namespace, name)
+        encoded = data.get(entry)
+        if encoded is None:
+            raise KeyUnavailableError(
+                failure(
+                    FailureReason.KEY_NOT_FOUND,
+                    f'Secret "{name}" in namespace "{namespace}" has no key "{entry}"'
+                    + (f"; it has: {', '.join(sorted(data)[:10])}." if data else "."),
+                )
+            )
+        try:
+            # A stray line break at the end is how `echo KEY | base64` leaves it: forgiven.
+            value = base64.b64decode(encoded, validate=True).decode("utf-8").strip()
+            check_key(value)
+        except ValueError as error:
+            why = "it is not text" if isinstance(error, UnicodeDecodeError) else str(error)
+            raise KeyUnavailableError(
+                failure(
+                    FailureReason.KEY_NOT_FOUND,
+                    f'Key "{entry}" of Secret "{name}" in namespace "{namespace}" is not usable: '
+                    f"{why}.",
+                )
+            ) from None  # the error of a decoder quotes what it could not decode
+        self._hide(value)
+        return ApiKey(value, _source(namespace, name, entry))
+
+    async def _secret(self, namespace: str, name: str) -> dict[str, str]:
+        now = self._clock()
+        known = self._remembered.get((namespace, name))
+        if known is not None and now - known[0] < self._ttl:
+            return known[1]
+        try:
+            with translated(f"get Secret {namespace}/{name}"):
+                secret = await self._core.read_namespaced_secret(
+                    name, namespace, _request_timeout=TIMEOUT
+                )
+        except GoneError as error:
+            self._remembered.pop((namespace, name), None)
+            raise KeyUnavailableError(
+                failure(
+                    FailureReason.SECRET_NOT_FOUND,
+                    f'Secret "{name}" with the Scriptix API key is not in namespace "{namespace}".',
+                )
+            ) from error
+        except RefusedError as error:
+            raise KeyUnavailableError(
+                failure(
+                    FailureReason.SECRET_NOT_FOUND,
+                    f'The operator may not read Secret "{name}" in namespace "{namespace}": grant '
+                    "its ServiceAccount the verb get on it.",
+                )
+            ) from error
+        data = {name: str(value) for name, value in (secret.data or {}).items()}
+        self._remembered[namespace, name] = (now, data)
+        return data
+
+
+def _source(namespace: str, name: str, entry: str) -> str:
+    return f"Secret/{namespace}/{name}/{entry}"[:253]

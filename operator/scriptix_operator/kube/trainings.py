@@ -1,0 +1,179 @@
+"""Reading CustomModelTrainings and writing their status."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubernetes.aio.client import ApiClient, CustomObjectsApi
+from pydantic import ValidationError
+
+from scriptix_operator.api.names import (
+    API_VERSION,
+    GROUP,
+    KIND,
+    PLURAL,
+    REQUESTED_AT_ANNOTATION,
+    VERSION,
+)
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.api.times import parse_time
+from scriptix_operator.core.merge import merge_patch
+from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.kube.errors import RefusedError, translated
+
+__all__ = ["Trainings", "UnreadableError", "key_of", "parse_training"]
+
+TIMEOUT = 15.0
+"""Seconds for one request to the API server."""
+PAGE = 500
+"""Resources a list request asks for at once: the API server's answer stays small."""
+
+Raw = Mapping[str, Any]
+
+
+class UnreadableError(ValueError):
+    """A resource that this operator cannot read; it is left alone, so nothing is started twice."""
+
+
+def key_of(raw: Raw) -> TrainingKey:
+    """namespace/name of a resource as the API server gives it."""
+    metadata = raw["metadata"]
+    return TrainingKey(metadata["namespace"], metadata["name"])
+
+
+def parse_training(raw: Raw) -> Training:
+    """Read a resource.
+
+    Raises:
+        UnreadableError: spec or status do not fit the models; says which field.
+    """
+    metadata = raw["metadata"]
+    try:
+        return Training(
+            key=key_of(raw),
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            resource_version=metadata["resourceVersion"],
+            created_at=parse_time(metadata["creationTimestamp"]),
+            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT_ANNOTATION, "")[:253],
+            spec=TrainingSpec.model_validate(raw.get("spec") or {}),
+            status=TrainingStatus.model_validate(raw.get("status") or {}),
+        )
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UnreadableError(
+            f"{key_of(raw)}: {error.title} field {where}: {first['msg']}"
+        ) from error
+
+
+def dump_status(status: TrainingStatus) -> dict[str, Any]:
+    """Status as JSON: what is absent or empty is left out."""
+    dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {key: value for key, value in dumped.items() if value != []}
+
+
+class Trainings:
+    """CustomModelTrainings at the API server.
+
+    Args:
+        api: The cluster.
+        namespaces: The namespaces that are watched; empty: all.
+    """
+
+    def __init__(self, api: ApiClient, namespaces: Sequence[str] = ()) -> None:
+        self._objects = CustomObjectsApi(api)
+        self._namespaces = tuple(namespaces)
+
+    async def list(self) -> list[Raw]:
+        """All resources that are watched.
+
+        Raises:
+            KubeError: The list could not be read whole.
+        """
+        found: list[Raw] = []
+        for namespace in self._namespaces or (None,):
+            token: str | None = None
+            while True:
+                page = await self._page(namespace, token)
+                found.extend(page["items"])
+                token = page["metadata"].get("continue")
+                if not token:
+                    break
+        return found
+
+    async def _page(self, namespace: str | None, token: str | None) -> Any:  # noqa: ANN401 - JSON
+        options: dict[str, Any] = {"limit": PAGE, "_request_timeout": TIMEOUT}
+        if token:
+            options["_continue"] = token
+        with translated(f"list {PLURAL}"):
+            if namespace is None:
+                return await self._objects.list_cluster_custom_object(
+                    GROUP, VERSION, PLURAL, **options
+                )
+            return await self._objects.list_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, **options
+            )
+
+    async def get(self, key: TrainingKey) -> Training:
+        """The resource as it is now.
+
+        Raises:
+            GoneError: It is not there.
+            UnreadableError: It cannot be read.
+            KubeError: The API server did not give it.
+        """
+        with translated(f"get {key}"):
+            raw = await self._objects.get_namespaced_custom_object(
+                GROUP, VERSION, key.namespace, PLURAL, key.name, _request_timeout=TIMEOUT
+            )
+        return parse_training(_object(raw))
+
+    async def write_status(self, training: Training, status: TrainingStatus) -> Training:
+        """Replace the status that `training` has with `status`, if nobody has changed it since.
+
+        Returns:
+            The resource as written; `training` itself where there is nothing to write.
+
+        Raises:
+            ConflictError: It was changed since; nothing is written.
+            GoneError: It is not there.
+            RefusedError: The API server refused it, or its schema has dropped a part of it.
+            KubeError: The API server did not answer; it may have been written.
+        """
+        patch = merge_patch(dump_status(training.status), dump_status(status))
+        if not patch:
+            return training
+        key = training.key
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"resourceVersion": training.resource_version, "uid": training.uid},
+            "status": patch,
+        }
+        with translated(f"write status of {key}"):
+            raw = await self._objects.patch_namespaced_custom_object_status(
+                GROUP,
+                VERSION,
+                key.namespace,
+                PLURAL,
+                key.name,
+                body,
+                field_manager="scriptix-operator",
+                field_validation="Strict",
+                _content_type="application/merge-patch+json",
+                _request_timeout=TIMEOUT,
+            )
+        written = parse_training(_object(raw))
+        if written.status.run != status.run:
+            raise RefusedError(
+                f"write status of {key}: the API server did not keep status.run as written; "
+                "apply the CRD of this operator's version"
+            )
+        return written
+
+
+def _object(raw: object) -> Raw:
+    if not isinstance(raw, dict):
+        raise RefusedError(f"the API server gave {type(raw).__name__} in place of an object")
+    return raw

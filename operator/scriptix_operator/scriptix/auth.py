@@ -1,0 +1,58 @@
+"""The API key on its way into a header, and out of everything else."""
+
+import re
+from collections.abc import Generator
+
+import httpx
+
+from scriptix_operator.core.apikey import ApiKey
+
+__all__ = ["KeyAuth", "check_header"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110: what a header's name and an authentication scheme are made of."""
+
+MIN_REDACTED = 4
+"""Characters; a shorter "key" would be cut out of the middle of every other word."""
+
+PLACEHOLDER = "[API key]"
+
+
+def check_header(name: str, scheme: str) -> None:
+    """Tell whether a key can be sent as header `name`, after the word `scheme` (empty: bare).
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"not a name for an HTTP header: {name!r}")
+    if scheme and not _TOKEN.fullmatch(scheme):
+        raise ValueError(f"not an authentication scheme: {scheme!r}")
+
+
+class KeyAuth(httpx.Auth):
+    """Puts the key into its header at the last moment.
+
+    So no variable or argument of ours holds the header, and nothing that prints one can show it.
+
+    Args:
+        key: The key, already checked by core's `check_key`.
+        header: Name of the header.
+        scheme: The word before the key; empty: none.
+    """
+
+    def __init__(self, key: ApiKey, header: str, scheme: str) -> None:
+        self._key = key
+        self._header = header
+        self._scheme = scheme
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Called by httpx."""
+        request.headers[self._header] = f"{self._scheme} {self._key.value}".lstrip()
+        yield request
+
+    def redact(self, text: str) -> str:
+        """Take the key out of a text: servers do quote it in their replies."""
+        if len(self._key.value) < MIN_REDACTED:
+            return text
+        return text.replace(self._key.value, PLACEHOLDER)

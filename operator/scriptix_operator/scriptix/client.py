@@ -1,0 +1,264 @@
+"""The client of the Scriptix API: start a run, look at a model, fetch its log.
+
+Each method is one HTTP request, or none. Nothing is retried, not even a GET that met a stale
+connection: each call is paid for from a budget, and whoever keeps it decides about the next.
+
+Proxies: those of the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) are used for https, through
+CONNECT. Not for plain http, where a proxy would read the key and could repeat a POST, and not for
+loopback hosts, which httpx by itself would leave to the proxy. NO_PROXY takes names, suffixes and
+single addresses; httpx does not understand networks such as 10.0.0.0/8. SSL_CERT_FILE and
+SSL_CERT_DIR replace the bundled CAs.
+"""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from scriptix_operator.core.apikey import ApiKey, check_key
+from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RemoteModel
+from scriptix_operator.scriptix.auth import KeyAuth, check_header
+from scriptix_operator.scriptix.errors import error_of
+from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
+from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
+from scriptix_operator.scriptix.replies import read_log, read_model
+from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, stash_location
+
+__all__ = ["ScriptixClient", "Timeouts"]
+
+logger = logging.getLogger(__name__)
+
+MODEL_LIMIT = 1024 * 1024
+"""Bytes of a reply to anything but a log."""
+
+LOG_LIMIT = 64 * 1024 * 1024
+"""Bytes of a reply with a log."""
+
+MAX_CONNECTIONS = 20
+"""Status and log calls at once: 100 a minute for each key seldom are more than two."""
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "scriptix-operator",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `connect` is also for a free connection; `read` is between two pieces of a reply."""
+
+    connect: float = 10
+    read: float = 20
+    total: float = 30
+    """Of a whole call but for a log: P of the design."""
+    log_total: float = 120
+
+
+class ScriptixClient:
+    """Talks to one Scriptix API, with whatever key a call is given.
+
+    Use as a context manager, or call `aclose`.
+
+    Args:
+        base_url: Where the API is; may have a path, and a slash at its end.
+        auth_header: The header for the key.
+        auth_scheme: The word before the key; empty: the key alone (`x-zoom-s2t-key: KEY`).
+        timeouts: Bounds in time.
+        transport: In place of the network, for tests. Whether runs have their own connections is
+            then up to it.
+
+    Raises:
+        ValueError: base_url, auth_header or auth_scheme cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        auth_header: str = "Authorization",
+        auth_scheme: str = "Bearer",
+        timeouts: Timeouts = Timeouts(),
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        url = _checked_url(base_url)
+        check_header(auth_header, auth_scheme)
+        quiet_wire_loggers()
+        self._models = str(url).rstrip("/") + "/api/v3/custom_models"
+        self._auth_header = auth_header
+        self._auth_scheme = auth_scheme
+        self._bounds = Bounds(timeouts.total, MODEL_LIMIT)
+        self._log_bounds = Bounds(timeouts.log_total, LOG_LIMIT)
+        is_https = url.scheme == "https"
+        # Without https a context is never used; this one trusts nobody and costs nothing to make.
+        verify = httpx.create_ssl_context() if is_https else SSLContext(PROTOCOL_TLS_CLIENT)
+
+        def client(*, keep: int | None) -> httpx.AsyncClient:
+            return httpx.AsyncClient(
+                headers=_HEADERS,
+                verify=verify,
+                trust_env=is_https and not _is_loopback(url.host),
+                transport=transport,
+                limits=httpx.Limits(
+                    max_connections=MAX_CONNECTIONS, max_keepalive_connections=keep
+                ),
+                timeout=httpx.Timeout(
+                    timeouts.read, connect=timeouts.connect, pool=timeouts.connect
+                ),
+                # A cookie set for one key must not ride along with the next.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                event_hooks={"response": [stash_location]},
+            )
+
+        self._looks = client(keep=MAX_CONNECTIONS)
+        # No connection is kept, so each start has its own, and none can turn out to be stale.
+        self._starts = client(keep=0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._looks.aclose()
+        await self._starts.aclose()
+
+    async def model(self, model_id: int, key: ApiKey) -> RemoteModel:
+        """Look at a model.
+
+        Raises:
+            ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
+        """
+        auth = self._auth(key)
+        request = self._looks.build_request("GET", f"{self._models}/{model_id}")
+        reply = await _send(self._looks, request, auth, self._bounds, Wire())
+        try:
+            return read_model(_object(reply, auth), model_id)
+        except BadReplyError as error:
+            failure = _unusable(reply, error)
+        raise error_of(failure)
+
+    async def run(
+        self, model_id: int, key: ApiKey, *, before_send: Callable[[], None] | None = None
+    ) -> RemoteModel | None:
+        """Start a run: one POST on a connection of its own.
+
+        Args:
+            model_id: The model.
+            key: The key.
+            before_send: Called right before the first byte; what it raises becomes NotSentError.
+
+        Returns:
+            The model as the reply gave it; None where the API took the start and said nothing
+            about the model, or nothing usable (logged, as the start counts all the same).
+
+        Raises:
+            NotSentError: Nothing has left.
+            DefiniteError: The API refused; nothing was started.
+            AmbiguousError: It may have started. Also a 2xx whose body is there but no JSON object.
+        """
+        auth = self._auth(key)
+        request = self._starts.build_request(
+            "POST",
+            f"{self._models}/{model_id}/run",
+            content=b"{}",
+            headers={"Content-Type": "application/json", "Connection": "close"},
+        )
+        reply = await _send(self._starts, request, auth, self._bounds, Wire(before_send))
+        if not reply.body.strip():
+            return None
+        try:
+            body = _object(reply, auth)
+        except BadReplyError as error:
+            failure = _unusable(reply, error)
+        else:
+            return _taken(body, model_id)
+        raise error_of(failure)
+
+    async def log(self, model_id: int, key: ApiKey) -> tuple[LogEntry, ...]:
+        """Fetch the training log, in the order of the API.
+
+        Raises:
+            ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
+        """
+        auth = self._auth(key)
+        request = self._looks.build_request("GET", f"{self._models}/{model_id}/log")
+        reply = await _send(self._looks, request, auth, self._log_bounds, Wire())
+        try:
+            # In a thread: a log at the limit takes seconds to read, and leases are to be renewed.
+            return await asyncio.to_thread(_log, reply, auth, model_id)
+        except BadReplyError as error:
+            failure = _unusable(reply, error)
+        raise error_of(failure)
+
+    def _auth(self, key: ApiKey) -> KeyAuth:
+        try:
+            check_key(key.value)
+        except ValueError as error:
+            failure = CallFailure(FailureKind.NOT_SENT, str(error))
+        else:
+            return KeyAuth(key, self._auth_header, self._auth_scheme)
+        raise error_of(failure)
+
+
+async def _send(
+    client: httpx.AsyncClient, request: httpx.Request, auth: KeyAuth, bounds: Bounds, wire: Wire
+) -> Success:
+    result = await exchange(client, request, auth, bounds, wire)
+    if isinstance(result, CallFailure):
+        raise error_of(result)
+    return result
+
+
+def _object(reply: Success, auth: KeyAuth) -> dict[str, object]:
+    return read_object(reply.body, reply.content_type, auth.redact)
+
+
+def _log(reply: Success, auth: KeyAuth, model_id: int) -> tuple[LogEntry, ...]:
+    return read_log(_object(reply, auth), model_id)
+
+
+def _unusable(reply: Success, error: BadReplyError) -> CallFailure:
+    return CallFailure(FailureKind.AMBIGUOUS, str(error), status=reply.status)
+
+
+def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
+    """The model in the reply to a start that was taken, whatever the reply looks like."""
+    try:
+        return read_model(body, model_id)
+    except BadReplyError as error:
+        logger.warning("run of model %d was accepted; %s", model_id, error)
+        return None
+
+
+def _checked_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"not a URL: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError("the base URL must begin with https:// (or http://) and a host")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("the base URL must have no user, query or fragment")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

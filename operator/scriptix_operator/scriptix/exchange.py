@@ -1,0 +1,81 @@
+"""One request and its reply, bounded in time and bytes: a 2xx, or what went wrong."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import httpx
+
+from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.scriptix.auth import KeyAuth
+from scriptix_operator.scriptix.errors import NotSentError, transport_failure
+from scriptix_operator.scriptix.refusals import refusal
+from scriptix_operator.scriptix.wire import LOCATION, BodyError, Wire, read_body
+
+__all__ = ["Bounds", "Success", "exchange"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a call may take.
+
+    Attributes:
+        total: Seconds, from the wait for a connection to the last byte of the reply.
+        limit: Bytes of the reply's body.
+    """
+
+    total: float
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A 2xx and its whole body, which may quote the key and so is in no repr."""
+
+    status: int
+    content_type: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+async def exchange(
+    client: httpx.AsyncClient, request: httpx.Request, auth: KeyAuth, bounds: Bounds, wire: Wire
+) -> Success | CallFailure:
+    """Send a request and read its reply.
+
+    Failures are returned, not raised: an error raised while one of httpx is handled would drag
+    that one along, and with it the request and the key.
+    """
+    request.extensions["trace"] = wire.trace
+    response: httpx.Response | None = None
+    body = b""
+    flaw: CallFailure | None = None
+    try:
+        async with asyncio.timeout(bounds.total):
+            response = await client.send(request, auth=auth, stream=True)
+            try:
+                body = await read_body(response, bounds.limit)
+            finally:
+                await response.aclose()
+    except NotSentError as error:
+        return error.failure
+    except (BodyError, httpx.RequestError, OSError) as error:
+        flaw = _flaw(error, client, auth, bounds, wire)
+        if response is None:
+            return flaw
+    if not response.is_success:
+        # The status is definite, whatever became of the body.
+        location = response.extensions.get(LOCATION)
+        return refusal(response.status_code, response.headers, body, location, auth.redact)
+    if flaw is not None:
+        return replace(flaw, status=response.status_code)
+    return Success(response.status_code, response.headers.get("Content-Type", ""), body)
+
+
+def _flaw(
+    error: Exception, client: httpx.AsyncClient, auth: KeyAuth, bounds: Bounds, wire: Wire
+) -> CallFailure:
+    if isinstance(error, BodyError):
+        return CallFailure(FailureKind.AMBIGUOUS, auth.redact(str(error)))
+    if isinstance(error, TimeoutError):  # asyncio.timeout's; those of httpx are no such thing
+        kind = FailureKind.NOT_SENT if wire.sent is False else FailureKind.AMBIGUOUS
+        return CallFailure(kind, f"no whole reply within {bounds.total:g} s")
+    return transport_failure(error, sent=wire.sent, closing=client.is_closed, redact=auth.redact)

@@ -1,0 +1,108 @@
+"""JSON from a stranger: read without surprises, whatever it holds.
+
+Numbers with a point come as Decimal, so that 12.3 stays 12.3; NaN, Infinity and numbers too long
+to be meant come as a Decimal that no field accepts, so that they spoil only the field they stand
+in. Wrong UTF-8 becomes U+FFFD; of a repeated key the last counts.
+"""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal, DecimalException
+
+from scriptix_operator.core.text import one_line
+
+__all__ = ["BadReplyError", "excerpt", "found", "read_object", "scrubbed"]
+
+MAX_ITEMS = 2_000_000
+"""Objects and lists in one reply: `{},` is 3 bytes on the wire and 70 in memory."""
+
+MAX_INT_DIGITS = 20
+EXCERPT_LENGTH = 200
+_EXCERPT_BYTES = 4096
+"""A key that straddles the end of this is cut away by the excerpt's length long before."""
+
+
+class BadReplyError(ValueError):
+    """A reply cannot be used; the message says why, in one bounded line without the key."""
+
+
+def _float(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except DecimalException:
+        return Decimal("NaN")
+
+
+def _int(text: str) -> int | Decimal:
+    return int(text) if len(text) <= MAX_INT_DIGITS else Decimal("NaN")
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_float, parse_int=_int, parse_constant=lambda _: Decimal("NaN"), strict=False
+)
+
+
+def read_object(body: bytes, content_type: str, redact: Callable[[str], str]) -> dict[str, object]:
+    """Read a body that must be a JSON object; the key is taken out of every text in it.
+
+    Args:
+        body: The body.
+        content_type: The Content-Type header; for the message only, what counts is the body.
+        redact: Takes the key out of a text.
+
+    Raises:
+        BadReplyError: It is none.
+    """
+    text = body.decode("utf-8-sig", "replace")
+    if not text.strip():
+        raise BadReplyError("reply is empty")
+    if text.count("{") + text.count("[") > MAX_ITEMS:
+        raise BadReplyError(f"reply has more than {MAX_ITEMS} items")
+    try:
+        value = scrubbed(_DECODER.decode(text), redact)
+    except RecursionError:
+        raise BadReplyError("reply is nested too deep") from None
+    except ValueError:
+        kind = content_type.partition(";")[0].strip().lower()
+        but = "" if "json" in kind else f" but {redact(kind) or 'of no declared type'}"
+        raise BadReplyError(
+            one_line(f"reply is not JSON{but}: {excerpt(body, redact)}", EXCERPT_LENGTH)
+        ) from None
+    if not isinstance(value, dict):
+        raise BadReplyError(f"reply is not a JSON object but {found(value)}")
+    return value
+
+
+def scrubbed(value: object, redact: Callable[[str], str]) -> object:
+    """A JSON value with the key taken out of every text in it."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {redact(name): scrubbed(inner, redact) for name, inner in value.items()}
+        case list():
+            return [scrubbed(inner, redact) for inner in value]
+        case _:
+            return value
+
+
+def excerpt(body: bytes, redact: Callable[[str], str]) -> str:
+    """The beginning of a body that is not what it should be, in one safe line."""
+    return one_line(redact(body[:_EXCERPT_BYTES].decode("utf-8", "replace")), EXCERPT_LENGTH)
+
+
+def found(value: object) -> str:
+    """A JSON value as an error message names it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'text "{one_line(value, 40)}"'
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"number {one_line(str(value), 40)}"

@@ -1,0 +1,114 @@
+"""One exchange on the wire: when it begins, how much of it is read, and what is logged of it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.text import one_line
+from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
+
+__all__ = ["LOCATION", "BodyError", "Wire", "quiet_wire_loggers", "read_body", "stash_location"]
+
+LOCATION = "scriptix_location"
+"""Where `stash_location` puts the Location of a redirect: an extension of the response."""
+
+_WIRE_LOGGERS = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
+
+
+class Wire:
+    """Watches one request through httpcore's trace hook.
+
+    Args:
+        before_send: Called once, synchronously, after the connection stands and right before the
+            first byte of the request; an exception from it keeps the request from being sent.
+    """
+
+    def __init__(self, before_send: Callable[[], None] | None = None) -> None:
+        self._before_send = before_send
+        self._seen = False
+        self._begun = False
+
+    @property
+    def sent(self) -> bool | None:
+        """Whether the first byte was on its way; None where the transport tells nothing."""
+        return self._begun if self._seen else None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of one step; this is the request extension `trace` of httpcore.
+
+        Raises:
+            NotSentError: `before_send` raised.
+        """
+        self._seen = True
+        if event != "http11.send_request_headers.started" or info["request"].method == b"CONNECT":
+            return  # CONNECT asks a proxy for a tunnel; the request comes after it
+        if self._before_send is not None:
+            try:
+                self._before_send()
+            except Exception as error:
+                message = one_line(f"held back before sending: {error}", MESSAGE_LENGTH)
+                raise NotSentError(CallFailure(FailureKind.NOT_SENT, message)) from error
+        self._begun = True
+
+
+class BodyError(Exception):
+    """The body of a reply cannot be had; the message says why."""
+
+
+async def read_body(response: httpx.Response, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes, and stop at the first one more.
+
+    We ask for `Accept-Encoding: identity`, so a compressed body is refused unread and nothing can
+    unfold in memory.
+
+    Raises:
+        BodyError: It is larger, or compressed.
+        httpx.RequestError: The connection failed.
+    """
+    coding = response.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise BodyError(f"reply is compressed, which nobody asked for: {one_line(coding, 40)}")
+    too_large = BodyError(f"reply is larger than {limit} bytes")
+    declared = response.headers.get("Content-Length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise too_large
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        if len(body) + len(part) > limit:
+            raise too_large
+        body += part
+    return bytes(body)
+
+
+async def stash_location(response: httpx.Response) -> None:
+    """Response hook: move Location out of httpx's sight.
+
+    It builds the next request even where redirects are off, and one to a broken address would
+    turn the 3xx into a protocol error.
+    """
+    location = response.headers.pop("Location", None)
+    if location is not None:
+        response.extensions[LOCATION] = location
+
+
+def quiet_wire_loggers() -> None:
+    """Keep httpx and httpcore from logging replies below WARNING, at whatever level they are set.
+
+    They log no request header, but reason phrase (httpx, INFO) and headers (httpcore, DEBUG) of
+    every reply, and a reply may quote the key.
+    """
+    for name in _WIRE_LOGGERS:
+        logging.getLogger(name).addFilter(_is_warning)  # a filter twice added is there once
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

@@ -1,0 +1,180 @@
+"""Logging to stderr: JSON for collectors or text for people, UTC, and never an API key.
+
+Everything goes through one handler on the root logger, whose formatters mask the values that
+`hide` was told. Fields of a line come from `extra`: `log.info("started", extra={"run": run})`.
+"""
+
+import logging
+import re
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, Literal, TextIO
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonEncoder, JsonFormatter
+
+from scriptix_operator.telemetry.redaction import Redactor
+
+__all__ = ["configure_logging", "hide", "redact"]
+
+LEAST_LEVELS: Final[Mapping[str, int]] = {
+    "httpx": logging.WARNING,  # a line for each call; the engine tells what matters of it
+    "httpcore": logging.WARNING,  # DEBUG shows request headers, and so the API key
+    "aiohttp": logging.WARNING,
+    "asyncio": logging.WARNING,  # DEBUG tells which selector is used, INFO nothing
+}
+"""Loggers that are never more talkative than this, whatever LOG_LEVEL says."""
+
+CHATTY: Final = "kopf.objects"
+"""Kopf's logger of `Handler … succeeded.`, for each watch event; its INFO shows at DEBUG only."""
+
+RESERVED: Final = frozenset(
+    {*RESERVED_ATTRS, "asctime", "message", "taskName", "k8s_ref", "k8s_skip", "settings"}
+)
+"""Attributes of a record that are no `extra` of ours: Python's own and Kopf's."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+"""What would start a new line or command a terminal."""
+
+_redactor = Redactor()
+
+
+def hide(value: str) -> None:
+    """Mask `value`, an API key, in all log output of this process from now on."""
+    _redactor.hide(value)
+
+
+def redact(text: str) -> str:
+    """Return `text` with all hidden values masked; for output that is no log line."""
+    return _redactor.redact(text)
+
+
+def configure_logging(
+    log_format: Literal["json", "text"], level: str, stream: TextIO | None = None
+) -> None:
+    """Send all logging of the process to `stream` (stderr), and uncaught errors with it.
+
+    Replaces what was configured before, so it can be called again.
+
+    Args:
+        log_format: `json`, one object a line, or `text`.
+        level: `DEBUG`, `INFO`, `WARNING` or `ERROR`.
+        stream: Where lines go; None is stderr.
+    """
+    handler = _Handler(stream or sys.stderr)
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    handler.addFilter(_name_training)
+    root = logging.getLogger()
+    for old in [one for one in root.handlers if isinstance(one, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name, least in LEAST_LEVELS.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
+    chatty_least = logging.DEBUG if root.level <= logging.DEBUG else logging.WARNING
+    logging.getLogger(CHATTY).setLevel(max(chatty_least, root.level))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours, told from the handlers of others (pytest has some)."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Tell that a line could not be written, without its arguments: they may hold a key."""
+        error = sys.exc_info()[0]
+        cause = error.__name__ if error else "an error"
+        sys.stderr.write(f"log line of {record.pathname}:{record.lineno} lost to {cause}\n")
+
+
+class _JsonFormatter(JsonFormatter):
+    """One JSON object a line: time, level, logger, message, fields, and `exception` as text."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["asctime", "levelname", "name", "message"],
+            rename_fields={
+                "asctime": "time",
+                "levelname": "level",
+                "name": "logger",
+                "exc_info": "exception",
+                "stack_info": "stack",
+            },
+            json_encoder=_Encoder,
+            reserved_attrs=sorted(RESERVED),
+        )
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        del datefmt
+        return _rfc3339(record.created)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            _redactor.redact(str(key)): _redactor.redact_tree(value)
+            for key, value in log_data.items()
+        }
+
+
+class _Encoder(JsonEncoder):
+    """Masks in what other objects are turned into, too."""
+
+    def default(self, o: object) -> object:
+        return _redactor.redact_tree(super().default(o))
+
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class _TextFormatter(logging.Formatter):
+    """`2025-01-16T08:00:00.000Z INFO    logger: message key=value`, tracebacks below."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        del datefmt
+        return _rfc3339(record.created)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        fields = (f" {key}={value}" for key, value in vars(record).items() if key not in RESERVED)
+        text = f"{record.name}: {record.message}{''.join(fields)}"
+        return f"{_rfc3339(record.created)} {record.levelname:<7} {_printable(text)}"
+
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - logging's name
+        return "\n".join(_printable(line) for line in super().formatException(ei).split("\n"))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _redactor.redact(super().format(record))
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """The interpreter's last words, as a log line (and so masked)."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    logging.getLogger(__name__).critical("uncaught error", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is not None and not issubclass(end.exc_type, SystemExit):
+        _log_uncaught(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def _name_training(record: logging.LogRecord) -> bool:
+    """Kopf's reference to the object as a field of ours, `training: namespace/name`."""
+    reference = getattr(record, "k8s_ref", None)
+    if isinstance(reference, dict):
+        record.training = f"{reference.get('namespace')}/{reference.get('name')}"
+    return True
+
+
+def _rfc3339(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _printable(text: str) -> str:
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

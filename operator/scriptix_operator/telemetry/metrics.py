@@ -1,0 +1,171 @@
+"""Figures for Prometheus, on a registry of their own; nothing is made at import.
+
+Cardinality is bounded: labels are taken from small fixed sets (`call`, `outcome`, `phase`), with
+one exception. The two figures of a training carry its namespace and name, so that a dashboard can
+show a run's progress; that is at most two series for each resource, and they go when it goes
+(`forget_training`). Run ids, model ids and keys are never labels.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from scriptix_operator.api.reasons import Outcome, Phase
+
+__all__ = ["Metrics"]
+
+API_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""From a fast reply to the time-out of a start."""
+LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
+"""From an idle engine to one that is minutes behind."""
+
+
+class Metrics:
+    """What the operator counts, told in its own words; scraped through `registry`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._api_requests = Counter(
+            "scriptix_api_requests_total",
+            "Calls to the Scriptix API by kind of call and outcome.",
+            ["call", "outcome"],
+            registry=self.registry,
+        )
+        self._api_seconds = Histogram(
+            "scriptix_api_request_seconds",
+            "Time from a call's first byte to its reply or failure.",
+            ["call"],
+            buckets=API_SECONDS,
+            registry=self.registry,
+        )
+        self._trainings = Gauge(
+            "scriptix_trainings",
+            "CustomModelTraining resources by phase.",
+            ["phase"],
+            registry=self.registry,
+        )
+        self._runs_started = Counter(
+            "scriptix_runs_started_total",
+            "Training runs that the API accepted from this operator.",
+            registry=self.registry,
+        )
+        self._runs_finished = Counter(
+            "scriptix_runs_finished_total",
+            "Training runs that ended, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._status_writes = Counter(
+            "scriptix_status_writes_total",
+            "Writes of resource status by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._steps = Counter(
+            "scriptix_steps_total",
+            "Steps of the engine (one look at one resource) by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._step_errors = Counter(
+            "scriptix_step_errors_total",
+            "Steps that ended in an unexpected error; each is in the log.",
+            registry=self.registry,
+        )
+        self._due_lag = Histogram(
+            "scriptix_due_lag_seconds",
+            "How much later than due a step began.",
+            buckets=LAG_SECONDS,
+            registry=self.registry,
+        )
+        self._leader = Gauge(
+            "scriptix_leader",
+            "1 while this process is the one that works, else 0.",
+            registry=self.registry,
+        )
+        self._progress = Gauge(
+            "scriptix_training_progress_percent",
+            "Progress of the current or last run, 0 to 100.",
+            ["namespace", "name"],
+            registry=self.registry,
+        )
+        self._word_error_rate = Gauge(
+            "scriptix_training_word_error_rate_percent",
+            "Word error rate of the last finished run, in percent.",
+            ["namespace", "name"],
+            registry=self.registry,
+        )
+        # There from the start, so that the first one is seen as an increase.
+        for outcome in Outcome:
+            self._runs_finished.labels(outcome)
+        self.phases({})
+
+    def api_call(self, call: str, outcome: str, seconds: float) -> None:
+        """Count a call to the API.
+
+        Args:
+            call: `start`, `status` or `log`.
+            outcome: `OK` or a FailureKind.
+            seconds: How long it took.
+        """
+        self._api_requests.labels(call, outcome).inc()
+        self._api_seconds.labels(call).observe(seconds)
+
+    def phases(self, counts: Mapping[Phase, int]) -> None:
+        """Tell how many resources are in each phase; a phase that is not named has none."""
+        for phase in Phase:
+            self._trainings.labels(phase).set(counts.get(phase, 0))
+
+    def run_started(self) -> None:
+        """Count a run that the API accepted."""
+        self._runs_started.inc()
+
+    def run_finished(self, outcome: Outcome) -> None:
+        """Count a run that ended."""
+        self._runs_finished.labels(outcome).inc()
+
+    def status_written(self, outcome: str) -> None:
+        """Count a write of status: `Written`, `Conflict`, `Gone` or `Failed`."""
+        self._status_writes.labels(outcome).inc()
+
+    def step_done(self, outcome: str, lag_seconds: float) -> None:
+        """Count a step and how late it began; a step before its time counts as on time."""
+        self._steps.labels(outcome).inc()
+        self._due_lag.observe(max(0.0, lag_seconds))
+
+    def step_failed(self) -> None:
+        """Count a step that ended in an unexpected error."""
+        self._step_errors.inc()
+
+    def leading(self, *, leads: bool) -> None:
+        """Tell whether this process is the one that works."""
+        self._leader.set(leads)
+
+    def training_progress(self, namespace: str, name: str, percent: int) -> None:
+        """Tell the progress of a training's run."""
+        self._progress.labels(namespace, name).set(percent)
+
+    def training_word_error_rate(self, namespace: str, name: str, percent: Decimal) -> None:
+        """Tell the word error rate of a training's last finished run."""
+        self._word_error_rate.labels(namespace, name).set(float(percent))
+
+    def forget_training(self, namespace: str, name: str) -> None:
+        """Drop the series of a resource that is gone; one that never had any is fine."""
+        self._progress.remove(namespace, name)
+        self._word_error_rate.remove(namespace, name)
+
+    def forget_all_trainings(self) -> None:
+        """Drop what only the working process knows, when another takes over."""
+        self._progress.clear()
+        self._word_error_rate.clear()
+        self.phases({})

@@ -1,0 +1,196 @@
+"""Builds the operator from its settings, runs it, and takes it down in order."""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.core.situation import Durations
+from scriptix_operator.engine.caller import Caller
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.engine import Engine
+from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.recorder import Recorder
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.stepper import Stepper
+from scriptix_operator.kube.configmaps import ConfigMaps
+from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.leadership import Leadership, new_identity
+from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.schema import check_schema
+from scriptix_operator.kube.secrets import DefaultKey, Keys
+from scriptix_operator.kube.trainings import Trainings
+from scriptix_operator.kube.watch import Watch
+from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
+from scriptix_operator.settings import Settings
+from scriptix_operator.telemetry.health import Heartbeat, Readiness
+from scriptix_operator.telemetry.http import TelemetryServer
+from scriptix_operator.telemetry.logs import hide
+from scriptix_operator.telemetry.metrics import Metrics
+
+__all__ = ["operate"]
+
+TIMER = "The engine's timer"
+LEASE = "scriptix-operator"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What stands whether this process leads or not."""
+
+    settings: Settings
+    api: ApiClient
+    watch: Watch
+    metrics: Metrics
+    heartbeat: Heartbeat
+
+
+async def operate(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        ClusterUnreachableError, SchemaError, KubeError: It could not begin.
+        ExceptionGroup: A part of it failed for good, or the leadership was lost: the process is to
+            end, and its successor starts from what is recorded.
+    """
+    me, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if me is None:
+        raise RuntimeError("operate must run in a task")
+    stopped = asyncio.Event()
+
+    def stop(name: str) -> None:
+        logger.info("%s: stopping", name)
+        stopped.set()
+        me.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number.name)
+    try:
+        await _operate(settings)
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        me.uncancel()
+
+
+async def _operate(settings: Settings) -> None:
+    heartbeat, readiness, metrics = Heartbeat(), Readiness("Connecting to the cluster."), Metrics()
+    server = TelemetryServer(
+        (settings.http_host, settings.http_port),
+        registry=metrics.registry,
+        heartbeat=heartbeat,
+        readiness=readiness,
+    )
+    with server:
+        logger.info("health and metrics are served on port %s", server.port)
+        async with (
+            connect(await configure()) as api,
+            # Left after the leadership: a standby need not wait until Kopf has said goodbye.
+            Watch(api.configuration, settings.watch_namespaces) as watch,
+            asyncio.TaskGroup() as tasks,
+        ):
+            pulse = tasks.create_task(heartbeat.follow_event_loop())
+            await check_schema(api)
+            readiness.set()
+            await _lead(Parts(settings, api, watch, metrics, heartbeat))
+            pulse.cancel()
+
+
+async def _lead(parts: Parts) -> None:
+    """Wait for the leadership, work as long as it lasts, and give it up."""
+    settings = parts.settings
+    if not settings.leader_election:
+        await _work(parts, None)
+        return
+    clock = Clock()
+    leadership = Leadership(
+        parts.api,
+        namespace=settings.pod_namespace,
+        name=LEASE,
+        identity=new_identity(settings.pod_name),
+        utc_now=clock.now,
+        clock=clock.monotonic,
+    )
+    try:
+        await leadership.acquire()
+        await _work(parts, leadership)
+    finally:
+        await leadership.release()
+
+
+async def _work(parts: Parts, leadership: Leadership | None) -> None:
+    parts.metrics.leading(leads=True)
+    engine, client = _build(parts, leadership)
+    try:
+        async with client, asyncio.TaskGroup() as tasks:
+            if leadership is not None:
+                tasks.create_task(leadership.hold())
+            tasks.create_task(parts.watch.run(engine.seen))
+            with parts.heartbeat.watching(TIMER) as beat:
+                await engine.run(beat)
+    finally:
+        parts.metrics.leading(leads=False)
+
+
+def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, ScriptixClient]:
+    settings, api, metrics = parts.settings, parts.api, parts.metrics
+    clock, roster = Clock(), Roster()
+    lanes = Lanes(
+        {
+            Call.START: settings.limit_starts,
+            Call.STATUS: settings.limit_status,
+            Call.LOG: settings.limit_logs,
+        }
+    )
+    client = ScriptixClient(
+        base_url=settings.base_url,
+        auth_header=settings.auth_header,
+        auth_scheme=settings.auth_scheme,
+        timeouts=Timeouts(total=settings.post_timeout),
+    )
+    trainings = Trainings(api, settings.watch_namespaces)
+    events = Events(api, settings.pod_name)
+    config_maps = ConfigMaps(api)
+    default = DefaultKey(
+        settings.pod_namespace, settings.default_secret, settings.may_use_default_key
+    )
+    caller = Caller(
+        client=client,
+        keys=Keys(api, default, ttl=settings.secret_ttl, clock=clock.monotonic, hide=hide),
+        lanes=lanes,
+        log_store=LogStore(config_maps),
+        roster=roster,
+        clock=clock,
+        metrics=metrics,
+        may_send=lambda: leadership is None or leadership.is_leading,
+        send_window=settings.send_window,
+    )
+    recorder = Recorder(
+        trainings=trainings,
+        config_maps=config_maps,
+        events=events,
+        roster=roster,
+        clock=clock,
+        metrics=metrics,
+    )
+    durations = Durations(
+        send_window=settings.send_window,
+        post_timeout=settings.post_timeout,
+        settle=settings.settle,
+    )
+    engine = Engine(
+        stepper=Stepper(roster, caller, recorder, lanes, clock, durations),
+        trainings=trainings,
+        roster=roster,
+        lanes=lanes,
+        events=events,
+        clock=clock,
+        metrics=metrics,
+        sweep_interval=settings.sweep_interval,
+    )
+    return engine, client

@@ -1,0 +1,289 @@
+"""kube/configmaps.py against a real API server: what is written, and what is never touched."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.core.owner import Owner
+from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
+from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.errors import ConflictError, GoneError, RefusedError
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.installation import install_crd
+from tests.operator.logsupport import Json, Namespace, Recorder, reference_to
+
+NAME = "cardio-result"
+DATA = {"model_id": "123", "word_error_rate": "12.5"}
+
+
+@pytest.fixture
+def space(control_plane: ControlPlane, namespace: str) -> Namespace:
+    """Return the test's namespace, where the CRD is installed."""
+    install_crd(control_plane)
+    return Namespace(control_plane, namespace)
+
+
+@pytest.fixture
+async def client(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+    """Connect as the operator does."""
+    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    async with connect(configuration) as connected:
+        yield connected
+
+
+@pytest.fixture
+def recorder(client: ApiClient) -> Recorder:
+    """Listen to the client's calls."""
+    return Recorder(client)
+
+
+@pytest.fixture
+def config_maps(client: ApiClient) -> ConfigMaps:
+    """Return what is tested."""
+    return ConfigMaps(client)
+
+
+async def test_an_object_is_made_with_owner_labels_and_data(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    owner = space.make_resource()
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+    made = space.read(NAME)
+    assert made["data"] == DATA
+    assert made["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "scriptix-operator",
+        "scriptix.io/training": "cardio",
+        "scriptix.io/run": "r1",
+    }
+    assert made["metadata"]["ownerReferences"] == [reference_to(owner)]
+    assert "immutable" not in made
+
+
+async def test_what_would_change_nothing_is_not_written(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    recorder.calls.clear()
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is False
+    assert recorder.calls == [f"GET {NAME}"]
+
+
+async def test_a_new_run_replaces_all_data_in_one_update(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    recorder.calls.clear()
+    assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
+    assert recorder.writes == [f"PUT {NAME}"]
+    assert space.read(NAME)["data"] == {"model_id": "9"}
+    assert space.read(NAME)["metadata"]["labels"]["scriptix.io/run"] == "r2"
+
+
+async def test_labels_and_annotations_of_others_stay_and_ours_are_put_right(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    theirs = {"labels": {"team": "a", "scriptix.io/run": "x"}, "annotations": {"note": "b"}}
+    space.patch(NAME, {"metadata": theirs})
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+    metadata = space.read(NAME)["metadata"]
+    assert (metadata["labels"]["team"], metadata["annotations"]) == ("a", {"note": "b"})
+    assert metadata["labels"]["scriptix.io/run"] == "r1"
+
+
+async def test_a_write_in_between_is_seen_and_written_over(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    recorder.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, {"data": {"foreign": "1"}}))
+    assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
+    assert space.read(NAME)["data"] == {"model_id": "9"}
+
+
+async def test_a_deletion_in_between_is_made_good(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    recorder.meanwhile(f"PUT {NAME}", lambda: space.delete(NAME))
+    assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
+    assert space.read(NAME)["data"] == {"model_id": "9"}
+
+
+async def test_a_creation_in_between_is_seen(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    recorder.meanwhile(
+        f"POST {NAME}", lambda: space.make(NAME, {"foreign": "1"}, reference_to(owner))
+    )
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+    assert space.read(NAME)["data"] == DATA
+
+
+async def test_one_that_a_person_made_immutable_is_made_anew(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    before = space.patch(NAME, {"immutable": True})["metadata"]["uid"]
+    assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
+    after = space.read(NAME)
+    assert after["data"] == {"model_id": "9"}
+    assert after["metadata"]["uid"] != before
+
+
+async def test_creating_what_is_there_already_is_a_conflict(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    owner = space.make_resource()
+    await config_maps.create(owner, NAME, DATA, run_id="r1", immutable=True)
+    with pytest.raises(ConflictError):
+        await config_maps.create(owner, NAME, {}, run_id="r2")
+    assert space.read(NAME)["data"] == DATA
+    assert space.read(NAME)["immutable"] is True
+
+
+NO_SUCH_UID = "00000000-0000-0000-0000-000000000000"
+
+# The garbage collector leaves references alone whose kind it cannot look up.
+FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
+    "nobody": lambda _owner, _other: None,
+    "another-kind": lambda owner, _: reference_to(owner, kind="Nonesuch", uid=NO_SUCH_UID),
+    "another-group": lambda owner, _: reference_to(
+        owner, apiVersion="example.com/v1", uid=NO_SUCH_UID
+    ),
+    "another-name": lambda _, other: reference_to(other),
+    "no-controller": lambda owner, _: reference_to(owner, controller=False),
+}
+
+
+@pytest.mark.parametrize("reference", FOREIGN.values(), ids=FOREIGN)
+async def test_an_object_of_somebody_else_is_never_touched(
+    space: Namespace,
+    config_maps: ConfigMaps,
+    recorder: Recorder,
+    reference: Callable[[Owner, Owner], Json | None],
+) -> None:
+    owner, other = space.make_resource(), space.make_resource("neuro")
+    before = space.make(NAME, {"theirs": "1"}, reference(owner, other))
+    with pytest.raises(NameTaken, match=NAME) as caught:
+        await config_maps.put(owner, NAME, DATA, run_id="r1")
+    assert caught.value.name == NAME
+    with pytest.raises(NameTaken):
+        await config_maps.get(owner, NAME)
+    assert await config_maps.delete(owner, NAME) is False
+    assert recorder.writes == []
+    with pytest.raises(NameTaken):
+        await config_maps.create(owner, NAME, DATA, run_id="r1")
+    assert recorder.writes == [f"POST {NAME}"]  # refused by the API server
+    assert space.read(NAME) == before
+
+
+def dead_reference(owner: Owner) -> Json:
+    """Refer to an earlier incarnation in a version that the garbage collector cannot look up."""
+    return reference_to(owner, apiVersion="scriptix.io/v1alpha0", uid=NO_SUCH_UID)
+
+
+async def test_what_a_dead_resource_left_is_absent_and_made_anew(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    dead = space.make_resource()
+    left = space.make(NAME, {"old": "1"}, reference_to(dead))
+    space.delete_resource()
+    owner = space.make_resource()
+    # The garbage collector may be quicker than we are; both ways must end the same.
+    assert await config_maps.get(owner, NAME) is None
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+    made = space.read(NAME)
+    assert made["metadata"]["ownerReferences"] == [reference_to(owner)]
+    assert made["metadata"]["uid"] != left["metadata"]["uid"]
+    assert recorder.writes[-1] == f"POST {NAME}"
+
+
+async def test_without_a_collection_the_dead_one_is_deleted_with_its_uid(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    left = space.make(NAME, {"old": "1"}, dead_reference(owner))
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+    assert recorder.writes == [f"POST {NAME}", f"DELETE {NAME}", f"POST {NAME}"]
+    made = space.read(NAME)
+    assert made["data"] == DATA
+    assert made["metadata"]["uid"] != left["metadata"]["uid"]
+
+
+async def test_a_dead_one_that_was_replaced_meanwhile_is_not_deleted(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    space.make(NAME, {"old": "1"}, dead_reference(owner))
+
+    def replace() -> None:
+        space.delete(NAME)
+        space.make(NAME, {"theirs": "1"})
+
+    recorder.meanwhile(f"DELETE {NAME}", replace)
+    with pytest.raises(ConflictError):
+        await config_maps.create(owner, NAME, DATA, run_id="r1")
+    assert space.read(NAME)["data"] == {"theirs": "1"}
+    with pytest.raises(NameTaken):
+        await config_maps.put(owner, NAME, DATA, run_id="r1")
+
+
+async def test_a_replaced_resource_does_not_delete_what_its_successor_has(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    replaced = space.make_resource()
+    space.delete_resource()
+    successor = space.make_resource()
+    await config_maps.put(successor, NAME, DATA, run_id="r2")
+    with pytest.raises(NameTaken):
+        await config_maps.put(replaced, NAME, {"old": "1"}, run_id="r1")
+    assert space.read(NAME)["data"] == DATA
+    assert await config_maps.delete(replaced, NAME) is False
+
+
+async def test_deleting_takes_ours_and_nothing_twice(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    assert await config_maps.delete(owner, NAME) is True
+    assert await config_maps.delete(owner, NAME) is False
+    assert space.names() == []
+
+
+async def test_what_is_refused_says_which_object(space: Namespace, config_maps: ConfigMaps) -> None:
+    owner = space.make_resource()
+    with pytest.raises(RefusedError, match=f"{space.name}/{NAME}"):
+        await config_maps.put(owner, NAME, {"not a key": "1"}, run_id="r1")
+    elsewhere = Owner("no-such-namespace", "cardio", owner.uid)
+    with pytest.raises(GoneError):
+        await config_maps.put(elsewhere, NAME, DATA, run_id="r1")
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    with pytest.raises(RefusedError):
+        await config_maps.put(owner, NAME, {"not a key": "1"}, run_id="r1")
+
+
+async def test_the_garbage_collector_takes_what_a_deleted_resource_had(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    await config_maps.create(owner, "cardio-log-0001", DATA, run_id="r1", immutable=True)
+    space.delete_resource()
+    for name in (NAME, "cardio-log-0001"):
+        space.control_plane.kubectl(
+            "wait",
+            "--for=delete",
+            "--timeout=60s",
+            f"--namespace={space.name}",
+            f"configmap/{name}",
+        )
+    assert space.names() == []

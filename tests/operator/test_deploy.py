@@ -1,0 +1,518 @@
+"""deploy/ on a real API server: applied as a user would, then asked what it allows."""
+
+import json
+import re
+import ssl
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from scriptix_operator.settings import load_settings, unknown_settings
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.installation import REPOSITORY, wait_until_served
+
+Document = dict[str, Any]
+Kubectl = Callable[..., str]
+
+DEPLOY = REPOSITORY / "deploy"
+EXAMPLES = DEPLOY / "examples"
+SYSTEM = "scriptix-system"
+OPERATOR = f"system:serviceaccount:{SYSTEM}:scriptix-operator"
+SERVICE_ACCOUNTS = ["system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}"]
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """Run kubectl with a cache that no other control plane has filled."""
+    cache = tmp_path_factory.mktemp("kubectl")
+    return lambda *arguments: control_plane.kubectl(f"--cache-dir={cache}", *arguments)
+
+
+@pytest.fixture(scope="module")
+def applied(control_plane: ControlPlane, kubectl: Kubectl) -> list[str]:
+    """Install the operator with the one documented command; names what was applied."""
+    printed = kubectl("apply", "-k", str(DEPLOY))
+    wait_until_served(control_plane, "scriptix.io")
+    return [line.split()[0] for line in printed.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def built(kubectl: Kubectl) -> list[Document]:
+    """Build deploy/ as kustomize sees it."""
+    return list(yaml.safe_load_all(kubectl("kustomize", str(DEPLOY))))
+
+
+@pytest.fixture(scope="module")
+def deployment(built: list[Document]) -> Document:
+    return one(built, "Deployment")
+
+
+def one(documents: list[Document], kind: str) -> Document:
+    """Return the only document of its kind."""
+    [found] = [document for document in documents if document["kind"] == kind]
+    return found
+
+
+def test_one_command_installs_everything(applied: list[str], kubectl: Kubectl) -> None:
+    assert sorted(name.partition("-settings-")[0] for name in applied) == [
+        "clusterrole.rbac.authorization.k8s.io/scriptix-operator",
+        "clusterrole.rbac.authorization.k8s.io/scriptix-operator-edit",
+        "clusterrole.rbac.authorization.k8s.io/scriptix-operator-view",
+        "clusterrolebinding.rbac.authorization.k8s.io/scriptix-operator",
+        "configmap/scriptix-operator",
+        "customresourcedefinition.apiextensions.k8s.io/custommodeltrainings.scriptix.io",
+        "deployment.apps/scriptix-operator",
+        "namespace/scriptix-system",
+        "role.rbac.authorization.k8s.io/scriptix-operator",
+        "rolebinding.rbac.authorization.k8s.io/scriptix-operator",
+        "serviceaccount/scriptix-operator",
+        "validatingadmissionpolicy.admissionregistration.k8s.io/scriptix-operator-configmaps",
+        "validatingadmissionpolicybinding.admissionregistration.k8s.io/scriptix-operator-configmaps",
+    ]
+    again = kubectl("apply", "--dry-run=server", "-k", str(DEPLOY)).splitlines()
+    assert [line for line in again if "unchanged" not in line and "configured" not in line] == []
+
+
+@pytest.mark.usefixtures("applied")
+def test_the_pod_passes_the_restricted_standard(
+    control_plane: ControlPlane, deployment: Document
+) -> None:
+    template = deployment["spec"]["template"]
+    labels = template["metadata"]["labels"]
+
+    def dry_run(spec: Document) -> httpx.Response:
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p", "labels": labels},
+            "spec": spec,
+        }
+        path = f"/api/v1/namespaces/{SYSTEM}/pods"
+        params = {"dryRun": "All", "fieldValidation": "Strict"}
+        return control_plane.api.post(path, params=params, json=pod)
+
+    reply = dry_run(template["spec"])
+    assert reply.is_success, reply.text
+    assert "Warning" not in reply.headers, reply.headers["Warning"]
+
+    # The namespace does enforce it: the same pod without its promises is refused.
+    naked = json.loads(json.dumps(template["spec"]))
+    del naked["containers"][0]["securityContext"]
+    reply = dry_run(naked)
+    assert reply.status_code == httpx.codes.FORBIDDEN
+    assert 'violates PodSecurity "restricted' in reply.json()["message"]
+
+
+def test_the_container_is_closed(deployment: Document) -> None:
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    [container] = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"].keys() == {"requests", "limits"}
+
+
+def test_the_probes_ask_the_port_that_the_operator_listens_on(deployment: Document) -> None:
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_the_settings_are_known_and_at_their_defaults(
+    built: list[Document], deployment: Document
+) -> None:
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    settings = one(built, "ConfigMap")
+    [source] = container["envFrom"]
+    assert source == {"configMapRef": {"name": settings["metadata"]["name"]}}
+
+    downward = {
+        entry["name"]: entry["valueFrom"]["fieldRef"]["fieldPath"]
+        for entry in container["env"]
+        if "valueFrom" in entry
+    }
+    assert downward == {"POD_NAMESPACE": "metadata.namespace", "POD_NAME": "metadata.name"}
+
+    plain = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    pod = {"POD_NAMESPACE": SYSTEM, "POD_NAME": "scriptix-operator-0"}
+    environ = settings["data"] | plain | pod
+    assert unknown_settings(environ) is None
+    assert load_settings(environ) == load_settings(pod)
+    assert {name.removeprefix("SCRIPTIX_") for name in settings["data"].keys() | plain.keys()} == {
+        "AUTH_HEADER",
+        "AUTH_SCHEME",
+        "BASE_URL",
+        "DEFAULT_KEY_NAMESPACES",
+        "DEFAULT_SECRET",
+        "HTTP_PORT",
+        "LEADER_ELECTION",
+        "LIMIT_LOGS",
+        "LIMIT_STARTS",
+        "LIMIT_STATUS",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "WATCH_NAMESPACES",
+    }
+
+
+def test_the_image_is_named_in_one_place(deployment: Document) -> None:
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "ghcr.io/scriptix/scriptix-operator:0.1.0"
+
+
+def allowed(api: httpx.Client, user: str, groups: list[str], access: str, namespace: str) -> bool:
+    """Ask the API server's own authorizer about `verb group/resource/subresource [name]`."""
+    verb, what, *name = access.split()
+    group, resource, *subresource = what.split("/")
+    attributes = {
+        "namespace": namespace,
+        "verb": verb,
+        "group": "" if group == "core" else group,
+        "resource": resource,
+        "subresource": "".join(subresource),
+        "name": "".join(name),
+    }
+    spec = {"user": user, "groups": groups, "resourceAttributes": attributes}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": spec,
+    }
+    reply = api.post(REVIEWS, json=review)
+    reply.raise_for_status()
+    return bool(reply.json()["status"]["allowed"])
+
+
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+CRDS = "apiextensions.k8s.io/customresourcedefinitions"
+
+OPERATOR_RIGHTS = {
+    "scriptix.io/custommodeltrainings": {"get", "list", "watch"},
+    "scriptix.io/custommodeltrainings/status": {"get", "patch", "update"},
+    "core/configmaps": {"get", "create", "update", "patch", "delete"},
+    "core/secrets": {"get"},
+    "core/events": {"get", "create", "patch"},
+    "coordination.k8s.io/leases": set[str](),
+    "core/namespaces": set[str](),
+    "core/pods": set[str](),
+    "core/pods/exec": set[str](),
+    "core/serviceaccounts/token": set[str](),
+    "apps/deployments": set[str](),
+    "rbac.authorization.k8s.io/clusterroles": set[str](),
+    CRDS: set[str](),
+}
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize("what", OPERATOR_RIGHTS)
+def test_the_operator_has_exactly_these_rights(control_plane: ControlPlane, what: str) -> None:
+    rights = {
+        verb
+        for verb in VERBS
+        if allowed(control_plane.api, OPERATOR, SERVICE_ACCOUNTS, f"{verb} {what}", "default")
+    }
+    assert rights == OPERATOR_RIGHTS[what]
+
+
+@pytest.mark.usefixtures("applied")
+def test_the_operator_elects_a_leader_in_its_own_namespace(control_plane: ControlPlane) -> None:
+    what = "coordination.k8s.io/leases"
+    rights = {
+        verb
+        for verb in VERBS
+        if allowed(control_plane.api, OPERATOR, SERVICE_ACCOUNTS, f"{verb} {what}", SYSTEM)
+    }
+    assert rights == {"get", "create", "update"}
+
+
+@pytest.mark.usefixtures("applied")
+def test_the_operator_reads_its_own_crd_only(control_plane: ControlPlane) -> None:
+    def may(access: str) -> bool:
+        return allowed(control_plane.api, OPERATOR, SERVICE_ACCOUNTS, access, "")
+
+    assert may(f"get {CRDS} custommodeltrainings.scriptix.io")
+    assert not may(f"get {CRDS} others.example.com")
+    assert not may(f"update {CRDS} custommodeltrainings.scriptix.io")
+
+
+@pytest.mark.usefixtures("applied")
+def test_no_other_service_account_of_the_namespace_has_these_rights(
+    control_plane: ControlPlane,
+) -> None:
+    user = f"system:serviceaccount:{SYSTEM}:default"
+    for access in ("get core/secrets", "list scriptix.io/custommodeltrainings"):
+        assert not allowed(control_plane.api, user, SERVICE_ACCOUNTS, access, SYSTEM)
+
+
+READ = {"get", "list", "watch"}
+WRITE = {"create", "update", "patch", "delete", "deletecollection"}
+AGGREGATED = {"view": READ, "edit": READ | WRITE, "admin": READ | WRITE}
+
+
+@pytest.fixture
+def aggregated(
+    control_plane: ControlPlane,
+    applied: list[str],  # noqa: ARG001 - it is what is aggregated
+    namespace: str,
+    request: pytest.FixtureRequest,
+) -> str:
+    """Bind a user to all roles that aggregate to the one asked for, as the cluster's own has it.
+
+    The controller that fills the aggregated role is not part of the test control plane.
+    """
+    role: str = request.param
+    label = f"rbac.authorization.k8s.io/aggregate-to-{role}=true"
+    reply = control_plane.api.get(f"{RBAC}/clusterroles", params={"labelSelector": label})
+    for item in reply.json()["items"]:
+        binding = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"generateName": "aggregated-"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": item["metadata"]["name"],
+            },
+            "subjects": [
+                {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": namespace}
+            ],
+        }
+        control_plane.api.post(
+            f"{RBAC}/namespaces/{namespace}/rolebindings", json=binding
+        ).raise_for_status()
+    return role
+
+
+@pytest.mark.parametrize("aggregated", AGGREGATED, indirect=True)
+def test_people_never_get_a_verb_for_status(
+    control_plane: ControlPlane, namespace: str, aggregated: str
+) -> None:
+    def rights(what: str) -> set[str]:
+        api = control_plane.api
+        return {v for v in VERBS if allowed(api, namespace, [], f"{v} {what}", namespace)}
+
+    assert rights("scriptix.io/custommodeltrainings") == AGGREGATED[aggregated]
+    assert rights("scriptix.io/custommodeltrainings/status") == set()
+
+
+@pytest.fixture
+def as_operator(control_plane: ControlPlane, applied: list[str]) -> Iterator[httpx.Client]:  # noqa: ARG001 - its ServiceAccount
+    """Open a connection with a token of the operator's ServiceAccount."""
+    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/scriptix-operator/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    reply = control_plane.api.post(path, json=request)
+    reply.raise_for_status()
+    certificate = control_plane.directory / "certs" / "apiserver.crt"
+    with httpx.Client(
+        base_url=control_plane.api.base_url,
+        headers={"Authorization": f"Bearer {reply.json()['status']['token']}"},
+        verify=ssl.create_default_context(cafile=certificate),
+        trust_env=False,
+    ) as client:
+        yield client
+
+
+def config_map(*owners: Document, text: str = "") -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "t-log", "ownerReferences": list(owners)},
+        "data": {"log": text},
+    }
+
+
+TRAINING: Document = {
+    "apiVersion": "scriptix.io/v1alpha1",
+    "kind": "CustomModelTraining",
+    "name": "t",
+    "uid": "00000000-0000-0000-0000-000000000001",
+    "controller": True,
+}
+OTHER_OWNERS = [
+    pytest.param((), id="nobody"),
+    pytest.param(({**TRAINING, "controller": False},), id="no-controller"),
+    pytest.param(({**TRAINING, "kind": "Job", "apiVersion": "batch/v1"},), id="another-kind"),
+    pytest.param(({**TRAINING, "apiVersion": "example.com/v1"},), id="another-group"),
+]
+POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
+
+
+def denied(reply: httpx.Response) -> bool:
+    return reply.status_code == httpx.codes.FORBIDDEN and POLICY_MESSAGE in reply.json()["message"]
+
+
+@pytest.fixture
+def enforced(as_operator: httpx.Client, namespace: str) -> str:
+    """Return a collection of ConfigMaps that the admission policy guards already: it takes time."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    deadline = time.monotonic() + 30
+    while not denied(as_operator.post(path, params={"dryRun": "All"}, json=config_map())):
+        assert time.monotonic() < deadline, "the admission policy does not take effect"
+        time.sleep(0.1)
+    return path
+
+
+def test_the_operator_keeps_its_own_config_maps(as_operator: httpx.Client, enforced: str) -> None:
+    # Not created for real with this uid: the garbage collector would take it away at once.
+    reply = as_operator.post(enforced, params={"dryRun": "All"}, json=config_map(TRAINING))
+    assert reply.is_success, reply.text
+
+
+@pytest.mark.parametrize("owners", OTHER_OWNERS)
+def test_the_operator_makes_no_other_config_map(
+    as_operator: httpx.Client, enforced: str, owners: tuple[Document, ...]
+) -> None:
+    reply = as_operator.post(enforced, params={"dryRun": "All"}, json=config_map(*owners))
+    assert denied(reply), reply.text
+
+
+def test_the_operator_touches_no_other_config_map(
+    control_plane: ControlPlane, as_operator: httpx.Client, enforced: str
+) -> None:
+    control_plane.api.post(enforced, json=config_map(text="somebody's")).raise_for_status()
+    one_of_them = f"{enforced}/t-log"
+    assert denied(as_operator.delete(one_of_them))
+    assert denied(as_operator.put(one_of_them, json=config_map(text="mine")))
+    # Taking it over is a write to somebody else's object too.
+    assert denied(as_operator.put(one_of_them, json=config_map(TRAINING)))
+    assert control_plane.api.get(one_of_them).json()["data"] == {"log": "somebody's"}
+
+
+def test_people_write_config_maps_as_before(control_plane: ControlPlane, enforced: str) -> None:
+    assert control_plane.api.post(enforced, json=config_map()).is_success
+
+
+@pytest.mark.usefixtures("enforced")
+def test_the_operator_writes_its_ledger_in_its_own_namespace(as_operator: httpx.Client) -> None:
+    path = f"/api/v1/namespaces/{SYSTEM}/configmaps"
+    reply = as_operator.post(path, params={"dryRun": "All"}, json=config_map())
+    assert reply.is_success, reply.text
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize("flag", ["-f", "-k"])
+def test_the_examples_are_accepted(kubectl: Kubectl, namespace: str, flag: str) -> None:
+    printed = kubectl("apply", "--dry-run=server", f"-n{namespace}", flag, str(EXAMPLES))
+    assert sorted(line.split()[0] for line in printed.splitlines()) == [
+        "custommodeltraining.scriptix.io/cardiology-en",
+        "custommodeltraining.scriptix.io/legal-de",
+        "custommodeltraining.scriptix.io/radiology-nl",
+    ]
+
+
+def test_the_crd_directory_can_be_applied_as_it_is(kubectl: Kubectl) -> None:
+    printed = kubectl("apply", "--dry-run=server", "-f", str(REPOSITORY / "crds"))
+    assert printed.split()[0].endswith("/custommodeltrainings.scriptix.io")
+
+
+@pytest.mark.usefixtures("applied")
+def test_the_example_secret_is_the_one_that_is_looked_for(kubectl: Kubectl, namespace: str) -> None:
+    file = EXAMPLES / "secret" / "scriptix-api-key.yaml"
+    printed = kubectl("apply", "--dry-run=server", f"-n{namespace}", "-f", str(file), "-o", "yaml")
+    assert yaml.safe_load(printed)["metadata"]["name"] == "scriptix-api-key"
+    assert yaml.safe_load(file.read_text())["stringData"].keys() == {"api-key"}
+
+
+CHART = REPOSITORY / "charts" / "scriptix-operator"
+
+
+def chart_text(path: str) -> str:
+    return (CHART / path).read_text()
+
+
+def test_the_chart_grants_what_deploy_grants() -> None:
+    roles = list(yaml.safe_load_all((DEPLOY / "rbac.yaml").read_text()))
+    # The chart's template adds the CRD's rule by itself: it is cluster-wide in any case.
+    in_deploy = [r for r in one(roles, "ClusterRole")["rules"] if "resourceNames" not in r]
+    assert yaml.safe_load(chart_text("files/rules.yaml")) == in_deploy
+
+
+@pytest.mark.parametrize(
+    ("deployed", "template", "start"),
+    [
+        ("admission-policy.yaml", "admission-policy.yaml", "  validations:"),
+        ("deployment.yaml", "deployment.yaml", "          ports:"),
+    ],
+)
+def test_the_chart_deploys_what_deploy_deploys(deployed: str, template: str, start: str) -> None:
+    def lines(text: str) -> list[str]:
+        """List what follows `start` in the first document, less comments, templates, resources."""
+        tail = text[text.index(start) :].partition("---")[0].splitlines()
+        return [line for line in tail if line.strip() and not line.strip().startswith(("#", "{{"))]
+
+    in_chart = lines(chart_text(f"templates/{template}"))
+    in_deploy = lines((DEPLOY / deployed).read_text())
+    values = yaml.safe_load(chart_text("values.yaml"))
+    if deployed == "deployment.yaml":
+        # A value of the chart; the template has its first line only.
+        at = in_deploy.index("          resources:")
+        end = in_deploy.index("          securityContext:")
+        wanted = yaml.safe_load("\n".join(in_deploy[at:end]))
+        assert values["resources"] == wanted["resources"]
+        del in_deploy[at + 1 : end]
+    assert in_chart == in_deploy
+
+
+def test_the_chart_keeps_the_crd_when_it_is_uninstalled() -> None:
+    template = chart_text("templates/crd.yaml")
+    [anchor] = re.findall(r'replace "([^"]+)" "[^"]*helm\.sh/resource-policy: keep', template)
+    crd = chart_text("files/custommodeltrainings.scriptix.io.yaml")
+    assert crd.count(anchor.replace("\\n", "\n")) == 1
+    # Nothing in the CRD is taken for a template.
+    assert ".Files.Get" in template
+
+
+def test_the_settings_of_the_chart_are_the_operator_s() -> None:
+    values = yaml.safe_load(chart_text("values.yaml"))
+    environ = {"SCRIPTIX_WATCH_NAMESPACES": ",".join(values["watchNamespaces"])}
+    for key, value in values["settings"].items():
+        name = re.sub(r"([A-Z])", r"_\1", key).upper()
+        text = ",".join(value) if isinstance(value, list) else str(value)
+        environ[f"SCRIPTIX_{name}"] = text
+    assert unknown_settings(environ) is None
+    pod = {"POD_NAMESPACE": SYSTEM, "POD_NAME": "scriptix-operator-0"}
+    assert load_settings(environ | pod) == load_settings(pod)
+
+
+def differences(value: object, schema: Document, path: str = "") -> Iterator[str]:
+    """Name what stands in the values or in their schema only, and objects that are left open."""
+    if not isinstance(value, dict) or "properties" not in schema:
+        return
+    if schema.get("additionalProperties", True) is not False:
+        yield f"{path} is open"
+    # Helm's own; and what only some values of `resources` have.
+    optional = {"global", "claims"}
+    for name in sorted((value.keys() ^ schema["properties"].keys()) - optional):
+        yield f"{path}.{name}"
+    for name in value.keys() & schema["properties"].keys():
+        yield from differences(value[name], schema["properties"][name], f"{path}.{name}")
+
+
+def test_the_chart_s_schema_knows_its_values_and_no_others() -> None:
+    values = yaml.safe_load(chart_text("values.yaml"))
+    assert list(differences(values, json.loads(chart_text("values.schema.json")))) == []
+
+
+def test_the_version_is_one() -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load(chart_text("Chart.yaml"))
+    [image] = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["images"]
+    label = re.search(r"^ARG VERSION=(.*)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+    assert label is not None
+    assert {chart["version"], chart["appVersion"], image["newTag"], label[1]} == {version}

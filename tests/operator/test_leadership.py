@@ -1,0 +1,524 @@
+"""kube/leadership.py against a real API server, through a gate that can be shut.
+
+Durations are shrunk and conditions awaited; nothing is asserted about how long anything took.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.core.election import LeaseTimes
+from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.leadership import Leadership, LeadershipLostError, new_identity
+from tests.controlplane.cluster import ControlPlane
+
+QUICK = LeaseTimes(duration=2, renew_deadline=1.5, retry=0.1, request=0.5, release=5.0)
+PATIENT = LeaseTimes(duration=120, renew_deadline=90.0, retry=0.1, request=1.0, release=5.0)
+"""For tests in which nothing may expire, however slow the machine is."""
+PATIENCE = 60.0
+NAME = "scriptix-operator"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the rim of the test
+
+
+@dataclass
+class Observer:
+    """The Lease as an administrator sees it."""
+
+    control_plane: ControlPlane
+    namespace: str
+
+    @property
+    def path(self) -> str:
+        """Where the Lease is."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{NAME}"
+
+    def spec(self) -> dict[str, Any]:
+        """Its spec; empty where there is no Lease."""
+        reply = self.control_plane.api.get(self.path)
+        return dict(reply.json()["spec"]) if reply.is_success else {}
+
+    def patch(self, **spec: object) -> None:
+        """Change it by hand."""
+        merge = {"Content-Type": "application/merge-patch+json"}
+        self.control_plane.api.patch(
+            self.path, json={"spec": spec}, headers=merge
+        ).raise_for_status()
+
+    def create(self, **spec: object) -> None:
+        """Make it by hand."""
+        body = {"metadata": {"name": NAME}, "spec": spec}
+        self.control_plane.api.post(
+            self.path.removesuffix(f"/{NAME}"), json=body
+        ).raise_for_status()
+
+    def delete(self) -> None:
+        """Remove it by hand."""
+        self.control_plane.api.delete(self.path).raise_for_status()
+
+
+@pytest.fixture
+def lease(control_plane: ControlPlane, namespace: str) -> Observer:
+    return Observer(control_plane, namespace)
+
+
+@pytest.fixture
+async def api(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    async with connect(configuration) as client:
+        yield client
+
+
+def contender(
+    api: ApiClient,
+    lease: Observer,
+    pod: str = "pod",
+    times: LeaseTimes = PATIENT,
+    clock: Callable[[], float] = time.monotonic,
+) -> Leadership:
+    return Leadership(
+        api,
+        namespace=lease.namespace,
+        name=NAME,
+        identity=new_identity(pod),
+        utc_now=utc_now,
+        clock=clock,
+        times=times,
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - the API server is asked, it does not tell
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(*work: Any) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """Tasks that are cancelled and awaited at the end of the block."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def acquired(leadership: Leadership) -> Leadership:
+    async with asyncio.timeout(PATIENCE):
+        await leadership.acquire()
+    return leadership
+
+
+async def loss(holding: asyncio.Task[Any]) -> str:
+    with pytest.raises(LeadershipLostError) as caught:
+        async with asyncio.timeout(PATIENCE):
+            await holding
+    return str(caught.value)
+
+
+@dataclass
+class Gate:
+    """A way to the API server that can be shut, or let requests in and no replies out."""
+
+    target: int
+    port: int = 0
+    deaf: bool = False
+    _server: asyncio.Server | None = None
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def open(self) -> None:
+        """Let everything through."""
+        self.deaf = False
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def shut(self) -> None:
+        """Refuse connections and end those that are there."""
+        if self._server is not None:
+            self._server.close()
+            for writer in self._open:
+                writer.transport.abort()
+            await self._server.wait_closed()
+            self._server = None
+            await until(lambda: not self._open)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, onward = await asyncio.open_connection("127.0.0.1", self.target)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._copy(reader, onward, is_reply=False))
+                both.create_task(self._copy(there, writer, is_reply=True))
+        except* OSError:
+            writer.transport.abort()  # what a client sees of a server that is gone
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool
+    ) -> None:
+        self._open.add(writer)
+        try:
+            while data := await reader.read(65536):
+                if not (is_reply and self.deaf):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.transport.abort()
+            self._open.discard(writer)
+
+
+@dataclass
+class Gated:
+    """A gate, and a client that goes through it."""
+
+    gate: Gate
+    api: ApiClient
+
+
+@pytest.fixture
+async def gated(control_plane: ControlPlane) -> AsyncIterator[Gated]:
+    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    gate = Gate(int(configuration.host.rpartition(":")[2]))
+    await gate.open()
+    configuration.host = f"https://127.0.0.1:{gate.port}"
+    async with connect(configuration) as client:
+        yield Gated(gate, client)
+    await gate.shut()
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
+    """How often the leadership has said something like this, quietly or not."""
+    caplog.set_level(logging.DEBUG, logger="scriptix_operator.kube.leadership")
+    return lambda text: sum(text in message for message in caplog.messages)
+
+
+async def test_of_five_that_begin_at_once_one_leads(
+    api: ApiClient, lease: Observer, said: Callable[[str], int]
+) -> None:
+    contenders = [contender(api, lease, f"pod-{number}") for number in range(5)]
+    async with running(*(one.acquire() for one in contenders)) as tasks:
+        await until(lambda: said("standing by for") >= 8)
+        leaders = [one for one in contenders if one.is_leading]
+        assert [one.identity for one in leaders] == [lease.spec()["holderIdentity"]]
+        assert [task.done() for task in tasks].count(True) == 1
+
+
+async def test_the_lease_says_who_since_when_and_for_how_long(
+    api: ApiClient, lease: Observer
+) -> None:
+    before = utc_now()
+    leader = await acquired(contender(api, lease, "pod-a"))
+    first = lease.spec()
+    assert first["holderIdentity"].startswith("pod-a_")
+    assert first["leaseDurationSeconds"] == PATIENT.duration
+    assert first["leaseTransitions"] == 0
+    assert before <= datetime.fromisoformat(first["acquireTime"]) <= utc_now()
+    async with running(leader.hold()):
+        await until(lambda: lease.spec()["renewTime"] > first["renewTime"])
+    assert lease.spec() == first | {"renewTime": lease.spec()["renewTime"]}
+
+
+async def test_a_whole_second_is_a_time_that_the_api_server_takes(
+    api: ApiClient, lease: Observer
+) -> None:
+    seconds = (
+        datetime(2025, 1, 16, 8, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count()
+    )
+    leader = contender(api, lease)
+    leader._utc_now = lambda: next(seconds)
+    await acquired(leader)
+    assert lease.spec()["renewTime"] == "2025-01-16T08:00:00.000001Z"
+
+
+async def test_a_release_hands_over_and_the_transition_is_counted(
+    api: ApiClient, lease: Observer, said: Callable[[str], int]
+) -> None:
+    first, second = contender(api, lease, "first"), contender(api, lease, "second")
+    await acquired(first)
+    async with running(first.hold()) as [holding], running(second.acquire()) as [standing_by]:
+        await until(lambda: said("standing by for first") >= 2)
+        assert not standing_by.done()
+        holding.cancel()
+        await asyncio.wait([holding])
+        assert not first.is_leading
+        await first.release()
+        async with asyncio.timeout(PATIENCE):  # far less than the Lease would need to expire
+            await standing_by
+    assert second.is_leading
+    assert lease.spec()["holderIdentity"] == second.identity
+    assert lease.spec()["leaseTransitions"] == 1
+
+
+async def test_after_a_release_the_lease_names_nobody(api: ApiClient, lease: Observer) -> None:
+    leader = await acquired(contender(api, lease))
+    await leader.release()
+    assert not leader.is_leading
+    assert leader.deadline is None
+    assert "holderIdentity" not in lease.spec()
+    assert lease.spec()["leaseTransitions"] == 0
+
+
+async def test_a_release_leaves_the_lease_of_another_alone(api: ApiClient, lease: Observer) -> None:
+    leader = await acquired(contender(api, lease))
+    lease.patch(holderIdentity="another")
+    await leader.release()
+    assert lease.spec()["holderIdentity"] == "another"
+
+
+async def test_who_never_led_has_nothing_to_release(gated: Gated, lease: Observer) -> None:
+    standby = contender(gated.api, lease)
+    await gated.gate.shut()
+    await standby.release()
+
+
+async def test_a_release_without_an_api_server_is_bounded_and_told(
+    gated: Gated, lease: Observer, said: Callable[[str], int]
+) -> None:
+    leader = await acquired(contender(gated.api, lease, times=QUICK))
+    gated.gate.deaf = True
+    async with asyncio.timeout(PATIENCE):
+        await leader.release()
+    assert said("the Lease is left to expire: ") == 1
+    assert not leader.is_leading
+
+
+async def test_a_holder_that_stops_renewing_is_replaced_after_it_knows(
+    api: ApiClient, gated: Gated, lease: Observer
+) -> None:
+    first = contender(gated.api, lease, "first", QUICK)
+    second = contender(api, lease, "second", QUICK)
+    await acquired(first)
+    async with running(first.hold()) as [holding], running(second.acquire()) as [standing_by]:
+        await until(lambda: second._seen is not None)
+        assert not standing_by.done()
+        await gated.gate.shut()
+        async with asyncio.timeout(PATIENCE):
+            await standing_by
+        assert not first.is_leading
+        assert "could not be renewed within 1.5 s (cannot renew the Lease: " in await loss(holding)
+    assert lease.spec()["holderIdentity"] == second.identity
+
+
+async def test_a_process_that_was_held_up_past_its_deadline_does_not_renew(
+    api: ApiClient, lease: Observer
+) -> None:
+    now = [100.0]
+    leader = await acquired(contender(api, lease, clock=lambda: now[0]))
+    before = lease.spec()
+    assert leader.deadline is not None
+    assert leader.is_leading
+    now[0] = leader.deadline
+    assert not leader.is_leading
+    async with running(leader.hold()) as [holding]:
+        assert "the process was held up" in await loss(holding)
+    assert lease.spec() == before
+
+
+@pytest.mark.parametrize("age", [timedelta(hours=-1), timedelta(days=400)])
+async def test_a_standby_waits_the_whole_duration_whatever_the_holders_clock_says(
+    age: timedelta, api: ApiClient, lease: Observer, said: Callable[[str], int]
+) -> None:
+    renewed = f"{utc_now() - age:%Y-%m-%dT%H:%M:%S.%fZ}"
+    lease.create(
+        holderIdentity="silent", leaseDurationSeconds=30, renewTime=renewed, leaseTransitions=4
+    )
+    now = [100.0]
+    standby = contender(api, lease, times=QUICK, clock=lambda: now[0])
+    async with running(standby.acquire()) as [standing_by]:
+        await until(lambda: said("standing by for silent") >= 3)
+        now[0] += 30.0
+        looks = said("standing by for silent")
+        await until(lambda: said("standing by for silent") >= looks + 3)
+        assert not standing_by.done()
+        now[0] += 0.5
+        async with asyncio.timeout(PATIENCE):
+            await standing_by
+    assert lease.spec()["holderIdentity"] == standby.identity
+    assert lease.spec()["leaseTransitions"] == 5
+
+
+async def test_who_is_deposed_by_another_ends(api: ApiClient, lease: Observer) -> None:
+    leader = await acquired(contender(api, lease))
+    async with running(leader.hold()) as [holding]:
+        lease.patch(holderIdentity="usurper")
+        assert await loss(holding) == "the Lease is held by usurper"
+    assert not leader.is_leading
+    assert lease.spec()["holderIdentity"] == "usurper"
+
+
+async def test_whose_lease_is_emptied_or_deleted_ends(api: ApiClient, lease: Observer) -> None:
+    leader = await acquired(contender(api, lease))
+    async with running(leader.hold()) as [holding]:
+        lease.patch(holderIdentity=None)
+        assert await loss(holding) == "the Lease is held by nobody"
+    await acquired(leader)
+    async with running(leader.hold()) as [holding]:
+        lease.delete()
+        assert await loss(holding) == "the Lease is gone"
+    assert lease.spec() == {}
+
+
+async def test_a_label_that_somebody_sets_deposes_nobody(
+    api: ApiClient, lease: Observer, control_plane: ControlPlane
+) -> None:
+    leader = await acquired(contender(api, lease))
+    async with running(leader.hold()) as [holding]:
+        control_plane.kubectl("-n", lease.namespace, "label", "lease", NAME, "by=hand")
+        before = lease.spec()["renewTime"]
+        await until(lambda: lease.spec()["renewTime"] > before)
+        assert not holding.done()
+    kept = control_plane.api.get(lease.path).json()["metadata"]["labels"]
+    assert kept == {"app.kubernetes.io/managed-by": "scriptix-operator", "by": "hand"}
+    assert lease.spec()["leaseTransitions"] == 0
+
+
+async def test_an_api_server_that_refuses_for_a_while_costs_nothing_within_the_deadline(
+    gated: Gated, lease: Observer, said: Callable[[str], int]
+) -> None:
+    leader = await acquired(contender(gated.api, lease))
+    async with running(leader.hold()) as [holding]:
+        await gated.gate.shut()
+        before = lease.spec()
+        await until(lambda: said("cannot renew the Lease: ") >= 3)
+        assert leader.is_leading
+        assert not holding.done()
+        await gated.gate.open()
+        await until(lambda: lease.spec()["renewTime"] > before["renewTime"])
+        assert not holding.done()
+    assert lease.spec()["leaseTransitions"] == 0
+
+
+async def test_a_renewal_whose_reply_is_lost_deposes_nobody(
+    gated: Gated, lease: Observer, said: Callable[[str], int]
+) -> None:
+    leader = await acquired(contender(gated.api, lease))
+    async with running(leader.hold()) as [holding]:
+        before = lease.spec()["renewTime"]
+        gated.gate.deaf = True
+        await until(lambda: said("cannot renew the Lease: ") >= 2)
+        written = lease.spec()["renewTime"]
+        assert written > before
+        await gated.gate.open()
+        await until(lambda: lease.spec()["renewTime"] > written)
+        assert leader.is_leading
+        assert not holding.done()
+
+
+async def test_an_acquisition_whose_reply_is_lost_is_found_out(
+    gated: Gated, lease: Observer
+) -> None:
+    leader = contender(gated.api, lease)
+    original = leader._create
+
+    async def create_unheard() -> Any:
+        gated.gate.deaf = True
+        return await original()
+
+    leader._create = create_unheard  # type: ignore[method-assign] - to lose this one reply
+    async with running(leader.acquire()) as [acquiring]:
+        await until(lambda: lease.spec().get("holderIdentity") == leader.identity)
+        assert not acquiring.done()
+        assert not leader.is_leading
+        await gated.gate.open()
+        async with asyncio.timeout(PATIENCE):
+            await acquiring
+    assert leader.is_leading
+    assert lease.spec()["leaseTransitions"] == 0
+
+
+async def test_who_is_stopped_while_acquiring_leaves_no_lease_in_its_name(
+    gated: Gated, lease: Observer
+) -> None:
+    leader = contender(gated.api, lease)
+    original = leader._create
+
+    async def create_unheard() -> Any:
+        gated.gate.deaf = True
+        return await original()
+
+    leader._create = create_unheard  # type: ignore[method-assign] - to lose this one reply
+    async with running(leader.acquire()):
+        await until(lambda: lease.spec().get("holderIdentity") == leader.identity)
+    await gated.gate.open()
+    await leader.release()
+    assert "holderIdentity" not in lease.spec()
+
+
+async def test_a_restarted_pod_of_the_same_name_is_another_contender(
+    api: ApiClient, lease: Observer, said: Callable[[str], int]
+) -> None:
+    before = await acquired(contender(api, lease, "operator-0"))
+    after = contender(api, lease, "operator-0")
+    async with running(after.acquire()) as [standing_by]:
+        await until(lambda: said(f"standing by for {before.identity}") >= 2)
+        assert not standing_by.done()
+
+
+RIGHTS = [
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": [NAME],
+        "verbs": ["get", "update"],
+    },
+]
+
+
+async def test_the_documented_rights_are_enough_and_their_lack_is_waited_out(
+    control_plane: ControlPlane, lease: Observer, said: Callable[[str], int]
+) -> None:
+    core = f"/api/v1/namespaces/{lease.namespace}/serviceaccounts"
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{lease.namespace}"
+    post = control_plane.api.post
+    post(core, json={"metadata": {"name": "op"}}).raise_for_status()
+    reply = post(f"{core}/op/token", json={"spec": {"expirationSeconds": 3600}})
+    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    configuration.api_key = {"BearerToken": f"Bearer {reply.json()['status']['token']}"}
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(connect(configuration))
+        leader = contender(client, lease)
+        [acquiring] = await stack.enter_async_context(running(leader.acquire()))
+        await until(lambda: said("cannot contend for the Lease: ") >= 2)
+        assert said(": 403 ") >= 2
+        post(f"{rbac}/roles", json={"metadata": {"name": "op"}, "rules": RIGHTS}).raise_for_status()
+        binding = {
+            "metadata": {"name": "op"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "op"},
+            "subjects": [{"kind": "ServiceAccount", "name": "op", "namespace": lease.namespace}],
+        }
+        post(f"{rbac}/rolebindings", json=binding).raise_for_status()
+        async with asyncio.timeout(PATIENCE):
+            await acquiring
+        before = lease.spec()["renewTime"]
+        async with running(leader.hold()):
+            await until(lambda: lease.spec()["renewTime"] > before)
+        await leader.release()
+    assert "holderIdentity" not in lease.spec()
+
+
+async def test_the_same_complaint_is_made_once_aloud(
+    gated: Gated, lease: Observer, caplog: pytest.LogCaptureFixture, said: Callable[[str], int]
+) -> None:
+    await gated.gate.shut()
+    async with running(contender(gated.api, lease).acquire()):
+        await until(lambda: said("cannot contend for the Lease: ") >= 4)
+    aloud = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert len(aloud) == 1
+
+
+def test_no_two_processes_have_one_identity() -> None:
+    assert len({new_identity("pod") for _ in range(1000)}) == 1000

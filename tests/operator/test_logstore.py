@@ -1,0 +1,367 @@
+"""kube/logstore.py against a real API server: kill it anywhere, save again, and count.
+
+tests/unit/core/test_logplan.py has the cases; here is what only the cluster can answer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+
+import pytest
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.api.status import LogStatus
+from scriptix_operator.core.loglines import RunLog, join, render
+from scriptix_operator.core.owner import Owner
+from scriptix_operator.core.remote import LogEntry
+from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
+from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.errors import ConflictError
+from scriptix_operator.kube.logstore import LogStore
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.installation import install_crd
+from tests.operator.logsupport import KilledError, Namespace, Recorder, reference_to
+
+MINIMUM = 65536
+SEAL = 512 * 1024
+TAIL = "cardio-log"
+EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
+
+
+def entry(message: str, seconds: float = 0) -> LogEntry:
+    return LogEntry(EIGHT + timedelta(seconds=seconds), "info", message)
+
+
+def wide(number: int, *, begin: int = 0) -> list[LogEntry]:
+    """Entries of 1,000 bytes each when rendered, a second apart, every second one like the last."""
+    filler = "x" * (1000 - len(render(entry("000000 "))) - 1)
+    return [entry(f"{i // 2:06} {filler}", i // 2) for i in range(begin, begin + number)]
+
+
+def whole(entries: Sequence[LogEntry]) -> str:
+    return join(RunLog.of(entries, None).newest(0, 10**9)[1])
+
+
+class Saver:
+    """Saves the logs of one resource as the engine does, with the status that it last wrote.
+
+    Args:
+        space: Where the resource is.
+        store: What is tested.
+        name: Name of the resource, which is made.
+    """
+
+    def __init__(self, space: Namespace, store: LogStore, name: str = "cardio") -> None:
+        self.space = space
+        self.owner: Owner = space.make_resource(name)
+        self.status: LogStatus | None = None
+        self._store = store
+
+    async def save(
+        self,
+        entries: Sequence[LogEntry],
+        *,
+        run_id: str = "r1",
+        max_bytes: int = 2**20,
+        started_at: datetime | None = None,
+    ) -> LogStatus:
+        """Save and keep the status."""
+        self.status = await self._store.save(
+            self.owner,
+            run_id,
+            entries,
+            max_bytes=max_bytes,
+            previous=self.status,
+            run_started_at=started_at,
+        )
+        return self.status
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of each object that status names, in its order."""
+        assert self.status is not None
+        return [self.space.read(name)["data"]["log"] for name in self.status.config_maps]
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self.texts)
+
+
+@pytest.fixture
+def space(control_plane: ControlPlane, namespace: str) -> Namespace:
+    """Return the test's namespace, where the CRD is installed."""
+    install_crd(control_plane)
+    return Namespace(control_plane, namespace)
+
+
+@pytest.fixture
+async def client(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+    """Connect as the operator does."""
+    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    async with connect(configuration) as connected:
+        yield connected
+
+
+@pytest.fixture
+def recorder(client: ApiClient) -> Recorder:
+    """Listen to the client's calls."""
+    return Recorder(client)
+
+
+@pytest.fixture
+def saver(space: Namespace, client: ApiClient) -> Saver:
+    """Return what saves the log of a new resource."""
+    return Saver(space, LogStore(ConfigMaps(client)))
+
+
+async def test_a_log_is_stored_and_status_tells_where(saver: Saver) -> None:
+    entries = [entry("Training started"), entry("größer 🎧", 300)]
+    status = await saver.save(entries)
+    text = "2025-01-16T08:00:00Z INFO Training started\n2025-01-16T08:05:00Z INFO größer 🎧\n"
+    assert saver.texts == [text]
+    assert status == LogStatus(config_maps=(TAIL,), entries=2, bytes=len(text.encode()))
+    assert saver.space.read(TAIL)["metadata"]["labels"]["scriptix.io/run"] == "r1"
+
+
+async def test_what_the_engine_keeps_in_status_stays(saver: Saver) -> None:
+    saver.status = LogStatus(state="Collecting", last_fetched_at=EIGHT)
+    status = await saver.save([entry("x")])
+    assert (status.state, status.last_fetched_at) == ("Collecting", EIGHT)
+
+
+async def test_an_empty_log_makes_nothing(saver: Saver) -> None:
+    assert await saver.save([]) == LogStatus()
+    assert saver.space.names() == []
+
+
+async def test_nothing_new_costs_one_read(saver: Saver, recorder: Recorder) -> None:
+    await saver.save(wide(700))
+    recorder.calls.clear()
+    await saver.save(wide(700))
+    assert recorder.calls == [f"GET {TAIL}"]
+
+
+async def test_new_lines_cost_one_read_and_one_write(saver: Saver, recorder: Recorder) -> None:
+    await saver.save(wide(700))
+    recorder.calls.clear()
+    await saver.save(wide(710))
+    assert recorder.calls == [f"GET {TAIL}", f"PUT {TAIL}"]
+
+
+async def test_full_chunks_are_sealed_at_512_kib_and_immutable(saver: Saver) -> None:
+    status = await saver.save(wide(1100), max_bytes=2**24)
+    assert status.config_maps == ("cardio-log-0001", "cardio-log-0002", TAIL)
+    for name in status.config_maps[:-1]:
+        chunk = saver.space.read(name)
+        assert chunk["immutable"] is True
+        size = sum(len(value.encode()) for value in chunk["data"].values())
+        assert SEAL - 2000 < size <= SEAL
+    assert status.next_chunk == 3
+    assert saver.text == whole(wide(1100))
+
+
+async def test_the_widest_characters_fit_through_the_api(saver: Saver) -> None:
+    entries = [entry("🎧" * 4000, i) for i in range(70)]
+    status = await saver.save(entries, max_bytes=2**24)
+    assert len(status.config_maps) == 4
+    assert saver.text == whole(entries)
+    assert status.bytes == len(whole(entries).encode())
+
+
+async def test_the_oldest_chunks_are_deleted_to_keep_the_bound(saver: Saver) -> None:
+    for lines in (30, 60, 90, 120):
+        status = await saver.save(wide(lines), max_bytes=MINIMUM)
+        assert status.bytes == len(saver.text.encode()) <= MINIMUM
+        assert whole(wide(lines)).endswith(saver.text)
+        assert saver.space.names() == sorted(status.config_maps)
+        assert status.entries == saver.text.count("\n")
+        assert status.truncated == (lines > 60)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A save that succeeds and one that is killed."""
+
+    first: list[LogEntry]
+    second: list[LogEntry]
+    run_id: str = "r1"
+    started_at: datetime | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether all may be kept."""
+        return len(whole(self.second).encode()) < MINIMUM
+
+
+SCENES = {
+    "first-of-all": Scene([], wide(64)),
+    "seal": Scene(wide(10), wide(64)),
+    "seal-and-drop": Scene(wide(60), wide(95)),
+    "overrun": Scene(wide(60), wide(400)),
+    "late": Scene(wide(55), [*wide(63), entry("late", 1)]),
+    "rerun": Scene(wide(20), wide(60), run_id="r2", started_at=EIGHT + timedelta(seconds=11)),
+}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+async def test_killed_at_any_write_the_next_save_makes_it_good(
+    space: Namespace, client: ApiClient, recorder: Recorder, scene: Scene, moment: str
+) -> None:
+    store = LogStore(ConfigMaps(client))
+    for write in count():
+        saver = Saver(space, store, name=f"cardio{write}")
+        await saver.save(scene.first, max_bytes=MINIMUM)
+        again = partial(
+            saver.save,
+            scene.second,
+            run_id=scene.run_id,
+            started_at=scene.started_at,
+            max_bytes=MINIMUM,
+        )
+        recorder.kill(**{moment: write})
+        try:
+            await again()
+        except KilledError:
+            recorder.kill()
+            status = await again()
+        else:
+            assert write > 0
+            break
+        assert status.bytes == len(saver.text.encode()) <= MINIMUM
+        assert space.names(saver.owner.name) == sorted(status.config_maps)
+        if scene.fits:
+            assert sorted(saver.text.splitlines()) == sorted(whole(scene.second).splitlines())
+        if scene is not SCENES["late"]:
+            assert whole(scene.second).endswith(saver.text)
+        assert status.truncated is not scene.fits
+
+
+async def test_a_new_run_seals_the_tail_under_the_old_run(saver: Saver) -> None:
+    await saver.save(wide(10))
+    start = EIGHT + timedelta(hours=1)
+    status = await saver.save([*wide(10), entry("again", 3600)], run_id="r2", started_at=start)
+    assert status.config_maps == ("cardio-log-0001", TAIL)
+    assert saver.texts == [whole(wide(10)), "2025-01-16T09:00:00Z INFO again\n"]
+    labels = [saver.space.read(name)["metadata"]["labels"] for name in status.config_maps]
+    assert [each["scriptix.io/run"] for each in labels] == ["r1", "r2"]
+
+
+async def test_a_tail_that_a_person_deleted_is_made_anew_without_doubles(saver: Saver) -> None:
+    await saver.save(wide(1000))
+    assert saver.status is not None
+    assert len(saver.status.config_maps) == 4
+    saver.space.delete(TAIL)
+    await saver.save(wide(1001))
+    assert saver.text == whole(wide(1001))
+
+
+async def test_a_tail_whose_index_a_person_broke_is_written_anew(saver: Saver) -> None:
+    await saver.save(wide(1000))
+    saver.space.patch(TAIL, {"data": {"index": "{"}})
+    await saver.save(wide(1001))
+    assert saver.text == whole(wide(1001))
+
+
+async def test_a_chunk_that_a_person_deleted_is_stored_again_when_it_is_missed(
+    saver: Saver,
+) -> None:
+    await saver.save(wide(1000))
+    saver.space.delete("cardio-log-0002")
+    late = entry("late", 1)
+    status = await saver.save([*wide(1000), late])
+    assert sorted(saver.text.splitlines()) == sorted(whole([*wide(1000), late]).splitlines())
+    assert "cardio-log-0002" not in status.config_maps
+    assert status.next_chunk == 5
+
+
+async def test_numbers_grow_on_from_what_status_says(saver: Saver) -> None:
+    saver.status = LogStatus(next_chunk=42)
+    status = await saver.save(wide(300))
+    assert status.config_maps == ("cardio-log-0042", TAIL)
+
+
+async def test_a_lost_status_is_made_up_for_by_the_tail(saver: Saver) -> None:
+    before = await saver.save(wide(1000))
+    saver.status = None
+    assert await saver.save(wide(1000)) == before
+
+
+@pytest.mark.parametrize("name", [TAIL, "cardio-log-0002"])
+async def test_a_name_that_somebody_else_has_is_told_and_left_alone(
+    saver: Saver, name: str
+) -> None:
+    theirs = saver.space.make(name, {"theirs": "1"})
+    with pytest.raises(NameTaken) as caught:
+        await saver.save(wide(1000))
+    assert caught.value.name == name
+    assert saver.space.read(name) == theirs
+    saver.space.delete(name)
+    await saver.save(wide(1000))
+    assert saver.text == whole(wide(1000))
+
+
+async def test_chunks_of_a_dead_resource_are_replaced(space: Namespace, saver: Saver) -> None:
+    # A version that the garbage collector cannot look up, so it leaves them to us.
+    dead = reference_to(
+        saver.owner,
+        apiVersion="scriptix.io/v1alpha0",
+        uid="00000000-0000-0000-0000-000000000000",
+    )
+    for name in (TAIL, "cardio-log-0001"):
+        space.make(name, {"log": "old\n"}, dead)
+    await saver.save(wide(1000))
+    assert saver.text == whole(wide(1000))
+
+
+async def test_a_write_in_between_is_seen(saver: Saver, recorder: Recorder) -> None:
+    await saver.save(wide(10))
+    touch = partial(saver.space.patch, TAIL, {"metadata": {"annotations": {"note": "x"}}})
+    recorder.meanwhile(f"PUT {TAIL}", touch)
+    await saver.save(wide(1000))
+    assert saver.text == whole(wide(1000))
+    assert saver.space.read(TAIL)["metadata"]["annotations"] == {"note": "x"}
+
+
+async def test_it_gives_up_where_others_keep_writing(saver: Saver, recorder: Recorder) -> None:
+    await saver.save(wide(10))
+    numbers = count()
+
+    def touch() -> None:
+        note = str(next(numbers))
+        saver.space.patch(TAIL, {"metadata": {"annotations": {"note": note}}})
+        recorder.meanwhile(f"PUT {TAIL}", touch)
+
+    touch()
+    with pytest.raises(ConflictError):
+        await saver.save(wide(20))
+    assert saver.text == whole(wide(10))
+
+
+async def test_two_leaders_at_once_store_each_entry_once(space: Namespace, saver: Saver) -> None:
+    await saver.save(wide(10))
+    other = copy(saver)
+    await asyncio.gather(saver.save(wide(900)), other.save(wide(800)))
+    await saver.save(wide(900))
+    assert saver.text == whole(wide(900))
+    assert saver.status is not None
+    assert space.names() == sorted(saver.status.config_maps)
+
+
+async def test_the_garbage_collector_takes_the_log_with_the_resource(saver: Saver) -> None:
+    status = await saver.save(wide(1000))
+    saver.space.delete_resource()
+    for name in status.config_maps:
+        saver.space.control_plane.kubectl(
+            "wait",
+            "--for=delete",
+            "--timeout=120s",
+            f"--namespace={saver.space.name}",
+            f"configmap/{name}",
+        )
+    assert saver.space.names() == []
