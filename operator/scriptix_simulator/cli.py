@@ -1,0 +1,147 @@
+"""The command `scriptix-simulator`."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .config import DEFAULT_KEY, Access, SimulatorConfig
+from .scripts import Scenario, ScenarioError, load_scenario
+from .server import serve
+from .units import Limit
+
+__all__ = ["main"]
+
+_LIMIT_HELP = "count/duration in simulated time, or none (default: %(default)s)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the simulator until SIGTERM or SIGINT and return 0.
+
+    Args:
+        argv: The arguments; the process's own by default.
+
+    Raises:
+        SystemExit: The arguments or the scenario file are wrong; one line says how.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        asyncio.run(_run(_config(arguments), arguments.host, arguments.port))
+    except OSError as error:
+        sys.stderr.write(f"scriptix-simulator: {error}\n")
+        return 1
+    return 0
+
+
+async def _run(config: SimulatorConfig, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serve(config, host=host, port=port) as simulator:
+        sys.stdout.write(f"listening on {simulator.url}\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def _config(arguments: argparse.Namespace) -> SimulatorConfig:
+    keys: dict[str, Access] = dict.fromkeys(arguments.api_key or [DEFAULT_KEY], "write")
+    keys |= dict.fromkeys(arguments.read_only_key, "read")
+    return SimulatorConfig(
+        speed=arguments.speed,
+        keys=keys,
+        auth_header=arguments.auth_header,
+        auth_scheme=arguments.auth_scheme,
+        wrapped=arguments.reply == "wrapped",
+        run_body=arguments.run_reply == "body",
+        lenient=arguments.server == "lenient",
+        window=arguments.window,
+        limit_starts=arguments.limit_starts,
+        limit_status=arguments.limit_status,
+        limit_logs=arguments.limit_logs,
+        rate_headers=arguments.rate_headers,
+        any_model=arguments.any_model,
+        scenario=arguments.models,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scriptix-simulator",
+        description="A stand-in for the Scriptix custom-model training API: same endpoints, "
+        "errors and limits, in less time and for no money. Admin view: /admin/.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8099, help="0: a free one (default: %(default)s)")
+    add(
+        "--speed",
+        type=_speed,
+        default=480.0,
+        help="simulated seconds in a real one (default: %(default)s, eight hours in a minute)",
+    )
+    add(
+        "--api-key",
+        action="append",
+        metavar="KEY",
+        help=f"a key that may do everything; repeatable (default: {DEFAULT_KEY})",
+    )
+    add(
+        "--read-only-key",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a key without custom_models:write; repeatable",
+    )
+    add("--auth-header", default="Authorization", help="default: %(default)s")
+    add("--auth-scheme", default="Bearer", help="may be empty (default: %(default)s)")
+    add("--reply", choices=("flat", "wrapped"), default="flat", help='wrapped: {"result": ...}')
+    add("--run-reply", choices=("body", "empty"), default="body", help="empty: 204")
+    add(
+        "--server",
+        choices=("strict", "lenient"),
+        default="strict",
+        help="strict starts models at status 2 only, lenient at 3, 4 and 5 too",
+    )
+    add("--window", choices=("sliding", "fixed"), default="sliding", help="how limits count")
+    add("--limit-starts", type=_limit, default="5/1h", help=_LIMIT_HELP)
+    add("--limit-status", type=_limit, default="100/1m", help=_LIMIT_HELP)
+    add("--limit-logs", type=_limit, default="20/1h", help=_LIMIT_HELP)
+    add(
+        "--rate-headers",
+        choices=("always", "refused", "never"),
+        default="always",
+        help="which replies carry X-RateLimit headers (default: %(default)s)",
+    )
+    add(
+        "--models",
+        type=_scenario,
+        default=Scenario(),
+        metavar="FILE",
+        help="scenario file with models and faults, YAML or JSON",
+    )
+    add("--any-model", action="store_true", help="an unknown id is a model that is ready to run")
+    return parser
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if speed <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return speed
+
+
+def _limit(text: str) -> Limit | None:
+    try:
+        return None if text == "none" else Limit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _scenario(text: str) -> Scenario:
+    try:
+        return load_scenario(Path(text))
+    except ScenarioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

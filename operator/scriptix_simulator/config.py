@@ -1,0 +1,73 @@
+"""How a simulator is set up; nothing here changes while it runs."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .scripts import Scenario
+from .units import HOUR, Limit
+from .windows import Style
+
+__all__ = ["DEFAULT_KEY", "Access", "SimulatorConfig", "fingerprint"]
+
+Access = Literal["write", "read", "revoked"]
+"""What a key opens: everything, everything but starts, or nothing any more."""
+
+DEFAULT_KEY = "demo-key"
+
+STARTS = Limit(5, HOUR)
+STATUS_CALLS = Limit(100, 60)
+LOG_CALLS = Limit(20, HOUR)
+"""The limits of the document."""
+
+
+def fingerprint(key: str) -> str:
+    """Return what calls and admin replies show in place of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorConfig:
+    """Everything the command line can say.
+
+    Attributes:
+        speed: Simulated seconds in a real one; 480 fits eight hours into a minute.
+        keys: What each API key opens.
+        auth_header: The header that carries the key.
+        auth_scheme: The word in front of the key; empty: none.
+        wrapped: Replies with a model or a log are `{"result": …}`.
+        run_body: A start is answered with the model; otherwise with 204 and no body.
+        lenient: Models start at 3, 4 and 5 too, not only at 2.
+        window: Whether limits count in sliding or in fixed windows.
+        limit_starts: Starts for each key; None: no limit.
+        limit_status: GETs of a model for each key.
+        limit_logs: GETs of a log for each key.
+        rate_headers: Whether replies tell about limits: always, only the refusals, or never.
+        any_model: An id that nobody mentioned is a model, made from the scenario's default.
+        scenario: The models and faults at the start.
+        keep_calls: How many calls the admin view remembers; the summary counts all.
+
+    Raises:
+        ValueError: The speed is not above 0.
+    """
+
+    speed: float = 480.0
+    keys: Mapping[str, Access] = field(default_factory=lambda: {DEFAULT_KEY: "write"})
+    auth_header: str = "Authorization"
+    auth_scheme: str = "Bearer"
+    wrapped: bool = False
+    run_body: bool = True
+    lenient: bool = False
+    window: Style = "sliding"
+    limit_starts: Limit | None = STARTS
+    limit_status: Limit | None = STATUS_CALLS
+    limit_logs: Limit | None = LOG_CALLS
+    rate_headers: Literal["always", "refused", "never"] = "always"
+    any_model: bool = False
+    scenario: Scenario = field(default_factory=Scenario)
+    keep_calls: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.speed <= 0:
+            raise ValueError("the speed must be above 0")

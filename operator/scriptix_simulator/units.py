@@ -1,0 +1,74 @@
+"""Durations, limits and instants as people and the API write them."""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+__all__ = ["HOUR", "Limit", "isoformat", "parse_hours", "parse_seconds"]
+
+HOUR = 3600.0
+"""Seconds in an hour."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": HOUR, "d": 24 * HOUR}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_LIMIT = re.compile(r"([0-9]+)/(\S+)")
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds in a duration such as `90s`, `1.5h`, `2d` or `250ms`.
+
+    Raises:
+        ValueError: The text is no number with one of these units.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"'{text}' is no duration; write for example 500ms, 90s, 30m, 8h or 2d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def parse_hours(value: object) -> object:
+    """Return the hours in a duration written with a unit; pass anything else on unchanged.
+
+    Raises:
+        ValueError: The value is text, but no duration.
+    """
+    return parse_seconds(value) / HOUR if isinstance(value, str) else value
+
+
+def isoformat(instant: float) -> str:
+    """Return unix seconds the way the API writes an instant: UTC, to the second, with a `Z`."""
+    return datetime.fromtimestamp(math.floor(instant), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many calls in so much simulated time.
+
+    Args:
+        count: Calls allowed in a window, at least 1.
+        seconds: The length of the window in simulated seconds, above 0.
+
+    Raises:
+        ValueError: One of them is too small.
+    """
+
+    count: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.seconds <= 0:
+            raise ValueError("a limit allows at least 1 call in a window longer than nothing")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the limit written as `5/1h`.
+
+        Raises:
+            ValueError: The text is not a count, a slash and a duration.
+        """
+        found = _LIMIT.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(f"'{text}' is no limit; write for example 5/1h")
+        return cls(int(found[1]), parse_seconds(found[2]))

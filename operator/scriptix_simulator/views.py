@@ -1,0 +1,148 @@
+"""How a model looks in the API's replies: the model object and its log."""
+
+from pydantic import JsonValue
+
+from . import training_log
+from .model import Model, Run, Status
+from .timeline import stage
+from .units import isoformat
+
+__all__ = ["log_body", "model_body", "started_body"]
+
+_MESSAGES: dict[int, str] = {
+    Status.NOT_READY: "Not running",
+    Status.READY: "Ready to run",
+    Status.SUCCEEDED: "Training completed successfully",
+    Status.FAILED: "Training failed",
+}
+
+
+def model_body(model: Model, now: float) -> dict[str, JsonValue]:
+    """Return the model object at `now` (unix seconds).
+
+    A run's marker stays when new data takes the model back to status 2; everything else about the
+    run is shown only while the run counts.
+    """
+    script = model.script
+    status = model.status(now)
+    body: dict[str, JsonValue] = {
+        "id": model.id,
+        "model_key": script.model_key or f"custom_model_{model.id}",
+        "name": script.name or f"Model {model.id}",
+        "description": script.description,
+        "language": script.language,
+        "base_model": script.base_model,
+        "training_status": status,
+        "status_message": _MESSAGES.get(status, ""),
+        "created_at": isoformat(model.created),
+        "updated_at": isoformat(_updated(model, now)),
+    }
+    if model.last is not None:
+        body["started_training_at"] = isoformat(model.last.marker)
+        if model.idle is None:
+            body |= _run_fields(model, model.last, now)
+    return _dressed(model, body)
+
+
+def started_body(model: Model, now: float) -> dict[str, JsonValue]:
+    """Return the model object as the reply to the start that just happened shows it."""
+    body = model_body(model, now)
+    if "status_message" in body:
+        body["status_message"] = "Training started successfully"
+    return body
+
+
+def log_body(model: Model, now: float) -> dict[str, JsonValue]:
+    """Return the log of the newest run as far as it is written at `now`; empty without a run."""
+    entries: list[JsonValue] = []
+    if model.last is not None:
+        entries = [*_entries(model, model.last, now)]
+    body: dict[str, JsonValue] = {
+        "model_id": model.id,
+        "log_entries": entries,
+        "total_entries": len(entries),
+    }
+    return body | model.script.log_extra
+
+
+def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
+    script = model.script
+    match run.status(now):
+        case Status.RUNNING:
+            progress = run.progress(now)
+            return {"status_message": stage(progress), **_shown_progress(model, run, now)}
+        case Status.SUCCEEDED:
+            done: dict[str, JsonValue] = {
+                "training_progress": 100,
+                "finished_training_at": isoformat(_finished(run)),
+            }
+            if script.metrics is not None:
+                done["training_metrics"] = script.metrics
+            return done
+        case _:
+            error: dict[str, JsonValue] = {
+                "string": run.error,
+                "object": {"code": "TRAINING_FAILED", "message": run.error},
+                "null": None,
+            }
+            return {
+                "error": error[script.error_form],
+                "finished_training_at": isoformat(_finished(run)),
+                "failed_at": isoformat(_finished(run)),
+            }
+
+
+def _shown_progress(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
+    hour = run.share(now) * run.hours
+    steps = [step for step in model.script.progress_steps if step.at <= hour]
+    if steps and steps[-1].omit:
+        return {}
+    if steps and "value" in steps[-1].model_fields_set:
+        return {"training_progress": steps[-1].value}
+    return {"training_progress": int(run.progress(now))}
+
+
+def _entries(model: Model, run: Run, now: float) -> list[JsonValue]:
+    rate = (model.script.metrics or {}).get("word_error_rate")
+    final = float(rate) if isinstance(rate, int | float) else 12.5
+    share = run.share(now)
+    entries = [
+        _entry(
+            max(run.began + line.share * run.seconds, run.marker), line.level, line.message, model
+        )
+        for line in training_log.lines(final)
+        if line.share <= share
+    ]
+    match run.status(now):
+        case Status.SUCCEEDED:
+            closing = f"Training completed - Final WER: {final}%"
+            entries.append(_entry(_finished(run), "info", closing, model))
+        case Status.FAILED:
+            entries.append(_entry(_finished(run), "error", run.error or "", model))
+        case _:
+            pass
+    return entries
+
+
+def _entry(at: float, level: str, message: str, model: Model) -> JsonValue:
+    padded = message.ljust(model.script.log_line_bytes, ".")
+    return {"timestamp": isoformat(at), "level": level, "message": padded}
+
+
+def _finished(run: Run) -> float:
+    """Return the end, never before the marker, which may lie ahead of the exact start."""
+    return max(run.ends, run.marker)
+
+
+def _updated(model: Model, now: float) -> float:
+    instants = [model.changed]
+    if model.last is not None:
+        instants.append(model.last.marker)
+        if now >= model.last.ends:
+            instants.append(_finished(model.last))
+    return max(instants)
+
+
+def _dressed(model: Model, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    merged = body | model.script.extra
+    return {name: value for name, value in merged.items() if name not in model.script.omit}

@@ -1,0 +1,104 @@
+"""Rate limits: how many calls a key has left in its window, and when it gets more.
+
+Time is counted in whole microseconds, so a call made exactly when a window ends is always inside
+the next one.
+"""
+
+import math
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .units import Limit
+
+__all__ = ["Allowance", "Style", "Window", "Windows"]
+
+Style = Literal["sliding", "fixed"]
+
+_MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a key may still do, as the X-RateLimit headers tell it.
+
+    Attributes:
+        allowed: Whether this call goes through.
+        limit: Calls in a window.
+        remaining: Calls left after this one.
+        reset: When the next call becomes free (sliding) or all do (fixed), in unix seconds.
+        retry_after: Whole real seconds until then, at least 1.
+    """
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset: int
+    retry_after: int
+
+
+@dataclass(slots=True)
+class Window:
+    """The calls of one key under one limit.
+
+    Args:
+        limit: Count and simulated length.
+        style: `sliding`: each call is forgotten one length later. `fixed`: all calls are forgotten
+            at each multiple of the length since the epoch.
+        speed: Simulated seconds in a real one.
+    """
+
+    limit: Limit
+    style: Style
+    speed: float
+    _calls: deque[int] = field(default_factory=deque)
+
+    def look(self, now: float) -> Allowance:
+        """Return the allowance at `now` (unix seconds) without spending any of it."""
+        return self._allowance(now, spend=False)
+
+    def take(self, now: float) -> Allowance:
+        """Spend one call at `now` (unix seconds) if one is left; a refused call costs nothing."""
+        return self._allowance(now, spend=True)
+
+    def _allowance(self, now: float, *, spend: bool) -> Allowance:
+        at = round(now * _MICRO)
+        length = max(round(self.limit.seconds / self.speed * _MICRO), 1)
+        begin = at - at % length if self.style == "fixed" else at - length + 1
+        while self._calls and self._calls[0] < begin:
+            self._calls.popleft()
+        allowed = len(self._calls) < self.limit.count
+        if allowed and spend:
+            self._calls.append(at)
+        if self.style == "fixed":
+            reset = begin + length
+        else:
+            reset = (self._calls[0] if self._calls else at) + length
+        return Allowance(
+            allowed=allowed,
+            limit=self.limit.count,
+            remaining=self.limit.count - len(self._calls),
+            reset=math.ceil(reset / _MICRO),
+            retry_after=max(math.ceil((reset - at) / _MICRO), 1),
+        )
+
+
+class Windows:
+    """The windows of all keys: each key and each kind of call has its own.
+
+    Args:
+        style: See `Window`.
+        speed: Simulated seconds in a real one.
+    """
+
+    def __init__(self, style: Style, speed: float) -> None:
+        self._style: Style = style
+        self._speed = speed
+        self._windows: dict[Hashable, Window] = {}
+
+    def of(self, owner: Hashable, limit: Limit) -> Window:
+        """Return the window of `owner` (a key and a kind of call), new if it has none yet."""
+        if owner not in self._windows:
+            self._windows[owner] = Window(limit, self._style, self._speed)
+        return self._windows[owner]

@@ -1,0 +1,95 @@
+"""The command, as a process of its own."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from scriptix_simulator.cli import main
+
+from .support import AUTH
+
+EXAMPLE = Path(__file__).parent / "scenario.yaml"
+
+
+@contextmanager
+def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command until the block ends; yield it and its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scriptix_simulator", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        try:
+            assert line.startswith("listening on http://127.0.0.1:")
+            yield process, line.split()[-1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> None:
+    with command() as (process, url):
+        reply = httpx.get(f"{url}/api/v3/custom_models/1", headers=AUTH)
+        assert reply.json()["error_code"] == "MODEL_NOT_FOUND"
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_its_options_reach_the_simulator() -> None:
+    options = [
+        *("--speed", "1e6", "--api-key", "w", "--read-only-key", "r", "--auth-header", "X-Key"),
+        *("--auth-scheme", "", "--reply", "wrapped", "--run-reply", "empty", "--server", "lenient"),
+        *("--window", "fixed", "--limit-starts", "none", "--limit-status", "7/90s"),
+        *("--rate-headers", "always", "--models", str(EXAMPLE), "--any-model"),
+    ]
+    with command(*options) as (_, url), httpx.Client(base_url=url) as client:
+        client.headers["X-Key"] = "w"
+        reply = client.get("/api/v3/custom_models/7")
+        assert reply.headers["X-RateLimit-Limit"] == "7"
+        assert reply.json()["result"]["training_metrics"] == {"word_error_rate": 31.4}
+        reply = client.post("/api/v3/custom_models/7/run", json={})
+        assert (reply.status_code, reply.content) == (204, b"")
+        assert "X-RateLimit-Limit" not in reply.headers
+        assert client.get("/api/v3/custom_models/99").status_code == 200
+        client.headers["X-Key"] = "r"
+        assert client.post("/api/v3/custom_models/99/run", json={}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--speed", "0"], "argument --speed: must be above 0"),
+        (["--speed", "fast"], "argument --speed"),
+        (["--limit-starts", "5"], "argument --limit-starts: '5' is no limit"),
+        (["--models", "/nowhere"], "argument --models: /nowhere"),
+        (["--server", "kind"], "argument --server"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_an_error_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["--port", str(taken.getsockname()[1])]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("scriptix-simulator: ")
+    assert error.count("\n") == 1

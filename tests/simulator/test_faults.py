@@ -1,0 +1,70 @@
+"""Which fault strikes which call."""
+
+import pytest
+from pydantic import ValidationError
+
+from scriptix_simulator.faults import FORGED, Fault, FaultQueue, distort, forge
+from scriptix_simulator.replies import Reply
+
+
+def queue(*faults: Fault) -> FaultQueue:
+    made = FaultQueue()
+    for fault in faults:
+        made.add(fault)
+    return made
+
+
+def test_a_fault_strikes_as_often_as_it_says() -> None:
+    faults = queue(Fault(fault="cut", times=2))
+    assert [faults.take("run", 1) is None for _ in range(3)] == [False, False, True]
+
+
+def test_a_fault_may_strike_forever() -> None:
+    faults = queue(Fault(fault="cut", times="forever"))
+    assert all(faults.take("run", 1) for _ in range(100))
+    faults.clear()
+    assert faults.take("run", 1) is None
+
+
+def test_a_fault_strikes_only_the_calls_it_is_for() -> None:
+    faults = queue(Fault(fault="cut", call="run", model=1))
+    assert faults.take("model", 1) is None
+    assert faults.take("run", 2) is None
+    assert faults.take("run", 1) is not None
+
+
+def test_the_oldest_fault_that_matches_strikes_alone() -> None:
+    faults = queue(
+        Fault(fault="cut", call="log"), Fault(fault="html"), Fault(fault="stale", times=3)
+    )
+    struck = [faults.take("model", 1) for _ in range(2)]
+    assert [fault.fault for fault in struck if fault] == ["html", "stale"]
+    assert [(fault.fault, fault.times) for fault in faults.pending()] == [("cut", 1), ("stale", 2)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fault": "explode"},
+        {"fault": "cut", "times": 0},
+        {"fault": "cut", "act": True},
+        {"fault": "delay", "delay": -1},
+        {"fault": "status", "status": 99},
+        {"fault": "status", "colour": "red"},
+    ],
+)
+def test_a_wrong_fault_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Fault.model_validate(wrong)
+
+
+@pytest.mark.parametrize("name", sorted(FORGED))
+def test_a_made_up_reply_is_no_success(name: str) -> None:
+    assert forge(Fault.model_validate({"fault": name})).status >= 300
+
+
+def test_a_reply_without_a_body_survives_every_distortion() -> None:
+    empty = Reply(204)
+    assert distort(Fault(fault="truncated"), empty).payload == b""
+    assert distort(Fault(fault="wrong_types"), empty).payload == b"[]"
+    assert len(distort(Fault(fault="oversize", size=9), empty).payload) == 9

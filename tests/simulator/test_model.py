@@ -1,0 +1,140 @@
+"""Models and their runs, without a server around them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_simulator.model import Model, NoRunError, Status, begin, change, create
+from scriptix_simulator.scripts import FAILURES, ModelChange, ModelScript
+
+NOW = 1_737_014_400.25
+SPEED = 480.0
+RUN = 60.0
+"""Real seconds of an eight-hour run."""
+
+
+def made(script: ModelScript | None = None, speed: float = SPEED) -> Model:
+    return create(1, script or ModelScript(), NOW, speed)
+
+
+def begun(script: ModelScript | None = None) -> Model:
+    return begin(made(script), NOW, SPEED, "key")
+
+
+def test_a_run_goes_from_ready_through_running_to_success() -> None:
+    assert made().status(NOW) == Status.READY
+    assert begun().status(NOW) == Status.RUNNING
+    assert begun().status(NOW + RUN - 0.01) == Status.RUNNING
+    assert begun().status(NOW + RUN) == Status.SUCCEEDED
+
+
+def test_a_run_takes_as_long_as_its_script_says() -> None:
+    model = begun(ModelScript(duration=4))
+    assert model.runs[0].progress(NOW + RUN / 4) == pytest.approx(50)
+    assert model.status(NOW + RUN / 2) == Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("outcome", sorted(FAILURES))
+def test_each_failure_of_the_document_strikes_with_its_message(outcome: str) -> None:
+    run = begun(ModelScript(outcome=outcome)).runs[0]
+    assert run.error == FAILURES[outcome].message
+    assert run.progress(NOW + RUN) == pytest.approx(FAILURES[outcome].at)
+    assert run.status(run.ends) == Status.FAILED
+
+
+def test_a_failure_of_ones_own_strikes_where_the_script_says() -> None:
+    run = begun(ModelScript(outcome="GPU on fire", fail_at=50)).runs[0]
+    assert run.error == "GPU on fire"
+    assert run.ends == pytest.approx(NOW + RUN / 2)
+
+
+def test_the_runs_of_a_model_take_its_outcomes_in_turn() -> None:
+    model = begun(ModelScript(outcome=("mismatch", "success")))
+    model = begin(model, NOW + RUN, SPEED, "key")
+    assert [run.error is None for run in model.runs] == [False, True]
+
+
+@given(st.lists(st.floats(0, 2), max_size=8))
+def test_no_two_runs_share_a_marker(waits: list[float]) -> None:
+    model, now = made(), NOW
+    for wait in waits:
+        now += wait
+        model = begin(model, now, SPEED, "key")
+    markers = [run.marker for run in model.runs]
+    assert markers == sorted(set(markers))
+
+
+def test_a_start_cuts_off_the_run_under_way() -> None:
+    model = begin(begun(), NOW + 1, SPEED, "key")
+    assert [run.status(NOW + 1) for run in model.runs] == [Status.FAILED, Status.RUNNING]
+    assert model.runs[0].ends == NOW + 1
+
+
+def test_a_model_becomes_ready_when_its_script_says() -> None:
+    model = made(ModelScript(status=1, ready_after=8))
+    assert model.status(NOW + RUN - 0.01) == Status.NOT_READY
+    assert model.status(NOW + RUN) == Status.READY
+
+
+def test_a_model_without_a_date_stays_unready() -> None:
+    assert made(ModelScript(status=1)).status(NOW + 1e6) == Status.NOT_READY
+
+
+def test_a_status_that_the_document_does_not_know_is_kept() -> None:
+    assert made(ModelScript(status=7)).status(NOW) == 7
+
+
+def test_a_model_may_be_running_from_the_first() -> None:
+    model = made(ModelScript(status=3, progress=75))
+    assert model.runs[0].progress(NOW) == pytest.approx(75)
+    assert model.status(NOW) == Status.RUNNING
+    assert model.runs[0].key is None
+
+
+def test_a_model_may_be_trained_or_failed_from_the_first() -> None:
+    trained = made(ModelScript(status=4, outcome="mismatch"))
+    assert (trained.status(NOW), trained.runs[0].error) == (Status.SUCCEEDED, None)
+    failed = made(ModelScript(status=5))
+    assert failed.status(NOW) == Status.FAILED
+    assert failed.runs[0].error == FAILURES["system_error"].message
+    mismatched = made(ModelScript(status=5, outcome="mismatch"))
+    assert mismatched.runs[0].error == FAILURES["mismatch"].message
+
+
+def patched(model: Model, wanted: ModelChange, now: float = NOW + 10) -> Model:
+    return change(model, wanted, now, SPEED)
+
+
+def test_new_data_makes_a_trained_model_ready_and_keeps_its_runs() -> None:
+    model = patched(begun(), ModelChange(status=2), NOW + 2 * RUN)
+    assert model.status(NOW + 2 * RUN) == Status.READY
+    assert len(model.runs) == 1
+    assert model.runs[0].status(NOW + 2 * RUN) == Status.SUCCEEDED
+
+
+def test_a_run_can_be_finished_or_failed_by_hand() -> None:
+    assert patched(begun(), ModelChange(finish=True)).status(NOW + 10) == Status.SUCCEEDED
+    failed = patched(begun(), ModelChange(fail="mismatch"))
+    assert failed.status(NOW + 10) == Status.FAILED
+    assert failed.runs[0].error == FAILURES["mismatch"].message
+
+
+@pytest.mark.parametrize("wanted", [ModelChange(finish=True), ModelChange(fail="mismatch")])
+def test_without_a_run_there_is_nothing_to_end(wanted: ModelChange) -> None:
+    with pytest.raises(NoRunError):
+        patched(made(), wanted)
+    with pytest.raises(NoRunError):
+        patched(begun(), wanted, NOW + 2 * RUN)
+
+
+def test_somebody_else_may_start_a_run() -> None:
+    model = patched(made(), ModelChange(start=True))
+    assert model.status(NOW + 10) == Status.RUNNING
+    assert model.runs[0].key is None
+
+
+def test_a_changed_script_is_for_later_runs() -> None:
+    model = patched(begun(), ModelChange(script={"outcome": "mismatch", "name": "New"}))
+    assert model.script == ModelScript(outcome="mismatch", name="New")
+    assert model.runs[0].error is None
+    assert begin(model, NOW + RUN, SPEED, "key").runs[1].error is not None

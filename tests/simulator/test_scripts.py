@@ -1,0 +1,74 @@
+"""Model scripts and scenario files."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from scriptix_simulator.scripts import ModelChange, ModelScript, Scenario, ScenarioError
+from scriptix_simulator.scripts import load_scenario as load
+
+EXAMPLE = Path(__file__).parent / "scenario.yaml"
+
+
+def test_the_example_says_all_that_a_scenario_can() -> None:
+    scenario = load(EXAMPLE)
+    assert scenario.models[1] == ModelScript()
+    assert scenario.models[2].ready_after == 0.5
+    assert scenario.models[3].outcome == ("system_error", "success")
+    assert [step.omit for step in scenario.models[4].progress_steps] == [False, True, False]
+    assert scenario.faults[0].times == "forever"
+    assert scenario.default.duration == 6
+
+
+def test_json_is_read_too(tmp_path: Path) -> None:
+    file = tmp_path / "scenario.json"
+    file.write_text('{"models": {"7": {"status": 4}}}', encoding="utf-8")
+    assert load(file) == Scenario(models={7: ModelScript(status=4)})
+
+
+def test_an_empty_file_is_an_empty_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    file.touch()
+    assert load(file) == Scenario()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models: {1: {colour: red}}", "models.1.colour: Extra inputs are not permitted"),
+        ("models: {one: {}}", "models.one"),
+        ("models: {1: {duration: 8 hours}}", "'8 hours' is no duration"),
+        ("models: {1: {duration: 0}}", "models.1.duration: Input should be greater than 0"),
+        ("models: {1: {outcome: []}}", "outcome: a list names at least one outcome"),
+        ("models: {1: {ready_after: 1}}", "only a model that starts at status 1 becomes ready"),
+        ("faults: [{fault: delay, act: true}]", "act: only for"),
+        ("models: [", "expected"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_name_and_the_reason(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        load(file)
+    assert str(file) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"none\.yaml"):
+        load(tmp_path / "none.yaml")
+
+
+def test_the_last_outcome_of_a_list_is_for_all_later_runs() -> None:
+    script = ModelScript(outcome=("mismatch", "success"))
+    assert [script.outcome_of(run) for run in range(3)] == ["mismatch", "success", "success"]
+
+
+def test_a_change_does_one_thing() -> None:
+    with pytest.raises(ValidationError, match="give one of status, start, finish and fail"):
+        ModelChange(finish=True, start=True)
+    with pytest.raises(ValidationError, match="come of a run"):
+        ModelChange(status=4)
