@@ -347,7 +347,7 @@ TRAINING: Document = {
 OTHER_OWNERS = [
     pytest.param((), id="nobody"),
     pytest.param(({**TRAINING, "controller": False},), id="no-controller"),
-    pytest.param(({**TRAINING, "kind": "Job", "apiVersion": "batch/v1"},), id="another-kind"),
+    pytest.param(({**TRAINING, "kind": "Training"},), id="another-kind"),
     pytest.param(({**TRAINING, "apiVersion": "example.com/v1"},), id="another-group"),
 ]
 POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
@@ -396,6 +396,17 @@ def test_the_operator_touches_no_other_config_map(
 
 def test_people_write_config_maps_as_before(control_plane: ControlPlane, enforced: str) -> None:
     assert control_plane.api.post(enforced, json=config_map()).is_success
+
+
+def test_other_service_accounts_write_config_maps_as_before(
+    control_plane: ControlPlane, enforced: str
+) -> None:
+    somebody = {
+        "Impersonate-User": "system:serviceaccount:argocd:argocd-application-controller",
+        "Impersonate-Group": "system:masters",
+    }
+    reply = control_plane.api.post(enforced, headers=somebody, json=config_map())
+    assert reply.is_success, reply.text
 
 
 @pytest.mark.usefixtures("enforced")

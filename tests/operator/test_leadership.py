@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -80,19 +80,21 @@ async def api(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
         yield client
 
 
-def contender(
+def contender(  # noqa: PLR0913 - all named
     api: ApiClient,
     lease: Observer,
     pod: str = "pod",
+    *,
     times: LeaseTimes = PATIENT,
     clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = utc_now,
 ) -> Leadership:
     return Leadership(
         api,
         namespace=lease.namespace,
         name=NAME,
         identity=new_identity(pod),
-        utc_now=utc_now,
+        utc_now=now,
         clock=clock,
         times=times,
     )
@@ -105,7 +107,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def running(*work: Any) -> AsyncIterator[list[asyncio.Task[Any]]]:
+async def running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[list[asyncio.Task[Any]]]:
     """Tasks that are cancelled and awaited at the end of the block."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
@@ -136,6 +138,7 @@ class Gate:
     target: int
     port: int = 0
     deaf: bool = False
+    _has_been_deaf: bool = False
     _server: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -155,6 +158,11 @@ class Gate:
             await self._server.wait_closed()
             self._server = None
             await until(lambda: not self._open)
+
+    def deaf_from_now(self) -> datetime:
+        """Tell the time, and lose the reply to the first write: the time is asked just before."""
+        self.deaf, self._has_been_deaf = not self._has_been_deaf, True
+        return utc_now()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -237,9 +245,7 @@ async def test_a_whole_second_is_a_time_that_the_api_server_takes(
     seconds = (
         datetime(2025, 1, 16, 8, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count()
     )
-    leader = contender(api, lease)
-    leader._utc_now = lambda: next(seconds)
-    await acquired(leader)
+    await acquired(contender(api, lease, now=lambda: next(seconds)))
     assert lease.spec()["renewTime"] == "2025-01-16T08:00:00.000001Z"
 
 
@@ -298,8 +304,8 @@ async def test_a_release_without_an_api_server_is_bounded_and_told(
 async def test_a_holder_that_stops_renewing_is_replaced_after_it_knows(
     api: ApiClient, gated: Gated, lease: Observer
 ) -> None:
-    first = contender(gated.api, lease, "first", QUICK)
-    second = contender(api, lease, "second", QUICK)
+    first = contender(gated.api, lease, "first", times=QUICK)
+    second = contender(api, lease, "second", times=QUICK)
     await acquired(first)
     async with running(first.hold()) as [holding], running(second.acquire()) as [standing_by]:
         await until(lambda: second._seen is not None)
@@ -420,14 +426,7 @@ async def test_a_renewal_whose_reply_is_lost_deposes_nobody(
 async def test_an_acquisition_whose_reply_is_lost_is_found_out(
     gated: Gated, lease: Observer
 ) -> None:
-    leader = contender(gated.api, lease)
-    original = leader._create
-
-    async def create_unheard() -> Any:
-        gated.gate.deaf = True
-        return await original()
-
-    leader._create = create_unheard  # type: ignore[method-assign] - to lose this one reply
+    leader = contender(gated.api, lease, now=gated.gate.deaf_from_now)
     async with running(leader.acquire()) as [acquiring]:
         await until(lambda: lease.spec().get("holderIdentity") == leader.identity)
         assert not acquiring.done()
@@ -442,14 +441,7 @@ async def test_an_acquisition_whose_reply_is_lost_is_found_out(
 async def test_who_is_stopped_while_acquiring_leaves_no_lease_in_its_name(
     gated: Gated, lease: Observer
 ) -> None:
-    leader = contender(gated.api, lease)
-    original = leader._create
-
-    async def create_unheard() -> Any:
-        gated.gate.deaf = True
-        return await original()
-
-    leader._create = create_unheard  # type: ignore[method-assign] - to lose this one reply
+    leader = contender(gated.api, lease, now=gated.gate.deaf_from_now)
     async with running(leader.acquire()):
         await until(lambda: lease.spec().get("holderIdentity") == leader.identity)
     await gated.gate.open()

@@ -38,7 +38,7 @@ def entry(message: str, seconds: float = 0) -> LogEntry:
 
 def wide(number: int, *, begin: int = 0) -> list[LogEntry]:
     """Entries of 1,000 bytes each when rendered, a second apart, every second one like the last."""
-    filler = "x" * (1000 - len(render(entry("000000 "))) - 1)
+    filler = "x" * (1000 - len(render(entry("000000 x"))))
     return [entry(f"{i // 2:06} {filler}", i // 2) for i in range(begin, begin + number)]
 
 

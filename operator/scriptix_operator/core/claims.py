@@ -7,20 +7,21 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
+from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
 __all__ = ["model_in_use"]
 
 
 def model_in_use(
-    training: Training, others: Iterable[Training], marker: datetime | None
+    training: Training, others: Iterable[Training], model: RemoteModel
 ) -> str | None:
     """Say why `training`, which has no remote run, may not have the model now.
 
     Args:
         training: The resource that wants to start or adopt.
         others: The other resources with the same modelId, in any namespace.
-        marker: started_training_at of the model as just seen.
+        model: The model as just seen.
 
     Returns:
         One sentence; None where nothing stands in the way. A holder in another namespace is not
@@ -34,9 +35,7 @@ def model_in_use(
         )
         if _holds_run(other):
             return f"{name} is training this model; waiting until it has ended."
-        recorded = other.status.started_at
-        first_sight = training.status.run is None
-        if first_sight and marker is not None and recorded == marker:
+        if training.status.run is None and _is_run_of(other, model):
             return (
                 f"The model's last training belongs to {name}; waiting for new data. To train "
                 "again, change that resource's spec.runToken."
@@ -55,6 +54,13 @@ def _holds_run(other: Training) -> bool:
     return is_followed(other.status) or (
         run is not None and run.intent is not None and not is_finished(other.status)
     )
+
+
+def _is_run_of(other: Training, model: RemoteModel) -> bool:
+    """Whether what there is to adopt is recorded by another resource, which nobody else adopts."""
+    adoptable = model.training_status in {TrainingState.SUCCEEDED, TrainingState.FAILED}
+    marker = model.started_at
+    return adoptable and marker is not None and marker == other.status.started_at
 
 
 def _wants_to_start(other: Training) -> bool:

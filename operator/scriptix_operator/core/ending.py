@@ -2,6 +2,7 @@
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
+from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.derive import Note, is_finished
 from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
 from scriptix_operator.core.situation import Situation
@@ -59,8 +60,9 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     """The log cannot be had now: try later, or say that it never will be."""
-    if failed.wait is None and step.status.log is not None:
-        step = step.having(log=step.status.log.model_copy(update={"state": failed.state.value}))
+    if failed.wait is None:
+        log = step.status.log or LogStatus()
+        step = step.having(log=log.model_copy(update={"state": failed.state.value}))
     step = step.remembering(
         log_wanted=failed.wait is not None, failed_logs=step.memory.failed_logs + 1
     )

@@ -7,7 +7,8 @@ entries up to there than are known can only add after it, and the sealed lines n
 A new run starts a new tail; what the old one held is sealed as the last chunk of its run. Chunks of
 earlier runs count towards the bound and, being oldest, fall off first.
 
-Known limits. A late entry older than lines that were dropped is not kept. If the remote log loses
+Known limits. A late entry older than lines that were dropped is not kept, and one for the very
+second up to which lines were dropped may be mistaken for one of them. If the remote log loses
 entries while another arrives late for a part that is sealed, that one may be missed.
 """
 
@@ -81,7 +82,6 @@ def plan(
     if cut is not None:
         # More is new than may be kept at all: the log goes on from there.
         drop = list(book.chunks)
-        seals, earlier = [], 0
         book = replace(book, chunks=(), before=cut, tail=())
     # Stable, so late lines find their place in the tail and all others stay where they are.
     lines = sorted((*book.tail, *new), key=lambda line: line.at)
@@ -123,8 +123,7 @@ def _unknown(
         start = 0
         stored += book.tail
     elif exact:
-        # All at the second where the stored lines begin; those missing there first are the dropped.
-        start = log.below(floor.at)
+        start = log.below(floor.at) + floor.same
         stored += book.tail
     else:
         start = log.through(floor.at)
@@ -132,14 +131,7 @@ def _unknown(
     index, lines = log.newest(start, total(stored) + max_bytes)
     if index > start:
         return log.position(index), lines
-    skip = floor.same if floor.lines and exact else 0
-    new = []
-    for line in without(lines, stored):
-        if skip and line.at == floor.at:
-            skip -= 1
-        else:
-            new.append(line)
-    return None, new
+    return None, list(without(lines, stored))
 
 
 def _fill(

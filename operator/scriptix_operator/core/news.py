@@ -66,7 +66,8 @@ def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
 
 
 def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
-    if not is_followed(new) or new.stage in {None, old.stage} or not _is_same_run(old, new):
+    known = old.stage is not None and new.stage is not None and _is_same_run(old, new)
+    if not known or new.stage == old.stage or not is_followed(new):
         return ()
     return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%."),)
 

@@ -115,7 +115,7 @@ class Caller:
         in_use = None
         run = training.status.run
         if not is_followed(training.status) and (run is None or run.intent is None):
-            in_use = model_in_use(training, self.roster.rivals(training), model.started_at)
+            in_use = model_in_use(training, self.roster.rivals(training), model)
         return ModelSeen(model, KeyUse(key.source, key.fingerprint), in_use)
 
     async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:

@@ -100,15 +100,13 @@ class ScriptixClient:
         # Without https a context is never used; this one trusts nobody and costs nothing to make.
         verify = httpx.create_ssl_context() if is_https else SSLContext(PROTOCOL_TLS_CLIENT)
 
-        def client(*, keep: int | None) -> httpx.AsyncClient:
+        def client() -> httpx.AsyncClient:
             return httpx.AsyncClient(
                 headers=_HEADERS,
                 verify=verify,
                 trust_env=is_https and not _is_loopback(url.host),
                 transport=transport,
-                limits=httpx.Limits(
-                    max_connections=MAX_CONNECTIONS, max_keepalive_connections=keep
-                ),
+                limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
                 timeout=httpx.Timeout(
                     timeouts.read, connect=timeouts.connect, pool=timeouts.connect
                 ),
@@ -117,9 +115,10 @@ class ScriptixClient:
                 event_hooks={"response": [stash_location]},
             )
 
-        self._looks = client(keep=MAX_CONNECTIONS)
-        # No connection is kept, so each start has its own, and none can turn out to be stale.
-        self._starts = client(keep=0)
+        self._looks = client()
+        # Apart from the looks, and each with `Connection: close`: so a start always has a new
+        # connection, which cannot turn out to be stale.
+        self._starts = client()
 
     async def __aenter__(self) -> Self:
         return self

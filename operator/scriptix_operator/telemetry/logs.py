@@ -25,11 +25,13 @@ LEAST_LEVELS: Final[Mapping[str, int]] = {
     "httpcore": logging.WARNING,  # DEBUG shows request headers, and so the API key
     "aiohttp": logging.WARNING,
     "asyncio": logging.WARNING,  # DEBUG tells which selector is used, INFO nothing
+    "kopf._core.reactor.running": logging.ERROR,  # warns that SIGTERM is not its own: on purpose
 }
 """Loggers that are never more talkative than this, whatever LOG_LEVEL says."""
 
-CHATTY: Final = "kopf.objects"
-"""Kopf's logger of `Handler … succeeded.`, for each watch event; its INFO shows at DEBUG only."""
+CHATTY: Final = "kopf"
+"""Kopf tells of each watch event (`Handler … succeeded.`) and of its own life at INFO; that shows
+at DEBUG only."""
 
 RESERVED: Final = frozenset(
     {*RESERVED_ATTRS, "asctime", "message", "taskName", "k8s_ref", "k8s_skip", "settings"}

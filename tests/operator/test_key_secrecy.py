@@ -1,0 +1,57 @@
+"""The API key is in nothing that a whole run leaves behind."""
+
+import base64
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import laboratory
+
+KEY = "sk-secret-0b5c92e7f1"
+REJECTED = "sk-secret-rejected-77"
+
+
+def _spellings(key: str) -> set[str]:
+    return {key, base64.b64encode(key.encode()).decode(), key.encode().hex(), f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", ""], ids=["bearer", "bare header"])
+async def test_no_key_is_in_what_a_whole_run_leaves_behind(
+    cluster: ControlPlane, namespace: str, tmp_path: Path, scheme: str
+) -> None:
+    header = "Authorization" if scheme else "x-api-key"
+    config = {"keys": {KEY: "write"}, "auth_header": header, "auth_scheme": scheme}
+    async with laboratory(cluster, namespace, tmp_path, **config) as lab:
+        lab.model(301)
+        lab.model(302, outcome=f"the key {KEY} was no good")  # a server that echoes it
+        await lab.secret(REJECTED)
+        operator = await lab.operator(
+            auth_header=header, auth_scheme=scheme, log_level="DEBUG", log_format="json"
+        )
+        for name, model in (("told", 301), ("echoed", 302)):
+            await lab.train(name, model)
+        await lab.until_reason("told", "Unauthorized")
+        await lab.secret(KEY)
+        await lab.fault("drop_after", call="run", model=301)
+        await lab.fault("status", call="model", model=302, body={"error": f"bad key {KEY}"})
+        for name in ("told", "echoed"):
+            await lab.until(
+                name, lambda item: item["status"].get("log", {}).get("state") == "Complete"
+            )
+        metrics = httpx.get(f"{await operator.url()}/metrics").text
+        operator.terminate()
+        assert await operator.ended() == 0
+
+        left_behind = {
+            "logs": operator.log,
+            "metrics": metrics,
+            "status, events, ConfigMaps, Lease": await lab.dump(),
+        }
+        assert "Unauthorized" in left_behind["status, events, ConfigMaps, Lease"]
+        assert "scriptix_api_requests_total" in metrics
+        for what, text in left_behind.items():
+            for key in (KEY, REJECTED):
+                found = [one for one in _spellings(key) if one in text]
+                assert not found, f"{what} shows {found}"

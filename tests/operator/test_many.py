@@ -1,0 +1,35 @@
+"""Many resources side by side: each gets its own run, and one start."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import laboratory, phase_of
+
+RESOURCES = 100
+
+
+@pytest.mark.timeout(400)
+async def test_a_hundred_resources_at_once_give_a_hundred_runs_of_one_start_each(
+    cluster: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    async with laboratory(cluster, namespace, tmp_path, speed=960.0, any_model=True) as lab:
+        await lab.secret()
+        await lab.operator()
+        models = range(1001, 1001 + RESOURCES)
+        await asyncio.gather(*(lab.train(f"training-{n}", n) for n in models))
+        items = await lab.until_all(
+            lambda items: (
+                len(items) == RESOURCES
+                and all(phase_of(item) in {"Succeeded", "Failed"} for item in items.values())
+            ),
+            seconds=300,
+        )
+        assert Counter(phase_of(item) for item in items.values()) == {"Succeeded": RESOURCES}
+        started = Counter(call.model for call in lab.posts() if call.started is not None)
+        assert started == dict.fromkeys(models, 1)
+        assert len(lab.posts()) == RESOURCES
+        assert len({item["status"]["run"]["id"] for item in items.values()}) == RESOURCES

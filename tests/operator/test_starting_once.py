@@ -1,0 +1,84 @@
+"""Starts whose answer is lost, and operators that die: one run each, without a human."""
+
+import pytest
+
+from tests.operator.lab import Lab, condition_of, phase_of
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "posts"),
+    [
+        pytest.param("drop_after", {}, 1, id="the reply is lost after acting"),
+        pytest.param("drop_before", {}, 2, id="the request is lost before acting"),
+        pytest.param("drop_before", {"reset": True}, 2, id="the connection is reset"),
+        pytest.param("status", {"status": 503, "act": True}, 1, id="503 after acting"),
+        pytest.param("status", {"status": 500}, 2, id="500 before acting"),
+        pytest.param("html", {"act": True}, 1, id="a proxy's page after acting"),
+        pytest.param("delay", {"delay": 3}, 1, id="acting after the client has given up"),
+        pytest.param("truncated", {}, 1, id="half a reply"),
+    ],
+)
+async def test_a_start_with_a_lost_answer_runs_once(
+    lab: Lab, fault: str, rule: dict[str, object], posts: int
+) -> None:
+    lab.model(201)
+    await lab.secret()
+    await lab.fault(fault, call="run", **rule)
+    await lab.operator()
+    await lab.train("lost", 201)
+    unknown = await lab.until_reason("lost", "StartOutcomeUnknown")
+    assert phase_of(unknown) == "Starting"
+    assert condition_of(unknown, "Reconciling") is not None
+    done = await lab.until_phase("lost", "Succeeded")
+    assert lab.starts(201) == 1
+    assert len(lab.posts(201)) == posts
+    assert done["status"]["run"]["ownership"] == ("Unconfirmed" if posts == 1 else "Owned")
+    assert (await lab.until_event("lost", "StartOutcomeUnknown"))["type"] == "Warning"
+
+
+async def test_an_operator_killed_in_mid_post_resolves_it_after_its_restart(lab: Lab) -> None:
+    lab.model(202)
+    await lab.secret()
+    await lab.fault("delay", call="run", delay=1.5)
+    first = await lab.operator(leader_election="false")
+    await lab.train("orphan", 202)
+    await lab.simulator.until(lambda: len(lab.posts()) == 1)
+    first.kill()
+    await first.ended()
+    left = await lab.get("orphan")
+    assert left["status"]["run"]["intent"]["attempt"] == 1
+    await lab.operator(leader_election="false")
+    done = await lab.until_phase("orphan", "Succeeded")
+    assert lab.starts(202) == len(lab.posts()) == 1
+    assert done["status"]["run"]["ownership"] == "Unconfirmed"
+
+
+async def test_a_restarted_operator_follows_on(lab: Lab) -> None:
+    lab.model(203, duration=20)
+    await lab.secret()
+    first = await lab.operator()
+    await lab.train("followed", 203)
+    await lab.until_phase("followed", "Running")
+    first.terminate()
+    assert await first.ended() == 0
+    assert "Traceback" not in first.log
+    await lab.operator()
+    await lab.until_phase("followed", "Succeeded")
+    assert lab.starts(203) == 1
+
+
+async def test_of_two_replicas_one_works_and_the_other_takes_over(lab: Lab) -> None:
+    lab.model(204, duration=40)
+    await lab.secret()
+    leader = await lab.operator()
+    await leader.printed("leading")
+    standby = await lab.operator()
+    await standby.printed("served on port")
+    await lab.train("shared", 204)
+    await lab.until_phase("shared", "Running")
+    assert "leading" not in standby.log
+    leader.kill()
+    await leader.ended()
+    await standby.printed("leading")
+    await lab.until_phase("shared", "Succeeded")
+    assert lab.starts(204) == 1

@@ -1,0 +1,1 @@
+"""Tests of the resource as users see it."""
