@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CRD := crds/custommodeltrainings.scriptix.io.yaml
+CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
 
 # A PYTHON of another version than .venv's rebuilds it; without PYTHON, .venv stays as it is.
@@ -45,8 +46,8 @@ lint: install ## style, types, layers, and whether generated files are current
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	@.venv/bin/scriptix-operator crd | diff -u $(CRD) - || \
-		{ echo "$(CRD) is not what the models say; run: make crd" >&2; exit 1; }
+	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
+		{ echo "$$file is not what the models say; run: make crd" >&2; exit 1; }; done
 	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
 		echo "The targets above have no help text; add it in the Makefile behind ##" >&2; exit 1; fi
 
@@ -61,6 +62,7 @@ requirements: install ## pin what pyproject.toml and requirements/*.in ask for; 
 	@$(COMPILE) requirements/go.in -o requirements/go.txt
 
 .PHONY: crd
-crd: install ## write the CustomResourceDefinition from the models
+crd: install ## write the CustomResourceDefinition from the models, for crds/ and the chart
 	@.venv/bin/scriptix-operator crd >$(CRD).new || { rm -f $(CRD).new; exit 1; }
+	@cp $(CRD).new $(CHART_CRD)
 	@mv $(CRD).new $(CRD)

@@ -55,9 +55,9 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _run_until_stopped(control_plane: ControlPlane) -> None:
     with control_plane:
-        _say(f"export KUBECONFIG={control_plane.kubeconfig}")
-        _say("Running; stop it with ctrl-C or SIGTERM")
         try:
+            _say(f"export KUBECONFIG={control_plane.kubeconfig}")
+            _say("Running; stop it with ctrl-C or SIGTERM")
             threading.Event().wait()
         except KeyboardInterrupt:
             return  # this is how it is meant to end

