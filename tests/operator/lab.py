@@ -288,10 +288,17 @@ class Lab:
 
     # The operator.
 
-    async def operator(self, **settings: str) -> Operator:
-        """Start an operator for this namespace; more settings by name, without their prefix."""
+    async def operator(
+        self, environment: Mapping[str, str] | None = None, **settings: str
+    ) -> Operator:
+        """Start an operator for this namespace.
+
+        Args:
+            environment: More variables, by their whole names.
+            settings: More settings, by name without their prefix.
+        """
         number = len(self._operators)
-        environment = {
+        variables = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SCRIPTIX_")},
             **PACE,
             "KUBECONFIG": str(self.control_plane.kubeconfig),
@@ -300,14 +307,13 @@ class Lab:
             "SCRIPTIX_BASE_URL": self.simulator.url,
             "SCRIPTIX_WATCH_NAMESPACES": self.namespace,
             **{f"SCRIPTIX_{name.upper()}": value for name, value in settings.items()},
+            **(environment or {}),
         }
-        if "KUBECONFIG" in settings:
-            environment["KUBECONFIG"] = settings["KUBECONFIG"]
         log_file = self._directory / f"operator-{number}.log"
         with log_file.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *tethered([sys.executable, "-m", "scriptix_operator", "run"]),
-                env=environment,
+                env=variables,
                 stdout=output,
                 stderr=output,
             )

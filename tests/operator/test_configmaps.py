@@ -10,7 +10,6 @@ from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.errors import ConflictError, GoneError, RefusedError
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.installation import install_crd
 from tests.operator.logsupport import Json, Namespace, Recorder, reference_to
 
 NAME = "cardio-result"
@@ -18,16 +17,15 @@ DATA = {"model_id": "123", "word_error_rate": "12.5"}
 
 
 @pytest.fixture
-def space(control_plane: ControlPlane, namespace: str) -> Namespace:
-    """Return the test's namespace, where the CRD is installed."""
-    install_crd(control_plane)
-    return Namespace(control_plane, namespace)
+def space(cluster: ControlPlane, namespace: str) -> Namespace:
+    """Return the test's namespace."""
+    return Namespace(cluster, namespace)
 
 
 @pytest.fixture
-async def client(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
     """Connect as the operator does."""
-    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    configuration = await configure({"KUBECONFIG": str(cluster.kubeconfig)})
     async with connect(configuration) as connected:
         yield connected
 
@@ -256,6 +254,16 @@ async def test_deleting_takes_ours_and_nothing_twice(
     await config_maps.put(owner, NAME, DATA, run_id="r1")
     assert await config_maps.delete(owner, NAME) is True
     assert await config_maps.delete(owner, NAME) is False
+    assert space.names() == []
+
+
+async def test_what_is_gone_just_before_it_is_deleted_is_no_error(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    await config_maps.put(owner, NAME, DATA, run_id="r1")
+    recorder.meanwhile(f"DELETE {NAME}", lambda: space.delete(NAME))
+    assert await config_maps.delete(owner, NAME) is True
     assert space.names() == []
 
 

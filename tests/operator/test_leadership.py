@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -293,9 +293,10 @@ async def test_who_never_led_has_nothing_to_release(gated: Gated, lease: Observe
 async def test_a_release_without_an_api_server_is_bounded_and_told(
     gated: Gated, lease: Observer, said: Callable[[str], int]
 ) -> None:
-    leader = await acquired(contender(gated.api, lease, times=QUICK))
+    times = replace(PATIENT, request=2 * PATIENCE / 3, release=0.2)
+    leader = await acquired(contender(gated.api, lease, times=times))
     gated.gate.deaf = True
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE / 2):
         await leader.release()
     assert said("the Lease is left to expire: ") == 1
     assert not leader.is_leading
@@ -323,14 +324,18 @@ async def test_a_process_that_was_held_up_past_its_deadline_does_not_renew(
 ) -> None:
     now = [100.0]
     leader = await acquired(contender(api, lease, clock=lambda: now[0]))
-    before = lease.spec()
-    assert leader.deadline is not None
-    assert leader.is_leading
-    now[0] = leader.deadline
-    assert not leader.is_leading
+    assert leader.deadline == 100.0 + PATIENT.renew_deadline
+    first = lease.spec()
+    async with running(leader.hold()) as [holding]:
+        await until(lambda: lease.spec()["renewTime"] > first["renewTime"])
+        assert leader.is_leading
+        now[0] = leader.deadline
+        assert not leader.is_leading
+        assert "the process was held up" in await loss(holding)
+    last = lease.spec()
     async with running(leader.hold()) as [holding]:
         assert "the process was held up" in await loss(holding)
-    assert lease.spec() == before
+    assert lease.spec() == last
 
 
 @pytest.mark.parametrize("age", [timedelta(hours=-1), timedelta(days=400)])

@@ -23,7 +23,6 @@ from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.errors import ConflictError
 from scriptix_operator.kube.logstore import LogStore
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.installation import install_crd
 from tests.operator.logsupport import KilledError, Namespace, Recorder, reference_to
 
 MINIMUM = 65536
@@ -93,16 +92,15 @@ class Saver:
 
 
 @pytest.fixture
-def space(control_plane: ControlPlane, namespace: str) -> Namespace:
-    """Return the test's namespace, where the CRD is installed."""
-    install_crd(control_plane)
-    return Namespace(control_plane, namespace)
+def space(cluster: ControlPlane, namespace: str) -> Namespace:
+    """Return the test's namespace."""
+    return Namespace(cluster, namespace)
 
 
 @pytest.fixture
-async def client(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
     """Connect as the operator does."""
-    configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
+    configuration = await configure({"KUBECONFIG": str(cluster.kubeconfig)})
     async with connect(configuration) as connected:
         yield connected
 
@@ -257,15 +255,17 @@ async def test_a_tail_that_a_person_deleted_is_made_anew_without_doubles(saver: 
     assert saver.status is not None
     assert len(saver.status.config_maps) == 4
     saver.space.delete(TAIL)
-    await saver.save(wide(1001))
+    status = await saver.save(wide(1001))
     assert saver.text == whole(wide(1001))
+    assert saver.space.names() == sorted(status.config_maps)
 
 
 async def test_a_tail_whose_index_a_person_broke_is_written_anew(saver: Saver) -> None:
     await saver.save(wide(1000))
     saver.space.patch(TAIL, {"data": {"index": "{"}})
-    await saver.save(wide(1001))
+    status = await saver.save(wide(1001))
     assert saver.text == whole(wide(1001))
+    assert saver.space.names() == sorted(status.config_maps)
 
 
 async def test_a_chunk_that_a_person_deleted_is_stored_again_when_it_is_missed(

@@ -95,12 +95,10 @@ def plan(
         if kept:
             drop.append(kept.pop(0))
             size -= drop[-1].size
-        elif seals:
+        else:  # never without one: a tail is a quarter of the bound
             seals.pop(0)
             size -= sizes.pop(0)
             earlier = max(0, earlier - 1)
-        else:
-            break
     numbered = tuple(replace(seal, number=book.next + i) for i, seal in enumerate(seals))
     first = book.first + earlier  # `earlier` is set only where first is the next number
     book = replace(book, chunks=tuple(kept), first=first, before=before, tail=tail)

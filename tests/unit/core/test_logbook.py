@@ -1,0 +1,101 @@
+"""core/logbook.py: what is stored, and how a chunk unknown to the index is taken over."""
+
+import pytest
+
+from scriptix_operator.core.logbook import (
+    EMPTY,
+    INDEX_KEY,
+    LOG_KEY,
+    Book,
+    Chunk,
+    Sealed,
+    chunk_name,
+    chunk_number,
+    tail_name,
+    without,
+)
+from scriptix_operator.core.loglines import START, UNTIMED, Line, Position
+
+A = Line(0, "1970-01-01T00:00:00Z INFO a")
+B = Line(0, "1970-01-01T00:00:00Z INFO b")
+C = Line(1, "1970-01-01T00:00:01Z INFO c")
+D = Line(1, "- INFO d")
+
+
+def test_names_can_be_read_back() -> None:
+    assert tail_name("cardio") == "cardio-log"
+    assert [chunk_name("cardio", n) for n in (1, 12345)] == ["cardio-log-0001", "cardio-log-12345"]
+    assert [chunk_number("cardio", chunk_name("cardio", n)) for n in (1, 12345)] == [1, 12345]
+
+
+@pytest.mark.parametrize(
+    "name", ["cardio-log", "cardio-log-", "other-log-0001", "cardio-log-x1", "cardio-log-\u0661"]
+)
+def test_other_names_have_no_number(name: str) -> None:
+    assert chunk_number("cardio", name) is None
+
+
+def test_a_tail_is_read_back() -> None:
+    book = Book("r2", (Chunk(3, 99, 4), Chunk(4, 50, 2)), 4, 5, Position(1, 1, 2), (C, D))
+    data = book.data()
+    assert data[LOG_KEY] == f"{C.text}\n{D.text}\n"
+    assert Book.read(data) == book
+    assert (book.size, book.entries) == (99 + 50 + C.size + D.size, 8)
+    assert [chunk.number for chunk in book.chunks_of_run] == [4]
+    assert not book.truncated
+
+
+def test_an_unreadable_tail_is_no_book() -> None:
+    for index in ("", "{", "[]", '{"run": "r1"}'):
+        assert Book.read({LOG_KEY: "x\n", INDEX_KEY: index}) is None
+    assert Book.read({}) is None
+
+
+def test_a_chunk_is_read_back() -> None:
+    sealed = Sealed(7, "r1", Position(1, 2, 9), (D, C))
+    assert Sealed.read(7, sealed.data()) == sealed
+    assert sealed.as_chunk() == Chunk(7, D.size + C.size, 2)
+
+
+def test_an_unreadable_chunk_belongs_to_no_run() -> None:
+    sealed = Sealed.read(7, {LOG_KEY: f"{A.text}\n", INDEX_KEY: "?"})
+    assert sealed == Sealed(7, "", START, (A,))
+
+
+def test_a_log_is_truncated_when_the_run_has_lines_that_no_chunk_holds() -> None:
+    chunks = (Chunk(3, 99, 4), Chunk(4, 50, 2))
+    assert not Book("r", chunks, 4, 5, Position(0, 1, 2), (C,)).truncated
+    assert Book("r", chunks, 4, 5, Position(0, 1, 3), (C,)).truncated
+    assert not Book("r", chunks, 3, 5, Position(0, 1, 6), (C,)).truncated
+
+
+def test_a_sealed_tail_is_taken_out_of_the_tail() -> None:
+    book = Book("r1", (), 1, 1, START, (A, A, C))
+    adopted = book.adopt(Sealed(1, "r1", START, (A, B)))
+    assert adopted.tail == (A, C)
+    assert adopted.chunks == (Chunk(1, A.size + B.size, 2),)
+    assert (adopted.before, adopted.next, adopted.first) == (Position(0, 2, 2), 2, 1)
+
+
+def test_a_chunk_behind_a_gap_replaces_the_tail() -> None:
+    book = Book("r1", (), 1, 1, START, (A, B))
+    adopted = book.adopt(Sealed(1, "r1", Position(0, 50, 50), (C,)))
+    assert adopted.tail == ()
+    assert adopted.before == Position(1, 1, 51)
+    assert adopted.truncated
+
+
+def test_a_chunk_of_another_run_begins_that_run() -> None:
+    book = Book("r1", (Chunk(1, 1, 1),), 1, 2, Position(0, 1, 1), (B,))
+    turned = book.adopt(Sealed(2, "r1", book.before, (B,))).adopt(Sealed(3, "r2", START, (C,)))
+    assert turned.run_id == "r2"
+    assert [chunk.number for chunk in turned.chunks_of_run] == [3]
+    assert turned.tail == ()
+
+
+def test_equal_lines_are_counted() -> None:
+    assert without((A, B, A, A, C), (A, D, A)) == (B, A, C)
+
+
+def test_nothing_is_stored_at_first() -> None:
+    assert (EMPTY.size, EMPTY.entries, EMPTY.truncated, EMPTY.before.at) == (0, 0, False, UNTIMED)

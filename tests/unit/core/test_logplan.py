@@ -1,0 +1,318 @@
+"""core/logplan.py: whatever is fetched in whatever steps, each entry is stored once, in order."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scriptix_operator.core.logbook import Sealed
+from scriptix_operator.core.loglines import RunLog
+from scriptix_operator.core.remote import LogEntry
+from tests.unit.core.logshelf import EIGHT, KilledError, Shelf, entry, whole, wide
+
+MINIMUM = 65536
+SEAL = 512 * 1024
+
+# Few different messages and seconds, so that equal entries are frequent; wide, so that chunks fill.
+small_entries = st.builds(
+    entry,
+    st.sampled_from(["a", "b", "語" * 1000, "w" * 4000]),
+    st.none() | st.integers(0, 5) | st.floats(0, 5),
+)
+logs = st.lists(small_entries, max_size=60)
+cuts = st.lists(st.integers(0, 60), max_size=5).map(sorted)
+
+
+def in_order(entries: Sequence[LogEntry]) -> list[LogEntry]:
+    return RunLog.of(entries, None).entries
+
+
+@given(logs, cuts)
+def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
+    entries: list[LogEntry], steps: list[int]
+) -> None:
+    ordered = in_order(entries)
+    at_once, stepwise = Shelf(), Shelf()
+    at_once.save(ordered, max_bytes=300_000)
+    for step in (*steps, len(ordered)):
+        stepwise.save(ordered[:step], max_bytes=300_000)
+    assert stepwise.texts == at_once.texts
+    assert stepwise.text == whole(ordered)
+
+
+@given(logs, st.lists(st.sets(st.integers(0, 59)), max_size=4))
+def test_entries_that_come_late_and_unsorted_are_each_stored_once(
+    entries: list[LogEntry], absent: list[set[int]]
+) -> None:
+    # One chunk holds a few wide lines only; the bound is never reached.
+    shelf = Shelf()
+    missing: set[int] = set(range(60))
+    for step in (*absent, set[int]()):
+        missing &= step
+        shown = [e for i, e in enumerate(entries) if i not in missing]
+        shelf.save(shown, max_bytes=300_000)
+        assert Counter(shelf.text.splitlines()) == Counter(whole(shown).splitlines())
+
+
+@given(logs, cuts, st.integers(0, 12), st.sampled_from([MINIMUM, 300_000]))
+@settings(max_examples=200)
+def test_killed_at_any_write_the_next_save_makes_it_good(
+    entries: list[LogEntry], steps: list[int], writes: int, max_bytes: int
+) -> None:
+    ordered = in_order(entries)
+    killed, spared = Shelf(writes_left=writes), Shelf()
+    for step in (*steps, len(ordered)):
+        try:
+            killed.save(ordered[:step], max_bytes=max_bytes)
+        except KilledError:
+            killed.writes_left = 10**9
+    killed.save(ordered, max_bytes=max_bytes)
+    spared.save(ordered, max_bytes=max_bytes)
+    assert whole(ordered).endswith(killed.text)
+    if max_bytes > MINIMUM:
+        assert killed.text == spared.text
+
+
+@given(logs, cuts, st.sampled_from([MINIMUM, 100_000]))
+def test_the_bound_holds_and_the_newest_lines_are_kept(
+    entries: list[LogEntry], steps: list[int], max_bytes: int
+) -> None:
+    ordered = in_order(entries)
+    shelf = Shelf()
+    for step in (*steps, len(ordered)):
+        book = shelf.save(ordered[:step], max_bytes=max_bytes)
+        text, full = shelf.text, whole(ordered[:step])
+        assert len(text.encode()) == book.size <= max_bytes
+        assert full.endswith(text)
+        # A dropped chunk is a quarter of the bound, or one line longer than that.
+        assert text == full or len(text.encode()) > max_bytes * 3 // 4 - 20_000
+        assert book.truncated == (text != full)
+        assert book.entries == text.count("\n")
+
+
+def test_saving_again_writes_nothing() -> None:
+    shelf = Shelf()
+    entries = wide(2000)
+    shelf.save(entries)
+    shelf.writes_left = 0
+    shelf.save(entries)
+    shelf.save(entries[::-1])
+
+
+def test_chunks_are_filled_to_512_kib_of_data() -> None:
+    shelf = Shelf()
+    # 2,048 of these lines would fill a chunk to the last byte and leave none for its index.
+    shelf.save(wide(7000, size=256))
+    sizes = [sum(len(v.encode()) for v in data.values()) for data in shelf.chunks.values()]
+    assert len(sizes) == 3
+    assert all(SEAL - 1024 < size <= SEAL for size in sizes)
+
+
+def test_multibyte_text_is_measured_in_bytes() -> None:
+    shelf = Shelf()
+    entries = [entry("🎧" * 4000, i) for i in range(100)]
+    shelf.save(entries)
+    assert shelf.text == whole(entries)
+    assert all(len(text.encode()) <= SEAL for text in shelf.texts)
+    assert len(shelf.texts) == 5
+
+
+@pytest.mark.parametrize("character", ["🎧", "語", '"', "\\"])
+def test_no_request_is_so_long_that_sending_it_blocks(character: str) -> None:
+    shelf = Shelf()
+    entries = [entry(character * 4000, i) for i in range(300)]
+    shelf.save(entries)
+    assert shelf.text == whole(entries)
+    assert max(len(json.dumps(text)) for text in shelf.texts) <= 1024 * 1024 - 64 * 1024
+
+
+def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
+    shelf = Shelf()
+    entries = wide(3000)
+    for count in (700, 1500, 1501, 3000):
+        shelf.save(entries[:count])
+    assert shelf.reads == 0
+    assert shelf.text == whole(entries)
+
+
+def test_an_entry_late_for_a_sealed_part_is_stored_and_asked_for_only_once() -> None:
+    shelf = Shelf()
+    entries = wide(1200)
+    late = entry("late", 3)
+    shelf.save(entries)
+    shelf.save([*entries, late])
+    assert shelf.text.count("INFO late\n") == 1
+    reads = shelf.reads
+    assert reads == 2
+    shelf.save([*entries, late, *wide(1500, begin=1200)])
+    assert shelf.reads == reads
+    assert Counter(shelf.text.splitlines()) == Counter(
+        whole([*entries, late, *wide(1500, begin=1200)]).splitlines()
+    )
+
+
+@pytest.mark.parametrize("per_second", [1, 7, 10**6], ids=["apart", "shared", "one-second"])
+def test_dropped_entries_do_not_come_back(per_second: int) -> None:
+    shelf = Shelf()
+    entries = wide(900, per_second=per_second)
+    for count in (300, 301, 450, 900):
+        shelf.save(entries[:count], max_bytes=200_000)
+        assert whole(entries[:count]).endswith(shelf.text)
+        assert shelf.text.count("\n") > 140
+
+
+def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
+    shelf = Shelf()
+    for count in range(180, 600, 7):
+        entries = wide(count, per_second=10**6)
+        book = shelf.save(entries, max_bytes=200_000)
+        assert whole(entries).endswith(shelf.text)
+        assert book.next == 1 + (count - 1) // 50
+
+
+def test_a_late_entry_finds_its_place_in_the_tail() -> None:
+    shelf = Shelf()
+    entries = wide(10)
+    shelf.save([*entries[:4], *entries[5:]])
+    shelf.save(entries)
+    assert shelf.text == whole(entries)
+
+
+def test_an_entry_without_a_time_is_not_taken_for_an_equal_one_before() -> None:
+    shelf = Shelf()
+    untimed = entry("again " + "x" * 500, None)
+    entries = [*wide(16), untimed]
+    shelf.save(entries, max_bytes=MINIMUM)
+    assert len(shelf.texts) == 2
+    entries += [entry("later", 100), untimed]
+    shelf.save(entries, max_bytes=MINIMUM)
+    assert shelf.text == whole(entries)
+
+
+def test_the_bound_is_kept_to_the_byte() -> None:
+    for max_bytes, kept in ((67_000, 67), (66_999, 51), (66_001, 51)):
+        shelf = Shelf()
+        shelf.save(wide(60), max_bytes=max_bytes)
+        book = shelf.save(wide(67), max_bytes=max_bytes)
+        assert book.entries == kept
+
+
+@pytest.mark.parametrize("length", [50, 60, 65, 66, 500])
+def test_a_long_new_run_drops_the_old_one_and_knows_its_own_chunks(length: int) -> None:
+    shelf = Shelf()
+    shelf.save(wide(10), run_id="r1", max_bytes=MINIMUM)
+    entries = [*wide(10), *wide(length, begin=1000)]
+    start = EIGHT + timedelta(seconds=1000)
+    book = shelf.save(entries, run_id="r2", max_bytes=MINIMUM, started_at=start)
+    assert whole(entries).endswith(shelf.text)
+    own = sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail)
+    assert own == min(length, book.entries)
+    assert book.truncated == (own < length)
+
+
+def test_a_log_without_any_time_is_kept_too() -> None:
+    shelf = Shelf()
+    entries = [replace(e, at=None) for e in wide(900)]
+    for count in (100, 450, 900):
+        shelf.save(entries[:count], max_bytes=200_000)
+        assert whole(entries[:count]).endswith(shelf.text)
+
+
+def test_a_remote_log_that_shrinks_takes_nothing_away() -> None:
+    shelf = Shelf()
+    entries = wide(1200)
+    shelf.save(entries)
+    shelf.save(entries[1100:])
+    shelf.save([])
+    shelf.save(wide(5, begin=1200))
+    assert shelf.text == whole(wide(1205))
+
+
+def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> None:
+    shelf = Shelf()
+    shelf.save(wide(900), max_bytes=200_000)
+    book = shelf.save(wide(50, begin=880), max_bytes=200_000)
+    assert whole(wide(930)).endswith(shelf.text)
+    assert book.truncated
+
+
+def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
+    shelf = Shelf()
+    first, second = wide(10), wide(10, begin=100)
+    shelf.save(first, run_id="r1")
+    start = EIGHT + timedelta(seconds=100)
+    book = shelf.save([*first, *second], run_id="r2", started_at=start)
+    assert shelf.texts == [whole(first), whole(second)]
+    assert Sealed.read(1, shelf.chunks[1]).run_id == "r1"
+    assert (book.chunks_of_run, book.entries, book.truncated) == ((), 20, False)
+
+
+def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
+    shelf = Shelf()
+    shelf.save(wide(10), run_id="r1")
+    shelf.writes_left = 0
+    book = shelf.save(wide(10), run_id="r2", started_at=EIGHT + timedelta(hours=1))
+    assert book.run_id == "r1"
+
+
+def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_one() -> None:
+    shelf = Shelf()
+    shelf.save(wide(60), run_id="r1", max_bytes=100_000)
+    start = EIGHT + timedelta(seconds=1000)
+    book = shelf.save(
+        [*wide(60), *wide(60, begin=1000)], run_id="r2", max_bytes=100_000, started_at=start
+    )
+    assert book.size <= 100_000
+    assert whole([*wide(60), *wide(60, begin=1000)]).endswith(shelf.text)
+    assert not book.truncated
+    assert sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail) == 60
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -> None:
+    shelf = Shelf()
+    first, second = wide(600), wide(1300, begin=1000)
+    shelf.save(first, run_id="r1")
+    shelf.writes_left = writes
+    start = EIGHT + timedelta(seconds=1000)
+    try:
+        shelf.save(first + second, run_id="r2", started_at=start)
+    except KilledError:
+        shelf.writes_left = 10**9
+    book = shelf.save(first + second, run_id="r2", started_at=start)
+    assert shelf.text == whole(first + second)
+    assert sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail) == 1300
+    assert not book.truncated
+
+
+def test_many_short_runs_stay_within_what_status_can_name() -> None:
+    shelf = Shelf()
+    for run in range(99):
+        shelf.save([entry("only", run * 10)], run_id=f"r{run}")
+    book = shelf.save([entry("only", 990)], run_id="r99")
+    assert len(book.chunks) + 1 == 64
+    assert book.next == 100
+
+
+def test_a_lower_bound_is_kept_at_once() -> None:
+    shelf = Shelf()
+    shelf.save(wide(1500))
+    book = shelf.save(wide(1501), max_bytes=MINIMUM)
+    assert book.size <= MINIMUM
+    assert whole(wide(1501)).endswith(shelf.text)
+    assert book.size > MINIMUM // 2
+
+
+def test_more_new_lines_than_may_be_kept_replace_what_was_stored() -> None:
+    shelf = Shelf()
+    shelf.save(wide(50), max_bytes=MINIMUM)
+    book = shelf.save(wide(5000), max_bytes=MINIMUM)
+    assert whole(wide(5000)).endswith(shelf.text)
+    assert book.before.lines + len(book.tail) == 5000
+    shelf.save(wide(5003), max_bytes=MINIMUM)
+    assert whole(wide(5003)).endswith(shelf.text)
