@@ -76,7 +76,7 @@ class Leadership:
         self._times = times or LeaseTimes()
         self._seen: Seen | None = None
         self._lease: client.V1Lease | None = None
-        """As last written by us; None where it has to be read before the next write."""
+        """As last written by us; if another write has come after it, the next one is refused."""
         self._deadline: float | None = None
         self._has_written = False
         self._told: str | None = None
@@ -173,7 +173,7 @@ class Leadership:
         """
         if self._lease is not None and await self._write(self._lease):
             return
-        # The last write failed, and may have acted all the same; or another has written.
+        # Another has written since; or a write of ours acted, though we took it for failed.
         lease, now = await self._read(), self._clock()
         seen = self._observe(lease, now)
         if decide(seen, self.identity, now, leading=True) is Move.LOST:
@@ -193,7 +193,6 @@ class Leadership:
         """Write ourselves into the Lease, made where it is None; False if another was faster."""
         sent = self._clock()
         self._has_written = True
-        self._lease = None  # until a reply says what it is
         if lease is None:
             written = await self._create()
         else:

@@ -1,0 +1,86 @@
+"""telemetry/health.py: who is late, on a clock that the test holds."""
+
+import asyncio
+
+import pytest
+
+from scriptix_operator.telemetry.health import Heartbeat, Readiness
+
+
+class Clock:
+    """Monotonic seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Tell them."""
+        return self.now
+
+
+def test_who_beats_in_time_gives_no_cause_for_complaint() -> None:
+    clock = Clock()
+    heartbeat = Heartbeat(15.0, clock)
+    with heartbeat.watching("The timer") as beat:
+        clock.now += 15.0
+        assert heartbeat.complaints() == []
+        beat()
+        clock.now += 15.0
+        assert heartbeat.complaints() == []
+
+
+def test_who_is_late_is_named_until_it_beats_again() -> None:
+    clock = Clock()
+    heartbeat = Heartbeat(15.0, clock)
+    with heartbeat.watching("The timer") as beat, heartbeat.watching("The sweep", limit=60.0):
+        clock.now += 15.5
+        assert heartbeat.complaints() == [
+            "The timer has shown no sign of life for 15.5 s (limit 15 s)."
+        ]
+        beat()
+        assert heartbeat.complaints() == []
+
+
+def test_who_has_left_is_not_missed() -> None:
+    clock = Clock()
+    heartbeat = Heartbeat(15.0, clock)
+    with heartbeat.watching("The timer"):
+        pass
+    clock.now += 1000.0
+    assert heartbeat.complaints() == []
+    with heartbeat.watching("The timer"):
+        assert heartbeat.complaints() == []
+
+
+def test_two_cannot_beat_under_one_name() -> None:
+    heartbeat = Heartbeat()
+    with heartbeat.watching("The timer"), pytest.raises(ValueError, match="being watched already"):
+        heartbeat.watching("The timer").__enter__()
+
+
+async def test_a_running_event_loop_beats_until_it_is_cancelled() -> None:
+    clock = Clock()
+    heartbeat = Heartbeat(15.0, clock)
+    task = asyncio.create_task(heartbeat.follow_event_loop(interval=0.001))
+    await asyncio.sleep(0)
+    clock.now += 16.0
+    assert heartbeat.complaints() == [
+        "The event loop has shown no sign of life for 16.0 s (limit 15 s)."
+    ]
+    async with asyncio.timeout(10):
+        while heartbeat.complaints():  # noqa: ASYNC110 - it is asked, it does not tell
+            await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    clock.now += 16.0
+    assert heartbeat.complaints() == []
+
+
+def test_readiness_says_what_is_missing() -> None:
+    readiness = Readiness("Waiting for the first list.")
+    assert readiness.reason == "Waiting for the first list."
+    readiness.set()
+    assert readiness.reason is None
+    readiness.unset("Stopping.")
+    assert readiness.reason == "Stopping."

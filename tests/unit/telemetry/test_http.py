@@ -1,0 +1,197 @@
+"""telemetry/http.py: over real sockets, with an event loop that is really stuck."""
+
+import asyncio
+import gzip
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from scriptix_operator.telemetry.health import Heartbeat, Readiness
+from scriptix_operator.telemetry.http import MAX_CONNECTIONS, TelemetryServer
+
+LOOPBACK = "127.0.0.1"
+PATIENCE = 30.0
+
+
+@contextmanager
+def serving(
+    *,
+    heartbeat: Heartbeat | None = None,
+    readiness: Readiness | None = None,
+    connection_seconds: float = PATIENCE,
+    host: str = LOOPBACK,
+) -> Iterator[TelemetryServer]:
+    registry = CollectorRegistry()
+    Counter("cakes_total", "Cakes eaten.", registry=registry).inc()
+    with TelemetryServer(
+        (host, 0),
+        registry=registry,
+        heartbeat=heartbeat or Heartbeat(),
+        readiness=readiness or Readiness(),
+        connection_seconds=connection_seconds,
+    ) as server:
+        yield server
+
+
+def ask(
+    server: TelemetryServer, path: str, method: str = "GET", host: str = LOOPBACK, **headers: str
+) -> tuple[int, bytes, http.client.HTTPMessage]:
+    connection = http.client.HTTPConnection(host, server.port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, reply.read(), reply.headers
+    finally:
+        connection.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "what the test waits for does not happen"
+        time.sleep(0.01)
+
+
+def test_a_stuck_event_loop_is_noticed_and_its_recovery_too() -> None:
+    heartbeat = Heartbeat(limit=0.5)
+    go_on = threading.Event()
+
+    async def work(stop: asyncio.Event) -> None:
+        beating = asyncio.create_task(heartbeat.follow_event_loop(interval=0.01))
+        await stop.wait()
+        beating.cancel()
+
+    with serving(heartbeat=heartbeat) as server, asyncio.Runner() as runner:
+        loop, stop = runner.get_loop(), asyncio.Event()
+        thread = threading.Thread(target=runner.run, args=(work(stop),), daemon=True)
+        thread.start()
+        until(lambda: bool(heartbeat._beats))
+        until(lambda: ask(server, "/healthz")[:2] == (200, b"ok\n"))
+
+        # A blocking call where none should be: it holds the loop until the test lets go.
+        loop.call_soon_threadsafe(go_on.wait, PATIENCE)
+        until(lambda: ask(server, "/healthz")[0] == 503)
+        complaint = ask(server, "/healthz")[1]
+        assert complaint.startswith(b"The event loop has shown no sign of life for ")
+        assert ask(server, "/metrics")[0] == 200
+
+        go_on.set()
+        until(lambda: ask(server, "/healthz")[:2] == (200, b"ok\n"))
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_readyz_gives_the_reason_until_ready() -> None:
+    readiness = Readiness("Waiting for the CRD.")
+    with serving(readiness=readiness) as server:
+        assert ask(server, "/readyz")[:2] == (503, b"Waiting for the CRD.\n")
+        readiness.set()
+        assert ask(server, "/readyz")[:2] == (200, b"ok\n")
+
+
+def test_metrics_are_those_of_the_registry_and_compressed_if_wanted() -> None:
+    with serving() as server:
+        status, body, headers = ask(server, "/metrics?x=1")
+        assert status == 200
+        assert b"\ncakes_total 1.0\n" in body
+        assert headers["Content-Type"].startswith("text/plain; version=")
+        _, packed, headers = ask(server, "/metrics", **{"Accept-Encoding": "gzip"})
+        assert headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed) == body
+        _, body, headers = ask(
+            server, "/metrics", Accept="application/openmetrics-text; version=1.0.0"
+        )
+        assert headers["Content-Type"].startswith("application/openmetrics-text")
+        assert body.endswith(b"# EOF\n")
+
+
+def test_nothing_else_is_there_and_nothing_can_be_written() -> None:
+    with serving() as server:
+        assert ask(server, "/")[0] == 404
+        assert ask(server, "/healthz/")[0] == 404
+        assert ask(server, "/healthz", "POST")[0] == 501
+        assert ask(server, "/healthz")[2]["Server"] == "scriptix-operator "
+
+
+def test_a_head_has_the_headers_of_a_get_and_no_body() -> None:
+    with serving() as server:
+        with socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE) as raw:
+            raw.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
+            reply = b"".join(iter(lambda: raw.recv(4096), b""))
+        assert reply.startswith(b"HTTP/1.0 200 OK\r\n")
+        assert b"\r\nContent-Length: 3\r\n" in reply
+        assert reply.endswith(b"\r\n\r\n")
+
+
+def test_it_listens_on_ipv6_too() -> None:
+    with serving(host="::1") as server:
+        assert ask(server, "/healthz", host="::1")[0] == 200
+
+
+def test_a_connection_that_says_too_little_is_cut_however_busy_it_looks() -> None:
+    with serving(connection_seconds=1.0) as server:
+        with socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE) as slow:
+            slow.settimeout(0.02)
+
+            def cut() -> bool:
+                try:
+                    slow.sendall(b"x")
+                    return slow.recv(1) == b""
+                except TimeoutError:
+                    return False
+                except OSError:
+                    return True
+
+            until(cut)
+        assert ask(server, "/healthz")[0] == 200
+
+
+def test_too_many_connections_are_dropped_and_room_is_made_again() -> None:
+    with serving() as server:
+        held = [
+            socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE)
+            for _ in range(MAX_CONNECTIONS)
+        ]
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            ask(server, "/healthz")
+        for one in held:
+            one.close()
+
+        def answers() -> bool:
+            try:
+                return ask(server, "/healthz")[0] == 200
+            except (http.client.RemoteDisconnected, ConnectionResetError):
+                return False
+
+        until(answers)
+
+
+def test_after_the_block_nothing_listens_and_the_port_can_be_had_again() -> None:
+    with serving() as server:
+        port = server.port
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((LOOPBACK, port), timeout=PATIENCE)
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.port
+    with serving() as again:
+        assert again.port > 0
+    assert not [one for one in threading.enumerate() if one.name == "telemetry-http"]
+
+
+def test_a_port_that_is_taken_is_an_error_at_once() -> None:
+    with serving() as first:
+        second = TelemetryServer(
+            (LOOPBACK, first.port),
+            registry=CollectorRegistry(),
+            heartbeat=Heartbeat(),
+            readiness=Readiness(),
+        )
+        with pytest.raises(OSError, match="in use"):
+            second.__enter__()

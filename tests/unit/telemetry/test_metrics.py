@@ -1,0 +1,104 @@
+"""telemetry/metrics.py: what a scrape shows after the operator told its news."""
+
+from decimal import Decimal
+
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.telemetry.metrics import Metrics
+
+
+def shown(metrics: Metrics, series: str, /, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(series, labels)
+
+
+def test_calls_are_counted_by_kind_and_outcome_and_timed_by_kind() -> None:
+    metrics = Metrics()
+    metrics.api_call("status", "OK", 0.2)
+    metrics.api_call("status", "RateLimited", 0.1)
+    metrics.api_call("start", "OK", 2.0)
+    assert shown(metrics, "scriptix_api_requests_total", call="status", outcome="OK") == 1
+    assert shown(metrics, "scriptix_api_requests_total", call="status", outcome="RateLimited") == 1
+    assert shown(metrics, "scriptix_api_requests_total", call="start", outcome="OK") == 1
+    assert shown(metrics, "scriptix_api_request_seconds_count", call="status") == 2
+    assert shown(metrics, "scriptix_api_request_seconds_sum", call="start") == 2.0
+
+
+def test_a_phase_that_is_not_told_has_no_trainings() -> None:
+    metrics = Metrics()
+    assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
+    metrics.phases({Phase.QUEUED: 3, Phase.RUNNING: 1})
+    metrics.phases({Phase.RUNNING: 4})
+    assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
+    assert shown(metrics, "scriptix_trainings", phase="Running") == 4
+
+
+def test_runs_writes_and_steps_are_counted() -> None:
+    metrics = Metrics()
+    assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 0
+    metrics.run_started()
+    metrics.run_finished(Outcome.FAILED)
+    metrics.status_written("Conflict")
+    metrics.step_done("Waiting", 0.5)
+    metrics.step_done("Waiting", -3.0)
+    metrics.step_failed()
+    assert shown(metrics, "scriptix_runs_started_total") == 1
+    assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 1
+    assert shown(metrics, "scriptix_status_writes_total", outcome="Conflict") == 1
+    assert shown(metrics, "scriptix_steps_total", outcome="Waiting") == 2
+    assert shown(metrics, "scriptix_step_errors_total") == 1
+    assert shown(metrics, "scriptix_due_lag_seconds_count") == 2
+    assert shown(metrics, "scriptix_due_lag_seconds_sum") == 0.5
+
+
+def test_leading_is_one_or_zero() -> None:
+    metrics = Metrics()
+    metrics.leading(leads=True)
+    assert shown(metrics, "scriptix_leader") == 1
+    metrics.leading(leads=False)
+    assert shown(metrics, "scriptix_leader") == 0
+
+
+def test_the_series_of_a_training_go_with_it_and_with_it_alone() -> None:
+    metrics = Metrics()
+    for name in ("x", "y"):
+        metrics.training_progress("team-a", name, 45)
+        metrics.training_word_error_rate("team-a", name, Decimal("12.5"))
+    metrics.forget_training("team-a", "x")
+    metrics.forget_training("team-a", "never-seen")
+    for figure, value in (("progress", 45), ("word_error_rate", 12.5)):
+        series = f"scriptix_training_{figure}_percent"
+        assert shown(metrics, series, namespace="team-a", name="x") is None
+        assert shown(metrics, series, namespace="team-a", name="y") == value
+
+
+def test_a_deposed_process_forgets_what_only_the_working_one_knows() -> None:
+    metrics = Metrics()
+    metrics.training_progress("team-a", "x", 45)
+    metrics.training_word_error_rate("team-a", "x", Decimal(9))
+    metrics.phases({Phase.RUNNING: 1})
+    metrics.forget_all_trainings()
+    assert (
+        shown(metrics, "scriptix_training_progress_percent", namespace="team-a", name="x") is None
+    )
+    assert b"word_error_rate_percent{" not in generate_latest(metrics.registry)
+    assert shown(metrics, "scriptix_trainings", phase="Running") == 0
+
+
+def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
+    first, second = Metrics(), Metrics()
+    first.run_started()
+    assert shown(second, "scriptix_runs_started_total") == 0
+    families = {
+        family.name
+        for family in text_string_to_metric_families(generate_latest(second.registry).decode())
+    }
+    assert {"process_resident_memory_bytes", "python_info"} <= families
+
+
+def test_every_figure_of_ours_has_a_help_text_that_is_a_sentence() -> None:
+    families = text_string_to_metric_families(generate_latest(Metrics().registry).decode())
+    ours = [one for one in families if one.name.startswith("scriptix_")]
+    assert len([one for one in ours if not one.name.endswith("_created")]) == 12
+    assert [one.name for one in ours if not one.documentation.endswith(".")] == []

@@ -1,0 +1,58 @@
+"""telemetry/redaction.py: known values do not get out, in whatever spelling."""
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+
+from scriptix_operator.telemetry.redaction import Redactor
+
+PLAIN = "k3y-0f-team-a"
+AWKWARD = "pass\"w'ord\\ë/+"
+
+
+def redactor_for(*values: str) -> Redactor:
+    redactor = Redactor()
+    for value in values:
+        redactor.hide(value)
+    return redactor
+
+
+@pytest.mark.parametrize("key", [PLAIN, AWKWARD])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        pytest.param(str, id="plain"),
+        pytest.param(lambda key: repr(key)[1:-1], id="repr"),
+        pytest.param(lambda key: json.dumps(key)[1:-1], id="json"),
+        pytest.param(lambda key: json.dumps(key, ensure_ascii=False)[1:-1], id="json-utf8"),
+        pytest.param(lambda key: quote(key, safe=""), id="url"),
+        pytest.param(lambda key: base64.b64encode(key.encode()).decode(), id="secret"),
+    ],
+)
+def test_a_value_is_masked_however_it_is_spelt(key: str, spell: "type[str]") -> None:
+    assert redactor_for(key).redact(f"<{spell(key)}>") == "<***>"
+
+
+def test_a_secret_that_ends_in_a_newline_shows_at_most_its_last_two_characters() -> None:
+    encoded = base64.b64encode(f"{PLAIN}\n".encode()).decode()
+    assert redactor_for(f"{PLAIN}\n").redact(encoded) == f"***{encoded[16:]}"
+
+
+def test_of_overlapping_values_the_longer_goes_first() -> None:
+    assert redactor_for("abcd", "abcdefgh").redact("abcdefgh abcd") == "*** ***"
+
+
+@pytest.mark.parametrize("value", ["", "  ", "abc"])
+def test_too_short_a_value_leaves_the_output_readable(value: str) -> None:
+    assert redactor_for(value).redact("abc def") == "abc def"
+
+
+def test_nothing_is_masked_before_anything_is_known() -> None:
+    assert Redactor().redact("text") == "text"
+
+
+def test_strings_are_masked_at_any_depth_and_nothing_else_is_touched() -> None:
+    tree = {"a": [f"x{PLAIN}", 1, None, (PLAIN,)], PLAIN: True}
+    assert redactor_for(PLAIN).redact_tree(tree) == {"a": ["x***", 1, None, ["***"]], "***": True}
