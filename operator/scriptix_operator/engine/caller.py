@@ -1,5 +1,6 @@
 """Calls to the Scriptix API, each under its key's allowance, turned into observations."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -208,7 +209,9 @@ class Caller:
         except NameTaken as error:
             logger.warning("%s: the log is not stored: %s", training.key, error)
             return LogUnavailable(None, LogState.NAME_TAKEN, due_in)
-        return LogStored(stored, learning_curve(entries, status.started_at), due_in)
+        # Up to 64 MiB are searched: not on the event loop's time.
+        curve = await asyncio.to_thread(learning_curve, entries, status.started_at)
+        return LogStored(stored, curve, due_in)
 
     async def _timed(self, call: Call, lane: Lane, reply: Awaitable[T]) -> T:
         begun = self.clock.monotonic()

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from decimal import Decimal
 
 from scriptix_operator.api.reasons import EventReason, Outcome, Phase
 from scriptix_operator.api.status import TrainingStatus
@@ -103,6 +104,9 @@ class Recorder:
             self.metrics.run_finished(Outcome.SUCCEEDED if succeeded else Outcome.FAILED)
         if new.progress is not None:
             self.metrics.training_progress(key.namespace, key.name, new.progress)
+        wer = new.metrics.word_error_rate if new.metrics else None
+        if wer is not None:
+            self.metrics.training_word_error_rate(key.namespace, key.name, Decimal(wer))
 
 
 def _outcome(error: KubeError) -> str:

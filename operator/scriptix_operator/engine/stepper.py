@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
@@ -28,6 +29,8 @@ from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableE
 
 __all__ = ["Stepper"]
 
+VISITS = 5
+"""Versions of a resource that one step takes up, if others keep writing it."""
 RECORD_ATTEMPTS = 7
 """Tries to record the answer to a start, over about a minute; then the intent is resolved."""
 
@@ -47,7 +50,8 @@ class Stepper:
     lanes: Lanes
     clock: Clock
     durations: Durations
-    _locks: dict[int, asyncio.Lock] = field(default_factory=dict)
+    _locks: WeakValueDictionary[int, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """By model; a lock is gone when nobody holds it or waits for it."""
 
     async def step(self, key: TrainingKey) -> float | None:
         """Take a resource as far as it goes now.
@@ -62,24 +66,31 @@ class Stepper:
         if training is None:
             return None
         async with self._locks.setdefault(training.spec.model_id, asyncio.Lock()):
-            observation: Observation = Woken()
-            while True:
-                training = self.roster.get(key)
-                if training is None:
-                    return None
-                try:
-                    return await self._visit(training, observation)
-                except ConflictError as error:
-                    logger.debug("%s; decided anew", error)
-                    await self.recorder.reload(training)
-                    observation = Woken()
-                except GoneError:
-                    return None
+            try:
+                return await self._visit_newest(key)
+            except GoneError:
+                return None  # the watch tells of the deletion, and of what took its place
 
-    async def _visit(self, recorded: Training, observation: Observation) -> float | None:
+    async def _visit_newest(self, key: TrainingKey) -> float | None:
+        """Visit the newest version; one that others have written since is read and visited anew."""
+        for visit in range(1, VISITS + 1):
+            training = self.roster.get(key)
+            if training is None:
+                break
+            try:
+                return await self._visit(training)
+            except ConflictError as error:
+                if visit == VISITS:
+                    raise
+                logger.debug("%s; decided anew", error)
+                await self.recorder.reload(training)
+        return None
+
+    async def _visit(self, recorded: Training) -> float | None:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""
         slot: Slot | None = None
-        decision = self._decide(recorded, observation)
+        observation: Observation
+        decision = self._decide(recorded, Woken())
         while True:
             current = recorded.with_status(decision.status)
             match decision.action:

@@ -163,9 +163,3 @@ class Metrics:
         """Drop the series of a resource that is gone; one that never had any is fine."""
         self._progress.remove(namespace, name)
         self._word_error_rate.remove(namespace, name)
-
-    def forget_all_trainings(self) -> None:
-        """Drop what only the working process knows, when another takes over."""
-        self._progress.clear()
-        self._word_error_rate.clear()
-        self.phases({})

@@ -73,19 +73,6 @@ def test_the_series_of_a_training_go_with_it_and_with_it_alone() -> None:
         assert shown(metrics, series, namespace="team-a", name="y") == value
 
 
-def test_a_deposed_process_forgets_what_only_the_working_one_knows() -> None:
-    metrics = Metrics()
-    metrics.training_progress("team-a", "x", 45)
-    metrics.training_word_error_rate("team-a", "x", Decimal(9))
-    metrics.phases({Phase.RUNNING: 1})
-    metrics.forget_all_trainings()
-    assert (
-        shown(metrics, "scriptix_training_progress_percent", namespace="team-a", name="x") is None
-    )
-    assert b"word_error_rate_percent{" not in generate_latest(metrics.registry)
-    assert shown(metrics, "scriptix_trainings", phase="Running") == 0
-
-
 def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
     first, second = Metrics(), Metrics()
     first.run_started()

@@ -1,0 +1,47 @@
+"""The calls of the client as values, for tests that hold for each of them."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.remote import CallFailure
+from scriptix_operator.scriptix import ScriptixClient, ScriptixError, Timeouts
+
+__all__ = ["BRIEF", "CALLS", "KEY", "MODEL", "Call", "failure_of"]
+
+MODEL = 7
+KEY = ApiKey("sk-Zq8/verysecret+key==", source="Secret/test/scriptix-api-key")
+
+BRIEF = Timeouts(connect=5, read=5, total=0.5, log_total=0.5)
+"""For servers that never finish: nothing else ends such a call. What comes before is local."""
+
+Call = Callable[[ScriptixClient], Awaitable[object]]
+
+
+def _model(client: ScriptixClient) -> Awaitable[object]:
+    return client.model(MODEL, KEY)
+
+
+def _run(client: ScriptixClient) -> Awaitable[object]:
+    return client.run(MODEL, KEY)
+
+
+def _log(client: ScriptixClient) -> Awaitable[object]:
+    return client.log(MODEL, KEY)
+
+
+CALLS = [
+    pytest.param(_model, id="model"),
+    pytest.param(_run, id="run"),
+    pytest.param(_log, id="log"),
+]
+
+
+async def failure_of(call: Awaitable[object], error: type[ScriptixError]) -> CallFailure:
+    """Make a call that must raise just this class, and return its failure."""
+    with pytest.raises(ScriptixError) as caught:
+        await call
+    assert type(caught.value) is error, caught.value.failure
+    assert str(caught.value) == caught.value.failure.message
+    return caught.value.failure

@@ -1,0 +1,140 @@
+"""What a reply that is not 2xx says."""
+
+import json
+
+import httpx
+import pytest
+
+from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.scriptix.refusals import refusal
+
+SECRET = "secret-key"
+
+
+def refused(
+    body: object,
+    status: int = 409,
+    headers: dict[str, str] | None = None,
+    location: str | None = None,
+) -> CallFailure:
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return refusal(
+        status,
+        httpx.Headers(headers),
+        payload,
+        location,
+        lambda text: text.replace(SECRET, "***"),
+    )
+
+
+NOT_READY = {
+    "error": "Conflict",
+    "message": "Cannot start training: model not ready",
+    "error_code": "MODEL_NOT_READY",
+    "details": {"current_status": 1, "required_status": 2, "message": "Upload training data"},
+}
+
+
+@pytest.mark.parametrize("body", [NOT_READY, {"result": NOT_READY}])
+def test_the_documents_error(body: object) -> None:
+    assert refused(body) == CallFailure(
+        kind=FailureKind.CONFLICT,
+        message="HTTP 409 MODEL_NOT_READY: Cannot start training: model not ready",
+        status=409,
+        code="MODEL_NOT_READY",
+        details={"current_status": 1, "required_status": 2, "message": "Upload training data"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        ({"error": "Conflict"}, "HTTP 409: Conflict", None),
+        ({"error": {"code": "X", "message": "No"}}, "HTTP 409 X: No", "X"),
+        ({"error": {"error_code": 17}, "message": " "}, "HTTP 409 17: ", "17"),
+        ({"message": "No", "error_code": True}, "HTTP 409: No", None),
+        ({"message": "a\nb\x1b[2J", "error_code": "x\ny"}, "HTTP 409 x y: a b [2J", "x y"),
+        ({}, "HTTP 409: {}", None),
+        (b"", "HTTP 409: Conflict", None),
+        (b"<html><b>Bad", "HTTP 409: <html><b>Bad", None),
+        (b"[1]", "HTTP 409: [1]", None),
+        (b"\xff\xfe", "HTTP 409: \ufffd\ufffd", None),
+    ],
+)
+def test_other_bodies(body: object, message: str, code: str | None) -> None:
+    failure = refused(body)
+    assert failure.kind is FailureKind.CONFLICT
+    assert failure.message.startswith(message)
+    assert failure.code == code
+
+
+def test_a_status_that_nobody_knows_has_a_message_too() -> None:
+    assert refused(b"", 599).message == "HTTP 599: unknown status"
+
+
+def test_everything_is_bounded() -> None:
+    long = "x" * 10_000
+    deep: object = 1
+    for _ in range(100):
+        deep = [deep]
+    failure = refused(
+        {
+            "message": long,
+            "error_code": long,
+            "details": {"deep": deep, "text": long, long: 1} | {f"d{n}": n for n in range(100)},
+        }
+    )
+    assert len(failure.message) == 256
+    assert failure.code is not None
+    assert len(failure.code) == 64
+    assert len(failure.details) == 32
+    assert max(len(name) for name in failure.details) == 64
+    assert all(len(str(value)) <= 256 for value in failure.details.values())
+
+
+def test_details_are_plain() -> None:
+    details = {"hours": 2.5, "n": 3, "no": None, "yes": True, "list": [1, 0.5], "big": 2**60}
+    assert refused({"details": details}).details == {
+        "hours": 2.5,
+        "n": 3,
+        "no": None,
+        "yes": True,
+        "list": '[1, "0.5"]',
+        "big": str(2**60),
+    }
+    assert isinstance(refused({"details": details}).details["hours"], float)
+    assert refused({"details": ["a"]}).details == {}
+    assert refused(b'{"details": {"x": 1e999}}').details == {"x": '"1E+999"'}
+    assert refused({"error": {"details": {"a": 1}}}).details == {"a": 1}
+
+
+def test_a_redirect_says_where_to_and_not_more() -> None:
+    failure = refused(b"", 302, location=f"https://login.example/{SECRET}?session=12345")
+    assert failure.kind is FailureKind.AMBIGUOUS
+    assert failure.message == (
+        "HTTP 302: redirected to https://login.example/***, which is not followed; "
+        "check the base URL"
+    )
+    assert refused(b"", 304).message.startswith("HTTP 304: redirected, which")
+
+
+def test_the_pause_is_read_from_headers_and_body() -> None:
+    assert refused({"retry_after": 7}, 429).retry_after == 7
+    assert refused({"result": {"retry_after": 7}}, 429).retry_after == 7
+    assert refused({"retry_after": 7}, 503, {"Retry-After": "8"}).retry_after == 8
+    assert refused(b"<html>", 429).retry_after is None
+
+
+def test_the_key_is_nowhere() -> None:
+    failure = refused(
+        {
+            "message": f"Invalid key {SECRET}",
+            "error_code": SECRET,
+            "details": {SECRET: SECRET, "x": [SECRET]},
+        },
+        401,
+        {"Content-Type": SECRET, "Retry-After": SECRET},
+    )
+    assert SECRET not in repr(failure)
+    assert repr(failure).count("***") == 6
+    assert SECRET not in repr(refused(f"<html>{SECRET}".encode(), 502))

@@ -1,0 +1,448 @@
+"""What is on the wire: the bytes of a request, its connection, and when it begins."""
+
+import asyncio
+
+import httpcore
+import httpx
+import pytest
+
+from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.scriptix import (
+    AmbiguousError,
+    ConflictError,
+    NotSentError,
+    RejectedError,
+    ScriptixClient,
+    Timeouts,
+)
+from scriptix_operator.scriptix.client import MAX_CONNECTIONS
+from scriptix_operator.scriptix.wire import Wire
+from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of
+from tests.scriptix.rawserver import Ending, raw_server, reply
+
+MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
+TAKEN = reply(body=MODEL_BODY)
+STARTED = "http11.send_request_headers.started"
+
+
+def keep(answer: bytes) -> tuple[bytes, Ending]:
+    return answer, Ending.KEEP
+
+
+def headers_of(request: bytes) -> dict[str, str]:
+    lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name.lower(): value.strip() for name, _, value in (ln.partition(":") for ln in lines)}
+
+
+async def test_the_bytes_of_a_start() -> None:
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        await client.run(MODEL, KEY)
+    (request,) = server.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /api/v3/custom_models/7/run HTTP/1.1\r\n")
+    assert body == b"{}"
+    assert headers_of(request) == {
+        "host": f"127.0.0.1:{server.port}",
+        "authorization": f"Bearer {KEY.value}",
+        "content-type": "application/json",
+        "content-length": "2",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "scriptix-operator",
+        "connection": "close",
+    }
+
+
+async def test_the_bytes_of_a_look() -> None:
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(
+            base_url=f"{server.url}/a/", auth_header="x-zoom-s2t-key", auth_scheme=""
+        ) as client,
+    ):
+        await client.model(MODEL, KEY)
+        await client.log(MODEL, KEY)
+    assert [request.partition(b" HTTP")[0] for request in server.requests] == [
+        b"GET /a/api/v3/custom_models/7",
+        b"GET /a/api/v3/custom_models/7/log",
+    ]
+    for request in server.requests:
+        told = headers_of(request)
+        assert told["x-zoom-s2t-key"] == KEY.value
+        assert "authorization" not in told
+        assert request.endswith(b"\r\n\r\n")
+
+
+async def test_each_start_has_a_connection_of_its_own_and_looks_share_one() -> None:
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        for _ in range(3):
+            await client.model(MODEL, KEY)
+            await client.log(MODEL, KEY)
+        assert server.connections == 1
+        for _ in range(3):
+            await client.run(MODEL, KEY)
+        assert server.connections == 4
+
+
+async def test_starts_at_the_same_time_have_connections_of_their_own() -> None:
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(5):
+            group.create_task(client.run(MODEL, KEY))
+    assert (server.connections, len(server.requests)) == (5, 5)
+
+
+async def test_many_looks_share_a_few_connections() -> None:
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(200):
+                group.create_task(client.model(MODEL, KEY))
+        assert len(server.requests) == 200
+        assert server.connections <= MAX_CONNECTIONS
+
+
+async def test_no_free_connection_is_not_sent() -> None:
+    timeouts = Timeouts(connect=0.1, read=5, total=5)
+    async with (
+        raw_server(lambda _: (b"", Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url, timeouts=timeouts) as client,
+    ):
+        busy = [asyncio.create_task(client.model(MODEL, KEY)) for _ in range(MAX_CONNECTIONS)]
+        await server.received(MAX_CONNECTIONS)
+        failure = await failure_of(client.model(MODEL, KEY), NotSentError)
+        assert failure.message == "no free connection in time"
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+
+
+async def test_cookies_do_not_travel_from_key_to_key() -> None:
+    answer = reply(body=MODEL_BODY, headers=("Set-Cookie: session=of-one-key; Path=/",))
+    async with (
+        raw_server(lambda _: keep(answer)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        await client.model(MODEL, KEY)
+        await client.model(MODEL, KEY)
+        await client.run(MODEL, KEY)
+    assert len(server.requests) == 3
+    assert all("cookie" not in headers_of(request) for request in server.requests)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_refused_connection_is_not_sent(call: Call) -> None:
+    async with raw_server(lambda _: keep(TAKEN)) as server:
+        pass  # its port is closed again
+    async with ScriptixClient(base_url=server.url) as client:
+        failure = await failure_of(call(client), NotSentError)
+    assert (failure.kind, failure.status) == (FailureKind.NOT_SENT, None)
+    assert failure.message.startswith("no connection: ")
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_name_that_nobody_has_is_not_sent(call: Call) -> None:
+    async with ScriptixClient(base_url="http://scriptix.invalid") as client:
+        await failure_of(call(client), NotSentError)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH\n", b""], ids=["failed", "endless"])
+async def test_a_connection_without_tls_is_not_sent(call: Call, greeting: bytes) -> None:
+    timeouts = Timeouts(connect=0.1)
+    async with (
+        raw_server(lambda _: keep(TAKEN), greeting=greeting) as server,
+        ScriptixClient(base_url=f"https://127.0.0.1:{server.port}", timeouts=timeouts) as client,
+    ):
+        failure = await failure_of(call(client), NotSentError)
+    assert failure.message.startswith("no connection")
+    assert (server.connections, server.requests) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending", "status", "reset_seen"),
+    [
+        pytest.param(b"", Ending.CLOSE, None, True, id="closed"),
+        pytest.param(b"", Ending.RESET, None, True, id="reset"),
+        pytest.param(b"HTTP/1.1 200 O", Ending.CLOSE, None, True, id="half-a-status-line"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", Ending.CLOSE, None, True, id="not-http"),
+        pytest.param(b"", Ending.HANG, None, False, id="silent"),
+        pytest.param(reply(body=b"{", length=9), Ending.CLOSE, 200, True, id="half-a-body"),
+        pytest.param(reply(body=b"{", length=9), Ending.HANG, 200, False, id="stuck-in-the-body"),
+        pytest.param(reply("101 Switching"), Ending.CLOSE, None, True, id="upgrade"),
+        pytest.param(
+            b"HTTP/1.1 100 Continue\r\n\r\n" + reply("500 Oops"), Ending.CLOSE, 500, False, id="100"
+        ),
+    ],
+)
+@pytest.mark.parametrize("call", CALLS)
+async def test_replies_that_never_were(
+    call: Call, answer: bytes, ending: Ending, status: int | None, *, reset_seen: bool
+) -> None:
+    async with (
+        raw_server(lambda _: (answer, ending)) as server,
+        ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
+    ):
+        failure = await failure_of(call(client), AmbiguousError)
+    assert (failure.status, failure.reset_seen) == (status, reset_seen)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET, Ending.HANG])
+async def test_a_definite_status_stands_whatever_becomes_of_its_body(ending: Ending) -> None:
+    answer = reply("409 Conflict", b'{"error', length=100)
+    async with (
+        raw_server(lambda _: (answer, ending)) as server,
+        ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
+    ):
+        failure = await failure_of(client.run(MODEL, KEY), ConflictError)
+    assert failure.message == "HTTP 409: Conflict"
+
+
+async def test_an_endless_error_page_is_not_read() -> None:
+    answer = reply("422 Unprocessable", b"x" * 10, length=2**40)
+    async with (
+        raw_server(lambda _: (answer, Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        await failure_of(client.run(MODEL, KEY), RejectedError)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(reply("204 No Content"), id="204"),
+        pytest.param(reply("202 Accepted"), id="202"),
+        pytest.param(reply(body=b" \n"), id="white-space"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", id="until-closed"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", id="chunked"
+        ),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n" + reply("200 OK"), id="after-103"),
+    ],
+)
+async def test_an_empty_2xx_takes_a_start_and_answers_no_look(answer: bytes) -> None:
+    async with (
+        raw_server(lambda _: (answer, Ending.CLOSE)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        assert await client.run(MODEL, KEY) is None
+        for look in (client.model, client.log):
+            failure = await failure_of(look(MODEL, KEY), AmbiguousError)
+            assert failure.message == "reply is empty"
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, gzip"])
+async def test_compressed_replies_are_refused_unread(call: Call, coding: str) -> None:
+    answer = reply(body=b"\x1f\x8b", headers=(f"Content-Encoding: {coding}",), length=100)
+    async with (
+        raw_server(lambda _: (answer, Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        failure = await failure_of(call(client), AmbiguousError)
+    assert failure.message == f"reply is compressed, which nobody asked for: {coding}"
+
+
+async def test_replies_left_unread_hold_no_connection() -> None:
+    answer = reply(body=b"x", headers=("Content-Encoding: gzip",), length=100)
+    async with (
+        raw_server(lambda _: (answer, Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        for _ in range(2 * MAX_CONNECTIONS):
+            await failure_of(client.model(MODEL, KEY), AmbiguousError)
+    assert server.connections == 2 * MAX_CONNECTIONS
+
+
+async def test_a_reply_that_announces_too_much_is_refused_unread() -> None:
+    answer = reply(body=b"{", length=2**20 + 1)
+    async with (
+        raw_server(lambda _: (answer, Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
+    ):
+        failure = await failure_of(client.run(MODEL, KEY), AmbiguousError)
+    assert failure.message == "reply is larger than 1048576 bytes"
+
+
+async def test_a_chunked_reply_is_bounded_too() -> None:
+    chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + b"1\r\n"
+    async with (
+        raw_server(lambda _: (answer + b"x", Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        failure = await failure_of(client.run(MODEL, KEY), AmbiguousError)
+    assert failure.message == "reply is larger than 1048576 bytes"
+
+
+class HeldBackError(Exception):
+    """The sender's own."""
+
+
+async def test_before_send_can_hold_a_start_back() -> None:
+    def before_send() -> None:
+        raise HeldBackError("the window is over")
+
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        failure = await failure_of(client.run(MODEL, KEY, before_send=before_send), NotSentError)
+        assert failure.kind is FailureKind.NOT_SENT
+        assert failure.message == "held back before sending: the window is over"
+        await client.run(MODEL, KEY)  # one more on the same client: the first left nothing behind
+    assert [request[:4] for request in server.requests] == [b"POST"]
+
+
+async def test_before_send_is_called_once_with_the_connection_made_and_nothing_sent() -> None:
+    seen: list[tuple[int, int]] = []
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        await client.run(
+            MODEL,
+            KEY,
+            before_send=lambda: seen.append((server.connections, len(server.requests))),
+        )
+    assert len(seen) == 1
+    assert seen[0][1] == 0
+
+
+async def test_before_send_is_not_called_without_a_connection() -> None:
+    async with raw_server(lambda _: keep(TAKEN)) as server:
+        pass
+    called: list[None] = []
+    async with ScriptixClient(base_url=server.url) as client:
+        start = client.run(MODEL, KEY, before_send=lambda: called.append(None))
+        await failure_of(start, NotSentError)
+    assert called == []
+
+
+async def test_a_proxys_tunnel_is_not_yet_the_request() -> None:
+    called: list[bool | None] = []
+    wire = Wire(lambda: called.append(wire.sent))
+    assert wire.sent is None
+    await wire.trace("connection.connect_tcp.started", {})
+    await wire.trace(STARTED, {"request": httpcore.Request("CONNECT", "https://api.example/")})
+    assert not called
+    await wire.trace(STARTED, {"request": httpcore.Request("POST", "https://api.example/")})
+    assert called == [False]
+    assert wire.sent is True
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [
+        (reply("403 Forbidden"), Ending.CLOSE),
+        (b"", Ending.CLOSE),
+        (b"", Ending.RESET),
+        (b"", Ending.HANG),
+        (reply("200 OK"), Ending.CLOSE),
+    ],
+    ids=["refused", "closed", "reset", "silent", "no-tls-behind-it"],
+)
+async def test_a_proxy_of_the_environment_that_makes_no_tunnel_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, ending: Ending
+) -> None:
+    called: list[None] = []
+    async with raw_server(lambda _: (answer, ending)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with ScriptixClient(base_url="https://api.invalid", timeouts=BRIEF) as client:
+            start = client.run(MODEL, KEY, before_send=lambda: called.append(None))
+            await failure_of(start, NotSentError)
+    (request,) = proxy.requests
+    assert request.startswith(b"CONNECT api.invalid:443 HTTP/1.1\r\n")
+    assert KEY.value.encode() not in request
+    assert called == []
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    "base_url",
+    ["https://localhost:9", "https://127.0.0.1:9", "https://127.9.9.9:9", "https://[::1]:9"],
+)
+async def test_loopback_never_goes_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, base_url: str
+) -> None:
+    async with raw_server(lambda _: keep(reply("200 OK"))) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with ScriptixClient(base_url=base_url) as client:
+            await failure_of(client.run(MODEL, KEY), NotSentError)
+    assert proxy.connections == 0
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_plain_http_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(lambda _: keep(reply("200 OK"))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        async with ScriptixClient(base_url="http://api.invalid") as client:
+            await failure_of(client.run(MODEL, KEY), NotSentError)
+    assert proxy.connections == 0
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(lambda _: keep(reply("200 OK"))) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "example.com, .invalid")
+        async with ScriptixClient(base_url="https://api.invalid") as client:
+            await failure_of(client.run(MODEL, KEY), NotSentError)
+    assert proxy.connections == 0
+
+
+async def test_a_call_that_is_cancelled_is_cancelled() -> None:
+    async with (
+        raw_server(lambda _: (b"", Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        task = asyncio.create_task(client.run(MODEL, KEY))
+        await server.received(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_client_closed_under_a_call_does_not_pass_for_a_reset() -> None:
+    async with (
+        raw_server(lambda _: (b"", Ending.HANG)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        task = asyncio.create_task(client.run(MODEL, KEY))
+        await server.received(1)
+        await client.aclose()
+        failure = await failure_of(task, AmbiguousError)
+    assert not failure.reset_seen
+
+
+async def test_another_transport_can_stand_in_for_the_network() -> None:
+    def app(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == f"Bearer {KEY.value}"
+        return httpx.Response(200, content=MODEL_BODY)
+
+    transport = httpx.MockTransport(app)
+    async with ScriptixClient(base_url="https://api.invalid", transport=transport) as client:
+        assert (await client.model(MODEL, KEY)).training_status == 3
+        assert await client.run(MODEL, KEY) is not None
+        assert await client.log(MODEL, KEY) == ()

@@ -1,0 +1,27 @@
+"""What the README says of settings and commands is what there is."""
+
+import re
+from pathlib import Path
+
+from scriptix_operator.settings import settings_table
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_settings_are_those_of_the_class() -> None:
+    assert settings_table().strip() in README
+
+
+def test_each_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)|^    make ([a-z-]+)", README, re.MULTILINE))
+    named = {target for pair in named for target in pair if target}
+    assert named
+    assert named <= targets
+
+
+def test_each_path_that_is_named_exists() -> None:
+    named = set(re.findall(r"`((?:operator|tests|docs|charts|crds|deploy|demo)/[\w./-]*)`", README))
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
