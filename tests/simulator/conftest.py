@@ -5,15 +5,10 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
 
 from scriptix_simulator import ManualClock, SimulatorConfig, serve
 
 from .support import AUTH, Served, Start
-
-# A slow machine is no failure of the code under test.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
 
 
 @pytest.fixture

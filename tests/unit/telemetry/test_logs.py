@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import kopf
 import pytest
 
 from scriptix_operator.telemetry import logs
@@ -148,7 +149,7 @@ def kopf_says(level: int, message: str) -> None:
     extra = {
         "k8s_ref": {"namespace": "team-a", "name": "x"},
         "k8s_skip": True,
-        "settings": object(),
+        "settings": kopf.OperatorSettings(),
     }
     logging.getLogger("kopf.objects").log(level, message, extra=extra)
 

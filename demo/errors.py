@@ -1,0 +1,5 @@
+"""The one error of this package. Its text is for the person who runs the demo."""
+
+
+class DemoError(Exception):
+    """The demo did not show what it promises."""
