@@ -203,6 +203,9 @@ SCENES = {
     "overrun": Scene(wide(60), wide(400)),
     "late": Scene(wide(55), [*wide(63), entry("late", 1)]),
     "rerun": Scene(wide(20), wide(60), run_id="r2", started_at=EIGHT + timedelta(seconds=11)),
+    "rerun-overrun": Scene(
+        wide(30), wide(110), run_id="r2", started_at=EIGHT + timedelta(seconds=16)
+    ),
 }
 
 
@@ -278,6 +281,17 @@ async def test_a_chunk_that_a_person_deleted_is_stored_again_when_it_is_missed(
     assert sorted(saver.text.splitlines()) == sorted(whole([*wide(1000), late]).splitlines())
     assert "cardio-log-0002" not in status.config_maps
     assert status.next_chunk == 5
+
+
+async def test_all_chunks_that_are_left_stay_if_a_person_deleted_the_tail_too(
+    saver: Saver,
+) -> None:
+    await saver.save(wide(1000))
+    saver.space.delete("cardio-log-0002")
+    saver.space.delete(TAIL)
+    status = await saver.save(wide(1000))
+    assert status.config_maps == ("cardio-log-0001", "cardio-log-0003", TAIL)
+    assert saver.space.names() == sorted(status.config_maps)
 
 
 async def test_numbers_grow_on_from_what_status_says(saver: Saver) -> None:

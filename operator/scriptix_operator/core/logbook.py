@@ -3,9 +3,11 @@
     <name>-log-0003  <name>-log-0004  <name>-log
     sealed, immutable, oldest first   tail, rewritten
 
-The tail is written last and is the index of all that is stored. A chunk that is there although the
-index does not know it was sealed just before a crash: `Book.adopt` takes it over, and planning
-again (core.logplan) goes on from there. So a save killed at any point is made good by the next.
+The tail is the index of all that is stored: written after the chunks that it names were made, and
+before those that it names no longer are deleted. A chunk with the next number that the index does
+not know was sealed just before a crash: `Book.adopt` takes it over, and planning again
+(core.logplan) goes on from there. An older one was about to be deleted; status still names it. So a
+save killed at any point is made good by the next.
 """
 
 from collections import Counter
@@ -159,22 +161,21 @@ class Book:
     def adopt(self, sealed: Sealed) -> "Book":
         """Take in a chunk that is stored but not in the index.
 
-        If it begins where the tail begins, the tail's lines are in it, but for a rest. Otherwise
-        what was in the tail had been dropped, or was sealed as the end of an earlier run.
+        If it begins where the tail begins, the tail's lines are in it, but for a rest. If it is
+        not what comes next, the plan was to drop what lies between, so all that is older too.
         """
-        tail: tuple[Line, ...] = ()
-        first = self.first
-        if sealed.run_id != self.run_id:
-            first = sealed.number
-        elif sealed.before == self.before:
-            tail = without(self.tail, sealed.lines)
+        same_run = sealed.run_id == self.run_id
+        if same_run:
+            follows = sealed.before == self.before
+        else:  # the old tail was sealed before it
+            follows = not self.tail and sealed.before == START
         return Book(
             sealed.run_id,
-            (*self.chunks, sealed.as_chunk()),
-            first,
+            (*(self.chunks if follows else ()), sealed.as_chunk()),
+            self.first if same_run else sealed.number,
             sealed.number + 1,
             sealed.before.after(sealed.lines),
-            tail,
+            without(self.tail, sealed.lines) if follows else (),
         )
 
 

@@ -1,4 +1,4 @@
-"""Decides what to seal, what to drop and what to append when a log is fetched.
+"""Decides what to seal, what to keep and what to append when a log is fetched.
 
 The remote log is given whole each time and may repeat lines, so what is new is a difference of
 multisets. What the tail follows is written down with it (`before`); a fetched log that has no more
@@ -9,14 +9,15 @@ earlier runs count towards the bound and, being oldest, fall off first.
 
 Known limits. A late entry older than lines that were dropped is not kept, and one for the very
 second up to which lines were dropped may be mistaken for one of them. If the remote log loses
-entries while another arrives late for a part that is sealed, that one may be missed.
+entries while another arrives late for a part that is sealed, that one may be missed. A chunk that
+one killed save sealed and the next one, killed too, dropped may stay until the resource goes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from scriptix_operator.api.status import MAX_LOG_CONFIG_MAPS
-from scriptix_operator.core.logbook import Book, Chunk, Sealed, without
+from scriptix_operator.core.logbook import Book, Sealed, without
 from scriptix_operator.core.loglines import START, Line, Position, RunLog, total
 
 __all__ = ["Plan", "needs_sealed", "plan"]
@@ -33,12 +34,14 @@ CHUNKS_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, in this order: delete, create, write the tail."""
+    """What to do, in this order: create, write the tail, delete.
 
-    drop: tuple[Chunk, ...]
+    So a chunk is there as long as the index knows it; for a moment more than the bound is stored.
+    """
+
     seal: tuple[Sealed, ...]
     book: Book
-    """What is stored afterwards, less the chunks in `seal`."""
+    """What is stored afterwards, less the chunks in `seal`. Others are to be deleted."""
 
 
 def needs_sealed(book: Book, log: RunLog, run_id: str) -> bool:
@@ -59,7 +62,7 @@ def plan(
     *,
     run_id: str,
     max_bytes: int,
-    sealed: Sequence[Sealed] = (),
+    sealed: Sequence[Sealed] | None = None,
 ) -> Plan:
     """Decide how to store what `log` has beyond `book`.
 
@@ -68,45 +71,48 @@ def plan(
         log: All that the API gives of run `run_id`.
         run_id: The present run. An empty log leaves the tail to the run before.
         max_bytes: Most bytes of lines kept, of all runs.
-        sealed: The lines of `book.chunks_of_run`, oldest first, where `needs_sealed`.
+        sealed: Where `needs_sealed`: those of `book.chunks_of_run` that are there, oldest first.
+            Others, which a person deleted, leave the book.
     """
+    if sealed is not None:
+        there = {chunk.number for chunk in sealed}
+        kept = (c for c in book.chunks if c.number < book.first or c.number in there)
+        book = replace(book, chunks=tuple(kept))
     seals: list[Sealed] = []
     if log.entries and book.run_id != run_id:
         if book.tail:
             seals.append(Sealed(0, book.run_id, book.before, book.tail))
         book = replace(book, run_id=run_id, before=START, tail=(), first=book.next)
-    earlier = len(seals)
 
     cut, new = _unknown(book, log, max_bytes, sealed)
-    drop: list[Chunk] = []
     if cut is not None:
         # More is new than may be kept at all: the log goes on from there.
-        drop = list(book.chunks)
+        seals.clear()
         book = replace(book, chunks=(), before=cut, tail=())
     # Stable, so late lines find their place in the tail and all others stay where they are.
     lines = sorted((*book.tail, *new), key=lambda line: line.at)
+    earlier = len(seals)
     full, before, tail = _fill(book, lines, max_bytes)
     seals += full
 
-    kept = list(book.chunks)
+    chunks = list(book.chunks)
     sizes = [total(seal.lines) for seal in seals]
-    size = sum(chunk.size for chunk in kept) + sum(sizes) + total(tail)
-    while size > max_bytes or len(kept) + len(seals) >= MAX_LOG_CONFIG_MAPS:
-        if kept:
-            drop.append(kept.pop(0))
-            size -= drop[-1].size
+    size = sum(chunk.size for chunk in chunks) + sum(sizes) + total(tail)
+    while size > max_bytes or len(chunks) + len(seals) >= MAX_LOG_CONFIG_MAPS:
+        if chunks:
+            size -= chunks.pop(0).size
         else:  # never without one: a tail is a quarter of the bound
             seals.pop(0)
             size -= sizes.pop(0)
             earlier = max(0, earlier - 1)
     numbered = tuple(replace(seal, number=book.next + i) for i, seal in enumerate(seals))
     first = book.first + earlier  # `earlier` is set only where first is the next number
-    book = replace(book, chunks=tuple(kept), first=first, before=before, tail=tail)
-    return Plan(tuple(drop), numbered, book)
+    book = replace(book, chunks=tuple(chunks), first=first, before=before, tail=tail)
+    return Plan(numbered, book)
 
 
 def _unknown(
-    book: Book, log: RunLog, max_bytes: int, sealed: Sequence[Sealed]
+    book: Book, log: RunLog, max_bytes: int, sealed: Sequence[Sealed] | None
 ) -> tuple[Position | None, list[Line]]:
     """The lines of `log` that are not stored, in order.
 
@@ -114,13 +120,12 @@ def _unknown(
         None and the lines; or, if more is new than may be kept, the newest lines and what comes
         before them.
     """
-    stored = [line for chunk in sealed for line in chunk.lines]
+    stored = [line for chunk in sealed or () for line in chunk.lines]
     floor = sealed[0].before if sealed else book.before
-    exact = bool(sealed) or needs_sealed(book, log, book.run_id)
     if not floor.lines:
         start = 0
         stored += book.tail
-    elif exact:
+    elif sealed is not None:
         start = log.below(floor.at) + floor.same
         stored += book.tail
     else:

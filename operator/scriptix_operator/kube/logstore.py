@@ -6,7 +6,7 @@ somebody deleted the tail.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -90,10 +90,14 @@ class LogStore:
         previous: LogStatus | None,
     ) -> Book:
         tail, book = await self._load(owner, previous)
+        # What a killed save did not come to delete is no longer in the tail, but still in status.
+        known = _numbers(owner, previous)
         while True:
-            sealed: tuple[Sealed, ...] = ()
+            known.update(chunk.number for chunk in book.chunks)
+            sealed: list[Sealed] | None = None
             if needs_sealed(book, log, run_id):
-                book, sealed = await self._read_sealed(owner, book)
+                numbers = (chunk.number for chunk in book.chunks_of_run)
+                sealed = await self._read_chunks(owner, numbers)
             planned = await asyncio.to_thread(
                 plan, book, log, run_id=run_id, max_bytes=max_bytes, sealed=sealed
             )
@@ -102,6 +106,8 @@ class LogStore:
                 break
             book = await self._adopt_next(owner, book)
         await self._write_tail(owner, tail, stored)
+        for number in sorted(known - {chunk.number for chunk in stored.chunks}):
+            await self._config_maps.delete(owner, chunk_name(owner.name, number))
         return stored
 
     async def _load(
@@ -114,32 +120,28 @@ class LogStore:
             return tail, book or EMPTY
         if book is None:
             book = EMPTY
-            numbers = (chunk_number(owner.name, name) for name in previous.config_maps)
-            for number in sorted(number for number in numbers if number is not None):
-                chunk = await self._read_chunk(owner, number)
-                book = book if chunk is None else book.adopt(chunk)
+            chunks = await self._read_chunks(owner, sorted(_numbers(owner, previous)))
+            for chunk in chunks:
+                book = book.adopt(chunk)
+            # All of them: if one in between is gone, a person deleted it.
+            book = replace(book, chunks=tuple(chunk.as_chunk() for chunk in chunks))
         return tail, replace(book, next=max(book.next, previous.next_chunk))
 
     async def _read_chunk(self, owner: Owner, number: int) -> Sealed | None:
         stored = await self._config_maps.get(owner, chunk_name(owner.name, number))
         return None if stored is None else Sealed.read(number, stored.data)
 
-    async def _read_sealed(self, owner: Owner, book: Book) -> tuple[Book, tuple[Sealed, ...]]:
-        """Read the run's chunks; those that somebody deleted leave the book."""
-        read = [await self._read_chunk(owner, chunk.number) for chunk in book.chunks_of_run]
-        sealed = tuple(chunk for chunk in read if chunk is not None)
-        earlier = tuple(chunk for chunk in book.chunks if chunk.number < book.first)
-        kept = tuple(chunk.as_chunk() for chunk in sealed)
-        return replace(book, chunks=(*earlier, *kept)), sealed
+    async def _read_chunks(self, owner: Owner, numbers: Iterable[int]) -> list[Sealed]:
+        """Read those that are still there."""
+        read = [await self._read_chunk(owner, number) for number in numbers]
+        return [sealed for sealed in read if sealed is not None]
 
     async def _seal(self, owner: Owner, planned: Plan) -> Book | None:
-        """Drop and seal.
+        """Create the full chunks.
 
         Returns:
             What is stored then, once the tail is written; None if a chunk is there already.
         """
-        for chunk in planned.drop:
-            await self._config_maps.delete(owner, chunk_name(owner.name, chunk.number))
         book = planned.book
         for sealed in planned.seal:
             try:
@@ -175,6 +177,13 @@ class LogStore:
             await self._config_maps.create(
                 owner, tail_name(owner.name), book.data(), run_id=book.run_id
             )
+
+
+def _numbers(owner: Owner, status: LogStatus | None) -> set[int]:
+    """The chunks that `status` names."""
+    names = status.config_maps if status else ()
+    numbers = (chunk_number(owner.name, name) for name in names)
+    return {number for number in numbers if number is not None}
 
 
 def _status(owner: Owner, book: Book, previous: LogStatus) -> LogStatus:

@@ -4,11 +4,11 @@ It can be killed between any two of its writes. tests/operator/test_logstore.py 
 against a real API server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from scriptix_operator.core.logbook import EMPTY, LOG_KEY, Book, Sealed
+from scriptix_operator.core.logbook import EMPTY, LOG_KEY, Book, Chunk, Sealed
 from scriptix_operator.core.loglines import RunLog, join, render
 from scriptix_operator.core.logplan import needs_sealed, plan
 from scriptix_operator.core.remote import LogEntry
@@ -38,6 +38,8 @@ class Shelf:
 
     chunks: dict[int, dict[str, str]] = field(default_factory=dict)
     tail: dict[str, str] | None = None
+    named: set[int] = field(default_factory=set)
+    """The chunks that status names; written after all else."""
     reads: int = 0
     writes_left: int = 10**9
 
@@ -52,15 +54,13 @@ class Shelf:
         """Do what LogStore.save does."""
         log = RunLog.of(entries, started_at)
         book = (Book.read(self.tail) if self.tail else None) or EMPTY
+        known = set(self.named)
         while True:
-            sealed: tuple[Sealed, ...] = ()
+            known.update(chunk.number for chunk in book.chunks)
+            sealed: list[Sealed] | None = None
             if needs_sealed(book, log, run_id):
-                sealed = tuple(self._read(chunk.number) for chunk in book.chunks_of_run)
+                sealed = self._read_chunks(book.chunks_of_run)
             planned = plan(book, log, run_id=run_id, max_bytes=max_bytes, sealed=sealed)
-            for chunk in planned.drop:
-                if chunk.number in self.chunks:
-                    self._before_write()
-                    del self.chunks[chunk.number]
             stored = planned.book
             for seal in planned.seal:
                 if seal.number in self.chunks:
@@ -76,11 +76,20 @@ class Shelf:
         if data != self.tail:
             self._before_write()
             self.tail = data
+        numbers = {chunk.number for chunk in stored.chunks}
+        for number in sorted(known - numbers):
+            if number in self.chunks:
+                self._before_write()
+                del self.chunks[number]
+        self.named = numbers
         return stored
 
     def _read(self, number: int) -> Sealed:
         self.reads += 1
         return Sealed.read(number, self.chunks[number])
+
+    def _read_chunks(self, chunks: Iterable[Chunk]) -> list[Sealed]:
+        return [self._read(chunk.number) for chunk in chunks if chunk.number in self.chunks]
 
     def _before_write(self) -> None:
         if not self.writes_left:
@@ -88,9 +97,15 @@ class Shelf:
         self.writes_left -= 1
 
     @property
+    def indexed(self) -> set[int]:
+        """The chunks that the tail names."""
+        book = Book.read(self.tail) if self.tail else None
+        return {chunk.number for chunk in book.chunks} if book else set()
+
+    @property
     def texts(self) -> list[str]:
-        """The text of each object, oldest first, the tail's last."""
-        parts = [self.chunks[number][LOG_KEY] for number in sorted(self.chunks)]
+        """The text of each object that status names, oldest first, the tail's last."""
+        parts = [self.chunks[number][LOG_KEY] for number in sorted(self.named)]
         return [*parts, self.tail[LOG_KEY] if self.tail else ""]
 
     @property

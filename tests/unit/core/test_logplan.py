@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scriptix_operator.core.logbook import Sealed
+from scriptix_operator.core.logbook import Book, Sealed
 from scriptix_operator.core.loglines import RunLog
 from scriptix_operator.core.remote import LogEntry
 from tests.unit.core.logshelf import EIGHT, KilledError, Shelf, entry, whole, wide
@@ -19,13 +21,23 @@ MINIMUM = 65536
 SEAL = 512 * 1024
 
 # Few different messages and seconds, so that equal entries are frequent; wide, so that chunks fill.
-small_entries = st.builds(
-    entry,
-    st.sampled_from(["a", "b", "語" * 1000, "w" * 4000]),
-    st.none() | st.integers(0, 5) | st.floats(0, 5),
-)
-logs = st.lists(small_entries, max_size=60)
+MESSAGES = {"a": "a", "b": "b", "J": "語" * 1000, "w": "w" * 4000}
+Blocks = list[tuple[str, float | None]]
+"""Keys of MESSAGES, and the second that these entries share."""
+
+seconds = st.none() | st.integers(0, 5) | st.floats(0, 5)
+logs = st.lists(st.tuples(st.text("abJw", min_size=1, max_size=10), seconds), max_size=6)
 cuts = st.lists(st.integers(0, 60), max_size=5).map(sorted)
+kills = st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(0, 12))
+bounds = st.sampled_from([MINIMUM, 300_000])
+
+
+def entries_of(blocks: Blocks, begin: int = 0) -> list[LogEntry]:
+    return [
+        entry(MESSAGES[key], None if second is None else begin + second)
+        for keys, second in blocks
+        for key in keys
+    ]
 
 
 def in_order(entries: Sequence[LogEntry]) -> list[LogEntry]:
@@ -34,9 +46,9 @@ def in_order(entries: Sequence[LogEntry]) -> list[LogEntry]:
 
 @given(logs, cuts)
 def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
-    entries: list[LogEntry], steps: list[int]
+    blocks: Blocks, steps: list[int]
 ) -> None:
-    ordered = in_order(entries)
+    ordered = in_order(entries_of(blocks))
     at_once, stepwise = Shelf(), Shelf()
     at_once.save(ordered, max_bytes=300_000)
     for step in (*steps, len(ordered)):
@@ -47,10 +59,11 @@ def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
 
 @given(logs, st.lists(st.sets(st.integers(0, 59)), max_size=4))
 def test_entries_that_come_late_and_unsorted_are_each_stored_once(
-    entries: list[LogEntry], absent: list[set[int]]
+    blocks: Blocks, absent: list[set[int]]
 ) -> None:
     # One chunk holds a few wide lines only; the bound is never reached.
     shelf = Shelf()
+    entries = entries_of(blocks)
     missing: set[int] = set(range(60))
     for step in (*absent, set[int]()):
         missing &= step
@@ -59,30 +72,73 @@ def test_entries_that_come_late_and_unsorted_are_each_stored_once(
         assert Counter(shelf.text.splitlines()) == Counter(whole(shown).splitlines())
 
 
-@given(logs, cuts, st.integers(0, 12), st.sampled_from([MINIMUM, 300_000]))
-@settings(max_examples=200)
+@given(logs, cuts, st.integers(0, 12), bounds)
+@example([("JJJJJ", None), ("w" * 13, None)], [6], 3, MINIMUM)  # killed beside a deletion
+@example([("JJJww", 0), ("J" * 21, 0)], [5], 3, MINIMUM)  # the same, and more than fits is new
+@settings(max_examples=200, deadline=None)
 def test_killed_at_any_write_the_next_save_makes_it_good(
-    entries: list[LogEntry], steps: list[int], writes: int, max_bytes: int
+    blocks: Blocks, steps: list[int], writes: int, max_bytes: int
 ) -> None:
-    ordered = in_order(entries)
-    killed, spared = Shelf(writes_left=writes), Shelf()
+    ordered = in_order(entries_of(blocks))
+    shelf = Shelf(writes_left=writes)
     for step in (*steps, len(ordered)):
         try:
-            killed.save(ordered[:step], max_bytes=max_bytes)
+            shelf.save(ordered[:step], max_bytes=max_bytes)
         except KilledError:
-            killed.writes_left = 10**9
-    killed.save(ordered, max_bytes=max_bytes)
-    spared.save(ordered, max_bytes=max_bytes)
-    assert whole(ordered).endswith(killed.text)
-    if max_bytes > MINIMUM:
-        assert killed.text == spared.text
+            shelf.writes_left = 10**9
+        assert shelf.indexed <= shelf.chunks.keys()
+    book = shelf.save(ordered, max_bytes=max_bytes)
+    assert shelf.indexed == shelf.chunks.keys()
+    assert whole(ordered).endswith(shelf.text)
+    assert book.size == len(shelf.text.encode()) <= max_bytes
+    assert book.truncated == (shelf.text != whole(ordered))
+    assert max_bytes == MINIMUM or not book.truncated
+
+
+@given(st.lists(logs, min_size=2, max_size=3), st.lists(kills, max_size=6).map(sorted), bounds)
+@example([[("JJJwwJJJJ", 0)], [("JJwwwwJJJJwwww", 0)]], [(0, 60, 12), (1, 60, 2)], MINIMUM)
+@settings(max_examples=200, deadline=None)
+def test_killed_saves_of_several_runs_are_made_good_by_the_next(
+    runs: list[Blocks], steps: list[tuple[int, int, int]], max_bytes: int
+) -> None:
+    shelf = Shelf()
+    parts = [
+        in_order([entry("begin", run * 1000), *entries_of(blocks, run * 1000)])
+        for run, blocks in enumerate(runs)
+    ]
+    last = len(parts) - 1
+
+    def save(run: int, count: int) -> Book:
+        return shelf.save(
+            [*chain.from_iterable(parts[:run]), *parts[run][:count]],
+            run_id=f"r{run}",
+            max_bytes=max_bytes,
+            started_at=EIGHT + timedelta(seconds=run * 1000),
+        )
+
+    for run, count, writes in steps:
+        # After one that is killed, one succeeds.
+        shelf.writes_left = writes if shelf.writes_left else 10**9
+        with suppress(KilledError):
+            save(min(run, last), count)
+        assert shelf.indexed <= shelf.chunks.keys()
+    shelf.writes_left = 10**9
+    book = save(last, len(parts[last]))
+    # Of a run before there may be chunks that the next one to be sealed brings to light.
+    assert all(number >= book.next for number in shelf.chunks.keys() - shelf.indexed)
+    assert book.size == len(shelf.text.encode()) <= max_bytes
+    assert book.entries == shelf.text.count("\n")
+    kept = sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail)
+    assert shelf.text.endswith(whole(parts[last][-kept:]))
+    assert book.truncated == (kept < len(parts[last]))
+    assert not book.truncated or kept == book.entries
 
 
 @given(logs, cuts, st.sampled_from([MINIMUM, 100_000]))
 def test_the_bound_holds_and_the_newest_lines_are_kept(
-    entries: list[LogEntry], steps: list[int], max_bytes: int
+    blocks: Blocks, steps: list[int], max_bytes: int
 ) -> None:
-    ordered = in_order(entries)
+    ordered = in_order(entries_of(blocks))
     shelf = Shelf()
     for step in (*steps, len(ordered)):
         book = shelf.save(ordered[:step], max_bytes=max_bytes)
@@ -164,6 +220,16 @@ def test_dropped_entries_do_not_come_back(per_second: int) -> None:
         shelf.save(entries[:count], max_bytes=200_000)
         assert whole(entries[:count]).endswith(shelf.text)
         assert shelf.text.count("\n") > 140
+
+
+def test_a_chunk_that_a_person_deleted_is_stored_again_when_it_is_missed() -> None:
+    shelf = Shelf()
+    entries = wide(1700)
+    shelf.save(entries)
+    del shelf.chunks[2]
+    late = entry("late", 3)
+    shelf.save([*entries, late])
+    assert Counter(shelf.text.splitlines()) == Counter(whole([*entries, late]).splitlines())
 
 
 def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
@@ -258,6 +324,16 @@ def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
     shelf.writes_left = 0
     book = shelf.save(wide(10), run_id="r2", started_at=EIGHT + timedelta(hours=1))
     assert book.run_id == "r1"
+
+
+def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
+    shelf = Shelf()
+    first, second = [entry("old")], wide(66, begin=1000)
+    shelf.save(first, run_id="r1", max_bytes=MINIMUM)
+    start = EIGHT + timedelta(seconds=1000)
+    book = shelf.save([*first, *second], run_id="r2", max_bytes=MINIMUM, started_at=start)
+    assert book.truncated
+    assert whole(second).endswith(shelf.text)
 
 
 def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_one() -> None:
