@@ -18,7 +18,7 @@ from scriptix_operator.wiring import operate
 
 __all__ = ["main"]
 
-Refusal = (ClusterUnreachableError, KubeError, LeadershipLostError, OSError, SchemaError)
+REFUSALS = (ClusterUnreachableError, KubeError, LeadershipLostError, OSError, SchemaError)
 """What a person can mend, or a restart: one line says it, a traceback would hide it."""
 
 
@@ -51,7 +51,7 @@ def _run() -> int:
     status = 0
     try:
         asyncio.run(operate(settings))
-    except* Refusal as errors:
+    except* REFUSALS as errors:
         for leaf in _leaves(errors):
             status = _refuse(leaf, status=1)
     return status

@@ -17,6 +17,7 @@ from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
 from scriptix_operator.kube.logstore import LogStore
@@ -35,6 +36,8 @@ __all__ = ["operate"]
 
 TIMER = "The engine's timer"
 LEASE = "scriptix-operator"
+CONNECT_RETRY = 3.0
+"""Seconds between looks for an API server that is away at the start."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +97,24 @@ async def _operate(settings: Settings) -> None:
             Watch(api.configuration, settings.watch_namespaces) as watch,
             asyncio.TaskGroup() as tasks,
         ):
-            pulse = tasks.create_task(heartbeat.follow_event_loop())
-            await check_schema(api)
+            tasks.create_task(heartbeat.follow_event_loop())
+            await _check_schema(api)
             readiness.set()
             await _lead(Parts(settings, api, watch, metrics, heartbeat))
-            pulse.cancel()
+
+
+async def _check_schema(api: ApiClient) -> None:
+    """See that the CRD is there, once the API server answers.
+
+    A process that ended with the API server would be restarted later each time: after an outage of
+    minutes it would be the last to notice that it is over.
+    """
+    while True:
+        try:
+            return await check_schema(api)
+        except UnavailableError as error:
+            logger.warning("waiting for the API server: %s", error)
+        await asyncio.sleep(CONNECT_RETRY)
 
 
 async def _lead(parts: Parts) -> None:
@@ -183,9 +199,10 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         post_timeout=settings.post_timeout,
         settle=settings.settle,
     )
+    stepper = Stepper(roster, caller, recorder, lanes, clock, durations)
     engine = Engine(
-        stepper=Stepper(roster, caller, recorder, lanes, clock, durations),
-        trainings=trainings,
+        step=stepper.step,
+        list_all=trainings.all,
         roster=roster,
         lanes=lanes,
         events=events,

@@ -26,7 +26,7 @@ from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.tether import tethered
 
-__all__ = ["API_KEY", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
+__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
 
 TIMEOUT = 60.0
 """Seconds after which a condition that does not come true fails its test."""
@@ -34,6 +34,15 @@ TIMEOUT = 60.0
 API_KEY = "simulated-key-4f9d1c"
 
 ROOMY = Limit(10_000, 1.0)
+
+QUIET = SimulatorConfig(
+    speed=7200.0,
+    keys={API_KEY: "write"},
+    limit_starts=ROOMY,
+    limit_status=ROOMY,
+    limit_logs=ROOMY,
+)
+"""A run takes four seconds, and nothing is limited."""
 
 Manifest = dict[str, Any]
 Condition = Callable[[Manifest], bool]
@@ -139,7 +148,7 @@ class Lab:
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}"
         return f"{path}/{name}" if name else path
 
-    async def train(self, name: str, model_id: int, **spec: Any) -> Manifest:
+    async def train(self, name: str, model_id: int, **spec: object) -> Manifest:
         """Create a resource that is polled each second."""
         body = {
             "apiVersion": API_VERSION,
@@ -151,7 +160,7 @@ class Lab:
         assert reply.is_success, reply.text
         return _manifest(reply)
 
-    async def edit(self, name: str, **spec: Any) -> Manifest:
+    async def edit(self, name: str, **spec: object) -> Manifest:
         """Change fields of spec."""
         return await self.patch(name, {"spec": spec})
 
@@ -263,17 +272,16 @@ class Lab:
 
     # The API.
 
-    def model(self, model_id: int, **script: Any) -> None:
+    def model(self, model_id: int, **script: object) -> None:
         """Make a model at the simulator: ready to run, unless the script says else."""
-        self.simulator.put(model_id, ModelScript(**script))
+        self.simulator.put(model_id, ModelScript.model_validate(script))
 
-    async def admin(self, method: str, path: str, body: object = None) -> Any:
-        """A request to the simulator's admin API."""
+    async def admin(self, method: str, path: str, body: object = None) -> None:
+        """Make a request to the simulator's admin API."""
         reply = await self._client.request(method, f"{self.simulator.url}/admin{path}", json=body)
         assert reply.is_success, reply.text
-        return reply.json() if reply.content else None
 
-    async def fault(self, fault: str, **rule: Any) -> None:
+    async def fault(self, fault: str, **rule: object) -> None:
         """Ask the simulator for a fault."""
         await self.admin("POST", "/faults", {"fault": fault, **rule})
 
@@ -354,16 +362,11 @@ def _manifest(reply: httpx.Response) -> Manifest:
 
 @asynccontextmanager
 async def laboratory(
-    control_plane: ControlPlane, namespace: str, directory: Path, **config: Any
+    control_plane: ControlPlane, namespace: str, directory: Path, config: SimulatorConfig = QUIET
 ) -> AsyncIterator[Lab]:
-    """A lab with a simulator set up by `config`; operators are started by the test.
-
-    A run takes four seconds, and nothing is limited unless `config` says else.
-    """
-    limits = {"limit_starts": ROOMY, "limit_status": ROOMY, "limit_logs": ROOMY}
-    settings = {"speed": 7200.0, "keys": {API_KEY: "write"}, **limits, **config}
+    """Make a lab with a simulator set up by `config`; operators are started by the test."""
     async with (
-        serve(SimulatorConfig(**settings)) as simulator,
+        serve(config) as simulator,
         httpx.AsyncClient(
             base_url=str(control_plane.api.base_url),
             headers=dict(control_plane.api.headers),

@@ -1,5 +1,8 @@
-"""What goes wrong from outside: each leaves a message in status that says what is wrong and what to
-do, recovers by itself once mended, and never stops other resources."""
+"""What goes wrong from outside.
+
+Each leaves a message in status that says what is wrong and what to do, recovers by itself once
+mended, and never stops other resources.
+"""
 
 from tests.operator.lab import API_KEY, Lab, Manifest, condition_of, phase_of, reason_of
 

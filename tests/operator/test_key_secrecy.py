@@ -1,13 +1,14 @@
 """The API key is in nothing that a whole run leaves behind."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.lab import laboratory
+from tests.operator.lab import QUIET, laboratory
 
 KEY = "sk-secret-0b5c92e7f1"
 REJECTED = "sk-secret-rejected-77"
@@ -22,8 +23,8 @@ async def test_no_key_is_in_what_a_whole_run_leaves_behind(
     cluster: ControlPlane, namespace: str, tmp_path: Path, scheme: str
 ) -> None:
     header = "Authorization" if scheme else "x-api-key"
-    config = {"keys": {KEY: "write"}, "auth_header": header, "auth_scheme": scheme}
-    async with laboratory(cluster, namespace, tmp_path, **config) as lab:
+    config = replace(QUIET, keys={KEY: "write"}, auth_header=header, auth_scheme=scheme)
+    async with laboratory(cluster, namespace, tmp_path, config) as lab:
         lab.model(301)
         lab.model(302, outcome=f"the key {KEY} was no good")  # a server that echoes it
         await lab.secret(REJECTED)
@@ -40,7 +41,8 @@ async def test_no_key_is_in_what_a_whole_run_leaves_behind(
             await lab.until(
                 name, lambda item: item["status"].get("log", {}).get("state") == "Complete"
             )
-        metrics = httpx.get(f"{await operator.url()}/metrics").text
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"{await operator.url()}/metrics")).text
         operator.terminate()
         assert await operator.ended() == 0
 

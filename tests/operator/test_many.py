@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.lab import laboratory, phase_of
+from tests.operator.lab import QUIET, laboratory, phase_of
 
 RESOURCES = 100
 
@@ -16,7 +17,8 @@ RESOURCES = 100
 async def test_a_hundred_resources_at_once_give_a_hundred_runs_of_one_start_each(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
-    async with laboratory(cluster, namespace, tmp_path, speed=960.0, any_model=True) as lab:
+    config = replace(QUIET, speed=960.0, any_model=True)
+    async with laboratory(cluster, namespace, tmp_path, config) as lab:
         await lab.secret()
         await lab.operator()
         models = range(1001, 1001 + RESOURCES)

@@ -205,6 +205,8 @@ class EventReason(StrEnum):
     """The API key is missing or rejected."""
     MODEL_IN_USE = "ModelInUse"
     """Another resource is training the same model."""
+    MODEL_NOT_FOUND = "ModelNotFound"
+    """The API does not know the model."""
     NAME_TAKEN = "NameTaken"
     """A ConfigMap beside the resource cannot be written: somebody else has its name."""
     RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"

@@ -27,7 +27,7 @@ class Budget:
     def wait(self, now: float, ahead: int = 0) -> float:
         """Seconds until a call fits, `ahead` others going first; 0: it does now."""
         self._forget(now)
-        free_at = max(now, self._held_until)
+        earliest = free_at = max(now, self._held_until)
         for limit in self._limits:
             in_window = [at for at in self._spent if at > now - limit.seconds]
             # The call needs all but count-1 of the calls before it, known or ahead, to have aged.
@@ -35,8 +35,9 @@ class Budget:
             if excess < 0:
                 continue
             rounds, index = divmod(excess, limit.count)
-            aged = in_window[index] if index < len(in_window) else now
-            free_at = max(free_at, aged + (rounds + 1) * limit.seconds)
+            before = in_window[index] if index < len(in_window) else earliest
+            aged = max(before + limit.seconds, earliest)
+            free_at = max(free_at, aged + rounds * limit.seconds)
         return free_at - now
 
     def take(self, now: float) -> None:
@@ -46,7 +47,8 @@ class Budget:
 
     def give_back(self, taken_at: float) -> None:
         """Take back what was spent at `taken_at`: that call never reached the server."""
-        self._spent.remove(taken_at)
+        if taken_at in self._spent:  # else it has aged, and counts no more anyway
+            self._spent.remove(taken_at)
 
     def hold(self, until: float) -> None:
         """Send nothing before `until`: the server refused a call and said so."""

@@ -13,9 +13,7 @@ from scriptix_operator.core.training import Training
 __all__ = ["model_in_use"]
 
 
-def model_in_use(
-    training: Training, others: Iterable[Training], model: RemoteModel
-) -> str | None:
+def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
     """Say why `training`, which has no remote run, may not have the model now.
 
     Args:
@@ -27,7 +25,8 @@ def model_in_use(
         One sentence; None where nothing stands in the way. A holder in another namespace is not
         named: who else trains there is not this tenant's business.
     """
-    for other in sorted(others, key=_age):
+    claims = (training, *others)
+    for other in sorted(claims[1:], key=_age):
         name = (
             other.key.name
             if other.key.namespace == training.key.namespace
@@ -35,12 +34,13 @@ def model_in_use(
         )
         if _holds_run(other):
             return f"{name} is training this model; waiting until it has ended."
-        if training.status.run is None and _is_run_of(other, model):
+        if _takes_over(training, model) and _is_run_of(other, model):
             return (
                 f"The model's last training belongs to {name}; waiting for new data. To train "
                 "again, change that resource's spec.runToken."
             )
-        if _wants_to_start(other) and _age(other) < _age(training):
+        older = _age(other) < _age(training)
+        if older and _wants_to_start(other) and not _waits_for_data(other, claims, model):
             return f"{name} is older and waits to train this model first."
     return None
 
@@ -58,10 +58,31 @@ def _holds_run(other: Training) -> bool:
 
 def _is_run_of(other: Training, model: RemoteModel) -> bool:
     """Whether what there is to adopt is recorded by another resource, which nobody else adopts."""
-    adoptable = model.training_status in {TrainingState.SUCCEEDED, TrainingState.FAILED}
-    marker = model.started_at
-    return adoptable and marker is not None and marker == other.status.started_at
+    recorded = {other.status.started_at, *(entry.started_at for entry in other.status.history)}
+    adoptable = model.training_status in {
+        TrainingState.RUNNING,
+        TrainingState.SUCCEEDED,
+        TrainingState.FAILED,
+    }
+    return adoptable and model.started_at is not None and model.started_at in recorded
+
+
+def _takes_over(training: Training, model: RemoteModel) -> bool:
+    """Whether it would take a training over that is there: at first sight, or after lost starts."""
+    run = training.status.run
+    if run is None:
+        return True
+    return run.baseline is not None and run.baseline.started_training_at != model.started_at
 
 
 def _wants_to_start(other: Training) -> bool:
-    return not (other.spec.suspend or is_finished(other.status) or is_blocked(other.status))
+    status = other.status
+    looked = status.last_observed_at is not None
+    return looked and not (other.spec.suspend or is_finished(status) or is_blocked(status))
+
+
+def _waits_for_data(other: Training, claims: Iterable[Training], model: RemoteModel) -> bool:
+    """Whether it can do nothing with the model as it is: that is another's."""
+    return _takes_over(other, model) and any(
+        _is_run_of(claim, model) for claim in claims if claim.uid != other.uid
+    )

@@ -29,8 +29,8 @@ from scriptix_operator.core.observation import (
     Woken,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.requests import begin_run, is_run_asked_for
-from scriptix_operator.core.resolve import resolve
+from scriptix_operator.core.requests import begin_run, is_run_asked_for, newest_request
+from scriptix_operator.core.resolve import acted_after_all, resolve
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import (
     RATE_LIMIT_WAIT,
@@ -82,8 +82,8 @@ def decide(
 def _kept_up(step: Situation, observation: Observation) -> Decision:
     """Follow edits, requests and time-outs first; only then what was observed."""
     edited = step.training.generation != step.status.observed_generation
-    if is_finished(step.status) and is_run_asked_for(step.training):
-        step = step.having_status(begin_run(step.training)).remembering(log_wanted=False)
+    if is_run_asked_for(step.training):
+        step = _requested(step)
     if is_finished(step.status):
         return _finished(step, edited=edited)
     if step.deadline is not None and step.now >= step.deadline:
@@ -91,6 +91,14 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     if step.spec.suspend:
         return step.having(queue=None, failure=None, estimated_completion_at=None).rest(None)
     return _observed(step, observation)
+
+
+def _requested(step: Situation) -> Situation:
+    """Take a request: in place of one that nothing was sent for, or once the run has ended."""
+    if is_finished(step.status):
+        fresh = step.having_status(begin_run(step.training))
+        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0)
+    return step.having(run=newest_request(step.training))
 
 
 def _observed(step: Situation, observation: Observation) -> Decision:
@@ -101,8 +109,8 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
         case LookDeferred(seconds):
             return step.rest(seconds)
-        case LookFailed(call):
-            return _look_failed(step, call)
+        case LookFailed(call, key_source):
+            return _look_failed(step, call, key_source)
         case ModelSeen():
             return _seen(step, observation)
         case SlotGranted():
@@ -138,8 +146,8 @@ def _timed_out(step: Situation) -> Decision:
     return conclude(ended)
 
 
-def _look_failed(step: Situation, call: CallFailure) -> Decision:
-    blocked = blocked_call(call)
+def _look_failed(step: Situation, call: CallFailure, key_source: str | None) -> Decision:
+    blocked = blocked_call(call, key_source)
     if blocked is not None:
         # A 404 may be a model that is being restored, a 403 a key that is being mended: neither
         # says anything of a run.
@@ -165,9 +173,10 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
         decision = resolve(step, seen.model)
     elif is_followed(step.status):
         status, note = follow(step.spec, step.status, seen.model, step.now)
-        wanted = step.memory.log_wanted or status.stage != before.stage
+        news = status.stage != before.stage or is_finished(status)
+        wanted = step.memory.log_wanted or news
         decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
     else:
-        decision = consider(step, seen)
+        decision = acted_after_all(step, seen) or consider(step, seen)
     stamped = with_look(decision.status, before, step.now)
     return Decision(stamped, decision.action, decision.memory, decision.publish)

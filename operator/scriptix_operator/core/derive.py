@@ -7,7 +7,7 @@ the facts.
 from dataclasses import dataclass
 from datetime import datetime
 
-from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
+from scriptix_operator.api.reasons import ConditionType, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
 from scriptix_operator.core.text import clean
@@ -20,7 +20,8 @@ __all__ = ["Note", "is_blocked", "is_finished", "is_followed", "phase_of", "reas
 class Note:
     """Why the status is as it is: one word for machines, one sentence for people."""
 
-    reason: Reason | FailureReason
+    reason: str
+    """A Reason or a FailureReason; a newer operator's status may hold another."""
     message: str
 
 
@@ -104,13 +105,13 @@ def _overriding_note(phase: Phase, status: TrainingStatus) -> Note | None:
     if status.failure is not None and phase is not Phase.SUSPENDED:
         message = status.failure.message.rstrip()
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
-        reason = FailureReason(status.failure.reason)
-        return Note(reason, f"{message}{stop} {status.failure.solution}")
+        return Note(status.failure.reason, f"{message}{stop} {status.failure.solution}")
     if phase is Phase.SUSPENDED:
         going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)
         return Note(
             Reason.SUSPENDED,
-            f"spec.suspend is set: the API is not called{going_on}. Set it to false to go on.",
+            f"spec.suspend is set: the API is not called{going_on}. Set spec.suspend to false to "
+            "continue.",
         )
     return None
 

@@ -1,5 +1,7 @@
 """What follows a look at a followed run: its log, its end, or the next look."""
 
+from datetime import timedelta
+
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import LogStatus
@@ -19,10 +21,11 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     """
     finished = is_finished(step.status)
     due_in = None if finished else step.poll
-    if _is_log_due(step):
+    log_due_in = _log_due_in(step) if _is_log_due(step) else None
+    if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
     elif finished:
-        action = Rest(None)
+        action = Rest(log_due_in)
     else:
         return step.rest(step.poll, note)
     return step.answer(action, note, publish=finished and step.status.failure is None)
@@ -36,12 +39,17 @@ def _is_log_due(step: Situation) -> bool:
         CollectLog.ON_FAILURE: finished and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[collect]
-    if not wanted or status.run is None or status.run.ownership is None:
+    if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
         return False
     if status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT:
         return False  # no further calls, as the message says
     state = status.log.state if status.log else None
-    return state not in FINAL_LOG_STATES if finished else step.memory.log_wanted
+    return step.memory.log_wanted or (finished and state not in FINAL_LOG_STATES)
+
+
+def _log_due_in(step: Situation) -> float:
+    not_before = step.memory.log_not_before or step.now
+    return max((not_before - step.now).total_seconds(), 0.0)
 
 
 def log_stored(step: Situation, stored: LogStored) -> Decision:
@@ -55,7 +63,8 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
     )
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
-    return step.remembering(log_wanted=False, failed_logs=0).rest(stored.due_in)
+    step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
+    return step.rest(stored.due_in)
 
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
@@ -63,8 +72,11 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     if failed.wait is None:
         log = step.status.log or LogStatus()
         step = step.having(log=log.model_copy(update={"state": failed.state.value}))
+    not_before = None if failed.wait is None else step.now + timedelta(seconds=failed.wait)
     step = step.remembering(
-        log_wanted=failed.wait is not None, failed_logs=step.memory.failed_logs + 1
+        log_wanted=failed.wait is not None,
+        failed_logs=step.memory.failed_logs + 1,
+        log_not_before=not_before,
     )
     waits = [seconds for seconds in (failed.wait, failed.due_in) if seconds is not None]
     return step.rest(min(waits) if waits else None)

@@ -34,13 +34,13 @@ RERUN = "then change spec.runToken to train again"
 CATALOGUE: dict[FailureReason, Advice] = {
     FailureReason.INSUFFICIENT_DATA: Advice(
         f"Upload more training audio (at least 5 hours, better 10 or more), {RERUN}.",
-        _words(r"insufficient\b.*\bdata"),
+        _words(r"insufficient\b.*\bdata\b"),
         frozenset({"INSUFFICIENT_DATA"}),
     ),
     FailureReason.AUDIO_TRANSCRIPT_MISMATCH: Advice(
         "Check that each audio file is paired with its own transcript and that the timing is "
         f"aligned, upload the corrected pairs, {RERUN}.",
-        _words(r"mismatch"),
+        _words(r"\b(audio|transcript).*mismatch|mismatch.*\b(audio|transcript)"),
     ),
     FailureReason.POOR_TRANSCRIPTS: Advice(
         "Review the transcripts: 95 % accuracy or better, matching the audio word for word; "
@@ -121,11 +121,17 @@ def rejected_start(call: CallFailure) -> Failure:
     return failure(reason, call.message, code=call.code)
 
 
-def blocked_call(call: CallFailure) -> Failure | None:
-    """What a human must mend, where a refused call says so; None where it may pass by itself."""
+def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | None:
+    """What a human must mend, where a refused call says so; None where it may pass by itself.
+
+    Args:
+        call: The refused call.
+        key_source: Where the API key came from.
+    """
     match call.kind:
         case FailureKind.UNAUTHORIZED:
-            return failure(FailureReason.UNAUTHORIZED, call.message, code=call.code)
+            key = f" (the API key is that of {key_source})" if key_source else ""
+            return failure(FailureReason.UNAUTHORIZED, f"{call.message}{key}", code=call.code)
         case FailureKind.NOT_FOUND:
             return failure(FailureReason.MODEL_NOT_FOUND, call.message, code=call.code)
         case _:

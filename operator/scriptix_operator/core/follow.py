@@ -25,6 +25,9 @@ __all__ = ["follow", "judge", "model_status", "with_look"]
 OBSERVATION_REFRESH = timedelta(minutes=10)
 """lastObservedAt rides along with other changes; alone it is written at most this often."""
 
+_DONE = 100
+"""Percent."""
+
 
 def model_status(model: RemoteModel) -> ModelStatus:
     """The model as status shows it: texts bounded."""
@@ -101,8 +104,8 @@ def _followed(
     if model.training_status == TrainingState.FAILED:
         return _ended(status, model, now, remote_failure(model)), None
     done = {
-        "progress": 100,
-        "stage": stage_of(100).value,
+        "progress": _DONE,
+        "stage": stage_of(_DONE).value,
         "metrics": None if model.metrics is None else _metrics(model.metrics),
     }
     return judge(spec, _ended(status.model_copy(update=done), model, now, None))
@@ -115,17 +118,24 @@ def _running(
     stage = None if progress is None else stage_of(progress).value
     started_at = status.started_at or model.started_at
     eta = status.estimated_completion_at
-    # Computed anew only on news, so that a look without news writes nothing.
-    if progress != status.progress or eta is None or eta < now:
+    # Computed anew only on news, so that a look without news writes nothing: not at 100 % either,
+    # where the time left is always none.
+    overdue = eta is not None and eta < now and progress != _DONE
+    if progress != status.progress or eta is None or overdue:
         eta = estimated_completion(started_at, progress, now)
     update = {
         "progress": progress,
         "stage": stage,
         "started_at": started_at,
         "estimated_completion_at": eta,
-        "last_progress_at": status.last_progress_at if progress == status.progress else now,
+        "last_progress_at": status.last_progress_at
+        if progress == status.progress
+        else now.replace(microsecond=0),
     }
     text = "Training." if progress is None else f"Training: {stage}, {progress}%."
+    if status.learning_curve:
+        epoch = status.learning_curve[-1]
+        text += f" Last logged: epoch {epoch.epoch}/{epoch.of}, WER {epoch.word_error_rate}%."
     if model.started_at not in {None, started_at}:
         text += (
             " The API shows a later start than the one followed: somebody else may have started "

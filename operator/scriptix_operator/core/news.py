@@ -31,7 +31,7 @@ TOLD: dict[str, tuple[EventReason, bool]] = {
     FailureReason.SECRET_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
-    FailureReason.MODEL_NOT_FOUND: (EventReason.WAITING_FOR_MODEL, True),
+    FailureReason.MODEL_NOT_FOUND: (EventReason.MODEL_NOT_FOUND, True),
 }
 """Reasons that are news when they come up."""
 
@@ -58,11 +58,14 @@ def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
         return ()
     if old.run is not None and old.run.ownership is not None and _is_same_run(old, new):
         return ()
+    run, model = f"Run {new.run.id}", (new.model.name or new.model.key) if new.model else None
+    of = f" of {model}" if model else ""
     if new.run.ownership == Ownership.ADOPTED:
-        return (News(EventReason.TRAINING_ADOPTED, "A training that was there is taken over."),)
+        text = f"{run} takes over a training{of} that was there."
+        return (News(EventReason.TRAINING_ADOPTED, text),)
     sure = new.run.ownership == Ownership.OWNED
-    text = "The training was started." if sure else "The training runs; the start was accepted."
-    return (News(EventReason.TRAINING_STARTED, text),)
+    how = "was started" if sure else "goes on: the start was accepted, its reply was lost"
+    return (News(EventReason.TRAINING_STARTED, f"{run}{of} {how}."),)
 
 
 def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

@@ -20,6 +20,7 @@ __all__ = [
     "Action",
     "Blocked",
     "Decision",
+    "Denial",
     "FetchLog",
     "KeyUse",
     "LogStored",
@@ -87,6 +88,7 @@ class LookFailed:
     """The API did not answer a look, or refused it."""
 
     failure: CallFailure
+    key_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,17 @@ Action = Rest | Look | Reserve | Post | FetchLog
 
 
 @dataclass(frozen=True, slots=True)
+class Denial:
+    """A start that the API refused for its key, although the key may look at the model."""
+
+    key: str
+    """Fingerprint of the API key."""
+    failure: Failure
+    until: datetime
+    """Not tried with that key before: each try costs a start of those that share the key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one process remembers of a resource beside its status.
 
@@ -205,17 +218,21 @@ class Memory:
     failed_looks: int = 0
     """Looks in a row without an answer."""
     refusals: int = 0
-    """Starts in a row that were refused although the model looked ready."""
+    """Starts in a row that were refused, or not sent, although the model looked ready."""
     intent_seen_at: datetime | None = None
-    """When this process first saw the open intent."""
+    """When this process first saw the open intent, or else when its own POST ended in a reset."""
     reset_seen: bool = False
     """This process's own POST ended in a reset: nothing of it is on its way any more."""
+    denial: Denial | None = None
+    """The last start was refused for its key."""
     agreed_at: datetime | None = None
-    """When a look first showed that the ambiguous start has not happened."""
+    """When a look first showed that the ambiguous start cannot happen any more."""
     log_wanted: bool = False
     """News since the log was last fetched."""
     failed_logs: int = 0
     """Log fetches in a row that failed."""
+    log_not_before: datetime | None = None
+    """When the log may be tried again: each try is one of the key's few log calls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ asked for by the resource itself.
 
 import hashlib
 
-from scriptix_operator.api.reasons import Outcome
+from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import MAX_HISTORY, HistoryEntry, Run, TrainingStatus
+from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.training import Training
 
-__all__ = ["begin_run", "is_run_asked_for", "next_run"]
+__all__ = ["begin_run", "is_run_asked_for", "newest_request", "next_run"]
 
 
 def is_run_asked_for(training: Training) -> bool:
@@ -38,6 +39,18 @@ def next_run(training: Training) -> Run:
     return Run(id=digest[:10], token=token, requested_at=requested_at)
 
 
+def newest_request(training: Training) -> Run | None:
+    """The run in status, which has not ended, under the request that it answers.
+
+    Requests collapse to the newest as long as nothing was sent; an answered one is kept.
+    """
+    run = training.status.run
+    if run is None or run.intent is not None or run.ownership is not None or run.baseline:
+        return run
+    newest = {"token": training.spec.run_token, "requested_at": training.requested_at}
+    return run.model_copy(update=newest)
+
+
 def begin_run(training: Training) -> TrainingStatus:
     """Move the finished run into history and put the requested one in its place."""
     status, run = training.status, training.status.run
@@ -50,7 +63,7 @@ def begin_run(training: Training) -> TrainingStatus:
             attempt=run.attempt,
             started_at=status.started_at,
             finished_at=status.finished_at,
-            outcome=Outcome.FAILED if status.failure else Outcome.SUCCEEDED,
+            outcome=_outcome(status),
             word_error_rate=status.metrics.word_error_rate if status.metrics else None,
         )
         history = (entry, *history)[:MAX_HISTORY]
@@ -62,3 +75,12 @@ def begin_run(training: Training) -> TrainingStatus:
         history=history,
         conditions=status.conditions,
     )
+
+
+def _outcome(status: TrainingStatus) -> Outcome:
+    if status.failure is None:
+        return Outcome.SUCCEEDED
+    seen = status.model.training_status if status.model else None
+    replaced = seen in {TrainingState.NOT_READY, TrainingState.READY}
+    unread = replaced and status.failure.reason == FailureReason.UNKNOWN
+    return Outcome.UNKNOWN if unread else Outcome.FAILED

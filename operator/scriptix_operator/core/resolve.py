@@ -12,11 +12,11 @@ from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import follow
-from scriptix_operator.core.observation import Decision
+from scriptix_operator.core.observation import Decision, ModelSeen
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.situation import RESOLVE, Situation
 
-__all__ = ["Verdict", "compare", "resolve"]
+__all__ = ["Verdict", "acted_after_all", "compare", "resolve"]
 
 FREE_ATTEMPTS = 3
 """So many POSTs follow one another; then the delay doubles."""
@@ -39,15 +39,16 @@ class Verdict(Enum):
 def compare(baseline: Baseline, model: RemoteModel) -> Verdict:
     """Compare a look with the model as it was before the request's first attempt."""
     marker, before = model.started_at, baseline.started_training_at
-    if before is not None and (marker is None or marker < before):
+    if marker is not None and before is not None and marker < before:
         return Verdict.UNDECIDED  # older than what is known: a stale reply
-    changed = marker != before
+    changed = marker is not None and marker != before
     match model.training_status:
         case TrainingState.RUNNING:
             return Verdict.OURS
         case TrainingState.SUCCEEDED | TrainingState.FAILED:
-            was_ready = baseline.training_status == TrainingState.READY
-            return Verdict.OURS if was_ready or changed else Verdict.NOT_HAPPENED
+            if changed or baseline.training_status == TrainingState.READY:
+                return Verdict.OURS
+            return Verdict.NOT_HAPPENED if marker == before else Verdict.UNDECIDED
         case TrainingState.NOT_READY | TrainingState.READY:
             return Verdict.CONSUMED if changed else Verdict.NOT_HAPPENED
         case _:
@@ -65,26 +66,9 @@ def resolve(step: Situation, model: RemoteModel) -> Decision:
     verdict = Verdict.UNDECIDED if run.baseline is None else compare(run.baseline, model)
     match verdict:
         case Verdict.OURS:
-            named = intent.started_training_at is not None
-            mine = named and intent.started_training_at == model.started_at
-            owner = Ownership.OWNED if mine else Ownership.UNCONFIRMED
-            step = step.having_run(ownership=owner.value, intent=None)
-            step = step.remembering(intent_seen_at=None, agreed_at=None, log_wanted=True)
-            status, note = follow(step.spec, step.status, model, step.now)
-            return conclude(step.having_status(status), note)
+            return _ours(step, model)
         case Verdict.CONSUMED:
-            text = (
-                "The training was started and has ended, but the model was changed since, so the "
-                "outcome cannot be read any more."
-            )
-            step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None)
-            return conclude(
-                step.having(
-                    failure=failure(FailureReason.UNKNOWN, text),
-                    started_at=model.started_at,
-                    finished_at=step.now.replace(microsecond=0),
-                )
-            )
+            return _consumed(step, model)
         case Verdict.NOT_HAPPENED:
             return _not_happened(step)
         case Verdict.UNDECIDED:
@@ -93,22 +77,69 @@ def resolve(step: Situation, model: RemoteModel) -> Decision:
             )
 
 
-def _not_happened(step: Situation) -> Decision:
-    memory, durations = step.memory, step.durations
-    if memory.agreed_at is None:
-        return step.remembering(agreed_at=step.now).rest(
-            min(step.poll, durations.agree), _unknown("the API shows no new training so far")
+def acted_after_all(step: Situation, seen: ModelSeen) -> Decision | None:
+    """What a look says of earlier attempts at a request that is to be tried again.
+
+    They were taken for not happened. Should one have acted after all, another start would be the
+    second for one request.
+    """
+    run = step.status.run
+    if run is None or run.baseline is None or seen.in_use is not None:
+        return None
+    match compare(run.baseline, seen.model):
+        case Verdict.OURS:
+            return _ours(step, seen.model)
+        case Verdict.CONSUMED:
+            return _consumed(step, seen.model)
+        case _:
+            return None
+
+
+def _ours(step: Situation, model: RemoteModel) -> Decision:
+    named = step.run.intent.started_training_at if step.run.intent else None
+    sure = named is not None and named == model.started_at
+    owner = Ownership.OWNED if sure else Ownership.UNCONFIRMED
+    step = step.having_run(ownership=owner.value, intent=None)
+    # The marker is this run's from now on, even where the API has not given it a new one.
+    step = step.having(started_at=model.started_at, queue=None)
+    step = step.remembering(intent_seen_at=None, agreed_at=None, refusals=0, log_wanted=True)
+    status, note = follow(step.spec, step.status, model, step.now)
+    return conclude(step.having_status(status), note)
+
+
+def _consumed(step: Situation, model: RemoteModel) -> Decision:
+    text = (
+        "The training was started and has ended, but the model was changed since, so the "
+        "outcome cannot be read any more."
+    )
+    step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None)
+    return conclude(
+        step.having(
+            failure=failure(FailureReason.UNKNOWN, text),
+            started_at=model.started_at,
+            finished_at=step.now.replace(microsecond=0),
+            queue=None,
         )
+    )
+
+
+def _not_happened(step: Situation) -> Decision:
+    """Believe two looks that agree, both after a POST on its way must have acted.
+
+    One look would do if none were stale; a stale one shows the model as it was before that time.
+    """
+    memory, durations = step.memory, step.durations
+    note = _unknown("the API shows no new training so far")
     seen_at = memory.intent_seen_at or step.now
     needed = durations.settle if memory.reset_seen else durations.unseen
-    agreed = (step.now - memory.agreed_at).total_seconds()
-    waited = (step.now - seen_at).total_seconds()
-    left = max(durations.agree - agreed, needed - waited)
+    left = needed - (step.now - seen_at).total_seconds()
     if left > 0:
-        return step.rest(
-            min(left, max(step.poll, durations.agree)),
-            _unknown("the API shows no new training so far"),
-        )
+        return step.rest(min(left, max(step.poll, durations.agree)), note)
+    if memory.agreed_at is None:
+        return step.remembering(agreed_at=step.now).rest(durations.agree, note)
+    left = durations.agree - (step.now - memory.agreed_at).total_seconds()
+    if left > 0:
+        return step.rest(left, note)
     attempt = step.run.attempt + 1
     step = step.having_run(attempt=attempt, intent=None, claimed_at=None)
     step = step.remembering(intent_seen_at=None, agreed_at=None, reset_seen=False)

@@ -14,6 +14,7 @@ from scriptix_operator.core.failures import blocked_call, failure, rejected_star
 from scriptix_operator.core.follow import follow
 from scriptix_operator.core.observation import (
     Decision,
+    Denial,
     KeyUse,
     Look,
     ModelSeen,
@@ -26,7 +27,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel, TrainingState
 from scriptix_operator.core.requests import next_run
-from scriptix_operator.core.situation import RESOLVE, Situation
+from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
 
 __all__ = ["begin", "consider", "queue_up", "refused", "started"]
 
@@ -40,9 +41,15 @@ def consider(step: Situation, seen: ModelSeen) -> Decision:
     if seen.in_use is not None:
         return _wait(step, Reason.MODEL_IN_USE, seen.in_use)
     model, first_sight = seen.model, step.status.run is None
+    if _is_stale(step, model):
+        return _wait(
+            step,
+            Reason.UNEXPECTED_STATUS,
+            "The API shows a training before the last one known here; waiting for it to catch up.",
+        )
     match model.training_status:
         case TrainingState.READY:
-            return step.answer(Reserve(model, seen.key))
+            return _reserve(step, model, seen.key)
         case TrainingState.NOT_READY:
             if step.spec.when_not_ready is WhenNotReady.FAIL:
                 return _reject(
@@ -65,6 +72,24 @@ def consider(step: Situation, seen: ModelSeen) -> Decision:
                 f"The API shows training_status {other}, which is not documented; waiting for 2 "
                 "(ready to run).",
             )
+
+
+def _is_stale(step: Situation, model: RemoteModel) -> bool:
+    """Whether the look shows a marker older than one that status knows: it decides nothing."""
+    run = step.status.run
+    markers = [entry.started_at for entry in step.status.history]
+    if run is not None and run.baseline is not None:
+        markers.append(run.baseline.started_training_at)
+    known = max((marker for marker in markers if marker is not None), default=None)
+    return known is not None and model.started_at is not None and model.started_at < known
+
+
+def _reserve(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
+    """Ask for a start, unless this key was refused one a moment ago."""
+    denial = step.memory.denial
+    if denial is not None and denial.key == key.fingerprint and step.now < denial.until:
+        return step.having(failure=denial.failure, queue=None).rest(min(step.poll, RECHECK))
+    return step.answer(Reserve(model, key))
 
 
 def _existing(step: Situation, seen: ModelSeen) -> Decision:
@@ -100,7 +125,7 @@ def _adopt(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
     status, note = follow(
         step.spec, step.status.model_copy(update={"run": run, "queue": None}), model, step.now
     )
-    return conclude(step.having_status(status), note)
+    return conclude(step.having_status(status).remembering(log_wanted=True), note)
 
 
 def _again(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
@@ -113,7 +138,7 @@ def _again(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
         )
     seen = Baseline(training_status=model.training_status, started_training_at=model.started_at)
     if model.started_at is not None and step.run.refused != seen:
-        return step.answer(Reserve(model, key))
+        return _reserve(step, model, key)
     return _wait(
         step,
         Reason.WAITING_FOR_MODEL,
@@ -161,11 +186,14 @@ def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
 def started(step: Situation, posted: Posted) -> Decision:
     """The API accepted the start: this run is ours, whatever the next looks show."""
     step = step.having_run(ownership=Ownership.OWNED.value, intent=None)
-    step = step.remembering(intent_seen_at=None, refusals=0, log_wanted=True)
+    step = step.remembering(intent_seen_at=None, denial=None, refusals=0, log_wanted=True)
     model = posted.model
     note: Note | None = Note(Reason.TRAINING, "The training was started.")
     if model is not None:
-        step = step.having(started_at=model.started_at)
+        before = step.run.baseline.started_training_at if step.run.baseline else None
+        # A reply may show the model as it was before; its marker is not this run's then.
+        if model.started_at is not None and (before is None or model.started_at > before):
+            step = step.having(started_at=model.started_at)
         if model.training_status == TrainingState.RUNNING:
             status, note = follow(step.spec, step.status, model, step.now)
             step = step.having_status(status)
@@ -178,15 +206,16 @@ def refused(step: Situation, failed: PostFailed) -> Decision:
     if kind is FailureKind.AMBIGUOUS:
         return _outcome_unknown(step, call)
     tried_before = step.run.attempt > 1
+    key = step.run.key_fingerprint or "", step.run.key_source
     if kind is FailureKind.CONFLICT and tried_before:
-        # An earlier POST of ours may be what is in the way.
-        return _outcome_unknown(step, call)
+        # An earlier POST of ours may be what is in the way. If not, the model as it is is refused.
+        return _outcome_unknown(step.having_run(refused=step.run.baseline), call)
     if kind is FailureKind.REJECTED:
         return _fail(step.having_run(intent=None, claimed_at=None), rejected_start(call))
     step = _withdraw(step, call)
     match kind:
         case FailureKind.NOT_SENT:
-            step = step.remembering(failed_looks=step.memory.failed_looks + 1)
+            step = step.remembering(refusals=step.memory.refusals + 1)
             return _unreachable(step, call)
         case FailureKind.RATE_LIMITED:
             wait = call.retry_after or RATE_LIMIT_WAIT
@@ -197,7 +226,16 @@ def refused(step: Situation, failed: PostFailed) -> Decision:
             step = step.remembering(refusals=step.memory.refusals + 1)
             return _conflict(step, call)
         case _:
-            return step.having(failure=blocked_call(call)).rest(step.poll)
+            return _denied(step, call, *key)
+
+
+def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None) -> Decision:
+    """Blocked: a new key is noticed within a minute; with this one the waits grow."""
+    why, refusals = blocked_call(call, key_source), step.memory.refusals + 1
+    if why is not None:
+        until = step.now + timedelta(seconds=min(RECHECK * 2 ** min(refusals, 16), MAX_BACKOFF))
+        step = step.remembering(denial=Denial(key, why, until), refusals=refusals)
+    return step.having(failure=why).rest(min(step.poll, RECHECK))
 
 
 def _withdraw(step: Situation, call: CallFailure) -> Situation:
@@ -228,7 +266,9 @@ def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
     intent = step.run.intent
     if intent is not None:
         step = step.having_run(intent=intent.model_copy(update={"ambiguous": True}))
-    step = step.remembering(reset_seen=call.reset_seen)
+    if call.reset_seen:
+        # What is on its way has left this machine by now, whenever the intent was written.
+        step = step.remembering(reset_seen=True, intent_seen_at=step.now)
     note = Note(
         Reason.START_OUTCOME_UNKNOWN,
         f"Whether the start was accepted is not known ({call.message}). The model is being "
@@ -239,7 +279,7 @@ def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
 
 def _unreachable(step: Situation, call: CallFailure) -> Decision:
     note = Note(Reason.API_UNAVAILABLE, f"The start was not sent: {call.message} Trying again.")
-    backoff = step.poll * 2 ** min(step.memory.failed_looks - 1, 16)
+    backoff = step.poll * 2 ** min(step.memory.refusals - 1, 16)
     return step.rest(min(backoff, max(step.poll, 300.0)), note)
 
 

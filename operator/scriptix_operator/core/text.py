@@ -11,12 +11,21 @@ def clean(text: str, limit: int) -> str:
     Control characters other than a newline become spaces; lone surrogates, which no API server
     accepts, become `\ufffd`. A cut text ends in `…`.
     """
-    # One character more than the limit is enough to know whether to cut, however long the text is.
-    head = text[: limit + 1].encode("utf-8", "replace").decode("utf-8")
-    head = "".join(c if c.isprintable() or c == "\n" else " " for c in head).strip()
-    return head if len(head) <= limit else head[: limit - 1].rstrip() + ELLIPSIS
+    # A part is enough, however long the text is: what it begins with counts, and whether more
+    # follows.
+    text = text.lstrip()
+    head = "".join(_safe(c) for c in text[:limit]).strip()
+    if not text[limit:].strip():
+        return head
+    return head[: limit - 1].rstrip() + ELLIPSIS
 
 
 def one_line(text: str, limit: int) -> str:
     """As `clean`, with all white space folded into single spaces."""
-    return clean(" ".join(text[: limit * 4].split()), limit)
+    return clean(" ".join(text.split(maxsplit=limit)), limit)
+
+
+def _safe(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return "\ufffd"
+    return character if character.isprintable() or character == "\n" else " "

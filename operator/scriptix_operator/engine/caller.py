@@ -25,13 +25,13 @@ from scriptix_operator.core.observation import (
     PostFailed,
     Reserve,
 )
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.remote import CallFailure
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Call, Lane, Lanes
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import NameTaken
-from scriptix_operator.kube.errors import translated
+from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.logstore import LogStore
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
@@ -103,16 +103,15 @@ class Caller:
         lane, now = self.lanes.of(key.fingerprint), self.clock.monotonic()
         rejection = lane.circuit(now)
         if rejection is not None:
-            return LookFailed(rejection)
-        wait = lane.budgets[Call.STATUS].wait(now)
+            return LookFailed(rejection, key.source)
+        wait = lane.look(training.key, now)
         if wait > 0:
             return LookDeferred(wait)
-        lane.budgets[Call.STATUS].take(now)
         model_id = training.spec.model_id
         try:
-            model = await self._timed(Call.STATUS, lane, self.client.model(model_id, key))
+            model = await self._timed(Call.STATUS, lane, now, self.client.model(model_id, key))
         except ScriptixError as error:
-            return LookFailed(error.failure)
+            return LookFailed(error.failure, key.source)
         in_use = None
         run = training.status.run
         if not is_followed(training.status) and (run is None or run.intent is None):
@@ -129,12 +128,12 @@ class Caller:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        lane, now = self.lanes.of(key.fingerprint), self.clock.monotonic()
         if key.fingerprint != wanted.key.fingerprint:
             # The key was replaced since the look: what it showed may be another account's.
             return LookDeferred(0.0)
-        deferred = lane.reserve(training, now, self.clock.now())
-        return Slot(lane, key, now) if deferred is None else deferred
+        now = self.clock.monotonic()
+        deferred = self.lanes.reserve(key.fingerprint, training, now, self.clock.now())
+        return Slot(self.lanes.of(key.fingerprint), key, now) if deferred is None else deferred
 
     async def start(self, training: Training, slot: Slot, begun_at: float) -> Observation:
         """Send the POST whose intent is recorded; once, whatever comes of it.
@@ -154,10 +153,8 @@ class Caller:
 
         call = self.client.run(training.spec.model_id, slot.key, before_send=check)
         try:
-            model = await self._timed(Call.START, slot.lane, call)
+            model = await self._timed(Call.START, slot.lane, slot.taken_at, call)
         except ScriptixError as error:
-            if error.failure.kind is FailureKind.NOT_SENT:
-                slot.give_back()
             return PostFailed(error.failure)
         return Posted(model)
 
@@ -172,7 +169,7 @@ class Caller:
             due_in: Seconds until the next look is due, handed through.
 
         Raises:
-            KubeError: It could not be stored just now.
+            KubeError: The API key could not be read just now.
         """
         run, status = training.status.run, training.status
         if run is None:
@@ -192,40 +189,48 @@ class Caller:
         lane.budgets[Call.LOG].take(now)
         try:
             entries = await self._timed(
-                Call.LOG, lane, self.client.log(training.spec.model_id, key)
+                Call.LOG, lane, now, self.client.log(training.spec.model_id, key)
             )
         except ScriptixError as error:
             return _without_log(error.failure, later)
         try:
-            with translated(f"store the log of {training.key}"):
-                stored = await self.log_store.save(
-                    training.owner,
-                    run.id,
-                    entries,
-                    max_bytes=training.spec.log.max_bytes,
-                    previous=status.log,
-                    run_started_at=status.started_at,
-                )
+            stored = await self.log_store.save(
+                training.owner,
+                run.id,
+                entries,
+                max_bytes=training.spec.log.max_bytes,
+                previous=status.log,
+                run_started_at=status.started_at,
+            )
         except NameTaken as error:
             logger.warning("%s: the log is not stored: %s", training.key, error)
             return LogUnavailable(None, LogState.NAME_TAKEN, due_in)
+        except KubeError as error:
+            # Not raised: the step would be tried again within a minute, for ever, and each time
+            # spend one of the few log calls that all resources with this key have.
+            logger.warning("%s: the log is not stored now: %s", training.key, error)
+            return later
         # Up to 64 MiB are searched: not on the event loop's time.
         curve = await asyncio.to_thread(learning_curve, entries, status.started_at)
         return LogStored(stored, curve, due_in)
 
-    async def _timed(self, call: Call, lane: Lane, reply: Awaitable[T]) -> T:
+    async def _timed(self, call: Call, lane: Lane, taken_at: float, reply: Awaitable[T]) -> T:
+        """Await a call that was spent at `taken_at`; lane and metrics learn how it ended."""
         begun = self.clock.monotonic()
-        failure: CallFailure | None = None
-        try:
-            return await reply
-        except ScriptixError as error:
-            failure = error.failure
-            raise
-        finally:
+
+        def answered(failure: CallFailure | None) -> None:
             now = self.clock.monotonic()
-            lane.answered(call, failure, now)
+            lane.answered(call, taken_at, failure, now)
             outcome = "OK" if failure is None else failure.kind.value
             self.metrics.api_call(call.value, outcome, now - begun)
+
+        try:
+            result = await reply
+        except ScriptixError as error:
+            answered(error.failure)
+            raise
+        answered(None)
+        return result
 
 
 def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:

@@ -2,28 +2,30 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from scriptix_operator.core.news import news_of_deletion
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.engine.timer import Timer
-from scriptix_operator.kube.errors import KubeError
+from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
-from scriptix_operator.kube.trainings import Trainings, UnreadableError, key_of, parse_training
+from scriptix_operator.kube.trainings import Raw, UnreadableError, key_of, parse_training
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Engine"]
 
 PARALLEL_STEPS = 64
-"""Steps at once; most of their time they wait for a reply."""
+"""Models worked on at once; most of their time they wait for a reply."""
+PARALLEL_GOODBYES = 8
+"""Events about deleted resources sent at once: thousands may go with their namespace, and the
+Lease has to be renewed over the same connections."""
 PATIENCE = 1.0
-"""Seconds that the timer waits at most before it shows a sign of life."""
+"""Seconds that the dispatcher waits at most, for a slot or a due time, before it shows a sign of
+life."""
 REPORT_INTERVAL = 5.0
 """Seconds between counts of the resources by phase."""
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
@@ -44,12 +46,14 @@ class Engine:
     """Steps every resource when it is due.
 
     Args:
+        step: Takes a resource as far as it goes now, as Stepper.step.
+        list_all: All resources as the API server gives them, as Trainings.all.
         sweep_interval: Seconds between full lists, the second source beside the watch: a gap in
             a watch loses deletions.
     """
 
-    stepper: Stepper
-    trainings: Trainings
+    step: Callable[[TrainingKey], Awaitable[float | None]]
+    list_all: Callable[[], AsyncIterator[Raw]]
     roster: Roster
     lanes: Lanes
     events: Events
@@ -57,40 +61,52 @@ class Engine:
     metrics: Metrics
     sweep_interval: float
     timer: Timer = field(init=False)
+    _listed: asyncio.Event = field(default_factory=asyncio.Event)
+    """A full list has been taken in since the start."""
+    _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
+    """By model that is being worked on: who is due there next, and since when."""
     _busy: dict[TrainingKey, _Busy] = field(default_factory=dict)
     _failures: dict[TrainingKey, int] = field(default_factory=dict)
+    _goodbyes: asyncio.Semaphore = field(init=False)
     _tasks: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
         """Make the timer on this engine's clock."""
         self.timer = Timer(self.clock.monotonic)
+        self._goodbyes = asyncio.Semaphore(PARALLEL_GOODBYES)
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Work until cancelled.
 
         Args:
-            beat: Called at least each second while the timer works.
+            beat: Called every two seconds at least while the dispatcher works.
         """
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._sweep_forever())
             self._tasks.create_task(self._report_forever())
+            # Not before all resources are known: one that is seen first must not take over the
+            # run, or the model, of one that is seen last.
+            while not await _in_time(self._listed.wait()):
+                beat()
             await self._dispatch(self._tasks, beat)
 
-    def seen(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+    def seen(self, kind: str | None, raw: Raw) -> None:
         """Take in a resource as the watch or a list gives it; `kind` is the watch event's type."""
-        key = key_of(raw)
+        key, metadata = key_of(raw), raw["metadata"]
+        known = self.roster.get(key)
+        is_same = known is not None and known.uid == metadata["uid"]
         if kind == "DELETED":
-            known = self.roster.get(key)
-            if known is not None and known.uid == raw["metadata"]["uid"]:
+            if is_same:
                 self._forget(key)
             return
+        if is_same and known is not None and known.resource_version == metadata["resourceVersion"]:
+            return  # our own write as the watch echoes it, or a list without news
         try:
             training = parse_training(raw)
         except UnreadableError as error:
             # Not this operator's to judge: it stays as it is until somebody edits it.
             logger.error("left alone, it cannot be read: %s", error)  # noqa: TRY400 - no traceback
-            self.roster.remove(key)
-            self.timer.drop(key)
+            self._drop(key)
             return
         if self.roster.put(training):
             self._wake(key)
@@ -103,36 +119,79 @@ class Engine:
             self.timer.set(key, 0.0)
 
     def _forget(self, key: TrainingKey) -> None:
-        known = self.roster.remove(key)
+        """Drop a resource that was deleted, and say so if its training goes on."""
+        known = self._drop(key)
+        if known is not None and self._tasks is not None and news_of_deletion(known.status):
+            self._tasks.create_task(self._say_goodbye(known))
+
+    def _drop(self, key: TrainingKey) -> Training | None:
+        """Drop all that is known of a resource; returns its last version."""
         self.timer.drop(key)
         self.lanes.leave(key)
         self._failures.pop(key, None)
         self.metrics.forget_training(key.namespace, key.name)
-        if known is not None and self._tasks is not None:
-            self._tasks.create_task(self._say_goodbye(known))
+        return self.roster.remove(key)
 
     async def _say_goodbye(self, training: Training) -> None:
-        await self.events.publish(training, news_of_deletion(training.status), self.clock.now())
+        async with self._goodbyes:
+            told = news_of_deletion(training.status)
+            await self.events.publish(training, told, self.clock.now())
 
     async def _dispatch(self, tasks: asyncio.TaskGroup, beat: Callable[[], None]) -> None:
         slots = asyncio.Semaphore(PARALLEL_STEPS)
         while True:
             beat()
-            if not await _acquired(slots):
+            if not await _in_time(slots.acquire()):
                 continue
             due = await self.timer.next(PATIENCE)
-            if due is None:
+            model = None if due is None else self._give_to_worker(*due)
+            if model is None:
                 slots.release()
                 continue
-            key, lag = due
-            self._busy[key] = _Busy()
-            tasks.create_task(self._step(key, lag)).add_done_callback(lambda _: slots.release())
+            worker = tasks.create_task(self._work_on(model))
+            worker.add_done_callback(lambda _: slots.release())
+
+    def _give_to_worker(self, key: TrainingKey, lag: float) -> int | None:
+        """Put a resource in line for its model.
+
+        Returns:
+            The model, where nobody works on it yet.
+        """
+        training = self.roster.get(key)
+        if training is None:
+            return None
+        model, since = training.spec.model_id, self.clock.monotonic() - lag
+        has_worker = model in self._due
+        self._due.setdefault(model, {}).setdefault(key, since)
+        return None if has_worker else model
+
+    async def _work_on(self, model: int) -> None:
+        """Step who is due at a model, one after the other.
+
+        So two claims on it are never decided at once, and however many there are, they keep no
+        more than one slot.
+        """
+        line = self._due[model]
+        while line:
+            key = next(iter(line))
+            since = line.pop(key)
+            training = self.roster.get(key)
+            if training is not None and training.spec.model_id != model:
+                self._wake(key)  # made anew meanwhile, with another model
+            elif training is not None:
+                await self._step(key, self.clock.monotonic() - since)
+        del self._due[model]
 
     async def _step(self, key: TrainingKey, lag: float) -> None:
+        busy = self._busy[key] = _Busy()
         outcome, seconds = "Done", None
         try:
-            seconds = await self.stepper.step(key)
+            seconds = await self.step(key)
             self._failures.pop(key, None)
+        except GoneError as error:
+            # The watch will tell of the deletion. Until then it is not given up.
+            outcome, seconds = "Gone", MAX_RETRY
+            logger.debug("%s: %s", key, error)
         except (KubeError, UnreadableError) as error:
             outcome, seconds = "Postponed", self._retry_in(key)
             logger.warning("%s: step postponed for %.0f s: %s", key, seconds, error)
@@ -142,18 +201,18 @@ class Engine:
             self.metrics.step_failed()
             logger.exception("%s: step failed; tried again in %.0f s", key, seconds)
         finally:
-            busy = self._busy.pop(key)
+            del self._busy[key]
             self.metrics.step_done(outcome, lag)
         if self.roster.get(key) is None:
-            return
-        if busy.wanted_again:
+            self._drop(key)  # deleted meanwhile; the step may have left traces of it since
+        elif busy.wanted_again:
             self.timer.set(key, 0.0)
         elif seconds is not None:
             self.timer.set(key, seconds)
 
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return float(min(FIRST_RETRY * 2 ** min(failures - 1, 16), MAX_RETRY))
+        return _backoff(failures)
 
     async def _report_forever(self) -> None:
         while True:
@@ -161,28 +220,43 @@ class Engine:
             await asyncio.sleep(REPORT_INTERVAL)
 
     async def _sweep_forever(self) -> None:
+        failures = 0
         while True:
-            wait = self.sweep_interval
             try:
                 await self._sweep()
             except KubeError as error:
-                wait = min(wait, MAX_RETRY)
+                failures += 1
+                wait = min(self.sweep_interval, _backoff(failures))
                 logger.warning("full list postponed for %.0f s: %s", wait, error)
+            else:
+                failures, wait = 0, self.sweep_interval
+                self._listed.set()
             await asyncio.sleep(wait)
 
     async def _sweep(self) -> None:
-        known_before = set(self.roster)
-        listed = await self.trainings.list()
-        for raw in listed:
+        """Take in a full list. The watch goes on beside it, and may know better by its end."""
+        missing = {training.key: training.uid for training in self.roster}
+        async for raw in self.list_all():
+            key = key_of(raw)
+            was_known = missing.pop(key, None) is not None
+            if was_known and self.roster.get(key) is None:
+                continue  # deleted since the list was made
             self.seen(None, raw)
-        for key in known_before - {key_of(raw) for raw in listed}:
-            self._forget(key)
+        for key, uid in missing.items():
+            known = self.roster.get(key)
+            if known is not None and known.uid == uid:
+                self._forget(key)
 
 
-async def _acquired(slots: asyncio.Semaphore) -> bool:
-    """Wait for a free slot, but not so long that the dispatcher would look dead."""
+def _backoff(failures: int) -> float:
+    return float(min(FIRST_RETRY * 2 ** min(failures - 1, 16), MAX_RETRY))
+
+
+async def _in_time(waited_for: Awaitable[object]) -> bool:
+    """Wait, but not so long that the dispatcher would look dead."""
     try:
         async with asyncio.timeout(PATIENCE):
-            return await slots.acquire()
+            await waited_for
     except TimeoutError:
         return False
+    return True

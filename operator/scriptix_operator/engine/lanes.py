@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 
 from scriptix_operator.api.status import Queue
 from scriptix_operator.core.budget import Budget
@@ -20,6 +21,8 @@ __all__ = ["Call", "Lane", "Lanes"]
 
 PROBE_INTERVAL = 60.0
 """Seconds between probes with a key that the API rejects."""
+MISSED_TURN = 5.0
+"""Seconds after its turn when a look that did not come is not waited for any more."""
 
 
 class Call(StrEnum):
@@ -39,6 +42,9 @@ class Lane:
     """The answer that opened the circuit."""
     _probe_at: float = 0.0
     _waiting: dict[TrainingKey, tuple[int, datetime, str]] = field(default_factory=dict)
+    """The start queue: what its order goes by."""
+    _turns: dict[TrainingKey, float] = field(default_factory=dict)
+    """When each look that was put off may be made; in the order of asking."""
 
     def circuit(self, now: float) -> CallFailure | None:
         """Why no call may be made now; each minute one probe may."""
@@ -49,17 +55,49 @@ class Lane:
             return None
         return self.rejection
 
-    def answered(self, call: Call, failure: CallFailure | None, now: float) -> None:
-        """Learn from the outcome of a call."""
+    def answered(
+        self, call: Call, taken_at: float, failure: CallFailure | None, now: float
+    ) -> None:
+        """Learn from the outcome of a call that was spent at `taken_at`."""
+        budget = self.budgets[call]
+        # It ages from now on: when the server counted it is not known, only that it has by now.
+        budget.give_back(taken_at)
+        if failure is None or failure.kind is not FailureKind.NOT_SENT:
+            budget.take(now)
         if failure is None:
             self.rejection = None
             return
         if failure.kind is FailureKind.RATE_LIMITED:
-            self.budgets[call].hold(now + (failure.retry_after or RATE_LIMIT_WAIT))
-        # A key without the right to start may still look: only a refused look says it is no key.
-        if failure.kind is FailureKind.UNAUTHORIZED and call is Call.STATUS:
+            budget.hold(now + (failure.retry_after or RATE_LIMIT_WAIT))
+        # Only a refused look says that it is no key: one without the right to start may look. A 403
+        # may be about the one model: there each resource asks for itself, so that a resource with
+        # somebody else's model does not stop those that share its key.
+        rejected = failure.kind is FailureKind.UNAUTHORIZED
+        if call is Call.STATUS and rejected and failure.status != HTTPStatus.FORBIDDEN:
             self.rejection = failure
             self._probe_at = now + PROBE_INTERVAL
+
+    def look(self, key: TrainingKey, now: float) -> float:
+        """Spend a look, or have a turn kept: first asked, first served.
+
+        Were all told the same time, thousands would wake for each call that becomes free.
+
+        Returns:
+            0 where the look may be made now; else the seconds until the turn of `key`.
+        """
+        turn = self._turns.get(key)
+        if turn is not None and now < turn:
+            return turn - now
+        self._drop_missed_turns(now)
+        self._turns.pop(key, None)
+        # Whoever comes at its turn waited for those before it; a newcomer has all to let pass.
+        ahead = 0 if turn is not None else len(self._turns)
+        wait = self.budgets[Call.STATUS].wait(now, ahead)
+        if wait > 0:
+            self._turns[key] = now + wait
+        else:
+            self.budgets[Call.STATUS].take(now)
+        return wait
 
     def reserve(self, training: Training, now: float, wall: datetime) -> SlotDeferred | None:
         """Spend a start for `training`, if there is one and nobody comes before it.
@@ -85,6 +123,14 @@ class Lane:
         """Take a resource out of the start queue."""
         self._waiting.pop(key, None)
 
+    def _drop_missed_turns(self, now: float) -> None:
+        """Forget who does not come: deleted, suspended, or with another key meanwhile."""
+        while self._turns:
+            key, turn = next(iter(self._turns.items()))
+            if turn >= now - MISSED_TURN:
+                return
+            del self._turns[key]
+
 
 class Lanes:
     """All lanes, made as keys turn up.
@@ -96,6 +142,8 @@ class Lanes:
     def __init__(self, limits: Mapping[Call, tuple[Limit, ...]]) -> None:
         self._limits = dict(limits)
         self._lanes: dict[str, Lane] = {}
+        self._queued: dict[TrainingKey, Lane] = {}
+        """In whose start queue a resource may be; in no more than one."""
 
     def of(self, fingerprint: str) -> Lane:
         """The lane of the key with this fingerprint."""
@@ -104,7 +152,23 @@ class Lanes:
             self._lanes[fingerprint] = Lane(budgets)
         return self._lanes[fingerprint]
 
+    def reserve(
+        self, fingerprint: str, training: Training, now: float, wall: datetime
+    ) -> SlotDeferred | None:
+        """Spend a start of that key for `training`, as Lane.reserve.
+
+        A place in the queue of another key is given up: whoever stays behind there would be waited
+        for by all that come after it.
+        """
+        lane = self.of(fingerprint)
+        self.leave(training.key)
+        deferred = lane.reserve(training, now, wall)
+        if deferred is not None:
+            self._queued[training.key] = lane
+        return deferred
+
     def leave(self, key: TrainingKey) -> None:
-        """Take a resource out of every start queue."""
-        for lane in self._lanes.values():
+        """Take a resource out of the start queue that it is in, if any."""
+        lane = self._queued.pop(key, None)
+        if lane is not None:
             lane.leave(key)

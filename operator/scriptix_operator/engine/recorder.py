@@ -13,7 +13,7 @@ from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
-from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import Trainings
 from scriptix_operator.telemetry.metrics import Metrics
@@ -52,8 +52,12 @@ class Recorder:
             return training
         self.metrics.status_written("Written")
         self._count(training.status, written)
-        self.roster.put(written)
-        await self.events.publish(written, news(training.status, written.status), self.clock.now())
+        self.roster.renew(written)
+        told = news(training.status, written.status)
+        for item in told:
+            level = logging.WARNING if item.warning else logging.INFO
+            logger.log(level, "%s: %s: %s", written.key, item.reason, item.message)
+        await self.events.publish(written, told, self.clock.now())
         return written
 
     async def reload(self, training: Training) -> Training:
@@ -66,7 +70,7 @@ class Recorder:
         fresh = await self.trainings.get(training.key)
         if fresh.uid != training.uid:
             raise GoneError(f"{training.key} was deleted and made anew")
-        self.roster.put(fresh)
+        self.roster.renew(fresh)
         return fresh
 
     async def publish(self, training: Training, status: TrainingStatus) -> None:
@@ -87,8 +91,7 @@ class Recorder:
             finished_at=status.finished_at,
         )
         try:
-            with translated(f"write ConfigMap {training.key.namespace}/{name}"):
-                await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
+            await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
         except NameTaken as error:
             logger.warning("%s: %s", training.key, error)
             text = f"The result is not published: {error}."

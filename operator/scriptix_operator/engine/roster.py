@@ -9,6 +9,8 @@ from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = ["Roster"]
 
+PHASES = frozenset(Phase)
+
 
 class Roster:
     """All resources that are watched."""
@@ -18,11 +20,8 @@ class Roster:
         self._memories: dict[TrainingKey, Memory] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
 
-    def __len__(self) -> int:
-        return len(self._trainings)
-
-    def __iter__(self) -> Iterator[TrainingKey]:
-        return iter(tuple(self._trainings))
+    def __iter__(self) -> Iterator[Training]:
+        return iter(tuple(self._trainings.values()))
 
     def get(self, key: TrainingKey) -> Training | None:
         """The newest version known, or None."""
@@ -35,7 +34,7 @@ class Roster:
             Whether it is new to us: not known before, or edited since. A write of status is not.
         """
         known = self._trainings.get(training.key)
-        if known is not None and known.uid == training.uid and _is_older(training, known):
+        if known is not None and _is_older(training, known):
             return False
         if known is not None and known.uid != training.uid:
             self.remove(training.key)
@@ -45,6 +44,15 @@ class Roster:
         return known is None or (
             (known.generation, known.requested_at) != (training.generation, training.requested_at)
         )
+
+    def renew(self, training: Training) -> None:
+        """Take in a version that a step wrote or read.
+
+        Not of a resource that is not known any more: its deletion was told of while the reply to
+        the step was on its way.
+        """
+        if self._knows(training):
+            self.put(training)
 
     def remove(self, key: TrainingKey) -> Training | None:
         """Forget a resource; returns what was known of it."""
@@ -62,22 +70,34 @@ class Roster:
         keys = self._by_model.get(training.spec.model_id, set())
         return [self._trainings[key] for key in keys if key != training.key]
 
-    def memory(self, key: TrainingKey) -> Memory:
+    def memory(self, training: Training) -> Memory:
         """What is remembered of a resource beside its status."""
-        return self._memories.get(key, Memory())
+        return self._memories.get(training.key, Memory()) if self._knows(training) else Memory()
 
-    def remember(self, key: TrainingKey, memory: Memory) -> None:
-        """Remember, as long as the resource is known."""
-        if key in self._trainings:
-            self._memories[key] = memory
+    def remember(self, training: Training, memory: Memory) -> None:
+        """Remember, as long as the resource is known; not for another that has taken its name."""
+        if self._knows(training):
+            self._memories[training.key] = memory
 
     def phases(self) -> Counter[Phase]:
-        """How many resources are in each phase; those not looked at count as Pending."""
-        return Counter(Phase(t.status.phase or Phase.PENDING) for t in self._trainings.values())
+        """How many resources are in each phase; Pending where a step has yet to say."""
+        return Counter(_phase(training.status.phase) for training in self._trainings.values())
+
+    def _knows(self, training: Training) -> bool:
+        known = self._trainings.get(training.key)
+        return known is not None and known.uid == training.uid
+
+
+def _phase(text: str | None) -> Phase:
+    """The phase in status; one of a newer operator's is written anew by the next step."""
+    return Phase(text) if text in PHASES else Phase.PENDING
 
 
 def _is_older(training: Training, known: Training) -> bool:
     """Compare resourceVersions, which are ordered numbers at every API server there is.
+
+    They count all writes to the API server, so of two resources of one name too: the older is the
+    one that was deleted.
 
     Kubernetes promises the order since 1.35 (KEP-5504). Were one not a number, the newcomer would
     be taken, and a write decided from a stale version would be refused as a conflict.

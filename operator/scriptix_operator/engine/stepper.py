@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
+from dataclasses import dataclass
 
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
@@ -25,7 +24,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
+from scriptix_operator.kube.errors import ConflictError, UnavailableError
 
 __all__ = ["Stepper"]
 
@@ -39,10 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stepper:
-    """Takes resources as far as they go now.
-
-    One step at a time for each model, so that two claims on it are never decided at once.
-    """
+    """Takes resources as far as they go now."""
 
     roster: Roster
     caller: Caller
@@ -50,29 +46,21 @@ class Stepper:
     lanes: Lanes
     clock: Clock
     durations: Durations
-    _locks: WeakValueDictionary[int, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """By model; a lock is gone when nobody holds it or waits for it."""
 
     async def step(self, key: TrainingKey) -> float | None:
         """Take a resource as far as it goes now.
+
+        One step at a time for each model, the caller sees to that. A version that others have
+        written anew since is read and visited anew.
 
         Returns:
             Seconds until it is due again; None: when it changes.
 
         Raises:
+            GoneError: It is not there any more.
             KubeError: The cluster did not do its part; the resource is as it was last recorded.
+            UnreadableError: Somebody has made it so that it cannot be read.
         """
-        training = self.roster.get(key)
-        if training is None:
-            return None
-        async with self._locks.setdefault(training.spec.model_id, asyncio.Lock()):
-            try:
-                return await self._visit_newest(key)
-            except GoneError:
-                return None  # the watch tells of the deletion, and of what took its place
-
-    async def _visit_newest(self, key: TrainingKey) -> float | None:
-        """Visit the newest version; one that others have written since is read and visited anew."""
         for visit in range(1, VISITS + 1):
             training = self.roster.get(key)
             if training is None:
@@ -118,9 +106,9 @@ class Stepper:
             decision = self._decide(current, observation)
 
     def _decide(self, training: Training, observation: Observation) -> Decision:
-        memory = self.roster.memory(training.key)
+        memory = self.roster.memory(training)
         decision = decide(training, observation, self.clock.now(), memory, self.durations)
-        self.roster.remember(training.key, decision.memory)
+        self.roster.remember(training, decision.memory)
         return decision
 
     async def _record(self, recorded: Training, decision: Decision) -> Training:
@@ -139,7 +127,7 @@ class Stepper:
             slot.give_back()
             raise
         answer = await self.caller.start(written, slot, begun_at)
-        memory = self.roster.memory(written.key)
+        memory = self.roster.memory(written)
         return await self._record_answer(written, answer, memory)
 
     async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
@@ -159,7 +147,7 @@ class Stepper:
         intent = written.status.run
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             decision = decide(written, answer, self.clock.now(), memory, self.durations)
-            self.roster.remember(written.key, decision.memory)
+            self.roster.remember(written, decision.memory)
             try:
                 return await self.recorder.record(written, decision.status), decision
             except ConflictError:

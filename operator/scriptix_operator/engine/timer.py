@@ -24,14 +24,6 @@ class Timer:
         self._serial = count()
         self._changed = asyncio.Event()
 
-    def __len__(self) -> int:
-        return len(self._due)
-
-    def due_in(self, key: TrainingKey) -> float | None:
-        """Seconds until `key` is due, 0 if it is overdue; None: it never is."""
-        entry = self._due.get(key)
-        return None if entry is None else max(entry[0] - self._clock(), 0.0)
-
     def set(self, key: TrainingKey, seconds: float) -> None:
         """Make `key` due in `seconds`, in place of its due time so far."""
         due, serial = self._clock() + seconds, next(self._serial)

@@ -4,7 +4,7 @@ KubeError
 ├── ConflictError     the object was changed by somebody else meanwhile: load it and decide again
 ├── GoneError         the object is not there (any more)
 ├── RefusedError      the API server will not have the request as it is (400, 403, 422)
-└── UnavailableError  the API server does not answer, or not now: try again
+└── UnavailableError  the API server does not answer (to the point), or not now: try again
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class RefusedError(KubeError):
 
 
 class UnavailableError(KubeError):
-    """No answer, 429 or 5xx."""
+    """No answer, none that can be read, 429 or 5xx."""
 
 
 @contextmanager
@@ -51,7 +51,8 @@ def translated(what: str) -> Iterator[None]:
     """Turn the client's errors into ours; `what` names the request in the message.
 
     Raises:
-        KubeError: In place of ApiException, aiohttp's errors and time-outs.
+        KubeError: In place of ApiException, aiohttp's errors, time-outs, and ValueError for a reply
+            that is not what the API server should give.
     """
     try:
         yield
@@ -60,6 +61,10 @@ def translated(what: str) -> Iterator[None]:
         raise _class_of(error.status)(f"{what}: {error.status} {reason}") from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
+    except ValueError as error:
+        # Without its text or the error itself: they quote the reply, which may be a Secret.
+        name = type(error).__name__
+        raise UnavailableError(f"{what}: the reply cannot be read ({name})") from None
 
 
 def _class_of(status: int | None) -> type[KubeError]:

@@ -49,7 +49,7 @@ class Events:
 
     async def _publish(self, training: Training, item: News, now: datetime) -> None:
         key = training.key
-        name = f"{key.name}.{_digest(training.uid, item)}"
+        name = f"{key.name}.{_digest(training, item)}"
         event = CoreV1Event(
             metadata=V1ObjectMeta(name=name, namespace=key.namespace),
             involved_object=V1ObjectReference(
@@ -89,6 +89,8 @@ class Events:
         )
 
 
-def _digest(uid: str, item: News) -> str:
-    text = f"{uid}\0{item.reason}\0{item.message}"
+def _digest(training: Training, item: News) -> str:
+    """The same news of the same run counts up one event; another run's is another event."""
+    run = training.status.run.id if training.status.run else ""
+    text = f"{training.uid}\0{run}\0{item.reason}\0{item.message}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -28,6 +28,10 @@ class KeyUnavailableError(Exception):
         self.failure = why
 
 
+class SecretMissingError(KeyUnavailableError):
+    """The Secret is not there; one that may not be read, or that lacks the key, is."""
+
+
 @dataclass(frozen=True, slots=True)
 class DefaultKey:
     """The operator's own key, for namespaces that have none.
@@ -94,9 +98,8 @@ class Keys:
             return await self._read(default.namespace, default.secret, DEFAULT_SECRET_KEY)
         try:
             return await self._read(namespace, DEFAULT_SECRET, DEFAULT_SECRET_KEY)
-        except KeyUnavailableError as error:
-            missing = error.failure.reason == FailureReason.SECRET_NOT_FOUND
-            if not missing or begun_with == own_source or not default.is_for(namespace):
+        except SecretMissingError:
+            if begun_with == own_source or not default.is_for(namespace):
                 raise
         return await self._read(default.namespace, default.secret, DEFAULT_SECRET_KEY)
 
@@ -139,7 +142,7 @@ class Keys:
                 )
         except GoneError as error:
             self._remembered.pop((namespace, name), None)
-            raise KeyUnavailableError(
+            raise SecretMissingError(
                 failure(
                     FailureReason.SECRET_NOT_FOUND,
                     f'Secret "{name}" with the Scriptix API key is not in namespace "{namespace}".',

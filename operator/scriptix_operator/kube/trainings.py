@@ -1,6 +1,6 @@
 """Reading CustomModelTrainings and writing their status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from kubernetes.aio.client import ApiClient, CustomObjectsApi
@@ -21,7 +21,7 @@ from scriptix_operator.core.merge import merge_patch
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.errors import RefusedError, translated
 
-__all__ = ["Trainings", "UnreadableError", "key_of", "parse_training"]
+__all__ = ["Raw", "Trainings", "UnreadableError", "key_of", "parse_training"]
 
 TIMEOUT = 15.0
 """Seconds for one request to the API server."""
@@ -29,6 +29,7 @@ PAGE = 500
 """Resources a list request asks for at once: the API server's answer stays small."""
 
 Raw = Mapping[str, Any]
+"""A resource as the API server gives it."""
 
 
 class UnreadableError(ValueError):
@@ -85,22 +86,21 @@ class Trainings:
         self._objects = CustomObjectsApi(api)
         self._namespaces = tuple(namespaces)
 
-    async def list(self) -> list[Raw]:
-        """All resources that are watched.
+    async def all(self) -> AsyncIterator[Raw]:
+        """All resources that are watched, page by page: thousands are never held at once.
 
         Raises:
             KubeError: The list could not be read whole.
         """
-        found: list[Raw] = []
         for namespace in self._namespaces or (None,):
             token: str | None = None
             while True:
-                page = await self._page(namespace, token)
-                found.extend(page["items"])
+                page = _object(await self._page(namespace, token))
+                for raw in page["items"]:
+                    yield raw
                 token = page["metadata"].get("continue")
                 if not token:
                     break
-        return found
 
     async def _page(self, namespace: str | None, token: str | None) -> Any:  # noqa: ANN401 - JSON
         options: dict[str, Any] = {"limit": PAGE, "_request_timeout": TIMEOUT}

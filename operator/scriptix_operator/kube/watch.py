@@ -6,6 +6,7 @@ engine's included. Polling, status and decisions stay away from it (docs/decisio
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -51,10 +52,8 @@ class Watch:
         self._stop.set()
         if self._ended is None:
             return
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await self._ended
-        except TimeoutError:
+        _done, running = await asyncio.wait({self._ended}, timeout=STOP_TIMEOUT)
+        if running:
             logger.warning("the watch did not end within %s s; left behind", STOP_TIMEOUT)
 
     async def run(self, sink: Sink) -> None:
@@ -62,11 +61,23 @@ class Watch:
 
         Args:
             sink: Called on this loop with each event.
+
+        Raises:
+            RuntimeError: The watch's thread has died.
         """
         loop = asyncio.get_running_loop()
         self._ended = ended = loop.create_future()
+        # A daemon: were Kopf to hang, the process could still end.
+        threading.Thread(target=self._work, args=(loop, sink), name="kopf", daemon=True).start()
+        try:
+            await asyncio.shield(ended)
+        finally:
+            self._stop.set()
+        raise RuntimeError("the watch's thread has died")
 
-        def work() -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
+        """Be the thread: watch until told to stop."""
+        try:
             while not self._stop.is_set():
                 try:
                     asyncio.run(self._operate(loop, sink))
@@ -74,15 +85,15 @@ class Watch:
                     # The engine's own periodic list covers the gap.
                     logger.exception("the watch ended; it begins anew in %s s", RESTART_DELAY)
                 self._stop.wait(RESTART_DELAY)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(ended.set_result, None)
-
-        # A daemon: were Kopf to hang, the process could still end.
-        threading.Thread(target=work, name="kopf", daemon=True).start()
-        try:
-            await asyncio.shield(ended)
+        except BaseException:
+            logger.exception("the watch's thread dies")
         finally:
-            self._stop.set()
+            with contextlib.suppress(RuntimeError):  # the loop was closed without waiting for us
+                loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
 
     async def _operate(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
         await kopf.operator(

@@ -1,0 +1,59 @@
+"""What is wrong with one resource, or with one part of its work, leaves the rest alone."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scriptix_operator.api.names import GROUP, PLURAL
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import Lab, reason_of
+
+
+async def test_a_model_that_the_key_may_not_see_does_not_stop_others_with_that_key(
+    lab: Lab,
+) -> None:
+    lab.model(701)
+    lab.model(702)
+    await lab.secret()
+    await lab.fault("status", call="model", model=701, status=403, times="forever")
+    await lab.operator()
+    await lab.train("foreign", 701)
+    await lab.until_reason("foreign", "Unauthorized")
+    await lab.train("mine", 702)
+    await lab.until_phase("mine", "Succeeded")
+    assert reason_of(await lab.get("foreign")) == "Unauthorized"
+    await lab.admin("DELETE", "/faults")
+    await lab.until_phase("foreign", "Succeeded")
+
+
+@pytest.fixture
+def without_config_maps(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Path:
+    """Write the kubeconfig of somebody with the operator's rights, but for ConfigMaps."""
+    kubectl, account = cluster.kubectl, f"--serviceaccount={namespace}:confined"
+    trainings, crds = f"{PLURAL}.{GROUP}", "customresourcedefinitions.apiextensions.k8s.io"
+    resources = f"{trainings},{trainings}/status,secrets,events,leases.coordination.k8s.io"
+    verbs = "--verb=get,list,watch,create,update,patch"
+    kubectl("-n", namespace, "create", "serviceaccount", "confined")
+    kubectl("-n", namespace, "create", "role", "confined", verbs, f"--resource={resources}")
+    kubectl("-n", namespace, "create", "rolebinding", "confined", "--role=confined", account)
+    kubectl("create", "clusterrole", namespace, "--verb=get", f"--resource={crds}")
+    kubectl("create", "clusterrolebinding", namespace, f"--clusterrole={namespace}", account)
+    document = yaml.safe_load(cluster.kubeconfig.read_text())
+    token = kubectl("-n", namespace, "create", "token", "confined").strip()
+    document["users"][0]["user"] = {"token": token}
+    path = tmp_path / "confined.kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+async def test_a_log_that_cannot_be_stored_holds_up_neither_the_looks_nor_the_end(
+    lab: Lab, without_config_maps: Path
+) -> None:
+    lab.model(703, outcome="poor_transcripts")
+    await lab.secret()
+    operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
+    await lab.train("unstored", 703)
+    await lab.until_phase("unstored", "Failed")
+    await operator.printed("the log is not stored now")
+    assert "step postponed" not in operator.log

@@ -1,0 +1,63 @@
+"""An API server that is away, and a watch that dies: the operator waits, or ends."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from kubernetes.aio.client import Configuration
+
+from scriptix_operator.kube.watch import Sink, Watch
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import TIMEOUT, Lab
+
+
+async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
+    lab: Lab, cluster: ControlPlane, tmp_path: Path
+) -> None:
+    lab.model(801)
+    await lab.secret()
+    await lab.train("patient", 801)
+    server = cluster.api.base_url
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    document = yaml.safe_load(cluster.kubeconfig.read_text())
+    document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+    kubeconfig = tmp_path / "away.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(document))
+    operator = await lab.operator({"KUBECONFIG": str(kubeconfig)})
+    await operator.printed("waiting for the API server")
+    async with httpx.AsyncClient(base_url=await operator.url()) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(server.host, server.port)
+        await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", port):
+        await lab.until_phase("patient", "Succeeded")
+        operator.terminate()
+        assert await operator.ended() == 0
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+class DyingWatch(Watch):
+    """A watch whose thread ends by what is no Exception."""
+
+    async def _operate(self, _loop: asyncio.AbstractEventLoop, _sink: Sink) -> None:
+        raise SystemExit(1)
+
+
+async def test_a_watch_whose_thread_dies_ends_the_process() -> None:
+    async with asyncio.timeout(TIMEOUT), DyingWatch(Configuration(), ()) as watch:
+        with pytest.raises(RuntimeError, match="thread has died"):
+            await watch.run(lambda _kind, _raw: None)

@@ -1,0 +1,119 @@
+"""kube/secrets.py against a real API server: whose key a training uses, and when there is none."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.api.names import DEFAULT_SECRET
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.secrets import DefaultKey, Keys, KeyUnavailableError
+from tests.controlplane.cluster import ControlPlane
+
+OWN_KEY, DEFAULT_KEY = "key-of-the-team", "key-of-the-operator"
+
+
+class Space:
+    """A tenant's namespace, and the operator's."""
+
+    def __init__(self, control_plane: ControlPlane, namespace: str) -> None:
+        self._control_plane = control_plane
+        self.tenant = namespace
+        self.system = f"{namespace}-op"
+        self._post("namespaces", {"metadata": {"name": self.system}})
+
+    def secret(self, namespace: str, value: str) -> None:
+        """Put a key into the Secret of the default name."""
+        data = {"api-key": base64.b64encode(value.encode()).decode()}
+        path = f"namespaces/{namespace}/secrets"
+        self._post(path, {"metadata": {"name": DEFAULT_SECRET}, "data": data})
+
+    def token(self) -> str:
+        """A token that may read Secrets in the operator's namespace only."""
+        kubectl = self._control_plane.kubectl
+        kubectl("-n", self.system, "create", "serviceaccount", "operator")
+        kubectl("-n", self.system, "create", "role", "keys", "--verb=get", "--resource=secrets")
+        account = f"--serviceaccount={self.system}:operator"
+        kubectl("-n", self.system, "create", "rolebinding", "keys", "--role=keys", account)
+        return kubectl("-n", self.system, "create", "token", "operator").strip()
+
+    def _post(self, path: str, body: dict[str, object]) -> None:
+        self._control_plane.api.post(f"/api/v1/{path}", json=body).raise_for_status()
+
+    def training(self) -> Training:
+        """A resource of the tenant's that names no Secret."""
+        return Training(
+            key=TrainingKey(self.tenant, "cardiology"),
+            uid="uid",
+            generation=1,
+            resource_version="1",
+            created_at=datetime(2025, 1, 16, tzinfo=UTC),
+            requested_at="",
+            spec=TrainingSpec(model_id=7),
+            status=TrainingStatus(),
+        )
+
+    def keys(self, client: ApiClient) -> Keys:
+        """What is tested; every namespace may use the operator's own key."""
+        default = DefaultKey(self.system, DEFAULT_SECRET, lambda _: True)
+        return Keys(client, default, ttl=60.0, clock=lambda: 0.0, hide=lambda _: None)
+
+
+@pytest.fixture
+def space(cluster: ControlPlane, namespace: str) -> Space:
+    """Return the two namespaces; the operator's has a key."""
+    made = Space(cluster, namespace)
+    made.secret(made.system, DEFAULT_KEY)
+    return made
+
+
+@pytest.fixture
+async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
+    """Connect as somebody who may read all Secrets."""
+    async with connect(await configure({"KUBECONFIG": str(cluster.kubeconfig)})) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def confined(cluster: ControlPlane, space: Space, tmp_path: Path) -> AsyncIterator[ApiClient]:
+    """Connect as an operator that may not read the tenant's Secrets."""
+    document = yaml.safe_load(cluster.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": space.token()}
+    path = tmp_path / "confined.kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    async with connect(await configure({"KUBECONFIG": str(path)})) as connected:
+        yield connected
+
+
+async def test_the_namespaces_own_key_comes_before_the_operators(
+    space: Space, client: ApiClient
+) -> None:
+    space.secret(space.tenant, OWN_KEY)
+    key = await space.keys(client).resolve(space.training())
+    assert (key.value, key.source) == (
+        OWN_KEY,
+        f"Secret/{space.tenant}/{DEFAULT_SECRET}/api-key",
+    )
+
+
+async def test_a_namespace_without_a_secret_uses_the_operators_key(
+    space: Space, client: ApiClient
+) -> None:
+    assert (await space.keys(client).resolve(space.training())).value == DEFAULT_KEY
+
+
+async def test_a_secret_that_may_not_be_read_is_never_replaced_by_the_operators_key(
+    space: Space, confined: ApiClient
+) -> None:
+    """It may be there: then the run would be paid for by somebody else."""
+    space.secret(space.tenant, OWN_KEY)
+    with pytest.raises(KeyUnavailableError, match="may not read Secret") as caught:
+        await space.keys(confined).resolve(space.training())
+    assert caught.value.failure.reason == "SecretNotFound"

@@ -1,0 +1,323 @@
+"""Builders for the core's tests, and `Life`: a resource that goes through `decide` step by step.
+
+`Life` does what engine/stepper.py does, without the engine. Whatever a test tells it, each status
+that comes out is held against the promises that hold for all of them (`check_status`).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from scriptix_operator.api.reasons import LogState, Ownership, Phase
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import LogStatus, Queue, Run, TrainingStatus
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.news import News, news
+from scriptix_operator.core.observation import (
+    Action,
+    Decision,
+    FetchLog,
+    KeyUse,
+    LogStored,
+    Look,
+    LookFailed,
+    Memory,
+    ModelSeen,
+    Observation,
+    Post,
+    Posted,
+    PostFailed,
+    Reserve,
+    Rest,
+    SlotDeferred,
+    SlotGranted,
+    Woken,
+)
+from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteMetrics, RemoteModel
+from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.kube.trainings import dump_status
+
+__all__ = [
+    "EIGHT",
+    "KEY",
+    "OTHER_KEY",
+    "Life",
+    "a_model",
+    "a_run",
+    "a_situation",
+    "a_status",
+    "a_training",
+    "at",
+    "call_failed",
+    "check_status",
+    "edited",
+    "failure",
+    "followed",
+    "metrics",
+    "truths",
+]
+
+EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
+"""When the stories begin; the document's training starts at the same time."""
+
+KEY = KeyUse("Secret/team-a/scriptix-api-key/api-key", "0123456789ab")
+OTHER_KEY = KeyUse(KEY.source, "ba9876543210")
+
+
+def at(*, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
+    """So long after the story begins."""
+    return EIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def a_training(  # noqa: PLR0913 - each has a default
+    *,
+    name: str = "cardiology",
+    namespace: str = "team-a",
+    uid: str = "",
+    created_at: datetime = EIGHT,
+    requested_at: str = "",
+    status: TrainingStatus | None = None,
+    **spec: Any,  # noqa: ANN401 - values of spec fields
+) -> Training:
+    """A resource for model 7 that nobody has looked at."""
+    return Training(
+        key=TrainingKey(namespace, name),
+        uid=uid or f"uid-of-{namespace}-{name}",
+        generation=1,
+        resource_version="1",
+        created_at=created_at,
+        requested_at=requested_at,
+        spec=TrainingSpec.model_validate({"model_id": 7, **spec}),
+        status=status or TrainingStatus(),
+    )
+
+
+def edited(training: Training, **spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
+    """The resource after an edit of its spec."""
+    whole = {**training.spec.model_dump(), **spec}
+    return replace(
+        training,
+        spec=TrainingSpec.model_validate(whole),
+        generation=training.generation + 1,
+    )
+
+
+def a_status(**facts: Any) -> TrainingStatus:  # noqa: ANN401 - values of status fields
+    """A status with these facts."""
+    return TrainingStatus.model_validate(facts)
+
+
+def a_run(**facts: Any) -> Run:  # noqa: ANN401 - values of run fields
+    """A run with these facts."""
+    return Run.model_validate({"id": "run-1", **facts})
+
+
+def followed(**facts: Any) -> TrainingStatus:  # noqa: ANN401 - values of status fields
+    """The status of a run that is being followed."""
+    run = a_run(ownership=Ownership.OWNED, claimed_at=EIGHT)
+    return a_status(**{"run": run, "started_at": EIGHT, **facts})
+
+
+def a_situation(
+    training: Training, now: datetime = EIGHT, memory: Memory | None = None
+) -> Situation:
+    """One step of a resource."""
+    return Situation(training, now, memory or Memory())
+
+
+def a_model(status: int = 2, **facts: Any) -> RemoteModel:  # noqa: ANN401 - values of its fields
+    """A look at model 7."""
+    return RemoteModel(**{"id": 7, "key": "custom_model_7", "training_status": status, **facts})
+
+
+def metrics(
+    wer: str | None = "12.5", cer: str | None = "8.3", improvement: str | None = "18.7"
+) -> RemoteMetrics:
+    """training_metrics of a finished run; those of the API's document unless told."""
+
+    def number(text: str | None) -> Decimal | None:
+        return None if text is None else Decimal(text)
+
+    return RemoteMetrics(
+        word_error_rate=number(wer),
+        character_error_rate=number(cer),
+        accuracy_improvement=number(improvement),
+    )
+
+
+def call_failed(kind: FailureKind, message: str = "HTTP 500: oops", **facts: Any) -> CallFailure:  # noqa: ANN401 - values of its fields
+    """A call that went wrong."""
+    return CallFailure(kind, message, **facts)
+
+
+def truths(status: TrainingStatus) -> dict[str, str]:
+    """The conditions, by type."""
+    return {condition.type: condition.status for condition in status.conditions}
+
+
+def check_status(training: Training, status: TrainingStatus) -> None:
+    """Hold a settled status against what is promised of every one."""
+    # What is written is what was meant: within all bounds, and the same when it is read again.
+    assert TrainingStatus.model_validate(dump_status(status)) == status
+    # DESIGN §2: it speaks of the present spec, in each of its parts.
+    generations = {status.observed_generation, *(c.observed_generation for c in status.conditions)}
+    assert generations == {training.generation}
+    # Conditions are a map, and never say that it goes on and that it does not.
+    counted = Counter(condition.type for condition in status.conditions)
+    assert set(counted.values()) == {1}
+    shown = truths(status)
+    assert shown["Succeeded"] == shown["Ready"]
+    assert len({"Reconciling", "Stalled", "Suspended"} & set(shown)) <= 1
+    # Terminal phases outrank Suspended, which outranks the others.
+    finished = status.finished_at is not None
+    assert (status.phase in {Phase.SUCCEEDED, Phase.FAILED}) == finished
+    assert finished or (status.phase == Phase.SUSPENDED) == training.spec.suspend
+    assert status.message
+    assert (status.queue is not None) == (status.phase == Phase.QUEUED)
+    if status.display is not None and status.display.eta is not None:
+        assert status.phase == Phase.RUNNING
+
+
+@dataclass
+class Life:
+    """A resource and what its process remembers of it, through time.
+
+    Args:
+        checked: Whether each status is checked and the news of it are gathered. That takes most of
+            the time of a long story.
+    """
+
+    training: Training = field(default_factory=a_training)
+    now: datetime = EIGHT
+    memory: Memory = field(default_factory=Memory)
+    action: Action | None = None
+    told: list[News] = field(default_factory=list)
+    writes: int = 0
+    published: int = 0
+    checked: bool = True
+    _recorded: TrainingStatus | None = None
+
+    @property
+    def status(self) -> TrainingStatus:
+        """The status last decided."""
+        return self.training.status
+
+    @property
+    def run(self) -> Run:
+        """The run in status."""
+        assert self.status.run is not None
+        return self.status.run
+
+    @property
+    def reason(self) -> str:
+        """Why it is as it is."""
+        return self.status.conditions[0].reason
+
+    @property
+    def reasons_told(self) -> list[str]:
+        """Reasons of the events so far."""
+        return [item.reason.value for item in self.told]
+
+    def learns(self, observation: Observation) -> Decision:
+        """Decide, record where the engine would, and check what came out."""
+        before = self._recorded or self.training.status
+        decision = decide(self.training, observation, self.now, self.memory)
+        if self.checked:
+            check_status(self.training, decision.status)
+            answered = isinstance(observation, Posted | PostFailed)
+            self._recorded = before
+            if answered or isinstance(decision.action, Rest | Post | FetchLog):
+                self.told += news(before, decision.status)
+                self.writes += dump_status(before) != dump_status(decision.status)
+                self._recorded = decision.status
+        self.training = self.training.with_status(decision.status)
+        self.memory, self.action = decision.memory, decision.action
+        self.published += decision.publish
+        return decision
+
+    def waits(self, seconds: float) -> "Life":
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+        return self
+
+    def edit(self, **spec: Any) -> "Life":  # noqa: ANN401 - values of spec fields
+        """Edit the spec."""
+        self.training = edited(self.training, **spec)
+        return self
+
+    def annotate(self, requested_at: str) -> "Life":
+        """Ask for a run by the annotation, which is no edit."""
+        self.training = replace(self.training, requested_at=requested_at)
+        return self
+
+    def restarts(self) -> "Life":
+        """Lose what the process remembers."""
+        self.memory = Memory()
+        return self
+
+    def wakes(self) -> Decision:
+        """A watch event, or a due time."""
+        return self.learns(Woken())
+
+    def looks(
+        self, model: RemoteModel, *, in_use: str | None = None, key: KeyUse = KEY
+    ) -> Decision:
+        """Wake, and see `model`."""
+        decision = self.wakes()
+        if isinstance(decision.action, Look):
+            decision = self.learns(ModelSeen(model, key, in_use))
+        return decision
+
+    def look_fails(self, kind: FailureKind, **facts: Any) -> Decision:  # noqa: ANN401 - CallFailure's fields
+        """Wake, and see nothing."""
+        assert isinstance(self.wakes().action, Look)
+        return self.learns(LookFailed(call_failed(kind, **facts)))
+
+    def is_queued(self, position: int = 3, of: int = 12, wait: float = 600) -> Decision:
+        """No room in the key's allowance, at the moment of asking."""
+        assert isinstance(self.action, Reserve)
+        queue = Queue(position=position, of=of, estimated_start_at=at(minutes=10))
+        return self.learns(SlotDeferred(queue, wait))
+
+    def intends(self, model: RemoteModel | None = None, *, key: KeyUse = KEY) -> "Life":
+        """Go as far as the intent: the POST is next."""
+        decision = self.looks(model or a_model(2), key=key)
+        assert isinstance(decision.action, Reserve)
+        decision = self.learns(SlotGranted(decision.action.model, decision.action.key))
+        assert isinstance(decision.action, Post)
+        return self
+
+    def is_accepted(self, reply: RemoteModel | None = None) -> "Life":
+        """The API takes the start."""
+        self.learns(Posted(reply))
+        return self
+
+    def is_refused(self, kind: FailureKind, **facts: Any) -> "Life":  # noqa: ANN401 - CallFailure's fields
+        """The POST does not bring a 2xx."""
+        self.learns(PostFailed(call_failed(kind, **facts)))
+        return self
+
+    def stores_log(self) -> Decision:
+        """Fetch the log that is due."""
+        assert isinstance(self.action, FetchLog)
+        stored = LogStatus(config_maps=("cardiology-log",), entries=3, bytes=99)
+        return self.learns(LogStored(stored, (), self.action.due_in))
+
+    def runs(self, marker: datetime = EIGHT) -> "Life":
+        """Start, and see the run at 0 %."""
+        self.intends().is_accepted(a_model(3, progress=0, started_at=marker))
+        assert self.status.phase == Phase.RUNNING
+        return self
+
+    def succeeds(self, marker: datetime = EIGHT, **facts: Any) -> "Life":  # noqa: ANN401 - a model's fields
+        """See the end of the run, and store its log."""
+        self.looks(a_model(4, **{"started_at": marker, "metrics": metrics(), **facts}))
+        if isinstance(self.action, FetchLog):
+            self.stores_log()
+            assert self.status.log is not None
+            assert self.status.log.state == LogState.COMPLETE
+        return self

@@ -1,0 +1,649 @@
+"""core/decide.py: the order in which a step judges, and what holds of every step."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scriptix_operator.api.reasons import FailureReason, LogState, Phase
+from scriptix_operator.api.status import LearningPoint, LogStatus, Queue, TrainingStatus
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.observation import (
+    Blocked,
+    FetchLog,
+    KeyUse,
+    LogStored,
+    LogUnavailable,
+    Look,
+    LookDeferred,
+    LookFailed,
+    Memory,
+    ModelSeen,
+    Observation,
+    Post,
+    Posted,
+    PostFailed,
+    Reserve,
+    Rest,
+    SlotDeferred,
+    SlotGranted,
+)
+from scriptix_operator.core.remote import (
+    CallFailure,
+    FailureKind,
+    RemoteMetrics,
+    RemoteModel,
+)
+from tests.unit.core.builders import (
+    EIGHT,
+    KEY,
+    Life,
+    a_model,
+    a_training,
+    at,
+    followed,
+    metrics,
+    truths,
+)
+
+BEFORE = EIGHT - timedelta(days=30)
+NO_SECRET = failure(FailureReason.SECRET_NOT_FOUND, 'Secret "x" is not there.')
+
+
+def test_the_documents_run_from_its_start_to_its_end() -> None:
+    life = Life().intends(a_model(2)).is_accepted(a_model(3, progress=0, started_at=EIGHT))
+    for hours, progress in ((0.25, 5), (0.5, 10), (2, 30), (4, 50), (6, 75), (7.5, 95)):
+        life.now = at(hours=hours)
+        life.looks(a_model(3, progress=progress, started_at=EIGHT))
+        if isinstance(life.action, FetchLog):
+            life.stores_log()
+        assert life.action == Rest(60)
+        if progress >= 10:
+            assert life.status.estimated_completion_at == at(hours=8)
+    life.now = at(hours=8)
+    life.succeeds(finished_at=at(hours=8))
+    assert life.reasons_told == [
+        "TrainingStarted",
+        "StageChanged",
+        "StageChanged",
+        "StageChanged",
+        "StageChanged",
+        "TrainingSucceeded",
+    ]
+    assert truths(life.status) == {"Succeeded": "True", "Ready": "True"}
+    assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(hours=8))
+    assert life.published == 1
+    assert life.action == Rest(None)
+    written = life.writes
+    life.waits(3600).wakes()
+    assert (life.writes, life.action, life.published) == (written, Rest(None), 1)
+
+
+def test_the_log_is_fetched_at_each_stage_and_at_the_end() -> None:
+    life, fetched = Life().runs(), []
+    for progress in (0, 5, 12, 20, 35, 71, 95, 96):
+        life.waits(600).looks(a_model(3, progress=progress, started_at=EIGHT))
+        if isinstance(life.action, FetchLog):
+            fetched.append(progress)
+            life.stores_log()
+    assert fetched == [0, 12, 35, 71, 95]
+    life.waits(600).looks(a_model(4, started_at=EIGHT))
+    assert life.action == FetchLog(None)
+
+
+def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> None:
+    life = Life().runs()
+    life.waits(60).looks(a_model(3, progress=1, started_at=EIGHT))
+    life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
+    assert life.status.log is not None
+    assert life.status.log.state == "Unavailable"
+    life.waits(60).looks(a_model(3, progress=95, started_at=EIGHT))
+    life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
+    life.waits(60).looks(a_model(4, progress=95, started_at=EIGHT))
+    life.stores_log()
+    assert life.status.log.state == "Complete"
+
+
+# Being blocked: not failed; says what to do; clears itself.
+
+
+@pytest.mark.parametrize("stage", ["before a start", "while starting", "while running"])
+def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None:
+    life = Life()
+    phase = {"before a start": "Pending", "while starting": "Starting"}.get(stage, "Running")
+    if phase == "Starting":
+        life.intends().is_refused(FailureKind.AMBIGUOUS)
+    elif phase == "Running":
+        life.runs()
+    life.wakes()
+    life.learns(Blocked(NO_SECRET))
+    assert (life.status.phase, life.reason) == (phase, "SecretNotFound")
+    assert truths(life.status) == {"Succeeded": "Unknown", "Ready": "Unknown", "Stalled": "True"}
+    assert "Create the Secret" in (life.status.message or "")
+    assert life.action == Rest(60)
+    written = life.writes
+    life.waits(60).wakes()
+    life.learns(Blocked(NO_SECRET))
+    assert life.writes == written
+    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=1))
+    assert (life.status.phase, life.status.failure) == ("Running", None)
+    assert truths(life.status)["Reconciling"] == "True"
+
+
+def test_a_block_is_looked_at_again_within_a_minute() -> None:
+    for interval, seconds in ((3600, 60), (5, 5)):
+        life = Life(a_training(poll_interval_seconds=interval))
+        life.wakes()
+        assert life.learns(Blocked(NO_SECRET)).action == Rest(seconds)
+        assert life.look_fails(FailureKind.UNAUTHORIZED).action == Rest(seconds)
+
+
+def test_who_is_blocked_is_not_in_the_queue() -> None:
+    for observation in (Blocked(NO_SECRET), LookFailed(CallFailure(FailureKind.NOT_FOUND, "404"))):
+        life = Life()
+        life.looks(a_model(2))
+        life.is_queued()
+        life.waits(60).wakes()
+        life.learns(observation)
+        assert (life.status.phase, life.status.queue) == ("Pending", None)
+
+
+# What a failed look means, before a start and during a run.
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["before a start", "running"])
+@pytest.mark.parametrize(
+    ("kind", "reason", "rests", "stalled"),
+    [
+        (FailureKind.NOT_SENT, "ApiUnavailable", 60, False),
+        (FailureKind.AMBIGUOUS, "ApiUnavailable", 60, False),
+        (FailureKind.REJECTED, "ApiUnavailable", 60, False),
+        (FailureKind.CONFLICT, "ApiUnavailable", 60, False),
+        (FailureKind.RATE_LIMITED, "RateLimited", 60, False),
+        (FailureKind.UNAUTHORIZED, "Unauthorized", 60, True),
+        (FailureKind.NOT_FOUND, "ModelNotFound", 60, True),
+    ],
+)
+def test_a_look_that_fails_ends_nothing(
+    kind: FailureKind,
+    reason: str,
+    rests: float,
+    stalled: bool,  # noqa: FBT001 - a column
+    running: bool,  # noqa: FBT001 - a case
+) -> None:
+    life = Life()
+    if running:
+        life.runs()
+    life.look_fails(kind, message="HTTP 5xx: oops")
+    assert (life.status.phase, life.reason) == ("Running" if running else "Pending", reason)
+    assert (life.action, "Stalled" in truths(life.status)) == (Rest(rests), stalled)
+    told = "the facts shown are the last ones known" in (life.status.message or "")
+    assert told == (running and reason == "ApiUnavailable")
+    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=10))
+    assert (life.status.phase, life.reason) == ("Running", "Training")
+    assert life.memory.failed_looks == 0
+
+
+def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
+    life = Life()
+    life.look_fails(FailureKind.UNAUTHORIZED)
+    life.waits(60).look_fails(FailureKind.AMBIGUOUS)
+    assert (life.reason, life.status.failure) == ("ApiUnavailable", None)
+    assert "Reconciling" in truths(life.status)
+
+
+def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
+    for interval, waits in (
+        (60, [60, 120, 240, 300, 300]),
+        (1, [1, 2, 4, 8, 16]),
+        (3600, [3600, 3600]),
+    ):
+        life = Life(a_training(poll_interval_seconds=interval))
+        seen = [life.look_fails(FailureKind.AMBIGUOUS).action for _ in waits]
+        assert seen == [Rest(seconds) for seconds in waits]
+
+
+def test_a_rate_limited_look_waits_as_it_is_told() -> None:
+    life = Life()
+    assert life.look_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == Rest(90.5)
+    assert life.status.message == (
+        "The API refused a call because of its rate limit; next look 08:01Z."
+    )
+    assert life.waits(60).look_fails(FailureKind.RATE_LIMITED).action == Rest(60)
+    assert life.reasons_told == ["RateLimited"]
+
+
+def test_a_look_that_has_no_allowance_changes_nothing() -> None:
+    life = Life().runs()
+    life.wakes()
+    before = life.status
+    assert life.learns(LookDeferred(17)).action == Rest(17)
+    assert life.status == before
+
+
+def test_an_edit_is_observed_even_out_of_allowance() -> None:
+    life = Life().runs().edit(priority=5)
+    life.wakes()
+    life.learns(LookDeferred(17))
+    assert life.status.observed_generation == 2
+
+
+# Suspended.
+
+
+@pytest.mark.parametrize(
+    "phase", ["new", "Queued", "Pending", "Blocked", "Starting", "Running", "Succeeded", "Failed"]
+)
+def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
+    life = Life(a_training(existing_training="Wait"))
+    if phase == "Queued":
+        life.looks(a_model(2))
+        life.is_queued()
+    elif phase == "Pending":
+        life.looks(a_model(1))
+    elif phase == "Blocked":
+        life.look_fails(FailureKind.UNAUTHORIZED)
+    elif phase == "Starting":
+        life.intends().is_refused(FailureKind.AMBIGUOUS)
+    elif phase in {"Running", "Succeeded", "Failed"}:
+        life.runs().waits(3600).looks(a_model(3, started_at=EIGHT, progress=30))
+        assert life.status.estimated_completion_at is not None
+    if phase in {"Succeeded", "Failed"}:  # with a log that is still to be fetched
+        life.waits(60).looks(a_model(4 if phase == "Succeeded" else 5, started_at=EIGHT))
+    terminal = phase in {"Succeeded", "Failed"}
+    told = life.reasons_told
+    life.edit(suspend=True).waits(60)
+    decision = life.wakes()
+    assert isinstance(decision.action, Rest)
+    assert life.status.phase == (phase if terminal else "Suspended")
+    assert life.status.observed_generation == 2
+    assert (life.status.queue, life.status.estimated_completion_at) == (None, None)
+    assert terminal or life.status.failure is None
+    assert life.reasons_told == told
+    written = life.writes
+    life.waits(60).wakes()
+    assert life.writes == written
+    life.edit(suspend=False).wakes()
+    assert isinstance(life.action, FetchLog if terminal else Look)
+    assert life.status.phase != "Suspended"
+
+
+def test_suspended_never_starts_a_requested_run() -> None:
+    life = Life().runs().waits(60).succeeds().edit(run_token="v2", suspend=True)
+    assert life.wakes().action == Rest(None)
+    assert life.status.phase == "Suspended"
+    assert life.run.token == "v2"
+    life.edit(suspend=False)
+    assert isinstance(life.looks(a_model(2, started_at=EIGHT)).action, Reserve)
+
+
+@pytest.mark.parametrize("reply", [a_model(3, started_at=EIGHT), None])
+def test_a_post_in_flight_is_finished_when_suspended(reply: RemoteModel | None) -> None:
+    life = Life().intends().edit(suspend=True)
+    life.is_accepted(reply)
+    assert (life.status.phase, life.run.ownership) == ("Suspended", "Owned")
+    assert "goes on" in (life.status.message or "")
+
+
+# Time-outs.
+
+
+def test_a_run_times_out_and_nothing_more_is_called() -> None:
+    life = Life(a_training(timeout_seconds=7200)).runs()
+    life.waits(7199.5).looks(a_model(3, progress=30, started_at=EIGHT))
+    life.stores_log()
+    assert life.action == Rest(0.5)
+    life.waits(0.5)
+    assert life.wakes().action == Rest(None)
+    assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
+    assert life.status.finished_at == at(hours=2)
+    assert life.status.failure is not None
+    assert not life.status.failure.retryable
+    assert "was not cancelled" in (life.status.message or "")
+    assert "7200 seconds" in (life.status.message or "")
+    assert life.reasons_told[-1] == "TrainingTimedOut"
+    assert life.status.estimated_completion_at is None
+    life.edit(timeout_seconds=86400).waits(60)
+    assert life.wakes().action == Rest(None)
+    assert life.reason == "TimedOut"
+
+
+def test_a_run_times_out_while_suspended() -> None:
+    life = Life(a_training(timeout_seconds=7200)).runs().edit(suspend=True)
+    assert life.waits(60).wakes().action == Rest(7140)
+    life.waits(7140).wakes()
+    assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
+
+
+def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
+    for life in (
+        Life(a_training(timeout_seconds=60)).runs(),
+        Life(a_training(timeout_seconds=60)).intends().is_refused(FailureKind.AMBIGUOUS),
+    ):
+        life.waits(30).look_fails(FailureKind.UNAUTHORIZED)
+        assert life.action == Rest(30)
+        life.waits(30).wakes()
+        assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
+        assert life.run.intent is None
+
+
+def test_an_adopted_run_times_out_from_its_adoption() -> None:
+    life = Life(a_training(timeout_seconds=7200))
+    life.looks(a_model(3, started_at=BEFORE, progress=1))
+    assert life.status.phase == "Running"
+    assert life.waits(7200).wakes().status.phase == "Failed"
+
+
+@pytest.mark.parametrize("state", [1, 2], ids=["waiting", "queued"])
+def test_who_has_not_started_never_times_out(state: int) -> None:
+    life = Life(a_training(timeout_seconds=60))
+    for _ in range(5):
+        life.waits(3600).looks(a_model(state))
+        if state == 2:
+            life.is_queued()
+    assert life.status.phase == {1: "Pending", 2: "Queued"}[state]
+
+
+def test_a_longer_time_out_counts_at_once() -> None:
+    life = Life(a_training(timeout_seconds=60)).runs().edit(timeout_seconds=7200)
+    life.waits(61).looks(a_model(3, started_at=EIGHT))
+    assert life.status.phase == "Running"
+
+
+# Requests.
+
+
+def test_another_run_follows_the_first() -> None:
+    life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
+    first = life.run.id
+    life.edit(run_token="v2").waits(60).intends(a_model(2, started_at=EIGHT))
+    assert life.run.id != first
+    assert (life.run.token, life.status.history[0].token) == ("v2", "v1")
+    life.is_accepted(a_model(3, started_at=at(hours=9), progress=0))
+    life.waits(60).succeeds(at(hours=9))
+    assert (life.status.phase, life.published) == ("Succeeded", 2)
+    life.edit(run_token="v1").waits(60)
+    assert life.wakes().action == Rest(None)
+    life.edit(run_token="").waits(60)
+    assert life.wakes().action == Rest(None)
+    assert len(life.status.history) == 1
+
+
+def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
+    life = Life().runs().waits(60).succeeds()
+    life.memory = replace(life.memory, refusals=4, failed_logs=3, log_wanted=True)
+    life.edit(run_token="v2").wakes()
+    assert life.memory == Memory()
+
+
+def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:
+    life = Life().runs().waits(60).succeeds().annotate("2025-01-16T20:00:00Z")
+    assert isinstance(life.looks(a_model(2, started_at=EIGHT)).action, Reserve)
+    assert life.run.requested_at == "2025-01-16T20:00:00Z"
+
+
+@pytest.mark.parametrize("phase", ["Running", "Starting"])
+def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase: str) -> None:
+    life = Life(a_training(run_token="v1"))
+    if phase == "Running":
+        life.runs()
+    else:
+        life.intends().is_refused(FailureKind.AMBIGUOUS)
+    first = life.run.id
+    for token in ("v2", "v3"):
+        life.edit(run_token=token).waits(60).wakes()
+        assert (life.run.id, life.run.token) == (first, "v1")
+    life.annotate("t1").looks(a_model(3, started_at=EIGHT))
+    life.waits(60).succeeds()
+    life.waits(60).wakes()
+    assert (life.run.token, life.run.requested_at) == ("v3", "t1")
+    assert [entry.token for entry in life.status.history] == ["v1"]
+
+
+def test_a_request_that_waits_for_the_model_is_replaced_by_a_newer_one() -> None:
+    """Two edits before anything was started ask for one training, not for two."""
+    life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
+    life.edit(run_token="v2").waits(60).looks(a_model(1, started_at=EIGHT))
+    life.edit(run_token="v3").waits(60).looks(a_model(1, started_at=EIGHT))
+    assert (life.run.token, life.status.phase) == ("v3", "Pending")
+    life.waits(60).intends(a_model(2, started_at=EIGHT))
+    life.is_accepted(a_model(3, started_at=at(hours=9), progress=0))
+    life.waits(60).succeeds(at(hours=9))
+    assert life.waits(60).wakes().action == Rest(None)
+    assert [entry.token for entry in life.status.history] == ["v1"]
+
+
+def test_the_first_run_answers_the_newest_request() -> None:
+    life = Life(a_training(run_token="v1"))
+    life.looks(a_model(1))
+    life.edit(run_token="v2").waits(60).intends()
+    assert life.run.token == "v2"
+
+
+# The quality gate.
+
+
+GATE = {"max_word_error_rate": "10"}
+
+
+def test_a_run_that_misses_its_gate_is_not_published_until_the_gate_is_relaxed() -> None:
+    life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
+    assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
+    finished = life.status.finished_at
+    assert life.waits(60).wakes().action == Rest(None)
+    life.edit(quality_gate={"max_word_error_rate": "12"}).waits(60).wakes()
+    assert life.reason == "QualityGateFailed"
+    assert "at most 12% wanted" in (life.status.message or "")
+    life.edit(quality_gate={"max_word_error_rate": "12.5"}).waits(60).wakes()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
+    assert life.status.finished_at == finished
+    assert life.reasons_told[-2:] == ["QualityGateFailed", "TrainingSucceeded"]
+    life.edit(quality_gate={"max_word_error_rate": "1"}).waits(60).wakes()
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
+
+
+def test_a_gate_without_its_metric_is_missed() -> None:
+    life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds(metrics=None)
+    assert (life.status.phase, life.reason) == ("Failed", "QualityGateFailed")
+    assert "word error rate is not given" in (life.status.message or "")
+    life.edit(quality_gate=None).waits(60).wakes()
+    assert life.status.phase == "Succeeded"
+
+
+def test_an_edit_judges_no_other_failure_again() -> None:
+    life = Life().runs()
+    life.waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+    life.stores_log()
+    life.edit(priority=1).waits(60).wakes()
+    assert (life.status.phase, life.reason, life.published) == ("Failed", "SystemError", 0)
+
+
+# Writing only what is new.
+
+
+def test_a_look_alone_is_written_every_ten_minutes() -> None:
+    life = Life().runs().waits(4 * 3600)
+    life.looks(a_model(3, progress=50, started_at=EIGHT))
+    life.stores_log()
+    written = life.writes
+    for _ in range(9):
+        life.waits(60).looks(a_model(3, progress=50, started_at=EIGHT))
+    assert life.writes == written
+    life.waits(60).looks(a_model(3, progress=50, started_at=EIGHT))
+    assert (life.writes, life.status.last_observed_at) == (written + 1, at(hours=4, minutes=10))
+
+
+def test_waiting_is_told_and_written_once() -> None:
+    life = Life(a_training(existing_training="Wait"))
+    for _ in range(5):
+        life.waits(60).looks(a_model(4, started_at=BEFORE))
+    assert (life.writes, life.reasons_told) == (1, ["WaitingForModel"])
+
+
+def test_without_an_answer_nothing_is_decided() -> None:
+    training = a_training(status=followed())
+    with pytest.raises(TypeError, match="no decision for str"):
+        decide(training, cast("Observation", "nonsense"), EIGHT)
+
+
+# What holds of every step: random lives.
+
+
+HOSTILE = st.builds(
+    lambda text, times: text * times,
+    st.text(st.characters(), max_size=8),
+    st.sampled_from([1, 1, 40, 3000]),
+)
+MARKERS = st.sampled_from(
+    [None, BEFORE - timedelta(days=1), BEFORE, EIGHT, at(hours=1), at(hours=30)]
+)
+PERCENT = st.none() | st.integers(-5, 120) | st.just(2**53 - 1)
+STATES = st.sampled_from([1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 0, 6, 2**53 - 1])
+NUMBERS = st.none() | st.decimals(
+    "-999999999", "999999999", allow_nan=False, allow_infinity=False
+).map(lambda n: Decimal(f"{n:.9f}"))
+MODELS = st.builds(
+    RemoteModel,
+    id=st.just(7),
+    training_status=STATES,
+    key=st.none() | HOSTILE,
+    name=st.none() | HOSTILE,
+    status_message=st.none() | HOSTILE,
+    progress=PERCENT,
+    started_at=MARKERS,
+    finished_at=MARKERS,
+    metrics=st.none() | st.builds(RemoteMetrics, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    error=st.none() | HOSTILE,
+    error_code=st.none() | HOSTILE,
+)
+KEYS = st.sampled_from([KEY, KeyUse("Secret/team-a/other/api-key", "ffffffffffff")])
+FAILURES = st.builds(
+    CallFailure,
+    kind=st.sampled_from(FailureKind),
+    message=HOSTILE.map(lambda text: f"HTTP 500: {text}"[:256]),
+    code=st.sampled_from([None, "MODEL_NOT_READY", "TRAINING_IN_PROGRESS", "x" * 64]),
+    retry_after=st.sampled_from([None, 0.0, 7.0, 86400.0]),
+    reset_seen=st.booleans(),
+)
+BLOCKS = st.builds(Blocked, st.builds(failure, st.sampled_from(list(FailureReason)[-4:]), HOSTILE))
+QUEUES = st.builds(
+    Queue, position=st.integers(1, 9), of=st.integers(9, 10**6), estimated_start_at=MARKERS
+)
+CURVES = st.lists(
+    st.builds(LearningPoint, epoch=st.integers(1), of=st.integers(1), word_error_rate=st.just("9")),
+    max_size=40,
+).map(tuple)
+DUE = st.none() | st.floats(0, 3600)
+
+
+def replies(life: Life) -> st.SearchStrategy[Observation]:
+    """What the engine may learn from the action that was decided."""
+    match life.action:
+        case Look():
+            seen = st.builds(ModelSeen, MODELS, KEYS, st.none() | HOSTILE.map(lambda t: f"x {t}"))
+            later = st.builds(LookDeferred, st.floats(0, 60))
+            return seen | seen | seen | st.builds(LookFailed, FAILURES) | BLOCKS | later
+        case Reserve(model, key):
+            granted = st.just(SlotGranted(model, key))
+            deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))
+            return granted | granted | deferred | BLOCKS | st.just(LookDeferred(0.0))
+        case Post():
+            return st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
+        case FetchLog(due_in):
+            stored = st.builds(LogStored, st.builds(LogStatus), CURVES, st.just(due_in))
+            states = st.sampled_from(LogState)
+            return stored | st.builds(LogUnavailable, DUE, states, st.just(due_in))
+        case _:
+            raise AssertionError(f"nothing is learned from {life.action}")
+
+
+EDITS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "suspend": st.booleans(),
+        "run_token": st.sampled_from(["", "v1", "v2"]),
+        "when_not_ready": st.sampled_from(["Wait", "Fail"]),
+        "existing_training": st.sampled_from(["Adopt", "Wait", "Fail"]),
+        "poll_interval_seconds": st.sampled_from([1, 60, 3600]),
+        "timeout_seconds": st.sampled_from([60, 86400, 604800]),
+        "quality_gate": st.sampled_from([None, {"max_word_error_rate": "10"}]),
+        "log": st.sampled_from([{"collect": c} for c in ("Always", "OnFailure", "Never")]),
+    },
+)
+
+
+def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
+    """Let anything happen that may; `Life` checks each status on the way."""
+    for _ in range(steps):
+        if isinstance(life.action, Rest | None):
+            life.waits(data.draw(st.sampled_from([0, 0.5, 2.5, 60, 3600, 10**5]), "waits"))
+            if data.draw(st.booleans(), "edited"):
+                life.edit(**data.draw(EDITS, "edit"))
+            if data.draw(st.integers(0, 9), "annotated") == 0:
+                life.annotate(data.draw(st.sampled_from(["", "t1", "t2"]), "annotation"))
+            if data.draw(st.integers(0, 9), "restarted") == 0:
+                life.restarts()
+            life.wakes()
+        else:
+            life.waits(0.25).learns(data.draw(replies(life), "learns"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_life_brings_out_a_bad_status(data: st.DataObject) -> None:
+    lives_on(Life(a_training(**data.draw(EDITS, "spec"))), data, 25)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> None:
+    life = Life(a_training(**data.draw(EDITS, "spec")))
+    lives_on(life, data, data.draw(st.integers(0, 20), "steps"))
+    model = data.draw(MODELS, "model")
+    while not isinstance(life.action, Rest | None):
+        life.learns(data.draw(replies(life), "learns"))
+    life.looks(model)
+    if not isinstance(life.action, Rest):
+        return  # a start or a log: something was done, and that is news
+    status, told, written = life.status, list(life.told), life.writes
+    life.looks(model)
+    assert life.status == status
+    assert (life.told, life.writes) == (told, written)
+    # A minute later either, but for an unknown start that time resolves, and for an overdue end.
+    if status.phase == Phase.STARTING or status.estimated_completion_at is not None:
+        return
+    if isinstance(life.waits(1).looks(model).action, Rest) and life.status != status:
+        assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_same_facts_bring_the_same_decision(data: st.DataObject) -> None:
+    life = Life(a_training(**data.draw(EDITS, "spec")))
+    lives_on(life, data, 10)
+    if isinstance(life.action, Rest | None):
+        life.wakes()
+    if not isinstance(life.action, Rest):
+        observation = data.draw(replies(life), "learns")
+        once = decide(life.training, observation, life.now, life.memory)
+        assert decide(life.training, observation, life.now, life.memory) == once
+
+
+def test_a_finished_status_without_a_run_is_left_alone() -> None:
+    """As a hand may have written it."""
+    status = TrainingStatus(finished_at=EIGHT)
+    life = Life(a_training(status=status))
+    assert life.wakes().action == Rest(None)
+    assert life.published == 0
+
+
+def test_success_is_published_before_it_is_told() -> None:
+    life = Life().runs().waits(60)
+    decision = life.looks(a_model(4, started_at=EIGHT, metrics=metrics()))
+    assert (decision.publish, decision.action) == (True, FetchLog(None))
+    assert life.stores_log().publish is False

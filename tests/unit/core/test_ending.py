@@ -1,0 +1,186 @@
+"""core/ending.py: when the log is fetched, and when a run is published."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.status import LearningPoint, LogStatus, TrainingStatus
+from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.observation import (
+    Action,
+    FetchLog,
+    LogStored,
+    LogUnavailable,
+    Memory,
+    Rest,
+)
+from scriptix_operator.core.situation import Situation
+from tests.unit.core.builders import EIGHT, a_run, a_situation, a_status, a_training, at, followed
+
+RUNNING = followed()
+SUCCEEDED = followed(finished_at=at(hours=8))
+FAILED = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.SYSTEM_ERROR, "x")})
+TIMED_OUT = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.TIMED_OUT, "x")})
+REJECTED = a_status(
+    run=a_run(), finished_at=EIGHT, failure=failure(FailureReason.START_REJECTED, "x")
+)
+
+
+def a_step(
+    status: TrainingStatus,
+    *,
+    collect: str = "Always",
+    news: bool = False,
+    state: str | None = None,
+    **spec: Any,  # noqa: ANN401 - values of spec fields
+) -> Situation:
+    """A step of a run whose log may have news, and be in a state."""
+    if state is not None:
+        status = status.model_copy(update={"log": LogStatus(state=state)})
+    training = a_training(status=status, log={"collect": collect}, **spec)
+    return a_situation(training, at(hours=1), Memory(log_wanted=news, failed_logs=2))
+
+
+@pytest.mark.parametrize(
+    ("step", "fetched"),
+    [
+        pytest.param(a_step(RUNNING, news=True), True, id="running, news"),
+        pytest.param(a_step(RUNNING), False, id="running, no news"),
+        pytest.param(a_step(RUNNING, news=True, collect="OnFailure"), False, id="not failed yet"),
+        pytest.param(a_step(RUNNING, news=True, collect="Never"), False, id="running, Never"),
+        pytest.param(a_step(SUCCEEDED), True, id="succeeded"),
+        pytest.param(a_step(SUCCEEDED, collect="OnFailure"), False, id="succeeded, OnFailure"),
+        pytest.param(a_step(SUCCEEDED, collect="Never"), False, id="succeeded, Never"),
+        pytest.param(a_step(FAILED), True, id="failed"),
+        pytest.param(a_step(FAILED, collect="OnFailure"), True, id="failed, OnFailure"),
+        pytest.param(a_step(FAILED, collect="Never"), False, id="failed, Never"),
+        pytest.param(a_step(TIMED_OUT, news=True), False, id="timed out"),
+        pytest.param(a_step(REJECTED, news=True), False, id="never started"),
+        pytest.param(a_step(SUCCEEDED, state="Collecting"), True, id="not whole yet"),
+        pytest.param(a_step(SUCCEEDED, state="Complete"), False, id="whole"),
+        pytest.param(a_step(SUCCEEDED, state="Unavailable"), False, id="there is none"),
+        pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no place for it"),
+        pytest.param(
+            a_step(SUCCEEDED, state="Unavailable", news=True),
+            True,
+            id="there may be one at the end",
+        ),
+        pytest.param(
+            a_step(SUCCEEDED, state="NameTaken", news=True),
+            True,
+            id="there may be place at the end",
+        ),
+        pytest.param(a_step(SUCCEEDED, suspend=True), False, id="suspended at its end"),
+    ],
+)
+def test_the_log_is_fetched_when_it_is_wanted_and_may_be_had(
+    step: Situation,
+    fetched: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    assert isinstance(conclude(step).action, FetchLog) == fetched
+
+
+def test_a_run_that_goes_on_is_looked_at_again_after_the_poll_interval() -> None:
+    assert conclude(a_step(RUNNING, poll_interval_seconds=90)).action == Rest(90)
+    news = a_step(RUNNING, news=True, poll_interval_seconds=90)
+    assert conclude(news).action == FetchLog(90)
+
+
+def test_a_finished_run_rests_for_good() -> None:
+    assert conclude(a_step(SUCCEEDED, state="Complete")).action == Rest(None)
+    assert conclude(a_step(SUCCEEDED)).action == FetchLog(None)
+
+
+@pytest.mark.parametrize(
+    ("status", "published"),
+    [(RUNNING, False), (SUCCEEDED, True), (FAILED, False), (TIMED_OUT, False), (REJECTED, False)],
+    ids=["running", "succeeded", "failed", "timed out", "rejected"],
+)
+@pytest.mark.parametrize("collect", ["Always", "Never"])
+def test_only_a_success_is_published(
+    status: TrainingStatus,
+    published: bool,  # noqa: FBT001 - the expected value
+    collect: str,
+) -> None:
+    assert conclude(a_step(status, collect=collect)).publish is published
+
+
+CURVE = (LearningPoint(epoch=1, of=20, word_error_rate="45.2"),)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(RUNNING, "Collecting"), (SUCCEEDED, "Complete"), (FAILED, "Complete")]
+)
+def test_a_stored_log_is_complete_once_the_run_has_ended(
+    status: TrainingStatus, state: str
+) -> None:
+    stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, 60)
+    decision = log_stored(a_step(status, news=True), stored)
+    assert decision.status.log == LogStatus(
+        entries=5, bytes=99, state=state, last_fetched_at=at(hours=1)
+    )
+    assert decision.status.learning_curve == CURVE
+    assert (decision.memory.log_wanted, decision.memory.failed_logs) == (False, 0)
+    assert decision.action == Rest(60)
+
+
+def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
+    status = RUNNING.model_copy(update={"learning_curve": CURVE})
+    decision = log_stored(a_step(status), LogStored(LogStatus(), (), 60))
+    assert decision.status.learning_curve == CURVE
+
+
+@pytest.mark.parametrize(
+    ("wait", "due_in", "seconds"),
+    [(15, 60, 15), (600, 60, 60), (None, 60, 60)],
+)
+def test_a_log_that_could_not_be_had_delays_no_look(
+    wait: float | None, due_in: float | None, seconds: float | None
+) -> None:
+    failed = LogUnavailable(wait, LogState.COLLECTING, due_in)
+    assert log_unavailable(a_step(RUNNING), failed).action == Rest(seconds)
+
+
+@pytest.mark.parametrize("wait", [15, None])
+def test_after_the_end_only_the_log_is_waited_for(wait: float | None) -> None:
+    failed = LogUnavailable(wait, LogState.COLLECTING, None)
+    assert log_unavailable(a_step(SUCCEEDED), failed).action == Rest(wait)
+
+
+def test_a_log_is_tried_again_while_there_is_hope() -> None:
+    decision = log_unavailable(
+        a_step(RUNNING, news=True), LogUnavailable(15, LogState.COLLECTING, 60)
+    )
+    assert (decision.memory.log_wanted, decision.memory.failed_logs) == (True, 3)
+    assert decision.status.log is None
+
+
+def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_looked_at() -> None:
+    failed = log_unavailable(
+        a_step(RUNNING, news=True), LogUnavailable(90, LogState.COLLECTING, 60)
+    )
+    training = a_training(status=RUNNING)
+
+    def after(seconds: float, status: TrainingStatus = RUNNING) -> Action:
+        moment = at(hours=1) + timedelta(seconds=seconds)
+        step = a_situation(training.with_status(status), moment, failed.memory)
+        return conclude(step).action
+
+    assert after(89) == Rest(60)
+    assert after(90) == FetchLog(60)
+    assert after(89, SUCCEEDED) == Rest(1)
+    assert after(90, SUCCEEDED) == FetchLog(None)
+
+
+@pytest.mark.parametrize("known", [None, "Collecting"], ids=["never stored", "stored before"])
+@pytest.mark.parametrize("state", [LogState.NAME_TAKEN, LogState.UNAVAILABLE])
+def test_a_log_that_can_never_be_had_says_why(known: str | None, state: LogState) -> None:
+    step = a_step(SUCCEEDED, news=True, state=known)
+    decision = log_unavailable(step, LogUnavailable(None, state, None))
+    assert decision.status.log is not None
+    assert decision.status.log.state == state
+    again = a_step(decision.status, news=decision.memory.log_wanted)
+    assert conclude(again).action == Rest(None)

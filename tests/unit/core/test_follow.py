@@ -1,0 +1,282 @@
+"""core/follow.py: what a look at the model says of the run in status."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from scriptix_operator.api.spec import QualityGate, TrainingSpec
+from scriptix_operator.api.status import Baseline, HistoryEntry, TrainingStatus
+from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.remote import RemoteMetrics, RemoteModel
+from tests.unit.core.builders import EIGHT, a_model, a_run, at, followed, metrics
+
+SPEC = TrainingSpec(model_id=7)
+BEFORE = EIGHT - timedelta(days=30)
+"""Marker of the run before ours."""
+
+
+def a_start(status: TrainingStatus | None = None, *, marker: bool = True) -> TrainingStatus:
+    """A run of ours of which a reply told the marker, or of which only the baseline is known."""
+    run = a_run(
+        ownership="Owned",
+        claimed_at=EIGHT,
+        baseline=Baseline(training_status=2, started_training_at=BEFORE),
+    )
+    facts = {"run": run, "started_at": EIGHT if marker else None}
+    return (status or followed()).model_copy(update=facts)
+
+
+def test_progress_brings_stage_and_expected_end() -> None:
+    look = a_model(3, progress=50, started_at=EIGHT)
+    status, note = follow(SPEC, followed(), look, at(hours=4))
+    assert (status.progress, status.stage) == (50, "MainTraining")
+    assert status.estimated_completion_at == at(hours=8)
+    assert status.last_progress_at == at(hours=4)
+    assert note is not None
+    assert note.message == "Training: MainTraining, 50%."
+
+
+def test_progress_that_is_not_given_is_not_nothing() -> None:
+    look = a_model(3, started_at=EIGHT)
+    status, note = follow(SPEC, followed(), look, at(hours=1))
+    assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
+    assert note is not None
+    assert note.message == "Training."
+    status, _ = follow(SPEC, followed(progress=45, stage="MainTraining"), look, at(hours=1))
+    assert (status.progress, status.stage) == (45, "MainTraining")
+
+
+def test_progress_going_backwards_is_shown_as_it_is() -> None:
+    known = followed(progress=75, stage="FineTuning", last_progress_at=at(hours=6))
+    look = a_model(3, progress=40, started_at=EIGHT)
+    status, _ = follow(SPEC, known, look, at(hours=7))
+    assert (status.progress, status.stage) == (40, "MainTraining")
+    assert status.last_progress_at == at(hours=7)
+    assert status.finished_at is None
+
+
+def test_progress_that_stands_still_keeps_its_time() -> None:
+    look = a_model(3, progress=50, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), look, at(hours=4))
+    later, _ = follow(SPEC, status, look, at(hours=5))
+    assert later == status
+
+
+def test_times_are_to_the_second_as_status_spells_them() -> None:
+    look = a_model(3, progress=50, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), look, at(hours=4, seconds=0.25))
+    assert status.last_progress_at == at(hours=4)
+
+
+def test_an_end_that_is_overdue_is_expected_anew() -> None:
+    look = a_model(3, progress=95, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), look, at(hours=7.5))
+    assert status.estimated_completion_at == at(hours=8)
+    late, _ = follow(SPEC, status, look, at(hours=9))
+    assert late.estimated_completion_at is not None
+    assert late.estimated_completion_at > at(hours=9)
+
+
+def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> None:
+    look = a_model(3, progress=100, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), look, at(hours=8))
+    later, _ = follow(SPEC, status, look, at(hours=9))
+    assert later == status
+
+
+def test_the_marker_of_an_adopted_run_is_taken_once() -> None:
+    status, _ = follow(SPEC, followed(started_at=None), a_model(3, started_at=EIGHT), at(hours=1))
+    assert status.started_at == EIGHT
+
+
+def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
+    later = a_model(3, progress=5, started_at=at(hours=2))
+    status, note = follow(SPEC, followed(progress=50), later, at(hours=3))
+    assert status.started_at == EIGHT
+    assert status.progress == 5
+    assert note is not None
+    assert "somebody else may have started the model again" in note.message
+
+
+@pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "status",
+    [a_start(), a_start(marker=False)],
+    ids=["the reply named the marker", "only the baseline is known"],
+)
+def test_a_stale_look_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
+    """A reply from before our run: whatever it says is about the run before."""
+    look = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
+    same, note = follow(SPEC, status, look, at(minutes=1))
+    assert same == status
+    assert note is not None
+    assert note.message.startswith("The run was started; the API ")
+
+
+@pytest.mark.parametrize("state", [1, 2])
+def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
+    status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1))
+    assert status.finished_at is None
+    assert note is not None
+    assert "does not show it as running yet" in note.message
+
+
+@pytest.mark.parametrize("state", [1, 2])
+@pytest.mark.parametrize("marker", [EIGHT, at(hours=1)], ids=["our marker", "a later one"])
+def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
+    state: int, marker: object
+) -> None:
+    status, note = follow(SPEC, followed(), a_model(state, started_at=marker), at(hours=9))
+    assert status.finished_at == at(hours=9)
+    assert status.failure is not None
+    assert (status.failure.reason, note) == ("Unknown", None)
+    assert f"training_status {state} again" in status.failure.message
+
+
+@pytest.mark.parametrize("state", [0, 6, -1, 99, 2**53])
+def test_an_unknown_status_is_never_the_end(state: int) -> None:
+    status, note = follow(SPEC, followed(), a_model(state, started_at=EIGHT), at(hours=1))
+    assert status == followed()
+    assert note is not None
+    assert (note.reason, f"training_status {state}," in note.message) == ("UnexpectedStatus", True)
+
+
+def test_success_brings_metrics_and_rating() -> None:
+    look = a_model(4, started_at=EIGHT, finished_at=at(hours=8), metrics=metrics())
+    known = followed(progress=95, estimated_completion_at=at(hours=9))
+    status, note = follow(SPEC, known, look, at(hours=8, minutes=1))
+    assert status.finished_at == at(hours=8)
+    assert (status.progress, status.stage) == (100, "FinalEvaluation")
+    assert (status.failure, status.estimated_completion_at) == (None, None)
+    assert status.metrics is not None
+    assert status.metrics.model_dump(exclude_none=True) == {
+        "word_error_rate": "12.5",
+        "character_error_rate": "8.3",
+        "accuracy_improvement": "18.7",
+        "rating": "VeryGood",
+    }
+    assert note is not None
+    assert note.message.startswith("The model is trained with a word error rate of 12.5%")
+
+
+def test_all_metrics_are_kept_digit_by_digit() -> None:
+    given = RemoteMetrics(
+        word_error_rate=Decimal("12.50"),
+        character_error_rate=Decimal("1E+1"),
+        accuracy_improvement=Decimal("-0.0"),
+        training_hours=Decimal("7.5"),
+        test_word_error_rate=Decimal("11.2"),
+        training_word_error_rate=Decimal("0.0000001"),
+    )
+    status, _ = follow(SPEC, followed(), a_model(4, metrics=given), at(hours=8))
+    assert status.metrics is not None
+    assert status.metrics.model_dump() == {
+        "word_error_rate": "12.50",
+        "character_error_rate": "10",
+        "accuracy_improvement": "-0.0",
+        "training_hours": "7.5",
+        "test_word_error_rate": "11.2",
+        "training_word_error_rate": "0.0000001",
+        "rating": "VeryGood",
+    }
+
+
+def test_success_without_metrics_is_success() -> None:
+    status, note = follow(SPEC, followed(), a_model(4, started_at=EIGHT), at(hours=8))
+    assert (status.failure, status.metrics, status.finished_at) == (None, None, at(hours=8))
+    assert note is not None
+    assert "gave no word error rate" in note.message
+
+
+def test_success_without_a_word_error_rate_has_no_rating() -> None:
+    look = a_model(4, started_at=EIGHT, metrics=metrics(None))
+    status, note = follow(SPEC, followed(), look, at(hours=8))
+    assert status.metrics is not None
+    assert (status.metrics.rating, status.metrics.character_error_rate) == (None, "8.3")
+    assert note is not None
+    assert "gave no word error rate" in note.message
+
+
+def test_a_failed_run_says_why_and_when() -> None:
+    look = a_model(5, started_at=EIGHT, finished_at=at(hours=3), error="System error")
+    status, note = follow(SPEC, followed(progress=40), look, at(hours=4))
+    assert status.failure is not None
+    assert (status.failure.reason, status.finished_at, note) == ("SystemError", at(hours=3), None)
+    assert status.progress == 40
+
+
+def test_a_failed_run_without_an_error_is_failed_all_the_same() -> None:
+    status, _ = follow(SPEC, followed(), a_model(5, started_at=EIGHT), at(hours=4, seconds=0.5))
+    assert status.failure is not None
+    assert (status.failure.reason, status.finished_at) == ("Unknown", at(hours=4))
+
+
+GATED = TrainingSpec(model_id=7, quality_gate=QualityGate(max_word_error_rate="10"))
+
+
+def test_a_run_that_misses_its_gate_is_failed_and_keeps_its_metrics() -> None:
+    look = a_model(4, started_at=EIGHT, metrics=metrics())
+    status, note = follow(GATED, followed(), look, at(hours=8))
+    assert status.failure is not None
+    assert (status.failure.reason, note) == ("QualityGateFailed", None)
+    assert status.metrics is not None
+    # Judged again by a wider gate, and by the same one.
+    judged, note = judge(SPEC, status)
+    assert judged.failure is None
+    assert note is not None
+    assert note.reason == "TrainingSucceeded"
+    assert judge(GATED, status) == (status, None)
+
+
+def test_the_message_of_a_success_names_the_model_to_use() -> None:
+    named = judge(SPEC, followed(model=model_status(a_model(4))))[1]
+    unnamed = judge(SPEC, followed(model=model_status(a_model(4, key=None))))[1]
+    assert named is not None
+    assert unnamed is not None
+    assert named.message.endswith(" Use it as custom_model_7.")
+    assert "Use it" not in unnamed.message
+
+
+def test_what_is_shown_of_the_model_is_bounded() -> None:
+    huge = "x" * 10**5
+    shown = model_status(a_model(99, key=huge, name=huge, status_message=huge))
+    assert [len(text or "") for text in (shown.key, shown.name, shown.status_message)] == [
+        253,
+        253,
+        1024,
+    ]
+    assert shown.training_status == 99
+    assert model_status(a_model(2, key=None)).key is None
+
+
+@pytest.mark.parametrize(
+    ("age", "changed", "stamped"),
+    [
+        pytest.param(None, False, True, id="first look"),
+        pytest.param(timedelta(minutes=1), False, False, id="nothing new"),
+        pytest.param(timedelta(minutes=1), True, True, id="rides along"),
+        pytest.param(timedelta(minutes=9, seconds=59), False, False, id="just not old enough"),
+        pytest.param(timedelta(minutes=10), False, True, id="ten minutes"),
+    ],
+)
+def test_a_look_alone_is_written_every_ten_minutes(
+    age: timedelta | None,
+    changed: bool,  # noqa: FBT001 - a row of the table
+    stamped: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    now = at(hours=1, seconds=0.5)
+    last = None if age is None else now - age
+    before = followed().model_copy(update={"last_observed_at": last})
+    status = before.model_copy(update={"progress": 1}) if changed else before
+    seen = with_look(status, before, now)
+    assert seen.last_observed_at == (at(hours=1) if stamped else last)
+    assert seen.progress == status.progress
+
+
+def test_history_does_not_mistake_an_adopted_run() -> None:
+    """An adopted run has no baseline: its own marker is all there is to go by."""
+    past = (HistoryEntry(id="0", started_at=BEFORE, outcome="Failed"),)
+    look: RemoteModel = a_model(4, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(history=past, started_at=None), look, at(hours=8))
+    assert status.finished_at is not None

@@ -1,0 +1,225 @@
+"""core/requests.py: what asks for a run, and what does not (DESIGN §2)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_operator.api.reasons import FailureReason, Ownership
+from scriptix_operator.api.status import (
+    Baseline,
+    HistoryEntry,
+    Intent,
+    LogStatus,
+    Metrics,
+    ModelStatus,
+    Run,
+    TrainingStatus,
+)
+from scriptix_operator.core.derive import settle
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.requests import (
+    begin_run,
+    is_run_asked_for,
+    newest_request,
+    next_run,
+)
+from scriptix_operator.core.training import Training
+from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at, followed
+
+
+def a_request(
+    token: str,
+    requested_at: str,
+    *,
+    handled: tuple[str, str] = ("", ""),
+    history: tuple[tuple[str, str], ...] = (),
+) -> Training:
+    """A resource that asks for (token, requested_at), with its last run for `handled`."""
+    past = tuple(
+        HistoryEntry(id=str(i), token=t, requested_at=r, outcome="Succeeded")
+        for i, (t, r) in enumerate(history)
+    )
+    run = a_run(token=handled[0], requested_at=handled[1])
+    status = a_status(run=run, finished_at=EIGHT, history=past)
+    return a_training(run_token=token, requested_at=requested_at, status=status)
+
+
+@pytest.mark.parametrize(
+    ("training", "asked"),
+    [
+        pytest.param(a_request("", ""), False, id="nothing asked"),
+        pytest.param(a_request("v1", "", handled=("v1", "")), False, id="token handled"),
+        pytest.param(a_request("", "t1", handled=("", "t1")), False, id="annotation handled"),
+        pytest.param(a_request("v2", "", handled=("v1", "")), True, id="new token"),
+        pytest.param(a_request("v1", ""), True, id="first token"),
+        pytest.param(a_request("", "t2", handled=("", "t1")), True, id="new annotation"),
+        pytest.param(a_request("v1", "t1", handled=("v1", "")), True, id="annotation beside token"),
+        pytest.param(a_request("v2", "t2", handled=("v1", "t1")), True, id="both at once"),
+        pytest.param(a_request("", "", handled=("v1", "t1")), False, id="both removed"),
+        pytest.param(a_request("", "t1", handled=("v1", "t1")), False, id="token removed"),
+        pytest.param(a_request("v1", "", handled=("v1", "t1")), False, id="annotation removed"),
+        pytest.param(a_request("", "t2", handled=("v1", "t1")), True, id="one removed, one new"),
+        pytest.param(
+            a_request("v1", "", handled=("v2", ""), history=(("v1", ""),)), False, id="reverted"
+        ),
+        pytest.param(
+            a_request("v1", "t2", handled=("v2", "t2"), history=(("v1", "t1"),)),
+            True,
+            id="a pair that was never",
+        ),
+        pytest.param(
+            a_request("v1", "", handled=("v3", ""), history=(("v2", ""), ("v1", ""))),
+            False,
+            id="reverted by two",
+        ),
+    ],
+)
+def test_a_run_is_asked_for_by_a_new_pair(training: Training, asked: bool) -> None:  # noqa: FBT001 - the expected value
+    assert is_run_asked_for(training) is asked
+
+
+def test_before_the_first_run_no_other_is_asked_for() -> None:
+    assert not is_run_asked_for(a_training(run_token="v1"))
+
+
+VALUES = st.sampled_from(["", "a", "b", "c"])
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=10))
+def test_no_request_is_answered_twice(edits: list[tuple[str, str]]) -> None:
+    """Whatever is edited, reverted, removed: each pair is answered at most once."""
+    status = a_status(run=a_run(), finished_at=EIGHT)
+    answered = []
+    for token, requested_at in edits:
+        training = a_training(run_token=token, requested_at=requested_at, status=status)
+        if is_run_asked_for(training):
+            answered.append((token, requested_at))
+            status = begin_run(training).model_copy(update={"finished_at": EIGHT})
+            asks_again = training.with_status(status)
+            assert not is_run_asked_for(asks_again)
+    assert len(answered) == len(set(answered))
+    assert ("", "") not in answered
+
+
+def test_a_runs_id_is_the_same_however_often_it_is_decided() -> None:
+    training = a_request("v2", "")
+    assert next_run(training) == next_run(training)
+    assert next_run(training).token == "v2"
+    assert len(next_run(training).id) == 10
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_request("v3", ""),
+        a_request("v2", "t"),
+        a_training(run_token="v2", uid="another", status=a_request("", "").status),
+        a_training(run_token="v2"),
+    ],
+    ids=["another token", "another annotation", "another resource", "another run before"],
+)
+def test_another_run_has_another_id(other: Training) -> None:
+    assert next_run(other).id != next_run(a_request("v2", "")).id
+
+
+ENDED = followed(
+    run=a_run(token="v1", requested_at="t1", attempt=3, ownership="Owned"),
+    finished_at=at(hours=8),
+    metrics=Metrics(word_error_rate="12.5"),
+    progress=100,
+    stage="FinalEvaluation",
+    observed_generation=4,
+    model=ModelStatus(key="custom_model_7", training_status=4),
+    log=LogStatus(config_maps=("x-log",), state="Complete", next_chunk=3),
+    message="The model is trained.",
+)
+
+
+def test_a_new_run_moves_the_old_one_into_history() -> None:
+    status = begin_run(a_training(run_token="v2", status=ENDED))
+    assert status.history == (
+        HistoryEntry(
+            id="run-1",
+            token="v1",
+            requested_at="t1",
+            attempt=3,
+            started_at=EIGHT,
+            finished_at=at(hours=8),
+            outcome="Succeeded",
+            word_error_rate="12.5",
+        ),
+    )
+
+
+def test_a_new_run_begins_with_nothing_of_the_old_one_but_the_model_and_the_log() -> None:
+    settled = settle(a_training(), ENDED, at(hours=8))
+    training = a_training(run_token="v2", status=settled)
+    status = begin_run(training)
+    assert status.conditions == settled.conditions != ()
+    left = status.model_dump(exclude={"history", "conditions"}, exclude_defaults=True)
+    assert left == {
+        "observed_generation": 1,
+        "model": {"key": "custom_model_7", "training_status": 4},
+        "run": {"id": next_run(training).id, "token": "v2"},
+        "log": {"config_maps": ("x-log",), "next_chunk": 3},
+    }
+
+
+def test_only_the_newest_ten_runs_are_remembered() -> None:
+    status = ENDED
+    for i in range(12):
+        training = a_training(run_token=f"v{i + 2}", status=status)
+        status = begin_run(training).model_copy(update={"finished_at": at(hours=9)})
+    assert [entry.token for entry in status.history] == [f"v{i}" for i in range(12, 2, -1)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "seen", "outcome"),
+    [
+        pytest.param(None, 4, "Succeeded", id="succeeded"),
+        pytest.param(FailureReason.SYSTEM_ERROR, 5, "Failed", id="failed"),
+        pytest.param(FailureReason.UNKNOWN, 5, "Failed", id="failed in unknown words"),
+        pytest.param(FailureReason.UNKNOWN, 2, "Unknown", id="replaced before it was read"),
+        pytest.param(FailureReason.UNKNOWN, 1, "Unknown", id="replaced by data that do not do"),
+        pytest.param(FailureReason.UNKNOWN, None, "Failed", id="never seen"),
+        pytest.param(FailureReason.START_REJECTED, 2, "Failed", id="rejected"),
+        pytest.param(FailureReason.QUALITY_GATE_FAILED, 4, "Failed", id="missed its gate"),
+    ],
+)
+def test_the_outcome_is_remembered(
+    reason: FailureReason | None, seen: int | None, outcome: str
+) -> None:
+    facts = {
+        "failure": None if reason is None else failure(reason, "x"),
+        "model": None if seen is None else ModelStatus(training_status=seen),
+        "metrics": None,
+    }
+    ended = ENDED.model_copy(update=facts)
+    entry = begin_run(a_training(run_token="v2", status=ended)).history[0]
+    assert (entry.outcome, entry.word_error_rate) == (outcome, None)
+
+
+BASELINE = Baseline(training_status=2)
+
+
+@pytest.mark.parametrize(
+    ("run", "taken"),
+    [
+        pytest.param(a_run(), True, id="nothing sent"),
+        pytest.param(
+            a_run(intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")), False, id="being sent"
+        ),
+        pytest.param(a_run(ownership=Ownership.OWNED), False, id="running"),
+        pytest.param(a_run(attempt=2, baseline=BASELINE), False, id="an attempt was lost"),
+    ],
+)
+def test_a_request_collapses_to_the_newest_until_something_is_sent(run: Run, taken: bool) -> None:  # noqa: FBT001 - the expected value
+    training = a_training(run_token="v9", requested_at="t9", status=TrainingStatus(run=run))
+    newest = newest_request(training)
+    assert newest is not None
+    assert newest.id == run.id
+    assert (newest.token, newest.requested_at) == (("v9", "t9") if taken else ("", ""))
+
+
+def test_without_a_run_there_is_no_request_to_collapse() -> None:
+    assert newest_request(a_training(run_token="v9")) is None

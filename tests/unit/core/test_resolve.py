@@ -1,0 +1,358 @@
+"""core/resolve.py: a start whose outcome is not known, by the table of DESIGN §4 step 5."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from scriptix_operator.api.status import Baseline, HistoryEntry, Intent
+from scriptix_operator.core.observation import Memory, ModelSeen, Post, Reserve, Rest
+from scriptix_operator.core.remote import FailureKind, RemoteModel
+from scriptix_operator.core.resolve import Verdict, compare, resolve
+from scriptix_operator.core.situation import Durations
+from tests.unit.core.builders import (
+    EIGHT,
+    KEY,
+    Life,
+    a_model,
+    a_run,
+    a_situation,
+    a_status,
+    a_training,
+    at,
+    metrics,
+)
+
+BEFORE = EIGHT - timedelta(days=30)
+STALE = BEFORE - timedelta(days=30)
+OURS, CONSUMED = Verdict.OURS, Verdict.CONSUMED
+NOT_HAPPENED, UNDECIDED = Verdict.NOT_HAPPENED, Verdict.UNDECIDED
+
+MARKERS = {"changed": EIGHT, "same": BEFORE, "absent": None, "stale": STALE}
+
+TABLE: dict[tuple[int, str], tuple[Verdict, Verdict]] = {
+    # (seen, its marker): (baseline was 2, baseline was 4 or 5)
+    (3, "changed"): (OURS, OURS),
+    (3, "same"): (OURS, OURS),
+    (3, "absent"): (OURS, OURS),
+    (3, "stale"): (UNDECIDED, UNDECIDED),
+    (4, "changed"): (OURS, OURS),
+    (4, "same"): (OURS, NOT_HAPPENED),
+    (4, "absent"): (OURS, UNDECIDED),
+    (4, "stale"): (UNDECIDED, UNDECIDED),
+    (5, "changed"): (OURS, OURS),
+    (5, "same"): (OURS, NOT_HAPPENED),
+    (5, "absent"): (OURS, UNDECIDED),
+    (5, "stale"): (UNDECIDED, UNDECIDED),
+    (1, "changed"): (CONSUMED, CONSUMED),
+    (1, "same"): (NOT_HAPPENED, NOT_HAPPENED),
+    (1, "absent"): (NOT_HAPPENED, NOT_HAPPENED),
+    (1, "stale"): (UNDECIDED, UNDECIDED),
+    (2, "changed"): (CONSUMED, CONSUMED),
+    (2, "same"): (NOT_HAPPENED, NOT_HAPPENED),
+    (2, "absent"): (NOT_HAPPENED, NOT_HAPPENED),
+    (2, "stale"): (UNDECIDED, UNDECIDED),
+    **{
+        (odd, marker): (UNDECIDED, UNDECIDED)
+        for odd in (0, 6, -3)
+        for marker in MARKERS
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("baseline", [2, 4, 5], ids=lambda b: f"baseline {b}")
+@pytest.mark.parametrize(("state", "marker"), TABLE, ids=str)
+def test_an_ambiguous_start_is_compared_with_the_baseline(
+    state: int, marker: str, baseline: int
+) -> None:
+    before = Baseline(training_status=baseline, started_training_at=BEFORE)
+    seen = a_model(state, started_at=MARKERS[marker])
+    assert compare(before, seen) is TABLE[state, marker][baseline != 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "marker", "verdict"),
+    [
+        (1, None, NOT_HAPPENED),
+        (1, EIGHT, CONSUMED),
+        (2, None, NOT_HAPPENED),
+        (2, EIGHT, CONSUMED),
+        (3, None, OURS),
+        (3, EIGHT, OURS),
+        (4, None, OURS),
+        (4, EIGHT, OURS),
+        (5, None, OURS),
+        (5, EIGHT, OURS),
+    ],
+)
+def test_a_model_that_was_never_trained_has_no_marker_to_compare(
+    state: int, marker: datetime | None, verdict: Verdict
+) -> None:
+    assert compare(Baseline(training_status=2), a_model(state, started_at=marker)) is verdict
+
+
+def test_no_look_decides_without_a_baseline() -> None:
+    intent = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
+    training = a_training(status=a_status(run=a_run(intent=intent, claimed_at=EIGHT)))
+    decision = resolve(a_situation(training), a_model(3))
+    assert decision.status.phase == "Starting"
+
+
+def test_without_an_open_intent_there_is_nothing_to_resolve() -> None:
+    training = a_training(status=a_status(run=a_run()))
+    with pytest.raises(ValueError, match="team-a/cardiology has no open intent"):
+        resolve(a_situation(training), a_model(3))
+
+
+READY = a_model(2, started_at=BEFORE)
+"""The model as it was before the start, and still is."""
+
+
+def a_lost_start(*, reset: bool = False) -> Life:
+    """A POST of which no answer came."""
+    life = Life(a_training(poll_interval_seconds=1)).intends(READY)
+    life.is_refused(FailureKind.AMBIGUOUS, message="no reply in time", reset_seen=reset)
+    assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
+    assert life.run.intent is not None
+    assert life.run.intent.ambiguous
+    return life
+
+
+@pytest.mark.parametrize("state", [3, 4, 5])
+def test_ours_needs_one_look(state: int) -> None:
+    life = a_lost_start().waits(60)
+    life.looks(READY)
+    life.memory = replace(life.memory, refusals=2)
+    life.waits(1).looks(a_model(state, started_at=EIGHT, progress=0, metrics=metrics()))
+    assert life.run.ownership == "Unconfirmed"
+    assert life.run.intent is None
+    assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
+    assert life.status.started_at == EIGHT
+    assert "TrainingStarted" in life.reasons_told
+    assert life.memory == Memory(log_wanted=True)
+
+
+@pytest.mark.parametrize("state", [4, 5])
+def test_a_run_that_ended_under_its_old_marker_is_ended(state: int) -> None:
+    life = a_lost_start()
+    life.waits(1).looks(a_model(state, started_at=BEFORE, metrics=metrics()))
+    assert life.status.phase == {4: "Succeeded", 5: "Failed"}[state]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["this marker", "another marker"])
+def test_ours_is_owned_only_if_a_reply_named_its_marker(named: bool) -> None:  # noqa: FBT001 - both cases
+    life = a_lost_start()
+    assert life.run.intent is not None
+    told = life.run.intent.model_copy(
+        update={"started_training_at": EIGHT if named else EIGHT + timedelta(seconds=1)}
+    )
+    run = life.run.model_copy(update={"intent": told})
+    life.training = life.training.with_status(life.status.model_copy(update={"run": run}))
+    life.looks(a_model(3, started_at=EIGHT))
+    assert life.run.ownership == ("Owned" if named else "Unconfirmed")
+
+
+@pytest.mark.parametrize("state", [1, 2])
+def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
+    life = a_lost_start()
+    life.waits(5.25).looks(a_model(state, started_at=EIGHT))
+    assert (life.status.phase, life.reason, life.run.intent) == ("Failed", "Unknown", None)
+    assert "the outcome cannot be read any more" in (life.status.message or "")
+    assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(seconds=5))
+    assert life.reasons_told[-2:] == ["TrainingStarted", "TrainingFailed"]
+    life.edit(run_token="again").waits(60).looks(READY)
+    assert life.status.history[0].outcome == "Unknown"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [a_model(3, started_at=STALE), a_model(7, started_at=BEFORE), a_model(7)],
+    ids=["stale", "unknown status", "unknown status without a marker"],
+)
+def test_a_look_that_tells_nothing_is_waited_out(look: RemoteModel) -> None:
+    life = a_lost_start()
+    for _ in range(100):
+        life.waits(5).looks(look)
+    assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
+    assert life.run.attempt == 1
+    assert life.reasons_told == ["StartOutcomeUnknown"]
+
+
+def asked_again_after(life: Life, model: RemoteModel, *, step: float = 0.5) -> float:
+    """Look every `step` seconds until the start is taken for not happened."""
+    since = life.now
+    while life.run.intent is not None:
+        life.waits(step).looks(model)
+    assert isinstance(life.action, Rest)
+    return (life.now - since).total_seconds()
+
+
+def test_not_happened_takes_the_time_in_which_a_post_may_still_act() -> None:
+    """W + P + S after the intent, then two looks that agree, 2 s apart."""
+    assert asked_again_after(a_lost_start(), READY) == 47
+
+
+def test_not_happened_takes_the_settling_time_after_a_reset_that_we_saw() -> None:
+    assert asked_again_after(a_lost_start(reset=True), READY) == 12
+
+
+def test_the_settling_time_begins_with_the_reset_and_not_with_the_intent() -> None:
+    life = Life(a_training(poll_interval_seconds=1)).intends(READY).waits(29)
+    life.is_refused(FailureKind.AMBIGUOUS, reset_seen=True)
+    assert asked_again_after(life, READY) == 12
+
+
+def test_a_time_out_counts_from_the_intent() -> None:
+    life = Life(a_training(poll_interval_seconds=1)).intends(READY).waits(30)
+    life.is_refused(FailureKind.AMBIGUOUS)
+    assert asked_again_after(life, READY) == 17
+
+
+def test_after_a_restart_the_time_counts_from_the_first_look() -> None:
+    life = a_lost_start(reset=True).waits(3600).restarts()
+    assert asked_again_after(life, READY) == 47.5  # the first look is half a second away
+
+
+def test_one_stale_look_at_the_end_cannot_hide_a_start_that_has_acted() -> None:
+    """A look from before the start acted agrees with the looks from then; it must not decide."""
+    life = a_lost_start()
+    life.waits(1).looks(READY)
+    life.waits(45).looks(READY)  # stale: the POST has acted at 44
+    life.waits(2).looks(a_model(3, started_at=EIGHT))
+    assert life.run.ownership == "Unconfirmed"
+
+
+def test_two_looks_agree_only_without_another_between_them() -> None:
+    life = a_lost_start().waits(45)
+    life.looks(READY)
+    life.waits(1.5).looks(a_model(7))
+    life.waits(1).looks(READY)
+    assert life.run.intent is not None
+    life.waits(1.5).looks(READY)
+    assert life.run.intent is not None
+    life.waits(0.5).looks(READY)
+    assert life.run.intent is None
+
+
+def test_looks_follow_one_another_as_fast_as_they_can_decide_something() -> None:
+    life = a_lost_start()
+    assert life.action == Rest(1)
+    assert life.waits(5).looks(READY).action == Rest(2)
+    assert life.waits(39.5).looks(READY).action == Rest(0.5)
+    assert life.waits(0.5).looks(READY).action == Rest(2)
+    assert life.waits(1.25).looks(READY).action == Rest(0.75)
+    life.edit(poll_interval_seconds=3600)
+    assert life.waits(0.5).looks(a_model(7)).action == Rest(5)
+
+
+def test_other_durations_may_be_set_for_tests() -> None:
+    durations = Durations(send_window=1, post_timeout=2, settle=3, agree=1)
+    life = a_lost_start()
+    for seconds, done in ((6, False), (1, True)):
+        life.waits(seconds)
+        step = a_situation(life.training, life.now, life.memory)
+        decision = resolve(type(step)(step.training, step.now, step.memory, durations), READY)
+        life.memory = decision.memory
+        life.training = life.training.with_status(decision.status)
+        assert (life.run.intent is None) is done
+
+
+def lost_again(life: Life) -> Life:
+    """Try again, and lose that one too."""
+    life.intends(READY).is_refused(FailureKind.AMBIGUOUS)
+    asked_again_after(life, READY, step=5)
+    return life
+
+
+def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() -> None:
+    life = a_lost_start()
+    asked_again_after(life, READY)
+    assert (life.run.attempt, life.run.claimed_at, life.status.phase) == (2, None, "Pending")
+    assert life.action == Rest(0)
+    newer = a_model(2, started_at=BEFORE, name="renamed")
+    life.intends(newer)
+    assert life.run.attempt == 2
+    assert life.run.intent is not None
+    assert life.run.intent.attempt == 2
+    assert life.run.baseline == Baseline(training_status=2, started_training_at=BEFORE)
+    assert life.run.claimed_at == life.now
+    assert (life.memory.reset_seen, life.memory.agreed_at) == (False, None)
+
+
+def test_from_the_fourth_attempt_on_the_delay_doubles_up_to_an_hour() -> None:
+    life = a_lost_start()
+    asked_again_after(life, READY, step=5)
+    delays = [life.action]
+    for _ in range(9):
+        lost_again(life)
+        delays.append(life.action)
+    assert delays == [Rest(seconds) for seconds in (0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600)]
+    assert life.run.attempt == 11
+
+
+def test_each_lost_start_is_told() -> None:
+    life = a_lost_start()
+    asked_again_after(life, READY, step=5)
+    lost_again(life)
+    assert life.reasons_told == ["StartOutcomeUnknown"] * 2
+
+
+@pytest.mark.parametrize(
+    ("look", "phase"),
+    [
+        pytest.param(a_model(3, started_at=EIGHT, progress=1), "Running", id="it runs"),
+        pytest.param(a_model(4, started_at=EIGHT), "Succeeded", id="it has succeeded"),
+        pytest.param(a_model(2, started_at=EIGHT), "Failed", id="it was replaced"),
+    ],
+)
+def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
+    look: RemoteModel, phase: str
+) -> None:
+    life = a_lost_start()
+    asked_again_after(life, READY, step=5)
+    life.looks(READY)
+    life.is_queued()
+    life.waits(3600).looks(look)
+    assert (life.status.phase, life.status.queue) == (phase, None)
+    assert life.run.ownership == "Unconfirmed"
+
+
+def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:
+    life = a_lost_start()
+    asked_again_after(life, READY, step=5)
+    life.looks(a_model(3, started_at=EIGHT), in_use="radiology is training this model.")
+    assert (life.run.ownership, life.reason) == (None, "ModelInUse")
+
+
+def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
+    life = a_lost_start()
+    asked_again_after(life, READY, step=5)
+    life.intends(READY).is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
+    assert life.reason == "StartOutcomeUnknown"
+    life.waits(1).looks(a_model(3, started_at=EIGHT))
+    assert life.run.ownership == "Unconfirmed"
+
+
+def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> None:
+    done = a_model(4, started_at=BEFORE)
+    past = (HistoryEntry(id="0", started_at=BEFORE, outcome="Succeeded"),)
+    status = a_status(run=a_run(token="v2"), history=past)
+    life = Life(a_training(run_token="v2", status=status))
+    life.intends(done).is_refused(FailureKind.AMBIGUOUS)
+    asked_again_after(life, done, step=5)
+    life.intends(done).is_refused(FailureKind.CONFLICT, code="MODEL_NOT_READY")
+    asked_again_after(life, done, step=5)
+    assert life.waits(1).looks(done).action == Rest(60)
+    assert life.reason == "WaitingForModel"
+
+
+def test_a_resolved_start_forgets_what_only_it_needed() -> None:
+    life = a_lost_start(reset=True)
+    asked_again_after(life, READY)
+    memory = life.memory
+    assert (memory.intent_seen_at, memory.agreed_at, memory.reset_seen) == (None, None, False)
+    decision = life.learns(ModelSeen(READY, KEY)) if not life.memory.log_wanted else None
+    assert decision is not None
+    assert isinstance(decision.action, Reserve)
+    assert not isinstance(decision.action, Post)
+    assert life.memory == Memory(failed_looks=0)

@@ -1,0 +1,300 @@
+"""engine/engine.py: what is stepped, when, and beside what; steps and lists are the test's own."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from kubernetes.aio.client import ApiClient, Configuration
+
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_STEPS, Engine
+from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.errors import GoneError, UnavailableError
+from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.trainings import Raw
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, a_training
+
+TIMEOUT = 10.0
+"""Seconds after which a wait that would never end fails its test."""
+HOUR = 3600.0
+
+
+def _raw(name: str, *, version: int = 1, model: int = 7, **metadata: Any) -> Raw:  # noqa: ANN401
+    return {
+        "metadata": {
+            "namespace": "team-a",
+            "name": name,
+            "uid": f"uid-of-{name}",
+            "generation": 1,
+            "resourceVersion": str(version),
+            "creationTimestamp": "2025-01-16T08:00:00Z",
+            **metadata,
+        },
+        "spec": {"modelId": model},
+    }
+
+
+def _key(name: str) -> TrainingKey:
+    return TrainingKey("team-a", name)
+
+
+class Hand(Clock):
+    """The clocks, but for what a test adds to them."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return super().monotonic() + self.ahead
+
+
+class Bench:
+    """An engine, and what it is given to do."""
+
+    def __init__(self, events: Events) -> None:
+        self.clock = Hand()
+        self.roster = Roster()
+        limit = (Limit(1, HOUR),)
+        self.lanes = Lanes(dict.fromkeys(Call, limit))
+        self.listed: list[Raw] = []
+        self.may_list = asyncio.Event()
+        self.may_list.set()
+        self.list_begun = asyncio.Event()
+        self.lists = 0
+        self.may_step = asyncio.Event()
+        self.may_step.set()
+        self.steps: list[str] = []
+        self.at_once: Counter[int] = Counter()
+        self.most_at_once: Counter[int] = Counter()
+        self.on_step: Callable[[TrainingKey], Awaitable[float | None]] = self._rest
+        self.engine = Engine(
+            step=self._step,
+            list_all=self._list,
+            roster=self.roster,
+            lanes=self.lanes,
+            events=events,
+            clock=self.clock,
+            metrics=Metrics(),
+            sweep_interval=HOUR,
+        )
+
+    def seen(self, name: str, kind: str = "ADDED", **facts: Any) -> None:  # noqa: ANN401
+        """Let the watch tell of a resource."""
+        self.engine.seen(kind, _raw(name, **facts))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Let the engine work until it is so."""
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                if holds():
+                    return
+                await asyncio.sleep(0)
+
+    async def settle(self) -> None:
+        """Let everything happen that needs no time to pass."""
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+    async def _list(self) -> AsyncIterator[Raw]:
+        listed = tuple(self.listed)
+        self.lists += 1
+        self.list_begun.set()
+        await self.may_list.wait()
+        for raw in listed:
+            yield raw
+
+    async def _step(self, key: TrainingKey) -> float | None:
+        training = self.roster.get(key)
+        assert training is not None
+        model = training.spec.model_id
+        self.steps.append(key.name)
+        self.at_once[model] += 1
+        self.most_at_once[model] = max(self.most_at_once[model], self.at_once[model])
+        try:
+            await self.may_step.wait()
+            return await self.on_step(key)
+        finally:
+            self.at_once[model] -= 1
+
+    async def _rest(self, _key: TrainingKey) -> float | None:
+        return None
+
+
+@asynccontextmanager
+async def _bench() -> AsyncIterator[Bench]:
+    # Nobody listens there: events are best effort.
+    async with ApiClient(Configuration(host="http://127.0.0.1:9")) as api:
+        yield Bench(Events(api, "operator-0"))
+
+
+@asynccontextmanager
+async def _running(bench: Bench) -> AsyncIterator[None]:
+    task = asyncio.create_task(bench.engine.run(lambda: None))
+    try:
+        await bench.settle()  # the first list is taken in, where the test has not stopped it
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task}, timeout=TIMEOUT)
+        assert task.cancelled()
+
+
+async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
+    """Else one that is seen first would adopt the run of one that is seen last."""
+    async with _bench() as bench:
+        bench.may_list.clear()
+        bench.listed = [_raw("a"), _raw("b")]
+        async with _running(bench):
+            bench.seen("b")
+            await bench.settle()
+            assert bench.steps == []
+            bench.may_list.set()
+            await bench.until(lambda: len(bench.steps) == 2)
+            assert sorted(bench.steps) == ["a", "b"]
+
+
+async def test_a_list_that_fails_is_tried_again_and_waited_for() -> None:
+    async with _bench() as bench:
+
+        async def fails_once() -> AsyncIterator[Raw]:
+            bench.lists += 1
+            if bench.lists == 1:
+                raise UnavailableError("list: 500")
+            yield _raw("a")
+
+        bench.engine.list_all = fails_once
+        async with _running(bench):
+            await bench.until(lambda: bench.steps == ["a"])
+        assert bench.lists == 2
+
+
+async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> None:
+    async with _bench() as bench, _running(bench):
+        bench.may_step.clear()
+        for number in range(3):
+            bench.seen(f"same-{number}", model=7)
+            bench.seen(f"own-{number}", model=10 + number)
+        await bench.until(lambda: len(bench.steps) == 4)
+        await bench.settle()
+        assert sorted(bench.steps) == ["own-0", "own-1", "own-2", "same-0"]
+        bench.may_step.set()
+        await bench.until(lambda: len(bench.steps) == 6)
+        assert bench.most_at_once[7] == 1
+
+
+async def test_many_resources_on_one_model_do_not_hold_up_the_others() -> None:
+    async with _bench() as bench, _running(bench):
+        bench.may_step.clear()
+        for number in range(PARALLEL_STEPS + 10):
+            bench.seen(f"same-{number}", model=7)
+        await bench.settle()
+        bench.seen("bystander", model=8)
+        await bench.until(lambda: "bystander" in bench.steps)
+        bench.may_step.set()
+        await bench.until(lambda: len(bench.steps) == PARALLEL_STEPS + 11)
+
+
+async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
+    async with _bench() as bench, _running(bench):
+        bench.may_step.clear()
+        bench.seen("a")
+        await bench.until(lambda: bench.steps == ["a"])
+        bench.seen("a", "MODIFIED", version=2, generation=2)
+        bench.may_step.set()
+        await bench.until(lambda: bench.steps == ["a", "a"])
+        bench.seen("a", "MODIFIED", version=3, generation=2)  # a write of status
+        await bench.settle()
+        assert bench.steps == ["a", "a"]
+
+
+async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() -> None:
+    async with _bench() as bench, _running(bench):
+
+        async def queue_up(key: TrainingKey) -> float | None:
+            bench.lanes.reserve("key", a_training(name=key.name), 0.0, EIGHT)
+            raise UnavailableError("the API server is away")
+
+        bench.lanes.reserve("key", a_training(name="the-only-start"), 0.0, EIGHT)
+        bench.on_step = queue_up
+        bench.may_step.clear()
+        bench.seen("a")
+        await bench.until(lambda: bench.steps == ["a"])
+        bench.seen("a", "DELETED")
+        bench.may_step.set()
+        await bench.settle()
+        place = bench.lanes.reserve("key", a_training(name="z"), 0.0, EIGHT)
+        assert place is not None
+        assert place.queue.of == 1
+
+
+async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> None:
+    async with _bench() as bench:
+        for name in ("the-only-start", "a"):
+            bench.lanes.reserve("key", a_training(name=name), 0.0, EIGHT)
+        bench.seen("a")
+        bench.seen("a", "MODIFIED", version=2, model=-1)
+        assert bench.roster.get(_key("a")) is None
+        place = bench.lanes.reserve("key", a_training(name="z"), 0.0, EIGHT)
+        assert place is not None
+        assert place.queue.of == 1
+
+
+async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_so() -> None:
+    async with _bench() as bench, _running(bench):
+
+        async def not_found(_key: TrainingKey) -> float | None:
+            raise GoneError("write status: 404")
+
+        bench.on_step = not_found
+        bench.seen("a")
+        await bench.until(lambda: bench.steps == ["a"])
+        await bench.settle()
+        bench.clock.ahead = MAX_RETRY
+        bench.seen("b", model=8)
+        await bench.until(lambda: sorted(bench.steps) == ["a", "a", "b"])
+
+
+async def test_a_list_does_not_bring_back_what_was_deleted_since() -> None:
+    async with _bench() as bench:
+        bench.seen("a")
+        bench.listed = [_raw("a")]
+        bench.may_list.clear()
+        async with _running(bench):
+            await bench.list_begun.wait()
+            bench.seen("a", "DELETED")
+            bench.may_list.set()
+            await bench.settle()
+            assert list(bench.roster) == []
+            assert bench.steps == []
+
+
+async def test_a_list_does_not_drop_what_was_made_anew_since() -> None:
+    async with _bench() as bench:
+        bench.seen("listed", uid="old")
+        bench.seen("not-listed", uid="old")
+        bench.listed = [_raw("listed", uid="old")]
+        bench.may_list.clear()
+        async with _running(bench):
+            await bench.list_begun.wait()
+            for name in ("listed", "not-listed"):
+                bench.seen(name, "DELETED", uid="old", version=5)
+                bench.seen(name, uid="new", version=6)
+            bench.may_list.set()
+            await bench.settle()
+            assert {training.uid for training in bench.roster} == {"new"}
+            assert sorted(set(bench.steps)) == ["listed", "not-listed"]
+
+
+async def test_a_list_drops_what_the_watch_has_missed_the_deletion_of() -> None:
+    async with _bench() as bench:
+        bench.seen("gone")
+        bench.listed = [_raw("there")]
+        async with _running(bench):
+            await bench.until(lambda: bench.steps == ["there"])
+            assert {training.key for training in bench.roster} == {_key("there")}

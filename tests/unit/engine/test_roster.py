@@ -1,0 +1,91 @@
+"""engine/roster.py: which version counts, and what goes when a resource goes."""
+
+from dataclasses import replace
+
+import pytest
+
+from scriptix_operator.api.reasons import Phase
+from scriptix_operator.core.observation import Memory
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.roster import Roster
+from tests.unit.core.builders import a_status, a_training, edited
+
+REMEMBERED = Memory(failed_looks=3)
+
+
+def _at(version: int, training: Training) -> Training:
+    return replace(training, resource_version=str(version))
+
+
+@pytest.fixture
+def roster() -> Roster:
+    """Return an empty one."""
+    return Roster()
+
+
+def test_a_resource_not_known_and_an_edit_are_new_a_write_of_status_is_not(roster: Roster) -> None:
+    first = _at(5, a_training())
+    assert roster.put(first) is True
+    written = _at(6, first.with_status(a_status(message="Waiting.")))
+    assert roster.put(written) is False
+    assert roster.get(first.key) == written
+    assert roster.put(_at(7, edited(written, priority=3))) is True
+    assert roster.put(replace(_at(8, edited(written)), requested_at="now")) is True
+
+
+def test_versions_are_compared_as_numbers(roster: Roster) -> None:
+    newer = _at(10, a_training())
+    roster.put(newer)
+    assert roster.put(_at(9, edited(newer))) is False
+    assert roster.get(newer.key) == newer
+
+
+def test_an_older_resource_of_the_same_name_does_not_displace_the_new(roster: Roster) -> None:
+    new = _at(20, a_training(uid="new", model_id=8))
+    roster.put(new)
+    assert roster.put(_at(10, a_training(uid="old"))) is False
+    assert roster.get(new.key) == new
+
+
+def test_a_resource_made_anew_begins_without_what_was_remembered(roster: Roster) -> None:
+    old, new = _at(10, a_training(uid="old")), _at(20, a_training(uid="new", model_id=8))
+    roster.put(old)
+    roster.remember(old, REMEMBERED)
+    assert roster.put(new) is True
+    assert roster.memory(new) == Memory()
+    roster.remember(old, REMEMBERED)  # by a step that began before
+    assert roster.memory(new) == Memory()
+    assert roster.rivals(a_training(name="other")) == []
+
+
+def test_what_a_step_has_written_does_not_bring_a_deleted_resource_back(roster: Roster) -> None:
+    training = a_training()
+    roster.put(training)
+    assert roster.remove(training.key) == training
+    roster.renew(_at(9, training))
+    roster.remember(training, REMEMBERED)
+    assert roster.get(training.key) is None
+    assert list(roster) == []
+    assert roster.memory(training) == Memory()
+
+
+def test_what_a_step_has_written_counts_while_the_resource_is_there(roster: Roster) -> None:
+    training = a_training()
+    roster.put(training)
+    roster.renew(_at(9, training))
+    assert roster.get(training.key) == _at(9, training)
+
+
+def test_rivals_are_the_others_with_the_same_model_in_any_namespace(roster: Roster) -> None:
+    one, two = a_training(name="one"), a_training(name="two", namespace="team-b")
+    for training in (one, two, a_training(name="three", model_id=8)):
+        roster.put(training)
+    assert roster.rivals(one) == [two]
+    roster.remove(two.key)
+    assert roster.rivals(one) == []
+
+
+def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(roster: Roster) -> None:
+    for name, phase in {"a": None, "b": "Running", "c": "Running", "d": "Archived"}.items():
+        roster.put(a_training(name=name, status=a_status(phase=phase)))
+    assert roster.phases() == {Phase.PENDING: 2, Phase.RUNNING: 2}

@@ -1,0 +1,1 @@
+"""Tests of scriptix_operator.kube that need no cluster."""

@@ -1,0 +1,63 @@
+"""kube/errors.py: what the client raises becomes one of ours, and quotes nothing secret."""
+
+import aiohttp
+import pytest
+from kubernetes.aio.client import ApiException, V1Secret
+from pydantic import ValidationError
+
+from scriptix_operator.kube.errors import (
+    ConflictError,
+    GoneError,
+    KubeError,
+    RefusedError,
+    UnavailableError,
+    translated,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, RefusedError),
+        (401, RefusedError),
+        (403, RefusedError),
+        (404, GoneError),
+        (408, UnavailableError),
+        (409, ConflictError),
+        (410, GoneError),
+        (422, RefusedError),
+        (429, UnavailableError),
+        (500, UnavailableError),
+        (503, UnavailableError),
+        (504, UnavailableError),
+        (0, UnavailableError),
+    ],
+)
+def test_a_status_decides_the_kind(status: int, kind: type[KubeError]) -> None:
+    with (
+        pytest.raises(KubeError, match=f"^get it: {status} Because") as caught,
+        translated("get it"),
+    ):
+        raise ApiException(status=status, reason="Because")
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError(), aiohttp.ServerDisconnectedError(), ConnectionResetError()],
+    ids=["no reply in time", "cut", "reset"],
+)
+def test_no_answer_may_come_right(error: Exception) -> None:
+    told = f"^get it: {type(error).__name__}"
+    with pytest.raises(UnavailableError, match=told), translated("get it"):
+        raise error
+
+
+def test_a_reply_that_cannot_be_read_is_not_quoted() -> None:
+    with pytest.raises(UnavailableError, match="cannot be read") as caught, translated("get it"):
+        V1Secret.model_validate({"data": ["c2VjcmV0"]})
+    assert "c2VjcmV0" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    with pytest.raises(ValidationError, match="c2VjcmV0"):  # as the client would have said it
+        V1Secret.model_validate({"data": ["c2VjcmV0"]})
