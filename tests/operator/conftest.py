@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from kubernetes.aio.client import ApiClient
 
+from scriptix_operator.kube.connection import configure, connect
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import install_crd
 from tests.operator.lab import Lab, laboratory
+from tests.operator.logsupport import Namespace, Recorder
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,23 @@ async def lab(cluster: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIte
     """Make a lab for the test's own namespace."""
     async with laboratory(cluster, namespace, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def space(cluster: ControlPlane, namespace: str) -> Namespace:
+    """Return the test's namespace."""
+    return Namespace(cluster, namespace)
+
+
+@pytest.fixture
+async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
+    """Connect as the operator does."""
+    configuration = await configure({"KUBECONFIG": str(cluster.kubeconfig)})
+    async with connect(configuration) as connected:
+        yield connected
+
+
+@pytest.fixture
+def recorder(client: ApiClient) -> Recorder:
+    """Listen to the client's calls."""
+    return Recorder(client)

@@ -1,39 +1,17 @@
 """kube/configmaps.py against a real API server: what is written, and what is never touched."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.core.owner import Owner
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
-from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.errors import ConflictError, GoneError, RefusedError
-from tests.controlplane.cluster import ControlPlane
 from tests.operator.logsupport import Json, Namespace, Recorder, reference_to
 
 NAME = "cardio-result"
 DATA = {"model_id": "123", "word_error_rate": "12.5"}
-
-
-@pytest.fixture
-def space(cluster: ControlPlane, namespace: str) -> Namespace:
-    """Return the test's namespace."""
-    return Namespace(cluster, namespace)
-
-
-@pytest.fixture
-async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
-    """Connect as the operator does."""
-    configuration = await configure({"KUBECONFIG": str(cluster.kubeconfig)})
-    async with connect(configuration) as connected:
-        yield connected
-
-
-@pytest.fixture
-def recorder(client: ApiClient) -> Recorder:
-    """Listen to the client's calls."""
-    return Recorder(client)
 
 
 @pytest.fixture

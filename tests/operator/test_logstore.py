@@ -4,7 +4,7 @@ tests/unit/core/test_logplan.py has the cases; here is what only the cluster can
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,8 @@ from scriptix_operator.core.loglines import RunLog, join, render
 from scriptix_operator.core.owner import Owner
 from scriptix_operator.core.remote import LogEntry
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
-from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.errors import ConflictError
 from scriptix_operator.kube.logstore import LogStore
-from tests.controlplane.cluster import ControlPlane
 from tests.operator.logsupport import KilledError, Namespace, Recorder, reference_to
 
 MINIMUM = 65536
@@ -89,26 +87,6 @@ class Saver:
     def text(self) -> str:
         """All of it."""
         return "".join(self.texts)
-
-
-@pytest.fixture
-def space(cluster: ControlPlane, namespace: str) -> Namespace:
-    """Return the test's namespace."""
-    return Namespace(cluster, namespace)
-
-
-@pytest.fixture
-async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
-    """Connect as the operator does."""
-    configuration = await configure({"KUBECONFIG": str(cluster.kubeconfig)})
-    async with connect(configuration) as connected:
-        yield connected
-
-
-@pytest.fixture
-def recorder(client: ApiClient) -> Recorder:
-    """Listen to the client's calls."""
-    return Recorder(client)
 
 
 @pytest.fixture

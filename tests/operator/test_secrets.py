@@ -75,13 +75,6 @@ def space(cluster: ControlPlane, namespace: str) -> Space:
 
 
 @pytest.fixture
-async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
-    """Connect as somebody who may read all Secrets."""
-    async with connect(await configure({"KUBECONFIG": str(cluster.kubeconfig)})) as connected:
-        yield connected
-
-
-@pytest.fixture
 async def confined(cluster: ControlPlane, space: Space, tmp_path: Path) -> AsyncIterator[ApiClient]:
     """Connect as an operator that may not read the tenant's Secrets."""
     document = yaml.safe_load(cluster.kubeconfig.read_text())
