@@ -156,7 +156,7 @@ class Run(ApiModel):
     key_fingerprint: ShortText | None = None
     """Fingerprint of the API key; never the key."""
     claimed_at: Time | None = None
-    """Time of the first intent or of the adoption; timeoutSeconds counts from here."""
+    """Time of the last intent or of the adoption; timeoutSeconds counts from here."""
     baseline: Baseline | None = None
     """The model just before the first attempt."""
     refused: Baseline | None = None

@@ -6,6 +6,7 @@ from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.derive import Note, is_finished
+from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
 from scriptix_operator.core.situation import Situation
 
@@ -64,7 +65,7 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
     step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
-    return step.rest(stored.due_in)
+    return step.rest(stored.due_in, None if finished else training_note(step.status))
 
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:

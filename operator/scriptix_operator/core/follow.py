@@ -20,7 +20,7 @@ from scriptix_operator.core.progress import estimated_completion, rating_of, sta
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.text import one_line
 
-__all__ = ["follow", "judge", "model_status", "with_look"]
+__all__ = ["follow", "judge", "model_status", "training_note", "with_look"]
 
 OBSERVATION_REFRESH = timedelta(minutes=10)
 """lastObservedAt rides along with other changes; alone it is written at most this often."""
@@ -132,16 +132,26 @@ def _running(
         if progress == status.progress
         else now.replace(microsecond=0),
     }
-    text = "Training." if progress is None else f"Training: {stage}, {progress}%."
+    status = status.model_copy(update=update)
+    note = training_note(status)
+    if model.started_at in {None, started_at}:
+        return status, note
+    later = (
+        " The API shows a later start than the one followed: somebody else may have started the "
+        "model again."
+    )
+    return status, Note(note.reason, note.message + later)
+
+
+def training_note(status: TrainingStatus) -> Note:
+    """How far a running training is, by its progress and its log."""
+    text = "Training."
+    if status.progress is not None:
+        text = f"Training: {status.stage}, {status.progress}%."
     if status.learning_curve:
-        epoch = status.learning_curve[-1]
-        text += f" Last logged: epoch {epoch.epoch}/{epoch.of}, WER {epoch.word_error_rate}%."
-    if model.started_at not in {None, started_at}:
-        text += (
-            " The API shows a later start than the one followed: somebody else may have started "
-            "the model again."
-        )
-    return status.model_copy(update=update), Note(Reason.TRAINING, text)
+        last = status.learning_curve[-1]
+        text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
+    return Note(Reason.TRAINING, text)
 
 
 def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, Note | None]:

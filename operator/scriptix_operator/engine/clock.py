@@ -1,18 +1,43 @@
 """The clocks, read here and nowhere else."""
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 __all__ = ["Clock"]
 
 
+def _wall() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the rim
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Clock:
-    """Wall time for people, and a monotonic time that a suspended machine does not stop."""
+    """Wall time for people, and a monotonic time that a suspended machine does not stop.
+
+    The wall clock is read once: within a process both go on at the same pace. A clock that is set
+    forward must not shorten the wait for a start whose outcome is not known.
+
+    Args:
+        wall: The wall clock, UTC.
+        boottime: Seconds since boot, time asleep included.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], datetime] = _wall,
+        boottime: Callable[[], float] = _boottime,
+    ) -> None:
+        self._boottime = boottime
+        self._booted = wall() - timedelta(seconds=boottime())
 
     def now(self) -> datetime:
-        """Wall time, UTC. Written to status; never used to measure how long something took."""
-        return datetime.now(UTC)  # noqa: TID251 - the rim
+        """Wall time, UTC, as it was when the process began plus the time since."""
+        return self._booted + timedelta(seconds=self._boottime())
 
     def monotonic(self) -> float:
         """Seconds since boot, time asleep included: a paused sender must see that it overslept."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return self._boottime()

@@ -9,6 +9,7 @@ from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.status import LearningPoint, LogStatus, TrainingStatus
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
 from scriptix_operator.core.failures import failure
+from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import (
     Action,
     FetchLog,
@@ -156,6 +157,15 @@ def test_a_log_is_tried_again_while_there_is_hope() -> None:
     )
     assert (decision.memory.log_wanted, decision.memory.failed_logs) == (True, 3)
     assert decision.status.log is None
+
+
+def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() -> None:
+    running = RUNNING.model_copy(update={"progress": 45, "stage": "MainTraining"})
+    point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
+    stored = log_stored(a_step(running), LogStored(LogStatus(), (point,), 60)).status
+    told = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
+    assert stored.message == told
+    assert training_note(stored).message == told
 
 
 def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_looked_at() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from scriptix_operator.api.spec import QualityGate, TrainingSpec
-from scriptix_operator.api.status import Baseline, HistoryEntry, TrainingStatus
+from scriptix_operator.api.status import Baseline, HistoryEntry, LearningPoint, TrainingStatus
 from scriptix_operator.core.follow import follow, judge, model_status, with_look
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel
 from tests.unit.core.builders import EIGHT, a_model, a_run, at, followed, metrics
@@ -35,6 +35,17 @@ def test_progress_brings_stage_and_expected_end() -> None:
     assert status.last_progress_at == at(hours=4)
     assert note is not None
     assert note.message == "Training: MainTraining, 50%."
+
+
+def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
+    points = [
+        LearningPoint(epoch=1, of=20, word_error_rate="45.2"),
+        LearningPoint(epoch=5, of=20, word_error_rate="28.3"),
+    ]
+    look = a_model(3, progress=30, started_at=EIGHT)
+    _, note = follow(SPEC, followed(learning_curve=points), look, at(hours=2))
+    assert note is not None
+    assert note.message == "Training: MainTraining, 30%. Last logged: epoch 5/20, WER 28.3%."
 
 
 def test_progress_that_is_not_given_is_not_nothing() -> None:
