@@ -7,6 +7,7 @@ judgement is below this function; all effects are in the engine.
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.core.answers import refused, started
 from scriptix_operator.core.derive import Note, is_finished, is_followed
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
 from scriptix_operator.core.failures import blocked_call, failure
@@ -28,18 +29,11 @@ from scriptix_operator.core.observation import (
     SlotGranted,
     Woken,
 )
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
 from scriptix_operator.core.requests import begin_run, is_run_asked_for, newest_request
 from scriptix_operator.core.resolve import acted_after_all, resolve
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
-from scriptix_operator.core.start import (
-    RATE_LIMIT_WAIT,
-    begin,
-    consider,
-    queue_up,
-    refused,
-    started,
-)
+from scriptix_operator.core.start import begin, consider, queue_up
 from scriptix_operator.core.training import Training
 
 __all__ = ["decide"]

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import LogStatus
+from scriptix_operator.api.status import Failure, LogStatus
 from scriptix_operator.core.derive import Note, is_finished
 from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
+from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import Situation
 
-__all__ = ["conclude", "log_stored", "log_unavailable"]
+__all__ = ["conclude", "fail", "log_stored", "log_unavailable"]
 
 FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
 
@@ -30,6 +31,15 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     else:
         return step.rest(step.poll, note)
     return step.answer(action, note, publish=finished and step.status.failure is None)
+
+
+def fail(step: Situation, why: Failure) -> Decision:
+    """End the requested run without a remote one."""
+    run = step.status.run or next_run(step.training)
+    ended = step.having(
+        run=run, failure=why, queue=None, finished_at=step.now.replace(microsecond=0)
+    )
+    return conclude(ended)
 
 
 def _is_log_due(step: Situation) -> bool:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 __all__ = [
+    "RATE_LIMIT_WAIT",
     "CallFailure",
     "FailureKind",
     "LogEntry",
@@ -17,6 +18,10 @@ __all__ = [
     "RemoteModel",
     "TrainingState",
 ]
+
+
+RATE_LIMIT_WAIT = 60.0
+"""Seconds to wait after a 429 that says nothing itself; the API's document retries after 60."""
 
 
 class TrainingState(IntEnum):

@@ -13,8 +13,7 @@ from scriptix_operator.api.status import Queue
 from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import SlotDeferred
-from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.start import RATE_LIMIT_WAIT
+from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = ["Call", "Lane", "Lanes"]
