@@ -14,7 +14,7 @@ from tests.operator.lab import Lab, condition_of, phase_of
         pytest.param("status", {"status": 503, "act": True}, 1, id="503 after acting"),
         pytest.param("status", {"status": 500}, 2, id="500 before acting"),
         pytest.param("html", {"act": True}, 1, id="a proxy's page after acting"),
-        pytest.param("delay", {"delay": 3}, 1, id="acting after the client has given up"),
+        pytest.param("delay", {"delay": 6.5}, 1, id="acting long after the client has given up"),
         pytest.param("truncated", {}, 1, id="half a reply"),
     ],
 )
