@@ -114,7 +114,7 @@ async def test_many_looks_share_a_few_connections() -> None:
 
 
 async def test_no_free_connection_is_not_sent() -> None:
-    timeouts = Timeouts(connect=0.1, read=5, total=5)
+    timeouts = Timeouts(connect=3, read=30, total=30)
     async with (
         raw_server(lambda _: (b"", Ending.HANG)) as server,
         ScriptixClient(base_url=server.url, timeouts=timeouts) as client,
@@ -160,7 +160,7 @@ async def test_a_name_that_nobody_has_is_not_sent(call: Call) -> None:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH\n", b""], ids=["failed", "endless"])
 async def test_a_connection_without_tls_is_not_sent(call: Call, greeting: bytes) -> None:
-    timeouts = Timeouts(connect=0.1)
+    timeouts = Timeouts(connect=1)
     async with (
         raw_server(lambda _: keep(TAKEN), greeting=greeting) as server,
         ScriptixClient(base_url=f"https://127.0.0.1:{server.port}", timeouts=timeouts) as client,
