@@ -6,7 +6,7 @@ DESIGN §4 step 7: the run that a status records comes first, then the older cla
 from collections.abc import Iterable
 from datetime import datetime
 
-from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
+from scriptix_operator.core.derive import is_blocked, is_finished, may_be_running
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
@@ -32,7 +32,7 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
             if other.key.namespace == training.key.namespace
             else "a resource in another namespace"
         )
-        if _holds_run(other):
+        if may_be_running(other.status):
             return f"{name} is training this model; waiting until it has ended."
         if _takes_over(training, model) and _is_run_of(other, model):
             return (
@@ -47,13 +47,6 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
 
 def _age(training: Training) -> tuple[datetime, str]:
     return training.created_at, training.uid
-
-
-def _holds_run(other: Training) -> bool:
-    run = other.status.run
-    return is_followed(other.status) or (
-        run is not None and run.intent is not None and not is_finished(other.status)
-    )
 
 
 def _is_run_of(other: Training, model: RemoteModel) -> bool:

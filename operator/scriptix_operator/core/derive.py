@@ -13,7 +13,16 @@ from scriptix_operator.api.status import LONG_TEXT, Condition, Display, Training
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
 
-__all__ = ["Note", "is_blocked", "is_finished", "is_followed", "phase_of", "reason_of", "settle"]
+__all__ = [
+    "Note",
+    "is_blocked",
+    "is_finished",
+    "is_followed",
+    "may_be_running",
+    "phase_of",
+    "reason_of",
+    "settle",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,12 @@ def is_blocked(status: TrainingStatus) -> bool:
 def is_followed(status: TrainingStatus) -> bool:
     """Whether there is a remote run that is being followed."""
     return status.run is not None and status.run.ownership is not None and not is_finished(status)
+
+
+def may_be_running(status: TrainingStatus) -> bool:
+    """Whether a run of this resource is, or may be, going on at the API: followed, or starting."""
+    starting = status.run is not None and status.run.intent is not None
+    return is_followed(status) or (starting and not is_finished(status))
 
 
 def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:

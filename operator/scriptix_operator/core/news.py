@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scriptix_operator.api.reasons import EventReason, FailureReason, Ownership, Phase, Reason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_finished, is_followed, reason_of
+from scriptix_operator.core.derive import is_finished, is_followed, may_be_running, reason_of
 from scriptix_operator.core.text import one_line
 
 __all__ = ["News", "news", "news_of_deletion"]
@@ -97,9 +97,7 @@ def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
 
 def news_of_deletion(status: TrainingStatus) -> tuple[News, ...]:
     """What to say when the resource is gone: a run at the API goes on."""
-    run = status.run
-    going_on = is_followed(status) or (run is not None and run.intent is not None)
-    if not going_on:
+    if not may_be_running(status):
         return ()
     return (
         News(

@@ -6,7 +6,7 @@ from typing import Any
 
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.derive import Note, is_finished, is_followed, settle
+from scriptix_operator.core.derive import Note, is_finished, may_be_running, settle
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
 from scriptix_operator.core.training import Training
 
@@ -77,8 +77,7 @@ class Situation:
     def deadline(self) -> datetime | None:
         """When the run times out; None while nothing of it can be running."""
         run = self.status.run
-        active = run is not None and (run.intent is not None or is_followed(self.status))
-        if not active or run is None or run.claimed_at is None:
+        if run is None or run.claimed_at is None or not may_be_running(self.status):
             return None
         return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.claims import model_in_use
-from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.derive import may_be_running
 from scriptix_operator.core.learning_curve import learning_curve
 from scriptix_operator.core.observation import (
     Blocked,
@@ -113,8 +113,7 @@ class Caller:
         except ScriptixError as error:
             return LookFailed(error.failure, key.source)
         in_use = None
-        run = training.status.run
-        if not is_followed(training.status) and (run is None or run.intent is None):
+        if not may_be_running(training.status):
             in_use = model_in_use(training, self.roster.rivals(training), model)
         return ModelSeen(model, KeyUse(key.source, key.fingerprint), in_use)
 

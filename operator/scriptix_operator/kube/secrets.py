@@ -10,7 +10,7 @@ from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Failure
 from scriptix_operator.core.apikey import ApiKey, check_key
-from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.derive import may_be_running
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.training import Training
 from scriptix_operator.kube.errors import GoneError, RefusedError, translated
@@ -89,8 +89,7 @@ class Keys:
         if ref is not None:
             return await self._read(namespace, ref.name, ref.key)
         run = training.status.run
-        active = run is not None and (run.intent is not None or is_followed(training.status))
-        begun_with = run.key_source if run is not None and active else None
+        begun_with = run.key_source if run and may_be_running(training.status) else None
         own_source = _source(namespace, DEFAULT_SECRET, DEFAULT_SECRET_KEY)
         default = self._default
         default_source = _source(default.namespace, default.secret, DEFAULT_SECRET_KEY)
