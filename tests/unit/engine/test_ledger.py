@@ -449,6 +449,20 @@ async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_ow
     assert {str(error) for error in errors} == {"write: 403"}
 
 
+async def test_a_shared_write_of_unknown_outcome_is_read_back_once_for_all(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.shelf.write_begun.wait()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
+    await asyncio.sleep(0)
+    bench.shelf.write_faults += [Fault.NONE, Fault.LOST]
+    bench.shelf.open.set()
+    _, *errors = await ended(first, *calls)
+    assert [type(error) for error in errors] == [UnavailableError] * 3
+    assert (bench.shelf.reads, len(bench.shelf.writes)) == (1, 2)
+
+
 async def test_a_bug_in_the_write_is_not_hidden_and_hangs_nobody(bench: Bench) -> None:
     process = await bench.leader()
     bench.shelf.open.clear()
