@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.core.answers import refused, started
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import Note, is_finished, is_followed
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
 from scriptix_operator.core.failures import blocked_call, failure
@@ -153,10 +154,10 @@ def _look_failed(step: Situation, call: CallFailure, key_source: str | None) -> 
         text = f"The API refused a call because of its rate limit; next look {until:%H:%MZ}."
         return step.rest(wait, Note(Reason.RATE_LIMITED, text))
     failed = step.memory.failed_looks + 1
-    backoff = min(step.poll * 2 ** min(failed - 1, 16), max(step.poll, MAX_LOOK_BACKOFF))
+    wait = backoff(step.poll, failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
     shown = "; the facts shown are the last ones known" if is_followed(step.status) else ""
     note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){shown}.")
-    return step.remembering(failed_looks=failed).rest(backoff, note)
+    return step.remembering(failed_looks=failed).rest(wait, note)
 
 
 def _seen(step: Situation, seen: ModelSeen) -> Decision:

@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.status import Baseline
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
@@ -144,7 +145,7 @@ def _not_happened(step: Situation) -> Decision:
     step = step.having_run(attempt=attempt, intent=None, claimed_at=None)
     step = step.remembering(intent_seen_at=None, agreed_at=None, reset_seen=False)
     late = attempt - FREE_ATTEMPTS - 1
-    delay = 0.0 if late < 0 else min(FIRST_DELAY * 2 ** min(late, 16), MAX_DELAY)
+    delay = 0.0 if late < 0 else backoff(FIRST_DELAY, late, MAX_DELAY)
     return step.rest(
         delay,
         Note(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
     Decision,
@@ -158,5 +159,5 @@ class Stepper:
                 if attempt == RECORD_ATTEMPTS:
                     raise
                 logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
-                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
+                await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
         raise ConflictError(f"{written.key}: others keep writing it")
