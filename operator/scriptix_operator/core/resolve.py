@@ -100,7 +100,9 @@ def _ours(step: Situation, model: RemoteModel) -> Decision:
     named = step.run.intent.started_training_at if step.run.intent else None
     sure = named is not None and named == model.started_at
     owner = Ownership.OWNED if sure else Ownership.UNCONFIRMED
-    step = step.having_run(ownership=owner.value, intent=None)
+    # An earlier attempt that was taken for not happened has left no time to count from.
+    claimed_at = step.run.claimed_at or step.now.replace(microsecond=0)
+    step = step.having_run(ownership=owner.value, intent=None, claimed_at=claimed_at)
     # The marker is this run's from now on, even where the API has not given it a new one.
     step = step.having(started_at=model.started_at, queue=None)
     step = step.remembering(intent_seen_at=None, agreed_at=None, refusals=0, log_wanted=True)
