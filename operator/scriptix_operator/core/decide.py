@@ -7,10 +7,11 @@ judgement is below this function; all effects are in the engine.
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.answers import refused, started
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.derive import Note, is_finished, is_followed
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished, is_followed
+from scriptix_operator.core.ending import conclude, is_retry_held, log_stored, log_unavailable
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.follow import follow, judge, model_status, with_look
 from scriptix_operator.core.observation import (
@@ -31,13 +32,25 @@ from scriptix_operator.core.observation import (
     Woken,
 )
 from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
-from scriptix_operator.core.requests import begin_run, is_run_asked_for, newest_request
+from scriptix_operator.core.requests import (
+    begin_retry,
+    begin_run,
+    is_run_asked_for,
+    newest_request,
+)
 from scriptix_operator.core.resolve import acted_after_all, resolve
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import begin, consider, queue_up
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.withdrawal import is_withdrawn, withdraw
 
 __all__ = ["decide"]
+
+TAKEN_BACK = Note(
+    Reason.TRAINING_SUCCEEDED,
+    "The model is trained; the request to train it again was taken back before its start.",
+)
+"""Of a run that stands again; one that failed speaks for itself."""
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
@@ -77,10 +90,15 @@ def decide(
 def _kept_up(step: Situation, observation: Observation) -> Decision:
     """Follow edits, requests and time-outs first; only then what was observed."""
     edited = step.training.generation != step.status.observed_generation
+    note = None
     if is_run_asked_for(step.training):
         step = _requested(step)
+    elif is_withdrawn(step.training):
+        step, note = step.having_status(withdraw(step.status)), TAKEN_BACK
     if is_finished(step.status):
-        return _finished(step, edited=edited)
+        return _finished(step, note, edited=edited)
+    if awaits_retry(step.status):
+        return _retried(step)
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
@@ -90,10 +108,27 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
 
 def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
-    if is_finished(step.status):
-        fresh = step.having_status(begin_run(step.training))
-        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0)
+    if has_ended(step.status):
+        return _with_new_run(step, begin_run(step.training))
     return step.having(run=newest_request(step.training))
+
+
+def _retried(step: Situation) -> Decision:
+    """Wait for the time of the retry, and for the log of the run that failed; then begin it."""
+    retry_at = step.run.retry_at
+    if step.spec.suspend:
+        return step.rest(None)
+    if (retry_at is not None and step.now < retry_at) or is_retry_held(step):
+        return conclude(step)
+    step = _with_new_run(step, begin_retry(step.training))
+    text = f"Retry {step.run.retries} of {step.spec.backoff_limit} begins."
+    return step.answer(Look(), Note(Reason.OBSERVED, text))
+
+
+def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
+    """Another run: what is remembered of the one before it does not count."""
+    fresh = step.having_status(status)
+    return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0, log_not_before=None)
 
 
 def _observed(step: Situation, observation: Observation) -> Decision:
@@ -116,12 +151,12 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _finished(step: Situation, *, edited: bool) -> Decision:
+def _finished(step: Situation, note: Note | None, *, edited: bool) -> Decision:
     why = step.status.failure
     if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
-    decision = conclude(step)
+    decision = conclude(step, note)
     # Published when it succeeded; looking at it again publishes nothing.
     return Decision(decision.status, decision.action, decision.memory)
 
@@ -168,7 +203,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
         decision = resolve(step, seen.model)
     elif is_followed(step.status):
         status, note = follow(step.spec, step.status, seen.model, step.now)
-        news = status.stage != before.stage or is_finished(status)
+        news = status.stage != before.stage or has_ended(status)
         wanted = step.memory.log_wanted or news
         decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
     else:

@@ -10,11 +10,14 @@ from datetime import datetime
 from scriptix_operator.api.reasons import ConditionType, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
+from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
 
 __all__ = [
     "Note",
+    "awaits_retry",
+    "has_ended",
     "is_blocked",
     "is_finished",
     "is_followed",
@@ -34,25 +37,39 @@ class Note:
     message: str
 
 
-def is_finished(status: TrainingStatus) -> bool:
-    """Whether the requested run is over, well or not."""
+LASTING_REASONS = frozenset(Reason) - {Reason.SUSPENDED, Reason.WAITING_FOR_RETRY}
+"""Told until something else is; the others only while they hold."""
+
+
+def has_ended(status: TrainingStatus) -> bool:
+    """Whether the run in status is over, well or not; another may follow by itself."""
     return status.finished_at is not None
+
+
+def awaits_retry(status: TrainingStatus) -> bool:
+    """Whether the run in status has failed and another for the same request follows."""
+    return has_ended(status) and status.run is not None and status.run.retry_at is not None
+
+
+def is_finished(status: TrainingStatus) -> bool:
+    """Whether what was asked for is over, well or not: the terminal phases."""
+    return has_ended(status) and not awaits_retry(status)
 
 
 def is_blocked(status: TrainingStatus) -> bool:
     """Whether a human must mend something before the run goes on."""
-    return status.failure is not None and not is_finished(status)
+    return status.failure is not None and not has_ended(status)
 
 
 def is_followed(status: TrainingStatus) -> bool:
     """Whether there is a remote run that is being followed."""
-    return status.run is not None and status.run.ownership is not None and not is_finished(status)
+    return status.run is not None and status.run.ownership is not None and not has_ended(status)
 
 
 def may_be_running(status: TrainingStatus) -> bool:
     """Whether a run of this resource is, or may be, going on at the API: followed, or starting."""
     starting = status.run is not None and status.run.intent is not None
-    return is_followed(status) or (starting and not is_finished(status))
+    return is_followed(status) or (starting and not has_ended(status))
 
 
 def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
@@ -85,7 +102,7 @@ def settle(
         note: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
-    note = _overriding_note(phase, status) or note or _kept_note(status)
+    note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
     message = clean(note.message, LONG_TEXT)
     conditions = {
         kind: Condition(
@@ -115,11 +132,14 @@ def settle(
     )
 
 
-def _overriding_note(phase: Phase, status: TrainingStatus) -> Note | None:
-    """A failure speaks for itself: what happened, then what to do."""
+def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -> Note | None:
+    """A failure speaks for itself: what happened, then what to do, or what is done about it."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
         message = status.failure.message.rstrip()
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
+        if status.run is not None and awaits_retry(status):
+            text = retry_text(spec, status.run, f"{message}{stop}")
+            return Note(Reason.WAITING_FOR_RETRY, text)
         return Note(status.failure.reason, f"{message}{stop} {status.failure.solution}")
     if phase is Phase.SUSPENDED:
         going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)
@@ -133,7 +153,7 @@ def _overriding_note(phase: Phase, status: TrainingStatus) -> Note | None:
 
 def _kept_note(status: TrainingStatus) -> Note:
     reason = reason_of(status)
-    if reason in set(Reason) and reason != Reason.SUSPENDED and status.message:
+    if reason in LASTING_REASONS and status.message:
         return Note(Reason(reason), status.message)
     return Note(Reason.OBSERVED, "The model is about to be looked at.")
 

@@ -5,15 +5,20 @@ from datetime import timedelta
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import Failure, LogStatus
-from scriptix_operator.core.derive import Note, is_finished
+from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished
 from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
-from scriptix_operator.core.requests import next_run
+from scriptix_operator.core.requests import is_run_asked_for, next_run
 from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.withdrawal import is_withdrawn, withdraw
 
-__all__ = ["conclude", "fail", "log_stored", "log_unavailable"]
+__all__ = ["conclude", "fail", "is_retry_held", "log_stored", "log_unavailable"]
 
 FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
+
+LOG_PATIENCE = timedelta(hours=1)
+"""A retry waits so long for the log of the run that failed: the window of the log allowance. The
+API may have only the log of the newest run."""
 
 
 def conclude(step: Situation, note: Note | None = None) -> Decision:
@@ -21,16 +26,50 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
 
     A run that has just succeeded is published.
     """
-    finished = is_finished(step.status)
-    due_in = None if finished else step.poll
+    if awaits_retry(step.status) and (
+        is_run_asked_for(step.training) or is_withdrawn(step.training)
+    ):
+        # Changed while it ran: there is no retry of what is not asked for any more.
+        step = step.having_status(withdraw(step.status))
+    due_in = _due_in(step)
     log_due_in = _log_due_in(step) if _is_log_due(step) else None
     if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
-    elif finished:
-        action = Rest(log_due_in)
+    elif has_ended(step.status):
+        action = Rest(_soonest(due_in, log_due_in))
     else:
         return step.rest(step.poll, note)
-    return step.answer(action, note, publish=finished and step.status.failure is None)
+    published = is_finished(step.status) and step.status.failure is None
+    return step.answer(action, note, publish=published)
+
+
+def is_retry_held(step: Situation) -> bool:
+    """Whether a retry whose time has come waits for the log of the run that failed.
+
+    Tried at least once, however late that is: the resource may have been suspended all the while.
+    """
+    retry_at = step.run.retry_at
+    if retry_at is None or not _is_log_due(step):
+        return False
+    return step.memory.failed_logs == 0 or step.now < retry_at + LOG_PATIENCE
+
+
+def _due_in(step: Situation) -> float | None:
+    """Seconds until there is something to do beside the log; None: until the resource changes."""
+    if not has_ended(step.status):
+        return step.poll
+    if is_run_asked_for(step.training):
+        return 0.0  # during the run, so nothing else will wake it
+    retry_at = step.run.retry_at if step.status.run else None
+    if retry_at is None:
+        return None
+    if step.now >= retry_at and is_retry_held(step):
+        retry_at += LOG_PATIENCE
+    return max((retry_at - step.now).total_seconds(), 0.0)
+
+
+def _soonest(*waits: float | None) -> float | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def fail(step: Situation, why: Failure) -> Decision:
@@ -44,10 +83,10 @@ def fail(step: Situation, why: Failure) -> Decision:
 
 def _is_log_due(step: Situation) -> bool:
     status, collect = step.status, step.spec.log.collect
-    finished = is_finished(status)
+    ended = has_ended(status)
     wanted = {
         CollectLog.NEVER: False,
-        CollectLog.ON_FAILURE: finished and status.failure is not None,
+        CollectLog.ON_FAILURE: ended and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[collect]
     if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
@@ -55,7 +94,7 @@ def _is_log_due(step: Situation) -> bool:
     if status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT:
         return False  # no further calls, as the message says
     state = status.log.state if status.log else None
-    return step.memory.log_wanted or (finished and state not in FINAL_LOG_STATES)
+    return step.memory.log_wanted or (ended and state not in FINAL_LOG_STATES)
 
 
 def _log_due_in(step: Situation) -> float:
@@ -65,17 +104,18 @@ def _log_due_in(step: Situation) -> float:
 
 def log_stored(step: Situation, stored: LogStored) -> Decision:
     """The log is stored: complete once the run has ended, else to be fetched again on news."""
-    finished = is_finished(step.status)
+    ended = has_ended(step.status)
     log = stored.log.model_copy(
         update={
-            "state": (LogState.COMPLETE if finished else LogState.COLLECTING).value,
+            "state": (LogState.COMPLETE if ended else LogState.COLLECTING).value,
             "last_fetched_at": step.now.replace(microsecond=0),
         }
     )
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
     step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
-    return step.rest(stored.due_in, None if finished else training_note(step.status))
+    due_in = _due_in(step) if ended else stored.due_in
+    return step.rest(due_in, None if ended else training_note(step.status))
 
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
@@ -89,5 +129,5 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
         failed_logs=step.memory.failed_logs + 1,
         log_not_before=not_before,
     )
-    waits = [seconds for seconds in (failed.wait, failed.due_in) if seconds is not None]
-    return step.rest(min(waits) if waits else None)
+    due_in = _due_in(step) if has_ended(step.status) else failed.due_in
+    return step.rest(_soonest(failed.wait, due_in))

@@ -4,8 +4,15 @@ from dataclasses import dataclass
 
 from scriptix_operator.api.reasons import EventReason, FailureReason, Ownership, Phase, Reason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_finished, is_followed, may_be_running, reason_of
+from scriptix_operator.core.derive import (
+    awaits_retry,
+    is_finished,
+    is_followed,
+    may_be_running,
+    reason_of,
+)
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.withdrawal import stands_again
 
 __all__ = ["News", "news", "news_of_deletion"]
 
@@ -43,6 +50,8 @@ ENDINGS: dict[str, EventReason] = {
 
 def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
+    if stands_again(old, new):
+        return ()  # all of it was told when it was new
     return tuple(
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for item in (*_beginning(old, new), *_stage(old, new), *_waiting(old, new), *_end(old, new))
@@ -76,6 +85,8 @@ def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
 
 
 def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    if awaits_retry(new) and not (awaits_retry(old) and _is_same_run(old, new)):
+        return (News(EventReason.RETRY_SCHEDULED, new.message or "", warning=True),)
     reason = reason_of(new)
     if reason is None or reason == reason_of(old) or is_finished(new):
         return ()

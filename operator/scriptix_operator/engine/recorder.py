@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from scriptix_operator.api.reasons import EventReason, Outcome, Phase
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_finished, is_followed
+from scriptix_operator.core.derive import has_ended, is_followed
 from scriptix_operator.core.news import News, news
 from scriptix_operator.core.result import result_data, result_name
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.withdrawal import stands_again
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
@@ -102,7 +103,7 @@ class Recorder:
         new, key = written.status, written.key
         if is_followed(new) and not is_followed(old):
             self.metrics.run_started()
-        if is_finished(new) and not is_finished(old):
+        if has_ended(new) and not has_ended(old) and not stands_again(old, new):
             succeeded = new.phase == Phase.SUCCEEDED
             self.metrics.run_finished(Outcome.SUCCEEDED if succeeded else Outcome.FAILED)
         if new.progress is not None:
