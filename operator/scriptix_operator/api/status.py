@@ -200,6 +200,8 @@ class HistoryEntry(ApiModel):
     """Annotation that it answered."""
     attempt: int = 1
     """Number of POSTs it took."""
+    ownership: ShortText | None = None
+    """Owned, Adopted or Unconfirmed; absent if there was no remote run."""
     started_at: Time | None = None
     """When the API says it started."""
     finished_at: Time | None = None

@@ -41,8 +41,8 @@ from scriptix_operator.core.requests import (
 from scriptix_operator.core.resolve import acted_after_all, resolve
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import begin, consider, queue_up
+from scriptix_operator.core.takeback import is_taken_back, take_back
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.withdrawal import is_withdrawn, withdraw
 
 __all__ = ["decide"]
 
@@ -93,8 +93,8 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     note = None
     if is_run_asked_for(step.training):
         step = _requested(step)
-    elif is_withdrawn(step.training):
-        step, note = step.having_status(withdraw(step.status)), TAKEN_BACK
+    elif is_taken_back(step.training):
+        step, note = step.having_status(take_back(step.status)), TAKEN_BACK
     if is_finished(step.status):
         return _finished(step, note, edited=edited)
     if awaits_retry(step.status):

@@ -10,7 +10,7 @@ from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
 from scriptix_operator.core.requests import is_run_asked_for, next_run
 from scriptix_operator.core.situation import Situation
-from scriptix_operator.core.withdrawal import is_withdrawn, withdraw
+from scriptix_operator.core.takeback import is_taken_back, take_back
 
 __all__ = ["conclude", "fail", "is_retry_held", "log_stored", "log_unavailable"]
 
@@ -27,10 +27,10 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     A run that has just succeeded is published.
     """
     if awaits_retry(step.status) and (
-        is_run_asked_for(step.training) or is_withdrawn(step.training)
+        is_run_asked_for(step.training) or is_taken_back(step.training)
     ):
         # Changed while it ran: there is no retry of what is not asked for any more.
-        step = step.having_status(withdraw(step.status))
+        step = step.having_status(take_back(step.status))
     due_in = _due_in(step)
     log_due_in = _log_due_in(step) if _is_log_due(step) else None
     if log_due_in == 0:

@@ -11,8 +11,8 @@ from scriptix_operator.core.derive import (
     may_be_running,
     reason_of,
 )
+from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
-from scriptix_operator.core.withdrawal import stands_again
 
 __all__ = ["News", "news", "news_of_deletion"]
 

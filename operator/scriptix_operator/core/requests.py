@@ -93,6 +93,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
             token=run.token,
             requested_at=run.requested_at,
             attempt=run.attempt,
+            ownership=run.ownership,
             started_at=status.started_at,
             finished_at=status.finished_at,
             outcome=_outcome(status),

@@ -9,8 +9,8 @@ from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import has_ended, is_followed
 from scriptix_operator.core.news import News, news
 from scriptix_operator.core.result import result_data, result_name
+from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.withdrawal import stands_again
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken

@@ -144,6 +144,7 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
             token="v1",
             requested_at="t1",
             attempt=3,
+            ownership="Owned",
             started_at=EIGHT,
             finished_at=at(hours=8),
             outcome="Succeeded",

@@ -1,11 +1,11 @@
-"""Requests that are withdrawn: a rerun or a retry that nobody asks for any more.
+"""Requests that are taken back: a rerun or a retry that nobody asks for any more.
 
 Only as long as nothing was sent for it; a run at the API cannot be cancelled.
 """
 
 from decimal import Decimal, InvalidOperation
 
-from scriptix_operator.api.reasons import FailureReason, Outcome
+from scriptix_operator.api.reasons import FailureReason, LogState, Outcome
 from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, TrainingStatus
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
@@ -13,10 +13,10 @@ from scriptix_operator.core.progress import rating_of
 from scriptix_operator.core.requests import is_unsent
 from scriptix_operator.core.training import Training
 
-__all__ = ["is_withdrawn", "stands_again", "withdraw"]
+__all__ = ["is_taken_back", "stands_again", "take_back"]
 
 
-def is_withdrawn(training: Training) -> bool:
+def is_taken_back(training: Training) -> bool:
     """Whether what is yet to be started is not asked for any more.
 
     A retry is not, once spec.backoffLimit is below its number. A request is not, once the resource
@@ -42,7 +42,7 @@ def _can_be_taken_back(status: TrainingStatus) -> bool:
     return is_unsent(status) and bool(status.history) and status.history[0].finished_at is not None
 
 
-def withdraw(status: TrainingStatus) -> TrainingStatus:
+def take_back(status: TrainingStatus) -> TrainingStatus:
     """The status without the request: the run before it stands again, as history tells of it.
 
     What history does not keep is gone: metrics beside the word error rate, the learning curve.
@@ -50,16 +50,27 @@ def withdraw(status: TrainingStatus) -> TrainingStatus:
     if awaits_retry(status) and status.run is not None:
         return status.model_copy(update={"run": status.run.model_copy(update={"retry_at": None})})
     last, *earlier = status.history
+    log = status.log
+    if log is not None:
+        # Of the run that stands again: begun anew, it would be fetched anew.
+        log = log.model_copy(update={"state": LogState.COMPLETE.value})
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
-        run=Run(id=last.id, token=last.token, requested_at=last.requested_at, attempt=last.attempt),
+        run=Run(
+            id=last.id,
+            token=last.token,
+            requested_at=last.requested_at,
+            attempt=last.attempt,
+            ownership=last.ownership,
+            claimed_at=last.started_at,
+        ),
         started_at=last.started_at,
         finished_at=last.finished_at,
         last_observed_at=status.last_observed_at,
         metrics=_metrics(last.word_error_rate),
         failure=_failure(last),
-        log=status.log,
+        log=log,
         history=tuple(earlier),
         conditions=status.conditions,
     )

@@ -1,11 +1,11 @@
-"""core/withdrawal.py: a request that is taken back before anything was sent for it."""
+"""core/takeback.py: a request that is taken back before anything was sent for it."""
 
 import pytest
 
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run
 from scriptix_operator.core.observation import Reserve, Rest
 from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.core.withdrawal import is_withdrawn, withdraw
+from scriptix_operator.core.takeback import is_taken_back, take_back
 from tests.unit.core.builders import (
     EIGHT,
     Life,
@@ -93,7 +93,9 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     )
     assert status.log is not None
     assert status.log.config_maps == ("cardiology-log",)
+    assert status.log.state == "Complete"
     assert status.history == ()
+    assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
     # Nothing is published or told a second time, and no log is fetched.
     assert (life.published, life.reasons_told) == (published, told)
@@ -240,14 +242,14 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
         pytest.param(a_run(token="v2", ownership="Owned"), (PAST,), False, id="running"),
     ],
 )
-def test_only_what_can_be_undone_is_withdrawn(
+def test_only_what_can_be_undone_is_taken_back(
     run: Run,
     history: tuple[HistoryEntry, ...],
     withdrawn: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     training = a_training(status=a_status(run=run, history=history))
-    assert is_withdrawn(training) == withdrawn
-    assert not is_withdrawn(edited(training, run_token="v2", backoff_limit=1))
+    assert is_taken_back(training) == withdrawn
+    assert not is_taken_back(edited(training, run_token="v2", backoff_limit=1))
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_what_history_tells_is_what_stands(
     entry = PAST.model_copy(
         update={"reason": reason, "outcome": outcome, "word_error_rate": wer, "message": None}
     )
-    status = withdraw(a_status(run=a_run(), history=(entry,)))
+    status = take_back(a_status(run=a_run(), history=(entry,)))
     rate, rating = (
         (status.metrics.word_error_rate, status.metrics.rating) if status.metrics else (None, None)
     )
