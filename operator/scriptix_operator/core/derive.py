@@ -38,10 +38,6 @@ class Note:
     message: str
 
 
-LASTING_REASONS = frozenset(Reason) - {Reason.SUSPENDED, Reason.WAITING_FOR_RETRY}
-"""Told until something else is; the others only while they hold."""
-
-
 def has_ended(status: TrainingStatus) -> bool:
     """Whether the run in status is over, well or not; another may follow by itself."""
     return status.finished_at is not None
@@ -158,7 +154,7 @@ def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -
 
 def _kept_note(status: TrainingStatus) -> Note:
     reason = reason_of(status)
-    if reason in LASTING_REASONS and status.message:
+    if reason in set(Reason) and reason != Reason.SUSPENDED and status.message:
         return Note(Reason(reason), status.message)
     return Note(Reason.OBSERVED, "The model is about to be looked at.")
 

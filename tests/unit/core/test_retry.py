@@ -286,6 +286,14 @@ def test_the_log_of_the_failed_run_is_collected_while_its_retry_waits(
     assert life.run.retries == 1
 
 
+def test_a_log_that_was_not_there_during_the_run_is_asked_for_when_it_has_failed() -> None:
+    life = Life(a_training(backoff_limit=1)).runs()
+    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=20))
+    life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
+    life.waits(60).looks(broken())
+    assert isinstance(life.action, FetchLog)
+
+
 def test_a_retry_waits_an_hour_for_a_log_that_cannot_be_had() -> None:
     life = a_failed_life(collect="OnFailure")
     life.learns(LogUnavailable(1800, LogState.COLLECTING, None))
