@@ -124,6 +124,22 @@ async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) ->
     assert (lab.starts(412), len(lab.posts())) == (0, 2)
 
 
+async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) -> None:
+    lab.model(416, duration=ENDLESS)
+    await lab.secret()
+    await lab.fault("delay", call="run", delay=1)
+    await lab.operator()
+    await lab.train("sent", 416)
+    await lab.simulator.until(lambda: len(lab.posts()) == 1)
+    edited = await lab.edit("sent", suspend=True)
+    assert "intent" in edited["status"]["run"]  # its answer is on its way
+    held = await lab.until_phase("sent", "Suspended")
+    held = await lab.until("sent", lambda item: "ownership" in item["status"]["run"])
+    assert (phase_of(held), held["status"]["run"]["ownership"]) == ("Suspended", "Owned")
+    assert "intent" not in held["status"]["run"]
+    assert (lab.starts(416), len(lab.posts())) == (1, 1)
+
+
 async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
     models = await set_the_stage(lab)
     lab.model(414, duration=ENDLESS)

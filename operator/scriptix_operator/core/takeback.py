@@ -72,7 +72,6 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         failure=_failure(last),
         log=log,
         history=tuple(earlier),
-        conditions=status.conditions,
     )
 
 

@@ -652,6 +652,48 @@ def test_no_life_brings_out_a_bad_status(data: st.DataObject) -> None:
     lives_on(Life(a_training(**data.draw(EDITS, "spec"))), data, 25)
 
 
+def begun(state: str) -> Life:
+    """A life in a state that chance seldom reaches."""
+    life = Life(a_training(run_token="v0", backoff_limit=1))
+    match state:
+        case "WaitingForStartAllowance":
+            life.looks(a_model(2))
+            life.is_queued()
+        case "StartOutcomeUnknown":
+            life.intends().is_refused(FailureKind.AMBIGUOUS)
+        case "Training":
+            life.runs()
+        case "WaitingForRetry":
+            life.runs().waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+            life.stores_log()
+        case "Observed":  # a retry that has begun
+            life = begun("WaitingForRetry").waits(60)
+            life.wakes()
+            life.learns(LookDeferred(0.0))
+        case "WaitingForModel":  # a rerun
+            life.runs().waits(60).succeeds().edit(run_token="v1").looks(a_model(1))
+    assert life.reason == state
+    return life
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            "WaitingForStartAllowance",
+            "StartOutcomeUnknown",
+            "Training",
+            "WaitingForRetry",
+            "Observed",
+            "WaitingForModel",
+        ]
+    ),
+    st.data(),
+)
+def test_no_life_goes_on_with_a_bad_status(state: str, data: st.DataObject) -> None:
+    lives_on(begun(state), data, 12)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> None:

@@ -125,6 +125,7 @@ def test_ours_needs_one_look(state: int) -> None:
     assert life.run.intent is None
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
     assert life.status.started_at == EIGHT
+    assert life.run.claimed_at == EIGHT  # the intent's time
     assert "TrainingStarted" in life.reasons_told
     assert life.memory == Memory(log_wanted=True)
 

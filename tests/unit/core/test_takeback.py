@@ -18,6 +18,8 @@ from tests.unit.core.builders import (
     truths,
 )
 
+PAST_OF_V1 = HistoryEntry(id="run-0", token="v1", outcome="Succeeded", finished_at=EIGHT)
+
 Request = tuple[str, str]
 DONE = a_model(2, started_at=EIGHT)
 
@@ -166,6 +168,33 @@ def test_what_was_sent_is_not_taken_back(phase: str) -> None:
     run = life.run.id
     life.edit(run_token="v1").waits(1).looks(DONE)
     assert (life.run.id, life.run.token) == (run, "v2")
+
+
+def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
+    life = a_life(("v1", ""))
+    asks(life, ("v2", ""))
+    life.waits(60).intends(DONE).is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    second = life.run.id
+    life.waits(60).succeeds(at(hours=1))
+    asks(life, ("v3", ""))
+    assert life.status.phase == "Pending"
+    asks(life, ("v1", ""))
+    assert (life.status.phase, life.run.id) == ("Succeeded", second)
+
+
+def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
+    """It was answered: the answer stands until another request."""
+    life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
+    life.looks(a_model(1, started_at=EIGHT))
+    assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
+    life.edit(run_token="v1").wakes()
+    assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
+
+
+def test_a_request_that_is_there_as_it_was_is_never_taken_back() -> None:
+    """Whatever history holds: here as a hand may have written it."""
+    training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
+    assert not is_taken_back(training)
 
 
 def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
