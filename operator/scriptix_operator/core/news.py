@@ -2,10 +2,18 @@
 
 from dataclasses import dataclass
 
-from scriptix_operator.api.reasons import EventReason, FailureReason, Ownership, Phase, Reason
+from scriptix_operator.api.reasons import (
+    EventReason,
+    FailureReason,
+    Outcome,
+    Ownership,
+    Phase,
+    Reason,
+)
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import (
     awaits_retry,
+    has_ended,
     is_finished,
     is_followed,
     may_be_running,
@@ -14,7 +22,7 @@ from scriptix_operator.core.derive import (
 from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
 
-__all__ = ["News", "news", "news_of_deletion"]
+__all__ = ["News", "ended_as", "news", "news_of_deletion"]
 
 MESSAGE_LIMIT = 1024
 """The API server refuses longer event messages."""
@@ -56,6 +64,16 @@ def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for item in (*_beginning(old, new), *_stage(old, new), *_waiting(old, new), *_end(old, new))
     )
+
+
+def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
+    """How a run has ended, if one has just now; a failed one counts when it failed, retried or not.
+
+    What was judged again, or stands again, ended before.
+    """
+    if not has_ended(new) or has_ended(old) or stands_again(old, new):
+        return None
+    return Outcome.SUCCEEDED if new.failure is None else Outcome.FAILED
 
 
 def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:

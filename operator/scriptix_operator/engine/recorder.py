@@ -4,12 +4,11 @@ import logging
 from dataclasses import dataclass
 from decimal import Decimal
 
-from scriptix_operator.api.reasons import EventReason, Outcome, Phase
+from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import has_ended, is_followed
-from scriptix_operator.core.news import News, news
+from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.news import News, ended_as, news
 from scriptix_operator.core.result import result_data, result_name
-from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
@@ -103,9 +102,9 @@ class Recorder:
         new, key = written.status, written.key
         if is_followed(new) and not is_followed(old):
             self.metrics.run_started()
-        if has_ended(new) and not has_ended(old) and not stands_again(old, new):
-            succeeded = new.phase == Phase.SUCCEEDED
-            self.metrics.run_finished(Outcome.SUCCEEDED if succeeded else Outcome.FAILED)
+        outcome = ended_as(old, new)
+        if outcome is not None:
+            self.metrics.run_finished(outcome)
         if new.progress is not None:
             self.metrics.training_progress(key.namespace, key.name, new.progress)
         wer = new.metrics.word_error_rate if new.metrics else None

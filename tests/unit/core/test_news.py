@@ -8,7 +8,7 @@ from scriptix_operator.api.reasons import FailureReason, Ownership, Phase, Reaso
 from scriptix_operator.api.status import HistoryEntry, Intent, Queue, TrainingStatus
 from scriptix_operator.core.derive import Note, settle
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.news import news, news_of_deletion
+from scriptix_operator.core.news import ended_as, news, news_of_deletion
 from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at, followed
 
 INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
@@ -262,6 +262,25 @@ def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: b
         "ReleasedRunningTraining"
     ] * released
     assert all(item.warning for item in news_of_deletion(status))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outcome"),
+    [
+        pytest.param(RUNNING, SUCCEEDED, "Succeeded", id="succeeded"),
+        pytest.param(RUNNING, failed(FailureReason.TIMED_OUT), "Failed", id="failed"),
+        pytest.param(RUNNING, TO_RETRY, "Failed", id="failed, to be retried"),
+        pytest.param(TO_RETRY, failed(FailureReason.SYSTEM_ERROR), None, id="its retry given up"),
+        pytest.param(failed(FailureReason.QUALITY_GATE_FAILED), SUCCEEDED, None, id="judged again"),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="stands again"),
+        pytest.param(WAITING, RUNNING, None, id="started"),
+        pytest.param(SUCCEEDED, WAITING_AGAIN, None, id="another is asked for"),
+    ],
+)
+def test_each_run_is_counted_once_when_it_ends(
+    old: TrainingStatus, new: TrainingStatus, outcome: str | None
+) -> None:
+    assert ended_as(old, new) == outcome
 
 
 def test_the_phases_here_are_those_of_their_names() -> None:
