@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.core.answers import refused, started
-from scriptix_operator.core.derive import Note, is_finished, is_followed
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.core.derive import Note, has_ended, is_finished, is_followed, is_unpublished
+from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
 from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.follow import ended_at, follow, judge, model_status, with_look
 from scriptix_operator.core.observation import (
     Blocked,
     Decision,
@@ -25,6 +25,7 @@ from scriptix_operator.core.observation import (
     Observation,
     Posted,
     PostFailed,
+    PublishFailed,
     SlotDeferred,
     SlotGranted,
     Woken,
@@ -69,6 +70,8 @@ def decide(
             return log_stored(step, observation)
         case LogUnavailable():
             return log_unavailable(step, observation)
+        case PublishFailed():
+            return publish_failed(step, observation)
         case _:
             return _kept_up(step, observation)
 
@@ -78,8 +81,8 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     edited = step.training.generation != step.status.observed_generation
     if is_run_asked_for(step.training):
         step = _requested(step)
-    if is_finished(step.status):
-        return _finished(step, edited=edited)
+    if has_ended(step.status):
+        return _ended(step, edited=edited)
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
@@ -91,7 +94,7 @@ def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
     if is_finished(step.status):
         fresh = step.having_status(begin_run(step.training))
-        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0)
+        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0, failed_publishes=0)
     return step.having(run=newest_request(step.training))
 
 
@@ -115,9 +118,11 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _finished(step: Situation, *, edited: bool) -> Decision:
+def _ended(step: Situation, *, edited: bool) -> Decision:
+    """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
-    if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
+    missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
+    if is_unpublished(step.status) or (edited and missed_gate):
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     decision = conclude(step)
@@ -134,7 +139,7 @@ def _timed_out(step: Situation) -> Decision:
         step = step.having_run(intent=None)
     ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
-        finished_at=step.now.replace(microsecond=0),
+        finished_at=ended_at(step.status.started_at, step.now),
         estimated_completion_at=None,
     )
     return conclude(ended)

@@ -34,6 +34,7 @@ __all__ = [
     "Post",
     "PostFailed",
     "Posted",
+    "PublishFailed",
     "Reserve",
     "Rest",
     "SlotDeferred",
@@ -143,6 +144,18 @@ class LogUnavailable:
     due_in: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class PublishFailed:
+    """The result of a run that has succeeded could not be published."""
+
+    ended: TrainingStatus
+    """The success as it was decided."""
+    message: str
+    """What the cluster said."""
+    refused: bool
+    """It will say so again until somebody mends it."""
+
+
 Observation = (
     Woken
     | Blocked
@@ -155,6 +168,7 @@ Observation = (
     | PostFailed
     | LogStored
     | LogUnavailable
+    | PublishFailed
 )
 
 
@@ -233,6 +247,8 @@ class Memory:
     """Log fetches in a row that failed."""
     log_not_before: datetime | None = None
     """When the log may be tried again: each try is one of the key's few log calls."""
+    failed_publishes: int = 0
+    """Tries in a row to publish the result that failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
@@ -12,6 +12,7 @@ from scriptix_operator.core.observation import (
     Memory,
     Observation,
     Post,
+    PublishFailed,
     Reserve,
     Rest,
     SlotGranted,
@@ -24,7 +25,8 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import ConflictError, UnavailableError
+from scriptix_operator.kube.configmaps import NameTaken
+from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
 
 __all__ = ["Stepper"]
 
@@ -80,6 +82,7 @@ class Stepper:
         observation: Observation
         decision = self._decide(recorded, Woken())
         while True:
+            decision = await self._published(recorded, decision)
             current = recorded.with_status(decision.status)
             match decision.action:
                 case Look():
@@ -95,11 +98,11 @@ class Stepper:
                     recorded, decision = await self._start(recorded, decision, slot)
                     continue
                 case FetchLog(due_in):
-                    recorded = current = await self._record(recorded, decision)
+                    recorded = current = await self.recorder.record(recorded, decision.status)
                     failed = decision.memory.failed_logs
                     observation = await self.caller.fetch_log(current, failed, due_in)
                 case Rest(seconds):
-                    await self._record(recorded, decision)
+                    await self.recorder.record(recorded, decision.status)
                     if decision.status.queue is None:
                         self.lanes.leave(recorded.key)
                     return seconds
@@ -111,10 +114,18 @@ class Stepper:
         self.roster.remember(training, decision.memory)
         return decision
 
-    async def _record(self, recorded: Training, decision: Decision) -> Training:
-        if decision.publish:
+    async def _published(self, recorded: Training, decision: Decision) -> Decision:
+        """Publish the result before a success is recorded; decide anew where that fails."""
+        if not decision.publish:
+            return decision
+        try:
             await self.recorder.publish(recorded, decision.status)
-        return await self.recorder.record(recorded, decision.status)
+        except (NameTaken, RefusedError, ConflictError, UnavailableError) as error:
+            logger.warning("%s: the result is not published: %s", recorded.key, error)
+            refused = isinstance(error, NameTaken | RefusedError)
+            failed = PublishFailed(decision.status, str(error), refused=refused)
+            return self._decide(recorded, failed)
+        return replace(decision, publish=False)
 
     async def _start(
         self, recorded: Training, decision: Decision, slot: Slot
