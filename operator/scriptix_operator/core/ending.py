@@ -1,5 +1,6 @@
 """What follows a look at a followed run: its log, its end, or the next look."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
@@ -66,17 +67,18 @@ def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
     step = step.remembering(failed_publishes=tries)
     wait = min(FIRST_RETRY * 2 ** min(tries - 1, 16), RECHECK)
     if not failed.refused and tries <= UNTOLD:
-        # Not settled: an edit of the gate would count as observed and not be judged again.
+        # As it was recorded: an edit of the gate must not count as observed and not be judged
+        # again, and the ledger's entry of a start stays open until its outcome is recorded.
         return Decision(step.status, Rest(wait), step.memory)
     message = f"The training has succeeded, but its result is not published: {failed.message}"
     why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
     # The conditions that were decided on tell of a success that was never recorded.
     kept = {"failure": why, "conditions": step.status.conditions}
-    step = step.having_status(failed.ended.model_copy(update=kept))
+    step = step.having_status(failed.success.status.model_copy(update=kept))
     log_due_in = _log_due_in(step) if _is_log_due(step) else wait
-    if log_due_in == 0:
-        return step.answer(FetchLog(wait))
-    return step.rest(min(wait, log_due_in))
+    now = log_due_in == 0
+    decision = step.answer(FetchLog(wait) if now else Rest(min(wait, log_due_in)))
+    return replace(decision, settled=failed.success.settled)
 
 
 def _is_log_due(step: Situation) -> bool:

@@ -1,6 +1,5 @@
 """One step of one resource, from top to bottom: decide → record → act → observe, until it rests."""
 
-import asyncio
 import logging
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,6 @@ from scriptix_operator.core.observation import (
     Decision,
     FetchLog,
     Look,
-    Memory,
     Observation,
     Post,
     PublishFailed,
@@ -23,8 +21,10 @@ from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import Caller, Slot
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.starter import Starter
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
 
@@ -32,8 +32,6 @@ __all__ = ["Stepper"]
 
 VISITS = 5
 """Versions of a resource that one step takes up, if others keep writing it."""
-RECORD_ATTEMPTS = 7
-"""Tries to record the answer to a start, over about a minute; then the intent is resolved."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +42,10 @@ class Stepper:
 
     roster: Roster
     caller: Caller
+    starter: Starter
     recorder: Recorder
     lanes: Lanes
+    ledger: StartLedger
     clock: Clock
     durations: Durations
 
@@ -83,6 +83,7 @@ class Stepper:
         decision = self._decide(recorded, Woken())
         while True:
             decision = await self._published(recorded, decision)
+            recorded, decision = await self._settle(recorded, decision)
             current = recorded.with_status(decision.status)
             match decision.action:
                 case Look():
@@ -95,7 +96,8 @@ class Stepper:
                 case Post():
                     if slot is None:
                         raise RuntimeError(f"{recorded.key}: a start without a slot")
-                    recorded, decision = await self._start(recorded, decision, slot)
+                    recorded, decision = await self.starter.start(recorded, decision, slot)
+                    slot = None
                     continue
                 case FetchLog(due_in):
                     recorded = current = await self.recorder.record(recorded, decision.status)
@@ -123,51 +125,14 @@ class Stepper:
         except (NameTaken, RefusedError, ConflictError, UnavailableError) as error:
             logger.warning("%s: the result is not published: %s", recorded.key, error)
             refused = isinstance(error, NameTaken | RefusedError)
-            failed = PublishFailed(decision.status, str(error), refused=refused)
+            failed = PublishFailed(decision, str(error), refused=refused)
             return self._decide(recorded, failed)
         return replace(decision, publish=False)
 
-    async def _start(
-        self, recorded: Training, decision: Decision, slot: Slot
-    ) -> tuple[Training, Decision]:
-        """Write the intent, send the POST once, record the answer."""
-        begun_at = self.clock.monotonic()
-        try:
-            written = await self._write_intent(recorded, decision)
-        except BaseException:
-            slot.give_back()
-            raise
-        answer = await self.caller.start(written, slot, begun_at)
-        memory = self.roster.memory(written)
-        return await self._record_answer(written, answer, memory)
-
-    async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
-        try:
-            return await self.recorder.record(recorded, decision.status)
-        except UnavailableError:
-            # The reply may be what was lost: our intent there means that it was written.
-            fresh = await self.recorder.reload(recorded)
-            if fresh.status.run != decision.status.run:
-                raise
-            return fresh
-
-    async def _record_answer(
-        self, written: Training, answer: Observation, memory: Memory
-    ) -> tuple[Training, Decision]:
-        """Record what the API answered to a start, whatever else has changed meanwhile."""
-        intent = written.status.run
-        for attempt in range(1, RECORD_ATTEMPTS + 1):
-            decision = decide(written, answer, self.clock.now(), memory, self.durations)
-            self.roster.remember(written, decision.memory)
-            try:
-                return await self.recorder.record(written, decision.status), decision
-            except ConflictError:
-                written = await self.recorder.reload(written)
-                if written.status.run != intent:
-                    raise
-            except UnavailableError as error:
-                if attempt == RECORD_ATTEMPTS:
-                    raise
-                logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
-                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
-        raise ConflictError(f"{written.key}: others keep writing it")
+    async def _settle(self, recorded: Training, decision: Decision) -> tuple[Training, Decision]:
+        """Close the ledger's entry of a start whose outcome was learned, after recording that."""
+        if decision.settled is None:
+            return recorded, decision
+        recorded = await self.recorder.record(recorded, decision.status)
+        await self.ledger.close(decision.settled)
+        return recorded, replace(decision, settled=None)

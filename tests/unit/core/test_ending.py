@@ -13,6 +13,7 @@ from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import (
     Action,
+    Decision,
     FetchLog,
     LogStored,
     LogUnavailable,
@@ -127,7 +128,8 @@ def publishing(
     recorded = settle(training, RUNNING, EIGHT)
     success = settle(training, SUCCEEDED, at(hours=8))
     step = a_situation(training.with_status(recorded), at(hours=8), memory or Memory())
-    return step, PublishFailed(success, "create ConfigMap: 403 exceeded quota", refused=refused)
+    decided = Decision(success, Rest(None), publish=True)
+    return step, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
 
 
 def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> None:
