@@ -5,7 +5,23 @@ from tests.operator.lab import Lab, condition_of, phase_of, reason_of
 CONFIG_MAPS = "count/configmaps"
 
 
-async def _forbid_config_maps(lab: Lab) -> str:
+async def _end_without_room(lab: Lab, name: str, model: int) -> str:
+    """Train a model to its end, with no room for another ConfigMap by then.
+
+    Not before: the operator's own ledger is one too, and in these tests it is in this namespace.
+
+    Returns:
+        The path of the quota that is in the way.
+    """
+    lab.model(model, duration=8000)
+    await lab.train(name, model, log={"collect": "Never"})
+    await lab.until_phase(name, "Running")
+    quota = _forbid_config_maps(lab)
+    await lab.admin("PATCH", f"/models/{model}", {"finish": True})
+    return quota
+
+
+def _forbid_config_maps(lab: Lab) -> str:
     """Put a quota on the namespace that is used up; returns its path."""
     path = f"/api/v1/namespaces/{lab.namespace}/resourcequotas"
     body = {"metadata": {"name": "few"}, "spec": {"hard": {CONFIG_MAPS: "0"}}}
@@ -22,11 +38,9 @@ async def _forbid_config_maps(lab: Lab) -> str:
 async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_allowed(
     lab: Lab,
 ) -> None:
-    lab.model(601)
     await lab.secret()
-    quota = await _forbid_config_maps(lab)
     operator = await lab.operator()
-    await lab.train("cramped", 601, log={"collect": "Never"})
+    quota = await _end_without_room(lab, "cramped", 601)
     held_up = await lab.until_reason("cramped", "ResultNotPublished")
     status = held_up["status"]
     assert (status["phase"], status["metrics"]["wordErrorRate"]) == ("Running", "12.5")
@@ -60,12 +74,10 @@ async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_al
 
 
 async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: Lab) -> None:
-    lab.model(602)
     lab.model(603, outcome="mismatch")
     await lab.secret()
-    quota = await _forbid_config_maps(lab)
     operator = await lab.operator()
-    await lab.train("patient", 602, log={"collect": "Never"})
+    quota = await _end_without_room(lab, "patient", 602)
     await lab.until_reason("patient", "ResultNotPublished")
     await lab.train("bystander", 603, log={"collect": "Never"})
     await lab.until_phase("bystander", "Failed")

@@ -1,16 +1,18 @@
 """core/ending.py: when the log is fetched, and when a run is published."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from scriptix_operator.api.reasons import FailureReason, LogState
-from scriptix_operator.api.status import LearningPoint, LogStatus, TrainingStatus
+from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, TrainingStatus
 from scriptix_operator.core.derive import settle
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
+from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import (
     Action,
     Decision,
@@ -172,6 +174,29 @@ def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
     assert (decision.status == step.status) is not told
     assert (decision.status.failure is not None) is told
     assert decision.memory.failed_publishes == before + 1
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["told", "not told yet"])
+def test_a_start_is_settled_once_its_outcome_is_recorded(
+    refused: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """The ledger's entry is closed after the record, and not where nothing is recorded."""
+    entry = Entry(
+        serial=1,
+        model_id=7,
+        uid="uid",
+        namespace="team-a",
+        name="cardiology",
+        run="run-1",
+        attempt=1,
+        baseline=Baseline(training_status=2),
+    )
+    step, failed = publishing(refused=refused)
+    settled = Settled(entry, acted=True)
+    decision = publish_failed(
+        step, replace(failed, success=replace(failed.success, settled=settled))
+    )
+    assert decision.settled == (settled if refused else None)
 
 
 def test_the_log_of_an_unpublished_run_is_fetched_meanwhile_and_complete() -> None:
