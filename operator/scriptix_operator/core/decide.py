@@ -19,10 +19,17 @@ from scriptix_operator.core.derive import (
     is_finished,
     is_followed,
     is_starting,
+    is_unpublished,
 )
-from scriptix_operator.core.ending import conclude, is_retry_held, log_stored, log_unavailable
+from scriptix_operator.core.ending import (
+    conclude,
+    is_retry_held,
+    log_stored,
+    log_unavailable,
+    publish_failed,
+)
 from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.follow import ended_at, follow, judge, model_status, with_look
 from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     Blocked,
@@ -37,6 +44,7 @@ from scriptix_operator.core.observation import (
     Observation,
     Posted,
     PostFailed,
+    PublishFailed,
     SlotDeferred,
     SlotGranted,
     Withdrawn,
@@ -106,6 +114,8 @@ def decide(
             return log_stored(step, observation)
         case LogUnavailable():
             return log_unavailable(step, observation)
+        case PublishFailed():
+            return publish_failed(step, observation)
         case _:
             return _kept_up(step, observation)
 
@@ -118,10 +128,10 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
         step = _requested(step)
     elif is_taken_back(step.training):
         step, note = step.having_status(take_back(step.status)), TAKEN_BACK
-    if is_finished(step.status):
-        return _finished(step, note, edited=edited)
     if awaits_retry(step.status):
         return _retried(step)
+    if has_ended(step.status):
+        return _ended(step, note, edited=edited)
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
@@ -131,7 +141,7 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
 
 def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
-    if has_ended(step.status):
+    if is_finished(step.status) or awaits_retry(step.status):
         return _with_new_run(step, begin_run(step.training))
     return step.having(run=newest_request(step.training))
 
@@ -151,7 +161,9 @@ def _retried(step: Situation) -> Decision:
 def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
     """Another run: what is remembered of the one before it does not count."""
     fresh = step.having_status(status)
-    return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0, log_not_before=None)
+    return fresh.remembering(
+        log_wanted=False, failed_logs=0, refusals=0, log_not_before=None, failed_publishes=0
+    )
 
 
 def _observed(step: Situation, observation: Observation) -> Decision:
@@ -174,9 +186,11 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _finished(step: Situation, note: Note | None, *, edited: bool) -> Decision:
+def _ended(step: Situation, note: Note | None, *, edited: bool) -> Decision:
+    """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
-    if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
+    missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
+    if is_unpublished(step.status) or (edited and missed_gate):
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     # Published when it succeeded; looking at it again publishes nothing.
@@ -191,7 +205,7 @@ def _timed_out(step: Situation) -> Decision:
     # An open intent stays: whoever needs the model next has to learn what came of it.
     ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
-        finished_at=step.now.replace(microsecond=0),
+        finished_at=ended_at(step.status.started_at, step.now),
         estimated_completion_at=None,
     )
     return conclude(ended)

@@ -7,7 +7,7 @@ the facts.
 from dataclasses import dataclass
 from datetime import datetime
 
-from scriptix_operator.api.reasons import ConditionType, Phase, Reason
+from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
 from scriptix_operator.core.retry import retry_text
@@ -22,6 +22,7 @@ __all__ = [
     "is_finished",
     "is_followed",
     "is_starting",
+    "is_unpublished",
     "may_be_running",
     "phase_of",
     "reason_of",
@@ -48,14 +49,21 @@ def awaits_retry(status: TrainingStatus) -> bool:
     return has_ended(status) and status.run is not None and status.run.retry_at is not None
 
 
+def is_unpublished(status: TrainingStatus) -> bool:
+    """Whether the run has succeeded and its result is still to be published."""
+    why = status.failure
+    held_up = why is not None and why.reason == FailureReason.RESULT_NOT_PUBLISHED
+    return held_up and has_ended(status) and status.run is not None
+
+
 def is_finished(status: TrainingStatus) -> bool:
-    """Whether what was asked for is over, well or not: the terminal phases."""
-    return has_ended(status) and not awaits_retry(status)
+    """Whether what was asked for is over, well or not, and all is done that belongs to it."""
+    return has_ended(status) and not (awaits_retry(status) or is_unpublished(status))
 
 
 def is_blocked(status: TrainingStatus) -> bool:
     """Whether a human must mend something before the run goes on."""
-    return status.failure is not None and not has_ended(status)
+    return status.failure is not None and not (is_finished(status) or awaits_retry(status))
 
 
 def is_followed(status: TrainingStatus) -> bool:
@@ -81,7 +89,7 @@ def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
         return Phase.SUSPENDED
     if is_starting(status):
         return Phase.STARTING
-    if is_followed(status):
+    if is_followed(status) or is_unpublished(status):
         return Phase.RUNNING
     return Phase.QUEUED if status.queue else Phase.PENDING
 
@@ -136,12 +144,14 @@ def settle(
 def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -> Note | None:
     """A failure speaks for itself: what happened, then what to do, or what is done about it."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
-        message = status.failure.message.rstrip()
+        solution = status.failure.solution
+        # However long the API's words are, what to do must not be what is cut off.
+        message = clean(status.failure.message, LONG_TEXT - len(solution) - 2)
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
         if status.run is not None and awaits_retry(status):
             text = retry_text(spec, status.run, f"{message}{stop}")
             return Note(Reason.WAITING_FOR_RETRY, text)
-        return Note(status.failure.reason, f"{message}{stop} {status.failure.solution}")
+        return Note(status.failure.reason, f"{message}{stop} {solution}")
     if phase is Phase.SUSPENDED:
         going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)
         return Note(

@@ -1,24 +1,46 @@
 """What follows a look at a followed run: its log, its end, or the next look."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import Failure, LogStatus
+from scriptix_operator.api.status import Failure, LogStatus, TrainingStatus
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished
+from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
-from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
+from scriptix_operator.core.observation import (
+    Decision,
+    FetchLog,
+    LogStored,
+    LogUnavailable,
+    PublishFailed,
+    Rest,
+)
 from scriptix_operator.core.requests import is_run_asked_for, next_run
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import RECHECK, Situation
 from scriptix_operator.core.takeback import is_taken_back, take_back
 
-__all__ = ["conclude", "fail", "is_retry_held", "log_stored", "log_unavailable"]
+__all__ = [
+    "conclude",
+    "fail",
+    "is_retry_held",
+    "log_stored",
+    "log_unavailable",
+    "publish_failed",
+]
 
 FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
 
 LOG_PATIENCE = timedelta(hours=1)
 """A retry waits so long for the log of the run that failed: the window of the log allowance. The
 API may have only the log of the newest run."""
+FIRST_RETRY = 5.0
+"""Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
+UNTOLD = 4
+"""Tries to publish before a failure is told that is no refusal: a hiccup of the cluster is over by
+then, after 75 s of waits."""
 
 
 def conclude(step: Situation, note: Note | None = None) -> Decision:
@@ -35,7 +57,7 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     log_due_in = _log_due_in(step) if _is_log_due(step) else None
     if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
-    elif has_ended(step.status):
+    elif _is_over(step.status):
         action = Rest(_soonest(due_in, log_due_in))
     else:
         return step.rest(step.poll, note)
@@ -54,9 +76,14 @@ def is_retry_held(step: Situation) -> bool:
     return step.memory.failed_logs == 0 or step.now < retry_at + LOG_PATIENCE
 
 
+def _is_over(status: TrainingStatus) -> bool:
+    """Whether the run has ended and nothing is left to do for it but its log."""
+    return is_finished(status) or awaits_retry(status)
+
+
 def _due_in(step: Situation) -> float | None:
     """Seconds until there is something to do beside the log; None: until the resource changes."""
-    if not has_ended(step.status):
+    if not _is_over(step.status):
         return step.poll
     if is_run_asked_for(step.training):
         return 0.0  # during the run, so nothing else will wake it
@@ -81,12 +108,35 @@ def fail(step: Situation, why: Failure) -> Decision:
     return conclude(ended)
 
 
+def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
+    """A run has succeeded and its result could not be published: told, and tried again.
+
+    Whoever waits for success finds the result; so it is not told before. What the API said of the
+    run is kept all the same: the model may be changed there before the result is published.
+    """
+    tries = step.memory.failed_publishes + 1
+    step = step.remembering(failed_publishes=tries)
+    wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
+    if not failed.refused and tries <= UNTOLD:
+        # As it was recorded: an edit of the gate must not count as observed and not be judged
+        # again, and the ledger's entry of a start stays open until its outcome is recorded.
+        return Decision(step.status, Rest(wait), step.memory)
+    message = f"The training has succeeded, but its result is not published: {failed.message}"
+    why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
+    # The conditions that were decided on tell of a success that was never recorded.
+    kept = {"failure": why, "conditions": step.status.conditions}
+    step = step.having_status(failed.success.status.model_copy(update=kept))
+    log_due_in = _log_due_in(step) if _is_log_due(step) else wait
+    now = log_due_in == 0
+    decision = step.answer(FetchLog(wait) if now else Rest(min(wait, log_due_in)))
+    return replace(decision, settled=failed.success.settled)
+
+
 def _is_log_due(step: Situation) -> bool:
     status, collect = step.status, step.spec.log.collect
-    ended = has_ended(status)
     wanted = {
         CollectLog.NEVER: False,
-        CollectLog.ON_FAILURE: ended and status.failure is not None,
+        CollectLog.ON_FAILURE: _is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[collect]
     if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
@@ -94,7 +144,7 @@ def _is_log_due(step: Situation) -> bool:
     if status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT:
         return False  # no further calls, as the message says
     state = status.log.state if status.log else None
-    return step.memory.log_wanted or (ended and state not in FINAL_LOG_STATES)
+    return step.memory.log_wanted or (has_ended(status) and state not in FINAL_LOG_STATES)
 
 
 def _log_due_in(step: Situation) -> float:
@@ -114,7 +164,7 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
     step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
-    due_in = _due_in(step) if ended else stored.due_in
+    due_in = _due_in(step) if _is_over(step.status) else stored.due_in
     return step.rest(due_in, None if ended else training_note(step.status))
 
 
@@ -129,5 +179,5 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
         failed_logs=step.memory.failed_logs + 1,
         log_not_before=not_before,
     )
-    due_in = _due_in(step) if has_ended(step.status) else failed.due_in
+    due_in = _due_in(step) if _is_over(step.status) else failed.due_in
     return step.rest(_soonest(failed.wait, due_in))

@@ -13,7 +13,6 @@ from scriptix_operator.api.reasons import (
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import (
     awaits_retry,
-    has_ended,
     is_finished,
     is_followed,
     may_be_running,
@@ -47,6 +46,7 @@ TOLD: dict[str, tuple[EventReason, bool]] = {
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
     FailureReason.MODEL_NOT_FOUND: (EventReason.MODEL_NOT_FOUND, True),
+    FailureReason.RESULT_NOT_PUBLISHED: (EventReason.RESULT_NOT_PUBLISHED, True),
 }
 """Reasons that are news when they come up."""
 
@@ -71,7 +71,8 @@ def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
 
     What was judged again, or stands again, ended before.
     """
-    if not has_ended(new) or has_ended(old) or stands_again(old, new):
+    now, before = (is_finished(status) or awaits_retry(status) for status in (new, old))
+    if not now or before or stands_again(old, new):
         return None
     return Outcome.SUCCEEDED if new.failure is None else Outcome.FAILED
 
@@ -99,7 +100,9 @@ def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     known = old.stage is not None and new.stage is not None and _is_same_run(old, new)
     if not known or new.stage == old.stage or not is_followed(new):
         return ()
-    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%."),)
+    went_back = (new.progress or 0) < (old.progress or 0)
+    back = f" (back from {old.stage}, {old.progress}%)" if went_back else ""
+    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%{back}."),)
 
 
 def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

@@ -46,6 +46,11 @@ TO_RETRY = settled(
         failure=failure(FailureReason.SYSTEM_ERROR, "What happened."),
     )
 )
+UNPUBLISHED = settled(
+    followed(
+        finished_at=at(hours=8), failure=failure(FailureReason.RESULT_NOT_PUBLISHED, "A quota.")
+    )
+)
 WAITING_AGAIN = settled(
     a_status(
         run=a_run(id="run-2"),
@@ -273,6 +278,8 @@ def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: b
         pytest.param(TO_RETRY, failed(FailureReason.SYSTEM_ERROR), None, id="its retry given up"),
         pytest.param(failed(FailureReason.QUALITY_GATE_FAILED), SUCCEEDED, None, id="judged again"),
         pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="stands again"),
+        pytest.param(RUNNING, UNPUBLISHED, None, id="succeeded, not published yet"),
+        pytest.param(UNPUBLISHED, SUCCEEDED, "Succeeded", id="published"),
         pytest.param(WAITING, RUNNING, None, id="started"),
         pytest.param(SUCCEEDED, WAITING_AGAIN, None, id="another is asked for"),
     ],
