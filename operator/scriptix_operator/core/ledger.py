@@ -251,7 +251,7 @@ class _Start:
 def _starts(training: Training, run: Run) -> Iterator[_Start]:
     """The starts that a resource tells of; its earlier runs on the API's clock."""
     for entry in training.status.history:
-        if entry.started_at is not None:
+        if entry.started_at is not None and entry.ownership != Ownership.ADOPTED:
             earlier = Run(
                 id=entry.id,
                 attempt=entry.attempt,

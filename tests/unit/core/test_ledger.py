@@ -383,6 +383,9 @@ def test_a_run_that_somebody_else_has_started_costs_nothing(
 ) -> None:
     training = starting(intent=None, ownership=ownership)
     assert len(debits_of(rebuilt([training], 0))) == counts
+    past = HistoryEntry(id="run-0", ownership=ownership, started_at=EIGHT, outcome="Failed")
+    training = a_training(status=a_status(run=a_run(), history=(past,)))
+    assert len(debits_of(rebuilt([training], 0))) == counts
 
 
 @pytest.mark.parametrize("order", [1, -1])
