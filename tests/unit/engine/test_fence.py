@@ -145,3 +145,18 @@ def test_process_1_of_a_container_is_not_spared() -> None:
     code = "import os\nassert os.getpid() == 1\nfence.arm(now() + 0.1)\n"
     with child(code + SAY_AND_READ + ENDED, *OWN_PIDS) as process:
         assert process.wait() == FENCED
+
+
+def test_the_signal_is_for_the_thread_that_sends_and_no_other_takes_it() -> None:
+    """Another would end the process, too, but the sender might go on until then."""
+    code = (
+        "import signal\n"
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, {{{FENCED}}})\n"
+        f"fence.arm(now())\n{SAY_AND_READ}"
+        f"print({FENCED} in signal.sigpending(), flush=True)\n"
+        f"signal.pthread_sigmask(signal.SIG_UNBLOCK, {{{FENCED}}})\n"
+    )
+    with child(code + ENDED) as process:
+        passes(0.1)  # in which any other thread has long taken it
+        told, _ = process.communicate("go on\n")
+        assert (told, process.returncode) == ("True\n", FENCED)
