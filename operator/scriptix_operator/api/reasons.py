@@ -119,6 +119,8 @@ class Reason(StrEnum):
     """The API does not answer, or not sensibly; the facts shown are the last ones known."""
     RATE_LIMITED = "RateLimited"
     """The API refused a call because of its rate limits."""
+    LEDGER_REFUSED = "LedgerRefused"
+    """The operator may not write its own ConfigMap, without which nothing is started."""
     WAITING_FOR_RETRY = "WaitingForRetry"
     """The run has failed; another follows by itself (spec.backoffLimit)."""
     UNEXPECTED_STATUS = "UnexpectedStatus"

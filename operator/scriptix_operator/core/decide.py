@@ -34,6 +34,7 @@ from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     Blocked,
     Decision,
+    LedgerRefused,
     LogStored,
     LogUnavailable,
     Look,
@@ -75,6 +76,12 @@ TAKEN_BACK = Note(
     "The model is trained; the request to train it again was taken back before its start.",
 )
 """Of a run that stands again; one that failed speaks for itself."""
+
+NO_LEDGER = Note(
+    Reason.LEDGER_REFUSED,
+    "Nothing is started: the cluster does not let the operator keep its start ledger. Whoever runs "
+    "the operator finds the reason in its log; the training goes on by itself after that.",
+)
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
@@ -167,6 +174,8 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             return step.answer(Look())
         case Blocked(why):
             return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
+        case LedgerRefused():
+            return step.having(queue=None).rest(min(step.poll, RECHECK), NO_LEDGER)
         case LookDeferred(seconds):
             return step.rest(seconds)
         case LookFailed(call, key_source):

@@ -25,6 +25,7 @@ __all__ = [
     "Denial",
     "FetchLog",
     "KeyUse",
+    "LedgerRefused",
     "LogStored",
     "LogUnavailable",
     "Look",
@@ -67,6 +68,11 @@ class Blocked:
     """A human must mend something before the API can be asked."""
 
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRefused:
+    """The cluster does not let the operator keep its start ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,7 @@ class PublishFailed:
 Observation = (
     Woken
     | Blocked
+    | LedgerRefused
     | ModelSeen
     | LookDeferred
     | LookFailed

@@ -16,6 +16,7 @@ from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.observation import (
     Blocked,
     KeyUse,
+    LedgerRefused,
     LogStored,
     LogUnavailable,
     LookDeferred,
@@ -34,7 +35,7 @@ from scriptix_operator.engine.lanes import Call, Lane, Lanes
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import NameTaken
-from scriptix_operator.kube.errors import KubeError
+from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.logstore import LogStore
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
@@ -110,7 +111,10 @@ class Caller:
         """
         # Before the model: what is started from this look must be debited in no later version. A
         # run that is followed needs no ledger.
-        basis = 0 if is_followed(training.status) else await self.ledger.ready()
+        try:
+            basis = 0 if is_followed(training.status) else await self.ledger.ready()
+        except RefusedError:
+            return LedgerRefused()  # why is in the log: it is the operator's own namespace
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:

@@ -27,7 +27,7 @@ from scriptix_operator.core.ledger import (
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import ConflictError, KubeError, UnavailableError
+from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -35,6 +35,9 @@ __all__ = ["LedgerChangedError", "StartLedger"]
 
 ATTEMPTS = 5
 """Tries to take the ledger over, or to close an entry, while others write it."""
+
+REFUSED_WAIT = 30.0
+"""Seconds before the cluster is asked again, when it has refused the ledger: a human mends that."""
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +82,9 @@ class StartLedger:
     _version: str | None = None
     _basis: int = 0
     """Grows whenever the ledger is read anew."""
+    _refusal: RefusedError | None = None
+    """Why the cluster does not let us keep a ledger."""
+    _ask_again_at: float = 0.0
     _pending: list[_Change] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -94,7 +100,7 @@ class StartLedger:
         if not self._is_current:
             async with self._lock:
                 if not self._is_current:
-                    await self._take_over()
+                    await self._try_to_take_over()
         return self._basis
 
     def entry(self, model_id: int) -> Entry | None:
@@ -166,7 +172,7 @@ class StartLedger:
     async def _write_all(self, changes: list[_Change]) -> None:
         for _ in range(ATTEMPTS):
             if not self._is_current:
-                await self._take_over()
+                await self._try_to_take_over()
             if await self._try(changes):
                 return
         raise UnavailableError("others keep writing the start ledger")
@@ -201,7 +207,7 @@ class StartLedger:
         Raises:
             KubeError: Whether it is written is not known; it is read again before its next use.
         """
-        was_current, self._is_current = self._is_current, False
+        self._is_current = False
         try:
             self._version = await self.store.write(ledger, self._version)
         except ConflictError as error:
@@ -217,7 +223,6 @@ class StartLedger:
             self._version = version
         except KubeError:
             self.metrics.ledger_written("Failed")
-            self._is_current = was_current
             raise
         else:
             self.metrics.ledger_written("Written")
@@ -231,6 +236,19 @@ class StartLedger:
         except LedgerUnreadableError:
             return None
         return found[1] if found is not None and found[0] == ledger else None
+
+    async def _try_to_take_over(self) -> None:
+        """Take it over, unless the cluster has refused that a moment ago: thousands may ask."""
+        now = self.clock.monotonic()
+        if self._refusal is not None and now < self._ask_again_at:
+            raise _own(self._refusal)
+        try:
+            await self._take_over()
+        except RefusedError as error:
+            self._refusal, self._ask_again_at = error, now + REFUSED_WAIT
+            logger.error("nothing can be started: %s", error)  # noqa: TRY400 - no traceback
+            raise
+        self._refusal = None
 
     async def _take_over(self) -> None:
         """Read the ledger, and write it once: what others decided from it before is void.

@@ -19,6 +19,7 @@ from scriptix_operator.core.observation import (
     Blocked,
     FetchLog,
     KeyUse,
+    LedgerRefused,
     LogStored,
     LogUnavailable,
     Look,
@@ -657,6 +658,14 @@ def test_without_an_answer_nothing_is_decided() -> None:
         decide(training, cast("Observation", "nonsense"), EIGHT)
 
 
+def test_without_a_ledger_nothing_is_started_and_that_is_said() -> None:
+    life = Life()
+    life.wakes()
+    life.learns(LedgerRefused())
+    assert (life.status.phase, life.reason, life.action) == ("Pending", "LedgerRefused", Rest(60))
+    assert life.looks(a_model(2)).action == Reserve(a_model(2), KEY, 0)
+
+
 # What holds of every step: random lives.
 
 
@@ -736,6 +745,7 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
             entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
             seen = st.builds(ModelSeen, MODELS, KEYS, RIVALS, entries, MARKS)
             later = st.builds(LookDeferred, st.floats(0, 60))
+            later |= st.just(LedgerRefused())
             return seen | seen | seen | st.builds(LookFailed, FAILURES) | BLOCKS | later
         case Reserve(model, key, _):
             granted = st.just(SlotGranted(model, key))

@@ -14,7 +14,7 @@ from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger import ATTEMPTS, LedgerChangedError, StartLedger
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import KubeError, RefusedError, UnavailableError
+from scriptix_operator.kube.errors import RefusedError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training, at
 from tests.unit.engine.shelf import Fault, Shelf
@@ -46,6 +46,10 @@ class Time(Clock):
     def now(self) -> datetime:
         """Wall time."""
         return self.moment
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.moment.timestamp()
 
 
 @dataclass
@@ -135,21 +139,34 @@ async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None
     assert bench.shelf.ledger == Ledger(serial=entry.serial + 1)
 
 
-@pytest.mark.parametrize(
-    ("fault", "error"), [(Fault.LOST, UnavailableError), (Fault.REFUSED, RefusedError)]
-)
-async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(
-    bench: Bench, fault: Fault, error: type[KubeError]
-) -> None:
+async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(bench: Bench) -> None:
     process = bench.process()
-    bench.shelf.write_faults.append(fault)
-    with pytest.raises(error):
+    bench.shelf.write_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
         await process.ready()
     await process.ready()
     await start(process)
     bench.shelf.read_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
         await bench.process().ready()
+
+
+async def test_a_cluster_that_refuses_the_ledger_is_not_asked_by_each_of_thousands(
+    bench: Bench,
+) -> None:
+    process = bench.process()
+    bench.shelf.write_faults += [Fault.REFUSED, Fault.REFUSED]
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="write: 403"):
+            await process.ready()
+    assert len(bench.shelf.writes) == 1
+    bench.time.moment += timedelta(seconds=30)
+    for _ in range(3):
+        with pytest.raises(RefusedError):
+            await process.ready()
+    assert len(bench.shelf.writes) == 2
+    bench.time.moment += timedelta(seconds=30)
+    await start(process)
 
 
 async def test_a_take_over_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
@@ -421,15 +438,17 @@ async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
         await process.open(intending(8), 1)
 
 
-async def test_a_refused_write_leaves_what_is_known_as_it_was(bench: Bench) -> None:
+async def test_a_refused_write_has_the_ledger_taken_over_anew(bench: Bench) -> None:
+    """So that whoever asks next is told of a refusal that lasts, before it writes an intent."""
     process = await bench.leader()
-    bench.shelf.write_faults.append(Fault.REFUSED)
+    bench.shelf.write_faults += [Fault.REFUSED, Fault.REFUSED]
     with pytest.raises(RefusedError):
         await process.open(intending(), 1)
     assert (process.entry(7), bench.counted("Failed")) == (None, 1)
-    assert await process.ready() == 1
-    await process.open(intending(), 1)
-    assert bench.shelf.reads == 0
+    with pytest.raises(RefusedError):
+        await process.ready()
+    bench.time.moment += timedelta(seconds=30)
+    await process.open(intending(), await process.ready())
 
 
 async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_own(
