@@ -28,6 +28,8 @@ from tests.controlplane.tether import tethered
 
 __all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
 
+REPOSITORY = Path(__file__).parents[2]
+
 TIMEOUT = 60.0
 """Seconds after which a condition that does not come true fails its test."""
 
@@ -90,6 +92,15 @@ class Operator:
         """Where its health and metrics are served."""
         port = (await self.printed(r"served on port (\d+)"))[1]
         return f"http://127.0.0.1:{port}"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    def resume(self) -> None:
+        """SIGCONT, after a SIGSTOP."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, as a node that dies."""
@@ -297,12 +308,16 @@ class Lab:
     # The operator.
 
     async def operator(
-        self, environment: Mapping[str, str] | None = None, **settings: str
+        self,
+        environment: Mapping[str, str] | None = None,
+        module: str = "scriptix_operator",
+        **settings: str,
     ) -> Operator:
         """Start an operator for this namespace.
 
         Args:
             environment: More variables, by their whole names.
+            module: What to run in place of the operator's own; takes the same arguments.
             settings: More settings, by name without their prefix.
         """
         number = len(self._operators)
@@ -320,8 +335,9 @@ class Lab:
         log_file = self._directory / f"operator-{number}.log"
         with log_file.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *tethered([sys.executable, "-m", "scriptix_operator", "run"]),
+                *tethered([sys.executable, "-m", module, "run"]),
                 env=variables,
+                cwd=REPOSITORY,
                 stdout=output,
                 stderr=output,
             )
