@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,12 +35,14 @@ class Situation:
         lenient: The simulator starts models from 3, 4 and 5 too: nothing but the operator keeps a
             second start from happening.
         rerun: The run is the second one of its resource; a strict simulator gets new data before.
+        clock_shift: Seconds that the victim's wall clock is ahead of its successor's.
     """
 
     name: str
     faults: tuple[Manifest, ...] = ()
     lenient: bool = False
     rerun: bool = False
+    clock_shift: float = 0.0
 
     @property
     def token(self) -> str:
@@ -86,29 +88,34 @@ class Scene:
     notes: Path
     before: int = 0
     """Runs that were started before the one that the case is about."""
+    began: float = 0.0
+    """When the last operator was started."""
 
     def orders(self, at: Await | None = None, **more: object) -> Orders:
         """Orders for a victim in this scene."""
-        name = None if at is None else at.name
-        return Orders.model_validate(
-            {"notes": self.notes, "run_token": self.situation.token, "at": name, **more}
-        )
+        orders = {
+            "notes": self.notes,
+            "run_token": self.situation.token,
+            "clock_shift": self.situation.clock_shift,
+            "at": None if at is None else at.name,
+        }
+        return Orders.model_validate(orders | more)
 
     async def victim(
-        self, orders: Orders, environment: dict[str, str] | None = None, **settings: str
+        self, orders: Orders, environment: Mapping[str, str] | None = None, **settings: str
     ) -> Operator:
         """Start an operator with orders, and ask for the run."""
         lab = self.lab
         lab.model(MODEL)
         await lab.secret()
-        settings = SETTINGS | settings
         told = {**orders.environment(), **(environment or {})}
+        self.began = time.monotonic()
         if not self.situation.rerun:
             await self._set_faults()
-            await lab.train(NAME, MODEL, **SPEC)
-            return await lab.operator(told, module=VICTIM, **settings)
-        victim = await lab.operator(told, module=VICTIM, **settings)
-        await lab.train(NAME, MODEL, **SPEC)
+            await self.ask()
+            return await lab.operator(told, module=VICTIM, **SETTINGS | settings)
+        victim = await lab.operator(told, module=VICTIM, **SETTINGS | settings)
+        await self.ask()
         await lab.until_phase(NAME, "Succeeded")
         if not self.situation.lenient:
             await lab.admin("PATCH", f"/models/{MODEL}", {"status": 2})
@@ -117,12 +124,17 @@ class Scene:
         await lab.edit(NAME, runToken=AGAIN)
         return victim
 
+    async def ask(self, name: str = NAME) -> None:
+        """Create a resource for the model."""
+        await self.lab.train(name, MODEL, **SPEC)
+
     async def _set_faults(self) -> None:
         for fault in self.situation.faults:
             await self.lab.fault(**{"call": "run", **fault})
 
     async def successor(self, **settings: str) -> Operator:
         """Start a plain operator, as the cluster does after a crash."""
+        self.began = time.monotonic()
         return await self.lab.operator({}, **SETTINGS | settings)
 
     async def struck(self, victim: Operator) -> None:
@@ -147,16 +159,15 @@ class Scene:
         """Whether the run that was asked for has succeeded."""
         return self.is_recovered(item) and phase_of(item) == "Succeeded"
 
-    async def recovered(self) -> float:
+    async def recovered(self, name: str = NAME) -> float:
         """Wait until the run is recorded, then until it has succeeded.
 
         Returns:
-            The seconds until it was recorded.
+            The seconds from the last operator's start until it was recorded.
         """
-        begun = time.monotonic()
-        await self.lab.until(NAME, self.is_recovered)
-        seconds = time.monotonic() - begun
-        await self.lab.until(NAME, self.is_done)
+        await self.lab.until(name, self.is_recovered)
+        seconds = time.monotonic() - self.began
+        await self.lab.until(name, self.is_done)
         return seconds
 
     async def starts(self) -> int:
@@ -164,6 +175,11 @@ class Scene:
         posts = self.lab.posts(MODEL)
         async with asyncio.timeout(TIMEOUT):
             await self.lab.simulator.until(lambda: all(map(_is_settled, posts)))
+        return self.starts_so_far
+
+    @property
+    def starts_so_far(self) -> int:
+        """How many runs were started for the request that the case is about."""
         return self.lab.starts(MODEL) - self.before
 
     def itinerary(self) -> list[Await]:

@@ -32,6 +32,9 @@ class Outcome:
         """One run, and nothing else to say."""
         return self.runs == 1 and not self.problem
 
+    def __str__(self) -> str:
+        return f"{self.situation}; {self.where}; {self.how}: {self.runs} runs; {self.problem}"
+
     @property
     def cell(self) -> str:
         """Runs, and the seconds."""
