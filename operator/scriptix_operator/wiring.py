@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 import signal
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kubernetes.aio.client import ApiClient
 
@@ -11,15 +13,19 @@ from scriptix_operator.core.situation import Durations
 from scriptix_operator.engine.caller import Caller
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.engine import Engine
+from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.starter import Starter
 from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
+from scriptix_operator.kube.ledger import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
 from scriptix_operator.kube.schema import check_schema
 from scriptix_operator.kube.secrets import DefaultKey, Keys
@@ -36,6 +42,7 @@ __all__ = ["operate"]
 
 TIMER = "The engine's timer"
 LEASE = "scriptix-operator"
+LEDGER = "scriptix-operator-ledger"
 CONNECT_RETRY = 3.0
 """Seconds between looks for an API server that is away at the start."""
 
@@ -175,6 +182,13 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
     default = DefaultKey(
         settings.pod_namespace, settings.default_secret, settings.may_use_default_key
     )
+    ledger = StartLedger(
+        store=LedgerConfigMap(api, settings.pod_namespace, LEDGER),
+        roster=roster,
+        window=timedelta(seconds=max(limit.seconds for limit in settings.limit_starts)),
+        clock=clock,
+        metrics=metrics,
+    )
     caller = Caller(
         client=client,
         keys=Keys(api, default, ttl=settings.secret_ttl, clock=clock.monotonic, hide=hide),
@@ -183,7 +197,9 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         roster=roster,
         clock=clock,
         metrics=metrics,
-        may_send=lambda: leadership is None or leadership.is_leading,
+        ledger=ledger,
+        fence=Fence(),
+        send_until=lambda: _leads_until(leadership),
         send_window=settings.send_window,
     )
     recorder = Recorder(
@@ -199,7 +215,8 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         post_timeout=settings.post_timeout,
         settle=settings.settle,
     )
-    stepper = Stepper(roster, caller, recorder, lanes, clock, durations)
+    starter = Starter(roster, caller, recorder, ledger, clock, durations)
+    stepper = Stepper(roster, caller, starter, recorder, lanes, ledger, clock, durations)
     engine = Engine(
         step=stepper.step,
         list_all=trainings.all,
@@ -211,3 +228,10 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         sweep_interval=settings.sweep_interval,
     )
     return engine, client
+
+
+def _leads_until(leadership: Leadership | None) -> float:
+    """Until when this process may send, in monotonic seconds; without an election for ever."""
+    if leadership is None:
+        return math.inf
+    return -math.inf if leadership.deadline is None else leadership.deadline

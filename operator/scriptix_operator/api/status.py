@@ -134,8 +134,6 @@ class Intent(ApiModel):
     """Fingerprint of the API key it is sent with."""
     ambiguous: bool = False
     """A POST may have acted: the outcome is read from the model, never tried again blindly."""
-    started_training_at: Time | None = None
-    """Marker of the run that the API named in a reply to it."""
 
 
 class Run(ApiModel):

@@ -1,6 +1,8 @@
 """What the answer to a start means: accepted, refused, or not known (DESIGN §4 steps 3 and 4)."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
@@ -8,9 +10,17 @@ from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import fail
 from scriptix_operator.core.failures import blocked_call, rejected_start
 from scriptix_operator.core.follow import follow
+from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
-from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind, TrainingState
+from scriptix_operator.core.remote import (
+    RATE_LIMIT_WAIT,
+    CallFailure,
+    FailureKind,
+    RemoteModel,
+    TrainingState,
+)
 from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
+from scriptix_operator.core.start import withdraw
 
 __all__ = ["refused", "started"]
 
@@ -20,23 +30,40 @@ MAX_BACKOFF = 3600.0
 
 def started(step: Situation, posted: Posted) -> Decision:
     """The API accepted the start: this run is ours, whatever the next looks show."""
-    step = step.having_run(ownership=Ownership.OWNED.value, intent=None)
-    step = step.remembering(intent_seen_at=None, denial=None, refusals=0, log_wanted=True)
+    entry, marker = step.memory.entry, _marker(step, posted.model)
+    step = step.having_run(ownership=Ownership.OWNED.value, intent=None).forgetting_start()
+    step = step.remembering(denial=None, refusals=0, log_wanted=True)
     model = posted.model
     note: Note | None = Note(Reason.TRAINING, "The training was started.")
-    if model is not None:
-        before = step.run.baseline.started_training_at if step.run.baseline else None
-        # A reply may show the model as it was before; its marker is not this run's then.
-        if model.started_at is not None and (before is None or model.started_at > before):
-            step = step.having(started_at=model.started_at)
-        if model.training_status == TrainingState.RUNNING:
-            status, note = follow(step.spec, step.status, model, step.now)
-            step = step.having_status(status)
-    return step.rest(step.poll, note)
+    if marker is not None:
+        step = step.having(started_at=marker)
+    if model is not None and model.training_status == TrainingState.RUNNING:
+        status, note = follow(step.spec, step.status, model, step.now)
+        step = step.having_status(status)
+    return _settled(step.rest(step.poll, note), entry, acted=True, marker=marker)
+
+
+def _marker(step: Situation, model: RemoteModel | None) -> datetime | None:
+    """The run's marker, where the reply has it and not still the one before."""
+    before = step.run.baseline.started_training_at if step.run.baseline else None
+    marker = None if model is None else model.started_at
+    return marker if marker is not None and (before is None or marker > before) else None
 
 
 def refused(step: Situation, failed: PostFailed) -> Decision:
     """The API refused the start, or its answer is not known."""
+    entry, decision = step.memory.entry, _refused(step, failed)
+    if decision.status.run is not None and decision.status.run.intent is not None:
+        return decision
+    sent = failed.failure.kind is not FailureKind.NOT_SENT
+    return _settled(decision, entry, acted=False, sent=sent)
+
+
+def _settled(decision: Decision, entry: Entry | None, **outcome: Any) -> Decision:  # noqa: ANN401 - values of Settled's fields
+    return decision if entry is None else replace(decision, settled=Settled(entry, **outcome))
+
+
+def _refused(step: Situation, failed: PostFailed) -> Decision:
     call, kind = failed.failure, failed.failure.kind
     if kind is FailureKind.AMBIGUOUS:
         return _outcome_unknown(step, call)
@@ -46,8 +73,11 @@ def refused(step: Situation, failed: PostFailed) -> Decision:
         # An earlier POST of ours may be what is in the way. If not, the model as it is is refused.
         return _outcome_unknown(step.having_run(refused=step.run.baseline), call)
     if kind is FailureKind.REJECTED:
-        return fail(step.having_run(intent=None, claimed_at=None), rejected_start(call))
-    step = _withdraw(step, call)
+        step = step.having_run(intent=None, claimed_at=None).forgetting_start()
+        return fail(step, rejected_start(call))
+    if kind is FailureKind.CONFLICT:
+        step = step.having_run(refused=step.run.baseline)
+    step = withdraw(step)
     match kind:
         case FailureKind.NOT_SENT:
             step = step.remembering(refusals=step.memory.refusals + 1)
@@ -71,18 +101,6 @@ def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None
         until = step.now + timedelta(seconds=min(RECHECK * 2 ** min(refusals, 16), MAX_BACKOFF))
         step = step.remembering(denial=Denial(key, why, until), refusals=refusals)
     return step.having(failure=why).rest(min(step.poll, RECHECK))
-
-
-def _withdraw(step: Situation, call: CallFailure) -> Situation:
-    """Take the intent back: this POST definitely started nothing."""
-    step = step.remembering(intent_seen_at=None)
-    if step.run.attempt == 1 and not step.status.history:
-        # The only POST of the first run did not count: the model is at first sight again. A
-        # rerun's request keeps its place in status.
-        return step.having(run=None)
-    refused = step.run.baseline if call.kind is FailureKind.CONFLICT else step.run.refused
-    keep = step.run.baseline if step.run.attempt > 1 else None
-    return step.having_run(intent=None, claimed_at=None, baseline=keep, refused=refused)
 
 
 def _conflict(step: Situation, call: CallFailure) -> Decision:

@@ -4,7 +4,7 @@ Times are seconds on any monotonic clock, given by the caller.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scriptix_operator.core.limits import Limit
 
@@ -44,6 +44,10 @@ class Budget:
         """Spend one call, sent now."""
         self._forget(now)
         self._spent.append(now)
+
+    def recall(self, starts: Iterable[float]) -> None:
+        """Count calls that were made before, by others or in another process."""
+        self._spent = deque(sorted([*self._spent, *starts]))
 
     def give_back(self, taken_at: float) -> None:
         """Take back what was spent at `taken_at`: that call never reached the server."""

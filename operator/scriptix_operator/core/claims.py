@@ -6,33 +6,56 @@ DESIGN §4 step 7: the run that a status records comes first, then the older cla
 from collections.abc import Iterable
 from datetime import datetime
 
-from scriptix_operator.core.derive import is_blocked, is_finished, may_be_running
+from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
+from scriptix_operator.core.ledger import Entry
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
-__all__ = ["model_in_use"]
+__all__ = ["is_start_of", "model_in_use", "named"]
 
 
-def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
+def is_start_of(entry: Entry, training: Training) -> bool:
+    """Whether a resource's intent is the one that this entry was opened for."""
+    run = training.status.run
+    return (
+        training.uid == entry.uid
+        and run is not None
+        and run.intent is not None
+        and (run.id, run.attempt) == (entry.run, entry.attempt)
+    )
+
+
+def named(other: Training, training: Training) -> str:
+    """A resource, as `training` may be told of it.
+
+    One in another namespace is not named: who else trains there is not this tenant's business.
+    """
+    is_neighbour = other.key.namespace == training.key.namespace
+    return other.key.name if is_neighbour else "a resource in another namespace"
+
+
+def model_in_use(
+    training: Training,
+    others: Iterable[Training],
+    model: RemoteModel,
+    entry: Entry | None = None,
+) -> str | None:
     """Say why `training`, which has no remote run, may not have the model now.
 
     Args:
         training: The resource that wants to start or adopt.
         others: The other resources with the same modelId, in any namespace.
         model: The model as just seen.
+        entry: The start of this model that the ledger has open. An intent without it was never
+            sent, or its outcome is known.
 
     Returns:
-        One sentence; None where nothing stands in the way. A holder in another namespace is not
-        named: who else trains there is not this tenant's business.
+        One sentence; None where nothing stands in the way.
     """
     claims = (training, *others)
     for other in sorted(claims[1:], key=_age):
-        name = (
-            other.key.name
-            if other.key.namespace == training.key.namespace
-            else "a resource in another namespace"
-        )
-        if may_be_running(other.status):
+        name = named(other, training)
+        if is_followed(other.status) or (entry is not None and is_start_of(entry, other)):
             return f"{name} is training this model; waiting until it has ended."
         if _takes_over(training, model) and _is_run_of(other, model):
             return (

@@ -4,14 +4,17 @@ The engine's loop is decide → record → act → observe → decide …, until
 judgement is below this function; all effects are in the engine.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.core.answers import refused, started
-from scriptix_operator.core.derive import Note, is_finished, is_followed
+from scriptix_operator.core.claims import is_start_of, model_in_use
+from scriptix_operator.core.derive import Note, is_finished, is_followed, is_starting
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     Blocked,
     Decision,
@@ -27,13 +30,19 @@ from scriptix_operator.core.observation import (
     PostFailed,
     SlotDeferred,
     SlotGranted,
+    Withdrawn,
     Woken,
 )
 from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
 from scriptix_operator.core.requests import begin_run, is_run_asked_for, newest_request
-from scriptix_operator.core.resolve import acted_after_all, resolve
+from scriptix_operator.core.resolve import (
+    acted_after_all,
+    concluded,
+    resolve,
+    resolve_for_others,
+)
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
-from scriptix_operator.core.start import begin, consider, queue_up
+from scriptix_operator.core.start import begin, consider, queue_up, withdraw
 from scriptix_operator.core.training import Training
 
 __all__ = ["decide"]
@@ -59,12 +68,19 @@ def decide(
         durations: Of the start protocol.
     """
     step = Situation(training, now, memory or Memory(), durations or Durations())
+    entry, unrecorded = step.memory.entry, step.memory.answer
+    if isinstance(observation, Woken) and entry is not None and unrecorded is not None:
+        # Of that very start, if its intent is still there.
+        observation = unrecorded if is_start_of(entry, training) else observation
+    step = step.remembering(answer=None)
     match observation:
         # What a call already under way has brought is recorded whatever has been edited since.
         case Posted():
             return started(step, observation)
         case PostFailed():
             return refused(step, observation)
+        case Withdrawn():
+            return withdraw(step).answer(Look())
         case LogStored():
             return log_stored(step, observation)
         case LogUnavailable():
@@ -120,9 +136,8 @@ def _finished(step: Situation, *, edited: bool) -> Decision:
     if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
-    decision = conclude(step)
     # Published when it succeeded; looking at it again publishes nothing.
-    return Decision(decision.status, decision.action, decision.memory)
+    return replace(conclude(step), publish=False)
 
 
 def _timed_out(step: Situation) -> Decision:
@@ -130,8 +145,7 @@ def _timed_out(step: Situation) -> Decision:
         f"The run did not end within {step.spec.timeout_seconds} seconds (spec.timeoutSeconds); "
         "no further calls are made for it."
     )
-    if step.run.intent is not None:
-        step = step.having_run(intent=None)
+    # An open intent stays: whoever needs the model next has to learn what came of it.
     ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
         finished_at=step.now.replace(microsecond=0),
@@ -163,14 +177,33 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
     before = step.status
     step = step.having(model=model_status(seen.model), failure=None)
     step = step.remembering(failed_looks=0)
-    if step.status.run is not None and step.status.run.intent is not None:
-        decision = resolve(step, seen.model)
-    elif is_followed(step.status):
-        status, note = follow(step.spec, step.status, seen.model, step.now)
-        news = status.stage != before.stage or is_finished(status)
-        wanted = step.memory.log_wanted or news
-        decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
-    else:
-        decision = acted_after_all(step, seen) or consider(step, seen)
+    decision = _following(step, seen) if is_followed(step.status) else _starting(step, seen)
     stamped = with_look(decision.status, before, step.now)
-    return Decision(stamped, decision.action, decision.memory, decision.publish)
+    return replace(decision, status=stamped)
+
+
+def _following(step: Situation, seen: ModelSeen) -> Decision:
+    status, note = follow(step.spec, step.status, seen.model, step.now)
+    news = status.stage != step.status.stage or is_finished(status)
+    wanted = step.memory.log_wanted or news
+    decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
+    left_open = None if seen.entry is None else concluded(seen.entry, step.training)
+    return replace(decision, settled=left_open)
+
+
+def _starting(step: Situation, seen: ModelSeen) -> Decision:
+    """Decide on a model that no run of this resource is known at."""
+    if is_starting(step.status):
+        if seen.entry is not None and is_start_of(seen.entry, step.training):
+            return resolve(step, seen, seen.entry)
+        # The ledger is written between the intent and the POST: this one was never sent.
+        step = withdraw(step)
+    settled: Settled | None = None
+    if seen.entry is not None:
+        step, outcome = resolve_for_others(step, seen, seen.entry)
+        if isinstance(outcome, Decision):
+            return outcome
+        settled = outcome
+    in_use = model_in_use(step.training, seen.rivals, seen.model)
+    resolved = acted_after_all(step, seen) if in_use is None else None
+    return replace(resolved or consider(step, seen, in_use), settled=settled)

@@ -18,6 +18,7 @@ __all__ = [
     "is_blocked",
     "is_finished",
     "is_followed",
+    "is_starting",
     "may_be_running",
     "phase_of",
     "reason_of",
@@ -49,10 +50,14 @@ def is_followed(status: TrainingStatus) -> bool:
     return status.run is not None and status.run.ownership is not None and not is_finished(status)
 
 
+def is_starting(status: TrainingStatus) -> bool:
+    """Whether a start is written down whose outcome is not."""
+    return status.run is not None and status.run.intent is not None and not is_finished(status)
+
+
 def may_be_running(status: TrainingStatus) -> bool:
     """Whether a run of this resource is, or may be, going on at the API: followed, or starting."""
-    starting = status.run is not None and status.run.intent is not None
-    return is_followed(status) or (starting and not is_finished(status))
+    return is_followed(status) or is_starting(status)
 
 
 def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
@@ -61,7 +66,7 @@ def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
         return Phase.FAILED if status.failure else Phase.SUCCEEDED
     if spec.suspend:
         return Phase.SUSPENDED
-    if status.run is not None and status.run.intent is not None:
+    if is_starting(status):
         return Phase.STARTING
     if is_followed(status):
         return Phase.RUNNING

@@ -14,7 +14,9 @@ from scriptix_operator.api.status import (
     Queue,
     TrainingStatus,
 )
+from scriptix_operator.core.ledger import Entry, Mark, Settled
 from scriptix_operator.core.remote import CallFailure, RemoteModel
+from scriptix_operator.core.training import Training
 
 __all__ = [
     "Action",
@@ -38,6 +40,7 @@ __all__ = [
     "Rest",
     "SlotDeferred",
     "SlotGranted",
+    "Withdrawn",
     "Woken",
 ]
 
@@ -71,8 +74,14 @@ class ModelSeen:
 
     model: RemoteModel
     key: KeyUse
-    in_use: str | None = None
-    """Why this resource may not start or adopt: what another resource has on the model."""
+    rivals: tuple[Training, ...] = ()
+    """The other resources with this model."""
+    entry: Entry | None = None
+    """The start of this model that the ledger has no outcome of."""
+    mark: Mark | None = None
+    """What the ledger knows of the model's trainings."""
+    basis: int = 0
+    """Version of the ledger that was read before the model: a start is debited in no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,11 @@ class SlotDeferred:
     queue: Queue
     wait: float
     """Seconds until it is worth asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The start was not sent: others have written to the ledger since the model was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,7 @@ Observation = (
     | LookFailed
     | SlotGranted
     | SlotDeferred
+    | Withdrawn
     | Posted
     | PostFailed
     | LogStored
@@ -179,6 +194,8 @@ class Reserve:
 
     model: RemoteModel
     key: KeyUse
+    basis: int
+    """Of the ledger, as ModelSeen has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +236,12 @@ class Memory:
     """Looks in a row without an answer."""
     refusals: int = 0
     """Starts in a row that were refused, or not sent, although the model looked ready."""
+    entry: Entry | None = None
+    """The ledger's open entry that the next four are about."""
+    answer: Posted | PostFailed | None = None
+    """What the API answered to this process's own start, where that could not be recorded yet."""
     intent_seen_at: datetime | None = None
-    """When this process first saw the open intent, or else when its own POST ended in a reset."""
+    """When this process first saw the open entry, or else when its own POST ended in a reset."""
     reset_seen: bool = False
     """This process's own POST ended in a reset: nothing of it is on its way any more."""
     denial: Denial | None = None
@@ -244,3 +265,5 @@ class Decision:
     memory: Memory = Memory()
     publish: bool = False
     """Write the result ConfigMap before the status: whoever waits for success finds it."""
+    settled: Settled | None = None
+    """Close the ledger's entry at hand, after the status is recorded."""

@@ -2,21 +2,31 @@
 
 The model is compared with the baseline of the request's first attempt. "Ours" needs one look;
 "not happened" needs two looks that agree, and enough time for a POST still on its way to act.
+
+Whoever needs the model resolves what the ledger has open on it, even if that is not its own start:
+the resource may be gone, made anew, suspended, or without a usable key.
 """
 
+from dataclasses import replace
+from datetime import datetime
 from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.status import Baseline
-from scriptix_operator.core.derive import Note
+from scriptix_operator.core.claims import is_start_of, named
+from scriptix_operator.core.derive import Note, is_blocked, is_finished
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import follow
+from scriptix_operator.core.freshness import is_stale
+from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, ModelSeen
 from scriptix_operator.core.remote import RemoteModel, TrainingState
+from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RESOLVE, Situation
+from scriptix_operator.core.training import Training
 
-__all__ = ["Verdict", "acted_after_all", "compare", "resolve"]
+__all__ = ["Verdict", "acted_after_all", "compare", "concluded", "resolve", "resolve_for_others"]
 
 FREE_ATTEMPTS = 3
 """So many POSTs follow one another; then the delay doubles."""
@@ -24,10 +34,10 @@ FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
 
 
 class Verdict(Enum):
-    """What a look says of an open intent."""
+    """What a look says of a start without a known outcome."""
 
     OURS = auto()
-    """The start has acted."""
+    """It has acted."""
     CONSUMED = auto()
     """It acted, ended, and the model was changed since."""
     NOT_HAPPENED = auto()
@@ -55,26 +65,84 @@ def compare(baseline: Baseline, model: RemoteModel) -> Verdict:
             return Verdict.UNDECIDED
 
 
-def resolve(step: Situation, model: RemoteModel) -> Decision:
-    """Decide on an open intent by a look at the model."""
-    run, intent = step.run, step.run.intent
-    if intent is None:
-        raise ValueError(f"{step.training.key} has no open intent")
-    if step.memory.intent_seen_at is None:
-        # Written by a process before this one: its POST may be on its way still.
-        step = step.remembering(intent_seen_at=step.now)
-    verdict = Verdict.UNDECIDED if run.baseline is None else compare(run.baseline, model)
-    match verdict:
+def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
+    """Decide on the resource's own start by a look at the model."""
+    step = _watching(step, entry)
+    match _verdict(step, seen, entry.baseline):
         case Verdict.OURS:
-            return _ours(step, model)
+            settled = Settled(entry, acted=True, marker=_new_marker(entry, seen.model))
+            return replace(_ours(step, seen.model), settled=settled)
         case Verdict.CONSUMED:
-            return _consumed(step, model)
+            settled = Settled(entry, acted=True, marker=seen.model.started_at)
+            return replace(_consumed(step, seen.model), settled=settled)
         case Verdict.NOT_HAPPENED:
-            return _not_happened(step)
+            step, left = _patience(step)
+            if left > 0:
+                return step.rest(left, _unknown("the API shows no new training so far"))
+            return replace(_next_attempt(step), settled=Settled(entry, acted=False))
         case Verdict.UNDECIDED:
-            return step.remembering(agreed_at=None).rest(
-                min(step.poll, RESOLVE), _unknown("what the API shows of the model does not tell")
-            )
+            return _undecided(step)
+
+
+def resolve_for_others(
+    step: Situation, seen: ModelSeen, entry: Entry
+) -> tuple[Situation, Decision | Settled]:
+    """Decide on a start that is in the way of this resource and is not its own.
+
+    Returns:
+        The decision where it stays in the way for now; else its outcome, and this resource may go
+        on with what it wants.
+    """
+    holder = next((t for t in (step.training, *seen.rivals) if t.uid == entry.uid), None)
+    if holder is not None:
+        known = concluded(entry, holder)
+        if known is not None:
+            return step, known
+        if is_finished(holder.status) or not is_start_of(entry, holder):
+            holder = None  # it asks for no outcome any more
+        elif not (holder.spec.suspend or is_blocked(holder.status)):
+            return step, _held(step, holder)  # it will find out by itself
+    return _resolve_orphan(step, seen, entry, holder)
+
+
+def _resolve_orphan(
+    step: Situation, seen: ModelSeen, entry: Entry, holder: Training | None
+) -> tuple[Situation, Decision | Settled]:
+    """Resolve a start for its resource, which is gone or cannot; `holder` waits for the outcome."""
+    step = _watching(step, entry)
+    match _verdict(step, seen, entry.baseline):
+        case Verdict.OURS | Verdict.CONSUMED if holder is not None:
+            return step, _held(step, holder)
+        case Verdict.OURS:
+            marker = _new_marker(entry, seen.model)
+            return step.forgetting_start(), Settled(entry, acted=True, marker=marker)
+        case Verdict.CONSUMED:
+            settled = Settled(entry, acted=True, marker=seen.model.started_at)
+            if not _is_namesake(entry, step.training):
+                return step.forgetting_start(), settled
+            # Made anew from the same manifest: what asked for the run that was consumed.
+            step = step.having(run=next_run(step.training))
+            return step, replace(_consumed(step, seen.model), settled=settled)
+        case Verdict.NOT_HAPPENED:
+            step, left = _patience(step)
+            if left > 0:
+                return step, step.rest(left, _unknown("the API shows no new training so far"))
+            return step.forgetting_start(), Settled(entry, acted=False)
+        case Verdict.UNDECIDED:
+            return step, _undecided(step)
+
+
+def concluded(entry: Entry, training: Training) -> Settled | None:
+    """The outcome of a start as the status of its resource has it; None where that has none.
+
+    The status is recorded before the entry is closed, so a crash may leave the entry behind.
+    """
+    run = training.status.run
+    if training.uid != entry.uid or run is None or run.id != entry.run:
+        return None
+    if run.intent is not None and run.attempt <= entry.attempt:
+        return None
+    return Settled(entry, acted=run.ownership is not None, marker=training.status.started_at)
 
 
 def acted_after_all(step: Situation, seen: ModelSeen) -> Decision | None:
@@ -84,9 +152,9 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> Decision | None:
     second for one request.
     """
     run = step.status.run
-    if run is None or run.baseline is None or seen.in_use is not None:
+    if run is None or run.baseline is None:
         return None
-    match compare(run.baseline, seen.model):
+    match _verdict(step, seen, run.baseline):
         case Verdict.OURS:
             return _ours(step, seen.model)
         case Verdict.CONSUMED:
@@ -95,14 +163,66 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> Decision | None:
             return None
 
 
+def _verdict(step: Situation, seen: ModelSeen, baseline: Baseline) -> Verdict:
+    stale = is_stale(step.training, seen)
+    return Verdict.UNDECIDED if stale else compare(baseline, seen.model)
+
+
+def _watching(step: Situation, entry: Entry) -> Situation:
+    """Count the time from when this process first saw the entry: its POST may be on its way."""
+    if step.memory.entry == entry:
+        return step
+    return step.forgetting_start().remembering(entry=entry, intent_seen_at=step.now)
+
+
+def _patience(step: Situation) -> tuple[Situation, float]:
+    """Seconds until "nothing has acted" can be believed, and the next look is due; 0: now.
+
+    It takes two looks that agree, both after a POST on its way must have acted. One would do if
+    none were stale; a stale one shows the model as it was before that time.
+    """
+    memory, durations = step.memory, step.durations
+    seen_at = memory.intent_seen_at or step.now
+    needed = durations.settle if memory.reset_seen else durations.unseen
+    left = needed - (step.now - seen_at).total_seconds()
+    if left > 0:
+        return step, min(left, max(step.poll, durations.agree))
+    if memory.agreed_at is None:
+        return step.remembering(agreed_at=step.now), durations.agree
+    return step, max(durations.agree - (step.now - memory.agreed_at).total_seconds(), 0.0)
+
+
+def _undecided(step: Situation) -> Decision:
+    note = _unknown("what the API shows of the model does not tell")
+    return step.remembering(agreed_at=None).rest(min(step.poll, RESOLVE), note)
+
+
+def _held(step: Situation, holder: Training) -> Decision:
+    note = Note(
+        Reason.MODEL_IN_USE,
+        f"{named(holder, step.training)} has started this model, or is about to; waiting until "
+        "its training has ended.",
+    )
+    return step.having(queue=None).rest(step.poll, note)
+
+
+def _is_namesake(entry: Entry, training: Training) -> bool:
+    key = training.key
+    return (entry.namespace, entry.name) == (key.namespace, key.name) and (
+        training.uid != entry.uid and training.status.run is None
+    )
+
+
+def _new_marker(entry: Entry, model: RemoteModel) -> datetime | None:
+    changed = model.started_at != entry.baseline.started_training_at
+    return model.started_at if changed else None
+
+
 def _ours(step: Situation, model: RemoteModel) -> Decision:
-    named = step.run.intent.started_training_at if step.run.intent else None
-    sure = named is not None and named == model.started_at
-    owner = Ownership.OWNED if sure else Ownership.UNCONFIRMED
-    step = step.having_run(ownership=owner.value, intent=None)
+    step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None).forgetting_start()
     # The marker is this run's from now on, even where the API has not given it a new one.
     step = step.having(started_at=model.started_at, queue=None)
-    step = step.remembering(intent_seen_at=None, agreed_at=None, refusals=0, log_wanted=True)
+    step = step.remembering(refusals=0, log_wanted=True)
     status, note = follow(step.spec, step.status, model, step.now)
     return conclude(step.having_status(status), note)
 
@@ -112,7 +232,7 @@ def _consumed(step: Situation, model: RemoteModel) -> Decision:
         "The training was started and has ended, but the model was changed since, so the "
         "outcome cannot be read any more."
     )
-    step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None)
+    step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None).forgetting_start()
     return conclude(
         step.having(
             failure=failure(FailureReason.UNKNOWN, text),
@@ -123,26 +243,9 @@ def _consumed(step: Situation, model: RemoteModel) -> Decision:
     )
 
 
-def _not_happened(step: Situation) -> Decision:
-    """Believe two looks that agree, both after a POST on its way must have acted.
-
-    One look would do if none were stale; a stale one shows the model as it was before that time.
-    """
-    memory, durations = step.memory, step.durations
-    note = _unknown("the API shows no new training so far")
-    seen_at = memory.intent_seen_at or step.now
-    needed = durations.settle if memory.reset_seen else durations.unseen
-    left = needed - (step.now - seen_at).total_seconds()
-    if left > 0:
-        return step.rest(min(left, max(step.poll, durations.agree)), note)
-    if memory.agreed_at is None:
-        return step.remembering(agreed_at=step.now).rest(durations.agree, note)
-    left = durations.agree - (step.now - memory.agreed_at).total_seconds()
-    if left > 0:
-        return step.rest(left, note)
+def _next_attempt(step: Situation) -> Decision:
     attempt = step.run.attempt + 1
-    step = step.having_run(attempt=attempt, intent=None, claimed_at=None)
-    step = step.remembering(intent_seen_at=None, agreed_at=None, reset_seen=False)
+    step = step.having_run(attempt=attempt, intent=None, claimed_at=None).forgetting_start()
     late = attempt - FREE_ATTEMPTS - 1
     delay = 0.0 if late < 0 else min(FIRST_DELAY * 2 ** min(late, 16), MAX_DELAY)
     return step.rest(

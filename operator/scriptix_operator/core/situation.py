@@ -97,6 +97,12 @@ class Situation:
         """The same step with another memory."""
         return replace(self, memory=replace(self.memory, **memory))
 
+    def forgetting_start(self) -> "Situation":
+        """The same step when the outcome of the open start is known."""
+        return self.remembering(
+            entry=None, answer=None, intent_seen_at=None, agreed_at=None, reset_seen=False
+        )
+
     def answer(
         self, action: Action, note: Note | None = None, *, publish: bool = False
     ) -> Decision:

@@ -10,6 +10,7 @@ from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude, fail
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import follow
+from scriptix_operator.core.freshness import is_stale
 from scriptix_operator.core.observation import (
     Decision,
     KeyUse,
@@ -23,15 +24,21 @@ from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RECHECK, Situation
 
-__all__ = ["begin", "consider", "queue_up"]
+__all__ = ["begin", "consider", "queue_up", "withdraw"]
 
 
-def consider(step: Situation, seen: ModelSeen) -> Decision:
-    """Decide on a model that no run of this resource is at."""
-    if seen.in_use is not None:
-        return _wait(step, Reason.MODEL_IN_USE, seen.in_use)
+def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
+    """Decide on a model that no run of this resource is at, nor any start.
+
+    Args:
+        step: The resource.
+        seen: The look.
+        in_use: What another resource has on the model, as claims.model_in_use.
+    """
+    if in_use is not None:
+        return _wait(step, Reason.MODEL_IN_USE, in_use)
     model, first_sight = seen.model, step.status.run is None
-    if _is_stale(step, model):
+    if is_stale(step.training, seen):
         return _wait(
             step,
             Reason.UNEXPECTED_STATUS,
@@ -39,7 +46,7 @@ def consider(step: Situation, seen: ModelSeen) -> Decision:
         )
     match model.training_status:
         case TrainingState.READY:
-            return _reserve(step, model, seen.key)
+            return _reserve(step, seen)
         case TrainingState.NOT_READY:
             if step.spec.when_not_ready is WhenNotReady.FAIL:
                 return _reject(
@@ -54,7 +61,7 @@ def consider(step: Situation, seen: ModelSeen) -> Decision:
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if first_sight:
                 return _existing(step, seen)
-            return _again(step, model, seen.key)
+            return _again(step, seen)
         case other:
             return _wait(
                 step,
@@ -64,22 +71,12 @@ def consider(step: Situation, seen: ModelSeen) -> Decision:
             )
 
 
-def _is_stale(step: Situation, model: RemoteModel) -> bool:
-    """Whether the look shows a marker older than one that status knows: it decides nothing."""
-    run = step.status.run
-    markers = [entry.started_at for entry in step.status.history]
-    if run is not None and run.baseline is not None:
-        markers.append(run.baseline.started_training_at)
-    known = max((marker for marker in markers if marker is not None), default=None)
-    return known is not None and model.started_at is not None and model.started_at < known
-
-
-def _reserve(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
+def _reserve(step: Situation, seen: ModelSeen) -> Decision:
     """Ask for a start, unless this key was refused one a moment ago."""
     denial = step.memory.denial
-    if denial is not None and denial.key == key.fingerprint and step.now < denial.until:
+    if denial is not None and denial.key == seen.key.fingerprint and step.now < denial.until:
         return step.having(failure=denial.failure, queue=None).rest(min(step.poll, RECHECK))
-    return step.answer(Reserve(model, key))
+    return step.answer(Reserve(seen.model, seen.key, seen.basis))
 
 
 def _existing(step: Situation, seen: ModelSeen) -> Decision:
@@ -118,17 +115,18 @@ def _adopt(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
     return conclude(step.having_status(status).remembering(log_wanted=True), note)
 
 
-def _again(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
+def _again(step: Situation, seen: ModelSeen) -> Decision:
     """A rerun at a model that is running or done: never adopted, tried once when done."""
+    model = seen.model
     if model.training_status == TrainingState.RUNNING:
         return _wait(
             step,
             Reason.WAITING_FOR_MODEL,
             "The model is being trained; the requested run starts after it.",
         )
-    seen = Baseline(training_status=model.training_status, started_training_at=model.started_at)
-    if model.started_at is not None and step.run.refused != seen:
-        return _reserve(step, model, key)
+    present = Baseline(training_status=model.training_status, started_training_at=model.started_at)
+    if model.started_at is not None and step.run.refused != present:
+        return _reserve(step, seen)
     return _wait(
         step,
         Reason.WAITING_FOR_MODEL,
@@ -155,9 +153,21 @@ def begin(step: Situation, granted: SlotGranted) -> Decision:
             "intent": intent,
         }
     )
-    step = step.having(run=run, queue=None, failure=None)
-    step = step.remembering(intent_seen_at=step.now, reset_seen=False, agreed_at=None)
+    step = step.having(run=run, queue=None, failure=None).forgetting_start()
     return step.answer(Post(), Note(Reason.STARTING, "The training is being started."))
+
+
+def withdraw(step: Situation) -> Situation:
+    """Take the intent back: it has definitely started nothing.
+
+    At the only POST of the first run the model is at first sight again. A rerun's request keeps its
+    place in status.
+    """
+    step = step.forgetting_start()
+    if step.run.attempt == 1 and not step.status.history:
+        return step.having(run=None)
+    keep = step.run.baseline if step.run.attempt > 1 else None
+    return step.having_run(intent=None, claimed_at=None, baseline=keep)
 
 
 def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:

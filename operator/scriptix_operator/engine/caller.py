@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.claims import model_in_use
-from scriptix_operator.core.derive import may_be_running
+from scriptix_operator.core.derive import is_followed
 from scriptix_operator.core.learning_curve import learning_curve
+from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.observation import (
     Blocked,
     KeyUse,
@@ -28,7 +28,9 @@ from scriptix_operator.core.observation import (
 from scriptix_operator.core.remote import CallFailure
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Call, Lane, Lanes
+from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import KubeError
@@ -58,6 +60,8 @@ class Slot:
     lane: Lane
     key: ApiKey
     taken_at: float
+    basis: int
+    """Of the ledger, when the model was seen."""
 
     def give_back(self) -> None:
         """The start was not sent."""
@@ -76,7 +80,9 @@ class Caller:
         roster: Who else has a claim on a model.
         clock: The clocks.
         metrics: Counts each call.
-        may_send: Whether this process may still start trainings (it leads).
+        ledger: Which starts may be under way.
+        fence: Ends this process if it is paused in mid-send.
+        send_until: Until when, in monotonic seconds, this process may start trainings (it leads).
         send_window: Seconds after a start's intent within which its POST may be sent.
     """
 
@@ -87,15 +93,20 @@ class Caller:
     roster: Roster
     clock: Clock
     metrics: Metrics
-    may_send: Callable[[], bool]
+    ledger: StartLedger
+    fence: Fence
+    send_until: Callable[[], float]
     send_window: float
 
     async def look(self, training: Training) -> Observation:
         """Ask for the model.
 
         Raises:
-            KubeError: The API key could not be read just now.
+            KubeError: The API key, or the start ledger, could not be read just now.
         """
+        # Before the model: what is started from this look must be debited in no later version. A
+        # run that is followed needs no ledger.
+        basis = 0 if is_followed(training.status) else await self.ledger.ready()
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
@@ -112,10 +123,14 @@ class Caller:
             model = await self._timed(Call.STATUS, lane, now, self.client.model(model_id, key))
         except ScriptixError as error:
             return LookFailed(error.failure, key.source)
-        in_use = None
-        if not may_be_running(training.status):
-            in_use = model_in_use(training, self.roster.rivals(training), model)
-        return ModelSeen(model, KeyUse(key.source, key.fingerprint), in_use)
+        return ModelSeen(
+            model,
+            KeyUse(key.source, key.fingerprint),
+            rivals=tuple(self.roster.rivals(training)),
+            entry=self.ledger.entry(model_id),
+            mark=self.ledger.mark(model_id),
+            basis=basis,
+        )
 
     async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
         """Ask for a start: the slot, or why there is none.
@@ -130,11 +145,24 @@ class Caller:
         if key.fingerprint != wanted.key.fingerprint:
             # The key was replaced since the look: what it showed may be another account's.
             return LookDeferred(0.0)
-        now = self.clock.monotonic()
+        lane, now = self.lanes.of(key.fingerprint), self.clock.monotonic()
+        if lane.is_new_to(key.source):
+            self._remember_starts(lane, key, now)
         deferred = self.lanes.reserve(key.fingerprint, training, now, self.clock.now())
-        return Slot(self.lanes.of(key.fingerprint), key, now) if deferred is None else deferred
+        return Slot(lane, key, now, wanted.basis) if deferred is None else deferred
 
-    async def start(self, training: Training, slot: Slot, begun_at: float) -> Observation:
+    def _remember_starts(self, lane: Lane, key: ApiKey, now: float) -> None:
+        """Count what a process before this one has started with a key, or with those before it."""
+        wall = self.clock.now()
+
+        def times(debits: Iterable[Debit]) -> list[float]:
+            # One that seems to come is of a clock that goes ahead of this one.
+            return [now - max((wall - debit.at).total_seconds(), 0.0) for debit in debits]
+
+        own, before = self.ledger.spent(key.fingerprint, key.source)
+        lane.recall(key.source, times(own), times(before))
+
+    async def start(self, training: Training, slot: Slot, begun_at: float) -> Posted | PostFailed:
         """Send the POST whose intent is recorded; once, whatever comes of it.
 
         Args:
@@ -142,19 +170,30 @@ class Caller:
             slot: Taken from the key's allowance.
             begun_at: Monotonic seconds when the intent's writing began.
         """
+        armed: list[int] = []
 
         def check() -> None:
-            late = self.clock.monotonic() - begun_at
-            if late > self.send_window:
+            now, lead = self.clock.monotonic(), self.send_until()
+            if now > begun_at + self.send_window:
+                late = now - begun_at
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
-            if not self.may_send():
+            if now >= lead:
                 raise StaleSenderError("this process does not lead any more")
+            armed.append(self.fence.arm(now, min(begun_at + self.send_window, lead)))
 
-        call = self.client.run(training.spec.model_id, slot.key, before_send=check)
+        def disarm() -> None:
+            for number in armed:
+                self.fence.disarm(number, self.clock.monotonic())
+
+        call = self.client.run(
+            training.spec.model_id, slot.key, before_send=check, after_send=disarm
+        )
         try:
             model = await self._timed(Call.START, slot.lane, slot.taken_at, call)
         except ScriptixError as error:
             return PostFailed(error.failure)
+        finally:
+            disarm()
         return Posted(model)
 
     async def fetch_log(

@@ -3,7 +3,7 @@
 Keys with the same value share a lane, whichever Secret they come from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +24,10 @@ MISSED_TURN = 5.0
 """Seconds after its turn when a look that did not come is not waited for any more."""
 
 
+Rank = tuple[bool, int, datetime, str]
+"""What the order of the start queue goes by."""
+
+
 class Call(StrEnum):
     """Kinds of calls, each with an allowance of its own."""
 
@@ -40,10 +44,28 @@ class Lane:
     rejection: CallFailure | None = None
     """The answer that opened the circuit."""
     _probe_at: float = 0.0
-    _waiting: dict[TrainingKey, tuple[int, datetime, str]] = field(default_factory=dict)
+    _sources: set[str] = field(default_factory=set)
+    """Secrets that this key was seen in: what was started from them is counted."""
+    _waiting: dict[TrainingKey, Rank] = field(default_factory=dict)
     """The start queue: what its order goes by."""
     _turns: dict[TrainingKey, float] = field(default_factory=dict)
     """When each look that was put off may be made; in the order of asking."""
+
+    def is_new_to(self, source: str) -> bool:
+        """Whether the starts made from this source have yet to be recalled."""
+        return source not in self._sources
+
+    def recall(self, source: str, own: Iterable[float], before: Iterable[float]) -> None:
+        """Count starts that this process has not made itself.
+
+        Args:
+            source: Where the key is from.
+            own: Those made with this key; they count once, however many sources it has.
+            before: Those made with keys that the source held before.
+        """
+        starts = [*before, *(() if self._sources else own)]
+        self.budgets[Call.START].recall(starts)
+        self._sources.add(source)
 
     def circuit(self, now: float) -> CallFailure | None:
         """Why no call may be made now; each minute one probe may."""
@@ -105,8 +127,7 @@ class Lane:
             None where it may start; else its place in the queue.
         """
         budget = self.budgets[Call.START]
-        spec = training.spec
-        self._waiting[training.key] = (-spec.priority, training.created_at, training.uid)
+        self._waiting[training.key] = _rank(training)
         order = sorted(self._waiting, key=self._waiting.__getitem__)
         ahead = order.index(training.key)
         wait = budget.wait(now, ahead)
@@ -129,6 +150,13 @@ class Lane:
             if turn >= now - MISSED_TURN:
                 return
             del self._turns[key]
+
+
+def _rank(training: Training) -> Rank:
+    """A start that was lost is tried again behind those that have had none."""
+    run = training.status.run
+    again = run is not None and run.attempt > 1
+    return again, -training.spec.priority, training.created_at, training.uid
 
 
 class Lanes:

@@ -1,15 +1,13 @@
 """One step of one resource, from top to bottom: decide → record → act → observe, until it rests."""
 
-import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
     Decision,
     FetchLog,
     Look,
-    Memory,
     Observation,
     Post,
     Reserve,
@@ -22,16 +20,16 @@ from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import Caller, Slot
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import ConflictError, UnavailableError
+from scriptix_operator.engine.starter import Starter
+from scriptix_operator.kube.errors import ConflictError
 
 __all__ = ["Stepper"]
 
 VISITS = 5
 """Versions of a resource that one step takes up, if others keep writing it."""
-RECORD_ATTEMPTS = 7
-"""Tries to record the answer to a start, over about a minute; then the intent is resolved."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +40,10 @@ class Stepper:
 
     roster: Roster
     caller: Caller
+    starter: Starter
     recorder: Recorder
     lanes: Lanes
+    ledger: StartLedger
     clock: Clock
     durations: Durations
 
@@ -80,6 +80,7 @@ class Stepper:
         observation: Observation
         decision = self._decide(recorded, Woken())
         while True:
+            recorded, decision = await self._settle(recorded, decision)
             current = recorded.with_status(decision.status)
             match decision.action:
                 case Look():
@@ -92,7 +93,8 @@ class Stepper:
                 case Post():
                     if slot is None:
                         raise RuntimeError(f"{recorded.key}: a start without a slot")
-                    recorded, decision = await self._start(recorded, decision, slot)
+                    recorded, decision = await self.starter.start(recorded, decision, slot)
+                    slot = None
                     continue
                 case FetchLog(due_in):
                     recorded = current = await self._record(recorded, decision)
@@ -116,47 +118,10 @@ class Stepper:
             await self.recorder.publish(recorded, decision.status)
         return await self.recorder.record(recorded, decision.status)
 
-    async def _start(
-        self, recorded: Training, decision: Decision, slot: Slot
-    ) -> tuple[Training, Decision]:
-        """Write the intent, send the POST once, record the answer."""
-        begun_at = self.clock.monotonic()
-        try:
-            written = await self._write_intent(recorded, decision)
-        except BaseException:
-            slot.give_back()
-            raise
-        answer = await self.caller.start(written, slot, begun_at)
-        memory = self.roster.memory(written)
-        return await self._record_answer(written, answer, memory)
-
-    async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
-        try:
-            return await self.recorder.record(recorded, decision.status)
-        except UnavailableError:
-            # The reply may be what was lost: our intent there means that it was written.
-            fresh = await self.recorder.reload(recorded)
-            if fresh.status.run != decision.status.run:
-                raise
-            return fresh
-
-    async def _record_answer(
-        self, written: Training, answer: Observation, memory: Memory
-    ) -> tuple[Training, Decision]:
-        """Record what the API answered to a start, whatever else has changed meanwhile."""
-        intent = written.status.run
-        for attempt in range(1, RECORD_ATTEMPTS + 1):
-            decision = decide(written, answer, self.clock.now(), memory, self.durations)
-            self.roster.remember(written, decision.memory)
-            try:
-                return await self.recorder.record(written, decision.status), decision
-            except ConflictError:
-                written = await self.recorder.reload(written)
-                if written.status.run != intent:
-                    raise
-            except UnavailableError as error:
-                if attempt == RECORD_ATTEMPTS:
-                    raise
-                logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
-                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
-        raise ConflictError(f"{written.key}: others keep writing it")
+    async def _settle(self, recorded: Training, decision: Decision) -> tuple[Training, Decision]:
+        """Close the ledger's entry of a start whose outcome was learned, after recording that."""
+        if decision.settled is None:
+            return recorded, decision
+        recorded = await self._record(recorded, decision)
+        await self.ledger.close(decision.settled)
+        return recorded, replace(decision, settled=None, publish=False)

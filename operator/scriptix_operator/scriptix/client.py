@@ -152,7 +152,12 @@ class ScriptixClient:
         raise error_of(failure)
 
     async def run(
-        self, model_id: int, key: ApiKey, *, before_send: Callable[[], None] | None = None
+        self,
+        model_id: int,
+        key: ApiKey,
+        *,
+        before_send: Callable[[], None] | None = None,
+        after_send: Callable[[], None] | None = None,
     ) -> RemoteModel | None:
         """Start a run: one POST on a connection of its own.
 
@@ -160,6 +165,7 @@ class ScriptixClient:
             model_id: The model.
             key: The key.
             before_send: Called right before the first byte; what it raises becomes NotSentError.
+            after_send: Called right after the last byte.
 
         Returns:
             The model as the reply gave it; None where the API took the start and said nothing
@@ -177,7 +183,9 @@ class ScriptixClient:
             content=b"{}",
             headers={"Content-Type": "application/json", "Connection": "close"},
         )
-        reply = await _send(self._starts, request, auth, self._bounds, Wire(before_send))
+        reply = await _send(
+            self._starts, request, auth, self._bounds, Wire(before_send, after_send)
+        )
         if not reply.body.strip():
             return None
         try:

@@ -30,10 +30,16 @@ class Wire:
     Args:
         before_send: Called once, synchronously, after the connection stands and right before the
             first byte of the request; an exception from it keeps the request from being sent.
+        after_send: Called once all of the request is with the kernel.
     """
 
-    def __init__(self, before_send: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        before_send: Callable[[], None] | None = None,
+        after_send: Callable[[], None] | None = None,
+    ) -> None:
         self._before_send = before_send
+        self._after_send = after_send
         self._seen = False
         self._begun = False
 
@@ -49,6 +55,8 @@ class Wire:
             NotSentError: `before_send` raised.
         """
         self._seen = True
+        if event == "http11.send_request_body.complete" and self._begun and self._after_send:
+            self._after_send()
         if event != "http11.send_request_headers.started" or info["request"].method == b"CONNECT":
             return  # CONNECT asks a proxy for a tunnel; the request comes after it
         if self._before_send is not None:

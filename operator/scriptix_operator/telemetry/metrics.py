@@ -71,6 +71,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._ledger_writes = Counter(
+            "scriptix_ledger_writes_total",
+            "Writes of the start ledger by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._steps = Counter(
             "scriptix_steps_total",
             "Steps of the engine (one look at one resource) by outcome.",
@@ -137,6 +143,10 @@ class Metrics:
     def status_written(self, outcome: str) -> None:
         """Count a write of status: `Written`, `Conflict`, `Gone` or `Failed`."""
         self._status_writes.labels(outcome).inc()
+
+    def ledger_written(self, outcome: str) -> None:
+        """Count a write of the start ledger: `Written`, `Conflict` or `Failed`."""
+        self._ledger_writes.labels(outcome).inc()
 
     def step_done(self, outcome: str, lag_seconds: float) -> None:
         """Count a step and how late it began; a step before its time counts as on time."""

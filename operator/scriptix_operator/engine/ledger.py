@@ -1,0 +1,255 @@
+"""The start ledger as this process works with it: read once, then written through.
+
+A leader is its only writer. Whoever else has written, a leader deposed or a newer one, is found
+out at the next write, and all that was decided from the version before is decided anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from scriptix_operator.core.ledger import (
+    Debit,
+    Entry,
+    EntryOpenError,
+    Ledger,
+    Mark,
+    Settled,
+    closed,
+    opened,
+    pruned,
+    rebuilt,
+    spent,
+)
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.errors import ConflictError, KubeError, UnavailableError
+from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
+from scriptix_operator.telemetry.metrics import Metrics
+
+__all__ = ["LedgerChangedError", "StartLedger"]
+
+ATTEMPTS = 5
+"""Tries to take the ledger over, or to close an entry, while others write it."""
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerChangedError(Exception):
+    """Others have written to the ledger since the model was seen: the start is not sent."""
+
+
+@dataclass(slots=True)
+class _Change:
+    """A change that waits for the next write, which may carry several."""
+
+    apply: Callable[[Ledger], Ledger]
+    basis: int | None
+    """Version that it was decided from; None: it holds for any."""
+    error: Exception | None = None
+    written: bool = False
+
+
+@dataclass(slots=True)
+class StartLedger:
+    """The ledger of this installation.
+
+    Args:
+        store: Where it is kept.
+        roster: All resources, to rebuild a lost ledger from; complete before the first `ready`.
+        window: How long a start counts against an allowance.
+        clock: The clocks.
+        metrics: Counts each write.
+    """
+
+    store: LedgerConfigMap
+    roster: Roster
+    window: timedelta
+    clock: Clock
+    metrics: Metrics
+    _ledger: Ledger | None = None
+    """None: to be read (again)."""
+    _version: str | None = None
+    _basis: int = 0
+    """Grows whenever the ledger is read anew."""
+    _pending: list[_Change] = field(default_factory=list)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def ready(self) -> int:
+        """Read the ledger if that is still to be done.
+
+        Returns:
+            What version of it the caller will decide from: a start is debited in no other.
+
+        Raises:
+            KubeError: It could not be read, or not be taken over.
+        """
+        if self._ledger is None:
+            async with self._lock:
+                if self._ledger is None:
+                    await self._take_over()
+        return self._basis
+
+    def entry(self, model_id: int) -> Entry | None:
+        """The start of a model that may be under way."""
+        return None if self._ledger is None else self._ledger.entries.get(model_id)
+
+    def mark(self, model_id: int) -> Mark | None:
+        """What is remembered of the model's trainings."""
+        return None if self._ledger is None else self._ledger.marks.get(model_id)
+
+    def spent(self, fingerprint: str, key_source: str) -> tuple[list[Debit], list[Debit]]:
+        """The starts that count against a key, as core.ledger.spent."""
+        return ([], []) if self._ledger is None else spent(self._ledger, fingerprint, key_source)
+
+    async def open(self, training: Training, basis: int) -> Entry:
+        """Debit the start whose intent `training` carries, and open its model's entry.
+
+        Args:
+            training: With the intent recorded.
+            basis: What `ready` returned before the model was looked at.
+
+        Raises:
+            LedgerChangedError: It is not opened.
+            KubeError: It may be opened.
+        """
+        entries: list[Entry] = []
+
+        def change(ledger: Ledger) -> Ledger:
+            ledger, entry = opened(ledger, training, self.clock.now())
+            entries.append(entry)
+            return ledger
+
+        try:
+            await self._write(_Change(change, basis))
+        except EntryOpenError as error:
+            raise LedgerChangedError(str(error)) from error
+        return entries[-1]
+
+    async def close(self, outcome: Settled) -> None:
+        """Close the entry of a start whose outcome is recorded.
+
+        Raises:
+            KubeError: It may still be open; whoever needs the model next closes it.
+        """
+        await self._write(_Change(lambda led: closed(led, outcome, self.clock.now()), None))
+
+    async def _write(self, change: _Change) -> None:
+        """Have a change written: by whoever comes to the pen first, with all that wait for it."""
+        self._pending.append(change)
+        async with self._lock:
+            if not change.written and change.error is None:
+                await self._write_pending()
+        if change.error is not None:
+            raise change.error
+
+    async def _write_pending(self) -> None:
+        changes, self._pending = self._pending, []
+        try:
+            await self._write_all(changes)
+        except BaseException as error:
+            for change in changes:
+                if not change.written and change.error is None:
+                    change.error = _own(error)
+            if not isinstance(error, KubeError):
+                raise
+
+    async def _write_all(self, changes: list[_Change]) -> None:
+        for _ in range(ATTEMPTS):
+            if self._ledger is None:
+                await self._take_over()
+            if await self._try(changes):
+                return
+        raise UnavailableError("others keep writing the start ledger")
+
+    async def _try(self, changes: list[_Change]) -> bool:
+        """Write all that can be written at once; False if others were faster."""
+        ledger = before = self._ledger or Ledger()
+        carried = []
+        for change in changes:
+            if change.error is not None:
+                continue
+            if change.basis not in {None, self._basis}:
+                change.error = LedgerChangedError("the start ledger was written by others")
+                continue
+            try:
+                ledger = change.apply(ledger)
+            except EntryOpenError as error:
+                change.error = error
+            else:
+                carried.append(change)
+        if ledger != before and not await self._replace(
+            pruned(ledger, self.clock.now(), self.window)
+        ):
+            return False
+        for change in carried:
+            change.written = True
+        return True
+
+    async def _replace(self, ledger: Ledger) -> bool:
+        """Write `ledger` over the version that is known; False if another one is there.
+
+        Raises:
+            KubeError: Whether it is written is not known; it is read again before its next use.
+        """
+        before, self._ledger = self._ledger, None
+        try:
+            self._version = await self.store.write(ledger, self._version)
+        except ConflictError as error:
+            logger.warning("the start ledger is read again: %s", error)
+            self.metrics.ledger_written("Conflict")
+            return False
+        except UnavailableError:
+            self.metrics.ledger_written("Failed")
+            # The reply may be what was lost: our ledger there means that it was written.
+            found = await self.store.read()
+            if found is None or found[0] != ledger:
+                raise
+            self._version = found[1]
+        except KubeError:
+            self.metrics.ledger_written("Failed")
+            self._ledger = before
+            raise
+        else:
+            self.metrics.ledger_written("Written")
+        self._ledger = ledger
+        return True
+
+    async def _take_over(self) -> None:
+        """Read the ledger, and write it once: what others decided from it before is void.
+
+        Raises:
+            KubeError: That did not succeed.
+        """
+        for _ in range(ATTEMPTS):
+            found, self._version = await self._read()
+            self._basis += 1
+            # A new number, so that the API server does not take it for no change at all.
+            if await self._replace(found.model_copy(update={"serial": found.serial + 1})):
+                return
+        raise UnavailableError("others keep writing the start ledger")
+
+    async def _read(self) -> tuple[Ledger, str | None]:
+        version: str | None = None
+        try:
+            found = await self.store.read()
+        except LedgerUnreadableError as error:
+            version = error.version
+            logger.error("the start ledger cannot be read (%s)", error)  # noqa: TRY400 - no traceback
+        else:
+            if found is not None:
+                return found
+        logger.warning("the start ledger is rebuilt from the status of all resources")
+        # Past any number that the lost one can have reached: it counts starts, not milliseconds.
+        serial = int(self.clock.now().timestamp() * 1000)
+        return rebuilt(self.roster, serial), version
+
+
+def _own(error: BaseException) -> Exception:
+    """An error for one of several that waited for the same write: each raises one of its own."""
+    if isinstance(error, KubeError):
+        return type(error)(str(error))
+    return UnavailableError(f"the start ledger was not written: {type(error).__name__}")

@@ -1,0 +1,115 @@
+"""Starting one run: the intent, the ledger, the POST, the answer (DESIGN §4, steps 2 to 4).
+
+The order is the protocol. Whatever is cut off leaves either nothing, an intent without an entry in
+the ledger (never sent), or an entry (perhaps sent: resolved from the model).
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.observation import Decision, Posted, PostFailed, Withdrawn
+from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.caller import Caller, Slot
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.recorder import Recorder
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.errors import ConflictError, UnavailableError
+
+__all__ = ["Starter"]
+
+RECORD_ATTEMPTS = 7
+"""Tries to record the answer to a start, over about a minute; then it is for the next step."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts runs that were decided on."""
+
+    roster: Roster
+    caller: Caller
+    recorder: Recorder
+    ledger: StartLedger
+    clock: Clock
+    durations: Durations
+
+    async def start(
+        self, recorded: Training, decision: Decision, slot: Slot
+    ) -> tuple[Training, Decision]:
+        """Write the intent, then the ledger; send the POST once; record the answer.
+
+        Args:
+            recorded: The resource without the intent.
+            decision: With the intent.
+            slot: Taken from the key's allowance; given back if nothing is sent.
+
+        Returns:
+            The resource as recorded, and what is to be done next.
+
+        Raises:
+            KubeError: The cluster did not do its part; a start that may be under way is in the
+                ledger.
+        """
+        begun_at = self.clock.monotonic()
+        try:
+            written = await self._write_intent(recorded, decision)
+            is_opened = await self._open(written, slot)
+        except BaseException:
+            slot.give_back()
+            raise
+        if not is_opened:
+            slot.give_back()
+            return await self._record_answer(written, Withdrawn())
+        answer = await self.caller.start(written, slot, begun_at)
+        self.roster.remember(written, replace(self.roster.memory(written), answer=answer))
+        return await self._record_answer(written, answer)
+
+    async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
+        try:
+            return await self.recorder.record(recorded, decision.status)
+        except UnavailableError:
+            # The reply may be what was lost: our intent there means that it was written.
+            fresh = await self.recorder.reload(recorded)
+            if fresh.status.run != decision.status.run:
+                raise
+            return fresh
+
+    async def _open(self, written: Training, slot: Slot) -> bool:
+        """Debit the start and open its entry; False where the ledger is not what was read."""
+        try:
+            entry = await self.ledger.open(written, slot.basis)
+        except LedgerChangedError as error:
+            logger.warning("%s: not started now: %s", written.key, error)
+            return False
+        memory = self.roster.memory(written)
+        memory = replace(memory, entry=entry, intent_seen_at=self.clock.now())
+        self.roster.remember(written, memory)
+        return True
+
+    async def _record_answer(
+        self, written: Training, answer: Posted | PostFailed | Withdrawn
+    ) -> tuple[Training, Decision]:
+        """Record what the API answered to a start, whatever else has changed meanwhile."""
+        intent, memory = written.status.run, self.roster.memory(written)
+        for attempt in range(1, RECORD_ATTEMPTS + 1):
+            decision = decide(written, answer, self.clock.now(), memory, self.durations)
+            try:
+                recorded = await self.recorder.record(written, decision.status)
+            except ConflictError:
+                written = await self.recorder.reload(written)
+                if written.status.run != intent:
+                    raise
+            except UnavailableError as error:
+                if attempt == RECORD_ATTEMPTS:
+                    raise
+                logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
+                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
+            else:
+                self.roster.remember(written, decision.memory)
+                return recorded, decision
+        raise ConflictError(f"{written.key}: others keep writing it")
