@@ -32,9 +32,9 @@ __all__ = [
     "spent",
 ]
 
-MAX_DEBITS = 4000
-"""Kept at most, the newest: half of the 1 MiB that a ConfigMap holds. Who allows more starts than
-that in one window has the API's own refusals after a restart."""
+MAX_DEBITS = 3000
+"""Kept at most, the newest: well below the 1 MiB that a ConfigMap holds. Who allows more starts
+than that in one window has the API's own refusals after a restart."""
 
 ONE_SECOND = timedelta(seconds=1)
 V = TypeVar("V")

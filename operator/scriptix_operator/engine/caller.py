@@ -42,6 +42,9 @@ from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Caller", "Slot", "StaleSenderError"]
 
+SEND_MARGIN = 0.2
+"""Of the send window, kept for the bytes to leave: the fence ends a process that takes longer, and
+a busy machine must not come near that."""
 LOG_RETRY, MAX_LOG_RETRY = 15.0, 3600.0
 """Seconds before a failed log fetch is tried again; doubles."""
 
@@ -174,11 +177,12 @@ class Caller:
 
         def check() -> None:
             now, lead = self.clock.monotonic(), self.send_until()
-            if now > begun_at + self.send_window:
+            margin = self.send_window * SEND_MARGIN
+            if now > begun_at + self.send_window - margin:
                 late = now - begun_at
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
-            if now >= lead:
-                raise StaleSenderError("this process does not lead any more")
+            if now > lead - margin:
+                raise StaleSenderError("this process does not lead any more, or not for long")
             armed.append(self.fence.arm(now, min(begun_at + self.send_window, lead)))
 
         def disarm() -> None:

@@ -99,7 +99,7 @@ class LedgerConfigMap:
 
 def _dump(ledger: Ledger) -> str:
     dumped = ledger.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return json.dumps(dumped, indent=1, sort_keys=True)
+    return json.dumps(dumped, separators=(",", ":"), sort_keys=True)
 
 
 def _version(found: V1ConfigMap) -> str:

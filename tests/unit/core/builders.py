@@ -15,6 +15,7 @@ from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, Queue, Run, TrainingStatus
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.failures import failure
+from scriptix_operator.core.ledger import Entry, Ledger, closed, opened
 from scriptix_operator.core.news import News, news
 from scriptix_operator.core.observation import (
     Action,
@@ -199,6 +200,7 @@ class Life:
     writes: int = 0
     published: int = 0
     checked: bool = True
+    ledger: Ledger = field(default_factory=Ledger)
     _recorded: TrainingStatus | None = None
 
     @property
@@ -237,7 +239,27 @@ class Life:
         self.training = self.training.with_status(decision.status)
         self.memory, self.action = decision.memory, decision.action
         self.published += decision.publish
+        if decision.settled is not None:
+            self.ledger = closed(self.ledger, decision.settled, self.now)
         return decision
+
+    @property
+    def entry(self) -> Entry | None:
+        """The start that the ledger has open on the model."""
+        return self.ledger.entries.get(self.training.spec.model_id)
+
+    def opens(self) -> "Life":
+        """Write the ledger, as is done between the intent and the POST."""
+        self.ledger, entry = opened(self.ledger, self.training, self.now)
+        self.memory = replace(self.memory, entry=entry, intent_seen_at=self.now)
+        return self
+
+    def sees(
+        self, model: RemoteModel, *, key: KeyUse = KEY, rivals: tuple[Training, ...] = ()
+    ) -> Decision:
+        """The look that was asked for shows `model`."""
+        mark = self.ledger.marks.get(self.training.spec.model_id)
+        return self.learns(ModelSeen(model, key, rivals, self.entry, mark, self.ledger.serial))
 
     def waits(self, seconds: float) -> "Life":
         """Let time pass."""
@@ -264,12 +286,12 @@ class Life:
         return self.learns(Woken())
 
     def looks(
-        self, model: RemoteModel, *, in_use: str | None = None, key: KeyUse = KEY
+        self, model: RemoteModel, *, key: KeyUse = KEY, rivals: tuple[Training, ...] = ()
     ) -> Decision:
         """Wake, and see `model`."""
         decision = self.wakes()
         if isinstance(decision.action, Look):
-            decision = self.learns(ModelSeen(model, key, in_use))
+            decision = self.sees(model, key=key, rivals=rivals)
         return decision
 
     def look_fails(self, kind: FailureKind, **facts: Any) -> Decision:  # noqa: ANN401 - CallFailure's fields
@@ -289,7 +311,7 @@ class Life:
         assert isinstance(decision.action, Reserve)
         decision = self.learns(SlotGranted(decision.action.model, decision.action.key))
         assert isinstance(decision.action, Post)
-        return self
+        return self.opens()
 
     def is_accepted(self, reply: RemoteModel | None = None) -> "Life":
         """The API takes the start."""

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.api.reasons import FailureReason, LogState, Phase
-from scriptix_operator.api.status import LearningPoint, LogStatus, Queue, TrainingStatus
+from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, Queue, TrainingStatus
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.failures import failure
+from scriptix_operator.core.ledger import Entry, Mark
 from scriptix_operator.core.observation import (
     Blocked,
     FetchLog,
@@ -32,6 +33,7 @@ from scriptix_operator.core.observation import (
     Rest,
     SlotDeferred,
     SlotGranted,
+    Withdrawn,
 )
 from scriptix_operator.core.remote import (
     CallFailure,
@@ -44,6 +46,7 @@ from tests.unit.core.builders import (
     KEY,
     Life,
     a_model,
+    a_status,
     a_training,
     at,
     followed,
@@ -329,7 +332,6 @@ def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
         assert life.action == Rest(30)
         life.waits(30).wakes()
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
-        assert life.run.intent is None
 
 
 def test_an_adopted_run_times_out_from_its_adoption() -> None:
@@ -541,19 +543,43 @@ CURVES = st.lists(
 DUE = st.none() | st.floats(0, 3600)
 
 
+RIVALS = st.sampled_from(
+    [
+        (),
+        (),
+        (a_training(name="radiology", status=followed()),),
+        (a_training(name="oldest", created_at=BEFORE, status=a_status(last_observed_at=EIGHT)),),
+    ]
+)
+MARKS = st.none() | st.builds(Mark, at=MARKERS, superseded=st.booleans())
+ORPHAN = Entry(
+    serial=99,
+    model_id=7,
+    uid="of nobody",
+    namespace="team-a",
+    name="cardiology",
+    run="0",
+    attempt=1,
+    baseline=Baseline(training_status=2, started_training_at=BEFORE),
+)
+"""Of a resource of the same name that is gone."""
+
+
 def replies(life: Life) -> st.SearchStrategy[Observation]:
     """What the engine may learn from the action that was decided."""
     match life.action:
         case Look():
-            seen = st.builds(ModelSeen, MODELS, KEYS, st.none() | HOSTILE.map(lambda t: f"x {t}"))
+            entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
+            seen = st.builds(ModelSeen, MODELS, KEYS, RIVALS, entries, MARKS)
             later = st.builds(LookDeferred, st.floats(0, 60))
             return seen | seen | seen | st.builds(LookFailed, FAILURES) | BLOCKS | later
-        case Reserve(model, key):
+        case Reserve(model, key, _):
             granted = st.just(SlotGranted(model, key))
             deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))
             return granted | granted | deferred | BLOCKS | st.just(LookDeferred(0.0))
         case Post():
-            return st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
+            answers = st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
+            return answers | st.just(Withdrawn())
         case FetchLog(due_in):
             stored = st.builds(LogStored, st.builds(LogStatus), CURVES, st.just(due_in))
             states = st.sampled_from(LogState)
@@ -590,6 +616,8 @@ def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
                 life.restarts()
             life.wakes()
         else:
+            if isinstance(life.action, Post) and life.entry is None:
+                life.opens()
             life.waits(0.25).learns(data.draw(replies(life), "learns"))
 
 

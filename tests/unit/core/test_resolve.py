@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scriptix_operator.api.status import Baseline, HistoryEntry, Intent
+from scriptix_operator.api.status import Baseline, HistoryEntry
+from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.observation import Memory, ModelSeen, Post, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.resolve import Verdict, compare, resolve
@@ -20,6 +21,7 @@ from tests.unit.core.builders import (
     a_status,
     a_training,
     at,
+    followed,
     metrics,
 )
 
@@ -91,17 +93,12 @@ def test_a_model_that_was_never_trained_has_no_marker_to_compare(
     assert compare(Baseline(training_status=2), a_model(state, started_at=marker)) is verdict
 
 
-def test_no_look_decides_without_a_baseline() -> None:
-    intent = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
-    training = a_training(status=a_status(run=a_run(intent=intent, claimed_at=EIGHT)))
-    decision = resolve(a_situation(training), a_model(3))
-    assert decision.status.phase == "Starting"
-
-
-def test_without_an_open_intent_there_is_nothing_to_resolve() -> None:
-    training = a_training(status=a_status(run=a_run()))
-    with pytest.raises(ValueError, match="team-a/cardiology has no open intent"):
-        resolve(a_situation(training), a_model(3))
+def test_an_intent_that_the_ledger_knows_nothing_of_was_never_sent() -> None:
+    life = Life().intends(READY)
+    life.ledger = Ledger()
+    life.restarts().looks(READY)
+    assert isinstance(life.action, Reserve)
+    assert life.status.run is None
 
 
 READY = a_model(2, started_at=BEFORE)
@@ -137,19 +134,6 @@ def test_a_run_that_ended_under_its_old_marker_is_ended(state: int) -> None:
     life = a_lost_start()
     life.waits(1).looks(a_model(state, started_at=BEFORE, metrics=metrics()))
     assert life.status.phase == {4: "Succeeded", 5: "Failed"}[state]
-
-
-@pytest.mark.parametrize("named", [True, False], ids=["this marker", "another marker"])
-def test_ours_is_owned_only_if_a_reply_named_its_marker(named: bool) -> None:  # noqa: FBT001 - both cases
-    life = a_lost_start()
-    assert life.run.intent is not None
-    told = life.run.intent.model_copy(
-        update={"started_training_at": EIGHT if named else EIGHT + timedelta(seconds=1)}
-    )
-    run = life.run.model_copy(update={"intent": told})
-    life.training = life.training.with_status(life.status.model_copy(update={"run": run}))
-    life.looks(a_model(3, started_at=EIGHT))
-    assert life.run.ownership == ("Owned" if named else "Unconfirmed")
 
 
 @pytest.mark.parametrize("state", [1, 2])
@@ -250,8 +234,9 @@ def test_other_durations_may_be_set_for_tests() -> None:
     life = a_lost_start()
     for seconds, done in ((6, False), (1, True)):
         life.waits(seconds)
-        step = a_situation(life.training, life.now, life.memory)
-        decision = resolve(type(step)(step.training, step.now, step.memory, durations), READY)
+        step = replace(a_situation(life.training, life.now, life.memory), durations=durations)
+        assert life.entry is not None
+        decision = resolve(step, ModelSeen(READY, KEY), life.entry)
         life.memory = decision.memory
         life.training = life.training.with_status(decision.status)
         assert (life.run.intent is None) is done
@@ -320,7 +305,8 @@ def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
 def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:
     life = a_lost_start()
     asked_again_after(life, READY, step=5)
-    life.looks(a_model(3, started_at=EIGHT), in_use="radiology is training this model.")
+    radiology = a_training(name="radiology", status=followed())
+    life.looks(a_model(3, started_at=EIGHT), rivals=(radiology,))
     assert (life.run.ownership, life.reason) == (None, "ModelInUse")
 
 

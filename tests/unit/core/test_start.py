@@ -26,6 +26,7 @@ from tests.unit.core.builders import (
     a_status,
     a_training,
     at,
+    followed,
     metrics,
 )
 
@@ -115,9 +116,9 @@ def test_who_waits_starts_once_the_model_is_ready(states: tuple[int, ...]) -> No
 def test_a_model_in_use_is_neither_started_nor_adopted() -> None:
     for state in (2, 3, 4, 5):
         life = Life()
-        life.looks(a_model(state), in_use="radiology is training this model.")
+        life.looks(a_model(state), rivals=(a_training(name="radiology", status=followed()),))
         assert (outcome(life), life.reason) == (WAITS, "ModelInUse")
-        assert life.status.message == "radiology is training this model."
+        assert "radiology is training this model" in (life.status.message or "")
         assert life.status.run is None
 
 
@@ -202,13 +203,12 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
         "at": "2025-01-16T08:00:00Z",
         "key_fingerprint": KEY.fingerprint,
         "ambiguous": False,
-        "started_training_at": None,
     }
     assert (run.token, run.requested_at, run.attempt) == ("v1", "t1", 1)
     assert (run.key_source, run.key_fingerprint) == (KEY.source, KEY.fingerprint)
     assert (run.ownership, run.claimed_at) == (None, EIGHT)
     assert (life.status.phase, life.reason) == ("Starting", "Starting")
-    assert life.memory == Memory(intent_seen_at=life.now)
+    assert life.memory == Memory(entry=life.entry, intent_seen_at=life.now)
 
 
 def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from scriptix_operator.core.observation import (
     Look,
     LookFailed,
-    ModelSeen,
     Post,
     Posted,
     PostFailed,
@@ -28,7 +27,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
-from tests.unit.core.builders import EIGHT, KEY, Life, a_model, a_training, call_failed, metrics
+from tests.unit.core.builders import EIGHT, Life, a_model, a_training, call_failed, metrics
 
 BEFORE = EIGHT - timedelta(days=30)
 TIMES = Durations()
@@ -178,10 +177,11 @@ class World:
             return
         seen, before = self.shows(), self.shown_before
         stale = number in self.script.stale_looks and number - 1 not in self.script.stale_looks
-        decision = self.life.learns(ModelSeen(before if stale and before else seen, KEY))
+        decision = self.life.sees(before if stale and before else seen)
         if isinstance(decision.action, Reserve):
             decision = self.life.learns(SlotGranted(decision.action.model, decision.action.key))
             assert isinstance(decision.action, Post)
+            self.life.opens()
             self.post()
 
     def post(self) -> None:
