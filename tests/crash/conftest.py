@@ -1,11 +1,13 @@
 """Fixtures of the crash tests, and the table that they print at their end."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.matrix import Matrix
+from tests.crash.nursery import nursery
 from tests.crash.scene import Stage
 from tests.crash.table import Outcome, render
 from tests.operator.installation import install_crd
@@ -14,11 +16,14 @@ OUTCOMES = pytest.StashKey[list[Outcome]]()
 
 
 @pytest.fixture
-def matrix(control_plane: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest) -> Matrix:
+async def matrix(
+    control_plane: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Matrix]:
     """A matrix whose outcomes end up in the table."""
     install_crd(control_plane)
     outcomes = request.config.stash.setdefault(OUTCOMES, [])
-    return Matrix(Stage(control_plane, tmp_path), outcomes)
+    async with nursery() as made:
+        yield Matrix(Stage(control_plane, tmp_path, made.launch), outcomes)
 
 
 def pytest_terminal_summary(

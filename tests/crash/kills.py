@@ -14,7 +14,7 @@ from tests.crash.matrix import Case, Matrix
 from tests.crash.orders import Mode
 from tests.crash.scene import Scene, Situation
 
-__all__ = ["Blow", "Found", "Sample", "discover", "kills"]
+__all__ = ["Blow", "Found", "Sample", "blows", "discover", "kills", "kills_at_post"]
 
 Sample = Literal["all", "one each"]
 """Each await in each mode, or in one of them, in turn."""
@@ -79,19 +79,27 @@ async def kills(
     ]
 
 
+def kills_at_post(situation: Situation, found: Found) -> list[Case]:
+    """Kills at the await that sends the POST; `found` may be of a situation without faults."""
+    at = found.awaits[found.post]
+    return [Case(situation, at.name, mode, partial(kill, Blow(at, mode))) for mode in _modes(at)]
+
+
 def blows(found: Found, sample: Sample, *, faulty: bool) -> list[Blow]:
     """Where and when to strike."""
     chosen: list[Blow] = []
     for number, at in enumerate(found.awaits):
-        modes: list[Mode] = ["enter", "leave"]
-        if at.suspensions > 1:
-            modes.insert(1, "within")
+        modes = _modes(at)
         if faulty and number < found.post:
             continue
         if sample == "one each" and not (faulty and number == found.post):
             modes = [modes[number % len(modes)]]
         chosen += [Blow(at, mode) for mode in modes]
     return chosen
+
+
+def _modes(at: Await) -> list[Mode]:
+    return ["enter", "within", "leave"] if at.suspensions > 1 else ["enter", "leave"]
 
 
 async def kill(blow: Blow, scene: Scene) -> float:

@@ -61,6 +61,12 @@ class Proxy:
         """Whether the write that was to be spoilt has come."""
         return self.spoilt in self.writes
 
+    def spoil(self, write: Write | None, mishap: Mishap = "500") -> None:
+        """Count from now on, and spoil this write."""
+        self.writes.clear()
+        self._counts.clear()
+        self.spoilt, self.mishap = write, mishap
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Hand a request on, and its answer back, as it comes."""
         if request.method in {"GET", "HEAD", "OPTIONS"}:
@@ -94,7 +100,7 @@ class Proxy:
             request.method,
             self.server + request.path_qs,
             headers={**_kept(request.headers), **self.headers},
-            data=await request.read(),
+            data=await request.read() or None,
         ) as answer:
             yield answer
 

@@ -20,6 +20,7 @@ async def refusals(matrix: Matrix, situation: Situation) -> list[Case]:
 
     async def observed(scene: Scene) -> list[Write]:
         async with proxied(plane, scene.notes.parent) as proxy:
+            scene.about_to_ask = partial(proxy.spoil, None)
             await _run(scene, proxy)
             assert await scene.starts() == 1
             recorded = next(
@@ -36,7 +37,7 @@ async def refusals(matrix: Matrix, situation: Situation) -> list[Case]:
 
 async def _spoil(plane: ControlPlane, write: Write, mishap: Mishap, scene: Scene) -> float:
     async with proxied(plane, scene.notes.parent) as proxy:
-        proxy.spoilt, proxy.mishap = write, mishap
+        scene.about_to_ask = partial(proxy.spoil, write, mishap)
         seconds = await _run(scene, proxy)
         assert proxy.is_spoilt, f"it was never written; these were: {proxy.writes}"
         return seconds

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.awaits import Await
 from tests.crash.orders import Ended, Orders, Stopped, Struck, read
-from tests.operator.lab import QUIET, TIMEOUT, Lab, Manifest, Operator, laboratory, phase_of
+from tests.operator.lab import QUIET, TIMEOUT, Lab, Launch, Manifest, Operator, laboratory, phase_of
 
 __all__ = ["MODEL", "NAME", "Scene", "Situation", "Stage"]
 
@@ -56,6 +56,7 @@ class Stage:
 
     control_plane: ControlPlane
     directory: Path
+    launch: Launch
 
     @asynccontextmanager
     async def scene(self, situation: Situation) -> AsyncIterator["Scene"]:
@@ -69,7 +70,7 @@ class Stage:
         )
         assert reply.is_success, reply.text
         config = replace(QUIET, lenient=situation.lenient)
-        async with laboratory(self.control_plane, namespace, directory, config) as lab:
+        async with laboratory(self.control_plane, namespace, directory, config, self.launch) as lab:
             yield Scene(lab, situation, directory / "notes.jsonl")
 
 
@@ -88,6 +89,8 @@ class Scene:
     notes: Path
     before: int = 0
     """Runs that were started before the one that the case is about."""
+    about_to_ask: Callable[[], None] = lambda: None
+    """Called right before the run is asked for."""
     began: float = 0.0
     """When the last operator was started."""
 
@@ -111,7 +114,7 @@ class Scene:
         told = {**orders.environment(), **(environment or {})}
         self.began = time.monotonic()
         if not self.situation.rerun:
-            await self._set_faults()
+            await self._prepare()
             await self.ask()
             return await lab.operator(told, module=VICTIM, **SETTINGS | settings)
         victim = await lab.operator(told, module=VICTIM, **SETTINGS | settings)
@@ -119,8 +122,8 @@ class Scene:
         await lab.until_phase(NAME, "Succeeded")
         if not self.situation.lenient:
             await lab.admin("PATCH", f"/models/{MODEL}", {"status": 2})
-        await self._set_faults()
         self.before = lab.starts(MODEL)
+        await self._prepare()
         await lab.edit(NAME, runToken=AGAIN)
         return victim
 
@@ -128,9 +131,10 @@ class Scene:
         """Create a resource for the model."""
         await self.lab.train(name, MODEL, **SPEC)
 
-    async def _set_faults(self) -> None:
+    async def _prepare(self) -> None:
         for fault in self.situation.faults:
             await self.lab.fault(**{"call": "run", **fault})
+        self.about_to_ask()
 
     async def successor(self, **settings: str) -> Operator:
         """Start a plain operator, as the cluster does after a crash."""

@@ -72,9 +72,12 @@ def _block(situation: str, outcomes: Sequence[Outcome]) -> list[str]:
 def _shortened(names: list[str]) -> list[str]:
     """Ways down to an await without the functions that all of them begin with."""
     ways = [name.split(" > ") for name in names]
-    levels = zip(*(way[:-1] for way in ways), strict=False)
-    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
-    return [_elided(way[common:]) for way in ways]
+    calls = [way[:-1] for way in ways if len(way) > 1]
+    common = 0
+    if len(calls) > 1:
+        levels = zip(*calls, strict=False)
+        common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return [_elided(way[common:] or way) for way in ways]
 
 
 def _elided(way: list[str]) -> str:

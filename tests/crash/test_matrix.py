@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.crash.kills import discover, kills
+from tests.crash.kills import discover, kills, kills_at_post
 from tests.crash.lives import lives
-from tests.crash.matrix import Matrix
+from tests.crash.matrix import Matrix, together
 from tests.crash.pauses import between_check_and_send, pauses
 from tests.crash.refusals import refusals
 from tests.crash.scene import Situation
@@ -28,9 +28,16 @@ def again(situation: Situation) -> Situation:
     return replace(situation, name=f"{situation.name}; rerun", rerun=True)
 
 
+def at_odds(situation: Situation) -> list[Situation]:
+    """The clocks of the two operators ten minutes apart, either way."""
+    return [
+        replace(situation, name=f"{situation.name}; clock {name}", clock_shift=seconds)
+        for name, seconds in (("+10 min", 600.0), ("-10 min", -600.0))
+    ]
+
+
 PLAIN = Situation("no fault")
-AHEAD = Situation("clock 10 min ahead", clock_shift=600.0)
-BEHIND = Situation("clock 10 min behind", clock_shift=-600.0)
+AHEAD, BEHIND = at_odds(PLAIN)
 
 SLOW = fault("answered 1 s later", "delay", delay=1.0)
 LATE = fault("acted on 6.5 s later", "delay", delay=6.5)
@@ -46,15 +53,14 @@ after a reset 1.5 s."""
 
 @pytest.mark.timeout(600)
 async def test_killed_at_any_await_a_start_happens_once(matrix: Matrix) -> None:
-    cases = await kills(matrix, [PLAIN, again(lenient(PLAIN))], "one each")
-    cases += (await kills(matrix, [lenient(LATE)], "one each", faulty=True))[:4]
-    await matrix.play(cases)
+    await matrix.play(await kills(matrix, [PLAIN, again(lenient(PLAIN))], "one each"))
 
 
 @pytest.mark.timeout(600)
 async def test_paused_refused_or_replaced_a_start_happens_once(matrix: Matrix) -> None:
     found = await discover(matrix, PLAIN)
     cases = [between_check_and_send(lenient(AHEAD)), *lives([lenient(LATE)], found)]
+    cases += kills_at_post(lenient(LATE), found)
     cases += [case for case in await refusals(matrix, PLAIN) if case.how == "reply lost"]
     await matrix.play(cases)
 
@@ -69,24 +75,27 @@ async def test_killed_at_any_await_in_any_way_a_start_happens_once(matrix: Matri
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
 async def test_killed_in_the_midst_of_other_faults_a_start_happens_once(matrix: Matrix) -> None:
-    severe = [lenient(one) for one in (LATE, RESET, RESET_LATE, UNHEARD)]
-    situations = [*FAULTS, *severe, again(lenient(LATE)), again(lenient(LOST))]
-    cases = await kills(matrix, [AHEAD, BEHIND], "one each")
-    cases += await kills(matrix, situations, "one each", faulty=True)
-    await matrix.play(cases)
+    strict = [*FAULTS, *map(again, FAULTS)]
+    clocks = kills(matrix, [AHEAD, BEHIND], "one each")
+    faults = kills(matrix, [*strict, *map(lenient, strict)], "one each", faulty=True)
+    await matrix.play(await together(clocks, faults))
 
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
 async def test_paused_past_its_lease_an_operator_starts_nothing_twice(matrix: Matrix) -> None:
-    situations = [AHEAD, BEHIND, lenient(AHEAD), again(lenient(BEHIND))]
-    await matrix.play(pauses(situations, await discover(matrix, PLAIN)))
+    cases = []
+    for one in (PLAIN, again(PLAIN)):
+        strict = at_odds(one)
+        cases += pauses([*strict, *map(lenient, strict)], await discover(matrix, one))
+    await matrix.play(cases)
 
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
 async def test_a_write_that_the_api_server_refuses_starts_nothing_twice(matrix: Matrix) -> None:
-    await matrix.play([*await refusals(matrix, PLAIN), *await refusals(matrix, lenient(UNHEARD))])
+    situations = (PLAIN, lenient(UNHEARD), again(PLAIN))
+    await matrix.play(await together(*(refusals(matrix, one) for one in situations)))
 
 
 @pytest.mark.whole

@@ -126,7 +126,8 @@ def strike_before_bytes(assailant: Assailant) -> None:
 
     async def traced(self: Wire, event: str, info: Mapping[str, Any]) -> None:
         await trace(self, event, info)
-        if event == MADE_READY and info["request"].method == b"POST":
+        is_start = event == MADE_READY and info["request"].method == b"POST"
+        if is_start and assailant.is_wanted():
             assailant.strike()
 
     Wire.trace = traced  # type: ignore[method-assign] # the point of this module

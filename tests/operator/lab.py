@@ -13,10 +13,10 @@ import re
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -26,7 +26,7 @@ from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.tether import tethered
 
-__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
+__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Launch", "Manifest", "Operator", "laboratory"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -65,10 +65,40 @@ PACE = {
 """Settings of the tests: the protocol's durations shortened, budgets out of the way."""
 
 
+class Process(Protocol):
+    """What a lab needs of asyncio's processes."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send it a signal."""
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+
+
+Launch = Callable[[str, Mapping[str, str], Path], Awaitable[Process]]
+"""Runs `python -m MODULE run` with these variables, its output in a file."""
+
+
+async def spawn(module: str, variables: Mapping[str, str], log_file: Path) -> Process:
+    """Launch in the ordinary way: as a process of its own, tied to this one's life."""
+    with log_file.open("wb") as output:
+        return await asyncio.create_subprocess_exec(
+            *tethered([sys.executable, "-m", module, "run"]),
+            env=variables,
+            cwd=REPOSITORY,
+            stdout=output,
+            stderr=output,
+        )
+
+
 class Operator:
     """An operator process; what it prints is in `log_file`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log_file: Path) -> None:
+    def __init__(self, process: Process, log_file: Path) -> None:
         self._process = process
         self.log_file = log_file
 
@@ -119,19 +149,22 @@ class Operator:
 class Lab:
     """What a test works with; make one with `laboratory`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - only `laboratory` calls it
         self,
         control_plane: ControlPlane,
         namespace: str,
         simulator: Simulator,
         client: httpx.AsyncClient,
         directory: Path,
+        *,
+        launch: Launch,
     ) -> None:
         self.control_plane = control_plane
         self.namespace = namespace
         self.simulator = simulator
         self._client = client
         self._directory = directory
+        self._launch = launch
         self._operators: list[Operator] = []
 
     # The cluster.
@@ -333,14 +366,7 @@ class Lab:
             **(environment or {}),
         }
         log_file = self._directory / f"operator-{number}.log"
-        with log_file.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *tethered([sys.executable, "-m", module, "run"]),
-                env=variables,
-                cwd=REPOSITORY,
-                stdout=output,
-                stderr=output,
-            )
+        process = await self._launch(module, variables, log_file)
         operator = Operator(process, log_file)
         self._operators.append(operator)
         return operator
@@ -378,7 +404,11 @@ def _manifest(reply: httpx.Response) -> Manifest:
 
 @asynccontextmanager
 async def laboratory(
-    control_plane: ControlPlane, namespace: str, directory: Path, config: SimulatorConfig = QUIET
+    control_plane: ControlPlane,
+    namespace: str,
+    directory: Path,
+    config: SimulatorConfig = QUIET,
+    launch: Launch = spawn,
 ) -> AsyncIterator[Lab]:
     """Make a lab with a simulator set up by `config`; operators are started by the test."""
     async with (
@@ -393,7 +423,7 @@ async def laboratory(
             trust_env=False,
         ) as client,
     ):
-        lab = Lab(control_plane, namespace, simulator, client, directory)
+        lab = Lab(control_plane, namespace, simulator, client, directory, launch=launch)
         try:
             yield lab
         finally:
