@@ -110,3 +110,5 @@ async def test_a_secret_that_may_not_be_read_is_never_replaced_by_the_operators_
     with pytest.raises(KeyUnavailableError, match="may not read Secret") as caught:
         await space.keys(confined).resolve(space.training())
     assert caught.value.failure.reason == "SecretNotFound"
+    assert "verb get" in caught.value.failure.solution
+    assert "Create" not in caught.value.failure.solution

@@ -147,8 +147,10 @@ class FailureReason(StrEnum):
     UNKNOWN = "Unknown"
     """The remote message fits no known reason; it is shown whole."""
 
+    RESULT_NOT_PUBLISHED = "ResultNotPublished"
+    """Blocked: the training has succeeded; the cluster does not take its result ConfigMap."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
-    """Blocked: the Secret that holds the API key is missing."""
+    """Blocked: the Secret that holds the API key is missing, or may not be read."""
     KEY_NOT_FOUND = "KeyNotFound"
     """Blocked: the Secret has no usable value under the key's name."""
     UNAUTHORIZED = "Unauthorized"
@@ -207,7 +209,7 @@ class EventReason(StrEnum):
     """Another resource is training the same model."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """The API does not know the model."""
-    NAME_TAKEN = "NameTaken"
-    """A ConfigMap beside the resource cannot be written: somebody else has its name."""
+    RESULT_NOT_PUBLISHED = "ResultNotPublished"
+    """The training has succeeded; the cluster does not take its result ConfigMap."""
     RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"
     """The resource was deleted while the remote run goes on."""

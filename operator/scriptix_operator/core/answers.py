@@ -8,7 +8,7 @@ from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import fail
-from scriptix_operator.core.failures import blocked_call, rejected_start
+from scriptix_operator.core.failures import blocked_call, refused_for_now, rejected_start
 from scriptix_operator.core.follow import follow
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
@@ -111,8 +111,7 @@ def _conflict(step: Situation, call: CallFailure) -> Decision:
     if not_ready and step.spec.when_not_ready is WhenNotReady.FAIL:
         return fail(step, rejected_start(call))
     wait = min(step.poll * 2 ** min(step.memory.refusals, 16), max(step.poll, MAX_BACKOFF))
-    note = Note(Reason.WAITING_FOR_MODEL, f"The API refused the start: {call.message}")
-    return step.rest(wait, note)
+    return step.rest(wait, Note(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
 
 
 def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:

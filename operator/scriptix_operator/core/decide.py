@@ -10,10 +10,17 @@ from datetime import datetime, timedelta
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.core.answers import refused, started
 from scriptix_operator.core.claims import is_start_of, model_in_use
-from scriptix_operator.core.derive import Note, is_finished, is_followed, is_starting
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.core.derive import (
+    Note,
+    has_ended,
+    is_finished,
+    is_followed,
+    is_starting,
+    is_unpublished,
+)
+from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
 from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.follow import ended_at, follow, judge, model_status, with_look
 from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     Blocked,
@@ -28,6 +35,7 @@ from scriptix_operator.core.observation import (
     Observation,
     Posted,
     PostFailed,
+    PublishFailed,
     SlotDeferred,
     SlotGranted,
     Withdrawn,
@@ -85,6 +93,8 @@ def decide(
             return log_stored(step, observation)
         case LogUnavailable():
             return log_unavailable(step, observation)
+        case PublishFailed():
+            return publish_failed(step, observation)
         case _:
             return _kept_up(step, observation)
 
@@ -94,8 +104,8 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     edited = step.training.generation != step.status.observed_generation
     if is_run_asked_for(step.training):
         step = _requested(step)
-    if is_finished(step.status):
-        return _finished(step, edited=edited)
+    if has_ended(step.status):
+        return _ended(step, edited=edited)
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
@@ -107,7 +117,7 @@ def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
     if is_finished(step.status):
         fresh = step.having_status(begin_run(step.training))
-        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0)
+        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0, failed_publishes=0)
     return step.having(run=newest_request(step.training))
 
 
@@ -131,9 +141,11 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _finished(step: Situation, *, edited: bool) -> Decision:
+def _ended(step: Situation, *, edited: bool) -> Decision:
+    """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
-    if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
+    missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
+    if is_unpublished(step.status) or (edited and missed_gate):
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     # Published when it succeeded; looking at it again publishes nothing.
@@ -148,7 +160,7 @@ def _timed_out(step: Situation) -> Decision:
     # An open intent stays: whoever needs the model next has to learn what came of it.
     ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
-        finished_at=step.now.replace(microsecond=0),
+        finished_at=ended_at(step.status.started_at, step.now),
         estimated_completion_at=None,
     )
     return conclude(ended)

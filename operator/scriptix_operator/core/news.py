@@ -32,6 +32,7 @@ TOLD: dict[str, tuple[EventReason, bool]] = {
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
     FailureReason.MODEL_NOT_FOUND: (EventReason.MODEL_NOT_FOUND, True),
+    FailureReason.RESULT_NOT_PUBLISHED: (EventReason.RESULT_NOT_PUBLISHED, True),
 }
 """Reasons that are news when they come up."""
 
@@ -72,7 +73,9 @@ def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     known = old.stage is not None and new.stage is not None and _is_same_run(old, new)
     if not known or new.stage == old.stage or not is_followed(new):
         return ()
-    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%."),)
+    went_back = (new.progress or 0) < (old.progress or 0)
+    back = f" (back from {old.stage}, {old.progress}%)" if went_back else ""
+    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%{back}."),)
 
 
 def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

@@ -17,7 +17,7 @@ from scriptix_operator.core.claims import is_start_of, named
 from scriptix_operator.core.derive import Note, is_blocked, is_finished
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.follow import follow
+from scriptix_operator.core.follow import ended_at, follow
 from scriptix_operator.core.freshness import is_stale
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, ModelSeen
@@ -237,7 +237,7 @@ def _consumed(step: Situation, model: RemoteModel) -> Decision:
         step.having(
             failure=failure(FailureReason.UNKNOWN, text),
             started_at=model.started_at,
-            finished_at=step.now.replace(microsecond=0),
+            finished_at=ended_at(model.started_at, step.now),
             queue=None,
         )
     )

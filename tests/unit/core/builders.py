@@ -31,6 +31,7 @@ from scriptix_operator.core.observation import (
     Post,
     Posted,
     PostFailed,
+    PublishFailed,
     Reserve,
     Rest,
     SlotDeferred,
@@ -174,7 +175,8 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     assert shown["Succeeded"] == shown["Ready"]
     assert len({"Reconciling", "Stalled", "Suspended"} & set(shown)) <= 1
     # Terminal phases outrank Suspended, which outranks the others.
-    finished = status.finished_at is not None
+    held_up = status.failure is not None and status.failure.reason == "ResultNotPublished"
+    finished = status.finished_at is not None and not held_up
     assert (status.phase in {Phase.SUCCEEDED, Phase.FAILED}) == finished
     assert finished or (status.phase == Phase.SUSPENDED) == training.spec.suspend
     assert status.message
@@ -188,6 +190,8 @@ class Life:
     """A resource and what its process remembers of it, through time.
 
     Args:
+        refusal: What the cluster says to each result that is to be published, and whether it will
+            say so again; None: it takes it.
         checked: Whether each status is checked and the news of it are gathered. That takes most of
             the time of a long story.
     """
@@ -199,6 +203,7 @@ class Life:
     told: list[News] = field(default_factory=list)
     writes: int = 0
     published: int = 0
+    refusal: tuple[str, bool] | None = None
     checked: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     _recorded: TrainingStatus | None = None
@@ -228,7 +233,12 @@ class Life:
         """Decide, record where the engine would, and check what came out."""
         before = self._recorded or self.training.status
         decision = decide(self.training, observation, self.now, self.memory)
-        if self.checked:
+        if decision.publish and self.refusal is not None:
+            message, refused = self.refusal
+            failed = PublishFailed(decision, message, refused=refused)
+            recorded = self.training.with_status(before)
+            decision = decide(recorded, failed, self.now, decision.memory)
+        if self.checked and decision.status is not before:
             check_status(self.training, decision.status)
             answered = isinstance(observation, Posted | PostFailed)
             self._recorded = before
