@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.controlplane.tether import PR_SET_PDEATHSIG, tethered
-from tests.operator.lab import REPOSITORY
+from tests.operator.process import REPOSITORY
 
 __all__ = ["Child", "Nursery", "nursery"]
 

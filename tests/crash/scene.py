@@ -12,7 +12,8 @@ from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.awaits import Await
 from tests.crash.orders import Ended, Orders, Stopped, Struck, read
-from tests.operator.lab import QUIET, TIMEOUT, Lab, Launch, Manifest, Operator, laboratory, phase_of
+from tests.operator.lab import QUIET, Lab, Manifest, laboratory, phase_of
+from tests.operator.process import TIMEOUT, Launch, Operator
 
 __all__ = ["MODEL", "NAME", "Scene", "Situation", "Stage"]
 
@@ -206,5 +207,5 @@ class Scene:
 
 
 def _is_settled(post: Record) -> bool:
-    """Whether a POST has acted, or never will."""
-    return post.acted_at is not None or post.fault in {"drop_before", "status", "html"}
+    """Whether a POST has acted, or never will: dropped, or cut off in its body."""
+    return post.acted_at is not None or post.fault == "drop_before" or post.body_ok is False

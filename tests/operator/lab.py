@@ -9,14 +9,11 @@ import base64
 import contextlib
 import json
 import os
-import re
-import signal
 import ssl
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -24,14 +21,9 @@ from scriptix_operator.api.names import API_VERSION, DEFAULT_SECRET, GROUP, KIND
 from scriptix_simulator import Limit, ModelScript, Simulator, SimulatorConfig, serve
 from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
-from tests.controlplane.tether import tethered
+from tests.operator.process import TIMEOUT, Launch, Operator, spawn
 
-__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Launch", "Manifest", "Operator", "laboratory"]
-
-REPOSITORY = Path(__file__).parents[2]
-
-TIMEOUT = 60.0
-"""Seconds after which a condition that does not come true fails its test."""
+__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "laboratory"]
 
 API_KEY = "simulated-key-4f9d1c"
 
@@ -63,87 +55,6 @@ PACE = {
     "SCRIPTIX_LIMIT_LOGS": "1000/1h",
 }
 """Settings of the tests: the protocol's durations shortened, budgets out of the way."""
-
-
-class Process(Protocol):
-    """What a lab needs of asyncio's processes."""
-
-    @property
-    def returncode(self) -> int | None:
-        """None while it runs."""
-
-    def send_signal(self, signal: int, /) -> None:
-        """Send it a signal."""
-
-    async def wait(self) -> int:
-        """Wait for its end."""
-
-
-Launch = Callable[[str, Mapping[str, str], Path], Awaitable[Process]]
-"""Runs `python -m MODULE run` with these variables, its output in a file."""
-
-
-async def spawn(module: str, variables: Mapping[str, str], log_file: Path) -> Process:
-    """Launch in the ordinary way: as a process of its own, tied to this one's life."""
-    with log_file.open("wb") as output:
-        return await asyncio.create_subprocess_exec(
-            *tethered([sys.executable, "-m", module, "run"]),
-            env=variables,
-            cwd=REPOSITORY,
-            stdout=output,
-            stderr=output,
-        )
-
-
-class Operator:
-    """An operator process; what it prints is in `log_file`."""
-
-    def __init__(self, process: Process, log_file: Path) -> None:
-        self._process = process
-        self.log_file = log_file
-
-    @property
-    def log(self) -> str:
-        """What it has printed so far."""
-        return self.log_file.read_text(encoding="utf-8")
-
-    async def printed(self, pattern: str) -> re.Match[str]:
-        """Wait until a line of the log matches `pattern`."""
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                match = re.search(pattern, self.log)
-                if match:
-                    return match
-                if self._process.returncode is not None:
-                    raise AssertionError(f"the operator ended without {pattern!r}:\n{self.log}")
-                await asyncio.sleep(0.05)
-
-    async def url(self) -> str:
-        """Where its health and metrics are served."""
-        port = (await self.printed(r"served on port (\d+)"))[1]
-        return f"http://127.0.0.1:{port}"
-
-    @property
-    def runs(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._process.returncode is None
-
-    def resume(self) -> None:
-        """SIGCONT, after a SIGSTOP."""
-        self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """SIGKILL, as a node that dies."""
-        self._process.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """SIGTERM, as a rollout does it."""
-        self._process.send_signal(signal.SIGTERM)
-
-    async def ended(self) -> int:
-        """Wait for its end; returns the exit status."""
-        async with asyncio.timeout(TIMEOUT):
-            return await self._process.wait()
 
 
 class Lab:
