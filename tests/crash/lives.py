@@ -23,12 +23,14 @@ async def suspend(scene: Scene) -> None:
 
 async def recreate(scene: Scene) -> None:
     """Delete it, and create another with its name."""
+    scene.may_adopt = True
     await scene.lab.delete(NAME)
     await scene.ask()
 
 
 async def replace(scene: Scene) -> None:
     """Delete it, and create another with another name for the same model."""
+    scene.may_adopt = True
     await scene.lab.delete(NAME)
     await scene.ask(HEIR)
 

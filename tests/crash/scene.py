@@ -90,6 +90,8 @@ class Scene:
     notes: Path
     before: int = 0
     """Runs that were started before the one that the case is about."""
+    may_adopt: bool = False
+    """The resource that asked is not the one that ends up with the run."""
     about_to_ask: Callable[[], None] = lambda: None
     """Called right before the run is asked for."""
     began: float = 0.0
@@ -172,7 +174,9 @@ class Scene:
         """
         await self.lab.until(name, self.is_recovered)
         seconds = time.monotonic() - self.began
-        await self.lab.until(name, self.is_done)
+        done = await self.lab.until(name, self.is_done)
+        ownership = done["status"]["run"]["ownership"]
+        assert self.may_adopt or ownership != "Adopted", "its own run was taken for another's"
         return seconds
 
     async def starts(self) -> int:

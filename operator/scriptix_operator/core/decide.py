@@ -8,17 +8,26 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.answers import refused, started
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, model_in_use
 from scriptix_operator.core.derive import (
     Note,
+    awaits_retry,
     has_ended,
     is_finished,
     is_followed,
     is_starting,
     is_unpublished,
 )
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
+from scriptix_operator.core.ending import (
+    conclude,
+    is_retry_held,
+    log_stored,
+    log_unavailable,
+    publish_failed,
+)
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.follow import ended_at, follow, judge, model_status, with_look
 from scriptix_operator.core.ledger import Settled
@@ -42,7 +51,12 @@ from scriptix_operator.core.observation import (
     Woken,
 )
 from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
-from scriptix_operator.core.requests import begin_run, is_run_asked_for, newest_request
+from scriptix_operator.core.requests import (
+    begin_retry,
+    begin_run,
+    is_run_asked_for,
+    newest_request,
+)
 from scriptix_operator.core.resolve import (
     acted_after_all,
     concluded,
@@ -51,9 +65,16 @@ from scriptix_operator.core.resolve import (
 )
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import begin, consider, queue_up, withdraw
+from scriptix_operator.core.takeback import is_taken_back, take_back
 from scriptix_operator.core.training import Training
 
 __all__ = ["decide"]
+
+TAKEN_BACK = Note(
+    Reason.TRAINING_SUCCEEDED,
+    "The model is trained; the request to train it again was taken back before its start.",
+)
+"""Of a run that stands again; one that failed speaks for itself."""
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
@@ -102,10 +123,15 @@ def decide(
 def _kept_up(step: Situation, observation: Observation) -> Decision:
     """Follow edits, requests and time-outs first; only then what was observed."""
     edited = step.training.generation != step.status.observed_generation
+    note = None
     if is_run_asked_for(step.training):
         step = _requested(step)
+    elif is_taken_back(step.training):
+        step, note = step.having_status(take_back(step.status)), TAKEN_BACK
+    if awaits_retry(step.status):
+        return _retried(step)
     if has_ended(step.status):
-        return _ended(step, edited=edited)
+        return _ended(step, note, edited=edited)
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
@@ -115,10 +141,29 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
 
 def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
-    if is_finished(step.status):
-        fresh = step.having_status(begin_run(step.training))
-        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0, failed_publishes=0)
+    if is_finished(step.status) or awaits_retry(step.status):
+        return _with_new_run(step, begin_run(step.training))
     return step.having(run=newest_request(step.training))
+
+
+def _retried(step: Situation) -> Decision:
+    """Wait for the time of the retry, and for the log of the run that failed; then begin it."""
+    retry_at = step.run.retry_at
+    if step.spec.suspend:
+        return step.rest(None)
+    if (retry_at is not None and step.now < retry_at) or is_retry_held(step):
+        return conclude(step)
+    step = _with_new_run(step, begin_retry(step.training))
+    text = f"Retry {step.run.retries} of {step.spec.backoff_limit} begins."
+    return step.answer(Look(), Note(Reason.OBSERVED, text))
+
+
+def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
+    """Another run: what is remembered of the one before it does not count."""
+    fresh = step.having_status(status)
+    return fresh.remembering(
+        log_wanted=False, failed_logs=0, refusals=0, log_not_before=None, failed_publishes=0
+    )
 
 
 def _observed(step: Situation, observation: Observation) -> Decision:
@@ -141,7 +186,7 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _ended(step: Situation, *, edited: bool) -> Decision:
+def _ended(step: Situation, note: Note | None, *, edited: bool) -> Decision:
     """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
     missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
@@ -149,7 +194,7 @@ def _ended(step: Situation, *, edited: bool) -> Decision:
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     # Published when it succeeded; looking at it again publishes nothing.
-    return replace(conclude(step), publish=False)
+    return replace(conclude(step, note), publish=False)
 
 
 def _timed_out(step: Situation) -> Decision:
@@ -179,10 +224,10 @@ def _look_failed(step: Situation, call: CallFailure, key_source: str | None) -> 
         text = f"The API refused a call because of its rate limit; next look {until:%H:%MZ}."
         return step.rest(wait, Note(Reason.RATE_LIMITED, text))
     failed = step.memory.failed_looks + 1
-    backoff = min(step.poll * 2 ** min(failed - 1, 16), max(step.poll, MAX_LOOK_BACKOFF))
+    wait = backoff(step.poll, failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
     shown = "; the facts shown are the last ones known" if is_followed(step.status) else ""
     note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){shown}.")
-    return step.remembering(failed_looks=failed).rest(backoff, note)
+    return step.remembering(failed_looks=failed).rest(wait, note)
 
 
 def _seen(step: Situation, seen: ModelSeen) -> Decision:
@@ -196,7 +241,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
 
 def _following(step: Situation, seen: ModelSeen) -> Decision:
     status, note = follow(step.spec, step.status, seen.model, step.now)
-    news = status.stage != step.status.stage or is_finished(status)
+    news = status.stage != step.status.stage or has_ended(status)
     wanted = step.memory.log_wanted or news
     decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
     left_open = None if seen.entry is None else concluded(seen.entry, step.training)

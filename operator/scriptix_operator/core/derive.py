@@ -10,11 +10,13 @@ from datetime import datetime
 from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
+from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
 
 __all__ = [
     "Note",
+    "awaits_retry",
     "has_ended",
     "is_blocked",
     "is_finished",
@@ -38,8 +40,13 @@ class Note:
 
 
 def has_ended(status: TrainingStatus) -> bool:
-    """Whether the requested run is over at the API, or never got there."""
+    """Whether the run in status is over, well or not; another may follow by itself."""
     return status.finished_at is not None
+
+
+def awaits_retry(status: TrainingStatus) -> bool:
+    """Whether the run in status has failed and another for the same request follows."""
+    return has_ended(status) and status.run is not None and status.run.retry_at is not None
 
 
 def is_unpublished(status: TrainingStatus) -> bool:
@@ -50,13 +57,13 @@ def is_unpublished(status: TrainingStatus) -> bool:
 
 
 def is_finished(status: TrainingStatus) -> bool:
-    """Whether the requested run is over, well or not, and all is done that belongs to it."""
-    return has_ended(status) and not is_unpublished(status)
+    """Whether what was asked for is over, well or not, and all is done that belongs to it."""
+    return has_ended(status) and not (awaits_retry(status) or is_unpublished(status))
 
 
 def is_blocked(status: TrainingStatus) -> bool:
     """Whether a human must mend something before the run goes on."""
-    return status.failure is not None and not is_finished(status)
+    return status.failure is not None and not (is_finished(status) or awaits_retry(status))
 
 
 def is_followed(status: TrainingStatus) -> bool:
@@ -104,7 +111,7 @@ def settle(
         note: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
-    note = _overriding_note(phase, status) or note or _kept_note(status)
+    note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
     message = clean(note.message, LONG_TEXT)
     conditions = {
         kind: Condition(
@@ -134,13 +141,16 @@ def settle(
     )
 
 
-def _overriding_note(phase: Phase, status: TrainingStatus) -> Note | None:
-    """A failure speaks for itself: what happened, then what to do."""
+def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -> Note | None:
+    """A failure speaks for itself: what happened, then what to do, or what is done about it."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
         solution = status.failure.solution
         # However long the API's words are, what to do must not be what is cut off.
         message = clean(status.failure.message, LONG_TEXT - len(solution) - 2)
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
+        if status.run is not None and awaits_retry(status):
+            text = retry_text(spec, status.run, f"{message}{stop}")
+            return Note(Reason.WAITING_FOR_RETRY, text)
         return Note(status.failure.reason, f"{message}{stop} {solution}")
     if phase is Phase.SUSPENDED:
         going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)

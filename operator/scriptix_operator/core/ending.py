@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import Failure, LogStatus
-from scriptix_operator.core.derive import Note, has_ended, is_finished
+from scriptix_operator.api.status import Failure, LogStatus, TrainingStatus
+from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import (
@@ -17,13 +18,24 @@ from scriptix_operator.core.observation import (
     PublishFailed,
     Rest,
 )
-from scriptix_operator.core.requests import next_run
+from scriptix_operator.core.requests import is_run_asked_for, next_run
 from scriptix_operator.core.situation import RECHECK, Situation
+from scriptix_operator.core.takeback import is_taken_back, take_back
 
-__all__ = ["conclude", "fail", "log_stored", "log_unavailable", "publish_failed"]
+__all__ = [
+    "conclude",
+    "fail",
+    "is_retry_held",
+    "log_stored",
+    "log_unavailable",
+    "publish_failed",
+]
 
 FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
 
+LOG_PATIENCE = timedelta(hours=1)
+"""A retry waits so long for the log of the run that failed: the window of the log allowance. The
+API may have only the log of the newest run."""
 FIRST_RETRY = 5.0
 """Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
 UNTOLD = 4
@@ -36,16 +48,55 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
 
     A run that has just succeeded is published.
     """
-    finished = is_finished(step.status)
-    due_in = None if finished else step.poll
+    if awaits_retry(step.status) and (
+        is_run_asked_for(step.training) or is_taken_back(step.training)
+    ):
+        # Changed while it ran: there is no retry of what is not asked for any more.
+        step = step.having_status(take_back(step.status))
+    due_in = _due_in(step)
     log_due_in = _log_due_in(step) if _is_log_due(step) else None
     if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
-    elif finished:
-        action = Rest(log_due_in)
+    elif _is_over(step.status):
+        action = Rest(_soonest(due_in, log_due_in))
     else:
         return step.rest(step.poll, note)
-    return step.answer(action, note, publish=finished and step.status.failure is None)
+    published = is_finished(step.status) and step.status.failure is None
+    return step.answer(action, note, publish=published)
+
+
+def is_retry_held(step: Situation) -> bool:
+    """Whether a retry whose time has come waits for the log of the run that failed.
+
+    Tried at least once, however late that is: the resource may have been suspended all the while.
+    """
+    retry_at = step.run.retry_at
+    if retry_at is None or not _is_log_due(step):
+        return False
+    return step.memory.failed_logs == 0 or step.now < retry_at + LOG_PATIENCE
+
+
+def _is_over(status: TrainingStatus) -> bool:
+    """Whether the run has ended and nothing is left to do for it but its log."""
+    return is_finished(status) or awaits_retry(status)
+
+
+def _due_in(step: Situation) -> float | None:
+    """Seconds until there is something to do beside the log; None: until the resource changes."""
+    if not _is_over(step.status):
+        return step.poll
+    if is_run_asked_for(step.training):
+        return 0.0  # during the run, so nothing else will wake it
+    retry_at = step.run.retry_at if step.status.run else None
+    if retry_at is None:
+        return None
+    if step.now >= retry_at and is_retry_held(step):
+        retry_at += LOG_PATIENCE
+    return max((retry_at - step.now).total_seconds(), 0.0)
+
+
+def _soonest(*waits: float | None) -> float | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def fail(step: Situation, why: Failure) -> Decision:
@@ -65,7 +116,7 @@ def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
     """
     tries = step.memory.failed_publishes + 1
     step = step.remembering(failed_publishes=tries)
-    wait = min(FIRST_RETRY * 2 ** min(tries - 1, 16), RECHECK)
+    wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
     if not failed.refused and tries <= UNTOLD:
         # As it was recorded: an edit of the gate must not count as observed and not be judged
         # again, and the ledger's entry of a start stays open until its outcome is recorded.
@@ -85,7 +136,7 @@ def _is_log_due(step: Situation) -> bool:
     status, collect = step.status, step.spec.log.collect
     wanted = {
         CollectLog.NEVER: False,
-        CollectLog.ON_FAILURE: is_finished(status) and status.failure is not None,
+        CollectLog.ON_FAILURE: _is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[collect]
     if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
@@ -113,7 +164,8 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
     step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
-    return step.rest(stored.due_in, None if ended else training_note(step.status))
+    due_in = _due_in(step) if _is_over(step.status) else stored.due_in
+    return step.rest(due_in, None if ended else training_note(step.status))
 
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
@@ -127,5 +179,5 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
         failed_logs=step.memory.failed_logs + 1,
         log_not_before=not_before,
     )
-    waits = [seconds for seconds in (failed.wait, failed.due_in) if seconds is not None]
-    return step.rest(min(waits) if waits else None)
+    due_in = _due_in(step) if _is_over(step.status) else failed.due_in
+    return step.rest(_soonest(failed.wait, due_in))

@@ -18,6 +18,7 @@ from scriptix_operator.core.failures import failure, remote_failure
 from scriptix_operator.core.gate import missed_gate
 from scriptix_operator.core.progress import estimated_completion, rating_of, stage_of
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
+from scriptix_operator.core.retry import with_retry
 from scriptix_operator.core.text import one_line
 
 __all__ = ["ended_at", "follow", "judge", "model_status", "training_note", "with_look"]
@@ -68,8 +69,7 @@ def follow(
             return _followed(spec, status, model, now)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
-                early = "The run was started; the API does not show it as running yet."
-                return status, Note(Reason.TRAINING, early)
+                return status, _not_shown(status, model)
             text = (
                 "The model was changed after the run: it is at training_status "
                 f"{model.training_status} again, so the outcome cannot be read any more."
@@ -82,6 +82,23 @@ def follow(
                 f"The API shows training_status {other}, which is not documented; waiting for "
                 "one that is.",
             )
+
+
+def _not_shown(status: TrainingStatus, model: RemoteModel) -> Note:
+    """Why a look at 1 or 2 that names no start of ours is waited out, until the time-out.
+
+    It may be a stale one, in a dialect without markers or one that drops them: to take it for the
+    end could never be taken back.
+    """
+    if status.progress is None:
+        early = "The run was started; the API does not show it as running yet."
+        return Note(Reason.TRAINING, early)
+    return Note(
+        Reason.UNEXPECTED_STATUS,
+        f"The run was at {status.progress}%; now the API shows training_status "
+        f"{model.training_status}, and no start time that would tell whether the run has ended. "
+        "Waiting until it shows the run again; spec.timeoutSeconds ends that.",
+    )
 
 
 def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
@@ -114,7 +131,7 @@ def _followed(
     if model.training_status == TrainingState.RUNNING:
         return _running(status, model, now)
     if model.training_status == TrainingState.FAILED:
-        return _ended(status, model, now, remote_failure(model)), None
+        return with_retry(spec, _ended(status, model, now, remote_failure(model)), now), None
     done = {
         "progress": _DONE,
         "stage": stage_of(_DONE).value,

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import is_followed
 from scriptix_operator.core.learning_curve import learning_curve
 from scriptix_operator.core.ledger import Debit
@@ -216,7 +217,7 @@ class Caller:
         run, status = training.status.run, training.status
         if run is None:
             raise ValueError(f"{training.key} has no run to fetch a log for")
-        retry = min(LOG_RETRY * 2 ** min(failed_before, 16), MAX_LOG_RETRY)
+        retry = backoff(LOG_RETRY, failed_before, MAX_LOG_RETRY)
         later = LogUnavailable(retry, LogState.COLLECTING, due_in)
         try:
             key = await self.keys.resolve(training)

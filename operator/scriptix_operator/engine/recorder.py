@@ -4,10 +4,9 @@ import logging
 from dataclasses import dataclass
 from decimal import Decimal
 
-from scriptix_operator.api.reasons import Outcome, Phase
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_finished, is_followed
-from scriptix_operator.core.news import news
+from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.news import ended_as, news
 from scriptix_operator.core.result import result_data, result_name
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
@@ -97,9 +96,9 @@ class Recorder:
         new, key = written.status, written.key
         if is_followed(new) and not is_followed(old):
             self.metrics.run_started()
-        if is_finished(new) and not is_finished(old):
-            succeeded = new.phase == Phase.SUCCEEDED
-            self.metrics.run_finished(Outcome.SUCCEEDED if succeeded else Outcome.FAILED)
+        outcome = ended_as(old, new)
+        if outcome is not None:
+            self.metrics.run_finished(outcome)
         if new.progress is not None:
             self.metrics.training_progress(key.namespace, key.name, new.progress)
         wer = new.metrics.word_error_rate if new.metrics else None

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import Decision, Posted, PostFailed, Withdrawn
 from scriptix_operator.core.situation import Durations
@@ -108,7 +109,7 @@ class Starter:
                 if attempt == RECORD_ATTEMPTS:
                     raise
                 logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
-                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
+                await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
             else:
                 self.roster.remember(written, decision.memory)
                 return recorded, decision

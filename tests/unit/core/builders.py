@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from scriptix_operator.api.reasons import LogState, Ownership, Phase
+from scriptix_operator.api.reasons import LogState, Ownership, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, Queue, Run, TrainingStatus
 from scriptix_operator.core.decide import decide
+from scriptix_operator.core.derive import awaits_retry, is_finished
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Ledger, closed, opened
 from scriptix_operator.core.news import News, news
@@ -175,11 +176,14 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     assert shown["Succeeded"] == shown["Ready"]
     assert len({"Reconciling", "Stalled", "Suspended"} & set(shown)) <= 1
     # Terminal phases outrank Suspended, which outranks the others.
-    held_up = status.failure is not None and status.failure.reason == "ResultNotPublished"
-    finished = status.finished_at is not None and not held_up
+    finished = is_finished(status)
     assert (status.phase in {Phase.SUCCEEDED, Phase.FAILED}) == finished
     assert finished or (status.phase == Phase.SUSPENDED) == training.spec.suspend
     assert status.message
+    # A run that is to be retried is told of with the time, and never with a terminal phase.
+    assert awaits_retry(status) == (status.run is not None and status.run.retry_at is not None)
+    waits = awaits_retry(status) and not training.spec.suspend
+    assert ({c.reason for c in status.conditions} == {Reason.WAITING_FOR_RETRY}) == waits
     assert (status.queue is not None) == (status.phase == Phase.QUEUED)
     if status.display is not None and status.display.eta is not None:
         assert status.phase == Phase.RUNNING

@@ -29,6 +29,10 @@ BROKEN = failure(FailureReason.SYSTEM_ERROR, "Training failed due to system erro
 HELD_UP = failure(FailureReason.RESULT_NOT_PUBLISHED, "403 exceeded quota")
 ENDED = at(hours=8)
 
+FAILED_FOR_NOW = followed(
+    run=a_run(ownership="Owned", retry_at=at(hours=9)), finished_at=ENDED, failure=BROKEN
+)
+
 PROGRESSING = {"Succeeded": "Unknown", "Ready": "Unknown", "Reconciling": "True"}
 BLOCKED = {"Succeeded": "Unknown", "Ready": "Unknown", "Stalled": "True"}
 SUSPENDED = {"Succeeded": "Unknown", "Ready": "Unknown", "Suspended": "True"}
@@ -43,6 +47,17 @@ ROWS = [
     pytest.param(followed(), False, "Running", PROGRESSING, id="running"),
     pytest.param(a_status(failure=KEY_REFUSED), False, "Pending", BLOCKED, id="blocked before"),
     pytest.param(followed(failure=KEY_REFUSED), False, "Running", BLOCKED, id="blocked after"),
+    pytest.param(
+        a_status(run=a_run(intent=INTENT), failure=KEY_REFUSED),
+        False,
+        "Starting",
+        BLOCKED,
+        id="blocked while starting",
+    ),
+    pytest.param(FAILED_FOR_NOW, False, "Pending", PROGRESSING, id="failed, to be retried"),
+    pytest.param(
+        FAILED_FOR_NOW, True, "Suspended", SUSPENDED, id="failed, to be retried, suspended"
+    ),
     pytest.param(a_status(), True, "Suspended", SUSPENDED, id="suspended, new"),
     pytest.param(
         a_status(run=a_run(intent=INTENT)), True, "Suspended", SUSPENDED, id="suspended, starting"

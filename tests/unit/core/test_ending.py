@@ -221,19 +221,20 @@ CURVE = (LearningPoint(epoch=1, of=20, word_error_rate="45.2"),)
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [(RUNNING, "Collecting"), (SUCCEEDED, "Complete"), (FAILED, "Complete")]
+    ("status", "state", "due_in"),
+    [(RUNNING, "Collecting", 60), (SUCCEEDED, "Complete", None), (FAILED, "Complete", None)],
 )
 def test_a_stored_log_is_complete_once_the_run_has_ended(
-    status: TrainingStatus, state: str
+    status: TrainingStatus, state: str, due_in: float | None
 ) -> None:
-    stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, 60)
+    stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, due_in)
     decision = log_stored(a_step(status, news=True), stored)
     assert decision.status.log == LogStatus(
         entries=5, bytes=99, state=state, last_fetched_at=at(hours=1)
     )
     assert decision.status.learning_curve == CURVE
     assert (decision.memory.log_wanted, decision.memory.failed_logs) == (False, 0)
-    assert decision.action == Rest(60)
+    assert decision.action == Rest(due_in)
 
 
 def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
