@@ -23,7 +23,7 @@ from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.process import TIMEOUT, Launch, Operator, spawn
 
-__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "laboratory"]
+__all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
 
 API_KEY = "simulated-key-4f9d1c"
 
