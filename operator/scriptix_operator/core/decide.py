@@ -97,17 +97,12 @@ def decide(
         durations: Of the start protocol.
     """
     step = Situation(training, now, memory or Memory(), durations or Durations())
-    entry, unrecorded = step.memory.entry, step.memory.answer
-    if isinstance(observation, Woken) and entry is not None and unrecorded is not None:
-        # Of that very start, if its intent is still there.
-        observation = unrecorded if is_start_of(entry, training) else observation
-    step = step.remembering(answer=None)
     match observation:
         # What a call already under way has brought is recorded whatever has been edited since.
         case Posted():
             return started(step, observation)
         case PostFailed():
-            return refused(step, observation)
+            return refused(step.remembering(answer=None), observation)
         case Withdrawn():
             return withdraw(step).answer(Look())
         case LogStored():

@@ -253,7 +253,7 @@ class Memory:
     entry: Entry | None = None
     """The ledger's open entry that the next four are about."""
     answer: Posted | PostFailed | None = None
-    """What the API answered to this process's own start, where that could not be recorded yet."""
+    """What the API answered to this process's own start, until that is recorded."""
     intent_seen_at: datetime | None = None
     """When this process first saw the open entry, or else when its own POST ended in a reset."""
     reset_seen: bool = False

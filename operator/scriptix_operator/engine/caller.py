@@ -184,11 +184,11 @@ class Caller:
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
             if now > lead - margin:
                 raise StaleSenderError("this process does not lead any more, or not for long")
-            armed.append(self.fence.arm(now, min(begun_at + self.send_window, lead)))
+            armed.append(self.fence.arm(min(begun_at + self.send_window, lead)))
 
         def disarm() -> None:
             for number in armed:
-                self.fence.disarm(number, self.clock.monotonic())
+                self.fence.disarm(number)
 
         call = self.client.run(
             training.spec.model_id, slot.key, before_send=check, after_send=disarm

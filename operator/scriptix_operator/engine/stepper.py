@@ -80,7 +80,8 @@ class Stepper:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""
         slot: Slot | None = None
         observation: Observation
-        decision = self._decide(recorded, Woken())
+        resumed = await self.starter.resume(recorded)
+        recorded, decision = resumed or (recorded, self._decide(recorded, Woken()))
         while True:
             decision = await self._published(recorded, decision)
             recorded, decision = await self._settle(recorded, decision)
