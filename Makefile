@@ -44,6 +44,10 @@ demo: install ## the operator at work against a real API server and the simulato
 test: install ## all tests, with a real control plane; ARGS="-k name" chooses some
 	@.venv/bin/pytest $(ARGS)
 
+.PHONY: test-crash
+test-crash: install ## the operator killed at each await of a start: all cases, about ten minutes
+	@.venv/bin/pytest tests/crash -m whole $(ARGS)
+
 .PHONY: lint
 lint: install ## style, types, layers, and whether generated files are current
 	.venv/bin/ruff check

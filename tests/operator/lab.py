@@ -9,10 +9,7 @@ import base64
 import contextlib
 import json
 import os
-import re
-import signal
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,12 +21,9 @@ from scriptix_operator.api.names import API_VERSION, DEFAULT_SECRET, GROUP, KIND
 from scriptix_simulator import Limit, ModelScript, Simulator, SimulatorConfig, serve
 from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
-from tests.controlplane.tether import tethered
+from tests.operator.process import TIMEOUT, Launch, Operator, spawn
 
 __all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
-
-TIMEOUT = 60.0
-"""Seconds after which a condition that does not come true fails its test."""
 
 API_KEY = "simulated-key-4f9d1c"
 
@@ -63,64 +57,25 @@ PACE = {
 """Settings of the tests: the protocol's durations shortened, budgets out of the way."""
 
 
-class Operator:
-    """An operator process; what it prints is in `log_file`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, log_file: Path) -> None:
-        self._process = process
-        self.log_file = log_file
-
-    @property
-    def log(self) -> str:
-        """What it has printed so far."""
-        return self.log_file.read_text(encoding="utf-8")
-
-    async def printed(self, pattern: str) -> re.Match[str]:
-        """Wait until a line of the log matches `pattern`."""
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                match = re.search(pattern, self.log)
-                if match:
-                    return match
-                if self._process.returncode is not None:
-                    raise AssertionError(f"the operator ended without {pattern!r}:\n{self.log}")
-                await asyncio.sleep(0.05)
-
-    async def url(self) -> str:
-        """Where its health and metrics are served."""
-        port = (await self.printed(r"served on port (\d+)"))[1]
-        return f"http://127.0.0.1:{port}"
-
-    def kill(self) -> None:
-        """SIGKILL, as a node that dies."""
-        self._process.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """SIGTERM, as a rollout does it."""
-        self._process.send_signal(signal.SIGTERM)
-
-    async def ended(self) -> int:
-        """Wait for its end; returns the exit status."""
-        async with asyncio.timeout(TIMEOUT):
-            return await self._process.wait()
-
-
 class Lab:
     """What a test works with; make one with `laboratory`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - only `laboratory` calls it
         self,
         control_plane: ControlPlane,
         namespace: str,
         simulator: Simulator,
         client: httpx.AsyncClient,
         directory: Path,
+        *,
+        launch: Launch,
     ) -> None:
         self.control_plane = control_plane
         self.namespace = namespace
         self.simulator = simulator
         self._client = client
         self._directory = directory
+        self._launch = launch
         self._operators: list[Operator] = []
 
     # The cluster.
@@ -303,12 +258,16 @@ class Lab:
     # The operator.
 
     async def operator(
-        self, environment: Mapping[str, str] | None = None, **settings: str
+        self,
+        environment: Mapping[str, str] | None = None,
+        module: str = "scriptix_operator",
+        **settings: str,
     ) -> Operator:
         """Start an operator for this namespace.
 
         Args:
             environment: More variables, by their whole names.
+            module: What to run in place of the operator's own; takes the same arguments.
             settings: More settings, by name without their prefix.
         """
         number = len(self._operators)
@@ -324,13 +283,7 @@ class Lab:
             **(environment or {}),
         }
         log_file = self._directory / f"operator-{number}.log"
-        with log_file.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *tethered([sys.executable, "-m", "scriptix_operator", "run"]),
-                env=variables,
-                stdout=output,
-                stderr=output,
-            )
+        process = await self._launch(module, variables, log_file)
         operator = Operator(process, log_file)
         self._operators.append(operator)
         return operator
@@ -368,7 +321,11 @@ def _manifest(reply: httpx.Response) -> Manifest:
 
 @asynccontextmanager
 async def laboratory(
-    control_plane: ControlPlane, namespace: str, directory: Path, config: SimulatorConfig = QUIET
+    control_plane: ControlPlane,
+    namespace: str,
+    directory: Path,
+    config: SimulatorConfig = QUIET,
+    launch: Launch = spawn,
 ) -> AsyncIterator[Lab]:
     """Make a lab with a simulator set up by `config`; operators are started by the test."""
     async with (
@@ -383,7 +340,7 @@ async def laboratory(
             trust_env=False,
         ) as client,
     ):
-        lab = Lab(control_plane, namespace, simulator, client, directory)
+        lab = Lab(control_plane, namespace, simulator, client, directory, launch=launch)
         try:
             yield lab
         finally:

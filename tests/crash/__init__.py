@@ -1,0 +1,1 @@
+"""Proof by crash injection that each start happens once (DESIGN §4)."""

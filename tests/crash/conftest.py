@@ -1,0 +1,37 @@
+"""Fixtures of the crash tests, and the table that they print at their end."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.controlplane.cluster import ControlPlane
+from tests.crash.matrix import Matrix
+from tests.crash.nursery import nursery
+from tests.crash.scene import Stage
+from tests.crash.table import Outcome, render
+from tests.operator.installation import install_crd
+
+OUTCOMES = pytest.StashKey[list[Outcome]]()
+
+
+@pytest.fixture
+async def matrix(
+    control_plane: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Matrix]:
+    """A matrix whose outcomes end up in the table."""
+    install_crd(control_plane)
+    outcomes = request.config.stash.setdefault(OUTCOMES, [])
+    async with nursery() as made:
+        yield Matrix(Stage(control_plane, tmp_path, made.launch), outcomes)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the table."""
+    outcomes = config.stash.get(OUTCOMES, [])
+    if outcomes:
+        terminalreporter.section("starts under crashes")
+        for line in render(outcomes):
+            terminalreporter.write_line(line)

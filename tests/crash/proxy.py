@@ -1,0 +1,169 @@
+"""A proxy before the API server that refuses one write, or loses the reply to it.
+
+It speaks plain http on loopback and goes on as administrator, watches and all.
+"""
+
+import json
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from tests.controlplane.cluster import ControlPlane
+
+__all__ = ["MISHAPS", "Mishap", "Proxy", "Write", "proxied"]
+
+Mishap = Literal["500", "409", "reply lost"]
+MISHAPS: tuple[Mishap, ...] = ("500", "409", "reply lost")
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "authorization"}
+REASONS = {500: "InternalError", 409: "Conflict"}
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A request that changes something, by what it is about and the how manieth of its kind."""
+
+    name: str
+    at: float = field(default=0.0, compare=False)
+    """CLOCK_MONOTONIC when its answer was on its way back."""
+
+
+@dataclass(slots=True)
+class Proxy:
+    """What the proxy has seen, and what it is to spoil.
+
+    Args:
+        kubeconfig: Of a client that is to go through it.
+        spoilt: The write that a mishap befalls, once.
+        mishap: Which.
+    """
+
+    kubeconfig: Path
+    server: str
+    headers: Mapping[str, str]
+    session: aiohttp.ClientSession
+    spoilt: Write | None = None
+    mishap: Mishap = "500"
+    writes: list[Write] = field(default_factory=list)
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether the write that was to be spoilt has come."""
+        return self.spoilt in self.writes
+
+    def spoil(self, write: Write | None, mishap: Mishap = "500") -> None:
+        """Count from now on, and spoil this write."""
+        self.writes.clear()
+        self._counts.clear()
+        self.spoilt, self.mishap = write, mishap
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Hand a request on, and its answer back, as it comes."""
+        if request.method in {"GET", "HEAD", "OPTIONS"}:
+            return await self._forward(request)
+        name = f"{request.method} {_subject(request.path)}"
+        self._counts[name] += 1
+        write = Write(f"{name} #{self._counts[name]}", time.monotonic())
+        self.writes.append(write)
+        if write != self.spoilt:
+            return await self._forward(request)
+        if self.mishap != "reply lost":
+            return _refusal(int(self.mishap))
+        async with self._answer(request) as answer:
+            await answer.read()
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()  # aiohttp wants one, and finds nobody to send it to
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        async with self._answer(request) as answer:
+            response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+            await response.prepare(request)
+            async for part in answer.content.iter_any():
+                await response.write(part)
+            await response.write_eof()
+            return response
+
+    @asynccontextmanager
+    async def _answer(self, request: web.Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self.session.request(
+            request.method,
+            self.server + request.path_qs,
+            headers={**_kept(request.headers), **self.headers},
+            data=await request.read() or None,
+        ) as answer:
+            yield answer
+
+
+@asynccontextmanager
+async def proxied(control_plane: ControlPlane, directory: Path) -> AsyncIterator[Proxy]:
+    """Run a proxy as long as the block lasts."""
+    trusted = ssl.create_default_context(
+        cafile=str(control_plane.directory / "certs" / "apiserver.crt")
+    )
+    kubeconfig = directory / "kubeconfig"
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        auto_decompress=False,
+    ) as session:
+        headers = {"Authorization": control_plane.api.headers["Authorization"]}
+        server = str(control_plane.api.base_url).rstrip("/")
+        proxy = Proxy(kubeconfig, server, headers, session)
+        app = web.Application(client_max_size=0)
+        app.router.add_route("*", "/{path:.*}", proxy.handle)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            kubeconfig.write_text(_kubeconfig(runner.addresses[0][1]), encoding="utf-8")
+            yield proxy
+        finally:
+            await runner.cleanup()
+
+
+def _kubeconfig(port: int) -> str:
+    name = "proxied"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": name, "user": {"token": "the proxy has its own"}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+    return yaml.safe_dump(document)
+
+
+def _subject(path: str) -> str:
+    """What a path is about, without API group, version and namespace."""
+    return path.partition("/namespaces/")[2].partition("/")[2] or path
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
+
+
+def _refusal(status: int) -> web.Response:
+    """A Status as the API server gives it."""
+    document = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": "refused by the proxy",
+        "reason": REASONS[status],
+        "code": status,
+    }
+    return web.Response(status=status, text=json.dumps(document), content_type="application/json")

@@ -1,0 +1,215 @@
+"""One case's own namespace, simulator, model and resource, and the steps that cases are made of."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scriptix_simulator.calls import Record
+from tests.controlplane.cluster import ControlPlane
+from tests.crash.awaits import Await
+from tests.crash.orders import Ended, Orders, Stopped, Struck, read
+from tests.operator.lab import QUIET, Lab, Manifest, laboratory, phase_of
+from tests.operator.process import TIMEOUT, Launch, Operator
+
+__all__ = ["MODEL", "NAME", "Scene", "Situation", "Stage"]
+
+NAME, MODEL = "training", 700
+AGAIN = "again"
+SPEC: Manifest = {"log": {"collect": "Never"}}
+"""Logs are no part of the protocol."""
+SETTINGS = {"leader_election": "false", "settle": "1500ms"}
+"""Waiting for the Lease of a killed leader would take 15 s each time."""
+VICTIM = "tests.crash.victim"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a start meets besides the crash.
+
+    Args:
+        name: For the table.
+        faults: Rules for the simulator, in force when the run is asked for.
+        lenient: The simulator starts models from 3, 4 and 5 too: nothing but the operator keeps a
+            second start from happening.
+        rerun: The run is the second one of its resource; a strict simulator gets new data before.
+        clock_shift: Seconds that the victim's wall clock is ahead of its successor's.
+    """
+
+    name: str
+    faults: tuple[Manifest, ...] = ()
+    lenient: bool = False
+    rerun: bool = False
+    clock_shift: float = 0.0
+
+    @property
+    def token(self) -> str:
+        """The run token that asks for the run."""
+        return AGAIN if self.rerun else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where scenes are made."""
+
+    control_plane: ControlPlane
+    directory: Path
+    launch: Launch
+
+    @asynccontextmanager
+    async def scene(self, situation: Situation) -> AsyncIterator["Scene"]:
+        """Make a namespace with a lab in it, for one case."""
+        namespace = f"crash-{secrets.token_hex(4)}"
+        directory = self.directory / namespace
+        directory.mkdir()
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        reply = await asyncio.to_thread(
+            self.control_plane.api.post, "/api/v1/namespaces", json=body
+        )
+        assert reply.is_success, reply.text
+        config = replace(QUIET, lenient=situation.lenient)
+        async with laboratory(self.control_plane, namespace, directory, config, self.launch) as lab:
+            yield Scene(lab, situation, directory / "notes.jsonl")
+
+
+@dataclass(slots=True)
+class Scene:
+    """A lab with one model and one resource.
+
+    Args:
+        lab: The lab.
+        situation: What is special.
+        notes: What the victim tells.
+    """
+
+    lab: Lab
+    situation: Situation
+    notes: Path
+    before: int = 0
+    """Runs that were started before the one that the case is about."""
+    may_adopt: bool = False
+    """The resource that asked is not the one that ends up with the run."""
+    about_to_ask: Callable[[], None] = lambda: None
+    """Called right before the run is asked for."""
+    began: float = 0.0
+    """When the last operator was started."""
+
+    def orders(self, at: Await | None = None, **more: object) -> Orders:
+        """Orders for a victim in this scene."""
+        orders = {
+            "notes": self.notes,
+            "run_token": self.situation.token,
+            "clock_shift": self.situation.clock_shift,
+            "at": None if at is None else at.name,
+        }
+        return Orders.model_validate(orders | more)
+
+    async def victim(
+        self, orders: Orders, environment: Mapping[str, str] | None = None, **settings: str
+    ) -> Operator:
+        """Start an operator with orders, and ask for the run."""
+        lab = self.lab
+        lab.model(MODEL)
+        await lab.secret()
+        told = {**orders.environment(), **(environment or {})}
+        self.began = time.monotonic()
+        if not self.situation.rerun:
+            await self._prepare()
+            await self.ask()
+            return await lab.operator(told, module=VICTIM, **SETTINGS | settings)
+        victim = await lab.operator(told, module=VICTIM, **SETTINGS | settings)
+        await self.ask()
+        await lab.until_phase(NAME, "Succeeded")
+        if not self.situation.lenient:
+            await lab.admin("PATCH", f"/models/{MODEL}", {"status": 2})
+        self.before = lab.starts(MODEL)
+        await self._prepare()
+        await lab.edit(NAME, runToken=AGAIN)
+        return victim
+
+    async def ask(self, name: str = NAME) -> None:
+        """Create a resource for the model."""
+        await self.lab.train(name, MODEL, **SPEC)
+
+    async def _prepare(self) -> None:
+        for fault in self.situation.faults:
+            await self.lab.fault(**{"call": "run", **fault})
+        self.about_to_ask()
+
+    async def successor(self, **settings: str) -> Operator:
+        """Start a plain operator, as the cluster does after a crash."""
+        self.began = time.monotonic()
+        return await self.lab.operator({}, **SETTINGS | settings)
+
+    async def struck(self, victim: Operator) -> None:
+        """Wait until the victim has been struck."""
+        async with asyncio.timeout(TIMEOUT):
+            while not self.is_struck:
+                assert victim.runs, f"the victim ended by itself:\n{victim.log[-3000:]}"
+                await asyncio.sleep(0.02)
+
+    @property
+    def is_struck(self) -> bool:
+        """Whether the victim has been struck."""
+        return any(isinstance(note, Struck) for note in read(self.notes))
+
+    def is_recovered(self, item: Manifest) -> bool:
+        """Whether the run that was asked for is recorded as going on or done."""
+        run = item.get("status", {}).get("run") or {}
+        token = run.get("token", "")
+        return token == self.situation.token and phase_of(item) in {"Running", "Succeeded"}
+
+    def is_done(self, item: Manifest) -> bool:
+        """Whether the run that was asked for has succeeded."""
+        return self.is_recovered(item) and phase_of(item) == "Succeeded"
+
+    async def recovered(self, name: str = NAME) -> float:
+        """Wait until the run is recorded, then until it has succeeded.
+
+        Returns:
+            The seconds from the last operator's start until it was recorded.
+        """
+        await self.lab.until(name, self.is_recovered)
+        seconds = time.monotonic() - self.began
+        done = await self.lab.until(name, self.is_done)
+        ownership = done["status"]["run"]["ownership"]
+        assert self.may_adopt or ownership != "Adopted", "its own run was taken for another's"
+        return seconds
+
+    async def starts(self) -> int:
+        """How many runs were started, once no POST can act any more."""
+        posts = self.lab.posts(MODEL)
+        async with asyncio.timeout(TIMEOUT):
+            await self.lab.simulator.until(lambda: all(map(_is_settled, posts)))
+        return self.starts_so_far
+
+    @property
+    def starts_so_far(self) -> int:
+        """How many runs were started for the request that the case is about."""
+        return self.lab.starts(MODEL) - self.before
+
+    def itinerary(self) -> list[Await]:
+        """Where the victim waited, in order, until its run was recorded."""
+        longest: dict[str, int] = {}
+        for note in read(self.notes):
+            if isinstance(note, Stopped):
+                longest[note.place] = note.suspension
+            elif isinstance(note, Ended) and note.is_recorded:
+                return [Await(name, count) for name, count in longest.items()]
+        raise AssertionError(f"the run was never recorded; notes: {self.notes.read_text()[-3000:]}")
+
+    def sent_from(self) -> Await:
+        """The await from which the first POST went out: the last one begun before it came in."""
+        post = self.lab.posts(MODEL)[self.before]
+        ago = self.lab.simulator.clock.now() - post.at
+        then = time.monotonic() - ago
+        begun = [n for n in read(self.notes) if isinstance(n, Stopped) and n.at <= then]
+        return Await(begun[-1].place, begun[-1].suspension)
+
+
+def _is_settled(post: Record) -> bool:
+    """Whether a POST has acted, or never will: dropped, or cut off in its body."""
+    return post.acted_at is not None or post.fault == "drop_before" or post.body_ok is False

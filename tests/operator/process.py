@@ -1,0 +1,99 @@
+"""An operator process of a test: how it is launched, and what can be done to it."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tests.controlplane.tether import tethered
+
+__all__ = ["REPOSITORY", "TIMEOUT", "Launch", "Operator", "Process", "spawn"]
+
+REPOSITORY = Path(__file__).parents[2]
+
+TIMEOUT = 60.0
+"""Seconds after which a condition that does not come true fails its test."""
+
+
+class Process(Protocol):
+    """What a lab needs of asyncio's processes."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send it a signal."""
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+
+
+Launch = Callable[[str, Mapping[str, str], Path], Awaitable[Process]]
+"""Runs `python -m MODULE run` with these variables, its output in a file."""
+
+
+async def spawn(module: str, variables: Mapping[str, str], log_file: Path) -> Process:
+    """Launch in the ordinary way: as a process of its own, tied to this one's life."""
+    with log_file.open("wb") as output:
+        return await asyncio.create_subprocess_exec(
+            *tethered([sys.executable, "-m", module, "run"]),
+            env=variables,
+            cwd=REPOSITORY,
+            stdout=output,
+            stderr=output,
+        )
+
+
+class Operator:
+    """An operator process; what it prints is in `log_file`."""
+
+    def __init__(self, process: Process, log_file: Path) -> None:
+        self._process = process
+        self.log_file = log_file
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self.log_file.read_text(encoding="utf-8")
+
+    async def printed(self, pattern: str) -> re.Match[str]:
+        """Wait until a line of the log matches `pattern`."""
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                match = re.search(pattern, self.log)
+                if match:
+                    return match
+                if self._process.returncode is not None:
+                    raise AssertionError(f"the operator ended without {pattern!r}:\n{self.log}")
+                await asyncio.sleep(0.05)
+
+    async def url(self) -> str:
+        """Where its health and metrics are served."""
+        port = (await self.printed(r"served on port (\d+)"))[1]
+        return f"http://127.0.0.1:{port}"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    def resume(self) -> None:
+        """SIGCONT, after a SIGSTOP."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL, as a node that dies."""
+        self._process.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM, as a rollout does it."""
+        self._process.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait for its end; returns the exit status."""
+        async with asyncio.timeout(TIMEOUT):
+            return await self._process.wait()
