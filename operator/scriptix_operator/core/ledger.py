@@ -92,6 +92,8 @@ class Ledger(ApiModel):
 
     serial: int = 0
     """Counts starts and leaders: a write that was decided before one of them is refused."""
+    writer: str = ""
+    """The process that wrote it last: two may want to write the same, and only one has."""
     debits: dict[str, tuple[Debit, ...]] = Field(default_factory=dict)
     """By key fingerprint, oldest first."""
     entries: dict[int, Entry] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ out at the next write, and all that was decided from the version before is decid
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -74,6 +75,8 @@ class StartLedger:
     window: timedelta
     clock: Clock
     metrics: Metrics
+    _writer: str = field(default_factory=lambda: secrets.token_hex(6))
+    """Tells our writes from equal ones of another process."""
     _ledger: Ledger | None = None
     """As last known, also while it is being written: for those who look meanwhile, their model's
     entry must not seem to be gone. None: never read."""
@@ -208,18 +211,21 @@ class StartLedger:
             KubeError: Whether it is written is not known; it is read again before its next use.
         """
         self._is_current = False
+        ledger = ledger.model_copy(update={"writer": self._writer})
         try:
             self._version = await self.store.write(ledger, self._version)
-        except ConflictError as error:
-            logger.warning("the start ledger is read again: %s", error)
-            self.metrics.ledger_written("Conflict")
-            return False
-        except UnavailableError:
-            self.metrics.ledger_written("Failed")
-            # The reply may be what was lost: our ledger there means that it was written.
+        except (ConflictError, UnavailableError) as error:
+            # The reply may be what was lost: our ledger there means that it was written. A
+            # conflict says so, too: aiohttp repeats a PUT when its connection is cut.
             version = await self._version_of(ledger)
             if version is None:
-                raise
+                is_conflict = isinstance(error, ConflictError)
+                self.metrics.ledger_written("Conflict" if is_conflict else "Failed")
+                if not is_conflict:
+                    raise
+                logger.warning("the start ledger is read again: %s", error)
+                return False
+            self.metrics.ledger_written("Written")
             self._version = version
         except KubeError:
             self.metrics.ledger_written("Failed")

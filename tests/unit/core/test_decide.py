@@ -745,8 +745,8 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
             entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
             seen = st.builds(ModelSeen, MODELS, KEYS, RIVALS, entries, MARKS)
             later = st.builds(LookDeferred, st.floats(0, 60))
-            later |= st.just(LedgerRefused())
-            return seen | seen | seen | st.builds(LookFailed, FAILURES) | BLOCKS | later
+            failed = st.builds(LookFailed, FAILURES) | st.just(LedgerRefused())
+            return seen | seen | seen | failed | BLOCKS | later
         case Reserve(model, key, _):
             granted = st.just(SlotGranted(model, key))
             deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))

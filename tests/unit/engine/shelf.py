@@ -25,6 +25,8 @@ class Fault(Enum):
     """It does not arrive."""
     REPLY_LOST = auto()
     """It is done, and the reply is lost."""
+    REPEATED = auto()
+    """It is done, the reply is lost, and the client sends it again."""
     BUG = auto()
     """Something that nobody thought of."""
 
@@ -88,6 +90,8 @@ class Shelf(LedgerConfigMap):
         if version != there:
             raise ConflictError(f"write: {version} is not {there}")
         self.put(ledger)
+        if fault is Fault.REPEATED:
+            raise ConflictError(f"write: {version} is not {self.version}")
         if fault is Fault.REPLY_LOST:
             raise UnavailableError("write: no answer")
         return str(self.version)

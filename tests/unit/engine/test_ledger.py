@@ -136,7 +136,8 @@ async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None
     bench.time.moment = at(hours=1)
     process = await bench.leader()
     assert process.spent(KEY.fingerprint, KEY.source) == ([], [])
-    assert bench.shelf.ledger == Ledger(serial=entry.serial + 1)
+    left = bench.shelf.ledger
+    assert left == Ledger(serial=entry.serial + 1, writer=left.writer)
 
 
 async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(bench: Bench) -> None:
@@ -436,6 +437,26 @@ async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
     assert (process.entry(7) is not None) == was_kept
     with pytest.raises(LedgerChangedError):
         await process.open(intending(8), 1)
+
+
+async def test_a_conflict_with_our_own_write_is_none(bench: Bench) -> None:
+    """The HTTP client repeats a PUT when its connection is cut: the first one has done it."""
+    process = await bench.leader()
+    bench.shelf.write_faults.append(Fault.REPEATED)
+    entry = await process.open(intending(), 1)
+    assert bench.shelf.ledger.entries == {7: entry}
+    assert await process.ready() == 1
+    await process.close(Settled(entry, acted=True))
+
+
+async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> None:
+    """Both found the same ledger, and want the same start at the same time: one may have it."""
+    one, other = await bench.leader(), bench.process()
+    basis = await other.ready()
+    one._version, one._ledger = other._version, other._ledger
+    await other.open(intending(), basis)
+    with pytest.raises(LedgerChangedError):
+        await one.open(intending(), await one.ready())
 
 
 async def test_a_refused_write_has_the_ledger_taken_over_anew(bench: Bench) -> None:
