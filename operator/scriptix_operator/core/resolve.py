@@ -135,12 +135,15 @@ def _resolve_orphan(
 def concluded(entry: Entry, training: Training) -> Settled | None:
     """The outcome of a start as the status of its resource has it; None where that has none.
 
-    The status is recorded before the entry is closed, so a crash may leave the entry behind.
+    The status is recorded before the entry is closed, so a crash may leave the entry behind. A
+    status without an intent for this attempt says nothing: it may be from before the intent, read
+    by a process that was paused or is deposed.
     """
-    run = training.status.run
+    status, run = training.status, training.status.run
     if training.uid != entry.uid or run is None or run.id != entry.run:
         return None
-    if run.intent is not None and run.attempt <= entry.attempt:
+    is_over = is_finished(status) and run.intent is None
+    if run.ownership is None and run.attempt <= entry.attempt and not is_over:
         return None
     return Settled(entry, acted=run.ownership is not None, marker=training.status.started_at)
 

@@ -9,7 +9,7 @@ from scriptix_operator.api.status import Baseline, HistoryEntry
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.observation import Memory, ModelSeen, Post, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind, RemoteModel
-from scriptix_operator.core.resolve import Verdict, compare, resolve
+from scriptix_operator.core.resolve import Verdict, compare, concluded, resolve
 from scriptix_operator.core.situation import Durations
 from tests.unit.core.builders import (
     EIGHT,
@@ -342,3 +342,16 @@ def test_a_resolved_start_forgets_what_only_it_needed() -> None:
     assert isinstance(decision.action, Reserve)
     assert not isinstance(decision.action, Post)
     assert life.memory == Memory(failed_looks=0)
+
+
+def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
+    """A paused process may have one, when another has gone on to the entry (tests/model)."""
+    life = Life().intends().is_refused(FailureKind.AMBIGUOUS)
+    life.waits(45).looks(a_model(2))
+    life.waits(2).looks(a_model(2))
+    before = life.training
+    assert life.run.attempt == 2
+    life.intends()
+    assert life.entry is not None
+    assert concluded(life.entry, before) is None
+    assert concluded(life.entry, life.training) is None
