@@ -355,3 +355,15 @@ def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
     assert life.entry is not None
     assert concluded(life.entry, before) is None
     assert concluded(life.entry, life.training) is None
+
+
+@pytest.mark.parametrize("uid", ["", "another"], ids=["the same", "made anew"])
+def test_the_start_of_its_name_is_its_own_run_even_where_it_would_wait(uid: str) -> None:
+    """Its intent is not there: it was made anew, or another process has withdrawn it."""
+    life = Life(a_training(existing_training="Wait")).intends()
+    ledger = life.ledger
+    life = Life(a_training(existing_training="Wait", uid=uid), ledger=ledger)
+    life.looks(a_model(3, started_at=EIGHT))
+    assert life.run.ownership == "Unconfirmed"
+    assert life.status.phase == "Running"
+    assert life.entry is None
