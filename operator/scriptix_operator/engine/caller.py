@@ -108,8 +108,11 @@ class Caller:
             KubeError: The API key, or the start ledger, could not be read just now.
         """
         # Before the model: what is started from this look must be debited in no later version. A
-        # run that is followed needs no ledger.
+        # run that is followed needs no ledger. While the look is on its way, a write for another
+        # model may leave nothing to read: that must not be taken for "no entry".
+        model_id = training.spec.model_id
         basis = 0 if is_followed(training.status) else await self.ledger.ready()
+        entry, mark = self.ledger.entry(model_id), self.ledger.mark(model_id)
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
@@ -121,7 +124,6 @@ class Caller:
         wait = lane.look(training.key, now)
         if wait > 0:
             return LookDeferred(wait)
-        model_id = training.spec.model_id
         try:
             model = await self._timed(Call.STATUS, lane, now, self.client.model(model_id, key))
         except ScriptixError as error:
@@ -130,8 +132,8 @@ class Caller:
             model,
             KeyUse(key.source, key.fingerprint),
             rivals=tuple(self.roster.rivals(training)),
-            entry=self.ledger.entry(model_id),
-            mark=self.ledger.mark(model_id),
+            entry=entry,
+            mark=mark,
             basis=basis,
         )
 
