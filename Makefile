@@ -40,6 +40,10 @@ demo: install ## the operator at work against a real API server and the simulato
 test: install ## all tests, with a real control plane; ARGS="-k name" chooses some
 	@.venv/bin/pytest $(ARGS)
 
+.PHONY: test-model
+test-model: install ## search all that can happen to a start, minutes; ARGS=mutations: how worse protocols start twice
+	@.venv/bin/python -m tests.model $(ARGS)
+
 .PHONY: lint
 lint: install ## style, types, layers, and whether generated files are current
 	.venv/bin/ruff check
