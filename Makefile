@@ -4,6 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+FAILURES_PAGE := docs/failures.md
 CRD := crds/custommodeltrainings.scriptix.io.yaml
 CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
@@ -16,6 +17,9 @@ OTHER_PYTHON := $(if $(PYTHON),$(shell \
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	$(if $(UPGRADE),--upgrade)
+
+print_failures_page := -c 'from scriptix_operator.core.failure_page import failures_page; \
+	print(failures_page(), end="")'
 
 .PHONY: help
 help: ## this list
@@ -52,6 +56,8 @@ lint: install ## style, types, layers, and whether generated files are current
 	.venv/bin/lint-imports
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not what the models say; run: make crd" >&2; exit 1; }; done
+	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \
+		{ echo "$(FAILURES_PAGE) is not what the table says; run: make docs" >&2; exit 1; }
 	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
 		echo "The targets above have no help text; add it in the Makefile behind ##" >&2; exit 1; fi
 
@@ -70,3 +76,8 @@ crd: install ## write the CustomResourceDefinition from the models, for crds/ an
 	@.venv/bin/scriptix-operator crd >$(CRD).new || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD).new $(CHART_CRD)
 	@mv $(CRD).new $(CRD)
+
+.PHONY: docs
+docs: install ## write docs/failures.md from the table of failures in the code
+	@.venv/bin/python $(print_failures_page) >$(FAILURES_PAGE).new || { rm -f $(FAILURES_PAGE).new; exit 1; }
+	@mv $(FAILURES_PAGE).new $(FAILURES_PAGE)

@@ -11,7 +11,7 @@ time as an argument and knows no sockets; `app`, `delivery` and `admin` put it o
 """
 
 from .app import create_app
-from .clock import Clock, ManualClock, SystemClock
+from .clock import Clock, ManualClock, ShiftedClock, SystemClock
 from .config import SimulatorConfig, fingerprint
 from .faults import Fault
 from .model import Status
@@ -29,6 +29,7 @@ __all__ = [
     "ModelScript",
     "ProgressStep",
     "Scenario",
+    "ShiftedClock",
     "Simulator",
     "SimulatorConfig",
     "SimulatorState",

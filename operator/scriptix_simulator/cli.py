@@ -10,7 +10,7 @@ from pathlib import Path
 from .config import DEFAULT_KEY, Access, SimulatorConfig
 from .scripts import Scenario, ScenarioError, load_scenario
 from .server import serve
-from .units import Limit
+from .units import Limit, parse_seconds
 
 __all__ = ["main"]
 
@@ -64,6 +64,7 @@ def _config(arguments: argparse.Namespace) -> SimulatorConfig:
         rate_headers=arguments.rate_headers,
         any_model=arguments.any_model,
         scenario=arguments.models,
+        clock_offset=arguments.clock_offset,
     )
 
 
@@ -81,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_speed,
         default=480.0,
         help="simulated seconds in a real one (default: %(default)s, eight hours in a minute)",
+    )
+    add(
+        "--clock-offset",
+        type=_offset,
+        default=0.0,
+        metavar="DURATION",
+        help="how far its clock is ahead, such as 10m; behind: --clock-offset=-10m",
     )
     add(
         "--api-key",
@@ -131,6 +139,15 @@ def _speed(text: str) -> float:
     if speed <= 0:
         raise argparse.ArgumentTypeError("must be above 0")
     return speed
+
+
+def _offset(text: str) -> float:
+    behind = text.startswith("-")
+    try:
+        seconds = parse_seconds(text.removeprefix("-"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return -seconds if behind else seconds
 
 
 def _limit(text: str) -> Limit | None:

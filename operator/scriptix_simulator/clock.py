@@ -1,4 +1,4 @@
-"""The two clocks of the simulator: the machine's, and one that tests move by hand.
+"""The clocks of the simulator: the machine's, one that tests move by hand, one that is wrong.
 
 Everything else in the package takes `now` (unix seconds) as an argument. The clock also sleeps,
 so that a delayed or late answer waits in the same time that the models live in.
@@ -10,7 +10,7 @@ import itertools
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SystemClock"]
+__all__ = ["Clock", "ManualClock", "ShiftedClock", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -35,6 +35,27 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep for real seconds."""
         await asyncio.sleep(seconds)
+
+
+class ShiftedClock:
+    """A clock that is ahead of another, or behind it.
+
+    Args:
+        clock: The other one; it does the sleeping.
+        seconds: How far ahead; negative: behind.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+
+    def now(self) -> float:
+        """Return the time in unix seconds, as this clock shows it."""
+        return self._clock.now() + self._seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once `seconds` have passed, which they do alike on both."""
+        await self._clock.sleep(seconds)
 
 
 class ManualClock:

@@ -46,6 +46,8 @@ class SimulatorConfig:
         rate_headers: Whether replies tell about limits: always, only the refusals, or never.
         any_model: An id that nobody mentioned is a model, made from the scenario's default.
         scenario: The models and faults at the start.
+        clock_offset: Seconds that its clock is ahead of the machine's; negative: behind.
+            All instants in its replies are by it, the Date header and X-RateLimit-Reset too.
         keep_calls: How many calls the admin view remembers; the summary counts all.
 
     Raises:
@@ -66,6 +68,7 @@ class SimulatorConfig:
     rate_headers: Literal["always", "refused", "never"] = "always"
     any_model: bool = False
     scenario: Scenario = field(default_factory=Scenario)
+    clock_offset: float = 0.0
     keep_calls: int = 100_000
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from .app import create_app
 from .changes import Changes
-from .clock import Clock, SystemClock
+from .clock import Clock, ShiftedClock, SystemClock
 from .config import SimulatorConfig
 from .model import Model
 from .scripts import ModelScript
@@ -59,15 +59,16 @@ async def serve(
 
     Args:
         config: How it is set up; the command's defaults by default.
-        clock: What tells the time; the machine's by default.
+        clock: What tells the time; the machine's by default. `config.clock_offset` shifts it.
         host: The address to listen on.
         port: The port; 0: a free one.
 
     Raises:
         OSError: It cannot listen there.
     """
-    clock = clock or SystemClock()
-    state = SimulatorState(config or SimulatorConfig(), clock.now())
+    config = config or SimulatorConfig()
+    clock = ShiftedClock(clock or SystemClock(), config.clock_offset)
+    state = SimulatorState(config, clock.now())
     changes = Changes()
     runner = web.AppRunner(
         create_app(state, clock, changes), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS

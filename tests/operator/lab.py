@@ -144,6 +144,12 @@ class Lab:
             reply = await self._client.put(f"{path}/{name}", json=body)
         assert reply.is_success, reply.text
 
+    async def delete_secret(self, name: str) -> None:
+        """Delete a Secret."""
+        path = f"/api/v1/namespaces/{self.namespace}/secrets/{name}"
+        reply = await self._client.delete(path)
+        assert reply.is_success, reply.text
+
     def _path(self, name: str = "") -> str:
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}"
         return f"{path}/{name}" if name else path

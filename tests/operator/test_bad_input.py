@@ -103,6 +103,18 @@ async def test_a_key_without_the_right_to_start_is_told_by_the_start(lab: Lab) -
     assert lab.starts(109) == 1
 
 
+async def test_a_key_that_is_not_paid_for_is_told_so(lab: Lab) -> None:
+    lab.model(127)
+    await lab.secret()
+    body = {"error": "Payment Required", "message": "Plan exhausted", "error_code": "PLAN"}
+    await lab.fault("status", call="model", model=127, status=402, body=body, times="forever")
+    await lab.operator(secret_ttl="1s")
+    await lab.train("unpaid", 127)
+    blocked = await lab.until_reason("unpaid", "Unauthorized")
+    _assert_blocked(blocked, "Unauthorized", "HTTP 402 PLAN: Plan exhausted", "settle billing")
+    assert "valid API key" not in blocked["status"]["message"]
+
+
 async def test_an_unknown_model_is_told_and_found_when_it_is_there(lab: Lab) -> None:
     await lab.secret()
     await lab.operator()
@@ -238,7 +250,7 @@ async def test_two_resources_on_one_model_take_turns(lab: Lab) -> None:
     assert lab.starts(123) == 2
 
 
-async def test_a_name_that_somebody_else_has_is_not_touched(lab: Lab) -> None:
+async def test_a_name_that_somebody_else_has_is_not_touched_and_told(lab: Lab) -> None:
     lab.model(124)
     await lab.secret()
     path = f"/api/v1/namespaces/{lab.namespace}/configmaps"
@@ -251,13 +263,18 @@ async def test_a_name_that_somebody_else_has_is_not_touched(lab: Lab) -> None:
     done = await lab.until(
         "crowded", lambda item: item.get("status", {}).get("log", {}).get("state") == "NameTaken"
     )
-    await lab.until_phase("crowded", "Succeeded")
-    assert (await lab.until_event("crowded", "NameTaken"))["type"] == "Warning"
     assert done["metadata"]["name"] == "crowded"
+    # Whoever waits for success finds the result; what is there now is somebody else's.
+    held_up = await lab.until_reason("crowded", "ResultNotPublished")
+    _assert_blocked(held_up, "ResultNotPublished", "ConfigMap crowded-result is not controlled")
+    assert (await lab.until_event("crowded", "ResultNotPublished"))["type"] == "Warning"
     for name in ("crowded-log", "crowded-result"):
         kept = await lab.config_map(name)
         assert kept is not None
         assert kept["data"] == {"theirs": "yes"}
+    assert lab.control_plane.api.delete(f"{path}/crowded-result").is_success
+    await lab.until_phase("crowded", "Succeeded")
+    assert lab.starts(124) == 1
 
 
 async def test_too_many_requests_are_waited_out(lab: Lab) -> None:
@@ -282,5 +299,6 @@ async def test_a_start_without_enough_data_fails_with_the_remedy(lab: Lab) -> No
     assert failed["status"]["failure"]["reason"] == "InsufficientData"
     assert failed["status"]["failure"]["code"] == "INSUFFICIENT_DATA"
     assert "at least 5 hours" in failed["status"]["message"]
+    assert "(current_hours: 2.5, required_hours: 5.0)" in failed["status"]["message"]
     assert (await lab.until_event("meagre", "StartRejected"))["type"] == "Warning"
     assert reason_of(failed) == "InsufficientData"

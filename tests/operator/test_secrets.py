@@ -10,8 +10,9 @@ import yaml
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import DEFAULT_SECRET
-from scriptix_operator.api.spec import TrainingSpec
-from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.api.reasons import Ownership
+from scriptix_operator.api.spec import ApiKeySecretRef, TrainingSpec
+from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.secrets import DefaultKey, Keys, KeyUnavailableError
@@ -47,8 +48,16 @@ class Space:
     def _post(self, path: str, body: dict[str, object]) -> None:
         self._control_plane.api.post(f"/api/v1/{path}", json=body).raise_for_status()
 
-    def training(self) -> Training:
-        """A resource of the tenant's that names no Secret."""
+    def training(self, *, begun_in: str = "", secret: str = "") -> Training:
+        """A resource of the tenant's.
+
+        Args:
+            begun_in: The namespace whose Secret its run began with; empty: it has no run.
+            secret: The Secret that spec names, if any.
+        """
+        source = f"Secret/{begun_in}/{DEFAULT_SECRET}/api-key"
+        run = Run(id="run-1", ownership=Ownership.OWNED, key_source=source)
+        ref = ApiKeySecretRef(name=secret) if secret else None
         return Training(
             key=TrainingKey(self.tenant, "cardiology"),
             uid="uid",
@@ -56,8 +65,8 @@ class Space:
             resource_version="1",
             created_at=datetime(2025, 1, 16, tzinfo=UTC),
             requested_at="",
-            spec=TrainingSpec(model_id=7),
-            status=TrainingStatus(),
+            spec=TrainingSpec(model_id=7, api_key_secret_ref=ref),
+            status=TrainingStatus(run=run) if begun_in else TrainingStatus(),
         )
 
     def keys(self, client: ApiClient) -> Keys:
@@ -110,3 +119,35 @@ async def test_a_secret_that_may_not_be_read_is_never_replaced_by_the_operators_
     with pytest.raises(KeyUnavailableError, match="may not read Secret") as caught:
         await space.keys(confined).resolve(space.training())
     assert caught.value.failure.reason == "SecretNotFound"
+    assert "verb get" in caught.value.failure.solution
+    assert "Create" not in caught.value.failure.solution
+
+
+async def test_a_run_that_began_with_the_operators_key_goes_on_with_it(
+    space: Space, client: ApiClient
+) -> None:
+    space.secret(space.tenant, OWN_KEY)  # created during the run
+    training = space.training(begun_in=space.system)
+    assert (await space.keys(client).resolve(training)).value == DEFAULT_KEY
+    ended = training.with_status(
+        training.status.model_copy(update={"finished_at": training.created_at})
+    )
+    assert (await space.keys(client).resolve(ended)).value == OWN_KEY
+
+
+async def test_a_run_that_began_with_its_own_key_never_falls_back(
+    space: Space, client: ApiClient
+) -> None:
+    training = space.training(begun_in=space.tenant)  # the Secret was deleted during the run
+    with pytest.raises(KeyUnavailableError, match="is not in namespace") as caught:
+        await space.keys(client).resolve(training)
+    assert caught.value.failure.reason == "SecretNotFound"
+
+
+@pytest.mark.parametrize("begun_in", ["tenant", "system"])
+async def test_an_edit_gives_a_run_another_source(
+    space: Space, client: ApiClient, begun_in: str
+) -> None:
+    space.secret(space.tenant, OWN_KEY)
+    training = space.training(begun_in=getattr(space, begun_in), secret=DEFAULT_SECRET)
+    assert (await space.keys(client).resolve(training)).value == OWN_KEY

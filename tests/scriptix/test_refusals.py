@@ -84,7 +84,7 @@ def test_everything_is_bounded() -> None:
             "details": {"deep": deep, "text": long, long: 1} | {f"d{n}": n for n in range(100)},
         }
     )
-    assert len(failure.message) == 256
+    assert len(failure.message) == 1024
     assert failure.code is not None
     assert len(failure.code) == 64
     assert len(failure.details) == 32

@@ -202,6 +202,9 @@ def test_a_failed_run_does_not_take_the_end_of_an_earlier_success() -> None:
     [
         (None, None, None),
         ("", None, None),
+        ({}, None, None),
+        ([], None, None),
+        (False, None, None),
         ("Audio and transcript mismatch", "Audio and transcript mismatch", None),
         ({"message": "No", "error_code": "X", "code": "Y"}, "No", "X"),
         ({"error": "No", "code": 12}, "No", "12"),

@@ -436,6 +436,94 @@ async def test_a_client_closed_under_a_call_does_not_pass_for_a_reset() -> None:
     assert not failure.reset_seen
 
 
+def of(method: str) -> dict[str, httpcore.Request]:
+    return {"request": httpcore.Request(method, "https://api.example/")}
+
+
+async def test_after_send_is_called_once_when_all_bytes_are_with_the_kernel() -> None:
+    told: list[str] = []
+
+    def script(request: bytes) -> tuple[bytes, Ending]:
+        told.append(f"received {request[-2:].decode()}")
+        return keep(TAKEN)
+
+    async with (
+        raw_server(script) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        await client.run(
+            MODEL,
+            KEY,
+            before_send=lambda: told.append("before"),
+            after_send=lambda: told.append("after"),
+        )
+        assert told == ["before", "after", "received {}"]
+        # Whatever the reply: it is about the bytes, not about the answer.
+        await client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+    assert told[3:] == ["after", "received {}"]
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET, Ending.HANG])
+async def test_after_send_does_not_wait_for_a_reply(ending: Ending) -> None:
+    told: list[str] = []
+    async with (
+        raw_server(lambda _: (b"", ending)) as server,
+        ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
+    ):
+        start = client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+        await failure_of(start, AmbiguousError)
+    assert told == ["after"]
+
+
+async def test_after_send_is_not_called_for_a_start_that_was_held_back() -> None:
+    told: list[str] = []
+
+    def before_send() -> None:
+        told.append("before")
+        raise HeldBackError("the window is over")
+
+    async with (
+        raw_server(lambda _: keep(TAKEN)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        start = client.run(
+            MODEL, KEY, before_send=before_send, after_send=lambda: told.append("after")
+        )
+        await failure_of(start, NotSentError)
+        start = client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+        await start
+    assert told == ["before", "after"]
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_after_send_is_not_called_for_a_proxys_tunnel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    async with raw_server(lambda _: (reply("403 Forbidden"), Ending.CLOSE)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with ScriptixClient(base_url="https://api.invalid", timeouts=BRIEF) as client:
+            start = client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+            await failure_of(start, NotSentError)
+    assert told == []
+
+
+async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> None:
+    told: list[str] = []
+    wire = Wire(after_send=lambda: told.append("after"))
+    for event, method in (
+        (STARTED, "CONNECT"),
+        ("http11.send_request_body.complete", "CONNECT"),
+        (STARTED, "POST"),
+        ("http11.send_request_headers.complete", "POST"),
+    ):
+        await wire.trace(event, of(method))
+        assert told == []
+    await wire.trace("http11.send_request_body.complete", of("POST"))
+    await wire.trace("http11.response_closed.complete", of("POST"))
+    assert told == ["after"]
+
+
 async def test_another_transport_can_stand_in_for_the_network() -> None:
     def app(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"Bearer {KEY.value}"

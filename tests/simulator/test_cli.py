@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
@@ -54,11 +56,15 @@ def test_its_options_reach_the_simulator() -> None:
         *("--auth-scheme", "", "--reply", "wrapped", "--run-reply", "empty", "--server", "lenient"),
         *("--window", "fixed", "--limit-starts", "none", "--limit-status", "7/90s"),
         *("--rate-headers", "always", "--models", str(EXAMPLE), "--any-model"),
+        "--clock-offset=-3650d",
     ]
     with command(*options) as (_, url), httpx.Client(base_url=url) as client:
         client.headers["X-Key"] = "w"
         reply = client.get("/api/v3/custom_models/7")
         assert reply.headers["X-RateLimit-Limit"] == "7"
+        ten_years_ago = datetime.now(UTC) - timedelta(days=3650)  # noqa: TID251 - what it is off by
+        date = parsedate_to_datetime(reply.headers["Date"])
+        assert abs(date - ten_years_ago) < timedelta(minutes=5)
         assert reply.json()["result"]["training_metrics"] == {"word_error_rate": 31.4}
         reply = client.post("/api/v3/custom_models/7/run", json={})
         assert (reply.status_code, reply.content) == (204, b"")
@@ -73,6 +79,7 @@ def test_its_options_reach_the_simulator() -> None:
     [
         (["--speed", "0"], "argument --speed: must be above 0"),
         (["--speed", "fast"], "argument --speed"),
+        (["--clock-offset", "10"], "argument --clock-offset: '10' is no duration"),
         (["--limit-starts", "5"], "argument --limit-starts: '5' is no limit"),
         (["--models", "/nowhere"], "argument --models: /nowhere"),
         (["--server", "kind"], "argument --server"),

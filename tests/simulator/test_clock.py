@@ -1,8 +1,13 @@
 """The clocks."""
 
 import asyncio
+from email.utils import parsedate_to_datetime
 
-from scriptix_simulator import ManualClock, SystemClock
+import pytest
+
+from scriptix_simulator import Limit, ManualClock, ShiftedClock, SimulatorConfig, SystemClock
+
+from .support import Start
 
 
 async def test_a_manual_clock_wakes_sleepers_in_their_order() -> None:
@@ -43,3 +48,32 @@ async def test_the_system_clock_moves_by_itself() -> None:
     before = clock.now()
     await clock.sleep(0)
     assert clock.now() >= before
+
+
+async def test_a_shifted_clock_shows_another_time_and_sleeps_as_long() -> None:
+    clock = ManualClock(1000)
+    shifted = ShiftedClock(clock, -600)
+    assert shifted.now() == 400
+    sleeper = asyncio.create_task(shifted.sleep(1))
+    await clock.wait_for_sleepers()
+    clock.advance(1)
+    await sleeper
+    assert shifted.now() == 401
+
+
+@pytest.mark.parametrize(
+    ("offset", "shown"),
+    [(600, "2025-01-16T08:10:00Z"), (-600, "2025-01-16T07:50:00Z")],
+    ids=["ahead", "behind"],
+)
+async def test_a_clock_that_is_wrong_is_so_in_all_that_a_reply_tells(
+    start: Start, offset: float, shown: str
+) -> None:
+    served = await start(SimulatorConfig(clock_offset=offset, speed=1, limit_starts=Limit(1, 3600)))
+    served.sim.put(1)
+    reply = await served.run(1)
+    assert reply.json()["started_training_at"] == shown
+    date = parsedate_to_datetime(reply.headers["Date"])
+    assert f"{date:%Y-%m-%dT%H:%M:%SZ}" == shown
+    refused = await served.run(1)
+    assert int(refused.headers["X-RateLimit-Reset"]) - date.timestamp() == 3600

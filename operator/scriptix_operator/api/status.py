@@ -154,13 +154,18 @@ class Run(ApiModel):
     key_fingerprint: ShortText | None = None
     """Fingerprint of the API key; never the key."""
     claimed_at: Time | None = None
-    """Time of the last intent or of the adoption; timeoutSeconds counts from here."""
+    """Time of the last intent, which those before it did not start anything, or of the adoption;
+    timeoutSeconds counts from here."""
     baseline: Baseline | None = None
     """The model just before the first attempt."""
     refused: Baseline | None = None
     """The model as it was when the API refused to start it (409); not tried again as it is."""
     intent: Intent | None = None
     """The start in progress."""
+    retries: int = 0
+    """Runs for the same request that have failed before this one."""
+    retry_at: Time | None = None
+    """This run has failed, and another for the same request follows at this time."""
 
 
 class LogStatus(ApiModel):
@@ -193,12 +198,18 @@ class HistoryEntry(ApiModel):
     """Annotation that it answered."""
     attempt: int = 1
     """Number of POSTs it took."""
+    ownership: ShortText | None = None
+    """Owned, Adopted or Unconfirmed; absent if there was no remote run."""
     started_at: Time | None = None
     """When the API says it started."""
     finished_at: Time | None = None
     """When it ended."""
     outcome: ShortText
     """Succeeded, Failed or Unknown."""
+    reason: ShortText | None = None
+    """Why it failed, in one word."""
+    message: Text | None = None
+    """Why it failed, in the API's words where it spoke."""
     word_error_rate: ShortText | None = None
     """WER of the run, percent."""
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import fail
-from scriptix_operator.core.failures import blocked_call, rejected_start
+from scriptix_operator.core.failures import blocked_call, refused_for_now, rejected_start
 from scriptix_operator.core.follow import follow
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
@@ -98,7 +99,7 @@ def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None
     """Blocked: a new key is noticed within a minute; with this one the waits grow."""
     why, refusals = blocked_call(call, key_source), step.memory.refusals + 1
     if why is not None:
-        until = step.now + timedelta(seconds=min(RECHECK * 2 ** min(refusals, 16), MAX_BACKOFF))
+        until = step.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
         step = step.remembering(denial=Denial(key, why, until), refusals=refusals)
     return step.having(failure=why).rest(min(step.poll, RECHECK))
 
@@ -110,9 +111,8 @@ def _conflict(step: Situation, call: CallFailure) -> Decision:
     not_ready = call.code == "MODEL_NOT_READY"
     if not_ready and step.spec.when_not_ready is WhenNotReady.FAIL:
         return fail(step, rejected_start(call))
-    wait = min(step.poll * 2 ** min(step.memory.refusals, 16), max(step.poll, MAX_BACKOFF))
-    note = Note(Reason.WAITING_FOR_MODEL, f"The API refused the start: {call.message}")
-    return step.rest(wait, note)
+    wait = backoff(step.poll, step.memory.refusals, max(step.poll, MAX_BACKOFF))
+    return step.rest(wait, Note(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
 
 
 def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
@@ -132,5 +132,4 @@ def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
 
 def _unreachable(step: Situation, call: CallFailure) -> Decision:
     note = Note(Reason.API_UNAVAILABLE, f"The start was not sent: {call.message} Trying again.")
-    backoff = step.poll * 2 ** min(step.memory.refusals - 1, 16)
-    return step.rest(min(backoff, max(step.poll, 300.0)), note)
+    return step.rest(backoff(step.poll, step.memory.refusals - 1, max(step.poll, 300.0)), note)

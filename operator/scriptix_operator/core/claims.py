@@ -34,20 +34,16 @@ def named(other: Training, training: Training) -> str:
     return other.key.name if is_neighbour else "a resource in another namespace"
 
 
-def model_in_use(
-    training: Training,
-    others: Iterable[Training],
-    model: RemoteModel,
-    entry: Entry | None = None,
-) -> str | None:
+def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
     """Say why `training`, which has no remote run, may not have the model now.
+
+    A start that the ledger has open is no matter of this: it is resolved first, as
+    resolve.resolve_for_others. An intent without one was never sent.
 
     Args:
         training: The resource that wants to start or adopt.
         others: The other resources with the same modelId, in any namespace.
         model: The model as just seen.
-        entry: The start of this model that the ledger has open. An intent without it was never
-            sent, or its outcome is known.
 
     Returns:
         One sentence; None where nothing stands in the way.
@@ -55,7 +51,7 @@ def model_in_use(
     claims = (training, *others)
     for other in sorted(claims[1:], key=_age):
         name = named(other, training)
-        if is_followed(other.status) or (entry is not None and is_start_of(entry, other)):
+        if is_followed(other.status):
             return f"{name} is training this model; waiting until it has ended."
         if _takes_over(training, model) and _is_run_of(other, model):
             return (

@@ -8,12 +8,28 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.answers import refused, started
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, model_in_use
-from scriptix_operator.core.derive import Note, is_finished, is_followed, is_starting
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.core.derive import (
+    Note,
+    awaits_retry,
+    has_ended,
+    is_finished,
+    is_followed,
+    is_starting,
+    is_unpublished,
+)
+from scriptix_operator.core.ending import (
+    conclude,
+    is_retry_held,
+    log_stored,
+    log_unavailable,
+    publish_failed,
+)
 from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.follow import ended_at, follow, judge, model_status, with_look
 from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     Blocked,
@@ -28,13 +44,19 @@ from scriptix_operator.core.observation import (
     Observation,
     Posted,
     PostFailed,
+    PublishFailed,
     SlotDeferred,
     SlotGranted,
     Withdrawn,
     Woken,
 )
 from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
-from scriptix_operator.core.requests import begin_run, is_run_asked_for, newest_request
+from scriptix_operator.core.requests import (
+    begin_retry,
+    begin_run,
+    is_run_asked_for,
+    newest_request,
+)
 from scriptix_operator.core.resolve import (
     acted_after_all,
     concluded,
@@ -43,9 +65,16 @@ from scriptix_operator.core.resolve import (
 )
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import begin, consider, queue_up, withdraw
+from scriptix_operator.core.takeback import is_taken_back, take_back
 from scriptix_operator.core.training import Training
 
 __all__ = ["decide"]
+
+TAKEN_BACK = Note(
+    Reason.TRAINING_SUCCEEDED,
+    "The model is trained; the request to train it again was taken back before its start.",
+)
+"""Of a run that stands again; one that failed speaks for itself."""
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
@@ -68,23 +97,20 @@ def decide(
         durations: Of the start protocol.
     """
     step = Situation(training, now, memory or Memory(), durations or Durations())
-    entry, unrecorded = step.memory.entry, step.memory.answer
-    if isinstance(observation, Woken) and entry is not None and unrecorded is not None:
-        # Of that very start, if its intent is still there.
-        observation = unrecorded if is_start_of(entry, training) else observation
-    step = step.remembering(answer=None)
     match observation:
         # What a call already under way has brought is recorded whatever has been edited since.
         case Posted():
             return started(step, observation)
         case PostFailed():
-            return refused(step, observation)
+            return refused(step.remembering(answer=None), observation)
         case Withdrawn():
             return withdraw(step).answer(Look())
         case LogStored():
             return log_stored(step, observation)
         case LogUnavailable():
             return log_unavailable(step, observation)
+        case PublishFailed():
+            return publish_failed(step, observation)
         case _:
             return _kept_up(step, observation)
 
@@ -92,10 +118,15 @@ def decide(
 def _kept_up(step: Situation, observation: Observation) -> Decision:
     """Follow edits, requests and time-outs first; only then what was observed."""
     edited = step.training.generation != step.status.observed_generation
+    note = None
     if is_run_asked_for(step.training):
         step = _requested(step)
-    if is_finished(step.status):
-        return _finished(step, edited=edited)
+    elif is_taken_back(step.training):
+        step, note = step.having_status(take_back(step.status)), TAKEN_BACK
+    if awaits_retry(step.status):
+        return _retried(step)
+    if has_ended(step.status):
+        return _ended(step, note, edited=edited)
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
@@ -105,10 +136,29 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
 
 def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
-    if is_finished(step.status):
-        fresh = step.having_status(begin_run(step.training))
-        return fresh.remembering(log_wanted=False, failed_logs=0, refusals=0)
+    if is_finished(step.status) or awaits_retry(step.status):
+        return _with_new_run(step, begin_run(step.training))
     return step.having(run=newest_request(step.training))
+
+
+def _retried(step: Situation) -> Decision:
+    """Wait for the time of the retry, and for the log of the run that failed; then begin it."""
+    retry_at = step.run.retry_at
+    if step.spec.suspend:
+        return step.rest(None)
+    if (retry_at is not None and step.now < retry_at) or is_retry_held(step):
+        return conclude(step)
+    step = _with_new_run(step, begin_retry(step.training))
+    text = f"Retry {step.run.retries} of {step.spec.backoff_limit} begins."
+    return step.answer(Look(), Note(Reason.OBSERVED, text))
+
+
+def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
+    """Another run: what is remembered of the one before it does not count."""
+    fresh = step.having_status(status)
+    return fresh.remembering(
+        log_wanted=False, failed_logs=0, refusals=0, log_not_before=None, failed_publishes=0
+    )
 
 
 def _observed(step: Situation, observation: Observation) -> Decision:
@@ -131,13 +181,15 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _finished(step: Situation, *, edited: bool) -> Decision:
+def _ended(step: Situation, note: Note | None, *, edited: bool) -> Decision:
+    """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
-    if edited and why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED:
+    missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
+    if is_unpublished(step.status) or (edited and missed_gate):
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     # Published when it succeeded; looking at it again publishes nothing.
-    return replace(conclude(step), publish=False)
+    return replace(conclude(step, note), publish=False)
 
 
 def _timed_out(step: Situation) -> Decision:
@@ -148,7 +200,7 @@ def _timed_out(step: Situation) -> Decision:
     # An open intent stays: whoever needs the model next has to learn what came of it.
     ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
-        finished_at=step.now.replace(microsecond=0),
+        finished_at=ended_at(step.status.started_at, step.now),
         estimated_completion_at=None,
     )
     return conclude(ended)
@@ -167,10 +219,10 @@ def _look_failed(step: Situation, call: CallFailure, key_source: str | None) -> 
         text = f"The API refused a call because of its rate limit; next look {until:%H:%MZ}."
         return step.rest(wait, Note(Reason.RATE_LIMITED, text))
     failed = step.memory.failed_looks + 1
-    backoff = min(step.poll * 2 ** min(failed - 1, 16), max(step.poll, MAX_LOOK_BACKOFF))
+    wait = backoff(step.poll, failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
     shown = "; the facts shown are the last ones known" if is_followed(step.status) else ""
     note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){shown}.")
-    return step.remembering(failed_looks=failed).rest(backoff, note)
+    return step.remembering(failed_looks=failed).rest(wait, note)
 
 
 def _seen(step: Situation, seen: ModelSeen) -> Decision:
@@ -184,7 +236,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
 
 def _following(step: Situation, seen: ModelSeen) -> Decision:
     status, note = follow(step.spec, step.status, seen.model, step.now)
-    news = status.stage != step.status.stage or is_finished(status)
+    news = status.stage != step.status.stage or has_ended(status)
     wanted = step.memory.log_wanted or news
     decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
     left_open = None if seen.entry is None else concluded(seen.entry, step.training)

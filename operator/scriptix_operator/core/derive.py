@@ -7,18 +7,22 @@ the facts.
 from dataclasses import dataclass
 from datetime import datetime
 
-from scriptix_operator.api.reasons import ConditionType, Phase, Reason
+from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
+from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
 
 __all__ = [
     "Note",
+    "awaits_retry",
+    "has_ended",
     "is_blocked",
     "is_finished",
     "is_followed",
     "is_starting",
+    "is_unpublished",
     "may_be_running",
     "phase_of",
     "reason_of",
@@ -35,24 +39,41 @@ class Note:
     message: str
 
 
-def is_finished(status: TrainingStatus) -> bool:
-    """Whether the requested run is over, well or not."""
+def has_ended(status: TrainingStatus) -> bool:
+    """Whether the run in status is over, well or not; another may follow by itself."""
     return status.finished_at is not None
+
+
+def awaits_retry(status: TrainingStatus) -> bool:
+    """Whether the run in status has failed and another for the same request follows."""
+    return has_ended(status) and status.run is not None and status.run.retry_at is not None
+
+
+def is_unpublished(status: TrainingStatus) -> bool:
+    """Whether the run has succeeded and its result is still to be published."""
+    why = status.failure
+    held_up = why is not None and why.reason == FailureReason.RESULT_NOT_PUBLISHED
+    return held_up and has_ended(status) and status.run is not None
+
+
+def is_finished(status: TrainingStatus) -> bool:
+    """Whether what was asked for is over, well or not, and all is done that belongs to it."""
+    return has_ended(status) and not (awaits_retry(status) or is_unpublished(status))
 
 
 def is_blocked(status: TrainingStatus) -> bool:
     """Whether a human must mend something before the run goes on."""
-    return status.failure is not None and not is_finished(status)
+    return status.failure is not None and not (is_finished(status) or awaits_retry(status))
 
 
 def is_followed(status: TrainingStatus) -> bool:
     """Whether there is a remote run that is being followed."""
-    return status.run is not None and status.run.ownership is not None and not is_finished(status)
+    return status.run is not None and status.run.ownership is not None and not has_ended(status)
 
 
 def is_starting(status: TrainingStatus) -> bool:
     """Whether a start is written down whose outcome is not."""
-    return status.run is not None and status.run.intent is not None and not is_finished(status)
+    return status.run is not None and status.run.intent is not None and not has_ended(status)
 
 
 def may_be_running(status: TrainingStatus) -> bool:
@@ -68,7 +89,7 @@ def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
         return Phase.SUSPENDED
     if is_starting(status):
         return Phase.STARTING
-    if is_followed(status):
+    if is_followed(status) or is_unpublished(status):
         return Phase.RUNNING
     return Phase.QUEUED if status.queue else Phase.PENDING
 
@@ -90,7 +111,7 @@ def settle(
         note: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
-    note = _overriding_note(phase, status) or note or _kept_note(status)
+    note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
     message = clean(note.message, LONG_TEXT)
     conditions = {
         kind: Condition(
@@ -120,12 +141,17 @@ def settle(
     )
 
 
-def _overriding_note(phase: Phase, status: TrainingStatus) -> Note | None:
-    """A failure speaks for itself: what happened, then what to do."""
+def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -> Note | None:
+    """A failure speaks for itself: what happened, then what to do, or what is done about it."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
-        message = status.failure.message.rstrip()
+        solution = status.failure.solution
+        # However long the API's words are, what to do must not be what is cut off.
+        message = clean(status.failure.message, LONG_TEXT - len(solution) - 2)
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
-        return Note(status.failure.reason, f"{message}{stop} {status.failure.solution}")
+        if status.run is not None and awaits_retry(status):
+            text = retry_text(spec, status.run, f"{message}{stop}")
+            return Note(Reason.WAITING_FOR_RETRY, text)
+        return Note(status.failure.reason, f"{message}{stop} {solution}")
     if phase is Phase.SUSPENDED:
         going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)
         return Note(

@@ -1,19 +1,46 @@
 """What follows a look at a followed run: its log, its end, or the next look."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import Failure, LogStatus
-from scriptix_operator.core.derive import Note, is_finished
+from scriptix_operator.api.status import Failure, LogStatus, TrainingStatus
+from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished
+from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
-from scriptix_operator.core.observation import Decision, FetchLog, LogStored, LogUnavailable, Rest
-from scriptix_operator.core.requests import next_run
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.observation import (
+    Decision,
+    FetchLog,
+    LogStored,
+    LogUnavailable,
+    PublishFailed,
+    Rest,
+)
+from scriptix_operator.core.requests import is_run_asked_for, next_run
+from scriptix_operator.core.situation import RECHECK, Situation
+from scriptix_operator.core.takeback import is_taken_back, take_back
 
-__all__ = ["conclude", "fail", "log_stored", "log_unavailable"]
+__all__ = [
+    "conclude",
+    "fail",
+    "is_retry_held",
+    "log_stored",
+    "log_unavailable",
+    "publish_failed",
+]
 
 FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
+
+LOG_PATIENCE = timedelta(hours=1)
+"""A retry waits so long for the log of the run that failed: the window of the log allowance. The
+API may have only the log of the newest run."""
+FIRST_RETRY = 5.0
+"""Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
+UNTOLD = 4
+"""Tries to publish before a failure is told that is no refusal: a hiccup of the cluster is over by
+then, after 75 s of waits."""
 
 
 def conclude(step: Situation, note: Note | None = None) -> Decision:
@@ -21,16 +48,55 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
 
     A run that has just succeeded is published.
     """
-    finished = is_finished(step.status)
-    due_in = None if finished else step.poll
+    if awaits_retry(step.status) and (
+        is_run_asked_for(step.training) or is_taken_back(step.training)
+    ):
+        # Changed while it ran: there is no retry of what is not asked for any more.
+        step = step.having_status(take_back(step.status))
+    due_in = _due_in(step)
     log_due_in = _log_due_in(step) if _is_log_due(step) else None
     if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
-    elif finished:
-        action = Rest(log_due_in)
+    elif _is_over(step.status):
+        action = Rest(_soonest(due_in, log_due_in))
     else:
         return step.rest(step.poll, note)
-    return step.answer(action, note, publish=finished and step.status.failure is None)
+    published = is_finished(step.status) and step.status.failure is None
+    return step.answer(action, note, publish=published)
+
+
+def is_retry_held(step: Situation) -> bool:
+    """Whether a retry whose time has come waits for the log of the run that failed.
+
+    Tried at least once, however late that is: the resource may have been suspended all the while.
+    """
+    retry_at = step.run.retry_at
+    if retry_at is None or not _is_log_due(step):
+        return False
+    return step.memory.failed_logs == 0 or step.now < retry_at + LOG_PATIENCE
+
+
+def _is_over(status: TrainingStatus) -> bool:
+    """Whether the run has ended and nothing is left to do for it but its log."""
+    return is_finished(status) or awaits_retry(status)
+
+
+def _due_in(step: Situation) -> float | None:
+    """Seconds until there is something to do beside the log; None: until the resource changes."""
+    if not _is_over(step.status):
+        return step.poll
+    if is_run_asked_for(step.training):
+        return 0.0  # during the run, so nothing else will wake it
+    retry_at = step.run.retry_at if step.status.run else None
+    if retry_at is None:
+        return None
+    if step.now >= retry_at and is_retry_held(step):
+        retry_at += LOG_PATIENCE
+    return max((retry_at - step.now).total_seconds(), 0.0)
+
+
+def _soonest(*waits: float | None) -> float | None:
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def fail(step: Situation, why: Failure) -> Decision:
@@ -42,12 +108,35 @@ def fail(step: Situation, why: Failure) -> Decision:
     return conclude(ended)
 
 
+def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
+    """A run has succeeded and its result could not be published: told, and tried again.
+
+    Whoever waits for success finds the result; so it is not told before. What the API said of the
+    run is kept all the same: the model may be changed there before the result is published.
+    """
+    tries = step.memory.failed_publishes + 1
+    step = step.remembering(failed_publishes=tries)
+    wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
+    if not failed.refused and tries <= UNTOLD:
+        # As it was recorded: an edit of the gate must not count as observed and not be judged
+        # again, and the ledger's entry of a start stays open until its outcome is recorded.
+        return Decision(step.status, Rest(wait), step.memory)
+    message = f"The training has succeeded, but its result is not published: {failed.message}"
+    why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
+    # The conditions that were decided on tell of a success that was never recorded.
+    kept = {"failure": why, "conditions": step.status.conditions}
+    step = step.having_status(failed.success.status.model_copy(update=kept))
+    log_due_in = _log_due_in(step) if _is_log_due(step) else wait
+    now = log_due_in == 0
+    decision = step.answer(FetchLog(wait) if now else Rest(min(wait, log_due_in)))
+    return replace(decision, settled=failed.success.settled)
+
+
 def _is_log_due(step: Situation) -> bool:
     status, collect = step.status, step.spec.log.collect
-    finished = is_finished(status)
     wanted = {
         CollectLog.NEVER: False,
-        CollectLog.ON_FAILURE: finished and status.failure is not None,
+        CollectLog.ON_FAILURE: _is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[collect]
     if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
@@ -55,7 +144,7 @@ def _is_log_due(step: Situation) -> bool:
     if status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT:
         return False  # no further calls, as the message says
     state = status.log.state if status.log else None
-    return step.memory.log_wanted or (finished and state not in FINAL_LOG_STATES)
+    return step.memory.log_wanted or (has_ended(status) and state not in FINAL_LOG_STATES)
 
 
 def _log_due_in(step: Situation) -> float:
@@ -65,17 +154,18 @@ def _log_due_in(step: Situation) -> float:
 
 def log_stored(step: Situation, stored: LogStored) -> Decision:
     """The log is stored: complete once the run has ended, else to be fetched again on news."""
-    finished = is_finished(step.status)
+    ended = has_ended(step.status)
     log = stored.log.model_copy(
         update={
-            "state": (LogState.COMPLETE if finished else LogState.COLLECTING).value,
+            "state": (LogState.COMPLETE if ended else LogState.COLLECTING).value,
             "last_fetched_at": step.now.replace(microsecond=0),
         }
     )
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
     step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
-    return step.rest(stored.due_in, None if finished else training_note(step.status))
+    due_in = _due_in(step) if _is_over(step.status) else stored.due_in
+    return step.rest(due_in, None if ended else training_note(step.status))
 
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
@@ -89,5 +179,5 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
         failed_logs=step.memory.failed_logs + 1,
         log_not_before=not_before,
     )
-    waits = [seconds for seconds in (failed.wait, failed.due_in) if seconds is not None]
-    return step.rest(min(waits) if waits else None)
+    due_in = _due_in(step) if _is_over(step.status) else failed.due_in
+    return step.rest(_soonest(failed.wait, due_in))

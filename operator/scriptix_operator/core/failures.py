@@ -1,99 +1,34 @@
-"""Why things fail and what to do about it: one table, one row a reason.
+"""What went wrong, in the API's words, as a failure with its reason and what to do about it."""
 
-Source of messages and solutions: the remote API's document ("Troubleshooting Training Failures"
-and "Error Responses").
-"""
-
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import LONG_TEXT, SHORT, TEXT, Failure
+from scriptix_operator.core.catalogue import CATALOGUE, Case, Cause
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.text import clean, one_line
 
-__all__ = ["CATALOGUE", "Advice", "blocked_call", "failure", "rejected_start", "remote_failure"]
+__all__ = ["blocked_call", "failure", "refused_for_now", "rejected_start", "remote_failure"]
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """How a reason is recognised in the API's words, and what a person should do."""
+def failure(
+    reason: FailureReason, message: str, *, code: str | None = None, cause: Cause | None = None
+) -> Failure:
+    """A failure with its solution from the catalogue; texts bounded for status.
 
-    solution: str
-    pattern: re.Pattern[str] | None = None
-    codes: frozenset[str] = frozenset()
-    retryable: bool = False
-
-
-def _words(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
-
-RERUN = "then change spec.runToken to train again"
-
-CATALOGUE: dict[FailureReason, Advice] = {
-    FailureReason.INSUFFICIENT_DATA: Advice(
-        f"Upload more training audio (at least 5 hours, better 10 or more), {RERUN}.",
-        _words(r"insufficient\b.*\bdata\b"),
-        frozenset({"INSUFFICIENT_DATA"}),
-    ),
-    FailureReason.AUDIO_TRANSCRIPT_MISMATCH: Advice(
-        "Check that each audio file is paired with its own transcript and that the timing is "
-        f"aligned, upload the corrected pairs, {RERUN}.",
-        _words(r"\b(audio|transcript).*mismatch|mismatch.*\b(audio|transcript)"),
-    ),
-    FailureReason.POOR_TRANSCRIPTS: Advice(
-        "Review the transcripts: 95 % accuracy or better, matching the audio word for word; "
-        f"upload the corrected ones, {RERUN}.",
-        _words(r"transcript\w*\b.*\b(accuracy|quality|threshold)"),
-    ),
-    FailureReason.SYSTEM_ERROR: Advice(
-        "Change spec.runToken to train again (spec.backoffLimit does that by itself); if it keeps "
-        "failing, contact Scriptix support with the model id and the stored log.",
-        _words(r"\b(system|internal)\b.*\berror"),
-        retryable=True,
-    ),
-    FailureReason.TIMED_OUT: Advice(
-        "The remote run was not cancelled and may still end: look at the model before training "
-        f"again. Raise spec.timeoutSeconds if it needs longer, {RERUN}."
-    ),
-    FailureReason.QUALITY_GATE_FAILED: Advice(
-        f"Add or correct training data, {RERUN}; or relax spec.qualityGate: the run is judged "
-        "again without training."
-    ),
-    FailureReason.START_REJECTED: Advice(f"Mend what the message says, {RERUN}."),
-    FailureReason.UNKNOWN: Advice(
-        f"Read the message and the stored log, ask Scriptix support if they do not explain it, "
-        f"{RERUN}."
-    ),
-    FailureReason.SECRET_NOT_FOUND: Advice(
-        "Create the Secret with the API key, or name another one in spec.apiKeySecretRef; it is "
-        "noticed within a minute."
-    ),
-    FailureReason.KEY_NOT_FOUND: Advice(
-        "Put the API key into the Secret under the name that the message gives; it is noticed "
-        "within a minute."
-    ),
-    FailureReason.UNAUTHORIZED: Advice(
-        "Put a valid API key with the scope custom_models:write into the Secret; a new key is "
-        "noticed within a minute."
-    ),
-    FailureReason.MODEL_NOT_FOUND: Advice(
-        "Check spec.modelId, and that the API key belongs to the account that owns the model. "
-        "modelId is immutable: create another resource to train another model."
-    ),
-}
-"""Rows are tried in order for a remote message; the first whose code or pattern fits wins."""
-
-
-def failure(reason: FailureReason, message: str, *, code: str | None = None) -> Failure:
-    """A failure with its solution from the catalogue; texts bounded for status."""
+    Args:
+        reason: The row.
+        message: What happened.
+        code: error_code of the API.
+        cause: Which of the row's cases it is; None: none of them.
+    """
     advice = CATALOGUE[reason]
+    solution = advice.solution if cause is None else advice.case(cause).solution
     return Failure(
         reason=reason,
         code=None if code is None else one_line(code, SHORT),
         message=clean(message, LONG_TEXT),
-        solution=one_line(advice.solution, TEXT),
+        solution=one_line(solution, TEXT),
         retryable=advice.retryable,
     )
 
@@ -107,9 +42,24 @@ def _classify(message: str, code: str | None) -> FailureReason:
     return FailureReason.UNKNOWN
 
 
+def _case(reason: FailureReason, call: CallFailure) -> tuple[Cause, Case] | None:
+    for cause, case in CATALOGUE[reason].cases:
+        if call.code in case.codes or call.status in case.statuses:
+            return cause, case
+    return None
+
+
+def _cause(reason: FailureReason, call: CallFailure) -> Cause | None:
+    found = _case(reason, call)
+    return None if found is None else found[0]
+
+
 def remote_failure(model: RemoteModel) -> Failure:
     """Why a run at training_status 5 failed, by the API's own words."""
-    message = clean(model.error or "", LONG_TEXT) or "The API gives no reason."
+    message = clean(model.error or "", LONG_TEXT)
+    if not message:
+        said = clean(model.status_message or "", TEXT)
+        message = f"The API gives no error; it says: {said}" if said else "The API gives no reason."
     return failure(_classify(message, model.error_code), message, code=model.error_code)
 
 
@@ -118,7 +68,14 @@ def rejected_start(call: CallFailure) -> Failure:
     reason = _classify(call.message, call.code)
     if reason is FailureReason.UNKNOWN:
         reason = FailureReason.START_REJECTED
-    return failure(reason, call.message, code=call.code)
+    return failure(reason, _with_details(call), code=call.code, cause=_cause(reason, call))
+
+
+def refused_for_now(call: CallFailure) -> str:
+    """What is said of a start that the API refused (409) and that is tried again later."""
+    found = _case(FailureReason.START_REJECTED, call)
+    waiting = found[1].waiting if found else "The start is tried again by itself."
+    return f"The API refused the start: {_with_details(call)}. {waiting}"
 
 
 def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | None:
@@ -131,8 +88,27 @@ def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | 
     match call.kind:
         case FailureKind.UNAUTHORIZED:
             key = f" (the API key is that of {key_source})" if key_source else ""
-            return failure(FailureReason.UNAUTHORIZED, f"{call.message}{key}", code=call.code)
+            reason = FailureReason.UNAUTHORIZED
+            cause = _cause(reason, call)
+            return failure(reason, f"{call.message}{key}", code=call.code, cause=cause)
         case FailureKind.NOT_FOUND:
             return failure(FailureReason.MODEL_NOT_FOUND, call.message, code=call.code)
         case _:
             return None
+
+
+def _with_details(call: CallFailure) -> str:
+    """The refusal with the figures that the API gave: how many hours are missing, for example."""
+    message, told = call.message.rstrip(" ."), _details(call.details)
+    return one_line(f"{message} ({told})", LONG_TEXT // 2) if told else message
+
+
+def _details(details: Mapping[str, object]) -> str:
+    figures = ", ".join(
+        f"{name}: {value}"
+        for name, value in details.items()
+        if value is not None and name != "message"
+    )
+    said = details.get("message")
+    text = said.rstrip(" .") if isinstance(said, str) else ""
+    return "; ".join(part for part in (figures, text) if part)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import (
     NAME,
@@ -18,9 +18,10 @@ from scriptix_operator.core.failures import failure, remote_failure
 from scriptix_operator.core.gate import missed_gate
 from scriptix_operator.core.progress import estimated_completion, rating_of, stage_of
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
+from scriptix_operator.core.retry import with_retry
 from scriptix_operator.core.text import one_line
 
-__all__ = ["follow", "judge", "model_status", "training_note", "with_look"]
+__all__ = ["ended_at", "follow", "judge", "model_status", "training_note", "with_look"]
 
 OBSERVATION_REFRESH = timedelta(minutes=10)
 """lastObservedAt rides along with other changes; alone it is written at most this often."""
@@ -68,8 +69,7 @@ def follow(
             return _followed(spec, status, model, now)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
-                early = "The run was started; the API does not show it as running yet."
-                return status, Note(Reason.TRAINING, early)
+                return status, _not_shown(status, model)
             text = (
                 "The model was changed after the run: it is at training_status "
                 f"{model.training_status} again, so the outcome cannot be read any more."
@@ -84,16 +84,45 @@ def follow(
             )
 
 
+def _not_shown(status: TrainingStatus, model: RemoteModel) -> Note:
+    """Why a look at 1 or 2 that names no start of ours is waited out, until the time-out.
+
+    It may be a stale one, in a dialect without markers or one that drops them: to take it for the
+    end could never be taken back.
+    """
+    if status.progress is None:
+        early = "The run was started; the API does not show it as running yet."
+        return Note(Reason.TRAINING, early)
+    return Note(
+        Reason.UNEXPECTED_STATUS,
+        f"The run was at {status.progress}%; now the API shows training_status "
+        f"{model.training_status}, and no start time that would tell whether the run has ended. "
+        "Waiting until it shows the run again; spec.timeoutSeconds ends that.",
+    )
+
+
 def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
     """Whether the run that the API shows is the one in status, by its marker."""
     baseline = status.run.baseline if status.run else None
     if model.started_at is None:
-        return True  # a dialect without markers: there is nothing to tell runs apart by
+        return not _is_left_over(status, model)
     if status.started_at is not None:
         return model.started_at >= status.started_at
     if baseline is not None and baseline.started_training_at is not None:
         return model.started_at > baseline.started_training_at
     return True
+
+
+def _is_left_over(status: TrainingStatus, model: RemoteModel) -> bool:
+    """Whether an end that is shown without a marker may be the one that was there at the start.
+
+    Without a marker nothing but the order of events tells runs apart: the same end as before the
+    start says nothing until this run has been seen to get on.
+    """
+    baseline = status.run.baseline if status.run else None
+    ended = model.training_status in {TrainingState.SUCCEEDED, TrainingState.FAILED}
+    same = baseline is not None and baseline.training_status == model.training_status
+    return ended and same and not status.progress
 
 
 def _followed(
@@ -102,7 +131,7 @@ def _followed(
     if model.training_status == TrainingState.RUNNING:
         return _running(status, model, now)
     if model.training_status == TrainingState.FAILED:
-        return _ended(status, model, now, remote_failure(model)), None
+        return with_retry(spec, _ended(status, model, now, remote_failure(model)), now), None
     done = {
         "progress": _DONE,
         "stage": stage_of(_DONE).value,
@@ -120,9 +149,9 @@ def _running(
     eta = status.estimated_completion_at
     # Computed anew only on news, so that a look without news writes nothing: not at 100 % either,
     # where the time left is always none.
-    overdue = eta is not None and eta < now and progress != _DONE
+    overdue = eta is not None and eta < now and progress is not None and progress < _DONE
     if progress != status.progress or eta is None or overdue:
-        eta = estimated_completion(started_at, progress, now)
+        eta = estimated_completion(_began_at(status) or started_at, progress, now)
     update = {
         "progress": progress,
         "stage": stage,
@@ -143,11 +172,19 @@ def _running(
     return status, Note(note.reason, note.message + later)
 
 
+def _began_at(status: TrainingStatus) -> datetime | None:
+    """When a run of ours began by our own clock; the API's may differ from it by minutes."""
+    run = status.run
+    return None if run is None or run.ownership == Ownership.ADOPTED else run.claimed_at
+
+
 def training_note(status: TrainingStatus) -> Note:
     """How far a running training is, by its progress and its log."""
     text = "Training."
     if status.progress is not None:
         text = f"Training: {status.stage}, {status.progress}%."
+        if status.progress >= _DONE:
+            text += " The API has yet to say how it ended."
     if status.learning_curve:
         last = status.learning_curve[-1]
         text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
@@ -175,11 +212,25 @@ def _ended(
 ) -> TrainingStatus:
     update = {
         "started_at": status.started_at or model.started_at,
-        "finished_at": model.finished_at or now.replace(microsecond=0),
+        "finished_at": ended_at(status.started_at or model.started_at, now, model.finished_at),
         "estimated_completion_at": None,
         "failure": why,
     }
     return status.model_copy(update=update)
+
+
+def ended_at(started_at: datetime | None, now: datetime, told: datetime | None = None) -> datetime:
+    """When a run ended: as the API tells, else now; never before its beginning.
+
+    Args:
+        started_at: When it began by the API's clock.
+        now: By ours, which may be behind the API's.
+        told: What the API gives; an end before the beginning is left over from another run.
+    """
+    if told is not None and (started_at is None or told >= started_at):
+        return told
+    now = now.replace(microsecond=0)
+    return now if started_at is None else max(now, started_at)
 
 
 def _metrics(metrics: RemoteMetrics) -> Metrics:

@@ -1,11 +1,15 @@
 """The quality gate: decimal bounds that a finished run must keep."""
 
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from operator import ge, le
 
 from scriptix_operator.api.spec import QualityGate
 from scriptix_operator.api.status import Metrics
 
 __all__ = ["missed_gate"]
+
+Comparison = Callable[[Decimal, Decimal], bool]
 
 
 def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
@@ -18,35 +22,29 @@ def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None
     if gate is None:
         return None
     metrics = metrics or Metrics()
-    checks = (
-        ("word error rate", metrics.word_error_rate, gate.max_word_error_rate, "at most", 1),
-        (
-            "character error rate",
-            metrics.character_error_rate,
-            gate.max_character_error_rate,
-            "at most",
-            1,
-        ),
-        (
-            "accuracy improvement",
-            metrics.accuracy_improvement,
-            gate.min_accuracy_improvement,
-            "at least",
-            -1,
-        ),
+    wer, cer, gain = (
+        metrics.word_error_rate,
+        metrics.character_error_rate,
+        metrics.accuracy_improvement,
+    )
+    checks: tuple[tuple[str, str | None, str | None, str, Comparison], ...] = (
+        ("word error rate", wer, gate.max_word_error_rate, "at most", le),
+        ("character error rate", cer, gate.max_character_error_rate, "at most", le),
+        ("accuracy improvement", gain, gate.min_accuracy_improvement, "at least", ge),
     )
     misses = [
         f"{name} {'is not given' if value is None else f'is {value}%'} ({words} {bound}% wanted)"
-        for name, value, bound, words, sign in checks
-        if bound is not None and not _keeps(value, bound, sign)
+        for name, value, bound, words, compare in checks
+        if bound is not None and not _keeps(value, bound, compare)
     ]
     return f"The run misses its quality gate: {', '.join(misses)}." if misses else None
 
 
-def _keeps(value: str | None, bound: str, sign: int) -> bool:
+def _keeps(value: str | None, bound: str, compare: Comparison) -> bool:
     if value is None:
         return False
     try:
-        return sign * Decimal(value) <= sign * Decimal(bound)
+        # Compared and not calculated with: arithmetic would round to 28 digits before.
+        return compare(Decimal(value), Decimal(bound))
     except InvalidOperation:  # a status edited by hand
         return False

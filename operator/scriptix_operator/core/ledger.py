@@ -4,7 +4,7 @@ It decides; the intent in status explains. Pure: engine/ledger.py keeps one in a
 by compare-and-set, so that of two processes that would start one model only one can.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -29,12 +29,13 @@ __all__ = [
     "opened",
     "pruned",
     "rebuilt",
+    "remembered",
     "spent",
 ]
 
-MAX_DEBITS = 3000
-"""Kept at most, the newest: well below the 1 MiB that a ConfigMap holds. Who allows more starts
-than that in one window has the API's own refusals after a restart."""
+MAX_DEBITS = 1000
+"""Kept at most, the newest: 0.3 of the 1 MiB that a ConfigMap holds, 0.55 with the longest names.
+Who allows more starts than that in one window has the API's own refusals after a restart."""
 
 ONE_SECOND = timedelta(seconds=1)
 V = TypeVar("V")
@@ -183,6 +184,20 @@ def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
     return ledger.model_copy(update={"debits": debits, "marks": marks})
 
 
+def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> Mark | None:
+    """The mark of a model, unless the next write will forget it: that may be long in coming."""
+    mark = ledger.marks.get(model_id)
+    needed = mark is not None and (
+        model_id in ledger.entries
+        or any(
+            debit.model_id == model_id and debit.at > now - window
+            for group in ledger.debits.values()
+            for debit in group
+        )
+    )
+    return mark if needed else None
+
+
 def spent(ledger: Ledger, fingerprint: str, key_source: str) -> tuple[list[Debit], list[Debit]]:
     """The starts that count against a key.
 
@@ -206,35 +221,47 @@ def rebuilt(trainings: Iterable[Training], serial: int) -> Ledger:
         trainings: All resources.
         serial: Where to go on counting: past all that the lost one may have reached.
     """
+    known = [(t, t.status.run) for t in trainings if t.status.run is not None]
+    starts = [start for training, run in known for start in _starts(training, run)]
     debits: dict[str, tuple[Debit, ...]] = {}
     entries: dict[int, Entry] = {}
-    for training in sorted(trainings, key=_claimed_at):
-        run = training.status.run
-        if run is None:
-            continue
-        fingerprint = run.key_fingerprint or ""
-        for at in _starts(training, run):
-            serial += 1
-            debits[fingerprint] = (*debits.get(fingerprint, ()), _debit(training, run, serial, at))
-        if run.intent is not None and run.baseline is not None:
+    for start in sorted(starts, key=lambda start: start.at):
+        serial += 1
+        fingerprint = start.run.key_fingerprint or ""
+        debit = _debit(start.training, start.run, serial, start.at)
+        debits[fingerprint] = (*debits.get(fingerprint, ()), debit)
+        if start.run.intent is not None and start.run.baseline is not None:
             # Of two intents at one model the newer is kept: it is waited for from now on, and by
             # the end of that what is left of the older one has had its time, too.
-            serial += 1
-            entries[training.spec.model_id] = _entry(training, run, run.baseline, serial)
+            entry = _entry(start.training, start.run, start.run.baseline, serial)
+            entries[entry.model_id] = entry
     return Ledger(serial=serial, debits=debits, entries=entries)
 
 
-def _starts(training: Training, run: Run) -> list[datetime]:
-    """When the starts were made that a resource tells of; its earlier runs on the API's clock."""
-    times = [entry.started_at for entry in reversed(training.status.history)]
-    if run.ownership != Ownership.ADOPTED:
-        times.append(run.claimed_at)
-    return [at for at in times if at is not None]
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A start that a status tells of."""
+
+    training: Training
+    run: Run
+    """Its id and attempt, and what is known of the key that it was made with."""
+    at: datetime
 
 
-def _claimed_at(training: Training) -> datetime:
-    run = training.status.run
-    return (run.claimed_at if run else None) or training.created_at
+def _starts(training: Training, run: Run) -> Iterator[_Start]:
+    """The starts that a resource tells of; its earlier runs on the API's clock."""
+    for entry in training.status.history:
+        if entry.started_at is not None and entry.ownership != Ownership.ADOPTED:
+            earlier = Run(
+                id=entry.id,
+                attempt=entry.attempt,
+                key_source=run.key_source,
+                key_fingerprint=run.key_fingerprint,
+            )
+            yield _Start(training, earlier, entry.started_at)
+    at = run.claimed_at or (run.intent.at if run.intent else None)
+    if at is not None and run.ownership != Ownership.ADOPTED:
+        yield _Start(training, run, at)
 
 
 def _entry(training: Training, run: Run, baseline: Baseline, serial: int) -> Entry:

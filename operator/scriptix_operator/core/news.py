@@ -2,12 +2,26 @@
 
 from dataclasses import dataclass
 
-from scriptix_operator.api.reasons import EventReason, FailureReason, Ownership, Phase, Reason
+from scriptix_operator.api.reasons import (
+    EventReason,
+    FailureReason,
+    Outcome,
+    Ownership,
+    Phase,
+    Reason,
+)
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_finished, is_followed, may_be_running, reason_of
+from scriptix_operator.core.derive import (
+    awaits_retry,
+    is_finished,
+    is_followed,
+    may_be_running,
+    reason_of,
+)
+from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
 
-__all__ = ["News", "news", "news_of_deletion"]
+__all__ = ["News", "ended_as", "news", "news_of_deletion"]
 
 MESSAGE_LIMIT = 1024
 """The API server refuses longer event messages."""
@@ -32,6 +46,7 @@ TOLD: dict[str, tuple[EventReason, bool]] = {
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
     FailureReason.MODEL_NOT_FOUND: (EventReason.MODEL_NOT_FOUND, True),
+    FailureReason.RESULT_NOT_PUBLISHED: (EventReason.RESULT_NOT_PUBLISHED, True),
 }
 """Reasons that are news when they come up."""
 
@@ -43,10 +58,23 @@ ENDINGS: dict[str, EventReason] = {
 
 def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
+    if stands_again(old, new):
+        return ()  # all of it was told when it was new
     return tuple(
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for item in (*_beginning(old, new), *_stage(old, new), *_waiting(old, new), *_end(old, new))
     )
+
+
+def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
+    """How a run has ended, if one has just now; a failed one counts when it failed, retried or not.
+
+    What was judged again, or stands again, ended before.
+    """
+    now, before = (is_finished(status) or awaits_retry(status) for status in (new, old))
+    if not now or before or stands_again(old, new):
+        return None
+    return Outcome.SUCCEEDED if new.failure is None else Outcome.FAILED
 
 
 def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
@@ -72,10 +100,14 @@ def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     known = old.stage is not None and new.stage is not None and _is_same_run(old, new)
     if not known or new.stage == old.stage or not is_followed(new):
         return ()
-    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%."),)
+    went_back = (new.progress or 0) < (old.progress or 0)
+    back = f" (back from {old.stage}, {old.progress}%)" if went_back else ""
+    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%{back}."),)
 
 
 def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    if awaits_retry(new) and not (awaits_retry(old) and _is_same_run(old, new)):
+        return (News(EventReason.RETRY_SCHEDULED, new.message or "", warning=True),)
     reason = reason_of(new)
     if reason is None or reason == reason_of(old) or is_finished(new):
         return ()

@@ -36,6 +36,7 @@ __all__ = [
     "Post",
     "PostFailed",
     "Posted",
+    "PublishFailed",
     "Reserve",
     "Rest",
     "SlotDeferred",
@@ -157,6 +158,18 @@ class LogUnavailable:
     due_in: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class PublishFailed:
+    """The result of a run that has succeeded could not be published."""
+
+    success: "Decision"
+    """As it was decided, and not recorded."""
+    message: str
+    """What the cluster said."""
+    refused: bool
+    """It will say so again until somebody mends it."""
+
+
 Observation = (
     Woken
     | Blocked
@@ -170,6 +183,7 @@ Observation = (
     | PostFailed
     | LogStored
     | LogUnavailable
+    | PublishFailed
 )
 
 
@@ -239,7 +253,7 @@ class Memory:
     entry: Entry | None = None
     """The ledger's open entry that the next four are about."""
     answer: Posted | PostFailed | None = None
-    """What the API answered to this process's own start, where that could not be recorded yet."""
+    """What the API answered to this process's own start, until that is recorded."""
     intent_seen_at: datetime | None = None
     """When this process first saw the open entry, or else when its own POST ended in a reset."""
     reset_seen: bool = False
@@ -254,6 +268,8 @@ class Memory:
     """Log fetches in a row that failed."""
     log_not_before: datetime | None = None
     """When the log may be tried again: each try is one of the key's few log calls."""
+    failed_publishes: int = 0
+    """Tries in a row to publish the result that failed."""
 
 
 @dataclass(frozen=True, slots=True)

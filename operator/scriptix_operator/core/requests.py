@@ -7,11 +7,19 @@ asked for by the resource itself.
 import hashlib
 
 from scriptix_operator.api.reasons import FailureReason, Outcome
-from scriptix_operator.api.status import MAX_HISTORY, HistoryEntry, Run, TrainingStatus
+from scriptix_operator.api.status import MAX_HISTORY, TEXT, HistoryEntry, Run, TrainingStatus
 from scriptix_operator.core.remote import TrainingState
+from scriptix_operator.core.text import one_line
 from scriptix_operator.core.training import Training
 
-__all__ = ["begin_run", "is_run_asked_for", "newest_request", "next_run"]
+__all__ = [
+    "begin_retry",
+    "begin_run",
+    "is_run_asked_for",
+    "is_unsent",
+    "newest_request",
+    "next_run",
+]
 
 
 def is_run_asked_for(training: Training) -> bool:
@@ -31,12 +39,23 @@ def is_run_asked_for(training: Training) -> bool:
 
 def next_run(training: Training) -> Run:
     """The run that answers the present request, before anything was sent for it."""
+    return _run_for(training, training.spec.run_token, training.requested_at)
+
+
+def _run_for(training: Training, token: str, requested_at: str) -> Run:
     previous = training.status.run.id if training.status.run else ""
-    token, requested_at = training.spec.run_token, training.requested_at
     # Derived, not drawn: deciding twice names the same run, and the core needs no randomness.
     identity = f"{training.uid}\0{previous}\0{token}\0{requested_at}"
     digest = hashlib.sha256(identity.encode()).hexdigest()
     return Run(id=digest[:10], token=token, requested_at=requested_at)
+
+
+def is_unsent(status: TrainingStatus) -> bool:
+    """Whether a run is waited with for which nothing was sent, or only what was refused."""
+    run = status.run
+    if run is None or status.finished_at is not None:
+        return False
+    return run.intent is None and run.ownership is None and run.baseline is None
 
 
 def newest_request(training: Training) -> Run | None:
@@ -45,15 +64,28 @@ def newest_request(training: Training) -> Run | None:
     Requests collapse to the newest as long as nothing was sent; an answered one is kept.
     """
     run = training.status.run
-    if run is None or run.intent is not None or run.ownership is not None or run.baseline:
+    if run is None or not is_unsent(training.status):
         return run
     newest = {"token": training.spec.run_token, "requested_at": training.requested_at}
-    return run.model_copy(update=newest)
+    return run.model_copy(update={**newest, "retries": 0})
 
 
 def begin_run(training: Training) -> TrainingStatus:
     """Move the finished run into history and put the requested one in its place."""
-    status, run = training.status, training.status.run
+    return _replaced(training.status, next_run(training))
+
+
+def begin_retry(training: Training) -> TrainingStatus:
+    """Move the failed run into history and put another for the same request in its place."""
+    failed = training.status.run
+    if failed is None:
+        raise ValueError(f"{training.key} has no run to retry")
+    run = _run_for(training, failed.token, failed.requested_at)
+    return _replaced(training.status, run.model_copy(update={"retries": failed.retries + 1}))
+
+
+def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
+    run, why = status.run, status.failure
     history = status.history
     if run is not None:
         entry = HistoryEntry(
@@ -61,20 +93,36 @@ def begin_run(training: Training) -> TrainingStatus:
             token=run.token,
             requested_at=run.requested_at,
             attempt=run.attempt,
+            ownership=run.ownership,
             started_at=status.started_at,
             finished_at=status.finished_at,
             outcome=_outcome(status),
+            reason=why.reason if why else None,
+            message=one_line(why.message, TEXT) if why else None,
             word_error_rate=status.metrics.word_error_rate if status.metrics else None,
         )
-        history = (entry, *history)[:MAX_HISTORY]
+        history = _bounded((entry, *history))
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
-        run=next_run(training),
+        run=successor,
         log=None if status.log is None else status.log.model_copy(update={"state": None}),
         history=history,
         conditions=status.conditions,
     )
+
+
+def _bounded(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
+    """Keep the newest, and of the runs for one request rather the last than the ones before it.
+
+    Retries would else push out what was asked for earlier, and setting that again start a run.
+    """
+    kept = list(history)
+    while len(kept) > MAX_HISTORY:
+        requests = [(entry.token, entry.requested_at) for entry in kept]
+        repeated = [i for i, request in enumerate(requests) if request in requests[:i]]
+        del kept[repeated[-1] if repeated else -1]
+    return tuple(kept)
 
 
 def _outcome(status: TrainingStatus) -> Outcome:

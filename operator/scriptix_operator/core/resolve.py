@@ -13,11 +13,12 @@ from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.status import Baseline
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, named
 from scriptix_operator.core.derive import Note, is_blocked, is_finished
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.follow import follow
+from scriptix_operator.core.follow import ended_at, follow
 from scriptix_operator.core.freshness import is_stale
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, ModelSeen
@@ -225,7 +226,11 @@ def _new_marker(entry: Entry, model: RemoteModel) -> datetime | None:
 
 
 def _ours(step: Situation, model: RemoteModel) -> Decision:
-    step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None).forgetting_start()
+    # An earlier attempt that was taken for not happened has left no time to count from.
+    claimed_at = step.run.claimed_at or step.now.replace(microsecond=0)
+    step = step.having_run(
+        ownership=Ownership.UNCONFIRMED.value, intent=None, claimed_at=claimed_at
+    ).forgetting_start()
     # The marker is this run's from now on, even where the API has not given it a new one.
     step = step.having(started_at=model.started_at, queue=None)
     step = step.remembering(refusals=0, log_wanted=True)
@@ -243,7 +248,7 @@ def _consumed(step: Situation, model: RemoteModel) -> Decision:
         step.having(
             failure=failure(FailureReason.UNKNOWN, text),
             started_at=model.started_at,
-            finished_at=step.now.replace(microsecond=0),
+            finished_at=ended_at(model.started_at, step.now),
             queue=None,
         )
     )
@@ -253,7 +258,7 @@ def _next_attempt(step: Situation) -> Decision:
     attempt = step.run.attempt + 1
     step = step.having_run(attempt=attempt, intent=None, claimed_at=None).forgetting_start()
     late = attempt - FREE_ATTEMPTS - 1
-    delay = 0.0 if late < 0 else min(FIRST_DELAY * 2 ** min(late, 16), MAX_DELAY)
+    delay = 0.0 if late < 0 else backoff(FIRST_DELAY, late, MAX_DELAY)
     return step.rest(
         delay,
         Note(

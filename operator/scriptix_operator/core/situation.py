@@ -6,7 +6,7 @@ from typing import Any
 
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.derive import Note, is_finished, may_be_running, settle
+from scriptix_operator.core.derive import Note, may_be_running, settle
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
 from scriptix_operator.core.training import Training
 
@@ -112,7 +112,7 @@ class Situation:
 
     def rest(self, seconds: float | None, note: Note | None = None) -> Decision:
         """Wait `seconds`, but not past the run's time-out."""
-        if self.deadline is not None and not is_finished(self.status):
+        if self.deadline is not None:
             left = max((self.deadline - self.now).total_seconds(), 0.0)
             seconds = left if seconds is None else min(seconds, left)
         return self.answer(Rest(seconds), note)

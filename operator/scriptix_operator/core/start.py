@@ -6,6 +6,7 @@ DESIGN §2 ("What asks for a run") and §4 steps 1 and 2.
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.spec import ExistingTraining, WhenNotReady
 from scriptix_operator.api.status import Baseline, Intent
+from scriptix_operator.core.catalogue import Cause
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude, fail
 from scriptix_operator.core.failures import failure
@@ -49,9 +50,8 @@ def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
             return _reserve(step, seen)
         case TrainingState.NOT_READY:
             if step.spec.when_not_ready is WhenNotReady.FAIL:
-                return _reject(
-                    step, seen.key, "The model is not ready to run and spec.whenNotReady is Fail."
-                )
+                text = "The model is not ready to run and spec.whenNotReady is Fail."
+                return _reject(step, seen.key, text, Cause.MODEL_NOT_READY)
             return _wait(
                 step,
                 Reason.WAITING_FOR_MODEL,
@@ -91,7 +91,10 @@ def _existing(step: Situation, seen: ModelSeen) -> Decision:
         case ExistingTraining.ADOPT:
             return _adopt(step, seen.model, seen.key)
         case ExistingTraining.FAIL:
-            return _reject(step, seen.key, f"The model {what} and spec.existingTraining is Fail.")
+            running = state == TrainingState.RUNNING
+            cause = Cause.TRAINING_IN_PROGRESS if running else Cause.TRAINED_BEFORE
+            text = f"The model {what} and spec.existingTraining is Fail."
+            return _reject(step, seen.key, text, cause)
         case ExistingTraining.WAIT:
             return _wait(
                 step,
@@ -187,11 +190,11 @@ def _wait(step: Situation, reason: Reason, message: str) -> Decision:
     return step.having(queue=None).rest(step.poll, Note(reason, message))
 
 
-def _reject(step: Situation, key: KeyUse, message: str) -> Decision:
+def _reject(step: Situation, key: KeyUse, message: str, cause: Cause) -> Decision:
     step = step.having(
         run=step.status.run
         or next_run(step.training).model_copy(
             update={"key_source": key.source, "key_fingerprint": key.fingerprint}
         )
     )
-    return fail(step, failure(FailureReason.START_REJECTED, message))
+    return fail(step, failure(FailureReason.START_REJECTED, message, cause=cause))

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import is_followed
 from scriptix_operator.core.learning_curve import learning_curve
 from scriptix_operator.core.ledger import Debit
@@ -185,11 +186,11 @@ class Caller:
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
             if now > lead - margin:
                 raise StaleSenderError("this process does not lead any more, or not for long")
-            armed.append(self.fence.arm(now, min(begun_at + self.send_window, lead)))
+            armed.append(self.fence.arm(min(begun_at + self.send_window, lead)))
 
         def disarm() -> None:
             for number in armed:
-                self.fence.disarm(number, self.clock.monotonic())
+                self.fence.disarm(number)
 
         call = self.client.run(
             training.spec.model_id, slot.key, before_send=check, after_send=disarm
@@ -218,7 +219,7 @@ class Caller:
         run, status = training.status.run, training.status
         if run is None:
             raise ValueError(f"{training.key} has no run to fetch a log for")
-        retry = min(LOG_RETRY * 2 ** min(failed_before, 16), MAX_LOG_RETRY)
+        retry = backoff(LOG_RETRY, failed_before, MAX_LOG_RETRY)
         later = LogUnavailable(retry, LogState.COLLECTING, due_in)
         try:
             key = await self.keys.resolve(training)

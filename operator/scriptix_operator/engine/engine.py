@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.news import news_of_deletion
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.clock import Clock
@@ -212,7 +213,7 @@ class Engine:
 
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return _backoff(failures)
+        return backoff(FIRST_RETRY, failures - 1, MAX_RETRY)
 
     async def _report_forever(self) -> None:
         while True:
@@ -226,7 +227,7 @@ class Engine:
                 await self._sweep()
             except KubeError as error:
                 failures += 1
-                wait = min(self.sweep_interval, _backoff(failures))
+                wait = backoff(FIRST_RETRY, failures - 1, min(MAX_RETRY, self.sweep_interval))
                 logger.warning("full list postponed for %.0f s: %s", wait, error)
             else:
                 failures, wait = 0, self.sweep_interval
@@ -246,10 +247,6 @@ class Engine:
             known = self.roster.get(key)
             if known is not None and known.uid == uid:
                 self._forget(key)
-
-
-def _backoff(failures: int) -> float:
-    return float(min(FIRST_RETRY * 2 ** min(failures - 1, 16), MAX_RETRY))
 
 
 async def _in_time(waited_for: Awaitable[object]) -> bool:

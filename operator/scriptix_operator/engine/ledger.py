@@ -21,6 +21,7 @@ from scriptix_operator.core.ledger import (
     opened,
     pruned,
     rebuilt,
+    remembered,
     spent,
 )
 from scriptix_operator.core.training import Training
@@ -71,7 +72,10 @@ class StartLedger:
     clock: Clock
     metrics: Metrics
     _ledger: Ledger | None = None
-    """None: to be read (again)."""
+    """As last known, also while it is being written: for those who look meanwhile, their model's
+    entry must not seem to be gone. None: never read."""
+    _is_current: bool = False
+    """Else it is read (again) before anything is decided from it."""
     _version: str | None = None
     _basis: int = 0
     """Grows whenever the ledger is read anew."""
@@ -87,9 +91,9 @@ class StartLedger:
         Raises:
             KubeError: It could not be read, or not be taken over.
         """
-        if self._ledger is None:
+        if not self._is_current:
             async with self._lock:
-                if self._ledger is None:
+                if not self._is_current:
                     await self._take_over()
         return self._basis
 
@@ -99,7 +103,9 @@ class StartLedger:
 
     def mark(self, model_id: int) -> Mark | None:
         """What is remembered of the model's trainings."""
-        return None if self._ledger is None else self._ledger.marks.get(model_id)
+        if self._ledger is None:
+            return None
+        return remembered(self._ledger, model_id, self.clock.now(), self.window)
 
     def spent(self, fingerprint: str, key_source: str) -> tuple[list[Debit], list[Debit]]:
         """The starts that count against a key, as core.ledger.spent."""
@@ -159,7 +165,7 @@ class StartLedger:
 
     async def _write_all(self, changes: list[_Change]) -> None:
         for _ in range(ATTEMPTS):
-            if self._ledger is None:
+            if not self._is_current:
                 await self._take_over()
             if await self._try(changes):
                 return
@@ -195,7 +201,7 @@ class StartLedger:
         Raises:
             KubeError: Whether it is written is not known; it is read again before its next use.
         """
-        before, self._ledger = self._ledger, None
+        was_current, self._is_current = self._is_current, False
         try:
             self._version = await self.store.write(ledger, self._version)
         except ConflictError as error:
@@ -205,18 +211,26 @@ class StartLedger:
         except UnavailableError:
             self.metrics.ledger_written("Failed")
             # The reply may be what was lost: our ledger there means that it was written.
-            found = await self.store.read()
-            if found is None or found[0] != ledger:
+            version = await self._version_of(ledger)
+            if version is None:
                 raise
-            self._version = found[1]
+            self._version = version
         except KubeError:
             self.metrics.ledger_written("Failed")
-            self._ledger = before
+            self._is_current = was_current
             raise
         else:
             self.metrics.ledger_written("Written")
-        self._ledger = ledger
+        self._ledger, self._is_current = ledger, True
         return True
+
+    async def _version_of(self, ledger: Ledger) -> str | None:
+        """The version that is there if it is just this ledger."""
+        try:
+            found = await self.store.read()
+        except LedgerUnreadableError:
+            return None
+        return found[1] if found is not None and found[0] == ledger else None
 
     async def _take_over(self) -> None:
         """Read the ledger, and write it once: what others decided from it before is void.
@@ -227,8 +241,10 @@ class StartLedger:
         for _ in range(ATTEMPTS):
             found, self._version = await self._read()
             self._basis += 1
-            # A new number, so that the API server does not take it for no change at all.
-            if await self._replace(found.model_copy(update={"serial": found.serial + 1})):
+            # A new number, so that the API server does not take it for no change at all. What was
+            # rebuilt tells of years, and has to fit into a ConfigMap.
+            found = found.model_copy(update={"serial": found.serial + 1})
+            if await self._replace(pruned(found, self.clock.now(), self.window)):
                 return
         raise UnavailableError("others keep writing the start ledger")
 

@@ -4,15 +4,14 @@ import logging
 from dataclasses import dataclass
 from decimal import Decimal
 
-from scriptix_operator.api.reasons import EventReason, Outcome, Phase
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_finished, is_followed
-from scriptix_operator.core.news import News, news
+from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.news import ended_as, news
 from scriptix_operator.core.result import result_data, result_name
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
+from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import Trainings
@@ -77,6 +76,7 @@ class Recorder:
         """Write the result ConfigMap of a run that has succeeded.
 
         Raises:
+            NameTaken: Somebody else has its name.
             KubeError: It could not be written.
         """
         if status.run is None:
@@ -90,21 +90,15 @@ class Recorder:
             started_at=status.started_at,
             finished_at=status.finished_at,
         )
-        try:
-            await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
-        except NameTaken as error:
-            logger.warning("%s: %s", training.key, error)
-            text = f"The result is not published: {error}."
-            item = News(EventReason.NAME_TAKEN, text, warning=True)
-            await self.events.publish(training, (item,), self.clock.now())
+        await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
 
     def _count(self, old: TrainingStatus, written: Training) -> None:
         new, key = written.status, written.key
         if is_followed(new) and not is_followed(old):
             self.metrics.run_started()
-        if is_finished(new) and not is_finished(old):
-            succeeded = new.phase == Phase.SUCCEEDED
-            self.metrics.run_finished(Outcome.SUCCEEDED if succeeded else Outcome.FAILED)
+        outcome = ended_as(old, new)
+        if outcome is not None:
+            self.metrics.run_finished(outcome)
         if new.progress is not None:
             self.metrics.training_progress(key.namespace, key.name, new.progress)
         wer = new.metrics.word_error_rate if new.metrics else None

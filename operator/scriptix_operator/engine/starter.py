@@ -8,8 +8,16 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
+from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.observation import Decision, Posted, PostFailed, Withdrawn
+from scriptix_operator.core.observation import (
+    Decision,
+    Memory,
+    Posted,
+    PostFailed,
+    Withdrawn,
+)
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.caller import Caller, Slot
@@ -17,7 +25,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger import LedgerChangedError, StartLedger
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import ConflictError, UnavailableError
+from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
 
 __all__ = ["Starter"]
 
@@ -58,16 +66,40 @@ class Starter:
         begun_at = self.clock.monotonic()
         try:
             written = await self._write_intent(recorded, decision)
-            is_opened = await self._open(written, slot)
+            memory = await self._open(written, slot)
         except BaseException:
             slot.give_back()
             raise
-        if not is_opened:
+        if memory is None:
             slot.give_back()
-            return await self._record_answer(written, Withdrawn())
+            return await self._record_answer(written, Withdrawn(), self.roster.memory(written))
         answer = await self.caller.start(written, slot, begun_at)
-        self.roster.remember(written, replace(self.roster.memory(written), answer=answer))
-        return await self._record_answer(written, answer)
+        memory = replace(memory, answer=answer)
+        self.roster.remember(written, memory)
+        try:
+            return await self._record_answer(written, answer, memory)
+        except GoneError:
+            # There is nobody to tell; but who uses the model next must not have to find out, and
+            # perhaps start it a second time for one that was made anew.
+            outcome = decide(written, answer, self.clock.now(), memory, self.durations).settled
+            if outcome is not None:
+                await self.ledger.close(outcome)
+            raise
+
+    async def resume(self, recorded: Training) -> tuple[Training, Decision] | None:
+        """Record the answer that a step before this one could not record.
+
+        It is remembered until that has succeeded: a definite answer must not be asked of the model.
+
+        Returns:
+            As `start`; None where there is no such answer, or its intent is not there any more.
+        """
+        memory = self.roster.memory(recorded)
+        if memory.answer is None or memory.entry is None:
+            return None
+        if not is_start_of(memory.entry, recorded):
+            return None
+        return await self._record_answer(recorded, memory.answer, memory)
 
     async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
         try:
@@ -79,23 +111,23 @@ class Starter:
                 raise
             return fresh
 
-    async def _open(self, written: Training, slot: Slot) -> bool:
-        """Debit the start and open its entry; False where the ledger is not what was read."""
+    async def _open(self, written: Training, slot: Slot) -> Memory | None:
+        """Debit the start and open its entry; None where the ledger is not what was read."""
         try:
             entry = await self.ledger.open(written, slot.basis)
         except LedgerChangedError as error:
             logger.warning("%s: not started now: %s", written.key, error)
-            return False
+            return None
         memory = self.roster.memory(written)
         memory = replace(memory, entry=entry, intent_seen_at=self.clock.now())
         self.roster.remember(written, memory)
-        return True
+        return memory
 
     async def _record_answer(
-        self, written: Training, answer: Posted | PostFailed | Withdrawn
+        self, written: Training, answer: Posted | PostFailed | Withdrawn, memory: Memory
     ) -> tuple[Training, Decision]:
         """Record what the API answered to a start, whatever else has changed meanwhile."""
-        intent, memory = written.status.run, self.roster.memory(written)
+        intent = written.status.run
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             decision = decide(written, answer, self.clock.now(), memory, self.durations)
             try:
@@ -110,7 +142,7 @@ class Starter:
                 if attempt == RECORD_ATTEMPTS:
                     raise
                 logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
-                await asyncio.sleep(min(2.0 ** (attempt - 1), 20.0))
+                await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
             else:
                 self.roster.remember(written, decision.memory)
                 return recorded, decision

@@ -10,6 +10,7 @@ from scriptix_operator.core.observation import (
     Look,
     Observation,
     Post,
+    PublishFailed,
     Reserve,
     Rest,
     SlotGranted,
@@ -24,7 +25,8 @@ from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.starter import Starter
-from scriptix_operator.kube.errors import ConflictError
+from scriptix_operator.kube.configmaps import NameTaken
+from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
 
 __all__ = ["Stepper"]
 
@@ -78,8 +80,10 @@ class Stepper:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""
         slot: Slot | None = None
         observation: Observation
-        decision = self._decide(recorded, Woken())
+        resumed = await self.starter.resume(recorded)
+        recorded, decision = resumed or (recorded, self._decide(recorded, Woken()))
         while True:
+            decision = await self._published(recorded, decision)
             recorded, decision = await self._settle(recorded, decision)
             current = recorded.with_status(decision.status)
             match decision.action:
@@ -97,11 +101,11 @@ class Stepper:
                     slot = None
                     continue
                 case FetchLog(due_in):
-                    recorded = current = await self._record(recorded, decision)
+                    recorded = current = await self.recorder.record(recorded, decision.status)
                     failed = decision.memory.failed_logs
                     observation = await self.caller.fetch_log(current, failed, due_in)
                 case Rest(seconds):
-                    await self._record(recorded, decision)
+                    await self.recorder.record(recorded, decision.status)
                     if decision.status.queue is None:
                         self.lanes.leave(recorded.key)
                     return seconds
@@ -113,15 +117,23 @@ class Stepper:
         self.roster.remember(training, decision.memory)
         return decision
 
-    async def _record(self, recorded: Training, decision: Decision) -> Training:
-        if decision.publish:
+    async def _published(self, recorded: Training, decision: Decision) -> Decision:
+        """Publish the result before a success is recorded; decide anew where that fails."""
+        if not decision.publish:
+            return decision
+        try:
             await self.recorder.publish(recorded, decision.status)
-        return await self.recorder.record(recorded, decision.status)
+        except (NameTaken, RefusedError, ConflictError, UnavailableError) as error:
+            logger.warning("%s: the result is not published: %s", recorded.key, error)
+            refused = isinstance(error, NameTaken | RefusedError)
+            failed = PublishFailed(decision, str(error), refused=refused)
+            return self._decide(recorded, failed)
+        return replace(decision, publish=False)
 
     async def _settle(self, recorded: Training, decision: Decision) -> tuple[Training, Decision]:
         """Close the ledger's entry of a start whose outcome was learned, after recording that."""
         if decision.settled is None:
             return recorded, decision
-        recorded = await self._record(recorded, decision)
+        recorded = await self.recorder.record(recorded, decision.status)
         await self.ledger.close(decision.settled)
-        return recorded, replace(decision, settled=None, publish=False)
+        return recorded, replace(decision, settled=None)

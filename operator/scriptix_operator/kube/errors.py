@@ -7,6 +7,7 @@ KubeError
 └── UnavailableError  the API server does not answer (to the point), or not now: try again
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -57,14 +58,24 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        reason = one_line(str(error.body or error.reason or ""), 512)
-        raise _class_of(error.status)(f"{what}: {error.status} {reason}") from error
+        raise _class_of(error.status)(f"{what}: {error.status} {_told(error)}") from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
     except ValueError as error:
         # Without its text or the error itself: they quote the reply, which may be a Secret.
         name = type(error).__name__
         raise UnavailableError(f"{what}: the reply cannot be read ({name})") from None
+
+
+def _told(error: ApiException) -> str:
+    """What the API server says: the message of its Status object, else the body as it is."""
+    body = str(error.body or "")
+    try:
+        status = json.loads(body)
+    except ValueError:
+        status = None
+    message = status.get("message") if isinstance(status, dict) else None
+    return one_line(str(message or body or error.reason or ""), 512)
 
 
 def _class_of(status: int | None) -> type[KubeError]:

@@ -9,7 +9,7 @@ from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.kube.errors import ConflictError, GoneError, translated
 
-__all__ = ["LedgerConfigMap", "LedgerUnreadableError"]
+__all__ = ["LedgerConfigMap", "LedgerUnreadableError", "dump"]
 
 TIMEOUT = 15.0
 ENTRY = "ledger"
@@ -80,7 +80,7 @@ class LedgerConfigMap:
                 labels={MANAGED_BY_LABEL: MANAGED_BY},
                 resource_version=version,
             ),
-            data={ENTRY: _dump(ledger)},
+            data={ENTRY: dump(ledger)},
         )
         try:
             with translated(f"write {self._what}"):
@@ -97,7 +97,8 @@ class LedgerConfigMap:
         return _version(written)
 
 
-def _dump(ledger: Ledger) -> str:
+def dump(ledger: Ledger) -> str:
+    """The ledger as the ConfigMap holds it."""
     dumped = ledger.model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps(dumped, separators=(",", ":"), sort_keys=True)
 

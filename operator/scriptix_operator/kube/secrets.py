@@ -10,6 +10,7 @@ from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Failure
 from scriptix_operator.core.apikey import ApiKey, check_key
+from scriptix_operator.core.catalogue import Cause
 from scriptix_operator.core.derive import may_be_running
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.training import Training
@@ -151,8 +152,8 @@ class Keys:
             raise KeyUnavailableError(
                 failure(
                     FailureReason.SECRET_NOT_FOUND,
-                    f'The operator may not read Secret "{name}" in namespace "{namespace}": grant '
-                    "its ServiceAccount the verb get on it.",
+                    f'The operator may not read Secret "{name}" in namespace "{namespace}".',
+                    cause=Cause.SECRET_FORBIDDEN,
                 )
             ) from error
         data = {name: str(value) for name, value in (secret.data or {}).items()}

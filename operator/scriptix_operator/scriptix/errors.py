@@ -40,8 +40,9 @@ __all__ = [
     "transport_failure",
 ]
 
-MESSAGE_LENGTH = 256
-"""Characters of a failure's message: one line of status, an event or a log."""
+MESSAGE_LENGTH = 1024
+"""Characters of a failure's message: one line of status, an event or a log. Room for what an API
+has to say, so that words that nobody has foreseen are shown whole."""
 
 
 class ScriptixError(Exception):

@@ -211,8 +211,10 @@ def _problems(error: ValidationError) -> str:
 
 def _error(value: object) -> tuple[str | None, str | None]:
     """`error` of a model as text, and its code: it comes as text, as an object, or as null."""
-    if value is None or isinstance(value, str):
-        return value or None, None
+    if not value:
+        return None, None  # null, "", {}: nothing is said
+    if isinstance(value, str):
+        return value, None
     if not isinstance(value, dict):
         return _dumped(value), None
     text = next((t for n in ("message", "error") if isinstance(t := value.get(n), str) and t), None)

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from scriptix_operator.api.reasons import LogState, Ownership, Phase
+from scriptix_operator.api.reasons import LogState, Ownership, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, Queue, Run, TrainingStatus
 from scriptix_operator.core.decide import decide
+from scriptix_operator.core.derive import awaits_retry, is_finished
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Ledger, closed, opened
 from scriptix_operator.core.news import News, news
@@ -31,6 +32,7 @@ from scriptix_operator.core.observation import (
     Post,
     Posted,
     PostFailed,
+    PublishFailed,
     Reserve,
     Rest,
     SlotDeferred,
@@ -174,10 +176,14 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     assert shown["Succeeded"] == shown["Ready"]
     assert len({"Reconciling", "Stalled", "Suspended"} & set(shown)) <= 1
     # Terminal phases outrank Suspended, which outranks the others.
-    finished = status.finished_at is not None
+    finished = is_finished(status)
     assert (status.phase in {Phase.SUCCEEDED, Phase.FAILED}) == finished
     assert finished or (status.phase == Phase.SUSPENDED) == training.spec.suspend
     assert status.message
+    # A run that is to be retried is told of with the time, and never with a terminal phase.
+    assert awaits_retry(status) == (status.run is not None and status.run.retry_at is not None)
+    waits = awaits_retry(status) and not training.spec.suspend
+    assert ({c.reason for c in status.conditions} == {Reason.WAITING_FOR_RETRY}) == waits
     assert (status.queue is not None) == (status.phase == Phase.QUEUED)
     if status.display is not None and status.display.eta is not None:
         assert status.phase == Phase.RUNNING
@@ -188,6 +194,8 @@ class Life:
     """A resource and what its process remembers of it, through time.
 
     Args:
+        refusal: What the cluster says to each result that is to be published, and whether it will
+            say so again; None: it takes it.
         checked: Whether each status is checked and the news of it are gathered. That takes most of
             the time of a long story.
     """
@@ -199,6 +207,7 @@ class Life:
     told: list[News] = field(default_factory=list)
     writes: int = 0
     published: int = 0
+    refusal: tuple[str, bool] | None = None
     checked: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     _recorded: TrainingStatus | None = None
@@ -228,7 +237,12 @@ class Life:
         """Decide, record where the engine would, and check what came out."""
         before = self._recorded or self.training.status
         decision = decide(self.training, observation, self.now, self.memory)
-        if self.checked:
+        if decision.publish and self.refusal is not None:
+            message, refused = self.refusal
+            failed = PublishFailed(decision, message, refused=refused)
+            recorded = self.training.with_status(before)
+            decision = decide(recorded, failed, self.now, decision.memory)
+        if self.checked and decision.status is not before:
             check_status(self.training, decision.status)
             answered = isinstance(observation, Posted | PostFailed)
             self._recorded = before

@@ -9,7 +9,6 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
 from scriptix_operator.core.claims import model_in_use
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import Ledger, opened
 from scriptix_operator.core.training import Training, TrainingKey
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, a_training, at, followed
 
@@ -67,15 +66,6 @@ def test_a_ready_model_goes_to_the_run_under_way_and_then_by_age(
     waits: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     assert (model_in_use(mine(), [other], READY) is not None) == waits
-
-
-def test_a_start_that_the_ledger_has_open_comes_before_all() -> None:
-    baseline = Baseline(training_status=2)
-    run = a_run(intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k"), baseline=baseline)
-    other = younger(a_status(run=run))
-    _, entry = opened(Ledger(), other, EIGHT)
-    assert "younger is training" in (model_in_use(mine(), [other], READY, entry) or "")
-    assert model_in_use(mine(), [other], READY, entry.model_copy(update={"attempt": 2})) is None
 
 
 def test_of_two_made_in_one_second_the_uid_decides() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scriptix_operator.api.reasons import FailureReason, LogState, Phase
 from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, Queue, TrainingStatus
 from scriptix_operator.core.decide import decide
+from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Mark
 from scriptix_operator.core.observation import (
@@ -402,9 +403,32 @@ def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase
         assert (life.run.id, life.run.token) == (first, "v1")
     life.annotate("t1").looks(a_model(3, started_at=EIGHT))
     life.waits(60).succeeds()
-    life.waits(60).wakes()
+    assert life.action == Rest(0)  # nothing else will wake it: the edit was seen long ago
+    life.wakes()
     assert (life.run.token, life.run.requested_at) == ("v3", "t1")
     assert [entry.token for entry in life.status.history] == ["v1"]
+
+
+@pytest.mark.parametrize("collect", ["Always", "OnFailure", "Never"])
+@pytest.mark.parametrize("end", ["succeeded", "failed", "timed out", "the log is not there"])
+def test_a_request_made_during_a_run_is_taken_at_its_end_without_being_woken(
+    end: str, collect: str
+) -> None:
+    life = Life(a_training(log={"collect": collect}, timeout_seconds=3600)).runs()
+    life.edit(run_token="v2").waits(60).looks(a_model(3, started_at=EIGHT))
+    if isinstance(life.action, FetchLog):
+        life.stores_log()
+    if end == "timed out":
+        life.waits(3600).wakes()
+    else:
+        life.waits(60).looks(a_model(5 if end == "failed" else 4, started_at=EIGHT))
+    if isinstance(life.action, FetchLog) and end == "the log is not there":
+        life.learns(LogUnavailable(900, LogState.COLLECTING, None))
+    elif isinstance(life.action, FetchLog):
+        life.stores_log()
+    assert life.action == Rest(0)
+    assert life.wakes().action == Look()
+    assert life.run.token == "v2"
 
 
 def test_a_request_that_waits_for_the_model_is_replaced_by_a_newer_one() -> None:
@@ -455,6 +479,146 @@ def test_a_gate_without_its_metric_is_missed() -> None:
     assert "word error rate is not given" in (life.status.message or "")
     life.edit(quality_gate=None).waits(60).wakes()
     assert life.status.phase == "Succeeded"
+
+
+def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> None:
+    """And calls nothing: the metrics in status are what it is judged by."""
+    life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
+    for bound, phase, published in (
+        ("12.4999", "Failed", 0),
+        ("12.5", "Succeeded", 1),
+        ("12.4", "Succeeded", 1),
+        ("99", "Succeeded", 1),
+    ):
+        life.edit(quality_gate={"max_word_error_rate": bound}).waits(60)
+        assert isinstance(life.wakes().action, Rest)
+        assert (life.status.phase, life.published) == (phase, published)
+
+
+def test_a_run_that_misses_its_gate_leaves_the_result_of_the_run_before() -> None:
+    life = Life(a_training(quality_gate={"max_word_error_rate": "13"})).runs().waits(60).succeeds()
+    assert life.published == 1
+    life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
+    life.is_accepted(a_model(3, progress=0, started_at=at(hours=9)))
+    life.waits(60).succeeds(at(hours=9), metrics=metrics("13.0001"))
+    assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 1)
+
+
+# The result, where the cluster does not take it.
+
+
+REFUSED = ('create ConfigMap team-a/cardiology-result: 403 exceeded quota: "few"', True)
+HICCUP = ("create ConfigMap team-a/cardiology-result: 500 failed calling webhook", False)
+
+
+def test_a_result_that_is_refused_is_told_once_and_published_when_it_is_taken() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = REFUSED
+    life.succeeds()
+    assert (life.status.phase, life.reason, life.published) == ("Running", "ResultNotPublished", 0)
+    assert truths(life.status) == {"Succeeded": "Unknown", "Ready": "Unknown", "Stalled": "True"}
+    written = life.writes
+    for wait in (5, 10, 20, 40, 60, 60):
+        assert life.action == Rest(wait)
+        assert isinstance(life.waits(wait).wakes().action, Rest)
+    assert life.writes == written
+    life.refusal = None
+    life.waits(60).wakes()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
+    assert life.status.failure is None
+    assert life.reasons_told[-2:] == ["ResultNotPublished", "TrainingSucceeded"]
+
+
+def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().edit(run_token="v2").waits(60)
+    life.refusal = REFUSED
+    life.succeeds()
+    assert (life.action, life.run.token) == (Rest(5), "")  # and not at once, for ever
+    life.refusal = None
+    life.waits(5).wakes()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(0))
+    assert life.wakes().action == Look()
+    assert life.run.token == "v2"
+
+
+def test_what_a_run_has_brought_outlives_a_restart_and_a_changed_model() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = REFUSED
+    life.succeeds(finished_at=at(hours=8))
+    life.refusal = None
+    # At the API the model has new data by now; nobody asks.
+    life.restarts().waits(60)
+    assert life.wakes().action == Rest(None)
+    assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(hours=8))
+    assert life.status.metrics is not None
+    assert life.status.metrics.word_error_rate == "12.5"
+
+
+def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = HICCUP
+    written = life.writes
+    life.succeeds()
+    assert (life.reason, life.action, life.writes) == ("Training", Rest(5), written)
+    life.refusal = None
+    life.waits(5).succeeds()
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
+    assert "ResultNotPublished" not in life.reasons_told
+
+
+def test_a_hiccup_that_lasts_is_told() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = HICCUP
+    for wait in (5, 10, 20, 40, 60):
+        assert life.reason == "Training"
+        life.succeeds()
+        assert life.action == Rest(wait)
+        life.waits(wait)
+    assert (life.status.phase, life.reason) == ("Running", "ResultNotPublished")
+
+
+def test_a_relaxed_gate_whose_result_is_held_up_is_judged_again() -> None:
+    """The edit must not count as observed before it has been judged to the end."""
+    life = Life(a_training(quality_gate=GATE, log={"collect": "Never"})).runs().waits(60).succeeds()
+    life.refusal = HICCUP
+    life.edit(quality_gate=None).waits(60).wakes()
+    assert (life.status.phase, life.published) == ("Failed", 0)
+    life.refusal = None
+    life.waits(5).wakes()
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
+
+
+def test_an_unpublished_run_is_judged_by_the_gate_as_it_is_now() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = REFUSED
+    life.succeeds()
+    life.edit(quality_gate=GATE).waits(60).wakes()
+    assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
+
+
+def test_a_requested_run_waits_until_the_result_of_the_one_before_is_published() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = REFUSED
+    life.succeeds()
+    first = life.run.id
+    life.edit(run_token="v2").waits(60).wakes()
+    assert (life.run.id, life.reason) == (first, "ResultNotPublished")
+    life.refusal = None
+    life.waits(60).wakes()
+    assert (life.run.id, life.published) == (first, 1)
+    life.waits(60).looks(a_model(2))
+    assert life.run.id != first
+
+
+def test_a_result_is_published_while_suspended_which_calls_nothing() -> None:
+    life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
+    life.refusal = REFUSED
+    life.succeeds()
+    life.edit(suspend=True).waits(60).wakes()
+    assert life.status.phase == "Suspended"
+    life.refusal = None
+    life.waits(60).wakes()
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_an_edit_judges_no_other_failure_again() -> None:
@@ -520,7 +684,7 @@ MODELS = st.builds(
     started_at=MARKERS,
     finished_at=MARKERS,
     metrics=st.none() | st.builds(RemoteMetrics, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
-    error=st.none() | HOSTILE,
+    error=st.none() | HOSTILE | st.just("System error"),
     error_code=st.none() | HOSTILE,
 )
 KEYS = st.sampled_from([KEY, KeyUse("Secret/team-a/other/api-key", "ffffffffffff")])
@@ -597,6 +761,7 @@ EDITS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "existing_training": st.sampled_from(["Adopt", "Wait", "Fail"]),
         "poll_interval_seconds": st.sampled_from([1, 60, 3600]),
         "timeout_seconds": st.sampled_from([60, 86400, 604800]),
+        "backoff_limit": st.sampled_from([0, 1, 10]),
         "quality_gate": st.sampled_from([None, {"max_word_error_rate": "10"}]),
         "log": st.sampled_from([{"collect": c} for c in ("Always", "OnFailure", "Never")]),
     },
@@ -610,6 +775,8 @@ def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
             life.waits(data.draw(st.sampled_from([0, 0.5, 2.5, 60, 3600, 10**5]), "waits"))
             if data.draw(st.booleans(), "edited"):
                 life.edit(**data.draw(EDITS, "edit"))
+            refusals = st.sampled_from([None, None, ("403 quota", True), ("500 webhook", False)])
+            life.refusal = data.draw(refusals, "the cluster says to a result")
             if data.draw(st.integers(0, 9), "annotated") == 0:
                 life.annotate(data.draw(st.sampled_from(["", "t1", "t2"]), "annotation"))
             if data.draw(st.integers(0, 9), "restarted") == 0:
@@ -625,6 +792,48 @@ def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
 @given(st.data())
 def test_no_life_brings_out_a_bad_status(data: st.DataObject) -> None:
     lives_on(Life(a_training(**data.draw(EDITS, "spec"))), data, 25)
+
+
+def begun(state: str) -> Life:
+    """A life in a state that chance seldom reaches."""
+    life = Life(a_training(run_token="v0", backoff_limit=1))
+    match state:
+        case "WaitingForStartAllowance":
+            life.looks(a_model(2))
+            life.is_queued()
+        case "StartOutcomeUnknown":
+            life.intends().is_refused(FailureKind.AMBIGUOUS)
+        case "Training":
+            life.runs()
+        case "WaitingForRetry":
+            life.runs().waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+            life.stores_log()
+        case "Observed":  # a retry that has begun
+            life = begun("WaitingForRetry").waits(60)
+            life.wakes()
+            life.learns(LookDeferred(0.0))
+        case "WaitingForModel":  # a rerun
+            life.runs().waits(60).succeeds().edit(run_token="v1").looks(a_model(1))
+    assert life.reason == state
+    return life
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            "WaitingForStartAllowance",
+            "StartOutcomeUnknown",
+            "Training",
+            "WaitingForRetry",
+            "Observed",
+            "WaitingForModel",
+        ]
+    ),
+    st.data(),
+)
+def test_no_life_goes_on_with_a_bad_status(state: str, data: st.DataObject) -> None:
+    lives_on(begun(state), data, 12)
 
 
 @settings(max_examples=150, deadline=None)
@@ -643,7 +852,9 @@ def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> 
     assert life.status == status
     assert (life.told, life.writes) == (told, written)
     # A minute later either, but for an unknown start that time resolves, and for an overdue end.
-    if status.phase == Phase.STARTING or status.estimated_completion_at is not None:
+    # Nor for a retry whose time has come.
+    overdue = status.estimated_completion_at is not None
+    if status.phase == Phase.STARTING or overdue or awaits_retry(status):
         return
     if isinstance(life.waits(1).looks(model).action, Rest) and life.status != status:
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")

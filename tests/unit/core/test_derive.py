@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.api.reasons import FailureReason, Reason
-from scriptix_operator.api.status import Failure, Intent, Metrics, Queue, TrainingStatus
-from scriptix_operator.core.derive import Note, phase_of, reason_of, settle
+from scriptix_operator.api.status import LONG_TEXT, Failure, Intent, Metrics, Queue, TrainingStatus
+from scriptix_operator.core.derive import Note, may_be_running, phase_of, reason_of, settle
 from scriptix_operator.core.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
@@ -26,7 +26,12 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
 QUEUE = Queue(position=3, of=12)
 KEY_REFUSED = failure(FailureReason.UNAUTHORIZED, "HTTP 401: no.")
 BROKEN = failure(FailureReason.SYSTEM_ERROR, "Training failed due to system error")
+HELD_UP = failure(FailureReason.RESULT_NOT_PUBLISHED, "403 exceeded quota")
 ENDED = at(hours=8)
+
+FAILED_FOR_NOW = followed(
+    run=a_run(ownership="Owned", retry_at=at(hours=9)), finished_at=ENDED, failure=BROKEN
+)
 
 PROGRESSING = {"Succeeded": "Unknown", "Ready": "Unknown", "Reconciling": "True"}
 BLOCKED = {"Succeeded": "Unknown", "Ready": "Unknown", "Stalled": "True"}
@@ -42,6 +47,17 @@ ROWS = [
     pytest.param(followed(), False, "Running", PROGRESSING, id="running"),
     pytest.param(a_status(failure=KEY_REFUSED), False, "Pending", BLOCKED, id="blocked before"),
     pytest.param(followed(failure=KEY_REFUSED), False, "Running", BLOCKED, id="blocked after"),
+    pytest.param(
+        a_status(run=a_run(intent=INTENT), failure=KEY_REFUSED),
+        False,
+        "Starting",
+        BLOCKED,
+        id="blocked while starting",
+    ),
+    pytest.param(FAILED_FOR_NOW, False, "Pending", PROGRESSING, id="failed, to be retried"),
+    pytest.param(
+        FAILED_FOR_NOW, True, "Suspended", SUSPENDED, id="failed, to be retried, suspended"
+    ),
     pytest.param(a_status(), True, "Suspended", SUSPENDED, id="suspended, new"),
     pytest.param(
         a_status(run=a_run(intent=INTENT)), True, "Suspended", SUSPENDED, id="suspended, starting"
@@ -54,6 +70,16 @@ ROWS = [
     pytest.param(followed(finished_at=ENDED, failure=BROKEN), False, "Failed", FAILED, id="failed"),
     pytest.param(
         followed(finished_at=ENDED, failure=BROKEN), True, "Failed", FAILED, id="failed, suspended"
+    ),
+    pytest.param(
+        followed(finished_at=ENDED, failure=HELD_UP), False, "Running", BLOCKED, id="unpublished"
+    ),
+    pytest.param(
+        followed(finished_at=ENDED, failure=HELD_UP),
+        True,
+        "Suspended",
+        SUSPENDED,
+        id="unpublished, suspended",
     ),
     pytest.param(
         a_status(run=a_run(), finished_at=ENDED, failure=BROKEN),
@@ -249,3 +275,17 @@ def test_a_message_of_any_length_fits(text: str, times: int) -> None:
     training = a_training()
     status = settle(training, followed(), EIGHT, Note(Reason.TRAINING, f"x{text * times}"))
     check_status(training, status)
+
+
+def test_an_unpublished_run_does_not_go_on_at_the_api() -> None:
+    """So it neither holds its model against others nor is it lamented when it is deleted."""
+    assert not may_be_running(followed(finished_at=ENDED, failure=HELD_UP))
+    assert may_be_running(followed(failure=KEY_REFUSED))
+
+
+def test_what_to_do_is_told_however_long_the_words_before_it() -> None:
+    why = failure(FailureReason.UNKNOWN, "x" * 5000)
+    status = settle(a_training(), followed(finished_at=ENDED, failure=why), EIGHT)
+    assert status.message is not None
+    assert len(status.message) <= LONG_TEXT
+    assert status.message.endswith(f"xx… {why.solution}")

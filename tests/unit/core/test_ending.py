@@ -1,21 +1,26 @@
 """core/ending.py: when the log is fetched, and when a run is published."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from scriptix_operator.api.reasons import FailureReason, LogState
-from scriptix_operator.api.status import LearningPoint, LogStatus, TrainingStatus
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
+from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, TrainingStatus
+from scriptix_operator.core.derive import settle
+from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
+from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import (
     Action,
+    Decision,
     FetchLog,
     LogStored,
     LogUnavailable,
     Memory,
+    PublishFailed,
     Rest,
 )
 from scriptix_operator.core.situation import Situation
@@ -25,6 +30,9 @@ RUNNING = followed()
 SUCCEEDED = followed(finished_at=at(hours=8))
 FAILED = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.SYSTEM_ERROR, "x")})
 TIMED_OUT = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.TIMED_OUT, "x")})
+UNPUBLISHED = SUCCEEDED.model_copy(
+    update={"failure": failure(FailureReason.RESULT_NOT_PUBLISHED, "403 quota")}
+)
 REJECTED = a_status(
     run=a_run(), finished_at=EIGHT, failure=failure(FailureReason.START_REJECTED, "x")
 )
@@ -74,6 +82,8 @@ def a_step(
             True,
             id="there may be place at the end",
         ),
+        pytest.param(a_step(UNPUBLISHED), True, id="unpublished"),
+        pytest.param(a_step(UNPUBLISHED, collect="OnFailure"), False, id="it has not failed"),
         pytest.param(a_step(SUCCEEDED, suspend=True), False, id="suspended at its end"),
     ],
 )
@@ -109,23 +119,122 @@ def test_only_a_success_is_published(
     assert conclude(a_step(status, collect=collect)).publish is published
 
 
+def publishing(
+    memory: Memory | None = None,
+    *,
+    refused: bool = True,
+    **spec: Any,  # noqa: ANN401 - spec fields
+) -> tuple[Situation, PublishFailed]:
+    """A success that could not be published."""
+    training = a_training(**{"log": {"collect": "Never"}, **spec})
+    recorded = settle(training, RUNNING, EIGHT)
+    success = settle(training, SUCCEEDED, at(hours=8))
+    step = a_situation(training.with_status(recorded), at(hours=8), memory or Memory())
+    decided = Decision(success, Rest(None), publish=True)
+    return step, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
+
+
+def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> None:
+    decision = publish_failed(*publishing())
+    status = decision.status
+    assert status.failure is not None
+    assert (status.failure.reason, status.phase) == ("ResultNotPublished", "Running")
+    assert status.finished_at == at(hours=8)
+    assert (status.message or "").startswith(
+        "The training has succeeded, but its result is not published: create ConfigMap: 403 "
+        "exceeded quota. Mend what the message names."
+    )
+    assert (decision.action, decision.publish) == (Rest(5), False)
+
+
+def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -> None:
+    """Else each try would write another time of transition."""
+    decision = publish_failed(*publishing())
+    assert {c.last_transition_time for c in decision.status.conditions if c.type != "Stalled"} == {
+        EIGHT
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds"), [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (10**6, 60)]
+)
+def test_a_refused_result_is_tried_again_ever_more_seldom(before: int, seconds: float) -> None:
+    decision = publish_failed(*publishing(Memory(failed_publishes=before)))
+    assert decision.action == Rest(seconds)
+    assert decision.memory.failed_publishes == before + 1
+
+
+@pytest.mark.parametrize(("before", "told"), [(0, False), (3, False), (4, True), (5, True)])
+def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
+    before: int,
+    told: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    step, failed = publishing(Memory(failed_publishes=before), refused=False)
+    decision = publish_failed(step, failed)
+    assert (decision.status == step.status) is not told
+    assert (decision.status.failure is not None) is told
+    assert decision.memory.failed_publishes == before + 1
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["told", "not told yet"])
+def test_a_start_is_settled_once_its_outcome_is_recorded(
+    refused: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """The ledger's entry is closed after the record, and not where nothing is recorded."""
+    entry = Entry(
+        serial=1,
+        model_id=7,
+        uid="uid",
+        namespace="team-a",
+        name="cardiology",
+        run="run-1",
+        attempt=1,
+        baseline=Baseline(training_status=2),
+    )
+    step, failed = publishing(refused=refused)
+    settled = Settled(entry, acted=True)
+    decision = publish_failed(
+        step, replace(failed, success=replace(failed.success, settled=settled))
+    )
+    assert decision.settled == (settled if refused else None)
+
+
+def test_the_log_of_an_unpublished_run_is_fetched_meanwhile_and_complete() -> None:
+    step, failed = publishing(log={"collect": "Always"})
+    decision = publish_failed(step, failed)
+    assert decision.action == FetchLog(5)
+    stored = log_stored(
+        a_step(decision.status, news=True), LogStored(LogStatus(entries=5), CURVE, 5)
+    )
+    assert stored.status.log is not None
+    assert (stored.status.log.state, stored.action) == ("Complete", Rest(5))
+    later = Memory(log_not_before=at(hours=8, seconds=3))
+    assert publish_failed(*publishing(later, log={"collect": "Always"})).action == Rest(3)
+
+
+def test_an_unpublished_run_times_out_no_more() -> None:
+    step = a_step(UNPUBLISHED, timeout_seconds=60)
+    assert step.deadline is None
+
+
 CURVE = (LearningPoint(epoch=1, of=20, word_error_rate="45.2"),)
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [(RUNNING, "Collecting"), (SUCCEEDED, "Complete"), (FAILED, "Complete")]
+    ("status", "state", "due_in"),
+    [(RUNNING, "Collecting", 60), (SUCCEEDED, "Complete", None), (FAILED, "Complete", None)],
 )
 def test_a_stored_log_is_complete_once_the_run_has_ended(
-    status: TrainingStatus, state: str
+    status: TrainingStatus, state: str, due_in: float | None
 ) -> None:
-    stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, 60)
+    stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, due_in)
     decision = log_stored(a_step(status, news=True), stored)
     assert decision.status.log == LogStatus(
         entries=5, bytes=99, state=state, last_fetched_at=at(hours=1)
     )
     assert decision.status.learning_curve == CURVE
     assert (decision.memory.log_wanted, decision.memory.failed_logs) == (False, 0)
-    assert decision.action == Rest(60)
+    assert decision.action == Rest(due_in)
 
 
 def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:

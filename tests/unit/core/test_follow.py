@@ -134,6 +134,25 @@ def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
 
 
 @pytest.mark.parametrize("state", [1, 2])
+@pytest.mark.parametrize(
+    "known", [None, EIGHT], ids=["never had a marker", "its marker is not given any more"]
+)
+def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time_out(
+    state: int, known: object
+) -> None:
+    seen = followed(started_at=known, progress=45, stage="MainTraining")
+    status, note = follow(SPEC, seen, a_model(state), at(hours=3))
+    assert status == seen
+    assert note is not None
+    assert note.reason == "UnexpectedStatus"
+    assert note.message == (
+        f"The run was at 45%; now the API shows training_status {state}, and no start time that "
+        "would tell whether the run has ended. Waiting until it shows the run again; "
+        "spec.timeoutSeconds ends that."
+    )
+
+
+@pytest.mark.parametrize("state", [1, 2])
 @pytest.mark.parametrize("marker", [EIGHT, at(hours=1)], ids=["our marker", "a later one"])
 def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
     state: int, marker: object
@@ -221,6 +240,17 @@ def test_a_failed_run_without_an_error_is_failed_all_the_same() -> None:
     status, _ = follow(SPEC, followed(), a_model(5, started_at=EIGHT), at(hours=4, seconds=0.5))
     assert status.failure is not None
     assert (status.failure.reason, status.finished_at) == ("Unknown", at(hours=4))
+
+
+@pytest.mark.parametrize(("limit", "retried"), [(0, False), (1, True)])
+def test_a_failure_that_may_pass_has_a_retry_if_the_spec_allows_it(
+    limit: int,
+    retried: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    spec = TrainingSpec(model_id=7, backoff_limit=limit)
+    status, _ = follow(spec, followed(), a_model(5, started_at=EIGHT, error="System error"), EIGHT)
+    assert status.run is not None
+    assert (status.run.retry_at is not None) == retried
 
 
 GATED = TrainingSpec(model_id=7, quality_gate=QualityGate(max_word_error_rate="10"))

@@ -61,6 +61,49 @@ def test_the_message_names_each_missed_bound_and_no_other() -> None:
     )
 
 
+def test_several_missed_bounds_are_all_named_the_missing_ones_too() -> None:
+    gate = QualityGate(
+        max_word_error_rate="12.4999", max_character_error_rate="8.2", min_accuracy_improvement="5"
+    )
+    metrics = Metrics(word_error_rate="12.5", character_error_rate="8.2001")
+    assert missed_gate(gate, metrics) == (
+        "The run misses its quality gate: word error rate is 12.5% (at most 12.4999% wanted), "
+        "character error rate is 8.2001% (at most 8.2% wanted), accuracy improvement is not given "
+        "(at least 5% wanted)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        pytest.param("0.3", "0.3000", id="0.1 + 0.2 as floats would miss"),
+        pytest.param("12.5", "12.5", id="the same text"),
+        pytest.param("0012.50", "12.5", id="other spellings"),
+        pytest.param("1.25E+1", "12.5", id="with an exponent"),
+        pytest.param("0", "0", id="nothing"),
+        pytest.param("999.9999", "999.9999", id="the largest bound"),
+    ],
+)
+def test_equal_passes_for_each_kind_of_bound(value: str, bound: str) -> None:
+    gate = QualityGate(
+        max_word_error_rate=bound, max_character_error_rate=bound, min_accuracy_improvement=bound
+    )
+    metrics = Metrics(word_error_rate=value, character_error_rate=value, accuracy_improvement=value)
+    assert missed_gate(gate, metrics) is None
+
+
+TINY = "0" * 28 + "1"
+
+
+def test_a_difference_counts_in_however_many_digits_it_is() -> None:
+    """Of a metric 32 digits are read; calculated with, they would be rounded to 28."""
+    word = QualityGate(max_word_error_rate="12.5")
+    assert missed_gate(word, Metrics(word_error_rate=f"12.5{TINY}")) is not None
+    gain = QualityGate(min_accuracy_improvement="12.5")
+    assert missed_gate(gain, Metrics(accuracy_improvement=f"12.4{'9' * 29}")) is not None
+    assert missed_gate(gain, Metrics(accuracy_improvement=f"12.5{TINY}")) is None
+
+
 @pytest.mark.parametrize("value", ["many", "NaN", ""], ids=["words", "not a number", "empty"])
 def test_a_metric_that_is_no_number_misses(value: str) -> None:
     gate = QualityGate(max_word_error_rate="100")

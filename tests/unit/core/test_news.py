@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Phase, Reason
-from scriptix_operator.api.status import Intent, TrainingStatus
+from scriptix_operator.api.status import HistoryEntry, Intent, Queue, TrainingStatus
 from scriptix_operator.core.derive import Note, settle
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.news import news, news_of_deletion
+from scriptix_operator.core.news import ended_as, news, news_of_deletion
 from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at, followed
 
 INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
@@ -37,6 +37,27 @@ def failed(reason: FailureReason, *, ownership: str | None = "Owned") -> Trainin
     run = a_run(ownership=ownership)
     why = failure(reason, "What happened.")
     return settled(a_status(run=run, finished_at=at(hours=8), failure=why))
+
+
+TO_RETRY = settled(
+    a_status(
+        run=a_run(ownership="Owned", retry_at=at(hours=9)),
+        finished_at=at(hours=8),
+        failure=failure(FailureReason.SYSTEM_ERROR, "What happened."),
+    )
+)
+UNPUBLISHED = settled(
+    followed(
+        finished_at=at(hours=8), failure=failure(FailureReason.RESULT_NOT_PUBLISHED, "A quota.")
+    )
+)
+WAITING_AGAIN = settled(
+    a_status(
+        run=a_run(id="run-2"),
+        history=(HistoryEntry(id="run-1", outcome="Succeeded", finished_at=at(hours=8)),),
+    ),
+    Reason.WAITING_FOR_MODEL,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +95,26 @@ def failed(reason: FailureReason, *, ownership: str | None = "Owned") -> Trainin
                 (FailureReason.UNAUTHORIZED, "Unauthorized"),
                 (FailureReason.MODEL_NOT_FOUND, "ModelNotFound"),
             )
+        ),
+        pytest.param(RUNNING, TO_RETRY, [("RetryScheduled", True)], id="to be retried"),
+        pytest.param(
+            settled(TO_RETRY.model_copy(update={"run": a_run(id="run-0", retry_at=EIGHT)})),
+            TO_RETRY,
+            [("TrainingStarted", False), ("RetryScheduled", True)],
+            id="the next one is to be retried too",
+        ),
+        pytest.param(
+            settle(a_training(suspend=True), TO_RETRY, EIGHT),
+            TO_RETRY,
+            [],
+            id="to be retried as before, resumed",
+        ),
+        pytest.param(
+            TO_RETRY, failed(FailureReason.SYSTEM_ERROR), [("TrainingFailed", True)], id="given up"
+        ),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, [], id="succeeded long ago, stands again"),
+        pytest.param(
+            WAITING_AGAIN, failed(FailureReason.TIMED_OUT), [], id="failed long ago, stands again"
         ),
         pytest.param(WAITING, STARTING, [], id="starting"),
         pytest.param(STARTING, settled(followed()), [("TrainingStarted", False)], id="started"),
@@ -197,16 +238,56 @@ def test_the_message_of_an_end_is_that_of_status() -> None:
         (WAITING, False),
         (STARTING, True),
         (RUNNING, True),
+        (settle(a_training(suspend=True), RUNNING, EIGHT), True),
+        (settled(followed(failure=failure(FailureReason.UNAUTHORIZED, "x"))), True),
+        (settled(a_status(queue=Queue(position=1, of=1))), False),
+        (settle(a_training(suspend=True), WAITING, EIGHT), False),
+        (WAITING_AGAIN, False),
+        (TO_RETRY, False),
         (SUCCEEDED, False),
         (failed(FailureReason.TIMED_OUT), False),
     ],
-    ids=["new", "waiting", "starting", "running", "succeeded", "failed"],
+    ids=[
+        "new",
+        "waiting",
+        "starting",
+        "running",
+        "running, suspended",
+        "running, blocked",
+        "queued",
+        "waiting, suspended",
+        "rerun waiting",
+        "to be retried",
+        "succeeded",
+        "failed",
+    ],
 )
 def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: bool) -> None:  # noqa: FBT001 - the expected value
     assert [item.reason for item in news_of_deletion(status)] == [
         "ReleasedRunningTraining"
     ] * released
     assert all(item.warning for item in news_of_deletion(status))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outcome"),
+    [
+        pytest.param(RUNNING, SUCCEEDED, "Succeeded", id="succeeded"),
+        pytest.param(RUNNING, failed(FailureReason.TIMED_OUT), "Failed", id="failed"),
+        pytest.param(RUNNING, TO_RETRY, "Failed", id="failed, to be retried"),
+        pytest.param(TO_RETRY, failed(FailureReason.SYSTEM_ERROR), None, id="its retry given up"),
+        pytest.param(failed(FailureReason.QUALITY_GATE_FAILED), SUCCEEDED, None, id="judged again"),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="stands again"),
+        pytest.param(RUNNING, UNPUBLISHED, None, id="succeeded, not published yet"),
+        pytest.param(UNPUBLISHED, SUCCEEDED, "Succeeded", id="published"),
+        pytest.param(WAITING, RUNNING, None, id="started"),
+        pytest.param(SUCCEEDED, WAITING_AGAIN, None, id="another is asked for"),
+    ],
+)
+def test_each_run_is_counted_once_when_it_ends(
+    old: TrainingStatus, new: TrainingStatus, outcome: str | None
+) -> None:
+    assert ended_as(old, new) == outcome
 
 
 def test_the_phases_here_are_those_of_their_names() -> None:

@@ -18,6 +18,7 @@ from scriptix_operator.api.status import (
 from scriptix_operator.core.derive import settle
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.requests import (
+    begin_retry,
     begin_run,
     is_run_asked_for,
     newest_request,
@@ -143,9 +144,12 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
             token="v1",
             requested_at="t1",
             attempt=3,
+            ownership="Owned",
             started_at=EIGHT,
             finished_at=at(hours=8),
             outcome="Succeeded",
+            reason=None,
+            message=None,
             word_error_rate="12.5",
         ),
     )
@@ -171,6 +175,49 @@ def test_only_the_newest_ten_runs_are_remembered() -> None:
         training = a_training(run_token=f"v{i + 2}", status=status)
         status = begin_run(training).model_copy(update={"finished_at": at(hours=9)})
     assert [entry.token for entry in status.history] == [f"v{i}" for i in range(12, 2, -1)]
+
+
+def test_a_failed_run_is_remembered_with_its_reason() -> None:
+    ended = ENDED.model_copy(update={"failure": failure(FailureReason.SYSTEM_ERROR, "x\n" * 999)})
+    (entry,) = begin_run(a_training(run_token="v2", status=ended)).history
+    assert (entry.outcome, entry.reason) == ("Failed", "SystemError")
+    assert entry.message is not None
+    assert entry.message.startswith("x x x")
+    assert len(entry.message) == 1024
+
+
+def test_a_retry_answers_the_request_of_the_run_that_failed() -> None:
+    run = a_run(token="v1", requested_at="t1", retries=2, attempt=3)
+    training = a_training(run_token="", status=ENDED.model_copy(update={"run": run}))
+    status = begin_retry(training)
+    assert status.run is not None
+    assert status.run.model_dump(exclude_defaults=True, exclude={"id"}) == {
+        "token": "v1",
+        "requested_at": "t1",
+        "retries": 3,
+    }
+    assert (status.history[0].id, status.finished_at) == ("run-1", None)
+    assert status.run.id not in {"run-1", next_run(training).id}
+    with pytest.raises(ValueError, match="has no run to retry"):
+        begin_retry(a_training())
+
+
+def test_retries_do_not_push_other_requests_out_of_the_history() -> None:
+    """Else an old token, set again, would start a run: it would not be known any more."""
+    status = ENDED  # answers v1 with t1
+    for token in ("v2", "v3"):
+        fresh = begin_run(a_training(run_token=token, status=status))
+        status = fresh.model_copy(update={"finished_at": at(hours=9)})
+    ended = []
+    for _ in range(12):
+        assert status.run is not None
+        ended.append(status.run.id)
+        fresh = begin_retry(a_training(run_token="v3", status=status))
+        status = fresh.model_copy(update={"finished_at": at(hours=9)})
+    assert [entry.token for entry in status.history] == ["v3"] * 8 + ["v2", "v1"]
+    assert [entry.id for entry in status.history][:8] == ended[:3:-1]
+    back = a_training(run_token="v1", requested_at="t1", status=status)
+    assert not is_run_asked_for(back)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from scriptix_operator.api.status import Baseline, HistoryEntry
 from scriptix_operator.core.ledger import Ledger
-from scriptix_operator.core.observation import Memory, ModelSeen, Post, Reserve, Rest
+from scriptix_operator.core.observation import Look, Memory, ModelSeen, Post, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.resolve import Verdict, compare, concluded, resolve
 from scriptix_operator.core.situation import Durations
@@ -125,6 +125,7 @@ def test_ours_needs_one_look(state: int) -> None:
     assert life.run.intent is None
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
     assert life.status.started_at == EIGHT
+    assert life.run.claimed_at == EIGHT  # the intent's time
     assert "TrainingStarted" in life.reasons_told
     assert life.memory == Memory(log_wanted=True)
 
@@ -300,6 +301,45 @@ def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
     life.waits(3600).looks(look)
     assert (life.status.phase, life.status.queue) == (phase, None)
     assert life.run.ownership == "Unconfirmed"
+
+
+def test_a_lost_start_that_acted_after_all_has_a_time_out_too() -> None:
+    """Its intent was given up, and with it the time that the time-out counts from."""
+    life = a_lost_start()
+    asked_again_after(life, READY, step=5)
+    life.edit(timeout_seconds=7200).waits(3600).looks(a_model(3, started_at=EIGHT, progress=1))
+    found = life.now.replace(microsecond=0)
+    assert life.run.claimed_at == found
+    life.now = found + timedelta(seconds=7199)
+    assert isinstance(life.wakes().action, Look)
+    life.waits(1).wakes()
+    assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
+
+
+def test_the_time_between_two_attempts_is_not_part_of_the_time_out() -> None:
+    """It may be spent in the queue; and a run must not time out before it has begun."""
+    life = Life(a_training(poll_interval_seconds=1, timeout_seconds=120)).intends(READY)
+    life.is_refused(FailureKind.AMBIGUOUS)
+    asked_again_after(life, READY, step=5)
+    for _ in range(3):
+        life.looks(READY)
+        life.is_queued()
+        assert life.status.phase == "Queued"
+        life.waits(3600)
+    life.intends(READY).is_accepted(a_model(3, started_at=at(hours=4)))
+    assert life.run.claimed_at == life.now
+    assert isinstance(life.waits(119).wakes().action, Look)
+    life.waits(1).wakes()
+    assert life.reason == "TimedOut"
+
+
+def test_an_intent_that_stays_open_times_out_from_when_it_was_written() -> None:
+    life = Life(a_training(timeout_seconds=60)).intends(READY)
+    life.is_refused(FailureKind.AMBIGUOUS)
+    life.waits(59).looks(a_model(7))
+    assert (life.status.phase, life.action) == ("Starting", Rest(1))
+    life.waits(1).wakes()
+    assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
 def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:

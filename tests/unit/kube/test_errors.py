@@ -43,6 +43,27 @@ def test_a_status_decides_the_kind(status: int, kind: type[KubeError]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"kind": "Status", "message": "exceeded quota: few"}', "exceeded quota: few"),
+        ('{"kind": "Status"}', '{"kind": "Status"}'),
+        ('{"message": ""}', '{"message": ""}'),
+        ('["odd"]', '["odd"]'),
+        ("a proxy's <b>page</b>", "a proxy's <b>page</b>"),
+        (None, "Forbidden"),
+        ('{"message": "' + "x" * 600 + '"}', "x" * 511 + "…"),
+    ],
+    ids=["a Status", "no message", "empty message", "no object", "no JSON", "no body", "long"],
+)
+def test_what_the_api_server_says_is_told_without_its_wrapping(body: str | None, told: str) -> None:
+    error = ApiException(status=403, reason="Forbidden")
+    error.body = body
+    with pytest.raises(RefusedError) as caught, translated("create it"):
+        raise error
+    assert str(caught.value) == f"create it: 403 {told}"
+
+
+@pytest.mark.parametrize(
     "error",
     [TimeoutError(), aiohttp.ServerDisconnectedError(), ConnectionResetError()],
     ids=["no reply in time", "cut", "reset"],

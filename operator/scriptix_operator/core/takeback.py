@@ -1,0 +1,98 @@
+"""Requests that are taken back: a rerun or a retry that nobody asks for any more.
+
+Only as long as nothing was sent for it; a run at the API cannot be cancelled.
+"""
+
+from decimal import Decimal, InvalidOperation
+
+from scriptix_operator.api.reasons import FailureReason, LogState, Outcome
+from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, TrainingStatus
+from scriptix_operator.core.derive import awaits_retry
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.progress import rating_of
+from scriptix_operator.core.requests import is_unsent
+from scriptix_operator.core.training import Training
+
+__all__ = ["is_taken_back", "stands_again", "take_back"]
+
+
+def is_taken_back(training: Training) -> bool:
+    """Whether what is yet to be started is not asked for any more.
+
+    A retry is not, once spec.backoffLimit is below its number. A request is not, once the resource
+    asks for nothing that was not handled before it: as when runToken is reverted in Git.
+    """
+    status, run = training.status, training.status.run
+    waits = awaits_retry(status)
+    if run is None or not (waits or _can_be_taken_back(status)):
+        return False
+    if run.retries + waits > training.spec.backoff_limit:
+        return True
+    own, asked = (run.token, run.requested_at), (training.spec.run_token, training.requested_at)
+    handled = [(past.token, past.requested_at) for past in status.history]
+    before = [request for request in handled if request != own]
+    if asked == own or not before:
+        return False  # the first run is asked for by the resource itself
+    new = any(value and value != old for value, old in zip(asked, before[0], strict=True))
+    return not new or asked in before
+
+
+def _can_be_taken_back(status: TrainingStatus) -> bool:
+    """Whether nothing was sent for the run in status, and an ended one can take its place."""
+    return is_unsent(status) and bool(status.history) and status.history[0].finished_at is not None
+
+
+def take_back(status: TrainingStatus) -> TrainingStatus:
+    """The status without the request: the run before it stands again, as history tells of it.
+
+    What history does not keep is gone: metrics beside the word error rate, the learning curve.
+    """
+    if awaits_retry(status) and status.run is not None:
+        return status.model_copy(update={"run": status.run.model_copy(update={"retry_at": None})})
+    last, *earlier = status.history
+    log = status.log
+    if log is not None:
+        # Of the run that stands again: begun anew, it would be fetched anew.
+        log = log.model_copy(update={"state": LogState.COMPLETE.value})
+    return TrainingStatus(
+        observed_generation=status.observed_generation,
+        model=status.model,
+        run=Run(
+            id=last.id,
+            token=last.token,
+            requested_at=last.requested_at,
+            attempt=last.attempt,
+            ownership=last.ownership,
+            claimed_at=last.started_at,
+        ),
+        started_at=last.started_at,
+        finished_at=last.finished_at,
+        last_observed_at=status.last_observed_at,
+        metrics=_metrics(last.word_error_rate),
+        failure=_failure(last),
+        log=log,
+        history=tuple(earlier),
+    )
+
+
+def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
+    """Whether `new` shows a run that was over in `old`: its end was told then."""
+    return new.run is not None and any(past.id == new.run.id for past in old.history)
+
+
+def _metrics(word_error_rate: str | None) -> Metrics | None:
+    if word_error_rate is None:
+        return None
+    try:
+        rating = rating_of(Decimal(word_error_rate)).value
+    except InvalidOperation:  # a status edited by hand
+        rating = None
+    return Metrics(word_error_rate=word_error_rate, rating=rating)
+
+
+def _failure(entry: HistoryEntry) -> Failure | None:
+    if entry.outcome == Outcome.SUCCEEDED:
+        return None
+    known = (reason for reason in FailureReason if reason == entry.reason)
+    reason = next(known, FailureReason.UNKNOWN)
+    return failure(reason, entry.message or "The run failed; why is not remembered.")

@@ -1,0 +1,280 @@
+"""The start ledger at a real API server: kube/ledger.py, engine/ledger.py, and whole operators."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.api.status import Baseline, Intent
+from scriptix_operator.core.ledger import Debit, Ledger, Settled
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.errors import ConflictError, RefusedError
+from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import API_KEY, QUIET, Lab, Operator, laboratory, phase_of
+from tests.operator.logsupport import Json, Namespace, Recorder
+from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training
+
+NAME = "scriptix-operator-ledger"
+
+
+@pytest.fixture
+def store(client: ApiClient, space: Namespace) -> LedgerConfigMap:
+    """Return where the ledger is kept."""
+    return LedgerConfigMap(client, space.name, NAME)
+
+
+def intending(model_id: int = 7) -> Training:
+    """A resource with an intent to start its model."""
+    intent = Intent(attempt=1, at=EIGHT, key_fingerprint=KEY.fingerprint)
+    run = a_run(intent=intent, baseline=Baseline(training_status=2), claimed_at=EIGHT)
+    return a_training(name=f"of-{model_id}", model_id=model_id, status=a_status(run=run))
+
+
+def a_process(store: LedgerConfigMap, *trainings: Training) -> StartLedger:
+    """A process that knows these resources."""
+    roster = Roster()
+    for training in trainings:
+        roster.put(training)
+    return StartLedger(store, roster, timedelta(hours=1), Clock(), Metrics())
+
+
+def written(space: Namespace) -> Json:
+    """What is in the ledger."""
+    text: Json = json.loads(space.read(NAME)["data"]["ledger"])
+    return text
+
+
+# One process and another.
+
+
+async def test_the_ledger_is_made_and_taken_over(
+    space: Namespace, store: LedgerConfigMap, recorder: Recorder
+) -> None:
+    first = a_process(store)
+    basis = await first.ready()
+    entry = await first.open(intending(), basis)
+    assert recorder.writes == [f"POST {NAME}", f"PUT {NAME}"]
+    made = space.read(NAME)
+    assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "scriptix-operator"}
+    assert written(space)["entries"]["7"]["serial"] == entry.serial
+    second = a_process(store)
+    await second.ready()
+    assert second.entry(7) == entry
+    assert written(space)["serial"] == entry.serial + 1
+    assert recorder.writes == [f"POST {NAME}", f"PUT {NAME}", f"PUT {NAME}"]
+
+
+async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over(
+    space: Namespace, store: LedgerConfigMap
+) -> None:
+    old, new = a_process(store), a_process(store)
+    before = await old.ready()
+    basis = await new.ready()
+    with pytest.raises(LedgerChangedError):
+        await old.open(intending(), before)
+    assert written(space)["entries"] == {}
+    # It has read the ledger again for that; so the new one, too, has to look again.
+    with pytest.raises(LedgerChangedError):
+        await new.open(intending(), basis)
+    entry = await new.open(intending(), await new.ready())
+    assert written(space)["entries"]["7"]["serial"] == entry.serial
+
+
+async def test_an_entry_is_closed_whoever_has_written_meanwhile(
+    space: Namespace, store: LedgerConfigMap, recorder: Recorder
+) -> None:
+    process = a_process(store)
+    entry = await process.open(intending(), await process.ready())
+    touch: Json = {"metadata": {"annotations": {"touched": "yes"}}}
+    recorder.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, touch))
+    await process.close(Settled(entry, acted=False))
+    assert written(space)["entries"] == {}
+
+
+async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
+    space: Namespace, store: LedgerConfigMap
+) -> None:
+    process = a_process(store, intending(8))
+    basis = await process.ready()
+    space.delete(NAME)
+    with pytest.raises(LedgerChangedError):
+        await process.open(intending(), basis)
+    assert written(space)["entries"].keys() == {"8"}
+    await process.open(intending(), await process.ready())
+    assert written(space)["entries"].keys() == {"7", "8"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({}, id="no data"),
+        pytest.param({"ledger": ""}, id="empty"),
+        pytest.param({"ledger": "garbage"}, id="no JSON"),
+        pytest.param({"ledger": '{"serial": "many"}'}, id="no number"),
+        pytest.param({"ledger": '{"entries": {"seven": {}}}'}, id="no model"),
+        pytest.param({"other": "{}"}, id="another key"),
+    ],
+)
+async def test_garbage_is_said_and_written_over(
+    space: Namespace,
+    store: LedgerConfigMap,
+    data: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    space.make(NAME, data)
+    with pytest.raises(LedgerUnreadableError):
+        await store.read()
+    process = a_process(store, intending(8))
+    await process.ready()
+    assert written(space)["entries"].keys() == {"8"}
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert caplog.records[0].getMessage().startswith("the start ledger cannot be read (")
+    assert "garbage" not in caplog.text
+
+
+async def test_what_a_newer_operator_writes_is_read(
+    space: Namespace, store: LedgerConfigMap
+) -> None:
+    space.make(NAME, {"ledger": '{"serial": 5, "learnedLimits": {"k": 1}}'})
+    found = await store.read()
+    assert found is not None
+    assert found[0] == Ledger(serial=5)
+
+
+async def test_compare_and_set(space: Namespace, store: LedgerConfigMap) -> None:
+    assert await store.read() is None
+    first = await store.write(Ledger(serial=1), None)
+    with pytest.raises(ConflictError):
+        await store.write(Ledger(serial=2), None)
+    second = await store.write(Ledger(serial=2), first)
+    with pytest.raises(ConflictError):
+        await store.write(Ledger(serial=3), first)
+    assert await store.read() == (Ledger(serial=2), second)
+    space.delete(NAME)
+    with pytest.raises(ConflictError, match="was deleted meanwhile"):
+        await store.write(Ledger(serial=3), second)
+    assert await store.read() is None
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_ledger_that_is_too_large_is_refused_and_not_taken_for_unavailable(
+    store: LedgerConfigMap,
+) -> None:
+    debit = Debit(serial=1, id="x" * 2**20, model_id=7, namespace="n", key_source="s", at=EIGHT)
+    with pytest.raises(RefusedError):
+        await store.write(Ledger(debits={"k": (debit,)}), None)
+
+
+# Whole operators.
+
+
+async def an_operator(lab: Lab) -> Operator:
+    """Start one that may start one training an hour, and leads at once."""
+    return await lab.operator(limit_starts="1/1h", leader_election="false")
+
+
+async def test_an_allowance_survives_the_operator(lab: Lab) -> None:
+    lab.model(501)
+    lab.model(502)
+    await lab.secret()
+    first = await an_operator(lab)
+    await lab.train("one", 501)
+    await lab.until_phase("one", "Succeeded")
+    first.kill()
+    await first.ended()
+    await an_operator(lab)
+    await lab.train("two", 502)
+    queued = await lab.until_phase("two", "Queued")
+    assert queued["status"]["display"]["queue"] == "1/1"
+    assert len(lab.posts()) == 1
+
+
+async def test_a_resource_that_is_gone_takes_no_start_back(lab: Lab) -> None:
+    """The ledger remembers it; no status does."""
+    lab.model(503)
+    lab.model(504)
+    await lab.secret()
+    first = await an_operator(lab)
+    await lab.train("gone", 503)
+    await lab.until_phase("gone", "Succeeded")
+    await lab.delete("gone")
+    first.kill()
+    await first.ended()
+    await an_operator(lab)
+    await lab.train("next", 504)
+    await lab.until_phase("next", "Queued")
+    assert len(lab.posts()) == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["same process", "new process"])
+async def test_a_key_that_is_replaced_takes_its_debits_along(
+    cluster: ControlPlane,
+    namespace: str,
+    tmp_path: Path,
+    restarted: bool,  # noqa: FBT001 - both sides
+) -> None:
+    new = "simulated-key-rotated"
+    config = replace(QUIET, keys={API_KEY: "write", new: "write"})
+    async with laboratory(cluster, namespace, tmp_path, config) as lab:
+        lab.model(505)
+        lab.model(506)
+        await lab.secret()
+        first = await an_operator(lab)
+        await lab.train("one", 505)
+        await lab.until_phase("one", "Succeeded")
+        await lab.secret(new)
+        if restarted:
+            first.kill()
+            await first.ended()
+            await an_operator(lab)
+        await lab.train("two", 506)
+        await lab.until_phase("two", "Queued")
+        assert len(lab.posts()) == 1
+
+
+Disturb = Callable[[Lab], Awaitable[None]]
+
+
+async def _delete(lab: Lab) -> None:
+    path = f"/api/v1/namespaces/{lab.namespace}/configmaps/{NAME}"
+    lab.control_plane.api.delete(path).raise_for_status()
+
+
+async def _spoil(lab: Lab) -> None:
+    lab.control_plane.api.patch(
+        f"/api/v1/namespaces/{lab.namespace}/configmaps/{NAME}",
+        json={"data": {"ledger": "garbage"}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    ).raise_for_status()
+
+
+@pytest.mark.parametrize("disturb", [_delete, _spoil], ids=["deleted", "spoilt"])
+async def test_a_lost_ledger_is_rebuilt_under_a_working_operator(
+    lab: Lab, disturb: Disturb
+) -> None:
+    lab.model(507)
+    lab.model(508)
+    await lab.secret()
+    operator = await lab.operator()
+    await lab.train("one", 507)
+    await lab.until_phase("one", "Succeeded")
+    await disturb(lab)
+    await lab.train("two", 508)
+    await lab.until_phase("two", "Succeeded")
+    await operator.printed("the start ledger is rebuilt from the status of all resources")
+    assert (lab.starts(507), lab.starts(508)) == (1, 1)
+    held = await lab.config_map(NAME)
+    assert held is not None
+    ledger = Ledger.model_validate_json(held["data"]["ledger"])
+    # That of the first is known from its status.
+    assert {debit.model_id for group in ledger.debits.values() for debit in group} == {507, 508}
+    assert phase_of(await lab.get("one")) == "Succeeded"

@@ -1,0 +1,159 @@
+"""Rows of docs/odd-replies.md, from the simulator to the resource."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.times import parse_time
+from scriptix_simulator import SimulatorConfig
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import QUIET, Lab, Manifest, laboratory
+
+SKEW = 600
+"""Seconds; ten times the time-out of the runs that it must not end."""
+
+MakeLab = Callable[[SimulatorConfig], AbstractAsyncContextManager[Lab]]
+
+
+@pytest.fixture
+def lab_with(cluster: ControlPlane, namespace: str, tmp_path: Path) -> MakeLab:
+    """Return what makes a lab whose simulator is set up in a way of its own."""
+    return partial(laboratory, cluster, namespace, tmp_path)
+
+
+async def test_success_without_metrics_is_success_but_passes_no_gate(lab: Lab) -> None:
+    lab.model(501, metrics=None)
+    lab.model(502, metrics={"character_error_rate": 8.3})
+    await lab.secret()
+    await lab.operator()
+    await lab.train("unmeasured", 501)
+    await lab.train("gated", 502, qualityGate={"maxWordErrorRate": "100"})
+    done = await lab.until_phase("unmeasured", "Succeeded")
+    assert "gave no word error rate" in done["status"]["message"]
+    assert "metrics" not in done["status"]
+    result = await lab.config_map("unmeasured-result")
+    assert result is not None
+    assert {"word_error_rate", "rating", "metrics_json"} & set(result["data"]) == set()
+    assert result["data"]["model_key"] == "custom_model_501"
+    failed = await lab.until_phase("gated", "Failed")
+    assert failed["status"]["failure"]["reason"] == "QualityGateFailed"
+    assert "word error rate is not given (at most 100% wanted)" in failed["status"]["message"]
+    assert await lab.config_map("gated-result") is None
+
+
+async def _assert_shown(lab: Lab, progress: int, stage: str) -> Manifest:
+    """Have the API show a progress, and see it in the resource that trains model 503."""
+    script = {"progress_steps": [{"at": 0, "value": progress}]}
+    await lab.admin("PATCH", "/models/503", {"script": script})
+    shown = await lab.until(
+        "erratic", lambda item: item.get("status", {}).get("progress") == progress
+    )
+    assert (shown["status"]["phase"], shown["status"]["stage"]) == ("Running", stage)
+    return shown
+
+
+async def test_progress_is_shown_as_given_backwards_and_at_a_hundred_percent(lab: Lab) -> None:
+    lab.model(503, duration=8000)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("erratic", 503)
+    await _assert_shown(lab, 75, "FineTuning")
+    await _assert_shown(lab, 40, "MainTraining")
+    last = await _assert_shown(lab, 100, "FinalEvaluation")
+    assert last["status"]["message"].startswith(
+        "Training: FinalEvaluation, 100%. The API has yet to say how it ended."
+    )
+    told = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
+    assert "MainTraining, 40% (back from FineTuning, 75%)." in told
+    await lab.admin("PATCH", "/models/503", {"finish": True})
+    await lab.until_phase("erratic", "Succeeded")
+    assert lab.starts(503) == 1
+
+
+@pytest.mark.parametrize("before", ["success", "mismatch"], ids=["4", "5"])
+async def test_the_end_of_the_run_before_is_not_taken_for_this_ones(
+    lab_with: MakeLab, before: str
+) -> None:
+    # Lenient: it starts a model that is at 4 or 5, so that no look at 2 lies between the runs.
+    async with lab_with(replace(QUIET, lenient=True)) as lab:
+        lab.model(504, outcome=[before, "success"], duration=2)
+        await lab.secret()
+        await lab.operator()
+        await lab.train("again", 504)
+        first = await lab.until("again", lambda item: "finishedAt" in item.get("status", {}))
+        script = {"duration": 8000, "metrics": {"word_error_rate": 9.5}}
+        await lab.admin("PATCH", "/models/504", {"script": script})
+        await lab.edit("again", runToken="v2")
+        await lab.simulator.until(lambda: lab.starts(504) == 2)
+        await lab.fault("stale", call="model", model=504, times="forever")
+        left = "The run was started; the API still shows the training before it."
+        stale = await lab.until("again", lambda item: item["status"].get("message") == left)
+        assert stale["status"]["phase"] == "Running"
+        assert stale["status"]["run"]["id"] != first["status"]["run"]["id"]
+        assert "finishedAt" not in stale["status"]
+        await lab.admin("DELETE", "/faults")
+        await lab.admin("PATCH", "/models/504", {"finish": True})
+        done = await lab.until_phase("again", "Succeeded")
+        assert done["status"]["metrics"]["wordErrorRate"] == "9.5"
+        assert lab.starts(504) == 2
+
+
+async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
+    words = "GPU 3 caught fire \u2620\x1b[31m"
+    told = "GPU 3 caught fire \u2620 [31m"
+    forms: dict[str, tuple[int, dict[str, Any], str, str, str | None]] = {
+        "text": (511, {"error_form": "string"}, "Unknown", told, None),
+        "object": (512, {"error_form": "object"}, "Unknown", told, "TRAINING_FAILED"),
+        "null": (513, {"error_form": "null"}, "Unknown", "it says: Training failed", None),
+        "absent": (514, {"omit": ["error"]}, "Unknown", "it says: Training failed", None),
+        "list": (515, {"extra": {"error": ["a", 1]}}, "Unknown", '["a", 1]', None),
+        "known": (
+            516,
+            {"outcome": "system_error", "error_form": "object"},
+            "SystemError",
+            "Training failed due to system error",
+            "TRAINING_FAILED",
+        ),
+    }
+    await lab.secret()
+    await lab.operator()
+    for name, (model, script, *_) in forms.items():
+        lab.model(model, **{"outcome": words, "duration": 2, **script})
+        await lab.train(name, model, log={"collect": "Never"})
+    for name, (_, _, reason, message, code) in forms.items():
+        failed = (await lab.until_phase(name, "Failed"))["status"]["failure"]
+        assert (failed["reason"], failed.get("code")) == (reason, code), name
+        assert failed["message"].endswith(message), name
+
+
+@pytest.mark.parametrize("skew", [SKEW, -SKEW], ids=["the API's is ahead", "the API's is behind"])
+async def test_clocks_that_differ_by_minutes_decide_nothing(lab_with: MakeLab, skew: int) -> None:
+    async with lab_with(replace(QUIET, clock_offset=skew)) as lab:
+        lab.model(521)
+        lab.model(522, omit=["finished_training_at"])
+        lab.model(523, status=3, progress=30, duration=16)
+        await lab.secret()
+        await lab.operator()
+        for name, model in (("ours", 521), ("endless", 522), ("theirs", 523)):
+            await lab.train(name, model, timeoutSeconds=60)
+        shown = await lab.until(
+            "ours", lambda item: "estimatedCompletionAt" in item.get("status", {})
+        )
+        now = datetime.now(UTC)  # noqa: TID251 - the cluster's clock is this machine's
+        expected = parse_time(shown["status"]["estimatedCompletionAt"])
+        assert abs(expected - now) < timedelta(seconds=SKEW / 2)
+        for name, ownership in (("ours", "Owned"), ("endless", "Owned"), ("theirs", "Adopted")):
+            status = (await lab.until_phase(name, "Succeeded"))["status"]
+            assert status["run"]["ownership"] == ownership
+            started = parse_time(status["startedAt"])
+            ended = parse_time(status["finishedAt"])
+            off = (started - now).total_seconds()
+            assert abs(off - skew) < SKEW / 2  # as the API gave it
+            assert started <= ended
+        assert len(lab.posts()) == 2

@@ -1,0 +1,122 @@
+"""The result ConfigMap: there when success is told, and left alone by whatever is no success."""
+
+from tests.operator.lab import Lab, condition_of, phase_of, reason_of
+
+CONFIG_MAPS = "count/configmaps"
+
+
+async def _end_without_room(lab: Lab, name: str, model: int) -> str:
+    """Train a model to its end, with no room for another ConfigMap by then.
+
+    Not before: the operator's own ledger is one too, and in these tests it is in this namespace.
+
+    Returns:
+        The path of the quota that is in the way.
+    """
+    lab.model(model, duration=8000)
+    await lab.train(name, model, log={"collect": "Never"})
+    await lab.until_phase(name, "Running")
+    quota = _forbid_config_maps(lab)
+    await lab.admin("PATCH", f"/models/{model}", {"finish": True})
+    return quota
+
+
+def _forbid_config_maps(lab: Lab) -> str:
+    """Put a quota on the namespace that is used up; returns its path."""
+    path = f"/api/v1/namespaces/{lab.namespace}/resourcequotas"
+    body = {"metadata": {"name": "few"}, "spec": {"hard": {CONFIG_MAPS: "0"}}}
+    api = lab.control_plane.api
+    made = api.post(path, json={"apiVersion": "v1", "kind": "ResourceQuota", **body})
+    assert made.is_success, made.text
+    # What the quota controller would write, which the test control plane does without.
+    counted = {**made.json(), "status": {"hard": {CONFIG_MAPS: "0"}, "used": {CONFIG_MAPS: "0"}}}
+    reply = api.put(f"{path}/few/status", json=counted)
+    assert reply.is_success, reply.text
+    return f"{path}/few"
+
+
+async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_allowed(
+    lab: Lab,
+) -> None:
+    await lab.secret()
+    operator = await lab.operator()
+    quota = await _end_without_room(lab, "cramped", 601)
+    held_up = await lab.until_reason("cramped", "ResultNotPublished")
+    status = held_up["status"]
+    assert (status["phase"], status["metrics"]["wordErrorRate"]) == ("Running", "12.5")
+    assert "The training has succeeded, but its result is not published" in status["message"]
+    assert "exceeded quota: few" in status["message"]
+    assert status["message"].endswith(status["failure"]["solution"])
+    assert "finishedAt" in status
+    assert "eta" not in status["display"]
+    stalled, succeeded = condition_of(held_up, "Stalled"), condition_of(held_up, "Succeeded")
+    assert stalled is not None
+    assert stalled["status"] == "True"
+    assert succeeded is not None
+    assert succeeded["status"] == "Unknown"
+    assert (await lab.until_event("cramped", "ResultNotPublished"))["type"] == "Warning"
+    # The outcome is kept though the model is changed and the process dies; the API is not asked.
+    await lab.admin("PATCH", "/models/601", {"status": 2})
+    calls = len(lab.simulator.state.calls)
+    operator.kill()
+    await operator.ended()
+    assert lab.control_plane.api.delete(quota).is_success
+    await lab.operator(leader_election="false")
+    done = await lab.until_phase("cramped", "Succeeded")
+    assert "failure" not in done["status"]
+    assert done["status"]["finishedAt"] == status["finishedAt"]
+    result = await lab.config_map("cramped-result")
+    assert result is not None
+    assert result["data"]["word_error_rate"] == "12.5"
+    assert len(lab.simulator.state.calls) == calls
+    assert lab.starts(601) == 1
+    assert (await lab.until_event("cramped", "TrainingSucceeded"))["type"] == "Normal"
+
+
+async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: Lab) -> None:
+    lab.model(603, outcome="mismatch")
+    await lab.secret()
+    operator = await lab.operator()
+    quota = await _end_without_room(lab, "patient", 602)
+    await lab.until_reason("patient", "ResultNotPublished")
+    await lab.train("bystander", 603, log={"collect": "Never"})
+    await lab.until_phase("bystander", "Failed")
+    assert lab.control_plane.api.delete(quota).is_success
+    await lab.until_phase("patient", "Succeeded")
+    assert "step postponed" not in operator.log
+    assert "step failed" not in operator.log
+
+
+async def test_the_result_of_one_run_is_left_alone_by_another_that_misses_its_gate(
+    lab: Lab,
+) -> None:
+    lab.model(604, duration=2)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("gated", 604, qualityGate={"maxWordErrorRate": "12.5"})
+    await lab.until_phase("gated", "Succeeded")
+    first = await lab.config_map("gated-result")
+    assert first is not None
+    script = {"metrics": {"word_error_rate": 12.5001}}
+    await lab.admin("PATCH", "/models/604", {"status": 2, "script": script})
+    await lab.edit("gated", runToken="v2")
+    missed = await lab.until_reason("gated", "QualityGateFailed")
+    assert phase_of(missed) == "Failed"
+    assert "word error rate is 12.5001% (at most 12.5% wanted)" in missed["status"]["message"]
+    assert await lab.config_map("gated-result") == first
+    await lab.until("gated", lambda item: item["status"]["log"].get("state") == "Complete")
+    calls = len(lab.simulator.state.calls)
+    await lab.edit("gated", qualityGate={"maxWordErrorRate": "12.5001"})
+    passed = await lab.until_phase("gated", "Succeeded")
+    assert reason_of(passed) == "TrainingSucceeded"
+    second = await lab.config_map("gated-result")
+    assert second is not None
+    assert second["data"]["word_error_rate"] == "12.5001"
+    assert second["data"]["run_id"] == passed["status"]["run"]["id"] != first["data"]["run_id"]
+    # Narrowed again, it stays what it is: published is published.
+    narrowed = await lab.edit("gated", qualityGate={"maxWordErrorRate": "1"})
+    seen = narrowed["metadata"]["generation"]
+    await lab.until("gated", lambda item: item["status"]["observedGeneration"] == seen)
+    assert phase_of(await lab.get("gated")) == "Succeeded"
+    assert await lab.config_map("gated-result") == second
+    assert len(lab.simulator.state.calls) == calls

@@ -1,0 +1,188 @@
+"""What asks for a run, and what does not (DESIGN §2), on the real API server."""
+
+import pytest
+
+from tests.operator.lab import Lab, Manifest, condition_of, phase_of, reason_of
+
+REQUESTED_AT = "scriptix.io/requested-at"
+
+
+def request_of(item: Manifest) -> tuple[str, str]:
+    """The pair that the run in status answers."""
+    run = item.get("status", {}).get("run", {})
+    return run.get("token", ""), run.get("requestedAt", "")
+
+
+async def until_done(lab: Lab, name: str, token: str, requested_at: str = "") -> Manifest:
+    """Wait until the run for this request has succeeded."""
+    wanted = token, requested_at
+    return await lab.until(
+        name, lambda item: request_of(item) == wanted and phase_of(item) == "Succeeded"
+    )
+
+
+async def until_observed(lab: Lab, edited: Manifest) -> Manifest:
+    """Wait until an edit is observed."""
+    name, generation = edited["metadata"]["name"], edited["metadata"]["generation"]
+    return await lab.until(name, lambda item: item["status"]["observedGeneration"] == generation)
+
+
+async def test_each_new_request_starts_one_run_and_a_revert_none(lab: Lab) -> None:
+    lab.model(301, duration=2)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("asked", 301, runToken="v1")
+    await until_done(lab, "asked", "v1")
+    # The token.
+    await lab.admin("PATCH", "/models/301", {"status": 2})
+    await lab.edit("asked", runToken="v2")
+    await until_done(lab, "asked", "v2")
+    # The annotation, which is no edit.
+    await lab.admin("PATCH", "/models/301", {"status": 2})
+    before = await lab.get("asked")
+    annotation = {"metadata": {"annotations": {REQUESTED_AT: "2026-11-23T08:00:00Z"}}}
+    annotated = await lab.patch("asked", annotation)
+    assert annotated["metadata"]["generation"] == before["metadata"]["generation"]
+    await until_done(lab, "asked", "v2", "2026-11-23T08:00:00Z")
+    # Both at once.
+    await lab.admin("PATCH", "/models/301", {"status": 2})
+    annotation = {"metadata": {"annotations": {REQUESTED_AT: "2026-11-23T09:00:00Z"}}}
+    await lab.patch("asked", {**annotation, "spec": {"runToken": "v3"}})
+    await until_done(lab, "asked", "v3", "2026-11-23T09:00:00Z")
+    assert lab.starts(301) == len(lab.posts(301)) == 4
+    # A revert to a pair that was handled, then no pair at all; the model could be started.
+    await lab.admin("PATCH", "/models/301", {"status": 2})
+    annotation = {"metadata": {"annotations": {REQUESTED_AT: "2026-11-23T08:00:00Z"}}}
+    edited = await lab.patch("asked", {**annotation, "spec": {"runToken": "v2"}})
+    reverted = await until_observed(lab, edited)
+    removed = await lab.patch(
+        "asked", {"metadata": {"annotations": None}, "spec": {"runToken": None}}
+    )
+    done = await until_observed(lab, removed)
+    for item in (reverted, done):
+        assert phase_of(item) == "Succeeded"
+        assert request_of(item) == ("v3", "2026-11-23T09:00:00Z")
+    assert [(past["token"], past["requestedAt"]) for past in done["status"]["history"]] == [
+        ("v2", "2026-11-23T08:00:00Z"),
+        ("v2", ""),
+        ("v1", ""),
+    ]
+    assert lab.starts(301) == len(lab.posts(301)) == 4
+
+
+async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) -> None:
+    lab.model(302, duration=10_000)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("busy", 302, runToken="v1", log={"collect": "Never"})
+    await lab.until_phase("busy", "Running")
+    for token in ("v2", "v3"):
+        await until_observed(lab, await lab.edit("busy", runToken=token))
+    assert request_of(await lab.get("busy")) == ("v1", "")
+    await lab.admin("PATCH", "/models/302", {"finish": True, "script": {"duration": 1}})
+    # Nothing but the end of the first run makes it go on.
+    waiting = await lab.until("busy", lambda item: request_of(item) == ("v3", ""))
+    assert [past["token"] for past in waiting["status"]["history"]] == ["v1"]
+    await lab.admin("PATCH", "/models/302", {"status": 2})
+    await until_done(lab, "busy", "v3")
+    assert lab.starts(302) == 2
+
+
+async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> None:
+    lab.model(303, duration=1)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("undecided", 303)
+    first = await until_done(lab, "undecided", "")
+    await lab.admin("PATCH", "/models/303", {"status": 1})
+    await lab.edit("undecided", runToken="v2")
+    waiting = await lab.until(
+        "undecided", lambda item: request_of(item) == ("v2", "") and phase_of(item) == "Pending"
+    )
+    assert condition_of(waiting, "Reconciling") is not None
+    await lab.until_reason("undecided", "WaitingForModel")
+    edited = await lab.edit("undecided", runToken=None)
+    stands = await until_observed(lab, edited)
+    assert phase_of(stands) == "Succeeded"
+    assert stands["status"]["run"]["id"] == first["status"]["run"]["id"]
+    assert stands["status"]["display"]["wordErrorRate"] == "12.5%"
+    assert "history" not in stands["status"]
+    # New data start nothing now; and the end is told once.
+    await lab.admin("PATCH", "/models/303", {"status": 2})
+    await until_observed(lab, await lab.edit("undecided", priority=1))
+    assert lab.starts(303) == len(lab.posts(303)) == 1
+    told = [event["reason"] for event in await lab.events("undecided")]
+    assert told.count("TrainingSucceeded") == 1
+
+
+EXISTING = ("Adopt", "Wait", "Fail")
+FIRST_SIGHT = {
+    # training_status: what becomes of it with Adopt, Wait, Fail
+    1: ("Pending", "Pending", "Pending"),
+    2: ("Succeeded", "Succeeded", "Succeeded"),
+    3: ("Succeeded", "Pending", "Failed"),
+    4: ("Succeeded", "Pending", "Failed"),
+    5: ("Failed", "Pending", "Failed"),
+    6: ("Pending", "Pending", "Pending"),
+}
+
+
+async def test_a_cluster_rebuilt_from_its_manifests_starts_only_what_has_new_data(
+    lab: Lab,
+) -> None:
+    """Every training_status against every existingTraining, made twice with an empty status."""
+    rows = {
+        f"status-{state}-{existing.lower()}": (10 * state + column, state, existing, phases[column])
+        for state, phases in FIRST_SIGHT.items()
+        for column, existing in enumerate(EXISTING)
+    }
+    await lab.secret()
+    for model_id, state, _, _ in rows.values():
+        lab.model(model_id, status=state, progress=45, duration=4)
+    await lab.operator()
+
+    async def make_all(expected: dict[str, str]) -> None:
+        for name, (model_id, _, existing, _) in rows.items():
+            await lab.train(name, model_id, existingTraining=existing, runToken="v1")
+
+        def is_settled(item: Manifest) -> bool:
+            waits = reason_of(item) in {"WaitingForModel", "UnexpectedStatus"}
+            return phase_of(item) != "Pending" or waits
+
+        await lab.until_all(
+            lambda items: all(
+                name in items and phase_of(items[name]) == phase and is_settled(items[name])
+                for name, phase in expected.items()
+            )
+        )
+
+    started = {model_id for model_id, state, _, _ in rows.values() if state == 2}
+    await make_all({name: phase for name, (_, _, _, phase) in rows.items()})
+    assert {call.model for call in lab.posts()} == started
+    assert lab.starts() == len(lab.posts()) == len(started)
+
+    for name in rows:
+        await lab.delete(name)
+    await lab.until_all(lambda items: not items)
+    # What has been started is trained now, and adopted like the rest, or left alone.
+    phases = {name: phase for name, (_, _, _, phase) in rows.items()}
+    phases |= {f"status-2-{e.lower()}": p for e, p in zip(EXISTING, FIRST_SIGHT[4], strict=True)}
+    await make_all(phases)
+    assert lab.starts() == len(lab.posts()) == len(started)
+
+
+@pytest.mark.parametrize("when", ["Wait", "Fail"])
+async def test_a_model_that_is_not_ready_is_waited_for_or_failed(lab: Lab, when: str) -> None:
+    lab.model(304, status=1, duration=1)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("early", 304, whenNotReady=when)
+    if when == "Fail":
+        failed = await lab.until_phase("early", "Failed")
+        assert failed["status"]["failure"]["reason"] == "StartRejected"
+        assert "spec.whenNotReady" in failed["status"]["message"]
+    else:
+        await lab.until_reason("early", "WaitingForModel")
+        await lab.admin("PATCH", "/models/304", {"status": 2})
+        await lab.until_phase("early", "Succeeded")
+    assert lab.starts(304) == (when == "Wait")

@@ -1,0 +1,240 @@
+"""The rows of docs/odd-replies.md, as the core decides them."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.reasons import Ownership
+from scriptix_operator.api.status import Baseline, TrainingStatus
+from scriptix_operator.core.follow import ended_at, follow
+from scriptix_operator.core.observation import Look, Rest
+from scriptix_operator.core.remote import RemoteModel
+from tests.unit.core.builders import (
+    EIGHT,
+    Life,
+    a_model,
+    a_run,
+    a_training,
+    at,
+    followed,
+    metrics,
+)
+
+ROOT = Path(__file__).parents[3]
+BEFORE = EIGHT - timedelta(days=30)
+"""Marker of the run before ours."""
+
+NO_LOG = {"collect": "Never"}
+
+
+def a_life(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
+    """A resource whose log is not collected, so that each look is one decision."""
+    return Life(a_training(log=NO_LOG, **spec))
+
+
+def test_the_readme_leads_to_the_table() -> None:
+    assert "(docs/odd-replies.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+# Success without metrics.
+
+
+@pytest.mark.parametrize(
+    "given", [None, metrics(None, None, None)], ids=["no metrics", "none of them"]
+)
+def test_success_without_metrics_is_published_and_told_without_them(given: object) -> None:
+    life = a_life().runs().waits(60).succeeds(metrics=given)
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
+    assert (life.status.message or "").startswith(
+        "The model is trained; the API gave no word error rate."
+    )
+    assert life.status.display is not None
+    assert life.status.display.word_error_rate is None
+
+
+# Progress.
+
+
+def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
+    life = a_life().runs()
+    for progress in (75, 40, 39):
+        life.waits(600).looks(a_model(3, progress=progress, started_at=EIGHT))
+    assert (life.status.phase, life.status.progress, life.status.stage) == (
+        "Running",
+        39,
+        "MainTraining",
+    )
+    assert [item.message for item in life.told if item.reason == "StageChanged"] == [
+        "FineTuning, 75%.",
+        "MainTraining, 40% (back from FineTuning, 75%).",
+    ]
+
+
+@pytest.mark.parametrize("progress", [100, 101, 250])
+def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress: int) -> None:
+    life = a_life().runs().waits(8 * 3600)
+    look = a_model(3, progress=progress, started_at=EIGHT)
+    life.looks(look)
+    assert (life.status.phase, life.status.stage) == ("Running", "FinalEvaluation")
+    assert (life.status.message or "").endswith("%. The API has yet to say how it ended.")
+    assert life.action == Rest(60)
+    # However long that takes, it is no news with each look (one in ten minutes is stamped).
+    written = life.writes
+    for _ in range(9):
+        life.waits(60).looks(look)
+    assert life.writes == written
+    life.waits(60).succeeds(finished_at=at(hours=9))
+    assert (life.status.phase, life.status.progress) == ("Succeeded", 100)
+
+
+def test_ninety_nine_percent_is_not_the_last() -> None:
+    decision = a_life().runs().waits(600).looks(a_model(3, progress=99, started_at=EIGHT))
+    assert "yet to say" not in (decision.status.message or "")
+
+
+# What an earlier run has left.
+
+
+def a_rerun(state: int, marker: datetime | None = BEFORE) -> TrainingStatus:
+    """A run of ours that was accepted without a word, at a model that showed `state` before."""
+    baseline = Baseline(training_status=state, started_training_at=marker)
+    run = a_run(ownership="Owned", claimed_at=EIGHT, baseline=baseline)
+    return followed(run=run, started_at=None)
+
+
+@pytest.mark.parametrize("state", [4, 5])
+@pytest.mark.parametrize("marker", [BEFORE, None], ids=["its own marker", "no marker"])
+def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marker: object) -> None:
+    left = a_model(state, started_at=marker, metrics=metrics("1"), error="old", progress=100)
+    status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1))
+    assert status == a_rerun(state)
+    assert note is not None
+    assert note.message == "The run was started; the API still shows the training before it."
+
+
+@pytest.mark.parametrize(
+    ("status", "look"),
+    [
+        pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer marker"),
+        pytest.param(a_rerun(5), a_model(4), id="another end than before"),
+        pytest.param(a_rerun(2), a_model(4), id="none before"),
+        pytest.param(a_rerun(4).model_copy(update={"progress": 1}), a_model(4), id="it has got on"),
+        pytest.param(followed(started_at=None), a_model(4), id="nothing known before"),
+    ],
+)
+def test_an_end_that_can_only_be_this_runs_counts(
+    status: TrainingStatus, look: RemoteModel
+) -> None:
+    ended, _ = follow(a_training().spec, status, look, at(hours=8))
+    assert ended.finished_at is not None
+
+
+def test_a_progress_of_nothing_is_no_proof_that_the_run_gets_on() -> None:
+    """It is what the reply to the start says, before any look."""
+    status = a_rerun(4).model_copy(update={"progress": 0})
+    same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1))
+    assert same == status
+
+
+def test_a_rerun_outlives_stale_looks_and_reads_its_own_end() -> None:
+    life = a_life().runs().waits(60).succeeds()
+    life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
+    life.is_accepted(None)
+    for _ in range(3):
+        life.waits(60).looks(a_model(4, started_at=EIGHT, metrics=metrics()))
+        assert (life.status.phase, life.published) == ("Running", 1)
+    life.waits(60).looks(a_model(3, progress=5, started_at=at(hours=1)))
+    assert life.status.started_at == at(hours=1)
+    life.waits(60).looks(a_model(5, started_at=EIGHT, error="old"))
+    assert life.status.phase == "Running"
+    life.waits(60).succeeds(at(hours=1), metrics=metrics("9"))
+    assert (life.status.phase, life.published) == ("Succeeded", 2)
+    assert life.status.metrics is not None
+    assert life.status.metrics.word_error_rate == "9"
+
+
+# Clocks that differ: `SKEW` is what the API's is ahead of ours, or behind it.
+
+SKEWS = pytest.mark.parametrize("skew", [-7200, -600, 0, 600, 7200])
+
+
+@SKEWS
+def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> None:
+    theirs = EIGHT + timedelta(seconds=skew)
+    life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
+    life.now = at(hours=4)
+    life.looks(a_model(3, progress=50, started_at=theirs))
+    assert life.status.estimated_completion_at == at(hours=8)
+    assert life.status.started_at == theirs
+
+
+@pytest.mark.parametrize("ownership", [Ownership.OWNED, Ownership.UNCONFIRMED])
+def test_a_run_of_ours_without_a_marker_has_an_expected_end_too(ownership: Ownership) -> None:
+    status = followed(run=a_run(ownership=ownership, claimed_at=EIGHT), started_at=None)
+    status, _ = follow(a_training().spec, status, a_model(3, progress=50), at(hours=4))
+    assert status.estimated_completion_at == at(hours=8)
+
+
+def test_of_an_adopted_run_only_the_apis_own_instant_is_known() -> None:
+    life = a_life()
+    life.now = at(hours=4)
+    life.looks(a_model(3, progress=50, started_at=EIGHT))
+    assert life.status.estimated_completion_at == at(hours=8)
+    assert life.run.claimed_at == at(hours=4)
+
+
+def test_a_start_that_lies_in_our_future_is_shown_and_no_end_is_guessed() -> None:
+    status = a_life().looks(a_model(3, progress=50, started_at=at(minutes=10))).status
+    assert (status.phase, status.started_at) == ("Running", at(minutes=10))
+    assert status.estimated_completion_at is None
+    assert status.display is not None
+    assert status.display.eta is None
+
+
+@SKEWS
+@pytest.mark.parametrize("adopted", [True, False], ids=["adopted", "started"])
+def test_a_run_times_out_by_our_own_clock(
+    skew: int,
+    adopted: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    theirs = EIGHT + timedelta(seconds=skew)
+    look = a_model(3, progress=1, started_at=theirs)
+    life = a_life(timeout_seconds=3600)
+    if adopted:
+        life.looks(look)
+    else:
+        life.intends().is_accepted(look)
+    life.waits(3599).looks(look)
+    assert (life.status.phase, life.action) == ("Running", Rest(1))
+    assert not isinstance(life.waits(1).wakes().action, Look)
+    assert life.reason == "TimedOut"
+    assert life.status.finished_at is not None
+    assert life.status.finished_at >= theirs
+
+
+@SKEWS
+@pytest.mark.parametrize("state", [4, 5])
+def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
+    """Where the API gives no end, it is ours, which may lie before the API's beginning."""
+    theirs = EIGHT + timedelta(seconds=skew)
+    life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
+    life.waits(60).looks(a_model(state, started_at=theirs))
+    assert life.status.finished_at == max(at(minutes=1), theirs)
+
+
+@pytest.mark.parametrize(
+    ("told", "ended"),
+    [
+        pytest.param(at(hours=8), at(hours=8), id="as told"),
+        pytest.param(EIGHT, EIGHT, id="at once"),
+        pytest.param(EIGHT - timedelta(seconds=1), at(hours=9), id="before it began"),
+        pytest.param(None, at(hours=9), id="not told"),
+        pytest.param(at(hours=30), at(hours=30), id="in our future"),
+    ],
+)
+def test_the_end_is_the_apis_unless_it_is_left_over(told: datetime | None, ended: datetime) -> None:
+    assert ended_at(EIGHT, at(hours=9, seconds=0.5), told) == ended
+    assert ended_at(None, at(hours=9, seconds=0.5), None) == at(hours=9)
+    assert ended_at(None, at(hours=9), BEFORE) == BEFORE

@@ -1,0 +1,425 @@
+"""core/resolve.py: a start in the ledger that is not the own one of who needs the model."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.reasons import FailureReason
+from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.ledger import Entry, Ledger, Mark, Settled, opened
+from scriptix_operator.core.observation import (
+    Decision,
+    KeyUse,
+    Memory,
+    ModelSeen,
+    Reserve,
+    Rest,
+    SlotGranted,
+)
+from scriptix_operator.core.remote import FailureKind, RemoteModel
+from scriptix_operator.core.resolve import concluded, resolve_for_others
+from scriptix_operator.core.training import Training, TrainingKey
+from tests.unit.core.builders import (
+    EIGHT,
+    KEY,
+    Life,
+    a_model,
+    a_run,
+    a_situation,
+    a_status,
+    a_training,
+    at,
+    followed,
+)
+
+BEFORE = EIGHT - timedelta(days=30)
+READY = a_model(2, started_at=BEFORE)
+BASELINE = Baseline(training_status=2, started_training_at=BEFORE)
+
+
+def intending(attempt: int = 1, **facts: Any) -> TrainingStatus:  # noqa: ANN401 - of status
+    """The status of a start whose outcome is not recorded."""
+    intent = Intent(attempt=attempt, at=EIGHT, key_fingerprint=KEY.fingerprint)
+    run = a_run(attempt=attempt, intent=intent, baseline=BASELINE, claimed_at=EIGHT)
+    return a_status(run=run, **facts)
+
+
+def a_holder(status: TrainingStatus | None = None, **facts: Any) -> Training:  # noqa: ANN401
+    """The resource that the start in the ledger is of; unless told, it has its intent."""
+    return a_training(name="holder", status=intending() if status is None else status, **facts)
+
+
+ENTRY = opened(Ledger(), a_holder(), EIGHT)[1]
+"""The start in the ledger."""
+NEVER = FailureReason.UNAUTHORIZED
+
+LOOKS = {
+    "ours": a_model(3, started_at=EIGHT),
+    "ended": a_model(4, started_at=EIGHT),
+    "consumed": a_model(2, started_at=EIGHT),
+    "not happened": READY,
+    "undecided": a_model(7),
+    "stale": a_model(2, started_at=BEFORE - timedelta(days=1)),
+}
+HELD, UNKNOWN, ACTED, NOTHING = "ModelInUse", "StartOutcomeUnknown", "acted", "nothing"
+
+FREE = (ACTED, ACTED, ACTED, NOTHING, UNKNOWN, UNKNOWN)
+"""Of a start whose resource does not want to know any more."""
+PATIENT = (HELD, HELD, HELD, NOTHING, UNKNOWN, UNKNOWN)
+"""Of one whose resource cannot find out by itself now, but will want to know."""
+BUSY = (HELD,) * 6
+"""Of one whose resource finds out by itself."""
+DONE, VOID = (ACTED,) * 6, (NOTHING,) * 6
+"""Of one whose outcome is in a status."""
+
+OTHER_RUN = a_status(
+    run=a_run(id="run-2", token="v2"),
+    history=(HistoryEntry(id="run-1", outcome="Failed"),),
+)
+HOLDERS = {
+    "gone": (None, FREE),
+    "starting": (a_holder(), BUSY),
+    "suspended": (a_holder(suspend=True), PATIENT),
+    "blocked": (a_holder(intending(failure=failure(NEVER, "HTTP 401"))), PATIENT),
+    "timed out": (
+        a_holder(
+            intending(failure=failure(FailureReason.TIMED_OUT, "too long"), finished_at=at(hours=9))
+        ),
+        FREE,
+    ),
+    "timed out and suspended": (
+        a_holder(
+            intending(
+                failure=failure(FailureReason.TIMED_OUT, "too long"), finished_at=at(hours=9)
+            ),
+            suspend=True,
+        ),
+        FREE,
+    ),
+    "at another run": (a_holder(OTHER_RUN), FREE),
+    "without a run": (a_holder(a_status()), FREE),
+    "followed": (a_holder(followed(started_at=EIGHT)), DONE),
+    "withdrawn": (a_holder(a_status(run=a_run())), VOID),
+    "at the next attempt": (a_holder(a_status(run=a_run(attempt=2, baseline=BASELINE))), VOID),
+    "starting its next attempt": (a_holder(intending(attempt=2)), VOID),
+    "of its name": (a_holder(intending(), uid="another"), FREE),
+}
+
+
+def outcome_of(
+    asker: Training, model: RemoteModel, *rivals: Training, entry: Entry = ENTRY
+) -> tuple[str, Settled | Decision]:
+    """What is decided where no time is left to wait for."""
+    long_ago = EIGHT - timedelta(hours=1)
+    memory = Memory(entry=entry, intent_seen_at=long_ago, agreed_at=long_ago)
+    step = a_situation(asker, EIGHT, memory)
+    after, outcome = resolve_for_others(step, ModelSeen(model, KEY, rivals), entry)
+    if isinstance(outcome, Decision):
+        return outcome.status.conditions[0].reason, outcome
+    assert outcome.entry == entry
+    assert after.memory == replace(memory, entry=None, intent_seen_at=None, agreed_at=None) or (
+        after.memory == memory
+    )
+    return (ACTED if outcome.acted else NOTHING), outcome
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("state", HOLDERS)
+def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
+    state: str, look: str
+) -> None:
+    holder, expected = HOLDERS[state]
+    asker = a_training(name="asker")
+    rivals = () if holder is None else (holder,)
+    what, outcome = outcome_of(asker, LOOKS[look], *rivals)
+    assert what == expected[list(LOOKS).index(look)]
+    if isinstance(outcome, Settled):
+        assert outcome.sent
+        marker = LOOKS[look].started_at
+        known = EIGHT if expected is DONE else marker if outcome.acted else None
+        assert outcome.marker == known
+
+
+def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() -> None:
+    """A status restored from a backup, or one that was withdrawn while the POST was sent."""
+    assert outcome_of(a_holder(a_status()), LOOKS["ours"])[0] == ACTED
+    assert outcome_of(a_holder(a_status()), LOOKS["not happened"])[0] == NOTHING
+    assert outcome_of(a_holder(a_status(run=a_run())), LOOKS["ours"])[0] == NOTHING
+
+
+@pytest.mark.parametrize("state", ["starting", "suspended"])
+def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> None:
+    holder, _ = HOLDERS[state]
+    assert holder is not None
+    _, near = outcome_of(a_training(), LOOKS["ours"], holder)
+    foreign = replace(holder, key=TrainingKey("team-b", "secret-project"))
+    _, far = outcome_of(a_training(), LOOKS["ours"], foreign)
+    assert isinstance(near, Decision)
+    assert isinstance(far, Decision)
+    assert (near.status.message or "").startswith("holder has started this model")
+    told = far.status.message or ""
+    assert told.startswith("a resource in another namespace has started this model")
+    assert "team-b" not in told
+    assert "secret-project" not in told
+    assert (near.action, near.status.queue, near.settled) == (Rest(60), None, None)
+
+
+@pytest.mark.parametrize(
+    ("run", "known"),
+    [
+        pytest.param(None, None, id="no run"),
+        pytest.param(a_run(id="run-2", ownership="Owned"), None, id="another run"),
+        pytest.param(intending().run, None, id="the intent"),
+        pytest.param(a_run(), (False, EIGHT), id="taken back"),
+        pytest.param(a_run(ownership="Owned"), (True, EIGHT), id="ours"),
+        pytest.param(a_run(ownership="Unconfirmed"), (True, EIGHT), id="perhaps ours"),
+        pytest.param(intending(attempt=2).run, (False, EIGHT), id="the next intent"),
+    ],
+)
+def test_a_status_is_recorded_before_its_entry_is_closed(
+    run: Any,  # noqa: ANN401 - pytest's parameters are untyped
+    known: tuple[bool, Any] | None,
+) -> None:
+    holder = a_holder(a_status(run=run, started_at=EIGHT))
+    settled = concluded(ENTRY, holder)
+    assert (settled and (settled.acted, settled.marker)) == known
+    assert concluded(ENTRY, replace(holder, uid="another")) is None
+    # The entry of a later attempt says nothing before that has an outcome.
+    later = ENTRY.model_copy(update={"attempt": 2})
+    if run is not None and run.intent is not None:
+        assert concluded(later, holder) is None
+
+
+@pytest.mark.parametrize("known_to", ["the ledger", "a rival", "the history"])
+def test_a_look_that_is_older_than_a_known_training_decides_no_start(known_to: str) -> None:
+    """It agrees with the baseline just because it is as old."""
+    past = (HistoryEntry(id="run-0", started_at=EIGHT, outcome="Failed"),)
+    rival = a_training(name="rival", status=a_status(history=past))
+    mark = Mark(at=EIGHT) if known_to == "the ledger" else None
+    rivals = (rival,) if known_to == "a rival" else ()
+    history = past if known_to == "the history" else ()
+    old = ModelSeen(READY, KEY, rivals, ENTRY, mark)
+    for status in (a_status(history=history), intending(history=history)):
+        is_own = status.run is not None
+        life = Life(a_holder(status) if is_own else a_training(name="asker", status=status))
+        life.memory = Memory(entry=ENTRY, intent_seen_at=BEFORE, agreed_at=BEFORE)
+        life.wakes()
+        decision = life.learns(old)
+        assert (life.reason, decision.settled) == (UNKNOWN, None)
+        assert life.memory.agreed_at is None
+
+
+# Over time, with the ledger.
+
+
+def of(entry: Entry, training: Training | None = None, *rivals: Training) -> Life:
+    """A resource, a ledger with one open entry, and who else there is."""
+    training = training or a_training(poll_interval_seconds=1)
+    life = Life(training)
+    life.ledger = Ledger(serial=entry.serial, entries={7: entry})
+    assert all(rival.uid != training.uid for rival in rivals)
+    return life
+
+
+def anew(**spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
+    """Another resource with the name of the holder."""
+    return a_training(name="holder", uid="anew", poll_interval_seconds=1, **spec)
+
+
+def freed_after(life: Life, model: RemoteModel, *rivals: Training, step: float = 0.5) -> float:
+    """Look every `step` seconds until the entry is closed."""
+    since = life.now
+    life.looks(model, rivals=rivals)
+    while life.entry is not None:
+        assert not isinstance(life.action, Reserve)
+        life.waits(step).looks(model, rivals=rivals)
+        assert (life.now - since).total_seconds() < 600
+    return (life.now - since).total_seconds()
+
+
+def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_started() -> None:
+    """W + P + S from when this process first saw it, then two looks that agree, 2 s apart."""
+    life = of(ENTRY)
+    life.waits(3600).looks(READY)
+    assert (life.action, life.reason, life.status.run) == (Rest(2), UNKNOWN, None)
+    assert freed_after(life, READY) == 47
+    assert isinstance(life.action, Reserve)
+    assert life.memory == Memory()
+
+
+def test_another_entry_at_the_model_restarts_the_clock() -> None:
+    life = of(ENTRY)
+    life.looks(READY)
+    life.waits(45).looks(READY)
+    assert life.memory.agreed_at is not None
+    new = ENTRY.model_copy(update={"serial": ENTRY.serial + 1})
+    life.ledger = life.ledger.model_copy(update={"entries": {7: new}})
+    life.waits(1.5)
+    assert freed_after(life, READY) == 47
+
+
+def test_what_was_agreed_on_before_a_restart_is_forgotten_with_it() -> None:
+    life = of(ENTRY)
+    life.looks(READY)
+    life.waits(45).looks(READY)
+    life.waits(1.5).restarts()
+    assert freed_after(life, READY) == 47
+
+
+def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
+    life = of(ENTRY)
+    life.looks(READY)
+    life.waits(46).looks(READY)
+    life.waits(1).looks(LOOKS["stale"])
+    life.waits(1).looks(READY)
+    assert life.entry is not None
+    life.waits(2).looks(READY)
+    assert life.entry is None
+
+
+@pytest.mark.parametrize(("state", "phase"), [(3, "Running"), (4, "Succeeded"), (5, "Failed")])
+def test_one_made_anew_with_the_same_name_adopts_the_run_of_the_one_before_it(
+    state: int, phase: str
+) -> None:
+    life = of(ENTRY, anew(log={"collect": "Never"}))
+    life.looks(a_model(state, started_at=EIGHT, progress=0))
+    assert (life.entry, life.status.phase) == (None, phase)
+    assert life.run.ownership == "Adopted"
+    assert life.ledger.marks[7].at == EIGHT
+
+
+@pytest.mark.parametrize("state", [1, 2])
+def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
+    life = of(ENTRY, anew(run_token="v1"))
+    life.looks(a_model(state, started_at=EIGHT))
+    assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
+    assert "the outcome cannot be read any more" in (life.status.message or "")
+    assert (life.run.token, life.run.ownership) == ("v1", "Unconfirmed")
+    assert life.status.started_at == EIGHT
+    # It is over: a request of its own starts the model again.
+    life.edit(run_token="v2").waits(1).looks(a_model(2, started_at=EIGHT))
+    assert isinstance(life.action, Reserve)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_training(name="other", poll_interval_seconds=1),
+        a_training(name="holder", namespace="team-b", poll_interval_seconds=1),
+    ],
+    ids=["of another name", "of another namespace"],
+)
+def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
+    other: Training,
+) -> None:
+    life = of(ENTRY, other)
+    life.looks(LOOKS["consumed"])
+    assert life.entry is None
+    assert (life.status.phase, life.status.run) == ("Pending", None)
+    assert isinstance(life.action, Reserve)
+
+
+def test_one_made_anew_that_has_run_before_has_lost_nothing_either() -> None:
+    life = of(ENTRY, replace(anew(run_token="v2"), status=OTHER_RUN))
+    life.looks(LOOKS["consumed"])
+    assert life.entry is None
+    assert isinstance(life.action, Reserve)
+
+
+def test_a_suspended_holder_whose_start_did_not_happen_may_try_it_again() -> None:
+    holder = a_holder(suspend=True)
+    life = of(ENTRY, None, holder)
+    assert freed_after(life, READY, holder) == 47
+    assert isinstance(life.action, Reserve)
+    # It wakes: its intent has no entry now, and it begins like anybody.
+    resumed = Life(a_holder(suspend=False), ledger=Ledger(serial=9))
+    resumed.looks(READY)
+    assert isinstance(resumed.action, Reserve)
+    assert resumed.status.run is None
+
+
+def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
+    holder = a_holder(intending(failure=failure(NEVER, "HTTP 401")))
+    life = of(ENTRY, None, holder)
+    life.looks(LOOKS["ours"], rivals=(holder,))
+    assert (life.reason, life.entry) == (HELD, ENTRY)
+    mended = Life(holder, ledger=life.ledger)
+    mended.looks(LOOKS["ours"])
+    assert (mended.run.ownership, mended.entry) == ("Unconfirmed", None)
+
+
+# The own intent.
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["same process", "new process"])
+def test_an_intent_without_an_entry_is_void_at_once(
+    restarted: bool,  # noqa: FBT001 - both sides
+) -> None:
+    life = Life(a_holder())
+    if not restarted:
+        life.memory = Memory(intent_seen_at=EIGHT)
+    life.looks(READY)
+    assert isinstance(life.action, Reserve)
+    assert life.status.run is None
+    assert life.memory == Memory()
+
+
+def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> None:
+    life = Life(a_holder(intending(attempt=3)))
+    life.looks(READY)
+    assert isinstance(life.action, Reserve)
+    assert (life.run.attempt, life.run.baseline, life.run.intent) == (3, BASELINE, None)
+    assert life.run.claimed_at is None
+    key = KeyUse(KEY.source, "a new key")
+    life.learns(SlotGranted(a_model(2, started_at=BEFORE, name="renamed"), key))
+    assert life.run.intent is not None
+    assert (life.run.intent.attempt, life.run.baseline) == (3, BASELINE)
+    # And a lost attempt before it that has acted after all is not followed by another.
+    life = Life(a_holder(intending(attempt=3)))
+    life.looks(LOOKS["ours"])
+    assert life.run.ownership == "Unconfirmed"
+
+
+def test_a_void_intent_of_a_rerun_keeps_its_request() -> None:
+    past = (HistoryEntry(id="run-0", started_at=BEFORE, outcome="Succeeded"),)
+    life = Life(a_holder(intending(history=past)))
+    life.looks(READY)
+    assert isinstance(life.action, Reserve)
+    assert (life.run.id, life.run.intent, life.run.baseline) == ("run-1", None, None)
+
+
+def test_an_intent_of_another_attempt_than_the_entrys_is_void_and_the_entry_was_settled() -> None:
+    life = Life(a_holder(intending(attempt=2)))
+    life.ledger = Ledger(serial=1, entries={7: ENTRY})
+    life.looks(READY)
+    assert (life.entry, life.run.attempt, life.run.intent) == (None, 2, None)
+    assert isinstance(life.action, Reserve)
+
+
+def test_an_entry_left_open_by_a_crash_is_closed_by_the_run_that_it_is_of() -> None:
+    life = Life(a_holder(followed(started_at=EIGHT)))
+    life.ledger = Ledger(serial=1, entries={7: ENTRY})
+    life.looks(a_model(3, started_at=EIGHT, progress=5))
+    assert life.entry is None
+    assert life.ledger.marks[7].at == EIGHT
+
+
+def test_an_entry_of_somebody_else_is_not_closed_by_who_follows_a_run() -> None:
+    life = Life(a_training(name="asker", status=followed(started_at=EIGHT)))
+    life.ledger = Ledger(serial=1, entries={7: ENTRY})
+    life.looks(a_model(3, started_at=EIGHT, progress=5))
+    assert life.entry == ENTRY
+
+
+@pytest.mark.parametrize("kind", [FailureKind.NOT_SENT, FailureKind.RATE_LIMITED])
+def test_a_definite_refusal_closes_the_entry_and_says_whether_it_was_sent(
+    kind: FailureKind,
+) -> None:
+    life = Life(a_training(poll_interval_seconds=1)).intends(READY)
+    life.is_refused(kind)
+    assert life.entry is None
+    sent = kind is not FailureKind.NOT_SENT
+    assert bool(life.ledger.debits.get(KEY.fingerprint)) == sent

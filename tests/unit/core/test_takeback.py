@@ -1,0 +1,307 @@
+"""core/takeback.py: a request that is taken back before anything was sent for it."""
+
+import pytest
+
+from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run
+from scriptix_operator.core.observation import Reserve, Rest
+from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.takeback import is_taken_back, take_back
+from tests.unit.core.builders import (
+    EIGHT,
+    Life,
+    a_model,
+    a_run,
+    a_status,
+    a_training,
+    at,
+    edited,
+    truths,
+)
+
+PAST_OF_V1 = HistoryEntry(id="run-0", token="v1", outcome="Succeeded", finished_at=EIGHT)
+
+Request = tuple[str, str]
+DONE = a_model(2, started_at=EIGHT)
+
+
+def a_life(first: Request = ("v1", "t1")) -> Life:
+    """A resource whose first run has succeeded."""
+    token, requested_at = first
+    life = Life(a_training(run_token=token, requested_at=requested_at)).runs()
+    return life.waits(60).succeeds()
+
+
+def asks(life: Life, request: Request) -> Life:
+    """Ask for a run; the model is not ready for it."""
+    token, requested_at = request
+    if token != life.training.spec.run_token:
+        life.edit(run_token=token)
+    life.annotate(requested_at).waits(60).looks(a_model(1, started_at=EIGHT))
+    return life
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "third", "stands"),
+    [
+        pytest.param(("v1", ""), ("v2", ""), ("v1", ""), True, id="token reverted"),
+        pytest.param(("", ""), ("v2", ""), ("", ""), True, id="first token reverted"),
+        pytest.param(("v1", ""), ("v2", ""), ("", ""), True, id="token removed"),
+        pytest.param(("", "t1"), ("", "t2"), ("", "t1"), True, id="annotation reverted"),
+        pytest.param(("", "t1"), ("", "t2"), ("", ""), True, id="annotation removed"),
+        pytest.param(("v1", "t1"), ("v2", "t2"), ("v1", "t1"), True, id="both reverted"),
+        pytest.param(("v1", "t1"), ("v2", "t1"), ("", "t1"), True, id="one removed, one as it was"),
+        pytest.param(("v1", ""), ("v2", ""), ("v2", ""), False, id="unchanged"),
+        pytest.param(("v1", ""), ("v2", ""), ("v3", ""), False, id="another token"),
+        pytest.param(("v1", "t1"), ("v2", "t2"), ("v1", "t2"), False, id="one of two reverted"),
+        pytest.param(("v1", "t1"), ("v2", "t2"), ("v2", ""), False, id="one of two removed"),
+    ],
+)
+def test_a_request_stands_as_long_as_the_resource_asks_for_it(
+    first: Request,
+    second: Request,
+    third: Request,
+    stands: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    life = a_life(first)
+    finished = life.run.id
+    asks(life, second)
+    assert (life.status.phase, life.run.id == finished) == ("Pending", False)
+    asks(life, third)
+    assert (life.status.phase, life.run.id == finished) == (
+        ("Succeeded", True) if stands else ("Pending", False)
+    )
+    if stands:
+        assert life.action == Rest(None)
+    else:
+        assert isinstance(life.waits(60).looks(DONE).action, Reserve)
+
+
+def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
+    life = a_life()
+    before, told, published = life.status, life.reasons_told, life.published
+    asks(life, ("v2", "t1"))
+    told = life.reasons_told
+    asks(life, ("v1", "t1"))
+    status = life.status
+    assert truths(status) == {"Succeeded": "True", "Ready": "True"}
+    assert (status.started_at, status.finished_at) == (before.started_at, before.finished_at)
+    assert status.metrics is not None
+    assert status.metrics.model_dump(exclude_none=True) == {
+        "word_error_rate": "12.5",
+        "rating": "VeryGood",
+    }
+    assert status.message == (
+        "The model is trained; the request to train it again was taken back before its start."
+    )
+    assert status.log is not None
+    assert status.log.config_maps == ("cardiology-log",)
+    assert status.log.state == "Complete"
+    assert status.history == ()
+    assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
+    assert (life.run.token, life.run.requested_at) == ("v1", "t1")
+    # Nothing is published or told a second time, and no log is fetched.
+    assert (life.published, life.reasons_told) == (published, told)
+
+
+def test_a_failure_stands_again_with_its_reason() -> None:
+    life = Life(a_training(run_token="v1")).runs()
+    life.waits(60).looks(a_model(5, started_at=EIGHT, error="Insufficient training data"))
+    life.stores_log()
+    message = life.status.message
+    asks(life, ("v2", ""))
+    told = life.reasons_told
+    asks(life, ("v1", ""))
+    assert (life.status.phase, life.reason) == ("Failed", "InsufficientData")
+    assert life.status.message == message
+    assert life.reasons_told == told
+
+
+def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_again() -> None:
+    life = Life(a_training(run_token="v1", quality_gate={"max_word_error_rate": "10"})).runs()
+    life.waits(60).succeeds()
+    assert life.reason == "QualityGateFailed"
+    asks(life, ("v2", ""))
+    life.edit(run_token="v1", quality_gate=None).wakes()
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
+
+
+def test_what_was_taken_back_can_be_asked_for_again() -> None:
+    life = asks(asks(a_life(), ("v2", "t1")), ("v1", "t1"))
+    assert isinstance(life.edit(run_token="v2").looks(DONE).action, Reserve)
+    assert life.run.token == "v2"
+
+
+def test_a_request_that_only_was_refused_can_be_taken_back() -> None:
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.is_refused(FailureKind.RATE_LIMITED)
+    life.edit(run_token="v1").wakes()
+    assert (life.status.phase, life.run.token) == ("Succeeded", "v1")
+
+
+def test_a_queued_request_can_be_taken_back() -> None:
+    life = a_life().edit(run_token="v2").waits(60)
+    life.looks(DONE)
+    life.is_queued()
+    assert life.edit(run_token="v1").wakes().action == Rest(None)
+    assert (life.status.phase, life.status.queue) == ("Succeeded", None)
+
+
+def test_a_suspended_request_can_be_taken_back() -> None:
+    life = a_life().edit(run_token="v2", suspend=True)
+    life.wakes()
+    assert life.status.phase == "Suspended"
+    life.edit(run_token="v1").wakes()
+    assert life.status.phase == "Succeeded"
+
+
+@pytest.mark.parametrize("phase", ["Starting", "Running", "an attempt was lost"])
+def test_what_was_sent_is_not_taken_back(phase: str) -> None:
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    if phase == "Running":
+        life.is_accepted()
+    else:
+        life.is_refused(FailureKind.AMBIGUOUS)
+    if phase == "an attempt was lost":
+        for _ in range(3):
+            life.waits(60).looks(DONE)
+        assert life.run.attempt == 2
+    run = life.run.id
+    life.edit(run_token="v1").waits(1).looks(DONE)
+    assert (life.run.id, life.run.token) == (run, "v2")
+
+
+def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
+    life = a_life(("v1", ""))
+    asks(life, ("v2", ""))
+    life.waits(60).intends(DONE).is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    second = life.run.id
+    life.waits(60).succeeds(at(hours=1))
+    asks(life, ("v3", ""))
+    assert life.status.phase == "Pending"
+    asks(life, ("v1", ""))
+    assert (life.status.phase, life.run.id) == ("Succeeded", second)
+
+
+def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
+    """It was answered: the answer stands until another request."""
+    life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
+    life.looks(a_model(1, started_at=EIGHT))
+    assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
+    life.edit(run_token="v1").wakes()
+    assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
+
+
+def test_a_request_that_is_there_as_it_was_is_never_taken_back() -> None:
+    """Whatever history holds: here as a hand may have written it."""
+    training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
+    assert not is_taken_back(training)
+
+
+def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
+    """No token is needed for it, and so taking one away does not take the run back."""
+    life = Life(a_training(run_token="v1"))
+    life.looks(a_model(1))
+    life.edit(run_token="").waits(60).intends()
+    assert life.run.token == ""
+
+
+def test_a_retry_of_the_first_run_outlives_its_token() -> None:
+    training = a_training(run_token="v1", backoff_limit=1, log={"collect": "Never"})
+    life = Life(training).runs()
+    life.waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+    life.edit(run_token="").wakes()
+    assert life.reason == "WaitingForRetry"
+    life.waits(60).looks(a_model(1, started_at=EIGHT))
+    assert (life.status.phase, life.run.retries, life.run.token) == ("Pending", 1, "v1")
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["its retry waits", "its retry has begun"])
+def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a case
+    life = Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
+    life.waits(60).succeeds()
+    life.edit(run_token="v2").waits(60).intends(DONE)
+    life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    failed = life.run.id
+    life.waits(60).looks(a_model(5, started_at=at(hours=1), error="System error"))
+    assert life.reason == "WaitingForRetry"
+    if begun:
+        life.waits(60).looks(a_model(1, started_at=at(hours=1)))
+        assert life.run.retries == 1
+    life.edit(run_token="v1").wakes()
+    assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
+    # It was handled: asking for it again is no news.
+    life.edit(run_token="v2").wakes()
+    assert life.status.phase == "Failed"
+
+
+def test_a_request_reverted_during_its_run_is_not_retried() -> None:
+    life = Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
+    life.waits(60).succeeds()
+    life.edit(run_token="v2").waits(60).intends(DONE)
+    life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    life.edit(run_token="v1").waits(60)
+    life.looks(a_model(5, started_at=at(hours=1), error="System error"))
+    assert (life.status.phase, life.action) == ("Failed", Rest(None))
+
+
+PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
+
+
+@pytest.mark.parametrize(
+    ("run", "history", "withdrawn"),
+    [
+        pytest.param(a_run(token="v2"), (PAST,), True, id="an unsent rerun"),
+        pytest.param(
+            a_run(token="v2"),
+            (PAST.model_copy(update={"finished_at": None}),),
+            False,
+            id="nothing that could stand again",
+        ),
+        pytest.param(a_run(token="v2"), (), False, id="nothing before it"),
+        pytest.param(a_run(token="v2", retries=1), (), False, id="a retry of nothing"),
+        pytest.param(
+            a_run(token="v2", baseline=Baseline(training_status=2)), (PAST,), False, id="tried"
+        ),
+        pytest.param(
+            a_run(token="v2", intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")),
+            (PAST,),
+            False,
+            id="being sent",
+        ),
+        pytest.param(a_run(token="v2", ownership="Owned"), (PAST,), False, id="running"),
+    ],
+)
+def test_only_what_can_be_undone_is_taken_back(
+    run: Run,
+    history: tuple[HistoryEntry, ...],
+    withdrawn: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    training = a_training(status=a_status(run=run, history=history))
+    assert is_taken_back(training) == withdrawn
+    assert not is_taken_back(edited(training, run_token="v2", backoff_limit=1))
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "wer", "expected"),
+    [
+        pytest.param(None, "Succeeded", "8", (None, "8", "Excellent"), id="succeeded"),
+        pytest.param(None, "Succeeded", None, (None, None, None), id="without a rate"),
+        pytest.param(None, "Succeeded", "low", (None, "low", None), id="edited by hand"),
+        pytest.param("TimedOut", "Failed", None, ("TimedOut", None, None), id="timed out"),
+        pytest.param("GpuOnFire", "Failed", None, ("Unknown", None, None), id="a newer reason"),
+        pytest.param(None, "Unknown", None, ("Unknown", None, None), id="an older entry"),
+    ],
+)
+def test_what_history_tells_is_what_stands(
+    reason: str | None, outcome: str, wer: str | None, expected: tuple[str | None, ...]
+) -> None:
+    entry = PAST.model_copy(
+        update={"reason": reason, "outcome": outcome, "word_error_rate": wer, "message": None}
+    )
+    status = take_back(a_status(run=a_run(), history=(entry,)))
+    rate, rating = (
+        (status.metrics.word_error_rate, status.metrics.rating) if status.metrics else (None, None)
+    )
+    assert (status.failure.reason if status.failure else None, rate, rating) == expected
+    assert status.failure is None or status.failure.message
+    assert status.finished_at == EIGHT

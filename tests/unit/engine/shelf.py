@@ -1,0 +1,97 @@
+"""Where a start ledger is kept, as the API server does it, but failing on demand.
+
+The one place where a fake is right: no real API server loses just the reply that a test needs lost.
+tests/operator/test_ledger.py has the real one.
+"""
+
+import asyncio
+from collections import deque
+from enum import Enum, auto
+
+from scriptix_operator.core.ledger import Ledger
+from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
+from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
+
+__all__ = ["Fault", "Shelf"]
+
+
+class Fault(Enum):
+    """What becomes of a call."""
+
+    NONE = auto()
+    REFUSED = auto()
+    """The API server will not have it."""
+    LOST = auto()
+    """It does not arrive."""
+    REPLY_LOST = auto()
+    """It is done, and the reply is lost."""
+    BUG = auto()
+    """Something that nobody thought of."""
+
+
+class Shelf(LedgerConfigMap):
+    """Holds a ledger as text, as the cluster does."""
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self.text = None if ledger is None else ledger.model_dump_json(by_alias=True)
+        self.version = 1
+        self.reads = 0
+        self.writes: list[Ledger] = []
+        """All that were asked for, done or not."""
+        self.read_faults: deque[Fault] = deque()
+        self.write_faults: deque[Fault] = deque()
+        self.open = asyncio.Event()
+        """Cleared: writes wait."""
+        self.open.set()
+        self.write_begun = asyncio.Event()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is there."""
+        assert self.text is not None
+        return Ledger.model_validate_json(self.text)
+
+    def put(self, ledger: Ledger | str | None) -> None:
+        """Somebody else writes, or deletes, it."""
+        self.text = ledger.model_dump_json(by_alias=True) if isinstance(ledger, Ledger) else ledger
+        self.version += 1
+
+    def touch(self) -> None:
+        """Somebody else writes the same."""
+        self.version += 1
+
+    async def read(self) -> tuple[Ledger, str] | None:
+        """Read what is there."""
+        self.reads += 1
+        await asyncio.sleep(0)
+        if _next(self.read_faults) is Fault.LOST:
+            raise UnavailableError("get: no answer")
+        if self.text is None:
+            return None
+        if not self.text.startswith("{"):
+            raise LedgerUnreadableError(str(self.version), "not JSON")
+        return self.ledger, str(self.version)
+
+    async def write(self, ledger: Ledger, version: str | None) -> str:
+        """Compare and set."""
+        self.writes.append(ledger)
+        self.write_begun.set()
+        await self.open.wait()
+        fault = _next(self.write_faults)
+        if fault is Fault.BUG:
+            raise ZeroDivisionError
+        if fault is Fault.REFUSED:
+            raise RefusedError("write: 403")
+        if fault is Fault.LOST:
+            raise UnavailableError("write: no answer")
+        there = None if self.text is None else str(self.version)
+        if version != there:
+            raise ConflictError(f"write: {version} is not {there}")
+        self.put(ledger)
+        if fault is Fault.REPLY_LOST:
+            raise UnavailableError("write: no answer")
+        return str(self.version)
+
+
+def _next(faults: deque[Fault]) -> Fault:
+    return faults.popleft() if faults else Fault.NONE

@@ -1,0 +1,132 @@
+"""engine/caller.py: how late a start may be sent, and what is armed while it is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.observation import Posted, PostFailed
+from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.engine.caller import SEND_MARGIN, Caller, Slot
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.fence import Fence
+from scriptix_operator.engine.lanes import Call, Lane, Lanes
+from scriptix_operator.scriptix.client import ScriptixClient
+from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import KEY, a_training
+
+WINDOW = 5.0
+LAST = WINDOW * (1 - SEND_MARGIN)
+"""Seconds after the intent at which a start may still be sent."""
+
+
+@dataclass
+class Bench(Clock, Fence):
+    """The clock, the fence and the API, as the test has them."""
+
+    now_is: float = 100.0
+    leads_until: float = math.inf
+    loses_reply: bool = False
+    diary: list[str] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now_is
+
+    def arm(self, deadline: float) -> int:
+        """Note it."""
+        self.diary.append(f"armed for {deadline - 100:g}")
+        return 1
+
+    def disarm(self, number: int) -> None:
+        """Note it."""
+        self.diary.append(f"disarmed {number}")
+
+    async def run(
+        self,
+        model_id: int,
+        key: ApiKey,
+        *,
+        before_send: Callable[[], None],
+        after_send: Callable[[], None],
+    ) -> None:
+        """Send, as ScriptixClient.run."""
+        del model_id, key
+        try:
+            before_send()
+        except Exception as error:
+            raise NotSentError(CallFailure(FailureKind.NOT_SENT, str(error))) from error
+        self.diary.append("sent")
+        if self.loses_reply:
+            raise AmbiguousError(CallFailure(FailureKind.AMBIGUOUS, "reset"))
+        after_send()
+        self.diary.append("replied")
+
+    async def start(self) -> Posted | PostFailed:
+        """Start what was begun at 100."""
+        lanes = Lanes(dict.fromkeys(Call, (Limit(1, 3600.0),)))
+        nothing: Any = None
+        caller = Caller(
+            client=cast("ScriptixClient", self),
+            keys=nothing,
+            lanes=lanes,
+            log_store=nothing,
+            roster=nothing,
+            clock=self,
+            metrics=Metrics(),
+            ledger=nothing,
+            fence=self,
+            send_until=lambda: self.leads_until,
+            send_window=WINDOW,
+        )
+        lane: Lane = lanes.of(KEY.fingerprint)
+        slot = Slot(lane, ApiKey("k", source=KEY.source), 100.0, basis=1)
+        return await caller.start(a_training(), slot, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("after", "leads_for", "deadline"),
+    [
+        pytest.param(0, math.inf, 5, id="at once"),
+        pytest.param(LAST, math.inf, 5, id="at the last moment"),
+        pytest.param(0, 3, 3, id="the leadership ends before the window"),
+        pytest.param(2, 2 + WINDOW - LAST, 3, id="at the last moment of the leadership"),
+    ],
+)
+async def test_while_a_start_is_sent_the_fence_is_armed_for_the_end_of_its_time(
+    after: float, leads_for: float, deadline: float
+) -> None:
+    bench = Bench(now_is=100 + after, leads_until=100 + leads_for)
+    assert await bench.start() == Posted(None)
+    assert bench.diary[:4] == [f"armed for {deadline:g}", "sent", "disarmed 1", "replied"]
+
+
+@pytest.mark.parametrize(
+    ("after", "leads_for", "why"),
+    [
+        pytest.param(LAST + 0.01, math.inf, "4.0 s have passed since the intent", id="too late"),
+        pytest.param(99, math.inf, "99.0 s have passed since the intent", id="much too late"),
+        pytest.param(2, 2.99, "does not lead any more, or not for long", id="not for long"),
+        pytest.param(0, -math.inf, "does not lead any more", id="not the leader"),
+    ],
+)
+async def test_a_start_whose_time_is_over_is_not_sent(
+    after: float, leads_for: float, why: str
+) -> None:
+    bench = Bench(now_is=100 + after, leads_until=100 + leads_for)
+    answer = await bench.start()
+    assert isinstance(answer, PostFailed)
+    assert answer.failure.kind is FailureKind.NOT_SENT
+    assert why in answer.failure.message
+    assert bench.diary == []
+
+
+async def test_the_fence_is_disarmed_where_the_sending_fails() -> None:
+    bench = Bench(loses_reply=True)
+    assert isinstance(await bench.start(), PostFailed)
+    assert bench.diary == ["armed for 5", "sent", "disarmed 1"]

@@ -1,0 +1,162 @@
+"""engine/fence.py in processes of its own, which it may end; with threads that get no signal."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from scriptix_operator.engine.fence import FENCED
+
+PRELUDE = """
+import sys, threading, time
+from scriptix_operator.engine.fence import Fence
+for _ in range(16):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+fence, now = Fence(), lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
+"""
+SAY_AND_READ = """
+print("ready", flush=True)
+line = sys.stdin.readline()
+"""
+ENDED = """
+print("lived", flush=True)
+"""
+
+
+@contextmanager
+def child(code: str, *wrapper: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run code that has a fence, up to where it is ready."""
+    with subprocess.Popen(
+        [*wrapper, sys.executable, "-c", PRELUDE + code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def stopped(process: "subprocess.Popen[str]") -> None:
+    """Stop it, and wait until it is."""
+    process.send_signal(signal.SIGSTOP)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+
+
+def lived(process: "subprocess.Popen[str]") -> bool:
+    """Let it go on; returns whether it did."""
+    told, _ = process.communicate("go on\n")
+    assert process.returncode == (0 if told else FENCED)
+    return bool(told == "lived\n")
+
+
+def passes(seconds: float) -> None:
+    """Wait until a deadline is over: here it is the time itself that the test is about."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(left)
+
+
+def test_who_is_stopped_past_its_time_dies_before_it_runs_again() -> None:
+    with child(f"fence.arm(now() + 0.3)\n{SAY_AND_READ}{ENDED}") as process:
+        stopped(process)
+        passes(0.4)
+        process.send_signal(signal.SIGCONT)
+        assert not lived(process)
+
+
+def test_who_is_woken_in_time_lives() -> None:
+    code = f"number = fence.arm(now() + 60)\n{SAY_AND_READ}fence.disarm(number)\n"
+    with child(code + ENDED) as process:
+        stopped(process)
+        process.send_signal(signal.SIGCONT)
+        assert lived(process)
+
+
+def test_who_hangs_past_its_time_dies_without_being_stopped() -> None:
+    with child(f"fence.arm(now() + 0.1)\n{SAY_AND_READ}{ENDED}") as process:
+        assert process.wait() == FENCED
+
+
+@pytest.mark.parametrize("deadline", ["now()", "now() - 5"], ids=["now", "long ago"])
+def test_a_time_that_is_over_ends_the_process_at_once(deadline: str) -> None:
+    code = f'print("ready", flush=True)\nfence.arm({deadline})\ntime.sleep(60)\n{ENDED}'
+    with child(code) as process:
+        assert process.wait() == FENCED
+
+
+def test_who_has_disarmed_may_be_stopped_for_as_long_as_it_likes() -> None:
+    code = "fence.disarm(fence.arm(now() + 0.1))\n"
+    with child(code + SAY_AND_READ + ENDED) as process:
+        stopped(process)
+        passes(0.2)
+        process.send_signal(signal.SIGCONT)
+        assert lived(process)
+
+
+ARMED = "late = fence.arm(now() + 60)\nsoon = fence.arm(now() + 0.2)\n"
+"""The later one first, and the other way round."""
+ARMED_BACKWARDS = "soon = fence.arm(now() + 0.2)\nlate = fence.arm(now() + 60)\n"
+
+
+@pytest.mark.parametrize("armed", [ARMED, ARMED_BACKWARDS], ids=["late first", "soon first"])
+@pytest.mark.parametrize(
+    ("disarmed", "lives"),
+    [
+        pytest.param("", False, id="none disarmed"),
+        pytest.param("fence.disarm(late)\n", False, id="the later one disarmed"),
+        pytest.param("fence.disarm(soon)\n", True, id="the earlier one disarmed"),
+        pytest.param("fence.disarm(soon)\nfence.disarm(soon)\n", True, id="twice disarmed"),
+    ],
+)
+def test_of_several_sends_at_once_the_earliest_counts(
+    armed: str,
+    disarmed: str,
+    lives: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    with child(armed + disarmed + SAY_AND_READ + ENDED) as process:
+        passes(0.3)
+        assert lived(process) == lives
+
+
+def test_to_disarm_one_twice_leaves_the_others_armed() -> None:
+    code = "one = fence.arm(now() + 60)\nfence.disarm(one)\n"
+    code += "fence.arm(now() + 0.1)\nfence.disarm(one)\n"
+    with child(code + SAY_AND_READ + ENDED) as process:
+        assert process.wait() == FENCED
+
+
+OWN_PIDS = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+def test_process_1_of_a_container_is_not_spared() -> None:
+    """The kernel keeps default actions from it, and it is what an image's entry point is."""
+    if subprocess.run([*OWN_PIDS, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this machine allows no PID namespaces")
+    code = "import os\nassert os.getpid() == 1\nfence.arm(now() + 0.1)\n"
+    with child(code + SAY_AND_READ + ENDED, *OWN_PIDS) as process:
+        assert process.wait() == FENCED
+
+
+def test_the_signal_is_for_the_thread_that_sends_and_no_other_takes_it() -> None:
+    """Another would end the process, too, but the sender might go on until then."""
+    code = (
+        "import signal\n"
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, {{{FENCED}}})\n"
+        f"fence.arm(now())\n{SAY_AND_READ}"
+        f"print({FENCED} in signal.sigpending(), flush=True)\n"
+        f"signal.pthread_sigmask(signal.SIG_UNBLOCK, {{{FENCED}}})\n"
+    )
+    with child(code + ENDED) as process:
+        passes(0.1)  # in which any other thread has long taken it
+        told, _ = process.communicate("go on\n")
+        assert (told, process.returncode) == ("True\n", FENCED)

@@ -1,0 +1,504 @@
+"""engine/ledger.py: one process's hold on the ledger, whatever becomes of its reads and writes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.status import Baseline, Intent
+from scriptix_operator.core.ledger import Ledger, Mark, Settled, opened, pruned
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.ledger import ATTEMPTS, LedgerChangedError, StartLedger
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.kube.errors import KubeError, RefusedError, UnavailableError
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training, at
+from tests.unit.engine.shelf import Fault, Shelf
+
+TIMEOUT = 10.0
+"""Seconds after which a wait that would never end fails its test."""
+HOUR = timedelta(hours=1)
+
+
+def intending(model_id: int = 7, **facts: object) -> Training:
+    """A resource with an intent to start its model."""
+    run = a_run(
+        intent=Intent(attempt=1, at=EIGHT, key_fingerprint=KEY.fingerprint),
+        baseline=Baseline(training_status=2),
+        key_fingerprint=KEY.fingerprint,
+        key_source=KEY.source,
+        claimed_at=EIGHT,
+        **facts,
+    )
+    return a_training(name=f"model-{model_id}", model_id=model_id, status=a_status(run=run))
+
+
+@dataclass
+class Time(Clock):
+    """A clock that the test sets."""
+
+    moment: datetime = EIGHT
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self.moment
+
+
+@dataclass
+class Bench:
+    """Processes that share a shelf."""
+
+    shelf: Shelf = field(default_factory=Shelf)
+    roster: Roster = field(default_factory=Roster)
+    time: Time = field(default_factory=Time)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def process(self) -> StartLedger:
+        """Another process."""
+        return StartLedger(self.shelf, self.roster, HOUR, self.time, self.metrics)
+
+    async def leader(self) -> StartLedger:
+        """One that has taken the ledger over; what it wrote for that is not counted."""
+        process = self.process()
+        await process.ready()
+        self.shelf.writes.clear()
+        self.shelf.write_begun.clear()
+        self.shelf.reads = 0
+        return process
+
+    def counted(self, outcome: str) -> float:
+        """Writes of that outcome, by the metrics."""
+        name = "scriptix_ledger_writes_total"
+        return self.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    """Return a bench; async for the events on its shelf."""
+    return Bench()
+
+
+async def start(process: StartLedger, model_id: int = 7) -> None:
+    """Read, open and close, as a start does."""
+    entry = await process.open(intending(model_id), await process.ready())
+    await process.close(Settled(entry, acted=True))
+
+
+def in_tasks(*calls: Awaitable[Any]) -> list["asyncio.Future[Any]"]:
+    """Begin them all."""
+    return [asyncio.ensure_future(call) for call in calls]
+
+
+async def ended(*tasks: "asyncio.Future[Any]") -> list[Any]:
+    """Wait for them; returns results and exceptions."""
+    async with asyncio.timeout(TIMEOUT):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# Taking over.
+
+
+async def test_a_leader_writes_the_ledger_before_anything_is_decided_from_it(bench: Bench) -> None:
+    ledger, entry = opened(Ledger(serial=5), intending(), EIGHT)
+    bench.shelf.put(ledger)
+    process = bench.process()
+    assert await process.ready() == 1
+    assert process.entry(7) == entry
+    assert (len(bench.shelf.writes), bench.shelf.ledger.serial) == (1, ledger.serial + 1)
+    assert await process.ready() == 1
+    assert (bench.shelf.reads, len(bench.shelf.writes)) == (1, 1)
+
+
+async def test_many_who_ask_at_once_take_it_over_once(bench: Bench) -> None:
+    process = bench.process()
+    assert await asyncio.gather(*(process.ready() for _ in range(50))) == [1] * 50
+    assert (bench.shelf.reads, len(bench.shelf.writes)) == (1, 1)
+
+
+async def test_before_it_is_read_nothing_is_known(bench: Bench) -> None:
+    process = bench.process()
+    assert (process.entry(7), process.mark(7)) == (None, None)
+    assert process.spent(KEY.fingerprint, KEY.source) == ([], [])
+
+
+async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None:
+    ledger, entry = opened(Ledger(), intending(), EIGHT)
+    ledger = ledger.model_copy(update={"entries": {}, "marks": {7: Mark(at=EIGHT)}})
+    bench.shelf.put(ledger)
+    bench.time.moment = at(hours=1)
+    process = await bench.leader()
+    assert process.spent(KEY.fingerprint, KEY.source) == ([], [])
+    assert bench.shelf.ledger == Ledger(serial=entry.serial + 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"), [(Fault.LOST, UnavailableError), (Fault.REFUSED, RefusedError)]
+)
+async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(
+    bench: Bench, fault: Fault, error: type[KubeError]
+) -> None:
+    process = bench.process()
+    bench.shelf.write_faults.append(fault)
+    with pytest.raises(error):
+        await process.ready()
+    await process.ready()
+    await start(process)
+    bench.shelf.read_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
+        await bench.process().ready()
+
+
+async def test_a_take_over_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
+    bench.shelf.put(Ledger())
+    bench.shelf.open.clear()
+    task = asyncio.create_task(bench.process().ready())
+    for _ in range(ATTEMPTS):
+        await bench.shelf.write_begun.wait()
+        bench.shelf.write_begun.clear()
+        bench.shelf.touch()
+        bench.shelf.open.set()
+        await asyncio.sleep(0)
+        bench.shelf.open.clear()
+    (error,) = await ended(task)
+    assert isinstance(error, UnavailableError)
+    assert len(bench.shelf.writes) == ATTEMPTS
+    assert bench.counted("Conflict") == ATTEMPTS
+
+
+@pytest.mark.parametrize("there", [None, "garbage"])
+async def test_a_lost_ledger_is_rebuilt_from_all_resources_and_said_so(
+    bench: Bench, there: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.shelf.put(there)
+    training = intending()
+    bench.roster.put(training)
+    process = await bench.leader()
+    entry = process.entry(7)
+    assert entry is not None
+    assert (entry.uid, entry.serial) == (training.uid, int(EIGHT.timestamp() * 1000) + 1)
+    assert bench.shelf.ledger.entries == {7: entry}
+    said = [record.getMessage() for record in caplog.records]
+    assert said[-1] == "the start ledger is rebuilt from the status of all resources"
+    assert (said[0] == "the start ledger cannot be read (not JSON)") == (there is not None)
+
+
+# Opening and closing.
+
+
+async def test_a_start_takes_two_writes(bench: Bench) -> None:
+    process = await bench.leader()
+    await start(process)
+    assert (len(bench.shelf.writes), bench.shelf.reads) == (2, 0)
+    assert bench.counted("Written") == 3
+
+
+async def test_an_entry_is_there_for_others_before_its_start_is_told_of_it(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    assert bench.shelf.ledger.entries == {7: entry} == {7: process.entry(7)}
+    own, before = process.spent(KEY.fingerprint, KEY.source)
+    assert ([debit.serial for debit in own], before) == ([entry.serial], [])
+    await process.close(Settled(entry, acted=True, marker=at(minutes=1)))
+    assert process.entry(7) is None
+    assert process.mark(7) == Mark(at=at(minutes=1))
+    assert bench.shelf.ledger.marks == {7: Mark(at=at(minutes=1))}
+
+
+async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in range(1, 51)))
+    await bench.shelf.write_begun.wait()
+    bench.shelf.open.set()
+    entries = await ended(*calls)
+    assert [process.entry(number) for number in range(1, 51)] == entries
+    # Those that came while the first was being written share the second.
+    assert [len(ledger.entries) for ledger in bench.shelf.writes] == [1, 50]
+
+
+async def test_a_model_with_an_open_entry_gets_no_second_one(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    with pytest.raises(LedgerChangedError, match="a start of model 7 has no known outcome yet"):
+        await process.open(intending(id="run-2"), 1)
+    assert process.entry(7) == entry
+    assert len(bench.shelf.writes) == 1
+
+
+async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    calls = in_tasks(
+        process.open(intending(1), 1),
+        process.open(intending(), 1),
+        process.open(intending(id="run-2"), 1),
+        process.open(intending(2), 1),
+    )
+    await bench.shelf.write_begun.wait()
+    bench.shelf.open.set()
+    outcomes = await ended(*calls)
+    refused = [isinstance(outcome, LedgerChangedError) for outcome in outcomes]
+    assert refused == [False, False, True, False]
+    assert bench.shelf.ledger.entries.keys() == {1, 2, 7}
+
+
+async def test_what_changes_nothing_is_not_written(bench: Bench) -> None:
+    process = await bench.leader()
+    _, entry = opened(Ledger(serial=99), intending(), EIGHT)
+    await process.close(Settled(entry, acted=False))
+    assert bench.shelf.writes == []
+
+
+async def test_who_looks_while_it_is_written_sees_it_as_it_was(bench: Bench) -> None:
+    """Were an entry not there for that moment, its intent would be taken for never sent."""
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.shelf.open.clear()
+    bench.shelf.write_begun.clear()
+    other = asyncio.create_task(process.open(intending(8), 1))
+    await bench.shelf.write_begun.wait()
+    assert process.entry(7) == entry
+    assert len(process.spent(KEY.fingerprint, KEY.source)[0]) == 1
+    bench.shelf.open.set()
+    await other
+    await process.close(Settled(entry, acted=True))
+    bench.shelf.write_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
+        await process.open(intending(9), 1)
+    assert process.mark(7) == Mark(superseded=True)
+    assert process.entry(8) is not None
+
+
+async def test_a_mark_is_forgotten_with_its_last_debit_even_if_nothing_is_written(
+    bench: Bench,
+) -> None:
+    """Else a model without markers would look stale until somebody else starts one."""
+    process = await bench.leader()
+    await start(process)
+    assert process.mark(7) == Mark(superseded=True)
+    bench.time.moment = at(minutes=59, seconds=59)
+    assert process.mark(7) is not None
+    bench.time.moment = at(hours=1)
+    assert process.mark(7) is None
+
+
+# Others.
+
+
+async def test_of_two_leaders_the_one_before_opens_nothing_any_more(bench: Bench) -> None:
+    old, basis = await bench.leader(), 1
+    new = await bench.leader()
+    with pytest.raises(LedgerChangedError, match="written by others"):
+        await old.open(intending(), basis)
+    assert bench.shelf.ledger.entries == {}
+    assert bench.counted("Conflict") == 1
+    # The old one has taken it over in turn: whoever looked before is told so, and looks again.
+    assert await old.ready() == basis + 1
+    entry = await old.open(intending(), basis + 1)
+    with pytest.raises(LedgerChangedError):
+        await new.open(intending(), 1)
+    assert new.entry(7) == entry
+
+
+async def test_a_conflict_does_not_keep_an_entry_open(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.shelf.touch()
+    await process.close(Settled(entry, acted=False))
+    assert bench.shelf.ledger.entries == {}
+    assert bench.counted("Conflict") == 1
+
+
+async def test_who_closes_and_who_opens_in_one_write_fare_each_by_itself(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.shelf.open.clear()
+    bench.shelf.write_begun.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.shelf.write_begun.wait()
+    calls = in_tasks(process.open(intending(8), 1), process.close(Settled(entry, acted=False)))
+    await asyncio.sleep(0)
+    bench.shelf.touch()
+    bench.shelf.open.set()
+    one, another, done = await ended(first, *calls)
+    assert isinstance(one, LedgerChangedError)
+    assert isinstance(another, LedgerChangedError)
+    assert done is None
+    assert bench.shelf.ledger.entries == {}
+
+
+async def test_a_close_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    write = bench.shelf.write
+
+    async def spoilt(ledger: Ledger, version: str | None) -> str:
+        if ledger.entries == {}:
+            bench.shelf.touch()
+        return await write(ledger, version)
+
+    bench.shelf.write = spoilt  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError, match="others keep writing"):
+        await process.close(Settled(entry, acted=False))
+    assert bench.shelf.ledger.entries == {7: entry}
+    assert bench.counted("Conflict") == ATTEMPTS
+
+
+async def test_a_ledger_deleted_meanwhile_is_rebuilt_and_the_start_is_not_sent(
+    bench: Bench,
+) -> None:
+    process = await bench.leader()
+    bench.roster.put(intending(8))
+    bench.shelf.put(None)
+    with pytest.raises(LedgerChangedError):
+        await process.open(intending(), 1)
+    assert bench.shelf.ledger.entries.keys() == {8}
+
+
+# Replies that do not come.
+
+
+async def test_after_a_lost_reply_what_is_there_decides(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.write_faults.append(Fault.REPLY_LOST)
+    entry = await process.open(intending(), 1)
+    assert bench.shelf.ledger.entries == {7: entry}
+    assert (len(bench.shelf.writes), bench.shelf.reads) == (1, 1)
+    await process.close(Settled(entry, acted=True))
+    assert bench.counted("Conflict") == 0
+    assert await process.ready() == 1
+
+
+Meanwhile = Callable[[Shelf], None]
+
+
+def read_back_fails(shelf: Shelf) -> None:
+    shelf.read_faults.append(Fault.LOST)
+
+
+def turns_to_garbage(shelf: Shelf) -> None:
+    shelf.put("garbage")
+
+
+def is_deleted(shelf: Shelf) -> None:
+    shelf.put(None)
+
+
+def others_write(shelf: Shelf) -> None:
+    shelf.put(Ledger(serial=1))
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.REPLY_LOST])
+@pytest.mark.parametrize("meanwhile", [read_back_fails, turns_to_garbage, is_deleted, others_write])
+async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
+    bench: Bench, fault: Fault, meanwhile: Meanwhile
+) -> None:
+    process = await bench.leader()
+    write = bench.shelf.write
+
+    async def disturbed(ledger: Ledger, version: str | None) -> str:
+        try:
+            return await write(ledger, version)
+        finally:
+            meanwhile(bench.shelf)
+
+    bench.shelf.write = disturbed  # type: ignore[method-assign]
+    bench.shelf.write_faults.append(fault)
+    with pytest.raises(UnavailableError):
+        await process.open(intending(), 1)
+    bench.shelf.write = write  # type: ignore[method-assign]
+    before = bench.shelf.version
+    assert await process.ready() == 2
+    # The PUT that was given up may still be on its way: the version that it names is gone.
+    assert bench.shelf.version > before
+    was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
+    assert (process.entry(7) is not None) == was_kept
+    with pytest.raises(LedgerChangedError):
+        await process.open(intending(8), 1)
+
+
+async def test_a_refused_write_leaves_what_is_known_as_it_was(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.write_faults.append(Fault.REFUSED)
+    with pytest.raises(RefusedError):
+        await process.open(intending(), 1)
+    assert (process.entry(7), bench.counted("Failed")) == (None, 1)
+    assert await process.ready() == 1
+    await process.open(intending(), 1)
+    assert bench.shelf.reads == 0
+
+
+async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_own(
+    bench: Bench,
+) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.shelf.write_begun.wait()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
+    await asyncio.sleep(0)
+    bench.shelf.write_faults += [Fault.NONE, Fault.REFUSED]
+    bench.shelf.open.set()
+    _, *errors = await ended(first, *calls)
+    assert [type(error) for error in errors] == [RefusedError] * 3
+    assert len({id(error) for error in errors}) == 3
+    assert {str(error) for error in errors} == {"write: 403"}
+
+
+async def test_a_shared_write_of_unknown_outcome_is_read_back_once_for_all(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.shelf.write_begun.wait()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
+    await asyncio.sleep(0)
+    bench.shelf.write_faults += [Fault.NONE, Fault.LOST]
+    bench.shelf.open.set()
+    _, *errors = await ended(first, *calls)
+    assert [type(error) for error in errors] == [UnavailableError] * 3
+    assert (bench.shelf.reads, len(bench.shelf.writes)) == (1, 2)
+
+
+async def test_a_bug_in_the_write_is_not_hidden_and_hangs_nobody(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.shelf.write_begun.wait()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3)))
+    await asyncio.sleep(0)
+    bench.shelf.write_faults += [Fault.NONE, Fault.BUG]
+    bench.shelf.open.set()
+    _, writer, waiter = await ended(first, *calls)
+    assert isinstance(writer, ZeroDivisionError)
+    assert isinstance(waiter, UnavailableError)
+    assert await process.ready() == 2
+
+
+async def test_a_writer_that_is_cancelled_does_not_hang_those_that_wait_for_it(
+    bench: Bench,
+) -> None:
+    process = await bench.leader()
+    bench.shelf.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.shelf.write_begun.wait()
+    bench.shelf.write_begun.clear()
+    calls = in_tasks(process.open(intending(2), 1), process.open(intending(3), 1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await bench.shelf.write_begun.wait()  # the next has the pen, and carries the third
+    calls[0].cancel()
+    bench.shelf.open.set()
+    gone, writer, waiter = await ended(first, *calls)
+    assert isinstance(gone, asyncio.CancelledError)
+    assert isinstance(writer, asyncio.CancelledError)
+    assert isinstance(waiter, UnavailableError)
+    assert await process.ready() > 1
+
+
+def test_the_shelf_keeps_what_is_put_on_it() -> None:
+    ledger, _ = opened(Ledger(), intending(), EIGHT)
+    assert pruned(Shelf(ledger).ledger, EIGHT, HOUR) == ledger

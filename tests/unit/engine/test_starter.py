@@ -1,0 +1,489 @@
+"""engine/starter.py and engine/stepper.py: the order of a start's effects, whatever fails.
+
+The rim is the test's own, and writes down what it is asked for. All between is real: the decisions,
+the lanes, the ledger.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.ledger import Ledger, Mark
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.observation import (
+    ModelSeen,
+    Observation,
+    Posted,
+    PostFailed,
+    Reserve,
+)
+from scriptix_operator.core.remote import FailureKind, RemoteModel
+from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.engine.caller import Caller, Slot
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.ledger import StartLedger
+from scriptix_operator.engine.recorder import Recorder
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.starter import RECORD_ATTEMPTS, Starter
+from scriptix_operator.engine.stepper import Stepper
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed
+from tests.unit.engine.shelf import Fault, Shelf
+
+NAME = TrainingKey("team-a", "cardiology")
+RUNNING = a_model(3, started_at=EIGHT, progress=0)
+LOST = PostFailed(call_failed(FailureKind.AMBIGUOUS))
+Effect = Callable[[], None]
+
+
+@dataclass
+class Time(Clock):
+    """A clock that the test sets."""
+
+    moment: datetime = EIGHT
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self.moment
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return (self.moment - EIGHT).total_seconds()
+
+
+@dataclass
+class Cluster:
+    """The status of the one resource, written by compare-and-set; and a diary of all effects."""
+
+    roster: Roster
+    diary: list[str] = field(default_factory=list)
+    training: Training | None = None
+    faults: deque[Fault | Effect | None] = field(default_factory=deque)
+    """Of each write, from the next on: what is lost of it, or what happens just before it."""
+
+    async def record(self, training: Training, status: TrainingStatus) -> Training:
+        """Write a status, as Recorder.record."""
+        if training.status == status:
+            return training
+        run = status.run
+        what = "nothing" if run is None else "intent" if run.intent else f"{run.ownership}"
+        fault = self.faults.popleft() if self.faults else None
+        if fault is Fault.LOST:
+            self.diary.append(f"status lost: {what}")
+            raise UnavailableError("write: no answer")
+        if callable(fault):
+            fault()
+        written = self._write(training, status)
+        self.diary.append(f"status: {what}")
+        if fault is Fault.REPLY_LOST:
+            raise UnavailableError("write: no answer")
+        self.roster.renew(written)
+        return written
+
+    def _write(self, training: Training, status: TrainingStatus) -> Training:
+        if self.training is None:
+            raise GoneError("write: 404")
+        if training.resource_version != self.training.resource_version:
+            raise ConflictError("write: 409")
+        return self.put(training.with_status(status))
+
+    def put(self, training: Training) -> Training:
+        """Write a new version."""
+        version = int(self.training.resource_version) + 1 if self.training else 1
+        changes = {"resource_version": str(version)}
+        self.training = Training(**{**_fields(training), **changes})
+        return self.training
+
+    def is_put(self, training: Training) -> None:
+        """Somebody else writes one."""
+        self.put(training)
+
+    async def reload(self, training: Training) -> Training:
+        """Read it, as Recorder.reload."""
+        if self.training is None or self.training.uid != training.uid:
+            raise GoneError("get: 404")
+        self.roster.renew(self.training)
+        return self.training
+
+
+def _fields(training: Training) -> dict[str, Any]:
+    return {name: getattr(training, name) for name in Training.__dataclass_fields__}
+
+
+@dataclass
+class Api:
+    """The remote API as Caller shows it; each POST has the outcome that the test put in."""
+
+    bench: "Bench"
+    model: RemoteModel = field(default_factory=lambda: a_model(2))
+    answers: deque[Posted | PostFailed] = field(default_factory=deque)
+    on_post: Effect = lambda: None
+
+    async def look(self, training: Training) -> Observation:
+        """Show the model."""
+        ledger = self.bench.ledger
+        basis = await ledger.ready()
+        self.bench.cluster.diary.append("look")
+        entry, mark = ledger.entry(7), ledger.mark(7)
+        rivals = tuple(self.bench.roster.rivals(training))
+        return ModelSeen(self.model, KEY, rivals, entry, mark, basis)
+
+    async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
+        """Take a slot."""
+        now = self.bench.time.monotonic()
+        deferred = self.bench.lanes.reserve(KEY.fingerprint, training, now, self.bench.time.now())
+        lane = self.bench.lanes.of(KEY.fingerprint)
+        key = ApiKey("k", source=KEY.source)
+        return Slot(lane, key, now, wanted.basis) if deferred is None else deferred
+
+    async def start(self, training: Training, slot: Slot, begun_at: float) -> Posted | PostFailed:
+        """Answer a POST."""
+        del training
+        assert begun_at <= self.bench.time.monotonic()
+        self.bench.cluster.diary.append("POST")
+        self.on_post()
+        answer = self.answers.popleft()
+        failure = answer.failure if isinstance(answer, PostFailed) else None
+        slot.lane.answered(Call.START, slot.taken_at, failure, self.bench.time.monotonic())
+        return answer
+
+
+class DiaryShelf(Shelf):
+    """Notes what its writes do to the model's entry."""
+
+    def __init__(self, diary: list[str]) -> None:
+        super().__init__(Ledger())
+        self._diary = diary
+
+    async def write(self, ledger: Ledger, version: str | None) -> str:
+        """Compare and set."""
+        is_open = 7 in ledger.entries
+        if is_open != (7 in self.ledger.entries):
+            self._diary.append("ledger: open" if is_open else "ledger: closed")
+        return await super().write(ledger, version)
+
+
+class Bench:
+    """A stepper and all below it."""
+
+    def __init__(self) -> None:
+        self.time, self.roster, self.metrics = Time(), Roster(), Metrics()
+        self.lanes = Lanes(dict.fromkeys(Call, (Limit(3, 3600.0),)))
+        self.cluster = Cluster(self.roster)
+        self.shelf = DiaryShelf(self.cluster.diary)
+        self.ledger = StartLedger(
+            self.shelf, self.roster, timedelta(hours=1), self.time, self.metrics
+        )
+        self.api = Api(self)
+        caller, recorder = cast("Caller", self.api), cast("Recorder", self.cluster)
+        durations = Durations()
+        starts = Starter(self.roster, caller, recorder, self.ledger, self.time, durations)
+        self.stepper = Stepper(
+            self.roster, caller, starts, recorder, self.lanes, self.ledger, self.time, durations
+        )
+        self.add(a_training(log={"collect": "Never"}, poll_interval_seconds=1))
+
+    def add(self, training: Training) -> None:
+        """Create it."""
+        self.roster.put(self.cluster.put(training))
+
+    async def step(self) -> list[str]:
+        """Take a step; returns what it did."""
+        self.cluster.diary.clear()
+        await self.stepper.step(NAME)
+        return list(self.cluster.diary)
+
+    @property
+    def status(self) -> TrainingStatus:
+        """As recorded."""
+        assert self.cluster.training is not None
+        return self.cluster.training.status
+
+    @property
+    def starts_left(self) -> int:
+        """In the key's allowance, of three."""
+        budget = self.lanes.of(KEY.fingerprint).budgets[Call.START]
+        return sum(budget.wait(self.time.monotonic(), ahead) == 0 for ahead in range(3))
+
+    @property
+    def debits(self) -> int:
+        """In the ledger."""
+        own, before = self.ledger.spent(KEY.fingerprint, KEY.source)
+        return len(own) + len(before)
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a bench on which waiting takes no time."""
+    made = Bench()
+    sleep = asyncio.sleep
+
+    async def passes(seconds: float) -> None:
+        made.time.moment += timedelta(seconds=seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", passes)
+    return made
+
+
+START = ["look", "status: intent", "ledger: open", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "then", "starts_left", "debits"),
+    [
+        pytest.param(Posted(RUNNING), ["status: Owned", "ledger: closed"], 2, 1, id="accepted"),
+        pytest.param(Posted(None), ["status: Owned", "ledger: closed"], 2, 1, id="accepted, empty"),
+        pytest.param(LOST, ["status: intent"], 2, 1, id="not known"),
+        pytest.param(
+            PostFailed(call_failed(FailureKind.UNAUTHORIZED)),
+            ["status: nothing", "ledger: closed"],
+            2,
+            1,
+            id="refused",
+        ),
+        pytest.param(
+            PostFailed(call_failed(FailureKind.REJECTED)),
+            ["status: None", "ledger: closed"],
+            2,
+            1,
+            id="rejected",
+        ),
+        pytest.param(
+            PostFailed(call_failed(FailureKind.NOT_SENT)),
+            ["status: nothing", "ledger: closed"],
+            3,
+            0,
+            id="not sent",
+        ),
+    ],
+)
+async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
+    bench: Bench, answer: Posted | PostFailed, then: list[str], starts_left: int, debits: int
+) -> None:
+    bench.api.answers.append(answer)
+    assert await bench.step() == START + then
+    assert (bench.starts_left, bench.debits) == (starts_left, debits)
+    memory = bench.roster.memory(cast("Training", bench.cluster.training))
+    assert memory.answer is None
+    assert memory.entry == bench.ledger.entry(7)
+
+
+async def test_what_the_api_said_is_known_of_the_model(bench: Bench) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    await bench.step()
+    assert bench.ledger.mark(7) == Mark(at=EIGHT)
+
+
+# Before the POST.
+
+
+@pytest.mark.parametrize(
+    ("fault", "effects"),
+    [
+        pytest.param(Fault.LOST, ["look", "status lost: intent"], id="lost"),
+        pytest.param(Fault.REPLY_LOST, [*START, "status: Owned", "ledger: closed"], id="reply"),
+    ],
+)
+async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
+    bench: Bench, fault: Fault, effects: list[str]
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.cluster.faults.append(fault)
+    if fault is Fault.LOST:
+        with pytest.raises(UnavailableError):
+            await bench.step()
+        assert bench.starts_left == 3
+    else:
+        await bench.step()
+    assert bench.cluster.diary == effects
+
+
+async def test_an_intent_that_is_not_written_costs_nothing_and_is_decided_anew(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    training = cast("Training", bench.cluster.training)
+    bench.cluster.faults.append(lambda: bench.cluster.is_put(training))
+    assert await bench.step() == ["look", *START, "status: Owned", "ledger: closed"]
+    assert bench.starts_left == 2
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
+async def test_nothing_is_sent_unless_the_ledger_has_it(bench: Bench, fault: Fault) -> None:
+    await bench.ledger.ready()
+    bench.shelf.write_faults.append(fault)
+    bench.shelf.read_faults.append(Fault.LOST)
+    with pytest.raises((KubeError, ZeroDivisionError)):
+        await bench.step()
+    assert bench.cluster.diary == START[:-1]
+    assert bench.starts_left == 3
+    bench.shelf.read_faults.clear()
+    bench.time.moment = at(seconds=1)
+    bench.api.answers.append(Posted(RUNNING))
+    effects = await bench.step()
+    if fault is Fault.REPLY_LOST:
+        # Perhaps it was sent, for all that this step can know: the model has to tell.
+        assert effects == ["look", "status: intent"]
+    else:
+        # Never sent, so it is taken back and tried again at once.
+        assert effects == [*START, "status: Owned", "ledger: closed"]
+
+
+async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_looks_again(
+    bench: Bench,
+) -> None:
+    await bench.ledger.ready()
+    bench.api.answers.append(Posted(RUNNING))
+    bench.cluster.faults += [bench.shelf.touch]
+    effects = await bench.step()
+    assert effects == [
+        *START[:-1],
+        "status: nothing",
+        *START,
+        "status: Owned",
+        "ledger: closed",
+    ]
+    assert (bench.starts_left, bench.debits) == (2, 1)
+
+
+# After the POST.
+
+
+@pytest.mark.parametrize("lost", [1, RECORD_ATTEMPTS - 1])
+async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
+    bench: Bench, lost: int
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.cluster.faults += [None, *[Fault.LOST] * lost]
+    effects = await bench.step()
+    assert effects == [*START, *["status lost: Owned"] * lost, "status: Owned", "ledger: closed"]
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_without_a_look(
+    bench: Bench, steps: int
+) -> None:
+    """Not after one step only: a 2xx must not be asked of a model that is slow to show it."""
+    bench.api.answers.append(Posted(None))
+    bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS * steps]
+    for _ in range(steps):
+        with pytest.raises(UnavailableError):
+            await bench.step()
+    assert bench.ledger.entry(7) is not None
+    assert await bench.step() == ["status: Owned", "ledger: closed"]
+    assert bench.status.run is not None
+    assert bench.status.run.intent is None
+    bench.api.model = RUNNING
+    assert (await bench.step())[0] == "look"
+
+
+async def test_an_unknown_outcome_that_was_recorded_late_is_looked_for(bench: Bench) -> None:
+    bench.api.answers.append(LOST)
+    bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
+    with pytest.raises(UnavailableError):
+        await bench.step()
+    assert await bench.step() == ["status: intent"]
+    bench.api.model = RUNNING
+    assert await bench.step() == ["look", "status: Unconfirmed", "ledger: closed"]
+
+
+async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Bench) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+
+    def is_touched() -> None:
+        bench.cluster.put(cast("Training", bench.cluster.training))
+
+    bench.cluster.faults += [None, is_touched, is_touched]
+    assert await bench.step() == [*START, "status: Owned", "ledger: closed"]
+
+
+async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(None))
+    bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
+    with pytest.raises(UnavailableError):
+        await bench.step()
+    bench.cluster.put(cast("Training", bench.cluster.training))
+    assert await bench.step() == ["status: Owned", "ledger: closed"]
+
+
+async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_recorded_twice(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.api.model = a_model(2)
+    bench.cluster.faults += [None, Fault.REPLY_LOST]
+    bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
+    effects = await bench.step()
+    assert effects[: len(START) + 2] == [*START, "status: Owned", "look"]
+    assert effects[-1] == "ledger: closed"
+    assert effects.count("POST") == 1
+
+
+async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> None:
+    """Somebody has restored an older status: what it says is not of this start."""
+    bench.api.answers.append(Posted(RUNNING))
+    training = cast("Training", bench.cluster.training)
+    bench.cluster.faults += [None, lambda: bench.cluster.is_put(training)]
+    bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
+    effects = await bench.step()
+    assert effects[: len(START) + 1] == [*START, "look"]
+    assert effects.count("POST") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "closes"),
+    [
+        pytest.param(Posted(None), True, id="accepted"),
+        pytest.param(PostFailed(call_failed(FailureKind.RATE_LIMITED)), True, id="refused"),
+        pytest.param(LOST, False, id="not known"),
+    ],
+)
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledger(
+    bench: Bench,
+    answer: Posted | PostFailed,
+    closes: bool,  # noqa: FBT001 - the expected value
+    anew: bool,  # noqa: FBT001 - both sides
+) -> None:
+    """A GET may still show the model at rest, and the next to look would start it once more."""
+    bench.api.answers.append(answer)
+
+    def is_deleted() -> None:
+        bench.roster.remove(NAME)
+        bench.cluster.training = None
+        if anew:
+            bench.cluster.training = a_training(uid="another")
+
+    bench.api.on_post = is_deleted
+    with pytest.raises(GoneError):
+        await bench.step()
+    assert (bench.cluster.diary == [*START, "ledger: closed"]) == closes
+    assert (bench.ledger.entry(7) is None) == closes
+    assert (bench.ledger.mark(7) is not None) == (isinstance(answer, Posted))
+
+
+async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.api.on_post = lambda: bench.shelf.write_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
+        await bench.step()
+    assert bench.status.phase == "Running"
+    bench.api.model = RUNNING
+    assert await bench.step() == ["look", "status: Owned", "ledger: closed"]
+    assert bench.ledger.mark(7) == Mark(at=EIGHT)
+    assert bench.shelf.ledger.entries == {}
