@@ -48,6 +48,10 @@ test: install ## all tests, with a real control plane; ARGS="-k name" chooses so
 test-crash: install ## the operator killed at each await of a start: all cases, about ten minutes
 	@.venv/bin/pytest tests/crash -m whole $(ARGS)
 
+.PHONY: test-model
+test-model: install ## search all that can happen to a start, minutes; ARGS=mutations: how worse protocols start twice
+	@.venv/bin/python -m tests.model $(ARGS)
+
 .PHONY: lint
 lint: install ## style, types, layers, and whether generated files are current
 	.venv/bin/ruff check

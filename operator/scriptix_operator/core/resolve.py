@@ -114,16 +114,15 @@ def _resolve_orphan(
     match _verdict(step, seen, entry.baseline):
         case Verdict.OURS | Verdict.CONSUMED if holder is not None:
             return step, _held(step, holder)
-        case Verdict.OURS:
-            marker = _new_marker(entry, seen.model)
-            return step.forgetting_start(), Settled(entry, acted=True, marker=marker)
-        case Verdict.CONSUMED:
-            settled = Settled(entry, acted=True, marker=seen.model.started_at)
+        case Verdict.OURS | Verdict.CONSUMED as verdict:
+            settled = Settled(entry, acted=True, marker=_new_marker(entry, seen.model))
             if not _is_namesake(entry, step.training):
                 return step.forgetting_start(), settled
-            # Made anew from the same manifest: what asked for the run that was consumed.
+            # Made anew from the same manifest: this run is what it asks for, whatever it would do
+            # at first sight.
             step = step.having(run=next_run(step.training))
-            return step, replace(_consumed(step, seen.model), settled=settled)
+            taken = _ours if verdict is Verdict.OURS else _consumed
+            return step, replace(taken(step, seen.model), settled=settled)
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step)
             if left > 0:
@@ -136,12 +135,15 @@ def _resolve_orphan(
 def concluded(entry: Entry, training: Training) -> Settled | None:
     """The outcome of a start as the status of its resource has it; None where that has none.
 
-    The status is recorded before the entry is closed, so a crash may leave the entry behind.
+    The status is recorded before the entry is closed, so a crash may leave the entry behind. A
+    status without an intent for this attempt says nothing: it may be from before the intent, read
+    by a process that was paused or is deposed.
     """
-    run = training.status.run
+    status, run = training.status, training.status.run
     if training.uid != entry.uid or run is None or run.id != entry.run:
         return None
-    if run.intent is not None and run.attempt <= entry.attempt:
+    is_over = is_finished(status) and run.intent is None
+    if run.ownership is None and run.attempt <= entry.attempt and not is_over:
         return None
     return Settled(entry, acted=run.ownership is not None, marker=training.status.started_at)
 
@@ -208,10 +210,14 @@ def _held(step: Situation, holder: Training) -> Decision:
 
 
 def _is_namesake(entry: Entry, training: Training) -> bool:
+    """Whether a start is what this resource asks for, although its status has no run.
+
+    It was made anew from the same manifest; or another leader, deposed or not yet, has withdrawn
+    the intent for what it took for its own.
+    """
     key = training.key
-    return (entry.namespace, entry.name) == (key.namespace, key.name) and (
-        training.uid != entry.uid and training.status.run is None
-    )
+    is_same = (entry.namespace, entry.name) == (key.namespace, key.name)
+    return is_same and training.status.run is None
 
 
 def _new_marker(entry: Entry, model: RemoteModel) -> datetime | None:

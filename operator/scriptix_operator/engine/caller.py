@@ -115,6 +115,8 @@ class Caller:
             basis = 0 if is_followed(training.status) else await self.ledger.ready()
         except RefusedError:
             return LedgerRefused()  # why is in the log: it is the operator's own namespace
+        model_id = training.spec.model_id
+        entry, mark = self.ledger.entry(model_id), self.ledger.mark(model_id)
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
@@ -126,7 +128,6 @@ class Caller:
         wait = lane.look(training.key, now)
         if wait > 0:
             return LookDeferred(wait)
-        model_id = training.spec.model_id
         try:
             model = await self._timed(Call.STATUS, lane, now, self.client.model(model_id, key))
         except ScriptixError as error:
@@ -135,8 +136,8 @@ class Caller:
             model,
             KeyUse(key.source, key.fingerprint),
             rivals=tuple(self.roster.rivals(training)),
-            entry=self.ledger.entry(model_id),
-            mark=self.ledger.mark(model_id),
+            entry=entry,
+            mark=mark,
             basis=basis,
         )
 

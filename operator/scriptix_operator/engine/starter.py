@@ -134,7 +134,9 @@ class Starter:
                 recorded = await self.recorder.record(written, decision.status)
             except ConflictError:
                 written = await self.recorder.reload(written)
-                if written.status.run != intent:
+                # An intent that looks like ours may be another leader's, of the same second; if
+                # ours was not sent, that is all there is to say.
+                if written.status.run != intent or isinstance(answer, Withdrawn):
                     raise
             except UnavailableError as error:
                 if attempt == RECORD_ATTEMPTS:

@@ -9,7 +9,7 @@ from scriptix_operator.api.status import Baseline, HistoryEntry
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.observation import Look, Memory, ModelSeen, Post, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind, RemoteModel
-from scriptix_operator.core.resolve import Verdict, compare, resolve
+from scriptix_operator.core.resolve import Verdict, compare, concluded, resolve
 from scriptix_operator.core.situation import Durations
 from tests.unit.core.builders import (
     EIGHT,
@@ -382,3 +382,28 @@ def test_a_resolved_start_forgets_what_only_it_needed() -> None:
     assert isinstance(decision.action, Reserve)
     assert not isinstance(decision.action, Post)
     assert life.memory == Memory(failed_looks=0)
+
+
+def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
+    """A paused process may have one, when another has gone on to the entry (tests/model)."""
+    life = Life().intends().is_refused(FailureKind.AMBIGUOUS)
+    life.waits(45).looks(a_model(2))
+    life.waits(2).looks(a_model(2))
+    before = life.training
+    assert life.run.attempt == 2
+    life.intends()
+    assert life.entry is not None
+    assert concluded(life.entry, before) is None
+    assert concluded(life.entry, life.training) is None
+
+
+@pytest.mark.parametrize("uid", ["", "another"], ids=["the same", "made anew"])
+def test_the_start_of_its_name_is_its_own_run_even_where_it_would_wait(uid: str) -> None:
+    """Its intent is not there: it was made anew, or another process has withdrawn it."""
+    life = Life(a_training(existing_training="Wait")).intends()
+    ledger = life.ledger
+    life = Life(a_training(existing_training="Wait", uid=uid), ledger=ledger)
+    life.looks(a_model(3, started_at=EIGHT))
+    assert life.run.ownership == "Unconfirmed"
+    assert life.status.phase == "Running"
+    assert life.entry is None

@@ -102,7 +102,7 @@ HOLDERS = {
     "at another run": (a_holder(OTHER_RUN), FREE),
     "without a run": (a_holder(a_status()), FREE),
     "followed": (a_holder(followed(started_at=EIGHT)), DONE),
-    "withdrawn": (a_holder(a_status(run=a_run())), VOID),
+    "before its intent, or withdrawn": (a_holder(a_status(run=a_run())), FREE),
     "at the next attempt": (a_holder(a_status(run=a_run(attempt=2, baseline=BASELINE))), VOID),
     "starting its next attempt": (a_holder(intending(attempt=2)), VOID),
     "of its name": (a_holder(intending(), uid="another"), FREE),
@@ -145,9 +145,13 @@ def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
 
 def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() -> None:
     """A status restored from a backup, or one that was withdrawn while the POST was sent."""
-    assert outcome_of(a_holder(a_status()), LOOKS["ours"])[0] == ACTED
+    _, taken = outcome_of(a_holder(a_status()), LOOKS["ours"])
+    assert isinstance(taken, Decision)
+    assert taken.status.run is not None
+    assert taken.status.run.ownership == "Unconfirmed"
+    assert taken.settled == Settled(ENTRY, acted=True, marker=EIGHT)
     assert outcome_of(a_holder(a_status()), LOOKS["not happened"])[0] == NOTHING
-    assert outcome_of(a_holder(a_status(run=a_run())), LOOKS["ours"])[0] == NOTHING
+    assert outcome_of(a_holder(a_status(run=a_run())), LOOKS["ours"])[0] == ACTED
 
 
 @pytest.mark.parametrize("state", ["starting", "suspended"])
@@ -173,7 +177,7 @@ def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> N
         pytest.param(None, None, id="no run"),
         pytest.param(a_run(id="run-2", ownership="Owned"), None, id="another run"),
         pytest.param(intending().run, None, id="the intent"),
-        pytest.param(a_run(), (False, EIGHT), id="taken back"),
+        pytest.param(a_run(), None, id="before the intent, or taken back"),
         pytest.param(a_run(ownership="Owned"), (True, EIGHT), id="ours"),
         pytest.param(a_run(ownership="Unconfirmed"), (True, EIGHT), id="perhaps ours"),
         pytest.param(intending(attempt=2).run, (False, EIGHT), id="the next intent"),
@@ -281,13 +285,13 @@ def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
 
 
 @pytest.mark.parametrize(("state", "phase"), [(3, "Running"), (4, "Succeeded"), (5, "Failed")])
-def test_one_made_anew_with_the_same_name_adopts_the_run_of_the_one_before_it(
+def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_it(
     state: int, phase: str
 ) -> None:
     life = of(ENTRY, anew(log={"collect": "Never"}))
     life.looks(a_model(state, started_at=EIGHT, progress=0))
     assert (life.entry, life.status.phase) == (None, phase)
-    assert life.run.ownership == "Adopted"
+    assert life.run.ownership == "Unconfirmed"
     assert life.ledger.marks[7].at == EIGHT
 
 

@@ -1,0 +1,36 @@
+"""Command line: `python -m tests.model [WORD …]` searches the variants whose names have the words.
+
+`mutations` searches the protocols that are not ours instead, and shows how each starts twice.
+"""
+
+import sys
+from time import perf_counter
+
+from tests.model.search import search
+from tests.model.variants import PROMISES, found_by, mutated, whole
+
+
+def main(words: list[str]) -> int:
+    """Search; the exit status is 1 where a promise is broken that should be kept."""
+    if words == ["mutations"]:
+        for mutation in mutated():
+            _say(f"{mutation.name}: {found_by(mutation)}")
+        return 0
+    began, states, broken = perf_counter(), 0, 0
+    chosen = [variant for variant in whole() if all(word in variant.name for word in words)]
+    for name, rules in chosen:
+        found = search(rules, PROMISES)
+        states += found.states
+        broken += found.broken is not None or not found.is_complete
+        _say(f"{name}: {found}")
+    _say(f"{len(chosen)} searches, {states} states, {perf_counter() - began:.0f} s")
+    return min(broken, 1)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

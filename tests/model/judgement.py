@@ -1,0 +1,293 @@
+"""The operator's judgement: the real core, asked once for each question, in the model's terms.
+
+Only what plays a part in decisions is kept of a status: texts, conditions and times by the clock
+are dropped, so that states in which the same will be decided are the same state.
+"""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from scriptix_operator.api.status import Run, TrainingStatus
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.derive import is_finished, is_followed
+from scriptix_operator.core.ledger import (
+    Entry,
+    EntryOpenError,
+    Ledger,
+    Mark,
+    Settled,
+    closed,
+    opened,
+    rebuilt,
+)
+from scriptix_operator.core.observation import (
+    Decision,
+    Look,
+    Memory,
+    ModelSeen,
+    Observation,
+    Post,
+    Reserve,
+    Rest,
+    SlotGranted,
+    Withdrawn,
+    Woken,
+)
+from scriptix_operator.core.training import Training
+from tests.model.rules import Mutation, Rules
+from tests.model.terms import (
+    Numbers,
+    OneLedger,
+    instant,
+    number_of,
+    observed,
+    plain,
+    remote,
+)
+from tests.model.values import Answer, Outcome, Recall, Thing, View
+from tests.unit.core.builders import EIGHT, KEY, a_training
+
+__all__ = ["Facts", "Judgement", "Seen", "Verdict"]
+
+MANY = 100
+"""The numbers of a rebuilt ledger begin here, past all that the lost one has reached."""
+
+
+class Verdict(NamedTuple):
+    """A Decision: the status to record, what is next, what to remember, what to close."""
+
+    status: int
+    action: str
+    recall: Recall
+    settled: Outcome | None
+
+
+class Facts(NamedTuple):
+    """What a status says."""
+
+    run: int | None
+    """Number of the run with all that is written of it: as the engine compares runs."""
+    attempt: int | None
+    """Of the intent."""
+    ownership: str | None
+    marker: int | None
+    followed: bool
+    finished: bool
+
+    def __str__(self) -> str:
+        if self.run is None:
+            return "no run"
+        if self.finished:
+            return f"ended, {self.ownership or 'without one'}"
+        if self.followed:
+            return f"Running, {self.ownership}"
+        return f"intent of attempt {self.attempt}" if self.attempt else "no intent"
+
+
+class Seen(NamedTuple):
+    """A look, as a process takes it in."""
+
+    view: View
+    entry: int | None
+    mark: Mark | None
+    rivals: tuple[tuple[int, Thing], ...]
+
+
+class Judgement:
+    """The core, under the rules of one search."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.statuses: Numbers[TrainingStatus] = Numbers()
+        self.runs: Numbers[Run] = Numbers()
+        self.entries: Numbers[Entry] = Numbers()
+        self.ledgers: Numbers[OneLedger] = Numbers()
+        self.blank = self.number(TrainingStatus())
+        self.empty = self.ledgers.of(OneLedger.of(Ledger()))
+        # Each question is answered once; a search asks the same one in thousands of states.
+        self.woken = lru_cache(maxsize=None)(self._woken)
+        self.seen = lru_cache(maxsize=None)(self._seen)
+        self.granted = lru_cache(maxsize=None)(self._granted)
+        self.answered = lru_cache(maxsize=None)(self._answered)
+        self.facts = lru_cache(maxsize=None)(self._facts)
+        self.opened = lru_cache(maxsize=None)(self._opened)
+        self.closed = lru_cache(maxsize=None)(self._closed)
+        self.rebuilt = lru_cache(maxsize=None)(self._rebuilt)
+
+    # Questions to decide().
+
+    def _woken(self, author: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
+        return self._decide(author, resource, thing, recall, Woken())
+
+    def _seen(
+        self, author: int, resource: int, thing: Thing, recall: Recall, look: Seen
+    ) -> Verdict:
+        entry = None if look.entry is None else self.entries[look.entry]
+        if entry is None and self.rules.mutation is Mutation.LONELY_INTENT:
+            entry = self._imagined_entry(resource, thing)
+        rivals = tuple(self.training(number, rival) for number, rival in look.rivals)
+        observation = ModelSeen(remote(look.view), KEY, rivals, entry, look.mark)
+        return self._decide(author, resource, thing, recall, observation)
+
+    def _granted(
+        self, author: int, resource: int, thing: Thing, recall: Recall, view: View
+    ) -> Verdict:
+        return self._decide(author, resource, thing, recall, SlotGranted(remote(view), KEY))
+
+    def _answered(
+        self, author: int, resource: int, thing: Thing, recall: Recall, answer: Answer
+    ) -> Verdict:
+        observation = Withdrawn() if answer.kind == "Withdrawn" else observed(answer)
+        return self._decide(author, resource, thing, recall, observation)
+
+    def _decide(
+        self, author: int, resource: int, thing: Thing, recall: Recall, observation: Observation
+    ) -> Verdict:
+        now = EIGHT if self.rules.same_clock else EIGHT + timedelta(seconds=author)
+        memory = self._memory(recall, now)
+        training = self.training(resource, thing)
+        decision = decide(training, observation, now, memory, self.rules.durations)
+        return self._verdict(decision, now)
+
+    # Questions to the ledger.
+
+    def entry(self, ledger: int | None) -> int | None:
+        """The open entry."""
+        entry = None if ledger is None else self.ledgers[ledger].entry
+        return None if entry is None else self.entries.of(entry)
+
+    def mark(self, ledger: int | None) -> Mark | None:
+        """What it remembers of the model's trainings."""
+        return None if ledger is None else self.ledgers[ledger].mark
+
+    def serial(self, entry: int | None) -> int | None:
+        """Its number in the ledger."""
+        return None if entry is None else self.entries[entry].serial
+
+    def whose(self, entry: int | None) -> tuple[int, int]:
+        """Resource and uid that an entry was opened for; two that do not exist where none is."""
+        if entry is None:
+            return -1, -1
+        _, resource, uid = self.entries[entry].uid.rsplit("-", 2)
+        return int(resource), int(uid)
+
+    def owner(self, entry: int) -> str:
+        """For people: whose start it is."""
+        found = self.entries[entry]
+        again = self.whose(entry)[1]
+        return f"of {found.name}, attempt {found.attempt}" + (" (made anew)" if again else "")
+
+    def counted(self, ledger: int) -> int:
+        """The ledger as a new leader writes it, so that it is not the one before."""
+        found = self.ledgers[ledger]
+        return self.ledgers.of(found._replace(serial=found.serial + 1))
+
+    def _opened(self, resource: int, thing: Thing, ledger: int) -> tuple[int, int] | None:
+        """The ledger with the start's entry, and that; None where one is open."""
+        try:
+            updated, entry = opened(
+                self.ledgers[ledger].whole(), self.training(resource, thing), EIGHT
+            )
+        except EntryOpenError:
+            return None
+        return self.ledgers.of(OneLedger.of(updated)), self.entries.of(entry)
+
+    def _closed(self, ledger: int, outcome: Outcome) -> int:
+        marker = None if outcome.marker is None else instant(outcome.marker)
+        settled = Settled(self.entries[outcome.entry], outcome.acted, marker, outcome.sent)
+        return self.ledgers.of(OneLedger.of(closed(self.ledgers[ledger].whole(), settled, EIGHT)))
+
+    def _rebuilt(self, things: tuple[tuple[int, Thing], ...]) -> int:
+        trainings = [self.training(number, thing) for number, thing in things]
+        return self.ledgers.of(OneLedger.of(rebuilt(trainings, MANY)))
+
+    # The model's terms.
+
+    def number(self, status: TrainingStatus) -> int:
+        """The number of a status, by what plays a part of it."""
+        run = status.run
+        if self.rules.mutation is Mutation.NEW_BASELINE and run is not None:
+            if run.attempt > 1 and run.intent is None and run.ownership is None:
+                run = run.model_copy(update={"baseline": None})
+            status = status.model_copy(update={"run": run})
+        return self.statuses.of(plain(status))
+
+    def training(self, resource: int, thing: Thing) -> Training:
+        """A resource as the core sees it."""
+        token = "v2" if self.rules.rerun and resource == 0 else ""
+        return a_training(
+            name=f"r{resource}",
+            uid=f"uid-{resource}-{thing.uid}",
+            created_at=EIGHT + timedelta(minutes=resource + 10 * thing.uid),
+            status=self.statuses[thing.status],
+            run_token=token,
+            poll_interval_seconds=1,
+            timeout_seconds=604800,
+            log={"collect": "Never"},
+            suspend=thing.suspended,
+            existing_training=self.rules.existing,
+        )
+
+    def adopted(self, view: View) -> int:
+        """The status of a resource that has adopted what there is."""
+        training = a_training(log={"collect": "Never"})
+        decision = decide(training, ModelSeen(remote(view), KEY), EIGHT)
+        return self.number(decision.status)
+
+    def _facts(self, status: int) -> Facts:
+        real = self.statuses[status]
+        run = real.run
+        intent = run.intent if run else None
+        return Facts(
+            None if run is None else self.runs.of(run),
+            None if intent is None else intent.attempt,
+            None if run is None else run.ownership,
+            None if real.started_at is None else number_of(real.started_at),
+            is_followed(real),
+            is_finished(real),
+        )
+
+    def _memory(self, recall: Recall, now: datetime) -> Memory:
+        def then(age: int | None) -> datetime | None:
+            return None if age is None else now - timedelta(seconds=age)
+
+        return Memory(
+            refusals=recall.refusals,
+            entry=None if recall.entry is None else self.entries[recall.entry],
+            answer=None if recall.answer is None else observed(recall.answer),
+            intent_seen_at=then(recall.age),
+            reset_seen=recall.reset,
+            agreed_at=then(recall.agreed),
+        )
+
+    def _verdict(self, decision: Decision, now: datetime) -> Verdict:
+        memory, settled, action = decision.memory, decision.settled, decision.action
+
+        def age(at: datetime | None) -> int | None:
+            return None if at is None else int((now - at).total_seconds())
+
+        if isinstance(action, Rest) and action.seconds is None and not is_finished(decision.status):
+            assert decision.status.phase == "Suspended", "it rests for ever without a reason"
+        recall = Recall(
+            None if memory.entry is None else self.entries.of(memory.entry),
+            None,  # each answer is dealt with in the step that learns it
+            age(memory.intent_seen_at),
+            memory.reset_seen,
+            age(memory.agreed_at),
+            min(memory.refusals, 2),
+        )
+        outcome = None
+        if settled is not None:
+            marker = None if settled.marker is None else number_of(settled.marker)
+            entry = self.entries.of(settled.entry)
+            outcome = Outcome(entry, settled.acted, marker, settled.sent)
+        names = {Look: "look", Reserve: "reserve", Post: "post", Rest: "rest"}
+        return Verdict(self.number(decision.status), names[type(action)], recall, outcome)
+
+    def _imagined_entry(self, resource: int, thing: Thing) -> Entry | None:
+        run = self.statuses[thing.status].run
+        if run is None or run.intent is None:
+            return None
+        training = self.training(resource, thing)
+        return opened(Ledger(serial=-run.attempt - 1), training, EIGHT)[1]

@@ -1,0 +1,253 @@
+"""What happens outside the operator: the API and its network, the cluster, people, time, faults."""
+
+from collections.abc import Iterator
+
+from tests.model.judgement import Judgement
+from tests.model.rules import TICKS
+from tests.model.shell import Shell
+from tests.model.starting import ledger_replaced
+from tests.model.steps import Here, Move, name_of, replaced, with_process
+from tests.model.values import (
+    Answer,
+    Copy,
+    Job,
+    LateWrite,
+    Message,
+    Process,
+    Recall,
+    Renewal,
+    Started,
+    State,
+    Thing,
+    View,
+)
+
+__all__ = ["Outside"]
+
+
+class Outside:
+    """All that may happen next which no process of the operator does."""
+
+    def __init__(self, judgement: Judgement, shell: Shell) -> None:
+        self.core, self.rules, self.shell = judgement, judgement.rules, shell
+
+    def moves(self, state: State) -> Iterator[Move]:
+        """Everything."""
+        for post in dict.fromkeys(state.posts):
+            yield from self._post_arrives(state, post)
+        yield from self._model_changes(state)
+        yield from self._time_passes(state)
+        yield from self._late_writes(state)
+        for number in range(len(state.processes)):
+            yield from self._watch(state, number)
+            yield from self._crash(state, number)
+        yield from self._succession(state)
+        yield from self._people(state)
+
+    # The API.
+
+    def _post_arrives(self, state: State, post: Message) -> Iterator[Move]:
+        posts = list(state.posts)
+        posts.remove(post)
+        gone = state._replace(posts=tuple(posts))
+        told = f"the POST for r{post.resource}"
+        if state.model.status in self.rules.starts_from:
+            after = self._trained(gone, post)
+            told += f" acts: training {after.model.marker} begins"
+            shown = after.model if self.rules.reply else None
+            answer = Answer("Accepted", shown)
+        else:
+            after, running = gone, state.model.status == 3
+            told += " is refused: 409"
+            code = "TRAINING_IN_PROGRESS" if running else "MODEL_NOT_READY"
+            answer = Answer("Conflict", code=code)
+        if not post.awaited:
+            yield f"{told}; nobody waits for the reply", after
+            return
+        yield told, self._reply(after, post, answer)
+        lost = _paid(after, "lost")
+        if lost is not None:
+            yield f"{told}; the reply is lost", lost
+            yield f"the POST for r{post.resource} is lost", _paid(gone, "lost") or gone
+        refused = _paid(gone, "refused")
+        if refused is not None:
+            told = f"the POST for r{post.resource} is refused: 429"
+            yield told, self._reply(refused, post, Answer("RateLimited"))
+
+    def _reply(self, state: State, post: Message, answer: Answer) -> State:
+        process = state.processes[post.sender]
+        assert process.job is not None
+        return self.shell.replied(Here(state, post.sender, process, process.job), answer)
+
+    def _trained(self, state: State, post: Message | None) -> State:
+        """A training begins: by a POST of ours, or somebody else's."""
+        marker = 0 if state.model.marker is None else state.model.marker + 1
+        if post is not None:
+            number, uid = post.resource, post.uid
+            last = next((run for run in reversed(state.ours) if run.resource == number), None)
+            request = 0 if last is None else last.request
+            if last is not None and last.uid != uid and state.renewed[number] is Renewal.NEW_DATA:
+                request += 1
+            started = Started(marker, number, uid, request)
+            renewed = _with(state.renewed, number, Renewal.NO_DATA)
+            state = state._replace(ours=(*state.ours, started), renewed=renewed)
+        return _shown(state, View(3, marker))
+
+    def _model_changes(self, state: State) -> Iterator[Move]:
+        status, marker = state.model
+        if status == 3:
+            yield f"training {marker} ends", _shown(state, View(4, marker))
+        foreign = _paid(state, "foreign")
+        if foreign is not None and status in self.rules.starts_from - {3}:
+            after = self._trained(foreign, None)
+            yield f"somebody else starts training {after.model.marker}", after
+        data = _paid(state, "data")
+        if data is not None and status == 4:
+            yield "new data arrive: the model is ready to run", self._with_data(data)
+
+    def _with_data(self, state: State) -> State:
+        opened_for = self.core.whose(self.core.entry(state.ledger))[0]
+        if any(process.job and process.job.settled for process in state.processes):
+            opened_for = -1  # its conclusion is drawn already
+        renewed = tuple(
+            before if before is Renewal.BESIDE_OPEN and opened_for == number else Renewal.NEW_DATA
+            for number, before in enumerate(state.renewed)
+        )
+        return _shown(state._replace(renewed=renewed), View(2, state.model.marker))
+
+    # Time.
+
+    def _time_passes(self, state: State) -> Iterator[Move]:
+        # A server that is not late answers who waits for it, before anything else takes time.
+        if any(post.awaited and not post.left for post in state.posts):
+            return
+        posts = tuple(post._replace(left=post.left - 1) for post in state.posts if post.left)
+        processes = tuple(_older(process) for process in state.processes)
+        after = state._replace(posts=posts, processes=processes)
+        if after != state:
+            yield "time passes", after
+
+    # The cluster.
+
+    def _late_writes(self, state: State) -> Iterator[Move]:
+        for write in state.late:
+            yield f"a late write arrives: {self._said(write)}", self._arrived(state, write)
+
+    def _said(self, write: LateWrite) -> str:
+        if write.resource is None:
+            entry = self.core.entry(write.value)
+            return "a ledger with " + ("no entry" if entry is None else self.core.owner(entry))
+        return f"r{write.resource}: {self.core.facts(write.value)}"
+
+    def _arrived(self, state: State, write: LateWrite) -> State:
+        if write.resource is None:
+            return ledger_replaced(state, write.value)
+        thing = state.things[write.resource]
+        assert thing is not None
+        return replaced(state, write.resource, thing._replace(status=write.value))
+
+    def _watch(self, state: State, number: int) -> Iterator[Move]:
+        process = state.processes[number]
+        job, leads = process.job, self.rules.rivalry or state.leader == number
+        if not (leads if job is None else job.at in {"look", "got"}):
+            return
+        for resource, thing in enumerate(state.things):
+            copy = process.roster[resource]
+            is_known = thing is None if copy is None else copy.current
+            if is_known or (job is not None and job.resource == resource):
+                continue
+            told = f"{name_of(number)} is told of r{resource}"
+            yield told, with_process(state, number, _told(process, resource, thing))
+
+    def _crash(self, state: State, number: int) -> Iterator[Move]:
+        after = _paid(state, "crash")
+        if after is not None and (self.rules.rivalry or state.leader == number):
+            yield f"{name_of(number)} is killed and starts anew", _restarted(after, number)
+
+    def _succession(self, state: State) -> Iterator[Move]:
+        after, heir = _paid(state, "succession"), 1 - state.leader
+        if after is not None and state.processes[heir].job is None:
+            after = _restarted(after._replace(leader=heir), heir)
+            yield f"{name_of(heir)} becomes the leader", after
+
+    # People.
+
+    def _people(self, state: State) -> Iterator[Move]:
+        wiped = _paid(state, "wiped")
+        if wiped is not None and state.ledger is not None:
+            yield "the ledger is deleted", ledger_replaced(wiped, None)
+        for resource, thing in enumerate(state.things):
+            if thing is not None:
+                yield from self._edits(state, resource, thing)
+
+    def _edits(self, state: State, resource: int, thing: Thing) -> Iterator[Move]:
+        anew, deleted = _paid(state, "anew"), _paid(state, "deleted")
+        suspend = _paid(state, "suspend")
+        if anew is not None:
+            is_open = self.core.whose(self.core.entry(state.ledger))[0] == resource
+            if is_open and self.core.facts(thing.status).ownership is None:
+                renewed = _with(state.renewed, resource, Renewal.BESIDE_OPEN)
+                anew = anew._replace(renewed=renewed)
+            fresh = Thing(thing.uid + 1, self.core.blank)
+            yield f"r{resource} is deleted and made anew", replaced(anew, resource, fresh)
+        if deleted is not None:
+            yield f"r{resource} is deleted", replaced(deleted, resource, None)
+        if suspend is not None:
+            edited = thing._replace(suspended=not thing.suspended)
+            told = "suspended" if edited.suspended else "resumed"
+            yield f"r{resource} is {told}", replaced(suspend, resource, edited)
+
+
+def _paid(state: State, fault: str) -> State | None:
+    """The state with one fault less to come; None where there is none left."""
+    left = getattr(state.budget, fault)
+    if not left:
+        return None
+    return state._replace(budget=state.budget._replace(**{fault: left - 1}))
+
+
+def _with(values: tuple[Renewal, ...], number: int, value: Renewal) -> tuple[Renewal, ...]:
+    return (*values[:number], value, *values[number + 1 :])
+
+
+def _shown(state: State, view: View) -> State:
+    """The model changes; what it was may still be shown by a stale look."""
+    past = state.past
+    if state.budget.stale and state.model not in past:
+        past = (*past, state.model)
+    return state._replace(model=view, past=past)
+
+
+def _older(process: Process) -> Process:
+    """A tick later; ages beyond which nothing changes stay."""
+    job: Job | None = process.job
+    if job is not None and job.begun is not None:
+        job = job._replace(begun=min(job.begun + 1, int(TICKS.send_window) + 1))
+    return process._replace(job=job, recalls=tuple(_aged(recall) for recall in process.recalls))
+
+
+def _aged(recall: Recall) -> Recall:
+    if recall.age is None:
+        return recall
+    agreed = None if recall.agreed is None else min(recall.agreed + 1, int(TICKS.agree))
+    return recall._replace(age=min(recall.age + 1, int(TICKS.unseen)), agreed=agreed)
+
+
+def _told(process: Process, resource: int, thing: Thing | None) -> Process:
+    """Roster.put: what was remembered of one that is gone, or was made anew, is forgotten."""
+    known = process.roster[resource]
+    roster, recalls = list(process.roster), list(process.recalls)
+    roster[resource] = None if thing is None else Copy(thing, current=True)
+    if known is None or thing is None or known.thing.uid != thing.uid:
+        recalls[resource] = Recall()
+    return process._replace(roster=tuple(roster), recalls=tuple(recalls))
+
+
+def _restarted(state: State, number: int) -> State:
+    """A process that has listed everything, and knows nothing else."""
+    roster = tuple(None if thing is None else Copy(thing, current=True) for thing in state.things)
+    posts = tuple(
+        post._replace(awaited=False) if post.sender == number else post for post in state.posts
+    )
+    process = Process(roster, (Recall(),) * len(roster))
+    return with_process(state._replace(posts=posts), number, process)

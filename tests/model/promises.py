@@ -1,0 +1,75 @@
+"""What is promised of every state (DESIGN §4 and §6)."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from tests.model.judgement import Judgement
+from tests.model.values import State, Thing
+
+__all__ = [
+    "Promise",
+    "entry_stays_open",
+    "is_at_rest",
+    "one_run_for_one_request",
+    "owned_is_ours",
+]
+
+Promise = Callable[[Judgement, State], str | None]
+"""Says what is wrong with a state."""
+
+
+def one_run_for_one_request(_core: Judgement, state: State) -> str | None:
+    """A resource made anew from the same manifest asks for the same run."""
+    for (resource, _), runs in Counter((run.resource, run.request) for run in state.ours).items():
+        if runs > 1:
+            return f"{runs} runs were started for one request of r{resource}"
+    return None
+
+
+def owned_is_ours(core: Judgement, state: State) -> str | None:
+    """Owned is said of a run that a POST of ours has started, and of no other.
+
+    Where the reply did not show the model, only that a run was started is known, and not which.
+    """
+    for resource, thing in enumerate(state.things):
+        if thing is None:
+            continue
+        facts = core.facts(thing.status)
+        if facts.ownership != "Owned":
+            continue
+        ours = {run.marker for run in state.ours if run.resource == resource}
+        is_named = core.rules.reply and facts.marker is not None
+        if facts.marker not in ours if is_named else not ours:
+            return f"r{resource} is said to own training {facts.marker}, which is not its own"
+    return None
+
+
+def entry_stays_open(core: Judgement, state: State) -> str | None:
+    """As long as a POST may act, its entry is open in the ledger: no conclusion is drawn yet."""
+    budget = core.rules.budget
+    if budget.foreign or budget.wiped or (budget.stale and budget.data):
+        # Another's training is taken for ours, and so is ours of before the baseline where a look
+        # shows that; a rebuilt ledger counts anew.
+        return None
+    entry = core.entry(state.ledger)
+    for post in state.posts:
+        if post.entry != entry:
+            return f"the entry of a POST that may still act is closed (r{post.resource})"
+    return None
+
+
+def is_at_rest(core: Judgement, state: State) -> bool:
+    """Each resource follows its run, or has ended, or waits for people: that is what all reach."""
+    return all(
+        thing is None or _is_at_rest(core, state, resource, thing)
+        for resource, thing in enumerate(state.things)
+    )
+
+
+def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> bool:
+    facts = core.facts(thing.status)
+    if facts.followed or facts.finished or thing.suspended:
+        return True
+    # It waits for new data, beside a training that it has not asked for.
+    is_own = any((run.resource, run.uid) == (resource, thing.uid) for run in state.ours)
+    return state.model.status == 4 and not is_own and facts.attempt is None

@@ -1,0 +1,95 @@
+"""What a search assumes: the API's dialect, the wishes of the user, the faults, the mutation."""
+
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+from scriptix_operator.core.situation import Durations
+from tests.model.values import Budget, View
+
+__all__ = ["LENIENT", "ONCE_READY", "RERUN", "TICKS", "Mutation", "Rules"]
+
+ONCE_READY = frozenset({2})
+READY = View(2, 0)
+RERUN = frozenset({2, 4})
+LENIENT = frozenset({2, 3, 4})
+"""Statuses from which the API starts a training; 5 is to the protocol what 4 is."""
+
+TICKS = Durations(send_window=1, post_timeout=1, settle=1, agree=1)
+"""The durations of DESIGN §4 in ticks of the model: no order of events needs finer ones."""
+
+
+class Mutation(Enum):
+    """A protocol that is not ours, to see the search fail."""
+
+    ENTRY_AFTER_POST = auto()
+    """The ledger's entry is opened once the POST was sent."""
+    INTENT_AFTER_ENTRY = auto()
+    """The intent is written once the entry is open."""
+    ANY_LEDGER = auto()
+    """The entry is opened in whatever version of the ledger is there."""
+    HASTY = auto()
+    """That nothing has happened is believed after S, without W and P."""
+    ONE_LOOK = auto()
+    """That nothing has happened is believed after one look."""
+    NEVER_STALE = auto()
+    """No look is taken for stale."""
+    NEW_BASELINE = auto()
+    """Each attempt is compared with the model as it was just before that attempt."""
+    NO_FENCE = auto()
+    """A process may be paused between its last check and the POST."""
+    LEDGER_MEANWHILE = auto()
+    """The entry is looked up when the reply to a look is read, though another model's step may be
+    writing the ledger then, which leaves nothing to read."""
+    LONELY_INTENT = auto()
+    """An intent without an entry in the ledger is taken for a POST that may be on its way."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One search.
+
+    Args:
+        budget: What may go wrong, and how often.
+        starts_from: The API's dialect.
+        resources: How many there are, all for the same model.
+        existing: spec.existingTraining of each of them.
+        rerun: The first resource asks for another run, after one that it has adopted.
+        model: As it is at first.
+        reply: Whether the reply to a POST shows the model.
+        rivalry: Both processes take themselves for the leader, all the time.
+        same_clock: Both processes write the same second into what they write.
+        slow_looks: Time may pass between what a look shows and what is decided from it.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    starts_from: frozenset[int] = ONCE_READY
+    resources: int = 1
+    existing: str = "Adopt"
+    rerun: bool = False
+    model: View = READY
+    reply: bool = True
+    rivalry: bool = False
+    same_clock: bool = False
+    slow_looks: bool = False
+    mutation: Mutation | None = None
+
+    def having(self, budget: Budget) -> "Rules":
+        """The same rules with other faults."""
+        return replace(self, budget=budget)
+
+    @property
+    def durations(self) -> Durations:
+        """As the operator takes them; the API keeps to TICKS whatever that believes."""
+        match self.mutation:
+            case Mutation.HASTY:
+                return _Hasty(1, 1, 1, 1)
+            case Mutation.ONE_LOOK:
+                return replace(TICKS, agree=0)
+            case _:
+                return TICKS
+
+
+class _Hasty(Durations):
+    @property
+    def unseen(self) -> float:
+        return self.settle

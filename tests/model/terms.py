@@ -1,0 +1,104 @@
+"""The model's terms for what the core has richer ones for."""
+
+from collections.abc import Hashable
+from datetime import datetime, timedelta
+from typing import Generic, NamedTuple, TypeVar
+
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.ledger import Entry, Ledger, Mark
+from scriptix_operator.core.observation import Posted, PostFailed
+from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
+from tests.model.values import Answer, View
+from tests.unit.core.builders import EIGHT, a_model
+
+__all__ = ["Numbers", "OneLedger", "instant", "number_of", "observed", "plain", "remote"]
+
+MODEL = 7
+MARKERS = EIGHT - timedelta(days=9)
+T = TypeVar("T", bound=Hashable)
+
+
+class Numbers(Generic[T]):
+    """Gives equal things the same number."""
+
+    def __init__(self) -> None:
+        self._things: list[T] = []
+        self._numbers: dict[T, int] = {}
+
+    def __getitem__(self, number: int) -> T:
+        return self._things[number]
+
+    def of(self, thing: T) -> int:
+        """The number of `thing`."""
+        if thing not in self._numbers:
+            self._numbers[thing] = len(self._things)
+            self._things.append(thing)
+        return self._numbers[thing]
+
+
+class OneLedger(NamedTuple):
+    """A ledger for one model; what was paid plays no part here."""
+
+    serial: int
+    entry: Entry | None
+    mark: Mark | None
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "OneLedger":
+        """What there is of a ledger."""
+        return cls(ledger.serial, ledger.entries.get(MODEL), ledger.marks.get(MODEL))
+
+    def whole(self) -> Ledger:
+        """As the core has it."""
+        return Ledger(
+            serial=self.serial,
+            entries={} if self.entry is None else {MODEL: self.entry},
+            marks={} if self.mark is None else {MODEL: self.mark},
+        )
+
+
+def instant(marker: int) -> datetime:
+    """When a training began."""
+    return MARKERS + timedelta(hours=marker)
+
+
+def number_of(marker: datetime) -> int:
+    """Which training began then."""
+    return int((marker - MARKERS) / timedelta(hours=1))
+
+
+def remote(view: View) -> RemoteModel:
+    """The model, as a look shows it."""
+    marker = None if view.marker is None else instant(view.marker)
+    return a_model(view.status, started_at=marker)
+
+
+def observed(answer: Answer) -> Posted | PostFailed:
+    """The answer to a POST."""
+    if answer.kind == "Accepted":
+        return Posted(None if answer.view is None else remote(answer.view))
+    failed = CallFailure(
+        FailureKind(answer.kind), answer.kind, code=answer.code, reset_seen=answer.reset
+    )
+    return PostFailed(failed)
+
+
+def plain(status: TrainingStatus) -> TrainingStatus:
+    """What plays a part in decisions."""
+    update = {
+        "observed_generation": 1,
+        "phase": None,
+        "message": None,
+        "progress": None,
+        "stage": None,
+        "model": None,
+        "finished_at": None if status.finished_at is None else EIGHT,
+        "estimated_completion_at": None,
+        "last_progress_at": None,
+        "last_observed_at": None if status.last_observed_at is None else EIGHT,
+        "metrics": None,
+        "log": None,
+        "display": None,
+        "conditions": (),
+    }
+    return status.model_copy(update=update)

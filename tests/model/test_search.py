@@ -1,0 +1,34 @@
+"""The start protocol keeps its promises in all that can happen, and a worse one does not."""
+
+import pytest
+
+from tests.model.rules import Mutation, Rules
+from tests.model.search import search
+from tests.model.values import Budget
+from tests.model.variants import PROMISES, Variant, bounded, found_by, mutated
+
+HARMLESS = {
+    Mutation.INTENT_AFTER_ENTRY: Rules(Budget(crash=1, data=1)),
+    Mutation.LONELY_INTENT: Rules(Budget(crash=1, late=1)),
+}
+
+
+@pytest.mark.parametrize("variant", bounded(), ids=lambda variant: variant.name)
+def test_every_promise_is_kept(variant: Variant) -> None:
+    found = search(variant.rules, PROMISES)
+    assert found.broken is None, str(found)
+    assert found.is_complete
+
+
+@pytest.mark.parametrize("mutation", mutated(), ids=lambda mutation: mutation.name)
+def test_a_protocol_that_is_not_ours_starts_twice(mutation: Mutation) -> None:
+    found = found_by(mutation)
+    assert found.broken is not None
+    assert "2 runs were started" in found.broken
+
+
+@pytest.mark.parametrize("mutation", HARMLESS, ids=lambda mutation: mutation.name)
+def test_what_only_makes_it_slower_starts_once(mutation: Mutation) -> None:
+    rules = HARMLESS[mutation]
+    found = search(Rules(rules.budget, mutation=mutation), PROMISES)
+    assert found.broken is None, str(found)

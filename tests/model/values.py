@@ -1,0 +1,225 @@
+"""What one state of the model consists of: plain tuples, so that equal states are found again.
+
+Statuses, entries and ledgers stand as the numbers under which `judgement` keeps the real objects.
+Versions of objects in the cluster grow without end; all that counts of them is whether a copy is
+of the newest one, so that is what a copy has (`current`).
+"""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+__all__ = [
+    "Answer",
+    "Budget",
+    "Copy",
+    "Job",
+    "LateWrite",
+    "Message",
+    "Outcome",
+    "Process",
+    "Recall",
+    "Renewal",
+    "Started",
+    "State",
+    "Thing",
+    "View",
+]
+
+
+class View(NamedTuple):
+    """What a GET of the model shows."""
+
+    status: int
+    marker: int | None
+    """Which training started_training_at speaks of: they are numbered; None: never trained."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.status}" if self.marker is None else f"{self.status} of training {self.marker}"
+        )
+
+
+class Answer(NamedTuple):
+    """What came of a POST, as its sender learns it."""
+
+    kind: str
+    """A FailureKind, or Accepted, or Withdrawn: nothing was sent, as the ledger is another's."""
+    view: View | None = None
+    """In the reply."""
+    code: str | None = None
+    reset: bool = False
+
+
+class Recall(NamedTuple):
+    """core.observation.Memory, with times as ages in ticks."""
+
+    entry: int | None = None
+    answer: Answer | None = None
+    age: int | None = None
+    """Since the open entry was first seen."""
+    reset: bool = False
+    agreed: int | None = None
+    """Since a look first showed that nothing has happened."""
+    refusals: int = 0
+
+
+class Outcome(NamedTuple):
+    """The outcome of a start: core.ledger.Settled."""
+
+    entry: int
+    acted: bool
+    marker: int | None
+    sent: bool
+
+
+class Thing(NamedTuple):
+    """A resource in the cluster."""
+
+    uid: int
+    status: int
+    suspended: bool = False
+
+
+class Copy(NamedTuple):
+    """A resource as a process knows it."""
+
+    thing: Thing
+    current: bool
+
+
+class Job(NamedTuple):
+    """A step of one resource, between two effects."""
+
+    at: str
+    """What comes next; the methods of `shell.Shell` that do it have this name."""
+    resource: int
+    base: Copy
+    """As last read or written: what a write of status replaces."""
+    status: int
+    """As decided."""
+    action: str
+    """That follows: look, reserve, post or rest."""
+    settled: Outcome | None = None
+    view: View | None = None
+    basis: bool = True
+    """The process has not read the ledger again since before the look."""
+    begun: int | None = None
+    """Ticks since the writing of the intent began."""
+    answer: Answer | None = None
+    found: int | None = None
+    """A ledger that was read and is not taken over yet, or was written without a reply."""
+    then: str = ""
+    """Goes on here once the ledger is taken over."""
+
+
+class Process(NamedTuple):
+    """One process of the operator."""
+
+    roster: tuple[Copy | None, ...]
+    recalls: tuple[Recall, ...]
+    ledger: int | None = None
+    """As it works with it; None: to be read."""
+    current: bool = False
+    """It was read, or written, in the version that is there."""
+    job: Job | None = None
+    misled: bool = False
+    """Its last look was stale: the next one is not."""
+
+
+class Message(NamedTuple):
+    """A POST on its way."""
+
+    resource: int
+    uid: int
+    entry: int | None
+    """The number of the ledger's entry that was opened for it."""
+    sender: int
+    left: int
+    """Ticks within which it acts, if it ever does."""
+    awaited: bool
+    """Its sender still waits for the reply."""
+
+
+class Renewal(Enum):
+    """Whether one that is made anew may start again, as new data wait for that (DESIGN §2)."""
+
+    NO_DATA = auto()
+    NEW_DATA = auto()
+    """They have come since its last training began."""
+    BESIDE_OPEN = auto()
+    """It was made anew while nothing was recorded of the start before, whose entry is open: that
+    start is what it asks for, too, and data that come meanwhile are not for another."""
+
+
+class Started(NamedTuple):
+    """A training that a POST of ours has started."""
+
+    marker: int
+    resource: int
+    uid: int
+    request: int
+    """Counts what has asked for trainings of this resource."""
+
+
+class LateWrite(NamedTuple):
+    """A write that its sender gave up, and that the cluster may still take.
+
+    It names the version that it replaces, so it is void as soon as there is another.
+    """
+
+    resource: int | None
+    """Whose status; None: the ledger."""
+    value: int
+
+
+class Budget(NamedTuple):
+    """How often each thing may still go wrong."""
+
+    crash: int = 0
+    """A process is killed and starts anew."""
+    succession: int = 0
+    """Another process becomes the leader, while the one before goes on with its step."""
+    revisits: int = 0
+    """A process that does not lead any more visits a resource anew after a conflict, all the same.
+    It is ended soon: its election finds out, beside its steps."""
+    lost: int = 0
+    """A POST, or the reply to it, is lost."""
+    late: int = 0
+    """A sender gives up a POST that is still on its way."""
+    refused: int = 0
+    """The API answers a POST with 429."""
+    write: int = 0
+    """The reply to a write in the cluster is lost; it is written, or not, or later."""
+    stale: int = 0
+    """A look shows the model as it was."""
+    foreign: int = 0
+    """Somebody else starts the model."""
+    data: int = 0
+    """New data: a trained model is ready to run again."""
+    anew: int = 0
+    """A resource is deleted and made anew from the same manifest."""
+    deleted: int = 0
+    """A resource is deleted for good."""
+    suspend: int = 0
+    """spec.suspend is changed."""
+    wiped: int = 0
+    """The ledger is deleted."""
+
+
+class State(NamedTuple):
+    """Everything."""
+
+    model: View
+    past: tuple[View, ...]
+    """What a stale look may show."""
+    ours: tuple[Started, ...]
+    """The trainings that our POSTs have started."""
+    renewed: tuple[Renewal, ...]
+    """By resource."""
+    posts: tuple[Message, ...]
+    things: tuple[Thing | None, ...]
+    ledger: int | None
+    processes: tuple[Process, ...]
+    leader: int
+    late: tuple[LateWrite, ...]
+    budget: Budget

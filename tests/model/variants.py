@@ -1,0 +1,146 @@
+"""The searches: each under its own rules, with few faults, so that all that can happen is seen."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+from unittest.mock import patch
+
+from scriptix_operator.core import resolve, start
+from tests.model.promises import (
+    Promise,
+    entry_stays_open,
+    one_run_for_one_request,
+    owned_is_ours,
+)
+from tests.model.rules import LENIENT, RERUN, Mutation, Rules
+from tests.model.search import Found, search
+from tests.model.values import Budget, View
+
+__all__ = ["PROMISES", "Variant", "bounded", "found_by", "mutated", "whole"]
+
+PROMISES: tuple[Promise, ...] = (one_run_for_one_request, owned_is_ours, entry_stays_open)
+
+FAULTS = (
+    "crash",
+    "lost",
+    "late",
+    "write",
+    "stale",
+    "foreign",
+    "data",
+    "anew",
+    "refused",
+    "wiped",
+    "suspend",
+)
+TRAINED = View(4, 0)
+
+
+class Variant(NamedTuple):
+    """A search."""
+
+    name: str
+    rules: Rules
+
+
+def _dialects(existing: str) -> dict[str, Rules]:
+    """What the API, and the user, are like."""
+    return {
+        "strict": Rules(existing=existing),
+        "strict, a rerun": Rules(existing=existing, rerun=True, model=TRAINED),
+        "rerun dialect, a rerun": Rules(
+            existing=existing, rerun=True, model=TRAINED, starts_from=RERUN
+        ),
+        "never trained, replies without the model": Rules(
+            existing=existing, model=View(2, None), reply=False
+        ),
+    }
+
+
+def _pairs(rules: Rules) -> list[tuple[str, Rules]]:
+    """All pairs of faults, each twice as well."""
+    return [
+        (f"{one} and {two}", rules.having(Budget()._replace(**_counted(one, two))))
+        for one, two in combinations_with_replacement(FAULTS, 2)
+    ]
+
+
+def _counted(*faults: str) -> dict[str, int]:
+    return {fault: faults.count(fault) for fault in faults}
+
+
+def bounded() -> list[Variant]:
+    """For every run of the tests."""
+    pairs = [
+        Variant(f"{existing}, strict: {faults}", rules)
+        for existing in ("Adopt", "Wait")
+        for faults, rules in _pairs(Rules(existing=existing))
+    ]
+    others = [
+        Variant("two processes", Rules(budget=Budget(succession=1))),
+        Variant("two resources", Rules(resources=2, budget=Budget(late=1))),
+    ]
+    return pairs + others
+
+
+def whole() -> list[Variant]:
+    """For who has changed the protocol."""
+    pairs = [
+        Variant(f"{existing}, {dialect}: {faults}", paired)
+        for existing in ("Adopt", "Wait")
+        for dialect, rules in _dialects(existing).items()
+        for faults, paired in _pairs(rules)
+    ]
+    triples = [
+        Variant(
+            f"{existing}, lenient: {' and '.join(faults)}",
+            Rules(Budget()._replace(**_counted(*faults)), LENIENT, existing=existing),
+        )
+        for existing in ("Adopt", "Wait")
+        for faults in (("crash", "late"), ("late", "stale"), ("anew", "stale"), ("late", "write"))
+    ]
+    two = [
+        Variant(
+            f"{existing}, two resources: {' and '.join(faults)}",
+            Rules(Budget()._replace(**_counted(*faults)), resources=2, existing=existing),
+        )
+        for existing in ("Adopt", "Wait")
+        for faults in (("crash",), ("late",), ("deleted", "late"), ("data",), ("suspend",))
+    ]
+    return pairs + triples + two + _successions()
+
+
+def _successions() -> list[Variant]:
+    """Another process takes over while the one before goes on with what it was at."""
+    return [
+        Variant(
+            f"Wait, two processes: succession and {fault}",
+            Rules(Budget()._replace(succession=1, **{fault: 1}), existing="Wait"),
+        )
+        for fault in ("crash", "lost", "late", "stale", "foreign", "data", "refused")
+    ]
+
+
+def mutated() -> dict[Mutation, Rules]:
+    """Where the search finds out that the protocol is not ours."""
+    return {
+        Mutation.ENTRY_AFTER_POST: Rules(Budget(crash=1, data=1)),
+        Mutation.HASTY: Rules(Budget(late=1, data=1)),
+        Mutation.ONE_LOOK: Rules(Budget(late=1, stale=1, anew=1, data=1)),
+        Mutation.NEW_BASELINE: Rules(Budget(late=1, stale=1, data=1), slow_looks=True),
+        Mutation.NO_FENCE: Rules(Budget(succession=1, data=1)),
+        Mutation.NEVER_STALE: Rules(Budget(anew=1, stale=1), starts_from=RERUN),
+        Mutation.LEDGER_MEANWHILE: Rules(Budget(crash=1, data=1), RERUN, rerun=True, model=TRAINED),
+        Mutation.ANY_LEDGER: Rules(Budget(data=1), rivalry=True),
+    }
+
+
+def found_by(mutation: Mutation) -> Found:
+    """What is found of a protocol that is not ours: how it starts two runs for one request."""
+    rules = replace(mutated()[mutation], mutation=mutation)
+    with ExitStack() as stack:
+        if mutation is Mutation.NEVER_STALE:
+            for module in (start, resolve):
+                stack.enter_context(patch.object(module, "is_stale", lambda *_: False))
+        return search(rules, (one_run_for_one_request,), traps=False)
