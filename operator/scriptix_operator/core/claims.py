@@ -21,7 +21,7 @@ def is_start_of(entry: Entry, training: Training) -> bool:
         training.uid == entry.uid
         and run is not None
         and run.intent is not None
-        and (run.id, run.attempt) == (entry.run, entry.attempt)
+        and (run.id, run.attempt, run.intent.nonce) == (entry.run, entry.attempt, entry.nonce)
     )
 
 

@@ -266,5 +266,5 @@ def _starting(step: Situation, seen: ModelSeen) -> Decision:
             return outcome
         settled = outcome
     in_use = model_in_use(step.training, seen.rivals, seen.model)
-    resolved = acted_after_all(step, seen) if in_use is None else None
+    step, resolved = (step, None) if in_use else acted_after_all(step, seen)
     return replace(resolved or consider(step, seen, in_use), settled=settled)

@@ -53,6 +53,8 @@ class Entry(ApiModel):
     name: str
     run: str
     attempt: int
+    nonce: str = ""
+    """Of the intent."""
     baseline: Baseline
     """The model before the request's first attempt."""
 
@@ -275,6 +277,7 @@ def _entry(training: Training, run: Run, baseline: Baseline, serial: int) -> Ent
         name=training.key.name,
         run=run.id,
         attempt=run.attempt,
+        nonce=run.intent.nonce if run.intent else "",
         baseline=baseline,
     )
 

@@ -89,6 +89,8 @@ class ModelSeen:
     """What the ledger knows of the model's trainings."""
     basis: int = 0
     """Version of the ledger that was read before the model: a start is debited in no other."""
+    asked_at: datetime | None = None
+    """When the look was sent, which is how old it may be; None: just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class SlotGranted:
 
     model: RemoteModel
     key: KeyUse
+    nonce: str = ""
+    """For the intent; drawn by the engine, since the core has no randomness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +262,7 @@ class Memory:
     refusals: int = 0
     """Starts in a row that were refused, or not sent, although the model looked ready."""
     entry: Entry | None = None
-    """The ledger's open entry that the next four are about."""
+    """The ledger's open entry that the next five are about."""
     answer: Posted | PostFailed | None = None
     """What the API answered to this process's own start, until that is recorded."""
     intent_seen_at: datetime | None = None
@@ -269,6 +273,8 @@ class Memory:
     """The last start was refused for its key."""
     agreed_at: datetime | None = None
     """When a look first showed that the ambiguous start cannot happen any more."""
+    repeated_at: datetime | None = None
+    """When a look first showed a run under the marker of the one before the start."""
     log_wanted: bool = False
     """News since the log was last fetched."""
     failed_logs: int = 0

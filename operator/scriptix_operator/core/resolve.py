@@ -68,8 +68,8 @@ def compare(baseline: Baseline, model: RemoteModel) -> Verdict:
 
 def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
     """Decide on the resource's own start by a look at the model."""
-    step = _watching(step, entry)
-    match _verdict(step, seen, entry.baseline):
+    step, verdict = _verdict(_watching(step, entry), seen, entry.baseline)
+    match verdict:
         case Verdict.OURS:
             settled = Settled(entry, acted=True, marker=_new_marker(entry, seen.model))
             return replace(_ours(step, seen.model), settled=settled)
@@ -77,7 +77,7 @@ def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
             settled = Settled(entry, acted=True, marker=seen.model.started_at)
             return replace(_consumed(step, seen.model), settled=settled)
         case Verdict.NOT_HAPPENED:
-            step, left = _patience(step)
+            step, left = _patience(step, seen)
             if left > 0:
                 return step.rest(left, _unknown("the API shows no new training so far"))
             return replace(_next_attempt(step), settled=Settled(entry, acted=False))
@@ -110,11 +110,11 @@ def _resolve_orphan(
     step: Situation, seen: ModelSeen, entry: Entry, holder: Training | None
 ) -> tuple[Situation, Decision | Settled]:
     """Resolve a start for its resource, which is gone or cannot; `holder` waits for the outcome."""
-    step = _watching(step, entry)
-    match _verdict(step, seen, entry.baseline):
+    step, verdict = _verdict(_watching(step, entry), seen, entry.baseline)
+    match verdict:
         case Verdict.OURS | Verdict.CONSUMED if holder is not None:
             return step, _held(step, holder)
-        case Verdict.OURS | Verdict.CONSUMED as verdict:
+        case Verdict.OURS | Verdict.CONSUMED:
             settled = Settled(entry, acted=True, marker=_new_marker(entry, seen.model))
             if not _is_namesake(entry, step.training):
                 return step.forgetting_start(), settled
@@ -124,7 +124,7 @@ def _resolve_orphan(
             taken = _ours if verdict is Verdict.OURS else _consumed
             return step, replace(taken(step, seen.model), settled=settled)
         case Verdict.NOT_HAPPENED:
-            step, left = _patience(step)
+            step, left = _patience(step, seen)
             if left > 0:
                 return step, step.rest(left, _unknown("the API shows no new training so far"))
             return step.forgetting_start(), Settled(entry, acted=False)
@@ -148,7 +148,7 @@ def concluded(entry: Entry, training: Training) -> Settled | None:
     return Settled(entry, acted=run.ownership is not None, marker=training.status.started_at)
 
 
-def acted_after_all(step: Situation, seen: ModelSeen) -> Decision | None:
+def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decision | None]:
     """What a look says of earlier attempts at a request that is to be tried again.
 
     They were taken for not happened. Should one have acted after all, another start would be the
@@ -156,19 +156,35 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> Decision | None:
     """
     run = step.status.run
     if run is None or run.baseline is None:
-        return None
-    match _verdict(step, seen, run.baseline):
+        return step, None
+    step, verdict = _verdict(step, seen, run.baseline)
+    match verdict:
         case Verdict.OURS:
-            return _ours(step, seen.model)
+            return step, _ours(step, seen.model)
         case Verdict.CONSUMED:
-            return _consumed(step, seen.model)
+            return step, _consumed(step, seen.model)
+        case Verdict.UNDECIDED if step.memory.repeated_at is not None:
+            return step, _undecided(step)
         case _:
-            return None
+            return step, None
 
 
-def _verdict(step: Situation, seen: ModelSeen, baseline: Baseline) -> Verdict:
-    stale = is_stale(step.training, seen)
-    return Verdict.UNDECIDED if stale else compare(baseline, seen.model)
+def _verdict(step: Situation, seen: ModelSeen, baseline: Baseline) -> tuple[Situation, Verdict]:
+    """What a look says, if it can be believed.
+
+    A run under the marker of the one before may be just that one, in a stale look: it is believed
+    when it is seen again.
+    """
+    if is_stale(step.training, seen):
+        return step, Verdict.UNDECIDED
+    verdict, marker = compare(baseline, seen.model), seen.model.started_at
+    if verdict is not Verdict.OURS or marker is None or marker != baseline.started_training_at:
+        return step.remembering(repeated_at=None), verdict
+    first = step.memory.repeated_at
+    if first is None:
+        return step.remembering(repeated_at=step.now), Verdict.UNDECIDED
+    apart = ((seen.asked_at or step.now) - first).total_seconds()
+    return step, verdict if apart >= step.durations.agree else Verdict.UNDECIDED
 
 
 def _watching(step: Situation, entry: Entry) -> Situation:
@@ -178,21 +194,21 @@ def _watching(step: Situation, entry: Entry) -> Situation:
     return step.forgetting_start().remembering(entry=entry, intent_seen_at=step.now)
 
 
-def _patience(step: Situation) -> tuple[Situation, float]:
+def _patience(step: Situation, seen: ModelSeen) -> tuple[Situation, float]:
     """Seconds until "nothing has acted" can be believed, and the next look is due; 0: now.
 
     It takes two looks that agree, both after a POST on its way must have acted. One would do if
     none were stale; a stale one shows the model as it was before that time.
     """
-    memory, durations = step.memory, step.durations
+    memory, durations, as_of = step.memory, step.durations, seen.asked_at or step.now
     seen_at = memory.intent_seen_at or step.now
     needed = durations.settle if memory.reset_seen else durations.unseen
-    left = needed - (step.now - seen_at).total_seconds()
+    left = needed - (as_of - seen_at).total_seconds()
     if left > 0:
         return step, min(left, max(step.poll, durations.agree))
     if memory.agreed_at is None:
         return step.remembering(agreed_at=step.now), durations.agree
-    return step, max(durations.agree - (step.now - memory.agreed_at).total_seconds(), 0.0)
+    return step, max(durations.agree - (as_of - memory.agreed_at).total_seconds(), 0.0)
 
 
 def _undecided(step: Situation) -> Decision:

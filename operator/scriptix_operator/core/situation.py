@@ -100,7 +100,12 @@ class Situation:
     def forgetting_start(self) -> "Situation":
         """The same step when the outcome of the open start is known."""
         return self.remembering(
-            entry=None, answer=None, intent_seen_at=None, agreed_at=None, reset_seen=False
+            entry=None,
+            answer=None,
+            intent_seen_at=None,
+            agreed_at=None,
+            repeated_at=None,
+            reset_seen=False,
         )
 
     def answer(

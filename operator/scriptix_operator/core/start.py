@@ -146,7 +146,12 @@ def begin(step: Situation, granted: SlotGranted) -> Decision:
         training_status=model.training_status, started_training_at=model.started_at
     )
     at = step.now.replace(microsecond=0)
-    intent = Intent(attempt=run.attempt, at=at, key_fingerprint=granted.key.fingerprint)
+    intent = Intent(
+        attempt=run.attempt,
+        at=at,
+        key_fingerprint=granted.key.fingerprint,
+        nonce=granted.nonce,
+    )
     run = run.model_copy(
         update={
             "key_source": granted.key.source,

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -67,6 +68,8 @@ class Slot:
     taken_at: float
     basis: int
     """Of the ledger, when the model was seen."""
+    nonce: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Of the intent."""
 
     def give_back(self) -> None:
         """The start was not sent."""
@@ -128,6 +131,7 @@ class Caller:
         wait = lane.look(training.key, now)
         if wait > 0:
             return LookDeferred(wait)
+        asked_at = self.clock.now()
         try:
             model = await self._timed(Call.STATUS, lane, now, self.client.model(model_id, key))
         except ScriptixError as error:
@@ -139,6 +143,7 @@ class Caller:
             entry=entry,
             mark=mark,
             basis=basis,
+            asked_at=asked_at,
         )
 
     async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:

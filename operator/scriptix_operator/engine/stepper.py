@@ -92,7 +92,8 @@ class Stepper:
                 case Reserve() as wanted:
                     reply = await self.caller.reserve(current, wanted)
                     if isinstance(reply, Slot):
-                        slot, reply = reply, SlotGranted(wanted.model, wanted.key)
+                        slot = reply
+                        reply = SlotGranted(wanted.model, wanted.key, slot.nonce)
                     observation = reply
                 case Post():
                     if slot is None:

@@ -130,11 +130,48 @@ def test_ours_needs_one_look(state: int) -> None:
     assert life.memory == Memory(log_wanted=True)
 
 
-@pytest.mark.parametrize("state", [4, 5])
-def test_a_run_that_ended_under_its_old_marker_is_ended(state: int) -> None:
+@pytest.mark.parametrize("state", [3, 4, 5])
+def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_again(
+    state: int,
+) -> None:
+    """It may be the one before, in a stale look: then the next one shows the model as it is."""
+    old = a_model(state, started_at=BEFORE, progress=0, metrics=metrics())
     life = a_lost_start()
-    life.waits(1).looks(a_model(state, started_at=BEFORE, metrics=metrics()))
-    assert life.status.phase == {4: "Succeeded", 5: "Failed"}[state]
+    life.waits(1).looks(old)
+    assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
+    life.waits(1).looks(READY)
+    life.waits(1).looks(old)
+    life.waits(1.5).looks(old)
+    assert life.status.phase == "Starting"
+    life.waits(0.5).looks(old)
+    assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
+
+
+def test_a_look_is_as_old_as_its_question() -> None:
+    """One that was asked before a POST could have acted, and answered after, says nothing."""
+    life = a_lost_start().waits(60)
+    early = at(seconds=44)
+    assert isinstance(life.wakes().action, Look)
+    life.learns(ModelSeen(READY, KEY, entry=life.entry, asked_at=early))
+    assert life.memory.agreed_at is None
+    life.looks(READY)
+    asked = life.now + timedelta(seconds=1.5)
+    life.waits(30).wakes()
+    life.learns(ModelSeen(READY, KEY, entry=life.entry, asked_at=asked))
+    assert life.run.intent is not None
+    life.looks(READY)
+    assert life.run.intent is None
+
+
+def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() -> None:
+    life = a_lost_start()
+    assert life.run.intent is not None
+    other = life.run.intent.model_copy(update={"nonce": "another"})
+    run = life.run.model_copy(update={"intent": other})
+    life.training = life.training.with_status(life.status.model_copy(update={"run": run}))
+    life.restarts().looks(READY)
+    assert life.status.run is None  # withdrawn: it was never sent
+    assert life.reason == "StartOutcomeUnknown"  # of the other one
 
 
 @pytest.mark.parametrize("state", [1, 2])
