@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from scriptix_operator.api.status import Run, TrainingStatus
+from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import is_finished, is_followed
 from scriptix_operator.core.ledger import (
@@ -156,6 +157,11 @@ class Judgement:
         """The open entry."""
         entry = None if ledger is None else self.ledgers[ledger].entry
         return None if entry is None else self.entries.of(entry)
+
+    def has_entry(self, resource: int, thing: Thing, ledger: int) -> bool:
+        """Whether the entry that is open is of the resource's intent."""
+        entry = self.ledgers[ledger].entry
+        return entry is not None and is_start_of(entry, self.training(resource, thing))
 
     def mark(self, ledger: int | None) -> Mark | None:
         """What it remembers of the model's trainings."""

@@ -158,8 +158,7 @@ class Steps:
         here = here._replace(job=job)
         match job.action:
             case "look":
-                # A run that is followed needs no ledger.
-                is_read = here.process.ledger is not None or self.core.facts(job.status).followed
+                is_read = self._has_read(here)
                 at = "look" if is_read else "take"
                 return here.goes_on(at=at, then="" if is_read else "look", basis=True, view=None)
             case "reserve":
@@ -174,6 +173,15 @@ class Steps:
                 return here.goes_on(at=at, status=verdict.status, action="post", begun=0, view=None)
             case _:
                 return here.ends() if here.is_recorded else here.goes_on(at="record", view=None)
+
+    def _has_read(self, here: Here) -> bool:
+        """Caller._read_ledger: a run that is followed needs none, an intent has to be in it."""
+        facts, ledger = self.core.facts(here.job.status), here.process.ledger
+        if ledger is None or facts.followed:
+            return facts.followed
+        if facts.attempt is None or facts.finished:
+            return True
+        return self.core.has_entry(here.job.resource, here.decided, ledger)
 
     def look(self, here: Here) -> Iterator[Move]:
         """A GET: a stale one shows the model as it was, but never twice in a row."""

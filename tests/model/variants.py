@@ -119,6 +119,20 @@ def _successions() -> list[Variant]:
             Rules(Budget()._replace(succession=1, **{fault: 1}), existing="Wait"),
         )
         for fault in ("crash", "lost", "late", "stale", "foreign", "data", "refused")
+    ] + _revisits()
+
+
+def _revisits() -> list[Variant]:
+    """The process before visits a resource anew, although it does not lead any more."""
+    revisits = Budget(succession=1, revisits=1)
+    again = Rules(revisits, rerun=True, model=TRAINED)
+    return [
+        Variant("Wait, two processes: a visit anew", Rules(revisits, existing="Wait")),
+        Variant("a rerun, two processes: a visit anew", replace(again, starts_from=RERUN)),
+        Variant(
+            "strict, a rerun, two processes: a visit anew and data",
+            again.having(revisits._replace(data=1)),
+        ),
     ]
 
 

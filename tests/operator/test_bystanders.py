@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from scriptix_operator.api.names import GROUP, PLURAL
+from scriptix_operator.wiring import LEDGER
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab, reason_of
 
@@ -36,6 +37,9 @@ def without_config_maps(cluster: ControlPlane, namespace: str, tmp_path: Path) -
     verbs = "--verb=get,list,watch,create,update,patch"
     kubectl("-n", namespace, "create", "serviceaccount", "confined")
     kubectl("-n", namespace, "create", "role", "confined", verbs, f"--resource={resources}")
+    kubectl("-n", namespace, "create", "configmap", LEDGER)
+    ledger = ("--verb=get,update", "--resource=configmaps", f"--resource-name={LEDGER}")
+    kubectl("-n", namespace, "create", "role", "ledger", *ledger)
     kubectl("-n", namespace, "create", "rolebinding", "confined", "--role=confined", account)
     kubectl("create", "clusterrole", namespace, "--verb=get", f"--resource={crds}")
     kubectl("create", "clusterrolebinding", namespace, f"--clusterrole={namespace}", account)
@@ -47,11 +51,27 @@ def without_config_maps(cluster: ControlPlane, namespace: str, tmp_path: Path) -
     return path
 
 
+async def test_without_the_right_to_keep_a_ledger_nothing_is_started_and_that_is_said(
+    lab: Lab, without_config_maps: Path
+) -> None:
+    lab.model(704)
+    await lab.secret()
+    operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
+    await lab.train("unstarted", 704)
+    await lab.until_reason("unstarted", "LedgerRefused")
+    await operator.printed("nothing can be started: get ledger")
+    assert lab.posts() == []
+
+
 async def test_a_log_that_cannot_be_stored_holds_up_neither_the_looks_nor_the_end(
     lab: Lab, without_config_maps: Path
 ) -> None:
     lab.model(703, outcome="poor_transcripts")
     await lab.secret()
+    account = f"--serviceaccount={lab.namespace}:confined"
+    lab.control_plane.kubectl(
+        "-n", lab.namespace, "create", "rolebinding", "ledger", "--role=ledger", account
+    )
     operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
     await lab.train("unstored", 703)
     await lab.until_phase("unstored", "Failed")

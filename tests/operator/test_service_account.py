@@ -44,4 +44,7 @@ async def test_the_shipped_rights_are_enough_for_the_main_job(lab: Lab, kubeconf
     operator.terminate()
     assert await operator.ended() == 0
     assert "released the Lease" in operator.log
-    assert "forbidden" not in operator.log.lower()
+    # Of other tests' namespaces, which are being deleted, it may be told that they are.
+    ours = [line for line in operator.log.splitlines() if lab.namespace in line or SYSTEM in line]
+    assert not [line for line in ours if "forbidden" in line.lower()]
+    assert len(ours) > 1

@@ -16,8 +16,8 @@ from scriptix_operator.core.derive import (
     Note,
     awaits_retry,
     has_ended,
-    is_finished,
     is_followed,
+    is_over,
     is_starting,
     is_unpublished,
 )
@@ -143,7 +143,7 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
 
 def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
-    if is_finished(step.status) or awaits_retry(step.status):
+    if is_over(step.status):
         return _with_new_run(step, begin_run(step.training))
     return step.having(run=newest_request(step.training))
 

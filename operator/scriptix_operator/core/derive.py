@@ -21,6 +21,7 @@ __all__ = [
     "is_blocked",
     "is_finished",
     "is_followed",
+    "is_over",
     "is_starting",
     "is_unpublished",
     "may_be_running",
@@ -56,14 +57,19 @@ def is_unpublished(status: TrainingStatus) -> bool:
     return held_up and has_ended(status) and status.run is not None
 
 
+def is_over(status: TrainingStatus) -> bool:
+    """Whether nothing is left to do for the run in status but its log; a retry may follow."""
+    return has_ended(status) and not is_unpublished(status)
+
+
 def is_finished(status: TrainingStatus) -> bool:
     """Whether what was asked for is over, well or not, and all is done that belongs to it."""
-    return has_ended(status) and not (awaits_retry(status) or is_unpublished(status))
+    return is_over(status) and not awaits_retry(status)
 
 
 def is_blocked(status: TrainingStatus) -> bool:
     """Whether a human must mend something before the run goes on."""
-    return status.failure is not None and not (is_finished(status) or awaits_retry(status))
+    return status.failure is not None and not is_over(status)
 
 
 def is_followed(status: TrainingStatus) -> bool:

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import Failure, LogStatus, TrainingStatus
+from scriptix_operator.api.status import Failure, LogStatus
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished
+from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished, is_over
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import (
@@ -57,7 +57,7 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     log_due_in = _log_due_in(step) if _is_log_due(step) else None
     if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
-    elif _is_over(step.status):
+    elif is_over(step.status):
         action = Rest(_soonest(due_in, log_due_in))
     else:
         return step.rest(step.poll, note)
@@ -76,14 +76,9 @@ def is_retry_held(step: Situation) -> bool:
     return step.memory.failed_logs == 0 or step.now < retry_at + LOG_PATIENCE
 
 
-def _is_over(status: TrainingStatus) -> bool:
-    """Whether the run has ended and nothing is left to do for it but its log."""
-    return is_finished(status) or awaits_retry(status)
-
-
 def _due_in(step: Situation) -> float | None:
     """Seconds until there is something to do beside the log; None: until the resource changes."""
-    if not _is_over(step.status):
+    if not is_over(step.status):
         return step.poll
     if is_run_asked_for(step.training):
         return 0.0  # during the run, so nothing else will wake it
@@ -136,7 +131,7 @@ def _is_log_due(step: Situation) -> bool:
     status, collect = step.status, step.spec.log.collect
     wanted = {
         CollectLog.NEVER: False,
-        CollectLog.ON_FAILURE: _is_over(status) and status.failure is not None,
+        CollectLog.ON_FAILURE: is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[collect]
     if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
@@ -164,7 +159,7 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
     step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
-    due_in = _due_in(step) if _is_over(step.status) else stored.due_in
+    due_in = _due_in(step) if is_over(step.status) else stored.due_in
     return step.rest(due_in, None if ended else training_note(step.status))
 
 
@@ -176,8 +171,8 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     not_before = None if failed.wait is None else step.now + timedelta(seconds=failed.wait)
     step = step.remembering(
         log_wanted=failed.wait is not None,
-        failed_logs=step.memory.failed_logs + 1,
+        failed_logs=step.memory.failed_logs + failed.tried,
         log_not_before=not_before,
     )
-    due_in = _due_in(step) if _is_over(step.status) else failed.due_in
+    due_in = _due_in(step) if is_over(step.status) else failed.due_in
     return step.rest(_soonest(failed.wait, due_in))

@@ -10,13 +10,14 @@ INTRODUCTION = """\
 <!-- Made from operator/scriptix_operator/core/catalogue.py by `make docs`; edit it there. -->
 
 `status.failure.reason` names the row, `message` is what happened (in the API's own words where it
-spoke, shown whole up to 4096 characters, control characters made harmless), `solution` is the
-remedy for this very case. The conditions give the same reason, `status.message` gives message and
-solution together.
+spoke, shown whole up to 4096 characters, of a refused call 1024, control characters made harmless),
+`solution` is the remedy for this very case. The conditions give the same reason, `status.message`
+gives message and solution together.
 
 **Ends the run**: phase Failed, `Succeeded` is False, `Stalled` is True; another run needs a new
-`spec.runToken`. **Blocks**: phase Pending or Running, `Succeeded` stays Unknown, `Stalled` is True;
-it clears itself once mended. **Retried**: `spec.backoffLimit` may start another run by itself.
+`spec.runToken`. **Blocks**: phase Pending, Starting or Running, `Succeeded` stays Unknown,
+`Stalled` is True; it clears itself once mended. **Retried**: `spec.backoffLimit` may start another
+run by itself.
 
 """
 

@@ -66,7 +66,8 @@ def remote_failure(model: RemoteModel) -> Failure:
 def rejected_start(call: CallFailure) -> Failure:
     """Why the API refused a start for good (400, 409, 413 or 422)."""
     reason = _classify(call.message, call.code)
-    if reason is FailureReason.UNKNOWN:
+    if reason is FailureReason.UNKNOWN or CATALOGUE[reason].retryable:
+        # What is repeated by itself is a run that has failed; a request as it is will not do.
         reason = FailureReason.START_REJECTED
     return failure(reason, _with_details(call), code=call.code, cause=_cause(reason, call))
 

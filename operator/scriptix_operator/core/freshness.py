@@ -22,7 +22,10 @@ def is_stale(training: Training, seen: ModelSeen) -> bool:
     for rival in seen.rivals:
         markers += _recorded(rival.status)
     known = max((marker for marker in markers if marker is not None), default=None)
-    marks = (Mark(at=known), seen.mark)
+    mark = seen.mark
+    if mark is not None and mark.at is None and training.status.history:
+        mark = None  # an API without markers: what was started since is in this very history
+    marks = (Mark(at=known), mark)
     return any(mark is not None and mark.outdates(seen.model) for mark in marks)
 
 

@@ -15,6 +15,7 @@ from scriptix_operator.core.derive import (
     awaits_retry,
     is_finished,
     is_followed,
+    is_over,
     may_be_running,
     reason_of,
 )
@@ -71,7 +72,7 @@ def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
 
     What was judged again, or stands again, ended before.
     """
-    now, before = (is_finished(status) or awaits_retry(status) for status in (new, old))
+    now, before = (is_over(status) for status in (new, old))
     if not now or before or stands_again(old, new):
         return None
     return Outcome.SUCCEEDED if new.failure is None else Outcome.FAILED

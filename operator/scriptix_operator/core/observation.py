@@ -166,6 +166,8 @@ class LogUnavailable:
     """Seconds until it is worth trying again; None: it never is."""
     state: LogState
     due_in: float | None
+    tried: bool = True
+    """False: the key's log allowance is used up, so nobody was asked."""
 
 
 @dataclass(frozen=True, slots=True)

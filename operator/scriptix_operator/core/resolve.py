@@ -142,7 +142,8 @@ def concluded(entry: Entry, training: Training) -> Settled | None:
     status, run = training.status, training.status.run
     if training.uid != entry.uid or run is None or run.id != entry.run:
         return None
-    is_over = is_finished(status) and run.intent is None
+    timed_out = status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT
+    is_over = is_finished(status) and run.intent is None and not timed_out
     if run.ownership is None and run.attempt <= entry.attempt and not is_over:
         return None
     return Settled(entry, acted=run.ownership is not None, marker=training.status.started_at)
@@ -176,7 +177,7 @@ def _verdict(step: Situation, seen: ModelSeen, baseline: Baseline) -> tuple[Situ
     when it is seen again.
     """
     if is_stale(step.training, seen):
-        return step, Verdict.UNDECIDED
+        return step.remembering(repeated_at=None), Verdict.UNDECIDED
     verdict, marker = compare(baseline, seen.model), seen.model.started_at
     if verdict is not Verdict.OURS or marker is None or marker != baseline.started_training_at:
         return step.remembering(repeated_at=None), verdict
@@ -226,14 +227,10 @@ def _held(step: Situation, holder: Training) -> Decision:
 
 
 def _is_namesake(entry: Entry, training: Training) -> bool:
-    """Whether a start is what this resource asks for, although its status has no run.
-
-    It was made anew from the same manifest; or another leader, deposed or not yet, has withdrawn
-    the intent for what it took for its own.
-    """
+    """Whether a start is what this resource asks for, which was made anew from its manifest."""
     key = training.key
     is_same = (entry.namespace, entry.name) == (key.namespace, key.name)
-    return is_same and training.status.run is None
+    return is_same and training.uid != entry.uid and training.status.run is None
 
 
 def _new_marker(entry: Entry, model: RemoteModel) -> datetime | None:
@@ -278,7 +275,7 @@ def _next_attempt(step: Situation) -> Decision:
     return step.rest(
         delay,
         Note(
-            Reason.STARTING,
+            Reason.STARTING if late < 0 else Reason.START_OUTCOME_UNKNOWN,
             f"The start was lost on its way and has started nothing; attempt {attempt} follows.",
         ),
     )

@@ -11,7 +11,8 @@ from typing import TypeVar
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.derive import is_followed
+from scriptix_operator.core.claims import is_start_of
+from scriptix_operator.core.derive import is_followed, is_starting
 from scriptix_operator.core.learning_curve import learning_curve
 from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.observation import (
@@ -48,6 +49,8 @@ __all__ = ["Caller", "Slot", "StaleSenderError"]
 SEND_MARGIN = 0.2
 """Of the send window, kept for the bytes to leave: the fence ends a process that takes longer, and
 a busy machine must not come near that."""
+MAX_SEND_MARGIN = 1.0
+"""Seconds; the leadership is known for no more than ten ahead."""
 LOG_RETRY, MAX_LOG_RETRY = 15.0, 3600.0
 """Seconds before a failed log fetch is tried again; doubles."""
 
@@ -112,10 +115,9 @@ class Caller:
         Raises:
             KubeError: The API key, or the start ledger, could not be read just now.
         """
-        # Before the model: what is started from this look must be debited in no later version. A
-        # run that is followed needs no ledger.
+        # Before the model: what is started from this look must be debited in no later version.
         try:
-            basis = 0 if is_followed(training.status) else await self.ledger.ready()
+            basis = await self._read_ledger(training)
         except RefusedError:
             return LedgerRefused()  # why is in the log: it is the operator's own namespace
         model_id = training.spec.model_id
@@ -145,6 +147,21 @@ class Caller:
             basis=basis,
             asked_at=asked_at,
         )
+
+    async def _read_ledger(self, training: Training) -> int:
+        """What version of the ledger a look begins from; a run that is followed needs none.
+
+        An intent without its entry is taken back as never sent. That must be so in the ledger, and
+        not only in what this process knows of it: another leader may be about to send.
+        """
+        if is_followed(training.status):
+            return 0
+        basis = await self.ledger.ready()
+        entry = self.ledger.entry(training.spec.model_id)
+        has_entry = entry is not None and is_start_of(entry, training)
+        if is_starting(training.status) and not has_entry:
+            basis = await self.ledger.read_anew()
+        return basis
 
     async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
         """Ask for a start: the slot, or why there is none.
@@ -188,7 +205,7 @@ class Caller:
 
         def check() -> None:
             now, lead = self.clock.monotonic(), self.send_until()
-            margin = self.send_window * SEND_MARGIN
+            margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
             if now > begun_at + self.send_window - margin:
                 late = now - begun_at
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
@@ -238,7 +255,7 @@ class Caller:
             return later
         wait = lane.budgets[Call.LOG].wait(now)
         if wait > 0:
-            return LogUnavailable(wait, LogState.COLLECTING, due_in)
+            return LogUnavailable(wait, LogState.COLLECTING, due_in, tried=False)
         lane.budgets[Call.LOG].take(now)
         try:
             entries = await self._timed(

@@ -106,6 +106,15 @@ class StartLedger:
                     await self._try_to_take_over()
         return self._basis
 
+    async def read_anew(self) -> int:
+        """Take the ledger over once more, so that no other process can write what it decided.
+
+        Returns, raises: As `ready`.
+        """
+        async with self._lock:
+            await self._try_to_take_over()
+        return self._basis
+
     def entry(self, model_id: int) -> Entry | None:
         """The start of a model that may be under way."""
         return None if self._ledger is None else self._ledger.entries.get(model_id)

@@ -26,7 +26,7 @@ from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.starter import Starter
 from scriptix_operator.kube.configmaps import NameTaken
-from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
+from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
 
 __all__ = ["Stepper"]
 
@@ -136,5 +136,9 @@ class Stepper:
         if decision.settled is None:
             return recorded, decision
         recorded = await self.recorder.record(recorded, decision.status)
-        await self.ledger.close(decision.settled)
+        try:
+            await self.ledger.close(decision.settled)
+        except KubeError as error:
+            # It is recorded. Whoever needs the model next finds the entry, and closes it.
+            logger.warning("%s: its start stays open in the ledger: %s", recorded.key, error)
         return recorded, replace(decision, settled=None)

@@ -100,25 +100,24 @@ class ScriptixClient:
         # Without https a context is never used; this one trusts nobody and costs nothing to make.
         verify = httpx.create_ssl_context() if is_https else SSLContext(PROTOCOL_TLS_CLIENT)
 
-        def client() -> httpx.AsyncClient:
+        def client(read: float) -> httpx.AsyncClient:
             return httpx.AsyncClient(
                 headers=_HEADERS,
                 verify=verify,
                 trust_env=is_https and not _is_loopback(url.host),
                 transport=transport,
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
-                timeout=httpx.Timeout(
-                    timeouts.read, connect=timeouts.connect, pool=timeouts.connect
-                ),
+                timeout=httpx.Timeout(read, connect=timeouts.connect, pool=timeouts.connect),
                 # A cookie set for one key must not ride along with the next.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 event_hooks={"response": [stash_location]},
             )
 
-        self._looks = client()
+        self._looks = client(timeouts.read)
         # Apart from the looks, and each with `Connection: close`: so a start always has a new
         # connection, which cannot turn out to be stale.
-        self._starts = client()
+        # An answer to a start is worth waiting for, up to the total.
+        self._starts = client(timeouts.total)
 
     async def __aenter__(self) -> Self:
         return self

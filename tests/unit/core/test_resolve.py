@@ -434,13 +434,32 @@ def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
     assert concluded(life.entry, life.training) is None
 
 
-@pytest.mark.parametrize("uid", ["", "another"], ids=["the same", "made anew"])
-def test_the_start_of_its_name_is_its_own_run_even_where_it_would_wait(uid: str) -> None:
-    """Its intent is not there: it was made anew, or another process has withdrawn it."""
+def test_who_is_made_anew_takes_the_start_of_its_name_even_where_it_would_wait() -> None:
     life = Life(a_training(existing_training="Wait")).intends()
     ledger = life.ledger
-    life = Life(a_training(existing_training="Wait", uid=uid), ledger=ledger)
+    life = Life(a_training(existing_training="Wait", uid="another"), ledger=ledger)
     life.looks(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
     assert life.status.phase == "Running"
     assert life.entry is None
+
+
+def test_a_409_whose_entry_could_not_be_closed_does_not_make_the_run_there_ours() -> None:
+    life = Life(a_training(existing_training="Wait")).intends()
+    ledger = life.ledger
+    life.is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
+    life.ledger = ledger  # the write failed, or the process was killed before it
+    life.restarts().looks(a_model(3, started_at=EIGHT))
+    assert (life.status.phase, life.status.run) == ("Pending", None)
+    assert life.entry is None
+
+
+def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before_it() -> None:
+    life = Life(a_training(timeout_seconds=60)).intends(READY)
+    life.is_refused(FailureKind.AMBIGUOUS)
+    life.waits(60).wakes()
+    life.edit(run_token="again").wakes()
+    life.edit(run_token="").wakes()
+    assert (life.status.phase, life.run.intent) == ("Failed", None)
+    assert life.entry is not None
+    assert concluded(life.entry, life.training) is None
