@@ -134,8 +134,6 @@ class Intent(ApiModel):
     """Fingerprint of the API key it is sent with."""
     nonce: ShortText = ""
     """Tells it from an equal one, which another process may write in the same second."""
-    ambiguous: bool = False
-    """A POST may have acted: the outcome is read from the model, never tried again blindly."""
 
 
 class Run(ApiModel):

@@ -116,9 +116,6 @@ def _conflict(step: Situation, call: CallFailure) -> Decision:
 
 
 def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
-    intent = step.run.intent
-    if intent is not None:
-        step = step.having_run(intent=intent.model_copy(update={"ambiguous": True}))
     if call.reset_seen:
         # What is on its way has left this machine by now, whenever the intent was written.
         step = step.remembering(reset_seen=True, intent_seen_at=step.now)

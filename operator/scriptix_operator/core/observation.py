@@ -263,6 +263,8 @@ class Memory:
     """Looks in a row without an answer."""
     refusals: int = 0
     """Starts in a row that were refused, or not sent, although the model looked ready."""
+    denial: Denial | None = None
+    """The last start was refused for its key."""
     entry: Entry | None = None
     """The ledger's open entry that the next five are about."""
     answer: Posted | PostFailed | None = None
@@ -271,8 +273,6 @@ class Memory:
     """When this process first saw the open entry, or else when its own POST ended in a reset."""
     reset_seen: bool = False
     """This process's own POST ended in a reset: nothing of it is on its way any more."""
-    denial: Denial | None = None
-    """The last start was refused for its key."""
     agreed_at: datetime | None = None
     """When a look first showed that the ambiguous start cannot happen any more."""
     repeated_at: datetime | None = None

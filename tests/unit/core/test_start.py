@@ -203,7 +203,6 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
         "at": "2025-01-16T08:00:00Z",
         "key_fingerprint": KEY.fingerprint,
         "nonce": "",
-        "ambiguous": False,
     }
     assert (run.token, run.requested_at, run.attempt) == ("v1", "t1", 1)
     assert (run.key_source, run.key_fingerprint) == (KEY.source, KEY.fingerprint)
