@@ -8,7 +8,6 @@ the resource may be gone, made anew, suspended, or without a usable key.
 """
 
 from dataclasses import replace
-from datetime import datetime
 from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
@@ -70,12 +69,8 @@ def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
     """Decide on the resource's own start by a look at the model."""
     step, verdict = _verdict(_watching(step, entry), seen, entry.baseline)
     match verdict:
-        case Verdict.OURS:
-            settled = Settled(entry, acted=True, marker=_new_marker(entry, seen.model))
-            return replace(_ours(step, seen.model), settled=settled)
-        case Verdict.CONSUMED:
-            settled = Settled(entry, acted=True, marker=seen.model.started_at)
-            return replace(_consumed(step, seen.model), settled=settled)
+        case Verdict.OURS | Verdict.CONSUMED:
+            return replace(_taken(step, seen.model, verdict), settled=_acted(entry, seen.model))
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step, seen)
             if left > 0:
@@ -115,14 +110,13 @@ def _resolve_orphan(
         case Verdict.OURS | Verdict.CONSUMED if holder is not None:
             return step, _held(step, holder)
         case Verdict.OURS | Verdict.CONSUMED:
-            settled = Settled(entry, acted=True, marker=_new_marker(entry, seen.model))
+            settled = _acted(entry, seen.model)
             if not _is_namesake(entry, step.training):
                 return step.forgetting_start(), settled
             # Made anew from the same manifest: this run is what it asks for, whatever it would do
             # at first sight.
             step = step.having(run=next_run(step.training))
-            taken = _ours if verdict is Verdict.OURS else _consumed
-            return step, replace(taken(step, seen.model), settled=settled)
+            return step, replace(_taken(step, seen.model, verdict), settled=settled)
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step, seen)
             if left > 0:
@@ -160,10 +154,8 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decisi
         return step, None
     step, verdict = _verdict(step, seen, run.baseline)
     match verdict:
-        case Verdict.OURS:
-            return step, _ours(step, seen.model)
-        case Verdict.CONSUMED:
-            return step, _consumed(step, seen.model)
+        case Verdict.OURS | Verdict.CONSUMED:
+            return step, _taken(step, seen.model, verdict)
         case Verdict.UNDECIDED if step.memory.repeated_at is not None:
             return step, _undecided(step)
         case _:
@@ -233,9 +225,14 @@ def _is_namesake(entry: Entry, training: Training) -> bool:
     return is_same and training.uid != entry.uid and training.status.run is None
 
 
-def _new_marker(entry: Entry, model: RemoteModel) -> datetime | None:
+def _acted(entry: Entry, model: RemoteModel) -> Settled:
     changed = model.started_at != entry.baseline.started_training_at
-    return model.started_at if changed else None
+    return Settled(entry, acted=True, marker=model.started_at if changed else None)
+
+
+def _taken(step: Situation, model: RemoteModel, verdict: Verdict) -> Decision:
+    """The run that has acted is the resource's: followed, or over without a trace."""
+    return _ours(step, model) if verdict is Verdict.OURS else _consumed(step, model)
 
 
 def _ours(step: Situation, model: RemoteModel) -> Decision:

@@ -472,33 +472,31 @@ async def test_a_refused_write_has_the_ledger_taken_over_anew(bench: Bench) -> N
     await process.open(intending(), await process.ready())
 
 
-async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_own(
-    bench: Bench,
-) -> None:
+async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
+    """What three learn whose starts came while another was written, and then went wrong."""
     process = await bench.leader()
     bench.shelf.open.clear()
     first = asyncio.create_task(process.open(intending(1), 1))
     await bench.shelf.write_begun.wait()
     calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
     await asyncio.sleep(0)
-    bench.shelf.write_faults += [Fault.NONE, Fault.REFUSED]
+    bench.shelf.write_faults += [Fault.NONE, fault]
     bench.shelf.open.set()
     _, *errors = await ended(first, *calls)
+    return errors
+
+
+async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_own(
+    bench: Bench,
+) -> None:
+    errors = await errors_of_a_shared_write(bench, Fault.REFUSED)
     assert [type(error) for error in errors] == [RefusedError] * 3
     assert len({id(error) for error in errors}) == 3
     assert {str(error) for error in errors} == {"write: 403"}
 
 
 async def test_a_shared_write_of_unknown_outcome_is_read_back_once_for_all(bench: Bench) -> None:
-    process = await bench.leader()
-    bench.shelf.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
-    await bench.shelf.write_begun.wait()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
-    await asyncio.sleep(0)
-    bench.shelf.write_faults += [Fault.NONE, Fault.LOST]
-    bench.shelf.open.set()
-    _, *errors = await ended(first, *calls)
+    errors = await errors_of_a_shared_write(bench, Fault.LOST)
     assert [type(error) for error in errors] == [UnavailableError] * 3
     assert (bench.shelf.reads, len(bench.shelf.writes)) == (1, 2)
 
