@@ -1,19 +1,41 @@
-"""How long to wait: every place, its precedence, and every way to say nonsense."""
+"""How long to wait, and what is told of the limit: every place, and every way to say nonsense."""
 
 from decimal import Decimal
 
 import httpx
 import pytest
 
-from scriptix_operator.scriptix.pauses import MAX_PAUSE, retry_after
+from scriptix_operator.core.remote import RateTold
+from scriptix_operator.scriptix.pauses import MAX_CALLS, MAX_PAUSE, rate_told, retry_after
 
 DATE = "Thu, 16 Jan 2025 08:00:00 GMT"
 DATE_UNIX = 1_737_014_400
+MONTH = 31 * 86_400
+SECRET = "sk-Zq8/verysecret+key=="
 
 
 def pause(body: dict[str, object] | None = None, **headers: str) -> float | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return retry_after(httpx.Headers(named), body or {})
+
+
+def told_by(*headers: tuple[str, str]) -> RateTold | None:
+    raw = [(name.encode(), value.encode()) for name, value in headers]
+    return rate_told(httpx.Headers(raw), lambda text: text.replace(SECRET, "[API key]"))
+
+
+def of_a_limit(text: str) -> RateTold | None:
+    return told_by(("X-RateLimit-Limit", text))
+
+
+def of_a_remainder(text: str, limit: str | None = None) -> RateTold | None:
+    headers = [] if limit is None else [("X-RateLimit-Limit", limit)]
+    return told_by(("X-RateLimit-Remaining", text), *headers)
+
+
+def of_a_reset(text: str, date: str | None = DATE) -> RateTold | None:
+    headers = [] if date is None else [("Date", date)]
+    return told_by(("X-RateLimit-Reset", text), *headers)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +149,35 @@ def test_retry_after_in_the_body(value: object, seconds: float | None) -> None:
         (str(DATE_UNIX), 0),
         (str(DATE_UNIX - 1), None),
         (str(DATE_UNIX + 2 * 86_400), MAX_PAUSE),
+        (str(DATE_UNIX + MONTH), MAX_PAUSE),
+        (str(DATE_UNIX + MONTH + 1), None),
         (f"{DATE_UNIX}000", None),  # milliseconds
-        ("60", None),  # seconds from now: not what X-RateLimit-Reset means here
         ("soon", None),
     ],
 )
 def test_rate_limit_reset_is_unix_seconds(text: str, seconds: float | None) -> None:
     assert pause(x_ratelimit_reset=text, date=DATE) == seconds
+    assert pause(ratelimit_reset=text, date=DATE) == seconds
+
+
+@pytest.mark.parametrize("date", ["", DATE], ids=["no date", "date"])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60", 60),
+        ("60, 60;w=60", 60),
+        ("0", 0),
+        ("-1", None),
+        (str(MONTH), MAX_PAUSE),
+        (str(MONTH + 1), None),
+        ("99999999", None),  # seconds from now, and too many
+        ("100000000", None),  # a unix time, and long past
+    ],
+)
+def test_a_reset_too_small_for_a_unix_time_is_seconds_from_now(
+    text: str, seconds: float | None, date: str
+) -> None:
+    assert pause(x_ratelimit_reset=text, date=date) == seconds
 
 
 def test_the_header_comes_before_the_body_and_the_reset() -> None:
@@ -148,3 +192,186 @@ def test_a_pause_of_zero_is_an_answer_that_nothing_behind_it_overrules() -> None
     assert pause({"retry_after": 2}, retry_after="0", **reset) == 0
     assert pause({"retry_after": 0, "details": {"retry_after": 2}}, **reset) == 0
     assert pause({"details": {"retry_after": 0}}, **reset) == 0
+
+
+def test_a_reply_without_such_a_header_tells_nothing() -> None:
+    assert told_by() is None
+    assert told_by(("Date", DATE), ("Retry-After", "60"), ("X-RateLimit", "5")) is None
+
+
+def test_all_three_are_told_together() -> None:
+    assert told_by(
+        ("x-ratelimit-limit", "100"),
+        ("X-RATELIMIT-REMAINING", "99"),
+        ("X-RateLimit-Reset", str(DATE_UNIX + 30)),
+        ("Date", DATE),
+    ) == RateTold(limit=100, remaining=99, reset=30)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("1", 1),
+        ("100", 100),
+        (" 100 ", 100),
+        ("0100", 100),
+        ("100, 100;w=60", 100),
+        ("100;w=60", 100),
+        ("100 ;w=60, 5", 100),
+        (str(MAX_CALLS), MAX_CALLS),
+    ],
+)
+def test_a_limit_is_the_first_number_of_its_header(text: str, limit: int) -> None:
+    assert of_a_limit(text) == RateTold(limit=limit)
+
+
+def test_a_header_sent_twice_is_a_list() -> None:
+    twice = (("X-RateLimit-Limit", "100"), ("X-RateLimit-Limit", "5"))
+    assert told_by(*twice) == RateTold(limit=100)
+
+
+NO_CALLS = "is no number of calls"
+NO_COUNTS = [
+    ("", NO_CALLS),
+    ("-1", NO_CALLS),
+    ("+1", NO_CALLS),
+    ("1.0", NO_CALLS),
+    ("1e3", NO_CALLS),
+    ("1_0", NO_CALLS),
+    ("nan", NO_CALLS),
+    ("many", NO_CALLS),
+    ("100 calls", NO_CALLS),
+    (", 100", NO_CALLS),
+    ("w=60;100", NO_CALLS),
+    ("٦٠", NO_CALLS),
+    ("9" * 16, NO_CALLS),
+    ("9" * 15, "is more than 1000000 calls"),
+    ("2147483647", "is more than 1000000 calls"),
+    (str(MAX_CALLS + 1), "is more than 1000000 calls"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), [*NO_COUNTS, ("0", "would allow no call, ever")])
+def test_a_limit_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
+    assert of_a_limit(text) == RateTold(flaw=f'X-RateLimit-Limit: "{text}" {why}')
+
+
+@pytest.mark.parametrize(
+    ("text", "remaining"),
+    [("0", 0), ("1", 1), ("7, 7;w=60", 7), (str(MAX_CALLS), MAX_CALLS)],
+)
+def test_what_remains_is_told_with_or_without_a_limit(text: str, remaining: int) -> None:
+    assert of_a_remainder(text) == RateTold(remaining=remaining)
+    assert of_a_remainder(text, str(MAX_CALLS)) == RateTold(limit=MAX_CALLS, remaining=remaining)
+
+
+@pytest.mark.parametrize(("text", "why"), NO_COUNTS)
+def test_a_remainder_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
+    flaw = f'X-RateLimit-Remaining: "{text}" {why}'
+    assert of_a_remainder(text, "5") == RateTold(limit=5, flaw=flaw)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "told"),
+    [
+        ("5", "5", RateTold(limit=5, remaining=5)),
+        (
+            "6",
+            "5",
+            RateTold(limit=5, flaw='X-RateLimit-Remaining: "6" is more than the limit of 5'),
+        ),
+        ("6", "0", RateTold(remaining=6, flaw='X-RateLimit-Limit: "0" would allow no call, ever')),
+    ],
+)
+def test_no_more_can_remain_than_a_limit_allows(text: str, limit: str, told: RateTold) -> None:
+    assert of_a_remainder(text, limit) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "reset"),
+    [
+        (str(DATE_UNIX + 30), 30),
+        (f"{DATE_UNIX + 30}.5", 30.5),
+        (str(DATE_UNIX), 0),
+        (str(DATE_UNIX - 1), 0),
+        ("100000000", 0),
+        (str(DATE_UNIX + 2 * 86_400), 2 * 86_400),
+        (str(DATE_UNIX + MONTH), MONTH),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("60, 60;w=60", 60),
+        (str(MONTH), MONTH),
+    ],
+)
+def test_a_reset_is_told_in_seconds_from_the_reply(text: str, reset: float) -> None:
+    assert of_a_reset(text) == RateTold(reset=reset)
+
+
+NO_TIME = "is neither a unix time nor a number of seconds"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", NO_TIME),
+        ("-1", NO_TIME),
+        ("soon", NO_TIME),
+        ("1e3", NO_TIME),
+        ("inf", NO_TIME),
+        ("2025-01-16T08:00:30Z", NO_TIME),
+        ("9" * 16, NO_TIME),
+        ("9" * 15, "is more than a month away"),
+        (str(MONTH + 1), "is more than a month away"),
+        ("99999999", "is more than a month away"),
+        (str(DATE_UNIX + MONTH + 1), "is more than a month away"),
+        (f"{DATE_UNIX}000", "is more than a month away"),
+    ],
+)
+def test_a_reset_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
+    assert of_a_reset(text) == RateTold(flaw=f'X-RateLimit-Reset: "{text}" {why}')
+
+
+@pytest.mark.parametrize("date", [None, "today"])
+def test_without_a_date_a_unix_time_tells_nothing_and_is_no_flaw(date: str | None) -> None:
+    assert of_a_reset(str(DATE_UNIX + 30), date) == RateTold()
+    assert of_a_reset("99999999", date) == RateTold(
+        flaw='X-RateLimit-Reset: "99999999" is more than a month away'
+    )
+    assert of_a_reset("100000000", date) == RateTold()
+    assert of_a_reset("30", date) == RateTold(reset=30)
+
+
+def test_each_header_is_read_without_its_x_where_it_is_missing_with_it() -> None:
+    plain = (("RateLimit-Limit", "10"), ("RateLimit-Remaining", "9"), ("RateLimit-Reset", "8"))
+    assert told_by(*plain) == RateTold(limit=10, remaining=9, reset=8)
+    assert told_by(*plain, ("X-RateLimit-Limit", "50")) == RateTold(50, 9, 8)
+    assert told_by(*plain, ("X-RateLimit-Remaining", "5")) == RateTold(10, 5, 8)
+    assert told_by(*plain, ("X-RateLimit-Reset", "5")) == RateTold(10, 9, 5)
+    assert told_by(*plain, ("X-RateLimit-Limit", "")) == RateTold(
+        remaining=9, reset=8, flaw='X-RateLimit-Limit: "" is no number of calls'
+    )
+    assert told_by(("RateLimit-Limit", "no")) == RateTold(
+        flaw='RateLimit-Limit: "no" is no number of calls'
+    )
+
+
+def test_several_flaws_are_one_bounded_line_without_the_key() -> None:
+    hostile = "a\tb\x1b[2J" + "x" * 19 + SECRET + "x" * 10_000
+    names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+    told = told_by(*((name, hostile) for name in names))
+    assert told is not None
+    quoted = '"a b [2J' + "x" * 19 + '[API key]xxxx…"'
+    assert told.flaw == (
+        f"X-RateLimit-Limit: {quoted} {NO_CALLS}; X-RateLimit-Remaining: {quoted} {NO_CALLS}; "
+        f"X-RateLimit-Reset: {quoted} {NO_TIME}"
+    )
+    assert (told.limit, told.remaining, told.reset) == (None, None, None)
+
+
+@pytest.mark.parametrize("before", range(25, 45))
+def test_no_part_of_the_key_is_left_by_the_cut(before: int) -> None:
+    told = of_a_limit("x" * before + SECRET)
+    assert told is not None
+    assert told.flaw is not None
+    assert "sk-" not in told.flaw
+    assert len(told.flaw) <= len(f'X-RateLimit-Limit: "" {NO_CALLS}') + 40

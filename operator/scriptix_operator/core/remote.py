@@ -14,6 +14,7 @@ __all__ = [
     "CallFailure",
     "FailureKind",
     "LogEntry",
+    "RateTold",
     "RemoteMetrics",
     "RemoteModel",
     "TrainingState",
@@ -79,6 +80,21 @@ class LogEntry:
     at: datetime | None
     level: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateTold:
+    """What a reply tells of the limit that its call counts against (X-RateLimit-*)."""
+
+    limit: int | None = None
+    """Calls allowed in a window."""
+    remaining: int | None = None
+    """Calls left in it after this one."""
+    reset: float | None = None
+    """Seconds from the reply until more are allowed."""
+    flaw: str | None = None
+    """What of it cannot be used, and why, in one bounded line without the key: for one warning.
+    The unusable parts are None."""
 
 
 class FailureKind(StrEnum):

@@ -1,17 +1,27 @@
-"""How long a reply asks us to wait: three places where an API may say so, all of them forgeable.
+"""How long a reply asks us to wait, and what it tells of the rate limit; all of it is forgeable.
 
 There is no clock here. Instants are read against the reply's own Date, which the same machine
 wrote; without one they say nothing, because our clock and theirs may differ by more than the pause.
+
+The headers of the limit are X-RateLimit-Limit, -Remaining and -Reset; each is read without its X-
+where it is missing with it. Of a list (`100, 100;w=60`, as the IETF's draft has it) the first value
+counts, which is that of the window nearest to its end.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
-__all__ = ["MAX_PAUSE", "retry_after"]
+from scriptix_operator.core.remote import RateTold
+from scriptix_operator.core.text import one_line
+
+__all__ = ["MAX_CALLS", "MAX_PAUSE", "rate_told", "retry_after"]
+
+_T = TypeVar("_T")
 
 MAX_PAUSE = 86_400.0
 """Seconds; whoever asks for more gets a day."""
@@ -19,11 +29,24 @@ MAX_PAUSE = 86_400.0
 ABSURD = 31 * 86_400.0
 """Seconds; an instant farther away than a month's quota is in other units than we think."""
 
+MAX_CALLS = 1_000_000
+"""Calls in a window, ten thousand times what the API's document allows in one. Larger figures are
+how servers spell "no limit" (2147483647), and nothing to reckon with."""
+
+UNIX_TIMES = 1e8
+"""Seconds; a smaller X-RateLimit-Reset is no unix time since 1973, and this one as seconds from now
+is three years: nothing that may be meant can be read both ways."""
+
+VALUE_LENGTH = 40
+"""Characters of a header that a flaw quotes."""
+
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_CALLS = re.compile(r"[0-9]{1,15}")
+_PARTS = ("Limit", "Remaining", "Reset")
 
 
 def retry_after(headers: Mapping[str, str], body: Mapping[str, object]) -> float | None:
-    """Seconds to wait: Retry-After, else retry_after in the body, else X-RateLimit-Reset.
+    """Seconds to wait: Retry-After, else retry_after in the body, else the limit's reset.
 
     Args:
         headers: The reply's headers, looked up without regard to case.
@@ -31,7 +54,7 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, object]) -> float
 
     Returns:
         0 to MAX_PAUSE; None where nothing usable is said. Negative, infinite and unreadable
-        values are as good as missing.
+        values are as good as missing, and so is a reset in the past: it asks for nothing.
     """
     date = _http_date(headers.get("Date", ""))
     header = headers.get("Retry-After", "")
@@ -41,11 +64,111 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, object]) -> float
         _until(_http_date(header), date),
         _seconds(body.get("retry_after")),
         _seconds(details.get("retry_after")) if isinstance(details, Mapping) else None,
-        _until(_unix(headers.get("X-RateLimit-Reset", "")), date),
+        _pause_to_reset(headers, date),
     ):
         if seconds is not None:
             return min(seconds, MAX_PAUSE)
     return None
+
+
+def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateTold | None:
+    """What a reply's headers tell of the rate limit; None where there is none of them.
+
+    Never raises: the reply may be the one to a start, and that counts whatever stands beside it.
+
+    Args:
+        headers: The reply's headers, looked up without regard to case.
+        redact: Takes the key out of a text.
+    """
+    if not any(_header(headers, part) for part in _PARTS):
+        return None
+    date = _http_date(headers.get("Date", ""))
+    flaws: list[str] = []
+
+    def read(part: str, reading: Callable[[str], _T]) -> _T | None:
+        header = _header(headers, part)
+        if header is None:
+            return None
+        name, value = header
+        try:
+            return reading(_first(value))
+        except ValueError as error:
+            # The whole key is taken out before a part of it could be cut off.
+            flaws.append(f'{name}: "{one_line(redact(value), VALUE_LENGTH)}" {error}')
+            return None
+
+    limit = read("Limit", _limit)
+    remaining = read("Remaining", lambda text: _remaining(text, limit))
+    reset = read("Reset", lambda text: _to_reset(text, date))
+    return RateTold(
+        limit=limit,
+        remaining=remaining,
+        reset=None if reset is None else max(reset, 0.0),
+        flaw="; ".join(flaws) or None,
+    )
+
+
+def _header(headers: Mapping[str, str], part: str) -> tuple[str, str] | None:
+    """Name and value of the header that tells a part of the limit."""
+    names = (f"X-RateLimit-{part}", f"RateLimit-{part}")
+    return next(((name, headers[name]) for name in names if name in headers), None)
+
+
+def _first(value: str) -> str:
+    """The first item of a list, without its parameters."""
+    return re.split("[,;]", value, maxsplit=1)[0].strip()
+
+
+def _calls(text: str) -> int:
+    if not _CALLS.fullmatch(text):
+        raise ValueError("is no number of calls")
+    calls = int(text)
+    if calls > MAX_CALLS:
+        raise ValueError(f"is more than {MAX_CALLS} calls")
+    return calls
+
+
+def _limit(text: str) -> int:
+    limit = _calls(text)
+    if limit == 0:
+        raise ValueError("would allow no call, ever")
+    return limit
+
+
+def _remaining(text: str, limit: int | None) -> int:
+    remaining = _calls(text)
+    # One of the two is wrong. The limit stays, being the lower one: it cannot make us call too
+    # often.
+    if limit is not None and remaining > limit:
+        raise ValueError(f"is more than the limit of {limit}")
+    return remaining
+
+
+def _to_reset(text: str, date: datetime | None) -> float | None:
+    """Seconds from the reply to a reset; negative: it is past; None: no Date to read it against.
+
+    Raises:
+        ValueError: It cannot be meant; the message says why, and does not quote it.
+    """
+    seconds = _seconds(text)
+    if seconds is None:
+        raise ValueError("is neither a unix time nor a number of seconds")
+    if seconds >= UNIX_TIMES:
+        if date is None:
+            return None
+        seconds -= date.timestamp()
+    if seconds > ABSURD:
+        raise ValueError("is more than a month away")
+    return seconds
+
+
+def _pause_to_reset(headers: Mapping[str, str], date: datetime | None) -> float | None:
+    header = _header(headers, "Reset")
+    try:
+        seconds = None if header is None else _to_reset(_first(header[1]), date)
+    except ValueError:
+        return None
+    return seconds if seconds is not None and seconds >= 0 else None
 
 
 def _seconds(value: object) -> float | None:
@@ -63,14 +186,6 @@ def _http_date(text: str) -> datetime | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _unix(text: str) -> datetime | None:
-    seconds = _seconds(text)
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _until(moment: datetime | None, date: datetime | None) -> float | None:
