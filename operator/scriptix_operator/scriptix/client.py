@@ -23,7 +23,7 @@ from typing import Self
 import httpx
 
 from scriptix_operator.core.apikey import ApiKey, check_key
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RemoteModel
+from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RateTold, RemoteModel
 from scriptix_operator.scriptix.auth import KeyAuth, check_header
 from scriptix_operator.scriptix.errors import error_of
 from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
@@ -135,15 +135,24 @@ class ScriptixClient:
         await self._looks.aclose()
         await self._starts.aclose()
 
-    async def model(self, model_id: int, key: ApiKey) -> RemoteModel:
+    async def model(
+        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
+    ) -> RemoteModel:
         """Look at a model.
+
+        Args:
+            model_id: The model.
+            key: The key.
+            on_rate: Called with what the reply, accepted, refused or unusable, tells of the rate
+                limit, before anything else is made of it; not without a reply that does. Must not
+                raise.
 
         Raises:
             ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
         """
         auth = self._auth(key)
         request = self._looks.build_request("GET", f"{self._models}/{model_id}")
-        reply = await _send(self._looks, request, auth, self._bounds, Wire())
+        reply = await _send(self._looks, request, auth, self._bounds, Wire(on_rate=on_rate))
         try:
             return read_model(_object(reply, auth), model_id)
         except BadReplyError as error:
@@ -157,6 +166,7 @@ class ScriptixClient:
         *,
         before_send: Callable[[], None] | None = None,
         after_send: Callable[[], None] | None = None,
+        on_rate: Callable[[RateTold], None] | None = None,
     ) -> RemoteModel | None:
         """Start a run: one POST on a connection of its own.
 
@@ -165,6 +175,7 @@ class ScriptixClient:
             key: The key.
             before_send: Called right before the first byte; what it raises becomes NotSentError.
             after_send: Called right after the last byte.
+            on_rate: As for `model`.
 
         Returns:
             The model as the reply gave it; None where the API took the start and said nothing
@@ -183,7 +194,7 @@ class ScriptixClient:
             headers={"Content-Type": "application/json", "Connection": "close"},
         )
         reply = await _send(
-            self._starts, request, auth, self._bounds, Wire(before_send, after_send)
+            self._starts, request, auth, self._bounds, Wire(before_send, after_send, on_rate)
         )
         if not reply.body.strip():
             return None
@@ -195,15 +206,22 @@ class ScriptixClient:
             return _taken(body, model_id)
         raise error_of(failure)
 
-    async def log(self, model_id: int, key: ApiKey) -> tuple[LogEntry, ...]:
+    async def log(
+        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
+    ) -> tuple[LogEntry, ...]:
         """Fetch the training log, in the order of the API.
+
+        Args:
+            model_id: The model.
+            key: The key.
+            on_rate: As for `model`.
 
         Raises:
             ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
         """
         auth = self._auth(key)
         request = self._looks.build_request("GET", f"{self._models}/{model_id}/log")
-        reply = await _send(self._looks, request, auth, self._log_bounds, Wire())
+        reply = await _send(self._looks, request, auth, self._log_bounds, Wire(on_rate=on_rate))
         try:
             # In a thread: a log at the limit takes seconds to read, and leases are to be renewed.
             return await asyncio.to_thread(_log, reply, auth, model_id)

@@ -52,6 +52,8 @@ async def exchange(
         async with asyncio.timeout(bounds.total):
             response = await client.send(request, auth=auth, stream=True)
             try:
+                # Now, and not after the body: a reset counts from the head, and a log takes long.
+                wire.replied(response.headers, auth.redact)
                 body = await read_body(response, bounds.limit)
             finally:
                 await response.aclose()

@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.text import one_line
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
+from scriptix_operator.scriptix.pauses import rate_told
 
 __all__ = ["LOCATION", "BodyError", "Wire", "quiet_wire_loggers", "read_body", "stash_location"]
 
@@ -25,21 +26,25 @@ _WIRE_LOGGERS = (
 
 
 class Wire:
-    """Watches one request through httpcore's trace hook.
+    """Watches one request, through httpcore's trace hook, and the head of its reply.
 
     Args:
         before_send: Called once, synchronously, after the connection stands and right before the
             first byte of the request; an exception from it keeps the request from being sent.
         after_send: Called once all of the request is with the kernel.
+        on_rate: Called once, synchronously, when the head of a reply is there that tells of the
+            rate limit; must not raise.
     """
 
     def __init__(
         self,
         before_send: Callable[[], None] | None = None,
         after_send: Callable[[], None] | None = None,
+        on_rate: Callable[[RateTold], None] | None = None,
     ) -> None:
         self._before_send = before_send
         self._after_send = after_send
+        self._on_rate = on_rate
         self._seen = False
         self._begun = False
 
@@ -66,6 +71,19 @@ class Wire:
                 message = one_line(f"held back before sending: {error}", MESSAGE_LENGTH)
                 raise NotSentError(CallFailure(FailureKind.NOT_SENT, message)) from error
         self._begun = True
+
+    def replied(self, headers: Mapping[str, str], redact: Callable[[str], str]) -> None:
+        """Take note of the head of the reply, whatever its status and whatever becomes of its body.
+
+        Args:
+            headers: Looked up without regard to case.
+            redact: Takes the key out of a text.
+        """
+        if self._on_rate is None:
+            return
+        told = rate_told(headers, redact)
+        if told is not None:
+            self._on_rate(told)
 
 
 class BodyError(Exception):
