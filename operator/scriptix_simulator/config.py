@@ -16,9 +16,9 @@ Access = Literal["write", "read", "revoked"]
 
 DEFAULT_KEY = "demo-key"
 
-STARTS = Limit(5, HOUR)
-STATUS_CALLS = Limit(100, 60)
-LOG_CALLS = Limit(20, HOUR)
+STARTS = (Limit(5, HOUR),)
+STATUS_CALLS = (Limit(100, 60),)
+LOG_CALLS = (Limit(20, HOUR),)
 """The limits of the document."""
 
 
@@ -40,7 +40,7 @@ class SimulatorConfig:
         run_body: A start is answered with the model; otherwise with 204 and no body.
         lenient: Models start at 3, 4 and 5 too, not only at 2.
         window: Whether limits count in sliding or in fixed windows.
-        limit_starts: Starts for each key; None: no limit.
+        limit_starts: Starts for each key; all limits hold at once, and without any there is none.
         limit_status: GETs of a model for each key.
         limit_logs: GETs of a log for each key.
         rate_headers: Whether replies tell about limits: always, only the refusals, or never.
@@ -62,9 +62,9 @@ class SimulatorConfig:
     run_body: bool = True
     lenient: bool = False
     window: Style = "sliding"
-    limit_starts: Limit | None = STARTS
-    limit_status: Limit | None = STATUS_CALLS
-    limit_logs: Limit | None = LOG_CALLS
+    limit_starts: tuple[Limit, ...] = STARTS
+    limit_status: tuple[Limit, ...] = STATUS_CALLS
+    limit_logs: tuple[Limit, ...] = LOG_CALLS
     rate_headers: Literal["always", "refused", "never"] = "always"
     any_model: bool = False
     scenario: Scenario = field(default_factory=Scenario)

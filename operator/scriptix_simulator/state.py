@@ -87,11 +87,11 @@ class SimulatorState:
         self.faults = FaultQueue()
         self._before: dict[int, Model] = {}
         self._windows = Windows(config.window, config.speed)
-        self._limits: dict[Call, Limit | None] = {
+        self._limits: dict[Call, tuple[Limit, ...]] = {
             "run": config.limit_starts,
             "model": config.limit_status,
             "log": config.limit_logs,
-            "other": None,
+            "other": (),
         }
         for model, script in config.scenario.models.items():
             self.put(model, script, now)
@@ -162,8 +162,8 @@ class SimulatorState:
     def _limited(
         self, request: ApiRequest, call: Call, key: str, now: float, *, stale: bool
     ) -> Reply:
-        limit = self._limits[call]
-        allowance = self._windows.of((key, call), limit).take(now) if limit else None
+        limits = self._limits[call]
+        allowance = self._windows.of((key, call), limits).take(now) if limits else None
         if allowance is None or allowance.allowed:
             return self._told(self._served(request, call, now, stale=stale), allowance)
         tell = self.config.rate_headers != "never"
@@ -226,11 +226,11 @@ class SimulatorState:
     def _look(
         self, call: Call, key: str | None, access: Access | None, now: float
     ) -> Allowance | None:
-        limit = self._limits[call]
-        if limit is None:
+        limits = self._limits[call]
+        if not limits:
             return None
-        # A caller without a good key is told of a window that nobody spends from.
-        return self._windows.of((key if access else None, call), limit).look(now)
+        # A caller without a good key is told of windows that nobody spends from.
+        return self._windows.of((key if access else None, call), limits).look(now)
 
     def _told(self, reply: Reply, allowance: Allowance | None) -> Reply:
         when = self.config.rate_headers

@@ -206,9 +206,9 @@ async def test_no_such_model(rig: Rig, call: Call) -> None:
 
 LIMITED = replace(
     CONFIG,
-    limit_starts=Limit(1, HOUR),
-    limit_status=Limit(1, HOUR),
-    limit_logs=Limit(1, HOUR),
+    limit_starts=(Limit(1, HOUR),),
+    limit_status=(Limit(1, HOUR),),
+    limit_logs=(Limit(1, HOUR),),
 )
 
 

@@ -54,7 +54,7 @@ def test_its_options_reach_the_simulator() -> None:
     options = [
         *("--speed", "1e6", "--api-key", "w", "--read-only-key", "r", "--auth-header", "X-Key"),
         *("--auth-scheme", "", "--reply", "wrapped", "--run-reply", "empty", "--server", "lenient"),
-        *("--window", "fixed", "--limit-starts", "none", "--limit-status", "7/90s"),
+        *("--window", "fixed", "--limit-starts", "none", "--limit-status", "9/1s,7/90s"),
         *("--rate-headers", "always", "--models", str(EXAMPLE), "--any-model"),
         "--clock-offset=-3650d",
     ]
@@ -81,6 +81,8 @@ def test_its_options_reach_the_simulator() -> None:
         (["--speed", "fast"], "argument --speed"),
         (["--clock-offset", "10"], "argument --clock-offset: '10' is no duration"),
         (["--limit-starts", "5"], "argument --limit-starts: '5' is no limit"),
+        (["--limit-starts", "5/1h,"], "argument --limit-starts: '' is no limit"),
+        (["--limit-starts", "5/1h,none"], "argument --limit-starts: 'none' is no limit"),
         (["--models", "/nowhere"], "argument --models: /nowhere"),
         (["--server", "kind"], "argument --server"),
     ],
