@@ -65,6 +65,7 @@ def _config(arguments: argparse.Namespace) -> SimulatorConfig:
         limit_status=arguments.limit_status,
         limit_logs=arguments.limit_logs,
         rate_headers=arguments.rate_headers,
+        retry_hint=arguments.retry_hint,
         any_model=arguments.any_model,
         scenario=arguments.models,
         clock_offset=arguments.clock_offset,
@@ -125,6 +126,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=("always", "refused", "never"),
         default="always",
         help="which replies carry X-RateLimit headers (default: %(default)s)",
+    )
+    add(
+        "--retry-hint",
+        choices=("all", "seconds", "date", "body", "none"),
+        default="all",
+        help="where a refusal for a limit says when to come back: Retry-After in seconds and "
+        "retry_after in the body (all), Retry-After alone in seconds or as a date, the body "
+        "alone, or nowhere (default: %(default)s)",
     )
     add(
         "--models",

@@ -166,9 +166,12 @@ class SimulatorState:
         allowance = self._windows.of((key, call), limits).take(now) if limits else None
         if allowance is None or allowance.allowed:
             return self._told(self._served(request, call, now, stale=stale), allowance)
-        tell = self.config.rate_headers != "never"
         refused = replies.rate_limited(
-            allowance.limit, allowance.reset, allowance.retry_after, tell=tell
+            allowance.limit,
+            allowance.reset,
+            allowance.retry_after,
+            told=self.config.rate_headers != "never",
+            hint=self.config.retry_hint,
         )
         return self._told(refused, allowance)
 
