@@ -24,7 +24,10 @@ from .units import Limit
 from .views import log_body, model_body, started_body
 from .windows import Allowance, Windows
 
-__all__ = ["ApiRequest", "SimulatorState", "endpoint"]
+__all__ = ["MAX_BODY", "ApiRequest", "SimulatorState", "endpoint"]
+
+MAX_BODY = 65_536
+"""Bytes of a body that the service takes; a start has two."""
 
 _PATH = re.compile(r"/api/v3/custom_models/([^/]+)(/run|/log)?/?")
 _ID = re.compile(r"[0-9]{1,18}")
@@ -45,7 +48,7 @@ class ApiRequest:
         path: HTTP path without the query.
         credential: The value of the auth header.
         content_type: The media type alone.
-        body: The bytes of the body; None: more of them than the service takes.
+        body: The bytes of the body; None: more than MAX_BODY.
     """
 
     method: str
