@@ -7,7 +7,9 @@ For rehearsals it is a command, `scriptix-simulator`; for tests it is `serve`:
         ...  # talk to simulator.url, then look at simulator.state
 
 The simulation itself (`timeline`, `training_log`, `windows`, `model`, `views`, `state`) takes the
-time as an argument and knows no sockets; `app`, `delivery` and `admin` put it on HTTP.
+time as an argument; `reception` and `delivery` make calls and faults of it, on a clock and without
+sockets; `app` and `admin` put it on HTTP, `inprocess` (which is not imported here, as it needs
+httpx) hands it to the clients of the same process.
 """
 
 from .app import create_app

@@ -1,26 +1,21 @@
 """The aiohttp application: the API under `/api/v3`, the admin view under `/admin`.
 
-A thin rim: it turns requests into `ApiRequest`s, writes them down, and hands them to the service
-and its replies to `delivery`.
+A thin rim: it turns requests into `ApiRequest`s and carries out on the socket what becomes of them.
 """
 
-from functools import partial
+import socket
+import struct
 
 from aiohttp import web
 
 from .admin import create_admin
-from .calls import Record
 from .changes import Changes
 from .clock import Clock, SystemClock
-from .config import fingerprint
-from .delivery import Background, Exchange, deliver
-from .replies import Reply
-from .state import ApiRequest, SimulatorState, endpoint
+from .delivery import Background, Delivery, HangUp, Send, Stream
+from .reception import Reception
+from .state import MAX_BODY, ApiRequest, SimulatorState
 
 __all__ = ["create_app"]
-
-_MAX_BODY = 65_536
-"""Bytes of a body that the API reads; a start has two."""
 
 
 def create_app(
@@ -34,7 +29,7 @@ def create_app(
         changes: Is told of every call received, acted on and answered.
     """
     rim = _Rim(state, clock or SystemClock(), changes or Changes())
-    app = web.Application(client_max_size=_MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY)
     app.add_subapp("/admin", create_admin(state, rim.clock))
     app.router.add_route("*", "/{path:.*}", rim.handle)
     app.on_shutdown.append(rim.close)
@@ -43,10 +38,10 @@ def create_app(
 
 class _Rim:
     def __init__(self, state: SimulatorState, clock: Clock, changes: Changes) -> None:
-        self.state = state
         self.clock = clock
-        self.changes = changes
+        self._auth_header = state.config.auth_header
         self._background = Background()
+        self._reception = Reception(state, clock, changes, self._background)
 
     async def close(self, _app: web.Application) -> None:
         await self._background.cancel()
@@ -56,45 +51,46 @@ class _Rim:
         asked = ApiRequest(
             method=request.method,
             path=request.path,
-            credential=request.headers.get(self.state.config.auth_header),
+            credential=request.headers.get(self._auth_header),
             content_type=request.content_type,
             body=body,
         )
-        record = self._write_down(asked)
-        try:
+        with self._reception.receive(asked) as answer:
             if not is_complete:
                 return web.Response()  # for aiohttp alone: the client has gone
-            fault = self.state.faults.take(record.kind, record.model)
-            record.fault = None if fault is None else fault.fault
-            act = partial(self._act, asked, record)
-            return await deliver(
-                Exchange(request, record, act, self.clock, self._background), fault
-            )
-        finally:
-            self.state.calls.close(record)
-            self.changes.notify()
+            return await self._carry_out(request, await answer())
 
-    def _write_down(self, asked: ApiRequest) -> Record:
-        call, model = endpoint(asked)
-        key = self.state.key_of(asked)
-        record = self.state.calls.open(
-            self.clock.now(),
-            call,
-            model,
-            (asked.method, asked.path),
-            None if key is None else fingerprint(key),
-        )
-        if call == "run":
-            record.body_ok = asked.is_empty_object
-        self.changes.notify()
-        return record
+    async def _carry_out(self, request: web.Request, delivery: Delivery) -> web.StreamResponse:
+        match delivery:
+            case Send(reply):
+                return web.Response(
+                    status=reply.status, body=reply.payload or None, headers=reply.headers
+                )
+            case HangUp(reset):
+                return _hang_up(request, reset=reset)
+            case Stream(reply):
+                response = web.StreamResponse(status=reply.status, headers=reply.headers)
+                response.content_length = len(reply.payload)
+                await response.prepare(request)
+                async for piece in delivery.pieces(self.clock):
+                    await response.write(piece)
+                if delivery.end is None:
+                    return response
+                return _hang_up(request, reset=delivery.end.reset)
 
-    def _act(self, asked: ApiRequest, record: Record) -> Reply:
-        record.acted_at = self.clock.now()
-        reply = self.state.answer(asked, record.acted_at, stale=record.fault == "stale")
-        record.started = reply.started
-        self.changes.notify()
-        return reply
+
+def _hang_up(request: web.Request, *, reset: bool) -> web.StreamResponse:
+    """Close the connection in place of an answer."""
+    transport = request.transport
+    if transport is not None:
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
+        else:
+            transport.close()
+    return web.Response()  # aiohttp wants one, and finds nobody to send it to
 
 
 async def _read(request: web.Request) -> tuple[bytes | None, bool]:

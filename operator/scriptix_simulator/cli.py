@@ -14,7 +14,10 @@ from .units import Limit, parse_seconds
 
 __all__ = ["main"]
 
-_LIMIT_HELP = "count/duration in simulated time, or none (default: %(default)s)"
+_LIMIT_HELP = (
+    "count/duration in simulated time; several, comma separated, hold at once; or none "
+    "(default: %(default)s)"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +65,7 @@ def _config(arguments: argparse.Namespace) -> SimulatorConfig:
         limit_status=arguments.limit_status,
         limit_logs=arguments.limit_logs,
         rate_headers=arguments.rate_headers,
+        retry_hint=arguments.retry_hint,
         any_model=arguments.any_model,
         scenario=arguments.models,
         clock_offset=arguments.clock_offset,
@@ -114,14 +118,22 @@ def _parser() -> argparse.ArgumentParser:
         help="strict starts models at status 2 only, lenient at 3, 4 and 5 too",
     )
     add("--window", choices=("sliding", "fixed"), default="sliding", help="how limits count")
-    add("--limit-starts", type=_limit, default="5/1h", help=_LIMIT_HELP)
-    add("--limit-status", type=_limit, default="100/1m", help=_LIMIT_HELP)
-    add("--limit-logs", type=_limit, default="20/1h", help=_LIMIT_HELP)
+    add("--limit-starts", type=_limits, default="5/1h", help=_LIMIT_HELP)
+    add("--limit-status", type=_limits, default="100/1m", help=_LIMIT_HELP)
+    add("--limit-logs", type=_limits, default="20/1h", help=_LIMIT_HELP)
     add(
         "--rate-headers",
         choices=("always", "refused", "never"),
         default="always",
         help="which replies carry X-RateLimit headers (default: %(default)s)",
+    )
+    add(
+        "--retry-hint",
+        choices=("all", "seconds", "date", "body", "none"),
+        default="all",
+        help="where a refusal for a limit says when to come back: Retry-After in seconds and "
+        "retry_after in the body (all), Retry-After alone in seconds or as a date, the body "
+        "alone, or nowhere (default: %(default)s)",
     )
     add(
         "--models",
@@ -150,9 +162,9 @@ def _offset(text: str) -> float:
     return -seconds if behind else seconds
 
 
-def _limit(text: str) -> Limit | None:
+def _limits(text: str) -> tuple[Limit, ...]:
     try:
-        return None if text == "none" else Limit.parse(text)
+        return () if text == "none" else tuple(Limit.parse(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -5,20 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .replies import RetryHint
 from .scripts import Scenario
 from .units import HOUR, Limit
 from .windows import Style
 
-__all__ = ["DEFAULT_KEY", "Access", "SimulatorConfig", "fingerprint"]
+__all__ = ["DEFAULT_KEY", "Access", "RateHeaders", "SimulatorConfig", "fingerprint"]
 
 Access = Literal["write", "read", "revoked"]
 """What a key opens: everything, everything but starts, or nothing any more."""
 
+RateHeaders = Literal["always", "refused", "never"]
+"""Which replies tell about windows."""
+
 DEFAULT_KEY = "demo-key"
 
-STARTS = Limit(5, HOUR)
-STATUS_CALLS = Limit(100, 60)
-LOG_CALLS = Limit(20, HOUR)
+STARTS = (Limit(5, HOUR),)
+STATUS_CALLS = (Limit(100, 60),)
+LOG_CALLS = (Limit(20, HOUR),)
 """The limits of the document."""
 
 
@@ -40,14 +44,18 @@ class SimulatorConfig:
         run_body: A start is answered with the model; otherwise with 204 and no body.
         lenient: Models start at 3, 4 and 5 too, not only at 2.
         window: Whether limits count in sliding or in fixed windows.
-        limit_starts: Starts for each key; None: no limit.
+        limit_starts: Starts for each key; all limits hold at once, and without any there is none.
         limit_status: GETs of a model for each key.
         limit_logs: GETs of a log for each key.
-        rate_headers: Whether replies tell about limits: always, only the refusals, or never.
+        rate_headers: Whether replies tell about windows, in X-RateLimit headers and a refusal in
+            its details too: always, only the refusals, or never.
+        retry_hint: Where a refusal says when to come back, whatever `rate_headers` is: the header
+            Retry-After in seconds and `retry_after` in the body (all), the header alone (seconds),
+            the header as an HTTP date (date), the body alone (body), or nowhere (none).
         any_model: An id that nobody mentioned is a model, made from the scenario's default.
         scenario: The models and faults at the start.
         clock_offset: Seconds that its clock is ahead of the machine's; negative: behind.
-            All instants in its replies are by it, the Date header and X-RateLimit-Reset too.
+            All instants in its replies are by it, those of the headers too.
         keep_calls: How many calls the admin view remembers; the summary counts all.
 
     Raises:
@@ -62,10 +70,11 @@ class SimulatorConfig:
     run_body: bool = True
     lenient: bool = False
     window: Style = "sliding"
-    limit_starts: Limit | None = STARTS
-    limit_status: Limit | None = STATUS_CALLS
-    limit_logs: Limit | None = LOG_CALLS
-    rate_headers: Literal["always", "refused", "never"] = "always"
+    limit_starts: tuple[Limit, ...] = STARTS
+    limit_status: tuple[Limit, ...] = STATUS_CALLS
+    limit_logs: tuple[Limit, ...] = LOG_CALLS
+    rate_headers: RateHeaders = "always"
+    retry_hint: RetryHint = "all"
     any_model: bool = False
     scenario: Scenario = field(default_factory=Scenario)
     clock_offset: float = 0.0

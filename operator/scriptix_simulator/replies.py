@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -12,6 +14,7 @@ from .units import isoformat
 __all__ = [
     "REQUIRED_HOURS",
     "Reply",
+    "RetryHint",
     "bad_request",
     "insufficient_data",
     "insufficient_scope",
@@ -30,6 +33,10 @@ __all__ = [
 
 REQUIRED_HOURS = 5.0
 """Hours of audio that a model needs before it can be trained."""
+
+RetryHint = Literal["all", "seconds", "date", "body", "none"]
+"""Where a refusal says when to come back: `all` is the header Retry-After, in seconds, and
+`retry_after` in the body; `seconds` and `date` are the header alone, `body` the body alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +148,33 @@ def too_large() -> Reply:
     return refusal(413, "PAYLOAD_TOO_LARGE", "Request body is too large")
 
 
-def rate_limited(limit: int, reset: int, retry_after: int, *, tell: bool) -> Reply:
+def rate_limited(limit: int, reset: int, retry_after: int, *, told: bool, hint: RetryHint) -> Reply:
     """429: the key's window is used up.
 
     Args:
         limit: Calls in a window.
         reset: When there will be another, in unix seconds.
         retry_after: The same in seconds from now.
-        tell: Whether the refusal says so; some servers refuse without a word about when.
+        told: Whether the details tell about the window, as the X-RateLimit headers do.
+        hint: Where else it says when to come back; some servers refuse without a word about it.
     """
     body: dict[str, JsonValue] = {
         "error": HTTPStatus.TOO_MANY_REQUESTS.phrase,
         "message": "Rate limit exceeded",
         "error_code": "RATE_LIMIT_EXCEEDED",
-        "details": {"limit": limit, "reset_at": isoformat(reset)} if tell else {},
+        "details": {"limit": limit, "reset_at": isoformat(reset)} if told else {},
     }
-    if tell:
+    if hint in {"all", "body"}:
         body["retry_after"] = retry_after
+    headers: dict[str, str] = {}
+    if hint in {"all", "seconds"}:
+        headers["Retry-After"] = str(retry_after)
+    elif hint == "date":
+        headers["Retry-After"] = formatdate(reset, usegmt=True)
     return Reply(
         429,
         json.dumps(body).encode(),
         "application/json",
-        {"Retry-After": str(retry_after)} if tell else {},
+        headers,
         code="RATE_LIMIT_EXCEEDED",
     )

@@ -24,7 +24,10 @@ from .units import Limit
 from .views import log_body, model_body, started_body
 from .windows import Allowance, Windows
 
-__all__ = ["ApiRequest", "SimulatorState", "endpoint"]
+__all__ = ["MAX_BODY", "ApiRequest", "SimulatorState", "endpoint"]
+
+MAX_BODY = 65_536
+"""Bytes of a body that the service takes; a start has two."""
 
 _PATH = re.compile(r"/api/v3/custom_models/([^/]+)(/run|/log)?/?")
 _ID = re.compile(r"[0-9]{1,18}")
@@ -45,7 +48,7 @@ class ApiRequest:
         path: HTTP path without the query.
         credential: The value of the auth header.
         content_type: The media type alone.
-        body: The bytes of the body; None: more of them than the service takes.
+        body: The bytes of the body; None: more than MAX_BODY.
     """
 
     method: str
@@ -87,11 +90,11 @@ class SimulatorState:
         self.faults = FaultQueue()
         self._before: dict[int, Model] = {}
         self._windows = Windows(config.window, config.speed)
-        self._limits: dict[Call, Limit | None] = {
+        self._limits: dict[Call, tuple[Limit, ...]] = {
             "run": config.limit_starts,
             "model": config.limit_status,
             "log": config.limit_logs,
-            "other": None,
+            "other": (),
         }
         for model, script in config.scenario.models.items():
             self.put(model, script, now)
@@ -162,13 +165,16 @@ class SimulatorState:
     def _limited(
         self, request: ApiRequest, call: Call, key: str, now: float, *, stale: bool
     ) -> Reply:
-        limit = self._limits[call]
-        allowance = self._windows.of((key, call), limit).take(now) if limit else None
+        limits = self._limits[call]
+        allowance = self._windows.of((key, call), limits).take(now) if limits else None
         if allowance is None or allowance.allowed:
             return self._told(self._served(request, call, now, stale=stale), allowance)
-        tell = self.config.rate_headers != "never"
         refused = replies.rate_limited(
-            allowance.limit, allowance.reset, allowance.retry_after, tell=tell
+            allowance.limit,
+            allowance.reset,
+            allowance.retry_after,
+            told=self.config.rate_headers != "never",
+            hint=self.config.retry_hint,
         )
         return self._told(refused, allowance)
 
@@ -226,11 +232,11 @@ class SimulatorState:
     def _look(
         self, call: Call, key: str | None, access: Access | None, now: float
     ) -> Allowance | None:
-        limit = self._limits[call]
-        if limit is None:
+        limits = self._limits[call]
+        if not limits:
             return None
-        # A caller without a good key is told of a window that nobody spends from.
-        return self._windows.of((key if access else None, call), limit).look(now)
+        # A caller without a good key is told of windows that nobody spends from.
+        return self._windows.of((key if access else None, call), limits).look(now)
 
     def _told(self, reply: Reply, allowance: Allowance | None) -> Reply:
         when = self.config.rate_headers

@@ -1,4 +1,4 @@
-"""Rate limits: how many calls a key has left in its window, and when it gets more.
+"""Rate limits: how many calls a key has left in its windows, and when it gets more.
 
 Time is counted in whole microseconds, so a call made exactly when a window ends is always inside
 the next one.
@@ -6,13 +6,13 @@ the next one.
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .units import Limit
 
-__all__ = ["Allowance", "Style", "Window", "Windows"]
+__all__ = ["Allowance", "Quota", "Style", "Window", "Windows"]
 
 Style = Literal["sliding", "fixed"]
 
@@ -84,6 +84,35 @@ class Window:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The calls of one key under all limits that hold for them at once.
+
+    Args:
+        windows: One for each limit, and at least one.
+    """
+
+    windows: tuple[Window, ...]
+
+    def look(self, now: float) -> Allowance:
+        """Return what is told at `now` (unix seconds) without spending any of it."""
+        return _tightest(window.look(now) for window in self.windows)
+
+    def take(self, now: float) -> Allowance:
+        """Spend one call of every window if each has one left; a refused call costs nothing."""
+        if not all(window.look(now).allowed for window in self.windows):
+            return self.look(now)
+        return _tightest(window.take(now) for window in self.windows)
+
+
+def _tightest(allowances: Iterable[Allowance]) -> Allowance:
+    """Return the one to tell: the least left, and of those the longest wait.
+
+    Whoever comes back after a shorter one would be refused by this.
+    """
+    return min(allowances, key=lambda one: (one.remaining, -one.reset, -one.retry_after))
+
+
 class Windows:
     """The windows of all keys: each key and each kind of call has its own.
 
@@ -95,10 +124,11 @@ class Windows:
     def __init__(self, style: Style, speed: float) -> None:
         self._style: Style = style
         self._speed = speed
-        self._windows: dict[Hashable, Window] = {}
+        self._quotas: dict[Hashable, Quota] = {}
 
-    def of(self, owner: Hashable, limit: Limit) -> Window:
-        """Return the window of `owner` (a key and a kind of call), new if it has none yet."""
-        if owner not in self._windows:
-            self._windows[owner] = Window(limit, self._style, self._speed)
-        return self._windows[owner]
+    def of(self, owner: Hashable, limits: Sequence[Limit]) -> Quota:
+        """Return the windows of `owner` (a key and a kind of call), new if it has none yet."""
+        if owner not in self._quotas:
+            windows = tuple(Window(limit, self._style, self._speed) for limit in limits)
+            self._quotas[owner] = Quota(windows)
+        return self._quotas[owner]

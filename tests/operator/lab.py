@@ -27,7 +27,7 @@ __all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "labora
 
 API_KEY = "simulated-key-4f9d1c"
 
-ROOMY = Limit(10_000, 1.0)
+ROOMY = (Limit(10_000, 1.0),)
 
 QUIET = SimulatorConfig(
     speed=7200.0,

@@ -34,6 +34,8 @@ from scriptix_simulator import (
     SimulatorConfig,
     serve,
 )
+from scriptix_simulator.config import RateHeaders
+from scriptix_simulator.replies import RetryHint
 from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of
 
 READER = ApiKey("sk-may-only-read", source="test")
@@ -206,18 +208,30 @@ async def test_no_such_model(rig: Rig, call: Call) -> None:
 
 LIMITED = replace(
     CONFIG,
-    limit_starts=Limit(1, HOUR),
-    limit_status=Limit(1, HOUR),
-    limit_logs=Limit(1, HOUR),
+    limit_starts=(Limit(1, HOUR),),
+    limit_status=(Limit(1, HOUR),),
+    limit_logs=(Limit(1, HOUR),),
 )
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(("rate_headers", "pause"), [("refused", HOUR), ("never", None)])
+@pytest.mark.parametrize(
+    ("rate_headers", "retry_hint", "pause"),
+    [
+        ("refused", "all", HOUR),
+        ("refused", "none", HOUR),
+        ("never", "all", HOUR),
+        ("never", "seconds", HOUR),
+        ("never", "date", HOUR),
+        ("never", "body", HOUR),
+        ("never", "none", None),
+    ],
+)
 async def test_a_limit(
-    call: Call, rate_headers: Literal["refused", "never"], pause: float | None
+    call: Call, rate_headers: RateHeaders, retry_hint: RetryHint, pause: float | None
 ) -> None:
-    async with rig_with(replace(LIMITED, rate_headers=rate_headers)) as rig:
+    config = replace(LIMITED, rate_headers=rate_headers, retry_hint=retry_hint)
+    async with rig_with(config) as rig:
         await call(rig.client)
         failure = await failure_of(call(rig.client), RateLimitedError)
         assert (failure.status, failure.code) == (429, "RATE_LIMIT_EXCEEDED")

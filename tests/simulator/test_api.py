@@ -1,11 +1,11 @@
 """The API over HTTP: endpoints, refusals, limits and dialects."""
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from scriptix_simulator import Fault, Limit, ModelScript, Scenario, SimulatorConfig, fingerprint
+from scriptix_simulator.config import RateHeaders
+from scriptix_simulator.replies import RetryHint
 from scriptix_simulator.scripts import DOCUMENT_METRICS
 
 from .support import AUTH, HOUR, START, Served, Start
@@ -219,9 +219,29 @@ async def test_reads_have_limits_of_their_own(
     assert (await served.api.get(path)).status_code == 200
 
 
+async def test_a_full_window_refuses_whatever_the_other_one_has_left(start: Start) -> None:
+    limits = (Limit(2, 3600), Limit(3, 24 * 3600))
+    served = await start(SimulatorConfig(limit_starts=limits, any_model=True))
+    for model, left in enumerate(["1", "0"]):
+        reply = await served.run(model)
+        assert (reply.status_code, reply.headers["X-RateLimit-Remaining"]) == (200, left)
+        assert reply.headers["X-RateLimit-Limit"] == "2"
+    assert (await served.run(2)).status_code == 429
+    served.clock.advance(1 * HOUR)
+    reply = await served.run(3)
+    assert (reply.status_code, reply.headers["X-RateLimit-Limit"]) == (200, "3")
+    refusal = await served.run(4)
+    assert refused(refusal) == (429, "RATE_LIMIT_EXCEEDED")
+    assert refusal.json()["details"]["limit"] == 3
+    assert refusal.headers["X-RateLimit-Reset"] == str(1_737_014_400 + 180)
+    assert refusal.headers["Retry-After"] == "173"
+    served.clock.advance(23 * HOUR)
+    assert (await served.run(4)).status_code == 200
+
+
 async def test_each_key_has_windows_of_its_own(start: Start) -> None:
     served = await start(
-        SimulatorConfig(keys={"demo-key": "write", "other": "write"}, limit_status=Limit(1, 60))
+        SimulatorConfig(keys={"demo-key": "write", "other": "write"}, limit_status=(Limit(1, 60),))
     )
     served.sim.put(1)
     other = {"Authorization": "Bearer other"}
@@ -253,26 +273,49 @@ async def test_fixed_windows_end_for_all_calls_at_once(start: Start) -> None:
 
 
 async def test_limits_can_be_off(start: Start) -> None:
-    served = await start(SimulatorConfig(limit_starts=None, any_model=True))
+    served = await start(SimulatorConfig(limit_starts=(), any_model=True))
     replies = [await served.run(model) for model in range(7)]
     assert {reply.status_code for reply in replies} == {200}
     assert "X-RateLimit-Limit" not in replies[0].headers
 
 
 @pytest.mark.parametrize("when", ["always", "refused", "never"])
-async def test_servers_differ_in_what_they_tell_about_limits(start: Start, when: str) -> None:
-    configs = {
-        "always": SimulatorConfig(),
-        "refused": SimulatorConfig(rate_headers="refused"),
-        "never": SimulatorConfig(rate_headers="never"),
-    }
-    served = await start(replace(configs[when], limit_status=Limit(1, 60)))
+async def test_servers_differ_in_what_they_tell_about_limits(
+    start: Start, when: RateHeaders
+) -> None:
+    served = await start(SimulatorConfig(rate_headers=when, limit_status=(Limit(1, 60),)))
     served.sim.put(1)
     accepted, refusal = await served.get(1), await served.get(1)
     assert ("X-RateLimit-Limit" in accepted.headers) == (when == "always")
     assert ("X-RateLimit-Reset" in refusal.headers) == (when != "never")
-    assert ("Retry-After" in refusal.headers) == (when != "never")
-    assert ("retry_after" in refusal.json()) == (when != "never")
+    assert ("reset_at" in refusal.json()["details"]) == (when != "never")
+    assert (refusal.headers["Retry-After"], refusal.json()["retry_after"]) == ("1", 1)
+
+
+@pytest.mark.parametrize("when", ["always", "refused", "never"])
+@pytest.mark.parametrize(
+    ("hint", "header", "body"),
+    [
+        ("all", "11", 11),
+        ("seconds", "11", None),
+        ("date", "Thu, 16 Jan 2025 08:00:11 GMT", None),
+        ("body", None, 11),
+        ("none", None, None),
+    ],
+)
+async def test_when_to_come_back_is_told_apart_from_the_windows(
+    start: Start, hint: RetryHint, header: str | None, body: int | None, when: RateHeaders
+) -> None:
+    limit = Limit(1, 10.4 * 480)
+    served = await start(SimulatorConfig(retry_hint=hint, rate_headers=when, limit_status=(limit,)))
+    served.sim.put(1)
+    await served.get(1)
+    refusal = await served.get(1)
+    assert refusal.status_code == 429
+    assert refusal.headers.get("Retry-After") == header
+    assert refusal.json().get("retry_after") == body
+    assert ("X-RateLimit-Reset" in refusal.headers) == (when != "never")
+    assert bool(refusal.json()["details"]) == (when != "never")
 
 
 async def test_every_reply_tells_about_the_limit_by_the_servers_own_clock(served: Served) -> None:

@@ -54,8 +54,9 @@ def test_its_options_reach_the_simulator() -> None:
     options = [
         *("--speed", "1e6", "--api-key", "w", "--read-only-key", "r", "--auth-header", "X-Key"),
         *("--auth-scheme", "", "--reply", "wrapped", "--run-reply", "empty", "--server", "lenient"),
-        *("--window", "fixed", "--limit-starts", "none", "--limit-status", "7/90s"),
+        *("--window", "fixed", "--limit-starts", "none", "--limit-status", "9/1s,7/90s"),
         *("--rate-headers", "always", "--models", str(EXAMPLE), "--any-model"),
+        *("--limit-logs", "1/999999999d", "--retry-hint", "date"),
         "--clock-offset=-3650d",
     ]
     with command(*options) as (_, url), httpx.Client(base_url=url) as client:
@@ -70,6 +71,10 @@ def test_its_options_reach_the_simulator() -> None:
         assert (reply.status_code, reply.content) == (204, b"")
         assert "X-RateLimit-Limit" not in reply.headers
         assert client.get("/api/v3/custom_models/99").status_code == 200
+        assert client.get("/api/v3/custom_models/7/log").status_code == 200
+        reply = client.get("/api/v3/custom_models/7/log")
+        assert reply.status_code == 429
+        assert parsedate_to_datetime(reply.headers["Retry-After"]) > date
         client.headers["X-Key"] = "r"
         assert client.post("/api/v3/custom_models/99/run", json={}).status_code == 403
 
@@ -81,6 +86,8 @@ def test_its_options_reach_the_simulator() -> None:
         (["--speed", "fast"], "argument --speed"),
         (["--clock-offset", "10"], "argument --clock-offset: '10' is no duration"),
         (["--limit-starts", "5"], "argument --limit-starts: '5' is no limit"),
+        (["--limit-starts", "5/1h,"], "argument --limit-starts: '' is no limit"),
+        (["--limit-starts", "5/1h,none"], "argument --limit-starts: 'none' is no limit"),
         (["--models", "/nowhere"], "argument --models: /nowhere"),
         (["--server", "kind"], "argument --server"),
     ],

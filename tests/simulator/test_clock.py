@@ -69,7 +69,8 @@ async def test_a_shifted_clock_shows_another_time_and_sleeps_as_long() -> None:
 async def test_a_clock_that_is_wrong_is_so_in_all_that_a_reply_tells(
     start: Start, offset: float, shown: str
 ) -> None:
-    served = await start(SimulatorConfig(clock_offset=offset, speed=1, limit_starts=Limit(1, 3600)))
+    config = SimulatorConfig(clock_offset=offset, speed=1, limit_starts=(Limit(1, 3600),))
+    served = await start(config)
     served.sim.put(1)
     reply = await served.run(1)
     assert reply.json()["started_training_at"] == shown

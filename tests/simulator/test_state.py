@@ -27,7 +27,7 @@ def test_a_request_is_a_kind_of_call(method: str, path: str, call: tuple[str, in
 
 
 def test_hundreds_of_models_train_side_by_side(clock: ManualClock) -> None:
-    config = SimulatorConfig(any_model=True, limit_starts=None, limit_status=None)
+    config = SimulatorConfig(any_model=True, limit_starts=(), limit_status=())
     state = SimulatorState(config, clock.now())
 
     def ask(method: str, path: str, now: float) -> bytes:
