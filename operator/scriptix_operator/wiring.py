@@ -3,23 +3,29 @@
 import asyncio
 import logging
 import math
+import random
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from kubernetes.aio.client import ApiClient
 
+from scriptix_operator.core.lane import Call
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.engine.caller import Caller
+from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.engine import Engine
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
+from scriptix_operator.engine.logfetcher import LogFetcher
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.starter import Starter
 from scriptix_operator.engine.stepper import Stepper
+from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.errors import UnavailableError
@@ -38,7 +44,7 @@ from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["operate"]
+__all__ = ["Rim", "assemble", "operate"]
 
 TIMER = "The engine's timer"
 LEASE = "scriptix-operator"
@@ -58,6 +64,23 @@ class Parts:
     watch: Watch
     metrics: Metrics
     heartbeat: Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Rim:
+    """All that an engine meets the world by: the two APIs, time, luck, and its leadership."""
+
+    client: ScriptixClient
+    keys: Keys
+    trainings: Trainings
+    config_maps: ConfigMaps
+    log_store: LogStore
+    ledger: LedgerConfigMap
+    events: Events
+    clock: Clock
+    luck: Callable[[], float]
+    fence: Fence
+    leads_until: Callable[[], float]
 
 
 async def operate(settings: Settings) -> None:
@@ -161,51 +184,66 @@ async def _work(parts: Parts, leadership: Leadership | None) -> None:
 
 
 def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, ScriptixClient]:
-    settings, api, metrics = parts.settings, parts.api, parts.metrics
-    clock, roster = Clock(), Roster()
-    lanes = Lanes(
-        {
-            Call.START: settings.limit_starts,
-            Call.STATUS: settings.limit_status,
-            Call.LOG: settings.limit_logs,
-        }
-    )
+    settings, api, clock = parts.settings, parts.api, Clock()
     client = ScriptixClient(
         base_url=settings.base_url,
         auth_header=settings.auth_header,
         auth_scheme=settings.auth_scheme,
         timeouts=Timeouts(total=settings.post_timeout),
     )
-    trainings = Trainings(api, settings.watch_namespaces)
-    events = Events(api, settings.pod_name)
-    config_maps = ConfigMaps(api)
     default = DefaultKey(
         settings.pod_namespace, settings.default_secret, settings.may_use_default_key
     )
+    config_maps = ConfigMaps(api)
+    rim = Rim(
+        client=client,
+        keys=Keys(api, default, ttl=settings.secret_ttl, clock=clock.monotonic, hide=hide),
+        trainings=Trainings(api, settings.watch_namespaces),
+        config_maps=config_maps,
+        log_store=LogStore(config_maps),
+        ledger=LedgerConfigMap(api, settings.pod_namespace, LEDGER),
+        events=Events(api, settings.pod_name),
+        clock=clock,
+        luck=random.random,
+        fence=Fence(),
+        leads_until=lambda: _leads_until(leadership),
+    )
+    return assemble(settings, rim, parts.metrics), client
+
+
+def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
+    """Put an engine together from what it meets the world by."""
+    clock, roster, timer = rim.clock, Roster(), Timer(rim.clock.monotonic)
+    limits = {
+        Call.START: settings.limit_starts,
+        Call.STATUS: settings.limit_status,
+        Call.LOG: settings.limit_logs,
+    }
+    lanes = Lanes(limits, timer, clock, rim.luck)
     ledger = StartLedger(
-        store=LedgerConfigMap(api, settings.pod_namespace, LEDGER),
+        store=rim.ledger,
         roster=roster,
         window=timedelta(seconds=max(limit.seconds for limit in settings.limit_starts)),
         clock=clock,
         metrics=metrics,
     )
+    calls = Calls(lanes, ledger, clock, metrics)
     caller = Caller(
-        client=client,
-        keys=Keys(api, default, ttl=settings.secret_ttl, clock=clock.monotonic, hide=hide),
+        client=rim.client,
+        keys=rim.keys,
         lanes=lanes,
-        log_store=LogStore(config_maps),
+        calls=calls,
         roster=roster,
         clock=clock,
-        metrics=metrics,
         ledger=ledger,
-        fence=Fence(),
-        send_until=lambda: _leads_until(leadership),
+        fence=rim.fence,
+        send_until=rim.leads_until,
         send_window=settings.send_window,
     )
     recorder = Recorder(
-        trainings=trainings,
-        config_maps=config_maps,
-        events=events,
+        trainings=rim.trainings,
+        config_maps=rim.config_maps,
+        events=rim.events,
         roster=roster,
         clock=clock,
         metrics=metrics,
@@ -216,18 +254,21 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         settle=settings.settle,
     )
     starter = Starter(roster, caller, recorder, ledger, clock, durations)
-    stepper = Stepper(roster, caller, starter, recorder, lanes, ledger, clock, durations)
-    engine = Engine(
+    log_fetcher = LogFetcher(rim.client, rim.keys, lanes, calls, rim.log_store)
+    stepper = Stepper(
+        roster, caller, starter, log_fetcher, recorder, lanes, ledger, clock, durations
+    )
+    return Engine(
         step=stepper.step,
-        list_all=trainings.all,
+        list_all=rim.trainings.all,
         roster=roster,
         lanes=lanes,
-        events=events,
+        events=rim.events,
         clock=clock,
         metrics=metrics,
+        timer=timer,
         sweep_interval=settings.sweep_interval,
     )
-    return engine, client
 
 
 def _leads_until(leadership: Leadership | None) -> float:

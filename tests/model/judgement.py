@@ -20,7 +20,6 @@ from scriptix_operator.core.ledger import (
     Settled,
     closed,
     opened,
-    rebuilt,
 )
 from scriptix_operator.core.observation import (
     Decision,
@@ -35,6 +34,7 @@ from scriptix_operator.core.observation import (
     Withdrawn,
     Woken,
 )
+from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.training import Training
 from tests.model.rules import Mutation, Rules
 from tests.model.terms import (

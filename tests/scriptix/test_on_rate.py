@@ -34,9 +34,9 @@ CALLS = ["model", "run", "log"]
 LIMITED = SimulatorConfig(
     speed=1,
     keys={KEY.value: "write"},
-    limit_starts=Limit(1, HOUR),
-    limit_status=Limit(1, HOUR),
-    limit_logs=Limit(1, HOUR),
+    limit_starts=(Limit(1, HOUR),),
+    limit_status=(Limit(1, HOUR),),
+    limit_logs=(Limit(1, HOUR),),
 )
 
 

@@ -115,6 +115,8 @@ class Reason(StrEnum):
     """The reply to the start was lost; the model is watched to learn the outcome."""
     TRAINING = "Training"
     """The run is being followed."""
+    PROGRESS_STALLED = "ProgressStalled"
+    """The run goes on, but its progress has stood still for longer than its stage ever took."""
     API_UNAVAILABLE = "ApiUnavailable"
     """The API does not answer, or not sensibly; the facts shown are the last ones known."""
     RATE_LIMITED = "RateLimited"

@@ -36,11 +36,13 @@ MAX_HISTORY = 10
 MAX_LEARNING_POINTS = 40
 MAX_LOG_CONFIG_MAPS = 64
 MAX_CONDITIONS = 16
+MAX_TIMELINE = 16
 
 ShortText = Annotated[str, StringConstraints(max_length=SHORT)]
 NameText = Annotated[str, StringConstraints(max_length=NAME)]
 Text = Annotated[str, StringConstraints(max_length=TEXT)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT)]
+Timeline = Annotated[tuple[int, ...], Field(max_length=MAX_TIMELINE)]
 
 
 class ModelStatus(ApiModel):
@@ -65,6 +67,8 @@ class Queue(ApiModel):
     """How many wait."""
     estimated_start_at: Time | None = None
     """When the allowance is expected to reach it."""
+    since: Time | None = None
+    """Since when it could start; a rerun's age in the queue."""
 
 
 class Metrics(ApiModel):
@@ -212,6 +216,8 @@ class HistoryEntry(ApiModel):
     """Why it failed, in the API's words where it spoke."""
     word_error_rate: ShortText | None = None
     """WER of the run, percent."""
+    timeline: Timeline = ()
+    """As status.timeline, of a run that went to its end."""
 
 
 class Display(ApiModel):
@@ -264,11 +270,22 @@ class TrainingStatus(ApiModel):
     finished_at: Time | None = None
     """When the run ended, by the API where it says so."""
     estimated_completion_at: Time | None = None
-    """When the run is expected to end."""
+    """When the run is expected to end: as likely before as after (p50)."""
+    estimated_completion_p90_at: Time | None = None
+    """When nine of ten runs like this one have ended (p90)."""
     last_progress_at: Time | None = None
     """When progress was last seen to change."""
+    progress_stalled_at: Time | None = None
+    """Since when progress is overdue: this stage has never taken so long. No failure by itself."""
+    timeline: Timeline = ()
+    """Seconds into the run at which progress was first seen at 10, 20, 30, 40, 50, 60, 70, 80, 90
+    and 95 percent, as far as it has come; -1 where that was missed. Expected ends are learned from
+    it."""
     last_observed_at: Time | None = None
     """When the API last answered; refreshed with other changes or every 10 minutes."""
+    poll_interval_seconds: int | None = None
+    """About how far apart the looks at the model are, where the API key's allowance does not give
+    what spec.pollIntervalSeconds asks for."""
     queue: Queue | None = None
     """Place in the start queue; present while Queued."""
     metrics: Metrics | None = None

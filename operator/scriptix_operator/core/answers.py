@@ -23,8 +23,10 @@ from scriptix_operator.core.remote import (
 from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
 from scriptix_operator.core.start import withdraw
 
-__all__ = ["refused", "started"]
+__all__ = ["rate_limited", "refused", "started"]
 
+LEAST_WAIT = 1.0
+"""Seconds after a refusal for its rate, whatever it says."""
 MAX_BACKOFF = 3600.0
 """Seconds between starts at most while the API refuses them."""
 
@@ -39,7 +41,7 @@ def started(step: Situation, posted: Posted) -> Decision:
     if marker is not None:
         step = step.having(started_at=marker)
     if model is not None and model.training_status == TrainingState.RUNNING:
-        status, note = follow(step.spec, step.status, model, step.now)
+        status, note = follow(step.spec, step.status, model, step.now, ())
         step = step.having_status(status)
     return _settled(step.rest(step.poll, note), entry, acted=True, marker=marker)
 
@@ -84,15 +86,28 @@ def _refused(step: Situation, failed: PostFailed) -> Decision:
             step = step.remembering(refusals=step.memory.refusals + 1)
             return _unreachable(step, call)
         case FailureKind.RATE_LIMITED:
-            wait = call.retry_after or RATE_LIMIT_WAIT
-            until = step.now + timedelta(seconds=wait)
-            text = f"The API refused the start because of its rate limit; next try {until:%H:%MZ}."
-            return step.rest(wait, Note(Reason.RATE_LIMITED, text))
+            return rate_limited(step, call, failed.again_in, "start")
         case FailureKind.CONFLICT:
             step = step.remembering(refusals=step.memory.refusals + 1)
             return _conflict(step, call)
         case _:
             return _denied(step, call, *key)
+
+
+def rate_limited(step: Situation, call: CallFailure, again_in: float | None, what: str) -> Decision:
+    """The API refused a call because of its rate limit.
+
+    Args:
+        step: The resource.
+        call: The refusal.
+        again_in: Seconds until the key may be used again; None: as the refusal says.
+        what: The call, for people.
+    """
+    told = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
+    wait = max(told if again_in is None else again_in, LEAST_WAIT)
+    until = step.now + timedelta(seconds=wait)
+    text = f"The API refused a {what} because of its rate limit; next one {until:%H:%MZ}."
+    return step.rest(wait, Note(Reason.RATE_LIMITED, text))
 
 
 def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None) -> Decision:

@@ -1,63 +1,210 @@
-"""How many calls of one kind a key may still make: sliding windows over what was sent.
+"""How many calls of one kind a key may still make.
 
-Times are seconds on any monotonic clock, given by the caller.
+Windows slide, and a call ages from when its reply was read: whoever keeps to that is not refused,
+whether the server's windows slide or are fixed. Times are monotonic seconds, given by the caller.
 """
 
-from collections import deque
+from array import array
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
+from scriptix_operator.core.allowance import Allowance
+from scriptix_operator.core.lessons import Lesson
 from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spread import Spread
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "Spent", "Ticket"]
+
+BURST = 0.2
+"""Of a window's calls that may be made at once where an allowance is spent evenly."""
+
+_by_time = attrgetter("at")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A call that counts against an allowance."""
+
+    at: float
+    tag: str = ""
+    """Whom it was for, where that is to be counted."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A call that was taken from an allowance and is not answered yet."""
+
+    sent_at: float
+    tag: str = ""
+
+
+@dataclass(slots=True)
+class _Left:
+    """What the API has said is left, where that is less than our own calls explain."""
+
+    calls: int
+    until: float
 
 
 class Budget:
-    """The allowance of one API key for one kind of call.
+    """The allowance of one API key for one kind of call, and what was spent of it.
 
     Args:
-        limits: All of them hold at once.
+        limits: As configured, at least one; all of them hold at once.
+        evenly: Whether calls are spread over the window, but for a burst after a pause.
     """
 
-    def __init__(self, limits: Sequence[Limit]) -> None:
-        self._limits = tuple(limits)
-        self._longest = max((limit.seconds for limit in limits), default=0.0)
-        self._spent: deque[float] = deque()
-        self._held_until = float("-inf")
+    def __init__(self, limits: Sequence[Limit], *, evenly: bool = False) -> None:
+        self._allowance = Allowance(limits)
+        self._spread = Spread() if evenly else None
+        self._even_until = float("-inf")
+        self._in_flight: set[Ticket] = set()
+        self._spent: list[Spent] = []
+        """Answered, the oldest first."""
+        self._left: _Left | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are not answered yet."""
+        return len(self._in_flight)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the API has let a whole window's calls through."""
+        return self._allowance.is_proved
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What was learned of the API's limits."""
+        return self._allowance.lessons
+
+    def learn(self, lessons: Iterable[Lesson]) -> None:
+        """Take over what was learned before, in another process."""
+        self._allowance.learn(lessons)
+
+    def limits(self, now: float) -> tuple[Limit, ...]:
+        """The limits to keep to, shortest window first."""
+        return self._allowance.limits(now)
+
+    def rate(self, now: float) -> float:
+        """Calls a second that can be kept up."""
+        return min(limit.count / limit.seconds for limit in self.limits(now))
+
+    def spent_by_tag(self, now: float) -> Counter[str]:
+        """The calls in the longest window, those on their way too, by tag."""
+        begin = now - self.limits(now)[-1].seconds
+        tags = [spent.tag for spent in self._spent if spent.at > begin]
+        return Counter([*tags, *(ticket.tag for ticket in self._in_flight)])
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Seconds until a call fits, `ahead` others going first; 0: it does now."""
-        self._forget(now)
-        earliest = free_at = max(now, self._held_until)
-        for limit in self._limits:
-            in_window = [at for at in self._spent if at > now - limit.seconds]
+        earliest = free_at = max(now, self._allowance.held_until)
+        limits = self.limits(now)
+        self._forget(now - limits[-1].seconds)
+        for limit in limits:
+            in_window = self._since(now - limit.seconds)
             # The call needs all but count-1 of the calls before it, known or ahead, to have aged.
-            excess = len(in_window) + ahead - limit.count
+            excess = in_window + len(self._in_flight) + ahead - limit.count
             if excess < 0:
                 continue
             rounds, index = divmod(excess, limit.count)
-            before = in_window[index] if index < len(in_window) else earliest
+            before = self._spent[index - in_window].at if index < in_window else earliest
             aged = max(before + limit.seconds, earliest)
             free_at = max(free_at, aged + rounds * limit.seconds)
-        return free_at - now
+        if self._left is not None and now < self._left.until and ahead >= self._left.calls:
+            free_at = max(free_at, self._left.until)
+        wait = free_at - now
+        if self._spread is not None:
+            burst = 1 if now < self._even_until else max(int(limits[0].count * BURST), 1)
+            wait = max(wait, self._spread.wait(now, 1 / self.rate(now), burst, ahead))
+        return wait
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, tag: str = "") -> Ticket:
         """Spend one call, sent now."""
-        self._forget(now)
-        self._spent.append(now)
+        ticket = Ticket(now, tag)
+        self._in_flight.add(ticket)
+        if self._left is not None:
+            self._left.calls -= 1
+        if self._spread is not None:
+            self._spread.take(now, 1 / self.rate(now))
+        return ticket
 
-    def recall(self, starts: Iterable[float]) -> None:
-        """Count calls that were made before, by others or in another process."""
-        self._spent = deque(sorted([*self._spent, *starts]))
+    def give_back(self, ticket: Ticket, now: float) -> None:
+        """Take back a call that never reached the server."""
+        self._in_flight.discard(ticket)
+        if self._left is not None:
+            self._left.calls += 1
+        if self._spread is not None:
+            self._spread.give_back(1 / self.rate(now))
 
-    def give_back(self, taken_at: float) -> None:
-        """Take back what was spent at `taken_at`: that call never reached the server."""
-        if taken_at in self._spent:  # else it has aged, and counts no more anyway
-            self._spent.remove(taken_at)
+    def recall(self, spent: Iterable[Spent]) -> None:
+        """Count calls that were made before, in another process."""
+        self._spent = sorted([*self._spent, *spent], key=_by_time)
+        self._allowance.passed = array("d", (one.at for one in self._spent))
 
-    def hold(self, until: float) -> None:
-        """Send nothing before `until`: the server refused a call and said so."""
-        self._held_until = max(self._held_until, until)
+    def spend_evenly(self, now: float) -> None:
+        """Make no bursts for a window: what was spent just before is not known."""
+        self._even_until = now + self.limits(now)[0].seconds
 
-    def _forget(self, now: float) -> None:
-        while self._spent and self._spent[0] <= now - self._longest:
-            self._spent.popleft()
+    def answered(
+        self,
+        ticket: Ticket,
+        now: float,
+        failure: CallFailure | None = None,
+        told: RateTold | None = None,
+    ) -> bool:
+        """Count a call whose reply was read, or given up.
+
+        Args:
+            ticket: The call.
+            now: When that was. It ages from then on: when the server counted it is not known, only
+                that it has by now.
+            failure: What went wrong; None: nothing.
+            told: What the reply says of the limit.
+
+        Returns:
+            Whether something was learned of the limits.
+        """
+        kind = None if failure is None else failure.kind
+        if kind is FailureKind.NOT_SENT:
+            self.give_back(ticket, now)
+            return False
+        self._in_flight.discard(ticket)
+        if failure is not None and kind is FailureKind.RATE_LIMITED:
+            has_learned = self._allowance.refused(ticket.sent_at, failure, told, now)
+            self._remember_back_to(now - self.limits(now)[-1].seconds)
+            if failure.retry_after is None:  # else its own word says when to come back
+                self._spent.append(Spent(now, ticket.tag))
+            return has_learned
+        self._spent.append(Spent(now, ticket.tag))
+        if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
+            return False  # whether it got as far as the limit is not known
+        has_learned = self._allowance.let_through(now, told)
+        if told is not None and told.remaining is not None and told.reset is not None:
+            self._hear_left(told.remaining, now + told.reset, now)
+        return has_learned
+
+    def _hear_left(self, remaining: int, reset_at: float, now: float) -> None:
+        """Where less is left than our own calls explain, somebody else uses the key, too."""
+        own = min(limit.count - self._since(now - limit.seconds) for limit in self.limits(now))
+        is_less = remaining < own
+        calls = max(remaining - len(self._in_flight), 0)
+        self._left = _Left(calls, reset_at) if is_less else None
+
+    def _since(self, begin: float) -> int:
+        """Calls answered after `begin`."""
+        return len(self._spent) - bisect_right(self._spent, begin, key=_by_time)
+
+    def _forget(self, until: float) -> None:
+        if self._spent and self._spent[0].at <= until:
+            del self._spent[: bisect_right(self._spent, until, key=_by_time)]
+
+    def _remember_back_to(self, begin: float) -> None:
+        """Count what was let through before, for a window longer than those known so far."""
+        known_from = self._spent[0].at if self._spent else float("inf")
+        older = [Spent(at) for at in self._allowance.passed if begin < at < known_from]
+        self._spent = [*older, *self._spent]

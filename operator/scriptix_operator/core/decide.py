@@ -5,12 +5,11 @@ judgement is below this function; all effects are in the engine.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.answers import refused, started
-from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, model_in_use
 from scriptix_operator.core.derive import (
     Note,
@@ -28,10 +27,18 @@ from scriptix_operator.core.ending import (
     log_unavailable,
     publish_failed,
 )
-from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.follow import ended_at, follow, judge, model_status, with_look
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.follow import (
+    OBSERVATION_REFRESH,
+    ended_at,
+    follow,
+    judge,
+    model_status,
+    with_look,
+)
 from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
+    AskTurn,
     Blocked,
     Decision,
     LedgerRefused,
@@ -48,10 +55,11 @@ from scriptix_operator.core.observation import (
     PublishFailed,
     SlotDeferred,
     SlotGranted,
+    TurnCome,
     Withdrawn,
     Woken,
 )
-from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
+from scriptix_operator.core.pacing import next_look, shown_interval, spread
 from scriptix_operator.core.requests import (
     begin_retry,
     begin_run,
@@ -64,10 +72,12 @@ from scriptix_operator.core.resolve import (
     resolve,
     resolve_for_others,
 )
+from scriptix_operator.core.running import UNWATCHED
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import begin, consider, queue_up, withdraw
 from scriptix_operator.core.takeback import is_taken_back, take_back
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.unanswered import look_failed
 
 __all__ = ["decide"]
 
@@ -82,9 +92,6 @@ NO_LEDGER = Note(
     "Nothing is started: the cluster does not let the operator keep its start ledger. Whoever runs "
     "the operator finds the reason in its log; the training goes on by itself after that.",
 )
-
-MAX_LOOK_BACKOFF = 300.0
-"""Seconds between looks at most while the API does not answer, unless more are asked for."""
 
 
 def decide(
@@ -103,7 +110,9 @@ def decide(
         memory: What this process remembers of the resource.
         durations: Of the start protocol.
     """
-    step = Situation(training, now, memory or Memory(), durations or Durations())
+    step = Situation(
+        training, now, memory or Memory(), durations or Durations(), recorded=training.status
+    )
     match observation:
         # What a call already under way has brought is recorded whatever has been edited since.
         case Posted():
@@ -137,7 +146,7 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     if step.deadline is not None and step.now >= step.deadline:
         return _timed_out(step)
     if step.spec.suspend:
-        return step.having(queue=None, failure=None, estimated_completion_at=None).rest(None)
+        return step.having(queue=None, failure=None, **UNWATCHED).rest(None)
     return _observed(step, observation)
 
 
@@ -171,6 +180,8 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
 def _observed(step: Situation, observation: Observation) -> Decision:
     match observation:
         case Woken():
+            return _woken(step)
+        case TurnCome():
             return step.answer(Look())
         case Blocked(why):
             return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
@@ -178,8 +189,8 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             return step.having(queue=None).rest(min(step.poll, RECHECK), NO_LEDGER)
         case LookDeferred(seconds):
             return step.rest(seconds)
-        case LookFailed(call, key_source):
-            return _look_failed(step, call, key_source)
+        case LookFailed():
+            return look_failed(step, observation)
         case ModelSeen():
             return _seen(step, observation)
         case SlotGranted():
@@ -188,6 +199,13 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             return queue_up(step, observation)
         case _:
             raise TypeError(f"no decision for {type(observation).__name__}")
+
+
+def _woken(step: Situation) -> Decision:
+    """Look at the model; while it only waits in the queue for its turn, seldom."""
+    queued, seen_at = step.status.queue is not None, step.status.last_observed_at
+    is_fresh = seen_at is not None and step.now < seen_at + OBSERVATION_REFRESH
+    return step.answer(AskTurn() if queued and is_fresh else Look())
 
 
 def _ended(step: Situation, note: Note | None, *, edited: bool) -> Decision:
@@ -210,46 +228,50 @@ def _timed_out(step: Situation) -> Decision:
     ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
         finished_at=ended_at(step.status.started_at, step.now),
-        estimated_completion_at=None,
+        **UNWATCHED,
     )
     return conclude(ended)
 
 
-def _look_failed(step: Situation, call: CallFailure, key_source: str | None) -> Decision:
-    blocked = blocked_call(call, key_source)
-    if blocked is not None:
-        # A 404 may be a model that is being restored, a 403 a key that is being mended: neither
-        # says anything of a run.
-        return step.having(failure=blocked, queue=None).rest(min(step.poll, RECHECK))
-    step = step.having(failure=None)
-    if call.kind is FailureKind.RATE_LIMITED:
-        wait = call.retry_after or RATE_LIMIT_WAIT
-        until = step.now + timedelta(seconds=wait)
-        text = f"The API refused a call because of its rate limit; next look {until:%H:%MZ}."
-        return step.rest(wait, Note(Reason.RATE_LIMITED, text))
-    failed = step.memory.failed_looks + 1
-    wait = backoff(step.poll, failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
-    shown = "; the facts shown are the last ones known" if is_followed(step.status) else ""
-    note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){shown}.")
-    return step.remembering(failed_looks=failed).rest(wait, note)
-
-
 def _seen(step: Situation, seen: ModelSeen) -> Decision:
     before = step.status
-    step = step.having(model=model_status(seen.model), failure=None)
-    step = step.remembering(failed_looks=0)
-    decision = _following(step, seen) if is_followed(step.status) else _starting(step, seen)
+    step = step.having(
+        model=model_status(seen.model),
+        failure=None,
+        poll_interval_seconds=shown_interval(step.poll, seen.stretch),
+    )
+    step = step.remembering(failed_looks=0, looked_at=step.now)
+    followed = is_followed(step.status)
+    decision = _following(step, seen) if followed else _starting(_spread(step, seen), seen)
     stamped = with_look(decision.status, before, step.now)
     return replace(decision, status=stamped)
 
 
+def _spread(step: Situation, seen: ModelSeen) -> Situation:
+    """With the interval that the key's allowance gives to those that wait for their model."""
+    look_in = spread(step.poll, seen.stretch, seen.luck)
+    return replace(step.remembering(interval=None), look_in=look_in)
+
+
 def _following(step: Situation, seen: ModelSeen) -> Decision:
-    status, note = follow(step.spec, step.status, seen.model, step.now)
+    status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
     news = status.stage != step.status.stage or has_ended(status)
     wanted = step.memory.log_wanted or news
-    decision = conclude(step.having_status(status).remembering(log_wanted=wanted), note)
+    step = _paced(step.having_status(status), seen)
+    decision = conclude(step.remembering(log_wanted=wanted), note)
     left_open = None if seen.entry is None else concluded(seen.entry, step.training)
     return replace(decision, settled=left_open)
+
+
+def _paced(step: Situation, seen: ModelSeen) -> Situation:
+    """With the interval until the next look: closer where the end is expected."""
+    status, now = step.status, step.now
+    began, eta = status.started_at, status.estimated_completion_at
+    age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
+    to_end = None if eta is None else (eta - now).total_seconds()
+    wanted = next_look(step.poll, to_end, age, step.memory.spare_looks)
+    step = step.remembering(interval=wanted.seconds, spare_looks=wanted.spare)
+    return replace(step, look_in=spread(wanted.seconds, seen.stretch, seen.luck))
 
 
 def _starting(step: Situation, seen: ModelSeen) -> Decision:

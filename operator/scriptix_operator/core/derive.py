@@ -6,6 +6,7 @@ the facts.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
@@ -24,6 +25,7 @@ __all__ = [
     "is_over",
     "is_starting",
     "is_unpublished",
+    "is_watched",
     "may_be_running",
     "phase_of",
     "reason_of",
@@ -87,6 +89,11 @@ def may_be_running(status: TrainingStatus) -> bool:
     return is_followed(status) or is_starting(status)
 
 
+def is_watched(training: Training) -> bool:
+    """Whether the model is looked at again and again, as long as nobody changes the resource."""
+    return not (training.spec.suspend or has_ended(training.status))
+
+
 def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
     """The phase; terminal ones outrank Suspended, and a blocked run keeps the one it is in."""
     if is_finished(status):
@@ -119,32 +126,35 @@ def settle(
     phase = phase_of(training.spec, status)
     note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
     message = clean(note.message, LONG_TEXT)
-    conditions = {
-        kind: Condition(
-            type=kind,
-            status=truth,
-            reason=note.reason,
-            message=message,
-            observed_generation=training.generation,
-            last_transition_time=now.replace(microsecond=0),
-        )
-        for kind, truth in _truths(phase, blocked=is_blocked(status)).items()
-    }
-    for old in status.conditions:
-        new = conditions.get(ConditionType(old.type)) if old.type in set(ConditionType) else None
-        if new is not None and new.status == old.status:
-            conditions[ConditionType(old.type)] = new.model_copy(
-                update={"last_transition_time": old.last_transition_time}
-            )
+    before = {condition.type: condition for condition in status.conditions}
+    conditions = []
+    for kind, truth in _truths(phase, blocked=is_blocked(status)).items():
+        told = {
+            "status": truth,
+            "reason": note.reason,
+            "message": message,
+            "observed_generation": training.generation,
+        }
+        conditions.append(_condition(kind, told, before.get(kind), now))
     return status.model_copy(
         update={
             "observed_generation": training.generation,
             "phase": phase.value,
             "message": message,
             "display": _display(phase, status),
-            "conditions": tuple(conditions.values()),
+            "conditions": tuple(conditions),
         }
     )
+
+
+def _condition(
+    kind: ConditionType, told: dict[str, Any], old: Condition | None, now: datetime
+) -> Condition:
+    """A condition; its time stays as long as its status does."""
+    if old is not None and told["status"] == old.status:
+        is_news = any(getattr(old, name) != value for name, value in told.items())
+        return old.model_copy(update=told) if is_news else old
+    return Condition(type=kind, last_transition_time=now.replace(microsecond=0), **told)
 
 
 def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -> Note | None:

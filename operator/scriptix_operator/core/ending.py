@@ -9,7 +9,6 @@ from scriptix_operator.api.status import Failure, LogStatus
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished, is_over
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.observation import (
     Decision,
     FetchLog,
@@ -19,6 +18,7 @@ from scriptix_operator.core.observation import (
     Rest,
 )
 from scriptix_operator.core.requests import is_run_asked_for, next_run
+from scriptix_operator.core.running import UNWATCHED, training_note
 from scriptix_operator.core.situation import RECHECK, Situation
 from scriptix_operator.core.takeback import is_taken_back, take_back
 
@@ -60,7 +60,7 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     elif is_over(step.status):
         action = Rest(_soonest(due_in, log_due_in))
     else:
-        return step.rest(step.poll, note)
+        return step.rest(step.next_look, note)
     published = is_finished(step.status) and step.status.failure is None
     return step.answer(action, note, publish=published)
 
@@ -79,7 +79,7 @@ def is_retry_held(step: Situation) -> bool:
 def _due_in(step: Situation) -> float | None:
     """Seconds until there is something to do beside the log; None: until the resource changes."""
     if not is_over(step.status):
-        return step.poll
+        return step.next_look
     if is_run_asked_for(step.training):
         return 0.0  # during the run, so nothing else will wake it
     retry_at = step.run.retry_at if step.status.run else None
@@ -98,7 +98,11 @@ def fail(step: Situation, why: Failure) -> Decision:
     """End the requested run without a remote one."""
     run = step.status.run or next_run(step.training)
     ended = step.having(
-        run=run, failure=why, queue=None, finished_at=step.now.replace(microsecond=0)
+        run=run,
+        failure=why,
+        queue=None,
+        finished_at=step.now.replace(microsecond=0),
+        **UNWATCHED,
     )
     return conclude(ended)
 

@@ -1,9 +1,10 @@
 """Following a remote run: what a look at the model says of it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
+from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import (
     NAME,
@@ -16,18 +17,17 @@ from scriptix_operator.api.status import (
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.failures import failure, remote_failure
 from scriptix_operator.core.gate import missed_gate
-from scriptix_operator.core.progress import estimated_completion, rating_of, stage_of
+from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
+from scriptix_operator.core.running import UNWATCHED, marked, running
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.timeline import PastRun
 
-__all__ = ["ended_at", "follow", "judge", "model_status", "training_note", "with_look"]
+__all__ = ["OBSERVATION_REFRESH", "ended_at", "follow", "judge", "model_status", "with_look"]
 
 OBSERVATION_REFRESH = timedelta(minutes=10)
 """lastObservedAt rides along with other changes; alone it is written at most this often."""
-
-_DONE = 100
-"""Percent."""
 
 
 def model_status(model: RemoteModel) -> ModelStatus:
@@ -53,9 +53,20 @@ def with_look(status: TrainingStatus, before: TrainingStatus, now: datetime) -> 
 
 
 def follow(
-    spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
+    spec: TrainingSpec,
+    status: TrainingStatus,
+    model: RemoteModel,
+    now: datetime,
+    past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, Note | None]:
     """What a look says of the remote run in status, which is not finished.
+
+    Args:
+        spec: What is asked for.
+        status: The facts so far.
+        model: The look.
+        now: UTC.
+        past: Runs with the same API key that went to their end.
 
     Returns:
         The new facts and why they are so (None where a failure in them says it). A look that
@@ -66,7 +77,7 @@ def follow(
             if not _is_this_run(status, model):
                 stale = "The run was started; the API still shows the training before it."
                 return status, Note(Reason.TRAINING, stale)
-            return _followed(spec, status, model, now)
+            return _followed(spec, status, model, now, past)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
                 return status, _not_shown(status, model)
@@ -126,69 +137,23 @@ def _is_left_over(status: TrainingStatus, model: RemoteModel) -> bool:
 
 
 def _followed(
-    spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
+    spec: TrainingSpec,
+    status: TrainingStatus,
+    model: RemoteModel,
+    now: datetime,
+    past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, Note | None]:
     if model.training_status == TrainingState.RUNNING:
-        return _running(status, model, now)
+        return running(status, model, now, spec.model_id, past)
     if model.training_status == TrainingState.FAILED:
         return with_retry(spec, _ended(status, model, now, remote_failure(model)), now), None
     done = {
-        "progress": _DONE,
-        "stage": stage_of(_DONE).value,
+        "progress": DONE,
+        "stage": stage_of(DONE).value,
         "metrics": None if model.metrics is None else _metrics(model.metrics),
     }
-    return judge(spec, _ended(status.model_copy(update=done), model, now, None))
-
-
-def _running(
-    status: TrainingStatus, model: RemoteModel, now: datetime
-) -> tuple[TrainingStatus, Note]:
-    progress = status.progress if model.progress is None else model.progress
-    stage = None if progress is None else stage_of(progress).value
-    started_at = status.started_at or model.started_at
-    eta = status.estimated_completion_at
-    # Computed anew only on news, so that a look without news writes nothing: not at 100 % either,
-    # where the time left is always none.
-    overdue = eta is not None and eta < now and progress is not None and progress < _DONE
-    if progress != status.progress or eta is None or overdue:
-        eta = estimated_completion(_began_at(status) or started_at, progress, now)
-    update = {
-        "progress": progress,
-        "stage": stage,
-        "started_at": started_at,
-        "estimated_completion_at": eta,
-        "last_progress_at": status.last_progress_at
-        if progress == status.progress
-        else now.replace(microsecond=0),
-    }
-    status = status.model_copy(update=update)
-    note = training_note(status)
-    if model.started_at in {None, started_at}:
-        return status, note
-    later = (
-        " The API shows a later start than the one followed: somebody else may have started the "
-        "model again."
-    )
-    return status, Note(note.reason, note.message + later)
-
-
-def _began_at(status: TrainingStatus) -> datetime | None:
-    """When a run of ours began by our own clock; the API's may differ from it by minutes."""
-    run = status.run
-    return None if run is None or run.ownership == Ownership.ADOPTED else run.claimed_at
-
-
-def training_note(status: TrainingStatus) -> Note:
-    """How far a running training is, by its progress and its log."""
-    text = "Training."
-    if status.progress is not None:
-        text = f"Training: {status.stage}, {status.progress}%."
-        if status.progress >= _DONE:
-            text += " The API has yet to say how it ended."
-    if status.learning_curve:
-        last = status.learning_curve[-1]
-        text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
-    return Note(Reason.TRAINING, text)
+    status = marked(status.model_copy(update=done), DONE, now)
+    return judge(spec, _ended(status, model, now, None))
 
 
 def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, Note | None]:
@@ -213,7 +178,7 @@ def _ended(
     update = {
         "started_at": status.started_at or model.started_at,
         "finished_at": ended_at(status.started_at or model.started_at, now, model.finished_at),
-        "estimated_completion_at": None,
+        **UNWATCHED,
         "failure": why,
     }
     return status.model_copy(update=update)

@@ -4,7 +4,7 @@ It decides; the intent in status explains. Pure: engine/ledger.py keeps one in a
 by compare-and-set, so that of two processes that would start one model only one can.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -12,9 +12,9 @@ from typing import TypeVar
 from pydantic import Field
 
 from scriptix_operator.api.base import ApiModel
-from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Baseline, Run
 from scriptix_operator.api.times import Time
+from scriptix_operator.core.learned import Learned, LearnedLimits, kept
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
@@ -26,11 +26,13 @@ __all__ = [
     "Mark",
     "Settled",
     "closed",
+    "debit_of",
+    "entry_of",
     "opened",
     "pruned",
-    "rebuilt",
     "remembered",
     "spent",
+    "taught",
 ]
 
 MAX_DEBITS = 1000
@@ -73,6 +75,12 @@ class Debit(ApiModel):
     at: Time
     """When the reply was read, else when it was opened; it ages from here."""
 
+    @property
+    def attempt(self) -> int:
+        """Number of the POST for its run, from 1."""
+        number = self.id.rpartition("/")[2]
+        return int(number) if number.isdecimal() else 1
+
 
 class Mark(ApiModel):
     """The newest training of a model that is known of, by its marker (started_training_at)."""
@@ -102,6 +110,8 @@ class Ledger(ApiModel):
     """By model."""
     marks: dict[int, Mark] = Field(default_factory=dict)
     """By model, of those with an entry or a debit; statuses hold the rest."""
+    limits: LearnedLimits = Field(default_factory=dict)
+    """What the API was found to allow, where that is less than is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +143,8 @@ def opened(ledger: Ledger, training: Training, now: datetime) -> tuple[Ledger, E
     there = ledger.entries.get(model_id)
     if there is not None:
         raise EntryOpenError(f"a start of model {model_id} has no known outcome yet")
-    entry = _entry(training, run, run.baseline, ledger.serial + 1)
-    debit = _debit(training, run, entry.serial, now)
+    entry = entry_of(training, run, run.baseline, ledger.serial + 1)
+    debit = debit_of(training, run, entry.serial, now)
     fingerprint = run.intent.key_fingerprint
     debits = (*ledger.debits.get(fingerprint, ()), debit)
     updated = ledger.model_copy(
@@ -185,7 +195,14 @@ def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
         debits[fingerprint] = (*debits.get(fingerprint, ()), debit)
     needed = {*ledger.entries, *(d.model_id for group in debits.values() for d in group)}
     marks = {model_id: mark for model_id, mark in ledger.marks.items() if model_id in needed}
-    return ledger.model_copy(update={"debits": debits, "marks": marks})
+    limits = kept(ledger.limits, now)
+    return ledger.model_copy(update={"debits": debits, "marks": marks, "limits": limits})
+
+
+def taught(ledger: Ledger, fingerprint: str, call: str, learned: tuple[Learned, ...]) -> Ledger:
+    """Keep what was learned of the limits of a key."""
+    calls = {**ledger.limits.get(fingerprint, {}), call: learned}
+    return ledger.model_copy(update={"limits": {**ledger.limits, fingerprint: calls}})
 
 
 def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> Mark | None:
@@ -218,57 +235,8 @@ def spent(ledger: Ledger, fingerprint: str, key_source: str) -> tuple[list[Debit
     return list(ledger.debits.get(fingerprint, ())), before
 
 
-def rebuilt(trainings: Iterable[Training], serial: int) -> Ledger:
-    """A lost ledger as far as statuses tell: each intent may be a start under way.
-
-    Args:
-        trainings: All resources.
-        serial: Where to go on counting: past all that the lost one may have reached.
-    """
-    known = [(t, t.status.run) for t in trainings if t.status.run is not None]
-    starts = [start for training, run in known for start in _starts(training, run)]
-    debits: dict[str, tuple[Debit, ...]] = {}
-    entries: dict[int, Entry] = {}
-    for start in sorted(starts, key=lambda start: start.at):
-        serial += 1
-        fingerprint = start.run.key_fingerprint or ""
-        debit = _debit(start.training, start.run, serial, start.at)
-        debits[fingerprint] = (*debits.get(fingerprint, ()), debit)
-        if start.run.intent is not None and start.run.baseline is not None:
-            # Of two intents at one model the newer is kept: it is waited for from now on, and by
-            # the end of that what is left of the older one has had its time, too.
-            entry = _entry(start.training, start.run, start.run.baseline, serial)
-            entries[entry.model_id] = entry
-    return Ledger(serial=serial, debits=debits, entries=entries)
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """A start that a status tells of."""
-
-    training: Training
-    run: Run
-    """Its id and attempt, and what is known of the key that it was made with."""
-    at: datetime
-
-
-def _starts(training: Training, run: Run) -> Iterator[_Start]:
-    """The starts that a resource tells of; its earlier runs on the API's clock."""
-    for entry in training.status.history:
-        if entry.started_at is not None and entry.ownership != Ownership.ADOPTED:
-            earlier = Run(
-                id=entry.id,
-                attempt=entry.attempt,
-                key_source=run.key_source,
-                key_fingerprint=run.key_fingerprint,
-            )
-            yield _Start(training, earlier, entry.started_at)
-    at = run.claimed_at or (run.intent.at if run.intent else None)
-    if at is not None and run.ownership != Ownership.ADOPTED:
-        yield _Start(training, run, at)
-
-
-def _entry(training: Training, run: Run, baseline: Baseline, serial: int) -> Entry:
+def entry_of(training: Training, run: Run, baseline: Baseline, serial: int) -> Entry:
+    """The entry of a start whose intent stands in status."""
     return Entry(
         serial=serial,
         model_id=training.spec.model_id,
@@ -282,7 +250,8 @@ def _entry(training: Training, run: Run, baseline: Baseline, serial: int) -> Ent
     )
 
 
-def _debit(training: Training, run: Run, serial: int, at: datetime) -> Debit:
+def debit_of(training: Training, run: Run, serial: int, at: datetime) -> Debit:
+    """The debit of a start."""
     return Debit(
         serial=serial,
         id=f"{training.uid}/{run.id}/{run.attempt}",

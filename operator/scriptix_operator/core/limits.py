@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Limit", "format_duration", "parse_duration", "parse_limits"]
+__all__ = ["Limit", "format_duration", "parse_duration", "parse_limits", "part_of"]
 
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 """Milliseconds in each unit."""
@@ -26,6 +26,11 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.count}/{format_duration(self.seconds)}"
+
+
+def part_of(limit: Limit, part: float) -> Limit:
+    """A part (0 to 1) of a limit, but one call at least."""
+    return Limit(max(int(limit.count * part), 1), limit.seconds)
 
 
 def parse_duration(text: str) -> float:

@@ -42,6 +42,7 @@ TOLD: dict[str, tuple[EventReason, bool]] = {
     Reason.MODEL_IN_USE: (EventReason.MODEL_IN_USE, True),
     Reason.START_OUTCOME_UNKNOWN: (EventReason.START_OUTCOME_UNKNOWN, True),
     Reason.RATE_LIMITED: (EventReason.RATE_LIMITED, True),
+    Reason.PROGRESS_STALLED: (EventReason.PROGRESS_STALLED, True),
     Reason.WAITING_FOR_START_ALLOWANCE: (EventReason.TRAINING_QUEUED, False),
     FailureReason.SECRET_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),

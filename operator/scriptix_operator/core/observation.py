@@ -16,10 +16,12 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.ledger import Entry, Mark, Settled
 from scriptix_operator.core.remote import CallFailure, RemoteModel
+from scriptix_operator.core.timeline import PastRun
 from scriptix_operator.core.training import Training
 
 __all__ = [
     "Action",
+    "AskTurn",
     "Blocked",
     "Decision",
     "Denial",
@@ -42,6 +44,7 @@ __all__ = [
     "Rest",
     "SlotDeferred",
     "SlotGranted",
+    "TurnCome",
     "Withdrawn",
     "Woken",
 ]
@@ -91,22 +94,37 @@ class ModelSeen:
     """Version of the ledger that was read before the model: a start is debited in no other."""
     asked_at: datetime | None = None
     """When the look was sent, which is how old it may be; None: just now."""
+    past: tuple[PastRun, ...] = ()
+    """Runs with this API key that went to their end."""
+    stretch: float = 1.0
+    """By what intervals between looks are multiplied, so that the key's allowance suffices."""
+    luck: float = 0.5
+    """0 to 1, drawn by the engine: the core has no randomness."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookDeferred:
-    """The key's allowance for status calls is used up."""
+    """The key's allowance for status calls is used up, or others come first."""
 
     seconds: float
-    """Until it is worth asking again."""
+    """Until it is worth asking again, unless it is woken earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookFailed:
-    """The API did not answer a look, or refused it."""
+    """The API did not answer a look, or refused it; or none is made, as all are in vain."""
 
     failure: CallFailure
     key_source: str | None = None
+    since: datetime | None = None
+    """Since when no calls are made with the key but a probe now and then; None: they are."""
+    again_in: float | None = None
+    """Seconds until the key may be used again, where its rate was the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCome:
+    """The start queue has come to this resource, or it is not in it (any more)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +164,8 @@ class PostFailed:
     """The API refused the start, or its answer is not known."""
 
     failure: CallFailure
+    again_in: float | None = None
+    """Seconds until the key may start again, where its rate was the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +209,7 @@ Observation = (
     | ModelSeen
     | LookDeferred
     | LookFailed
+    | TurnCome
     | SlotGranted
     | SlotDeferred
     | Withdrawn
@@ -216,6 +237,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class AskTurn:
+    """Ask how far the start queue is: before it is this one's turn there is nothing to look for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reserve:
     """Ask for room in the key's start allowance."""
 
@@ -238,7 +264,7 @@ class FetchLog:
     """Seconds until the next look is due; None: none is."""
 
 
-Action = Rest | Look | Reserve | Post | FetchLog
+Action = Rest | Look | AskTurn | Reserve | Post | FetchLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +287,12 @@ class Memory:
 
     failed_looks: int = 0
     """Looks in a row without an answer."""
+    looked_at: datetime | None = None
+    """When the last look had an answer."""
+    interval: float | None = None
+    """Seconds between looks as wanted, near the expected end for instance; None: as asked for."""
+    spare_looks: float | None = None
+    """Looks saved up for the expected end, as pacing.next_look."""
     refusals: int = 0
     """Starts in a row that were refused, or not sent, although the model looked ready."""
     denial: Denial | None = None

@@ -10,6 +10,7 @@ from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import MAX_HISTORY, TEXT, HistoryEntry, Run, TrainingStatus
 from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.timeline import is_whole
 from scriptix_operator.core.training import Training
 
 __all__ = [
@@ -100,6 +101,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
             reason=why.reason if why else None,
             message=one_line(why.message, TEXT) if why else None,
             word_error_rate=status.metrics.word_error_rate if status.metrics else None,
+            timeline=status.timeline if is_whole(status.timeline) else (),
         )
         history = _bounded((entry, *history))
     return TrainingStatus(

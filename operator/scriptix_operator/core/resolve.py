@@ -70,7 +70,7 @@ def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
     step, verdict = _verdict(_watching(step, entry), seen, entry.baseline)
     match verdict:
         case Verdict.OURS | Verdict.CONSUMED:
-            return replace(_taken(step, seen.model, verdict), settled=_acted(entry, seen.model))
+            return replace(_taken(step, seen, verdict), settled=_acted(entry, seen.model))
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step, seen)
             if left > 0:
@@ -116,7 +116,7 @@ def _resolve_orphan(
             # Made anew from the same manifest: this run is what it asks for, whatever it would do
             # at first sight.
             step = step.having(run=next_run(step.training))
-            return step, replace(_taken(step, seen.model, verdict), settled=settled)
+            return step, replace(_taken(step, seen, verdict), settled=settled)
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step, seen)
             if left > 0:
@@ -155,7 +155,7 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decisi
     step, verdict = _verdict(step, seen, run.baseline)
     match verdict:
         case Verdict.OURS | Verdict.CONSUMED:
-            return step, _taken(step, seen.model, verdict)
+            return step, _taken(step, seen, verdict)
         case Verdict.UNDECIDED if step.memory.repeated_at is not None:
             return step, _undecided(step)
         case _:
@@ -215,7 +215,7 @@ def _held(step: Situation, holder: Training) -> Decision:
         f"{named(holder, step.training)} has started this model, or is about to; waiting until "
         "its training has ended.",
     )
-    return step.having(queue=None).rest(step.poll, note)
+    return step.having(queue=None).rest(step.next_look, note)
 
 
 def _is_namesake(entry: Entry, training: Training) -> bool:
@@ -230,21 +230,21 @@ def _acted(entry: Entry, model: RemoteModel) -> Settled:
     return Settled(entry, acted=True, marker=model.started_at if changed else None)
 
 
-def _taken(step: Situation, model: RemoteModel, verdict: Verdict) -> Decision:
+def _taken(step: Situation, seen: ModelSeen, verdict: Verdict) -> Decision:
     """The run that has acted is the resource's: followed, or over without a trace."""
-    return _ours(step, model) if verdict is Verdict.OURS else _consumed(step, model)
+    return _ours(step, seen) if verdict is Verdict.OURS else _consumed(step, seen.model)
 
 
-def _ours(step: Situation, model: RemoteModel) -> Decision:
+def _ours(step: Situation, seen: ModelSeen) -> Decision:
     # An earlier attempt that was taken for not happened has left no time to count from.
     claimed_at = step.run.claimed_at or step.now.replace(microsecond=0)
     step = step.having_run(
         ownership=Ownership.UNCONFIRMED.value, intent=None, claimed_at=claimed_at
     ).forgetting_start()
     # The marker is this run's from now on, even where the API has not given it a new one.
-    step = step.having(started_at=model.started_at, queue=None)
+    step = step.having(started_at=seen.model.started_at, queue=None)
     step = step.remembering(refusals=0, log_wanted=True)
-    status, note = follow(step.spec, step.status, model, step.now)
+    status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
     return conclude(step.having_status(status), note)
 
 

@@ -46,6 +46,10 @@ class Situation:
     now: datetime
     memory: Memory
     durations: Durations = field(default_factory=Durations)
+    look_in: float | None = None
+    """Seconds until the next look, as pacing has it; None: as asked for."""
+    recorded: TrainingStatus | None = None
+    """The status that the step began with."""
 
     @property
     def spec(self) -> TrainingSpec:
@@ -72,6 +76,17 @@ class Situation:
     def poll(self) -> float:
         """Wanted seconds between looks."""
         return float(self.spec.poll_interval_seconds)
+
+    @property
+    def next_look(self) -> float:
+        """Seconds until the next look, if nothing else is to be done."""
+        return self.poll if self.look_in is None else self.look_in
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing has changed since the status was settled: most steps bring no news."""
+        status = self.status
+        return status is self.recorded and status.observed_generation == self.training.generation
 
     @property
     def deadline(self) -> datetime | None:
@@ -112,7 +127,9 @@ class Situation:
         self, action: Action, note: Note | None = None, *, publish: bool = False
     ) -> Decision:
         """Settle the facts and end the step with `action`."""
-        status = settle(self.training, self.status, self.now, note)
+        status = self.status
+        if note is not None or not self.is_settled:
+            status = settle(self.training, status, self.now, note)
         return Decision(status, action, self.memory, publish)
 
     def rest(self, seconds: float | None, note: Note | None = None) -> Decision:

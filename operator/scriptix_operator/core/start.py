@@ -3,9 +3,11 @@
 DESIGN §2 ("What asks for a run") and §4 steps 1 and 2.
 """
 
+from datetime import timedelta
+
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.spec import ExistingTraining, WhenNotReady
-from scriptix_operator.api.status import Baseline, Intent
+from scriptix_operator.api.status import Baseline, Intent, Queue
 from scriptix_operator.core.catalogue import Cause
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude, fail
@@ -21,11 +23,14 @@ from scriptix_operator.core.observation import (
     SlotDeferred,
     SlotGranted,
 )
-from scriptix_operator.core.remote import RemoteModel, TrainingState
+from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RECHECK, Situation
 
 __all__ = ["begin", "consider", "queue_up", "withdraw"]
+
+WORTH_TELLING = timedelta(minutes=2)
+"""By which an expected start has to move, to be written anew."""
 
 
 def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
@@ -89,7 +94,7 @@ def _existing(step: Situation, seen: ModelSeen) -> Decision:
     }[TrainingState(state)]
     match step.spec.existing_training:
         case ExistingTraining.ADOPT:
-            return _adopt(step, seen.model, seen.key)
+            return _adopt(step, seen)
         case ExistingTraining.FAIL:
             running = state == TrainingState.RUNNING
             cause = Cause.TRAINING_IN_PROGRESS if running else Cause.TRAINED_BEFORE
@@ -103,18 +108,17 @@ def _existing(step: Situation, seen: ModelSeen) -> Decision:
             )
 
 
-def _adopt(step: Situation, model: RemoteModel, key: KeyUse) -> Decision:
+def _adopt(step: Situation, seen: ModelSeen) -> Decision:
     run = next_run(step.training).model_copy(
         update={
             "ownership": Ownership.ADOPTED.value,
-            "key_source": key.source,
-            "key_fingerprint": key.fingerprint,
+            "key_source": seen.key.source,
+            "key_fingerprint": seen.key.fingerprint,
             "claimed_at": step.now.replace(microsecond=0),
         }
     )
-    status, note = follow(
-        step.spec, step.status.model_copy(update={"run": run, "queue": None}), model, step.now
-    )
+    adopted = step.status.model_copy(update={"run": run, "queue": None})
+    status, note = follow(step.spec, adopted, seen.model, step.now, seen.past)
     return conclude(step.having_status(status).remembering(log_wanted=True), note)
 
 
@@ -180,9 +184,9 @@ def withdraw(step: Situation) -> Situation:
 
 def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
     """Wait for the key's start allowance."""
-    queue = deferred.queue
+    queue = _place(step.status.queue, deferred.queue)
     at = queue.estimated_start_at
-    when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
+    when = "" if at is None else f", expected {at:%m-%d %H:%MZ}"
     note = Note(
         Reason.WAITING_FOR_START_ALLOWANCE,
         f"Waiting for the API key's start allowance: {queue.position} of {queue.of} in the "
@@ -191,8 +195,18 @@ def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
     return step.having(queue=queue, failure=None).rest(deferred.wait, note)
 
 
+def _place(old: Queue | None, new: Queue) -> Queue:
+    """The place to tell; an expected time that has hardly moved is no news."""
+    if old is None or (old.position, old.of, old.since) != (new.position, new.of, new.since):
+        return new
+    if old.estimated_start_at is None or new.estimated_start_at is None:
+        return new
+    moved = abs(new.estimated_start_at - old.estimated_start_at)
+    return old if moved < WORTH_TELLING else new
+
+
 def _wait(step: Situation, reason: Reason, message: str) -> Decision:
-    return step.having(queue=None).rest(step.poll, Note(reason, message))
+    return step.having(queue=None).rest(step.next_look, Note(reason, message))
 
 
 def _reject(step: Situation, key: KeyUse, message: str, cause: Cause) -> Decision:

@@ -69,6 +69,7 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         finished_at=last.finished_at,
         last_observed_at=status.last_observed_at,
         metrics=_metrics(last.word_error_rate),
+        timeline=last.timeline,
         failure=_failure(last),
         log=log,
         history=tuple(earlier),

@@ -11,6 +11,8 @@ def clean(text: str, limit: int) -> str:
     Control characters other than a newline become spaces; lone surrogates, which no API server
     accepts, become `\ufffd`. A cut text ends in `…`.
     """
+    if len(text) <= limit and text.isprintable():
+        return text.strip()  # nearly all of it is, and each step of each resource asks
     # A part is enough, however long the text is: what it begins with counts, and whether more
     # follows.
     text = text.lstrip()

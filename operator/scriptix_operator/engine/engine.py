@@ -49,6 +49,7 @@ class Engine:
     Args:
         step: Takes a resource as far as it goes now, as Stepper.step.
         list_all: All resources as the API server gives them, as Trainings.all.
+        timer: Due times, on the same clock; the lanes set them, too.
         sweep_interval: Seconds between full lists, the second source beside the watch: a gap in
             a watch loses deletions.
     """
@@ -60,8 +61,8 @@ class Engine:
     events: Events
     clock: Clock
     metrics: Metrics
+    timer: Timer
     sweep_interval: float
-    timer: Timer = field(init=False)
     _listed: asyncio.Event = field(default_factory=asyncio.Event)
     """A full list has been taken in since the start."""
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
@@ -72,8 +73,7 @@ class Engine:
     _tasks: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
-        """Make the timer on this engine's clock."""
-        self.timer = Timer(self.clock.monotonic)
+        """Make what belongs to the running event loop."""
         self._goodbyes = asyncio.Semaphore(PARALLEL_GOODBYES)
 
     async def run(self, beat: Callable[[], None]) -> None:
@@ -209,7 +209,8 @@ class Engine:
         elif busy.wanted_again:
             self.timer.set(key, 0.0)
         elif seconds is not None:
-            self.timer.set(key, seconds)
+            # Its lane may expect it before that.
+            self.timer.bring_forward(key, seconds)
 
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -218,6 +219,10 @@ class Engine:
     async def _report_forever(self) -> None:
         while True:
             self.metrics.phases(self.roster.phases())
+            self.metrics.stalled(self.roster.stalled())
+            self.metrics.queued(self.lanes.queued())
+            self.metrics.stretched(self.lanes.longest_stretch())
+            self.metrics.circuits_open(self.lanes.open_circuits())
             await asyncio.sleep(REPORT_INTERVAL)
 
     async def _sweep_forever(self) -> None:

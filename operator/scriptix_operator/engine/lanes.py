@@ -1,201 +1,253 @@
-"""One lane for each API key: its allowances, its start queue, and its circuit.
+"""The lanes of all API keys: made as keys turn up, and asked on behalf of resources.
 
-Keys with the same value share a lane, whichever Secret they come from.
+Decisions are in core/lane.py. Here is what they lack: clocks, luck, and the timer that wakes
+whoever a lane expects.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
 from scriptix_operator.api.status import Queue
-from scriptix_operator.core.budget import Budget
+from scriptix_operator.core.budget import Spent, Ticket
+from scriptix_operator.core.circuit import Outage
+from scriptix_operator.core.lane import Call, Lane
+from scriptix_operator.core.learned import Learned, from_lessons, to_lessons
+from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.looks import LookKind
 from scriptix_operator.core.observation import SlotDeferred
-from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.resolve import FREE_ATTEMPTS
+from scriptix_operator.core.startqueue import Claim
+from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.timer import Timer
 
-__all__ = ["Call", "Lane", "Lanes"]
+__all__ = ["Answer", "Lanes"]
 
-PROBE_INTERVAL = 60.0
-"""Seconds between probes with a key that the API rejects."""
-MISSED_TURN = 5.0
-"""Seconds after its turn when a look that did not come is not waited for any more."""
-
-
-Rank = tuple[bool, int, datetime, str]
-"""What the order of the start queue goes by."""
+OUTAGE_WAIT = 60.0
+"""Seconds after which a log is asked for again, where no calls are made with its key."""
 
 
-class Call(StrEnum):
-    """Kinds of calls, each with an allowance of its own."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call ended."""
 
-    START = "start"
-    STATUS = "status"
-    LOG = "log"
-
-
-@dataclass(slots=True)
-class Lane:
-    """What one API key may still do. Times are monotonic seconds, given by the caller."""
-
-    budgets: Mapping[Call, Budget]
-    rejection: CallFailure | None = None
-    """The answer that opened the circuit."""
-    _probe_at: float = 0.0
-    _sources: set[str] = field(default_factory=set)
-    """Secrets that this key was seen in: what was started from them is counted."""
-    _waiting: dict[TrainingKey, Rank] = field(default_factory=dict)
-    """The start queue: what its order goes by."""
-    _turns: dict[TrainingKey, float] = field(default_factory=dict)
-    """When each look that was put off may be made; in the order of asking."""
-
-    def is_new_to(self, source: str) -> bool:
-        """Whether the starts made from this source have yet to be recalled."""
-        return source not in self._sources
-
-    def recall(self, source: str, own: Iterable[float], before: Iterable[float]) -> None:
-        """Count starts that this process has not made itself.
-
-        Args:
-            source: Where the key is from.
-            own: Those made with this key; they count once, however many sources it has.
-            before: Those made with keys that the source held before.
-        """
-        starts = [*before, *(() if self._sources else own)]
-        self.budgets[Call.START].recall(starts)
-        self._sources.add(source)
-
-    def circuit(self, now: float) -> CallFailure | None:
-        """Why no call may be made now; each minute one probe may."""
-        if self.rejection is None:
-            return None
-        if now >= self._probe_at:
-            self._probe_at = now + PROBE_INTERVAL
-            return None
-        return self.rejection
-
-    def answered(
-        self, call: Call, taken_at: float, failure: CallFailure | None, now: float
-    ) -> None:
-        """Learn from the outcome of a call that was spent at `taken_at`."""
-        budget = self.budgets[call]
-        # It ages from now on: when the server counted it is not known, only that it has by now.
-        budget.give_back(taken_at)
-        if failure is None or failure.kind is not FailureKind.NOT_SENT:
-            budget.take(now)
-        if failure is None:
-            self.rejection = None
-            return
-        if failure.kind is FailureKind.RATE_LIMITED:
-            budget.hold(now + (failure.retry_after or RATE_LIMIT_WAIT))
-        # Only a refused look says that it is no key: one without the right to start may look. A 403
-        # may be about the one model: there each resource asks for itself, so that a resource with
-        # somebody else's model does not stop those that share its key.
-        rejected = failure.kind is FailureKind.UNAUTHORIZED
-        if call is Call.STATUS and rejected and failure.status != HTTPStatus.FORBIDDEN:
-            self.rejection = failure
-            self._probe_at = now + PROBE_INTERVAL
-
-    def look(self, key: TrainingKey, now: float) -> float:
-        """Spend a look, or have a turn kept: first asked, first served.
-
-        Were all told the same time, thousands would wake for each call that becomes free.
-
-        Returns:
-            0 where the look may be made now; else the seconds until the turn of `key`.
-        """
-        turn = self._turns.get(key)
-        if turn is not None and now < turn:
-            return turn - now
-        self._drop_missed_turns(now)
-        self._turns.pop(key, None)
-        # Whoever comes at its turn waited for those before it; a newcomer has all to let pass.
-        ahead = 0 if turn is not None else len(self._turns)
-        wait = self.budgets[Call.STATUS].wait(now, ahead)
-        if wait > 0:
-            self._turns[key] = now + wait
-        else:
-            self.budgets[Call.STATUS].take(now)
-        return wait
-
-    def reserve(self, training: Training, now: float, wall: datetime) -> SlotDeferred | None:
-        """Spend a start for `training`, if there is one and nobody comes before it.
-
-        Returns:
-            None where it may start; else its place in the queue.
-        """
-        budget = self.budgets[Call.START]
-        self._waiting[training.key] = _rank(training)
-        order = sorted(self._waiting, key=self._waiting.__getitem__)
-        ahead = order.index(training.key)
-        wait = budget.wait(now, ahead)
-        if wait <= 0:
-            budget.take(now)
-            self.leave(training.key)
-            return None
-        at = (wall + timedelta(seconds=wait)).replace(microsecond=0)
-        place = Queue(position=ahead + 1, of=len(order), estimated_start_at=at)
-        return SlotDeferred(place, wait)
-
-    def leave(self, key: TrainingKey) -> None:
-        """Take a resource out of the start queue."""
-        self._waiting.pop(key, None)
-
-    def _drop_missed_turns(self, now: float) -> None:
-        """Forget who does not come: deleted, suspended, or with another key meanwhile."""
-        while self._turns:
-            key, turn = next(iter(self._turns.items()))
-            if turn >= now - MISSED_TURN:
-                return
-            del self._turns[key]
-
-
-def _rank(training: Training) -> Rank:
-    """A start that was lost is tried again behind those that have had none."""
-    run = training.status.run
-    again = run is not None and run.attempt > 1
-    return again, -training.spec.priority, training.created_at, training.uid
+    model_id: int
+    failure: CallFailure | None = None
+    """None: it did not fail."""
+    told: RateTold | None = None
+    """What the reply says of the limit."""
 
 
 class Lanes:
-    """All lanes, made as keys turn up.
+    """All lanes.
 
     Args:
         limits: The configured allowance for each kind of call.
+        timer: Wakes those who are expected.
+        clock: The clocks.
+        luck: Draws a number from 0 to 1.
     """
 
-    def __init__(self, limits: Mapping[Call, tuple[Limit, ...]]) -> None:
+    def __init__(
+        self,
+        limits: Mapping[Call, tuple[Limit, ...]],
+        timer: Timer,
+        clock: Clock,
+        luck: Callable[[], float],
+    ) -> None:
         self._limits = dict(limits)
+        self._timer = timer
+        self._clock = clock
+        self.luck = luck
         self._lanes: dict[str, Lane] = {}
-        self._queued: dict[TrainingKey, Lane] = {}
-        """In whose start queue a resource may be; in no more than one."""
+        self._members: dict[TrainingKey, str] = {}
+        """In whose lane a resource is; in no more than one: whoever stays behind in the lane of
+        another key would be waited for there."""
+        self._sources: set[tuple[str, str]] = set()
+        """Keys and the Secrets that they were seen in: what was started from there is counted."""
+
+    def __contains__(self, fingerprint: str) -> bool:
+        return fingerprint in self._lanes
 
     def of(self, fingerprint: str) -> Lane:
         """The lane of the key with this fingerprint."""
         if fingerprint not in self._lanes:
-            budgets = {call: Budget(limits) for call, limits in self._limits.items()}
-            self._lanes[fingerprint] = Lane(budgets)
+            self._lanes[fingerprint] = Lane(self._limits, self._clock.monotonic())
         return self._lanes[fingerprint]
 
-    def reserve(
-        self, fingerprint: str, training: Training, now: float, wall: datetime
-    ) -> SlotDeferred | None:
-        """Spend a start of that key for `training`, as Lane.reserve.
+    # Before a call.
 
-        A place in the queue of another key is given up: whoever stays behind there would be waited
-        for by all that come after it.
+    def look(
+        self, fingerprint: str, key: TrainingKey, kind: LookKind, interval: float | None
+    ) -> Ticket | Outage | float:
+        """Ask for a look, as Looks.ask; or be told why none may be made."""
+        lane, now = self._joined(fingerprint, key), self._clock.monotonic()
+        outage = lane.circuit.blocks(now)
+        if outage is not None:
+            lane.looks.forgo(key)
+            return outage
+        ticket = lane.looks.ask(key, kind, interval, now)
+        if isinstance(ticket, Ticket):
+            lane.circuit.sent(now)
+        self._wake(lane, now)
+        return ticket
+
+    def stretch(self, fingerprint: str, kind: LookKind) -> float:
+        """By what intervals between looks are multiplied."""
+        return self.of(fingerprint).looks.stretch(kind, self._clock.monotonic())
+
+    def start(self, fingerprint: str, claim: Claim) -> Ticket | SlotDeferred:
+        """Ask for a start: the call, or the place in the queue."""
+        lane, now = self._joined(fingerprint, claim.key), self._clock.monotonic()
+        place = self._place(lane, claim, now)
+        ticket = lane.starts.take(claim, now) if place is None else place
+        self._wake(lane, now)
+        return ticket
+
+    def is_queued(self, key: TrainingKey) -> bool:
+        """Whether a resource waits in a start queue."""
+        fingerprint = self._members.get(key)
+        return fingerprint is not None and key in self.of(fingerprint).starts
+
+    def turn(self, fingerprint: str, claim: Claim) -> SlotDeferred | None:
+        """Ask how far the queue is; None: it is this one's turn."""
+        lane, now = self._joined(fingerprint, claim.key), self._clock.monotonic()
+        place = self._place(lane, claim, now)
+        self._wake(lane, now)
+        return place
+
+    def log(self, fingerprint: str, key: TrainingKey, *, has_ended: bool) -> Ticket | float:
+        """Ask for a log call, as LogCalls.ask; none may be made while the circuit is open."""
+        lane, now = self._joined(fingerprint, key), self._clock.monotonic()
+        if lane.circuit.outage is not None:
+            return OUTAGE_WAIT
+        return lane.logs.ask(key, now, has_ended=has_ended)
+
+    # After a call.
+
+    def answered(self, fingerprint: str, call: Call, ticket: Ticket, answer: Answer) -> bool:
+        """Count a call that was answered; returns whether limits were learned from it."""
+        lane, now = self.of(fingerprint), self._clock.monotonic()
+        has_learned = lane.answered(call, ticket, now, answer.failure, answer.told)
+        if call is Call.STATUS and lane.circuit.answered(
+            answer.model_id, answer.failure, now, self.luck()
+        ):
+            lane.spend_evenly(now)
+        self._wake(lane, now)
+        return has_learned
+
+    def wait(self, fingerprint: str, call: Call) -> float:
+        """Seconds until the next call of a kind fits."""
+        return self.of(fingerprint).budgets[call].wait(self._clock.monotonic())
+
+    def give_back(self, fingerprint: str, ticket: Ticket) -> None:
+        """Take back a start that was not sent."""
+        lane, now = self.of(fingerprint), self._clock.monotonic()
+        lane.starts.give_back(ticket, now)
+        self._wake(lane, now)
+
+    def rests(self, key: TrainingKey, *, is_queued: bool, is_watched: bool) -> None:
+        """Take note that a step is over.
+
+        Args:
+            key: Whose.
+            is_queued: It waits for a start.
+            is_watched: It will be looked at again by itself.
         """
-        lane = self.of(fingerprint)
-        self.leave(training.key)
-        deferred = lane.reserve(training, now, wall)
-        if deferred is not None:
-            self._queued[training.key] = lane
-        return deferred
+        fingerprint = self._members.get(key)
+        if fingerprint is None:
+            return
+        lane, now = self.of(fingerprint), self._clock.monotonic()
+        if not is_queued:
+            lane.starts.leave(key, now)
+        if not is_watched:
+            lane.looks.leave(key)
+        self._wake(lane, now)
 
     def leave(self, key: TrainingKey) -> None:
-        """Take a resource out of the start queue that it is in, if any."""
-        lane = self._queued.pop(key, None)
-        if lane is not None:
-            lane.leave(key)
+        """Forget a resource."""
+        fingerprint = self._members.pop(key, None)
+        if fingerprint is not None:
+            lane, now = self.of(fingerprint), self._clock.monotonic()
+            lane.leave(key, now)
+            self._wake(lane, now)
+
+    # What outlives a process.
+
+    def learned(self, fingerprint: str, call: Call) -> tuple[Learned, ...]:
+        """What was learned of the limits of a key."""
+        lessons = self.of(fingerprint).budgets[call].lessons
+        return from_lessons(lessons, self._clock.now(), self._clock.monotonic())
+
+    def learn(self, fingerprint: str, learned: Mapping[str, tuple[Learned, ...]]) -> None:
+        """Take over what a process before this one has learned."""
+        wall, now = self._clock.now(), self._clock.monotonic()
+        for call, budget in self.of(fingerprint).budgets.items():
+            budget.learn(to_lessons(learned.get(call, ()), wall, now))
+
+    def is_new_to(self, fingerprint: str, source: str) -> bool:
+        """Whether the starts made with a key from this source have yet to be recalled."""
+        return (fingerprint, source) not in self._sources
+
+    def recall(self, fingerprint: str, source: str, own: list[Debit], before: list[Debit]) -> None:
+        """Count starts that this process has not made itself.
+
+        Args:
+            fingerprint: The key's.
+            source: Where it is from.
+            own: Those made with this key; they count once, however many sources it has.
+            before: Those made with keys that the source held before.
+        """
+        is_first = all(known != fingerprint for known, _ in self._sources)
+        debits = [*before, *(own if is_first else ())]
+        self._sources.add((fingerprint, source))
+        late = [debit for debit in debits if debit.attempt > FREE_ATTEMPTS]
+        self.of(fingerprint).starts.recall(self._spent(debits), self._spent(late))
+
+    def _spent(self, debits: list[Debit]) -> list[Spent]:
+        wall, now = self._clock.now(), self._clock.monotonic()
+        # One that seems to come is of a clock that goes ahead of this one.
+        return [
+            Spent(now - max((wall - debit.at).total_seconds(), 0.0), debit.namespace)
+            for debit in debits
+        ]
+
+    # For the metrics.
+
+    def queued(self) -> int:
+        """How many wait for a start."""
+        return sum(len(lane.starts) for lane in self._lanes.values())
+
+    def longest_stretch(self) -> float:
+        """By what the intervals of followed runs are multiplied, at the key with least room."""
+        now = self._clock.monotonic()
+        stretches = (lane.looks.stretch(LookKind.RUNNING, now) for lane in self._lanes.values())
+        return max(stretches, default=1.0)
+
+    def open_circuits(self) -> int:
+        """How many keys are only probed."""
+        return sum(lane.circuit.outage is not None for lane in self._lanes.values())
+
+    def _joined(self, fingerprint: str, key: TrainingKey) -> Lane:
+        if self._members.get(key) != fingerprint:
+            self.leave(key)
+            self._members[key] = fingerprint
+        return self.of(fingerprint)
+
+    def _place(self, lane: Lane, claim: Claim, now: float) -> SlotDeferred | None:
+        place = lane.starts.ask(claim, now)
+        if place is None:
+            return None
+        at = (self._clock.now() + timedelta(seconds=place.start_in)).replace(microsecond=0)
+        queue = Queue(
+            position=place.position, of=place.of, estimated_start_at=at, since=claim.since
+        )
+        return SlotDeferred(queue, place.ask_in)
+
+    def _wake(self, lane: Lane, now: float) -> None:
+        for wake in lane.wakes:
+            self._timer.bring_forward(wake.key, wake.at - now)
+        lane.wakes.clear()

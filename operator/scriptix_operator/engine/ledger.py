@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import (
     Debit,
     Entry,
@@ -21,10 +22,11 @@ from scriptix_operator.core.ledger import (
     closed,
     opened,
     pruned,
-    rebuilt,
     remembered,
     spent,
+    taught,
 )
+from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
@@ -128,6 +130,18 @@ class StartLedger:
     def spent(self, fingerprint: str, key_source: str) -> tuple[list[Debit], list[Debit]]:
         """The starts that count against a key, as core.ledger.spent."""
         return ([], []) if self._ledger is None else spent(self._ledger, fingerprint, key_source)
+
+    def learned(self, fingerprint: str) -> dict[str, tuple[Learned, ...]]:
+        """What was learned of the limits of a key, by kind of call."""
+        return {} if self._ledger is None else self._ledger.limits.get(fingerprint, {})
+
+    async def learn(self, fingerprint: str, call: str, learned: tuple[Learned, ...]) -> None:
+        """Keep what was learned of the limits of a key.
+
+        Raises:
+            KubeError: It may not be kept; then the next process learns it anew.
+        """
+        await self._write(_Change(lambda led: taught(led, fingerprint, call, learned), None))
 
     async def open(self, training: Training, basis: int) -> Entry:
         """Debit the start whose intent `training` carries, and open its model's entry.

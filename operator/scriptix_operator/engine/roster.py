@@ -1,10 +1,11 @@
 """What the engine knows of each resource: its newest version, and the index by model."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.observation import Memory
+from scriptix_operator.core.timeline import PastRun, past_runs
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = ["Roster"]
@@ -19,6 +20,8 @@ class Roster:
         self._trainings: dict[TrainingKey, Training] = {}
         self._memories: dict[TrainingKey, Memory] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
+        self._past: Mapping[str, tuple[PastRun, ...]] | None = None
+        """By key fingerprint; None: to be gathered anew."""
 
     def __iter__(self) -> Iterator[Training]:
         return iter(tuple(self._trainings.values()))
@@ -39,6 +42,8 @@ class Roster:
         if known is not None and known.uid != training.uid:
             self.remove(training.key)
             known = None
+        if known is None or training.status.finished_at != known.status.finished_at:
+            self._past = None
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
         return known is None or (
@@ -70,6 +75,12 @@ class Roster:
         keys = self._by_model.get(training.spec.model_id, set())
         return [self._trainings[key] for key in keys if key != training.key]
 
+    def past_runs(self, fingerprint: str) -> tuple[PastRun, ...]:
+        """Runs with an API key that went to their end, as far as resources still tell of them."""
+        if self._past is None:
+            self._past = past_runs(self._trainings.values())
+        return self._past.get(fingerprint, ())
+
     def memory(self, training: Training) -> Memory:
         """What is remembered of a resource beside its status."""
         return self._memories.get(training.key, Memory()) if self._knows(training) else Memory()
@@ -82,6 +93,12 @@ class Roster:
     def phases(self) -> Counter[Phase]:
         """How many resources are in each phase; Pending where a step has yet to say."""
         return Counter(_phase(training.status.phase) for training in self._trainings.values())
+
+    def stalled(self) -> int:
+        """How many followed runs stand still."""
+        return sum(
+            training.status.progress_stalled_at is not None for training in self._trainings.values()
+        )
 
     def _knows(self, training: Training) -> bool:
         known = self._trainings.get(training.key)

@@ -4,7 +4,9 @@ import logging
 from dataclasses import dataclass, replace
 
 from scriptix_operator.core.decide import decide
+from scriptix_operator.core.derive import is_watched
 from scriptix_operator.core.observation import (
+    AskTurn,
     Decision,
     FetchLog,
     Look,
@@ -22,6 +24,7 @@ from scriptix_operator.engine.caller import Caller, Slot
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
+from scriptix_operator.engine.logfetcher import LogFetcher
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.starter import Starter
@@ -43,6 +46,7 @@ class Stepper:
     roster: Roster
     caller: Caller
     starter: Starter
+    log_fetcher: LogFetcher
     recorder: Recorder
     lanes: Lanes
     ledger: StartLedger
@@ -89,6 +93,8 @@ class Stepper:
             match decision.action:
                 case Look():
                     observation = await self.caller.look(current)
+                case AskTurn():
+                    observation = await self.caller.turn(current)
                 case Reserve() as wanted:
                     reply = await self.caller.reserve(current, wanted)
                     if isinstance(reply, Slot):
@@ -104,11 +110,14 @@ class Stepper:
                 case FetchLog(due_in):
                     recorded = current = await self.recorder.record(recorded, decision.status)
                     failed = decision.memory.failed_logs
-                    observation = await self.caller.fetch_log(current, failed, due_in)
+                    observation = await self.log_fetcher.fetch(current, failed, due_in)
                 case Rest(seconds):
-                    await self.recorder.record(recorded, decision.status)
-                    if decision.status.queue is None:
-                        self.lanes.leave(recorded.key)
+                    current = await self.recorder.record(recorded, decision.status)
+                    self.lanes.rests(
+                        current.key,
+                        is_queued=current.status.queue is not None,
+                        is_watched=is_watched(current),
+                    )
                     return seconds
             decision = self._decide(current, observation)
 

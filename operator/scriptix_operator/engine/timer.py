@@ -31,6 +31,12 @@ class Timer:
         heapq.heappush(self._heap, (due, serial, key))
         self._changed.set()
 
+    def bring_forward(self, key: TrainingKey, seconds: float) -> None:
+        """Make `key` due in `seconds`, unless it is due before that."""
+        known = self._due.get(key)
+        if known is None or self._clock() + seconds < known[0]:
+            self.set(key, seconds)
+
     def drop(self, key: TrainingKey) -> None:
         """Forget `key`."""
         self._due.pop(key, None)

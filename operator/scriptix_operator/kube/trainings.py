@@ -141,6 +141,8 @@ class Trainings:
             RefusedError: The API server refused it, or its schema has dropped a part of it.
             KubeError: The API server did not answer; it may have been written.
         """
+        if status == training.status:
+            return training  # most looks bring no news, and dumping is slow
         patch = merge_patch(dump_status(training.status), dump_status(status))
         if not patch:
             return training

@@ -94,6 +94,33 @@ class Metrics:
             buckets=LAG_SECONDS,
             registry=self.registry,
         )
+        self._limits_learned = Counter(
+            "scriptix_limits_learned_total",
+            "Times that the API's replies taught another limit than was known, by kind of call.",
+            ["call"],
+            registry=self.registry,
+        )
+        self._queued = Gauge(
+            "scriptix_start_queue_length",
+            "Resources that could start now and wait for the start allowance of their API key.",
+            registry=self.registry,
+        )
+        self._stretch = Gauge(
+            "scriptix_poll_stretch_ratio",
+            "Interval between looks at running trainings over the one asked for, at the API key "
+            "with the least room; 1: all are looked at as often as they ask for.",
+            registry=self.registry,
+        )
+        self._circuits = Gauge(
+            "scriptix_circuits_open",
+            "API keys that are rejected, or that the API does not answer; they are only probed.",
+            registry=self.registry,
+        )
+        self._stalled = Gauge(
+            "scriptix_trainings_stalled",
+            "Running trainings without progress for longer than their stage ever took.",
+            registry=self.registry,
+        )
         self._leader = Gauge(
             "scriptix_leader",
             "1 while this process is the one that works, else 0.",
@@ -156,6 +183,26 @@ class Metrics:
     def step_failed(self) -> None:
         """Count a step that ended in an unexpected error."""
         self._step_errors.inc()
+
+    def limit_learned(self, call: str) -> None:
+        """Count that something was learned of the limit of a kind of call."""
+        self._limits_learned.labels(call).inc()
+
+    def queued(self, count: int) -> None:
+        """Tell how many wait for a start."""
+        self._queued.set(count)
+
+    def stretched(self, ratio: float) -> None:
+        """Tell by what the intervals between looks are multiplied at most."""
+        self._stretch.set(ratio)
+
+    def circuits_open(self, count: int) -> None:
+        """Tell how many API keys are only probed."""
+        self._circuits.set(count)
+
+    def stalled(self, count: int) -> None:
+        """Tell how many runs stand still."""
+        self._stalled.set(count)
 
     def leading(self, *, leads: bool) -> None:
         """Tell whether this process is the one that works."""

@@ -11,7 +11,6 @@ from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, Tra
 from scriptix_operator.core.derive import settle
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.follow import training_note
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import (
     Action,
@@ -23,6 +22,7 @@ from scriptix_operator.core.observation import (
     PublishFailed,
     Rest,
 )
+from scriptix_operator.core.running import training_note
 from scriptix_operator.core.situation import Situation
 from tests.unit.core.builders import EIGHT, a_run, a_situation, a_status, a_training, at, followed
 

@@ -29,7 +29,7 @@ def a_start(status: TrainingStatus | None = None, *, marker: bool = True) -> Tra
 
 def test_progress_brings_stage_and_expected_end() -> None:
     look = a_model(3, progress=50, started_at=EIGHT)
-    status, note = follow(SPEC, followed(), look, at(hours=4))
+    status, note = follow(SPEC, followed(), look, at(hours=4), ())
     assert (status.progress, status.stage) == (50, "MainTraining")
     assert status.estimated_completion_at == at(hours=8)
     assert status.last_progress_at == at(hours=4)
@@ -43,25 +43,25 @@ def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
         LearningPoint(epoch=5, of=20, word_error_rate="28.3"),
     ]
     look = a_model(3, progress=30, started_at=EIGHT)
-    _, note = follow(SPEC, followed(learning_curve=points), look, at(hours=2))
+    _, note = follow(SPEC, followed(learning_curve=points), look, at(hours=2), ())
     assert note is not None
     assert note.message == "Training: MainTraining, 30%. Last logged: epoch 5/20, WER 28.3%."
 
 
 def test_progress_that_is_not_given_is_not_nothing() -> None:
     look = a_model(3, started_at=EIGHT)
-    status, note = follow(SPEC, followed(), look, at(hours=1))
+    status, note = follow(SPEC, followed(), look, at(hours=1), ())
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
     assert note is not None
     assert note.message == "Training."
-    status, _ = follow(SPEC, followed(progress=45, stage="MainTraining"), look, at(hours=1))
+    status, _ = follow(SPEC, followed(progress=45, stage="MainTraining"), look, at(hours=1), ())
     assert (status.progress, status.stage) == (45, "MainTraining")
 
 
 def test_progress_going_backwards_is_shown_as_it_is() -> None:
     known = followed(progress=75, stage="FineTuning", last_progress_at=at(hours=6))
     look = a_model(3, progress=40, started_at=EIGHT)
-    status, _ = follow(SPEC, known, look, at(hours=7))
+    status, _ = follow(SPEC, known, look, at(hours=7), ())
     assert (status.progress, status.stage) == (40, "MainTraining")
     assert status.last_progress_at == at(hours=7)
     assert status.finished_at is None
@@ -69,41 +69,43 @@ def test_progress_going_backwards_is_shown_as_it_is() -> None:
 
 def test_progress_that_stands_still_keeps_its_time() -> None:
     look = a_model(3, progress=50, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=4))
-    later, _ = follow(SPEC, status, look, at(hours=5))
+    status, _ = follow(SPEC, followed(), look, at(hours=4), ())
+    later, _ = follow(SPEC, status, look, at(hours=5), ())
     assert later == status
 
 
 def test_times_are_to_the_second_as_status_spells_them() -> None:
     look = a_model(3, progress=50, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=4, seconds=0.25))
+    status, _ = follow(SPEC, followed(), look, at(hours=4, seconds=0.25), ())
     assert status.last_progress_at == at(hours=4)
 
 
 def test_an_end_that_is_overdue_is_expected_anew() -> None:
     look = a_model(3, progress=95, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=7.5))
+    status, _ = follow(SPEC, followed(), look, at(hours=7.5), ())
     assert status.estimated_completion_at == at(hours=8)
-    late, _ = follow(SPEC, status, look, at(hours=9))
+    late, _ = follow(SPEC, status, look, at(hours=9), ())
     assert late.estimated_completion_at is not None
     assert late.estimated_completion_at > at(hours=9)
 
 
 def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> None:
     look = a_model(3, progress=100, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=8))
-    later, _ = follow(SPEC, status, look, at(hours=9))
+    status, _ = follow(SPEC, followed(), look, at(hours=8), ())
+    later, _ = follow(SPEC, status, look, at(hours=9), ())
     assert later == status
 
 
 def test_the_marker_of_an_adopted_run_is_taken_once() -> None:
-    status, _ = follow(SPEC, followed(started_at=None), a_model(3, started_at=EIGHT), at(hours=1))
+    status, _ = follow(
+        SPEC, followed(started_at=None), a_model(3, started_at=EIGHT), at(hours=1), ()
+    )
     assert status.started_at == EIGHT
 
 
 def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
     later = a_model(3, progress=5, started_at=at(hours=2))
-    status, note = follow(SPEC, followed(progress=50), later, at(hours=3))
+    status, note = follow(SPEC, followed(progress=50), later, at(hours=3), ())
     assert status.started_at == EIGHT
     assert status.progress == 5
     assert note is not None
@@ -119,7 +121,7 @@ def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
 def test_a_stale_look_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
     """A reply from before our run: whatever it says is about the run before."""
     look = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
-    same, note = follow(SPEC, status, look, at(minutes=1))
+    same, note = follow(SPEC, status, look, at(minutes=1), ())
     assert same == status
     assert note is not None
     assert note.message.startswith("The run was started; the API ")
@@ -127,7 +129,7 @@ def test_a_stale_look_after_a_start_changes_nothing(state: int, status: Training
 
 @pytest.mark.parametrize("state", [1, 2])
 def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
-    status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1))
+    status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1), ())
     assert status.finished_at is None
     assert note is not None
     assert "does not show it as running yet" in note.message
@@ -141,7 +143,7 @@ def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time
     state: int, known: object
 ) -> None:
     seen = followed(started_at=known, progress=45, stage="MainTraining")
-    status, note = follow(SPEC, seen, a_model(state), at(hours=3))
+    status, note = follow(SPEC, seen, a_model(state), at(hours=3), ())
     assert status == seen
     assert note is not None
     assert note.reason == "UnexpectedStatus"
@@ -157,7 +159,7 @@ def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time
 def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
     state: int, marker: object
 ) -> None:
-    status, note = follow(SPEC, followed(), a_model(state, started_at=marker), at(hours=9))
+    status, note = follow(SPEC, followed(), a_model(state, started_at=marker), at(hours=9), ())
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
     assert (status.failure.reason, note) == ("Unknown", None)
@@ -166,7 +168,7 @@ def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
 
 @pytest.mark.parametrize("state", [0, 6, -1, 99, 2**53])
 def test_an_unknown_status_is_never_the_end(state: int) -> None:
-    status, note = follow(SPEC, followed(), a_model(state, started_at=EIGHT), at(hours=1))
+    status, note = follow(SPEC, followed(), a_model(state, started_at=EIGHT), at(hours=1), ())
     assert status == followed()
     assert note is not None
     assert (note.reason, f"training_status {state}," in note.message) == ("UnexpectedStatus", True)
@@ -175,7 +177,7 @@ def test_an_unknown_status_is_never_the_end(state: int) -> None:
 def test_success_brings_metrics_and_rating() -> None:
     look = a_model(4, started_at=EIGHT, finished_at=at(hours=8), metrics=metrics())
     known = followed(progress=95, estimated_completion_at=at(hours=9))
-    status, note = follow(SPEC, known, look, at(hours=8, minutes=1))
+    status, note = follow(SPEC, known, look, at(hours=8, minutes=1), ())
     assert status.finished_at == at(hours=8)
     assert (status.progress, status.stage) == (100, "FinalEvaluation")
     assert (status.failure, status.estimated_completion_at) == (None, None)
@@ -199,7 +201,7 @@ def test_all_metrics_are_kept_digit_by_digit() -> None:
         test_word_error_rate=Decimal("11.2"),
         training_word_error_rate=Decimal("0.0000001"),
     )
-    status, _ = follow(SPEC, followed(), a_model(4, metrics=given), at(hours=8))
+    status, _ = follow(SPEC, followed(), a_model(4, metrics=given), at(hours=8), ())
     assert status.metrics is not None
     assert status.metrics.model_dump() == {
         "word_error_rate": "12.50",
@@ -213,7 +215,7 @@ def test_all_metrics_are_kept_digit_by_digit() -> None:
 
 
 def test_success_without_metrics_is_success() -> None:
-    status, note = follow(SPEC, followed(), a_model(4, started_at=EIGHT), at(hours=8))
+    status, note = follow(SPEC, followed(), a_model(4, started_at=EIGHT), at(hours=8), ())
     assert (status.failure, status.metrics, status.finished_at) == (None, None, at(hours=8))
     assert note is not None
     assert "gave no word error rate" in note.message
@@ -221,7 +223,7 @@ def test_success_without_metrics_is_success() -> None:
 
 def test_success_without_a_word_error_rate_has_no_rating() -> None:
     look = a_model(4, started_at=EIGHT, metrics=metrics(None))
-    status, note = follow(SPEC, followed(), look, at(hours=8))
+    status, note = follow(SPEC, followed(), look, at(hours=8), ())
     assert status.metrics is not None
     assert (status.metrics.rating, status.metrics.character_error_rate) == (None, "8.3")
     assert note is not None
@@ -230,14 +232,14 @@ def test_success_without_a_word_error_rate_has_no_rating() -> None:
 
 def test_a_failed_run_says_why_and_when() -> None:
     look = a_model(5, started_at=EIGHT, finished_at=at(hours=3), error="System error")
-    status, note = follow(SPEC, followed(progress=40), look, at(hours=4))
+    status, note = follow(SPEC, followed(progress=40), look, at(hours=4), ())
     assert status.failure is not None
     assert (status.failure.reason, status.finished_at, note) == ("SystemError", at(hours=3), None)
     assert status.progress == 40
 
 
 def test_a_failed_run_without_an_error_is_failed_all_the_same() -> None:
-    status, _ = follow(SPEC, followed(), a_model(5, started_at=EIGHT), at(hours=4, seconds=0.5))
+    status, _ = follow(SPEC, followed(), a_model(5, started_at=EIGHT), at(hours=4, seconds=0.5), ())
     assert status.failure is not None
     assert (status.failure.reason, status.finished_at) == ("Unknown", at(hours=4))
 
@@ -248,7 +250,9 @@ def test_a_failure_that_may_pass_has_a_retry_if_the_spec_allows_it(
     retried: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     spec = TrainingSpec(model_id=7, backoff_limit=limit)
-    status, _ = follow(spec, followed(), a_model(5, started_at=EIGHT, error="System error"), EIGHT)
+    status, _ = follow(
+        spec, followed(), a_model(5, started_at=EIGHT, error="System error"), EIGHT, ()
+    )
     assert status.run is not None
     assert (status.run.retry_at is not None) == retried
 
@@ -258,7 +262,7 @@ GATED = TrainingSpec(model_id=7, quality_gate=QualityGate(max_word_error_rate="1
 
 def test_a_run_that_misses_its_gate_is_failed_and_keeps_its_metrics() -> None:
     look = a_model(4, started_at=EIGHT, metrics=metrics())
-    status, note = follow(GATED, followed(), look, at(hours=8))
+    status, note = follow(GATED, followed(), look, at(hours=8), ())
     assert status.failure is not None
     assert (status.failure.reason, note) == ("QualityGateFailed", None)
     assert status.metrics is not None
@@ -319,5 +323,5 @@ def test_history_does_not_mistake_an_adopted_run() -> None:
     """An adopted run has no baseline: its own marker is all there is to go by."""
     past = (HistoryEntry(id="0", started_at=BEFORE, outcome="Failed"),)
     look: RemoteModel = a_model(4, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(history=past, started_at=None), look, at(hours=8))
+    status, _ = follow(SPEC, followed(history=past, started_at=None), look, at(hours=8), ())
     assert status.finished_at is not None

@@ -20,10 +20,10 @@ from scriptix_operator.core.ledger import (
     closed,
     opened,
     pruned,
-    rebuilt,
     remembered,
     spent,
 )
+from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.training import Training
 from scriptix_operator.kube.ledger import dump
 from tests.unit.core.builders import (

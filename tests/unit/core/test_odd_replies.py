@@ -108,7 +108,7 @@ def a_rerun(state: int, marker: datetime | None = BEFORE) -> TrainingStatus:
 @pytest.mark.parametrize("marker", [BEFORE, None], ids=["its own marker", "no marker"])
 def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marker: object) -> None:
     left = a_model(state, started_at=marker, metrics=metrics("1"), error="old", progress=100)
-    status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1))
+    status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1), ())
     assert status == a_rerun(state)
     assert note is not None
     assert note.message == "The run was started; the API still shows the training before it."
@@ -127,14 +127,14 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marke
 def test_an_end_that_can_only_be_this_runs_counts(
     status: TrainingStatus, look: RemoteModel
 ) -> None:
-    ended, _ = follow(a_training().spec, status, look, at(hours=8))
+    ended, _ = follow(a_training().spec, status, look, at(hours=8), ())
     assert ended.finished_at is not None
 
 
 def test_a_progress_of_nothing_is_no_proof_that_the_run_gets_on() -> None:
     """It is what the reply to the start says, before any look."""
     status = a_rerun(4).model_copy(update={"progress": 0})
-    same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1))
+    same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1), ())
     assert same == status
 
 
@@ -173,7 +173,7 @@ def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> Non
 @pytest.mark.parametrize("ownership", [Ownership.OWNED, Ownership.UNCONFIRMED])
 def test_a_run_of_ours_without_a_marker_has_an_expected_end_too(ownership: Ownership) -> None:
     status = followed(run=a_run(ownership=ownership, claimed_at=EIGHT), started_at=None)
-    status, _ = follow(a_training().spec, status, a_model(3, progress=50), at(hours=4))
+    status, _ = follow(a_training().spec, status, a_model(3, progress=50), at(hours=4), ())
     assert status.estimated_completion_at == at(hours=8)
 
 

@@ -3,22 +3,31 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
 from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import Posted, PostFailed
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.engine.caller import SEND_MARGIN, Caller, Slot
+from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.lanes import Call, Lane, Lanes
+from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.ledger import StartLedger
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.timer import Timer
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
 from scriptix_operator.telemetry.metrics import Metrics
-from tests.unit.core.builders import KEY, a_training
+from tests.unit.core.builders import EIGHT, KEY, a_training
+from tests.unit.engine.shelf import Shelf
 
 WINDOW = 5.0
 LAST = WINDOW * (1 - SEND_MARGIN)
@@ -54,9 +63,10 @@ class Bench(Clock, Fence):
         *,
         before_send: Callable[[], None],
         after_send: Callable[[], None],
+        on_rate: Heard,
     ) -> None:
         """Send, as ScriptixClient.run."""
-        del model_id, key
+        del model_id, key, on_rate
         try:
             before_send()
         except Exception as error:
@@ -69,23 +79,26 @@ class Bench(Clock, Fence):
 
     async def start(self) -> Posted | PostFailed:
         """Start what was begun at 100."""
-        lanes = Lanes(dict.fromkeys(Call, (Limit(1, 3600.0),)))
+        limits = dict.fromkeys(Call, (Limit(1, 3600.0),))
+        lanes = Lanes(limits, Timer(self.monotonic), self, lambda: 0.5)
         nothing: Any = None
+        ledger = StartLedger(Shelf(), Roster(), timedelta(hours=1), self, Metrics())
         caller = Caller(
             client=cast("ScriptixClient", self),
             keys=nothing,
             lanes=lanes,
-            log_store=nothing,
+            calls=Calls(lanes, ledger, self, Metrics()),
             roster=nothing,
             clock=self,
-            metrics=Metrics(),
-            ledger=nothing,
+            ledger=ledger,
             fence=self,
             send_until=lambda: self.leads_until,
             send_window=WINDOW,
         )
-        lane: Lane = lanes.of(KEY.fingerprint)
-        slot = Slot(lane, ApiKey("k", source=KEY.source), 100.0, basis=1)
+        key = ApiKey("k", source=KEY.source)
+        ticket = lanes.start(key.fingerprint, claim_of(a_training(), EIGHT))
+        assert isinstance(ticket, Ticket)
+        slot = Slot(lanes, key, ticket, basis=1)
         return await caller.start(a_training(), slot, 100.0)
 
 

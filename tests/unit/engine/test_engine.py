@@ -8,12 +8,17 @@ from typing import Any
 
 from kubernetes.aio.client import ApiClient, Configuration
 
+from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_STEPS, Engine
-from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import Raw
@@ -61,7 +66,8 @@ class Bench:
         self.clock = Hand()
         self.roster = Roster()
         limit = (Limit(1, HOUR),)
-        self.lanes = Lanes(dict.fromkeys(Call, limit))
+        self.timer = Timer(self.clock.monotonic)
+        self.lanes = Lanes(dict.fromkeys(Call, limit), self.timer, self.clock, lambda: 0.5)
         self.listed: list[Raw] = []
         self.may_list = asyncio.Event()
         self.may_list.set()
@@ -81,12 +87,17 @@ class Bench:
             events=events,
             clock=self.clock,
             metrics=Metrics(),
+            timer=self.timer,
             sweep_interval=HOUR,
         )
 
     def seen(self, name: str, kind: str = "ADDED", **facts: Any) -> None:  # noqa: ANN401
         """Let the watch tell of a resource."""
         self.engine.seen(kind, _raw(name, **facts))
+
+    def queue_up(self, name: str) -> Ticket | SlotDeferred:
+        """Ask for the only start."""
+        return self.lanes.start("key", claim_of(a_training(name=name), EIGHT))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Let the engine work until it is so."""
@@ -217,10 +228,10 @@ async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() 
     async with _bench() as bench, _running(bench):
 
         async def queue_up(key: TrainingKey) -> float | None:
-            bench.lanes.reserve("key", a_training(name=key.name), 0.0, EIGHT)
+            bench.queue_up(key.name)
             raise UnavailableError("the API server is away")
 
-        bench.lanes.reserve("key", a_training(name="the-only-start"), 0.0, EIGHT)
+        bench.queue_up("the-only-start")
         bench.on_step = queue_up
         bench.may_step.clear()
         bench.seen("a")
@@ -228,20 +239,20 @@ async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() 
         bench.seen("a", "DELETED")
         bench.may_step.set()
         await bench.settle()
-        place = bench.lanes.reserve("key", a_training(name="z"), 0.0, EIGHT)
-        assert place is not None
+        place = bench.queue_up("z")
+        assert isinstance(place, SlotDeferred)
         assert place.queue.of == 1
 
 
 async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> None:
     async with _bench() as bench:
         for name in ("the-only-start", "a"):
-            bench.lanes.reserve("key", a_training(name=name), 0.0, EIGHT)
+            bench.queue_up(name)
         bench.seen("a")
         bench.seen("a", "MODIFIED", version=2, model=-1)
         assert bench.roster.get(_key("a")) is None
-        place = bench.lanes.reserve("key", a_training(name="z"), 0.0, EIGHT)
-        assert place is not None
+        place = bench.queue_up("z")
+        assert isinstance(place, SlotDeferred)
         assert place.queue.of == 1
 
 

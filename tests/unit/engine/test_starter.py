@@ -15,6 +15,8 @@ import pytest
 
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.lane import Call
 from scriptix_operator.core.ledger import Ledger, Mark
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import (
@@ -26,15 +28,17 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import Caller, Slot
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.lanes import Call, Lanes
+from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.starter import RECORD_ATTEMPTS, Starter
 from scriptix_operator.engine.stepper import Stepper
+from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed
@@ -140,21 +144,19 @@ class Api:
 
     async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
         """Take a slot."""
-        now = self.bench.time.monotonic()
-        deferred = self.bench.lanes.reserve(KEY.fingerprint, training, now, self.bench.time.now())
-        lane = self.bench.lanes.of(KEY.fingerprint)
-        key = ApiKey("k", source=KEY.source)
-        return Slot(lane, key, now, wanted.basis) if deferred is None else deferred
+        lanes, key = self.bench.lanes, ApiKey("k", source=KEY.source)
+        ticket = lanes.start(key.fingerprint, claim_of(training, self.bench.time.now()))
+        return Slot(lanes, key, ticket, wanted.basis) if isinstance(ticket, Ticket) else ticket
 
     async def start(self, training: Training, slot: Slot, begun_at: float) -> Posted | PostFailed:
         """Answer a POST."""
-        del training
         assert begun_at <= self.bench.time.monotonic()
         self.bench.cluster.diary.append("POST")
         self.on_post()
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
-        slot.lane.answered(Call.START, slot.taken_at, failure, self.bench.time.monotonic())
+        fingerprint, ended = slot.key.fingerprint, Answer(training.spec.model_id, failure)
+        self.bench.lanes.answered(fingerprint, Call.START, slot.ticket, ended)
         return answer
 
 
@@ -178,7 +180,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.time, self.roster, self.metrics = Time(), Roster(), Metrics()
-        self.lanes = Lanes(dict.fromkeys(Call, (Limit(3, 3600.0),)))
+        limits = dict.fromkeys(Call, (Limit(3, 3600.0),))
+        self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 0.5)
         self.cluster = Cluster(self.roster)
         self.shelf = DiaryShelf(self.cluster.diary)
         self.ledger = StartLedger(
@@ -188,8 +191,17 @@ class Bench:
         caller, recorder = cast("Caller", self.api), cast("Recorder", self.cluster)
         durations = Durations()
         starts = Starter(self.roster, caller, recorder, self.ledger, self.time, durations)
+        nothing: Any = None
         self.stepper = Stepper(
-            self.roster, caller, starts, recorder, self.lanes, self.ledger, self.time, durations
+            roster=self.roster,
+            caller=caller,
+            starter=starts,
+            log_fetcher=nothing,
+            recorder=recorder,
+            lanes=self.lanes,
+            ledger=self.ledger,
+            clock=self.time,
+            durations=durations,
         )
         self.add(a_training(log={"collect": "Never"}, poll_interval_seconds=1))
 
@@ -212,7 +224,7 @@ class Bench:
     @property
     def starts_left(self) -> int:
         """In the key's allowance, of three."""
-        budget = self.lanes.of(KEY.fingerprint).budgets[Call.START]
+        budget = self.lanes.of(ApiKey("k", KEY.source).fingerprint).budgets[Call.START]
         return sum(budget.wait(self.time.monotonic(), ahead) == 0 for ahead in range(3))
 
     @property

@@ -1,0 +1,153 @@
+"""What the API allows one key for one kind of call: as configured, or less where it has said so.
+
+Refusals and headers teach stricter limits (core/lessons.py); nothing ever exceeds the configured
+ones. Times are seconds on any clock that does not jump, given by the caller.
+"""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.lessons import (
+    MAX_CLEAN_WINDOWS,
+    Lesson,
+    courtesy_of,
+    heard,
+    lesson_of,
+)
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.remote import CallFailure, RateTold
+
+__all__ = ["Allowance"]
+
+MAX_REMEMBERED = 5000
+"""Calls let through that are remembered, to learn from."""
+LEARNING = 4
+"""Windows within which what was inferred of a limit may be corrected."""
+BELIEVED = 3600.0
+"""Seconds that a refusal may ask for; what is more, and more than any window, is believed when it
+is said again."""
+MAX_HOLD = 86_400.0
+"""Seconds; no refusal stops a key for longer before it is tried again."""
+SHORTEST_HOLD = 0.01
+"""Of a window, after a refusal: a server that says to come back at once does not mean it."""
+
+
+class Allowance:
+    """The limits that a key has to keep to.
+
+    Args:
+        limits: As configured, at least one; all of them hold at once.
+    """
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self._configured = {limit.seconds: limit for limit in limits}
+        self._lessons: dict[float, Lesson] = {}
+        self._courtesy: Lesson | None = None
+        """What is left to us while others use the key, too."""
+        self._refusals = 0
+        """In a row."""
+        self.passed = array("d")
+        """When each call that was let through was answered, ascending."""
+        self.is_proved = False
+        """A whole window's calls were let through, so the limit is known to be no stricter."""
+        self.held_until = float("-inf")
+        """Nothing may be sent before: the API has refused a call."""
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What was learned of the API's limits."""
+        return tuple(self._lessons.values())
+
+    def learn(self, lessons: Iterable[Lesson]) -> None:
+        """Take over what was learned before, in another process."""
+        self._lessons.update({lesson.seconds: lesson for lesson in lessons})
+
+    def limits(self, now: float) -> tuple[Limit, ...]:
+        """The limits to keep to, shortest window first."""
+        found = dict(self._configured)
+        courtesy = () if self._courtesy is None else (self._courtesy,)
+        for lesson in (*self._lessons.values(), *courtesy):
+            count = lesson.allows(now)
+            if lesson.seconds not in found or count < found[lesson.seconds].count:
+                found[lesson.seconds] = Limit(count, lesson.seconds)
+        return tuple(found[seconds] for seconds in sorted(found))
+
+    def let_through(self, now: float, told: RateTold | None) -> bool:
+        """A call was let through; returns whether its reply taught something."""
+        self._refusals = 0
+        if len(self.passed) >= 2 * MAX_REMEMBERED:
+            del self.passed[:MAX_REMEMBERED]
+        self.passed.append(now)
+        shortest = self.limits(now)[0]
+        use = len(self.passed) - bisect_right(self.passed, now - shortest.seconds)
+        self.is_proved = self.is_proved or use >= shortest.count
+        return told is not None and self._heard(told, now)
+
+    def refused(
+        self, sent_at: float, failure: CallFailure, told: RateTold | None, now: float
+    ) -> bool:
+        """A call was refused for its rate; returns whether that taught something."""
+        self._refusals += 1
+        limits, before, wait = self.limits(now), self._counts(), failure.retry_after
+        lesson = lesson_of(self.passed, limits, sent_at, told, wait)
+        is_explained = lesson is not None and self._is_news(lesson, told, now)
+        if lesson is not None and is_explained:
+            self._take_in(lesson, now)
+        else:
+            self._courtesy = courtesy_of(self.passed, limits, sent_at, wait)
+        self._hold(now, wait, limits, is_explained=is_explained)
+        return before != self._counts()
+
+    def _heard(self, told: RateTold, now: float) -> bool:
+        """Take in what a reply that was let through tells of the limit."""
+        reset, before = told.reset or 0.0, self._counts()
+        window = next((limit for s, limit in self._configured.items() if s >= reset), None)
+        if window is not None:
+            lesson = heard(self._lessons.pop(window.seconds, None), window, told, now)
+            if lesson is not None:
+                self._lessons[lesson.seconds] = lesson
+        return before != self._counts()
+
+    def _is_news(self, lesson: Lesson, told: RateTold | None, now: float) -> bool:
+        """Whether a refusal says something of the limit, and not of others that use the key.
+
+        What is not told but inferred can be said of the first refusal in a row only; and not where
+        what was inferred before was kept to, but for a correction soon after: who keeps to what is
+        right is refused for others' calls.
+        """
+        if told is not None and told.limit is not None:
+            return True
+        old = self._lessons.get(lesson.seconds)
+        is_kept = old is not None and (
+            now > old.at + LEARNING * old.seconds and old.allows(now) == old.count
+        )
+        return self._refusals == 1 and not is_kept
+
+    def _take_in(self, lesson: Lesson, now: float) -> None:
+        old = self._lessons.get(lesson.seconds)
+        if old is not None and old.allows(now) > old.count:
+            # One more was tried, and refused: not so soon again.
+            patience = min(2 * old.clean_windows, MAX_CLEAN_WINDOWS)
+            lesson = replace(lesson, clean_windows=patience)
+        elif old is not None:
+            lesson = replace(lesson, at=old.at)  # corrected
+        self._lessons[lesson.seconds] = lesson
+        self.is_proved = False
+
+    def _hold(
+        self, now: float, wait: float | None, limits: Sequence[Limit], *, is_explained: bool
+    ) -> None:
+        """Send nothing for a while: as long as the API says, longer if it goes on refusing."""
+        doublings, shortest, longest = self._refusals - 1, limits[0].seconds, limits[-1].seconds
+        if wait is None:
+            wait = 0.0 if is_explained else backoff(shortest, doublings, max(longest, BELIEVED))
+        else:
+            wait = min(wait, backoff(max(longest, BELIEVED), doublings, MAX_HOLD))
+        least = backoff(SHORTEST_HOLD * shortest, doublings, longest)
+        self.held_until = max(self.held_until, now + max(wait, least))
+
+    def _counts(self) -> dict[float, int]:
+        return {seconds: lesson.count for seconds, lesson in self._lessons.items()}

@@ -1,0 +1,104 @@
+"""The circuit of an API key: while its calls are in vain, one probe now and then and no other call.
+
+It opens for two reasons. The API rejects the key: a human must mend that. Or the API is away: it
+leaves looks at several models without an answer; at one alone, the model may be what is wrong.
+"""
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.remote import CallFailure, FailureKind
+
+__all__ = ["PROBE_INTERVAL", "Circuit", "Outage"]
+
+PROBE_INTERVAL = 60.0
+"""Seconds between probes with a key that the API rejects."""
+FIRST_PROBE, MAX_PROBE = 5.0, 120.0
+"""Seconds between probes of an API that is away; doubles."""
+MODELS = 3
+"""So many different models without an answer in a row mean that the API is away."""
+PATIENCE = 180.0
+"""Seconds after which a probe that has not come back is not waited for any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Why no call is made."""
+
+    failure: CallFailure
+    """The answer that opened the circuit."""
+    since: float
+    """Monotonic seconds."""
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Open or closed. Times are monotonic seconds, given by the caller."""
+
+    outage: Outage | None = None
+    """Why it is open; None: it is closed."""
+    _is_rejected: bool = False
+    """It is open because the API rejects the key."""
+    _probe_at: float = 0.0
+    _probes: int = 0
+    """In vain, in a row."""
+    _silent: set[int] = field(default_factory=set)
+    """Models whose looks had no answer since the last one that had."""
+
+    def blocks(self, now: float) -> Outage | None:
+        """Why no call may be made now; None: one may, if only as a probe."""
+        return self.outage if now < self._probe_at else None
+
+    def sent(self, now: float) -> None:
+        """A call is made: if the circuit is open, it is the one probe."""
+        if self.outage is not None:
+            self._probe_at = now + PATIENCE
+
+    def answered(self, model_id: int, failure: CallFailure | None, now: float, luck: float) -> bool:
+        """Learn from the outcome of a look.
+
+        Args:
+            model_id: The model that was looked at.
+            failure: What went wrong; None: nothing.
+            now: The time.
+            luck: 0 to 1, drawn at random: the probes of many keys must not come together.
+
+        Returns:
+            Whether it has closed just now.
+        """
+        was_open = self.outage is not None
+        if failure is not None and _rejects_key(failure):
+            self._open(failure, now, PROBE_INTERVAL, is_rejected=True)
+        elif failure is not None and _is_silence(failure):
+            self._silent.add(model_id)
+            if self._is_rejected:
+                self._probe_at = now + PROBE_INTERVAL
+            elif was_open or len(self._silent) >= MODELS:
+                wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + luck / 2)
+                self._open(failure, now, wait, is_rejected=False)
+        else:
+            self.outage, self._is_rejected, self._probes, self._probe_at = None, False, 0, 0.0
+            self._silent.clear()
+        return was_open and self.outage is None
+
+    def _open(self, failure: CallFailure, now: float, wait: float, *, is_rejected: bool) -> None:
+        if self.outage is None or self._is_rejected != is_rejected:
+            self.outage, self._probes = Outage(failure, now), 0
+        self._is_rejected = is_rejected
+        self._probes += 1
+        self._probe_at = now + wait
+
+
+def _rejects_key(failure: CallFailure) -> bool:
+    """Whether an answer is about the key; a 403 may be about the one model."""
+    is_refused = failure.kind is FailureKind.UNAUTHORIZED
+    return is_refused and failure.status != HTTPStatus.FORBIDDEN
+
+
+def _is_silence(failure: CallFailure) -> bool:
+    """Whether there was no answer to speak of: no connection, no reply in time, a 5xx."""
+    if failure.kind is FailureKind.NOT_SENT:
+        return True
+    is_answer = failure.status is not None and failure.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return failure.kind is FailureKind.AMBIGUOUS and not is_answer

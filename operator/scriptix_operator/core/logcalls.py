@@ -1,0 +1,73 @@
+"""Log calls with one API key: those of runs that have ended first, in the order of asking.
+
+Times are monotonic seconds, given by the caller.
+"""
+
+from collections.abc import Sequence
+
+from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.limits import Limit, part_of
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.turns import MISSED_TURN
+
+__all__ = ["LogCalls"]
+
+RUNNING_PART = 0.75
+"""Of the allowance, for runs that go on: what is missed of their logs comes with the last call."""
+
+
+class LogCalls:
+    """The log calls of a key.
+
+    Args:
+        limits: As configured.
+    """
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self.budget = Budget(limits, evenly=True)
+        self._running = Budget([part_of(limit, RUNNING_PART) for limit in limits])
+        self._running_tickets: dict[Ticket, Ticket] = {}
+        self._waiting: dict[TrainingKey, float] = {}
+        """Those whose runs have ended, in the order of asking, and when each comes again."""
+
+    def ask(self, key: TrainingKey, now: float, *, has_ended: bool) -> Ticket | float:
+        """Ask for a log call.
+
+        Returns:
+            The call; or seconds until it is worth asking again.
+        """
+        for missed in [k for k, at in self._waiting.items() if at < now - MISSED_TURN]:
+            del self._waiting[missed]
+        if not has_ended:
+            wait = max(self.budget.wait(now, len(self._waiting)), self._running.wait(now))
+            if wait > 0:
+                return wait
+            ticket = self.budget.take(now)
+            self._running_tickets[ticket] = self._running.take(now)
+            return ticket
+        self._waiting.setdefault(key, now)
+        wait = self.budget.wait(now, list(self._waiting).index(key))
+        if wait > 0:
+            self._waiting[key] = now + wait
+            return wait
+        del self._waiting[key]
+        return self.budget.take(now)
+
+    def answered(
+        self,
+        ticket: Ticket,
+        now: float,
+        failure: CallFailure | None = None,
+        told: RateTold | None = None,
+    ) -> bool:
+        """Count a call that was answered; returns whether that taught something of the limits."""
+        running = self._running_tickets.pop(ticket, None)
+        if running is not None:
+            is_sent = failure is None or failure.kind is not FailureKind.NOT_SENT
+            self._running.answered(running, now, None if is_sent else failure)
+        return self.budget.answered(ticket, now, failure, told)
+
+    def leave(self, key: TrainingKey) -> None:
+        """Want no log any more."""
+        self._waiting.pop(key, None)

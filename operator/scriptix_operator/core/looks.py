@@ -1,0 +1,131 @@
+"""Looks at models with one API key: how many, whose turn it is, and how far they are stretched.
+
+Times are monotonic seconds, given by the caller.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.demand import Demand
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.turns import MISSED_TURN, Turns
+
+__all__ = ["LookKind", "Looks", "Wake"]
+
+
+class LookKind(StrEnum):
+    """What a look is for."""
+
+    RESOLUTION = "resolution"
+    """To learn what came of a start."""
+    BASELINE = "baseline"
+    """The last look before a start."""
+    RUNNING = "running"
+    """A run that is followed."""
+    WAITING = "waiting"
+    """A model that cannot be started yet, or that nobody has looked at."""
+
+
+SHARES = {
+    LookKind.RESOLUTION: 0.2,
+    LookKind.BASELINE: 0.2,
+    LookKind.RUNNING: 0.4,
+    LookKind.WAITING: 0.2,
+}
+"""What each kind is sure of, however many looks of other kinds are wanted."""
+
+
+class Wake(NamedTuple):
+    """Who is expected, and when."""
+
+    key: TrainingKey
+    at: float
+
+
+class Looks:
+    """The status calls of a key.
+
+    Args:
+        limits: As configured.
+        wakes: Takes up who is expected when.
+    """
+
+    def __init__(self, limits: Sequence[Limit], wakes: list[Wake]) -> None:
+        self.budget = Budget(limits, evenly=True)
+        self._wakes = wakes
+        self._turns = Turns[TrainingKey, LookKind](SHARES)
+        self._demand = Demand[TrainingKey, LookKind](SHARES)
+
+    def ask(
+        self, key: TrainingKey, kind: LookKind, interval: float | None, now: float
+    ) -> Ticket | float:
+        """Ask for a look.
+
+        Args:
+            key: Who asks.
+            kind: What it is for.
+            interval: Seconds between its looks that it would like; None: this one alone.
+            now: The time.
+
+        Returns:
+            The call; or seconds until it is worth asking again, unless it is expected earlier.
+        """
+        if interval is None:
+            self._demand.leave(key)
+        else:
+            self._demand.wants(key, kind, interval)
+        self._turns.drop_missed(now)
+        self._turns.ask(key, kind)
+        self._call(now)
+        turn = self._turns.called_for(key)
+        if turn is None:
+            # For the case that it is never called: the time in which all are.
+            return max(len(self._turns) / self.budget.rate(now), MISSED_TURN)
+        wait = max(turn - now, self.budget.wait(now))
+        if wait > 0:  # or less is allowed than when it was called
+            self._turns.put_off(key, now + wait)
+            return wait
+        self._turns.leave(key)
+        ticket = self.budget.take(now)
+        self._call(now)
+        # It is here already: woken once more, it would look once more.
+        self._wakes[:] = [wake for wake in self._wakes if wake.key != key]
+        return ticket
+
+    def answered(
+        self,
+        ticket: Ticket,
+        now: float,
+        failure: CallFailure | None = None,
+        told: RateTold | None = None,
+    ) -> bool:
+        """Count a look that was answered; returns whether that taught something of the limits."""
+        has_learned = self.budget.answered(ticket, now, failure, told)
+        self._call(now)
+        return has_learned
+
+    def stretch(self, kind: LookKind, now: float) -> float:
+        """By what intervals between looks of a kind are multiplied, so that all fit."""
+        return self._demand.stretch(kind, self.budget.rate(now))
+
+    def forgo(self, key: TrainingKey) -> None:
+        """Do without the look that was asked for."""
+        self._turns.leave(key)
+
+    def leave(self, key: TrainingKey) -> None:
+        """Want no looks any more."""
+        self.forgo(key)
+        self._demand.leave(key)
+
+    def _call(self, now: float) -> None:
+        """Call those whose turn it is, and one more for when it will be."""
+        while not self._turns.is_expecting(now):
+            at = now + self.budget.wait(now, ahead=self._turns.called)
+            key = self._turns.call(at)
+            if key is None:
+                return
+            self._wakes.append(Wake(key, at))

@@ -1,0 +1,162 @@
+"""What a look says of a run that goes on: progress, expected end, and whether it stands still."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.reasons import Ownership, Reason, Stage
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.derive import Note
+from scriptix_operator.core.eta import Running, estimate, longest_stage
+from scriptix_operator.core.pacing import told_interval
+from scriptix_operator.core.progress import DONE, stage_of
+from scriptix_operator.core.remote import RemoteModel
+from scriptix_operator.core.timeline import PastRun, with_marks
+
+__all__ = ["UNWATCHED", "marked", "running", "training_note"]
+
+NO_ETA = {"estimated_completion_at": None, "estimated_completion_p90_at": None}
+UNWATCHED = {**NO_ETA, "progress_stalled_at": None, "poll_interval_seconds": None}
+"""Facts of a run that is not looked at (any more)."""
+STALLED_AFTER = 1.5
+"""Of the longest that a stage has ever taken: without progress for longer than that, a run is said
+to stand still. An API that tells of whole stages only has to be borne with for one."""
+LEAST_STALL = 600.0
+"""Seconds."""
+
+
+def running(
+    status: TrainingStatus,
+    model: RemoteModel,
+    now: datetime,
+    model_id: int,
+    past: Sequence[PastRun],
+) -> tuple[TrainingStatus, Note]:
+    """The facts and the note after a look at a run that goes on.
+
+    Args:
+        status: The facts so far.
+        model: The look.
+        now: UTC.
+        model_id: spec.modelId.
+        past: Runs with the same API key that went to their end.
+    """
+    progress = status.progress if model.progress is None else model.progress
+    moved = progress != status.progress
+    started_at = status.started_at or model.started_at
+    status = status.model_copy(
+        update={
+            "progress": progress,
+            "stage": None if progress is None else stage_of(progress).value,
+            "started_at": started_at,
+            "last_progress_at": now.replace(microsecond=0) if moved else status.last_progress_at,
+        }
+    )
+    status = _expected(status, now, model_id, past, moved=moved)
+    status = _stalled(status, now, past)
+    note = training_note(status)
+    if model.started_at in {None, started_at}:
+        return status, note
+    later = (
+        " The API shows a later start than the one followed: somebody else may have started the "
+        "model again."
+    )
+    return status, Note(note.reason, note.message + later)
+
+
+def _expected(
+    status: TrainingStatus,
+    now: datetime,
+    model_id: int,
+    past: Sequence[PastRun],
+    *,
+    moved: bool,
+) -> TrainingStatus:
+    """With its marks and its expected end.
+
+    The end is estimated anew only on news, so that a look without news writes nothing; also where
+    it has passed, but not at 100 %, where the time left is always none.
+    """
+    began, progress = _began_at(status) or status.started_at, status.progress
+    if began is None or progress is None:
+        return status
+    seconds = (now - began).total_seconds()
+    if moved:
+        status = marked(status, progress, now)
+    eta = status.estimated_completion_at
+    is_overdue = eta is not None and eta < now and progress < DONE
+    if not (moved or eta is None or is_overdue):
+        return status
+    seen_at = status.last_progress_at or now
+    known = Running(
+        model_id=model_id,
+        progress=progress,
+        seconds=(seen_at - began).total_seconds(),
+        now=seconds,
+        timeline=status.timeline,
+    )
+    expected = estimate(known, past)
+    if expected is None:
+        return status.model_copy(update=NO_ETA)
+
+    def at(after: float) -> datetime:
+        return (began + timedelta(seconds=after)).replace(microsecond=0)
+
+    return status.model_copy(
+        update={
+            "estimated_completion_at": at(expected.likely),
+            "estimated_completion_p90_at": at(expected.late),
+        }
+    )
+
+
+def marked(status: TrainingStatus, progress: int, now: datetime) -> TrainingStatus:
+    """With the time of each mark that the run has passed."""
+    began = _began_at(status) or status.started_at
+    if began is None:
+        return status
+    timeline = with_marks(status.timeline, progress, (now - began).total_seconds())
+    return status.model_copy(update={"timeline": timeline})
+
+
+def _began_at(status: TrainingStatus) -> datetime | None:
+    """When a run of ours began by our own clock; the API's may differ from it by minutes."""
+    run = status.run
+    return None if run is None or run.ownership == Ownership.ADOPTED else run.claimed_at
+
+
+def _stalled(status: TrainingStatus, now: datetime, past: Sequence[PastRun]) -> TrainingStatus:
+    """With the time since when progress is overdue, if it is."""
+    stalled_at, since = None, status.last_progress_at
+    if since is not None and status.stage is not None:
+        began, eta = _began_at(status) or status.started_at, status.estimated_completion_at
+        whole = (eta - began).total_seconds() if began is not None and eta is not None else None
+        longest = longest_stage(Stage(status.stage), whole, past)
+        overdue = since + timedelta(seconds=max(STALLED_AFTER * longest, LEAST_STALL))
+        # Found once, it stays until there is progress: what is expected grows with each delay.
+        stalled_at = status.progress_stalled_at or overdue.replace(microsecond=0)
+        stalled_at = stalled_at if since <= stalled_at <= now else None
+    return status.model_copy(update={"progress_stalled_at": stalled_at})
+
+
+def training_note(status: TrainingStatus) -> Note:
+    """How far a running training is, by its progress and its log."""
+    reason, text = Reason.TRAINING, "Training."
+    if status.progress is not None:
+        text = f"Training: {status.stage}, {status.progress}%."
+        if status.progress >= DONE:
+            text += " The API has yet to say how it ended."
+    if status.progress_stalled_at is not None:
+        reason = Reason.PROGRESS_STALLED
+        text += (
+            f" No progress since {status.last_progress_at:%m-%d %H:%MZ}: {status.stage} has never "
+            "taken so long. The run is followed on; spec.timeoutSeconds ends that."
+        )
+    if status.learning_curve:
+        last = status.learning_curve[-1]
+        text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
+    if status.poll_interval_seconds is not None:
+        text += (
+            f" Looked at about every {told_interval(status.poll_interval_seconds)}: the API key's "
+            "status calls have to suffice for all that share it."
+        )
+    return Note(reason, text)

@@ -1,0 +1,154 @@
+"""Starts with one API key: the queue of those that could start now, and whose turn it is.
+
+Times are monotonic seconds, given by the caller.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scriptix_operator.core.budget import Budget, Spent, Ticket
+from scriptix_operator.core.limits import Limit, part_of
+from scriptix_operator.core.looks import Wake
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.startqueue import Claim, Order, StartQueue
+from scriptix_operator.core.training import TrainingKey
+
+__all__ = ["Place", "Starts"]
+
+LATE_PART = 0.2
+"""Of the allowance, for starts that were lost again and again: what is wrong with one model must
+not use up what the others could start with."""
+PATIENCE = 5.0
+"""Seconds for which a free start is kept for whoever is next, before the one behind may have it."""
+EXPECTED = 3
+"""So many of those who are next are expected when a start becomes free."""
+REFRESH, MAX_REFRESH = 120.0, 600.0
+"""Seconds between looks at one's place; more in a long queue, where each place moves slowly."""
+REFRESH_EACH = 2.0
+"""Seconds of that for each that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the queue."""
+
+    position: int
+    """1 is next."""
+    of: int
+    start_in: float
+    """Seconds until the allowance is expected to reach it."""
+    ask_in: float
+    """Seconds until it is worth asking again, unless it is expected earlier."""
+
+
+class Starts:
+    """The starts of a key.
+
+    Args:
+        limits: As configured.
+        wakes: Takes up who is expected when.
+    """
+
+    def __init__(self, limits: Sequence[Limit], wakes: list[Wake]) -> None:
+        self.budget = Budget(limits)
+        self._late = Budget([part_of(limit, LATE_PART) for limit in limits])
+        self._late_tickets: dict[Ticket, Ticket] = {}
+        self._queue = StartQueue()
+        self._wakes = wakes
+        self._expected: tuple[tuple[TrainingKey, ...], float] = (), math.inf
+        self._free_at = math.inf
+        """When a start is, or has become, free."""
+
+    def ask(self, claim: Claim, now: float) -> Place | None:
+        """Ask for a start on behalf of a resource that could start now.
+
+        Returns:
+            Its place in the queue, where it is from now on; None: it is its turn.
+        """
+        self._queue.join(claim)
+        self._expect(now)
+        position = self._order(now).index(claim.key)
+        start_in = self.budget.wait(now, position)
+        is_free = start_in <= 0 or now >= self._free_at + PATIENCE * position
+        if claim.is_late:
+            late_in = self._late.wait(now)
+            start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
+        if is_free and not self._is_held:
+            return None
+        refresh = min(max(REFRESH, REFRESH_EACH * len(self._queue)), MAX_REFRESH)
+        ask_in = min(max(start_in, PATIENCE), refresh)
+        return Place(position + 1, len(self._queue), start_in, ask_in)
+
+    def take(self, claim: Claim, now: float) -> Ticket:
+        """Spend a start for a resource whose turn it is."""
+        self._queue.leave(claim.key)
+        ticket = self.budget.take(now, claim.key.namespace)
+        if claim.is_late:
+            self._late_tickets[ticket] = self._late.take(now)
+        self._free_at = math.inf
+        self._expect(now)
+        return ticket
+
+    def answered(
+        self,
+        ticket: Ticket,
+        now: float,
+        failure: CallFailure | None = None,
+        told: RateTold | None = None,
+    ) -> bool:
+        """Count a start that was answered; returns whether that taught something of the limits."""
+        late = self._late_tickets.pop(ticket, None)
+        if late is not None:
+            is_sent = failure is None or failure.kind is not FailureKind.NOT_SENT
+            self._late.answered(late, now, None if is_sent else failure)
+        has_learned = self.budget.answered(ticket, now, failure, told)
+        self._expect(now)
+        return has_learned
+
+    def give_back(self, ticket: Ticket, now: float) -> None:
+        """Take back a start that was not sent."""
+        late = self._late_tickets.pop(ticket, None)
+        if late is not None:
+            self._late.give_back(late, now)
+        self.budget.give_back(ticket, now)
+        self._expect(now)
+
+    def recall(self, spent: Iterable[Spent], late: Iterable[Spent]) -> None:
+        """Count starts that were made before: all of them, and those of them that were late."""
+        self.budget.recall(spent)
+        self._late.recall(late)
+
+    def leave(self, key: TrainingKey, now: float) -> None:
+        """Wait no more."""
+        if key in self._queue:
+            self._queue.leave(key)
+            self._expect(now)
+
+    def __contains__(self, key: TrainingKey) -> bool:
+        return key in self._queue
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def _is_held(self) -> bool:
+        """Until a whole window was let through, one at a time: a single refusal has to teach."""
+        return self.budget.in_flight > 0 and not self.budget.is_proved
+
+    def _order(self, now: float) -> Order:
+        may_be_late = self._late.wait(now) <= 0
+        return self._queue.order(self.budget.spent_by_tag(now), late=may_be_late)
+
+    def _expect(self, now: float) -> None:
+        """Expect those who are next when a start is free, each a little later than the other."""
+        wait = self.budget.wait(now)
+        self._free_at = now + wait if wait > 0 else min(self._free_at, now)
+        next_ones = tuple(self._order(now).first(EXPECTED))
+        expected = next_ones, self._free_at
+        if self._is_held or expected == self._expected:
+            return
+        self._expected = expected
+        self._wakes += [
+            Wake(key, self._free_at + PATIENCE * place) for place, key in enumerate(next_ones)
+        ]

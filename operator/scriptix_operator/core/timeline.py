@@ -1,0 +1,118 @@
+"""How progress goes with time: the marks of a run, those of past runs, and the document's timeline.
+
+Source of the reference: the remote API's document ("Training Timeline", a 20-hour dataset).
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from scriptix_operator.api.reasons import FailureReason, Stage
+from scriptix_operator.core.progress import STAGES
+from scriptix_operator.core.training import Training
+
+__all__ = ["MARKS", "REFERENCE", "PastRun", "is_whole", "past_runs", "with_marks"]
+
+MARKS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+"""Percents of which it is noted when a run reaches them."""
+UNSEEN = -1
+"""In a timeline: the mark was passed between two looks far apart, or before the first."""
+SLACK = 5
+"""Percent by which progress may have passed a mark when it is first seen, for the time to count."""
+MAX_PAST = 20
+"""Past runs of a key that are learned from, the newest."""
+
+
+def with_marks(timeline: tuple[int, ...], progress: int, seconds: float) -> tuple[int, ...]:
+    """The timeline of a run after a look.
+
+    Args:
+        timeline: Seconds into the run at which each of the first MARKS was first seen.
+        progress: Percent at this look.
+        seconds: Of the run that have passed.
+    """
+    new = [mark for mark in MARKS[len(timeline) :] if mark <= progress]
+    seen = (round(seconds) if progress - mark <= SLACK else UNSEEN for mark in new)
+    return (*timeline, *seen)
+
+
+def is_whole(timeline: tuple[int, ...]) -> bool:
+    """Whether the run has come past all marks."""
+    return len(timeline) == len(MARKS)
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run that went to its end, to learn from."""
+
+    model_id: int
+    seconds: float
+    """It took."""
+    timeline: tuple[int, ...]
+    """As `with_marks`."""
+
+    @cached_property
+    def _points(self) -> tuple[tuple[int, float], ...]:
+        """Percent against the share (0 to 1) of the whole that had passed; both ascend."""
+        points = [(0, 0.0)]
+        for mark, at in zip(MARKS, self.timeline, strict=False):
+            if points[-1][1] * self.seconds < at < self.seconds:
+                points.append((mark, at / self.seconds))
+        return (*points, (100, 1.0))
+
+    def share(self, progress: float) -> float:
+        """Which share (0 to 1) of its time had passed at `progress` percent."""
+        progress = min(max(progress, 0.0), 100.0)
+        index = bisect_right(self._points, progress, key=lambda point: point[0])
+        if index == len(self._points):
+            return 1.0
+        (low, since), (high, until) = self._points[index - 1], self._points[index]
+        return since + (until - since) * (progress - low) / (high - low)
+
+    def seconds_in(self, stage: Stage) -> float:
+        """How long it was in a stage."""
+        ends = [*(begin for begin, _ in STAGES[1:]), 100]
+        begin, end = next((b, e) for (b, s), e in zip(STAGES, ends, strict=True) if s is stage)
+        return (self.share(end) - self.share(begin)) * self.seconds
+
+
+REFERENCE = PastRun(
+    model_id=0,
+    seconds=8 * 3600.0,
+    # Hours 0:30, 2:00, 4:00, 6:00 (75 %) and 7:30, and in between by proportion.
+    timeline=(1800, 4500, 7200, 10800, 14400, 17280, 20160, 22950, 25650, 27000),
+)
+"""The document's run; 5 % after a quarter of an hour is in it by proportion."""
+
+
+def past_runs(trainings: Iterable[Training]) -> Mapping[str, tuple[PastRun, ...]]:
+    """What the statuses of all resources tell of runs that went to their end.
+
+    Returns:
+        By fingerprint of the API key, the newest MAX_PAST, the oldest of these first.
+    """
+    found: defaultdict[str, list[tuple[datetime, PastRun]]] = defaultdict(list)
+    for training in trainings:
+        run = training.status.run
+        if run is not None and run.key_fingerprint is not None:
+            found[run.key_fingerprint] += _past_of(training)
+    return {
+        key: tuple(run for _, run in sorted(runs, key=lambda item: item[0])[-MAX_PAST:])
+        for key, runs in found.items()
+    }
+
+
+def _past_of(training: Training) -> Iterator[tuple[datetime, PastRun]]:
+    status = training.status
+    reason = None if status.failure is None else status.failure.reason
+    present = (reason, status.started_at, status.finished_at, status.timeline)
+    earlier = ((e.reason, e.started_at, e.finished_at, e.timeline) for e in status.history)
+    for why, began, ended, timeline in (present, *earlier):
+        # One that failed on its way tells nothing of how long it would have taken.
+        went_well = why in {None, FailureReason.QUALITY_GATE_FAILED} and is_whole(timeline)
+        if went_well and began is not None and ended is not None and ended > began:
+            seconds = (ended - began).total_seconds()
+            yield ended, PastRun(training.spec.model_id, seconds, timeline)

@@ -1,0 +1,273 @@
+"""A whole operator in virtual time: the real engine, a simulated API, and a cluster in memory.
+
+The cluster is a fake, and has to be: no real API server lives a day in a minute. It keeps what the
+engine relies on: versions that conflict, uids, a ledger written by compare-and-set. How the real
+one behaves is tested in tests/operator.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import LogStatus, TrainingStatus
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.news import News
+from scriptix_operator.core.owner import Owner
+from scriptix_operator.core.remote import LogEntry
+from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.engine import Engine
+from scriptix_operator.engine.fence import Fence
+from scriptix_operator.kube.configmaps import ConfigMaps
+from scriptix_operator.kube.errors import ConflictError, GoneError
+from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.secrets import Keys
+from scriptix_operator.kube.trainings import Raw, Trainings, dump_status
+from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
+from scriptix_operator.settings import load_settings
+from scriptix_operator.telemetry.metrics import Metrics
+from scriptix_operator.wiring import Rim, assemble
+from scriptix_simulator.config import SimulatorConfig
+from scriptix_simulator.inprocess import InProcess
+from scriptix_simulator.state import SimulatorState
+from tests.unit.engine.shelf import Shelf
+from tests.virtual.loop import VirtualClock, boottime, wall
+
+__all__ = ["World"]
+
+LATENCY = 0.08, 0.4
+"""Seconds from a call to its reply, at least and at most."""
+
+
+class Stored(Trainings):
+    """The resources."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[TrainingKey, Training] = {}
+        self.writes = 0
+        self._version = 0
+
+    def put(self, training: Training) -> Training:
+        """Write a version."""
+        self._version += 1
+        written = replace(training, resource_version=str(self._version))
+        self.by_key[training.key] = written
+        return written
+
+    async def all(self) -> AsyncIterator[Raw]:
+        """List them."""
+        for training in list(self.by_key.values()):
+            yield as_raw(training)
+
+    async def get(self, key: TrainingKey) -> Training:
+        """Read one."""
+        try:
+            return self.by_key[key]
+        except KeyError:
+            raise GoneError(f"get {key}: 404") from None
+
+    async def write_status(self, training: Training, status: TrainingStatus) -> Training:
+        """Write a status, as Trainings does."""
+        if status == training.status:
+            return training
+        there = await self.get(training.key)
+        if there.resource_version != training.resource_version:
+            raise ConflictError(f"write status of {training.key}: 409")
+        self.writes += 1
+        return self.put(replace(there, status=status))
+
+
+class Results(ConfigMaps):
+    """The results."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, Mapping[str, str]] = {}
+
+    async def put(self, owner: Owner, name: str, data: Mapping[str, str], *, run_id: str) -> bool:
+        """Write one."""
+        del run_id
+        self.published[f"{owner.namespace}/{name}"] = data
+        return True
+
+
+class Logs(LogStore):
+    """The logs, of which nothing is kept but how long they are."""
+
+    def __init__(self) -> None:
+        self.saves = 0
+
+    async def save(  # noqa: PLR0913 - LogStore's
+        self,
+        owner: Owner,
+        run_id: str,
+        entries: Sequence[LogEntry],
+        *,
+        max_bytes: int,
+        previous: LogStatus | None,
+        run_started_at: datetime | None,
+    ) -> LogStatus:
+        """Count it."""
+        del owner, run_id, max_bytes, previous, run_started_at
+        self.saves += 1
+        return LogStatus(config_maps=("log",), entries=len(entries), bytes=100 * len(entries))
+
+
+class Told(Events):
+    """The events."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[datetime, TrainingKey, News]] = []
+
+    async def publish(self, training: Training, news: tuple[News, ...], now: datetime) -> None:
+        """Note them."""
+        self.all += [(now, training.key, item) for item in news]
+
+
+class Secrets(Keys):
+    """One API key for each namespace."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self.by_namespace = dict(keys)
+
+    async def resolve(self, training: Training) -> ApiKey:
+        """The key of its namespace."""
+        namespace = training.key.namespace
+        return ApiKey(self.by_namespace[namespace], f"Secret/{namespace}/scriptix-api-key/api-key")
+
+
+class NoFence(Fence):
+    """There is nothing to fence in: virtual time stops for nobody."""
+
+    def __init__(self) -> None:  # not Fence's: it would make a timer of the kernel
+        pass
+
+    def arm(self, deadline: float) -> int:
+        """Do nothing."""
+        del deadline
+        return 0
+
+    def disarm(self, number: int) -> None:
+        """Do nothing."""
+        del number
+
+
+class World:
+    """A cluster, the API, and operators that come and go. Make it inside the virtual loop.
+
+    Args:
+        keys: API keys by namespace.
+        config: Of the API.
+        seed: Of all luck.
+        settings: Of the operators, as environment variables without their prefix.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, str],
+        config: SimulatorConfig,
+        seed: int = 0,
+        **settings: str,
+    ) -> None:
+        self.clock = VirtualClock()
+        self.state = SimulatorState(config, self.clock.now())
+        self.luck = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self.api = InProcess(self.state, self.clock, lambda: self.luck.uniform(*LATENCY))
+        self.trainings, self.results, self.logs = Stored(), Results(), Logs()
+        self.events, self.keys, self.ledger = Told(), Secrets(keys), Shelf()
+        self.engines: list[Engine] = []
+        self._settings = {f"SCRIPTIX_{name.upper()}": value for name, value in settings.items()}
+
+    def add(self, namespace: str, name: str, model_id: int, **spec: Any) -> TrainingKey:  # noqa: ANN401
+        """Create a resource."""
+        key = TrainingKey(namespace, name)
+        training = Training(
+            key=key,
+            uid=f"uid-{namespace}-{name}",
+            generation=1,
+            resource_version="0",
+            created_at=wall().replace(microsecond=0),
+            requested_at="",
+            spec=TrainingSpec.model_validate({"modelId": model_id, **spec}),
+            status=TrainingStatus(),
+        )
+        self._told(self.trainings.put(training))
+        return key
+
+    def edit(self, key: TrainingKey, **spec: Any) -> None:  # noqa: ANN401
+        """Edit a resource."""
+        there = self.trainings.by_key[key]
+        changed = {**there.spec.model_dump(by_alias=True), **spec}
+        edited = replace(
+            there, spec=TrainingSpec.model_validate(changed), generation=there.generation + 1
+        )
+        self._told(self.trainings.put(edited))
+
+    def delete(self, key: TrainingKey) -> None:
+        """Delete a resource."""
+        raw = as_raw(self.trainings.by_key.pop(key))
+        for engine in self.engines:
+            engine.seen("DELETED", raw)
+
+    def status(self, key: TrainingKey) -> TrainingStatus:
+        """The status of a resource."""
+        return self.trainings.by_key[key].status
+
+    def _told(self, training: Training) -> None:
+        for engine in self.engines:
+            engine.seen("MODIFIED", as_raw(training))
+
+    @asynccontextmanager
+    async def operator(self) -> AsyncIterator[Engine]:
+        """An operator at work."""
+        environment = {"SCRIPTIX_BASE_URL": "https://simulator", **self._settings}
+        settings = load_settings(environment)
+        async with ScriptixClient(
+            base_url=settings.base_url,
+            timeouts=Timeouts(total=settings.post_timeout),
+            transport=self.api,
+        ) as client:
+            rim = Rim(
+                client=client,
+                keys=self.keys,
+                trainings=self.trainings,
+                config_maps=self.results,
+                log_store=self.logs,
+                ledger=self.ledger,
+                events=self.events,
+                clock=Clock(wall, boottime),
+                luck=self.luck.random,
+                fence=NoFence(),
+                leads_until=lambda: math.inf,
+            )
+            engine = assemble(settings, rim, Metrics())
+            work = asyncio.create_task(engine.run(lambda: None))
+            self.engines.append(engine)
+            try:
+                yield engine
+            finally:
+                self.engines.remove(engine)
+                work.cancel()
+                await asyncio.wait({work})
+
+
+def as_raw(training: Training) -> dict[str, Any]:
+    """A resource as the API server gives it."""
+    return {
+        "metadata": {
+            "namespace": training.key.namespace,
+            "name": training.key.name,
+            "uid": training.uid,
+            "generation": training.generation,
+            "resourceVersion": training.resource_version,
+            "creationTimestamp": f"{training.created_at:%Y-%m-%dT%H:%M:%SZ}",
+        },
+        "spec": training.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "status": dump_status(training.status),
+    }
