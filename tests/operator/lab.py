@@ -52,7 +52,7 @@ PACE = {
     "SCRIPTIX_SETTLE": "500ms",
     "SCRIPTIX_LIMIT_STARTS": "1000/1h",
     "SCRIPTIX_LIMIT_STATUS": "10000/1m",
-    "SCRIPTIX_LIMIT_LOGS": "1000/1h",
+    "SCRIPTIX_LIMIT_LOGS": "10000/1m",
 }
 """Settings of the tests: the protocol's durations shortened, budgets out of the way."""
 

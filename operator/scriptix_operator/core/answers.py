@@ -86,7 +86,8 @@ def _refused(step: Situation, failed: PostFailed) -> Decision:
             step = step.remembering(refusals=step.memory.refusals + 1)
             return _unreachable(step, call)
         case FailureKind.RATE_LIMITED:
-            return rate_limited(step, call, failed.again_in, "start")
+            told = "The API refused the start because of its rate limit; next try"
+            return rate_limited(step, call, failed.again_in, told)
         case FailureKind.CONFLICT:
             step = step.remembering(refusals=step.memory.refusals + 1)
             return _conflict(step, call)
@@ -94,20 +95,19 @@ def _refused(step: Situation, failed: PostFailed) -> Decision:
             return _denied(step, call, *key)
 
 
-def rate_limited(step: Situation, call: CallFailure, again_in: float | None, what: str) -> Decision:
+def rate_limited(step: Situation, call: CallFailure, again_in: float | None, told: str) -> Decision:
     """The API refused a call because of its rate limit.
 
     Args:
         step: The resource.
         call: The refusal.
         again_in: Seconds until the key may be used again; None: as the refusal says.
-        what: The call, for people.
+        told: What happened, for people; the time of the next call follows.
     """
-    told = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
-    wait = max(told if again_in is None else again_in, LEAST_WAIT)
+    asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
+    wait = max(asked if again_in is None else again_in, LEAST_WAIT)
     until = step.now + timedelta(seconds=wait)
-    text = f"The API refused a {what} because of its rate limit; next one {until:%H:%MZ}."
-    return step.rest(wait, Note(Reason.RATE_LIMITED, text))
+    return step.rest(wait, Note(Reason.RATE_LIMITED, f"{told} {until:%H:%MZ}."))
 
 
 def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None) -> Decision:

@@ -173,7 +173,13 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
     """Another run: what is remembered of the one before it does not count."""
     fresh = step.having_status(status)
     return fresh.remembering(
-        log_wanted=False, failed_logs=0, refusals=0, log_not_before=None, failed_publishes=0
+        log_wanted=False,
+        failed_logs=0,
+        refusals=0,
+        log_not_before=None,
+        failed_publishes=0,
+        interval=None,
+        spare_looks=None,
     )
 
 

@@ -186,7 +186,7 @@ def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
     """Wait for the key's start allowance."""
     queue = _place(step.status.queue, deferred.queue)
     at = queue.estimated_start_at
-    when = "" if at is None else f", expected {at:%m-%d %H:%MZ}"
+    when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
     note = Note(
         Reason.WAITING_FOR_START_ALLOWANCE,
         f"Waiting for the API key's start allowance: {queue.position} of {queue.of} in the "

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 
 from scriptix_operator.api.reasons import FailureReason, Stage
 from scriptix_operator.core.progress import STAGES
@@ -44,32 +43,33 @@ def is_whole(timeline: tuple[int, ...]) -> bool:
     return len(timeline) == len(MARKS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PastRun:
     """A run that went to its end, to learn from."""
 
     model_id: int
     seconds: float
     """It took."""
-    timeline: tuple[int, ...]
-    """As `with_marks`."""
+    points: tuple[tuple[int, float], ...]
+    """Percent against the share (0 to 1) of its time that had passed; both ascend, from the
+    beginning to the end."""
 
-    @cached_property
-    def _points(self) -> tuple[tuple[int, float], ...]:
-        """Percent against the share (0 to 1) of the whole that had passed; both ascend."""
+    @classmethod
+    def of(cls, model_id: int, seconds: float, timeline: tuple[int, ...]) -> "PastRun":
+        """The run of a timeline, as `with_marks`; marks that make no sense are left out."""
         points = [(0, 0.0)]
-        for mark, at in zip(MARKS, self.timeline, strict=False):
-            if points[-1][1] * self.seconds < at < self.seconds:
-                points.append((mark, at / self.seconds))
-        return (*points, (100, 1.0))
+        for mark, at in zip(MARKS, timeline, strict=False):
+            if points[-1][1] * seconds < at < seconds:
+                points.append((mark, at / seconds))
+        return cls(model_id, seconds, (*points, (100, 1.0)))
 
     def share(self, progress: float) -> float:
         """Which share (0 to 1) of its time had passed at `progress` percent."""
         progress = min(max(progress, 0.0), 100.0)
-        index = bisect_right(self._points, progress, key=lambda point: point[0])
-        if index == len(self._points):
+        index = bisect_right(self.points, progress, key=lambda point: point[0])
+        if index == len(self.points):
             return 1.0
-        (low, since), (high, until) = self._points[index - 1], self._points[index]
+        (low, since), (high, until) = self.points[index - 1], self.points[index]
         return since + (until - since) * (progress - low) / (high - low)
 
     def seconds_in(self, stage: Stage) -> float:
@@ -79,13 +79,10 @@ class PastRun:
         return (self.share(end) - self.share(begin)) * self.seconds
 
 
-REFERENCE = PastRun(
-    model_id=0,
-    seconds=8 * 3600.0,
-    # Hours 0:30, 2:00, 4:00, 6:00 (75 %) and 7:30, and in between by proportion.
-    timeline=(1800, 4500, 7200, 10800, 14400, 17280, 20160, 22950, 25650, 27000),
-)
-"""The document's run; 5 % after a quarter of an hour is in it by proportion."""
+HOURS = ((0, 0.0), (5, 0.25), (10, 0.5), (30, 2.0), (50, 4.0), (75, 6.0), (95, 7.5), (100, 8.0))
+"""Percent against hours of the document's timeline: progress is not linear in time."""
+REFERENCE = PastRun(0, 8 * 3600.0, tuple((percent, hours / 8) for percent, hours in HOURS))
+"""The document's run."""
 
 
 def past_runs(trainings: Iterable[Training]) -> Mapping[str, tuple[PastRun, ...]]:
@@ -115,4 +112,4 @@ def _past_of(training: Training) -> Iterator[tuple[datetime, PastRun]]:
         went_well = why in {None, FailureReason.QUALITY_GATE_FAILED} and is_whole(timeline)
         if went_well and began is not None and ended is not None and ended > began:
             seconds = (ended - began).total_seconds()
-            yield ended, PastRun(training.spec.model_id, seconds, timeline)
+            yield ended, PastRun.of(training.spec.model_id, seconds, timeline)

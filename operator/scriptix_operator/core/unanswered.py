@@ -25,7 +25,8 @@ def look_failed(step: Situation, look: LookFailed) -> Decision:
         return step.having(failure=blocked, queue=None).rest(min(step.poll, RECHECK))
     step = step.having(failure=None)
     if call.kind is FailureKind.RATE_LIMITED:
-        return rate_limited(step, call, look.again_in, "look")
+        told = "The API refused a call because of its rate limit; next look"
+        return rate_limited(step, call, look.again_in, told)
     facts, step = _old_facts(step)
     if look.since is not None:
         # All wait for the one probe; whoever is not looked at cannot fail.
@@ -39,8 +40,10 @@ def look_failed(step: Situation, look: LookFailed) -> Decision:
 
 def _old_facts(step: Situation) -> tuple[str, Situation]:
     """How old the facts of a followed run are, in words and in status."""
-    seen_at = step.memory.looked_at or step.status.last_observed_at
-    if not is_followed(step.status) or seen_at is None:
+    if not is_followed(step.status):
         return "", step
+    seen_at = step.memory.looked_at or step.status.last_observed_at
+    if seen_at is None:
+        return "; the facts shown are the last ones known", step
     shown = step.having(last_observed_at=seen_at.replace(microsecond=0))
     return f"; the facts shown are of {seen_at:%m-%d %H:%MZ}", shown

@@ -202,9 +202,11 @@ def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
         if schema["type"] == "array"
     }
     assert kinds == {
+        ".status.timeline": "atomic",
         ".status.learningCurve": "atomic",
         ".status.log.configMaps": "atomic",
         ".status.history": "atomic",
+        ".status.history[].timeline": "atomic",
         ".status.conditions": "map",
     }
     assert STATUS["properties"]["conditions"]["x-kubernetes-list-map-keys"] == ["type"]

@@ -20,6 +20,7 @@ from scriptix_operator.core.ledger import Entry, Ledger, closed, opened
 from scriptix_operator.core.news import News, news
 from scriptix_operator.core.observation import (
     Action,
+    AskTurn,
     Decision,
     FetchLog,
     KeyUse,
@@ -37,6 +38,7 @@ from scriptix_operator.core.observation import (
     Rest,
     SlotDeferred,
     SlotGranted,
+    TurnCome,
     Woken,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteMetrics, RemoteModel
@@ -302,8 +304,10 @@ class Life:
     def looks(
         self, model: RemoteModel, *, key: KeyUse = KEY, rivals: tuple[Training, ...] = ()
     ) -> Decision:
-        """Wake, and see `model`."""
+        """Wake, have one's turn in the queue if one waits there, and see `model`."""
         decision = self.wakes()
+        if isinstance(decision.action, AskTurn):
+            decision = self.learns(TurnCome())
         if isinstance(decision.action, Look):
             decision = self.sees(model, key=key, rivals=rivals)
         return decision

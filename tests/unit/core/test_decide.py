@@ -16,6 +16,7 @@ from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Mark
 from scriptix_operator.core.observation import (
+    AskTurn,
     Blocked,
     FetchLog,
     KeyUse,
@@ -35,6 +36,7 @@ from scriptix_operator.core.observation import (
     Rest,
     SlotDeferred,
     SlotGranted,
+    TurnCome,
     Withdrawn,
 )
 from scriptix_operator.core.remote import (
@@ -43,6 +45,7 @@ from scriptix_operator.core.remote import (
     RemoteMetrics,
     RemoteModel,
 )
+from scriptix_operator.core.timeline import PastRun
 from tests.unit.core.builders import (
     EIGHT,
     KEY,
@@ -187,7 +190,7 @@ def test_a_look_that_fails_ends_nothing(
     life.look_fails(kind, message="HTTP 5xx: oops")
     assert (life.status.phase, life.reason) == ("Running" if running else "Pending", reason)
     assert (life.action, "Stalled" in truths(life.status)) == (Rest(rests), stalled)
-    told = "the facts shown are the last ones known" in (life.status.message or "")
+    told = "the facts shown are of 01-16 08:00Z" in (life.status.message or "")
     assert told == (running and reason == "ApiUnavailable")
     life.waits(60).looks(a_model(3, started_at=EIGHT, progress=10))
     assert (life.status.phase, life.reason) == ("Running", "Training")
@@ -382,7 +385,7 @@ def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
     life = Life().runs().waits(60).succeeds()
     life.memory = replace(life.memory, refusals=4, failed_logs=3, log_wanted=True)
     life.edit(run_token="v2").wakes()
-    assert life.memory == Memory()
+    assert life.memory == Memory(looked_at=life.memory.looked_at)
 
 
 def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:
@@ -707,7 +710,11 @@ FAILURES = st.builds(
 )
 BLOCKS = st.builds(Blocked, st.builds(failure, st.sampled_from(list(FailureReason)[-4:]), HOSTILE))
 QUEUES = st.builds(
-    Queue, position=st.integers(1, 9), of=st.integers(9, 10**6), estimated_start_at=MARKERS
+    Queue,
+    position=st.integers(1, 9),
+    of=st.integers(9, 10**6),
+    estimated_start_at=MARKERS,
+    since=MARKERS,
 )
 CURVES = st.lists(
     st.builds(LearningPoint, epoch=st.integers(1), of=st.integers(1), word_error_rate=st.just("9")),
@@ -724,6 +731,14 @@ RIVALS = st.sampled_from(
         (a_training(name="oldest", created_at=BEFORE, status=a_status(last_observed_at=EIGHT)),),
     ]
 )
+PAST = st.sampled_from(
+    [
+        (),
+        (PastRun.of(7, 8 * 3600.0, (1800, 4500, 7200, 10800, 14400, 17280, 20160, -1, -1, 27000)),),
+        (PastRun.of(8, 60.0, ()), PastRun.of(7, 1e9, (1,) * 10)),
+    ]
+)
+OUTAGES = st.builds(LookFailed, FAILURES, since=st.sampled_from([EIGHT, at(hours=1)]))
 MARKS = st.none() | st.builds(Mark, at=MARKERS, superseded=st.booleans())
 ORPHAN = Entry(
     serial=99,
@@ -743,10 +758,23 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
     match life.action:
         case Look():
             entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
-            seen = st.builds(ModelSeen, MODELS, KEYS, RIVALS, entries, MARKS)
+            seen = st.builds(
+                ModelSeen,
+                MODELS,
+                KEYS,
+                RIVALS,
+                entries,
+                MARKS,
+                past=PAST,
+                stretch=st.sampled_from([1.0, 1.0, 4.2]),
+                luck=st.floats(0, 1),
+            )
             later = st.builds(LookDeferred, st.floats(0, 60))
-            failed = st.builds(LookFailed, FAILURES) | st.just(LedgerRefused())
+            failed = st.builds(LookFailed, FAILURES) | st.just(LedgerRefused()) | OUTAGES
             return seen | seen | seen | failed | BLOCKS | later
+        case AskTurn():
+            deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))
+            return st.just(TurnCome()) | deferred | BLOCKS | st.just(LedgerRefused())
         case Reserve(model, key, _):
             granted = st.just(SlotGranted(model, key))
             deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))

@@ -126,7 +126,7 @@ def test_ours_needs_one_look(state: int) -> None:
     assert life.status.started_at == EIGHT
     assert life.run.claimed_at == EIGHT  # the intent's time
     assert "TrainingStarted" in life.reasons_told
-    assert life.memory == Memory(log_wanted=True)
+    assert life.memory == Memory(log_wanted=True, looked_at=life.now)
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
@@ -417,7 +417,7 @@ def test_a_resolved_start_forgets_what_only_it_needed() -> None:
     assert decision is not None
     assert isinstance(decision.action, Reserve)
     assert not isinstance(decision.action, Post)
-    assert life.memory == Memory(failed_looks=0)
+    assert life.memory == Memory(looked_at=life.now)
 
 
 def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:

@@ -247,7 +247,7 @@ def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_st
     assert (life.action, life.reason, life.status.run) == (Rest(2), UNKNOWN, None)
     assert freed_after(life, READY) == 47
     assert isinstance(life.action, Reserve)
-    assert life.memory == Memory()
+    assert life.memory == Memory(looked_at=life.now)
 
 
 def test_another_entry_at_the_model_restarts_the_clock() -> None:
@@ -364,7 +364,7 @@ def test_an_intent_without_an_entry_is_void_at_once(
     life.looks(READY)
     assert isinstance(life.action, Reserve)
     assert life.status.run is None
-    assert life.memory == Memory()
+    assert life.memory == Memory(looked_at=life.now)
 
 
 def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> None:

@@ -308,7 +308,7 @@ def test_a_retry_waits_an_hour_for_a_log_that_cannot_be_had() -> None:
     assert life.run.retries == 0
     assert life.waits(1859.5).wakes().action == Look()
     assert life.run.retries == 1
-    assert life.memory == Memory()
+    assert life.memory == Memory(looked_at=life.memory.looked_at)
 
 
 def test_a_log_that_comes_late_lets_the_retry_begin_at_once() -> None:

@@ -208,7 +208,7 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
     assert (run.key_source, run.key_fingerprint) == (KEY.source, KEY.fingerprint)
     assert (run.ownership, run.claimed_at) == (None, EIGHT)
     assert (life.status.phase, life.reason) == ("Starting", "Starting")
-    assert life.memory == Memory(entry=life.entry, intent_seen_at=life.now)
+    assert life.memory == Memory(entry=life.entry, intent_seen_at=life.now, looked_at=life.now)
 
 
 def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:
