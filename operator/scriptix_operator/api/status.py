@@ -67,8 +67,8 @@ class Queue(ApiModel):
     """How many wait."""
     estimated_start_at: Time | None = None
     """When the allowance is expected to reach it."""
-    since: Time | None = None
-    """Since when it could start; a rerun's age in the queue."""
+    joined_at: Time | None = None
+    """Since when it has been in the queue; the age of a rerun there."""
 
 
 class Metrics(ApiModel):

@@ -197,7 +197,7 @@ def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
 
 def _place(old: Queue | None, new: Queue) -> Queue:
     """The place to tell; an expected time that has hardly moved is no news."""
-    if old is None or (old.position, old.of, old.since) != (new.position, new.of, new.since):
+    if old is None or (old.position, old.of) != (new.position, new.of):
         return new
     if old.estimated_start_at is None or new.estimated_start_at is None:
         return new

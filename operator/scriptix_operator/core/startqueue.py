@@ -30,8 +30,15 @@ class Claim:
     priority: int
     is_rerun: bool
     """The resource has had a run before."""
-    since: datetime
-    """When it was asked for: the resource was made, or the rerun could first start."""
+    created_at: datetime
+    """Of the resource, which asks for its first run itself."""
+    joined_at: datetime
+    """Since when it could start."""
+
+    @property
+    def since(self) -> datetime:
+        """Its age. A rerun has that of its waiting: the resource may be years old."""
+        return self.joined_at if self.is_rerun else self.created_at
 
     @property
     def within(self) -> tuple[bool, int, bool, datetime, str]:
@@ -48,16 +55,16 @@ def claim_of(training: Training, now: datetime) -> Claim:
     """What a resource that could start now is ranked by."""
     status, run = training.status, training.status.run
     attempt = 1 if run is None else run.attempt
-    is_rerun = bool(status.history)
-    waiting_since = now if status.queue is None else status.queue.since or now
+    joined_at = None if status.queue is None else status.queue.joined_at
     return Claim(
         key=training.key,
         uid=training.uid,
         is_repeated=attempt > 1,
         is_late=attempt > FREE_ATTEMPTS,
         priority=training.spec.priority,
-        is_rerun=is_rerun,
-        since=waiting_since if is_rerun else training.created_at,
+        is_rerun=bool(status.history),
+        created_at=training.created_at,
+        joined_at=joined_at or now,
     )
 
 

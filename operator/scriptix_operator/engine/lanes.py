@@ -243,7 +243,7 @@ class Lanes:
             return None
         at = (self._clock.now() + timedelta(seconds=place.start_in)).replace(microsecond=0)
         queue = Queue(
-            position=place.position, of=place.of, estimated_start_at=at, since=claim.since
+            position=place.position, of=place.of, estimated_start_at=at, joined_at=claim.joined_at
         )
         return SlotDeferred(queue, place.ask_in)
 
