@@ -75,6 +75,12 @@ class Order:
         self._keys = tuple(keys)
         self._positions = {key: position for position, key in enumerate(self._keys)}
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[TrainingKey]:
+        return iter(self._keys)
+
     def index(self, key: TrainingKey) -> int:
         """How many come before `key`."""
         return self._positions[key]

@@ -23,10 +23,11 @@ PATIENCE = 5.0
 """Seconds for which a free start is kept for whoever is next, before the one behind may have it."""
 EXPECTED = 3
 """So many of those who are next are expected when a start becomes free."""
-REFRESH, MAX_REFRESH = 120.0, 600.0
-"""Seconds between looks at one's place; more in a long queue, where each place moves slowly."""
-REFRESH_EACH = 2.0
-"""Seconds of that for each that waits."""
+ANNOUNCE, ANNOUNCE_EACH = 5.0, 0.05
+"""Seconds over which all are told that places have changed, and of that for each that waits: many
+changes are told at once, and a long queue is not woken in one moment."""
+REFRESH = 600.0
+"""Seconds between looks at one's place, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ class Starts:
         self._expected: tuple[tuple[TrainingKey, ...], float] = (), math.inf
         self._free_at = math.inf
         """When a start is, or has become, free."""
+        self._announced = Order(())
+        """The order that all were told of, or will be."""
+        self._announce_at, self._announced_by = -math.inf, -math.inf
+        """When that begins and ends."""
 
     def ask(self, claim: Claim, now: float) -> Place | None:
         """Ask for a start on behalf of a resource that could start now.
@@ -66,6 +71,9 @@ class Starts:
         Returns:
             Its place in the queue, where it is from now on; None: it is its turn.
         """
+        if claim.key not in self._queue:
+            # Others may come meanwhile, and who is in no announcement yet would not learn of it.
+            self._wakes.append(Wake(claim.key, max(now, self._announced_by) + ANNOUNCE))
         self._queue.join(claim)
         self._expect(now)
         position = self._order(now).index(claim.key)
@@ -76,8 +84,7 @@ class Starts:
             start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
         if is_free and not self._is_held:
             return None
-        refresh = min(max(REFRESH, REFRESH_EACH * len(self._queue)), MAX_REFRESH)
-        ask_in = min(max(start_in, PATIENCE), refresh)
+        ask_in = min(start_in or PATIENCE, REFRESH)
         return Place(position + 1, len(self._queue), start_in, ask_in)
 
     def take(self, claim: Claim, now: float) -> Ticket:
@@ -142,13 +149,25 @@ class Starts:
 
     def _expect(self, now: float) -> None:
         """Expect those who are next when a start is free, each a little later than the other."""
-        wait = self.budget.wait(now)
+        wait, order = self.budget.wait(now), self._order(now)
         self._free_at = now + wait if wait > 0 else min(self._free_at, now)
-        next_ones = tuple(self._order(now).first(EXPECTED))
+        if len(order) and order is not self._announced and now >= self._announce_at:
+            self._announce(order, max(now, self._announced_by))
+        next_ones = order.first(EXPECTED)
         expected = next_ones, self._free_at
         if self._is_held or expected == self._expected:
             return
         self._expected = expected
         self._wakes += [
             Wake(key, self._free_at + PATIENCE * place) for place, key in enumerate(next_ones)
+        ]
+
+    def _announce(self, order: Order, begin: float) -> None:
+        """Have all look at their places, one after the other."""
+        duration = ANNOUNCE + ANNOUNCE_EACH * len(order)
+        self._announced = order
+        self._announce_at, self._announced_by = begin, begin + duration
+        self._wakes += [
+            Wake(key, begin + duration * (place + 1) / len(order))
+            for place, key in enumerate(order)
         ]

@@ -8,7 +8,7 @@ from typing import TypeVar
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.ledger import StartLedger
@@ -69,6 +69,11 @@ class Calls:
         except ScriptixError as error:
             await self._answered(call, model_id, key, ticket, begun, heard, error.failure)
             raise
+        except Exception:
+            # A bug: whether the call was made is not known, and it must not be under way for ever.
+            unknown = CallFailure(FailureKind.AMBIGUOUS, "not known")
+            await self._answered(call, model_id, key, ticket, begun, heard, unknown)
+            raise
         await self._answered(call, model_id, key, ticket, begun, heard, None)
         return result
 
@@ -90,13 +95,13 @@ class Calls:
         if not self.lanes.answered(key.fingerprint, call, ticket, answer):
             return
         learned = self.lanes.learned(key.fingerprint, call)
-        limits = ", ".join(f"{one.count}/{one.seconds:g}s" for one in learned) or "as configured"
-        logger.info("%s: limit of %s calls is now %s", key.source, call.value, limits)
         self.metrics.limit_learned(call.value)
         try:
             await self.ledger.learn(key.fingerprint, call.value, learned)
         except KubeError as error:
-            logger.warning("learned limits are not kept over a restart: %s", error)
+            logger.warning("a learned limit is not kept over a restart: %s", error)
+        limits = ", ".join(f"{one.count}/{one.seconds:g}s" for one in learned) or "as configured"
+        logger.info("%s: limit of %s calls is now %s", key.source, call.value, limits)
 
     def _warn_of(self, told: RateTold | None, call: Call, key: ApiKey) -> None:
         """Say once that what the API tells of a limit is nonsense: it comes with each reply."""

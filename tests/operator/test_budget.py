@@ -1,0 +1,97 @@
+"""The API key's allowances, by whole operators: what is learned, the queue, and an API away."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from scriptix_simulator import Limit
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.lab import QUIET, Lab, Manifest, laboratory, phase_of, reason_of
+
+SPEED = QUIET.speed
+WINDOW = 12.0
+"""Real seconds in which the API allows so many starts."""
+TRAININGS = 5
+SUCCESSFUL = {"Succeeded"}
+
+
+def all_succeeded(items: dict[str, Manifest]) -> bool:
+    """Whether every training has."""
+    return len(items) == TRAININGS and {phase_of(item) for item in items.values()} == SUCCESSFUL
+
+
+async def test_a_limit_that_a_refusal_has_taught_is_kept_to_by_the_next_process(
+    cluster: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    """Configured are four starts in a window, the API allows two."""
+    limit = (Limit(2, WINDOW * SPEED),)
+    config = replace(QUIET, limit_starts=limit, rate_headers="refused")
+    async with laboratory(cluster, namespace, tmp_path, config) as lab:
+        await lab.secret()
+        operator = await lab.operator(limit_starts=f"4/{WINDOW:.0f}s")
+        for number in range(1, TRAININGS + 1):
+            lab.model(900 + number)
+            await lab.train(f"training-{number}", 900 + number)
+        await operator.printed("limit of start calls is now 2/")
+        operator.kill()
+        await operator.ended()
+        await lab.operator(limit_starts=f"4/{WINDOW:.0f}s")
+        await lab.until_all(all_succeeded)
+        refused = [call for call in lab.posts() if call.code == "RATE_LIMIT_EXCEEDED"]
+        assert len(refused) == 1
+        assert lab.starts() == TRAININGS
+
+
+async def test_who_waits_for_a_start_is_told_the_place_and_the_time(
+    cluster: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    async with laboratory(cluster, namespace, tmp_path, QUIET) as lab:
+        await lab.secret()
+        await lab.operator(limit_starts="1/1h")
+        for name, model, priority in (("first", 911, 0), ("second", 912, 0), ("urgent", 913, 5)):
+            lab.model(model)
+            await lab.train(name, model, priority=priority)
+            await lab.until(name, lambda item: phase_of(item) not in {None, "Pending", "Starting"})
+        queued = await lab.until("second", lambda item: _place(item) == (2, 2))
+        assert _place(await lab.get("urgent")) == (1, 2)
+        queue = queued["status"]["queue"]
+        assert set(queue) == {"position", "of", "estimatedStartAt", "joinedAt"}
+        table = await asyncio.to_thread(
+            lab.control_plane.kubectl, "-n", namespace, "get", "cmt", "-o", "wide"
+        )
+        row = next(line for line in table.splitlines() if line.startswith("second"))
+        at = f"{queue['estimatedStartAt'][:10]} {queue['estimatedStartAt'][11:16]}Z"
+        assert " 2/2 " in row
+        assert f"2 of 2 in the queue, expected {at}" in row
+        await lab.delete("urgent")
+        await lab.edit("second", priority=1)
+        await lab.until("second", lambda item: _place(item) == (1, 1))
+
+
+def _place(item: Manifest) -> tuple[int, int] | None:
+    queue = item.get("status", {}).get("queue")
+    return None if queue is None else (queue["position"], queue["of"])
+
+
+async def test_an_api_that_is_away_is_probed_and_all_say_how_old_their_facts_are(
+    lab: Lab,
+) -> None:
+    await lab.secret()
+    await lab.operator()
+    names = [f"training-{number}" for number in range(4)]
+    for number, name in enumerate(names):
+        lab.model(920 + number, duration="24h")
+        await lab.train(name, 920 + number)
+    for name in names:
+        await lab.until(name, lambda item: (item.get("status", {}).get("progress") or 0) >= 5)
+    await lab.fault("status", call="model", status=503, times="forever")
+    for name in names:
+        away = await lab.until(name, lambda item: "since" in item["status"]["message"])
+        assert (phase_of(away), reason_of(away)) == ("Running", "ApiUnavailable")
+        assert away["status"]["progress"] >= 5
+        assert "; the facts shown are of " in away["status"]["message"]
+    failed = sum(call.status == 503 for call in lab.simulator.state.calls)
+    assert failed <= 2 * len(names)  # each is polled every second, and all stop with the third
+    await lab.admin("DELETE", "/faults")
+    for name in names:
+        await lab.until_phase(name, "Succeeded")
