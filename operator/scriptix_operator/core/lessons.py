@@ -82,11 +82,15 @@ def smallest_limit(
         refused_at: When a call was refused.
         wait: Seconds until more is allowed, rounded up, where the refusal tells.
     """
-    recent = passed[bisect_right(passed, refused_at - seconds) :]
-    begins = range(len(recent))
+    known = bisect_right(passed, refused_at - seconds)
+    recent = passed[known:]
     # A full window began right before one of these calls. (One that slides begins with the first
     # of all.) The window before it was not fuller; those before that would only rule out more.
-    possible = [i for i in begins if _calls(passed, recent[i], seconds) <= len(recent) - i]
+    possible = [
+        i
+        for i, begin in enumerate(recent)
+        if known + i - bisect_left(passed, begin - seconds) <= len(recent) - i
+    ]
     if wait is not None:
         latest = refused_at + wait - seconds
         if recent and latest - ROUNDING <= recent[0] <= latest + ROUNDING:
@@ -94,11 +98,6 @@ def smallest_limit(
         likely = [i for i in possible if _overlap(recent, i, latest - ROUNDING, latest) >= LIKELY]
         possible = likely or possible  # some servers say the same number whenever they are asked
     return max(len(recent) - max(possible, default=0), 1)
-
-
-def _calls(passed: Sequence[float], end: float, seconds: float) -> int:
-    """Calls let through in the window that ended right before `end`."""
-    return bisect_left(passed, end) - bisect_left(passed, end - seconds)
 
 
 def _overlap(recent: Sequence[float], index: int, earliest: float, latest: float) -> float:
