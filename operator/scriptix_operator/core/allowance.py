@@ -92,7 +92,7 @@ class Allowance:
         """A call was refused for its rate; returns whether that taught something."""
         self._refusals += 1
         limits, before, wait = self.limits(now), self._counts(), failure.retry_after
-        lesson = lesson_of(self.passed, limits, sent_at, told, wait)
+        lesson = lesson_of(self.passed, limits, before, sent_at, told, wait)
         is_explained = lesson is not None and self._is_news(lesson, told, now)
         if lesson is not None and is_explained:
             self._take_in(lesson, now)

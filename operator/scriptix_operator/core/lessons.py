@@ -106,9 +106,10 @@ def _overlap(recent: Sequence[float], index: int, earliest: float, latest: float
     return (min(recent[index], latest) - max(after, earliest)) / (latest - earliest)
 
 
-def lesson_of(
+def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
     passed: Sequence[float],
     limits: Iterable[Limit],
+    learned: Mapping[float, int],
     refused_at: float,
     told: RateTold | None,
     wait: float | None,
@@ -118,6 +119,7 @@ def lesson_of(
     Args:
         passed: When each call that was let through was answered, ascending.
         limits: The limits that were kept to.
+        learned: Counts of those that were learned, by window: more may have been tried now.
         refused_at: When the refused call was sent.
         told: What the reply says of the limit.
         wait: Seconds after which the reply says to come back.
@@ -138,7 +140,7 @@ def lesson_of(
     # By its own words the API wants more time than any window has that we know: no lesson.
     fullest = max(
         (seconds for seconds in used if seconds in counts and used[seconds]),
-        key=lambda seconds: used[seconds] / counts[seconds],
+        key=lambda seconds: used[seconds] / learned.get(seconds, counts[seconds]),
         default=None,
     )
     if fullest is None:

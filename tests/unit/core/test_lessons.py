@@ -222,7 +222,7 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
     wait: float,
     learned: tuple[float, int] | None,
 ) -> None:
-    lesson = lesson_of(passed, limits, 0.0, _told(told), wait)
+    lesson = lesson_of(passed, limits, {}, 0.0, _told(told), wait)
     assert lesson == (None if learned is None else Lesson(*learned, 0.0))
 
 
@@ -265,8 +265,24 @@ def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
     learned: tuple[float, int] | None,
     told: RateTold | None,
 ) -> None:
-    lesson = lesson_of(passed, limits, 0.0, told, wait)
+    lesson = lesson_of(passed, limits, {}, 0.0, told, wait)
     assert lesson == (None if learned is None else Lesson(*learned, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("learned", "lesson"),
+    [
+        pytest.param({}, Lesson(HOUR, 85, 0.0), id="nothing: the hour is fuller"),
+        pytest.param({MINUTE: 4}, Lesson(MINUTE, 4, 0.0), id="four a minute: a fifth was tried"),
+        pytest.param({MINUTE: 4, HOUR: 80}, Lesson(HOUR, 85, 0.0), id="both were tried"),
+    ],
+)
+def test_where_more_was_tried_than_was_learned_that_is_what_is_refused(
+    learned: dict[float, int], lesson: Lesson
+) -> None:
+    limits = [Limit(5, MINUTE), Limit(90, HOUR)]
+    passed = [*_passed(81, 1000), *_passed(4)]
+    assert lesson_of(passed, limits, learned, 0.0, None, 50) == lesson
 
 
 @pytest.mark.parametrize(
@@ -284,13 +300,13 @@ def test_a_refusal_below_half_of_what_was_let_through_before_is_others_load(
     ago: float,
 ) -> None:
     passed = [*_passed(before, ago * HOUR), *_passed(now)]
-    lesson = lesson_of(passed, [Limit(20, HOUR)], 0.0, None, None)
+    lesson = lesson_of(passed, [Limit(20, HOUR)], {}, 0.0, None, None)
     assert (lesson is not None) == is_lesson
 
 
 def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
     passed = [*_passed(20, KEPT_WINDOWS * HOUR), *_passed(1)]
-    assert lesson_of(passed, [Limit(20, HOUR)], 0.0, None, None) == Lesson(HOUR, 1, 0.0)
+    assert lesson_of(passed, [Limit(20, HOUR)], {}, 0.0, None, None) == Lesson(HOUR, 1, 0.0)
 
 
 @given(
@@ -304,7 +320,7 @@ def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
 ) -> None:
     passed = [float(sum(gaps[:n])) for n in range(len(gaps))]
     limits = [Limit(limit, MINUTE)]
-    lesson = lesson_of(passed, limits, passed[-1] + 1, _told(told), wait)
+    lesson = lesson_of(passed, limits, {}, passed[-1] + 1, _told(told), wait)
     if told is None and lesson is not None:
         assert 1 <= lesson.count < limit
     elif lesson is not None:
