@@ -183,7 +183,7 @@ class Budget:
         self._spent.append(Spent(now, ticket.tag))
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # whether it got as far as the limit is not known
-        has_learned = self._allowance.let_through(now, told)
+        has_learned = self._allowance.let_through(ticket.sent_at, now, told)
         if told is not None and told.remaining is not None and told.reset is not None:
             self._hear_left(told.remaining, now + told.reset, now)
         return has_learned
