@@ -74,6 +74,6 @@ class Lane:
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want nothing any more."""
-        self.looks.leave(key)
+        self.looks.leave(key, now)
         self.starts.leave(key, now)
         self.logs.leave(key)
