@@ -58,7 +58,7 @@ class Starts:
         self._wakes = wakes
         self._expected: tuple[tuple[TrainingKey, ...], float] = (), math.inf
         self._free_at = math.inf
-        """When a start is, or has become, free."""
+        """When a start is, or has become, free for whoever is next."""
 
     def ask(self, claim: Claim, now: float) -> Place | None:
         """Ask for a start on behalf of a resource that could start now.
@@ -143,10 +143,12 @@ class Starts:
     def _expect(self, now: float) -> None:
         """Expect those who are next when a start is free, each a little later than the other."""
         wait = self.budget.wait(now)
-        self._free_at = now + wait if wait > 0 else min(self._free_at, now)
-        next_ones = tuple(self._order(now).first(EXPECTED))
+        next_ones = () if self._is_held else tuple(self._order(now).first(EXPECTED))
+        # Whoever is next has its time to come from when it is next.
+        is_new = next_ones[:1] != self._expected[0][:1]
+        self._free_at = now + wait if wait > 0 or is_new else min(self._free_at, now)
         expected = next_ones, self._free_at
-        if self._is_held or expected == self._expected:
+        if expected == self._expected:
             return
         self._expected = expected
         self._wakes += [
