@@ -16,7 +16,7 @@ from scriptix_operator.core.learned import (
     kept,
     to_lessons,
 )
-from scriptix_operator.core.ledger import Ledger, pruned, taught
+from scriptix_operator.core.ledger import Ledger, taught
 from scriptix_operator.core.lessons import CLEAN_WINDOWS, MAX_CLEAN_WINDOWS, Lesson
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.kube.ledger import dump
@@ -112,21 +112,6 @@ def test_of_too_many_keys_those_that_learned_last_are_kept() -> None:
         for n in range(MAX_KEYS + 3)
     }
     assert kept(limits, EIGHT).keys() == {f"key-{n}" for n in range(MAX_KEYS)}
-
-
-def test_the_ledger_keeps_of_each_kind_of_call_what_was_learned_last() -> None:
-    ledger = taught(Ledger(), "one", "start", (learned(3),))
-    ledger = taught(ledger, "one", "log", (learned(9),))
-    ledger = taught(ledger, "two", "start", (learned(1),))
-    ledger = taught(ledger, "one", "start", (learned(2), learned(20, seconds=86400.0)))
-    assert ledger.limits == {
-        "one": {"start": (learned(2), learned(20, seconds=86400.0)), "log": (learned(9),)},
-        "two": {"start": (learned(1),)},
-    }
-    assert pruned(ledger, EIGHT, HOUR).limits == ledger.limits
-    ledger = taught(ledger, "two", "start", ())
-    assert pruned(ledger, EIGHT, HOUR).limits.keys() == {"one"}
-    assert pruned(ledger, EIGHT + KEPT, HOUR).limits == {}
 
 
 @pytest.mark.parametrize(
