@@ -144,11 +144,12 @@ class Allowance:
         if lesson is None or (told is not None and told.limit is not None):
             return lesson
         old, in_a_row = self._lessons.get(lesson.seconds), 1
+        window = tuple(limit for limit in refusal.limits if limit.seconds == lesson.seconds)
+        refusal = replace(refusal, limits=window)
         if old is not None and now <= old.at + LEARNING * old.seconds:
             # The API's word has misled: some servers say the same whenever they are asked.
             in_a_row = 2
-            window = tuple(limit for limit in refusal.limits if limit.seconds == old.seconds)
-            refusal = _Refusal(window, refusal.sent_at, None)
+            refusal = replace(refusal, wait=None)
             lesson = self._lesson_of(refusal, None)
         elif old is not None and old.allows(now) == old.count:
             return None
@@ -176,12 +177,11 @@ class Allowance:
 
     def _infer_again(self) -> None:
         """Raise what was inferred by a call that was on its way then and was let through."""
-        was = self._inferred
-        if was is None:
+        if self._inferred is None:
             return
-        lesson = self._lesson_of(was, None)
-        old = None if lesson is None else self._lessons.get(lesson.seconds)
-        if lesson is not None and old is not None and lesson.count > old.count:
+        lesson = self._lesson_of(self._inferred, None)
+        if lesson is not None and lesson.seconds in self._lessons:
+            old = self._lessons[lesson.seconds]
             self._lessons[old.seconds] = replace(old, count=lesson.count)
 
     def _hold(

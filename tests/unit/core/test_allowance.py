@@ -40,10 +40,11 @@ class Story:
         limit: int | None = None,
         *,
         sent_at: float | None = None,
+        told: RateTold | None = None,
     ) -> bool:
         """A call that is refused; returns whether that taught something."""
         failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
-        told = None if limit is None else RateTold(limit=limit, remaining=0, reset=wait)
+        told = told if limit is None else RateTold(limit=limit, remaining=0, reset=wait)
         return self.allowance.refused(at if sent_at is None else sent_at, failure, told, at)
 
     def counts(self, at: float) -> list[int]:
@@ -196,13 +197,16 @@ def test_the_same_limit_once_more_is_no_news() -> None:
     assert not story.is_refused(9999.0, wait=3597.0, limit=3)
 
 
-def test_a_limit_is_inferred_from_the_first_refusal_in_a_row_only() -> None:
+@pytest.mark.parametrize("told", [None, RateTold(remaining=0)], ids=["nothing", "no limit"])
+def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_only(
+    told: RateTold | None,
+) -> None:
     story = Story(Limit(20, HOUR))
-    assert not story.is_refused(0.0)  # nothing of ours to infer it from
+    assert not story.is_refused(0.0, told=told)  # nothing of ours to infer it from
     story.allowance.passed.extend([9000.0] * 4)
-    assert not story.is_refused(9001.0)
+    assert not story.is_refused(9001.0, told=told)
     story.passes(20_000.0, 20_001.0, 20_002.0, 20_003.0)
-    assert story.is_refused(20_004.0)
+    assert story.is_refused(20_004.0, told=told)
     assert [lesson.count for lesson in _lessons(story)] == [2]
 
 
@@ -264,7 +268,7 @@ def test_a_word_that_has_misled_is_not_believed_again() -> None:
     assert story.counts(1004.0) == [5]
     assert story.is_refused(1064.0, wait=MINUTE)  # the second in a row
     assert story.counts(1064.0) == [3]
-    assert not story.is_refused(1124.0, wait=MINUTE)  # the third
+    assert not story.is_refused(1200.0, wait=MINUTE)  # the third
     assert _lessons(story) == (Lesson(HOUR, 3, 1004.0),)
 
 
@@ -296,6 +300,15 @@ def test_calls_that_were_on_their_way_and_are_let_through_raise_what_was_inferre
     assert story.counts(0.5) == counts[-1:]
     story.passes(61.0)  # not on its way then
     assert story.counts(61.0) == counts[-1:]
+
+
+def test_what_a_reply_says_of_the_limit_is_not_inferred_over_again() -> None:
+    story = Story(Limit(20, MINUTE))
+    story.passes(0.1, 0.2)
+    assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
+    assert story.allowance.let_through(0.0, 0.4, RateTold(limit=20, reset=30.0))
+    assert not story.allowance.let_through(0.0, 0.5, None)
+    assert story.counts(0.5) == [20]
 
 
 def test_calls_on_their_way_at_a_later_refusal_do_not_raise_what_was_inferred_before_it() -> None:
@@ -394,7 +407,7 @@ def test_a_call_that_is_let_through_ends_the_row() -> None:
     for now in (100.0, 200.0, 300.0):
         story.is_refused(now, wait=0.0)
     assert story.allowance.held_until == 300.0 + 4 * SHORTEST_HOLD * MINUTE
-    story.passes(400.0)
+    story.passes(story.allowance.held_until)
     story.is_refused(500.0, wait=0.0)
     assert story.allowance.held_until == 500.0 + SHORTEST_HOLD * MINUTE
 
@@ -404,6 +417,8 @@ def test_a_shorter_wait_does_not_cut_a_longer_one() -> None:
     story.is_refused(100.0, wait=50.0)
     story.is_refused(101.0, wait=1.0, sent_at=99.0)
     assert story.allowance.held_until == 150.0
+    story.is_refused(102.0, wait=50.0, sent_at=99.0)
+    assert story.allowance.held_until == 152.0
 
 
 def test_what_was_let_through_is_remembered_within_bounds() -> None:
