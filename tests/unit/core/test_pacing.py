@@ -60,7 +60,8 @@ def test_looks_are_saved_up_as_long_as_the_end_is_far(
     age: float, spare: float | None, looks: float
 ) -> None:
     interval = next_look(60.0, None, age, spare)
-    assert (interval.seconds, interval.spare) == (60.0, pytest.approx(looks))
+    assert interval.seconds == 60.0
+    assert interval.spare == pytest.approx(looks)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,8 @@ def test_a_closer_look_is_paid_for_by_what_was_saved(
 ) -> None:
     """By the half of one that it comes early; and it saves up for the time that it waits."""
     interval = next_look(60.0, 300.0, 0.0, spare)
-    assert (interval.seconds, interval.spare) == (seconds, pytest.approx(left))
+    assert interval.seconds == seconds
+    assert interval.spare == pytest.approx(left)
 
 
 @given(
