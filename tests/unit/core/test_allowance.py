@@ -377,13 +377,22 @@ def test_the_longest_configured_window_is_believed_at_once() -> None:
     assert story.allowance.held_until == DAY / 2
 
 
-def test_without_a_word_a_refusal_that_nothing_explains_holds_for_a_window_and_doubles() -> None:
-    story, holds, now = Story(Limit(10, MINUTE)), [], 0.0
+@pytest.mark.parametrize(
+    ("limits", "longest"),
+    [
+        pytest.param([Limit(10, MINUTE)], [3600, 3600], id="an hour"),
+        pytest.param([Limit(10, MINUTE), Limit(99, 6000.0)], [3840, 6000], id="the longest window"),
+    ],
+)
+def test_without_a_word_a_refusal_that_nothing_explains_holds_for_a_window_and_doubles(
+    limits: list[Limit], longest: list[float]
+) -> None:
+    story, holds, now = Story(*limits), [], 0.0
     for _ in range(8):
         story.is_refused(now)
         holds.append(story.allowance.held_until - now)
         now = story.allowance.held_until
-    assert holds == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert holds == [60, 120, 240, 480, 960, 1920, *longest]
 
 
 def test_without_a_word_a_refusal_that_teaches_leaves_the_wait_to_the_lesson() -> None:
@@ -391,6 +400,8 @@ def test_without_a_word_a_refusal_that_teaches_leaves_the_wait_to_the_lesson() -
     story.passes(0, 1, 2)
     assert story.is_refused(3.0)
     assert story.allowance.held_until == 3.0 + SHORTEST_HOLD * MINUTE
+    story.is_refused(3.3, sent_at=2.9)  # nor do those that were on their way add to it
+    assert story.allowance.held_until == 3.3 + SHORTEST_HOLD * MINUTE
 
 
 def test_a_server_that_goes_on_saying_at_once_is_asked_ever_more_seldom() -> None:
