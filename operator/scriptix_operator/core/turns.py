@@ -60,9 +60,8 @@ class Turns(Generic[K, C]):
             return
         self.leave(key)
         share = self._shares[kind]
-        if not share.waiting:
-            # What was not asked for is not saved up: it would shut the others out later.
-            share.used = max(share.used, self._reached)
+        # What was not asked for is not saved up: it would shut the others out later.
+        share.used = max(share.used, self._reached)
         self._kinds[key] = kind
         share.waiting[key] = None
 

@@ -97,6 +97,15 @@ def test_a_share_that_nobody_asked_for_is_not_saved_up_while_others_wait(
     assert _kinds(_serve(turns, 20))[waits] <= 20 * fair + 1
 
 
+def test_who_asks_again_and_again_has_no_more_than_its_share_either() -> None:
+    turns = _turns(a=99)
+    served = []
+    for _ in range(32):
+        turns.ask("b", "b")
+        served += _serve(turns, 1)
+    assert _kinds(served)["b"] == 12
+
+
 def test_nobody_in_line_is_nobody_called() -> None:
     turns = _turns()
     assert turns.call(5.0) is None
