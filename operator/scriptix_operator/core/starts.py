@@ -56,7 +56,8 @@ class Starts:
         self._late_tickets: dict[Ticket, Ticket] = {}
         self._queue = StartQueue()
         self._wakes = wakes
-        self._expected: tuple[tuple[TrainingKey, ...], float] = (), math.inf
+        self._expected: dict[TrainingKey, float] = {}
+        """Those who are next, and when each was told to come."""
         self._free_at = math.inf
         """When a start is, or has become, free for whoever is next."""
 
@@ -75,6 +76,8 @@ class Starts:
             late_in = self._late.wait(now)
             start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
         if is_free and not self._is_held:
+            # It is here already: woken once more, it would ask once more.
+            self._wakes[:] = [wake for wake in self._wakes if wake.key != claim.key]
             return None
         refresh = min(max(REFRESH, REFRESH_EACH * len(self._queue)), MAX_REFRESH)
         ask_in = min(max(start_in, PATIENCE), refresh)
@@ -145,12 +148,12 @@ class Starts:
         wait = self.budget.wait(now)
         next_ones = () if self._is_held else tuple(self._order(now).first(EXPECTED))
         # Whoever is next has its time to come from when it is next.
-        is_new = next_ones[:1] != self._expected[0][:1]
+        is_new = next_ones[:1] != tuple(self._expected)[:1]
         self._free_at = now + wait if wait > 0 or is_new else min(self._free_at, now)
-        expected = next_ones, self._free_at
-        if expected == self._expected:
-            return
-        self._expected = expected
+        before = self._expected
+        self._expected = {
+            key: self._free_at + PATIENCE * place for place, key in enumerate(next_ones)
+        }
         self._wakes += [
-            Wake(key, self._free_at + PATIENCE * place) for place, key in enumerate(next_ones)
+            Wake(key, at) for key, at in self._expected.items() if before.get(key) != at
         ]

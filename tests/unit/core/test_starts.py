@@ -155,13 +155,19 @@ def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later()
     table.waits(100.0, A)
     assert table.woken() == [("a", HOUR)]
     table.waits(100.0, B, C, D)
-    assert table.woken()[-3:] == [
-        ("a", HOUR),
-        ("b", HOUR + PATIENCE),
-        ("c", HOUR + 2 * PATIENCE),
-    ]
+    assert table.woken() == [("b", HOUR + PATIENCE), ("c", HOUR + 2 * PATIENCE)]
     table.waits(100.0, A, B, C, D)
     assert table.woken() == []  # it is known
+
+
+def test_whoever_may_start_is_not_woken_for_it_again() -> None:
+    table = Table(2)
+    assert table.free(0.0, A, B) == "ab"
+    assert table.woken() == []
+    table.starts_one(A, 0.0)
+    assert table.woken() == [("b", 0.0)]  # earlier than it was told before
+    assert table.free(1.0, B) == "b"
+    assert table.woken() == []
 
 
 def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
