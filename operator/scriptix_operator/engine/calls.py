@@ -8,7 +8,7 @@ from typing import TypeVar
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.ledger import StartLedger
@@ -68,6 +68,11 @@ class Calls:
             result = await send(heard.append)
         except ScriptixError as error:
             await self._answered(call, model_id, key, ticket, begun, heard, error.failure)
+            raise
+        except BaseException as error:
+            # A bug, or the end of this process: whether it has arrived is not known.
+            lost = CallFailure(FailureKind.AMBIGUOUS, type(error).__name__)
+            await self._answered(call, model_id, key, ticket, begun, heard, lost)
             raise
         await self._answered(call, model_id, key, ticket, begun, heard, None)
         return result

@@ -1,7 +1,7 @@
 """engine/lanes.py: who may call when with which key, and whom the timer wakes for it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,10 +19,10 @@ from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.starts import PATIENCE
 from scriptix_operator.core.training import TrainingKey
-from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import OUTAGE_WAIT, Answer, Lanes
 from scriptix_operator.engine.timer import Timer
 from tests.unit.core.builders import EIGHT, a_training, at
+from tests.unit.engine.clocks import Time
 
 KEY, OTHER_KEY = "0123456789ab", "ba9876543210"
 SOURCE, OTHER_SOURCE = "Secret/team-a/api-key", "Secret/team-b/api-key"
@@ -45,21 +45,6 @@ def refused(
 
 
 REJECTED = refused(401, FailureKind.UNAUTHORIZED)
-
-
-@dataclass
-class Time(Clock):
-    """A clock that the test sets; the machine has been up for 100 seconds at eight."""
-
-    seconds: float = 0.0
-
-    def now(self) -> datetime:
-        """Wall time."""
-        return EIGHT + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return 100.0 + self.seconds
 
 
 @dataclass
