@@ -96,6 +96,22 @@ def test_rivals_are_the_others_with_the_same_model_in_any_namespace(roster: Rost
     assert roster.rivals(one) == []
 
 
+def test_of_several_rivals_those_who_stay_are_rivals_still(roster: Roster) -> None:
+    one, two, three = (a_training(name=name) for name in ("one", "two", "three"))
+    for training in (one, two, three):
+        roster.put(training)
+    roster.remove(two.key)
+    assert roster.rivals(one) == [three]
+
+
+def test_where_versions_are_no_numbers_the_newcomer_is_taken(roster: Roster) -> None:
+    first = replace(a_training(), resource_version="b")
+    second = replace(edited(first), resource_version="a")
+    roster.put(first)
+    assert roster.put(second) is True
+    assert roster.get(first.key) == second
+
+
 def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(roster: Roster) -> None:
     for name, phase in {"a": None, "b": "Running", "c": "Running", "d": "Archived"}.items():
         roster.put(a_training(name=name, status=a_status(phase=phase)))
