@@ -101,6 +101,7 @@ def test_of_several_rivals_those_who_stay_are_rivals_still(roster: Roster) -> No
     for training in (one, two, three):
         roster.put(training)
     roster.remove(two.key)
+    assert roster.remove(two.key) is None
     assert roster.rivals(one) == [three]
 
 
