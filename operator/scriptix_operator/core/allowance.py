@@ -7,7 +7,7 @@ ones. Times are seconds on any clock that does not jump, given by the caller.
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.lessons import (
@@ -35,6 +35,17 @@ SHORTEST_HOLD = 0.01
 """Of a window, after a refusal: a server that says to come back at once does not mean it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What a limit was inferred from."""
+
+    limits: tuple[Limit, ...]
+    """That were kept to."""
+    sent_at: float
+    wait: float | None
+    """Seconds after which it said to come back."""
+
+
 class Allowance:
     """The limits that a key has to keep to.
 
@@ -49,6 +60,8 @@ class Allowance:
         """What is left to us while others use the key, too."""
         self._refusals = 0
         """In a row."""
+        self._inferred: _Refusal | None = None
+        """The last lesson is from this refusal, which did not name a limit."""
         self.passed = array("d")
         """When each call that was let through was answered, ascending."""
         self.is_proved = False
@@ -75,56 +88,80 @@ class Allowance:
                 found[lesson.seconds] = Limit(count, lesson.seconds)
         return tuple(found[seconds] for seconds in sorted(found))
 
-    def let_through(self, now: float, told: RateTold | None) -> bool:
+    def let_through(self, sent_at: float, now: float, told: RateTold | None) -> bool:
         """A call was let through; returns whether its reply taught something."""
-        self._refusals = 0
+        before = self._counts()
         if len(self.passed) >= 2 * MAX_REMEMBERED:
             del self.passed[:MAX_REMEMBERED]
         self.passed.append(now)
+        if sent_at < self.held_until:
+            self._infer_again()
+        else:
+            self._refusals = 0
         shortest = self.limits(now)[0]
         use = len(self.passed) - bisect_right(self.passed, now - shortest.seconds)
         self.is_proved = self.is_proved or use >= shortest.count
-        return told is not None and self._heard(told, now)
+        if told is not None:
+            self._hear(told, now)
+        return before != self._counts()
 
     def refused(
         self, sent_at: float, failure: CallFailure, told: RateTold | None, now: float
     ) -> bool:
         """A call was refused for its rate; returns whether that taught something."""
-        self._refusals += 1
         limits, before, wait = self.limits(now), self._counts(), failure.retry_after
-        lesson = lesson_of(self.passed, limits, sent_at, told, wait)
-        is_explained = lesson is not None and self._is_news(lesson, told, now)
-        if lesson is not None and is_explained:
-            self._take_in(lesson, now)
-        else:
+        if sent_at < self.held_until:
+            # It was on its way when another was refused, and says no more than that one.
+            self._hold(now, wait, limits, is_explained=True)
+            return False
+        self._refusals += 1
+        lesson = self._lesson(_Refusal(limits, sent_at, wait), told, now)
+        if lesson is None:
             self._courtesy = courtesy_of(self.passed, limits, sent_at, wait)
-        self._hold(now, wait, limits, is_explained=is_explained)
+        else:
+            self._take_in(lesson, now)
+        self._hold(now, wait, limits, is_explained=lesson is not None)
         return before != self._counts()
 
-    def _heard(self, told: RateTold, now: float) -> bool:
+    def _hear(self, told: RateTold, now: float) -> None:
         """Take in what a reply that was let through tells of the limit."""
-        reset, before = told.reset or 0.0, self._counts()
+        reset = told.reset or 0.0
         window = next((limit for s, limit in self._configured.items() if s >= reset), None)
         if window is not None:
             lesson = heard(self._lessons.pop(window.seconds, None), window, told, now)
             if lesson is not None:
                 self._lessons[lesson.seconds] = lesson
-        return before != self._counts()
 
-    def _is_news(self, lesson: Lesson, told: RateTold | None, now: float) -> bool:
-        """Whether a refusal says something of the limit, and not of others that use the key.
+    def _lesson(self, refusal: _Refusal, told: RateTold | None, now: float) -> Lesson | None:
+        """What a refusal says of the limit; None: it is of others that use the key.
 
-        What is not told but inferred can be said of the first refusal in a row only; and not where
-        what was inferred before was kept to, but for a correction soon after: who keeps to what is
-        right is refused for others' calls.
+        What is not named but inferred can be said of the first refusal in a row only; and not where
+        what was inferred before was kept to: who keeps to what is right is refused for others'
+        calls. But soon after it was inferred, it may have been wrong.
         """
-        if told is not None and told.limit is not None:
-            return True
-        old = self._lessons.get(lesson.seconds)
-        is_kept = old is not None and (
-            now > old.at + LEARNING * old.seconds and old.allows(now) == old.count
-        )
-        return self._refusals == 1 and not is_kept
+        self._inferred = None
+        lesson = self._lesson_of(refusal, told)
+        if lesson is None or (told is not None and told.limit is not None):
+            return lesson
+        old, in_a_row = self._lessons.get(lesson.seconds), 1
+        window = tuple(limit for limit in refusal.limits if limit.seconds == lesson.seconds)
+        refusal = replace(refusal, limits=window)
+        if old is not None and now <= old.at + LEARNING * old.seconds:
+            # The API's word has misled: some servers say the same whenever they are asked.
+            in_a_row = 2
+            refusal = replace(refusal, wait=None)
+            lesson = self._lesson_of(refusal, None)
+        elif old is not None and old.allows(now) == old.count:
+            return None
+        if self._refusals > in_a_row:
+            return None
+        self._inferred = refusal
+        return lesson
+
+    def _lesson_of(self, refusal: _Refusal, told: RateTold | None) -> Lesson | None:
+        """What a refusal teaches of itself."""
+        limits, sent_at, wait = refusal.limits, refusal.sent_at, refusal.wait
+        return lesson_of(self.passed, limits, self._counts(), sent_at, told, wait)
 
     def _take_in(self, lesson: Lesson, now: float) -> None:
         old = self._lessons.get(lesson.seconds)
@@ -133,9 +170,19 @@ class Allowance:
             patience = min(2 * old.clean_windows, MAX_CLEAN_WINDOWS)
             lesson = replace(lesson, clean_windows=patience)
         elif old is not None:
-            lesson = replace(lesson, at=old.at)  # corrected
+            at = lesson.at if self._inferred is None else old.at  # a limit that is named is new
+            lesson = replace(lesson, at=at, clean_windows=old.clean_windows)
         self._lessons[lesson.seconds] = lesson
         self.is_proved = False
+
+    def _infer_again(self) -> None:
+        """Raise what was inferred by a call that was on its way then and was let through."""
+        if self._inferred is None:
+            return
+        lesson = self._lesson_of(self._inferred, None)
+        if lesson is not None and lesson.seconds in self._lessons:
+            old = self._lessons[lesson.seconds]
+            self._lessons[old.seconds] = replace(old, count=lesson.count)
 
     def _hold(
         self, now: float, wait: float | None, limits: Sequence[Limit], *, is_explained: bool

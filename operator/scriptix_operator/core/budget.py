@@ -108,10 +108,13 @@ class Budget:
         for limit in limits:
             in_window = self._since(now - limit.seconds)
             # The call needs all but count-1 of the calls before it, known or ahead, to have aged.
-            excess = in_window + len(self._in_flight) + ahead - limit.count
+            known = in_window + len(self._in_flight)
+            excess = known + ahead - limit.count
             if excess < 0:
                 continue
-            rounds, index = divmod(excess, limit.count)
+            # Those ahead go in rounds of as many as the limit; of those known there may be more.
+            rounds = min(excess, ahead) // limit.count
+            index = excess - rounds * limit.count
             before = self._spent[index - in_window].at if index < in_window else earliest
             aged = max(before + limit.seconds, earliest)
             free_at = max(free_at, aged + rounds * limit.seconds)
@@ -183,7 +186,7 @@ class Budget:
         self._spent.append(Spent(now, ticket.tag))
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # whether it got as far as the limit is not known
-        has_learned = self._allowance.let_through(now, told)
+        has_learned = self._allowance.let_through(ticket.sent_at, now, told)
         if told is not None and told.remaining is not None and told.reset is not None:
             self._hear_left(told.remaining, now + told.reset, now)
         return has_learned

@@ -41,6 +41,8 @@ class Circuit:
     _is_rejected: bool = False
     """It is open because the API rejects the key."""
     _probe_at: float = 0.0
+    _is_probing: bool = False
+    """The probe is on its way."""
     _probes: int = 0
     """In vain, in a row."""
     _silent: set[int] = field(default_factory=set)
@@ -53,7 +55,7 @@ class Circuit:
     def sent(self, now: float) -> None:
         """A call is made: if the circuit is open, it is the one probe."""
         if self.outage is not None:
-            self._probe_at = now + PATIENCE
+            self._probe_at, self._is_probing = now + PATIENCE, True
 
     def answered(self, model_id: int, failure: CallFailure | None, now: float, luck: float) -> bool:
         """Learn from the outcome of a look.
@@ -74,18 +76,19 @@ class Circuit:
             self._silent.add(model_id)
             if self._is_rejected:
                 self._probe_at = now + PROBE_INTERVAL
-            elif was_open or len(self._silent) >= MODELS:
+            elif self._is_probing if was_open else len(self._silent) >= MODELS:
                 wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + luck / 2)
                 self._open(failure, now, wait, is_rejected=False)
         else:
-            self.outage, self._is_rejected, self._probes, self._probe_at = None, False, 0, 0.0
+            self.outage, self._probes, self._probe_at = None, 0, 0.0
+            self._is_rejected = self._is_probing = False
             self._silent.clear()
         return was_open and self.outage is None
 
     def _open(self, failure: CallFailure, now: float, wait: float, *, is_rejected: bool) -> None:
         if self.outage is None or self._is_rejected != is_rejected:
             self.outage, self._probes = Outage(failure, now), 0
-        self._is_rejected = is_rejected
+        self._is_rejected, self._is_probing = is_rejected, False
         self._probes += 1
         self._probe_at = now + wait
 

@@ -51,9 +51,10 @@ class Demand(Generic[K, C]):
             kind: Of look.
             rate: Looks a second that the key allows, of all kinds.
         """
-        others = sum(
-            min(self._rates[other], share * rate)
-            for other, share in self._shares.items()
-            if other != kind
-        )
-        return max(self._rates[kind] / (rate - others), 1.0)
+        left, shares = rate, sum(self._shares.values())
+        # Who wants least for its share comes first: what it leaves is the others'.
+        order = sorted(self._shares, key=lambda one: self._rates[one] / self._shares[one])
+        for other in order[: order.index(kind)]:
+            left -= min(self._rates[other], left * self._shares[other] / shares)
+            shares -= self._shares[other]
+        return max(self._rates[kind] / (left * self._shares[kind] / shares), 1.0)

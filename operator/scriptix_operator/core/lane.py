@@ -43,10 +43,13 @@ class Lane:
         self.looks = Looks(limits[Call.STATUS], self.wakes)
         self.starts = Starts(limits[Call.START], self.wakes)
         self.logs = LogCalls(limits[Call.LOG])
+        self._kinds: Mapping[Call, Starts | Looks | LogCalls] = {
+            Call.START: self.starts,
+            Call.STATUS: self.looks,
+            Call.LOG: self.logs,
+        }
         self.budgets: Mapping[Call, Budget] = {
-            Call.START: self.starts.budget,
-            Call.STATUS: self.looks.budget,
-            Call.LOG: self.logs.budget,
+            call: kind.budget for call, kind in self._kinds.items()
         }
         self.spend_evenly(now)
 
@@ -64,16 +67,10 @@ class Lane:
         told: RateTold | None = None,
     ) -> bool:
         """Count a call that was answered; returns whether that taught something of the limits."""
-        match call:
-            case Call.START:
-                return self.starts.answered(ticket, now, failure, told)
-            case Call.STATUS:
-                return self.looks.answered(ticket, now, failure, told)
-            case Call.LOG:
-                return self.logs.answered(ticket, now, failure, told)
+        return self._kinds[call].answered(ticket, now, failure, told)
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want nothing any more."""
-        self.looks.leave(key)
+        self.looks.leave(key, now)
         self.starts.leave(key, now)
         self.logs.leave(key)

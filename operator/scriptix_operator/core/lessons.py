@@ -82,11 +82,15 @@ def smallest_limit(
         refused_at: When a call was refused.
         wait: Seconds until more is allowed, rounded up, where the refusal tells.
     """
-    recent = passed[bisect_right(passed, refused_at - seconds) :]
-    begins = range(len(recent))
+    known = bisect_right(passed, refused_at - seconds)
+    recent = passed[known:]
     # A full window began right before one of these calls. (One that slides begins with the first
     # of all.) The window before it was not fuller; those before that would only rule out more.
-    possible = [i for i in begins if _calls(passed, recent[i], seconds) <= len(recent) - i]
+    possible = [
+        i
+        for i, begin in enumerate(recent)
+        if known + i - bisect_left(passed, begin - seconds) <= len(recent) - i
+    ]
     if wait is not None:
         latest = refused_at + wait - seconds
         if recent and latest - ROUNDING <= recent[0] <= latest + ROUNDING:
@@ -96,20 +100,16 @@ def smallest_limit(
     return max(len(recent) - max(possible, default=0), 1)
 
 
-def _calls(passed: Sequence[float], end: float, seconds: float) -> int:
-    """Calls let through in the window that ended right before `end`."""
-    return bisect_left(passed, end) - bisect_left(passed, end - seconds)
-
-
 def _overlap(recent: Sequence[float], index: int, earliest: float, latest: float) -> float:
     """How much of the time from `earliest` to `latest` a window may have begun in before a call."""
     after = recent[index - 1] if index else float("-inf")
     return (min(recent[index], latest) - max(after, earliest)) / (latest - earliest)
 
 
-def lesson_of(
+def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
     passed: Sequence[float],
     limits: Iterable[Limit],
+    learned: Mapping[float, int],
     refused_at: float,
     told: RateTold | None,
     wait: float | None,
@@ -119,6 +119,7 @@ def lesson_of(
     Args:
         passed: When each call that was let through was answered, ascending.
         limits: The limits that were kept to.
+        learned: Counts of those that were learned, by window: more may have been tried now.
         refused_at: When the refused call was sent.
         told: What the reply says of the limit.
         wait: Seconds after which the reply says to come back.
@@ -139,7 +140,7 @@ def lesson_of(
     # By its own words the API wants more time than any window has that we know: no lesson.
     fullest = max(
         (seconds for seconds in used if seconds in counts and used[seconds]),
-        key=lambda seconds: used[seconds] / counts[seconds],
+        key=lambda seconds: used[seconds] / learned.get(seconds, counts[seconds]),
         default=None,
     )
     if fullest is None:

@@ -116,10 +116,11 @@ class Looks:
         """Do without the look that was asked for."""
         self._turns.leave(key)
 
-    def leave(self, key: TrainingKey) -> None:
+    def leave(self, key: TrainingKey, now: float) -> None:
         """Want no looks any more."""
         self.forgo(key)
         self._demand.leave(key)
+        self._call(now)
 
     def _call(self, now: float) -> None:
         """Call those whose turn it is, and one more for when it will be."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from scriptix_operator.api.reasons import Ownership, Reason, Stage
+from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.eta import Running, estimate, longest_stage
@@ -52,7 +52,7 @@ def running(
         }
     )
     status = _expected(status, now, model_id, past, moved=moved)
-    status = _stalled(status, now, past)
+    status = _stalled(status, now, model_id, past)
     note = training_note(status)
     if model.started_at in {None, started_at}:
         return status, note
@@ -87,14 +87,8 @@ def _expected(
     if not (moved or eta is None or is_overdue):
         return status
     seen_at = status.last_progress_at or now
-    known = Running(
-        model_id=model_id,
-        progress=progress,
-        seconds=(seen_at - began).total_seconds(),
-        now=seconds,
-        timeline=status.timeline,
-    )
-    expected = estimate(known, past)
+    known = (seen_at - began).total_seconds()
+    expected = estimate(Running(model_id, progress, known, seconds, status.timeline), past)
     if expected is None:
         return status.model_copy(update=NO_ETA)
 
@@ -124,15 +118,20 @@ def _began_at(status: TrainingStatus) -> datetime | None:
     return None if run is None or run.ownership == Ownership.ADOPTED else run.claimed_at
 
 
-def _stalled(status: TrainingStatus, now: datetime, past: Sequence[PastRun]) -> TrainingStatus:
+def _stalled(
+    status: TrainingStatus, now: datetime, model_id: int, past: Sequence[PastRun]
+) -> TrainingStatus:
     """With the time since when progress is overdue, if it is."""
-    stalled_at, since = None, status.last_progress_at
-    if since is not None and status.stage is not None:
-        began, eta = _began_at(status) or status.started_at, status.estimated_completion_at
-        whole = (eta - began).total_seconds() if began is not None and eta is not None else None
-        longest = longest_stage(Stage(status.stage), whole, past)
+    stalled_at, since, progress = None, status.last_progress_at, status.progress
+    if since is not None and progress is not None:
+        began = _began_at(status) or status.started_at or since
+        known = (since - began).total_seconds()
+        # As it was expected then: the delay itself must not give it more time.
+        expected = estimate(Running(model_id, progress, known, known, status.timeline), past)
+        whole = None if expected is None else expected.likely
+        longest = longest_stage(stage_of(progress), whole, past)
         overdue = since + timedelta(seconds=max(STALLED_AFTER * longest, LEAST_STALL))
-        # Found once, it stays until there is progress: what is expected grows with each delay.
+        # Found once, it stays until there is progress: another run may have taken longer since.
         stalled_at = status.progress_stalled_at or overdue.replace(microsecond=0)
         stalled_at = stalled_at if since <= stalled_at <= now else None
     return status.model_copy(update={"progress_stalled_at": stalled_at})

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from scriptix_operator.core.announcements import Announcements
 from scriptix_operator.core.budget import Budget, Spent, Ticket
 from scriptix_operator.core.limits import Limit, part_of
 from scriptix_operator.core.looks import Wake
@@ -23,9 +24,6 @@ PATIENCE = 5.0
 """Seconds for which a free start is kept for whoever is next, before the one behind may have it."""
 EXPECTED = 3
 """So many of those who are next are expected when a start becomes free."""
-ANNOUNCE, ANNOUNCE_EACH = 5.0, 0.05
-"""Seconds over which all are told that places have changed, and of that for each that waits: many
-changes are told at once, and a long queue is not woken in one moment."""
 REFRESH = 600.0
 """Seconds between looks at one's place, at most."""
 
@@ -57,13 +55,11 @@ class Starts:
         self._late_tickets: dict[Ticket, Ticket] = {}
         self._queue = StartQueue()
         self._wakes = wakes
-        self._expected: tuple[tuple[TrainingKey, ...], float] = (), math.inf
+        self._expected: dict[TrainingKey, float] = {}
+        """Those who are next, and when each was told to come."""
         self._free_at = math.inf
-        """When a start is, or has become, free."""
-        self._announced = Order(())
-        """The order that all were told of, or will be."""
-        self._announce_at, self._announced_by = -math.inf, -math.inf
-        """When that begins and ends."""
+        """When a start is, or has become, free for whoever is next."""
+        self._announcements = Announcements(wakes)
 
     def ask(self, claim: Claim, now: float) -> Place | None:
         """Ask for a start on behalf of a resource that could start now.
@@ -72,8 +68,7 @@ class Starts:
             Its place in the queue, where it is from now on; None: it is its turn.
         """
         if claim.key not in self._queue:
-            # Others may come meanwhile, and who is in no announcement yet would not learn of it.
-            self._wakes.append(Wake(claim.key, max(now, self._announced_by) + ANNOUNCE))
+            self._announcements.joined(claim.key, now)
         self._queue.join(claim)
         self._expect(now)
         position = self._order(now).index(claim.key)
@@ -83,6 +78,8 @@ class Starts:
             late_in = self._late.wait(now)
             start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
         if is_free and not self._is_held:
+            # It is here already: woken once more, it would ask once more.
+            self._wakes[:] = [wake for wake in self._wakes if wake.key != claim.key]
             return None
         ask_in = min(start_in or PATIENCE, REFRESH)
         return Place(position + 1, len(self._queue), start_in, ask_in)
@@ -150,24 +147,15 @@ class Starts:
     def _expect(self, now: float) -> None:
         """Expect those who are next when a start is free, each a little later than the other."""
         wait, order = self.budget.wait(now), self._order(now)
-        self._free_at = now + wait if wait > 0 else min(self._free_at, now)
-        if len(order) and order is not self._announced and now >= self._announce_at:
-            self._announce(order, max(now, self._announced_by))
-        next_ones = order.first(EXPECTED)
-        expected = next_ones, self._free_at
-        if self._is_held or expected == self._expected:
-            return
-        self._expected = expected
+        self._announcements.changed(order, now)
+        next_ones = () if self._is_held else tuple(order.first(EXPECTED))
+        # Whoever is next has its time to come from when it is next.
+        is_new = next_ones[:1] != tuple(self._expected)[:1]
+        self._free_at = now + wait if wait > 0 or is_new else min(self._free_at, now)
+        before = self._expected
+        self._expected = {
+            key: self._free_at + PATIENCE * place for place, key in enumerate(next_ones)
+        }
         self._wakes += [
-            Wake(key, self._free_at + PATIENCE * place) for place, key in enumerate(next_ones)
-        ]
-
-    def _announce(self, order: Order, begin: float) -> None:
-        """Have all look at their places, one after the other."""
-        duration = ANNOUNCE + ANNOUNCE_EACH * len(order)
-        self._announced = order
-        self._announce_at, self._announced_by = begin, begin + duration
-        self._wakes += [
-            Wake(key, begin + duration * (place + 1) / len(order))
-            for place, key in enumerate(order)
+            Wake(key, at) for key, at in self._expected.items() if before.get(key) != at
         ]

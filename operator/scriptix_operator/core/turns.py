@@ -41,6 +41,8 @@ class Turns(Generic[K, C]):
         self._shares = {kind: _Share[K](weight) for kind, weight in weights.items()}
         self._kinds: dict[K, C] = {}
         """Of those in line."""
+        self._reached = 0.0
+        """What the kind that was called last had used by then; no kind that waits has used less."""
         self._called: dict[K, float] = {}
         """For when each was called that has not come yet; monotonic seconds."""
 
@@ -58,10 +60,8 @@ class Turns(Generic[K, C]):
             return
         self.leave(key)
         share = self._shares[kind]
-        if not share.waiting:
-            # What was not asked for is not saved up: it would shut the others out later.
-            busy = [other.used for other in self._shares.values() if other.waiting]
-            share.used = max(share.used, min(busy, default=share.used))
+        # What was not asked for is not saved up: it would shut the others out later.
+        share.used = max(share.used, self._reached)
         self._kinds[key] = kind
         share.waiting[key] = None
 
@@ -78,6 +78,7 @@ class Turns(Generic[K, C]):
         if not busy:
             return None
         share = min(busy, key=lambda share: share.used)
+        self._reached = share.used
         share.used += 1 / share.weight
         key, _ = share.waiting.popitem(last=False)
         del self._kinds[key]

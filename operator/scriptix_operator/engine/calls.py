@@ -69,10 +69,10 @@ class Calls:
         except ScriptixError as error:
             await self._answered(call, model_id, key, ticket, begun, heard, error.failure)
             raise
-        except Exception:
-            # A bug: whether the call was made is not known, and it must not be under way for ever.
-            unknown = CallFailure(FailureKind.AMBIGUOUS, "not known")
-            await self._answered(call, model_id, key, ticket, begun, heard, unknown)
+        except BaseException as error:
+            # A bug, or the end of this process: whether it has arrived is not known.
+            lost = CallFailure(FailureKind.AMBIGUOUS, type(error).__name__)
+            await self._answered(call, model_id, key, ticket, begun, heard, lost)
             raise
         await self._answered(call, model_id, key, ticket, begun, heard, None)
         return result

@@ -164,7 +164,7 @@ class Lanes:
         if not is_queued:
             lane.starts.leave(key, now)
         if not is_watched:
-            lane.looks.leave(key)
+            lane.looks.leave(key, now)
         self._wake(lane, now)
 
     def leave(self, key: TrainingKey) -> None:

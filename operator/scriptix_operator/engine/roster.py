@@ -64,6 +64,7 @@ class Roster:
         known = self._trainings.pop(key, None)
         self._memories.pop(key, None)
         if known is not None:
+            self._past = None
             keys = self._by_model[known.spec.model_id]
             keys.discard(key)
             if not keys:

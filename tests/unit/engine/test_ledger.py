@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.status import Baseline, Intent
+from scriptix_operator.core.learned import KEPT, Learned
 from scriptix_operator.core.ledger import Ledger, Mark, Settled, opened, pruned
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
@@ -535,6 +536,60 @@ async def test_a_writer_that_is_cancelled_does_not_hang_those_that_wait_for_it(
     assert isinstance(writer, asyncio.CancelledError)
     assert isinstance(waiter, UnavailableError)
     assert await process.ready() > 1
+
+
+# What was learned of limits.
+
+
+def learned(count: int, when: datetime = EIGHT) -> tuple[Learned, ...]:
+    """A limit, learned then."""
+    return (Learned(seconds=3600.0, count=count, at=when, clean_windows=24.0),)
+
+
+async def test_what_was_learned_is_there_for_the_next_process(bench: Bench) -> None:
+    process = await bench.leader()
+    await process.learn(KEY.fingerprint, "start", learned(3))
+    await process.learn(KEY.fingerprint, "log", learned(9))
+    await process.learn(KEY.fingerprint, "start", learned(2))
+    assert process.learned(KEY.fingerprint) == {"start": learned(2), "log": learned(9)}
+    assert process.learned("another") == {}
+    later = bench.process()
+    assert later.learned(KEY.fingerprint) == {}  # nothing was read
+    await later.ready()
+    assert later.learned(KEY.fingerprint) == process.learned(KEY.fingerprint)
+
+
+async def test_what_is_learned_needs_no_ledger_that_is_current(bench: Bench) -> None:
+    """Another process has written it meanwhile: it is read, and what was learned is added."""
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.shelf.touch()
+    await process.learn(KEY.fingerprint, "start", learned(3))
+    assert bench.shelf.ledger.limits == {KEY.fingerprint: {"start": learned(3)}}
+    assert bench.shelf.ledger.entries == {7: entry}
+
+
+async def test_what_was_learned_long_ago_is_forgotten_by_the_next_write(bench: Bench) -> None:
+    process = await bench.leader()
+    await process.learn("old", "start", learned(3))
+    bench.time.moment = EIGHT + KEPT
+    await process.learn(KEY.fingerprint, "start", learned(3, bench.time.moment))
+    assert bench.shelf.ledger.limits.keys() == {KEY.fingerprint}
+
+
+async def test_what_was_learned_already_is_not_written_again(bench: Bench) -> None:
+    process = await bench.leader()
+    for _ in range(2):
+        await process.learn(KEY.fingerprint, "start", learned(3))
+    assert len(bench.shelf.writes) == 1
+
+
+async def test_a_limit_that_cannot_be_kept_is_told_of(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.shelf.write_faults.append(Fault.REFUSED)
+    with pytest.raises(RefusedError):
+        await process.learn(KEY.fingerprint, "start", learned(3))
+    assert process.learned(KEY.fingerprint) == {}
 
 
 def test_the_shelf_keeps_what_is_put_on_it() -> None:

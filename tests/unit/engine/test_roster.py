@@ -6,9 +6,20 @@ import pytest
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.observation import Memory
+from scriptix_operator.core.timeline import MARKS, PastRun
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.roster import Roster
-from tests.unit.core.builders import a_status, a_training, edited
+from tests.unit.core.builders import (
+    EIGHT,
+    KEY,
+    OTHER_KEY,
+    a_run,
+    a_status,
+    a_training,
+    at,
+    edited,
+    followed,
+)
 
 REMEMBERED = Memory(failed_looks=3)
 
@@ -85,7 +96,88 @@ def test_rivals_are_the_others_with_the_same_model_in_any_namespace(roster: Rost
     assert roster.rivals(one) == []
 
 
+def test_of_several_rivals_those_who_stay_are_rivals_still(roster: Roster) -> None:
+    one, two, three = (a_training(name=name) for name in ("one", "two", "three"))
+    for training in (one, two, three):
+        roster.put(training)
+    roster.remove(two.key)
+    assert roster.remove(two.key) is None
+    assert roster.rivals(one) == [three]
+
+
+def test_where_versions_are_no_numbers_the_newcomer_is_taken(roster: Roster) -> None:
+    first = replace(a_training(), resource_version="b")
+    second = replace(edited(first), resource_version="a")
+    roster.put(first)
+    assert roster.put(second) is True
+    assert roster.get(first.key) == second
+
+
 def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(roster: Roster) -> None:
     for name, phase in {"a": None, "b": "Running", "c": "Running", "d": "Archived"}.items():
         roster.put(a_training(name=name, status=a_status(phase=phase)))
     assert roster.phases() == {Phase.PENDING: 2, Phase.RUNNING: 2}
+
+
+# Past runs.
+
+EVEN = tuple(36 * mark for mark in MARKS)
+
+
+def ended(hours: float, name: str = "cardiology", key: str = KEY.fingerprint) -> Training:
+    """A resource whose run went to its end, so many hours after it began at eight."""
+    run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=key)
+    facts = {"run": run, "started_at": EIGHT, "timeline": EVEN}
+    return a_training(name=name, status=a_status(finished_at=at(hours=hours), **facts))
+
+
+def _past(roster: Roster, key: str = KEY.fingerprint) -> list[float]:
+    return [run.seconds / 3600 for run in roster.past_runs(key)]
+
+
+def test_past_runs_are_those_that_resources_tell_of_by_their_key(roster: Roster) -> None:
+    assert roster.past_runs(KEY.fingerprint) == ()
+    roster.put(ended(1))
+    roster.put(ended(2, "other", OTHER_KEY.fingerprint))
+    assert roster.past_runs(KEY.fingerprint) == (PastRun(7, 3600.0, EVEN),)
+    assert _past(roster, OTHER_KEY.fingerprint) == [2]
+
+
+def test_a_run_is_told_of_as_soon_as_it_ends_and_as_long_as_its_resource_is_there(
+    roster: Roster,
+) -> None:
+    running = _at(1, a_training(status=followed(run=ended(1).status.run)))
+    roster.put(running)
+    assert _past(roster) == []
+    roster.put(_at(2, running.with_status(ended(3).status)))
+    assert _past(roster) == [3]
+    again = running.with_status(ended(3).status.model_copy(update={"finished_at": None}))
+    roster.put(_at(3, again))
+    assert _past(roster) == []
+    roster.put(_at(4, running.with_status(ended(4).status)))
+    roster.put(ended(2, "other"))
+    assert _past(roster) == [2, 4]
+    roster.remove(running.key)
+    assert _past(roster) == [2]
+
+
+def test_past_runs_are_not_gathered_anew_for_each_look(roster: Roster) -> None:
+    running = _at(1, a_training(status=followed(progress=1)))
+    roster.put(running)
+    roster.put(ended(1, "other"))
+    before = roster.past_runs(KEY.fingerprint)
+    roster.put(_at(2, running.with_status(followed(progress=2))))
+    assert roster.past_runs(KEY.fingerprint) is before
+
+
+# Runs that stand still.
+
+
+def test_runs_that_stand_still_are_counted(roster: Roster) -> None:
+    assert roster.stalled() == 0
+    for name, stalled_at in {"a": None, "b": EIGHT, "c": at(hours=1)}.items():
+        roster.put(a_training(name=name, status=followed(progress_stalled_at=stalled_at)))
+    roster.put(a_training(name="d"))
+    assert roster.stalled() == 2
+    roster.remove(a_training(name="b").key)
+    assert roster.stalled() == 1

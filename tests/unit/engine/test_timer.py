@@ -78,6 +78,49 @@ async def test_a_new_time_takes_the_place_of_the_old(
     assert await _names(timer) == "a"
 
 
+@pytest.mark.parametrize(
+    ("set_for", "forward", "due"),
+    [
+        pytest.param(None, 3, 3, id="not known before"),
+        pytest.param(5, 3, 3, id="before its time"),
+        pytest.param(3, 3, 3, id="at its time"),
+        pytest.param(3, 5, 3, id="after its time"),
+        pytest.param(3, -9, 0, id="in the past"),
+    ],
+)
+async def test_a_time_is_brought_forward_and_never_put_off(
+    timer: Timer, hand: Hand, set_for: float | None, forward: float, due: float
+) -> None:
+    if set_for is not None:
+        timer.set(A, set_for)
+    timer.bring_forward(A, forward)
+    if due > 0:
+        hand.at += due - 0.001
+        assert await _names(timer) == ""
+        hand.at += 0.001
+    assert await _names(timer) == "a"
+    hand.at += 10
+    assert await _names(timer) == ""  # once
+
+
+async def test_a_time_that_is_brought_forward_while_it_waits_is_noticed_at_once(
+    timer: Timer,
+) -> None:
+    timer.set(A, 3600)
+    waiting = asyncio.create_task(timer.next(3600))
+    await asyncio.sleep(0)
+    timer.bring_forward(A, 0)
+    assert await waiting == (A, 0.0)
+
+
+async def test_what_has_come_may_be_brought_forward_again(timer: Timer, hand: Hand) -> None:
+    timer.set(A, 0)
+    assert await _names(timer) == "a"
+    timer.bring_forward(A, 1)
+    hand.at += 1
+    assert await _names(timer) == "a"
+
+
 async def test_what_was_dropped_does_not_come(timer: Timer, hand: Hand) -> None:
     timer.set(A, 1)
     timer.set(B, 1)

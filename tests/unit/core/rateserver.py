@@ -1,0 +1,207 @@
+"""A server that limits the rate of calls, and a client that keeps to a budget at it, in no time.
+
+Nothing here is the operator's: it is what the core's promises about limits are held against.
+"""
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import count
+from random import Random
+from typing import NamedTuple
+
+from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+
+__all__ = ["Play", "Reply", "Server", "Tells"]
+
+TICK = 1e-6
+"""Seconds by which time goes on at least, whatever is lost in rounding."""
+CONSTANT = 60.0
+"""Seconds that some servers say whatever the truth is."""
+
+
+class Tells(Enum):
+    """What a server says of its limits."""
+
+    EVERYTHING = auto()
+    """X-RateLimit on each reply, and Retry-After on refusals."""
+    REFUSALS = auto()
+    """The same, but on refusals only."""
+    RETRY_AFTER = auto()
+    """Retry-After only: seconds, rounded up."""
+    CONSTANT = auto()
+    """Retry-After only, and always the same."""
+    NOTHING = auto()
+
+
+class Reply(NamedTuple):
+    """What becomes of a call."""
+
+    failure: CallFailure | None
+    told: RateTold | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What a window has room for."""
+
+    limit: int
+    left: int
+    reset: int
+    """Seconds until it has more, rounded up."""
+
+
+class Server:
+    """Counts the calls that it accepts.
+
+    Args:
+        limits: All of them hold at once.
+        slides: Whether its windows slide; else each begins at a time of its own.
+        tells: What it says.
+        luck: Where its windows begin.
+    """
+
+    def __init__(
+        self, limits: Sequence[Limit], *, slides: bool, tells: Tells, luck: Random
+    ) -> None:
+        self.limits = tuple(limits)
+        self.accepted: list[float] = []
+        self._tells = tells
+        self._begins = [None if slides else luck.uniform(0, one.seconds) for one in limits]
+
+    def call(self, now: float) -> Reply:
+        """A call comes in."""
+        rooms = [
+            self._room(limit, begin, now)
+            for limit, begin in zip(self.limits, self._begins, strict=True)
+        ]
+        full = [room for room in rooms if room.left <= 0]
+        if not full:
+            self.accepted.append(now)
+            least = min(rooms, key=lambda room: room.left)
+            told = RateTold(least.limit, least.left - 1, least.reset)
+            return Reply(None, told if self._tells is Tells.EVERYTHING else None)
+        longest = max(full, key=lambda room: room.reset)
+        told = RateTold(longest.limit, 0, longest.reset)
+        retry_after = {
+            Tells.EVERYTHING: float(longest.reset),
+            Tells.REFUSALS: float(longest.reset),
+            Tells.RETRY_AFTER: float(longest.reset),
+            Tells.CONSTANT: CONSTANT,
+        }.get(self._tells)
+        failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=retry_after)
+        names = self._tells in {Tells.EVERYTHING, Tells.REFUSALS}
+        return Reply(failure, told if names else None)
+
+    def _room(self, limit: Limit, begin: float | None, now: float) -> _Room:
+        if begin is None:
+            calls = [at for at in self.accepted if at > now - limit.seconds]
+            first = calls[max(len(calls) - limit.count, 0)] if calls else now
+            more_at = first + limit.seconds
+        else:
+            since = begin + math.floor((now - begin) / limit.seconds) * limit.seconds
+            calls = [at for at in self.accepted if at >= since]
+            more_at = since + limit.seconds
+        return _Room(limit.count, limit.count - len(calls), math.ceil(more_at - now))
+
+
+class _Event(NamedTuple):
+    """Something on its way."""
+
+    at: float
+    number: int
+    ticket: Ticket | None
+    """None: somebody else's."""
+    reply: Reply | None = None
+
+
+@dataclass
+class Play:
+    """A client that calls whenever its budget lets it.
+
+    Args:
+        budget: What it keeps to.
+        server: What it calls.
+        luck: How long each call and each reply take, and when others call.
+        latency: Seconds that each of them takes at most.
+        parallel: Calls in flight at most.
+        pause: Seconds from a reply to the next call of one that has nothing to do meanwhile.
+        others: Calls a second of other clients with the same key.
+    """
+
+    budget: Budget
+    server: Server
+    luck: Random
+    latency: float = 0.2
+    parallel: int = 1
+    pause: float = 0.0
+    others: float = 0.0
+    now: float = 0.0
+    sent: list[float] = field(default_factory=list)
+    accepted: list[float] = field(default_factory=list)
+    """When each of the client's calls that was accepted was sent."""
+    refused: list[float] = field(default_factory=list)
+    """When each that was not was sent."""
+    taught: list[float] = field(default_factory=list)
+    """When the budget has learned something."""
+    most: list[tuple[int, ...]] = field(default_factory=list)
+    """The counts that were kept to, after each reply."""
+    _idle_until: float = 0.0
+    _numbers: "count[int]" = field(default_factory=count)
+    _arriving: list[_Event] = field(default_factory=list)
+    _returning: list[_Event] = field(default_factory=list)
+
+    def run(self, seconds: float, calls: float = math.inf) -> "Play":
+        """Play for so long, with so many calls at most."""
+        until, last = self.now + seconds, len(self.sent) + calls
+        if self.others and not self._arriving:
+            self._arrives(self._next_of_others(), None)
+        while True:
+            wait = max(self.budget.wait(self.now), self._idle_until - self.now)
+            is_busy = self.budget.in_flight >= self.parallel or len(self.sent) >= last
+            if wait <= 0 and not is_busy:
+                self.sent.append(self.now)
+                at = self.now + self.luck.uniform(0, self.latency)
+                self._arrives(at, self.budget.take(self.now))
+                continue
+            next_call = math.inf if is_busy else self.now + max(wait, TICK)
+            events = (queue[0].at for queue in (self._arriving, self._returning) if queue)
+            next_at = min(next_call, *events, math.inf)
+            if next_at >= until:
+                self.now = until
+                return self
+            self.now = next_at
+            self._happen()
+
+    def _happen(self) -> None:
+        """Have one thing happen that is due."""
+        if self._arriving and self._arriving[0].at <= self.now:
+            arriving = heapq.heappop(self._arriving)
+            reply = self.server.call(self.now)
+            if arriving.ticket is None:
+                self._arrives(self._next_of_others(), None)
+                return
+            at = self.now + self.luck.uniform(0, self.latency)
+            heapq.heappush(self._returning, _Event(at, next(self._numbers), arriving.ticket, reply))
+        elif self._returning and self._returning[0].at <= self.now:
+            returning = heapq.heappop(self._returning)
+            assert returning.ticket is not None
+            assert returning.reply is not None
+            self._answered(returning.ticket, returning.reply)
+
+    def _arrives(self, at: float, ticket: Ticket | None) -> None:
+        heapq.heappush(self._arriving, _Event(at, next(self._numbers), ticket))
+
+    def _next_of_others(self) -> float:
+        return self.now + self.luck.expovariate(self.others)
+
+    def _answered(self, ticket: Ticket, reply: Reply) -> None:
+        (self.accepted if reply.failure is None else self.refused).append(ticket.sent_at)
+        self._idle_until = self.now + self.pause
+        if self.budget.answered(ticket, self.now, reply.failure, reply.told):
+            self.taught.append(self.now)
+        self.most.append(tuple(limit.count for limit in self.budget.limits(self.now)))

@@ -1,0 +1,204 @@
+"""core/circuit.py: when no call is made but a probe now and then."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from scriptix_operator.core.circuit import (
+    FIRST_PROBE,
+    MAX_PROBE,
+    MODELS,
+    PATIENCE,
+    PROBE_INTERVAL,
+    Circuit,
+    Outage,
+)
+from scriptix_operator.core.remote import CallFailure, FailureKind
+
+
+def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
+    """A look that failed."""
+    return CallFailure(kind, f"HTTP {status}", status)
+
+
+REJECTED = failed(FailureKind.UNAUTHORIZED, 401)
+SILENT = failed(FailureKind.AMBIGUOUS)
+
+
+def _answers(circuit: Circuit, now: float, *failures: CallFailure | None, luck: float = 1) -> None:
+    """Looks at as many different models."""
+    for model_id, failure in enumerate(failures):
+        circuit.answered(model_id, failure, now, luck)
+
+
+def _probed(circuit: Circuit, now: float, failure: CallFailure | None = SILENT) -> float:
+    """Send a probe, and have it answered at once; seconds until the next."""
+    assert circuit.blocks(now) is None
+    circuit.sent(now)
+    _answers(circuit, now, failure)
+    return circuit._probe_at - now
+
+
+# A rejected key.
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int) -> None:
+    circuit, rejection = Circuit(), failed(FailureKind.UNAUTHORIZED, status)
+    assert circuit.blocks(0.0) is None
+    circuit.answered(7, rejection, 0.0, 0.0)
+    assert circuit.blocks(PROBE_INTERVAL - 0.001) == Outage(rejection, 0.0)
+    assert circuit.blocks(PROBE_INTERVAL) is None
+    circuit.sent(PROBE_INTERVAL)
+    assert circuit.blocks(PROBE_INTERVAL) == Outage(rejection, 0.0)
+    assert not circuit.answered(8, rejection, PROBE_INTERVAL + 1, 0.0)
+    assert circuit.blocks(2 * PROBE_INTERVAL) == Outage(rejection, 0.0)
+    circuit.sent(2 * PROBE_INTERVAL + 1)
+    assert circuit.answered(8, None, 2 * PROBE_INTERVAL + 2, 0.0)
+    assert circuit.outage is None
+    assert circuit.blocks(2 * PROBE_INTERVAL + 2) is None
+
+
+def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
+    circuit = Circuit()
+    now = 0.0
+    for _ in range(5):
+        _answers(circuit, now, REJECTED)
+        now += PROBE_INTERVAL
+        circuit.sent(now)
+    _answers(circuit, now, SILENT)  # nor if one is lost
+    assert circuit.blocks(now + PROBE_INTERVAL - 0.001) == Outage(REJECTED, 0.0)
+    assert circuit.blocks(now + PROBE_INTERVAL) is None
+
+
+# An API that is away.
+
+AWAY = [
+    pytest.param(failed(FailureKind.NOT_SENT), id="no connection"),
+    pytest.param(failed(FailureKind.AMBIGUOUS), id="no reply"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 500), id="500"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 503), id="503"),
+]
+ANSWERS = [
+    pytest.param(None, id="an answer"),
+    pytest.param(failed(FailureKind.UNAUTHORIZED, 403), id="one model's 403"),
+    pytest.param(failed(FailureKind.NOT_FOUND, 404), id="no such model"),
+    pytest.param(failed(FailureKind.RATE_LIMITED, 429), id="too many"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 408), id="408"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 499), id="the last before a 5xx"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 200), id="garbage"),
+]
+
+
+@pytest.mark.parametrize("failure", AWAY)
+def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailure) -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[failure] * (MODELS - 1))
+    assert circuit.blocks(0.0) is None
+    circuit.answered(MODELS, failure, 1.0, 1.0)
+    assert circuit.blocks(1.0) == Outage(failure, 1.0)
+
+
+def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
+    circuit = Circuit()
+    for now in range(100):
+        circuit.answered(7, SILENT, float(now), 1.0)
+    assert circuit.outage is None
+
+
+@pytest.mark.parametrize("failure", ANSWERS)
+def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, SILENT, SILENT, failure)
+    circuit.answered(3, SILENT, 0.0, 1.0)
+    circuit.answered(4, SILENT, 0.0, 1.0)
+    assert circuit.outage is None
+
+
+@pytest.mark.parametrize("failure", ANSWERS)
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
+def test_any_answer_to_the_probe_closes_it(
+    failure: CallFailure | None, reason: CallFailure
+) -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[reason] * MODELS)
+    circuit.sent(100.0)
+    assert circuit.answered(9, failure, 101.0, 1.0)
+    assert circuit.blocks(101.0) is None
+    assert not circuit.answered(9, failure, 102.0, 1.0)  # it was closed already
+    # It takes three again.
+    _answers(circuit, 103.0, *[SILENT] * (MODELS - 1))
+    assert circuit.outage is None
+
+
+def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
+    circuit, waits, now = Circuit(), [], 0.0
+    _answers(circuit, now, *[SILENT] * MODELS)
+    assert circuit._probe_at == FIRST_PROBE
+    for _ in range(6):
+        now = circuit._probe_at
+        waits.append(_probed(circuit, now))
+    assert waits == [10, 20, 40, 80, MAX_PROBE, MAX_PROBE]
+    assert circuit.outage == Outage(SILENT, 0.0)
+    # After it was back, they begin anew.
+    _probed(circuit, circuit._probe_at, None)
+    _answers(circuit, 9999.0, *[SILENT] * MODELS)
+    assert circuit._probe_at == 9999.0 + FIRST_PROBE
+
+
+@pytest.mark.parametrize(("luck", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
+def test_the_probes_of_many_keys_do_not_come_together(luck: float, seconds: float) -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[SILENT] * MODELS, luck=luck)
+    assert circuit._probe_at == seconds
+
+
+def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
+    """With sixty in flight the first probe would come after minutes."""
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[SILENT] * 60)
+    assert circuit._probe_at == FIRST_PROBE
+    circuit.answered(99, SILENT, 4.0, 1.0)
+    assert circuit.blocks(FIRST_PROBE) is None
+    assert _probed(circuit, FIRST_PROBE) == 2 * FIRST_PROBE
+
+
+def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[SILENT] * MODELS)
+    circuit.sent(10.0)
+    assert circuit.blocks(10.0 + PATIENCE - 0.001) is not None
+    assert circuit.blocks(10.0 + PATIENCE) is None
+
+
+def test_a_call_while_it_is_closed_is_no_probe() -> None:
+    circuit = Circuit()
+    circuit.sent(0.0)
+    assert circuit.blocks(0.0) is None
+
+
+# From one to the other.
+
+
+@pytest.mark.parametrize(
+    ("answers", "outage"),
+    [
+        pytest.param([REJECTED], Outage(REJECTED, 50.0), id="it is back, and rejects the key"),
+        pytest.param([SILENT], Outage(SILENT, 0.0), id="it is still away"),
+    ],
+)
+def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
+    answers: Sequence[CallFailure], outage: Outage
+) -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[SILENT] * MODELS)
+    circuit.sent(50.0)
+    _answers(circuit, 50.0, *answers)
+    assert circuit.outage == outage
+
+
+def test_an_api_that_was_rejecting_and_is_away_is_told_of_as_rejecting() -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, REJECTED, *[SILENT] * MODELS)
+    assert circuit.outage == Outage(REJECTED, 0.0)
+    assert circuit.blocks(PROBE_INTERVAL) is None

@@ -1,0 +1,85 @@
+"""core/lane.py: one key's calls, each kind with an allowance of its own."""
+
+import pytest
+
+from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.lane import Call, Lane
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.looks import LookKind, Wake
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.startqueue import claim_of
+from tests.unit.core.builders import EIGHT, a_training
+
+MINUTE, HOUR = 60.0, 3600.0
+LIMITS = {
+    Call.START: (Limit(2, HOUR),),
+    Call.STATUS: (Limit(10, MINUTE),),
+    Call.LOG: (Limit(10, HOUR),),
+}
+KEY = a_training().key
+CLAIM = claim_of(a_training(), EIGHT)
+REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.0)
+
+
+@pytest.fixture
+def lane() -> Lane:
+    """Return a lane that is made at 100."""
+    return Lane(LIMITS, 100.0)
+
+
+def _take(lane: Lane, call: Call, now: float) -> Ticket:
+    """Take a call of a kind."""
+    if call is Call.START:
+        assert lane.starts.ask(CLAIM, now) is None
+        return lane.starts.take(CLAIM, now)
+    if call is Call.STATUS:
+        ticket = lane.looks.ask(KEY, LookKind.RUNNING, MINUTE, now)
+    else:
+        ticket = lane.logs.ask(KEY, now, has_ended=True)
+    assert isinstance(ticket, Ticket)
+    return ticket
+
+
+@pytest.mark.parametrize("call", Call)
+def test_an_answer_counts_for_its_kind_of_call_and_no_other(lane: Lane, call: Call) -> None:
+    ticket = _take(lane, call, 100.0)
+    assert [kind for kind in Call if lane.budgets[kind].in_flight] == [call]
+    assert lane.answered(call, ticket, 101.0, REFUSED, RateTold(limit=1))
+    assert [kind for kind in Call if lane.budgets[kind].lessons] == [call]
+    assert [kind for kind in Call if lane.budgets[kind].in_flight] == []
+
+
+def test_in_the_first_window_looks_and_log_calls_make_no_burst_and_starts_may(lane: Lane) -> None:
+    ahead = {call: lane.budgets[call].wait(100.0, 1) for call in Call}
+    assert ahead == {Call.START: 0, Call.STATUS: 6, Call.LOG: 360}
+    ahead = {call: lane.budgets[call].wait(100.0 + HOUR, 1) for call in Call}
+    assert ahead == {Call.START: 0, Call.STATUS: 0, Call.LOG: 0}
+    lane.spend_evenly(100.0 + HOUR)
+    assert lane.budgets[Call.STATUS].wait(100.0 + HOUR, 1) == 6
+
+
+def test_looks_and_starts_tell_whom_they_expect_in_one_list(lane: Lane) -> None:
+    _take(lane, Call.STATUS, 100.0)
+    other = a_training(name="other").key
+    lane.looks.ask(other, LookKind.RUNNING, MINUTE, 100.0)
+    assert lane.wakes == [Wake(other, 106.0)]
+    lane.starts.ask(CLAIM, 100.0)
+    assert lane.wakes[1:] == [Wake(KEY, 100.0)]
+
+
+def test_who_leaves_is_waited_for_nowhere(lane: Lane) -> None:
+    _take(lane, Call.STATUS, 100.0)
+    _take(lane, Call.LOG, 100.0)
+    other = a_training(name="other").key
+    lane.looks.ask(KEY, LookKind.RUNNING, MINUTE, 100.0)
+    lane.logs.ask(KEY, 100.0, has_ended=True)
+    lane.starts.ask(CLAIM, 100.0)
+    lane.leave(KEY, 100.0)
+    assert KEY not in lane.starts
+    assert isinstance(lane.looks.ask(other, LookKind.RUNNING, MINUTE, 106.0), Ticket)
+    assert isinstance(lane.logs.ask(other, 460.0, has_ended=False), Ticket)
+    assert lane.looks.stretch(LookKind.RUNNING, 106.0) == 1
+
+
+def test_a_new_lane_has_its_circuit_closed(lane: Lane) -> None:
+    assert lane.circuit.blocks(100.0) is None

@@ -1,0 +1,130 @@
+"""core/learned.py: lessons as the start ledger keeps them."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_operator.core.budget import Budget
+from scriptix_operator.core.learned import (
+    KEPT,
+    MAX_KEYS,
+    Learned,
+    LearnedLimits,
+    from_lessons,
+    kept,
+    to_lessons,
+)
+from scriptix_operator.core.ledger import Ledger, taught
+from scriptix_operator.core.lessons import CLEAN_WINDOWS, MAX_CLEAN_WINDOWS, Lesson
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.kube.ledger import dump
+from tests.unit.core.builders import EIGHT, at
+
+HOUR = timedelta(hours=1)
+
+
+def learned(count: int = 3, when: datetime = EIGHT, seconds: float = 3600.0) -> Learned:
+    """A limit, learned then."""
+    return Learned(seconds=seconds, count=count, at=when, clean_windows=CLEAN_WINDOWS)
+
+
+LESSONS = st.builds(
+    Lesson,
+    seconds=st.sampled_from([0.25, 60.0, 3600.0, 86400.0]),
+    count=st.integers(1, 100_000),
+    at=st.floats(0, 1e6),
+    clean_windows=st.sampled_from([1.0, CLEAN_WINDOWS, MAX_CLEAN_WINDOWS]),
+)
+
+
+@given(st.lists(LESSONS, max_size=3), st.floats(0, 1e6), st.floats(0, 1e9))
+def test_lessons_are_the_same_in_the_next_process_but_for_a_second(
+    lessons: list[Lesson], age: float, booted: float
+) -> None:
+    """The clocks of the two have nothing to do with each other; the wall clock is what they share.
+
+    Times are to the second there, and never later than they were: nobody becomes impatient.
+    """
+    now, later = 1e6 + age, 3600.0
+    written = from_lessons(lessons, EIGHT, now)
+    ledger = taught(Ledger(), "key", "start", written)
+    read = Ledger.model_validate_json(dump(ledger)).limits.get("key", {}).get("start", ())
+    assert read == written
+    again = to_lessons(read, EIGHT + timedelta(seconds=later), booted + later)
+    for lesson, known in zip(lessons, again, strict=True):
+        assert (known.seconds, known.count) == (lesson.seconds, lesson.count)
+        assert known.clean_windows == lesson.clean_windows
+        aged = (booted - known.at) - (now - lesson.at)
+        assert -1e-3 <= aged <= 1.001
+
+
+def test_what_was_learned_is_kept_to_in_the_next_process() -> None:
+    lessons = (Lesson(3600.0, 3, 500.0, 48.0),)
+    budget = Budget((Limit(5, 3600.0),))
+    budget.learn(to_lessons(from_lessons(lessons, EIGHT, 1000.0), at(hours=1), 70.0))
+    assert budget.limits(70.0) == (Limit(3, 3600.0),)
+    assert budget.lessons == (Lesson(3600.0, 3, 70.0 - 3600.0 - 500.0, 48.0),)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"seconds": 0.0}, {"seconds": -1.0}, {"count": 0}, {"clean_windows": 0.0}]
+)
+def test_nonsense_in_a_ledger_is_not_believed(nonsense: dict[str, float]) -> None:
+    good = learned()
+    assert to_lessons([good.model_copy(update=nonsense)], EIGHT, 0.0) == ()
+    assert len(to_lessons([good], EIGHT, 0.0)) == 1
+
+
+def test_a_lesson_of_a_clock_that_is_ahead_is_one_of_later() -> None:
+    (lesson,) = to_lessons([learned(when=at(hours=1))], EIGHT, 0.0)
+    assert lesson.at == 3600.0
+    assert lesson.allows(0.0) == 3
+
+
+@pytest.mark.parametrize(
+    ("age", "is_kept"),
+    [(KEPT - timedelta(seconds=1), True), (KEPT, False)],
+    ids=["kept", "too old"],
+)
+def test_what_was_learned_a_month_ago_is_tried_anew(
+    age: timedelta,
+    is_kept: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    limits: LearnedLimits = {
+        "young": {"start": (learned(), learned(1, EIGHT - age)), "log": (learned(2, EIGHT - age),)},
+        "old": {"start": (learned(9, EIGHT - age),)},
+        "nothing": {"start": ()},
+    }
+    found = kept(limits, EIGHT)
+    if is_kept:
+        assert found == {key: limits[key] for key in ("young", "old")}
+    else:
+        assert found == {"young": {"start": (learned(),)}}
+
+
+def test_of_too_many_keys_those_that_learned_last_are_kept() -> None:
+    limits: LearnedLimits = {
+        f"key-{n}": {
+            "status": (learned(when=EIGHT - n * HOUR / 60), learned(when=EIGHT - 9 * HOUR)),
+        }
+        for n in range(MAX_KEYS + 3)
+    }
+    assert kept(limits, EIGHT).keys() == {f"key-{n}" for n in range(MAX_KEYS)}
+
+
+@pytest.mark.parametrize(
+    ("calls", "windows", "at_most"),
+    [
+        pytest.param(["start"], 1, 0.1, id="common: one limit is stricter"),
+        pytest.param(["start", "status", "log"], 2, 0.3, id="all are, of two windows each"),
+    ],
+)
+def test_five_hundred_keys_leave_room_in_a_config_map(
+    calls: list[str], windows: int, at_most: float
+) -> None:
+    """Of 1 MiB. Measured: 52 kB and 262 kB; the debits take 0.55 of it at most."""
+    per_key = {call: (learned(100_000),) * windows for call in calls}
+    limits: LearnedLimits = {f"{n:012x}": {**per_key} for n in range(MAX_KEYS)}
+    assert len(dump(Ledger(limits=limits))) <= at_most * 2**20

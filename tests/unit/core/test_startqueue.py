@@ -1,0 +1,281 @@
+"""core/startqueue.py: the order of those that could start now."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_operator.api.status import HistoryEntry, Queue
+from scriptix_operator.core.resolve import FREE_ATTEMPTS
+from scriptix_operator.core.startqueue import Claim, StartQueue, claim_of
+from scriptix_operator.core.training import TrainingKey
+from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at
+
+PAST = (HistoryEntry(id="run-0", outcome="Succeeded"),)
+NONE: Mapping[str, int] = {}
+
+
+def a_claim(  # noqa: PLR0913 - each has a default
+    name: str,
+    namespace: str = "team-a",
+    *,
+    minute: float = 0,
+    priority: int = 0,
+    repeated: bool = False,
+    late: bool = False,
+    rerun: bool = False,
+) -> Claim:
+    """A resource that could start, since so many minutes after eight."""
+    key = TrainingKey(namespace, name)
+    since = at(minutes=minute)
+    return Claim(key, f"uid-{name}", repeated or late, late, priority, rerun, since)
+
+
+def _order(
+    *claims: Claim, started: Mapping[str, int] = NONE, late: bool = True, first: int = 999
+) -> str:
+    """Names of those who come first."""
+    queue = StartQueue()
+    for claim in claims:
+        queue.join(claim)
+    keys = queue.order(started, late=late).first(first)
+    return " ".join(key.name for key in keys)
+
+
+# What a claim is made of.
+
+
+def test_new_work_is_as_old_as_its_resource() -> None:
+    training = a_training(created_at=at(minutes=3), priority=7)
+    assert claim_of(training, at(hours=1)) == Claim(
+        key=training.key,
+        uid=training.uid,
+        is_repeated=False,
+        is_late=False,
+        priority=7,
+        is_rerun=False,
+        since=at(minutes=3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("queue", "since"),
+    [
+        pytest.param(None, at(hours=1), id="it joins now"),
+        pytest.param(Queue(position=1, of=2), at(hours=1), id="an older operator's place"),
+        pytest.param(Queue(position=1, of=2, since=at(minutes=5)), at(minutes=5), id="it waits"),
+    ],
+)
+def test_a_rerun_is_as_old_as_its_place_in_the_queue(queue: Queue | None, since: datetime) -> None:
+    status = a_status(run=a_run(id="run-1"), history=PAST, queue=queue)
+    claim = claim_of(a_training(status=status), at(hours=1))
+    assert (claim.is_rerun, claim.since) == (True, since)
+
+
+def test_a_first_run_does_not_become_younger_by_its_place_in_the_queue() -> None:
+    status = a_status(queue=Queue(position=1, of=2, since=at(minutes=5)))
+    assert claim_of(a_training(status=status), at(hours=1)).since == EIGHT
+
+
+@pytest.mark.parametrize(
+    ("attempt", "repeated", "late"),
+    [(1, False, False), (2, True, False), (FREE_ATTEMPTS, True, False), (4, True, True)],
+)
+def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
+    attempt: int,
+    repeated: bool,  # noqa: FBT001 - the expected value
+    late: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    claim = claim_of(a_training(status=a_status(run=a_run(attempt=attempt))), EIGHT)
+    assert (claim.is_repeated, claim.is_late) == (repeated, late)
+
+
+# Within a namespace.
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        pytest.param(
+            a_claim("x", minute=1, priority=-1000, rerun=True),
+            a_claim("y", priority=1000, repeated=True),
+            id="lost starts come behind all others",
+        ),
+        pytest.param(
+            a_claim("x", minute=1, priority=1, rerun=True),
+            a_claim("y", priority=0),
+            id="then priority",
+        ),
+        pytest.param(
+            a_claim("x", priority=-999, minute=1), a_claim("y", priority=-1000), id="negative, too"
+        ),
+        pytest.param(
+            a_claim("x", minute=1), a_claim("y", rerun=True), id="then new work before reruns"
+        ),
+        pytest.param(a_claim("y", minute=1), a_claim("x", minute=1.01), id="then age"),
+        pytest.param(
+            a_claim("x", repeated=True),
+            a_claim("y", minute=1, repeated=True),
+            id="of lost ones, too",
+        ),
+        pytest.param(a_claim("x"), a_claim("y"), id="at last, anything that stays"),
+    ],
+)
+def test_within_a_namespace(earlier: Claim, later: Claim) -> None:
+    names = f"{earlier.key.name} {later.key.name}"
+    assert _order(earlier, later) == _order(later, earlier) == names
+
+
+# Between namespaces.
+
+
+@pytest.mark.parametrize(
+    ("started", "order"),
+    [
+        pytest.param({}, "a1 b1 a2 b2", id="one from each in turn"),
+        pytest.param({"team-a": 1}, "b1 a1 b2 a2", id="the fewest starts first"),
+        pytest.param({"team-a": 2}, "b1 b2 a1 a2", id="all that it is behind"),
+        pytest.param({"team-a": 1, "team-b": 1, "team-c": 9}, "a1 b1 a2 b2", id="equally many"),
+    ],
+)
+def test_between_namespaces_the_fewest_starts_in_the_window_come_first(
+    started: dict[str, int], order: str
+) -> None:
+    claims = [
+        a_claim("a1", "team-a"),
+        a_claim("a2", "team-a", minute=1),
+        a_claim("b1", "team-b", minute=2),
+        a_claim("b2", "team-b", minute=3),
+    ]
+    assert _order(*claims, started=started) == order
+
+
+def test_where_they_have_started_equally_many_new_work_comes_before_reruns_then_the_oldest() -> (
+    None
+):
+    claims = [
+        a_claim("rerun", "team-a", minute=0, rerun=True),
+        a_claim("young", "team-b", minute=9),
+        a_claim("old", "team-c", minute=8),
+    ]
+    assert _order(*claims) == "old young rerun"
+
+
+@pytest.mark.parametrize("priority", [0, 1000])
+def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) -> None:
+    flood = [a_claim(f"a{n:03}", "team-a", priority=priority) for n in range(500)]
+    late = a_claim("b", "team-b", minute=60, priority=-1000, rerun=True)
+    assert _order(*flood, late, first=2) == "a000 b"
+    assert _order(*flood, late, started={"team-a": 1}, first=2) == "b a000"
+
+
+def test_a_tenants_own_order_is_kept_between_the_others() -> None:
+    claims = [
+        a_claim("urgent", "team-a", minute=5, priority=9),
+        a_claim("old", "team-a"),
+        a_claim("b", "team-b", minute=1),
+    ]
+    # The head of a line stands for it: not the old one behind it.
+    assert _order(*claims) == "b urgent old"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(-2, 2), st.booleans(), st.integers(0, 5)),
+        max_size=20,
+    ),
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 5)),
+)
+def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
+    wishes: list[tuple[str, int, bool, int]], started: dict[str, int]
+) -> None:
+    claims = [
+        a_claim(f"n{n}", namespace, minute=minute, priority=priority, rerun=rerun)
+        for n, (namespace, priority, rerun, minute) in enumerate(wishes)
+    ]
+    queue = StartQueue()
+    for claim in claims:
+        queue.join(claim)
+    keys = queue.order(started, late=True).first(99)
+    assert sorted(keys) == sorted(claim.key for claim in claims)
+    counts, waiting = Counter(started), Counter(claim.key.namespace for claim in claims)
+    for key in keys:
+        assert counts[key.namespace] == min(counts[name] for name in waiting if waiting[name])
+        counts[key.namespace] += 1
+        waiting[key.namespace] -= 1
+
+
+# Those whose starts were lost again and again.
+
+
+@pytest.mark.parametrize(
+    ("late", "order"),
+    [(True, "lost a b"), (False, "a b lost")],
+    ids=["it is their time", "it is not"],
+)
+def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their_time(
+    late: bool,  # noqa: FBT001 - both ways
+    order: str,
+) -> None:
+    claims = [
+        a_claim("lost", "team-b", late=True),
+        a_claim("a", "team-a", minute=1),
+        a_claim("b", "team-a", minute=2, repeated=True),
+    ]
+    assert _order(*claims, started={"team-a": 1}, late=late) == order
+
+
+# Coming and going.
+
+
+def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
+    queue = StartQueue()
+    one, two = a_claim("one"), a_claim("two", minute=1)
+    for claim in (one, two, one):
+        queue.join(claim)
+    assert (len(queue), one.key in queue) == (2, True)
+    assert queue.order(NONE, late=True).index(two.key) == 1
+    queue.leave(one.key)
+    queue.leave(TrainingKey("team-a", "never-there"))
+    assert (len(queue), one.key in queue) == (1, False)
+    assert queue.order(NONE, late=True).index(two.key) == 0
+
+
+def test_an_edit_changes_the_place() -> None:
+    queue = StartQueue()
+    for claim in (a_claim("one"), a_claim("two", minute=1)):
+        queue.join(claim)
+    assert queue.order(NONE, late=True).index(a_claim("two").key) == 1
+    queue.join(a_claim("two", minute=1, priority=1))
+    assert len(queue) == 2
+    assert queue.order(NONE, late=True).index(a_claim("two").key) == 0
+
+
+def test_the_order_follows_the_starts_and_is_made_no_oftener_than_it_changes() -> None:
+    queue = StartQueue()
+    queue.join(a_claim("a", "team-a"))
+    queue.join(a_claim("b", "team-b", late=True))
+    started = Counter({"team-b": 1})
+    order = queue.order(started, late=True)
+    assert queue.order(Counter({"team-b": 1}), late=True) is order
+    queue.join(a_claim("a", "team-a"))
+    assert queue.order(started, late=True) is order
+    assert queue.order(started, late=False) is not order
+    # It is not the caller's to change it afterwards.
+    before = queue.order(started, late=True)
+    started["team-a"] = 2
+    assert queue.order(started, late=True) is not before
+    assert queue.order(started, late=True).index(a_claim("b", "team-b").key) == 0
+
+
+def test_claims_are_told_apart_by_all_that_they_are_ranked_by() -> None:
+    claim = a_claim("one")
+    queue = StartQueue()
+    queue.join(claim)
+    order = queue.order(NONE, late=True)
+    queue.join(replace(claim, is_repeated=True))
+    assert queue.order(NONE, late=True) is not order

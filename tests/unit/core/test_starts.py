@@ -1,0 +1,394 @@
+"""core/starts.py: whose turn it is to start, and who is woken for it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from scriptix_operator.core.budget import Spent, Ticket
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.looks import Wake
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.startqueue import Claim
+from scriptix_operator.core.starts import MAX_REFRESH, PATIENCE, REFRESH, REFRESH_EACH, Starts
+from scriptix_operator.core.training import TrainingKey
+from tests.unit.core.builders import at
+
+HOUR = 3600.0
+LOST = CallFailure(FailureKind.AMBIGUOUS, "no reply")
+NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
+REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=HOUR)
+
+
+def a_claim(
+    name: str, namespace: str = "team-a", *, priority: int = 0, late: bool = False
+) -> Claim:
+    """A resource that could start; those whose names come first are older."""
+    key = TrainingKey(namespace, name)
+    since = at(minutes=ord(name[0]), seconds=int(name[1:] or 0))
+    return Claim(key, name, late, late, priority, is_rerun=False, since=since)
+
+
+A, B, C, D, E = (a_claim(name) for name in "abcde")
+
+
+class Table:
+    """Starts with one key, and whom they wake.
+
+    Args:
+        count: Starts an hour.
+        spent: Starts before.
+        proved: Whether a whole window is known to be accepted.
+    """
+
+    def __init__(self, count: int = 5, *spent: Spent, proved: bool = True) -> None:
+        self.wakes: list[Wake] = []
+        self.starts = Starts((Limit(count, HOUR),), self.wakes)
+        self.starts.recall(spent, [])
+        self.starts.budget._allowance.is_proved = proved
+
+    def waits(self, now: float, *claims: Claim) -> list[float | None]:
+        """Seconds that each would wait; None: it is its turn."""
+        places = (self.starts.ask(claim, now) for claim in claims)
+        return [None if place is None else place.start_in for place in places]
+
+    def free(self, now: float, *claims: Claim) -> str:
+        """Whose turn it is."""
+        return "".join(c.key.name for c in claims if self.starts.ask(c, now) is None)
+
+    def woken(self) -> list[tuple[str, float]]:
+        """Who was woken since, and for when."""
+        woken = [(wake.key.name, wake.at) for wake in self.wakes]
+        self.wakes.clear()
+        return woken
+
+    def starts_one(self, claim: Claim, now: float, seconds: float = 1.0) -> Ticket:
+        """Start it, and have it answered after so long."""
+        assert self.starts.ask(claim, now) is None
+        ticket = self.starts.take(claim, now)
+        self.starts.answered(ticket, now + seconds)
+        return ticket
+
+
+def _spent(count: int, at: float = 0.0, namespace: str = "team-a") -> Sequence[Spent]:
+    return [Spent(at, namespace)] * count
+
+
+# Places.
+
+
+def test_as_long_as_there_are_starts_each_has_its_turn() -> None:
+    table = Table(3)
+    assert table.free(100.0, A, B, C, D) == "abc"
+    assert table.waits(100.0, D) == [HOUR]
+
+
+def test_a_place_says_how_many_come_before_and_when_the_allowance_reaches_it() -> None:
+    table = Table(2, Spent(0.0), Spent(600.0))
+    for claim in (A, B, C):
+        table.starts.ask(claim, 1000.0)
+    places = [table.starts.ask(claim, 1000.0) for claim in (A, B, C)]
+    assert [place and (place.position, place.of) for place in places] == [(1, 3), (2, 3), (3, 3)]
+    assert [place and place.start_in for place in places] == [2600, 3200, 6200]
+    assert len(table.starts) == 3
+    assert A.key in table.starts
+    assert D.key not in table.starts
+
+
+def test_whoever_ranks_higher_goes_in_between() -> None:
+    table = Table(1, Spent(0.0))
+    assert table.waits(0.0, A, B) == [HOUR, 2 * HOUR]
+    assert table.waits(0.0, replace(C, priority=1), A) == [HOUR, 2 * HOUR]
+
+
+@pytest.mark.parametrize(
+    ("spent_at", "others", "ask_in"),
+    [
+        pytest.param(0.0, 0, REFRESH, id="an hour: now and then"),
+        pytest.param(-HOUR + 60, 0, 60, id="a minute: then"),
+        pytest.param(-HOUR + 1, 0, PATIENCE, id="a second: not so soon, it is woken"),
+        pytest.param(0.0, 60, REFRESH_EACH * 61, id="more seldom in a longer queue"),
+        pytest.param(0.0, 500, MAX_REFRESH, id="but not for ever"),
+    ],
+)
+def test_when_to_ask_again(spent_at: float, others: int, ask_in: float) -> None:
+    table = Table(1, Spent(spent_at))
+    for number in range(others):
+        table.starts.ask(a_claim(f"z{number}"), 0.0)
+    place = table.starts.ask(A, 0.0)
+    assert place is not None
+    assert place.ask_in == ask_in
+
+
+# Between namespaces.
+
+
+@pytest.mark.parametrize("priority", [0, 1000])
+def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) -> None:
+    table = Table(5, *_spent(5))
+    flood = [a_claim(f"a{number}", priority=priority) for number in range(500)]
+    for claim in flood:
+        table.starts.ask(claim, 0.0)
+    other = a_claim("z", "team-b", priority=-1000)
+    place = table.starts.ask(other, 0.0)
+    assert place is not None
+    assert (place.position, place.of) == (1, 501)
+    assert table.free(HOUR, other) == "z"
+
+
+def test_starts_take_turns_between_namespaces_also_those_on_their_way() -> None:
+    table = Table(9)
+    other = a_claim("z", "team-b")
+    for claim in (A, B, other):
+        table.starts.ask(claim, 0.0)
+    table.starts.take(A, 0.0)
+    places = [table.starts._order(0.0).index(claim.key) for claim in (other, B)]
+    assert places == [0, 1]
+
+
+# Who is woken.
+
+
+def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later() -> None:
+    table = Table(1, Spent(0.0))
+    table.waits(100.0, A)
+    assert table.woken() == [("a", HOUR)]
+    table.waits(100.0, B, C, D)
+    assert table.woken() == [("b", HOUR + PATIENCE), ("c", HOUR + 2 * PATIENCE)]
+    table.waits(100.0, A, B, C, D)
+    assert table.woken() == []  # it is known
+
+
+def test_whoever_may_start_is_not_woken_for_it_again() -> None:
+    table = Table(2)
+    assert table.free(0.0, A, B) == "ab"
+    assert table.woken() == []
+    table.starts_one(A, 0.0)
+    assert table.woken() == [("b", 0.0)]  # earlier than it was told before
+    assert table.free(1.0, B) == "b"
+    assert table.woken() == []
+
+
+def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
+    table = Table(1, Spent(0.0))
+    table.waits(0.0, A, B, C)
+    assert table.free(HOUR - 0.001, A, B, C) == ""
+    assert table.free(HOUR, B, C) == ""
+    assert table.free(HOUR + PATIENCE - 0.001, B, C) == ""
+    assert table.free(HOUR + PATIENCE, B, C) == "b"
+    assert table.free(HOUR + 2 * PATIENCE, C) == "c"
+    # Whoever comes has it; the others wait for the next.
+    table.starts_one(B, HOUR + 2 * PATIENCE)
+    assert table.free(HOUR + 3 * PATIENCE, A, C) == ""
+    assert table.waits(HOUR + 3 * PATIENCE, A, C) == [
+        pytest.approx(HOUR - PATIENCE + 1),
+        pytest.approx(2 * HOUR - PATIENCE + 1),
+    ]
+
+
+@pytest.mark.parametrize("first", [A, a_claim("z", "team-b")], ids=["a peer", "another tenant"])
+def test_a_start_that_has_long_been_free_is_kept_for_whoever_ranks_first(first: Claim) -> None:
+    """And not for who asks first: those who are next may come within seconds of each other."""
+    table = Table(2, Spent(0.0, "team-a"))
+    assert table.free(1000.0, first, B) == first.key.name
+    table.starts.leave(first.key, 1000.0)
+    table.starts.leave(B.key, 1000.0)
+    # All at once, the one that ranks first a moment later.
+    assert table.free(2000.0, D) == "d"
+    assert table.free(2000.0, first) == first.key.name
+    assert table.free(2000.0 + PATIENCE - 0.001, D) == ""
+    assert table.free(2000.0 + PATIENCE, D) == "d"
+
+
+def test_who_leaves_makes_room_at_once() -> None:
+    table = Table(1, Spent(0.0))
+    table.waits(0.0, A, B)
+    table.woken()
+    table.starts.leave(A.key, 10.0)
+    assert table.woken() == [("b", HOUR)]
+    assert table.waits(10.0, B) == [HOUR - 10]
+    table.starts.leave(A.key, 10.0)  # no news
+    table.starts.leave(B.key, 10.0)
+    assert (len(table.starts), table.woken()) == (0, [])
+
+
+def test_a_start_that_was_not_sent_is_there_for_the_next() -> None:
+    for answered in (False, True):
+        table = Table(1)
+        assert table.free(0.0, A, B) == "a"
+        ticket = table.starts.take(A, 0.0)
+        table.woken()
+        if answered:
+            assert not table.starts.answered(ticket, 2.0, NOT_SENT)
+        else:
+            table.starts.give_back(ticket, 2.0)
+        assert table.woken() == [("b", 2.0)]
+        assert table.free(2.0, B) == "b"
+
+
+# One at a time, until the limit is proved.
+
+
+def test_until_a_whole_window_was_accepted_one_start_is_in_flight_at_a_time() -> None:
+    table = Table(3, proved=False)
+    for claim in (A, B, C, D):
+        table.starts.ask(claim, 0.0)
+    first = table.starts.take(A, 0.0)
+    table.woken()
+    place = table.starts.ask(B, 1.0)
+    assert place is not None
+    assert (place.position, place.start_in, place.ask_in) == (1, 0, PATIENCE)
+    assert table.woken() == []
+    table.starts.answered(first, 2.0)
+    assert table.woken()[0] == ("b", 2.0)
+    for claim, now in ((B, 2.0), (C, 4.0)):
+        table.starts_one(claim, now)
+    # All three were accepted: from now on as many at once as there are.
+    assert table.free(HOUR + 10, D, E) == "de"
+    table.starts.take(D, HOUR + 10)
+    assert table.free(HOUR + 10, E) == "e"
+
+
+def test_a_start_that_took_long_leaves_the_next_its_time_to_come() -> None:
+    """It was free all the while; but nobody could have had it."""
+    table = Table(3, proved=False)
+    for claim in (A, B, C):
+        table.starts.ask(claim, 0.0)
+    ticket = table.starts.take(A, 0.0)
+    table.woken()
+    table.starts.answered(ticket, 30.0, LOST)
+    assert table.woken() == [("b", 30.0), ("c", 30.0 + PATIENCE)]
+    table = Table(2, proved=False)
+    for claim in (A, B, C):
+        table.starts.ask(claim, 0.0)
+    ticket = table.starts.take(A, 0.0)
+    table.starts.answered(ticket, 30.0, LOST)
+    assert table.free(30.0, C) == ""
+    assert table.free(30.0 + PATIENCE - 0.001, C, B) == "b"
+    assert table.free(30.0 + PATIENCE, C) == "c"
+
+
+def test_a_refusal_teaches_and_holds_all_and_starts_are_one_at_a_time_again() -> None:
+    table = Table(3)
+    for claim in (A, B, C):
+        table.starts.ask(claim, 0.0)
+    ticket = table.starts.take(A, 0.0)
+    assert table.starts.answered(ticket, 1.0, REFUSED, RateTold(limit=2))
+    assert table.waits(1.0, B, C) == [HOUR, HOUR]
+    assert table.free(HOUR + 1, B) == "b"
+    table.starts.take(B, HOUR + 1)
+    assert table.free(HOUR + 1, C) == ""
+
+
+# Those whose starts were lost again and again.
+
+L, M = a_claim("l", late=True), a_claim("m", late=True)
+
+
+def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
+    table = Table(10)
+    assert table.free(0.0, L) == "l"
+    table.starts_one(L, 0.0)
+    assert table.free(2.0, M) == "m"
+    table.starts_one(M, 2.0)
+    late = a_claim("n", late=True)
+    place = table.starts.ask(late, 4.0)
+    assert place is not None
+    assert place.start_in == pytest.approx(HOUR - 3)
+    # The others have all the rest, and come before it, for as long.
+    assert table.free(4.0, A, B, C) == "abc"
+    place = table.starts.ask(late, 4.0)
+    assert place is not None
+    assert place.position == 4
+    assert table.free(HOUR + 1, late) == "n"
+
+
+def test_late_starts_have_one_where_a_fifth_is_less() -> None:
+    table = Table(3)
+    table.starts_one(L, 0.0)
+    assert table.free(2.0, M) == ""
+    assert table.waits(HOUR + 1, M) == [None]
+
+
+@pytest.mark.parametrize("failure", [None, LOST, REFUSED], ids=["accepted", "lost", "refused"])
+def test_a_late_start_that_was_sent_counts_whatever_became_of_it(
+    failure: CallFailure | None,
+) -> None:
+    table = Table(5)
+    table.starts.ask(L, 0.0)
+    ticket = table.starts.take(L, 0.0)
+    assert table.free(0.0, M) == ""  # on its way
+    table.starts.answered(ticket, 1.0, failure)
+    assert table.free(HOUR + 0.999, M) == ""
+    assert table.starts._late.wait(HOUR + 0.999) > 0
+    assert table.starts._late.wait(HOUR + 1) == 0
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
+def test_a_late_start_that_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
+    table = Table(5)
+    table.starts.ask(L, 0.0)
+    ticket = table.starts.take(L, 0.0)
+    if answered:
+        table.starts.answered(ticket, 1.0, NOT_SENT)
+    else:
+        table.starts.give_back(ticket, 1.0)
+    assert table.free(1.0, M) == "m"
+
+
+def test_what_another_process_has_started_counts_late_starts_among_it() -> None:
+    table = Table(5)
+    table.starts.recall(_spent(3), _spent(1))
+    assert table.free(10.0, A, B, C) == "ab"
+    assert table.free(10.0, L) == ""
+    assert table.starts.budget.spent_by_tag(10.0) == {"team-a": 3}
+    assert table.free(HOUR, L) == "l"
+
+
+# A day.
+
+
+@pytest.mark.parametrize("gone", [0, 5], ids=["all come", "some do not come"])
+@pytest.mark.parametrize("is_proved", [True, False], ids=["many at once", "one at a time"])
+def test_through_a_day_no_start_is_idle_and_tenants_take_turns(
+    gone: int,
+    is_proved: bool,  # noqa: FBT001 - both ways
+) -> None:
+    """Each comes when it is woken, or when it was told to ask again; then it looks, and starts."""
+    table = Table(5, *_spent(5, namespace="gone"), proved=is_proved)
+    flood = [a_claim(f"a{number}", "team-a", priority=1000) for number in range(60)]
+    others = [a_claim(f"z{number}", "team-b") for number in range(5)]
+    lost = [a_claim(f"l{number}", "team-c", late=True) for number in range(4)]
+    due = {claim.key: 0.0 for claim in (*flood, *others, *lost)}
+    claims = {claim.key: claim for claim in (*flood, *others, *lost)}
+    absent = {claim.key for claim in flood[5 : 5 + gone]}
+    started: list[tuple[float, Claim]] = []
+    answers: list[tuple[float, Ticket]] = []
+    while True:
+        key = min(due, key=lambda key: due[key])
+        now = min(due[key], *(at for at, _ in answers), 9 * HOUR)
+        if now >= 9 * HOUR:
+            break
+        if answers and answers[0][0] <= now:
+            table.starts.answered(answers.pop(0)[1], now)
+        elif key in absent and started:
+            due[key] = 99 * HOUR
+        else:
+            place = table.starts.ask(claims[key], now)
+            due[key] = now + (0.3 if place is None else place.ask_in)
+            if place is None and table.starts.ask(claims[key], now + 0.2) is None:
+                answers.append((now + 0.5, table.starts.take(claims[key], now + 0.2)))
+                started.append((now, claims[key]))
+                del due[key]
+        for wake in table.wakes:
+            if wake.key in due and key not in absent:
+                due[wake.key] = min(due[wake.key], max(wake.at, now))
+        table.wakes.clear()
+    assert len(started) >= 0.95 * 8 * 5
+    assert {claim.key.namespace for _, claim in started[:5]} == {"team-a", "team-b", "team-c"}
+    first = [claim.key.namespace for _, claim in started[:15]]
+    assert first.count("team-b") == 5
+    late_ones = [at for at, claim in started if claim.is_late]
+    assert len(late_ones) == 4
+    assert all(later - sooner >= HOUR for sooner, later in pairwise(late_ones))

@@ -1,0 +1,182 @@
+"""core/unanswered.py: a look that was refused, lost, or not made at all."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from scriptix_operator.core.observation import Decision, LookFailed, Memory, Rest
+from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.training import Training
+from scriptix_operator.core.unanswered import look_failed
+from tests.unit.core.builders import (
+    KEY,
+    a_situation,
+    a_status,
+    a_training,
+    at,
+    call_failed,
+    check_status,
+    followed,
+)
+
+NOW = at(hours=5)
+SEEN = at(hours=4, seconds=0.25)
+
+
+def fails(
+    kind: FailureKind = FailureKind.AMBIGUOUS,
+    *,
+    training: Training | None = None,
+    memory: Memory | None = None,
+    look: dict[str, Any] | None = None,
+    **facts: Any,  # noqa: ANN401 - values of CallFailure's fields
+) -> Decision:
+    """What is decided on a look that failed."""
+    step: Situation = a_situation(training or a_training(), NOW, memory)
+    decision = look_failed(step, LookFailed(call_failed(kind, **facts), **(look or {})))
+    check_status(step.training, decision.status)
+    return decision
+
+
+def waits(decision: Decision) -> float | None:
+    """Seconds that it rests."""
+    assert isinstance(decision.action, Rest)
+    return decision.action.seconds
+
+
+RUNNING = a_training(status=followed(progress=50, stage="MainTraining", last_observed_at=SEEN))
+QUEUED = a_training(status=a_status(queue={"position": 1, "of": 2}))
+
+
+# What a human must mend.
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(FailureKind.UNAUTHORIZED, "Unauthorized"), (FailureKind.NOT_FOUND, "ModelNotFound")],
+)
+@pytest.mark.parametrize(("poll", "wait"), [(20, 20), (60, 60), (600, 60)])
+def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
+    kind: FailureKind, reason: str, poll: int, wait: float
+) -> None:
+    training = a_training(poll_interval_seconds=poll)
+    decision = fails(kind, training=training, look={"key_source": KEY.source})
+    assert decision.status.failure is not None
+    assert decision.status.failure.reason == reason
+    assert waits(decision) == wait
+    assert (KEY.source in decision.status.failure.message) == (kind is FailureKind.UNAUTHORIZED)
+
+
+def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
+    assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
+    blocked = fails(FailureKind.NOT_FOUND, training=RUNNING).status
+    assert (blocked.phase, blocked.finished_at, blocked.progress) == ("Running", None, 50)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
+def test_what_was_mended_is_not_told_any_more(kind: FailureKind) -> None:
+    blocked = a_training(status=fails(FailureKind.NOT_FOUND).status)
+    assert fails(kind, training=blocked).status.failure is None
+
+
+# Rate limits.
+
+
+@pytest.mark.parametrize(
+    ("again_in", "retry_after", "wait"),
+    [
+        pytest.param(33.0, 5.0, 33, id="as the allowance has it"),
+        pytest.param(0.0, 5.0, 1, id="but not at once"),
+        pytest.param(None, 5.0, 5, id="as the API says"),
+        pytest.param(None, None, 60, id="as its document says"),
+    ],
+)
+def test_a_refused_look_is_made_again_when_the_key_may(
+    again_in: float | None, retry_after: float | None, wait: float
+) -> None:
+    decision = fails(
+        FailureKind.RATE_LIMITED,
+        retry_after=retry_after,
+        look={"again_in": again_in},
+        training=QUEUED,
+    )
+    assert waits(decision) == wait
+    assert decision.status.conditions[0].reason == "RateLimited"
+    assert decision.status.queue is not None
+    assert decision.memory.failed_looks == 0
+
+
+# No answer.
+
+
+@pytest.mark.parametrize(
+    ("poll", "before", "wait"),
+    [
+        pytest.param(60, 0, 60, id="the first: as asked for"),
+        pytest.param(60, 1, 120, id="doubled"),
+        pytest.param(60, 2, 240, id="doubled again"),
+        pytest.param(60, 3, 300, id="five minutes at most"),
+        pytest.param(1, 8, 256, id="from a second on"),
+        pytest.param(600, 0, 600, id="unless more is asked for"),
+        pytest.param(600, 9, 600, id="and then no more than that"),
+    ],
+)
+def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, wait: float) -> None:
+    training = a_training(poll_interval_seconds=poll)
+    decision = fails(training=training, memory=Memory(failed_looks=before))
+    assert waits(decision) == wait
+    assert decision.memory.failed_looks == before + 1
+    assert decision.status.conditions[0].reason == "ApiUnavailable"
+    assert decision.status.message == "No answer from the API (HTTP 500: oops)."
+
+
+def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -> None:
+    memory = Memory(failed_looks=3)
+    decision = fails(memory=memory, look={"since": at(hours=3)})
+    assert (waits(decision), decision.memory) == (60, memory)
+    assert decision.status.message == "No answer from the API since 01-16 11:00Z (HTTP 500: oops)."
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "since", "message"),
+    [
+        pytest.param(
+            None,
+            None,
+            "No answer from the API (HTTP 500: oops); the facts shown are of 01-16 12:00Z.",
+            id="as recorded",
+        ),
+        pytest.param(
+            at(hours=4.5),
+            at(hours=4.75),
+            "No answer from the API since 01-16 12:45Z (HTTP 500: oops); the facts shown are of "
+            "01-16 12:30Z.",
+            id="as remembered, and no calls are made",
+        ),
+    ],
+)
+def test_how_old_the_facts_of_a_run_are_is_told(
+    looked_at: datetime | None, since: datetime | None, message: str
+) -> None:
+    decision = fails(training=RUNNING, memory=Memory(looked_at=looked_at), look={"since": since})
+    assert decision.status.message == message
+    assert decision.status.last_observed_at == (looked_at or SEEN).replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [a_training(status=followed()), a_training(status=a_status(last_observed_at=SEEN))],
+    ids=["nobody has looked", "there is no run"],
+)
+def test_without_facts_of_a_run_none_are_old(training: Training) -> None:
+    decision = fails(training=training)
+    assert decision.status.message == "No answer from the API (HTTP 500: oops)."
+    assert decision.status.last_observed_at == training.status.last_observed_at
+
+
+def test_no_wait_goes_past_the_time_out() -> None:
+    training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
+    assert waits(fails(training=training)) == 7
+    assert waits(fails(FailureKind.NOT_FOUND, training=training)) == 7

@@ -1,0 +1,436 @@
+"""engine/lanes.py: who may call when with which key, and whom the timer wakes for it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.status import Queue
+from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.circuit import MODELS, PROBE_INTERVAL, Outage
+from scriptix_operator.core.lane import Call
+from scriptix_operator.core.learned import Learned
+from scriptix_operator.core.ledger import Debit
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.startqueue import Claim, claim_of
+from scriptix_operator.core.starts import PATIENCE
+from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.engine.lanes import OUTAGE_WAIT, Answer, Lanes
+from scriptix_operator.engine.timer import Timer
+from tests.unit.core.builders import EIGHT, a_training, at
+from tests.unit.engine.clocks import Time
+
+KEY, OTHER_KEY = "0123456789ab", "ba9876543210"
+SOURCE, OTHER_SOURCE = "Secret/team-a/api-key", "Secret/team-b/api-key"
+LIMITS = {
+    Call.START: (Limit(2, 3600.0),),
+    Call.STATUS: (Limit(10, 60.0),),
+    Call.LOG: (Limit(4, 3600.0),),
+}
+SILENT = CallFailure(FailureKind.AMBIGUOUS, "no reply")
+NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
+
+
+def refused(
+    status: int,
+    kind: FailureKind = FailureKind.RATE_LIMITED,
+    **facts: Any,  # noqa: ANN401 - values of its fields
+) -> CallFailure:
+    """A call that was refused."""
+    return CallFailure(kind, f"HTTP {status}", status, **facts)
+
+
+REJECTED = refused(401, FailureKind.UNAUTHORIZED)
+
+
+@dataclass
+class Bench:
+    """Lanes on a clock, with a timer."""
+
+    time: Time = field(default_factory=Time)
+
+    def __post_init__(self) -> None:
+        """Make what is on the clock."""
+        self.timer = Timer(self.time.monotonic)
+        self.lanes = Lanes(LIMITS, self.timer, self.time, lambda: 1.0)
+
+    def look(self, name: str, key: str = KEY) -> Ticket | Outage | float:
+        """Ask for a look."""
+        return self.lanes.look(key, a_key(name), LookKind.RUNNING, 60.0)
+
+    def looked(
+        self, name: str, failure: CallFailure | None = None, *, key: str = KEY, model_id: int = 7
+    ) -> bool:
+        """Look, and have it answered at once; returns whether limits were learned from it."""
+        ticket = self.look(name, key)
+        assert isinstance(ticket, Ticket)
+        return self.lanes.answered(key, Call.STATUS, ticket, Answer(model_id, failure))
+
+    def start(self, name: str, key: str = KEY, **spec: Any) -> Queue | None:  # noqa: ANN401 - values of spec fields
+        """Start, and have it answered at once; returns the place in the queue if it may not."""
+        ticket = self.lanes.start(key, a_claim(name, **spec))
+        if isinstance(ticket, SlotDeferred):
+            return ticket.queue
+        self.lanes.answered(key, Call.START, ticket, Answer(7))
+        return None
+
+    async def woken(self) -> str:
+        """Take out all that are due by now."""
+        names = []
+        while (due := await self.timer.next(0)) is not None:
+            names.append(due[0].name)
+        return " ".join(names)
+
+
+def a_key(name: str) -> TrainingKey:
+    """A resource."""
+    return TrainingKey("team-a", name)
+
+
+def a_claim(name: str, **spec: Any) -> Claim:  # noqa: ANN401 - values of spec fields
+    """A resource that could start; the shorter the name the older."""
+    training = a_training(name=name, created_at=at(seconds=len(name)), **spec)
+    return claim_of(training, EIGHT)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return lanes with two starts an hour and ten looks a minute."""
+    made = Bench()
+    # What it was used for before is not known: no bursts in the first window.
+    made.lanes.of(KEY)
+    made.lanes.of(OTHER_KEY)
+    made.time.seconds = 60.0
+    return made
+
+
+# Looks.
+
+
+async def test_whoever_has_to_wait_is_woken_when_its_turn_has_come(bench: Bench) -> None:
+    asked = [bench.look(name) for name in ("a", "b", "c", "d")]
+    assert [isinstance(ticket, Ticket) for ticket in asked] == [True, True, False, False]
+    assert await bench.woken() == ""
+    bench.time.seconds += 6
+    assert await bench.woken() == "c"
+    assert isinstance(bench.look("c"), Ticket)
+    bench.time.seconds += 6
+    assert await bench.woken() == "d"
+
+
+async def test_a_timer_that_is_set_to_an_earlier_time_stays(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.look(name)
+    bench.timer.set(a_key("c"), 1.0)
+    bench.look("c")
+    bench.time.seconds += 1
+    assert await bench.woken() == "c"
+
+
+def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
+    for name in ("a", "b", "c"):
+        bench.look(name)
+        bench.start(name)
+    assert isinstance(bench.look("d", OTHER_KEY), Ticket)
+    assert bench.start("dddd", OTHER_KEY) is None
+    assert bench.start("eeeee") is not None
+
+
+def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
+    bench.looked("a", refused(429, retry_after=30.0))
+    assert bench.lanes.wait(KEY, Call.STATUS) == 30
+    assert bench.look("b") == 30
+    assert (bench.lanes.wait(KEY, Call.START), bench.lanes.wait(OTHER_KEY, Call.STATUS)) == (0, 0)
+    bench.time.seconds += 30
+    assert isinstance(bench.look("b"), Ticket)
+
+
+async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
+    bench.looked("a", NOT_SENT)
+    assert isinstance(bench.look("b"), Ticket)
+    assert isinstance(bench.look("c"), Ticket)
+    assert not isinstance(bench.look("d"), Ticket)
+
+
+@pytest.mark.parametrize("way", ["leaves", "is not watched", "has another key"])
+async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
+    bench: Bench, way: str
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.look(name)
+    match way:
+        case "leaves":
+            bench.lanes.leave(a_key("c"))
+        case "is not watched":
+            bench.lanes.rests(a_key("c"), is_queued=False, is_watched=False)
+        case _:
+            bench.look("c", OTHER_KEY)
+    bench.timer.drop(a_key("c"))
+    bench.time.seconds += 6
+    assert await bench.woken() == "d"
+
+
+def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: Bench) -> None:
+    assert bench.lanes.longest_stretch() == 1
+    for number in range(30):
+        bench.look(f"t{number}")
+    assert bench.lanes.stretch(KEY, LookKind.RUNNING) == pytest.approx(3)
+    assert bench.lanes.stretch(OTHER_KEY, LookKind.RUNNING) == 1
+    assert bench.lanes.longest_stretch() == pytest.approx(3)
+    for number in range(30):
+        bench.lanes.rests(a_key(f"t{number}"), is_queued=False, is_watched=number < 10)
+    assert bench.lanes.longest_stretch() == pytest.approx(1)
+
+
+# The circuit.
+
+
+def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Bench) -> None:
+    bench.looked("a", REJECTED)
+    outage = Outage(REJECTED, bench.time.monotonic())
+    assert bench.lanes.open_circuits() == 1
+    assert bench.look("b") == outage
+    assert isinstance(bench.look("b", OTHER_KEY), Ticket)
+    bench.time.seconds += PROBE_INTERVAL - 0.001
+    assert bench.look("a") == outage
+    bench.time.seconds += 0.001
+    probe = bench.look("a")
+    assert isinstance(probe, Ticket)
+    assert bench.look("b") == outage
+    assert not bench.lanes.answered(KEY, Call.STATUS, probe, Answer(7))
+    assert bench.lanes.open_circuits() == 0
+    bench.time.seconds += 6
+    assert isinstance(bench.look("b"), Ticket)
+
+
+def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
+    bench.looked("a", REJECTED)
+    bench.time.seconds += 600
+    bench.looked("a")
+    assert bench.look("b") == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    ("call", "failure"),
+    [
+        pytest.param(Call.START, REJECTED, id="a refused start"),
+        pytest.param(Call.LOG, REJECTED, id="a refused log"),
+        pytest.param(Call.STATUS, refused(403, FailureKind.UNAUTHORIZED), id="one model's 403"),
+        pytest.param(Call.STATUS, refused(404, FailureKind.NOT_FOUND), id="no such model"),
+        pytest.param(Call.STATUS, refused(503, FailureKind.AMBIGUOUS), id="one without an answer"),
+    ],
+)
+def test_other_answers_do_not_stop_those_that_share_the_key(
+    bench: Bench, call: Call, failure: CallFailure
+) -> None:
+    ticket = bench.lanes.of(KEY).budgets[call].take(bench.time.monotonic())
+    bench.lanes.answered(KEY, call, ticket, Answer(7, failure))
+    assert bench.lanes.open_circuits() == 0
+
+
+def test_an_api_that_does_not_answer_for_several_models_is_away(bench: Bench) -> None:
+    for model_id in range(MODELS):
+        bench.looked("a", SILENT, model_id=model_id)
+        bench.time.seconds += 6
+    assert isinstance(bench.look("b"), Ticket)  # five seconds have passed: it is the probe
+    assert isinstance(bench.look("c"), Outage)
+
+
+def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Bench) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.look(name)
+    lane = bench.lanes.of(KEY)
+    lane.circuit.answered(7, REJECTED, bench.time.monotonic(), 1.0)
+    assert isinstance(bench.look("c"), Outage)
+    bench.time.seconds += PROBE_INTERVAL
+    lane.circuit.answered(7, None, bench.time.monotonic(), 1.0)
+    assert isinstance(bench.look("e"), Ticket)
+
+
+def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
+    bench.looked("a", REJECTED)
+    bench.time.seconds += PROBE_INTERVAL  # not even as a probe: there are few
+    assert bench.lanes.log(KEY, a_key("a"), has_ended=True) == OUTAGE_WAIT
+    bench.looked("a")
+    assert isinstance(bench.lanes.log(KEY, a_key("a"), has_ended=True), Ticket)
+    assert bench.lanes.log(KEY, a_key("b"), has_ended=False) == 900
+
+
+# Starts.
+
+
+def test_starts_go_by_priority_then_age(bench: Bench) -> None:
+    bench.time.seconds = 0
+    assert bench.start("a") is None
+    assert bench.start("bb") is None
+    third = Queue(position=1, of=1, estimated_start_at=at(hours=1), since=at(seconds=3))
+    assert bench.start("ccc") == third
+    urgent = bench.start("dddd", priority=5)
+    assert urgent == Queue(position=1, of=2, estimated_start_at=at(hours=1), since=at(seconds=4))
+    youngest = bench.start("eeeee")
+    assert youngest is not None
+    assert (youngest.position, youngest.of) == (3, 3)
+    assert youngest.estimated_start_at == at(hours=2)
+    bench.time.seconds = 3600.0
+    assert bench.start("eeeee") is not None
+    assert bench.start("dddd", priority=5) is None
+
+
+async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    assert await bench.woken() == ""
+    bench.time.seconds += 3600
+    assert await bench.woken() == "ccc"
+    assert bench.start("ccc") is None
+    assert await bench.woken() == "dddd"
+
+
+def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
+    assert bench.lanes.turn(KEY, a_claim("a")) is None
+    assert bench.lanes.turn(KEY, a_claim("a")) is None
+    assert bench.lanes.is_queued(a_key("a"))
+    assert bench.lanes.queued() == 1
+    assert isinstance(bench.lanes.start(KEY, a_claim("a")), Ticket)
+    assert not bench.lanes.is_queued(a_key("a"))
+    place = bench.lanes.turn(KEY, a_claim("bb"))
+    assert isinstance(place, SlotDeferred)  # one at a time, until a whole window was accepted
+    assert (place.queue.position, place.wait) == (1, PATIENCE)
+    assert not bench.lanes.is_queued(a_key("never-seen"))
+
+
+def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.lanes.leave(a_key("ccc"))
+    bench.lanes.leave(a_key("never-there"))
+    last = bench.start("eeeee")
+    assert last is not None
+    assert (last.position, last.of) == (2, 2)
+    assert bench.lanes.queued() == 2
+
+
+def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) -> None:
+    """Else nobody behind it there would ever be granted a start."""
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name, OTHER_KEY)
+    assert len(bench.lanes.of(KEY).starts) == 0
+    bench.time.seconds += 3600.0
+    assert bench.start("eeeee") is None
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
+async def test_a_start_that_was_not_sent_is_there_for_the_next(
+    bench: Bench,
+    answered: bool,  # noqa: FBT001 - both ways
+) -> None:
+    ticket = bench.lanes.start(KEY, a_claim("a"))
+    assert isinstance(ticket, Ticket)
+    assert bench.start("bb") is not None
+    if answered:
+        bench.lanes.answered(KEY, Call.START, ticket, Answer(7, NOT_SENT))
+    else:
+        bench.lanes.give_back(KEY, ticket)
+    assert await bench.woken() == "bb"
+    assert bench.start("bb") is None
+    assert bench.lanes.wait(KEY, Call.START) == 0
+
+
+def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.lanes.rests(a_key("ccc"), is_queued=True, is_watched=True)
+    assert bench.lanes.is_queued(a_key("ccc"))
+    bench.lanes.rests(a_key("ccc"), is_queued=False, is_watched=True)
+    assert not bench.lanes.is_queued(a_key("ccc"))
+    place = bench.start("dddd")
+    assert place is not None
+    assert place.position == 1
+    bench.lanes.rests(a_key("never-seen"), is_queued=False, is_watched=False)
+
+
+# What outlives a process.
+
+
+def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
+    ticket = bench.lanes.start(KEY, a_claim("a"))
+    assert isinstance(ticket, Ticket)
+    refusal = Answer(7, refused(429, retry_after=3600.0), RateTold(limit=1))
+    assert bench.lanes.answered(KEY, Call.START, ticket, refusal)
+    learned = bench.lanes.learned(KEY, Call.START)
+    assert learned == (Learned(seconds=3600.0, count=1, at=at(seconds=60), clean_windows=24.0),)
+    assert bench.lanes.learned(KEY, Call.STATUS) == ()
+    later = Bench(Time(7200.0))
+    assert KEY not in later.lanes
+    later.lanes.learn(KEY, {"start": learned, "gone": learned})
+    assert KEY in later.lanes
+    budget = later.lanes.of(KEY).budgets[Call.START]
+    assert budget.limits(later.time.monotonic()) == (Limit(1, 3600.0),)
+    assert later.lanes.learned(KEY, Call.START) == learned
+
+
+def a_debit(ago: float, attempt: int = 1, namespace: str = "team-a") -> Debit:
+    """A start that another process made, so many seconds before eight."""
+    return Debit(
+        serial=1,
+        id=f"u/r/{attempt}",
+        model_id=7,
+        namespace=namespace,
+        key_source=SOURCE,
+        at=EIGHT - timedelta(seconds=ago),
+    )
+
+
+def _wait(bench: Bench) -> float:
+    return bench.lanes.wait(KEY, Call.START)
+
+
+@pytest.mark.parametrize(
+    ("debits", "wait"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([600], 0, id="one of two"),
+        pytest.param([600, 300], 3000, id="both"),
+        pytest.param([3600, 300], 0, id="one has aged"),
+        pytest.param([600, -60], 3000, id="one of a clock that is ahead counts as of now"),
+    ],
+)
+def test_starts_of_other_processes_count(debits: list[float], wait: float) -> None:
+    bench = Bench()
+    assert bench.lanes.is_new_to(KEY, SOURCE)
+    bench.lanes.recall(KEY, SOURCE, [a_debit(ago) for ago in debits], [])
+    assert not bench.lanes.is_new_to(KEY, SOURCE)
+    assert _wait(bench) == wait
+    bench.time.seconds += 3599.0
+    assert bench.lanes.of(KEY).starts.budget.wait(bench.time.monotonic(), 1) == (
+        1 if -60 in debits else 0
+    )
+
+
+def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each() -> None:
+    bench = Bench()
+    bench.lanes.recall(KEY, SOURCE, [a_debit(900)], [])
+    assert bench.lanes.is_new_to(KEY, OTHER_SOURCE)
+    assert bench.lanes.is_new_to(OTHER_KEY, SOURCE)
+    bench.lanes.recall(KEY, OTHER_SOURCE, [a_debit(900)], [])
+    assert _wait(bench) == 0
+    bench.lanes.recall(KEY, "third", [a_debit(900)], [a_debit(600)])
+    assert _wait(bench) == 2700
+    assert bench.lanes.wait(OTHER_KEY, Call.START) == 0
+
+
+def test_starts_of_other_processes_count_for_their_namespaces_and_late_ones_as_late() -> None:
+    bench = Bench()
+    bench.lanes.recall(KEY, SOURCE, [a_debit(600, 4, "team-b")], [])
+    starts, now = bench.lanes.of(KEY).starts, bench.time.monotonic()
+    assert starts.budget.spent_by_tag(now) == {"team-b": 1}
+    assert starts._late.wait(now) == 3000
+    bench = Bench()
+    bench.lanes.recall(KEY, SOURCE, [a_debit(600, 3)], [])
+    assert bench.lanes.of(KEY).starts._late.wait(now) == 0

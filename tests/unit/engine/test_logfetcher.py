@@ -1,0 +1,256 @@
+"""engine/logfetcher.py: what becomes of a log that is due.
+
+The rim is the test's own; the calls, and what they may cost, are real.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.status import LogStatus, TrainingStatus
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.lane import Call
+from scriptix_operator.core.ledger import Ledger
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.observation import LogStored, LogUnavailable
+from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RateTold
+from scriptix_operator.core.training import Training
+from scriptix_operator.engine.calls import Calls, Heard
+from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.ledger import StartLedger
+from scriptix_operator.engine.logfetcher import LogFetcher
+from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.timer import Timer
+from scriptix_operator.kube.configmaps import NameTaken
+from scriptix_operator.kube.errors import UnavailableError
+from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.scriptix.client import ScriptixClient
+from scriptix_operator.scriptix.errors import error_of
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, a_run, a_training, at, followed
+from tests.unit.engine.clocks import Time
+from tests.unit.engine.shelf import Shelf
+
+KEY = ApiKey("k", "Secret/team-a/api-key")
+STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
+LOG = (
+    LogEntry(at(hours=-1), "INFO", "epoch 1/20 - WER: 60.0%"),  # of the run before
+    LogEntry(at(hours=1), "INFO", "epoch 2/20 - WER: 45.2%"),
+)
+BLOCKED = KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, "no Secret"))
+
+
+@dataclass
+class Rim:
+    """The API, the keys and the store, as the test has them; and what they were asked for."""
+
+    answer: CallFailure | None = None
+    told: RateTold | None = None
+    no_key: KeyUnavailableError | None = None
+    trouble: Exception | None = None
+    saved: list[dict[str, Any]] = field(default_factory=list)
+    calls: int = 0
+
+    async def log(self, model_id: int, key: ApiKey, *, on_rate: Heard) -> tuple[LogEntry, ...]:
+        """Answer, as ScriptixClient.log."""
+        assert (model_id, key) == (7, KEY)
+        self.calls += 1
+        if self.told is not None:
+            on_rate(self.told)
+        if self.answer is not None:
+            raise error_of(self.answer)
+        return LOG
+
+    async def resolve(self, training: Training) -> ApiKey:
+        """Find the key, as Keys.resolve."""
+        del training
+        if self.no_key is not None:
+            raise self.no_key
+        return KEY
+
+    async def save(self, owner: object, run_id: str, entries: object, **facts: Any) -> LogStatus:  # noqa: ANN401 - LogStore's
+        """Store, as LogStore.save."""
+        if self.trouble is not None:
+            raise self.trouble
+        self.saved.append({"owner": owner, "run_id": run_id, "entries": entries, **facts})
+        return STORED
+
+
+class Bench:
+    """A fetcher of four logs an hour."""
+
+    def __init__(self) -> None:
+        self.rim, self.time = Rim(), Time()
+        limits = {call: (Limit(4, 3600.0),) for call in Call}
+        self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
+        ledger = StartLedger(Shelf(Ledger()), Roster(), timedelta(hours=1), self.time, Metrics())
+        self.fetcher = LogFetcher(
+            client=cast("ScriptixClient", self.rim),
+            keys=cast("Keys", self.rim),
+            lanes=self.lanes,
+            calls=Calls(self.lanes, ledger, self.time, Metrics()),
+            store=cast("LogStore", self.rim),
+        )
+
+    async def fetch(
+        self, training: Training | None = None, failed_before: int = 0
+    ) -> LogStored | LogUnavailable:
+        """Fetch a log, the next look being due in 42 seconds."""
+        return await self.fetcher.fetch(training or RUNNING, failed_before, 42.0)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return a bench."""
+    return Bench()
+
+
+def running(**facts: Any) -> Training:  # noqa: ANN401 - values of status fields
+    """A resource whose run is followed."""
+    return a_training(status=followed(**facts), log={"maxBytes": 70_000})
+
+
+RUNNING = running()
+ENDED = running(finished_at=at(hours=8))
+
+
+def later(wait: float | None, state: LogState = LogState.COLLECTING) -> LogUnavailable:
+    """A log that could not be fetched."""
+    return LogUnavailable(wait, state, 42.0)
+
+
+async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None:
+    outcome = await bench.fetch()
+    assert isinstance(outcome, LogStored)
+    assert (outcome.log, outcome.due_in) == (STORED, 42.0)
+    # Of this run, as the log tells by its times.
+    assert [(point.epoch, point.word_error_rate) for point in outcome.learning_curve] == [
+        (2, "45.2")
+    ]
+    assert bench.rim.saved == [
+        {
+            "owner": RUNNING.owner,
+            "run_id": "run-1",
+            "entries": LOG,
+            "max_bytes": 70_000,
+            "previous": None,
+            "run_started_at": EIGHT,
+        }
+    ]
+
+
+async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
+    await bench.fetch(running(log=STORED))
+    assert bench.rim.saved[0]["previous"] == STORED
+
+
+async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
+    with pytest.raises(ValueError, match="team-a/cardiology has no run to store a log for"):
+        await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
+
+
+# Not now.
+
+
+@pytest.mark.parametrize(
+    ("failed_before", "wait"), [(0, 15), (1, 30), (3, 120), (8, 3600), (99, 3600)]
+)
+@pytest.mark.parametrize("reason", ["key", "answer", "store"])
+async def test_what_fails_is_tried_again_ever_more_seldom(
+    bench: Bench, reason: str, failed_before: int, wait: float
+) -> None:
+    match reason:
+        case "key":
+            bench.rim.no_key = BLOCKED
+        case "answer":
+            bench.rim.answer = CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500)
+        case _:
+            bench.rim.trouble = UnavailableError("write: no answer")
+    assert await bench.fetch(failed_before=failed_before) == later(wait)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "failed_before", "wait"),
+    [
+        pytest.param(1800.0, 0, 1800, id="as it says"),
+        pytest.param(5.0, 1, 30, id="but no sooner than after any failure"),
+        pytest.param(None, 1, 30, id="it says nothing"),
+    ],
+)
+async def test_a_refused_log_is_tried_again_when_the_api_says(
+    bench: Bench, retry_after: float | None, failed_before: int, wait: float
+) -> None:
+    bench.rim.answer = CallFailure(
+        FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=retry_after
+    )
+    assert await bench.fetch(failed_before=failed_before) == later(wait)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_an_api_without_logs_is_not_asked_again(bench: Bench, status: int) -> None:
+    bench.rim.answer = CallFailure(FailureKind.NOT_FOUND, f"HTTP {status}", status)
+    assert await bench.fetch() == later(None, LogState.UNAVAILABLE)
+
+
+async def test_a_log_whose_name_is_taken_is_given_up_and_said_so(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.rim.trouble = NameTaken("cardiology-log", "somebody else")
+    assert await bench.fetch() == later(None, LogState.NAME_TAKEN)
+    assert caplog.records[0].getMessage().startswith("team-a/cardiology: the log is not stored: ")
+
+
+async def test_a_bug_in_the_store_is_not_hidden(bench: Bench) -> None:
+    bench.rim.trouble = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        await bench.fetch()
+
+
+# The allowance.
+
+
+async def test_where_the_allowance_is_used_up_nobody_is_asked(bench: Bench) -> None:
+    assert isinstance(await bench.fetch(), LogStored)
+    outcome = await bench.fetch()
+    assert outcome == LogUnavailable(900.0, LogState.COLLECTING, 42.0, tried=False)
+    assert bench.rim.calls == 1
+    bench.time.seconds += 900
+    assert isinstance(await bench.fetch(), LogStored)
+
+
+async def test_a_run_that_has_ended_comes_first(bench: Bench) -> None:
+    other = a_training(name="other", status=ENDED.status)
+    await bench.fetch()
+    assert await bench.fetch(other) == LogUnavailable(900.0, LogState.COLLECTING, 42.0, tried=False)
+    bench.time.seconds += 900
+    outcome = await bench.fetch()
+    assert outcome == LogUnavailable(900.0, LogState.COLLECTING, 42.0, tried=False)
+    assert isinstance(await bench.fetch(other), LogStored)
+
+
+@pytest.mark.parametrize(
+    ("finished_at", "retry_at"), [(at(hours=8), None), (at(hours=8), at(hours=9))]
+)
+async def test_a_run_has_ended_also_where_another_is_to_follow(
+    bench: Bench, finished_at: datetime, retry_at: datetime | None
+) -> None:
+    run = a_run(ownership="Owned", claimed_at=EIGHT, retry_at=retry_at)
+    for seconds in (0, 900, 1800):
+        bench.time.seconds = seconds
+        assert isinstance(await bench.fetch(), LogStored)
+    bench.time.seconds = 2700
+    assert not isinstance(await bench.fetch(), LogStored)  # three of four are for runs that go on
+    ended = running(run=run, finished_at=finished_at)
+    assert isinstance(await bench.fetch(ended), LogStored)
+
+
+async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
+    bench.rim.told = RateTold(limit=2, reset=60.0)
+    await bench.fetch()
+    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
+    assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
