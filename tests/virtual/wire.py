@@ -1,5 +1,6 @@
 """The operator's calls, each with what the operator knew of its limits when it was sent."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ class Sent:
     """That the operator kept to."""
     status: int | None = None
     """Of the reply; None: there was none."""
+    answered_at: float = math.inf
+    """When that was there; inf: it never was."""
 
     @property
     def is_refused(self) -> bool:
@@ -61,7 +64,7 @@ class Wire(httpx.AsyncBaseTransport):
         sent = Sent(boottime(), key, call, model or 0, limits)
         self.sent.append(sent)
         response = await self._behind.handle_async_request(request)
-        sent.status = response.status_code
+        sent.status, sent.answered_at = response.status_code, boottime()
         return response
 
 
