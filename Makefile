@@ -52,6 +52,10 @@ test-crash: install ## the operator killed at each await of a start: all cases, 
 test-model: install ## search all that can happen to a start, minutes; ARGS=mutations: how worse protocols start twice
 	@.venv/bin/python -m tests.model $(ARGS)
 
+.PHONY: bench
+bench: install ## the operator beside a fixed interval, in virtual time, minutes; ARGS="eta outage" chooses some
+	@.venv/bin/python -m bench $(ARGS)
+
 .PHONY: lint
 lint: install ## style, types, layers, and whether generated files are current
 	.venv/bin/ruff check

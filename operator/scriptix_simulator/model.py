@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from .scripts import FAILURES, ModelChange, ModelScript
-from .timeline import progress_at, share_at
+from .timeline import DOCUMENT, Timeline
 from .units import HOUR
 
 __all__ = ["Model", "NoRunError", "Run", "Status", "begin", "change", "create"]
@@ -40,6 +40,7 @@ class Run:
         ends: The exact end in unix seconds.
         seconds: Real seconds that the whole run takes if nothing ends it before.
         hours: The same in simulated hours.
+        timeline: How it gets on.
         error: Message of the failure; None: the run succeeds.
         key: Fingerprint of the key that started it; None: not one of the API's callers.
     """
@@ -49,6 +50,7 @@ class Run:
     ends: float
     seconds: float
     hours: float
+    timeline: Timeline
     error: str | None
     key: str | None
 
@@ -58,7 +60,7 @@ class Run:
 
     def progress(self, now: float) -> float:
         """Return the percent done at `now`."""
-        return progress_at(self.share(now))
+        return self.timeline.progress_at(self.share(now))
 
     def status(self, now: float) -> Status:
         """Return the status at `now`."""
@@ -113,7 +115,7 @@ def create(model: int, script: ModelScript, now: float, speed: float) -> Model:
     whole = script.duration * HOUR / speed
     match script.status:
         case Status.RUNNING:
-            began = now - share_at(script.progress) * whole
+            began = now - _timeline(script).share_at(script.progress) * whole
             return replace(made, runs=(_run(made, began, speed, key=None),))
         case Status.SUCCEEDED:
             run = _run(made, now - whole, speed, key=None)
@@ -172,12 +174,13 @@ def _cut_off(model: Model, now: float) -> tuple[Run, ...]:
 
 def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
     script = model.script
+    timeline = _timeline(script)
     outcome = script.outcome_of(len(model.runs))
     seconds = script.duration * HOUR / speed
     share = 1.0
     if outcome != "success":
         failure = FAILURES.get(outcome, FAILURES["system_error"])
-        share = share_at(failure.at if script.fail_at is None else script.fail_at)
+        share = timeline.share_at(failure.at if script.fail_at is None else script.fail_at)
     marker = math.floor(began)
     if model.last is not None:
         marker = max(marker, model.last.marker + 1)
@@ -187,9 +190,14 @@ def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
         ends=began + share * seconds,
         seconds=seconds,
         hours=script.duration,
+        timeline=timeline,
         error=None if outcome == "success" else _message(outcome),
         key=key,
     )
+
+
+def _timeline(script: ModelScript) -> Timeline:
+    return DOCUMENT if script.timeline is None else Timeline(script.timeline)
 
 
 def _message(outcome: str) -> str:

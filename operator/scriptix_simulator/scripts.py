@@ -14,10 +14,12 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from .faults import Fault
+from .timeline import Timeline
 from .units import parse_hours
 
 __all__ = [
@@ -112,6 +114,11 @@ class ModelScript(BaseModel):
     )
     fail_at: Percent | None = Field(None, description="percent at which a failing run fails")
     duration: Hours = Field(8, gt=0, description="length of a run")
+    timeline: tuple[tuple[Hours, Percent], ...] | None = Field(
+        None,
+        description="how a run gets on, as [[hour, percent], …] from [0, 0] to 100 percent, "
+        "stretched to `duration`; null: as the document says",
+    )
     error_form: Literal["string", "object", "null"] = "string"
     metrics: dict[str, JsonValue] | None = Field(
         DOCUMENT_METRICS, description="training_metrics after success; null: none at all"
@@ -122,6 +129,15 @@ class ModelScript(BaseModel):
     omit: tuple[str, ...] = Field((), description="fields left out of every reply with the model")
     log_extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the log")
     log_line_bytes: int = Field(0, ge=0, le=65536, description="log messages are filled up to this")
+
+    @field_validator("timeline")
+    @classmethod
+    def _check_timeline(
+        cls, points: tuple[tuple[float, float], ...] | None
+    ) -> tuple[tuple[float, float], ...] | None:
+        if points is not None:
+            Timeline(points)
+        return points
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,27 +1,16 @@
-"""The document's training timeline: how far a run is at which share of its duration.
+"""Training timelines: how far a run is at which share of its duration; the document's is one.
 
-Hours are those of the document's eight-hour run; a run of another duration is stretched, so the
-functions here speak of a share of the run, from 0 to 1.
+Hours are those of the timeline itself; a run of another duration is stretched, so all but the
+points speaks of a share of the run, from 0 to 1.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["HOURS", "progress_at", "share_at", "stage"]
+__all__ = ["DOCUMENT", "HOURS", "Timeline", "stage"]
 
 HOURS = 8.0
 """Length of the document's run, in hours."""
-
-_POINTS: tuple[tuple[float, float], ...] = (
-    (0.0, 0.0),
-    (0.25, 5.0),
-    (0.5, 10.0),
-    (2.0, 30.0),
-    (4.0, 50.0),
-    (6.0, 75.0),
-    (7.5, 95.0),
-    (8.0, 100.0),
-)
-"""Hour and percent, as the document lists them."""
 
 _STAGES: tuple[tuple[float, str], ...] = (
     (90.0, "Final evaluation"),
@@ -33,22 +22,65 @@ _STAGES: tuple[tuple[float, str], ...] = (
 """Lower bound in percent and name; a bound belongs to the later stage."""
 
 
-def progress_at(share: float) -> float:
-    """Return the percent done (0 to 100) at a share of the run; outside 0 to 1 it stays put."""
-    hour = share * HOURS
-    for (hour0, percent0), (hour1, percent1) in pairwise(_POINTS):
-        if hour < hour1:
-            return percent0 + max(hour - hour0, 0.0) / (hour1 - hour0) * (percent1 - percent0)
-    return 100.0
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The shape of a run.
+
+    Args:
+        points: Hour and percent, linear in between: from 0 % at hour 0 to 100 %. Hours ascend, and
+            percents do not fall.
+
+    Raises:
+        ValueError: They are not so.
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.points) < 2:  # noqa: PLR2004 - a beginning and an end
+            raise ValueError("a timeline has two points at least: [0, 0] and [hours, 100]")
+        if self.points[0] != (0.0, 0.0):
+            raise ValueError("a timeline begins with [0, 0]")
+        if self.points[-1][1] != 100.0:  # noqa: PLR2004 - percent
+            raise ValueError("a timeline ends at 100 percent")
+        for (hour0, percent0), (hour1, percent1) in pairwise(self.points):
+            if hour1 <= hour0:
+                raise ValueError(f"the hours of a timeline ascend, {hour0:g} does not to {hour1:g}")
+            if percent1 < percent0:
+                raise ValueError(f"progress does not fall, as from {percent0:g} to {percent1:g}")
+
+    def progress_at(self, share: float) -> float:
+        """Return the percent done (0 to 100) at a share of the run; outside 0 to 1 it stays put."""
+        hour = share * self.points[-1][0]
+        for (hour0, percent0), (hour1, percent1) in pairwise(self.points):
+            if hour < hour1:
+                return percent0 + max(hour - hour0, 0.0) / (hour1 - hour0) * (percent1 - percent0)
+        return 100.0
+
+    def share_at(self, progress: float) -> float:
+        """Return the share of the run (0 to 1) at which it first is `progress` percent done."""
+        if progress <= 0:
+            return 0.0
+        for (hour0, percent0), (hour1, percent1) in pairwise(self.points):
+            if progress <= percent1:
+                hour = hour0 + (progress - percent0) / (percent1 - percent0) * (hour1 - hour0)
+                return hour / self.points[-1][0]
+        return 1.0
 
 
-def share_at(progress: float) -> float:
-    """Return the share of the run (0 to 1) at which it is `progress` percent done."""
-    for (hour0, percent0), (hour1, percent1) in pairwise(_POINTS):
-        if progress < percent1:
-            hour = hour0 + max(progress - percent0, 0.0) / (percent1 - percent0) * (hour1 - hour0)
-            return hour / HOURS
-    return 1.0
+DOCUMENT = Timeline(
+    (
+        (0.0, 0.0),
+        (0.25, 5.0),
+        (0.5, 10.0),
+        (2.0, 30.0),
+        (4.0, 50.0),
+        (6.0, 75.0),
+        (7.5, 95.0),
+        (HOURS, 100.0),
+    )
+)
+"""Hour and percent, as the document lists them."""
 
 
 def stage(progress: float) -> str:

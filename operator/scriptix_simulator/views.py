@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from . import training_log
 from .model import Model, Run, Status
-from .timeline import stage
+from .timeline import DOCUMENT, stage
 from .units import isoformat
 
 __all__ = ["log_body", "model_body", "started_body"]
@@ -106,12 +106,11 @@ def _entries(model: Model, run: Run, now: float) -> list[JsonValue]:
     rate = (model.script.metrics or {}).get("word_error_rate")
     final = float(rate) if isinstance(rate, int | float) else 12.5
     share = run.share(now)
+    lines = ((_share_of(line, run), line) for line in training_log.lines(final))
     entries = [
-        _entry(
-            max(run.began + line.share * run.seconds, run.marker), line.level, line.message, model
-        )
-        for line in training_log.lines(final)
-        if line.share <= share
+        _entry(max(run.began + at * run.seconds, run.marker), line.level, line.message, model)
+        for at, line in lines
+        if at <= share
     ]
     match run.status(now):
         case Status.SUCCEEDED:
@@ -122,6 +121,13 @@ def _entries(model: Model, run: Run, now: float) -> list[JsonValue]:
         case _:
             pass
     return entries
+
+
+def _share_of(line: training_log.Line, run: Run) -> float:
+    """Return the share of a run at which it writes a line: as far on as the document's is then."""
+    if run.timeline is DOCUMENT:
+        return line.share
+    return run.timeline.share_at(DOCUMENT.progress_at(line.share))
 
 
 def _entry(at: float, level: str, message: str, model: Model) -> JsonValue:

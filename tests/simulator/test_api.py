@@ -191,6 +191,18 @@ async def test_the_legacy_dialect(start: Start) -> None:
     assert refused(await served.api.post("/1/run/", json={}, headers=key))[0] == 409
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_a_timeline_of_ones_own_shows_in_both_dialects(start: Start, legacy: bool) -> None:  # noqa: FBT001 - a case
+    served = await start(SimulatorConfig(wrapped=legacy, run_body=not legacy))
+    script = {"timeline": [[0, 0], ["6h", 10], [10, 100]]}
+    assert (await served.admin.put("/models/1", json=script)).status_code == 200
+    assert (await served.run(1)).status_code == (204 if legacy else 200)
+    for wait, progress in [(0.3, 5), (0.4, 32), (0.2, 77)]:
+        served.clock.advance(wait * 8 * HOUR)
+        body = (await served.get(1)).json()
+        assert (body["result"] if legacy else body)["training_progress"] == progress
+
+
 async def test_the_sixth_start_of_an_hour_is_refused(start: Start) -> None:
     served = await start(SimulatorConfig(any_model=True))
     for model in range(5):

@@ -34,6 +34,31 @@ def test_a_run_takes_as_long_as_its_script_says() -> None:
     assert model.status(NOW + RUN / 2) == Status.SUCCEEDED
 
 
+SLOW_START = ((0, 0), (6, 10), (10, 100))
+
+
+def test_a_run_gets_on_as_its_script_s_timeline_says_stretched_to_its_duration() -> None:
+    run = begun(ModelScript(timeline=SLOW_START, duration=8)).runs[0]
+    assert run.progress(NOW + 0.6 * RUN) == pytest.approx(10)
+    assert run.progress(NOW + 0.8 * RUN) == pytest.approx(55)
+
+
+def test_a_script_s_timeline_says_when_a_failure_strikes_and_how_old_a_run_is_at_first() -> None:
+    failing = begun(ModelScript(timeline=SLOW_START, outcome="insufficient_data")).runs[0]
+    assert failing.ends - NOW == pytest.approx(0.3 * RUN)
+    running = made(ModelScript(timeline=SLOW_START, status=3, progress=10)).runs[0]
+    assert NOW - running.began == pytest.approx(0.6 * RUN)
+
+
+def test_a_new_timeline_is_that_of_later_runs() -> None:
+    model = change(
+        begun(), ModelChange(script={"timeline": [[0, 0], ["6h", 10], [10, 100]]}), NOW, SPEED
+    )
+    model = begin(model, NOW + RUN, SPEED, "key")
+    progress = [run.progress(run.began + RUN / 2) for run in model.runs]
+    assert progress == [pytest.approx(50), pytest.approx(25 / 3)]
+
+
 @pytest.mark.parametrize("outcome", sorted(FAILURES))
 def test_each_failure_of_the_document_strikes_with_its_message(outcome: str) -> None:
     run = begun(ModelScript(outcome=outcome)).runs[0]

@@ -17,6 +17,7 @@ def test_the_example_says_all_that_a_scenario_can() -> None:
     assert scenario.models[2].ready_after == 0.5
     assert scenario.models[3].outcome == ("system_error", "success")
     assert [step.omit for step in scenario.models[4].progress_steps] == [False, True, False]
+    assert scenario.models[9].timeline == ((0, 0), (0.5, 2), (6, 10), (7, 90), (10, 100))
     assert scenario.faults[0].times == "forever"
     assert scenario.default.duration == 6
 
@@ -42,6 +43,12 @@ def test_an_empty_file_is_an_empty_scenario(tmp_path: Path) -> None:
         ("models: {1: {duration: 0}}", "models.1.duration: Input should be greater than 0"),
         ("models: {1: {outcome: []}}", "outcome: a list names at least one outcome"),
         ("models: {1: {ready_after: 1}}", "only a model that starts at status 1 becomes ready"),
+        (
+            "models: {1: {timeline: [[0, 0], [8, 99]]}}",
+            "models.1.timeline: Value error, a timeline",
+        ),
+        ("models: {1: {timeline: [[0, 0], [8, 101]]}}", "models.1.timeline.1.1"),
+        ("models: {1: {timeline: [[0, 0], [2 h, 100]]}}", "'2 h' is no duration"),
         ("faults: [{fault: delay, act: true}]", "act: only for"),
         ("models: [", "expected"),
     ],

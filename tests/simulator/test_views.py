@@ -61,6 +61,18 @@ def test_a_running_model_shows_its_progress_in_whole_percent() -> None:
     assert (body["training_progress"], body["status_message"]) == (41, "Main training")
 
 
+def test_progress_and_log_keep_to_the_script_s_timeline() -> None:
+    model = begun(ModelScript(timeline=((0, 0), (6, 10), (10, 100))))
+    at_ten = NOW + 0.6 * RUN
+    body = model_body(model, at_ten - 0.001), model_body(model, at_ten + 0.001)
+    assert [one["status_message"] for one in body] == [
+        "Data preprocessing",
+        "Initial training epochs",
+    ]
+    logged = [entries(model, at)[-1]["message"] for at in (at_ten - 0.001, at_ten + 0.001)]
+    assert logged == ["Epoch 1/20 - step 6/6 - loss: 3.6000", "Training epoch 1/20 - WER: 45.2%"]
+
+
 def test_a_success_shows_the_metrics_of_the_document() -> None:
     body = model_body(begun(), NOW + 2 * RUN)
     assert body["training_status"] == 4

@@ -8,11 +8,13 @@ one behaves is tested in tests/operator.
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+import httpx
 
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, TrainingStatus
@@ -47,11 +49,16 @@ LATENCY = 0.08, 0.4
 
 
 class Stored(Trainings):
-    """The resources."""
+    """The resources.
+
+    Attributes:
+        on_status: Is told of each status that was written, as it is written.
+    """
 
     def __init__(self) -> None:
         self.by_key: dict[TrainingKey, Training] = {}
         self.writes = 0
+        self.on_status: Callable[[Training], None] = lambda _: None
         self._version = 0
 
     def put(self, training: Training) -> Training:
@@ -81,7 +88,9 @@ class Stored(Trainings):
         if there.resource_version != training.resource_version:
             raise ConflictError(f"write status of {training.key}: 409")
         self.writes += 1
-        return self.put(replace(there, status=status))
+        written = self.put(replace(there, status=status))
+        self.on_status(written)
+        return written
 
 
 class Results(ConfigMaps):
@@ -166,6 +175,10 @@ class World:
         config: Of the API.
         seed: Of all luck.
         settings: Of the operators, as environment variables without their prefix.
+
+    Attributes:
+        wire: What operators reach the API by: the API itself, unless a test has put something in
+            between.
     """
 
     def __init__(
@@ -179,6 +192,7 @@ class World:
         self.state = SimulatorState(config, self.clock.now())
         self.luck = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self.api = InProcess(self.state, self.clock, lambda: self.luck.uniform(*LATENCY))
+        self.wire: httpx.AsyncBaseTransport = self.api
         self.trainings, self.results, self.logs = Stored(), Results(), Logs()
         self.events, self.keys, self.ledger = Told(), Secrets(keys), Shelf()
         self.engines: list[Engine] = []
@@ -231,7 +245,7 @@ class World:
         async with ScriptixClient(
             base_url=settings.base_url,
             timeouts=Timeouts(total=settings.post_timeout),
-            transport=self.api,
+            transport=self.wire,
         ) as client:
             rim = Rim(
                 client=client,

@@ -32,8 +32,9 @@ PLANS = (60.0, 3600.0, 86400.0)
 """Windows that the API's plans count in (seconds), whether configured or not."""
 KEPT_WINDOWS = 4
 """What was let through longer ago says nothing any more: the plan may be another."""
-ROUNDING = 1.0
-"""Seconds by which a reply may round up when more is allowed."""
+ROUNDING = 2.0
+"""Seconds by which a reply may round up when more is allowed: by one in seconds, by two as a date,
+since the Date of the reply that it is read against is rounded down."""
 YIELD = 0.9
 """Of our own use, which is kept to after others' calls have used a limit up."""
 RECOVERY = 40.0

@@ -1,0 +1,87 @@
+"""What people have today: one loop for each model, at a fixed interval.
+
+It does what the API's document shows and what a plain Kopf timer comes to: GET the model; POST its
+run where it is ready; then GET it each interval until it has succeeded or failed. On 429 it waits
+as long as Retry-After says, or else its interval, and goes on. Loops know nothing of each other,
+and nobody counts calls. It is httpx alone: of this project it uses but the transport to the
+simulator.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import httpx
+
+from tests.virtual.loop import boottime, wall
+
+__all__ = ["PATH", "FixedInterval"]
+
+PATH = "/api/v3/custom_models"
+
+
+@dataclass(slots=True)
+class FixedInterval:
+    """Loops with one API key.
+
+    Args:
+        client: With the key in its headers.
+        interval: Seconds between the end of one call and the next.
+        luck: Where in its interval each loop begins.
+    """
+
+    client: httpx.AsyncClient
+    interval: float
+    luck: random.Random
+    started: dict[int, float] = field(default_factory=dict)
+    """By model: when the reply to its start was read."""
+    ended: dict[int, float] = field(default_factory=dict)
+    """By model: when a reply first said that its run is over."""
+
+    async def follow(self, model: int, phase: float | None = None) -> None:
+        """Train a model.
+
+        Args:
+            model: Its id.
+            phase: Seconds before the first call; None: by luck, less than an interval.
+        """
+        wait: float | None = self.luck.uniform(0, self.interval) if phase is None else phase
+        while wait is not None:
+            await asyncio.sleep(wait)
+            wait = await self._go_on(model)
+
+    async def _go_on(self, model: int) -> float | None:
+        """Make a call or two; returns seconds until the next one, None after the end."""
+        reply = await self._call("GET", f"{PATH}/{model}")
+        if reply is None or reply.status_code != HTTPStatus.OK:
+            return self._wait(reply)
+        match reply.json()["training_status"]:
+            case 4 | 5:
+                self.ended[model] = boottime()
+                return None
+            case 2 if model not in self.started:
+                reply = await self._call("POST", f"{PATH}/{model}/run")
+                if reply is not None and reply.is_success:
+                    self.started[model] = boottime()
+                return self._wait(reply)
+            case _:
+                pass
+        return self.interval
+
+    async def _call(self, method: str, path: str) -> httpx.Response | None:
+        try:
+            return await self.client.request(method, path, json={} if method == "POST" else None)
+        except httpx.TransportError:
+            return None
+
+    def _wait(self, reply: httpx.Response | None) -> float:
+        told = None if reply is None else reply.headers.get("Retry-After")
+        if reply is None or reply.status_code != HTTPStatus.TOO_MANY_REQUESTS or told is None:
+            return self.interval
+        if told.isdecimal():
+            return float(told)
+        until: datetime = parsedate_to_datetime(told)
+        return max((until.astimezone(UTC) - wall()).total_seconds(), 0.0)

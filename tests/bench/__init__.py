@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: what they measure against, and how they tell it."""

@@ -1,0 +1,44 @@
+"""What the operator learns of limits that are stricter than configured, in whole conversations."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.lane import Call
+from scriptix_operator.core.limits import Limit
+from scriptix_simulator import Limit as ServerLimit
+from scriptix_simulator import ModelScript, Scenario, SimulatorConfig
+from scriptix_simulator.replies import RetryHint
+from tests.virtual.loop import boottime, run_virtually
+from tests.virtual.world import World
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize("hint", ["seconds", "date", "body"])
+def test_a_stricter_limit_is_learned_whole_in_whatever_part_of_a_second_it_is_told(
+    hint: RetryHint,
+) -> None:
+    limits = [run_virtually(partial(_learned, hint, begin)) for begin in (0.0, 0.2, 0.4, 0.6, 0.8)]
+    assert limits == [(Limit(3, HOUR),)] * 5
+
+
+async def _learned(hint: RetryHint, begin: float) -> tuple[Limit, ...]:
+    config = SimulatorConfig(
+        speed=1,
+        keys={"key": "write"},
+        limit_starts=(ServerLimit(3, HOUR),),
+        rate_headers="never",
+        retry_hint=hint,
+        scenario=Scenario(models={number: ModelScript() for number in range(1, 5)}),
+    )
+    await asyncio.sleep(begin)
+    world = World({"speech": "key"}, config)
+    for number in range(1, 5):
+        world.add("speech", f"model-{number}", number)
+    async with world.operator() as engine:
+        await asyncio.sleep(60)
+        lane = engine.lanes.of(ApiKey("key", "").fingerprint)
+        return lane.budgets[Call.START].limits(boottime())

@@ -1,0 +1,77 @@
+"""The operator's calls, each with what the operator knew of its limits when it was sent."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.lane import Call
+from scriptix_operator.core.limits import Limit
+from scriptix_simulator.state import ApiRequest, endpoint
+from scriptix_simulator.units import Limit as ServerLimit
+from tests.virtual.loop import boottime
+from tests.virtual.world import World
+
+__all__ = ["Sent", "Wire", "is_kept"]
+
+KINDS = {"run": Call.START, "model": Call.STATUS, "log": Call.LOG}
+TOO_MANY = 429
+
+
+@dataclass(slots=True)
+class Sent:
+    """A call of the operator's."""
+
+    at: float
+    """When it was sent, in the loop's time."""
+    key: str
+    kind: Call
+    model: int
+    limits: Sequence[Limit]
+    """That the operator kept to."""
+    status: int | None = None
+    """Of the reply; None: there was none."""
+    answered_at: float = math.inf
+    """When that was there; inf: it never was."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was refused for its rate."""
+        return self.status == TOO_MANY
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """Stands between the operators of a world and the API, and writes down all calls.
+
+    Args:
+        world: What it is put into.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world, self._behind = world, world.wire
+        self.sent: list[Sent] = []
+        world.wire = self
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request on."""
+        kind, model = endpoint(ApiRequest(request.method, request.url.path))
+        key = request.headers["Authorization"].removeprefix("Bearer ")
+        call = KINDS[kind]
+        lane = self._world.engines[-1].lanes.of(ApiKey(key, "").fingerprint)
+        limits = lane.budgets[call].limits(boottime())
+        sent = Sent(boottime(), key, call, model or 0, limits)
+        self.sent.append(sent)
+        response = await self._behind.handle_async_request(request)
+        sent.status, sent.answered_at = response.status_code, boottime()
+        return response
+
+
+def is_kept(limits: Iterable[Limit], true: Iterable[ServerLimit]) -> bool:
+    """Whether whoever keeps to `limits` keeps to the true ones, too."""
+    known = tuple(limits)
+    return all(
+        any(ours.count <= one.count and ours.seconds >= one.seconds for ours in known)
+        for one in true
+    )
