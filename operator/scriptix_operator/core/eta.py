@@ -1,8 +1,9 @@
 """When a run is expected to end, and when its progress is overdue.
 
 Each past run of the same API key makes a prediction: had this one its shape, it would take so
-long. What half of them foretell is the estimate. Without any, the shape of the document's
-timeline is taken; where the run has shown that this is not its shape, its pace since then.
+long. What half of them foretell is the estimate. As long as they are few, the document's timeline
+counts beside them, if what it foretells lies among theirs. Without any, it is taken alone; where
+the run has shown that this is not its shape, its pace since then.
 """
 
 import math
@@ -21,7 +22,7 @@ the epochs."""
 MISFIT = 1.5
 """Factor by which two predictions from one run may differ, if it has the shape of the timeline."""
 FEW = 10
-"""Past runs below which their spread is not trusted alone."""
+"""Past runs below which they are not trusted alone."""
 SPREAD = 0.25
 """Of the time left, that it may take longer when little is known."""
 LATE = 0.9
@@ -84,10 +85,13 @@ def _predictions(running: Running, past: Sequence[PastRun]) -> list[float]:
         return same or [run.seconds for run in past]
     if running.seconds <= 0:
         return []
-    if past:
-        return [running.seconds / run.share(running.progress) for run in past]
     whole = running.seconds / REFERENCE.share(running.progress)
-    return [_by_pace(running) if _is_misfit(running, whole) else whole]
+    if not past:
+        return [_by_pace(running) if _is_misfit(running, whole) else whole]
+    predicted = [running.seconds / run.share(running.progress) for run in past]
+    if min(predicted) <= whole <= max(predicted):
+        predicted += [whole] * (FEW - len(past))
+    return predicted
 
 
 def _first_mark(running: Running) -> tuple[int, int] | None:
