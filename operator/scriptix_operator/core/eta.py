@@ -70,7 +70,7 @@ def estimate(running: Running, past: Sequence[PastRun]) -> Estimate | None:
         return None
     likely = median(predicted)
     late = predicted[math.ceil(LATE * len(predicted)) - 1]
-    if len(predicted) < FEW:
+    if min(len(past), len(predicted)) < FEW:
         late = max(late, likely + SPREAD * (likely - running.seconds))
     if running.now >= likely:
         overdue = running.now - likely

@@ -22,8 +22,9 @@ LATE_PART = 0.2
 not use up what the others could start with."""
 PATIENCE = 5.0
 """Seconds for which a free start is kept for whoever is next, before the one behind may have it."""
-EXPECTED = 3
-"""So many of those who are next are expected when a start becomes free."""
+EXPECTED = 8
+"""So many of those who are next are expected when a start becomes free: some may be held up, all
+of one namespace for instance."""
 REFRESH = 600.0
 """Seconds between looks at one's place, at most."""
 
@@ -38,7 +39,7 @@ class Place:
     start_in: float
     """Seconds until the allowance is expected to reach it."""
     ask_in: float
-    """Seconds until it is worth asking again, unless it is expected earlier."""
+    """Seconds until it is worth asking again, unless it is woken earlier."""
 
 
 class Starts:
@@ -81,7 +82,8 @@ class Starts:
             # It is here already: woken once more, it would ask once more.
             self._wakes[:] = [wake for wake in self._wakes if wake.key != claim.key]
             return None
-        ask_in = min(start_in or PATIENCE, REFRESH)
+        expected_in = self._expected.get(claim.key, now) - now
+        ask_in = min(start_in or PATIENCE, expected_in if expected_in > 0 else REFRESH, REFRESH)
         return Place(position + 1, len(self._queue), start_in, ask_in)
 
     def take(self, claim: Claim, now: float) -> Ticket:

@@ -23,7 +23,7 @@ HOUR = 3600.0
 
 def even(hours: float, model_id: int = 7) -> PastRun:
     """A past run whose progress was even."""
-    return PastRun(model_id, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MARKS))
+    return PastRun.of(model_id, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MARKS))
 
 
 def a_run(
@@ -59,11 +59,11 @@ def late(running: Running, past: Sequence[PastRun] = ()) -> float:
 def test_the_documents_run_is_expected_to_end_after_eight_hours_from_any_of_its_points(
     progress: int, hours: float, pace: float
 ) -> None:
-    """And one that is slower or faster, in proportion. To a minute: 75 % is between two marks."""
-    timeline = tuple(round(at * pace) for at in REFERENCE.timeline)
+    """And one that is slower or faster, in proportion."""
+    timeline = tuple(round(REFERENCE.share(mark) * 8 * HOUR * pace) for mark in MARKS)
     known = sum(mark <= progress for mark in MARKS)
     run = a_run(progress, hours * pace, timeline=timeline[:known])
-    assert likely(run) == pytest.approx(8 * pace, abs=0.03)
+    assert likely(run) == pytest.approx(8 * pace)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,23 @@ def test_an_even_run_is_foretold_from_its_second_mark_on() -> None:
 
 
 def test_the_median_of_what_past_runs_foretell_is_expected() -> None:
-    slow_start = PastRun(7, 10 * HOUR, tuple(round(HOUR * (5 + mark / 20)) for mark in MARKS))
+    slow_start = PastRun.of(7, 10 * HOUR, tuple(round(HOUR * (5 + mark / 20)) for mark in MARKS))
     runs = [even(2), even(3), slow_start]
-    assert likely(a_run(50, 4), runs[:1]) == pytest.approx(8)
-    assert likely(a_run(50, 4), runs) == pytest.approx(8)
-    # Two thirds of its time went before; of two the middle between them.
-    assert likely(a_run(50, 4), runs[2:]) == pytest.approx(4 / 0.75)
-    assert likely(a_run(50, 4), runs[1:]) == pytest.approx((8 + 4 / 0.75) / 2)
+    assert likely(a_run(30, 2), runs[:1]) == pytest.approx(2 / 0.3)
+    assert likely(a_run(30, 2), runs) == pytest.approx(2 / 0.3)
+    # 65 % of its time went before; of two the middle between them.
+    assert likely(a_run(30, 2), runs[2:]) == pytest.approx(2 / 0.65)
+    assert likely(a_run(30, 2), runs[1:]) == pytest.approx((2 / 0.3 + 2 / 0.65) / 2)
+
+
+def test_the_document_counts_beside_few_past_runs_if_it_lies_among_them() -> None:
+    quick_start = PastRun.of(7, 10 * HOUR, tuple(round(HOUR * mark / 20) for mark in MARKS))
+    runs = [even(2), even(3), even(4), quick_start]
+    # A quarter of the time by the document, 30 % and 15 % by these.
+    assert likely(a_run(30, 2), runs) == pytest.approx(8)
+    # The more there are, the less it has to say.
+    assert likely(a_run(30, 2), [*runs, *runs]) == pytest.approx(2 / 0.3)
+    assert likely(a_run(30, 2), runs[:3]) == pytest.approx(2 / 0.3)  # it is none of them
 
 
 def test_past_runs_are_believed_whatever_the_marks() -> None:
@@ -162,6 +172,7 @@ def test_no_end_is_told_by_past_runs_while_no_time_has_passed(progress: int) -> 
     ],
 )
 def test_few_runs_are_not_believed_to_be_all_alike(runs: int, later: float) -> None:
+    """The document's, which foretells the same, is no proof of it."""
     assert late(a_run(50, 4), [even(3)] * runs) == pytest.approx(later)
 
 
@@ -195,7 +206,7 @@ def test_a_run_that_is_overdue_is_given_half_of_that_time_again(
 
 TIMELINES = st.lists(st.integers(-1, 10**5), max_size=len(MARKS)).map(tuple)
 PAST = st.lists(
-    st.builds(PastRun, st.sampled_from([7, 8]), st.floats(1, 1e5), TIMELINES), max_size=12
+    st.builds(PastRun.of, st.sampled_from([7, 8]), st.floats(1, 1e5), TIMELINES), max_size=12
 )
 
 

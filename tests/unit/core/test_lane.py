@@ -2,7 +2,7 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.lane import Call, Lane
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind, Wake
@@ -63,8 +63,9 @@ def test_looks_and_starts_tell_whom_they_expect_in_one_list(lane: Lane) -> None:
     other = a_training(name="other").key
     lane.looks.ask(other, LookKind.RUNNING, MINUTE, 100.0)
     assert lane.wakes == [Wake(other, 106.0)]
+    lane.starts.recall([Spent(100.0)] * LIMITS[Call.START][0].count, [])
     lane.starts.ask(CLAIM, 100.0)
-    assert lane.wakes[1:] == [Wake(KEY, 100.0)]
+    assert KEY in {wake.key for wake in lane.wakes[1:]}
 
 
 def test_who_leaves_is_waited_for_nowhere(lane: Lane) -> None:

@@ -98,7 +98,7 @@ def test_without_a_word_either_kind_of_window_is_thought_of(
         pytest.param((-30, -20, -10), 35, 2, id="fixed, began before the second"),
         pytest.param((-30, -20, -10), 20, 3, id="fixed, began before all"),
         # A limit of one would have refused the second.
-        pytest.param((-12, -11, -10), 50, 2, id="a word that cannot be true is none"),
+        pytest.param((-12, -11, -10), 51, 2, id="a word that cannot be true is none"),
         pytest.param((), 50, 1, id="nothing to go by"),
     ],
 )
@@ -249,12 +249,12 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
         pytest.param(
             TWO_WINDOWS,
             _passed(60),
-            62,
+            63,
             (HOUR, 60),
             id="the longer, if it is to wait longer than the shorter takes",
         ),
         pytest.param(
-            TWO_WINDOWS, _passed(60, 0), 61, (MINUTE, 60), id="but for what is rounded up"
+            TWO_WINDOWS, _passed(60, 0), 62, (MINUTE, 60), id="but for what is rounded up"
         ),
     ],
 )
@@ -337,8 +337,8 @@ def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
         pytest.param(_passed(1), [Limit(100, MINUTE)], None, (MINUTE, 1, 0.4), id="one at least"),
         pytest.param([], [Limit(100, MINUTE)], None, (MINUTE, 1, 0.4), id="without any of ours"),
         pytest.param(_passed(4), [FIVE_AN_HOUR], 60, (HOUR, 3, 1.0), id="one more in a window"),
-        pytest.param(_passed(50), TWO_WINDOWS, 61, (MINUTE, 45, 0.4), id="shortest that fits"),
-        pytest.param(_passed(50), TWO_WINDOWS, 62, (HOUR, 45, 0.04), id="longer than the shorter"),
+        pytest.param(_passed(50), TWO_WINDOWS, 62, (MINUTE, 45, 0.4), id="shortest that fits"),
+        pytest.param(_passed(50), TWO_WINDOWS, 63, (HOUR, 45, 0.04), id="longer than the shorter"),
         pytest.param(_passed(50), TWO_WINDOWS, 9999, (HOUR, 45, 0.04), id="longer than any"),
     ],
 )

@@ -28,7 +28,7 @@ def look(
 
 def even(hours: float) -> PastRun:
     """A past run of the model whose progress was even."""
-    return PastRun(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MARKS))
+    return PastRun.of(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MARKS))
 
 
 # Progress.

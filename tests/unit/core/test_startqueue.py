@@ -29,10 +29,10 @@ def a_claim(  # noqa: PLR0913 - each has a default
     late: bool = False,
     rerun: bool = False,
 ) -> Claim:
-    """A resource that could start, since so many minutes after eight."""
+    """A resource that could start, created and waiting since so many minutes after eight."""
     key = TrainingKey(namespace, name)
     since = at(minutes=minute)
-    return Claim(key, f"uid-{name}", repeated or late, late, priority, rerun, since)
+    return Claim(key, f"uid-{name}", repeated or late, late, priority, rerun, since, since)
 
 
 def _order(
@@ -58,7 +58,8 @@ def test_new_work_is_as_old_as_its_resource() -> None:
         is_late=False,
         priority=7,
         is_rerun=False,
-        since=at(minutes=3),
+        created_at=at(minutes=3),
+        joined_at=at(hours=1),
     )
 
 
@@ -67,7 +68,9 @@ def test_new_work_is_as_old_as_its_resource() -> None:
     [
         pytest.param(None, at(hours=1), id="it joins now"),
         pytest.param(Queue(position=1, of=2), at(hours=1), id="an older operator's place"),
-        pytest.param(Queue(position=1, of=2, since=at(minutes=5)), at(minutes=5), id="it waits"),
+        pytest.param(
+            Queue(position=1, of=2, joined_at=at(minutes=5)), at(minutes=5), id="it waits"
+        ),
     ],
 )
 def test_a_rerun_is_as_old_as_its_place_in_the_queue(queue: Queue | None, since: datetime) -> None:
@@ -77,7 +80,7 @@ def test_a_rerun_is_as_old_as_its_place_in_the_queue(queue: Queue | None, since:
 
 
 def test_a_first_run_does_not_become_younger_by_its_place_in_the_queue() -> None:
-    status = a_status(queue=Queue(position=1, of=2, since=at(minutes=5)))
+    status = a_status(queue=Queue(position=1, of=2, joined_at=at(minutes=5)))
     assert claim_of(a_training(status=status), at(hours=1)).since == EIGHT
 
 

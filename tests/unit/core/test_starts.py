@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import pytest
 
+from scriptix_operator.core.announcements import Announcements
 from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import Wake
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.startqueue import Claim
-from scriptix_operator.core.starts import MAX_REFRESH, PATIENCE, REFRESH, REFRESH_EACH, Starts
+from scriptix_operator.core.starts import PATIENCE, REFRESH, Starts
 from scriptix_operator.core.training import TrainingKey
 from tests.unit.core.builders import at
 
@@ -27,7 +28,7 @@ def a_claim(
     """A resource that could start; those whose names come first are older."""
     key = TrainingKey(namespace, name)
     since = at(minutes=ord(name[0]), seconds=int(name[1:] or 0))
-    return Claim(key, name, late, late, priority, is_rerun=False, since=since)
+    return Claim(key, name, late, late, priority, is_rerun=False, created_at=since, joined_at=since)
 
 
 A, B, C, D, E = (a_claim(name) for name in "abcde")
@@ -45,6 +46,8 @@ class Table:
     def __init__(self, count: int = 5, *spent: Spent, proved: bool = True) -> None:
         self.wakes: list[Wake] = []
         self.starts = Starts((Limit(count, HOUR),), self.wakes)
+        self.announced: list[Wake] = []
+        self.starts._announcements = Announcements(self.announced)
         self.starts.recall(spent, [])
         self.starts.budget._allowance.is_proved = proved
 
@@ -103,22 +106,28 @@ def test_whoever_ranks_higher_goes_in_between() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spent_at", "others", "ask_in"),
+    ("spent_at", "ask_in"),
     [
-        pytest.param(0.0, 0, REFRESH, id="an hour: now and then"),
-        pytest.param(-HOUR + 60, 0, 60, id="a minute: then"),
-        pytest.param(-HOUR + 1, 0, PATIENCE, id="a second: not so soon, it is woken"),
-        pytest.param(0.0, 60, REFRESH_EACH * 61, id="more seldom in a longer queue"),
-        pytest.param(0.0, 500, MAX_REFRESH, id="but not for ever"),
+        pytest.param(0.0, REFRESH, id="an hour: now and then"),
+        pytest.param(-HOUR + 60, 60, id="a minute: then"),
+        pytest.param(-HOUR + 1, 1, id="a second: then"),
     ],
 )
-def test_when_to_ask_again(spent_at: float, others: int, ask_in: float) -> None:
+def test_when_to_ask_again(spent_at: float, ask_in: float) -> None:
     table = Table(1, Spent(spent_at))
-    for number in range(others):
-        table.starts.ask(a_claim(f"z{number}"), 0.0)
     place = table.starts.ask(A, 0.0)
     assert place is not None
     assert place.ask_in == ask_in
+
+
+def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() -> None:
+    """The wake that it had for that is used up, and its own start is an hour away."""
+    table = Table(1, Spent(-HOUR + 60))
+    table.waits(0.0, A, B)
+    place = table.starts.ask(B, 10.0)
+    assert place is not None
+    assert place.start_in == HOUR + 50
+    assert place.ask_in == 50 + PATIENCE
 
 
 # Between namespaces.
@@ -155,7 +164,8 @@ def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later()
     table.waits(100.0, A)
     assert table.woken() == [("a", HOUR)]
     table.waits(100.0, B, C, D)
-    assert table.woken() == [("b", HOUR + PATIENCE), ("c", HOUR + 2 * PATIENCE)]
+    later = [HOUR + PATIENCE * place for place in (1, 2, 3)]
+    assert table.woken() == list(zip("bcd", later, strict=True))
     table.waits(100.0, A, B, C, D)
     assert table.woken() == []  # it is known
 
@@ -381,10 +391,11 @@ def test_through_a_day_no_start_is_idle_and_tenants_take_turns(
                 answers.append((now + 0.5, table.starts.take(claims[key], now + 0.2)))
                 started.append((now, claims[key]))
                 del due[key]
-        for wake in table.wakes:
+        for wake in (*table.wakes, *table.announced):
             if wake.key in due and key not in absent:
                 due[wake.key] = min(due[wake.key], max(wake.at, now))
         table.wakes.clear()
+        table.announced.clear()
     assert len(started) >= 0.95 * 8 * 5
     assert {claim.key.namespace for _, claim in started[:5]} == {"team-a", "team-b", "team-c"}
     first = [claim.key.namespace for _, claim in started[:15]]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.observation import Decision, LookFailed, Memory, Rest
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.situation import Situation
@@ -166,14 +167,20 @@ def test_how_old_the_facts_of_a_run_are_is_told(
 
 
 @pytest.mark.parametrize(
-    "training",
-    [a_training(status=followed()), a_training(status=a_status(last_observed_at=SEEN))],
-    ids=["nobody has looked", "there is no run"],
+    ("status", "told"),
+    [
+        pytest.param(
+            followed(), "; the facts shown are the last ones known", id="no time is known"
+        ),
+        pytest.param(a_status(last_observed_at=SEEN), "", id="there is no run"),
+    ],
 )
-def test_without_facts_of_a_run_none_are_old(training: Training) -> None:
-    decision = fails(training=training)
-    assert decision.status.message == "No answer from the API (HTTP 500: oops)."
-    assert decision.status.last_observed_at == training.status.last_observed_at
+def test_facts_without_a_time_or_without_a_run_are_of_no_time(
+    status: TrainingStatus, told: str
+) -> None:
+    decision = fails(training=a_training(status=status))
+    assert decision.status.message == f"No answer from the API (HTTP 500: oops){told}."
+    assert decision.status.last_observed_at == status.last_observed_at
 
 
 def test_no_wait_goes_past_the_time_out() -> None:

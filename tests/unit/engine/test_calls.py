@@ -185,7 +185,7 @@ async def test_a_lesson_that_cannot_be_kept_fails_no_call(
     bench.shelf.write_faults.append(Fault.REFUSED)
     assert await bench.call(told=RateTold(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
-        "learned limits are not kept over a restart: write: 403"
+        "a learned limit is not kept over a restart: write: 403"
     )
     budget = bench.lanes.of(KEY.fingerprint).budgets[Call.STATUS]
     assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)

@@ -267,10 +267,10 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     bench.time.seconds = 0
     assert bench.start("a") is None
     assert bench.start("bb") is None
-    third = Queue(position=1, of=1, estimated_start_at=at(hours=1), since=at(seconds=3))
+    third = Queue(position=1, of=1, estimated_start_at=at(hours=1), joined_at=EIGHT)
     assert bench.start("ccc") == third
     urgent = bench.start("dddd", priority=5)
-    assert urgent == Queue(position=1, of=2, estimated_start_at=at(hours=1), since=at(seconds=4))
+    assert urgent == Queue(position=1, of=2, estimated_start_at=at(hours=1), joined_at=EIGHT)
     youngest = bench.start("eeeee")
     assert youngest is not None
     assert (youngest.position, youngest.of) == (3, 3)
@@ -285,7 +285,7 @@ async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> No
         bench.start(name)
     assert await bench.woken() == ""
     bench.time.seconds += 3600
-    assert await bench.woken() == "ccc"
+    assert await bench.woken() == "ccc dddd"  # the second to see its place
     assert bench.start("ccc") is None
     assert await bench.woken() == "dddd"
 

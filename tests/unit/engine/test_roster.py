@@ -139,7 +139,7 @@ def test_past_runs_are_those_that_resources_tell_of_by_their_key(roster: Roster)
     assert roster.past_runs(KEY.fingerprint) == ()
     roster.put(ended(1))
     roster.put(ended(2, "other", OTHER_KEY.fingerprint))
-    assert roster.past_runs(KEY.fingerprint) == (PastRun(7, 3600.0, EVEN),)
+    assert roster.past_runs(KEY.fingerprint) == (PastRun.of(7, 3600.0, EVEN),)
     assert _past(roster, OTHER_KEY.fingerprint) == [2]
 
 
