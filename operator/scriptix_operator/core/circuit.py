@@ -48,6 +48,11 @@ class Circuit:
     _silent: set[int] = field(default_factory=set)
     """Models whose looks had no answer since the last one that had."""
 
+    @property
+    def probe_at(self) -> float:
+        """When the next probe may be made."""
+        return self._probe_at
+
     def blocks(self, now: float) -> Outage | None:
         """Why no call may be made now; None: one may, if only as a probe."""
         return self.outage if now < self._probe_at else None

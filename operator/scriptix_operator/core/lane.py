@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from scriptix_operator.core.budget import Budget, Ticket
-from scriptix_operator.core.circuit import Circuit
+from scriptix_operator.core.circuit import Circuit, Outage
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import LogCalls
-from scriptix_operator.core.looks import Looks, Wake
+from scriptix_operator.core.looks import LookKind, Looks, Wake
 from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.starts import Starts
 from scriptix_operator.core.training import TrainingKey
@@ -40,6 +40,8 @@ class Lane:
         self.wakes: list[Wake] = []
         """Whom the lane expects; for the caller to take."""
         self.circuit = Circuit()
+        self._held_up: dict[TrainingKey, None] = {}
+        """Those whose looks the open circuit has not let through, in the order of asking."""
         self.looks = Looks(limits[Call.STATUS], self.wakes)
         self.starts = Starts(limits[Call.START], self.wakes)
         self.logs = LogCalls(limits[Call.LOG])
@@ -58,6 +60,39 @@ class Lane:
         for call in (Call.STATUS, Call.LOG):
             self.budgets[call].spend_evenly(now)
 
+    def look(
+        self, key: TrainingKey, kind: LookKind, interval: float | None, now: float
+    ) -> Ticket | Outage | float:
+        """Ask for a look, as Looks.ask; or be told why none may be made."""
+        outage = self.circuit.blocks(now)
+        if outage is not None:
+            self.looks.forgo(key)
+            self._held_up[key] = None
+            self._expect_probe()
+            return outage
+        ticket = self.looks.ask(key, kind, interval, now)
+        if isinstance(ticket, Ticket):
+            self._held_up.pop(key, None)
+            self.circuit.sent(now)
+        return ticket
+
+    def looked(self, model_id: int, failure: CallFailure | None, now: float, luck: float) -> None:
+        """Learn from the outcome of a look, as Circuit.answered; when it closes, go on."""
+        has_closed = self.circuit.answered(model_id, failure, now, luck)
+        self._expect_probe()
+        if has_closed:
+            self.spend_evenly(now)
+            # At the pace that looks are made at: all at once could only wait for their turns.
+            pace = 1 / self.looks.budget.rate(now)
+            self.wakes += [Wake(key, now + n * pace) for n, key in enumerate(self._held_up)]
+            self._held_up.clear()
+            self.starts.expect_anew(now)
+
+    def _expect_probe(self) -> None:
+        """Have one come for the next probe: each by itself would come when its next look is due."""
+        if self.circuit.outage is not None and self._held_up:
+            self.wakes.append(Wake(next(iter(self._held_up)), self.circuit.probe_at))
+
     def answered(
         self,
         call: Call,
@@ -71,6 +106,7 @@ class Lane:
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want nothing any more."""
+        self._held_up.pop(key, None)
         self.looks.leave(key, now)
         self.starts.leave(key, now)
         self.logs.leave(key)

@@ -137,6 +137,11 @@ class Starts:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def expect_anew(self, now: float) -> None:
+        """Expect those who are next once more: they have come in vain."""
+        self._expected = {}
+        self._expect(now)
+
     @property
     def _is_held(self) -> bool:
         """Until a whole window was let through, one at a time: a single refusal has to teach."""

@@ -83,15 +83,9 @@ class Lanes:
     def look(
         self, fingerprint: str, key: TrainingKey, kind: LookKind, interval: float | None
     ) -> Ticket | Outage | float:
-        """Ask for a look, as Looks.ask; or be told why none may be made."""
+        """Ask for a look, as Lane.look."""
         lane, now = self._joined(fingerprint, key), self._clock.monotonic()
-        outage = lane.circuit.blocks(now)
-        if outage is not None:
-            lane.looks.forgo(key)
-            return outage
-        ticket = lane.looks.ask(key, kind, interval, now)
-        if isinstance(ticket, Ticket):
-            lane.circuit.sent(now)
+        ticket = lane.look(key, kind, interval, now)
         self._wake(lane, now)
         return ticket
 
@@ -132,10 +126,8 @@ class Lanes:
         """Count a call that was answered; returns whether limits were learned from it."""
         lane, now = self.of(fingerprint), self._clock.monotonic()
         has_learned = lane.answered(call, ticket, now, answer.failure, answer.told)
-        if call is Call.STATUS and lane.circuit.answered(
-            answer.model_id, answer.failure, now, self.luck()
-        ):
-            lane.spend_evenly(now)
+        if call is Call.STATUS:
+            lane.looked(answer.model_id, answer.failure, now, self.luck())
         self._wake(lane, now)
         return has_learned
 

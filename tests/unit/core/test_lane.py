@@ -3,6 +3,7 @@
 import pytest
 
 from scriptix_operator.core.budget import Spent, Ticket
+from scriptix_operator.core.circuit import FIRST_PROBE, MODELS, Outage
 from scriptix_operator.core.lane import Call, Lane
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind, Wake
@@ -18,6 +19,7 @@ LIMITS = {
 }
 KEY = a_training().key
 CLAIM = claim_of(a_training(), EIGHT)
+SILENT = CallFailure(FailureKind.AMBIGUOUS, "no reply")
 REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.0)
 
 
@@ -80,6 +82,53 @@ def test_who_leaves_is_waited_for_nowhere(lane: Lane) -> None:
     assert isinstance(lane.looks.ask(other, LookKind.RUNNING, MINUTE, 106.0), Ticket)
     assert isinstance(lane.logs.ask(other, 460.0, has_ended=False), Ticket)
     assert lane.looks.stretch(LookKind.RUNNING, 106.0) == 1
+
+
+# The API is away.
+
+
+def _held_up(lane: Lane, now: float, *names: str) -> None:
+    """Find the API away, and ask for looks all the same."""
+    for model_id in range(MODELS):
+        lane.looked(model_id, SILENT, now, 1.0)
+    for name in names:
+        outage = lane.look(a_training(name=name).key, LookKind.RUNNING, MINUTE, now)
+        assert isinstance(outage, Outage)
+
+
+def _expected(lane: Lane) -> list[tuple[str, float]]:
+    """Take out who is expected when."""
+    found = [(wake.key.name, wake.at) for wake in lane.wakes]
+    lane.wakes.clear()
+    return found
+
+
+def test_whoever_is_held_up_first_is_expected_for_the_next_probe(lane: Lane) -> None:
+    _held_up(lane, 200.0, "first", "second")
+    assert set(_expected(lane)) == {("first", 200.0 + FIRST_PROBE)}
+    probe = lane.look(a_training(name="first").key, LookKind.RUNNING, MINUTE, 205.0)
+    assert isinstance(probe, Ticket)
+    lane.wakes.clear()
+    lane.looked(7, SILENT, 206.0, 1.0)
+    assert _expected(lane) == [("second", 206.0 + 2 * FIRST_PROBE)]
+
+
+def test_who_was_held_up_looks_when_the_api_is_back_one_after_the_other(lane: Lane) -> None:
+    _held_up(lane, 200.0, "first", "second", "third")
+    lane.leave(a_training(name="second").key, 201.0)
+    lane.wakes.clear()
+    lane.looked(7, None, 300.0, 1.0)
+    assert _expected(lane) == [("first", 300.0), ("third", 306.0)]
+    lane.looked(7, None, 301.0, 1.0)
+    assert _expected(lane) == []
+
+
+def test_who_is_next_to_start_is_expected_anew_when_the_api_is_back(lane: Lane) -> None:
+    assert lane.starts.ask(CLAIM, 100.0) is None
+    _held_up(lane, 200.0)
+    lane.wakes.clear()
+    lane.looked(7, None, 300.0, 1.0)
+    assert lane.wakes == [Wake(KEY, 300.0)]
 
 
 def test_a_new_lane_has_its_circuit_closed(lane: Lane) -> None:
