@@ -5,11 +5,13 @@ oldest request. Within one: those whose start was lost behind those that have ha
 new work before reruns, age.
 """
 
-import heapq
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import heapify, heappop, heapreplace
+from itertools import chain, islice
+from typing import NamedTuple
 
 from scriptix_operator.core.resolve import FREE_ATTEMPTS
 from scriptix_operator.core.training import Training, TrainingKey
@@ -68,26 +70,82 @@ def claim_of(training: Training, now: datetime) -> Claim:
     )
 
 
-class Order:
-    """The order of those who wait."""
+class _Wait(NamedTuple):
+    """A claim as it stands in its namespace's line; sorts by what the order there goes by."""
 
-    def __init__(self, keys: Iterable[TrainingKey]) -> None:
-        self._keys = tuple(keys)
-        self._positions = {key: position for position, key in enumerate(self._keys)}
+    within: tuple[bool, int, bool, datetime, str]
+    between: tuple[bool, datetime, str]
+    key: TrainingKey
+
+    @classmethod
+    def of(cls, claim: Claim) -> "_Wait":
+        return cls(claim.within, claim.between, claim.key)
+
+
+_Lines = Mapping[str, Sequence[_Wait]]
+"""Those who wait, in the order within their namespace, by namespace; no line is empty."""
+
+
+class Order:
+    """The order of those who wait, until one of them comes or goes.
+
+    Nothing is sorted for it: thousands join after a restart, and each asks for its place.
+
+    Args:
+        claims: All of them.
+        groups: Their lines; those of a group come before all of the next.
+        started: Starts in the window, by namespace.
+    """
+
+    def __init__(
+        self,
+        claims: Mapping[TrainingKey, Claim],
+        groups: Sequence[_Lines],
+        started: Mapping[str, int],
+    ) -> None:
+        self._claims = claims
+        self._groups = groups
+        self._started = started
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._claims)
+
+    def __contains__(self, key: TrainingKey) -> bool:
+        return key in self._claims
 
     def __iter__(self) -> Iterator[TrainingKey]:
-        return iter(self._keys)
-
-    def index(self, key: TrainingKey) -> int:
-        """How many come before `key`."""
-        return self._positions[key]
+        """All of them; those who come or go meanwhile change nothing."""
+        copies = [{name: tuple(line) for name, line in group.items()} for group in self._groups]
+        return chain.from_iterable(_in_turn(group, self._started) for group in copies)
 
     def first(self, count: int) -> tuple[TrainingKey, ...]:
         """Those who are next."""
-        return self._keys[:count]
+        keys = chain.from_iterable(_in_turn(group, self._started) for group in self._groups)
+        return tuple(islice(keys, count))
+
+    def index(self, key: TrainingKey) -> int:
+        """How many come before `key`."""
+        wait, before = _Wait.of(self._claims[key]), 0
+        for group in self._groups:
+            line = group.get(key.namespace, ())
+            place = bisect_left(line, wait)
+            if place < len(line) and line[place] == wait:
+                return before + self._before(group, wait, place)
+            before += sum(map(len, group.values()))
+        raise KeyError(key)
+
+    def _before(self, group: _Lines, wait: _Wait, place: int) -> int:
+        """How many of a group come before the one at `place` of its own line."""
+        # Each stands in its line as high as its namespace will have started by then.
+        height = self._started.get(wait.key.namespace, 0) + place
+        rank, before = (wait.between, wait.key.namespace), 0
+        for namespace, line in group.items():
+            lower = height - self._started.get(namespace, 0)
+            if lower >= len(line):
+                before += len(line)
+            elif lower >= 0:
+                before += lower + ((line[lower].between, namespace) < rank)
+        return before
 
 
 class StartQueue:
@@ -95,9 +153,12 @@ class StartQueue:
 
     def __init__(self) -> None:
         self._claims: dict[TrainingKey, Claim] = {}
-        self._order = Order(())
+        self._all: dict[str, list[_Wait]] = {}
+        self._parts: tuple[dict[str, list[_Wait]], ...] = ({}, {})
+        """All once more: those who are not late, and those who are."""
+        self._order: Order | None = None
+        """None: one of them has come or gone."""
         self._ordered_for: tuple[Mapping[str, int], bool] | None = None
-        """What the order is by; None: it is to be made anew."""
 
     def __len__(self) -> int:
         return len(self._claims)
@@ -108,13 +169,22 @@ class StartQueue:
     def join(self, claim: Claim) -> None:
         """Wait for a start, or wait on under another claim."""
         if self._claims.get(claim.key) != claim:
+            self.leave(claim.key)
             self._claims[claim.key] = claim
-            self._ordered_for = None
+            for lines in (self._all, self._parts[claim.is_late]):
+                insort(lines.setdefault(claim.key.namespace, []), _Wait.of(claim))
+            self._order = None
 
     def leave(self, key: TrainingKey) -> None:
         """Wait no more."""
-        if self._claims.pop(key, None) is not None:
-            self._ordered_for = None
+        claim = self._claims.pop(key, None)
+        if claim is not None:
+            for lines in (self._all, self._parts[claim.is_late]):
+                line = lines[key.namespace]
+                del line[bisect_left(line, _Wait.of(claim))]
+                if not line:
+                    del lines[key.namespace]
+            self._order = None
 
     def order(self, started: Mapping[str, int], *, late: bool) -> Order:
         """All that wait, in order.
@@ -124,27 +194,25 @@ class StartQueue:
             late: Whether those whose starts were lost again and again may start now; else they
                 come behind all others.
         """
-        if self._ordered_for != (started, late):
-            claims = self._claims.values()
-            timely = [claim for claim in claims if late or not claim.is_late]
-            others = [claim for claim in claims if claim.is_late and not late]
-            self._order = Order((*_in_turn(timely, started), *_in_turn(others, started)))
+        if self._order is None or self._ordered_for != (started, late):
+            groups = (self._all,) if late else self._parts
             self._ordered_for = dict(started), late
+            self._order = Order(self._claims, groups, self._ordered_for[0])
         return self._order
 
 
-def _in_turn(claims: Iterable[Claim], started: Mapping[str, int]) -> Iterator[TrainingKey]:
+def _in_turn(lines: _Lines, started: Mapping[str, int]) -> Iterator[TrainingKey]:
     """Take from one namespace after the other, as if each taken had started."""
-    lines: defaultdict[str, deque[Claim]] = defaultdict(deque)
-    for claim in sorted(claims, key=lambda claim: claim.within):
-        lines[claim.key.namespace].append(claim)
     heads = [
-        (started.get(namespace, 0), line[0].between, namespace) for namespace, line in lines.items()
+        (started.get(namespace, 0), line[0].between, namespace, 0)
+        for namespace, line in lines.items()
     ]
-    heapq.heapify(heads)
+    heapify(heads)
     while heads:
-        starts, _, namespace = heapq.heappop(heads)
+        starts, _, namespace, place = heads[0]
         line = lines[namespace]
-        yield line.popleft().key
-        if line:
-            heapq.heappush(heads, (starts + 1, line[0].between, namespace))
+        yield line[place].key
+        if place + 1 < len(line):
+            heapreplace(heads, (starts + 1, line[place + 1].between, namespace, place + 1))
+        else:
+            heappop(heads)

@@ -71,8 +71,7 @@ class Starts:
         if claim.key not in self._queue:
             self._announcements.joined(claim.key, now)
         self._queue.join(claim)
-        self._expect(now)
-        position = self._order(now).index(claim.key)
+        position = self._expect(now).index(claim.key)
         start_in = self.budget.wait(now, position)
         is_free = start_in <= 0 or now >= self._free_at + PATIENCE * position
         if claim.is_late:
@@ -151,11 +150,15 @@ class Starts:
         may_be_late = self._late.wait(now) <= 0
         return self._queue.order(self.budget.spent_by_tag(now), late=may_be_late)
 
-    def _expect(self, now: float) -> None:
-        """Expect those who are next when a start is free, each a little later than the other."""
+    def _expect(self, now: float) -> Order:
+        """Expect those who are next when a start is free, each a little later than the other.
+
+        Returns:
+            The present order.
+        """
         wait, order = self.budget.wait(now), self._order(now)
         self._announcements.changed(order, now)
-        next_ones = () if self._is_held else tuple(order.first(EXPECTED))
+        next_ones = () if self._is_held else order.first(EXPECTED)
         # Whoever is next has its time to come from when it is next.
         is_new = next_ones[:1] != tuple(self._expected)[:1]
         self._free_at = now + wait if wait > 0 or is_new else min(self._free_at, now)
@@ -166,3 +169,4 @@ class Starts:
         self._wakes += [
             Wake(key, at) for key, at in self._expected.items() if before.get(key) != at
         ]
+        return order

@@ -212,6 +212,69 @@ def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
         waiting[key.namespace] -= 1
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(-2, 2), st.booleans(), st.integers(0, 5)),
+        max_size=20,
+    ),
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 5)),
+    st.booleans(),
+    st.integers(0, 3),
+)
+def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
+    wishes: list[tuple[str, int, bool, int]],
+    started: dict[str, int],
+    late: bool,  # noqa: FBT001 - both ways
+    gone: int,
+) -> None:
+    claims = [
+        a_claim(f"n{n}", namespace, minute=minute, priority=priority, late=lost)
+        for n, (namespace, priority, lost, minute) in enumerate(wishes)
+    ]
+    queue = StartQueue()
+    for claim in claims:
+        queue.join(claim)
+    for claim in claims[:gone]:
+        queue.leave(claim.key)
+    order = queue.order(started, late=late)
+    assert [order.index(key) for key in order] == list(range(len(claims[gone:])))
+    assert order.first(4) == tuple(order)[:4]
+
+
+def test_an_order_is_told_as_it_was_when_it_was_begun_with() -> None:
+    queue = StartQueue()
+    for claim in (a_claim("one"), a_claim("two", minute=1)):
+        queue.join(claim)
+    keys = iter(queue.order(NONE, late=True))
+    queue.leave(a_claim("two").key)
+    queue.join(a_claim("three", "team-b"))
+    assert [key.name for key in keys] == ["one", "two"]
+    with pytest.raises(KeyError):
+        queue.order(NONE, late=True).index(a_claim("two").key)
+
+
+def test_thousands_join_without_the_others_being_ranked_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each joins by itself after a restart, and asks for its place."""
+    ranked: list[Claim] = []
+    within = vars(Claim)["within"].fget
+
+    def counted(claim: Claim) -> object:
+        ranked.append(claim)
+        return within(claim)
+
+    monkeypatch.setattr(Claim, "within", property(counted))
+    queue = StartQueue()
+    for number in range(200):
+        claim = a_claim(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
+        queue.join(claim)
+        order = queue.order(NONE, late=True)
+        order.first(8)
+        order.index(claim.key)
+    assert len(ranked) <= 5 * 200
+
+
 # Those whose starts were lost again and again.
 
 
