@@ -21,7 +21,7 @@ from bench.shapes import DOCUMENT, FAST_START, LONG_PREPROCESSING, LONGEST, scri
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.eta import Running, estimate
-from scriptix_operator.core.timeline import PastRun, past_runs, with_marks
+from scriptix_operator.core.timeline import PastRun, PastRuns, with_marks
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_simulator.scripts import ModelScript
 from scriptix_simulator.timeline import Timeline
@@ -132,8 +132,10 @@ def _looks(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
 
 def _history(models: Sequence[ModelScript]) -> tuple[PastRun, ...]:
     """What the operator takes from the statuses of runs that have ended."""
-    key = "fingerprint"
-    return past_runs(_ended(number, model, key) for number, model in enumerate(models)).get(key, ())
+    key, past = "fingerprint", PastRuns()
+    for number, model in enumerate(models):
+        past.put(_ended(number, model, key))
+    return past.of(key)
 
 
 def _ended(number: int, model: ModelScript, key: str) -> Training:

@@ -5,15 +5,18 @@ Source of the reference: the remote API's document ("Training Timeline", a 20-ho
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nlargest
+from itertools import chain
+from typing import NamedTuple
 
 from scriptix_operator.api.reasons import FailureReason, Stage
 from scriptix_operator.core.progress import STAGES
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["MARKS", "REFERENCE", "PastRun", "is_whole", "past_runs", "with_marks"]
+__all__ = ["MARKS", "REFERENCE", "PastRun", "PastRuns", "is_whole", "with_marks"]
 
 MARKS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Percents of which it is noted when a run reaches them."""
@@ -85,31 +88,91 @@ REFERENCE = PastRun(0, 8 * 3600.0, tuple((percent, hours / 8) for percent, hours
 """The document's run."""
 
 
-def past_runs(trainings: Iterable[Training]) -> Mapping[str, tuple[PastRun, ...]]:
-    """What the statuses of all resources tell of runs that went to their end.
+class EndedRun(NamedTuple):
+    """What a status tells of a run that went to its end; the newest is the largest."""
 
-    Returns:
-        By fingerprint of the API key, the newest MAX_PAST, the oldest of these first.
-    """
-    found: defaultdict[str, list[tuple[datetime, PastRun]]] = defaultdict(list)
-    for training in trainings:
-        run = training.status.run
-        if run is not None and run.key_fingerprint is not None:
-            found[run.key_fingerprint] += _past_of(training)
-    return {
-        key: tuple(run for _, run in sorted(runs, key=lambda item: item[0])[-MAX_PAST:])
-        for key, runs in found.items()
-    }
+    ended_at: datetime
+    model_id: int
+    seconds: float
+    timeline: tuple[int, ...]
 
 
-def _past_of(training: Training) -> Iterator[tuple[datetime, PastRun]]:
-    status = training.status
+def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
+    """The runs of a resource that went to their end, and the fingerprint of its API key."""
+    status, run = training.status, training.status.run
+    if run is None or run.key_fingerprint is None:
+        return "", ()
     reason = None if status.failure is None else status.failure.reason
     present = (reason, status.started_at, status.finished_at, status.timeline)
     earlier = ((e.reason, e.started_at, e.finished_at, e.timeline) for e in status.history)
-    for why, began, ended, timeline in (present, *earlier):
+    model_id = training.spec.model_id
+    return run.key_fingerprint, tuple(
+        EndedRun(ended, model_id, (ended - began).total_seconds(), timeline)
+        for why, began, ended, timeline in (present, *earlier)
         # One that failed on its way tells nothing of how long it would have taken.
-        went_well = why in {None, FailureReason.QUALITY_GATE_FAILED} and is_whole(timeline)
-        if went_well and began is not None and ended is not None and ended > began:
-            seconds = (ended - began).total_seconds()
-            yield ended, PastRun.of(training.spec.model_id, seconds, timeline)
+        if why in {None, FailureReason.QUALITY_GATE_FAILED}
+        and is_whole(timeline)
+        and began is not None
+        and ended is not None
+        and ended > began
+    )
+
+
+class PastRuns:
+    """Runs that went to their end, by API key, as long as resources tell of them."""
+
+    def __init__(self) -> None:
+        self._told: dict[TrainingKey, tuple[str, tuple[EndedRun, ...]]] = {}
+        self._by_key: defaultdict[str, dict[TrainingKey, tuple[EndedRun, ...]]] = defaultdict(dict)
+        self._newest: dict[str, tuple[EndedRun, ...]] = {}
+        """The newest MAX_PAST of each key, the oldest first, where they were gathered."""
+        self._made: dict[str, tuple[PastRun, ...]] = {}
+
+    def put(self, training: Training) -> None:
+        """Take in what a resource tells of, in place of what it told before."""
+        told = ended_runs(training)
+        if told == self._told.get(training.key, ("", ())):
+            return
+        self.remove(training.key)
+        fingerprint, runs = told
+        if not runs:
+            return
+        self._told[training.key] = told
+        self._by_key[fingerprint][training.key] = runs
+        newest = self._newest.get(fingerprint)
+        if newest is not None:
+            self._keep(fingerprint, [*newest, *runs])
+
+    def remove(self, key: TrainingKey) -> None:
+        """Forget what a resource has told of."""
+        fingerprint, runs = self._told.pop(key, ("", ()))
+        if not runs:
+            return
+        lines = self._by_key[fingerprint]
+        del lines[key]
+        if not lines:
+            del self._by_key[fingerprint]
+        newest = self._newest.get(fingerprint)
+        if newest is not None and runs and max(runs) >= newest[0]:
+            # Others follow in their places: which, is found out when it is asked for.
+            del self._newest[fingerprint]
+            self._made.pop(fingerprint, None)
+
+    def of(self, fingerprint: str) -> tuple[PastRun, ...]:
+        """The newest MAX_PAST with the key of this fingerprint, the oldest of these first."""
+        if fingerprint not in self._by_key:
+            return ()
+        if fingerprint not in self._newest:
+            self._keep(fingerprint, chain.from_iterable(self._by_key[fingerprint].values()))
+        if fingerprint not in self._made:
+            self._made[fingerprint] = tuple(
+                PastRun.of(run.model_id, run.seconds, run.timeline)
+                for run in self._newest[fingerprint]
+            )
+        return self._made[fingerprint]
+
+    def _keep(self, fingerprint: str, runs: Iterable[EndedRun]) -> None:
+        newest = tuple(reversed(nlargest(MAX_PAST, runs)))
+        if newest != self._newest.get(fingerprint):
+            self._newest[fingerprint] = newest
+            self._made.pop(fingerprint, None)

@@ -1,11 +1,11 @@
 """What the engine knows of each resource: its newest version, and the index by model."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.observation import Memory
-from scriptix_operator.core.timeline import PastRun, past_runs
+from scriptix_operator.core.timeline import PastRun, PastRuns
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = ["Roster"]
@@ -20,8 +20,7 @@ class Roster:
         self._trainings: dict[TrainingKey, Training] = {}
         self._memories: dict[TrainingKey, Memory] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
-        self._past: Mapping[str, tuple[PastRun, ...]] | None = None
-        """By key fingerprint; None: to be gathered anew."""
+        self._past = PastRuns()
 
     def __iter__(self) -> Iterator[Training]:
         return iter(tuple(self._trainings.values()))
@@ -43,7 +42,7 @@ class Roster:
             self.remove(training.key)
             known = None
         if known is None or training.status.finished_at != known.status.finished_at:
-            self._past = None
+            self._past.put(training)
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
         return known is None or (
@@ -63,8 +62,8 @@ class Roster:
         """Forget a resource; returns what was known of it."""
         known = self._trainings.pop(key, None)
         self._memories.pop(key, None)
+        self._past.remove(key)
         if known is not None:
-            self._past = None
             keys = self._by_model[known.spec.model_id]
             keys.discard(key)
             if not keys:
@@ -78,9 +77,7 @@ class Roster:
 
     def past_runs(self, fingerprint: str) -> tuple[PastRun, ...]:
         """Runs with an API key that went to their end, as far as resources still tell of them."""
-        if self._past is None:
-            self._past = past_runs(self._trainings.values())
-        return self._past.get(fingerprint, ())
+        return self._past.of(fingerprint)
 
     def memory(self, training: Training) -> Memory:
         """What is remembered of a resource beside its status."""

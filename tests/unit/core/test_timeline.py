@@ -1,5 +1,6 @@
 """core/timeline.py: marks of a run, and what past runs tell of the way from 0 to 100 percent."""
 
+import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,8 +18,8 @@ from scriptix_operator.core.timeline import (
     REFERENCE,
     UNSEEN,
     PastRun,
+    PastRuns,
     is_whole,
-    past_runs,
     with_marks,
 )
 from scriptix_operator.core.training import Training
@@ -153,6 +154,13 @@ def ended(
     return a_training(name=name, status=a_status(run=run, **status))
 
 
+def _past(*trainings: Training) -> PastRuns:
+    past = PastRuns()
+    for training in trainings:
+        past.put(training)
+    return past
+
+
 @pytest.mark.parametrize(
     ("facts", "is_told"),
     [
@@ -177,17 +185,16 @@ def test_a_run_that_went_to_its_end_tells_of_those_to_come(
     facts: dict[str, Any],
     is_told: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    found = past_runs([ended(**facts)])
     told = PastRun.of(7, 3600.0, facts.get("timeline", EVEN))
-    assert found == {KEY.fingerprint: (told,) if is_told else ()}
+    assert _past(ended(**facts)).of(KEY.fingerprint) == ((told,) if is_told else ())
 
 
 def test_runs_are_told_apart_by_key_and_those_without_one_are_nobodys() -> None:
-    run = ended(2, key=OTHER_KEY.fingerprint)
-    found = past_runs([ended(), run, ended(key=None), a_training()])
-    assert found[KEY.fingerprint] == (PastRun.of(7, 3600.0, EVEN),)
-    assert found[OTHER_KEY.fingerprint] == (PastRun.of(7, 7200.0, EVEN),)
-    assert found.keys() == {KEY.fingerprint, OTHER_KEY.fingerprint}
+    run = ended(2, name="other", key=OTHER_KEY.fingerprint)
+    past = _past(ended(), run, ended(key=None, name="keyless"), a_training(name="new"))
+    assert past.of(KEY.fingerprint) == (PastRun.of(7, 3600.0, EVEN),)
+    assert past.of(OTHER_KEY.fingerprint) == (PastRun.of(7, 7200.0, EVEN),)
+    assert past.of("") == ()
 
 
 def _earlier(began: datetime, hours: float, **facts: Any) -> HistoryEntry:  # noqa: ANN401 - values of its fields
@@ -196,7 +203,7 @@ def _earlier(began: datetime, hours: float, **facts: Any) -> HistoryEntry:  # no
 
 
 def _hours(trainings: Sequence[Training]) -> list[float]:
-    return [run.seconds / 3600 for run in past_runs(trainings)[KEY.fingerprint]]
+    return [run.seconds / 3600 for run in _past(*trainings).of(KEY.fingerprint)]
 
 
 def test_earlier_runs_tell_too_the_oldest_first_unless_they_failed() -> None:
@@ -211,3 +218,37 @@ def test_earlier_runs_tell_too_the_oldest_first_unless_they_failed() -> None:
 def test_of_too_many_the_newest_are_learned_from() -> None:
     trainings = [ended(hours, name=f"t{hours}") for hours in range(1, MAX_PAST + 4)]
     assert _hours(trainings[::-1]) == list(range(4, MAX_PAST + 4))
+
+
+def test_what_is_learned_from_is_the_same_however_resources_came_and_went() -> None:
+    """It is kept up, not gathered anew: thousands of resources have ten past runs each."""
+    luck, past, known = random.Random(5), PastRuns(), dict[str, Training]()  # noqa: S311 - a seed
+    for _ in range(600):
+        name = f"t{luck.randrange(40)}"
+        if name in known and luck.random() < 0.3:
+            past.remove(known.pop(name).key)
+        else:
+            fingerprint = luck.choice([KEY, OTHER_KEY]).fingerprint
+            history = tuple(_earlier(at(hours=-luck.randrange(1, 90)), 1) for _ in range(2))
+            known[name] = ended(luck.randrange(1, 99), name=name, key=fingerprint, history=history)
+            past.put(known[name])
+        for key in (KEY, OTHER_KEY):
+            assert past.of(key.fingerprint) == _past(*known.values()).of(key.fingerprint)
+
+
+def test_only_those_that_are_learned_from_are_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[float] = []
+    of = PastRun.of
+
+    def counted(model_id: int, seconds: float, timeline: tuple[int, ...]) -> PastRun:
+        made.append(seconds)
+        return of(model_id, seconds, timeline)
+
+    monkeypatch.setattr(PastRun, "of", counted)
+    past = _past(*(ended(hours, name=f"t{hours}") for hours in range(MAX_PAST, 4 * MAX_PAST)))
+    past.of(KEY.fingerprint)
+    past.put(ended(1, name="old"))
+    past.remove(ended(1, name="t21").key)
+    past.of(KEY.fingerprint)
+    past.of(KEY.fingerprint)
+    assert len(made) == MAX_PAST
