@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.remote import CallFailure, FailureKind
 
-__all__ = ["PROBE_INTERVAL", "Circuit", "Outage"]
+__all__ = ["PROBE_INTERVAL", "Circuit", "Outage", "is_silence"]
 
 PROBE_INTERVAL = 60.0
 """Seconds between probes with a key that the API rejects."""
@@ -41,8 +42,8 @@ class Circuit:
     _is_rejected: bool = False
     """It is open because the API rejects the key."""
     _probe_at: float = 0.0
-    _is_probing: bool = False
-    """The probe is on its way."""
+    _probe: Ticket | None = None
+    """The probe that is on its way. Looks that were made before may end after it was sent."""
     _probes: int = 0
     """In vain, in a row."""
     _silent: set[int] = field(default_factory=set)
@@ -57,15 +58,18 @@ class Circuit:
         """Why no call may be made now; None: one may, if only as a probe."""
         return self.outage if now < self._probe_at else None
 
-    def sent(self, now: float) -> None:
-        """A call is made: if the circuit is open, it is the one probe."""
+    def sent(self, ticket: Ticket, now: float) -> None:
+        """A look is made: if the circuit is open, it is the one probe."""
         if self.outage is not None:
-            self._probe_at, self._is_probing = now + PATIENCE, True
+            self._probe_at, self._probe = now + PATIENCE, ticket
 
-    def answered(self, model_id: int, failure: CallFailure | None, now: float, luck: float) -> bool:
+    def answered(
+        self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, luck: float
+    ) -> bool:
         """Learn from the outcome of a look.
 
         Args:
+            ticket: The look.
             model_id: The model that was looked at.
             failure: What went wrong; None: nothing.
             now: The time.
@@ -77,23 +81,24 @@ class Circuit:
         was_open = self.outage is not None
         if failure is not None and _rejects_key(failure):
             self._open(failure, now, PROBE_INTERVAL, is_rejected=True)
-        elif failure is not None and _is_silence(failure):
+        elif failure is not None and is_silence(failure):
             self._silent.add(model_id)
-            if self._is_rejected:
-                self._probe_at = now + PROBE_INTERVAL
-            elif self._is_probing if was_open else len(self._silent) >= MODELS:
+            counts = ticket is self._probe if was_open else len(self._silent) >= MODELS
+            if counts and self._is_rejected:
+                self._probe_at, self._probe = now + PROBE_INTERVAL, None
+            elif counts:
                 wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + luck / 2)
                 self._open(failure, now, wait, is_rejected=False)
         else:
             self.outage, self._probes, self._probe_at = None, 0, 0.0
-            self._is_rejected = self._is_probing = False
+            self._is_rejected, self._probe = False, None
             self._silent.clear()
         return was_open and self.outage is None
 
     def _open(self, failure: CallFailure, now: float, wait: float, *, is_rejected: bool) -> None:
         if self.outage is None or self._is_rejected != is_rejected:
             self.outage, self._probes = Outage(failure, now), 0
-        self._is_rejected, self._is_probing = is_rejected, False
+        self._is_rejected, self._probe = is_rejected, None
         self._probes += 1
         self._probe_at = now + wait
 
@@ -104,7 +109,7 @@ def _rejects_key(failure: CallFailure) -> bool:
     return is_refused and failure.status != HTTPStatus.FORBIDDEN
 
 
-def _is_silence(failure: CallFailure) -> bool:
+def is_silence(failure: CallFailure) -> bool:
     """Whether there was no answer to speak of: no connection, no reply in time, a 5xx."""
     if failure.kind is FailureKind.NOT_SENT:
         return True

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from scriptix_operator.core.budget import Budget, Ticket
-from scriptix_operator.core.circuit import Circuit, Outage
+from scriptix_operator.core.circuit import Circuit, Outage, is_silence
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import LogCalls
 from scriptix_operator.core.looks import LookKind, Looks, Wake
@@ -41,7 +41,10 @@ class Lane:
         """Whom the lane expects; for the caller to take."""
         self.circuit = Circuit()
         self._held_up: dict[TrainingKey, None] = {}
-        """Those whose looks the open circuit has not let through, in the order of asking."""
+        """Those whose calls the open circuit has not let through, or were left without an answer
+        since the last one; in this order."""
+        self._looking: dict[Ticket, TrainingKey] = {}
+        """Whose each look is that is on its way."""
         self.looks = Looks(limits[Call.STATUS], self.wakes)
         self.starts = Starts(limits[Call.START], self.wakes)
         self.logs = LogCalls(limits[Call.LOG])
@@ -67,26 +70,39 @@ class Lane:
         outage = self.circuit.blocks(now)
         if outage is not None:
             self.looks.forgo(key)
-            self._held_up[key] = None
-            self._expect_probe()
+            self.hold_up(key)
             return outage
         ticket = self.looks.ask(key, kind, interval, now)
         if isinstance(ticket, Ticket):
             self._held_up.pop(key, None)
-            self.circuit.sent(now)
+            self._looking[ticket] = key
+            self.circuit.sent(ticket, now)
         return ticket
 
-    def looked(self, model_id: int, failure: CallFailure | None, now: float, luck: float) -> None:
-        """Learn from the outcome of a look, as Circuit.answered; when it closes, go on."""
-        has_closed = self.circuit.answered(model_id, failure, now, luck)
+    def hold_up(self, key: TrainingKey) -> None:
+        """Have one come that may not call now: for a probe, or when the circuit has closed."""
+        self._held_up[key] = None
         self._expect_probe()
+
+    def looked(
+        self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, luck: float
+    ) -> None:
+        """Learn from the outcome of a look, as Circuit.answered; when it closes, go on."""
+        key = self._looking.pop(ticket, None)
+        has_closed = self.circuit.answered(ticket, model_id, failure, now, luck)
+        is_answer = failure is None or not is_silence(failure)
+        if not is_answer and key is not None:
+            # By itself it may come much later than the API does.
+            self._held_up[key] = None
         if has_closed:
             self.spend_evenly(now)
             # At the pace that looks are made at: all at once could only wait for their turns.
             pace = 1 / self.looks.budget.rate(now)
             self.wakes += [Wake(key, now + n * pace) for n, key in enumerate(self._held_up)]
-            self._held_up.clear()
             self.starts.expect_anew(now)
+        if is_answer and self.circuit.outage is None:
+            self._held_up.clear()
+        self._expect_probe()
 
     def _expect_probe(self) -> None:
         """Have one come for the next probe: each by itself would come when its next look is due."""

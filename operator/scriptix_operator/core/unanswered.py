@@ -33,7 +33,8 @@ def look_failed(step: Situation, look: LookFailed) -> Decision:
         text = f"No answer from the API since {look.since:%m-%d %H:%MZ} ({call.message}){facts}."
         return step.rest(step.next_look, Note(Reason.API_UNAVAILABLE, text))
     failed = step.memory.failed_looks + 1
-    wait = backoff(step.poll, failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
+    # One whose looks are far apart would else show for hours what has passed within seconds.
+    wait = backoff(min(step.poll, RECHECK), failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
     note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){facts}.")
     return step.remembering(failed_looks=failed).rest(wait, note)
 

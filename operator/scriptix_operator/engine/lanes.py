@@ -127,7 +127,7 @@ class Lanes:
         lane, now = self.of(fingerprint), self._clock.monotonic()
         has_learned = lane.answered(call, ticket, now, answer.failure, answer.told)
         if call is Call.STATUS:
-            lane.looked(answer.model_id, answer.failure, now, self.luck())
+            lane.looked(ticket, answer.model_id, answer.failure, now, self.luck())
         self._wake(lane, now)
         return has_learned
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import (
     FIRST_PROBE,
     MAX_PROBE,
@@ -23,18 +24,20 @@ def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
 
 REJECTED = failed(FailureKind.UNAUTHORIZED, 401)
 SILENT = failed(FailureKind.AMBIGUOUS)
+PROBE, BEFORE = Ticket(0.0), Ticket(0.0)
+"""A look that is the probe once it is sent, and one that was sent before."""
 
 
 def _answers(circuit: Circuit, now: float, *failures: CallFailure | None, luck: float = 1) -> None:
     """Looks at as many different models."""
     for model_id, failure in enumerate(failures):
-        circuit.answered(model_id, failure, now, luck)
+        circuit.answered(PROBE, model_id, failure, now, luck)
 
 
 def _probed(circuit: Circuit, now: float, failure: CallFailure | None = SILENT) -> float:
     """Send a probe, and have it answered at once; seconds until the next."""
     assert circuit.blocks(now) is None
-    circuit.sent(now)
+    circuit.sent(PROBE, now)
     _answers(circuit, now, failure)
     return circuit._probe_at - now
 
@@ -46,15 +49,15 @@ def _probed(circuit: Circuit, now: float, failure: CallFailure | None = SILENT) 
 def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int) -> None:
     circuit, rejection = Circuit(), failed(FailureKind.UNAUTHORIZED, status)
     assert circuit.blocks(0.0) is None
-    circuit.answered(7, rejection, 0.0, 0.0)
+    circuit.answered(PROBE, 7, rejection, 0.0, 0.0)
     assert circuit.blocks(PROBE_INTERVAL - 0.001) == Outage(rejection, 0.0)
     assert circuit.blocks(PROBE_INTERVAL) is None
-    circuit.sent(PROBE_INTERVAL)
+    circuit.sent(PROBE, PROBE_INTERVAL)
     assert circuit.blocks(PROBE_INTERVAL) == Outage(rejection, 0.0)
-    assert not circuit.answered(8, rejection, PROBE_INTERVAL + 1, 0.0)
+    assert not circuit.answered(PROBE, 8, rejection, PROBE_INTERVAL + 1, 0.0)
     assert circuit.blocks(2 * PROBE_INTERVAL) == Outage(rejection, 0.0)
-    circuit.sent(2 * PROBE_INTERVAL + 1)
-    assert circuit.answered(8, None, 2 * PROBE_INTERVAL + 2, 0.0)
+    circuit.sent(PROBE, 2 * PROBE_INTERVAL + 1)
+    assert circuit.answered(PROBE, 8, None, 2 * PROBE_INTERVAL + 2, 0.0)
     assert circuit.outage is None
     assert circuit.blocks(2 * PROBE_INTERVAL + 2) is None
 
@@ -65,7 +68,7 @@ def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
     for _ in range(5):
         _answers(circuit, now, REJECTED)
         now += PROBE_INTERVAL
-        circuit.sent(now)
+        circuit.sent(PROBE, now)
     _answers(circuit, now, SILENT)  # nor if one is lost
     assert circuit.blocks(now + PROBE_INTERVAL - 0.001) == Outage(REJECTED, 0.0)
     assert circuit.blocks(now + PROBE_INTERVAL) is None
@@ -95,14 +98,14 @@ def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailu
     circuit = Circuit()
     _answers(circuit, 0.0, *[failure] * (MODELS - 1))
     assert circuit.blocks(0.0) is None
-    circuit.answered(MODELS, failure, 1.0, 1.0)
+    circuit.answered(PROBE, MODELS, failure, 1.0, 1.0)
     assert circuit.blocks(1.0) == Outage(failure, 1.0)
 
 
 def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
     circuit = Circuit()
     for now in range(100):
-        circuit.answered(7, SILENT, float(now), 1.0)
+        circuit.answered(PROBE, 7, SILENT, float(now), 1.0)
     assert circuit.outage is None
 
 
@@ -110,8 +113,8 @@ def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
 def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) -> None:
     circuit = Circuit()
     _answers(circuit, 0.0, SILENT, SILENT, failure)
-    circuit.answered(3, SILENT, 0.0, 1.0)
-    circuit.answered(4, SILENT, 0.0, 1.0)
+    circuit.answered(PROBE, 3, SILENT, 0.0, 1.0)
+    circuit.answered(PROBE, 4, SILENT, 0.0, 1.0)
     assert circuit.outage is None
 
 
@@ -122,10 +125,10 @@ def test_any_answer_to_the_probe_closes_it(
 ) -> None:
     circuit = Circuit()
     _answers(circuit, 0.0, *[reason] * MODELS)
-    circuit.sent(100.0)
-    assert circuit.answered(9, failure, 101.0, 1.0)
+    circuit.sent(PROBE, 100.0)
+    assert circuit.answered(PROBE, 9, failure, 101.0, 1.0)
     assert circuit.blocks(101.0) is None
-    assert not circuit.answered(9, failure, 102.0, 1.0)  # it was closed already
+    assert not circuit.answered(PROBE, 9, failure, 102.0, 1.0)  # it was closed already
     # It takes three again.
     _answers(circuit, 103.0, *[SILENT] * (MODELS - 1))
     assert circuit.outage is None
@@ -158,22 +161,37 @@ def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
     circuit = Circuit()
     _answers(circuit, 0.0, *[SILENT] * 60)
     assert circuit._probe_at == FIRST_PROBE
-    circuit.answered(99, SILENT, 4.0, 1.0)
+    circuit.answered(PROBE, 99, SILENT, 4.0, 1.0)
     assert circuit.blocks(FIRST_PROBE) is None
     assert _probed(circuit, FIRST_PROBE) == 2 * FIRST_PROBE
+
+
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
+def test_looks_from_before_that_end_after_the_probe_was_sent_are_not_taken_for_it(
+    reason: CallFailure,
+) -> None:
+    """Those that time out would put the next probe off, and one more would be on its way."""
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[reason] * MODELS)
+    circuit.sent(PROBE, 60.0)
+    for model_id in range(30):
+        circuit.answered(BEFORE, model_id, SILENT, 61.0, 1.0)
+    assert circuit.probe_at == 60.0 + PATIENCE
+    circuit.answered(PROBE, 7, SILENT, 90.0, 1.0)
+    assert circuit.probe_at == 90.0 + (PROBE_INTERVAL if reason is REJECTED else 2 * FIRST_PROBE)
 
 
 def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
     circuit = Circuit()
     _answers(circuit, 0.0, *[SILENT] * MODELS)
-    circuit.sent(10.0)
+    circuit.sent(PROBE, 10.0)
     assert circuit.blocks(10.0 + PATIENCE - 0.001) is not None
     assert circuit.blocks(10.0 + PATIENCE) is None
 
 
 def test_a_call_while_it_is_closed_is_no_probe() -> None:
     circuit = Circuit()
-    circuit.sent(0.0)
+    circuit.sent(PROBE, 0.0)
     assert circuit.blocks(0.0) is None
 
 
@@ -192,7 +210,7 @@ def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
 ) -> None:
     circuit = Circuit()
     _answers(circuit, 0.0, *[SILENT] * MODELS)
-    circuit.sent(50.0)
+    circuit.sent(PROBE, 50.0)
     _answers(circuit, 50.0, *answers)
     assert circuit.outage == outage
 

@@ -90,7 +90,7 @@ def test_who_leaves_is_waited_for_nowhere(lane: Lane) -> None:
 def _held_up(lane: Lane, now: float, *names: str) -> None:
     """Find the API away, and ask for looks all the same."""
     for model_id in range(MODELS):
-        lane.looked(model_id, SILENT, now, 1.0)
+        lane.looked(Ticket(0.0), model_id, SILENT, now, 1.0)
     for name in names:
         outage = lane.look(a_training(name=name).key, LookKind.RUNNING, MINUTE, now)
         assert isinstance(outage, Outage)
@@ -109,7 +109,7 @@ def test_whoever_is_held_up_first_is_expected_for_the_next_probe(lane: Lane) -> 
     probe = lane.look(a_training(name="first").key, LookKind.RUNNING, MINUTE, 205.0)
     assert isinstance(probe, Ticket)
     lane.wakes.clear()
-    lane.looked(7, SILENT, 206.0, 1.0)
+    lane.looked(probe, 7, SILENT, 206.0, 1.0)
     assert _expected(lane) == [("second", 206.0 + 2 * FIRST_PROBE)]
 
 
@@ -117,9 +117,42 @@ def test_who_was_held_up_looks_when_the_api_is_back_one_after_the_other(lane: La
     _held_up(lane, 200.0, "first", "second", "third")
     lane.leave(a_training(name="second").key, 201.0)
     lane.wakes.clear()
-    lane.looked(7, None, 300.0, 1.0)
+    lane.looked(Ticket(0.0), 7, None, 300.0, 1.0)
     assert _expected(lane) == [("first", 300.0), ("third", 306.0)]
-    lane.looked(7, None, 301.0, 1.0)
+    lane.looked(Ticket(0.0), 7, None, 301.0, 1.0)
+    assert _expected(lane) == []
+
+
+def test_whose_look_had_no_answer_looks_again_when_the_api_is_back(lane: Lane) -> None:
+    """By itself it may come an hour later."""
+    tickets = []
+    for number in range(MODELS):
+        now = 160.0 + 6 * number
+        ticket = lane.look(a_training(name=f"t{number}").key, LookKind.RUNNING, MINUTE, now)
+        assert isinstance(ticket, Ticket)
+        tickets.append(ticket)
+    for model_id, ticket in enumerate(tickets):
+        lane.looked(ticket, model_id, SILENT, 200.0, 1.0)
+    assert set(_expected(lane)) == {("t0", 200.0 + FIRST_PROBE)}
+    probe = lane.look(a_training(name="t0").key, LookKind.RUNNING, MINUTE, 205.0)
+    assert isinstance(probe, Ticket)
+    lane.wakes.clear()
+    lane.looked(probe, 0, SILENT, 206.0, 1.0)
+    assert _expected(lane) == [("t1", 206.0 + 2 * FIRST_PROBE)]
+    lane.looked(Ticket(0.0), 7, None, 300.0, 1.0)
+    assert _expected(lane) == [("t1", 300.0), ("t2", 306.0), ("t0", 312.0)]
+
+
+def test_a_look_without_an_answer_that_opens_nothing_is_its_resources_own_affair(
+    lane: Lane,
+) -> None:
+    ticket = lane.look(a_training(name="poisoned").key, LookKind.RUNNING, MINUTE, 160.0)
+    assert isinstance(ticket, Ticket)
+    lane.looked(ticket, 1, SILENT, 170.0, 1.0)
+    lane.looked(Ticket(0.0), 2, None, 171.0, 1.0)
+    assert _expected(lane) == []
+    _held_up(lane, 200.0)
+    lane.looked(Ticket(0.0), 7, None, 300.0, 1.0)
     assert _expected(lane) == []
 
 
@@ -127,7 +160,7 @@ def test_who_is_next_to_start_is_expected_anew_when_the_api_is_back(lane: Lane) 
     assert lane.starts.ask(CLAIM, 100.0) is None
     _held_up(lane, 200.0)
     lane.wakes.clear()
-    lane.looked(7, None, 300.0, 1.0)
+    lane.looked(Ticket(0.0), 7, None, 300.0, 1.0)
     assert lane.wakes == [Wake(KEY, 300.0)]
 
 

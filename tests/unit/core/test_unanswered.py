@@ -120,8 +120,8 @@ def test_a_refused_look_is_made_again_when_the_key_may(
         pytest.param(60, 2, 240, id="doubled again"),
         pytest.param(60, 3, 300, id="five minutes at most"),
         pytest.param(1, 8, 256, id="from a second on"),
-        pytest.param(600, 0, 600, id="unless more is asked for"),
-        pytest.param(600, 9, 600, id="and then no more than that"),
+        pytest.param(600, 0, 60, id="soon at first, however seldom it is looked at"),
+        pytest.param(600, 9, 600, id="more than five minutes if that is asked for"),
     ],
 )
 def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, wait: float) -> None:

@@ -244,10 +244,10 @@ def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Benc
     for name in ("a", "b", "c", "d"):
         bench.look(name)
     lane = bench.lanes.of(KEY)
-    lane.circuit.answered(7, REJECTED, bench.time.monotonic(), 1.0)
+    lane.circuit.answered(Ticket(0.0), 7, REJECTED, bench.time.monotonic(), 1.0)
     assert isinstance(bench.look("c"), Outage)
     bench.time.seconds += PROBE_INTERVAL
-    lane.circuit.answered(7, None, bench.time.monotonic(), 1.0)
+    lane.circuit.answered(Ticket(0.0), 7, None, bench.time.monotonic(), 1.0)
     assert isinstance(bench.look("e"), Ticket)
 
 
