@@ -122,8 +122,7 @@ class Caller:
         interval = self._interval(training, kind)
         ticket = self.lanes.look(key.fingerprint, training.key, kind, interval)
         if isinstance(ticket, Outage):
-            since = self.clock.now() - timedelta(seconds=self.clock.monotonic() - ticket.since)
-            return LookFailed(ticket.failure, key.source, since)
+            return self._not_made(ticket, key)
         if not isinstance(ticket, Ticket):
             return LookDeferred(ticket)
         asked_at = self.clock.now()
@@ -225,9 +224,16 @@ class Caller:
             return LookDeferred(0.0)
         self._recall_starts(key)
         ticket = self.lanes.start(key.fingerprint, self._claim(training))
+        if isinstance(ticket, Outage):
+            return self._not_made(ticket, key)
         if isinstance(ticket, SlotDeferred):
             return ticket
         return Slot(self.lanes, key, ticket, wanted.basis)
+
+    def _not_made(self, outage: Outage, key: ApiKey) -> LookFailed:
+        """A call that the open circuit does not let through."""
+        since = self.clock.now() - timedelta(seconds=self.clock.monotonic() - outage.since)
+        return LookFailed(outage.failure, key.source, since)
 
     def _claim(self, training: Training) -> Claim:
         return claim_of(training, self.clock.now().replace(microsecond=0))

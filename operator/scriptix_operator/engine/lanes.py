@@ -93,9 +93,14 @@ class Lanes:
         """By what intervals between looks are multiplied."""
         return self.of(fingerprint).looks.stretch(kind, self._clock.monotonic())
 
-    def start(self, fingerprint: str, claim: Claim) -> Ticket | SlotDeferred:
-        """Ask for a start: the call, or the place in the queue."""
+    def start(self, fingerprint: str, claim: Claim) -> Ticket | SlotDeferred | Outage:
+        """Ask for a start: the call, the place in the queue, or why none may be made."""
         lane, now = self._joined(fingerprint, claim.key), self._clock.monotonic()
+        if lane.circuit.outage is not None:
+            # It has opened since the look. Not even as a probe: a look costs less.
+            lane.hold_up(claim.key)
+            self._wake(lane, now)
+            return lane.circuit.outage
         place = self._place(lane, claim, now)
         ticket = lane.starts.take(claim, now) if place is None else place
         self._wake(lane, now)

@@ -75,6 +75,7 @@ class Bench:
         ticket = self.lanes.start(key, a_claim(name, **spec))
         if isinstance(ticket, SlotDeferred):
             return ticket.queue
+        assert isinstance(ticket, Ticket)
         self.lanes.answered(key, Call.START, ticket, Answer(7))
         return None
 
@@ -258,6 +259,19 @@ def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
     bench.looked("a")
     assert isinstance(bench.lanes.log(KEY, a_key("a"), has_ended=True), Ticket)
     assert bench.lanes.log(KEY, a_key("b"), has_ended=False) == 900
+
+
+def test_no_start_is_made_while_the_circuit_is_open_not_even_as_a_probe(bench: Bench) -> None:
+    """It may open between the last look at a model and its start."""
+    bench.lanes.turn(KEY, a_claim("a"))
+    outage = Outage(REJECTED, bench.time.monotonic())
+    bench.looked("bb", REJECTED)
+    assert bench.lanes.start(KEY, a_claim("a")) == outage
+    bench.time.seconds += PROBE_INTERVAL
+    assert bench.lanes.start(KEY, a_claim("a")) == outage
+    assert bench.lanes.is_queued(a_key("a"))
+    bench.looked("bb")
+    assert isinstance(bench.lanes.start(KEY, a_claim("a")), Ticket)
 
 
 # Starts.
