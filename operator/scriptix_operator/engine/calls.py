@@ -43,6 +43,20 @@ class Calls:
     _warned: set[tuple[str, Call]] = field(default_factory=set)
     """Keys and kinds of calls whose replies were found to tell nonsense of limits."""
 
+    async def recall_limits(self, key: ApiKey) -> None:
+        """Take over what was learned of a key's limits before, as soon as the ledger can be read.
+
+        A run that is followed needs no ledger: its calls are made all the same.
+        """
+        if self.lanes.has_recalled(key.fingerprint):
+            return
+        try:
+            await self.ledger.ready()
+        except KubeError as error:
+            logger.debug("learned limits are not recalled yet: %s", error)
+        else:
+            self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
+
     async def make(
         self,
         call: Call,

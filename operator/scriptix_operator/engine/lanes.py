@@ -66,11 +66,10 @@ class Lanes:
         self._members: dict[TrainingKey, str] = {}
         """In whose lane a resource is; in no more than one: whoever stays behind in the lane of
         another key would be waited for there."""
+        self._recalled: set[str] = set()
+        """Keys whose learned limits were taken over from the processes before this one."""
         self._sources: set[tuple[str, str]] = set()
         """Keys and the Secrets that they were seen in: what was started from there is counted."""
-
-    def __contains__(self, fingerprint: str) -> bool:
-        return fingerprint in self._lanes
 
     def of(self, fingerprint: str) -> Lane:
         """The lane of the key with this fingerprint."""
@@ -179,8 +178,13 @@ class Lanes:
         lessons = self.of(fingerprint).budgets[call].lessons
         return from_lessons(lessons, self._clock.now(), self._clock.monotonic())
 
+    def has_recalled(self, fingerprint: str) -> bool:
+        """Whether what was learned of the limits of a key before was taken over."""
+        return fingerprint in self._recalled
+
     def learn(self, fingerprint: str, learned: Mapping[str, tuple[Learned, ...]]) -> None:
         """Take over what a process before this one has learned."""
+        self._recalled.add(fingerprint)
         wall, now = self._clock.now(), self._clock.monotonic()
         for call, budget in self.of(fingerprint).budgets.items():
             budget.learn(to_lessons(learned.get(call, ()), wall, now))

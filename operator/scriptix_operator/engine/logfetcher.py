@@ -60,6 +60,7 @@ class LogFetcher:
             key = await self.keys.resolve(training)
         except KeyUnavailableError:
             return later
+        await self.calls.recall_limits(key)
         ended, model_id = has_ended(training.status), training.spec.model_id
         ticket = self.lanes.log(key.fingerprint, training.key, has_ended=ended)
         if not isinstance(ticket, Ticket):

@@ -202,3 +202,33 @@ async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_ca
     text = "the API's word on its limits is ignored: X-RateLimit-Limit: many is no number"
     assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+# Limits that a process before this one has learned.
+
+TAUGHT = Learned(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
+TAUGHT_LEDGER = Ledger(limits={KEY.fingerprint: {"status": (TAUGHT,)}})
+
+
+def _status_limits(bench: Bench) -> tuple[Limit, ...]:
+    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.STATUS]
+    return budget.limits(bench.time.monotonic())
+
+
+async def test_learned_limits_are_recalled_even_where_calls_were_made_before() -> None:
+    bench = Bench(shelf=Shelf(TAUGHT_LEDGER))
+    bench.lanes.of(KEY.fingerprint)
+    await bench.calls.recall_limits(KEY)
+    assert _status_limits(bench) == (Limit(6, 3600.0),)
+
+
+async def test_a_ledger_that_cannot_be_read_yet_is_asked_again_before_the_next_call() -> None:
+    bench = Bench(shelf=Shelf(TAUGHT_LEDGER))
+    bench.shelf.read_faults.append(Fault.LOST)
+    await bench.calls.recall_limits(KEY)
+    assert _status_limits(bench) == (Limit(10, 3600.0),)
+    await bench.calls.recall_limits(KEY)
+    assert _status_limits(bench) == (Limit(6, 3600.0),)
+    reads = bench.shelf.reads
+    await bench.calls.recall_limits(KEY)
+    assert bench.shelf.reads == reads

@@ -381,9 +381,9 @@ def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
     assert learned == (Learned(seconds=3600.0, count=1, at=at(seconds=60), clean_windows=24.0),)
     assert bench.lanes.learned(KEY, Call.STATUS) == ()
     later = Bench(Time(7200.0))
-    assert KEY not in later.lanes
+    assert not later.lanes.has_recalled(KEY)
     later.lanes.learn(KEY, {"start": learned, "gone": learned})
-    assert KEY in later.lanes
+    assert later.lanes.has_recalled(KEY)
     budget = later.lanes.of(KEY).budgets[Call.START]
     assert budget.limits(later.time.monotonic()) == (Limit(1, 3600.0),)
     assert later.lanes.learned(KEY, Call.START) == learned

@@ -14,6 +14,7 @@ from scriptix_operator.api.status import LogStatus, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
+from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import LogStored, LogUnavailable
@@ -84,16 +85,17 @@ class Rim:
 class Bench:
     """A fetcher of four logs an hour."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
         self.rim, self.time = Rim(), Time()
         limits = {call: (Limit(4, 3600.0),) for call in Call}
         self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
-        ledger = StartLedger(Shelf(Ledger()), Roster(), timedelta(hours=1), self.time, Metrics())
+        shelf = Shelf(ledger or Ledger())
+        started = StartLedger(shelf, Roster(), timedelta(hours=1), self.time, Metrics())
         self.fetcher = LogFetcher(
             client=cast("ScriptixClient", self.rim),
             keys=cast("Keys", self.rim),
             lanes=self.lanes,
-            calls=Calls(self.lanes, ledger, self.time, Metrics()),
+            calls=Calls(self.lanes, started, self.time, Metrics()),
             store=cast("LogStore", self.rim),
         )
 
@@ -254,3 +256,12 @@ async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
     await bench.fetch()
     budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
     assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
+
+
+async def test_learned_limits_are_recalled_where_the_first_call_with_a_key_is_for_a_log() -> None:
+    """After a restart the log of a run that has ended may come before any look."""
+    learned = Learned(seconds=3600.0, count=1, at=EIGHT, clean_windows=24)
+    bench = Bench(Ledger(limits={KEY.fingerprint: {"log": (learned,)}}))
+    await bench.fetch(ENDED)
+    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
+    assert budget.limits(bench.time.monotonic()) == (Limit(1, 3600.0),)
