@@ -126,6 +126,11 @@ class Budget:
             wait = max(wait, self._spread.wait(now, 1 / self.rate(now), burst, ahead))
         return wait
 
+    def is_unspent(self, now: float) -> bool:
+        """Whether nothing counts against it, nor holds it: no more is known of it than was told."""
+        self._forget(now - self.limits(now)[-1].seconds)
+        return not self._spent and not self._in_flight and self._allowance.held_until <= now
+
     def take(self, now: float, tag: str = "") -> Ticket:
         """Spend one call, sent now."""
         ticket = Ticket(now, tag)

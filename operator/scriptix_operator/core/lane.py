@@ -40,6 +40,8 @@ class Lane:
         self.wakes: list[Wake] = []
         """Whom the lane expects; for the caller to take."""
         self.circuit = Circuit()
+        self.flawed: set[Call] = set()
+        """Kinds of calls whose replies were found to tell nonsense of limits."""
         self._held_up: dict[TrainingKey, None] = {}
         """Those whose calls the open circuit has not let through, or were left without an answer
         since the last one; in this order."""
@@ -119,6 +121,10 @@ class Lane:
     ) -> bool:
         """Count a call that was answered; returns whether that taught something of the limits."""
         return self._kinds[call].answered(ticket, now, failure, told)
+
+    def is_unspent(self, now: float) -> bool:
+        """Whether a new lane would do as well, once nobody is in it."""
+        return all(budget.is_unspent(now) for budget in self.budgets.values())
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want nothing any more."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from scriptix_operator.core.apikey import ApiKey
@@ -40,8 +40,6 @@ class Calls:
     ledger: StartLedger
     clock: Clock
     metrics: Metrics
-    _warned: set[tuple[str, Call]] = field(default_factory=set)
-    """Keys and kinds of calls whose replies were found to tell nonsense of limits."""
 
     async def recall_limits(self, key: ApiKey) -> None:
         """Take over what was learned of a key's limits before, as soon as the ledger can be read.
@@ -119,7 +117,8 @@ class Calls:
 
     def _warn_of(self, told: RateTold | None, call: Call, key: ApiKey) -> None:
         """Say once that what the API tells of a limit is nonsense: it comes with each reply."""
-        if told is None or told.flaw is None or (key.fingerprint, call) in self._warned:
+        flawed = self.lanes.of(key.fingerprint).flawed
+        if told is None or told.flaw is None or call in flawed:
             return
-        self._warned.add((key.fingerprint, call))
+        flawed.add(call)
         logger.warning("%s: the API's word on its limits is ignored: %s", key.source, told.flaw)

@@ -220,6 +220,7 @@ class Engine:
         while True:
             self.metrics.phases(self.roster.phases())
             self.metrics.stalled(self.roster.stalled())
+            self.lanes.drop_unused()
             self.metrics.queued(self.lanes.queued())
             self.metrics.stretched(self.lanes.longest_stretch())
             self.metrics.circuits_open(self.lanes.open_circuits())

@@ -161,6 +161,9 @@ class Lanes:
             lane.starts.leave(key, now)
         if not is_watched:
             lane.looks.leave(key, now)
+            if not is_queued:
+                # It may keep its place for a log call, and so joins once more.
+                del self._members[key]
         self._wake(lane, now)
 
     def leave(self, key: TrainingKey) -> None:
@@ -229,8 +232,20 @@ class Lanes:
         return max(stretches, default=1.0)
 
     def open_circuits(self) -> int:
-        """How many keys are only probed."""
-        return sum(lane.circuit.outage is not None for lane in self._lanes.values())
+        """How many keys are only probed, of those that somebody uses."""
+        used = set(self._members.values())
+        return sum(self.of(fingerprint).circuit.outage is not None for fingerprint in used)
+
+    def drop_unused(self) -> None:
+        """Forget the keys that nobody uses any more, once nothing counts against them either."""
+        used, now = set(self._members.values()), self._clock.monotonic()
+        self._lanes = {
+            fingerprint: lane
+            for fingerprint, lane in self._lanes.items()
+            if fingerprint in used or not lane.is_unspent(now)
+        }
+        self._recalled &= self._lanes.keys()
+        self._sources = {one for one in self._sources if one[0] in self._lanes}
 
     def _joined(self, fingerprint: str, key: TrainingKey) -> Lane:
         if self._members.get(key) != fingerprint:

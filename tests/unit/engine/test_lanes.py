@@ -369,6 +369,64 @@ def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -
     bench.lanes.rests(a_key("never-seen"), is_queued=False, is_watched=False)
 
 
+# Keys that nobody uses any more.
+
+
+def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
+    bench: Bench,
+) -> None:
+    bench.lanes.recall(KEY, SOURCE, [a_debit(0)], [])
+    bench.lanes.learn(KEY, {})
+    bench.looked("a")
+    bench.looked("b")
+    bench.time.seconds += 3000
+    bench.lanes.drop_unused()
+    bench.lanes.leave(a_key("a"))
+    bench.looked("b", key=OTHER_KEY)
+    bench.lanes.drop_unused()
+    # Its start still counts, whoever comes back with it.
+    assert bench.lanes.has_recalled(KEY)
+    assert not bench.lanes.is_new_to(KEY, SOURCE)
+    bench.time.seconds += 600
+    bench.lanes.drop_unused()
+    assert not bench.lanes.has_recalled(KEY)
+    assert bench.lanes.is_new_to(KEY, SOURCE)
+    assert set(bench.lanes._lanes) == {OTHER_KEY}
+
+
+def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: Bench) -> None:
+    ticket = bench.look("a")
+    assert isinstance(ticket, Ticket)
+    bench.lanes.leave(a_key("a"))
+    bench.lanes.leave(a_key("never-there"))
+    bench.time.seconds += 9000
+    bench.lanes.drop_unused()
+    held = Answer(7, refused(429, retry_after=7200.0))
+    bench.lanes.answered(KEY, Call.STATUS, ticket, held)
+    bench.time.seconds += 3000
+    bench.lanes.drop_unused()
+    assert bench.lanes.wait(KEY, Call.STATUS) > 0
+
+
+@pytest.mark.parametrize("way", ["has another key", "has ended"])
+def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, way: str) -> None:
+    bench.looked("a", REJECTED)
+    assert bench.lanes.open_circuits() == 1
+    if way == "has ended":
+        bench.lanes.rests(a_key("a"), is_queued=False, is_watched=False)
+    else:
+        bench.look("a", OTHER_KEY)
+    assert bench.lanes.open_circuits() == 0
+
+
+def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> None:
+    for number in range(1440):
+        bench.time.seconds += 60
+        bench.looked("a", key=f"key{number}")
+        bench.lanes.drop_unused()
+    assert len(bench.lanes._lanes) <= 3
+
+
 # What outlives a process.
 
 
