@@ -55,7 +55,7 @@ async def test_who_waits_for_a_start_is_told_the_place_and_the_time(
         queued = await lab.until("second", lambda item: _place(item) == (2, 2))
         assert _place(await lab.get("urgent")) == (1, 2)
         queue = queued["status"]["queue"]
-        assert set(queue) == {"position", "of", "estimatedStartAt", "joinedAt"}
+        assert set(queue) == {"position", "of", "estimatedStartAt"}
         table = await asyncio.to_thread(
             lab.control_plane.kubectl, "-n", namespace, "get", "cmt", "-o", "wide"
         )

@@ -67,8 +67,6 @@ class Queue(ApiModel):
     """How many wait."""
     estimated_start_at: Time | None = None
     """When the allowance is expected to reach it."""
-    joined_at: Time | None = None
-    """Since when it has been in the queue; the age of a rerun there."""
 
 
 class Metrics(ApiModel):
@@ -166,6 +164,8 @@ class Run(ApiModel):
     """The model as it was when the API refused to start it (409); not tried again as it is."""
     intent: Intent | None = None
     """The start in progress."""
+    queued_at: Time | None = None
+    """Since when it could start; the age of a rerun in the queue."""
     retries: int = 0
     """Runs for the same request that have failed before this one."""
     retry_at: Time | None = None

@@ -161,6 +161,7 @@ def begin(step: Situation, granted: SlotGranted) -> Decision:
             "key_source": granted.key.source,
             "key_fingerprint": granted.key.fingerprint,
             "claimed_at": at,
+            "queued_at": run.queued_at or at,
             "baseline": baseline,
             "intent": intent,
         }
@@ -184,6 +185,8 @@ def withdraw(step: Situation) -> Situation:
 
 def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
     """Wait for the key's start allowance."""
+    if step.status.run is not None and step.run.queued_at is None:
+        step = step.having_run(queued_at=step.now.replace(microsecond=0))
     queue = _place(step.status.queue, deferred.queue)
     at = queue.estimated_start_at
     when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"

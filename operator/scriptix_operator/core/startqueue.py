@@ -57,7 +57,8 @@ def claim_of(training: Training, now: datetime) -> Claim:
     """What a resource that could start now is ranked by."""
     status, run = training.status, training.status.run
     attempt = 1 if run is None else run.attempt
-    joined_at = None if status.queue is None else status.queue.joined_at
+    # Not of the queue's place: a start that is refused or withdrawn, or a block, ends that.
+    joined_at = None if run is None else run.queued_at
     return Claim(
         key=training.key,
         uid=training.uid,

@@ -258,9 +258,7 @@ class Lanes:
         if place is None:
             return None
         at = (self._clock.now() + timedelta(seconds=place.start_in)).replace(microsecond=0)
-        queue = Queue(
-            position=place.position, of=place.of, estimated_start_at=at, joined_at=claim.joined_at
-        )
+        queue = Queue(position=place.position, of=place.of, estimated_start_at=at)
         return SlotDeferred(queue, place.ask_in)
 
     def _wake(self, lane: Lane, now: float) -> None:

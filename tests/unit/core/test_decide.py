@@ -714,7 +714,6 @@ QUEUES = st.builds(
     position=st.integers(1, 9),
     of=st.integers(9, 10**6),
     estimated_start_at=MARKERS,
-    joined_at=MARKERS,
 )
 CURVES = st.lists(
     st.builds(LearningPoint, epoch=st.integers(1), of=st.integers(1), word_error_rate=st.just("9")),

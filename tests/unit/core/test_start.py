@@ -5,8 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Queue, TrainingStatus
+from scriptix_operator.core.failures import failure
 from scriptix_operator.core.observation import (
+    Blocked,
+    LedgerRefused,
     Look,
     Memory,
     Post,
@@ -14,8 +18,10 @@ from scriptix_operator.core.observation import (
     Reserve,
     Rest,
     SlotDeferred,
+    Withdrawn,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
+from scriptix_operator.core.startqueue import claim_of
 from tests.unit.core.builders import (
     EIGHT,
     KEY,
@@ -162,6 +168,36 @@ def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) 
     life.looks(model)
     assert outcome(life) == expected
     assert life.run.ownership is None
+
+
+@pytest.mark.parametrize("way", ["refused", "withdrawn", "blocked", "no ledger", "not found"])
+def test_a_rerun_keeps_its_age_in_the_queue_until_it_has_started(way: str) -> None:
+    life = a_rerun()
+    life.looks(a_model(2, started_at=BEFORE))
+    life.is_queued()
+    since = life.run.queued_at
+    assert since is not None
+    life.waits(3600)
+    match way:
+        case "refused":
+            life.intends(a_model(2, started_at=BEFORE)).is_refused(FailureKind.RATE_LIMITED)
+        case "withdrawn":
+            life.intends(a_model(2, started_at=BEFORE)).learns(Withdrawn())
+        case "blocked":
+            life.learns(Blocked(failure(FailureReason.SECRET_NOT_FOUND, "no Secret")))
+        case "no ledger":
+            life.learns(LedgerRefused())
+        case _:
+            life.look_fails(FailureKind.NOT_FOUND)
+    assert life.status.queue is None
+    assert claim_of(life.training, life.now).since == since
+
+
+def test_a_rerun_that_is_refused_at_once_has_waited_since_then() -> None:
+    life = a_rerun().intends(a_model(2, started_at=BEFORE))
+    begun = life.now
+    life.is_refused(FailureKind.RATE_LIMITED).waits(3600)
+    assert claim_of(life.training, life.now).since == begun
 
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptix_operator.api.status import HistoryEntry, Queue
+from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.resolve import FREE_ATTEMPTS
 from scriptix_operator.core.startqueue import Claim, StartQueue, claim_of
 from scriptix_operator.core.training import TrainingKey
@@ -64,23 +64,20 @@ def test_new_work_is_as_old_as_its_resource() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue", "since"),
+    ("queued_at", "since"),
     [
         pytest.param(None, at(hours=1), id="it joins now"),
-        pytest.param(Queue(position=1, of=2), at(hours=1), id="an older operator's place"),
-        pytest.param(
-            Queue(position=1, of=2, joined_at=at(minutes=5)), at(minutes=5), id="it waits"
-        ),
+        pytest.param(at(minutes=5), at(minutes=5), id="it waits, or has waited before a refusal"),
     ],
 )
-def test_a_rerun_is_as_old_as_its_place_in_the_queue(queue: Queue | None, since: datetime) -> None:
-    status = a_status(run=a_run(id="run-1"), history=PAST, queue=queue)
+def test_a_rerun_is_as_old_as_its_waiting(queued_at: datetime | None, since: datetime) -> None:
+    status = a_status(run=a_run(id="run-1", queued_at=queued_at), history=PAST)
     claim = claim_of(a_training(status=status), at(hours=1))
     assert (claim.is_rerun, claim.since) == (True, since)
 
 
-def test_a_first_run_does_not_become_younger_by_its_place_in_the_queue() -> None:
-    status = a_status(queue=Queue(position=1, of=2, joined_at=at(minutes=5)))
+def test_a_first_run_does_not_become_younger_by_its_waiting() -> None:
+    status = a_status(run=a_run(queued_at=at(minutes=5)))
     assert claim_of(a_training(status=status), at(hours=1)).since == EIGHT
 
 

@@ -281,10 +281,10 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     bench.time.seconds = 0
     assert bench.start("a") is None
     assert bench.start("bb") is None
-    third = Queue(position=1, of=1, estimated_start_at=at(hours=1), joined_at=EIGHT)
+    third = Queue(position=1, of=1, estimated_start_at=at(hours=1))
     assert bench.start("ccc") == third
     urgent = bench.start("dddd", priority=5)
-    assert urgent == Queue(position=1, of=2, estimated_start_at=at(hours=1), joined_at=EIGHT)
+    assert urgent == Queue(position=1, of=2, estimated_start_at=at(hours=1))
     youngest = bench.start("eeeee")
     assert youngest is not None
     assert (youngest.position, youngest.of) == (3, 3)
