@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from scriptix_operator.core.allowance import Allowance
+from scriptix_operator.core.allowance import BELIEVED, Allowance
 from scriptix_operator.core.lessons import Lesson
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
@@ -188,12 +188,18 @@ class Budget:
             return False  # whether it got as far as the limit is not known
         has_learned = self._allowance.let_through(ticket.sent_at, now, told)
         if told is not None and told.remaining is not None and told.reset is not None:
-            self._hear_left(told.remaining, now + told.reset, now)
+            self._hear_left(told.remaining, told.reset, now)
         return has_learned
 
-    def _hear_left(self, remaining: int, reset_at: float, now: float) -> None:
-        """Where less is left than our own calls explain, somebody else uses the key, too."""
-        own = min(limit.count - self._since(now - limit.seconds) for limit in self.limits(now))
+    def _hear_left(self, remaining: int, reset: float, now: float) -> None:
+        """Where less is left than our own calls explain, somebody else uses the key, too.
+
+        A reset that is farther away than any window, or an hour, is tried before: nothing else
+        could tell that it was not meant so.
+        """
+        limits = self.limits(now)
+        own = min(limit.count - self._since(now - limit.seconds) for limit in limits)
+        reset_at = now + min(reset, max(limits[-1].seconds, BELIEVED))
         is_less = remaining < own
         calls = max(remaining - len(self._in_flight), 0)
         self._left = _Left(calls, reset_at) if is_less else None

@@ -56,9 +56,14 @@ class Lesson:
     clean_windows: float = CLEAN_WINDOWS
     """After so many one call more is tried."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that it is kept to before one call more is tried."""
+        return self.clean_windows * self.seconds
+
     def allows(self, now: float) -> int:
         """Calls in a window now: one more for each time that it was kept to long enough."""
-        return self.count + int(max(now - self.at, 0.0) / (self.clean_windows * self.seconds))
+        return self.count + int(max(now - self.at, 0.0) / self.patience)
 
 
 def known_use(passed: Sequence[float], seconds: float) -> int:
@@ -137,7 +142,7 @@ def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
         if seconds >= least
     }
     if told is not None and told.limit is not None:
-        return _as_told(told.limit, used, counts, refused_at)
+        return _as_told(told.limit, used, counts, refused_at, least)
     # By its own words the API wants more time than any window has that we know: no lesson.
     fullest = max(
         (seconds for seconds in used if seconds in counts and used[seconds]),
@@ -158,20 +163,23 @@ def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
 
 
 def _as_told(
-    limit: int, used: Mapping[float, int], counts: Mapping[float, int], at: float
+    limit: int, used: Mapping[float, int], counts: Mapping[float, int], at: float, least: float
 ) -> Lesson | None:
     """The API names its limit, but not the window: one that fits.
 
-    Others than the configured ones only where none of these is long enough.
+    Others than the configured ones only where none of these is long enough, and what was let
+    through does not rule it out. A figure that is one of those known is said of that window, unless
+    the wait is far longer.
     """
-    if any(counts.get(seconds) == limit for seconds in used):
+    if any(count == limit and least <= 2 * seconds for seconds, count in counts.items()):
         return None
     stricter = [seconds for seconds in used if seconds in counts and limit < counts[seconds]]
     exhausted = [seconds for seconds in stricter if used[seconds] >= limit]
     if stricter:
         return Lesson((exhausted or stricter)[0], limit, at)
     if not any(seconds in counts for seconds in used):
-        plans = [seconds for seconds in used if used[seconds] >= limit]
+        # A fixed window lets twice its limit through around its end, but no more.
+        plans = [seconds for seconds in used if limit <= used[seconds] <= 2 * limit]
         return Lesson(plans[0], limit, at) if plans else None
     return None
 

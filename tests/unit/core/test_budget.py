@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scriptix_operator.core.allowance import BELIEVED
 from scriptix_operator.core.budget import BURST, Budget, Spent
 from scriptix_operator.core.lessons import CLEAN_WINDOWS, Lesson
 from scriptix_operator.core.limits import Limit
@@ -242,6 +243,14 @@ def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
     assert [budget.wait(101.0, ahead) for ahead in (0, 1)] == [0, 30]
     budget.answered(second, 101.0, None, RateTold(limit=10, remaining=2, reset=30.0))
     assert [budget.wait(101.0, ahead) for ahead in (1, 2)] == [0, 30]
+
+
+@pytest.mark.parametrize("days", [1, 30])
+def test_a_reset_farther_away_than_any_window_is_tried_after_an_hour(days: int) -> None:
+    """If it was not meant so, nothing else would ever tell."""
+    budget = Budget((Limit(10, 60.0),))
+    _answered(budget, 100.0, 0, reset=days * 86400.0)
+    assert budget.wait(100.0) == BELIEVED
 
 
 def test_as_soon_as_more_is_left_more_is_called() -> None:
