@@ -13,7 +13,7 @@ from scriptix_operator.api.reasons import FailureReason, Stage
 from scriptix_operator.core.progress import STAGES
 from scriptix_operator.core.training import Training
 
-__all__ = ["MARKS", "REFERENCE", "PastRun", "is_whole", "past_runs", "with_marks"]
+__all__ = ["LONGEST", "MARKS", "REFERENCE", "PastRun", "is_whole", "past_runs", "with_marks"]
 
 MARKS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Percents of which it is noted when a run reaches them."""
@@ -21,6 +21,8 @@ UNSEEN = -1
 """In a timeline: the mark was passed between two looks far apart, or before the first."""
 SLACK = 5
 """Percent by which progress may have passed a mark when it is first seen, for the time to count."""
+LONGEST = 31 * 86_400.0
+"""Seconds; what is said to have taken longer has not: somebody's clock is wrong."""
 MAX_PAST = 20
 """Past runs of a key that are learned from, the newest."""
 
@@ -110,6 +112,7 @@ def _past_of(training: Training) -> Iterator[tuple[datetime, PastRun]]:
     for why, began, ended, timeline in (present, *earlier):
         # One that failed on its way tells nothing of how long it would have taken.
         went_well = why in {None, FailureReason.QUALITY_GATE_FAILED} and is_whole(timeline)
-        if went_well and began is not None and ended is not None and ended > began:
+        if went_well and began is not None and ended is not None:
             seconds = (ended - began).total_seconds()
-            yield ended, PastRun.of(training.spec.model_id, seconds, timeline)
+            if 0 < seconds <= LONGEST:
+                yield ended, PastRun.of(training.spec.model_id, seconds, timeline)
