@@ -16,6 +16,7 @@ from scriptix_operator.core.lessons import (
     courtesy_of,
     heard,
     lesson_of,
+    refutes,
 )
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, RateTold
@@ -101,6 +102,7 @@ class Allowance:
         shortest = self.limits(now)[0]
         use = len(self.passed) - bisect_right(self.passed, now - shortest.seconds)
         self.is_proved = self.is_proved or use >= shortest.count
+        self._raise(now)
         if told is not None:
             self._hear(told, now)
         return before != self._counts()
@@ -109,7 +111,7 @@ class Allowance:
         self, sent_at: float, failure: CallFailure, told: RateTold | None, now: float
     ) -> bool:
         """A call was refused for its rate; returns whether that taught something."""
-        limits, before, wait = self.limits(now), self._counts(), failure.retry_after
+        limits, before, wait = self.limits(now), self.lessons, failure.retry_after
         if sent_at < self.held_until:
             # It was on its way when another was refused, and says no more than that one.
             self._hold(now, wait, limits, is_explained=True)
@@ -121,7 +123,14 @@ class Allowance:
         else:
             self._take_in(lesson, now)
         self._hold(now, wait, limits, is_explained=lesson is not None)
-        return before != self._counts()
+        return before != self.lessons  # patience is learned, too
+
+    def _raise(self, now: float) -> None:
+        """Know that one more is allowed where it was tried for long enough."""
+        for lesson in self.lessons:
+            is_tried = lesson.allows(now) > lesson.count
+            if is_tried and refutes(self.passed, lesson.seconds, lesson.count):
+                self._lessons[lesson.seconds] = replace(lesson, count=lesson.count + 1, at=now)
 
     def _hear(self, told: RateTold, now: float) -> None:
         """Take in what a reply that was let through tells of the limit."""
