@@ -16,6 +16,7 @@ from scriptix_operator.core.lessons import (
     courtesy_of,
     heard,
     lesson_of,
+    refutes,
 )
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, RateTold
@@ -107,6 +108,7 @@ class Allowance:
         shortest = self.limits(now)[0]
         use = len(self.passed) - bisect_right(self.passed, now - shortest.seconds)
         self.is_proved = self.is_proved or use >= shortest.count
+        self._raise(now)
         if told is not None:
             self._hear(told, now)
         return self._is_news(now)
@@ -145,6 +147,13 @@ class Allowance:
         if is_news:
             self._kept, self._kept_at = dict(new), now
         return is_news
+
+    def _raise(self, now: float) -> None:
+        """Know that one more is allowed where it was tried for long enough."""
+        for lesson in self.lessons:
+            is_tried = lesson.allows(now) > lesson.count
+            if is_tried and refutes(self.passed, lesson.seconds, lesson.count):
+                self._lessons[lesson.seconds] = replace(lesson, count=lesson.count + 1, at=now)
 
     def _hear(self, told: RateTold, now: float) -> None:
         """Take in what a reply that was let through tells of the limit."""

@@ -1,7 +1,6 @@
 """Learned limits as the start ledger keeps them, so that they survive restarts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.base import ApiModel
@@ -12,8 +11,6 @@ __all__ = ["Learned", "LearnedLimits", "from_lessons", "kept", "to_lessons"]
 
 KEPT = timedelta(days=31)
 """What was learned longer ago is tried anew: no API budgets over more than a month."""
-TRIED_SOON = 0.99
-"""Of the time after which one call more is tried, that may have passed before a restart."""
 MAX_KEYS = 500
 """API keys of which it is kept; 0.1 of the 1 MiB that a ConfigMap holds."""
 
@@ -57,20 +54,10 @@ def from_lessons(lessons: Iterable[Lesson], wall: datetime, now: float) -> tuple
 def to_lessons(learned: Iterable[Learned], wall: datetime, now: float) -> tuple[Lesson, ...]:
     """The lessons in monotonic seconds; arguments as for from_lessons."""
     return tuple(
-        _aged(one, (wall - one.at).total_seconds(), now)
+        Lesson(one.seconds, one.count, now - (wall - one.at).total_seconds(), one.clean_windows)
         for one in learned
         if one.seconds > 0 and one.count > 0 and one.clean_windows > 0
     )
-
-
-def _aged(one: Learned, age: float, now: float) -> Lesson:
-    """A lesson of so many seconds ago.
-
-    It counts as kept to up to just before one call more would be tried: what happened since it was
-    written, and whether the limit was kept to at all, is not known.
-    """
-    lesson = Lesson(one.seconds, one.count, now, one.clean_windows)
-    return replace(lesson, at=now - min(age, TRIED_SOON * lesson.patience))
 
 
 def kept(limits: Mapping[str, Mapping[str, tuple[Learned, ...]]], now: datetime) -> LearnedLimits:

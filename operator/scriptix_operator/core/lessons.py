@@ -21,6 +21,7 @@ __all__ = [
     "heard",
     "known_use",
     "lesson_of",
+    "refutes",
     "smallest_limit",
 ]
 
@@ -55,15 +56,32 @@ class Lesson:
     """When it was learned."""
     clean_windows: float = CLEAN_WINDOWS
     """After so many one call more is tried."""
-
-    @property
-    def patience(self) -> float:
-        """Seconds that it is kept to before one call more is tried."""
-        return self.clean_windows * self.seconds
+    is_courtesy: bool = False
+    """Kept to for others' sake, so that more and more may be tried."""
 
     def allows(self, now: float) -> int:
-        """Calls in a window now: one more for each time that it was kept to long enough."""
-        return self.count + int(max(now - self.at, 0.0) / self.patience)
+        """Calls in a window now: one more than known, once that was kept to long enough.
+
+        Only for a courtesy one more each time. A limit that nobody comes near is not refuted by
+        time alone, and there must be no leap when it is needed again, or after a restart.
+        """
+        more = int(max(now - self.at, 0.0) / (self.clean_windows * self.seconds))
+        return self.count + (more if self.is_courtesy else min(more, 1))
+
+
+def refutes(passed: Sequence[float], seconds: float, count: int) -> bool:
+    """Whether a server of either kind with this limit would have refused some of these calls.
+
+    One with fixed windows may let twice its limit through around an end, so it takes a while.
+
+    Args:
+        passed: When each call that was let through was answered, ascending, the last one now.
+        seconds: Length of the window.
+        count: Calls in it.
+    """
+    windows = 2 * (count + 1)
+    made = len(passed) - bisect_right(passed, passed[-1] - windows * seconds)
+    return made > (windows + 1) * count
 
 
 def known_use(passed: Sequence[float], seconds: float) -> int:
@@ -202,7 +220,8 @@ def courtesy_of(
     limit = next(fitting, limits[-1])
     use = len(passed) - bisect_right(passed, refused_at - limit.seconds)
     recovery = min(RECOVERY / limit.count, 1.0)
-    return Lesson(limit.seconds, max(int(use * YIELD), 1), refused_at, recovery)
+    count = max(int(use * YIELD), 1)
+    return Lesson(limit.seconds, count, refused_at, recovery, is_courtesy=True)
 
 
 def heard(lesson: Lesson | None, configured: Limit, told: RateTold, now: float) -> Lesson | None:

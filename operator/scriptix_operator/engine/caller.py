@@ -1,6 +1,5 @@
 """Calls to the Scriptix API, each under its key's allowance, turned into observations."""
 
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import KubeError, RefusedError
+from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import ScriptixError
@@ -47,8 +46,6 @@ SEND_MARGIN = 0.2
 a busy machine must not come near that."""
 MAX_SEND_MARGIN = 1.0
 """Seconds; the leadership is known for no more than ten ahead."""
-
-logger = logging.getLogger(__name__)
 
 
 class StaleSenderError(Exception):
@@ -117,7 +114,7 @@ class Caller:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        await self._open_lane(key)
+        await self.calls.open_lane(key)
         kind = self._kind_of(training)
         interval = self._interval(training, kind)
         ticket = self.lanes.look(key.fingerprint, training.key, kind, interval)
@@ -150,17 +147,6 @@ class Caller:
             stretch=self.lanes.stretch(key.fingerprint, kind),
             luck=self.lanes.luck(),
         )
-
-    async def _open_lane(self, key: ApiKey) -> None:
-        """Recall what was learned of a key's limits, before its first call."""
-        if key.fingerprint in self.lanes:
-            return
-        try:
-            await self.ledger.ready()
-        except KubeError as error:
-            # A run that is followed needs no ledger; limits may be learned a second time.
-            logger.debug("learned limits are not recalled: %s", error)
-        self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
 
     def _kind_of(self, training: Training) -> LookKind:
         """What a look at the model is for."""
@@ -206,7 +192,7 @@ class Caller:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        await self._open_lane(key)
+        await self.calls.open_lane(key)
         self._recall_starts(key)
         return self.lanes.turn(key.fingerprint, self._claim(training)) or TurnCome()
 

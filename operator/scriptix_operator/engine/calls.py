@@ -43,6 +43,17 @@ class Calls:
     _warned: set[tuple[str, Call]] = field(default_factory=set)
     """Keys and kinds of calls whose replies were found to tell nonsense of limits."""
 
+    async def open_lane(self, key: ApiKey) -> None:
+        """Recall what was learned of a key's limits; before anything is asked of its lane."""
+        if key.fingerprint in self.lanes:
+            return
+        try:
+            await self.ledger.ready()
+        except KubeError as error:
+            # A run that is followed needs no ledger; limits may be learned a second time.
+            logger.debug("learned limits are not recalled: %s", error)
+        self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
+
     async def make(
         self,
         call: Call,

@@ -86,11 +86,25 @@ def test_what_another_process_has_learned_is_kept_to(
     assert list(story.allowance.limits(0.0)) == kept
 
 
-def test_a_lesson_is_raised_by_one_after_clean_windows_up_to_what_is_configured() -> None:
+def test_one_more_than_was_learned_is_tried_after_clean_windows_and_not_two() -> None:
     story = Story()
     story.allowance.learn([Lesson(HOUR, 3, 0.0)])
     days = [0.0, CLEAN_WINDOWS - 0.01, CLEAN_WINDOWS, 2 * CLEAN_WINDOWS, 99 * CLEAN_WINDOWS]
-    assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 5, 5]
+    assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 4, 4]
+
+
+def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None:
+    story = Story()
+    story.allowance.learn([Lesson(HOUR, 1, 0.0)])
+    begin = CLEAN_WINDOWS * HOUR
+    # In four windows a server with a limit of one lets through five at most.
+    assert not story.passes(*(begin + n * HOUR / 2 for n in range(5)))
+    assert _lessons(story) == (Lesson(HOUR, 1, 0.0),)
+    at = begin + 5 * HOUR / 2
+    assert story.passes(at)
+    assert _lessons(story) == (Lesson(HOUR, 2, at),)
+    assert story.counts(at) == [2]
+    assert story.counts(at + CLEAN_WINDOWS * HOUR) == [3]
 
 
 # What is proved.
@@ -243,8 +257,8 @@ def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
     story.passes(at - 4, at - 3, at - 2, at - 1)
     news = story.is_refused(at, wait=HOUR - 4)
     (lesson,) = _lessons(story)
+    assert news == (lesson != Lesson(HOUR, 4, 0.0))
     is_retried = at == CLEAN_WINDOWS * HOUR
-    assert news == (count != 4 or is_retried)
     assert lesson.count == count
     assert lesson.at == (at if is_retried else 0.0)
     assert lesson.clean_windows == CLEAN_WINDOWS * (2 if is_retried else 1)

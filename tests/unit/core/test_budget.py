@@ -64,6 +64,30 @@ def test_a_call_ages_from_when_its_reply_was_read() -> None:
     assert budget.wait(130.0) == 30
 
 
+@pytest.mark.parametrize(
+    ("seconds", "status", "wait"),
+    [
+        pytest.param(HOUR, None, HOUR + 10, id="lost: it may be counted later"),
+        pytest.param(HOUR, 500, HOUR, id="answered: it has been counted"),
+        pytest.param(MINUTE, None, MINUTE + 10, id="lost in a minute's window"),
+        pytest.param(6.0, None, 7.0, id="lost in a short window"),
+    ],
+)
+def test_a_call_without_a_reply_may_act_a_little_later(
+    seconds: float, status: int | None, wait: float
+) -> None:
+    budget = Budget((Limit(1, seconds),))
+    budget.answered(budget.take(0.0), 0.0, CallFailure(FailureKind.AMBIGUOUS, "", status))
+    assert budget.wait(0.0) == wait
+
+
+def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> None:
+    budget = Budget((Limit(3, HOUR),))
+    for at, failure in ((0.0, CallFailure(FailureKind.AMBIGUOUS, "")), (1.0, None), (2.0, None)):
+        budget.answered(budget.take(at), at, failure)
+    assert [budget.wait(2.0, ahead) for ahead in range(3)] == [3599, 3600, 3608]
+
+
 @pytest.mark.parametrize("answered", [False, True], ids=["before its answer", "by its answer"])
 def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa: FBT001 - both ways
     budget = Budget((Limit(1, MINUTE),))

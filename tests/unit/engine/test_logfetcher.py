@@ -14,6 +14,7 @@ from scriptix_operator.api.status import LogStatus, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
+from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import LogStored, LogUnavailable
@@ -84,16 +85,17 @@ class Rim:
 class Bench:
     """A fetcher of four logs an hour."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
         self.rim, self.time = Rim(), Time()
         limits = {call: (Limit(4, 3600.0),) for call in Call}
         self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
-        ledger = StartLedger(Shelf(Ledger()), Roster(), timedelta(hours=1), self.time, Metrics())
+        shelf, window = Shelf(ledger or Ledger()), timedelta(hours=1)
+        starts = StartLedger(shelf, Roster(), window, self.time, Metrics())
         self.fetcher = LogFetcher(
             client=cast("ScriptixClient", self.rim),
             keys=cast("Keys", self.rim),
             lanes=self.lanes,
-            calls=Calls(self.lanes, ledger, self.time, Metrics()),
+            calls=Calls(self.lanes, starts, self.time, Metrics()),
             store=cast("LogStore", self.rim),
         )
 
@@ -152,6 +154,14 @@ async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
 async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
     with pytest.raises(ValueError, match="team-a/cardiology has no run to store a log for"):
         await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
+
+
+async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_for_a_log() -> None:
+    learned = Learned(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
+    bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (learned,)}}))
+    await bench.fetch(ENDED)
+    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.START]
+    assert budget.limits(0.0) == (Limit(3, 3600.0),)
 
 
 # Not now.
