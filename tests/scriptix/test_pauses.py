@@ -375,3 +375,16 @@ def test_no_part_of_the_key_is_left_by_the_cut(before: int) -> None:
     assert told.flaw is not None
     assert "sk-" not in told.flaw
     assert len(told.flaw) <= len(f'X-RateLimit-Limit: "" {NO_CALLS}') + 40
+
+
+@pytest.mark.parametrize("text", ["-5", "soon", "1e3", "", f"x{SECRET}"])
+def test_a_pause_that_cannot_be_one_is_a_flaw(text: str) -> None:
+    shown = text.replace(SECRET, "[API key]")
+    flaw = f'Retry-After: "{shown}" is neither a number of seconds nor a date'
+    assert told_by(("Retry-After", text)) == RateTold(flaw=flaw)
+    assert told_by(("Retry-After", text), ("X-RateLimit-Limit", "5")) == RateTold(5, flaw=flaw)
+
+
+@pytest.mark.parametrize("text", ["0", "30", "1.5", DATE])
+def test_a_pause_alone_tells_nothing_of_the_limit(text: str) -> None:
+    assert told_by(("Retry-After", text)) is None

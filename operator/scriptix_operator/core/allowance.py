@@ -16,21 +16,25 @@ from scriptix_operator.core.lessons import (
     courtesy_of,
     heard,
     lesson_of,
+    refutes,
 )
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, RateTold
 
-__all__ = ["Allowance"]
+__all__ = ["BELIEVED", "Allowance"]
 
 MAX_REMEMBERED = 5000
 """Calls let through that are remembered, to learn from."""
 LEARNING = 4
 """Windows within which what was inferred of a limit may be corrected."""
 BELIEVED = 3600.0
-"""Seconds that a refusal may ask for; what is more, and more than any window, is believed when it
-is said again."""
+"""Seconds that a reply may ask for; what is more, and more than any window, is believed when it is
+said again."""
 MAX_HOLD = 86_400.0
 """Seconds; no refusal stops a key for longer before it is tried again."""
+KEEP_AGAIN, CONFIRM = 60.0, 86_400.0
+"""Seconds after which what was learned is worth keeping anew: where it has changed, and where it
+has only been confirmed. Servers that differ must not cause a write for each reply."""
 SHORTEST_HOLD = 0.01
 """Of a window, after a refusal: a server that says to come back at once does not mean it."""
 
@@ -56,6 +60,9 @@ class Allowance:
     def __init__(self, limits: Sequence[Limit]) -> None:
         self._configured = {limit.seconds: limit for limit in limits}
         self._lessons: dict[float, Lesson] = {}
+        self._kept: dict[float, Lesson] = {}
+        """What the caller was told to keep, and when that was."""
+        self._kept_at = float("-inf")
         self._courtesy: Lesson | None = None
         """What is left to us while others use the key, too."""
         self._refusals = 0
@@ -77,6 +84,7 @@ class Allowance:
     def learn(self, lessons: Iterable[Lesson]) -> None:
         """Take over what was learned before, in another process."""
         self._lessons.update({lesson.seconds: lesson for lesson in lessons})
+        self._kept = dict(self._lessons)
 
     def limits(self, now: float) -> tuple[Limit, ...]:
         """The limits to keep to, shortest window first."""
@@ -89,8 +97,7 @@ class Allowance:
         return tuple(found[seconds] for seconds in sorted(found))
 
     def let_through(self, sent_at: float, now: float, told: RateTold | None) -> bool:
-        """A call was let through; returns whether its reply taught something."""
-        before = self._counts()
+        """A call was let through; returns whether what was learned is worth keeping anew."""
         if len(self.passed) >= 2 * MAX_REMEMBERED:
             del self.passed[:MAX_REMEMBERED]
         self.passed.append(now)
@@ -101,15 +108,16 @@ class Allowance:
         shortest = self.limits(now)[0]
         use = len(self.passed) - bisect_right(self.passed, now - shortest.seconds)
         self.is_proved = self.is_proved or use >= shortest.count
+        self._raise(now)
         if told is not None:
             self._hear(told, now)
-        return before != self._counts()
+        return self._is_news(now)
 
     def refused(
         self, sent_at: float, failure: CallFailure, told: RateTold | None, now: float
     ) -> bool:
-        """A call was refused for its rate; returns whether that taught something."""
-        limits, before, wait = self.limits(now), self._counts(), failure.retry_after
+        """A call was refused for its rate; returns as let_through does."""
+        limits, wait = self.limits(now), failure.retry_after
         if sent_at < self.held_until:
             # It was on its way when another was refused, and says no more than that one.
             self._hold(now, wait, limits, is_explained=True)
@@ -121,7 +129,31 @@ class Allowance:
         else:
             self._take_in(lesson, now)
         self._hold(now, wait, limits, is_explained=lesson is not None)
-        return before != self._counts()
+        return self._is_news(now)
+
+    def _is_news(self, now: float) -> bool:
+        """Whether what was learned is to be kept: at once where it is stricter than what is."""
+        new, old = self._lessons, self._kept
+        is_stricter = any(
+            seconds not in old
+            or lesson.count < old[seconds].count
+            or lesson.clean_windows > old[seconds].clean_windows
+            for seconds, lesson in new.items()
+        )
+        is_changed = {s: one.count for s, one in new.items()} != {
+            s: one.count for s, one in old.items()
+        } or any(lesson.at > old[s].at + CONFIRM for s, lesson in new.items() if s in old)
+        is_news = is_stricter or (is_changed and now >= self._kept_at + KEEP_AGAIN)
+        if is_news:
+            self._kept, self._kept_at = dict(new), now
+        return is_news
+
+    def _raise(self, now: float) -> None:
+        """Know that one more is allowed where it was tried for long enough."""
+        for lesson in self.lessons:
+            is_tried = lesson.allows(now) > lesson.count
+            if is_tried and refutes(self.passed, lesson.seconds, lesson.count):
+                self._lessons[lesson.seconds] = replace(lesson, count=lesson.count + 1, at=now)
 
     def _hear(self, told: RateTold, now: float) -> None:
         """Take in what a reply that was let through tells of the limit."""

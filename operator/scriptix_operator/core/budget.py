@@ -5,13 +5,13 @@ whether the server's windows slide or are fixed. Times are monotonic seconds, gi
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from scriptix_operator.core.allowance import Allowance
+from scriptix_operator.core.allowance import BELIEVED, Allowance
 from scriptix_operator.core.lessons import Lesson
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
@@ -21,6 +21,11 @@ __all__ = ["Budget", "Spent", "Ticket"]
 
 BURST = 0.2
 """Of a window's calls that may be made at once where an allowance is spent evenly."""
+
+LATE = 10.0
+"""Seconds for which a call may still reach the server after it was given up without a reply…"""
+LATE_PART = 1 / 6
+"""… at most this part of a window."""
 
 _by_time = attrgetter("at")
 
@@ -64,7 +69,7 @@ class Budget:
         self._even_until = float("-inf")
         self._in_flight: set[Ticket] = set()
         self._spent: list[Spent] = []
-        """Answered, the oldest first."""
+        """Answered or given up, the oldest first."""
         self._left: _Left | None = None
 
     @property
@@ -170,7 +175,7 @@ class Budget:
         Args:
             ticket: The call.
             now: When that was. It ages from then on: when the server counted it is not known, only
-                that it has by now.
+                that it has by now; if there was no reply, that it will before long.
             failure: What went wrong; None: nothing.
             told: What the reply says of the limit.
 
@@ -186,19 +191,28 @@ class Budget:
             has_learned = self._allowance.refused(ticket.sent_at, failure, told, now)
             self._remember_back_to(now - self.limits(now)[-1].seconds)
             if failure.retry_after is None:  # else its own word says when to come back
-                self._spent.append(Spent(now, ticket.tag))
+                insort(self._spent, Spent(now, ticket.tag), key=_by_time)
             return has_learned
-        self._spent.append(Spent(now, ticket.tag))
+        has_no_reply = failure is not None and failure.status is None
+        is_lost = kind is FailureKind.AMBIGUOUS and has_no_reply
+        late = min(LATE, LATE_PART * self.limits(now)[0].seconds) if is_lost else 0.0
+        insort(self._spent, Spent(now + late, ticket.tag), key=_by_time)
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # whether it got as far as the limit is not known
         has_learned = self._allowance.let_through(ticket.sent_at, now, told)
         if told is not None and told.remaining is not None and told.reset is not None:
-            self._hear_left(told.remaining, now + told.reset, now)
+            self._hear_left(told.remaining, told.reset, now)
         return has_learned
 
-    def _hear_left(self, remaining: int, reset_at: float, now: float) -> None:
-        """Where less is left than our own calls explain, somebody else uses the key, too."""
-        own = min(limit.count - self._since(now - limit.seconds) for limit in self.limits(now))
+    def _hear_left(self, remaining: int, reset: float, now: float) -> None:
+        """Where less is left than our own calls explain, somebody else uses the key, too.
+
+        A reset that is farther away than any window, or an hour, is tried before: nothing else
+        could tell that it was not meant so.
+        """
+        limits = self.limits(now)
+        own = min(limit.count - self._since(now - limit.seconds) for limit in limits)
+        reset_at = now + min(reset, max(limits[-1].seconds, BELIEVED))
         is_less = remaining < own
         calls = max(remaining - len(self._in_flight), 0)
         self._left = _Left(calls, reset_at) if is_less else None

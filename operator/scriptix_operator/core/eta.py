@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from scriptix_operator.api.reasons import Stage
-from scriptix_operator.core.timeline import MARKS, REFERENCE, PastRun
+from scriptix_operator.core.timeline import LONGEST, MARKS, REFERENCE, PastRun
 
 __all__ = ["Estimate", "Running", "estimate", "longest_stage"]
 
@@ -65,7 +65,7 @@ def estimate(running: Running, past: Sequence[PastRun]) -> Estimate | None:
         running: The run.
         past: Runs of the same API key that went to their end.
     """
-    predicted = sorted(_predictions(running, past))
+    predicted = sorted(min(seconds, LONGEST) for seconds in _predictions(running, past))
     if not predicted:
         return None
     likely = median(predicted)

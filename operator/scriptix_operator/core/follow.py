@@ -26,6 +26,8 @@ from scriptix_operator.core.timeline import PastRun
 
 __all__ = ["OBSERVATION_REFRESH", "ended_at", "follow", "judge", "model_status", "with_look"]
 
+MAX_AHEAD = timedelta(days=1)
+"""How far the API's clock may be ahead of ours, and its time of an end still be believed."""
 OBSERVATION_REFRESH = timedelta(minutes=10)
 """lastObservedAt rides along with other changes; alone it is written at most this often."""
 
@@ -190,9 +192,10 @@ def ended_at(started_at: datetime | None, now: datetime, told: datetime | None =
     Args:
         started_at: When it began by the API's clock.
         now: By ours, which may be behind the API's.
-        told: What the API gives; an end before the beginning is left over from another run.
+        told: What the API gives; an end before the beginning is left over from another run, and
+            one that is not yet is no end.
     """
-    if told is not None and (started_at is None or told >= started_at):
+    if told is not None and (started_at or told) <= told <= now + MAX_AHEAD:
         return told
     now = now.replace(microsecond=0)
     return now if started_at is None else max(now, started_at)

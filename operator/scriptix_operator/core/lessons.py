@@ -21,6 +21,7 @@ __all__ = [
     "heard",
     "known_use",
     "lesson_of",
+    "refutes",
     "smallest_limit",
 ]
 
@@ -55,10 +56,32 @@ class Lesson:
     """When it was learned."""
     clean_windows: float = CLEAN_WINDOWS
     """After so many one call more is tried."""
+    is_courtesy: bool = False
+    """Kept to for others' sake, so that more and more may be tried."""
 
     def allows(self, now: float) -> int:
-        """Calls in a window now: one more for each time that it was kept to long enough."""
-        return self.count + int(max(now - self.at, 0.0) / (self.clean_windows * self.seconds))
+        """Calls in a window now: one more than known, once that was kept to long enough.
+
+        Only for a courtesy one more each time. A limit that nobody comes near is not refuted by
+        time alone, and there must be no leap when it is needed again, or after a restart.
+        """
+        more = int(max(now - self.at, 0.0) / (self.clean_windows * self.seconds))
+        return self.count + (more if self.is_courtesy else min(more, 1))
+
+
+def refutes(passed: Sequence[float], seconds: float, count: int) -> bool:
+    """Whether a server of either kind with this limit would have refused some of these calls.
+
+    One with fixed windows may let twice its limit through around an end, so it takes a while.
+
+    Args:
+        passed: When each call that was let through was answered, ascending, the last one now.
+        seconds: Length of the window.
+        count: Calls in it.
+    """
+    windows = 2 * (count + 1)
+    made = len(passed) - bisect_right(passed, passed[-1] - windows * seconds)
+    return made > (windows + 1) * count
 
 
 def known_use(passed: Sequence[float], seconds: float) -> int:
@@ -137,7 +160,7 @@ def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
         if seconds >= least
     }
     if told is not None and told.limit is not None:
-        return _as_told(told.limit, used, counts, refused_at)
+        return _as_told(told.limit, used, counts, refused_at, least)
     # By its own words the API wants more time than any window has that we know: no lesson.
     fullest = max(
         (seconds for seconds in used if seconds in counts and used[seconds]),
@@ -158,20 +181,23 @@ def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
 
 
 def _as_told(
-    limit: int, used: Mapping[float, int], counts: Mapping[float, int], at: float
+    limit: int, used: Mapping[float, int], counts: Mapping[float, int], at: float, least: float
 ) -> Lesson | None:
     """The API names its limit, but not the window: one that fits.
 
-    Others than the configured ones only where none of these is long enough.
+    Others than the configured ones only where none of these is long enough, and what was let
+    through does not rule it out. A figure that is one of those known is said of that window, unless
+    the wait is far longer.
     """
-    if any(counts.get(seconds) == limit for seconds in used):
+    if any(count == limit and least <= 2 * seconds for seconds, count in counts.items()):
         return None
     stricter = [seconds for seconds in used if seconds in counts and limit < counts[seconds]]
     exhausted = [seconds for seconds in stricter if used[seconds] >= limit]
     if stricter:
         return Lesson((exhausted or stricter)[0], limit, at)
     if not any(seconds in counts for seconds in used):
-        plans = [seconds for seconds in used if used[seconds] >= limit]
+        # A fixed window lets twice its limit through around its end, but no more.
+        plans = [seconds for seconds in used if limit <= used[seconds] <= 2 * limit]
         return Lesson(plans[0], limit, at) if plans else None
     return None
 
@@ -194,7 +220,8 @@ def courtesy_of(
     limit = next(fitting, limits[-1])
     use = len(passed) - bisect_right(passed, refused_at - limit.seconds)
     recovery = min(RECOVERY / limit.count, 1.0)
-    return Lesson(limit.seconds, max(int(use * YIELD), 1), refused_at, recovery)
+    count = max(int(use * YIELD), 1)
+    return Lesson(limit.seconds, count, refused_at, recovery, is_courtesy=True)
 
 
 def heard(lesson: Lesson | None, configured: Limit, told: RateTold, now: float) -> Lesson | None:

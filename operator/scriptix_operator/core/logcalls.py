@@ -6,8 +6,9 @@ Times are monotonic seconds, given by the caller.
 from collections.abc import Sequence
 
 from scriptix_operator.core.budget import Budget, Ticket
-from scriptix_operator.core.limits import Limit, part_of
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.part import Part
+from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 
@@ -26,8 +27,7 @@ class LogCalls:
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.budget = Budget(limits, evenly=True)
-        self._running = Budget([part_of(limit, RUNNING_PART) for limit in limits])
-        self._running_tickets: dict[Ticket, Ticket] = {}
+        self._running = Part(self.budget, RUNNING_PART)
         self._waiting: dict[TrainingKey, float] = {}
         """Those whose runs have ended, in the order of asking, and when each comes again."""
 
@@ -44,7 +44,7 @@ class LogCalls:
             if wait > 0:
                 return wait
             ticket = self.budget.take(now)
-            self._running_tickets[ticket] = self._running.take(now)
+            self._running.take(ticket)
             return ticket
         self._waiting.setdefault(key, now)
         wait = self.budget.wait(now, list(self._waiting).index(key))
@@ -62,10 +62,7 @@ class LogCalls:
         told: RateTold | None = None,
     ) -> bool:
         """Count a call that was answered; returns whether that taught something of the limits."""
-        running = self._running_tickets.pop(ticket, None)
-        if running is not None:
-            is_sent = failure is None or failure.kind is not FailureKind.NOT_SENT
-            self._running.answered(running, now, None if is_sent else failure)
+        self._running.answered(ticket, now, failure)
         return self.budget.answered(ticket, now, failure, told)
 
     def leave(self, key: TrainingKey) -> None:

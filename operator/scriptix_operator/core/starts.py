@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from scriptix_operator.core.announcements import Announcements
 from scriptix_operator.core.budget import Budget, Spent, Ticket
-from scriptix_operator.core.limits import Limit, part_of
+from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import Wake
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.part import Part
+from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.startqueue import Claim, Order, StartQueue
 from scriptix_operator.core.training import TrainingKey
 
@@ -52,8 +53,7 @@ class Starts:
 
     def __init__(self, limits: Sequence[Limit], wakes: list[Wake]) -> None:
         self.budget = Budget(limits)
-        self._late = Budget([part_of(limit, LATE_PART) for limit in limits])
-        self._late_tickets: dict[Ticket, Ticket] = {}
+        self._late = Part(self.budget, LATE_PART)
         self._queue = StartQueue()
         self._wakes = wakes
         self._expected: dict[TrainingKey, float] = {}
@@ -90,7 +90,7 @@ class Starts:
         self._queue.leave(claim.key)
         ticket = self.budget.take(now, claim.key.namespace)
         if claim.is_late:
-            self._late_tickets[ticket] = self._late.take(now)
+            self._late.take(ticket)
         self._free_at = math.inf
         self._expect(now)
         return ticket
@@ -103,26 +103,21 @@ class Starts:
         told: RateTold | None = None,
     ) -> bool:
         """Count a start that was answered; returns whether that taught something of the limits."""
-        late = self._late_tickets.pop(ticket, None)
-        if late is not None:
-            is_sent = failure is None or failure.kind is not FailureKind.NOT_SENT
-            self._late.answered(late, now, None if is_sent else failure)
+        self._late.answered(ticket, now, failure)
         has_learned = self.budget.answered(ticket, now, failure, told)
         self._expect(now)
         return has_learned
 
     def give_back(self, ticket: Ticket, now: float) -> None:
         """Take back a start that was not sent."""
-        late = self._late_tickets.pop(ticket, None)
-        if late is not None:
-            self._late.give_back(late, now)
+        self._late.give_back(ticket)
         self.budget.give_back(ticket, now)
         self._expect(now)
 
     def recall(self, spent: Iterable[Spent], late: Iterable[Spent]) -> None:
         """Count starts that were made before: all of them, and those of them that were late."""
         self.budget.recall(spent)
-        self._late.recall(late)
+        self._late.recall(one.at for one in late)
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Wait no more."""

@@ -16,7 +16,7 @@ from scriptix_operator.api.reasons import FailureReason, Stage
 from scriptix_operator.core.progress import STAGES
 from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["MARKS", "REFERENCE", "PastRun", "PastRuns", "is_whole", "with_marks"]
+__all__ = ["LONGEST", "MARKS", "REFERENCE", "PastRun", "PastRuns", "is_whole", "with_marks"]
 
 MARKS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Percents of which it is noted when a run reaches them."""
@@ -24,6 +24,8 @@ UNSEEN = -1
 """In a timeline: the mark was passed between two looks far apart, or before the first."""
 SLACK = 5
 """Percent by which progress may have passed a mark when it is first seen, for the time to count."""
+LONGEST = 31 * 86_400.0
+"""Seconds; what is said to have taken longer has not: somebody's clock is wrong."""
 MAX_PAST = 20
 """Past runs of a key that are learned from, the newest."""
 
@@ -114,7 +116,7 @@ def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
         and is_whole(timeline)
         and began is not None
         and ended is not None
-        and ended > began
+        and 0 < (ended - began).total_seconds() <= LONGEST
     )
 
 

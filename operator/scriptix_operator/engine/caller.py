@@ -1,6 +1,5 @@
 """Calls to the Scriptix API, each under its key's allowance, turned into observations."""
 
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,8 +46,6 @@ SEND_MARGIN = 0.2
 a busy machine must not come near that."""
 MAX_SEND_MARGIN = 1.0
 """Seconds; the leadership is known for no more than ten ahead."""
-
-logger = logging.getLogger(__name__)
 
 
 class StaleSenderError(Exception):

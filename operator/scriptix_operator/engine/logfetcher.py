@@ -60,6 +60,7 @@ class LogFetcher:
             key = await self.keys.resolve(training)
         except KeyUnavailableError:
             return later
+        # After a restart a run that has ended is not looked at: its log may be the first call.
         await self.calls.recall_limits(key)
         ended, model_id = has_ended(training.status), training.spec.model_id
         ticket = self.lanes.log(key.fingerprint, training.key, has_ended=ended)

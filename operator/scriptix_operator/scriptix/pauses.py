@@ -10,7 +10,7 @@ counts, which is that of the window nearest to its end.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -72,7 +72,7 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, object]) -> float
 
 
 def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateTold | None:
-    """What a reply's headers tell of the rate limit; None where there is none of them.
+    """What a reply's headers tell of the rate limit; None where they tell nothing of it.
 
     Never raises: the reply may be the one to a start, and that counts whatever stands beside it.
 
@@ -80,10 +80,10 @@ def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateT
         headers: The reply's headers, looked up without regard to case.
         redact: Takes the key out of a text.
     """
-    if not any(_header(headers, part) for part in _PARTS):
+    flaws = list(_pause_flaws(headers, redact))
+    if not any(_header(headers, part) for part in _PARTS) and not flaws:
         return None
     date = _http_date(headers.get("Date", ""))
-    flaws: list[str] = []
 
     def read(part: str, reading: Callable[[str], _T]) -> _T | None:
         header = _header(headers, part)
@@ -93,8 +93,7 @@ def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateT
         try:
             return reading(_first(value))
         except ValueError as error:
-            # The whole key is taken out before a part of it could be cut off.
-            flaws.append(f'{name}: "{one_line(redact(value), VALUE_LENGTH)}" {error}')
+            flaws.append(f"{name}: {_quoted(value, redact)} {error}")
             return None
 
     limit = read("Limit", _limit)
@@ -106,6 +105,17 @@ def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateT
         reset=None if reset is None else max(reset, 0.0),
         flaw="; ".join(flaws) or None,
     )
+
+
+def _pause_flaws(headers: Mapping[str, str], redact: Callable[[str], str]) -> Iterator[str]:
+    pause = headers.get("Retry-After")
+    if pause is not None and _seconds(pause) is None and _http_date(pause) is None:
+        yield f"Retry-After: {_quoted(pause, redact)} is neither a number of seconds nor a date"
+
+
+def _quoted(value: str, redact: Callable[[str], str]) -> str:
+    # The whole key is taken out before a part of it could be cut off.
+    return f'"{one_line(redact(value), VALUE_LENGTH)}"'
 
 
 def _header(headers: Mapping[str, str], part: str) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ import pytest
 
 from scriptix_operator.core.allowance import (
     BELIEVED,
+    KEEP_AGAIN,
     LEARNING,
     MAX_HOLD,
     MAX_REMEMBERED,
@@ -30,7 +31,7 @@ class Story:
         self.allowance = Allowance(limits or [FIVE_AN_HOUR])
 
     def passes(self, *times: float, told: RateTold | None = None) -> bool:
-        """Calls that are let through; returns whether the last one taught something."""
+        """Calls that are let through; returns whether what was learned is to be kept."""
         return [self.allowance.let_through(at, at, told) for at in times][-1]
 
     def is_refused(
@@ -42,7 +43,7 @@ class Story:
         sent_at: float | None = None,
         told: RateTold | None = None,
     ) -> bool:
-        """A call that is refused; returns whether that taught something."""
+        """A call that is refused; returns whether what was learned is to be kept."""
         failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
         told = told if limit is None else RateTold(limit=limit, remaining=0, reset=wait)
         return self.allowance.refused(at if sent_at is None else sent_at, failure, told, at)
@@ -85,11 +86,25 @@ def test_what_another_process_has_learned_is_kept_to(
     assert list(story.allowance.limits(0.0)) == kept
 
 
-def test_a_lesson_is_raised_by_one_after_clean_windows_up_to_what_is_configured() -> None:
+def test_one_more_than_was_learned_is_tried_after_clean_windows_and_not_two() -> None:
     story = Story()
     story.allowance.learn([Lesson(HOUR, 3, 0.0)])
     days = [0.0, CLEAN_WINDOWS - 0.01, CLEAN_WINDOWS, 2 * CLEAN_WINDOWS, 99 * CLEAN_WINDOWS]
-    assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 5, 5]
+    assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 4, 4]
+
+
+def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None:
+    story = Story()
+    story.allowance.learn([Lesson(HOUR, 1, 0.0)])
+    begin = CLEAN_WINDOWS * HOUR
+    # In four windows a server with a limit of one lets through five at most.
+    assert not story.passes(*(begin + n * HOUR / 2 for n in range(5)))
+    assert _lessons(story) == (Lesson(HOUR, 1, 0.0),)
+    at = begin + 5 * HOUR / 2
+    assert story.passes(at)
+    assert _lessons(story) == (Lesson(HOUR, 2, at),)
+    assert story.counts(at) == [2]
+    assert story.counts(at + CLEAN_WINDOWS * HOUR) == [3]
 
 
 # What is proved.
@@ -165,8 +180,23 @@ def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
     story.allowance.learn([Lesson(HOUR, 2, 0.0)])
     assert story.passes(0.0, told=RateTold(limit=4, reset=60))
     assert story.counts(0.0) == [4]
-    assert story.passes(1.0, told=RateTold(limit=5, reset=60))
-    assert (story.counts(1.0), _lessons(story)) == ([5], ())
+    assert not story.passes(KEEP_AGAIN - 1, told=RateTold(limit=5, reset=60))  # not so soon
+    assert (story.counts(KEEP_AGAIN - 1), _lessons(story)) == ([5], ())
+    assert story.passes(KEEP_AGAIN)
+
+
+def test_servers_that_tell_different_limits_cause_no_write_each_time() -> None:
+    story = Story(Limit(100, MINUTE))
+    told = [RateTold(limit=limit, reset=30) for limit in (80, 90)]
+    writes = sum(story.passes(at / 10, told=told[at % 2]) for at in range(6000))
+    assert writes <= 2 * 600 / KEEP_AGAIN
+
+
+def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
+    story = Story()
+    assert story.passes(0.0, told=RateTold(limit=3, reset=60))
+    days = [story.passes(day * DAY / 2, told=RateTold(limit=3, reset=60)) for day in range(1, 9)]
+    assert days == [False, False, True] * 2 + [False, False]
 
 
 def test_as_long_as_replies_tell_the_limit_no_more_is_tried() -> None:
@@ -226,8 +256,8 @@ def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
     story.allowance.learn([Lesson(HOUR, 4, 0.0)])
     story.passes(at - 4, at - 3, at - 2, at - 1)
     news = story.is_refused(at, wait=HOUR - 4)
-    assert news == (count != 4)
     (lesson,) = _lessons(story)
+    assert news == (lesson != Lesson(HOUR, 4, 0.0))
     is_retried = at == CLEAN_WINDOWS * HOUR
     assert lesson.count == count
     assert lesson.at == (at if is_retried else 0.0)
@@ -243,7 +273,7 @@ def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -
         at += patience * HOUR
         assert story.counts(at) == [2]
         story.passes(at - 1)
-        assert not story.is_refused(at, wait=HOUR - 1)  # the limit is what it was
+        assert story.is_refused(at, wait=HOUR - 1)  # the next process is to be as patient
         patience = _lessons(story)[0].clean_windows
         patiences.append(patience / CLEAN_WINDOWS)
     assert patiences == [2, 4, 8, 16, 32, 64, 64, 64]
@@ -296,9 +326,9 @@ def test_calls_that_were_on_their_way_and_are_let_through_raise_what_was_inferre
     assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
     for before, after, at in zip(counts, counts[1:], (0.4, 0.5), strict=False):
         assert story.counts(at) == [before]
-        assert story.allowance.let_through(0.0, at, None) == (before != after)
-    assert story.counts(0.5) == counts[-1:]
-    story.passes(61.0)  # not on its way then
+        assert not story.allowance.let_through(0.0, at, None)
+        assert story.counts(at) == [after]
+    assert story.passes(61.0) == (counts[-1] != counts[0])  # it is kept a minute later
     assert story.counts(61.0) == counts[-1:]
 
 
@@ -306,8 +336,8 @@ def test_what_a_reply_says_of_the_limit_is_not_inferred_over_again() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
-    assert story.allowance.let_through(0.0, 0.4, RateTold(limit=20, reset=30.0))
-    assert not story.allowance.let_through(0.0, 0.5, None)
+    story.allowance.let_through(0.0, 0.4, RateTold(limit=20, reset=30.0))
+    story.allowance.let_through(0.0, 0.5, None)
     assert story.counts(0.5) == [20]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scriptix_operator.core.allowance import BELIEVED
 from scriptix_operator.core.budget import BURST, Budget, Spent
 from scriptix_operator.core.lessons import CLEAN_WINDOWS, Lesson
 from scriptix_operator.core.limits import Limit
@@ -61,6 +62,30 @@ def test_a_call_ages_from_when_its_reply_was_read() -> None:
     assert budget.wait(100.0) == 60  # however long it takes
     budget.answered(ticket, 100.0)
     assert budget.wait(130.0) == 30
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "wait"),
+    [
+        pytest.param(HOUR, None, HOUR + 10, id="lost: it may be counted later"),
+        pytest.param(HOUR, 500, HOUR, id="answered: it has been counted"),
+        pytest.param(MINUTE, None, MINUTE + 10, id="lost in a minute's window"),
+        pytest.param(6.0, None, 7.0, id="lost in a short window"),
+    ],
+)
+def test_a_call_without_a_reply_may_act_a_little_later(
+    seconds: float, status: int | None, wait: float
+) -> None:
+    budget = Budget((Limit(1, seconds),))
+    budget.answered(budget.take(0.0), 0.0, CallFailure(FailureKind.AMBIGUOUS, "", status))
+    assert budget.wait(0.0) == wait
+
+
+def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> None:
+    budget = Budget((Limit(3, HOUR),))
+    for at, failure in ((0.0, CallFailure(FailureKind.AMBIGUOUS, "")), (1.0, None), (2.0, None)):
+        budget.answered(budget.take(at), at, failure)
+    assert [budget.wait(2.0, ahead) for ahead in range(3)] == [3599, 3600, 3608]
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before its answer", "by its answer"])
@@ -242,6 +267,14 @@ def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
     assert [budget.wait(101.0, ahead) for ahead in (0, 1)] == [0, 30]
     budget.answered(second, 101.0, None, RateTold(limit=10, remaining=2, reset=30.0))
     assert [budget.wait(101.0, ahead) for ahead in (1, 2)] == [0, 30]
+
+
+@pytest.mark.parametrize("days", [1, 30])
+def test_a_reset_farther_away_than_any_window_is_tried_after_an_hour(days: int) -> None:
+    """If it was not meant so, nothing else would ever tell."""
+    budget = Budget((Limit(10, 60.0),))
+    _answered(budget, 100.0, 0, reset=days * 86400.0)
+    assert budget.wait(100.0) == BELIEVED
 
 
 def test_as_soon_as_more_is_left_more_is_called() -> None:

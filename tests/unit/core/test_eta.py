@@ -16,7 +16,7 @@ from scriptix_operator.core.eta import (
     estimate,
     longest_stage,
 )
-from scriptix_operator.core.timeline import MARKS, REFERENCE, UNSEEN, PastRun, with_marks
+from scriptix_operator.core.timeline import LONGEST, MARKS, REFERENCE, UNSEEN, PastRun, with_marks
 
 HOUR = 3600.0
 
@@ -219,6 +219,14 @@ def test_an_end_is_never_expected_in_the_past_nor_the_later_time_before_it(
     assert (found is None) == (not past if progress < TELLING else seconds <= 0)
     if found is not None:
         assert now < found.likely <= found.late
+
+
+@given(st.integers(0, 100), st.floats(0, 1e12), TIMELINES, PAST)
+def test_whatever_is_told_of_a_run_its_end_is_a_date(
+    progress: int, seconds: float, timeline: tuple[int, ...], past: list[PastRun]
+) -> None:
+    found = estimate(Running(7, progress, seconds, 3600.0, timeline), past)
+    assert found is None or found.late <= LONGEST + 3600.0
 
 
 # How long a stage may take.

@@ -68,6 +68,14 @@ def test_what_was_learned_is_kept_to_in_the_next_process() -> None:
     assert budget.lessons == (Lesson(3600.0, 3, 70.0 - 3600.0 - 500.0, 48.0),)
 
 
+def test_a_limit_of_long_ago_is_kept_to_but_for_one_more() -> None:
+    lessons = (Lesson(3600.0, 3, 0.0, 24.0),)
+    budget = Budget((Limit(5, 3600.0),))
+    budget.learn(to_lessons(from_lessons(lessons, EIGHT, 0.0), at(hours=24 * 20), 70.0))
+    assert budget.limits(70.0) == (Limit(4, 3600.0),)
+    assert budget.limits(70.0 + 24 * 3600.0) == (Limit(4, 3600.0),)
+
+
 @pytest.mark.parametrize(
     "nonsense", [{"seconds": 0.0}, {"seconds": -1.0}, {"count": 0}, {"clean_windows": 0.0}]
 )

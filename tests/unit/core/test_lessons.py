@@ -15,6 +15,7 @@ from scriptix_operator.core.lessons import (
     heard,
     known_use,
     lesson_of,
+    refutes,
     smallest_limit,
 )
 from scriptix_operator.core.limits import Limit
@@ -33,16 +34,30 @@ FIVE_AN_HOUR = Limit(5, HOUR)
         pytest.param(0, 3, id="at once"),
         pytest.param(CLEAN_WINDOWS - 0.001, 3, id="just before"),
         pytest.param(CLEAN_WINDOWS, 4, id="long enough"),
-        pytest.param(2 * CLEAN_WINDOWS - 0.001, 4, id="just before one more"),
-        pytest.param(2 * CLEAN_WINDOWS, 5, id="twice as long"),
+        pytest.param(99 * CLEAN_WINDOWS, 4, id="ever so long: it was not made use of"),
     ],
 )
-def test_one_call_more_is_tried_each_time_that_a_limit_was_kept_to_long_enough(
+def test_one_call_more_is_tried_when_a_limit_was_kept_to_long_enough(
     windows: float, count: int
 ) -> None:
     assert Lesson(MINUTE, 3, 100.0).allows(100.0 + windows * MINUTE) == count
     patient = Lesson(MINUTE, 3, 100.0, 2 * CLEAN_WINDOWS)
     assert patient.allows(100.0 + 2 * windows * MINUTE) == count
+
+
+@pytest.mark.parametrize("seconds", [MINUTE, HOUR])
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_a_limit_is_refuted_by_what_no_server_with_it_lets_through(
+    seconds: float, count: int
+) -> None:
+    windows = 2 * (count + 1)
+    # The most that fixed windows let through: all of each at once, in one more than fit in.
+    most = sorted(begin * seconds for begin in range(windows + 1) for _ in range(count))
+    most = [at + (seconds - 1 if at == 0 else 0) for at in most]
+    assert not refutes(most, seconds, count)
+    assert refutes([*most, most[-1]], seconds, count)
+    # What was let through long ago does not count.
+    assert not refutes([most[-1] - windows * seconds, *most[count:], most[-1]], seconds, count)
 
 
 # What was let through.
@@ -211,6 +226,13 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
             [Limit(100, MINUTE)], _passed(59, 100), 60, 3000, None, id="a plan that is not used up"
         ),
         pytest.param(
+            [Limit(100, MINUTE)], _passed(121, 100), 60, 3000, None, id="more was let through"
+        ),
+        pytest.param(
+            [Limit(100, MINUTE)], _passed(100, 100), 100, 120, None, id="the one of the minute"
+        ),
+        pytest.param([FIVE_AN_HOUR], _passed(5), 5, 80_000, (DAY, 5), id="a day's, the same"),
+        pytest.param(
             [Limit(100, MINUTE)], _passed(60, 100), 60, 90_000, None, id="longer than any plan"
         ),
     ],
@@ -349,7 +371,8 @@ def test_after_others_load_a_little_less_than_our_own_use_is_kept_to(
     courtesy: tuple[float, int, float],
 ) -> None:
     seconds, count, recovery = courtesy
-    assert courtesy_of(passed, limits, 0.0, wait) == Lesson(seconds, count, 0.0, recovery)
+    expected = Lesson(seconds, count, 0.0, recovery, is_courtesy=True)
+    assert courtesy_of(passed, limits, 0.0, wait) == expected
 
 
 @pytest.mark.parametrize(("count", "windows"), [(5, 5), (40, 40), (100, 40), (1000, 40)])

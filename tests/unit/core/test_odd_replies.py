@@ -1,6 +1,6 @@
 """The rows of docs/odd-replies.md, as the core decides them."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,10 @@ def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
     assert life.status.finished_at == max(at(minutes=1), theirs)
 
 
+NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""As some servers spell that there is none."""
+
+
 @pytest.mark.parametrize(
     ("told", "ended"),
     [
@@ -231,7 +235,9 @@ def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
         pytest.param(EIGHT, EIGHT, id="at once"),
         pytest.param(EIGHT - timedelta(seconds=1), at(hours=9), id="before it began"),
         pytest.param(None, at(hours=9), id="not told"),
-        pytest.param(at(hours=30), at(hours=30), id="in our future"),
+        pytest.param(at(hours=33), at(hours=33), id="in our future"),
+        pytest.param(at(hours=34), at(hours=9), id="so far away: no end"),
+        pytest.param(NEVER, at(hours=9), id="never"),
     ],
 )
 def test_the_end_is_the_apis_unless_it_is_left_over(told: datetime | None, ended: datetime) -> None:

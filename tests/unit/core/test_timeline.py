@@ -176,6 +176,7 @@ def _past(*trainings: Training) -> PastRuns:
         pytest.param({"started_at": None}, False, id="nobody knows when it began"),
         pytest.param({"finished_at": EIGHT}, False, id="no time at all"),
         pytest.param({"finished_at": at(hours=-1)}, False, id="backwards"),
+        pytest.param({"finished_at": at(hours=31 * 24 + 1)}, False, id="for ever"),
         pytest.param({"timeline": EVEN[:-1]}, False, id="it was not followed to its end"),
         pytest.param({"timeline": ()}, False, id="it was not followed at all"),
         pytest.param({"timeline": (UNSEEN,) * len(MARKS)}, True, id="followed, but no mark seen"),

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from scriptix_operator.core.allowance import KEEP_AGAIN
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import MODELS
@@ -163,6 +164,7 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
 ) -> None:
     caplog.set_level(logging.INFO)
     await bench.call(told=RateTold(limit=3, reset=60.0))
+    bench.time.seconds += KEEP_AGAIN
     await bench.call(told=RateTold(limit=10, reset=60.0))
     assert bench.shelf.ledger.limits == {}
     assert caplog.records[-1].getMessage().endswith("limit of status calls is now as configured")

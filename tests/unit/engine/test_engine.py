@@ -97,7 +97,9 @@ class Bench:
 
     def queue_up(self, name: str) -> Ticket | SlotDeferred:
         """Ask for the only start."""
-        return self.lanes.start("key", claim_of(a_training(name=name), EIGHT))
+        ticket = self.lanes.start("key", claim_of(a_training(name=name), EIGHT))
+        assert isinstance(ticket, Ticket | SlotDeferred)
+        return ticket
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Let the engine work until it is so."""

@@ -89,13 +89,13 @@ class Bench:
         self.rim, self.time = Rim(), Time()
         limits = {call: (Limit(4, 3600.0),) for call in Call}
         self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
-        shelf = Shelf(ledger or Ledger())
-        started = StartLedger(shelf, Roster(), timedelta(hours=1), self.time, Metrics())
+        shelf, window = Shelf(ledger or Ledger()), timedelta(hours=1)
+        starts = StartLedger(shelf, Roster(), window, self.time, Metrics())
         self.fetcher = LogFetcher(
             client=cast("ScriptixClient", self.rim),
             keys=cast("Keys", self.rim),
             lanes=self.lanes,
-            calls=Calls(self.lanes, started, self.time, Metrics()),
+            calls=Calls(self.lanes, starts, self.time, Metrics()),
             store=cast("LogStore", self.rim),
         )
 
@@ -154,6 +154,14 @@ async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
 async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
     with pytest.raises(ValueError, match="team-a/cardiology has no run to store a log for"):
         await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
+
+
+async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_for_a_log() -> None:
+    learned = Learned(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
+    bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (learned,)}}))
+    await bench.fetch(ENDED)
+    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.START]
+    assert budget.limits(0.0) == (Limit(3, 3600.0),)
 
 
 # Not now.
@@ -256,12 +264,3 @@ async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
     await bench.fetch()
     budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
     assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
-
-
-async def test_learned_limits_are_recalled_where_the_first_call_with_a_key_is_for_a_log() -> None:
-    """After a restart the log of a run that has ended may come before any look."""
-    learned = Learned(seconds=3600.0, count=1, at=EIGHT, clean_windows=24)
-    bench = Bench(Ledger(limits={KEY.fingerprint: {"log": (learned,)}}))
-    await bench.fetch(ENDED)
-    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
-    assert budget.limits(bench.time.monotonic()) == (Limit(1, 3600.0),)

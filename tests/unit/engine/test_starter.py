@@ -25,6 +25,7 @@ from scriptix_operator.core.observation import (
     Posted,
     PostFailed,
     Reserve,
+    SlotDeferred,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
@@ -146,6 +147,7 @@ class Api:
         """Take a slot."""
         lanes, key = self.bench.lanes, ApiKey("k", source=KEY.source)
         ticket = lanes.start(key.fingerprint, claim_of(training, self.bench.time.now()))
+        assert isinstance(ticket, Ticket | SlotDeferred)
         return Slot(lanes, key, ticket, wanted.basis) if isinstance(ticket, Ticket) else ticket
 
     async def start(self, training: Training, slot: Slot, begun_at: float) -> Posted | PostFailed:
