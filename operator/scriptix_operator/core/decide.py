@@ -244,7 +244,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
     step = step.having(
         model=model_status(seen.model),
         failure=None,
-        poll_interval_seconds=shown_interval(step.poll, seen.stretch),
+        poll_interval_seconds=shown_interval(step.poll, seen.pace.floor),
     )
     step = step.remembering(failed_looks=0, looked_at=step.now)
     followed = is_followed(step.status)
@@ -255,7 +255,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
 
 def _spread(step: Situation, seen: ModelSeen) -> Situation:
     """With the interval that the key's allowance gives to those that wait for their model."""
-    look_in = spread(step.poll, seen.stretch, seen.luck)
+    look_in = spread(seen.pace.kept(step.poll), seen.luck)
     return replace(step.remembering(interval=None), look_in=look_in)
 
 
@@ -277,7 +277,8 @@ def _paced(step: Situation, seen: ModelSeen) -> Situation:
     to_end = None if eta is None else (eta - now).total_seconds()
     wanted = next_look(step.poll, to_end, age, step.memory.spare_looks)
     step = step.remembering(interval=wanted.seconds, spare_looks=wanted.spare)
-    return replace(step, look_in=spread(wanted.seconds, seen.stretch, seen.luck))
+    kept = seen.pace.kept(step.poll, wanted.seconds)
+    return replace(step, look_in=spread(kept, seen.luck))
 
 
 def _starting(step: Situation, seen: ModelSeen) -> Decision:

@@ -66,7 +66,12 @@ class Lane:
             self.budgets[call].spend_evenly(now)
 
     def look(
-        self, key: TrainingKey, kind: LookKind, interval: float | None, now: float
+        self,
+        key: TrainingKey,
+        kind: LookKind,
+        interval: float | None,
+        now: float,
+        closer: float = 1.0,
     ) -> Ticket | Outage | float:
         """Ask for a look, as Looks.ask; or be told why none may be made."""
         outage = self.circuit.blocks(now)
@@ -74,7 +79,7 @@ class Lane:
             self.looks.forgo(key)
             self.hold_up(key)
             return outage
-        ticket = self.looks.ask(key, kind, interval, now)
+        ticket = self.looks.ask(key, kind, interval, now, closer)
         if isinstance(ticket, Ticket):
             self._held_up.pop(key, None)
             self._looking[ticket] = key

@@ -1,4 +1,4 @@
-"""Looks at models with one API key: how many, whose turn it is, and how far they are stretched.
+"""Looks at models with one API key: how many, whose turn it is, and how often it comes.
 
 Times are monotonic seconds, given by the caller.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scriptix_operator.core.budget import Budget, Ticket
 from scriptix_operator.core.demand import Demand
 from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN, Turns
@@ -61,7 +62,12 @@ class Looks:
         self._demand = Demand[TrainingKey, LookKind](SHARES)
 
     def ask(
-        self, key: TrainingKey, kind: LookKind, interval: float | None, now: float
+        self,
+        key: TrainingKey,
+        kind: LookKind,
+        interval: float | None,
+        now: float,
+        closer: float = 1.0,
     ) -> Ticket | float:
         """Ask for a look.
 
@@ -70,6 +76,7 @@ class Looks:
             kind: What it is for.
             interval: Seconds between its looks that it would like; None: this one alone.
             now: The time.
+            closer: How many times as many it would like just now, near its expected end.
 
         Returns:
             The call; or seconds until it is worth asking again, unless it is expected earlier.
@@ -77,7 +84,7 @@ class Looks:
         if interval is None:
             self._demand.leave(key)
         else:
-            self._demand.wants(key, kind, interval)
+            self._demand.wants(key, kind, interval, closer)
         self._turns.drop_missed(now)
         self._turns.ask(key, kind)
         self._call(now)
@@ -109,8 +116,12 @@ class Looks:
         return has_learned
 
     def stretch(self, kind: LookKind, now: float) -> float:
-        """By what intervals between looks of a kind are multiplied, so that all fit."""
+        """How many times as many looks of a kind are asked for as can be made."""
         return self._demand.stretch(kind, self.budget.rate(now))
+
+    def pace(self, kind: LookKind, now: float) -> Pace:
+        """What can be kept of the intervals that are asked for."""
+        return self._demand.pace(kind, self.budget.rate(now))
 
     def forgo(self, key: TrainingKey) -> None:
         """Do without the look that was asked for."""

@@ -15,6 +15,7 @@ from scriptix_operator.api.status import (
     TrainingStatus,
 )
 from scriptix_operator.core.ledger import Entry, Mark, Settled
+from scriptix_operator.core.pacing import AS_ASKED, Pace
 from scriptix_operator.core.remote import CallFailure, RemoteModel
 from scriptix_operator.core.timeline import PastRun
 from scriptix_operator.core.training import Training
@@ -96,8 +97,8 @@ class ModelSeen:
     """When the look was sent, which is how old it may be; None: just now."""
     past: tuple[PastRun, ...] = ()
     """Runs with this API key that went to their end."""
-    stretch: float = 1.0
-    """By what intervals between looks are multiplied, so that the key's allowance suffices."""
+    pace: Pace = AS_ASKED
+    """What the key's allowance leaves of the intervals between looks that are asked for."""
     luck: float = 0.5
     """0 to 1, drawn by the engine: the core has no randomness."""
 

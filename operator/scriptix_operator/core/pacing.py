@@ -6,7 +6,7 @@ expected end, where news is likely, do more than many anywhere else.
 
 from dataclasses import dataclass
 
-__all__ = ["Interval", "next_look", "shown_interval", "spread", "told_interval"]
+__all__ = ["AS_ASKED", "Interval", "Pace", "next_look", "shown_interval", "spread", "told_interval"]
 
 CLOSEST = 5.0
 """Seconds between looks at least, unless the resource asks for less."""
@@ -17,7 +17,7 @@ SPARE = 0.1
 MAX_SPARE = 60.0
 """Looks that can be saved up; a run of ten hours at a look a minute."""
 TOLD_FROM = 1.5
-"""A stretch that is worth telling of."""
+"""Of the interval asked for: one so long is worth telling of."""
 MINUTE, HOUR = 60, 3600
 STEPS = (
     *(2, 5, 10, 20, 30, 45),
@@ -34,9 +34,33 @@ class Interval:
     """When to look next."""
 
     seconds: float
-    """As wanted, before it is stretched to what the key allows."""
+    """As wanted, whatever the key allows."""
     spare: float
     """Looks that are left to spend near the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What an API key's allowance leaves of the intervals that its resources ask for."""
+
+    floor: float = 0.0
+    """Seconds between regular looks at least; whoever asks for more gets that."""
+    closer: float = 1.0
+    """Of the looks beyond the regular ones, near an expected end: the part that is left."""
+
+    def kept(self, asked: float, wanted: float | None = None) -> float:
+        """An interval as it can be kept.
+
+        Args:
+            asked: Seconds between looks that the resource asks for.
+            wanted: Seconds until this one, if it is to come closer.
+        """
+        more = 0.0 if wanted is None else asked / wanted - 1
+        return max(asked, self.floor) / (1 + more * self.closer)
+
+
+AS_ASKED = Pace()
+"""All that is asked for."""
 
 
 def next_look(asked: float, to_end: float | None, age: float, spare: float | None) -> Interval:
@@ -61,25 +85,19 @@ def next_look(asked: float, to_end: float | None, age: float, spare: float | Non
     return Interval(seconds, min(spare - (1 - part) + SPARE * part, MAX_SPARE))
 
 
-def spread(seconds: float, stretch: float, luck: float) -> float:
-    """An interval as it is kept: stretched, and a little longer or shorter.
-
-    Args:
-        seconds: As wanted.
-        stretch: What all intervals of the key are multiplied by.
-        luck: 0 to 1, drawn at random.
-    """
-    return seconds * stretch * (1 + JITTER * (luck - 0.5))
+def spread(seconds: float, luck: float) -> float:
+    """An interval, a little longer or shorter; luck is 0 to 1, drawn at random."""
+    return seconds * (1 + JITTER * (luck - 0.5))
 
 
-def shown_interval(seconds: float, stretch: float) -> int | None:
-    """The interval that a stretched one is told as; None where it is about what was asked for.
+def shown_interval(asked: float, floor: float) -> int | None:
+    """The interval that is told where it is longer than asked for; None where it is about that.
 
     Rounded coarsely: it must not be news each time that one of hundreds starts or ends.
     """
-    if stretch < TOLD_FROM:
+    kept = max(asked, floor)
+    if kept < TOLD_FROM * asked:
         return None
-    kept = seconds * stretch
     return next((step for step in STEPS if step >= kept), STEPS[-1])
 
 

@@ -116,8 +116,8 @@ class Caller:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
         kind = self._kind_of(training)
-        interval = self._interval(training, kind)
-        ticket = self.lanes.look(key.fingerprint, training.key, kind, interval)
+        interval, closer = self._wish(training, kind)
+        ticket = self.lanes.look(key.fingerprint, training.key, kind, interval, closer)
         if isinstance(ticket, Outage):
             return self._not_made(ticket, key)
         if not isinstance(ticket, Ticket):
@@ -143,7 +143,7 @@ class Caller:
             basis=basis,
             asked_at=asked_at,
             past=self.roster.past_runs(key.fingerprint),
-            stretch=self.lanes.stretch(key.fingerprint, kind),
+            pace=self.lanes.pace(key.fingerprint, kind),
             luck=self.lanes.luck(),
         )
 
@@ -155,12 +155,16 @@ class Caller:
             return LookKind.RUNNING
         return LookKind.BASELINE if self.lanes.is_queued(training.key) else LookKind.WAITING
 
-    def _interval(self, training: Training, kind: LookKind) -> float | None:
-        """Seconds between looks that the resource would like; None: it is this one alone."""
+    def _wish(self, training: Training, kind: LookKind) -> tuple[float | None, float]:
+        """Seconds between looks that the resource asks for, and how much closer it wants them now.
+
+        None: it is this one alone.
+        """
         if kind in {LookKind.RESOLUTION, LookKind.BASELINE}:
-            return None
-        wanted = self.roster.memory(training).interval
-        return training.spec.poll_interval_seconds if wanted is None else wanted
+            return None, 1.0
+        asked = float(training.spec.poll_interval_seconds)
+        # What is remembered may be of before an edit.
+        return asked, max(asked / (self.roster.memory(training).interval or asked), 1.0)
 
     async def _read_ledger(self, training: Training) -> int:
         """What version of the ledger a look begins from; a run that is followed needs none.

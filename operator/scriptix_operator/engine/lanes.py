@@ -17,6 +17,7 @@ from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind
 from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.resolve import FREE_ATTEMPTS
 from scriptix_operator.core.startqueue import Claim
@@ -80,17 +81,22 @@ class Lanes:
     # Before a call.
 
     def look(
-        self, fingerprint: str, key: TrainingKey, kind: LookKind, interval: float | None
+        self,
+        fingerprint: str,
+        key: TrainingKey,
+        kind: LookKind,
+        interval: float | None,
+        closer: float = 1.0,
     ) -> Ticket | Outage | float:
         """Ask for a look, as Lane.look."""
         lane, now = self._joined(fingerprint, key), self._clock.monotonic()
-        ticket = lane.look(key, kind, interval, now)
+        ticket = lane.look(key, kind, interval, now, closer)
         self._wake(lane, now)
         return ticket
 
-    def stretch(self, fingerprint: str, kind: LookKind) -> float:
-        """By what intervals between looks are multiplied."""
-        return self.of(fingerprint).looks.stretch(kind, self._clock.monotonic())
+    def pace(self, fingerprint: str, kind: LookKind) -> Pace:
+        """What can be kept of the intervals between looks that are asked for."""
+        return self.of(fingerprint).looks.pace(kind, self._clock.monotonic())
 
     def start(self, fingerprint: str, claim: Claim) -> Ticket | SlotDeferred | Outage:
         """Ask for a start: the call, the place in the queue, or why none may be made."""
@@ -226,7 +232,7 @@ class Lanes:
         return sum(len(lane.starts) for lane in self._lanes.values())
 
     def longest_stretch(self) -> float:
-        """By what the intervals of followed runs are multiplied, at the key with least room."""
+        """Looks at followed runs asked for over those that fit, at the key with least room."""
         now = self._clock.monotonic()
         stretches = (lane.looks.stretch(LookKind.RUNNING, now) for lane in self._lanes.values())
         return max(stretches, default=1.0)

@@ -107,8 +107,8 @@ class Metrics:
         )
         self._stretch = Gauge(
             "scriptix_poll_stretch_ratio",
-            "Interval between looks at running trainings over the one asked for, at the API key "
-            "with the least room; 1: all are looked at as often as they ask for.",
+            "Looks at running trainings that are asked for over those that can be made, at the API "
+            "key with the least room; 1: all are looked at as often as they ask for.",
             registry=self.registry,
         )
         self._circuits = Gauge(
@@ -193,7 +193,7 @@ class Metrics:
         self._queued.set(count)
 
     def stretched(self, ratio: float) -> None:
-        """Tell by what the intervals between looks are multiplied at most."""
+        """Tell how many times as many looks are asked for as can be made, at most."""
         self._stretch.set(ratio)
 
     def circuits_open(self, count: int) -> None:

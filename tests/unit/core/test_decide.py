@@ -39,6 +39,7 @@ from scriptix_operator.core.observation import (
     TurnCome,
     Withdrawn,
 )
+from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import (
     CallFailure,
     FailureKind,
@@ -765,7 +766,7 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
                 entries,
                 MARKS,
                 past=PAST,
-                stretch=st.sampled_from([1.0, 1.0, 4.2]),
+                pace=st.sampled_from([Pace(), Pace(), Pace(250.0, 0.5)]),
                 luck=st.floats(0, 1),
             )
             later = st.builds(LookDeferred, st.floats(0, 60))

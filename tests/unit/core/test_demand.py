@@ -1,10 +1,11 @@
-"""core/demand.py: how far intervals are stretched so that all looks fit."""
+"""core/demand.py: what can be kept of the intervals that are asked for, so that all looks fit."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptix_operator.core.demand import Demand
+from scriptix_operator.core.demand import CLOSER, Demand
+from scriptix_operator.core.pacing import Pace
 
 SHARES = {"a": 0.2, "b": 0.2, "c": 0.4, "d": 0.2}
 
@@ -46,10 +47,55 @@ def test_who_wants_more_than_the_share_is_stretched_by_what_the_others_leave(
         assert demand.stretch(kind, 1.0) == pytest.approx(stretch)
 
 
-def test_all_intervals_of_a_kind_are_stretched_alike_whatever_they_are() -> None:
-    demand = _demand(c=(100, 100))
-    demand.wants("often", "c", 1)
-    assert demand.stretch("c", 1.0) == pytest.approx(2)
+def test_whoever_asks_for_less_than_is_left_gets_it_whatever_another_asks_for() -> None:
+    demand = Demand[str, str](SHARES)
+    for number in range(100):
+        demand.wants(f"often{number}", "c", 1)
+    for number in range(10):
+        demand.wants(f"seldom{number}", "c", 600)
+    pace = demand.pace("c", 1.0)
+    assert pace.kept(600) == 600
+    assert pace.kept(1) == pytest.approx(100 / (1 - 10 / 600))
+    for number in range(90):
+        demand.leave(f"often{number}")
+    assert demand.pace("c", 1.0).kept(600) == 600
+
+
+def test_one_tenant_s_looks_each_second_cost_another_s_each_minute_next_to_nothing() -> None:
+    """Multiplied by one factor, the other's minute was an hour."""
+    demand = Demand[str, str](SHARES)
+    for number in range(100):
+        demand.wants(f"a{number}", "c", 1)
+    for number in range(10):
+        demand.wants(f"b{number}", "c", 60)
+    assert demand.pace("c", 100 / 60).kept(60) == pytest.approx(66)
+
+
+@pytest.mark.parametrize(
+    ("running", "closer", "pace"),
+    [
+        pytest.param(50, 2.0, Pace(), id="all fit"),
+        pytest.param(50, 3.0, Pace(0.0, 0.5), id="half of what is wanted is left over"),
+        pytest.param(100, 12.0, Pace(125.0, 0.2 / 0.8 / 11), id="all at once: a fifth is theirs"),
+    ],
+)
+def test_closer_looks_have_what_the_regular_ones_leave_and_a_fifth(
+    running: int, closer: float, pace: Pace
+) -> None:
+    demand = Demand[str, str](SHARES)
+    for number in range(running):
+        demand.wants(f"c{number}", "c", 100, closer)
+    found = demand.pace("c", 1.0)
+    assert (found.floor, found.closer) == pytest.approx((pace.floor, pace.closer))
+
+
+def test_a_few_closer_looks_take_little_from_the_others() -> None:
+    demand = _demand(c=(190, 100))
+    for number in range(10):
+        demand.wants(f"end{number}", "c", 100, 2.0)
+    pace = demand.pace("c", 1.0)
+    assert (pace.floor, pace.closer) == pytest.approx((210, 1))
+    assert pace.kept(100, 50) == pytest.approx(105)
 
 
 def test_a_higher_rate_has_room_for_more() -> None:
@@ -86,20 +132,43 @@ def test_when_all_have_left_nothing_is_wanted_not_even_a_rest_of_rounding(
     assert demand.stretch("c", 1e-30) == 1
 
 
-WISHES = st.fixed_dictionaries(
-    {kind: st.tuples(st.integers(0, 40), st.integers(1, 100)) for kind in SHARES}
+WISHES = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(SHARES)),
+        st.sampled_from([1, 5, 60, 61, 600, 3600]),
+        st.sampled_from([1.0, 1.0, 1.0, 2.0, 12.0]),
+    ),
+    max_size=60,
 )
 
 
-@given(WISHES, st.floats(0.1, 10))
-def test_stretched_all_looks_fit_and_none_is_stretched_in_vain(
-    wanted: dict[str, tuple[int, float]], rate: float
+@given(WISHES, st.floats(0.01, 10))
+def test_all_looks_fit_those_closer_too_and_none_is_further_apart_in_vain(
+    wishes: list[tuple[str, float, float]], rate: float
 ) -> None:
-    demand = _demand(**wanted)
-    asked = {kind: count / interval for kind, (count, interval) in wanted.items()}
-    got = {kind: asked[kind] / demand.stretch(kind, rate) for kind in SHARES}
-    assert sum(got.values()) <= rate * 1.000001
-    is_scarce = sum(asked.values()) > rate
-    assert sum(got.values()) >= (rate if is_scarce else sum(asked.values())) * 0.999999
+    demand = Demand[str, str](SHARES)
+    asked, made, regular = (dict.fromkeys(SHARES, 0.0) for _ in range(3))
+    for number, (kind, interval, closer) in enumerate(wishes):
+        demand.wants(str(number), kind, interval, closer)
+        asked[kind] += closer / interval
+    for kind, interval, closer in wishes:
+        pace = demand.pace(kind, rate)
+        made[kind] += 1 / pace.kept(interval, interval / closer)
+        regular[kind] += 1 / interval
+        # No worse than if all had the same and nobody's end were near.
+        members = sum(one == kind for one, _, _ in wishes)
+        fair = members / (rate * SHARES[kind] * (1 - CLOSER))
+        assert pace.kept(interval) <= max(interval, fair) * 1.000001
+    assert sum(made.values()) <= rate * 1.000001
+    assert sum(made.values()) >= min(rate, sum(asked.values())) * 0.999999
     for kind, share in SHARES.items():
-        assert got[kind] >= min(asked[kind], share * rate) * 0.999999
+        assert made[kind] >= min(asked[kind], share * rate) * 0.999999
+        assert demand.stretch(kind, rate) >= 1
+
+
+def test_so_many_intervals_as_there_can_be_are_counted_as_a_few() -> None:
+    """What can be kept is found at each look, for ten thousand resources too."""
+    demand = Demand[str, str](SHARES)
+    for interval in range(1, 3601):
+        demand.wants(str(interval), "c", interval)
+    assert len(demand._counts["c"]) <= 250

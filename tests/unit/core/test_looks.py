@@ -166,6 +166,14 @@ def test_intervals_are_stretched_so_that_all_fit_those_of_single_looks_apart(loo
     assert looks.stretch(LookKind.BASELINE, 0.0) == 1
 
 
+def test_closer_looks_count_among_those_that_have_to_fit(looks: Looks) -> None:
+    looks.ask(a_key(0), RUNNING, 60.0, 0.0, closer=2.0)
+    for number in range(1, 19):
+        looks.ask(a_key(number), RUNNING, 60.0, 0.0)
+    assert looks.pace(RUNNING, 0.0).kept(60) == pytest.approx(120)
+    assert looks.pace(RUNNING, 0.0).kept(60, 30) == pytest.approx(60)
+
+
 def test_who_leaves_makes_room_in_the_intervals_of_the_others(looks: Looks) -> None:
     for number in range(20):
         looks.ask(a_key(number), RUNNING, 60.0, 0.0)
@@ -240,7 +248,7 @@ class Rush:
             reply = now + self.luck.uniform(0.08, 0.4)
             heapq.heappush(self._replies, (reply, len(self.granted), outcome))
             if self.interval is not None:
-                self._set(key, now + self.interval * self.looks.stretch(kind, now))
+                self._set(key, now + self.looks.pace(kind, now).kept(self.interval))
         else:
             self._set(key, now + outcome)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scriptix_operator.core.pacing import (
     CLOSEST,
     MAX_SPARE,
+    Pace,
     next_look,
     shown_interval,
     spread,
@@ -114,7 +115,7 @@ def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
         now, spare = luck.uniform(0, MINUTE), None
         while now < end:
             interval = next_look(MINUTE, expected - now, now, spare)
-            now, spare = now + spread(interval.seconds, 1.0, luck.random()), interval.spare
+            now, spare = now + spread(interval.seconds, luck.random()), interval.spare
             looks += 1
         latest += now - end
         asked += now / MINUTE
@@ -125,31 +126,49 @@ def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
 @pytest.mark.parametrize(
     ("luck", "seconds"), [(0.0, 114.0), (0.5, 120.0), (1.0, 126.0)], ids=["least", "mean", "most"]
 )
-def test_intervals_are_stretched_and_vary_a_little(luck: float, seconds: float) -> None:
-    assert spread(60.0, 2.0, luck) == pytest.approx(seconds)
+def test_intervals_vary_a_little(luck: float, seconds: float) -> None:
+    assert spread(120.0, luck) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    ("stretch", "shown"),
+    ("pace", "wanted", "kept"),
     [
-        pytest.param(1.0, None, id="as asked for"),
-        pytest.param(1.49, None, id="about as asked for"),
-        pytest.param(1.5, 120, id="a minute and a half is told as two"),
-        pytest.param(2.0, 120, id="exactly two"),
-        pytest.param(2.01, 180, id="a little more"),
-        pytest.param(11.0, 900, id="eleven"),
-        pytest.param(2000.0, 86400, id="more than a day is told as one"),
+        pytest.param(Pace(), None, 60, id="as asked for"),
+        pytest.param(Pace(), 5, 5, id="as wanted near the end"),
+        pytest.param(Pace(59), None, 60, id="asked for less than is left"),
+        pytest.param(Pace(180), None, 180, id="asked for more than is left"),
+        pytest.param(Pace(180), 5, 15, id="near the end, as much closer as wanted"),
+        pytest.param(Pace(180, 0.5), 20, 90, id="near the end, half of the looks on top"),
+        pytest.param(Pace(180, 0.0), 5, 180, id="near the end, but nothing is left for that"),
     ],
 )
-def test_a_stretch_worth_telling_is_told_in_coarse_steps(stretch: float, shown: int | None) -> None:
-    assert shown_interval(60.0, stretch) == shown
+def test_an_interval_is_kept_as_the_key_allows(
+    pace: Pace, wanted: float | None, kept: float
+) -> None:
+    assert pace.kept(60, wanted) == pytest.approx(kept)
 
 
-@given(st.floats(1.5, 1000))
-def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(stretch: float) -> None:
-    shown = shown_interval(5.0, stretch)
+@pytest.mark.parametrize(
+    ("floor", "shown"),
+    [
+        pytest.param(0, None, id="as asked for"),
+        pytest.param(89, None, id="about as asked for"),
+        pytest.param(90, 120, id="a minute and a half is told as two"),
+        pytest.param(120, 120, id="exactly two"),
+        pytest.param(121, 180, id="a little more"),
+        pytest.param(660, 900, id="eleven"),
+        pytest.param(120000, 86400, id="more than a day is told as one"),
+    ],
+)
+def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: int | None) -> None:
+    assert shown_interval(60.0, floor) == shown
+
+
+@given(st.floats(7.5, 5000))
+def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float) -> None:
+    shown = shown_interval(5.0, floor)
     assert shown is not None
-    assert 5 * stretch <= shown <= 2.5 * 5 * stretch
+    assert floor <= shown <= 2.5 * floor
 
 
 @pytest.mark.parametrize(

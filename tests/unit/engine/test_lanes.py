@@ -179,8 +179,8 @@ def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: 
     assert bench.lanes.longest_stretch() == 1
     for number in range(30):
         bench.look(f"t{number}")
-    assert bench.lanes.stretch(KEY, LookKind.RUNNING) == pytest.approx(3)
-    assert bench.lanes.stretch(OTHER_KEY, LookKind.RUNNING) == 1
+    assert bench.lanes.pace(KEY, LookKind.RUNNING).kept(60) == pytest.approx(180)
+    assert bench.lanes.pace(OTHER_KEY, LookKind.RUNNING).kept(60) == 60
     assert bench.lanes.longest_stretch() == pytest.approx(3)
     for number in range(30):
         bench.lanes.rests(a_key(f"t{number}"), is_queued=False, is_watched=number < 10)
