@@ -3,9 +3,9 @@
 Times are monotonic seconds, given by the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget, Spent, Ticket
 from scriptix_operator.core.limits import Limit, part_of
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.training import TrainingKey
@@ -67,6 +67,10 @@ class LogCalls:
             is_sent = failure is None or failure.kind is not FailureKind.NOT_SENT
             self._running.answered(running, now, None if is_sent else failure)
         return self.budget.answered(ticket, now, failure, told)
+
+    def recall(self, spent: Iterable[Spent]) -> None:
+        """Count calls that were made before, in another process."""
+        self.budget.recall(spent)
 
     def leave(self, key: TrainingKey) -> None:
         """Want no log any more."""

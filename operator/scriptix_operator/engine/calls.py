@@ -44,7 +44,11 @@ class Calls:
     """Keys and kinds of calls whose replies were found to tell nonsense of limits."""
 
     async def open_lane(self, key: ApiKey) -> None:
-        """Recall what was learned of a key's limits; before anything is asked of its lane."""
+        """Recall what was learned of a key's limits, and the log calls that statuses tell of.
+
+        Before anything is asked of its lane. Starts are recalled with the ledger's debits; looks
+        are so many that spending the first window evenly will do.
+        """
         if key.fingerprint in self.lanes:
             return
         try:
@@ -53,6 +57,8 @@ class Calls:
             # A run that is followed needs no ledger; limits may be learned a second time.
             logger.debug("learned limits are not recalled: %s", error)
         self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
+        fetched = self.ledger.roster.log_fetches(key.fingerprint)
+        self.lanes.recall_logs(key.fingerprint, fetched)
 
     async def make(
         self,

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.observation import Memory
@@ -81,6 +82,17 @@ class Roster:
         if self._past is None:
             self._past = past_runs(self._trainings.values())
         return self._past.get(fingerprint, ())
+
+    def log_fetches(self, fingerprint: str) -> tuple[datetime, ...]:
+        """When logs were last fetched with an API key, as far as resources still tell of it."""
+        return tuple(
+            training.status.log.last_fetched_at
+            for training in self._trainings.values()
+            if training.status.run is not None
+            and training.status.run.key_fingerprint == fingerprint
+            and training.status.log is not None
+            and training.status.log.last_fetched_at is not None
+        )
 
     def memory(self, training: Training) -> Memory:
         """What is remembered of a resource beside its status."""
