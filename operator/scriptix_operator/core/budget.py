@@ -155,9 +155,12 @@ class Budget:
             self._spread.give_back(1 / self.rate(now))
 
     def recall(self, spent: Iterable[Spent]) -> None:
-        """Count calls that were made before, in another process."""
+        """Count calls that were made before, in another process; go on in step with the last."""
         self._spent = sorted([*self._spent, *spent], key=_by_time)
         self._allowance.passed = array("d", (one.at for one in self._spent))
+        if self._spread is not None and self._spent:
+            last = self._spent[-1].at
+            self._spread.follow(last, 1 / self.rate(last))
 
     def spend_evenly(self, now: float) -> None:
         """Make no bursts for a window: what was spent just before is not known."""

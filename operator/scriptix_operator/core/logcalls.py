@@ -3,9 +3,9 @@
 Times are monotonic seconds, given by the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget, Spent, Ticket
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.part import Part
 from scriptix_operator.core.remote import CallFailure, RateTold
@@ -64,6 +64,10 @@ class LogCalls:
         """Count a call that was answered; returns whether that taught something of the limits."""
         self._running.answered(ticket, now, failure)
         return self.budget.answered(ticket, now, failure, told)
+
+    def recall(self, spent: Iterable[Spent]) -> None:
+        """Count calls that were made before, in another process."""
+        self.budget.recall(spent)
 
     def leave(self, key: TrainingKey) -> None:
         """Want no log any more."""

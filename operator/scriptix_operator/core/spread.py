@@ -31,6 +31,10 @@ class Spread:
         """Make a call."""
         self._even_at = max(self._even_at, now) + interval
 
+    def follow(self, at: float, interval: float) -> None:
+        """Come after a call that was made at a time."""
+        self._even_at = max(self._even_at, at + interval)
+
     def give_back(self, interval: float) -> None:
         """A call was not made after all."""
         self._even_at -= interval

@@ -44,7 +44,8 @@ class Calls:
     async def recall_limits(self, key: ApiKey) -> None:
         """Take over what was learned of a key's limits before, as soon as the ledger can be read.
 
-        A run that is followed needs no ledger: its calls are made all the same.
+        And the log calls that statuses tell of; looks are so many that spending the first window
+        evenly will do. A run that is followed needs no ledger: its calls are made all the same.
         """
         if self.lanes.has_recalled(key.fingerprint):
             return
@@ -54,6 +55,8 @@ class Calls:
             logger.debug("learned limits are not recalled yet: %s", error)
         else:
             self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
+            fetched = self.ledger.roster.log_fetches(key.fingerprint)
+            self.lanes.recall_logs(key.fingerprint, fetched)
 
     async def make(
         self,

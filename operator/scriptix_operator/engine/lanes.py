@@ -4,9 +4,9 @@ Decisions are in core/lane.py. Here is what they lack: clocks, luck, and the tim
 whoever a lane expects.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scriptix_operator.api.status import Queue
 from scriptix_operator.core.budget import Spent, Ticket
@@ -217,13 +217,17 @@ class Lanes:
         late = [debit for debit in debits if debit.attempt > FREE_ATTEMPTS]
         self.of(fingerprint).starts.recall(self._spent(debits), self._spent(late))
 
+    def recall_logs(self, fingerprint: str, fetched: Iterable[datetime]) -> None:
+        """Count log calls that this process has not made itself."""
+        self.of(fingerprint).logs.recall([Spent(self._monotonic(at)) for at in fetched])
+
     def _spent(self, debits: list[Debit]) -> list[Spent]:
-        wall, now = self._clock.now(), self._clock.monotonic()
+        return [Spent(self._monotonic(debit.at), debit.namespace) for debit in debits]
+
+    def _monotonic(self, at: datetime) -> float:
         # One that seems to come is of a clock that goes ahead of this one.
-        return [
-            Spent(now - max((wall - debit.at).total_seconds(), 0.0), debit.namespace)
-            for debit in debits
-        ]
+        ago = max((self._clock.now() - at).total_seconds(), 0.0)
+        return self._clock.monotonic() - ago
 
     # For the metrics.
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.observation import Memory
@@ -78,6 +79,17 @@ class Roster:
     def past_runs(self, fingerprint: str) -> tuple[PastRun, ...]:
         """Runs with an API key that went to their end, as far as resources still tell of them."""
         return self._past.of(fingerprint)
+
+    def log_fetches(self, fingerprint: str) -> tuple[datetime, ...]:
+        """When logs were last fetched with an API key, as far as resources still tell of it."""
+        return tuple(
+            training.status.log.last_fetched_at
+            for training in self._trainings.values()
+            if training.status.run is not None
+            and training.status.run.key_fingerprint == fingerprint
+            and training.status.log is not None
+            and training.status.log.last_fetched_at is not None
+        )
 
     def memory(self, training: Training) -> Memory:
         """What is remembered of a resource beside its status."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import RUNNING_PART, LogCalls
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
@@ -113,3 +113,14 @@ def test_a_refusal_may_teach_something(logs: LogCalls) -> None:
     assert isinstance(ticket, Ticket)
     assert logs.answered(ticket, 1.0, REFUSED, RateTold(limit=2))
     assert logs.budget.limits(1.0) == (Limit(2, HOUR),)
+
+
+def test_calls_of_a_process_before_count_and_the_next_keeps_step_with_the_last(
+    logs: LogCalls,
+) -> None:
+    logs.recall([Spent(-600.0), Spent(-1200.0)])
+    assert _ask(logs, "a", 0.0) == 300
+    assert _ask(logs, "a", 300.0) is None
+    full = LogCalls((Limit(4, HOUR),))
+    full.recall([Spent(-HOUR + 1000.0 + n) for n in range(4)])
+    assert _ask(full, "a", 0.0) == 1000

@@ -164,6 +164,15 @@ async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_f
     assert budget.limits(0.0) == (Limit(3, 3600.0),)
 
 
+async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
+    bench = Bench()
+    run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
+    before = running(run=run, log=LogStatus(last_fetched_at=EIGHT))
+    bench.fetcher.calls.ledger.roster.put(before)
+    # One in fifteen minutes is the pace of four an hour.
+    assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
+
+
 # Not now.
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scriptix_operator.api.reasons import Phase
+from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.observation import Memory
 from scriptix_operator.core.timeline import MARKS, PastRun
 from scriptix_operator.core.training import Training
@@ -181,3 +182,16 @@ def test_runs_that_stand_still_are_counted(roster: Roster) -> None:
     assert roster.stalled() == 2
     roster.remove(a_training(name="b").key)
     assert roster.stalled() == 1
+
+
+# Logs.
+
+
+def test_fetches_of_logs_are_told_of_by_the_key_of_their_runs(roster: Roster) -> None:
+    for name, fetched_at in {"a": None, "b": EIGHT, "c": at(hours=1)}.items():
+        training = ended(3, name)
+        log = LogStatus(last_fetched_at=fetched_at)
+        roster.put(training.with_status(training.status.model_copy(update={"log": log})))
+    roster.put(a_training(name="d"))
+    assert roster.log_fetches(KEY.fingerprint) == (EIGHT, at(hours=1))
+    assert roster.log_fetches("another") == ()
