@@ -240,11 +240,11 @@ def _timed_out(step: Situation) -> Decision:
 
 
 def _seen(step: Situation, seen: ModelSeen) -> Decision:
-    before = step.status
+    before, told = step.status, step.status.poll_interval_seconds
     step = step.having(
         model=model_status(seen.model),
         failure=None,
-        poll_interval_seconds=shown_interval(step.poll, seen.pace.floor),
+        poll_interval_seconds=shown_interval(step.poll, seen.pace.floor, told),
     )
     step = step.remembering(failed_looks=0, looked_at=step.now)
     followed = is_followed(step.status)
@@ -277,8 +277,7 @@ def _paced(step: Situation, seen: ModelSeen) -> Situation:
     to_end = None if eta is None else (eta - now).total_seconds()
     wanted = next_look(step.poll, to_end, age, step.memory.spare_looks)
     step = step.remembering(interval=wanted.seconds, spare_looks=wanted.spare)
-    kept = seen.pace.kept(step.poll, wanted.seconds)
-    return replace(step, look_in=spread(kept, seen.luck))
+    return replace(step, look_in=spread(seen.pace.kept(step.poll, wanted.seconds), seen.luck))
 
 
 def _starting(step: Situation, seen: ModelSeen) -> Decision:

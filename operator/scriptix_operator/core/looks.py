@@ -129,12 +129,30 @@ class Looks:
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want no looks any more."""
-        self.forgo(key)
-        self._demand.leave(key)
+        self.rests(key, now, awaits_look=False, is_regular=False)
+
+    def rests(self, key: TrainingKey, now: float, *, awaits_look: bool, is_regular: bool) -> None:
+        """Take note that a step is over.
+
+        Args:
+            key: Whose.
+            now: The time.
+            awaits_look: It was told to wait for its turn, and does.
+            is_regular: It will be looked at at intervals.
+        """
+        if not awaits_look:
+            self.forgo(key)
+        if not is_regular:
+            self._demand.leave(key)
+        self._call(now)
+
+    def go_on(self, now: float) -> None:
+        """Call the next, should whoever was called not come; nobody may be there to ask."""
         self._call(now)
 
     def _call(self, now: float) -> None:
         """Call those whose turn it is, and one more for when it will be."""
+        self._turns.drop_missed(now)
         while not self._turns.is_expecting(now):
             at = now + self.budget.wait(now, ahead=self._turns.called)
             key = self._turns.call(at)

@@ -18,6 +18,11 @@ MAX_SPARE = 60.0
 """Looks that can be saved up; a run of ten hours at a look a minute."""
 TOLD_FROM = 1.5
 """Of the interval asked for: one so long is worth telling of."""
+TOLD_UNTIL = 1.1
+"""… and one so short is as asked for again."""
+WAVER = 1.25
+"""By so many times the interval may pass a step before it is told anew; so much is what looks near
+expected ends, which come and go, can change (core/demand.py)."""
 MINUTE, HOUR = 60, 3600
 STEPS = (
     *(2, 5, 10, 20, 30, 45),
@@ -90,14 +95,19 @@ def spread(seconds: float, luck: float) -> float:
     return seconds * (1 + JITTER * (luck - 0.5))
 
 
-def shown_interval(asked: float, floor: float) -> int | None:
+def shown_interval(asked: float, floor: float, told: int | None = None) -> int | None:
     """The interval that is told where it is longer than asked for; None where it is about that.
 
-    Rounded coarsely: it must not be news each time that one of hundreds starts or ends.
+    Rounded coarsely: it must not be news each time that one of hundreds starts or ends. Nor where
+    it wavers: what was `told` before stays while it is about right.
     """
     kept = max(asked, floor)
-    if kept < TOLD_FROM * asked:
+    if kept < (TOLD_FROM if told is None else TOLD_UNTIL) * asked:
         return None
+    if told is not None:
+        shorter = max((step for step in STEPS if step < told), default=0)
+        if shorter / WAVER < kept <= told * WAVER:
+            return told
     return next((step for step in STEPS if step >= kept), STEPS[-1])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.news import news_of_deletion
 from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.turns import MISSED_TURN
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.roster import Roster
@@ -85,6 +86,7 @@ class Engine:
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._sweep_forever())
             self._tasks.create_task(self._report_forever())
+            self._tasks.create_task(self._go_on_forever())
             # Not before all resources are known: one that is seen first must not take over the
             # run, or the model, of one that is seen last.
             while not await _in_time(self._listed.wait()):
@@ -204,6 +206,8 @@ class Engine:
         finally:
             del self._busy[key]
             self.metrics.step_done(outcome, lag)
+        if outcome != "Done":
+            self.lanes.spoilt(key)
         if self.roster.get(key) is None:
             self._drop(key)  # deleted meanwhile; the step may have left traces of it since
         elif busy.wanted_again:
@@ -225,6 +229,11 @@ class Engine:
             self.metrics.stretched(self.lanes.longest_stretch())
             self.metrics.circuits_open(self.lanes.open_circuits())
             await asyncio.sleep(REPORT_INTERVAL)
+
+    async def _go_on_forever(self) -> None:
+        while True:
+            await asyncio.sleep(MISSED_TURN)
+            self.lanes.go_on()
 
     async def _sweep_forever(self) -> None:
         failures = 0

@@ -151,13 +151,17 @@ class Lanes:
         lane.starts.give_back(ticket, now)
         self._wake(lane, now)
 
-    def rests(self, key: TrainingKey, *, is_queued: bool, is_watched: bool) -> None:
+    def rests(
+        self, key: TrainingKey, *, is_queued: bool, is_watched: bool, awaits_look: bool
+    ) -> None:
         """Take note that a step is over.
 
         Args:
             key: Whose.
             is_queued: It waits for a start.
             is_watched: It will be looked at again by itself.
+            awaits_look: It was told to wait for a look, and will come when it is called. Whoever
+                cannot ask (its Secret is gone, say) must not stand in line: all would wait for it.
         """
         fingerprint = self._members.get(key)
         if fingerprint is None:
@@ -165,12 +169,26 @@ class Lanes:
         lane, now = self.of(fingerprint), self._clock.monotonic()
         if not is_queued:
             lane.starts.leave(key, now)
-        if not is_watched:
-            lane.looks.leave(key, now)
-            if not is_queued:
-                # It may keep its place for a log call, and so joins once more.
-                del self._members[key]
+        # Who queues is hardly looked at: it takes no part in what is left of the intervals.
+        is_regular = is_watched and not is_queued
+        awaits_look = is_watched and awaits_look
+        lane.looks.rests(key, now, awaits_look=awaits_look, is_regular=is_regular)
+        if not (is_watched or is_queued):
+            # It may keep its place for a log call, and so joins once more.
+            del self._members[key]
         self._wake(lane, now)
+
+    def spoilt(self, key: TrainingKey) -> None:
+        """Take note that a step came to no end; it keeps its place in the start queue only."""
+        is_queued = self.is_queued(key)
+        self.rests(key, is_queued=is_queued, is_watched=False, awaits_look=False)
+
+    def go_on(self) -> None:
+        """See to it that nobody waits for one that was called and does not come."""
+        now = self._clock.monotonic()
+        for lane in self._lanes.values():
+            lane.looks.go_on(now)
+            self._wake(lane, now)
 
     def leave(self, key: TrainingKey) -> None:
         """Forget a resource."""

@@ -7,9 +7,12 @@ from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import is_watched
 from scriptix_operator.core.observation import (
     AskTurn,
+    Blocked,
     Decision,
     FetchLog,
+    LedgerRefused,
     Look,
+    LookDeferred,
     Observation,
     Post,
     PublishFailed,
@@ -83,7 +86,7 @@ class Stepper:
     async def _visit(self, recorded: Training) -> float | None:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""
         slot: Slot | None = None
-        observation: Observation
+        observation: Observation = Woken()
         resumed = await self.starter.resume(recorded)
         recorded, decision = resumed or (recorded, self._decide(recorded, Woken()))
         while True:
@@ -116,7 +119,9 @@ class Stepper:
                     self.lanes.rests(
                         current.key,
                         is_queued=current.status.queue is not None,
-                        is_watched=is_watched(current),
+                        is_watched=is_watched(current)
+                        and not isinstance(observation, Blocked | LedgerRefused),
+                        awaits_look=isinstance(observation, LookDeferred),
                     )
                     return seconds
             decision = self._decide(current, observation)

@@ -103,6 +103,15 @@ def test_who_does_not_come_is_waited_for_a_moment_only(
     assert _granted(looks, [3], 106.0 + after) == granted
 
 
+def test_the_next_is_called_though_nobody_asks(looks: Looks, wakes: list[Wake]) -> None:
+    _granted(looks, range(5), 100.0)
+    wakes.clear()
+    looks.go_on(105.9)
+    assert wakes == []
+    looks.go_on(106.1 + MISSED_TURN)
+    assert wakes[0] == Wake(a_key(3), 106.1 + MISSED_TURN)
+
+
 def test_who_leaves_is_not_waited_for_at_all(looks: Looks, wakes: list[Wake]) -> None:
     _granted(looks, range(5), 100.0)
     wakes.clear()

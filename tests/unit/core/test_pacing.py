@@ -164,6 +164,37 @@ def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: 
     assert shown_interval(60.0, floor) == shown
 
 
+@pytest.mark.parametrize(
+    ("told", "floor", "shown"),
+    [
+        pytest.param(120, 150, 120, id="a little longer than told"),
+        pytest.param(120, 151, 180, id="longer than told"),
+        pytest.param(180, 97, 180, id="a little shorter than told"),
+        pytest.param(180, 96, 120, id="shorter than told"),
+        pytest.param(120, 70, 120, id="still longer than asked for"),
+        pytest.param(120, 65, None, id="about as asked for again"),
+        pytest.param(None, 89, None, id="not told before"),
+        pytest.param(86400, 120000, 86400, id="longer than any that is told"),
+    ],
+)
+def test_what_was_told_stays_while_it_is_about_right(
+    told: int | None, floor: float, shown: int | None
+) -> None:
+    assert shown_interval(60.0, floor, told) == shown
+
+
+@given(st.floats(1, 5000), st.lists(st.floats(1, 1.2), min_size=2))
+def test_an_interval_that_wavers_by_a_fifth_is_told_twice_at_most(
+    floor: float, wavers: list[float]
+) -> None:
+    """Each time that it is told anew is a status write for each resource of the key."""
+    told, writes = None, 0
+    for waver in wavers:
+        before, told = told, shown_interval(5.0, floor * waver, told)
+        writes += told != before
+    assert writes <= 2
+
+
 @given(st.floats(7.5, 5000))
 def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float) -> None:
     shown = shown_interval(5.0, floor)

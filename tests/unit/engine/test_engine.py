@@ -6,17 +6,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
 from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.looks import LookKind
 from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.engine import engine
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_STEPS, Engine
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, UnavailableError
@@ -244,6 +247,43 @@ async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() 
         place = bench.queue_up("z")
         assert isinstance(place, SlotDeferred)
         assert place.queue.of == 1
+
+
+async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:
+    async with _bench() as bench, _running(bench):
+
+        async def look(key: TrainingKey) -> float | None:
+            bench.lanes.look("key", key, LookKind.RUNNING, HOUR)
+            if key.name == "b":
+                raise UnavailableError("the API server is away")
+            return None
+
+        bench.on_step = look
+        for model, name in enumerate(("a", "b"), 7):
+            bench.seen(name, model=model)
+        await bench.until(lambda: sorted(bench.steps) == ["a", "b"])
+        await bench.settle()
+        assert bench.lanes.longest_stretch() == pytest.approx(1)
+
+
+async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "MISSED_TURN", 0.0)
+    async with _bench() as bench:
+        ticket, *_ = [
+            bench.lanes.look("key", _key(name), LookKind.RUNNING, HOUR) for name in ("a", "b", "c")
+        ]
+        assert isinstance(ticket, Ticket)
+        bench.lanes.answered("key", Call.STATUS, ticket, Answer(7))
+        for name in ("b", "c"):
+            bench.timer.drop(_key(name))
+        async with _running(bench):
+            await bench.settle()
+            bench.seen("c")
+            await bench.until(lambda: bench.steps == ["c"])
+            bench.clock.ahead = HOUR + 6
+            await bench.until(lambda: bench.steps == ["c", "c"])
 
 
 async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> None:

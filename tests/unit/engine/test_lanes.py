@@ -19,6 +19,7 @@ from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.starts import PATIENCE
 from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.turns import MISSED_TURN
 from scriptix_operator.engine.lanes import OUTAGE_WAIT, Answer, Lanes
 from scriptix_operator.engine.timer import Timer
 from tests.unit.core.builders import EIGHT, a_training, at
@@ -157,7 +158,9 @@ async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
     assert not isinstance(bench.look("d"), Ticket)
 
 
-@pytest.mark.parametrize("way", ["leaves", "is not watched", "has another key"])
+@pytest.mark.parametrize(
+    "way", ["leaves", "is not watched", "has not asked", "was spoilt", "has another key"]
+)
 async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
     bench: Bench, way: str
 ) -> None:
@@ -167,12 +170,56 @@ async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
         case "leaves":
             bench.lanes.leave(a_key("c"))
         case "is not watched":
-            bench.lanes.rests(a_key("c"), is_queued=False, is_watched=False)
+            bench.lanes.rests(a_key("c"), is_queued=False, is_watched=False, awaits_look=False)
+        case "has not asked":  # its Secret is gone, say
+            bench.lanes.rests(a_key("c"), is_queued=False, is_watched=True, awaits_look=False)
+        case "was spoilt":
+            bench.lanes.spoilt(a_key("c"))
         case _:
             bench.look("c", OTHER_KEY)
     bench.timer.drop(a_key("c"))
     bench.time.seconds += 6
     assert await bench.woken() == "d"
+
+
+async def test_who_waits_for_a_look_keeps_its_turn_when_the_step_is_over(bench: Bench) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.look(name)
+        bench.lanes.rests(a_key(name), is_queued=False, is_watched=True, awaits_look=True)
+    bench.time.seconds += 6
+    assert await bench.woken() == "c"
+    assert isinstance(bench.look("c"), Ticket)
+
+
+async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
+    bench: Bench,
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.look(name)
+    for name in ("c", "d"):
+        bench.timer.drop(a_key(name))
+    bench.time.seconds += 6 + MISSED_TURN + 0.1
+    bench.lanes.go_on()
+    assert await bench.woken() == "d"
+
+
+def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench: Bench) -> None:
+    for number in range(30):
+        bench.look(f"t{number}")
+        if 10 <= number < 20:
+            bench.lanes.rests(
+                a_key(f"t{number}"), is_queued=True, is_watched=True, awaits_look=False
+            )
+        elif number >= 20:
+            bench.lanes.spoilt(a_key(f"t{number}"))
+    assert bench.lanes.longest_stretch() == pytest.approx(1)
+
+
+def test_a_step_that_was_spoilt_keeps_its_place_in_the_start_queue(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc"):
+        bench.start(name)
+    bench.lanes.spoilt(a_key("ccc"))
+    assert bench.lanes.is_queued(a_key("ccc"))
 
 
 def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: Bench) -> None:
@@ -183,7 +230,9 @@ def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: 
     assert bench.lanes.pace(OTHER_KEY, LookKind.RUNNING).kept(60) == 60
     assert bench.lanes.longest_stretch() == pytest.approx(3)
     for number in range(30):
-        bench.lanes.rests(a_key(f"t{number}"), is_queued=False, is_watched=number < 10)
+        bench.lanes.rests(
+            a_key(f"t{number}"), is_queued=False, is_watched=number < 10, awaits_look=False
+        )
     assert bench.lanes.longest_stretch() == pytest.approx(1)
 
 
@@ -359,14 +408,14 @@ async def test_a_start_that_was_not_sent_is_there_for_the_next(
 def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
-    bench.lanes.rests(a_key("ccc"), is_queued=True, is_watched=True)
+    bench.lanes.rests(a_key("ccc"), is_queued=True, is_watched=True, awaits_look=False)
     assert bench.lanes.is_queued(a_key("ccc"))
-    bench.lanes.rests(a_key("ccc"), is_queued=False, is_watched=True)
+    bench.lanes.rests(a_key("ccc"), is_queued=False, is_watched=True, awaits_look=False)
     assert not bench.lanes.is_queued(a_key("ccc"))
     place = bench.start("dddd")
     assert place is not None
     assert place.position == 1
-    bench.lanes.rests(a_key("never-seen"), is_queued=False, is_watched=False)
+    bench.lanes.rests(a_key("never-seen"), is_queued=False, is_watched=False, awaits_look=False)
 
 
 # Keys that nobody uses any more.

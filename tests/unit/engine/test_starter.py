@@ -13,13 +13,19 @@ from typing import Any, cast
 
 import pytest
 
+from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.budget import Ticket
+from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.ledger import Ledger, Mark
 from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.looks import LookKind
 from scriptix_operator.core.observation import (
+    Blocked,
+    LedgerRefused,
+    LookDeferred,
     ModelSeen,
     Observation,
     Posted,
@@ -133,9 +139,13 @@ class Api:
     model: RemoteModel = field(default_factory=lambda: a_model(2))
     answers: deque[Posted | PostFailed] = field(default_factory=deque)
     on_post: Effect = lambda: None
+    instead: Observation | None = None
+    """Of a look."""
 
     async def look(self, training: Training) -> Observation:
         """Show the model."""
+        if self.instead is not None:
+            return self.instead
         ledger = self.bench.ledger
         basis = await ledger.ready()
         self.bench.cluster.diary.append("look")
@@ -500,3 +510,22 @@ async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
     assert await bench.step() == ["look", "status: Owned", "ledger: closed"]
     assert bench.ledger.mark(7) == Mark(at=EIGHT)
     assert bench.shelf.ledger.entries == {}
+
+
+@pytest.mark.parametrize(
+    ("instead", "is_regular"),
+    [
+        pytest.param(LookDeferred(5.0), True, id="waits for its turn"),
+        pytest.param(Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone")), False, id="no key"),
+        pytest.param(LedgerRefused(), False, id="no ledger"),
+    ],
+)
+async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others(
+    bench: Bench,
+    instead: Observation,
+    is_regular: bool,  # noqa: FBT001 - both ways
+) -> None:
+    bench.lanes.look(KEY.fingerprint, NAME, LookKind.WAITING, 1.0)
+    bench.api.instead = instead
+    await bench.step()
+    assert (bench.lanes.pace(KEY.fingerprint, LookKind.WAITING).floor > 1) == is_regular
