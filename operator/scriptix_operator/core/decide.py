@@ -178,7 +178,6 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
         refusals=0,
         log_not_before=None,
         failed_publishes=0,
-        interval=None,
         spare_looks=None,
     )
 
@@ -256,7 +255,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
 def _spread(step: Situation, seen: ModelSeen) -> Situation:
     """With the interval that the key's allowance gives to those that wait for their model."""
     look_in = spread(step.poll, seen.stretch, seen.luck)
-    return replace(step.remembering(interval=None), look_in=look_in)
+    return replace(step, look_in=look_in)
 
 
 def _following(step: Situation, seen: ModelSeen) -> Decision:
@@ -276,7 +275,7 @@ def _paced(step: Situation, seen: ModelSeen) -> Situation:
     age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
     to_end = None if eta is None else (eta - now).total_seconds()
     wanted = next_look(step.poll, to_end, age, step.memory.spare_looks)
-    step = step.remembering(interval=wanted.seconds, spare_looks=wanted.spare)
+    step = step.remembering(spare_looks=wanted.spare)
     return replace(step, look_in=spread(wanted.seconds, seen.stretch, seen.luck))
 
 

@@ -289,8 +289,6 @@ class Memory:
     """Looks in a row without an answer."""
     looked_at: datetime | None = None
     """When the last look had an answer."""
-    interval: float | None = None
-    """Seconds between looks as wanted, near the expected end for instance; None: as asked for."""
     spare_looks: float | None = None
     """Looks saved up for the expected end, as pacing.next_look."""
     refusals: int = 0

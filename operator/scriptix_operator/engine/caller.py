@@ -157,11 +157,13 @@ class Caller:
         return LookKind.BASELINE if self.lanes.is_queued(training.key) else LookKind.WAITING
 
     def _interval(self, training: Training, kind: LookKind) -> float | None:
-        """Seconds between looks that the resource would like; None: it is this one alone."""
-        if kind in {LookKind.RESOLUTION, LookKind.BASELINE}:
-            return None
-        wanted = self.roster.memory(training).interval
-        return training.spec.poll_interval_seconds if wanted is None else wanted
+        """Seconds between looks that the resource asks for; None: it is this one alone.
+
+        The few that come closer around an expected end are not asked for all the time: by these
+        all others would be stretched, for as long as their own intervals last.
+        """
+        is_alone = kind in {LookKind.RESOLUTION, LookKind.BASELINE}
+        return None if is_alone else training.spec.poll_interval_seconds
 
     async def _read_ledger(self, training: Training) -> int:
         """What version of the ledger a look begins from; a run that is followed needs none.
