@@ -48,6 +48,10 @@ test: install ## all tests, with a real control plane; ARGS="-k name" chooses so
 test-crash: install ## the operator killed at each await of a start: all cases, about ten minutes
 	@.venv/bin/pytest tests/crash -m whole $(ARGS)
 
+.PHONY: test-day
+test-day: install ## a day of 1,000 resources over 10 keys, with faults, in virtual time: about ten minutes
+	@.venv/bin/pytest tests/virtual -m whole $(ARGS)
+
 .PHONY: test-model
 test-model: install ## search all that can happen to a start, minutes; ARGS=mutations: how worse protocols start twice
 	@.venv/bin/python -m tests.model $(ARGS)

@@ -1,162 +1,110 @@
 """A day of many resources, several API keys, and all that goes wrong.
 
 Each key has a server of its own, with limits, windows and hints of its own; some allow less than
-the operator was told. Replies to starts are lost, the API is away for a while, a model answers
-garbage, the operator is replaced by another one, and people come with new resources and new data.
+the operator was told. Replies are lost, the API is away for a while, a model answers garbage, the
+operator is replaced by another one, and people come with new resources and new data.
 """
 
 import asyncio
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
+from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.derive import is_finished
 from scriptix_operator.core.training import Training, TrainingKey
-from scriptix_simulator import Fault, Limit, ModelChange, ModelScript, SimulatorConfig
+from scriptix_simulator import Fault, ModelChange, ModelScript, SimulatorConfig
 from scriptix_simulator.calls import Record
-from scriptix_simulator.config import RateHeaders
 from scriptix_simulator.inprocess import InProcess
-from scriptix_simulator.replies import RetryHint
 from scriptix_simulator.state import SimulatorState
-from scriptix_simulator.windows import Style
 from tests.virtual.loop import VirtualClock, boottime
-from tests.virtual.wire import Wire
+from tests.virtual.plan import HOUR, Plan, Span
+from tests.virtual.wire import Wire, key_of
 from tests.virtual.world import LATENCY, World
 
-__all__ = ["HOUR", "MINUTE", "SERVERS", "Day", "Plan", "Server", "Span"]
+__all__ = ["Day"]
 
-MINUTE, HOUR = 60.0, 3600.0
-KEEP = 10_000_000
-"""Calls that each server remembers: all of them."""
-FIVE, THREE = (Limit(5, HOUR),), (Limit(3, HOUR),)
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """What the API is like for one key. The operator is told of the document's limits."""
-
-    starts: tuple[Limit, ...] = FIVE
-    looks: tuple[Limit, ...] = (Limit(100, MINUTE),)
-    logs: tuple[Limit, ...] = (Limit(20, HOUR),)
-    window: Style = "sliding"
-    told: RateHeaders = "always"
-    hint: RetryHint = "all"
-    lenient: bool = False
-
-    @property
-    def is_hinted(self) -> bool:
-        """Whether a refusal tells when to come back."""
-        return self.told != "never" or self.hint != "none"
-
-    def config(self, key: str) -> SimulatorConfig:
-        """The simulator's."""
-        return SimulatorConfig(
-            speed=1,
-            keys={key: "write"},
-            window=self.window,
-            limit_starts=self.starts,
-            limit_status=self.looks,
-            limit_logs=self.logs,
-            rate_headers=self.told,
-            retry_hint=self.hint,
-            lenient=self.lenient,
-            keep_calls=KEEP,
-        )
-
-
-SERVERS = (
-    Server(),
-    Server(THREE, (Limit(6, MINUTE),), window="fixed", told="never", hint="seconds", lenient=True),
-    Server(window="fixed", told="refused", hint="none"),
-    Server(THREE, told="never", hint="date", lenient=True),
-    Server(THREE, (Limit(6, MINUTE),), (Limit(10, HOUR),), told="never", hint="body"),
-    Server(THREE, (Limit(6, MINUTE),), told="never", hint="none"),
-    Server(looks=(Limit(8, MINUTE),), window="fixed", told="always", hint="none", lenient=True),
-    Server((Limit(5, HOUR), Limit(60, 24 * HOUR)), told="always", hint="seconds"),
-    Server(THREE, window="fixed", told="never", hint="none"),
-    Server((Limit(4, HOUR),), logs=(Limit(10, HOUR),), told="refused", hint="date", lenient=True),
+LOST_STARTS = (
+    {"fault": "drop_after"},
+    {"fault": "drop_before"},
+    {"fault": "drop_before", "reset": True},
+    {"fault": "late", "after": 3, "hold": 1},
+    {"fault": "status", "status": 500, "act": True},
+    {"fault": "status", "status": 502},
 )
-"""With limits as told and stricter, windows that slide and fixed ones, and hints of all kinds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From one time to another, in the loop's seconds."""
-
-    begin: float
-    end: float
-
-    def __contains__(self, at: float) -> bool:
-        return self.begin <= at < self.end
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How large a day is, and when what happens.
-
-    Args:
-        servers: One for each key.
-        resources: For each key.
-        hours: How long it takes.
-        poll: Seconds between looks that each resource asks for.
-        outage: When the API is away.
-        change: From the end of one operator to the beginning of the next.
-        reruns: Trainings that are asked for once more, with new data, for each key.
-    """
-
-    servers: Sequence[Server]
-    resources: int
-    hours: float
-    poll: int
-    outage: Span
-    change: Span
-    reruns: int
-
-    @property
-    def end(self) -> float:
-        """When it is over."""
-        return self.hours * HOUR
+"""The reply to a start is lost, whether or not it acted."""
+LOST_LOOKS = (
+    {"fault": "delay", "delay": 45},  # longer than the operator waits
+    {"fault": "truncated"},
+    {"fault": "html"},
+)
+LOST = 0.1
+"""Part of the models whose next start is lost, and of those whose next look is."""
+LEARNING = HOUR
+"""Seconds before anything is lost: a limit that is learned just when a reply is lost is taken for
+smaller by one, and that is only found out a day later."""
+WAITING, RUNNING, OVER, FAILING = 0.10, 0.18, 0.22, 0.32
+"""Of all models, each up to: without data at first, running, over, and going to fail."""
+LATER = 0.2
+"""Part of the resources that are not there from the beginning."""
+POISONED = 3
+"""Number of the first key's model that answers garbage."""
+PRIORITIES = (0, 0, 0, 10, -10)
+MODELS = 10_000
+"""Models of the first key are numbered from here on, those of the second from twice that, …"""
 
 
 class Servers(httpx.AsyncBaseTransport):
-    """Leads each call to the server of its key."""
+    """Leads each call to the server of its key, while there is one.
 
-    def __init__(self, by_key: Mapping[str, InProcess]) -> None:
-        self._by_key = dict(by_key)
+    Args:
+        by_key: The servers.
+        away: When none of them is there: half of them cannot be reached, a proxy says so for the
+            others.
+    """
+
+    def __init__(self, by_key: Mapping[str, InProcess], away: Span) -> None:
+        self._by_key, self._away = dict(by_key), away
+        self._refusing = set(list(by_key)[1::2])
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on."""
-        key = request.headers["Authorization"].removeprefix("Bearer ")
-        return await self._by_key[key].handle_async_request(request)
+        key = key_of(request)
+        if boottime() not in self._away:
+            return await self._by_key[key].handle_async_request(request)
+        if key in self._refusing:
+            raise httpx.ConnectError("All connection attempts failed", request=request)
+        return httpx.Response(503)
 
 
 @dataclass(slots=True)
-class Queued:
-    """When anything of a key waited for a start, by the statuses."""
+class Spans:
+    """When anything was so, by what statuses said."""
 
     now: set[TrainingKey] = field(default_factory=set)
-    since: float = 0.0
-    spans: list[Span] = field(default_factory=list)
+    """Of what it is so."""
+    _since: float = 0.0
+    _over: list[Span] = field(default_factory=list)
 
-    def seen(self, training: Training) -> None:
+    def seen(self, key: TrainingKey, *, holds: bool) -> None:
         """Take in a status as it is written."""
         before = bool(self.now)
-        if training.status.queue is None:
-            self.now.discard(training.key)
+        if holds:
+            self.now.add(key)
         else:
-            self.now.add(training.key)
+            self.now.discard(key)
         if self.now and not before:
-            self.since = boottime()
+            self._since = boottime()
         elif before and not self.now:
-            self.spans.append(Span(self.since, boottime()))
+            self._over.append(Span(self._since, boottime()))
 
-    def all(self) -> list[Span]:
-        """All of it, up to now."""
-        return [*self.spans, *([Span(self.since, boottime())] if self.now else [])]
+    def until(self, end: float) -> list[Span]:
+        """All of it, up to a time."""
+        return [*self._over, *([Span(self._since, end)] if self.now else [])]
 
 
 class Day:
@@ -165,38 +113,39 @@ class Day:
     Args:
         plan: How it goes.
         seed: Of all luck.
+
+    Attributes:
+        queued: When anything waited for a start, by key.
+        followed: When a run was followed, by model.
+        asked: How many runs were asked for, by model.
+        models: The resources' models.
+        poisoned: The model that answers garbage.
     """
 
     def __init__(self, plan: Plan, seed: int) -> None:
         self.plan = plan
-        self.luck = random.Random(f"day {seed}")  # noqa: S311 - repeatable on purpose
+        self._luck = random.Random(f"day {seed}")  # noqa: S311 - repeatable on purpose
         self.keys = [f"key-{number}" for number in range(len(plan.servers))]
         self.servers = dict(zip(self.keys, plan.servers, strict=True))
-        keys = {_namespace(key): key for key in self.keys}
-        self.world = World(keys, SimulatorConfig(speed=1), seed, sweep_interval="1h")
+        namespaces = {_namespace(key): key for key in self.keys}
+        self.world = World(namespaces, SimulatorConfig(speed=1), seed, sweep_interval="1h")
         clock = VirtualClock()
         self.states = {
             key: SimulatorState(server.config(key), clock.now())
             for key, server in self.servers.items()
         }
-        self.apis = {
-            key: InProcess(state, clock, lambda: self.luck.uniform(*LATENCY))
+        apis = {
+            key: InProcess(state, clock, lambda: self._luck.uniform(*LATENCY))
             for key, state in self.states.items()
         }
-        self.world.wire = Servers(self.apis)
+        self.world.wire = Servers(apis, plan.outage)
         self.wire = Wire(self.world)
         self.world.trainings.on_status = self._written
-        self.queued: defaultdict[str, Queued] = defaultdict(Queued)
-        self.poisoned: int | None = None
-        """The model that answers garbage."""
+        self.queued: defaultdict[str, Spans] = defaultdict(Spans)
+        self.followed: defaultdict[int, Spans] = defaultdict(Spans)
         self.asked: Counter[int] = Counter()
-        """Runs asked for, by model."""
-        self.resources: dict[TrainingKey, int] = {}
-        """Their models."""
-
-    def state_of(self, key: TrainingKey) -> SimulatorState:
-        """The server of a resource."""
-        return self.states[key.namespace.removeprefix("ns-")]
+        self.models: dict[TrainingKey, int] = {}
+        self.poisoned = MODELS + POISONED
 
     def records(self) -> Iterator[Record]:
         """All calls that servers have received."""
@@ -204,27 +153,28 @@ class Day:
             yield from state.calls
 
     def digest(self) -> str:
-        """A short text that is another one as soon as one call is."""
+        """A short text that is another one as soon as one call, or its reply, is."""
         found = hashlib.sha256()
-        for call in self.records():
-            line = (call.at, call.kind, call.model, call.status, call.acted_at, call.started)
+        for one in self.wire.sent:
+            line = (one.at, one.key, one.kind.value, one.model, one.status, one.over_at)
             found.update(repr(line).encode())
         return found.hexdigest()
 
     def _written(self, training: Training) -> None:
-        self.queued[training.key.namespace.removeprefix("ns-")].seen(training)
+        key, status = training.key, training.status
+        self.queued[key_in(key.namespace)].seen(key, holds=status.queue is not None)
+        self.followed[training.spec.model_id].seen(key, holds=status.phase == Phase.RUNNING)
 
     async def live(self) -> None:
         """Let it pass."""
         people = [
             asyncio.create_task(work)
             for key in self.keys
-            for work in (self._bring(key), self._ask_again(key))
+            for work in (self._bring(key), self._spoil(key), self._ask_again(key))
         ]
-        people.append(asyncio.create_task(self._be_away()))
         async with self.world.operator():
             await asyncio.sleep(self.plan.change.begin)
-        await asyncio.sleep(self.plan.change.end - boottime())
+        await asyncio.sleep(self.plan.change.seconds)
         async with self.world.operator():
             await asyncio.sleep(self.plan.end - boottime())
         for person in people:
@@ -235,120 +185,80 @@ class Day:
 
     async def _bring(self, key: str) -> None:
         """Create the models and resources of a key: most at once, the others over half a day."""
-        state, first = self.states[key], (self.keys.index(key) + 1) * 10_000
-        later = sorted(
-            self.luck.uniform(0, self.plan.end / 2) for _ in range(self.plan.resources // 5)
-        )
-        times = [0.0] * (self.plan.resources - len(later)) + later
-        for number, at in enumerate(times):
+        later = round(self.plan.resources * LATER)
+        times = [0.0] * (self.plan.resources - later)
+        times += sorted(self._luck.uniform(0, self.plan.end / 2) for _ in range(later))
+        first = MODELS * (self.keys.index(key) + 1)
+        for model, at in enumerate(times, first):
             await asyncio.sleep(at - boottime())
-            model = first + number
             script = self._script()
-            state.put(model, script, self.world.clock.now())
-            if script.status in {1, 2}:
-                self.asked[model] += 1
-                if self.luck.random() < LOST:
-                    state.faults.add(self._lost(model))
-            if number == POISONED and key == self.keys[0]:
-                self._poison(model)
-            spec = {"pollIntervalSeconds": self.plan.poll, "priority": self.luck.choice(PRIORITIES)}
+            self.states[key].put(model, script, self.world.clock.now())
+            self.asked[model] = int(script.status in {1, 2})
+            if boottime() >= LEARNING:
+                self._fault(key, model)
+            spec = {
+                "pollIntervalSeconds": self.plan.poll,
+                "priority": self._luck.choice(PRIORITIES),
+            }
             resource = self.world.add(_namespace(key), f"model-{model}", model, **spec)
-            self.resources[resource] = model
+            self.models[resource] = model
 
     def _script(self) -> ModelScript:
         """A model: most are ready, some wait for data, run, or have run."""
-        duration, chance = self.luck.uniform(6, 12), self.luck.random()
+        duration, chance = self._luck.uniform(*self.plan.run_hours), self._luck.random()
         if chance < WAITING:
-            return ModelScript(
-                status=1, ready_after=self.luck.uniform(0, self.plan.hours / 2), duration=duration
-            )
+            ready = self._luck.uniform(0, self.plan.hours / 2)
+            return ModelScript(status=1, ready_after=ready, duration=duration)
         if chance < RUNNING:
-            return ModelScript(status=3, progress=self.luck.uniform(0, 99), duration=duration)
+            return ModelScript(status=3, progress=self._luck.uniform(0, 99), duration=duration)
         if chance < OVER:
-            return ModelScript(status=self.luck.choice((4, 5)), duration=duration)
+            return ModelScript(status=self._luck.choice((4, 5)), duration=duration)
         if chance < FAILING:
-            at = self.luck.uniform(1, 90)
+            at = self._luck.uniform(1, 90)
             return ModelScript(outcome="mismatch", fail_at=at, duration=duration)
         return ModelScript(duration=duration)
 
-    def _lost(self, model: int) -> Fault:
-        """The reply to a start is lost, whether or not it acted."""
-        faults: tuple[dict[str, object], ...] = (
-            {"fault": "drop_after"},
-            {"fault": "drop_before"},
-            {"fault": "drop_before", "reset": True},
-            {"fault": "late", "after": 3, "hold": 1},
-            {"fault": "status", "status": 500, "act": True},
-            {"fault": "status", "status": 502},
-        )
-        rule = {"call": "run", "model": model, **self.luck.choice(faults)}
-        return Fault.model_validate(rule)
+    async def _spoil(self, key: str) -> None:
+        """Let things go wrong with models that are there from the beginning."""
+        if key == self.keys[0]:
+            poison = Fault(fault="wrong_types", call="model", model=self.poisoned, times="forever")
+            self.states[key].faults.add(poison)
+        await asyncio.sleep(LEARNING)
+        for model in self.states[key].models:
+            self._fault(key, model)
 
-    def _poison(self, model: int) -> None:
-        self.poisoned = model
-        self.states[self.keys[0]].faults.add(
-            Fault(fault="wrong_types", call="model", model=model, times="forever")
-        )
+    def _fault(self, key: str, model: int) -> None:
+        """What goes wrong with a model."""
+        faults = self.states[key].faults
+        for call, lost in (("run", LOST_STARTS), ("model", LOST_LOOKS)):
+            if self._luck.random() < LOST:
+                rule = {"call": call, "model": model, **self._luck.choice(lost)}
+                faults.add(Fault.model_validate(rule))
 
     async def _ask_again(self, key: str) -> None:
         """Bring new data for some that have succeeded, and ask for another run."""
-        while self.asked_again(key) < self.plan.reruns:
-            await asyncio.sleep(self.luck.uniform(0.5, 1.5) * HOUR)
-            done = [
-                resource
-                for resource, model in self.resources.items()
-                if resource.namespace == _namespace(key)
-                and self.asked[model] == 1
-                and is_finished(self.world.status(resource))
-            ]
-            if not done or boottime() in self.plan.outage:
-                continue
-            resource = self.luck.choice(done)
-            model = self.resources[resource]
+        for _ in range(self.plan.reruns):
+            done: list[TrainingKey] = []
+            while not done:
+                await asyncio.sleep(self._luck.uniform(0.5, 1) * self.plan.run_hours[0] * HOUR)
+                done = [
+                    resource
+                    for resource, model in self.models.items()
+                    if resource.namespace == _namespace(key)
+                    and self.asked[model] == 1
+                    and is_finished(self.world.status(resource))
+                ]
+            resource = self._luck.choice(done)
+            model = self.models[resource]
             self.states[key].patch(model, ModelChange(status=2), self.world.clock.now())
             self.world.edit(resource, runToken="again")
             self.asked[model] += 1
 
-    def asked_again(self, key: str) -> int:
-        """How many of a key's trainings were asked for once more."""
-        space = self.keys.index(key) + 1
-        return sum(n > 1 for model, n in self.asked.items() if model // 10_000 == space)
-
-    async def _be_away(self) -> None:
-        """Be away: half of the servers cannot be reached, the others answer 503."""
-        outage = self.plan.outage
-        await asyncio.sleep(outage.begin)
-        down = Fault(fault="status", status=503, times="forever")
-        for number, key in enumerate(self.keys):
-            if number % 2:
-                self.apis[key].refusing = True
-            else:
-                self._first_fault(key, down)
-        await asyncio.sleep(outage.end - outage.begin)
-        for number, key in enumerate(self.keys):
-            self.apis[key].refusing = False
-            if not number % 2:
-                faults = self.states[key].faults
-                there = [fault for fault in faults.pending() if fault != down]
-                faults.clear()
-                for fault in there:
-                    faults.add(fault)
-
-    def _first_fault(self, key: str, fault: Fault) -> None:
-        faults = self.states[key].faults
-        there = faults.pending()
-        faults.clear()
-        for one in (fault, *there):
-            faults.add(one)
-
-
-LOST = 0.08
-"""Part of the starts whose first reply is lost."""
-WAITING, RUNNING, OVER, FAILING = 0.10, 0.18, 0.22, 0.32
-"""Of all models, each up to: without data at first, running, over, and going to fail."""
-POISONED = 3
-PRIORITIES = (0, 0, 0, 10, -10)
-
 
 def _namespace(key: str) -> str:
     return f"ns-{key}"
+
+
+def key_in(namespace: str) -> str:
+    """The API key of a namespace."""
+    return namespace.removeprefix("ns-")

@@ -1,50 +1,83 @@
 """What a day was like, by the servers' books and by what the operator knew when it called."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 from scriptix_operator.api.reasons import Phase
+from scriptix_operator.core.circuit import MAX_PROBE
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.lessons import CLEAN_WINDOWS
+from scriptix_operator.core.looks import SHARES, LookKind
+from scriptix_operator.core.starts import EXPECTED, PATIENCE
 from scriptix_simulator import Limit
-from scriptix_simulator.calls import Record
-from tests.virtual.day import Day, Server, Span
+from tests.virtual.day import Day, key_in
 from tests.virtual.loop import EPOCH
+from tests.virtual.plan import Server, Span
 from tests.virtual.wire import Sent, is_kept
 
-__all__ = ["Judge", "Pause"]
+__all__ = ["Idle", "Judge"]
 
-CONFLICT = 409
+OVERDUE = 1.1
+"""Of the time between looks that a resource asks for; intervals vary by a tenth."""
+LATENCY = 5.0
+"""Seconds that a call may take, and a reply lost."""
+
+
+class Bound(Protocol):
+    """A limit, as the server or the operator has it."""
+
+    @property
+    def count(self) -> int:
+        """Calls in a window."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """A start was allowed and somebody waited for it, but none was made."""
+class Idle:
+    """A call was allowed and somebody waited for it, but none was made."""
 
     key: str
-    begin: float
+    at: float
+    """In the loop's time."""
     seconds: float
 
 
 class Judge:
-    """Judges a day that is over."""
+    """Judges a day that is over.
+
+    Attributes:
+        keys: All API keys.
+    """
 
     def __init__(self, day: Day) -> None:
         self._day = day
+        self.keys = day.keys
         self._sent: defaultdict[tuple[str, Call], list[Sent]] = defaultdict(list)
         for one in day.wire.sent:
             self._sent[one.key, one.kind].append(one)
 
+    def is_hinted(self, key: str) -> bool:
+        """Whether a key's refusals tell when to come back."""
+        return self._day.servers[key].is_hinted
+
     # Refusals.
+
+    def refusals(self) -> Counter[tuple[str, Call]]:
+        """How many there were, by key and kind of call."""
+        return Counter((one.key, one.kind) for one in self._day.wire.sent if one.is_refused)
 
     def refusals_of_what_was_kept(self) -> list[Sent]:
         """Calls that were refused although the operator kept to the server's limit."""
         return [
             one
-            for (key, call), sent in self._sent.items()
-            for one in sent
-            if one.is_refused and is_kept(one.limits, _limits(self._day.servers[key], call))
+            for one in self._day.wire.sent
+            if one.is_refused and is_kept(one.limits, _limits(self._day.servers[one.key], one.kind))
         ]
 
     def refusals_after_the_first(self) -> list[Sent]:
@@ -52,88 +85,136 @@ class Judge:
         found = []
         for (key, call), sent in self._sent.items():
             refused = [one for one in sent if one.is_refused]
-            if not refused:
-                continue
             window = max(limit.seconds for limit in _limits(self._day.servers[key], call))
-            taught_at = refused[0].answered_at
-            while_kept = Span(taught_at, taught_at + CLEAN_WINDOWS * window)
-            found += [one for one in refused if one.at in while_kept]
+            for one in refused[1:]:
+                taught_at = refused[0].over_at
+                if one.at in Span(taught_at, taught_at + CLEAN_WINDOWS * window):
+                    found.append(one)
         return found
-
-    def lessons(self) -> Counter[tuple[str, Call]]:
-        """Refusals, by key and kind of call."""
-        return Counter(
-            {of: refused for of, sent in self._sent.items() if (refused := _refused(sent))}
-        )
 
     # Starts.
 
-    def starts(self) -> Counter[int]:
-        """Runs that were started, by model."""
-        return Counter(call.model for call in self._day.records() if call.started and call.model)
+    def runs_started(self) -> int:
+        """How many there were."""
+        return sum(call.started is not None for call in self._day.records())
 
-    def conflicts(self) -> list[Record]:
-        """Starts of models that could not be started."""
-        return [call for call in self._day.records() if call.status == CONFLICT]
+    def wrong_starts(self) -> Iterator[str]:
+        """Models that were not started once for each run that was asked for."""
+        started = Counter(call.model for call in self._day.records() if call.started is not None)
+        for resource, model in self._day.models.items():
+            phase, asked = self._day.world.status(resource).phase, self._day.asked[model]
+            # What still waits in the evening was not started yet.
+            waits = asked and phase in {Phase.PENDING, Phase.QUEUED}
+            expected = {asked - 1} if waits else {asked}
+            if phase == Phase.STARTING:
+                expected.add(asked - 1)
+            if started[model] not in expected:
+                yield f"{resource}: {started[model]} starts, {asked} asked for, {phase}"
 
-    def use(self, key: str) -> tuple[int, int]:
-        """How many starts a key has used while any waited, and how many it could have.
+    def use(self, key: str) -> float:
+        """What part of its start allowance a key had in use while any waited, in the mean.
 
-        By windows that slide: nobody knows where fixed ones begin.
+        By windows that slide: nobody knows where fixed ones begin. A start whose reply was lost
+        counts, though perhaps not with the server: the operator cannot know.
         """
-        waiting = self._waiting(key)
-        posts = [one for one in self._sent[key, Call.START] if not one.is_refused]
-        used = sum(any(one.at in span for span in waiting) for one in posts)
-        return used, _most(waiting, self._day.servers[key].starts)
-
-    def pauses(self, key: str) -> Iterator[Pause]:
-        """When a start was allowed by the server's own count, and waited for, but not made."""
         limits = self._day.servers[key].starts
-        counted = [
-            call.acted_at - EPOCH
-            for call in self._day.states[key].calls
-            if call.kind == "run" and call.acted_at is not None and call.status != 429
-        ]
-        posts = self._sent[key, Call.START]
+        counted = [one.over_at for one in self._sent[key, Call.START] if not one.is_refused]
+        used = total = 0.0
         for span in self._waiting(key):
-            free = span.begin
-            for one in [*(post for post in posts if post.at in span), None]:
-                begin = _free_at(free, counted, limits)
-                end = span.end if one is None else one.at
-                if end > begin:
-                    yield Pause(key, begin, end - begin)
-                if one is not None:
-                    free = max(one.answered_at if one.status else one.at, free)
+            changes = {
+                at for one in counted for at in (one, *(one + limit.seconds for limit in limits))
+            }
+            times = sorted({span.begin, span.end, *(at for at in changes if at in span)})
+            for begin, end in pairwise(times):
+                used += (end - begin) * max(_in_use(counted, begin, limit) for limit in limits)
+            total += span.seconds
+        return used / total
+
+    def idle_starts(self, key: str) -> Iterator[Idle]:
+        """When a start was allowed by what the operator knew, and waited for, but not made.
+
+        Not told of: the time in which whoever is next looks at its model, and the patience with
+        some who do not come.
+        """
+        server, posts = self._day.servers[key], self._sent[key, Call.START]
+        looks = min(limit.count / limit.seconds for limit in server.looks)
+        least = EXPECTED * PATIENCE + 2 / (looks * SHARES[LookKind.BASELINE])
+        # A refusal that does not tell when to come back counts as a call.
+        counted = [one for one in posts if not (one.is_refused and server.is_hinted)]
+        last = posts[-1].limits
+        for span in self._waiting(key):
+            begin = span.begin
+            for post in [*(post for post in posts if post.at in span), None]:
+                end, limits = (span.end, last) if post is None else (post.at, post.limits)
+                free = _free_at(begin, [one.over_at for one in counted if one.at < end], limits)
+                if end - free > least:
+                    yield Idle(key, free, end - free)
+                begin = end if post is None else max(begin, post.over_at)
 
     def _waiting(self, key: str) -> list[Span]:
-        """When anything of a key was queued, the API there, and an operator, too."""
-        spans = self._day.queued[key].all()
-        for away in (self._day.plan.outage, self._day.plan.change):
-            spans = [part for span in spans for part in _without(span, away)]
-        return spans
+        """When anything of a key was queued, and the API and an operator were there."""
+        return list(_without(self._day.queued[key].until(self._day.plan.end), self._away(key)))
+
+    def _away(self, key: str) -> list[Span]:
+        """When the API or the operator was away; until it could be known that they are back."""
+        outage, change = self._day.plan.outage, self._day.plan.change
+        found = min(
+            one.over_at for one in self._day.wire.sent if one.key == key and one.at >= outage.end
+        )
+        back = min(found, outage.end + MAX_PROBE)
+        return [Span(outage.begin, back + LATENCY), Span(change.begin, change.end + LATENCY)]
+
+    # Looks.
+
+    def idle_looks(self, key: str) -> Iterator[Idle]:
+        """When looks at runs were overdue, and more were allowed than made."""
+        looks = self._sent[key, Call.STATUS]
+        for span in self._overdue(key):
+            made = [one for one in looks if one.at in span]
+            known = [one.limits for one in looks if one.at <= span.end][-1]
+            allowed = span.seconds * min(limit.count / limit.seconds for limit in known)
+            if len(made) < 0.9 * allowed - 2:
+                yield Idle(key, span.begin, span.seconds)
+
+    def _overdue(self, key: str) -> Iterator[Span]:
+        """When any run of a key should have been looked at before."""
+        poll, by_model = self._day.plan.poll, defaultdict[int, list[float]](list)
+        for one in self._sent[key, Call.STATUS]:
+            by_model[one.model].append(one.at)
+        late = []
+        for model, looks in by_model.items():
+            for span in self._day.followed[model].until(self._day.plan.end):
+                times = [span.begin, *(at for at in looks if at in span), span.end]
+                for before, at in pairwise(times):
+                    due = before + OVERDUE * poll + LATENCY
+                    if due < at:
+                        late.append(Span(due, at))
+        return _without(_union(late), self._away(key))
 
     # How it ended.
 
     def wrong_ends(self) -> Iterator[str]:
         """Resources whose status does not say what has become of their model."""
         now = EPOCH + self._day.plan.end
-        for resource, number in self._day.resources.items():
+        for resource, number in self._day.models.items():
             status = self._day.world.status(resource)
-            model = self._day.state_of(resource).models[number]
-            phase, remote = status.phase, model.status(now)
+            model = self._day.states[key_in(resource.namespace)].models[number]
+            remote, expected = model.status(now), {_phase(model.status(now))}
             if number == self._day.poisoned:
                 expected = {Phase.PENDING}
             elif remote in {1, 2}:
                 expected = {Phase.PENDING, Phase.QUEUED}
-            elif model.last is not None and now - model.last.ends < 2 * self._day.plan.poll:
-                expected = {Phase.RUNNING, _over(remote)} if now >= model.last.ends else {_over(3)}
-            else:
-                expected = {_over(remote)}
-            if phase not in expected:
-                yield f"{resource}: {phase}, the model is at {remote}: {status.message}"
+            elif model.last is not None and now - model.last.ends < LATE * self._day.plan.poll:
+                expected.add(Phase.RUNNING)
+            if status.phase not in expected:
+                yield f"{resource}: {status.phase}, the model is at {remote}: {status.message}"
 
 
-def _over(remote: int) -> Phase:
+LATE = 3
+"""Times the time between looks, after which an end is to be known, also where looks are few."""
+
+
+def _phase(remote: int) -> Phase:
     return {4: Phase.SUCCEEDED, 5: Phase.FAILED}.get(remote, Phase.RUNNING)
 
 
@@ -141,35 +222,45 @@ def _limits(server: Server, call: Call) -> tuple[Limit, ...]:
     return {Call.START: server.starts, Call.STATUS: server.looks, Call.LOG: server.logs}[call]
 
 
-def _refused(sent: Sequence[Sent]) -> int:
-    return sum(one.is_refused for one in sent)
+def _in_use(made: Iterable[float], at: float, limit: Bound) -> float:
+    """What part of a limit is in use at a time."""
+    return min(sum(at - limit.seconds < one <= at for one in made) / limit.count, 1.0)
 
 
-def _without(span: Span, away: Span) -> Iterator[Span]:
-    if away.end <= span.begin or span.end <= away.begin:
-        yield span
-        return
-    if span.begin < away.begin:
-        yield Span(span.begin, away.begin)
-    if away.end < span.end:
-        yield Span(away.end, span.end)
-
-
-def _most(spans: Sequence[Span], limits: Sequence[Limit]) -> int:
-    """How many calls fit into some spans."""
-    made: list[float] = []
-    for span in spans:
-        at = _free_at(span.begin, made, limits)
-        while at in span:
-            made.append(at)
-            at = _free_at(at, made, limits)
-    return len(made)
-
-
-def _free_at(at: float, made: Sequence[float], limits: Sequence[Limit]) -> float:
-    """When a call fits, from a time on; `made` may go on after that."""
+def _free_at(at: float, made: Sequence[float], limits: Iterable[Bound]) -> float:
+    """When a call fits, from a time on."""
     for limit in limits:
         before = [one for one in made if one <= at]
         if len(before) >= limit.count:
             at = max(at, before[-limit.count] + limit.seconds)
     return at
+
+
+def _union(spans: Iterable[Span]) -> Iterator[Span]:
+    """The same times, in spans that do not overlap."""
+    current: Span | None = None
+    for span in sorted(spans, key=lambda one: one.begin):
+        if current is None or span.begin > current.end:
+            if current is not None:
+                yield current
+            current = span
+        else:
+            current = Span(current.begin, max(current.end, span.end))
+    if current is not None:
+        yield current
+
+
+def _without(spans: Iterable[Span], away: Iterable[Span]) -> Iterator[Span]:
+    """What is left of some spans."""
+    left = list(spans)
+    for hole in away:
+        parts = (
+            part
+            for span in left
+            for part in (
+                Span(span.begin, min(span.end, hole.begin)),
+                Span(max(span.begin, hole.end), span.end),
+            )
+        )
+        left = [part for part in parts if part.seconds > 0]
+    yield from left

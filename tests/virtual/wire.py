@@ -14,7 +14,7 @@ from scriptix_simulator.units import Limit as ServerLimit
 from tests.virtual.loop import boottime
 from tests.virtual.world import World
 
-__all__ = ["Sent", "Wire", "is_kept"]
+__all__ = ["Sent", "Wire", "is_kept", "key_of"]
 
 KINDS = {"run": Call.START, "model": Call.STATUS, "log": Call.LOG}
 TOO_MANY = 429
@@ -33,8 +33,8 @@ class Sent:
     """That the operator kept to."""
     status: int | None = None
     """Of the reply; None: there was none."""
-    answered_at: float = math.inf
-    """When that was there; inf: it never was."""
+    over_at: float = math.inf
+    """When the reply was there, or the wait for it had ended; inf: it has not."""
 
     @property
     def is_refused(self) -> bool:
@@ -57,15 +57,22 @@ class Wire(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on."""
         kind, model = endpoint(ApiRequest(request.method, request.url.path))
-        key = request.headers["Authorization"].removeprefix("Bearer ")
-        call = KINDS[kind]
+        key, call = key_of(request), KINDS[kind]
         lane = self._world.engines[-1].lanes.of(ApiKey(key, "").fingerprint)
         limits = lane.budgets[call].limits(boottime())
         sent = Sent(boottime(), key, call, model or 0, limits)
         self.sent.append(sent)
-        response = await self._behind.handle_async_request(request)
-        sent.status, sent.answered_at = response.status_code, boottime()
+        try:
+            response = await self._behind.handle_async_request(request)
+        finally:
+            sent.over_at = boottime()
+        sent.status = response.status_code
         return response
+
+
+def key_of(request: httpx.Request) -> str:
+    """The API key that a request carries."""
+    return request.headers["Authorization"].removeprefix("Bearer ")
 
 
 def is_kept(limits: Iterable[Limit], true: Iterable[ServerLimit]) -> bool:

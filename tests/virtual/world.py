@@ -269,6 +269,8 @@ class World:
                 self.engines.remove(engine)
                 work.cancel()
                 await asyncio.wait({work})
+                if not work.cancelled():
+                    work.result()  # it has ended by itself: with an error
 
 
 def as_raw(training: Training) -> dict[str, Any]:

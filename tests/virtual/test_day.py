@@ -1,0 +1,97 @@
+"""What is promised of a day: of a smaller one here, of the whole one by `make test-day`."""
+
+from functools import partial
+
+import pytest
+
+from tests.virtual.day import Day
+from tests.virtual.judge import Judge
+from tests.virtual.loop import run_virtually
+from tests.virtual.plan import HOUR, SERVERS, Plan, Span
+
+SMALL = Plan(
+    hours=8,
+    resources=20,
+    reruns=3,
+    run_hours=(1.5, 3),
+    outage=Span(2.5 * HOUR, 2.9 * HOUR),
+    change=Span(5.2 * HOUR, 5.2 * HOUR + 10),
+)
+WHOLE = Plan(
+    hours=24,
+    resources=100,
+    reruns=8,
+    run_hours=(6, 12),
+    outage=Span(9 * HOUR, 9.4 * HOUR),
+    change=Span(15.2 * HOUR, 15.2 * HOUR + 10),
+)
+LITTLE = Plan(
+    hours=2,
+    resources=5,
+    reruns=1,
+    run_hours=(0.2, 0.6),
+    outage=Span(1.1 * HOUR, 1.2 * HOUR),
+    change=Span(1.5 * HOUR, 1.5 * HOUR + 10),
+    servers=SERVERS[:4],
+)
+SEED = 1
+HINTED, BLIND = 0.95, 0.5
+"""Of the start allowance: what is used of it at least, where refusals tell when to come back, and
+where they tell nothing (decision 0018: the smallest limit that fits is half of it, at worst)."""
+
+
+async def _live(plan: Plan, seed: int) -> Day:
+    day = Day(plan, seed)
+    await day.live()
+    return day
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(SMALL, id="small", marks=pytest.mark.timeout(900)),
+        pytest.param(WHOLE, id="whole", marks=[pytest.mark.whole, pytest.mark.timeout(7200)]),
+    ],
+)
+def judge(request: pytest.FixtureRequest) -> Judge:
+    return Judge(run_virtually(partial(_live, request.param, SEED)))
+
+
+def test_whatever_goes_wrong_each_run_that_was_asked_for_was_started_once(judge: Judge) -> None:
+    assert list(judge.wrong_starts()) == []
+    assert judge.runs_started() > len(SERVERS) * 10
+
+
+def test_every_status_says_what_has_become_of_its_model(judge: Judge) -> None:
+    assert list(judge.wrong_ends()) == []
+
+
+def test_nothing_that_keeps_to_the_limit_is_refused(judge: Judge) -> None:
+    assert judge.refusals_of_what_was_kept() == []
+
+
+def test_one_refusal_teaches_each_limit(judge: Judge) -> None:
+    assert judge.refusals_after_the_first() == []
+    assert judge.refusals(), "no server was stricter than the operator was told"
+
+
+def test_while_work_waits_the_start_allowance_is_used(judge: Judge) -> None:
+    least = {key: HINTED if judge.is_hinted(key) else BLIND for key in judge.keys}
+    use = {key: judge.use(key) for key in judge.keys}
+    assert {key: part for key, part in use.items() if part < least[key]} == {}
+
+
+def test_no_start_is_left_idle_while_work_waits(judge: Judge) -> None:
+    assert [idle for key in judge.keys for idle in judge.idle_starts(key)] == []
+
+
+def test_no_look_is_left_idle_while_one_is_overdue(judge: Judge) -> None:
+    assert [idle for key in judge.keys for idle in judge.idle_looks(key)] == []
+
+
+def test_the_same_seed_gives_the_same_day_call_by_call() -> None:
+    first, again, other = (
+        run_virtually(partial(_live, LITTLE, seed)).digest() for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
