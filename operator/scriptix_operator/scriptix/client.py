@@ -151,6 +151,9 @@ class ScriptixClient:
                 self._looks.stream("GET", self._base) as response,
             ):
                 return response.status_code
+        except TimeoutError:  # asyncio's, of the whole; it is an OSError, too
+            text = f"no answer within {self._bounds.total:g} s"
+            failure = CallFailure(FailureKind.AMBIGUOUS, text)
         except (httpx.RequestError, OSError) as error:
             failure = transport_failure(error, sent=None, closing=False, redact=str)
         raise error_of(failure)

@@ -1,13 +1,17 @@
 """What a ServiceAccount is granted, verb by verb, as the API server has it."""
 
 import itertools
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tests.controlplane.cluster import ControlPlane
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+EFFECT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,7 @@ class Grant:
 
     Args:
         binding: As the API server's reasons name it, `RoleBinding name/namespace` for instance.
+        namespace: Where it holds; empty: everywhere.
         role: Path of the role that is bound.
         group: API group; empty: the core.
         resource: With its subresource, if it is one.
@@ -24,6 +29,7 @@ class Grant:
     """
 
     binding: str
+    namespace: str
     role: str
     group: str
     resource: str
@@ -47,8 +53,9 @@ def grants_of(control_plane: ControlPlane, namespace: str, account: str) -> set[
     }
 
 
-def withdraw(control_plane: ControlPlane, grant: Grant) -> None:
-    """Take one verb out of a role; other verbs of its rule stay."""
+@contextmanager
+def withdrawn(control_plane: ControlPlane, user: str, grant: Grant) -> Iterator[None]:
+    """Take one verb out of its role for a while; other verbs of the same rule stay."""
     role = _get(control_plane, grant.role)
     kept = [
         {**rule, "verbs": verbs}
@@ -56,8 +63,48 @@ def withdraw(control_plane: ControlPlane, grant: Grant) -> None:
         if (verbs := [verb for verb in rule["verbs"] if not _is(rule, verb, grant)])
     ]
     assert kept != role["rules"], grant
-    reply = control_plane.api.put(grant.role, json={**role, "rules": kept})
+    _put_rules(control_plane, grant, kept)
+    try:
+        _wait_until(control_plane, user, grant, allowed=False)
+        yield
+    finally:
+        _put_rules(control_plane, grant, role["rules"])
+        _wait_until(control_plane, user, grant, allowed=True)
+
+
+def _put_rules(control_plane: ControlPlane, grant: Grant, rules: list[dict[str, Any]]) -> None:
+    reply = control_plane.api.patch(
+        grant.role,
+        json={"rules": rules},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
     assert reply.is_success, reply.text
+
+
+def _wait_until(control_plane: ControlPlane, user: str, grant: Grant, *, allowed: bool) -> None:
+    """Wait until the authorizer has heard of the change."""
+    resource, _, subresource = grant.resource.partition("/")
+    attributes = {
+        "verb": grant.verb,
+        "group": grant.group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": grant.namespace,
+        "name": grant.name,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
+    deadline = time.monotonic() + EFFECT_SECONDS
+    while True:
+        reply = control_plane.api.post(REVIEWS, json=review)
+        assert reply.is_success, reply.text
+        if reply.json()["status"]["allowed"] is allowed:
+            return
+        assert time.monotonic() < deadline, f"{grant}: allowed is not {allowed}"
+        time.sleep(0.02)
 
 
 def _is(rule: dict[str, Any], verb: str, grant: Grant) -> bool:
@@ -71,17 +118,15 @@ def _is(rule: dict[str, Any], verb: str, grant: Grant) -> bool:
 
 def _grants(control_plane: ControlPlane, kind: str, binding: dict[str, Any]) -> Iterator[Grant]:
     metadata, reference = binding["metadata"], binding["roleRef"]
-    path, label = RBAC, f"{kind} {metadata['name']}"
-    if "namespace" in metadata:
-        label += f"/{metadata['namespace']}"
-    if reference["kind"] == "Role":
-        path += f"/namespaces/{metadata['namespace']}"
-    path += f"/{reference['kind'].lower()}s/{reference['name']}"
+    namespace = metadata.get("namespace", "")
+    label = f"{kind} {metadata['name']}" + (f"/{namespace}" if namespace else "")
+    place = f"/namespaces/{namespace}" if reference["kind"] == "Role" else ""
+    path = f"{RBAC}{place}/{reference['kind'].lower()}s/{reference['name']}"
     for rule in _get(control_plane, path)["rules"]:
         for group, resource, name, verb in itertools.product(
             rule["apiGroups"], rule["resources"], rule.get("resourceNames", [""]), rule["verbs"]
         ):
-            yield Grant(label, path, group, resource, name, verb)
+            yield Grant(label, namespace, path, group, resource, name, verb)
 
 
 def _get(control_plane: ControlPlane, path: str) -> dict[str, Any]:
