@@ -66,10 +66,12 @@ class Audit:
         """All that is recorded so far; requests for no object, such as /apis, are left out."""
         return set(self._requests())
 
-    def used(self, grants: set[Grant]) -> set[Grant]:
-        """Those of the grants that have allowed something."""
-        requests = self.requests()
-        return {grant for grant in grants if any(request.uses(grant) for request in requests)}
+    def needed(self, grants: set[Grant]) -> set[Grant]:
+        """Those without which something would have been refused: no other of them allowed it."""
+        allowing = [
+            [grant for grant in grants if request.uses(grant)] for request in self.requests()
+        ]
+        return {found[0] for found in allowing if len(found) == 1}
 
     def _requests(self) -> Iterator[Request]:
         with self._log.open("rb") as file:

@@ -14,14 +14,14 @@ from tests.operator.rights.job import main_job
 TRAININGS = "/apis/scriptix.io/v1alpha1"
 
 
-async def test_the_job_uses_all_that_is_granted_and_asks_for_nothing_else(
+async def test_the_job_needs_all_that_is_granted_and_asks_for_nothing_else(
     lab: Lab, installed: Installed
 ) -> None:
     audit = Audit(lab.control_plane, installed.user)
     operator = await main_job(lab, installed, audit)
     granted = installed.grants()
     assert {request for request in audit.requests() if request.binding is None} == set()
-    assert sorted(map(str, granted - audit.used(granted))) == []
+    assert sorted(map(str, granted - audit.needed(granted))) == []
     # Nothing was allowed by way of a group that all ServiceAccounts are in.
     bindings = {request.binding for request in audit.requests()}
     assert bindings == {grant.binding for grant in granted}
