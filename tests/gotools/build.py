@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 from tests.gotools import toolchain
@@ -26,6 +26,19 @@ from tests.tether import tethered
 # The pattern for the mains that go.mod names in its tool block, so that they stand there only.
 TOOLS = "tool"
 TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class ModuleFile:
+    """A file of a module that go.mod requires, to be laid beside the binaries."""
+
+    module: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """What it is called beside the binaries."""
+        return PurePosixPath(self.path).name
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class ToolSet:
         command: The command that builds them, for a person to try again.
         cost: What a first build takes, for a person to wait: minutes, megabytes.
         needs: What must be free for it, disk and memory.
+        files: What of the modules is wanted as it is.
         renames: Names of binaries by the names that Go gives them, where those differ.
         variables: Linker variables (`package.name` to value), made from the text of go.mod.
     """
@@ -51,6 +65,7 @@ class ToolSet:
     command: str
     cost: str
     needs: str
+    files: tuple[ModuleFile, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     variables: Callable[[str], Mapping[str, str]] = lambda _go_mod: {}
 
@@ -63,13 +78,18 @@ class ToolSet:
         cache = cache_root(environment)
         recipe = Recipe.read(self)
         directory = cache / self.name / recipe.fingerprint
-        if not missing(directory, self.binaries):
+        if not self.lacks(directory):
             return directory
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _exclusive(directory.with_suffix(".lock"), self.title, _teller(stream)):
-            if missing(directory, self.binaries):  # nobody built it while we waited
+            if self.lacks(directory):  # nobody built it while we waited
                 _build(self, recipe, cache, directory, stream)
         return directory
+
+    def lacks(self, directory: Path) -> list[str]:
+        """Return the names of what is not in the directory."""
+        files = [file.name for file in self.files if not (directory / file.name).is_file()]
+        return missing(directory, self.binaries) + files
 
     @property
     def go_mod(self) -> Path:
@@ -97,7 +117,7 @@ class Recipe:
         go_mod: text of go.mod.
         go_sum: text of go.sum.
         variables: linker variables, `package.name` to value.
-        sources: texts of the module's own Go files.
+        others: texts of the module's own Go files, and what else decides about the result.
     """
 
     def __init__(
@@ -105,12 +125,12 @@ class Recipe:
         go_mod: str,
         go_sum: str,
         variables: Mapping[str, str] | None = None,
-        sources: tuple[str, ...] = (),
+        others: tuple[str, ...] = (),
     ) -> None:
         assignments = [f"-X {name}={value}" for name, value in (variables or {}).items()]
         self.ldflags = " ".join(["-s -w", *assignments])
         uname = os.uname()
-        parts = (go_mod, go_sum, self.ldflags, uname.sysname, uname.machine, *sources)
+        parts = (go_mod, go_sum, self.ldflags, uname.sysname, uname.machine, *others)
         self.fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @classmethod
@@ -118,8 +138,9 @@ class Recipe:
         """Read the pins of a set of tools, and the code of our own in it."""
         go_mod = tools.go_mod.read_text()
         sources = tuple(path.read_text() for path in sorted(tools.module.rglob("*.go")))
+        files = tuple(f"{file.module}/{file.path}" for file in tools.files)
         go_sum = (tools.module / "go.sum").read_text()
-        return cls(go_mod, go_sum, tools.variables(go_mod), sources)
+        return cls(go_mod, go_sum, tools.variables(go_mod), sources + files)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -167,7 +188,9 @@ def _build(
         _compile(go, tools, recipe, output, Progress("Compiling", stale, stream))
         for made, wanted in tools.renames.items():
             (output / made).rename(output / wanted)
-        lacking = missing(output, tools.binaries)
+        for file in tools.files:
+            shutil.copyfile(_module_folder(go, tools, file.module) / file.path, output / file.name)
+        lacking = tools.lacks(output)
         if lacking:
             raise ToolError(
                 f"the build made no {', '.join(lacking)};"
@@ -206,6 +229,14 @@ def _compile(go: Path, tools: ToolSet, recipe: Recipe, output: Path, progress: P
         _run_go(tools, [go, "build", *recipe.flags, "-v", "-o", f"{output}/", TOOLS], count)
     finally:
         progress.close()
+
+
+def _module_folder(go: Path, tools: ToolSet, module: str) -> Path:
+    """Download a module, if need be, and return where it is."""
+    lines: list[str] = []
+    _run_go(tools, [go, "mod", "download", module], lambda _: None)
+    _run_go(tools, [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module], lines.append)
+    return Path(lines[-1])
 
 
 def _run_go(tools: ToolSet, command: list[Path | str], on_line: Callable[[str], None]) -> None:

@@ -7,12 +7,13 @@ import io
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.gotools import toolchain
-from tests.gotools.build import Recipe, ToolSet
+from tests.gotools.build import ModuleFile, Recipe, ToolSet
 from tests.gotools.errors import ToolError
 from tests.gotools.machine import BUILDING_GO, Machine, executable
 
@@ -128,6 +129,24 @@ def test_a_build_that_lacks_a_binary_says_to_restore_the_pins(machine: Machine) 
     with pytest.raises(ToolError, match=r"made no kubectl; restore the tool lines of .*go\.mod"):
         machine.find_or_build()
     assert machine.leftovers() == []
+
+
+def test_files_of_a_module_lie_beside_the_binaries(
+    machine: Machine, tools: ToolSet, tmp_path: Path
+) -> None:
+    source = tmp_path / "downloaded" / "data" / "crd.yaml"
+    source.parent.mkdir(parents=True)
+    source.write_text("kind: X\n")
+    where = f'[ "$1 $3" = "list -m" ] && echo "{tmp_path}/downloaded" && exit\n'
+    machine.install_go(where + BUILDING_GO)
+    plain, _ = machine.find_or_build()
+    with_file = replace(tools, files=(ModuleFile("example.com/data", "data/crd.yaml"),))
+    directory = with_file.find_or_build(machine.environment, io.StringIO())
+    assert (directory / "crd.yaml").read_text() == "kind: X\n"
+    assert directory != plain
+    (directory / "crd.yaml").unlink()
+    again = with_file.find_or_build(machine.environment, io.StringIO())
+    assert (again / "crd.yaml").exists()
 
 
 def test_a_change_of_a_pin_or_of_our_own_code_is_another_cache_entry(tools: ToolSet) -> None:
