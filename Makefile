@@ -77,6 +77,16 @@ lint: install ## style, types, layers, and whether generated files are current
 controlplane: install ## find or build etcd, kube-apiserver, kube-controller-manager, kubectl; last line: where they are
 	@.venv/bin/python -m tests.controlplane build
 
+.PHONY: chart
+chart: install ## lint the chart and pack it into dist/, with a Helm built from its Go module
+	@helm=$$(.venv/bin/python -m tests.chart.tools)/helm; \
+		"$$helm" lint --strict charts/scriptix-operator; \
+		"$$helm" package charts/scriptix-operator --destination dist
+
+.PHONY: renders
+renders: install ## write tests/chart/renders anew from the chart; read the difference before you commit it
+	@.venv/bin/python -m tests.chart.renders
+
 .PHONY: requirements
 requirements: install ## pin what pyproject.toml and requirements/*.in ask for; UPGRADE=1 takes newer versions
 	@$(COMPILE) pyproject.toml -o requirements/runtime.txt

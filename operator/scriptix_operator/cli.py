@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from scriptix_operator import __version__
 from scriptix_operator.api.crd import crd_yaml
+from scriptix_operator.check import Verdict, check
 from scriptix_operator.kube.connection import ClusterUnreachableError
 from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.leadership import LeadershipLostError
@@ -33,10 +34,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the operator; settings come from SCRIPTIX_* variables")
     commands.add_parser("crd", help="print the CustomResourceDefinition")
-    if parser.parse_args(arguments).command == "crd":
-        sys.stdout.write(crd_yaml())
-        return 0
-    return _run()
+    commands.add_parser("check", help="tell whether `run` would find all that it needs")
+    match parser.parse_args(arguments).command:
+        case "crd":
+            sys.stdout.write(crd_yaml())
+            return 0
+        case "check":
+            return _check()
+        case _:
+            return _run()
+
+
+def _check() -> int:
+    """Print a line for each thing looked at; 1 if something is in the way."""
+
+    async def tell() -> int:
+        status = 0
+        async for finding in check(os.environ):
+            sys.stdout.write(f"{finding}\n")
+            sys.stdout.flush()
+            if finding.verdict is Verdict.BAD:
+                status = 1
+        return status
+
+    return asyncio.run(tell())
 
 
 def _run() -> int:

@@ -11,6 +11,8 @@ from datetime import timedelta
 
 from kubernetes.aio.client import ApiClient
 
+from scriptix_operator.api.names import LEASE, LEDGER
+from scriptix_operator.core.installation import watches_note
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.engine.caller import Caller
@@ -47,8 +49,6 @@ from scriptix_operator.telemetry.metrics import Metrics
 __all__ = ["Rim", "assemble", "operate"]
 
 TIMER = "The engine's timer"
-LEASE = "scriptix-operator"
-LEDGER = "scriptix-operator-ledger"
 CONNECT_RETRY = 3.0
 """Seconds between looks for an API server that is away at the start."""
 
@@ -159,6 +159,7 @@ async def _lead(parts: Parts) -> None:
         namespace=settings.pod_namespace,
         name=LEASE,
         identity=new_identity(settings.pod_name),
+        notes=watches_note(settings.watch_namespaces),
         utc_now=clock.now,
         clock=clock.monotonic,
     )

@@ -80,14 +80,18 @@ class Lab:
 
     # The cluster.
 
-    async def secret(self, value: str = API_KEY, name: str = DEFAULT_SECRET) -> None:
-        """Put an API key into a Secret, new or not."""
-        await self.put_secret({"api-key": value}, name)
+    async def secret(
+        self, value: str = API_KEY, name: str = DEFAULT_SECRET, namespace: str = ""
+    ) -> None:
+        """Put an API key into a Secret, new or not; in another namespace where one is given."""
+        await self.put_secret({"api-key": value}, name, namespace)
 
-    async def put_secret(self, data: Mapping[str, str], name: str = DEFAULT_SECRET) -> None:
+    async def put_secret(
+        self, data: Mapping[str, str], name: str = DEFAULT_SECRET, namespace: str = ""
+    ) -> None:
         """Put a Secret with this data, in place of one that is there."""
         encoded = {k: base64.b64encode(v.encode()).decode() for k, v in data.items()}
-        path = f"/api/v1/namespaces/{self.namespace}/secrets"
+        path = f"/api/v1/namespaces/{namespace or self.namespace}/secrets"
         body = {
             "apiVersion": "v1",
             "kind": "Secret",

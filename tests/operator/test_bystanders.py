@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scriptix_operator.api.names import GROUP, PLURAL
-from scriptix_operator.wiring import LEDGER
+from scriptix_operator.api.names import GROUP, LEDGER, PLURAL
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab, reason_of
 

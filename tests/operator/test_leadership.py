@@ -7,10 +7,11 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ def contender(  # noqa: PLR0913 - all named
     times: LeaseTimes = PATIENT,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = utc_now,
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> Leadership:
     return Leadership(
         api,
@@ -96,6 +98,7 @@ def contender(  # noqa: PLR0913 - all named
         identity=new_identity(pod),
         utc_now=now,
         clock=clock,
+        notes=notes,
         times=times,
     )
 
@@ -394,6 +397,21 @@ async def test_a_label_that_somebody_sets_deposes_nobody(
     kept = control_plane.api.get(lease.path).json()["metadata"]["labels"]
     assert kept == {"app.kubernetes.io/managed-by": "scriptix-operator", "by": "hand"}
     assert lease.spec()["leaseTransitions"] == 0
+
+
+async def test_the_lease_has_the_notes_of_its_holder_beside_those_of_others(
+    api: ApiClient, lease: Observer, control_plane: ControlPlane
+) -> None:
+    def notes() -> dict[str, str]:
+        found: dict[str, str] = control_plane.api.get(lease.path).json()["metadata"]["annotations"]
+        return found
+
+    first = await acquired(contender(api, lease, notes={"serves": "a"}))
+    assert notes() == {"serves": "a"}
+    control_plane.kubectl("-n", lease.namespace, "annotate", "lease", NAME, "by=hand")
+    await first.release()
+    await acquired(contender(api, lease, notes={"serves": "b"}))
+    assert notes() == {"serves": "b", "by": "hand"}
 
 
 async def test_an_api_server_that_refuses_for_a_while_costs_nothing_within_the_deadline(

@@ -21,5 +21,12 @@ RUN_LABEL = f"{GROUP}/run"
 DEFAULT_SECRET = "scriptix-api-key"  # noqa: S105 - the name of a Secret, not its content
 DEFAULT_SECRET_KEY = "api-key"  # noqa: S105 - the same
 
+LEASE = "scriptix-operator"
+"""Of an installation, in the operator's namespace: whoever holds it works."""
+LEDGER = "scriptix-operator-ledger"
+"""ConfigMap beside it."""
+WATCHES_ANNOTATION = f"{GROUP}/watch-namespaces"
+"""On the Lease: the namespaces that its holder serves, comma separated, or `*`."""
+
 NAME_MAX_LENGTH = 52
 """Names of ConfigMaps beside the resource append up to 9 characters; labels hold 63."""

@@ -12,8 +12,9 @@ Rights needed on `leases`: `create`, and `get` and `update` on the one of our na
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, NoReturn, TypeVar
 
 from kubernetes.aio import client
@@ -53,6 +54,7 @@ class Leadership:
         identity: Our name as a holder, from `new_identity`.
         utc_now: Wall clock, for the times in the Lease; nothing is decided by it.
         clock: Seconds that never jump, and go on while the machine is suspended.
+        notes: Annotations that the Lease has while we hold it.
         times: Seconds of the election.
     """
 
@@ -65,6 +67,7 @@ class Leadership:
         identity: str,
         utc_now: Callable[[], datetime],
         clock: Callable[[], float],
+        notes: Mapping[str, str] = MappingProxyType({}),
         times: LeaseTimes | None = None,
     ) -> None:
         self.identity = identity
@@ -73,6 +76,7 @@ class Leadership:
         self._name = name
         self._utc_now = utc_now
         self._clock = clock
+        self._notes = dict(notes)
         self._times = times or LeaseTimes()
         self._seen: Seen | None = None
         self._lease: client.V1Lease | None = None
@@ -211,7 +215,9 @@ class Leadership:
 
     async def _create(self) -> client.V1Lease | None:
         """Make it; None if it is there already."""
-        metadata = client.V1ObjectMeta(name=self._name, labels={MANAGED_BY_LABEL: MANAGED_BY})
+        metadata = client.V1ObjectMeta(
+            name=self._name, labels={MANAGED_BY_LABEL: MANAGED_BY}, annotations=self._notes
+        )
         body = client.V1Lease(metadata=metadata, spec=self._spec_of_ours(client.V1LeaseSpec()))
         try:
             return await self._ask(self._leases.create_namespaced_lease(self._namespace, body))
@@ -222,7 +228,9 @@ class Leadership:
         self, lease: client.V1Lease, spec: client.V1LeaseSpec
     ) -> client.V1Lease | None:
         """Replace what was read; None if it is not what is there any more."""
-        body = client.V1Lease(metadata=lease.metadata, spec=spec)
+        metadata = (lease.metadata or client.V1ObjectMeta()).model_copy()
+        metadata.annotations = {**(metadata.annotations or {}), **self._notes}
+        body = client.V1Lease(metadata=metadata, spec=spec)
         try:
             return await self._ask(
                 self._leases.replace_namespaced_lease(self._name, self._namespace, body)

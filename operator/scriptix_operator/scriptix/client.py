@@ -25,7 +25,7 @@ import httpx
 from scriptix_operator.core.apikey import ApiKey, check_key
 from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RateTold, RemoteModel
 from scriptix_operator.scriptix.auth import KeyAuth, check_header
-from scriptix_operator.scriptix.errors import error_of
+from scriptix_operator.scriptix.errors import error_of, transport_failure
 from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.replies import read_log, read_model
@@ -91,7 +91,8 @@ class ScriptixClient:
         url = _checked_url(base_url)
         check_header(auth_header, auth_scheme)
         quiet_wire_loggers()
-        self._models = str(url).rstrip("/") + "/api/v3/custom_models"
+        self._base = str(url).rstrip("/") + "/"
+        self._models = self._base + "api/v3/custom_models"
         self._auth_header = auth_header
         self._auth_scheme = auth_scheme
         self._bounds = Bounds(timeouts.total, MODEL_LIMIT)
@@ -134,6 +135,28 @@ class ScriptixClient:
         """Close all connections."""
         await self._looks.aclose()
         await self._starts.aclose()
+
+    async def reach(self) -> int:
+        """Ask for the base URL itself, without a key: whatever answers, no call is spent.
+
+        Returns:
+            The status of the answer.
+
+        Raises:
+            ScriptixError: There is no HTTP answer.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._bounds.total),
+                self._looks.stream("GET", self._base) as response,
+            ):
+                return response.status_code
+        except TimeoutError:  # asyncio's, of the whole; it is an OSError, too
+            text = f"no answer within {self._bounds.total:g} s"
+            failure = CallFailure(FailureKind.AMBIGUOUS, text)
+        except (httpx.RequestError, OSError) as error:
+            failure = transport_failure(error, sent=None, closing=False, redact=str)
+        raise error_of(failure)
 
     async def model(
         self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None

@@ -1,0 +1,31 @@
+{{- /* What a schema cannot say in words: values that contradict each other. */ -}}
+{{- define "scriptix-operator.checks" -}}
+{{- with .Values -}}
+{{- if and (gt (int .replicaCount) 1) (not .settings.leaderElection) -}}
+{{- fail "replicaCount is above 1 without settings.leaderElection: two processes would start trainings twice; turn it on, or keep one replica" -}}
+{{- end -}}
+{{- if and .settings.defaultKeyNamespaces (not .settings.defaultSecret) -}}
+{{- fail "settings.defaultKeyNamespaces needs settings.defaultSecret: the name of a Secret in the release's namespace with the key api-key" -}}
+{{- end -}}
+{{- if hasPrefix "http://" .settings.baseUrl -}}
+{{- if not (or .settings.allowInsecureHttp (regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" .settings.baseUrl)) -}}
+{{- fail "settings.baseUrl is plain http, which shows the API key to the network; use https, or accept that with settings.allowInsecureHttp" -}}
+{{- end -}}
+{{- if .proxy.https -}}
+{{- fail "proxy.https has no effect on a settings.baseUrl of plain http: a proxy would read the key, and could repeat a start" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .customCA.configMap .customCA.secret -}}
+{{- fail "customCA.configMap and customCA.secret are both set; the CAs come from one of them" -}}
+{{- end -}}
+{{- if and .metrics.podMonitor.enabled .metrics.serviceMonitor.enabled -}}
+{{- fail "metrics.podMonitor and metrics.serviceMonitor are both enabled: each pod would be scraped twice; take one" -}}
+{{- end -}}
+{{- end -}}
+{{- $ours := concat (list "SCRIPTIX_HTTP_PORT" "POD_NAMESPACE" "POD_NAME") (include "scriptix-operator.variables" . | fromYaml | keys) -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name $ours -}}
+{{- fail (printf "extraEnv sets %s, which the chart sets too; change the value of the chart instead (settings.…, watchNamespaces, customCA, proxy)" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

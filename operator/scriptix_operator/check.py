@@ -1,0 +1,188 @@
+"""`scriptix-operator check`: whether the operator would find all that it needs where it is asked.
+
+Nothing is changed, and no call at the Scriptix API is spent. What cannot be known from here is
+said and refuses nothing.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL
+from scriptix_operator.core.installation import Installation, show_namespaces, show_overlap
+from scriptix_operator.core.rights import Right, rights
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.kube.connection import ClusterUnreachableError, configure, connect
+from scriptix_operator.kube.errors import KubeError, RefusedError
+from scriptix_operator.kube.installations import installation_in, installations
+from scriptix_operator.kube.rights import missing_verbs, whoami
+from scriptix_operator.kube.schema import SchemaError, check_schema
+from scriptix_operator.scriptix import ScriptixClient, ScriptixError
+from scriptix_operator.settings import Settings, SettingsError, load_settings, unknown_settings
+
+__all__ = ["Finding", "Verdict", "check"]
+
+
+class Verdict(StrEnum):
+    """What a finding means for the one who asks."""
+
+    OK = "ok"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line.
+
+    Args:
+        verdict: Whether it is in the way.
+        topic: What was looked at.
+        text: What was found, and what to do where something is to be done.
+    """
+
+    verdict: Verdict
+    topic: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict:<5} {self.topic:<9} {self.text}"
+
+
+async def check(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
+    """Look at settings, cluster and API, and tell of each thing as soon as it is known."""
+    try:
+        settings = load_settings(environ)
+    except SettingsError as error:
+        yield Finding(Verdict.BAD, "settings", str(error))
+        return
+    if unknown := unknown_settings(environ):
+        yield Finding(Verdict.NOTE, "settings", unknown)
+    watched = show_namespaces(settings.watch_namespaces)
+    text = f"for {watched}, from namespace {settings.pod_namespace}"
+    yield Finding(Verdict.OK, "settings", text)
+    async for finding in _cluster(settings, environ):
+        yield finding
+    yield await _api(settings)
+
+
+async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
+    try:
+        configuration = await configure(environ)
+        async with connect(configuration) as api:
+            me = await whoami(api)
+            yield Finding(Verdict.OK, "cluster", f"{configuration.host} knows us as {me}")
+            yield await _crd(api)
+            async for finding in _rights(api, settings, me):
+                yield finding
+            async for finding in _others(api, settings, me):
+                yield finding
+    except (ClusterUnreachableError, KubeError) as error:
+        yield Finding(Verdict.BAD, "cluster", str(error))
+
+
+async def _crd(api: ApiClient) -> Finding:
+    try:
+        await check_schema(api)
+    except (SchemaError, RefusedError) as error:
+        return Finding(Verdict.BAD, "crd", str(error))
+    return Finding(Verdict.OK, "crd", f"{CRD_NAME} holds all that this version writes")
+
+
+async def _rights(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:
+    needed = rights(
+        own=settings.pod_namespace,
+        watches=settings.watch_namespaces,
+        elects=settings.leader_election,
+        default_secret=settings.default_secret,
+    )
+    verbs, complete = 0, True
+    for right in needed:
+        verbs += len(right.verbs)
+        if missing := await missing_verbs(api, right):
+            complete = False
+            yield Finding(Verdict.BAD, "rights", _lack(missing, me))
+    if complete:
+        yield Finding(Verdict.OK, "rights", f"{me} has all {verbs} that are needed")
+
+
+def _lack(missing: Right, me: str) -> str:
+    where = f"a Role in namespace {missing.namespace}" if missing.namespace else "a ClusterRole"
+    return (
+        f"may not {missing}, which is needed {missing.purpose}; "
+        f"bind {where} to {me} with the rule {missing.rule}"
+    )
+
+
+async def _others(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:
+    """Look for operators that serve the same namespaces: they would not know of each other."""
+    own, now = settings.pod_namespace, Clock().now()
+    try:
+        known = await installations(api)
+    except RefusedError:
+        yield Finding(
+            Verdict.NOTE,
+            "others",
+            f"{me} may not list Leases in all namespaces, and need not; whether another operator "
+            "serves the same namespaces is seen with an administrator's kubeconfig, by this "
+            f"check or: kubectl get leases -A -l {MANAGED_BY_LABEL}={MANAGED_BY} -o yaml",
+        )
+        try:
+            beside = await installation_in(api, own)
+        except RefusedError:  # told among the rights
+            return
+        known = [beside] if beside else []
+    for one in known:
+        if one.runs(now) and (finding := _other(one, settings)):
+            yield finding
+
+
+def _other(one: Installation, settings: Settings) -> Finding | None:
+    """What is to be said of an operator that runs; None if it may well be this one."""
+    watches, ours = one.watches, settings.watch_namespaces
+    who = f"an operator in namespace {one.namespace} ({one.holder})"
+    if one.namespace == settings.pod_namespace:
+        if watches is None or set(watches) == set(ours):
+            return None
+        return Finding(
+            Verdict.BAD,
+            "others",
+            f"{who} serves {show_namespaces(watches)} and holds the Lease that this one needs, "
+            "which would stand by for ever; install it in a namespace of its own (or ask again, if "
+            "the other is being replaced)",
+        )
+    if watches is None:
+        return Finding(
+            Verdict.NOTE,
+            "others",
+            f"{who} does not tell which namespaces it serves; see that it serves none of ours",
+        )
+    if both := show_overlap(ours, watches):
+        return Finding(
+            Verdict.BAD,
+            "others",
+            f"{who} serves {both}, too; two do not know of each other's starts: have "
+            "SCRIPTIX_WATCH_NAMESPACES of the two name none in common",
+        )
+    return Finding(
+        Verdict.NOTE,
+        "others",
+        f"{who} serves {show_namespaces(watches)}; no API key may be used by both",
+    )
+
+
+async def _api(settings: Settings) -> Finding:
+    client = ScriptixClient(
+        base_url=settings.base_url,
+        auth_header=settings.auth_header,
+        auth_scheme=settings.auth_scheme,
+    )
+    try:
+        async with client:
+            status = await client.reach()
+    except ScriptixError as error:
+        return Finding(Verdict.BAD, "api", f"{settings.base_url} cannot be reached: {error}")
+    text = f"{settings.base_url} answers (HTTP {status}); keys were neither needed nor tried"
+    return Finding(Verdict.OK, "api", text)

@@ -1,0 +1,63 @@
+"""An operator in a cluster as its Lease tells of it, and whether two serve the same namespaces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.names import WATCHES_ANNOTATION
+
+__all__ = ["Installation", "show_namespaces", "show_overlap", "watches_note", "watches_of"]
+
+ALL = "*"
+QUIET = timedelta(minutes=5)
+"""A Lease lasts 15 s; what was renewed this long ago is nobody's, whatever two clocks differ by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a Lease says of the operator that holds it.
+
+    Args:
+        namespace: The operator's own.
+        watches: The namespaces that it serves; empty: all. None: it does not say.
+        holder: Name of the process; empty: nobody's.
+        renewed_at: When the holder last renewed it, by the holder's clock; None: never.
+    """
+
+    namespace: str
+    watches: tuple[str, ...] | None
+    holder: str
+    renewed_at: datetime | None
+
+    def runs(self, now: datetime) -> bool:
+        """Whether the holder has been at work in the last minutes."""
+        if not self.holder or self.renewed_at is None:
+            return False
+        return now - self.renewed_at < QUIET
+
+
+def show_overlap(ours: Sequence[str], theirs: Sequence[str]) -> str | None:
+    """The namespaces that both serve, in words; None if there is none."""
+    if not ours or not theirs:
+        return show_namespaces(ours or theirs)
+    both = sorted(set(ours) & set(theirs))
+    return show_namespaces(both) if both else None
+
+
+def show_namespaces(names: Sequence[str]) -> str:
+    """Namespaces in words."""
+    if not names:
+        return "all namespaces"
+    return ("namespace " if len(names) == 1 else "namespaces ") + ", ".join(names)
+
+
+def watches_note(watches: Sequence[str]) -> dict[str, str]:
+    """The annotation by which an operator tells what it serves."""
+    return {WATCHES_ANNOTATION: ",".join(watches) or ALL}
+
+
+def watches_of(note: str | None) -> tuple[str, ...] | None:
+    """Read that annotation's value back; None where there is none."""
+    if not note:
+        return None
+    return () if note == ALL else tuple(note.split(","))

@@ -1,0 +1,53 @@
+"""Fixtures of the chart's tests: Helm, and a cluster where releases may be installed for real."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chart.helm import NAMESPACE, Helm
+from tests.chart.tools import MONITORING
+from tests.controlplane.cluster import ControlPlane
+
+OTHER_NAMESPACES = ("speech", "research")
+RESTRICTED = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("enforce", "warn")]
+
+
+@pytest.fixture(scope="session")
+def offline(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Return a Helm that knows no cluster."""
+    return Helm(helm, tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    assets: Path, chart_tools: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """Run a control plane of the chart's own: releases own the CRD there, and take it away.
+
+    It has the namespaces of the cases, with Pod Security, and the Prometheus operator's CRDs.
+    """
+    with ControlPlane(assets, tmp_path_factory.mktemp("chart")) as running:
+        for name in (NAMESPACE, *OTHER_NAMESPACES):
+            running.kubectl("create", "namespace", name)
+            running.kubectl("label", "namespace", name, *RESTRICTED)
+        for file in MONITORING:
+            running.kubectl("apply", "--server-side", "-f", str(chart_tools / file))
+        running.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def online(helm: Path, cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Return a Helm that installs into the cluster."""
+    return Helm(helm, tmp_path_factory.mktemp("helm"), cluster.kubeconfig)
+
+
+@pytest.fixture
+def namespace(cluster: ControlPlane, request: pytest.FixtureRequest) -> str:
+    """Make a namespace of the test's own, where the restricted standard is enforced."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, *RESTRICTED)
+    return name

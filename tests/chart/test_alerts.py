@@ -1,0 +1,133 @@
+"""Alerts and dashboard ask for figures that the operator really has."""
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.exposition import generate_latest
+
+from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.chart.helm import CHART, Helm, documents
+from tests.chart.renders import values_of
+
+SERIES = re.compile(r"\b((?:scriptix|process)_\w+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'(\w+)(?:=|!=|=~|!~)"([^"]*)"')
+GROUPING = re.compile(r"\bby \(([^)]*)\)")
+OF_THE_TARGET = {"job", "pod"}
+"""Labels that Prometheus adds to what it scrapes."""
+TEXTS = {
+    "outcome": {*Outcome, *FailureKind, "OK", "Written", "Conflict", "Gone", "Failed"},
+    "phase": {*Phase},
+    "call": {"start", "status", "log"},
+    "job": {"scriptix-system/scriptix-operator", "$job"},
+}
+"""Values of labels that an expression may ask for."""
+
+
+def exposed() -> dict[str, set[str]]:
+    """Return the labels of each series of an operator that has done everything once."""
+    metrics = Metrics()
+    metrics.api_call("start", "OK", 1)
+    metrics.limit_learned("start")
+    metrics.status_written("Written")
+    metrics.ledger_written("Written")
+    metrics.step_done("Written", 1)
+    metrics.training_progress("n", "t", 1)
+    metrics.training_word_error_rate("n", "t", Decimal(1))
+    series: dict[str, set[str]] = {}
+    for line in generate_latest(metrics.registry).decode().splitlines():
+        if found := SERIES.match(line):
+            labels = set(re.findall(r'(\w+)="', found[2] or ""))
+            series.setdefault(found[1], set()).update(labels)
+    return series
+
+
+def rules(helm: Helm) -> list[dict[str, Any]]:
+    render = documents(helm.template(values_of("pod-monitor")))
+    [rule] = [document for document in render if document["kind"] == "PrometheusRule"]
+    [group] = rule["spec"]["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["name"], variable["query"]["query"]
+
+
+def faults(expression: str) -> Iterator[str]:
+    """Name what an expression asks for and the operator does not have."""
+    series = exposed()
+    for name, matchers in SERIES.findall(expression):
+        if name not in series:
+            yield f"no series {name}"
+            continue
+        for label, text in MATCHER.findall(matchers):
+            if label not in series[name] | OF_THE_TARGET:
+                yield f"{name} has no label {label}"
+            elif text not in TEXTS[label]:
+                yield f"{label} is never {text}"
+    labels = {label for name, _ in SERIES.findall(expression) for label in series.get(name, ())}
+    for grouping in GROUPING.findall(expression):
+        yield from (f"no label {g}" for g in grouping.split(", ") if g not in labels)
+
+
+def test_each_alert_asks_for_what_there_is(offline: Helm) -> None:
+    for rule in rules(offline):
+        assert list(faults(rule["expr"])) == [], rule["alert"]
+        assert 'job="scriptix-system/scriptix-operator"' in rule["expr"], rule["alert"]
+        for label in re.findall(r"\$labels\.(\w+)", str(rule["annotations"])):
+            assert f"by ({label})" in rule["expr"], rule["alert"]
+
+
+def test_each_alert_says_how_bad_it_is_and_what_to_do(offline: Helm) -> None:
+    names = [rule["alert"] for rule in rules(offline)]
+    assert len(set(names)) == len(names)
+    for rule in rules(offline):
+        assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+        assert rule["annotations"].keys() == {"summary", "description"}
+
+
+def test_the_dashboard_shows_what_there_is() -> None:
+    for title, expression in panels():
+        assert list(faults(expression)) == [], title
+
+
+def test_the_dashboard_shows_everything_of_the_operator() -> None:
+    shown = {name for _, expression in panels() for name, _ in SERIES.findall(expression)}
+    aside = ("_count", "_sum", "_created")  # said of a histogram's buckets, or of a counter's age
+    ours = {name for name in exposed() if name.startswith("scriptix_")}
+    assert {name for name in ours if not name.endswith(aside)} - shown == set()
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("scriptix_leaders", "no series scriptix_leaders"),
+        ('scriptix_leader{phase="Running"}', "scriptix_leader has no label phase"),
+        ('scriptix_trainings{phase="Done"}', "phase is never Done"),
+        ("sum by (call) (scriptix_trainings)", "no label call"),
+    ],
+)
+def test_a_wrong_expression_would_be_noticed(expression: str, words: str) -> None:
+    assert list(faults(expression)) == [words]
+
+
+def test_the_dashboard_is_shipped_as_it_is(offline: Helm) -> None:
+    render = documents(offline.template(values_of("pod-monitor")))
+    [shipped] = [d["data"] for d in render if d["metadata"]["name"].endswith("-dashboard")]
+    text = shipped["scriptix-operator.json"]
+    assert json.loads(text) == json.loads((CHART / "files" / "dashboard.json").read_text())
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert [rule["alert"] for rule in rules(offline)] == [rule["alert"] for rule in alerts]

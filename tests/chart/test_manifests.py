@@ -1,0 +1,113 @@
+"""The renders before the real API server: its schemas, its admission, its Pod Security."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.chart.helm import NAMESPACE, Document, Helm, documents
+from tests.chart.renders import CASES, values_of
+from tests.chart.schemas import LOCATION, write_schemas
+from tests.controlplane.cluster import ControlPlane
+
+
+@pytest.fixture(scope="module")
+def schemas(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the schemas of all kinds that the API server knows."""
+    folder = tmp_path_factory.mktemp("schemas")
+    write_schemas(cluster.api.get("/openapi/v2").json(), folder)
+    return folder
+
+
+Conform = Callable[[str], list[Document]]
+
+
+@pytest.fixture
+def conform(kubeconform: Path, schemas: Path) -> Conform:
+    """Return what says what kubeconform finds wrong with manifests."""
+    flags = ("-strict", "-verbose", "-output=json", f"-schema-location={schemas}/{LOCATION}")
+
+    def faults(manifests: str) -> list[Document]:
+        reply = subprocess.run(
+            [kubeconform, *flags], input=manifests, capture_output=True, text=True, check=False
+        )
+        assert reply.stdout, reply.stderr
+        found: list[Document] = json.loads(reply.stdout)["resources"]
+        assert len(found) == len(documents(manifests))
+        return [resource for resource in found if resource["status"] != "statusValid"]
+
+    return faults
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kubeconform_finds_nothing(offline: Helm, conform: Conform, case: str) -> None:
+    assert conform(offline.template(values_of(case))) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "right", "wrong"),
+    [
+        ("cluster", "replicas: 1", "replicas: one"),
+        ("cluster", "replicas: 1", "replica: 1"),
+        ("cluster", "timeoutSeconds: 5", "timeoutSecond: 5"),
+        ("pod-monitor", "honorLabels: true", "honourLabels: true"),
+        ("proxy", "port: 53", "port: true"),
+    ],
+)
+def test_kubeconform_would_find_something(
+    offline: Helm, conform: Conform, case: str, right: str, wrong: str
+) -> None:
+    render = offline.template(values_of(case))
+    assert right in render
+    assert conform(render.replace(right, wrong, 1)) != []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_api_server_takes_everything(
+    offline: Helm, cluster: ControlPlane, tmp_path: Path, case: str
+) -> None:
+    render = offline.template(values_of(case))
+    file = tmp_path / "render.yaml"
+    file.write_text(render)
+    # A Deployment whose pods Pod Security would refuse is a warning, and so an error here.
+    arguments = ("--warnings-as-errors", "apply", "--server-side", "--dry-run=server")
+    printed = cluster.kubectl(*arguments, "-f", str(file)).splitlines()
+    assert len(printed) == len(documents(render))
+    assert all(line.endswith("serverside-applied (server dry run)") for line in printed), printed
+
+
+def pod_of(render: str) -> Document:
+    """Make the Pod that a controller would make of the Deployment."""
+    [deployment] = [d for d in documents(render) if d["kind"] == "Deployment"]
+    template = deployment["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"} | template["metadata"]}
+    return pod | {"spec": template["spec"]}
+
+
+def dry_run(cluster: ControlPlane, pod: Document) -> httpx.Response:
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    return cluster.api.post(path, params={"dryRun": "All", "fieldValidation": "Strict"}, json=pod)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_pod_of_the_deployment_is_admitted_where_restricted_is_enforced(
+    offline: Helm, cluster: ControlPlane, case: str
+) -> None:
+    reply = dry_run(cluster, pod_of(offline.template(values_of(case))))
+    assert reply.is_success, reply.text
+    assert "Warning" not in reply.headers, reply.headers["Warning"]
+
+
+@pytest.mark.parametrize("promise", ["allowPrivilegeEscalation", "capabilities"])
+def test_the_same_pod_with_a_promise_less_is_not_admitted(
+    offline: Helm, cluster: ControlPlane, promise: str
+) -> None:
+    pod: Any = pod_of(offline.template(values_of("cluster")))
+    del pod["spec"]["containers"][0]["securityContext"][promise]
+    reply = dry_run(cluster, pod)
+    assert reply.status_code == httpx.codes.FORBIDDEN
+    assert 'violates PodSecurity "restricted' in reply.json()["message"]

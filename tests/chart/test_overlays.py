@@ -1,0 +1,155 @@
+"""Each overlay of deploy/ is what the chart makes of the same wishes, object by object."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scriptix_operator.settings import load_settings
+from tests.chart.helm import NAMESPACE, RELEASE, Document, Helm, documents
+from tests.controlplane.cluster import ControlPlane
+from tests.gotools.toolchain import REPOSITORY
+
+DEPLOY = REPOSITORY / "deploy"
+
+OVERLAYS: dict[str, Document] = {
+    ".": {},
+    "overlays/cluster": {},
+    "overlays/namespaced": {"watchNamespaces": ["speech"]},
+    "overlays/demo": {
+        "settings": {
+            "baseUrl": "http://scriptix-simulator:8099",
+            "allowInsecureHttp": True,
+            "defaultSecret": "scriptix-demo-key",
+            "defaultKeyNamespaces": ["*"],
+        }
+    },
+}
+"""Values of the chart by the folder in deploy/."""
+
+BESIDE = {
+    "overlays/demo": {
+        ("Deployment", NAMESPACE, "scriptix-simulator"),
+        ("Secret", NAMESPACE, "scriptix-demo-key"),
+        ("Service", NAMESPACE, "scriptix-simulator"),
+    }
+}
+"""What a folder has for itself."""
+
+WIDE = f"{NAMESPACE}-"
+"""The chart's prefix of what is in no namespace: several releases may be in a cluster."""
+
+Name = tuple[str, str, str]
+
+
+def kustomized(cluster: ControlPlane, folder: str) -> list[Document]:
+    return documents(cluster.kubectl("kustomize", str(DEPLOY / folder)))
+
+
+def charted(helm: Helm, folder: str, file: Path) -> list[Document]:
+    file.write_text(yaml.safe_dump({"crds": {"keep": False}} | OVERLAYS[folder]))
+    where = f"--namespace={NAMESPACE}"
+    chart = REPOSITORY / "charts" / "scriptix-operator"
+    return documents(helm("template", RELEASE, chart, where, f"--values={file}"))
+
+
+def comparable(manifests: list[Document]) -> dict[Name, Document]:
+    """Return what is to be equal of each object, by its name.
+
+    Not the labels of objects (Helm has its own), nor by which names objects in no namespace refer
+    to each other, nor whether a variable comes from a ConfigMap.
+    """
+    settings = {d["metadata"]["name"]: d["data"] for d in manifests if d["kind"] == "ConfigMap"}
+    found = {}
+    for document in manifests:
+        kind, metadata = document["kind"], document["metadata"]
+        # Helm makes no namespace; settings are compared where they are used.
+        if kind in {"Namespace", "ConfigMap"}:
+            continue
+        metadata["name"] = metadata["name"].removeprefix(WIDE)
+        labels = metadata.pop("labels", {})
+        metadata["aggregate"] = {k: v for k, v in labels.items() if "/aggregate-to-" in k}
+        _normalise(document, settings)
+        found[kind, metadata.get("namespace", ""), metadata["name"]] = document
+    return found
+
+
+def _normalise(document: Any, settings: dict[str, dict[str, str]]) -> None:  # noqa: ANN401 - YAML
+    spec = document.get("spec")
+    match document["kind"]:
+        case "Deployment":
+            template = spec["template"]
+            selectors = [
+                spec["selector"]["matchLabels"],
+                template["metadata"]["labels"],
+                *(
+                    constraint["labelSelector"]["matchLabels"]
+                    for constraint in template["spec"].get("topologySpreadConstraints", ())
+                ),
+            ]
+            for labels in selectors:
+                labels.pop("app.kubernetes.io/instance", None)
+                labels.pop("app.kubernetes.io/part-of", None)
+            for container in template["spec"]["containers"]:
+                _resolve(container, settings)
+        case "Role" | "ClusterRole":
+            document["rules"].sort(key=str)
+        case "RoleBinding" | "ClusterRoleBinding":
+            document["roleRef"]["name"] = document["roleRef"]["name"].removeprefix(WIDE)
+        case "ValidatingAdmissionPolicyBinding":
+            spec["policyName"] = spec["policyName"].removeprefix(WIDE)
+        case "ValidatingAdmissionPolicy":
+            # The chart knows the operator's name and namespace; an overlay's user may change them.
+            spec["matchConditions"] = [condition["name"] for condition in spec["matchConditions"]]
+
+
+def _resolve(container: Document, settings: dict[str, dict[str, str]]) -> None:
+    """Put what the operator makes of its variables in the place of the variables."""
+    variables = container.pop("env", [])
+    plain = {entry["name"]: entry["value"] for entry in variables if "value" in entry}
+    for source in container.pop("envFrom", ()):
+        plain |= settings[source["configMapRef"]["name"]]
+    pod = {"POD_NAMESPACE": NAMESPACE, "POD_NAME": "p"}
+    ours = {name: value for name, value in plain.items() if name.startswith("SCRIPTIX_")}
+    container["settings"] = load_settings(ours | pod)
+    container["variables"] = {name: plain[name] for name in plain.keys() - ours.keys()}
+    container["references"] = {
+        entry["name"]: entry["valueFrom"] for entry in variables if "valueFrom" in entry
+    }
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_an_overlay_is_what_the_chart_makes(
+    cluster: ControlPlane, offline: Helm, tmp_path: Path, folder: str
+) -> None:
+    deployed = comparable(kustomized(cluster, folder))
+    beside = BESIDE.get(folder, set())
+    assert beside <= deployed.keys()
+    chart = comparable(charted(offline, folder, tmp_path / "values.yaml"))
+    assert deployed.keys() - beside == chart.keys()
+    for name, document in chart.items():
+        assert deployed[name] == document, name
+
+
+def test_the_root_is_the_cluster_overlay(cluster: ControlPlane) -> None:
+    assert kustomized(cluster, ".") == kustomized(cluster, "overlays/cluster")
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_api_server_takes_an_overlay(cluster: ControlPlane, folder: str) -> None:
+    """All but the namespace, which is there already and enforces the restricted standard."""
+    arguments = ("--warnings-as-errors", "apply", "--server-side", "--dry-run=server")
+    # The CRD of a release of another test may be there, which is Helm's then.
+    printed = cluster.kubectl(*arguments, "--force-conflicts", "-k", str(DEPLOY / folder))
+    lines = printed.splitlines()
+    assert len(lines) == len(kustomized(cluster, folder))
+    assert all(line.endswith("serverside-applied (server dry run)") for line in lines), lines
+
+
+def test_the_settings_in_deploy_are_all_that_the_chart_has() -> None:
+    values = yaml.safe_load((REPOSITORY / "charts/scriptix-operator/values.yaml").read_text())
+    lines = (DEPLOY / "base" / "settings.env").read_text().splitlines()
+    named = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    folded = {name.removeprefix("SCRIPTIX_").replace("_", "").lower() for name in named}
+    assert folded == {name.lower() for name in values["settings"]} | {"watchnamespaces"}

@@ -1,0 +1,212 @@
+"""Releases for real: two values run it, an upgrade renews the CRD, uninstalling keeps it."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scriptix_operator.api import names
+from tests.chart.helm import CHART, Document, Helm, HelmError, documents
+from tests.chart.release import environment_of
+from tests.controlplane.cluster import ControlPlane
+from tests.gotools.toolchain import REPOSITORY
+from tests.operator.installation import CRD_PATH, wait_until_served
+from tests.operator.lab import laboratory
+
+PREVIOUS = Path(__file__).parent / "previous"
+RELEASE = "scriptix"
+LISTED = "crd,deployment,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding"
+DEADLINE = 30.0
+PAUSE = 0.05
+
+
+@pytest.fixture
+def release(cluster: ControlPlane, online: Helm, namespace: str) -> Iterator[Callable[..., str]]:
+    """Install or upgrade a release in the test's namespace; take it and the CRD away at the end."""
+
+    def install(*assignments: str, chart: Path = CHART) -> str:
+        sets = [f"--set={assignment}" for assignment in assignments]
+        return online("upgrade", "--install", RELEASE, chart, f"--namespace={namespace}", *sets)
+
+    yield install
+    try:
+        online("uninstall", RELEASE, f"--namespace={namespace}")
+    except HelmError as error:
+        assert "not found" in str(error)  # noqa: PT017 - the test has uninstalled it
+    cluster.kubectl("delete", "crd", names.CRD_NAME, "--ignore-not-found", "--wait=false")
+    gone(cluster)
+
+
+def gone(cluster: ControlPlane) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while cluster.api.get(CRD_PATH).is_success:
+        assert time.monotonic() < deadline, "the CRD does not go"
+        time.sleep(PAUSE)
+
+
+def training(name: str, **spec: object) -> Document:
+    metadata = {"name": name}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": metadata,
+        "spec": {"modelId": 101, **spec},
+    }
+
+
+async def test_two_values_run_a_training(
+    cluster: ControlPlane,
+    online: Helm,
+    namespace: str,
+    release: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    values = {
+        "image.repository": "registry.example/scriptix-operator",
+        "watchNamespaces": f"{{{namespace}}}",
+    }
+    told = re.findall(r"--set '?([\w.]+)=", (REPOSITORY / "README.md").read_text())
+    assert told == list(values)
+    notes = release(*(f"{name}={value}" for name, value in values.items()))
+    wait_until_served(cluster, names.GROUP)
+    # What the notes have people type is right.
+    [manifest] = re.findall(r"<<'END'\n(.*?)\n  END\n", notes, re.DOTALL)
+    (tmp_path / "training.yaml").write_text(manifest)
+    cluster.kubectl("-n", namespace, "apply", "--dry-run=server", "-f", f"{tmp_path}/training.yaml")
+    assert f"kubectl -n {namespace} create secret generic scriptix-api-key" in notes
+
+    manifests = online("get", "manifest", RELEASE, f"--namespace={namespace}")
+    async with laboratory(cluster, namespace, tmp_path) as lab:
+        reachable = {"SCRIPTIX_BASE_URL": lab.simulator.url, "SCRIPTIX_HTTP_PORT": "0"}
+        lab.model(101)
+        await lab.secret()
+        environment = environment_of(cluster, manifests, tmp_path, reachable)
+        operator = await lab.operator(environment)
+        await lab.train("my-model", 101)
+        await lab.until_phase("my-model", "Succeeded")
+        await lab.until_event("my-model", "TrainingSucceeded")
+        assert await lab.config_map("my-model-result") is not None
+        assert lab.starts(101) == 1
+        operator.terminate()
+        assert await operator.ended() == 0
+        assert "forbidden" not in operator.log.lower()
+
+
+def left(cluster: ControlPlane, namespace: str) -> set[str]:
+    """Name what is labelled as the release's."""
+    label = f"app.kubernetes.io/instance={RELEASE}"
+    return set(cluster.kubectl("-n", namespace, "get", LISTED, "-l", label, "-o=name").split())
+
+
+def test_uninstalling_keeps_the_crd_and_its_resources(
+    cluster: ControlPlane,
+    online: Helm,
+    namespace: str,
+    release: Callable[..., str],
+) -> None:
+    release()
+    wait_until_served(cluster, names.GROUP)
+    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}"
+    created = cluster.api.post(path, json=training("kept")).json()
+    assert len(left(cluster, namespace)) > 5
+
+    online("uninstall", RELEASE, f"--namespace={namespace}")
+    assert left(cluster, namespace) == set()
+    assert cluster.api.get(f"{path}/kept").json()["metadata"]["uid"] == created["metadata"]["uid"]
+
+    # The release that comes back takes the CRD over again, and the resource is still the same.
+    release()
+    assert cluster.api.get(f"{path}/kept").json()["metadata"]["uid"] == created["metadata"]["uid"]
+
+
+def test_a_crd_that_is_not_kept_goes(
+    cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
+) -> None:
+    release("crds.keep=false")
+    assert cluster.api.get(CRD_PATH).is_success
+    online("uninstall", RELEASE, f"--namespace={namespace}")
+    gone(cluster)
+
+
+def test_an_upgrade_renews_the_previous_crd_under_its_resources(
+    cluster: ControlPlane, namespace: str, release: Callable[..., str], tmp_path: Path
+) -> None:
+    previous = tmp_path / CHART.name
+    shutil.copytree(CHART, previous)
+    old = PREVIOUS / f"{names.CRD_NAME}.yaml"
+    shutil.copy(old, previous / "files" / old.name)
+    release(chart=previous)
+    wait_until_served(cluster, names.GROUP)
+    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}"
+    made = {}
+    for resource in documents((PREVIOUS / "trainings.yaml").read_text()):
+        status = resource.pop("status")
+        name = resource["metadata"]["name"]
+        strict = {"fieldValidation": "Strict"}
+        reply = cluster.api.post(path, params=strict, json=resource)
+        assert reply.is_success, reply.text
+        reply = cluster.api.patch(
+            f"{path}/{name}/status",
+            params=strict,
+            json={"status": status},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        assert reply.is_success, reply.text
+        made[name] = reply.json()
+
+    release()
+    crd = cluster.api.get(CRD_PATH).json()
+    ours: Document = yaml.safe_load((CHART / "files" / old.name).read_text())
+    assert crd["spec"]["versions"][0]["schema"] == ours["spec"]["versions"][0]["schema"]
+    assert (
+        crd["spec"]["versions"][0]["schema"]
+        != yaml.safe_load(old.read_text())["spec"]["versions"][0]["schema"]
+    )
+    assert len(made) > 1
+    for name, before in made.items():
+        now = cluster.api.get(f"{path}/{name}").json()
+        assert now["spec"].items() >= before["spec"].items()
+        assert now["status"] == before["status"]
+        assert now["metadata"]["generation"] == before["metadata"]["generation"]
+        # As it stands it is still valid, spec and status.
+        for subresource in ("", "/status"):
+            reply = cluster.api.put(
+                f"{path}/{name}{subresource}", params={"fieldValidation": "Strict"}, json=now
+            )
+            assert reply.is_success, reply.text
+            now = reply.json()
+
+
+def test_the_notes_tell_the_next_step(
+    cluster: ControlPlane, namespace: str, release: Callable[..., str]
+) -> None:
+    notes = release()
+    assert "serves all namespaces" in notes
+    assert "kubectl -n NAMESPACE create secret generic scriptix-api-key" in notes
+    notes = release("settings.defaultSecret=default-key")
+    assert "Nobody may use the default key in the Secret default-key yet" in notes
+    assert "kubectl -n NAMESPACE create secret generic scriptix-api-key" in notes
+    both = ("settings.defaultSecret=default-key", "settings.defaultKeyNamespaces={*}")
+    notes = release(*both)
+    assert f"kubectl -n {namespace} create secret generic default-key" in notes
+    assert "scriptix-api-key" not in notes
+    cluster.kubectl("-n", namespace, "create", "secret", "generic", "default-key")
+    notes = release(*both)
+    assert "The Secret default-key has the default key for all namespaces." in notes
+    assert "create secret" not in notes
+
+
+def test_a_crd_of_somebody_else_is_taken_over_only_when_told(
+    cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
+) -> None:
+    cluster.kubectl("create", "-f", str(CHART / "files" / f"{names.CRD_NAME}.yaml"))
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        release()
+    flags = ("--take-ownership", "--force-conflicts")
+    online("upgrade", "--install", RELEASE, CHART, "-n", namespace, *flags)
+    annotations = cluster.api.get(CRD_PATH).json()["metadata"]["annotations"]
+    assert annotations["meta.helm.sh/release-name"] == RELEASE

@@ -1,0 +1,1 @@
+"""What the operator is granted, beside what it asks the API server for."""

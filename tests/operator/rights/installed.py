@@ -1,0 +1,98 @@
+"""The operator installed as its manifests say, in both scopes, and a token of its own."""
+
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.installation import REPOSITORY
+from tests.operator.rights.grants import Grant, grants_of
+
+SYSTEM = "scriptix-system"
+ACCOUNT = "scriptix-operator"
+DEFAULT_SECRET = "operators-own"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An operator as its ServiceAccount sees the cluster.
+
+    Args:
+        control_plane: The cluster.
+        namespace: The operator's own.
+        watches: The namespaces that it serves, comma separated; empty: all.
+        directory: Where the kubeconfig goes.
+    """
+
+    control_plane: ControlPlane
+    namespace: str
+    watches: str
+    directory: Path
+
+    @property
+    def user(self) -> str:
+        """The ServiceAccount's name as the API server has it."""
+        return f"system:serviceaccount:{self.namespace}:{ACCOUNT}"
+
+    def grants(self) -> set[Grant]:
+        """What it is granted."""
+        return grants_of(self.control_plane, self.namespace, ACCOUNT)
+
+    def token(self) -> str:
+        """A new token of its ServiceAccount."""
+        kubectl = self.control_plane.kubectl
+        return kubectl("-n", self.namespace, "create", "token", ACCOUNT).strip()
+
+    def client(self) -> httpx.Client:
+        """Connect with such a token, to be used as a context manager."""
+        certificate = self.control_plane.directory / "certs" / "apiserver.crt"
+        return httpx.Client(
+            base_url=self.control_plane.api.base_url,
+            headers={"Authorization": f"Bearer {self.token()}"},
+            verify=ssl.create_default_context(cafile=certificate),
+            trust_env=False,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What its pod would have: the token, the namespaces and the settings."""
+        document = yaml.safe_load(self.control_plane.kubeconfig.read_text())
+        document["users"][0]["user"] = {"token": self.token()}
+        path = self.directory / "operator.kubeconfig"
+        path.write_text(yaml.safe_dump(document))
+        return {
+            "KUBECONFIG": str(path),
+            "POD_NAMESPACE": self.namespace,
+            "SCRIPTIX_WATCH_NAMESPACES": self.watches,
+            "SCRIPTIX_DEFAULT_SECRET": DEFAULT_SECRET,
+            "SCRIPTIX_DEFAULT_KEY_NAMESPACES": "*",
+        }
+
+
+def install_cluster_wide(control_plane: ControlPlane, directory: Path) -> Installed:
+    """Apply deploy/ as a user does."""
+    control_plane.kubectl("apply", "-k", str(REPOSITORY / "deploy"))
+    return Installed(control_plane, SYSTEM, "", directory)
+
+
+def install_namespaced(
+    control_plane: ControlPlane, directory: Path, helm: Path, own: str, watched: str
+) -> Installed:
+    """Install the chart for one namespace, its operator in another that is made for it."""
+    control_plane.kubectl("create", "namespace", own)
+    values = {"watchNamespaces": f"{{{watched}}}", "settings.defaultSecret": DEFAULT_SECRET}
+    settings = [f"--set={name}={value}" for name, value in values.items()]
+    chart = REPOSITORY / "charts" / "scriptix-operator"
+    rendered = directory / "chart.yaml"
+    with rendered.open("wb") as output:
+        subprocess.run(
+            [helm, "template", ACCOUNT, chart, f"--namespace={own}", *settings],
+            env={"HOME": str(directory)},  # no configuration of the user's
+            stdout=output,
+            check=True,
+        )
+    control_plane.kubectl("apply", f"--filename={rendered}")
+    return Installed(control_plane, own, watched, directory)

@@ -1,0 +1,78 @@
+"""All that the operator ever asks of the API server, brought about on purpose."""
+
+import asyncio
+
+from tests.operator.lab import TIMEOUT, Lab, Manifest, Operator
+from tests.operator.logsupport import Namespace
+from tests.operator.rights.audit import Audit
+from tests.operator.rights.installed import DEFAULT_SECRET, Installed
+
+
+async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
+    """Train, fail, wait, begin anew and stop; returns the operator, which has ended."""
+    await give_keys(lab, installed)
+    operator = await lab.operator(installed.environment())
+    await train_and_fail(lab)
+    await tell_the_same_twice(lab)
+    await begin_anew_beside_a_dead_log(lab, audit)
+    operator.terminate()
+    assert await operator.ended() == 0
+    return operator
+
+
+async def give_keys(lab: Lab, installed: Installed) -> None:
+    """Put the operator's own key beside it, and one of the team's into the team's namespace."""
+    await lab.secret(name=DEFAULT_SECRET, namespace=installed.namespace)
+    await lab.secret(name="team")
+
+
+async def train_and_fail(lab: Lab) -> None:
+    """Train a model with the operator's key, and one that fails with the team's."""
+    lab.model(401)
+    lab.model(402, outcome="poor_transcripts")
+    await lab.train("allowed", 401)
+    await lab.train("failing", 402, apiKeySecretRef={"name": "team"})
+    await lab.until("allowed", has_its_log)
+    await lab.until_phase("failing", "Failed")
+    await lab.until_event("allowed", "TrainingSucceeded")
+    await lab.until_event("failing", "TrainingFailed")
+    assert await lab.config_map("allowed-result") is not None
+
+
+async def tell_the_same_twice(lab: Lab) -> None:
+    """Let a resource wait twice: the same news again is one event, which is read and patched."""
+    lab.model(403, status=1)
+    await lab.train("waiting", 403)
+    await lab.until_reason("waiting", "WaitingForModel")
+    await lab.edit("waiting", suspend=True)
+    await lab.until_phase("waiting", "Suspended")
+    await lab.edit("waiting", suspend=False)
+    async with asyncio.timeout(TIMEOUT):
+        while (await lab.until_event("waiting", "WaitingForModel"))["count"] < 2:  # noqa: ASYNC110 - events have no other way
+            await asyncio.sleep(0.05)
+
+
+async def begin_anew_beside_a_dead_log(lab: Lab, audit: Audit) -> None:
+    """Make a resource anew: the dead one's log is deleted, once it is certain who is dead.
+
+    The garbage collector would take it, too, and may be the first to; a finalizer holds it.
+    """
+    space = Namespace(lab.control_plane, lab.namespace)
+    space.patch("allowed-log", {"metadata": {"finalizers": ["scriptix.io/held-by-a-test"]}})
+    await lab.delete("allowed")
+    again = await lab.train("allowed", 401)
+    async with asyncio.timeout(TIMEOUT):
+        while not any(request.verb == "delete" for request in audit.requests()):  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.05)
+    space.patch("allowed-log", {"metadata": {"finalizers": None}})
+    await lab.until("allowed", has_its_log)
+    log = await lab.config_map("allowed-log")
+    assert log is not None
+    [owner] = log["metadata"]["ownerReferences"]
+    assert owner["uid"] == again["metadata"]["uid"]
+
+
+def has_its_log(item: Manifest) -> bool:
+    """Whether the run has ended and all of its log is stored."""
+    state: str | None = item.get("status", {}).get("log", {}).get("state")
+    return state == "Complete"

@@ -1,0 +1,223 @@
+"""`scriptix-operator check` on a real API server, by those who have their rights or lack them."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scriptix_operator.check import Finding, Verdict, check
+from scriptix_operator.cli import main
+from tests.controlplane.cluster import ControlPlane
+from tests.operator.installation import CRD_PATH, install_crd
+from tests.operator.lab import Lab
+from tests.operator.rights.grants import Grant, withdrawn
+from tests.operator.rights.installed import Installed
+
+NOBODY = "http://127.0.0.1:9"
+"""Where no API answers, and that is known at once."""
+
+
+class Command:
+    """The command, without a process of its own: to start one takes seconds."""
+
+    def __init__(self, environ: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]) -> None:
+        self._environ = environ
+        self._output = output
+
+    async def run(self, environment: Mapping[str, str]) -> tuple[int, list[str]]:
+        """Run it; returns its exit status and lines."""
+        with self._environ.context() as environ:
+            for name, value in environment.items():
+                environ.setenv(name, value)
+            # In a thread: it has an event loop of its own, and the simulator goes on in ours.
+            status = await asyncio.to_thread(main, ["check"])
+        return status, self._output.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return the command."""
+    return Command(monkeypatch, capsys)
+
+
+async def findings(environment: Mapping[str, str], topic: str) -> list[Finding]:
+    """What is found about a topic."""
+    found = check({"SCRIPTIX_BASE_URL": NOBODY, **environment})
+    return [finding async for finding in found if finding.topic == topic]
+
+
+async def test_an_installed_operator_finds_all_that_it_needs(
+    command: Command, lab: Lab, installed: Installed
+) -> None:
+    environment = {**installed.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
+    status, lines = await command.run(environment)
+    assert [line[:15].split() for line in lines] == [
+        ["ok", "settings"],
+        ["ok", "cluster"],
+        ["ok", "crd"],
+        ["ok", "rights"],
+        ["note", "others"],
+        ["ok", "api"],
+    ]
+    assert status == 0
+    assert f"{installed.user} has all " in lines[3]
+    assert f"{installed.user} may not list Leases" in lines[4]
+    assert f"{lab.simulator.url} answers (HTTP " in lines[5]
+    # No key was shown, so no allowance is spent.
+    assert [(call.method, call.path, call.key) for call in lab.simulator.state.calls] == [
+        ("GET", "/", None)
+    ]
+
+
+def told_of(grant: Grant) -> str:
+    """What is said of the right that a grant has given."""
+    kind = f"{grant.resource}.{grant.group}" if grant.group else grant.resource
+    text = f"may not {grant.verb} {kind}" + (f" {grant.name}" if grant.name else "")
+    if grant.namespace:
+        return f"{text} in namespace {grant.namespace}, which is needed "
+    everywhere = "" if grant.resource == "customresourcedefinitions" else " in all namespaces"
+    return f"{text}{everywhere}, which is needed "
+
+
+async def test_each_right_that_is_missing_is_named_and_no_other(installed: Installed) -> None:
+    environment = installed.environment()
+    for grant in sorted(installed.grants(), key=str):
+        with withdrawn(installed.control_plane, installed.user, grant):
+            [missing] = await findings(environment, "rights")
+        assert missing.verdict is Verdict.BAD
+        assert missing.text.startswith(told_of(grant))
+        names = f", resourceNames: [{grant.name}]" if grant.name else ""
+        rule = f"resources: [{grant.resource}]{names}, verbs: [{grant.verb}]}}"
+        assert missing.text.endswith(rule)
+        role = f"a Role in namespace {grant.namespace}" if grant.namespace else "a ClusterRole"
+        assert f"; bind {role} to {installed.user} with the rule" in missing.text
+
+
+async def test_an_identity_without_rights_is_told_each_and_fails(
+    command: Command, cluster: ControlPlane, lab: Lab, namespaced: Installed
+) -> None:
+    cluster.kubectl("-n", namespaced.namespace, "delete", "rolebinding", "--all")
+    cluster.kubectl("-n", lab.namespace, "delete", "rolebinding", "--all")
+    environment = {**namespaced.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
+    status, lines = await command.run(environment)
+    assert status == 1
+    bad = [line for line in lines if line.startswith("bad")]
+    assert {line.split()[1] for line in bad} == {"rights"}
+    assert len(bad) == 10  # one for each rule that is needed, but the one for the CRD
+    # Whatever it lacks, the rest is looked at.
+    assert [line[:15].split()[1] for line in lines if not line.startswith("bad")] == [
+        "settings",
+        "cluster",
+        "crd",
+        "others",
+        "api",
+    ]
+
+
+async def test_a_crd_that_would_drop_an_intent_is_told(cluster: ControlPlane) -> None:
+    environment = {"KUBECONFIG": str(cluster.kubeconfig)}
+    crd = cluster.api.get(CRD_PATH).json()
+    [version] = crd["spec"]["versions"]
+    run_schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["run"]
+    del run_schema["properties"]["intent"]
+    assert cluster.api.put(CRD_PATH, json=crd).is_success
+    try:
+        [finding] = await findings(environment, "crd")
+    finally:
+        install_crd(cluster)
+    assert finding.verdict is Verdict.BAD
+    assert "lacks .status.run.intent; apply the output of" in finding.text
+    [finding] = await findings(environment, "crd")
+    assert finding.verdict is Verdict.OK
+
+
+async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
+    command: Command, cluster: ControlPlane, lab: Lab, tmp_path: Path
+) -> None:
+    document = yaml.safe_load(cluster.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": "of-nobody"}
+    stranger = tmp_path / "stranger.kubeconfig"
+    stranger.write_text(yaml.safe_dump(document))
+    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+    nowhere = tmp_path / "nowhere.kubeconfig"
+    nowhere.write_text(yaml.safe_dump(document))
+    for kubeconfig, told in ((stranger, "401 Unauthorized"), (nowhere, "127.0.0.1:9")):
+        environment = {"KUBECONFIG": str(kubeconfig), "SCRIPTIX_BASE_URL": lab.simulator.url}
+        status, lines = await command.run(environment)
+        assert [line[:15].split() for line in lines] == [
+            ["ok", "settings"],
+            ["bad", "cluster"],
+            ["ok", "api"],
+        ]
+        assert told in lines[1]
+        assert status == 1
+    status, lines = await command.run(
+        {"KUBECONFIG": str(cluster.kubeconfig), "SCRIPTIX_BASE_URL": NOBODY}
+    )
+    assert lines[-1].startswith(f"bad   api       {NOBODY} cannot be reached: no connection")
+    assert status == 1
+
+
+async def test_a_bad_setting_is_one_line_and_an_unknown_one_a_note(command: Command) -> None:
+    status, lines = await command.run({"SCRIPTIX_HTTP_PORT": "none"})
+    assert status == 1
+    assert [line[:34] for line in lines] == ["bad   settings  SCRIPTIX_HTTP_PORT"]
+    [note, ok] = await findings({"SCRIPTIX_WATCH_NAMESPACE": "a"}, "settings")
+    assert (note.verdict, ok.verdict) == (Verdict.NOTE, Verdict.OK)
+    assert "SCRIPTIX_WATCH_NAMESPACES meant" in note.text
+
+
+async def test_who_serves_the_same_namespaces_as_another_is_refused(
+    command: Command, cluster: ControlPlane, lab: Lab
+) -> None:
+    def second(watches: str, own: str = "kube-public") -> dict[str, str]:
+        return {
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "POD_NAMESPACE": own,
+            "SCRIPTIX_WATCH_NAMESPACES": watches,
+        }
+
+    async def others(watches: str, own: str = "kube-public") -> list[Finding]:
+        found = await findings(second(watches, own), "others")
+        return [finding for finding in found if lab.namespace in finding.text]
+
+    first = await lab.operator(watch_namespaces=f"speech,{lab.namespace}")
+    await first.printed("leading")
+    for watches, both in (("", f"speech, {lab.namespace}"), ("speech,texts", "speech")):
+        [clash] = await others(watches)
+        assert clash.verdict is Verdict.BAD
+        assert clash.text.startswith(f"an operator in namespace {lab.namespace} (operator-0_")
+        assert f" {both}, too; " in clash.text
+    status, _ = await command.run({**second("speech"), "SCRIPTIX_BASE_URL": lab.simulator.url})
+    assert status == 1
+
+    [apart] = await others("texts")
+    assert apart.verdict is Verdict.NOTE
+    assert "no API key may be used by both" in apart.text
+    status, _ = await command.run({**second("texts"), "SCRIPTIX_BASE_URL": lab.simulator.url})
+    assert status == 0
+
+    # Its own Lease is no other's, unless who holds it serves something else.
+    assert await others(f"{lab.namespace},speech", own=lab.namespace) == []
+    [shared] = await others("texts", own=lab.namespace)
+    assert shared.verdict is Verdict.BAD
+    assert "holds the Lease that this one needs" in shared.text
+
+    first.terminate()
+    assert await first.ended() == 0
+    assert await others("") == []
+
+
+async def test_an_operator_with_its_own_rights_sees_who_shares_its_lease(
+    lab: Lab, namespaced: Installed
+) -> None:
+    operator = await lab.operator(namespaced.environment())
+    await operator.printed("leading")
+    [note] = await findings(namespaced.environment(), "others")
+    assert note.verdict is Verdict.NOTE
+    changed = {**namespaced.environment(), "SCRIPTIX_WATCH_NAMESPACES": "texts"}
+    [_, shared] = await findings(changed, "others")
+    assert shared.verdict is Verdict.BAD
+    assert f"serves namespace {lab.namespace} and holds the Lease" in shared.text
