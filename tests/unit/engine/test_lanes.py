@@ -462,7 +462,7 @@ def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, wa
     bench.looked("a", REJECTED)
     assert bench.lanes.open_circuits() == 1
     if way == "has ended":
-        bench.lanes.rests(a_key("a"), is_queued=False, is_watched=False)
+        bench.lanes.rests(a_key("a"), is_queued=False, is_watched=False, awaits_look=False)
     else:
         bench.look("a", OTHER_KEY)
     assert bench.lanes.open_circuits() == 0
