@@ -19,7 +19,7 @@ from demo.shell import Shell
 from demo.story import Story
 from tests.controlplane.build import find_or_build
 from tests.controlplane.errors import ControlPlaneError
-from tests.controlplane.toolchain import REPOSITORY
+from tests.gotools.toolchain import REPOSITORY
 
 INTERRUPTED = 130
 SPEED = 480.0

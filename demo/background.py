@@ -13,7 +13,7 @@ from typing import Self
 from demo.errors import DemoError
 from demo.part import log_tail
 from demo.services import KEEP
-from tests.controlplane.toolchain import REPOSITORY
+from tests.gotools.toolchain import REPOSITORY
 
 STOP_TIMEOUT_SECONDS = 40.0
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from demo.errors import DemoError
-from tests.controlplane.tether import tethered
+from tests.tether import tethered
 
 POLL_SECONDS = 0.05
 STOP_TIMEOUT_SECONDS = 10.0

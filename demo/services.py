@@ -25,7 +25,7 @@ from demo.errors import DemoError
 from demo.part import POLL_SECONDS, Part
 from tests.controlplane.cluster import LOOPBACK, ControlPlane
 from tests.controlplane.errors import ControlPlaneError
-from tests.controlplane.toolchain import REPOSITORY
+from tests.gotools.toolchain import REPOSITORY
 
 CRD = "crds/custommodeltrainings.scriptix.io.yaml"
 SCENARIO = "demo/scenario.yaml"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from demo.errors import DemoError
 from demo.services import without_settings
-from tests.controlplane.toolchain import REPOSITORY
+from tests.gotools.toolchain import REPOSITORY
 
 
 class Shell:

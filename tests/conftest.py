@@ -1,19 +1,21 @@
-"""Fixtures that any test may use: a real control plane for the session, a namespace for a test."""
+"""Fixtures that any test may use: built tools, a control plane for the session, a namespace."""
 
 import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.controlplane.build import find_or_build
+from tests.chart import tools as chart
+from tests.controlplane import build as controlplane
 from tests.controlplane.cluster import ControlPlane
-from tests.controlplane.errors import ControlPlaneError
+from tests.gotools.errors import ToolError
 
 # A slow machine is no failure of the code under test. Every run tries the same examples, so that a
 # red test is about the change at hand; HYPOTHESIS_PROFILE=explore looks for new ones.
@@ -23,39 +25,70 @@ settings.register_profile(
 settings.register_profile("explore", settings.get_profile("repeatable"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
-ASSETS = pytest.StashKey[Path | ControlPlaneError]()
+BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
+    "assets": controlplane.find_or_build,
+    "chart_tools": chart.TOOLS.find_or_build,
+}
+"""What is built from Go modules, by the name of the fixture that is the folder with the result."""
+
+BUILT = pytest.StashKey[dict[str, Path | ToolError]]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the control plane before the first test: minutes that no test's time-out has to bear.
+    """Build what is asked for before the first test: minutes that no test's time-out has to bear.
 
     A failure is kept for the tests that need it; the others run.
     """
-    wanted = any("assets" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not wanted or session.config.option.collectonly:
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     assert capture is not None  # a part of pytest that cannot be switched off
     with capture.global_and_fixture_disabled():
-        _find_assets(session.config)
+        for name in BUILDS.keys() & wanted:
+            _find_or_build(session.config, name)
 
 
-def _find_assets(config: pytest.Config) -> Path | ControlPlaneError:
-    if ASSETS not in config.stash:
+def _find_or_build(config: pytest.Config, name: str) -> Path | ToolError:
+    built = config.stash.setdefault(BUILT, {})
+    if name not in built:
         try:
-            config.stash[ASSETS] = find_or_build(os.environ, sys.stderr)
-        except ControlPlaneError as error:
-            config.stash[ASSETS] = error
-    return config.stash[ASSETS]
+            built[name] = BUILDS[name](os.environ, sys.stderr)
+        except ToolError as error:
+            built[name] = error
+    return built[name]
+
+
+def _built(request: pytest.FixtureRequest) -> Path:
+    """Return the folder that the fixture's name stands for; fail the test if there is none."""
+    found = _find_or_build(request.config, str(request.fixturename))
+    if isinstance(found, ToolError):
+        pytest.fail(f"What this tests with is not there. {found}", pytrace=False)
+    return found
 
 
 @pytest.fixture(scope="session")
 def assets(request: pytest.FixtureRequest) -> Path:
     """Return the directory with etcd, kube-apiserver, kube-controller-manager and kubectl."""
-    found = _find_assets(request.config)
-    if isinstance(found, ControlPlaneError):
-        pytest.fail(f"There is no control plane to test with. {found}", pytrace=False)
-    return found
+    return _built(request)
+
+
+@pytest.fixture(scope="session")
+def chart_tools(request: pytest.FixtureRequest) -> Path:
+    """Return the directory with helm and kubeconform."""
+    return _built(request)
+
+
+@pytest.fixture(scope="session")
+def helm(chart_tools: Path) -> Path:
+    """Return the program; `tests.chart.helm.Helm` keeps the user's own configuration out."""
+    return chart_tools / chart.HELM
+
+
+@pytest.fixture(scope="session")
+def kubeconform(chart_tools: Path) -> Path:
+    """Return the program that checks manifests against schemas."""
+    return chart_tools / chart.KUBECONFORM
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ import yaml
 
 from tests.controlplane.build import CONTROLLER_MANAGER
 from tests.controlplane.errors import ControlPlaneError
-from tests.controlplane.tether import tethered
+from tests.tether import tethered
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_SECONDS = 120.0

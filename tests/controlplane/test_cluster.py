@@ -18,7 +18,7 @@ from kubernetes.aio import config as aio_config
 from tests.controlplane import cluster
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.errors import ControlPlaneError
-from tests.controlplane.toolchain import REPOSITORY
+from tests.gotools.toolchain import REPOSITORY
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
 

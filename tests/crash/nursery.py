@@ -21,8 +21,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.controlplane.tether import PR_SET_PDEATHSIG, tethered
 from tests.operator.process import REPOSITORY
+from tests.tether import PR_SET_PDEATHSIG, tethered
 
 __all__ = ["Child", "Nursery", "nursery"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.controlplane.toolchain import REPOSITORY
+from tests.gotools.toolchain import REPOSITORY
 
 SPEED = 2400  # eight hours in twelve seconds
 

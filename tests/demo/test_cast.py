@@ -7,8 +7,8 @@ from demo import cast
 from demo.errors import DemoError
 from demo.table import EMPTY
 from scriptix_simulator.scripts import load_scenario
-from tests.controlplane.toolchain import REPOSITORY
 from tests.demo.tables import row, table
+from tests.gotools.toolchain import REPOSITORY
 
 GOOD = row(cast.GOOD, "Succeeded", "FinalEvaluation")
 BAD = row(cast.BAD, "Failed", "DataPreprocessing", "Audio and transcript mismatch detected.")

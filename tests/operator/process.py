@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from tests.controlplane.tether import tethered
+from tests.tether import tethered
 
 __all__ = ["REPOSITORY", "TIMEOUT", "Launch", "Operator", "Process", "spawn"]
 

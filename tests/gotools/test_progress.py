@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from tests.controlplane.progress import Progress
+from tests.gotools.progress import Progress
 
 
 class Terminal(io.StringIO):

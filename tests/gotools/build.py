@@ -1,0 +1,241 @@
+"""Finds a set of Go tools, or builds it once per user and per set of pins.
+
+Published archives of such binaries need a download site that not everybody can reach. Go's module
+proxy has them all, hash-pinned by go.sum, so we build.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from tests.gotools import toolchain
+from tests.gotools.errors import ToolError
+from tests.gotools.progress import Progress
+from tests.tether import tethered
+
+# The pattern for the mains that go.mod names in its tool block, so that they stand there only.
+TOOLS = "tool"
+TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class ToolSet:
+    """Go programs that are built and cached together.
+
+    Attributes:
+        name: Of the folder in the cache.
+        title: What they are, in a sentence: "the test control plane".
+        module: The folder with go.mod and go.sum; mains of our own may stand below it.
+        binaries: What the build must make.
+        command: The command that builds them, for a person to try again.
+        cost: What a first build takes, for a person to wait: minutes, megabytes.
+        needs: What must be free for it, disk and memory.
+        renames: Names of binaries by the names that Go gives them, where those differ.
+        variables: Linker variables (`package.name` to value), made from the text of go.mod.
+    """
+
+    name: str
+    title: str
+    module: Path
+    binaries: tuple[str, ...]
+    command: str
+    cost: str
+    needs: str
+    renames: Mapping[str, str] = field(default_factory=dict)
+    variables: Callable[[str], Mapping[str, str]] = lambda _go_mod: {}
+
+    def find_or_build(self, environment: Mapping[str, str], stream: TextIO) -> Path:
+        """Return the directory with the binaries; tell progress on `stream`.
+
+        Raises:
+            ToolError: with what to do about it.
+        """
+        cache = cache_root(environment)
+        recipe = Recipe.read(self)
+        directory = cache / self.name / recipe.fingerprint
+        if not missing(directory, self.binaries):
+            return directory
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with _exclusive(directory.with_suffix(".lock"), self.title, _teller(stream)):
+            if missing(directory, self.binaries):  # nobody built it while we waited
+                _build(self, recipe, cache, directory, stream)
+        return directory
+
+    @property
+    def go_mod(self) -> Path:
+        """Where the pins and the names of the mains stand."""
+        return self.module / "go.mod"
+
+
+def cache_root(environment: Mapping[str, str]) -> Path:
+    """Return this project's folder in the user's cache."""
+    configured = Path(environment.get("XDG_CACHE_HOME", ""))
+    # The XDG specification has relative paths ignored.
+    root = configured if configured.is_absolute() else Path.home() / ".cache"
+    return root / "scriptix-operator"
+
+
+def missing(directory: Path, names: tuple[str, ...]) -> list[str]:
+    """Return those of the names that are no executable file in the directory."""
+    return [name for name in names if shutil.which(name, path=directory) is None]
+
+
+class Recipe:
+    """What is built, as the files of the module pin it.
+
+    Args:
+        go_mod: text of go.mod.
+        go_sum: text of go.sum.
+        variables: linker variables, `package.name` to value.
+        sources: texts of the module's own Go files.
+    """
+
+    def __init__(
+        self,
+        go_mod: str,
+        go_sum: str,
+        variables: Mapping[str, str] | None = None,
+        sources: tuple[str, ...] = (),
+    ) -> None:
+        assignments = [f"-X {name}={value}" for name, value in (variables or {}).items()]
+        self.ldflags = " ".join(["-s -w", *assignments])
+        uname = os.uname()
+        parts = (go_mod, go_sum, self.ldflags, uname.sysname, uname.machine, *sources)
+        self.fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    @classmethod
+    def read(cls, tools: ToolSet) -> "Recipe":
+        """Read the pins of a set of tools, and the code of our own in it."""
+        go_mod = tools.go_mod.read_text()
+        sources = tuple(path.read_text() for path in sorted(tools.module.rglob("*.go")))
+        go_sum = (tools.module / "go.sum").read_text()
+        return cls(go_mod, go_sum, tools.variables(go_mod), sources)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags that decide about the result; `go list` needs them to tell what is stale."""
+        return ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={self.ldflags}")
+
+
+def _teller(stream: TextIO) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        stream.write(f"{text}\n")
+        stream.flush()
+
+    return say
+
+
+@contextmanager
+def _exclusive(lock: Path, title: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file; the kernel releases it with the process, so no lock is ever stale."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Another process is building {title}; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(
+    tools: ToolSet,
+    recipe: Recipe,
+    cache: Path,
+    directory: Path,
+    stream: TextIO,
+) -> None:
+    say = _teller(stream)
+    go = toolchain.find_go(tools.go_mod, cache, say)
+    for left in directory.parent.glob(f"{directory.name}.partial-*"):
+        shutil.rmtree(left)  # of a build that was killed; we hold the lock, so nobody uses it
+    say(f"Building {tools.title}, once: {tools.cost}")
+    with tempfile.TemporaryDirectory(
+        dir=directory.parent, prefix=f"{directory.name}.partial-"
+    ) as partial:
+        output = Path(partial) / "bin"
+        stale = _count_stale(go, tools, recipe, say)
+        _compile(go, tools, recipe, output, Progress("Compiling", stale, stream))
+        for made, wanted in tools.renames.items():
+            (output / made).rename(output / wanted)
+        lacking = missing(output, tools.binaries)
+        if lacking:
+            raise ToolError(
+                f"the build made no {', '.join(lacking)};"
+                f" restore the tool lines of {tools.go_mod} from Git"
+            )
+        if directory.exists():  # incomplete, or we would not be here
+            shutil.rmtree(directory)
+        output.rename(directory)
+
+
+def _count_stale(go: Path, tools: ToolSet, recipe: Recipe, say: Callable[[str], None]) -> int:
+    """Download what is missing and return how many packages are not in Go's build cache."""
+    template = "{{if .Stale}}{{.ImportPath}}{{end}}"
+    stale = 0
+    downloads = 0
+
+    def count(line: str) -> None:
+        nonlocal stale, downloads
+        if not line.startswith("go: "):
+            stale += 1
+        elif line.startswith("go: downloading "):
+            downloads += 1
+            if downloads == 1:
+                say("Downloading Go modules")
+
+    _run_go(tools, [go, "list", *recipe.flags, "-deps", "-f", template, TOOLS], count)
+    return max(stale, 1)
+
+
+def _compile(go: Path, tools: ToolSet, recipe: Recipe, output: Path, progress: Progress) -> None:
+    def count(line: str) -> None:
+        if not line.startswith(("go: ", "#", "\t")):
+            progress.advance()
+
+    try:
+        _run_go(tools, [go, "build", *recipe.flags, "-v", "-o", f"{output}/", TOOLS], count)
+    finally:
+        progress.close()
+
+
+def _run_go(tools: ToolSet, command: list[Path | str], on_line: Callable[[str], None]) -> None:
+    """Run Go in the module, hand over its lines, and let nothing of it outlive us.
+
+    It gets a process group of its own, so that its compilers end with it.
+    """
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    with subprocess.Popen(
+        tethered(command),
+        cwd=tools.module,
+        env=toolchain.go_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                tail.append(line)
+                on_line(line.rstrip("\n"))
+        except (
+            BaseException
+        ):  # also ctrl-C; not yet waited for, so the group's number is still its own
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    code = process.returncode
+    if code != 0:
+        raise ToolError(
+            f"{''.join(tail)}\n`go {command[1]}` failed, see above. Check that Go's module proxy"
+            f" (go env GOPROXY) is reachable and that {tools.needs} are free (go env GOCACHE"
+            f" GOMODCACHE say where on disk), then run: {tools.command}"
+        )

