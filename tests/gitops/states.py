@@ -94,7 +94,9 @@ STATES: Mapping[str, State] = {
     "waiting-for-model": _working(lambda: _looked(Life(), 1)),
     "queued": _working(_deferred),
     "starting": _working(lambda: Life().intends()),
-    "start-outcome-unknown": _working(lambda: Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply within 30 s")),
+    "start-outcome-unknown": _working(
+        lambda: Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply within 30 s")
+    ),
     "running": _working(lambda: _looked(Life().runs(), 3, started_at=EIGHT, progress=45)),
     "adopted": _working(lambda: _looked(Life(), 3, started_at=EIGHT, progress=45)),
     "waiting-for-retry": _working(_awaiting_retry),
