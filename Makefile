@@ -56,6 +56,11 @@ test-day: install ## a day of 1,000 resources over 10 keys, with faults, in virt
 test-model: install ## search all that can happen to a start, minutes; ARGS=mutations: how worse protocols start twice
 	@.venv/bin/python -m tests.model $(ARGS)
 
+.PHONY: test-gitops
+test-gitops: install ## Argo CD and kstatus with our resources; the first run builds Argo CD, some seven minutes
+	@tests/gitops/redis.sh
+	@.venv/bin/pytest tests/gitops -m gitops $(ARGS)
+
 .PHONY: bench
 bench: install ## the operator beside a fixed interval, in virtual time, minutes; ARGS="eta outage" chooses some
 	@.venv/bin/python -m bench $(ARGS)
@@ -98,6 +103,10 @@ crd: install ## write the CustomResourceDefinition from the models, for crds/ an
 	@.venv/bin/scriptix-operator crd >$(CRD).new || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD).new $(CHART_CRD)
 	@mv $(CRD).new $(CRD)
+
+.PHONY: gitops
+gitops: install ## write what is made from gitops/argocd's Lua files: the argocd-cm snippet and test data
+	@.venv/bin/python -m tests.gitops.customizations
 
 .PHONY: docs
 docs: install ## write docs/failures.md from the table of failures in the code

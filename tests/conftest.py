@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from tests.chart import tools as chart
 from tests.controlplane import build as controlplane
 from tests.controlplane.cluster import ControlPlane
+from tests.gitops import tools as gitops
 from tests.gotools.errors import ToolError
 
 # A slow machine is no failure of the code under test. Every run tries the same examples, so that a
@@ -28,6 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
     "assets": controlplane.find_or_build,
     "chart_tools": chart.TOOLS.find_or_build,
+    "gitops_tools": gitops.TOOLS.find_or_build,
 }
 """What is built from Go modules, by the name of the fixture that is the folder with the result."""
 
@@ -77,6 +79,12 @@ def assets(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def chart_tools(request: pytest.FixtureRequest) -> Path:
     """Return the directory with helm and kubeconform."""
+    return _built(request)
+
+
+@pytest.fixture(scope="session")
+def gitops_tools(request: pytest.FixtureRequest) -> Path:
+    """Return the directory with argocd and kstatus."""
     return _built(request)
 
 

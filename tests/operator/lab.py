@@ -80,6 +80,11 @@ class Lab:
 
     # The cluster.
 
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """The administrator's connection."""
+        return self._client
+
     async def secret(
         self, value: str = API_KEY, name: str = DEFAULT_SECRET, namespace: str = ""
     ) -> None:

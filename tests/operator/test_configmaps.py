@@ -32,6 +32,7 @@ async def test_an_object_is_made_with_owner_labels_and_data(
         "scriptix.io/training": "cardio",
         "scriptix.io/run": "r1",
     }
+    assert made["metadata"]["annotations"] == {"argocd.argoproj.io/ignore-resource-updates": "true"}
     assert made["metadata"]["ownerReferences"] == [reference_to(owner)]
     assert "immutable" not in made
 
@@ -63,11 +64,16 @@ async def test_labels_and_annotations_of_others_stay_and_ours_are_put_right(
 ) -> None:
     owner = space.make_resource()
     await config_maps.put(owner, NAME, DATA, run_id="r1")
-    theirs = {"labels": {"team": "a", "scriptix.io/run": "x"}, "annotations": {"note": "b"}}
+    ours = "argocd.argoproj.io/ignore-resource-updates"
+    theirs = {
+        "labels": {"team": "a", "scriptix.io/run": "x"},
+        "annotations": {"note": "b", ours: "false"},
+    }
     space.patch(NAME, {"metadata": theirs})
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
     metadata = space.read(NAME)["metadata"]
-    assert (metadata["labels"]["team"], metadata["annotations"]) == ("a", {"note": "b"})
+    assert metadata["labels"]["team"] == "a"
+    assert metadata["annotations"] == {"note": "b", ours: "true"}
     assert metadata["labels"]["scriptix.io/run"] == "r1"
 
 

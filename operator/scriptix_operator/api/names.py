@@ -17,6 +17,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "scriptix-operator"
 TRAINING_LABEL = f"{GROUP}/training"
 RUN_LABEL = f"{GROUP}/run"
+ARGOCD_IGNORE_UPDATES = {"argocd.argoproj.io/ignore-resource-updates": "true"}
+"""Annotation without which Argo CD takes each update of an object beside a resource for news."""
 
 DEFAULT_SECRET = "scriptix-api-key"  # noqa: S105 - the name of a Secret, not its content
 DEFAULT_SECRET_KEY = "api-key"  # noqa: S105 - the same

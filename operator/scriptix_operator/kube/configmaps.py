@@ -27,6 +27,7 @@ from kubernetes.aio.client import (
 
 from scriptix_operator.api.names import (
     API_VERSION,
+    ARGOCD_IGNORE_UPDATES,
     GROUP,
     KIND,
     MANAGED_BY,
@@ -153,6 +154,7 @@ class ConfigMaps:
             metadata=V1ObjectMeta(
                 name=name,
                 labels=_labels(owner, run_id),
+                annotations=ARGOCD_IGNORE_UPDATES,
                 owner_references=[_reference(owner)],
             ),
             data=dict(data),
@@ -196,7 +198,10 @@ class ConfigMaps:
             update={
                 "data": dict(data),
                 "metadata": metadata.model_copy(
-                    update={"labels": {**(metadata.labels or {}), **labels}}
+                    update={
+                        "labels": {**(metadata.labels or {}), **labels},
+                        "annotations": {**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
+                    }
                 ),
             }
         )

@@ -1,0 +1,20 @@
+-- What the operator says of an older spec says nothing of this one; -1: it has said nothing yet.
+local status = obj.status or {}
+if status.observedGeneration ~= obj.metadata.generation then
+  return {status = "Progressing", message = "Waiting for the operator to look at the resource"}
+end
+
+-- The operator sets these conditions such that at most one of the cases below is the case.
+local conditions = {}
+for _, condition in ipairs(status.conditions or {}) do
+  conditions[condition.type] = condition.status
+end
+local health = "Progressing"
+if conditions.Succeeded == "True" then
+  health = "Healthy"
+elseif conditions.Stalled == "True" then
+  health = "Degraded"
+elseif conditions.Suspended == "True" then
+  health = "Suspended"
+end
+return {status = health, message = status.message or ""}

@@ -1,0 +1,85 @@
+"""The actions, run by Argo CD's API server as a click runs them, with self-heal at work."""
+
+import pytest
+
+from tests.gitops.argocd import ArgoCD
+from tests.gitops.repository import Repository, application, health_of, is_synced, training
+from tests.operator.lab import Lab, phase_of
+
+pytestmark = pytest.mark.gitops
+
+REQUESTED_AT = "scriptix.io/requested-at"
+
+
+async def test_suspend_and_resume_hold_where_git_says_nothing_of_suspend(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(1, duration=10_000)
+    repository.commit(training("held", 1))
+    async with application(argocd, lab, repository) as app:
+        await lab.until_phase("held", "Running")
+        await app.act("suspend", "held", lab)
+        await lab.until_phase("held", "Suspended")
+        await app.until_healthy("Suspended")
+        await app.refresh("hard")
+        await app.until_healthy("Suspended")
+        await app.act("resume", "held", lab)
+        await lab.until_phase("held", "Running")
+        await app.until_healthy("Progressing")
+        assert is_synced(await app.get())
+    assert lab.starts() == len(lab.posts()) == 1
+
+
+async def test_self_heal_takes_an_action_back_where_git_declares_suspend(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(1, duration=10_000)
+    repository.commit(training("declared", 1, suspend=False))
+    async with application(argocd, lab, repository) as app:
+        running = await lab.until_phase("declared", "Running")
+        await app.act("suspend", "declared", lab)
+        # The action and its reversal are an edit each.
+        edits = running["metadata"]["generation"] + 2
+        healed = await lab.until("declared", lambda item: item["metadata"]["generation"] == edits)
+        assert healed["spec"]["suspend"] is False
+        await lab.until_phase("declared", "Running")
+    assert lab.starts() == len(lab.posts()) == 1
+
+
+async def test_retrain_starts_one_more_run_and_nothing_takes_it_for_a_difference(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(1)
+    repository.commit(training("again", 1))
+    async with application(argocd, lab, repository) as app:
+        first = await lab.until_phase("again", "Succeeded")
+        await lab.admin("PATCH", "/models/1", {"status": 2})  # new data has come
+        await app.act("retrain", "again", lab)
+        second = await lab.until(
+            "again",
+            lambda item: (
+                phase_of(item) == "Succeeded"
+                and item["status"]["run"]["id"] != first["status"]["run"]["id"]
+            ),
+        )
+        asked = second["metadata"]["annotations"][REQUESTED_AT]
+        assert second["status"]["run"]["requestedAt"] == asked
+        await app.refresh("hard")
+        await app.until_healthy("Healthy")
+        assert (await lab.get("again"))["metadata"]["annotations"][REQUESTED_AT] == asked
+        assert lab.starts() == 2
+
+        # A replacement loses the annotation, which asks for nothing.
+        replaced = training("again", 1, priority=6)
+        replaced["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] = "Replace=true"
+        await app.push(replaced)
+        await lab.until(
+            "again",
+            lambda item: (
+                item["spec"].get("priority") == 6
+                and item["status"]["observedGeneration"] == item["metadata"]["generation"]
+            ),
+        )
+        assert REQUESTED_AT not in (await lab.get("again"))["metadata"]["annotations"]
+        assert health_of(await app.until_healthy("Healthy")) == "Healthy"
+    assert lab.starts() == len(lab.posts()) == 2

@@ -1,0 +1,184 @@
+"""Trainings under a real Argo CD: sync waves, health, sync status, and what makes it look again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from tests.gitops.argocd import ArgoCD
+from tests.gitops.repository import (
+    Application,
+    Repository,
+    application,
+    config_map,
+    health_of,
+    is_synced,
+    operation_of,
+    training,
+)
+from tests.operator.lab import Lab, Manifest, phase_of
+from tests.operator.process import TIMEOUT
+
+pytestmark = pytest.mark.gitops
+
+
+async def finish(lab: Lab, model_id: int) -> None:
+    """End the run of a model with success."""
+    await lab.admin("PATCH", f"/models/{model_id}", {"finish": True})
+
+
+async def test_a_sync_wave_waits_for_a_training_and_goes_on_when_it_succeeds(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(1, duration=10_000)
+    repository.commit(training("first", 1), config_map("second", wave=1, used="yes"))
+    async with application(argocd, lab, repository) as app:
+        await lab.until_phase("first", "Running")
+        # Whatever makes Argo CD look again, the wave has to wait.
+        await app.refresh("hard")
+        waiting = await app.until(lambda item: health_of(item) == "Progressing")
+        assert operation_of(waiting) == "Running"
+        assert await lab.config_map("second") is None
+        await finish(lab, 1)
+        await app.until_healthy("Healthy")
+        assert await lab.config_map("second") is not None
+        assert phase_of(await lab.get("first")) == "Succeeded"
+    assert lab.starts() == len(lab.posts()) == 1
+
+
+async def test_a_failed_training_ends_the_sync_and_degrades_the_application(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(2, outcome="mismatch")
+    repository.commit(training("first", 2), config_map("second", wave=1, used="yes"))
+    async with application(argocd, lab, repository) as app:
+        await app.until(lambda item: operation_of(item) == "Failed")
+        await app.until(lambda item: health_of(item) == "Degraded")
+        assert phase_of(await lab.get("first")) == "Failed"
+        assert await lab.config_map("second") is None
+    assert lab.starts() == len(lab.posts()) == 1
+
+
+# Sync status: neither the CRD's defaults nor what the operator writes is a difference.
+
+EVERYTHING: Manifest = {
+    "apiKeySecretRef": {"name": "scriptix-api-key"},
+    "runToken": "v1",
+    "whenNotReady": "Wait",
+    "existingTraining": "Adopt",
+    "priority": 0,
+    "timeoutSeconds": 86400,
+    "backoffLimit": 0,
+    "qualityGate": {"maxWordErrorRate": "15"},
+    "log": {"collect": "Always"},
+    "suspend": False,
+}
+
+
+@asynccontextmanager
+async def watched(app: Application) -> AsyncIterator[list[str]]:
+    """Gather the differences that an Application shows once it has been synced."""
+    found: list[str] = []
+
+    async def watch() -> None:
+        synced = False
+        async for item in app.versions():
+            synced = synced or is_synced(item)
+            if synced and not is_synced(item):
+                found.append(str(item["status"]))
+
+    task = asyncio.create_task(watch())
+    yield found
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize(
+    ("options", "compare"),
+    [
+        pytest.param((), "", id="as Argo CD does by itself"),
+        pytest.param(("ServerSideApply=true",), "", id="applied by the server"),
+        pytest.param((), "ServerSideDiff=true", id="compared by the server"),
+    ],
+)
+async def test_defaults_and_status_are_no_difference(
+    argocd: ArgoCD, lab: Lab, repository: Repository, options: Sequence[str], compare: str
+) -> None:
+    lab.model(11, duration=10_000)
+    lab.model(12)
+    repository.commit(training("least", 11), training("everything", 12, **EVERYTHING))
+    async with (
+        application(argocd, lab, repository, options=options, compare=compare) as app,
+        watched(app) as differences,
+    ):
+        await lab.until_phase("everything", "Succeeded")
+        await lab.until_phase("least", "Running")
+        await app.refresh("hard")
+        assert is_synced(await app.get())
+        await finish(lab, 11)
+        await app.until_healthy("Healthy")
+        await app.refresh("hard")
+        assert is_synced(await app.get())
+        assert differences == []
+    assert lab.starts() == len(lab.posts()) == 2
+
+
+# Which objects make Argo CD compare.
+
+
+def causes(argocd: ArgoCD, namespace: str) -> Iterator[str]:
+    """Names of the ConfigMaps whose changes made Argo CD look at the Application again."""
+    for line in argocd.log:
+        caused = line.get("msg") == "Requesting app refresh caused by object update"
+        if caused and line["kind"] == "ConfigMap" and line["namespace"] == namespace:
+            yield line["name"]
+
+
+async def until_caused(argocd: ArgoCD, lab: Lab, name: str, times: int) -> None:
+    """Wait until changes of a ConfigMap have made Argo CD look so many times."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            if Counter(causes(argocd, lab.namespace))[name] >= times:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def write(lab: Lab, name: str, key: str, text: str) -> None:
+    """Change the data of a ConfigMap."""
+    reply = await lab.client.patch(
+        f"/api/v1/namespaces/{lab.namespace}/configmaps/{name}",
+        json={"data": {key: text}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert reply.is_success, reply.text
+
+
+def entries(item: Manifest) -> int:
+    """How many lines of log are stored."""
+    found: int = item.get("status", {}).get("log", {}).get("entries", 0)
+    return found
+
+
+async def test_updates_of_logs_cause_no_reconcile_and_a_stranger_s_config_map_does(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(21, duration=10_000)
+    repository.commit(training("logged", 21), config_map("stranger", key="value"))
+    async with application(argocd, lab, repository) as app:
+        begun = await lab.until("logged", lambda item: entries(item) > 0)
+        await finish(lab, 21)
+        await lab.until("logged", lambda item: entries(item) > entries(begun))
+        await app.until_healthy("Healthy")
+        for number in range(3):
+            await write(lab, "logged-log", "log", f"line {number}\n")
+        before = Counter(causes(argocd, lab.namespace))["stranger"]
+        # ConfigMaps are watched in one stream: what is seen of the stranger comes after the log.
+        for number in (1, 2):
+            await write(lab, "stranger", "key", f"value {number}")
+            await until_caused(argocd, lab, "stranger", before + number)
+        # One for each that was made, and none for any update.
+        seen = Counter(causes(argocd, lab.namespace))
+        assert (seen["logged-log"], seen["logged-result"]) == (1, 1)

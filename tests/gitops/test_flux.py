@@ -1,0 +1,41 @@
+"""What Flux makes of each state, told by the library that it asks."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.controlplane.cluster import ControlPlane
+from tests.gitops.repository import training
+from tests.gitops.states import STATES, manifest
+from tests.gitops.tools import KSTATUS
+from tests.operator.installation import install_crd
+
+pytestmark = pytest.mark.gitops
+
+
+def kstatus(tools: Path, resources: str) -> dict[str, str]:
+    """Return the status of resources, given as YAML documents, by name."""
+    reply = subprocess.run(
+        [tools / KSTATUS], input=resources, capture_output=True, text=True, check=False
+    )
+    assert reply.returncode == 0, reply.stderr
+    return dict(line.split("\t") for line in reply.stdout.splitlines())
+
+
+def test_flux_reads_each_state_as_the_design_says(gitops_tools: Path) -> None:
+    documents = yaml.safe_dump_all(manifest(name) for name in STATES)
+    expected = {name: state.kstatus for name, state in STATES.items()}
+    assert kstatus(gitops_tools, documents) == expected
+
+
+def test_flux_waits_for_a_resource_that_no_operator_has_seen(
+    gitops_tools: Path, control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    install_crd(control_plane)
+    path = tmp_path / "unseen.yaml"
+    path.write_text(yaml.safe_dump(training("unseen", 1)))
+    control_plane.kubectl("-n", namespace, "apply", "-f", str(path))
+    found = control_plane.kubectl("-n", namespace, "get", "cmt", "unseen", "-o", "yaml")
+    assert kstatus(gitops_tools, found) == {"unseen": "InProgress"}

@@ -1,0 +1,119 @@
+"""The Lua scripts, run by `argocd admin settings resource-overrides` as the product runs them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.controlplane.cluster import ControlPlane
+from tests.gitops.customizations import FOLDER, SNIPPET
+from tests.gitops.repository import training
+from tests.operator.installation import install_crd
+from tests.operator.lab import Manifest
+
+pytestmark = pytest.mark.gitops
+
+ACTIONS = FOLDER / "actions"
+HEALTH_TESTS = yaml.safe_load((FOLDER / "health_test.yaml").read_text())["tests"]
+ACTION_TESTS = yaml.safe_load((ACTIONS / "action_test.yaml").read_text())
+
+REQUESTED_AT = "scriptix.io/requested-at"
+
+
+class Overrides:
+    """`argocd admin settings resource-overrides` with the shipped snippet.
+
+    Args:
+        program: argocd.
+        home: A folder for its configuration.
+    """
+
+    def __init__(self, program: Path, home: Path) -> None:
+        self._program = program
+        self._home = home
+
+    def run(self, command: str, resource: Path, *arguments: str) -> str:
+        """Run a command on a manifest and return what it prints."""
+        overrides = [str(self._program), "admin", "settings", "resource-overrides"]
+        reply = subprocess.run(
+            [*overrides, command, str(resource), *arguments, "--argocd-cm-path", str(SNIPPET)],
+            # Argo CD hands the resource before and after to it, and prints what it prints.
+            env={**os.environ, "HOME": str(self._home), "KUBECTL_EXTERNAL_DIFF": "tail -qn +1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert reply.returncode == 0, reply.stderr
+        return reply.stdout
+
+    def health(self, resource: Path) -> tuple[str, str]:
+        """Return status and message."""
+        status, message = self.run("health", resource).rstrip("\n").split("\n", 1)
+        return status.removeprefix("STATUS: "), message.removeprefix("MESSAGE: ")
+
+    def actions(self, resource: Path) -> dict[str, bool]:
+        """Return the actions that are offered, and which of them may be clicked."""
+        rows = [line.split() for line in self.run("list-actions", resource).splitlines()[1:]]
+        return {name: disabled == "false" for name, disabled in rows}
+
+    def act(self, resource: Path, action: str) -> Manifest:
+        """Return the resource after an action."""
+        printed = self.run("run-action", resource, action)
+        # First a line of introduction, then the resource before, which begins with its version.
+        after: Manifest = yaml.safe_load("apiVersion:" + printed.split("apiVersion:")[2])
+        return after
+
+
+@pytest.fixture
+def overrides(argocd_program: Path, tmp_path: Path) -> Overrides:
+    """Return what runs the scripts."""
+    return Overrides(argocd_program, tmp_path)
+
+
+@pytest.mark.parametrize("case", HEALTH_TESTS, ids=lambda case: Path(case["inputPath"]).stem)
+def test_the_health_of_a_state_is_what_the_design_says(
+    overrides: Overrides, case: Manifest
+) -> None:
+    expected = case["healthStatus"]
+    found = overrides.health(FOLDER / case["inputPath"])
+    assert found == (expected["status"], expected["message"])
+
+
+@pytest.mark.parametrize(
+    "case", ACTION_TESTS["discoveryTests"], ids=lambda case: Path(case["inputPath"]).stem
+)
+def test_actions_are_offered_where_they_make_sense(overrides: Overrides, case: Manifest) -> None:
+    assert overrides.actions(ACTIONS / case["inputPath"]) == {
+        action["name"]: not action["disabled"] for action in case["result"]
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    ACTION_TESTS["actionTests"],
+    ids=lambda case: f"{case['action']} {Path(case['inputPath']).stem}",
+)
+def test_an_action_changes_what_it_says_and_nothing_else(
+    overrides: Overrides, case: Manifest
+) -> None:
+    after = overrides.act(ACTIONS / case["inputPath"], case["action"])
+    expected = yaml.safe_load((ACTIONS / case["expectedOutputPath"]).read_text())
+    annotations = after["metadata"].get("annotations", {})
+    if REQUESTED_AT in annotations:
+        assert len(annotations[REQUESTED_AT]) == len("2025-01-16T08:00:00Z")
+        annotations[REQUESTED_AT] = expected["metadata"]["annotations"][REQUESTED_AT]
+    assert after == expected
+
+
+def test_a_resource_that_no_operator_has_seen_is_progressing(
+    overrides: Overrides, control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    install_crd(control_plane)
+    path = tmp_path / "unseen.yaml"
+    path.write_text(yaml.safe_dump(training("unseen", 1)))
+    control_plane.kubectl("-n", namespace, "apply", "-f", str(path))
+    path.write_text(control_plane.kubectl("-n", namespace, "get", "cmt", "unseen", "-o", "yaml"))
+    assert overrides.health(path)[0] == "Progressing"
+    assert overrides.actions(path) == {"retrain": False, "suspend": True, "resume": False}
