@@ -20,13 +20,14 @@ RUN awk '/^[^ #]/ {wanted = /^setuptools==/} wanted' requirements/dev.txt > requ
 # The modules are compiled here, as nothing can be written where they run. The compiled files go by
 # the source's hash and unchecked: times differ from layer to layer, and a stale one would be
 # compiled again at each start.
-RUN /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib
+RUN /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 RUN /build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /build/bin/python -m pip --python /venv/bin/python install \
         --no-compile --no-deps --no-index /wheels/*.whl \
-    && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib
+    && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+        /venv/lib/python3*/site-packages/scriptix_*
 
 FROM ${BASE_IMAGE} AS root
 COPY --from=build /venv /venv

@@ -73,6 +73,14 @@ lint: install ## style, types, layers, and whether generated files are current
 controlplane: install ## find or build etcd, kube-apiserver, kube-controller-manager, kubectl; last line: where they are
 	@.venv/bin/python -m tests.controlplane build
 
+.PHONY: image
+image: ## the operator's image and its SBOM, with docker, podman or buildah; IMAGE=, BASE_IMAGE=, BUILDER=
+	@image/build.sh
+
+.PHONY: fuzz
+fuzz: install ## hostile replies and manifests, thousands of new ones, some ten minutes; ARGS="-k status" chooses
+	@HYPOTHESIS_PROFILE=fuzz .venv/bin/pytest tests/fuzz --timeout 3600 $(ARGS)
+
 .PHONY: requirements
 requirements: install ## pin what pyproject.toml and requirements/*.in ask for; UPGRADE=1 takes newer versions
 	@$(COMPILE) pyproject.toml -o requirements/runtime.txt

@@ -4,7 +4,7 @@
 #   BASE_IMAGE  the Dockerfile's base; by digest for a release
 #   BUILDER     docker, podman or buildah; by default the first that works
 #   SBOM        the file to write; by default below dist/
-# The same commit gives the same SBOM, and with podman or buildah and the same base the same image.
+# The same commit and base give the same SBOM.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
