@@ -57,11 +57,12 @@ bench: install ## the operator beside a fixed interval, in virtual time, minutes
 	@.venv/bin/python -m bench $(ARGS)
 
 .PHONY: lint
-lint: install ## style, types, layers, and whether generated files are current
+lint: install ## style, types, layers, known vulnerabilities, and whether generated files are current
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@.venv/bin/python requirements/audit.py
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not what the models say; run: make crd" >&2; exit 1; }; done
 	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \

@@ -18,7 +18,7 @@ def python_packages() -> list[dict[str, str]]:
         {
             "name": dist.metadata["Name"],
             "version": dist.version,
-            "license": dist.metadata.get("License-Expression") or "",
+            "license": str(dist.metadata.json.get("license_expression", "")),
         }
         for dist in distributions()
     ]

@@ -76,24 +76,23 @@ _anything = st.recursive(
 )
 _errors = st.fixed_dictionaries(
     {},
-    optional={
-        name: _texts | _anything
-        for name in ("message", "error", "error_code", "code", "details", "retry_after")
-    },
+    optional=dict.fromkeys(
+        ("message", "error", "error_code", "code", "details", "retry_after"), _texts | _anything
+    ),
 )
 _metrics = st.fixed_dictionaries(
     {},
-    optional={
-        name: _numbers
-        for name in (
+    optional=dict.fromkeys(
+        (
             "word_error_rate",
             "character_error_rate",
             "accuracy_improvement",
             "training_hours",
             "test_word_error_rate",
             "training_word_error_rate",
-        )
-    },
+        ),
+        _numbers,
+    ),
 )
 _models = st.fixed_dictionaries(
     {"id": st.just(7) | _numbers, "training_status": st.integers(0, 6) | _numbers},
@@ -166,8 +165,10 @@ _headers = st.dictionaries(
     max_size=4,
 )
 _codes = st.sampled_from([200, 200, 200, 200, 201, 204]) | st.sampled_from(
-    [*range(202, 209), 300, 301, 302, 307, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429]
-    + [451, 500, 502, 503, 504, 599]
+    [
+        *(*range(202, 209), 300, 301, 302, 307, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429),
+        *(451, 500, 502, 503, 504, 599),
+    ]
 )
 _broken = st.sampled_from(
     [

@@ -25,18 +25,18 @@ SERVICE_ACCOUNT = "run/secrets/kubernetes.io/serviceaccount"
 
 ENTER = """\
 set -eu
-root=$1 account=$2 user=$3
-shift 3
+root=$1 account=$2 mountpoint=$3 user=$4
+shift 4
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 for device in null zero urandom; do
     touch "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
-mount --bind "$account" "$root/%s"
+mount --bind "$account" "$root/$mountpoint"
 mount -o remount,bind,ro "$root"
 exec setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"
-""" % SERVICE_ACCOUNT  # noqa: UP031 - the shell's braces
+"""
 
 
 class Image:
@@ -76,10 +76,14 @@ class Image:
         """
         (self.root / SERVICE_ACCOUNT).mkdir(parents=True, exist_ok=True)
         namespaces = ["--mount", "--pid", "--ipc", "--uts", "--propagation", "private"]
-        enter = ["sh", "-c", ENTER, "enter", str(self.root), str(account), self.config["User"]]
+        enter = ["sh", "-c", ENTER, "enter"]
         with log_file.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *tethered(["unshare", *namespaces, "--fork", "--kill-child", *enter]),
+                str(self.root),
+                str(account),
+                SERVICE_ACCOUNT,
+                self.config["User"],
                 *self.command,
                 # The machine's commands are looked up by the same PATH as the image's.
                 env={**self.variables, **variables, "PATH": f"{self.variables['PATH']}:/usr/sbin"},
@@ -135,7 +139,7 @@ def output_of(command: Sequence[str], **variables: str) -> str:
     reply = subprocess.run(
         command, env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
-    assert reply.returncode == 0, f"{command} ended with {reply.returncode}:\n{reply.stderr[-6000:]}"
+    assert reply.returncode == 0, f"{command}: {reply.returncode}\n{reply.stderr[-6000:]}"
     return reply.stdout
 
 

@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -52,7 +52,7 @@ async def test_a_closed_container_does_the_main_job_as_process_1_and_ends_cleanl
 ) -> None:
     started: list[Contained] = []
 
-    async def launch(_module: str, variables: dict[str, str], log_file: Path) -> Contained:
+    async def launch(_module: str, variables: Mapping[str, str], log_file: Path) -> Contained:
         # A pod has what its manifest gives it, not what the tests have.
         given = {k: v for k, v in variables.items() if k.startswith(("SCRIPTIX_", "POD_"))}
         url = httpx.URL(control_plane.api.base_url)

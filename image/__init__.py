@@ -1,0 +1,1 @@
+"""The image: what builds it, and its SBOM."""
