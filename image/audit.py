@@ -1,6 +1,6 @@
 """Asks for known vulnerabilities of all that is pinned; `make lint` runs it.
 
-    python requirements/audit.py [--osv-url URL]
+    python image/audit.py [--osv-url URL]
 
 A known one ends it with 1, as does a pip-audit that breaks. Where no advisory service answers for a
 package, a line says so loudly and nothing fails: a build without network is no worse than before,
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 FILES = ("runtime.txt", "dev.txt", "go.txt")
 SERVICES = ("pypi", "osv")
 """Asked in this order; the second for what the first does not know."""
@@ -56,7 +57,7 @@ def vulnerabilities(package: dict[str, Any]) -> Iterator[str]:
 
 def main(options: Sequence[str]) -> int:
     """Ask, say what came of it, and return the exit status."""
-    pins = [str(Path(__file__).with_name(name)) for name in FILES]
+    pins = [str(REQUIREMENTS / name) for name in FILES]
     audited: dict[str, list[str]] = {}
     unknown: set[str] = set()
     services = ("osv",) if options else SERVICES
