@@ -47,6 +47,13 @@ def status_of(container: Contained) -> dict[str, str]:
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
+def root_options(container: Contained) -> list[str]:
+    """Options of the mount that its root is on."""
+    lines = Path(f"/proc/{container.pid}/mountinfo").read_text().splitlines()
+    [root] = [line.split() for line in lines if line.split()[4] == "/"]
+    return root[5].split(",")
+
+
 async def test_a_closed_container_does_the_main_job_as_process_1_and_ends_cleanly_on_sigterm(
     image: Image, control_plane: ControlPlane, account: Path, namespace: str, tmp_path: Path
 ) -> None:
@@ -70,6 +77,7 @@ async def test_a_closed_container_does_the_main_job_as_process_1_and_ends_cleanl
         assert set(process["Uid"].split()) == set(process["Gid"].split()) == {str(USER)}
         assert process["Groups"].split() == []
         assert (int(process["CapEff"], 16), process["NoNewPrivs"]) == (0, "1")
+        assert "ro" in root_options(started[0])
 
         await lab.train("contained", 601)
         await lab.until_phase("contained", "Succeeded")
@@ -80,7 +88,7 @@ async def test_a_closed_container_does_the_main_job_as_process_1_and_ends_cleanl
         assert "released the Lease" in operator.log
 
 
-def test_the_root_of_the_container_cannot_be_written(image: Image) -> None:
+def test_all_files_are_roots_and_nobody_else_may_write_them(image: Image) -> None:
     for path in files(image):
         found = path.lstat()
         assert found.st_uid == 0, path
