@@ -66,11 +66,12 @@ bench: install ## the operator beside a fixed interval, in virtual time, minutes
 	@.venv/bin/python -m bench $(ARGS)
 
 .PHONY: lint
-lint: install ## style, types, layers, and whether generated files are current
+lint: install ## style, types, layers, known vulnerabilities, and whether generated files are current
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@.venv/bin/python image/audit.py
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not what the models say; run: make crd" >&2; exit 1; }; done
 	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \
@@ -91,6 +92,14 @@ chart: install ## lint the chart and pack it into dist/, with a Helm built from 
 .PHONY: renders
 renders: install ## write tests/chart/renders anew from the chart; read the difference before you commit it
 	@.venv/bin/python -m tests.chart.renders
+
+.PHONY: image
+image: ## the operator's image and its SBOM, with docker, podman or buildah; IMAGE=, BASE_IMAGE=, BUILDER=
+	@image/build.sh
+
+.PHONY: fuzz
+fuzz: install ## hostile replies and manifests, thousands of new ones, some ten minutes; ARGS="-k status" chooses
+	@HYPOTHESIS_PROFILE=fuzz .venv/bin/pytest tests/fuzz --timeout 3600 $(ARGS)
 
 .PHONY: requirements
 requirements: install ## pin what pyproject.toml and requirements/*.in ask for; UPGRADE=1 takes newer versions

@@ -19,11 +19,12 @@ from tests.gitops import tools as gitops
 from tests.gotools.errors import ToolError
 
 # A slow machine is no failure of the code under test. Every run tries the same examples, so that a
-# red test is about the change at hand; HYPOTHESIS_PROFILE=explore looks for new ones.
+# red test is about the change at hand; HYPOTHESIS_PROFILE=explore looks for new ones, fuzz long.
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("explore", settings.get_profile("repeatable"), derandomize=False)
+settings.register_profile("fuzz", settings.get_profile("explore"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {

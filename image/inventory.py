@@ -1,0 +1,60 @@
+"""Prints what is installed in the image, as JSON; `image/build.sh` runs it in there.
+
+Standard library only, and fed to `python -c`: the image has no other tools for this.
+"""
+
+import json
+import platform
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+DPKG_STATUS = Path("/var/lib/dpkg/status")
+
+
+def python_packages() -> list[dict[str, str]]:
+    """Name, version and license of each, by name."""
+    found = [
+        {
+            "name": dist.metadata["Name"],
+            "version": dist.version,
+            "license": str(dist.metadata.json.get("license_expression", "")),
+        }
+        for dist in distributions()
+    ]
+    return sorted(found, key=lambda package: package["name"].lower())
+
+
+def debian_packages() -> list[dict[str, str]]:
+    """Name, version and architecture of each, by name; empty where dpkg has not been."""
+    if not DPKG_STATUS.is_file():
+        return []
+    found = []
+    for paragraph in DPKG_STATUS.read_text(encoding="utf-8").split("\n\n"):
+        lines = (line.partition(": ") for line in paragraph.splitlines() if line[:1].strip())
+        fields = {name: value for name, _, value in lines}
+        if fields.get("Status", "").endswith(" installed"):
+            found.append(
+                {
+                    "name": fields["Package"],
+                    "version": fields["Version"],
+                    "architecture": fields["Architecture"],
+                }
+            )
+    return sorted(found, key=lambda package: package["name"])
+
+
+def main() -> None:
+    """Print it."""
+    release = platform.freedesktop_os_release()
+    inventory = {
+        "system": {"id": release["ID"], "version": release.get("VERSION_ID", "")},
+        "python": platform.python_version(),
+        "python_packages": python_packages(),
+        "debian_packages": debian_packages(),
+    }
+    json.dump(inventory, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

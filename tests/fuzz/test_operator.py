@@ -1,0 +1,135 @@
+"""Hostile replies in the middle of a whole operator's work, in virtual time.
+
+The engine, the client and the decisions are the real ones; between them and the simulator stands a
+wire that answers some calls by itself, as hypothesis makes it up. Whatever it says, the operator
+goes on, each status fits into the CRD, no text shows the key, and a namespace with another key does
+not notice.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from scriptix_operator.api.crd import custom_resource_definition
+from scriptix_operator.core.training import Training
+from scriptix_operator.kube.trainings import dump_status
+from scriptix_simulator import ModelScript, Scenario, SimulatorConfig
+from tests.fuzz.hostile import KEY, Reply, replies
+from tests.virtual.loop import run_virtually
+from tests.virtual.world import World
+
+HOUR = 3600
+LIVES = max(settings.get_profile(settings.get_current_profile_name()).max_examples // 20, 5)
+"""One takes as long as many calls."""
+CALM_KEY = "calm-key"
+ROOT = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+MAX_EVENT = 1024
+"""Characters that the API server takes for an event's message."""
+MAX_STATUS = 64 * 1024
+"""Bytes: far from the 1.5 MB that etcd takes in a request."""
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with unknown fields refused: the API server would drop them without a word."""
+    result = {**schema}
+    if "properties" in schema:
+        result["properties"] = {name: closed(one) for name, one in schema["properties"].items()}
+        result["additionalProperties"] = False
+    if "items" in schema:
+        result["items"] = closed(schema["items"])
+    return result
+
+
+STATUS = Draft202012Validator(closed(ROOT["properties"]["status"]))
+
+
+class Hostile(httpx.AsyncBaseTransport):
+    """Answers calls with the hostile key by itself where the plan says so.
+
+    Args:
+        world: What it is put into.
+        plan: For each call in turn: a reply, or None for the API's own. Begins anew at its end.
+    """
+
+    def __init__(self, world: World, plan: list[Reply | None]) -> None:
+        self._behind = world.wire
+        self._plan: Iterator[Reply | None] = itertools.cycle(plan)
+        world.wire = self
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer, or pass on."""
+        if KEY not in request.headers["Authorization"]:
+            return await self._behind.handle_async_request(request)
+        reply = next(self._plan)
+        if reply is None:
+            return await self._behind.handle_async_request(request)
+        await asyncio.sleep(0.2)
+        return reply.answer(request)
+
+
+def check(training: Training) -> None:
+    """Hold a status that was written against what holds for all of them."""
+    status = dump_status(training.status)
+    flaws = [f"{error.json_path}: {error.message[:200]}" for error in STATUS.iter_errors(status)]
+    assert not flaws, flaws
+    text = json.dumps(status)
+    assert KEY not in text
+    assert len(text) <= MAX_STATUS
+
+
+async def live(plan: list[Reply | None]) -> None:
+    """Two hours of three trainings whose API goes mad, and of one whose API does not."""
+    models = {number: ModelScript() for number in (7, 8, 9, 10)}
+    config = SimulatorConfig(
+        speed=24,
+        keys={KEY: "write", CALM_KEY: "write"},
+        scenario=Scenario(models=models),
+    )
+    world = World({"mad": KEY, "calm": CALM_KEY}, config)
+    Hostile(world, plan)
+    failures: list[AssertionError] = []
+
+    def written(training: Training) -> None:
+        try:
+            check(training)
+        except AssertionError as error:  # the engine would take it for a fault of one resource
+            failures.append(error)
+
+    world.trainings.on_status = written
+    world.add("mad", "first", 7, backoffLimit=2, pollIntervalSeconds=120)
+    world.add("mad", "gated", 8, qualityGate={"maxWordErrorRate": "15"}, pollIntervalSeconds=120)
+    world.add("mad", "waits", 9, existingTraining="Wait", pollIntervalSeconds=120)
+    calm = world.add("calm", "calm", 10, pollIntervalSeconds=120)
+    async with world.operator() as engine:
+        await asyncio.sleep(2 * HOUR)
+        assert engine in world.engines
+    assert not failures, failures[0]
+    assert world.status(calm).phase == "Succeeded"
+    for _, _, item in world.events.all:
+        assert KEY not in item.message
+        assert len(item.message) <= MAX_EVENT
+        assert item.message.isprintable()
+    for data in world.results.published.values():
+        assert KEY not in json.dumps(data)
+    # At most one run of each request, whatever it was told: the API is one that starts once.
+    assert all(training.status.run is None or training.status.run.id for training in _all(world))
+
+
+def _all(world: World) -> list[Training]:
+    return list(world.trainings.by_key.values())
+
+
+@settings(max_examples=LIVES)
+@given(st.lists(st.none() | replies(), min_size=1, max_size=12))
+def test_whatever_the_api_says_the_operator_goes_on_within_its_bounds(
+    plan: list[Reply | None],
+) -> None:
+    run_virtually(partial(live, plan))

@@ -1,0 +1,60 @@
+"""Hostile replies: whatever the API says, a call ends as its contract says, and tells no key."""
+
+import asyncio
+import traceback
+
+import httpx
+from hypothesis import given
+
+from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.loglines import RunLog
+from scriptix_operator.core.remote import LogEntry, RateTold
+from scriptix_operator.scriptix import ScriptixClient, ScriptixError
+from tests.fuzz.hostile import KEY, Reply, replies
+
+MODEL = 7
+MAX_LINE = 20_000
+"""Bytes of a stored log line: 4,096 characters of four bytes, time and level."""
+
+
+async def _calls(reply: Reply) -> list[object]:
+    """What each of the three calls makes of it: a value, or one of our errors."""
+    told: list[object] = []
+    key = ApiKey(KEY, "Secret/team/scriptix-api-key")
+    transport = httpx.MockTransport(reply.answer)
+    async with ScriptixClient(base_url="https://api.example", transport=transport) as client:
+        for call in (client.model, client.run, client.log):
+            try:
+                told.append(await call(MODEL, key, on_rate=told.append))
+            except ScriptixError as error:
+                told.append(error)
+    return told
+
+
+@given(replies())
+def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: Reply) -> None:
+    for told in asyncio.run(_calls(reply)):
+        if isinstance(told, ScriptixError):
+            assert "\n" not in told.failure.message
+            assert len(told.failure.message) < 1024
+            shown = repr(told.failure) + "".join(traceback.format_exception(told))
+        else:
+            shown = repr(told)
+        assert KEY not in shown
+        if isinstance(told, RateTold):
+            assert told.reset is None or 0 <= told.reset < float("inf")
+
+
+@given(replies())
+def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
+    for told in asyncio.run(_calls(reply)):
+        if not isinstance(told, tuple):
+            continue
+        entries = [entry for entry in told if isinstance(entry, LogEntry)]
+        log = RunLog.of(entries, run_started_at=None)
+        first, lines = log.newest(0, budget=1024 * 1024)
+        assert first == 0
+        for line in lines:
+            assert line.text.isprintable()
+            assert line.size <= MAX_LINE
+            assert KEY not in line.text

@@ -1,0 +1,91 @@
+"""The SBOM: valid, complete, and the same for the same image."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from image.sbom import UnpinnedError, bill_of_materials, read_pins
+from tests.image.container import Image
+from tests.image.test_image import run_in
+
+REPOSITORY = Path(__file__).parents[2]
+INVENTORY: dict[str, Any] = {
+    "system": {"id": "debian", "version": "12"},
+    "python": "3.11.2",
+    "python_packages": [
+        {"name": "Ruamel.Yaml", "version": "1.2", "license": "MIT"},
+        {"name": "scriptix-operator", "version": "0.1.0", "license": "Apache-2.0"},
+    ],
+    "debian_packages": [
+        {"name": "libstdc++6", "version": "1:12.2.0-14+deb12u1", "architecture": "amd64"}
+    ],
+}
+SUMS = ["a" * 64, "b" * 64]
+PINS = f"""
+ruamel-yaml==1.2 ; sys_platform == 'linux' \\
+    --hash=sha256:{SUMS[1]} \\
+    --hash=sha256:{SUMS[0]}
+    # via kopf
+"""
+
+
+def test_it_is_valid_by_the_schema_of_cyclonedx() -> None:
+    bom = bill_of_materials(INVENTORY, "0.1.0", PINS, "0")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
+
+
+def test_each_package_has_its_purl_and_the_sums_that_were_accepted() -> None:
+    bom = bill_of_materials(INVENTORY, "0.1.0", PINS, None)
+    by_name = {component["name"]: component for component in bom["components"]}
+    assert by_name.keys() == {"debian", "python", "ruamel-yaml", "libstdc++6"}
+    assert by_name["ruamel-yaml"]["purl"] == "pkg:pypi/ruamel-yaml@1.2"
+    assert [p["value"] for p in by_name["ruamel-yaml"]["properties"]] == SUMS
+    assert by_name["libstdc++6"]["purl"] == (
+        "pkg:deb/debian/libstdc%2B%2B6@1%3A12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"
+    )
+    assert bom["dependencies"][0]["dependsOn"] == [c["bom-ref"] for c in bom["components"]]
+
+
+def test_the_same_image_gives_the_same_bytes_and_no_time_of_its_own() -> None:
+    once, again = (bill_of_materials(INVENTORY, "0.1.0", PINS, None) for _ in range(2))
+    assert json.dumps(once) == json.dumps(again)
+    assert "timestamp" not in once["metadata"]
+    dated = bill_of_materials(INVENTORY, "0.1.0", PINS, "1764294000")
+    assert dated["metadata"]["timestamp"] == "2025-11-28T01:40:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [{"name": "left-pad", "version": "1"}, {"name": "ruamel.yaml", "version": "1.3"}],
+    ids=["unknown", "another version"],
+)
+def test_a_package_that_is_not_pinned_ends_it(stranger: dict[str, str]) -> None:
+    packages = [{**stranger, "license": ""}]
+    with pytest.raises(UnpinnedError, match=r"(left-pad 1|ruamel-yaml 1\.3) is in the image"):
+        bill_of_materials({**INVENTORY, "python_packages": packages}, "0.1.0", PINS, None)
+
+
+def test_all_pins_are_read() -> None:
+    text = (REPOSITORY / "requirements" / "runtime.txt").read_text()
+    pins = read_pins(text)
+    assert len(pins) == sum("==" in line and line[0].isalpha() for line in text.splitlines())
+    assert sum(map(len, pins.values())) == text.count("--hash=sha256:")
+
+
+@pytest.mark.timeout(1800)  # it may be the first to want the image
+def test_the_image_s_own_lists_what_python_and_dpkg_say_is_there(
+    image: Image, sbom: dict[str, Any]
+) -> None:
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(sbom)) is None
+    [site] = (image.root / "venv" / "lib").glob("python3.*/site-packages")
+    installed = {path.name.removesuffix(".dist-info") for path in site.glob("*.dist-info")}
+    purls = [c["purl"] for c in sbom["components"] if "purl" in c]
+    listed = [purl for purl in purls if purl.startswith("pkg:pypi/")]
+    assert len(listed) == len(installed) - 1  # the operator itself is what the SBOM is of
+    printed = run_in(image, "dpkg-query", "--show", "--showformat", "${Package} ${Version}\n")
+    packages = [c for c in sbom["components"] if c.get("purl", "").startswith("pkg:deb/")]
+    assert [f"{c['name']} {c['version']}" for c in packages] == sorted(printed.splitlines())

@@ -1,0 +1,91 @@
+"""The audit of the pins, with the real pip-audit and an advisory service of our own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+SCRIPT = Path(__file__).parents[2] / "image" / "audit.py"
+RUNTIME = SCRIPT.parents[1] / "requirements" / "runtime.txt"
+
+KNOWN: dict[str, Any] = {
+    "id": "PYSEC-2026-1",
+    "summary": "It reads what it should not.",
+    "details": "It reads what it should not.",
+    "aliases": [],
+    "published": "2026-01-01T00:00:00Z",
+    "affected": [
+        {
+            "package": {"name": "pyyaml", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9999"}]}],
+        }
+    ],
+}
+
+
+@contextmanager
+def advisories(status: int, by_name: dict[str, Any]) -> Iterator[str]:
+    """Serve advisories as OSV does; yields the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            found = by_name.get(asked["package"]["name"])
+            body = json.dumps({"vulns": [found]} if found else {}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        server.shutdown()
+
+
+def audit(url: str) -> subprocess.CompletedProcess[str]:
+    """Run the audit against a service."""
+    return subprocess.run(
+        [sys.executable, SCRIPT, "--osv-url", url], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_known_vulnerability_fails_and_is_named_with_its_remedy() -> None:
+    with advisories(200, {"pyyaml": KNOWN}) as url:
+        reply = audit(url)
+    assert reply.returncode == 1
+    assert "KNOWN VULNERABILITY: pyyaml " in reply.stderr
+    assert "PYSEC-2026-1, mended in 9999" in reply.stderr
+
+
+def test_pins_without_one_pass_and_say_how_many_were_asked_about() -> None:
+    with advisories(200, {}) as url:
+        reply = audit(url)
+    assert (reply.returncode, reply.stderr) == (0, "")
+    count = int(reply.stdout.split()[1])
+    assert reply.stdout == f"Audited {count} packages, 0 known vulnerabilities\n"
+    lines = RUNTIME.read_text().splitlines()
+    assert count > sum("==" in line and "sys_platform" not in line for line in lines)
+
+
+def test_a_service_that_does_not_answer_fails_nothing_and_is_told_loudly() -> None:
+    with advisories(200, {}) as url:
+        pass  # nobody listens there any more
+    reply = audit(url)
+    assert reply.returncode == 0
+    assert reply.stderr.startswith("NOT AUDITED: no advisory service (osv) could be asked")
+
+
+def test_a_service_that_only_fails_is_one_that_does_not_answer() -> None:
+    with advisories(503, {}) as url:
+        reply = audit(url)
+    assert reply.returncode == 0
+    assert reply.stderr.startswith("NOT AUDITED:")
