@@ -83,6 +83,12 @@ lint: install ## style, types, layers, known vulnerabilities, and whether genera
 controlplane: install ## find or build etcd, kube-apiserver, kube-controller-manager, kubectl; last line: where they are
 	@.venv/bin/python -m tests.controlplane build
 
+.PHONY: tools
+tools: install ## find or build all Go programs that tests use: control plane, Helm, kubeconform, Argo CD, kstatus
+	@.venv/bin/python -m tests.controlplane build
+	@.venv/bin/python -m tests.chart.tools
+	@.venv/bin/python -m tests.gitops.tools
+
 .PHONY: chart
 chart: install ## lint the chart and pack it into dist/, with a Helm built from its Go module
 	@helm=$$(.venv/bin/python -m tests.chart.tools)/helm; \

@@ -1,11 +1,9 @@
 """Helm and kubeconform, built from go.mod here, and CRDs of the Prometheus operator beside them."""
 
-import os
 import sys
 from pathlib import Path
 
 from tests.gotools.build import ModuleFile, ToolSet
-from tests.gotools.errors import ToolError
 
 HELM = "helm"
 KUBECONFORM = "kubeconform"
@@ -30,16 +28,5 @@ TOOLS = ToolSet(
     needs="about 1 GB of disk and 1 GB of memory",
 )
 
-
-def main() -> int:
-    """Find or build the tools; the last line is where they are."""
-    try:
-        sys.stdout.write(f"{TOOLS.find_or_build(os.environ, sys.stderr)}\n")
-    except ToolError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(TOOLS.show())

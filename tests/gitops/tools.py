@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,3 +45,7 @@ def source(environment: Mapping[str, str]) -> Path:
     if reply.returncode != 0:
         raise ToolError(f"Go could not fetch Argo CD's source: {reply.stdout}{reply.stderr}")
     return Path(json.loads(reply.stdout)["Dir"])
+
+
+if __name__ == "__main__":
+    sys.exit(TOOLS.show())

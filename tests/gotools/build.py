@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +86,19 @@ class ToolSet:
             if self.lacks(directory):  # nobody built it while we waited
                 _build(self, recipe, cache, directory, stream)
         return directory
+
+    def show(self) -> int:
+        """Find or build the tools for a person; the last line is where they are.
+
+        Returns:
+            The exit status.
+        """
+        try:
+            sys.stdout.write(f"{self.find_or_build(os.environ, sys.stderr)}\n")
+        except ToolError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        return 0
 
     def lacks(self, directory: Path) -> list[str]:
         """Return the names of what is not in the directory."""
