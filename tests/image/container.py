@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.controlplane.tether import tethered
+from tests.tether import tethered
 from tests.operator.process import Process
 
 __all__ = ["SERVICE_ACCOUNT", "Contained", "Image", "mounted"]
