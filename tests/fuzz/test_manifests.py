@@ -18,6 +18,7 @@ from scriptix_operator.api.names import API_VERSION, GROUP, KIND, PLURAL, VERSIO
 from scriptix_operator.core.training import Training
 from scriptix_operator.kube.trainings import UnreadableError, dump_status, parse_training
 from tests.controlplane.cluster import ControlPlane
+from tests.fuzz.effort import CALLS
 
 Schema = dict[str, Any]
 
@@ -56,7 +57,7 @@ def _fitting(schema: Schema) -> st.SearchStrategy[Any]:
             return st.text(max_size=schema["maxLength"] + 1) | st.sampled_from(["12.5", "15"])
         case "integer":
             low, high = schema.get("minimum", -(2**31)), schema.get("maximum", 2**31)
-            return st.integers(low - 1, high + 1)
+            return st.integers(low - 1, high + 1) | st.sampled_from([low - 1, low, high, high + 1])
         case _:
             return st.booleans()
 
@@ -90,6 +91,7 @@ METADATA = {
 }
 
 
+@CALLS
 @given(spec=SPECS, status=fitting(STATUS), annotation=st.text(max_size=400))
 def test_a_resource_is_read_or_left_alone_and_what_is_read_can_be_written(
     spec: object, status: object, annotation: str
@@ -134,6 +136,7 @@ def tried(
 def test_whatever_spec_the_api_server_takes_the_operator_reads(cluster: ControlPlane) -> None:
     taken = []
 
+    @CALLS
     @given(spec=SPECS)
     def try_it(spec: object) -> None:
         taken.append(tried(cluster.api.post, PATH, manifest(spec), "application/json"))
@@ -147,6 +150,7 @@ def test_whatever_status_the_api_server_takes_is_read_or_left_alone(cluster: Con
     path = f"{PATH}/hostile/status"
     taken = []
 
+    @CALLS
     @given(status=fitting(STATUS))
     def try_it(status: object) -> None:
         body = {"status": status}

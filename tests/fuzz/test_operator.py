@@ -10,11 +10,12 @@ import asyncio
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import httpx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -22,13 +23,12 @@ from scriptix_operator.api.crd import custom_resource_definition
 from scriptix_operator.core.training import Training
 from scriptix_operator.kube.trainings import dump_status
 from scriptix_simulator import ModelScript, Scenario, SimulatorConfig
+from tests.fuzz.effort import LIVES
 from tests.fuzz.hostile import KEY, Reply, replies
 from tests.virtual.loop import run_virtually
 from tests.virtual.world import World
 
 HOUR = 3600
-LIVES = max(settings.get_profile(settings.get_current_profile_name()).max_examples // 20, 5)
-"""One takes as long as many calls."""
 CALM_KEY = "calm-key"
 ROOT = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 MAX_EVENT = 1024
@@ -72,7 +72,10 @@ class Hostile(httpx.AsyncBaseTransport):
         if reply is None:
             return await self._behind.handle_async_request(request)
         await asyncio.sleep(0.2)
-        return reply.answer(request)
+        # A model under another number is refused as a whole; most are to get further than that.
+        number = request.url.path.split("/")[4].encode()
+        body = reply.body.replace(b'"id": 7,', b'"id": ' + number + b",")
+        return replace(reply, body=body).answer(request)
 
 
 def check(training: Training) -> None:
@@ -119,15 +122,9 @@ async def live(plan: list[Reply | None]) -> None:
         assert item.message.isprintable()
     for data in world.results.published.values():
         assert KEY not in json.dumps(data)
-    # At most one run of each request, whatever it was told: the API is one that starts once.
-    assert all(training.status.run is None or training.status.run.id for training in _all(world))
 
 
-def _all(world: World) -> list[Training]:
-    return list(world.trainings.by_key.values())
-
-
-@settings(max_examples=LIVES)
+@LIVES
 @given(st.lists(st.none() | replies(), min_size=1, max_size=12))
 def test_whatever_the_api_says_the_operator_goes_on_within_its_bounds(
     plan: list[Reply | None],

@@ -10,6 +10,7 @@ from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.loglines import RunLog
 from scriptix_operator.core.remote import LogEntry, RateTold
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
+from tests.fuzz.effort import CALLS
 from tests.fuzz.hostile import KEY, Reply, replies
 
 MODEL = 7
@@ -22,7 +23,7 @@ async def _calls(reply: Reply) -> list[object]:
     told: list[object] = []
     key = ApiKey(KEY, "Secret/team/scriptix-api-key")
     transport = httpx.MockTransport(reply.answer)
-    async with ScriptixClient(base_url="https://api.example", transport=transport) as client:
+    async with ScriptixClient(base_url="http://127.0.0.1", transport=transport) as client:
         for call in (client.model, client.run, client.log):
             try:
                 told.append(await call(MODEL, key, on_rate=told.append))
@@ -31,6 +32,7 @@ async def _calls(reply: Reply) -> list[object]:
     return told
 
 
+@CALLS
 @given(replies())
 def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: Reply) -> None:
     for told in asyncio.run(_calls(reply)):
@@ -45,6 +47,7 @@ def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: R
             assert told.reset is None or 0 <= told.reset < float("inf")
 
 
+@CALLS
 @given(replies())
 def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
     for told in asyncio.run(_calls(reply)):
