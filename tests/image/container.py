@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.tether import tethered
 from tests.operator.process import Process
+from tests.tether import tethered
 
 __all__ = ["SERVICE_ACCOUNT", "Contained", "Image", "mounted"]
 
