@@ -19,7 +19,10 @@ FILES = ("runtime.txt", "dev.txt", "go.txt")
 SERVICES = ("pypi", "osv")
 """Asked in this order; the second for what the first does not know."""
 
-UNREACHABLE = ("ConnectionError", "ServiceError", "ConnectTimeout", "Max retries exceeded")
+UNREACHABLE = (
+    *("ConnectionError", "ServiceError", "ConnectTimeout", "Max retries exceeded"),
+    *("Could not connect", "not redirecting properly", "Read timed out", "JSONDecodeError"),
+)
 """What pip-audit's last words are made of where its service does not answer."""
 
 

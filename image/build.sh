@@ -13,6 +13,7 @@ image=${IMAGE:-ghcr.io/scriptix/scriptix-operator:$version}
 sbom=${SBOM:-dist/scriptix-operator-$version.cdx.json}
 builder=$(image/builder.sh)
 
+git() { command git -c safe.directory="$PWD" "$@"; }
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || revision=$revision-dirty
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}

@@ -99,6 +99,7 @@ CONTRADICTIONS = [
     ),
     ("extraEnv: [{name: SCRIPTIX_BASE_URL, value: x}]", "extraEnv sets SCRIPTIX_BASE_URL, which"),
     ("extraEnv: [{name: POD_NAME, value: x}]", "extraEnv sets POD_NAME, which the chart sets too"),
+    ("extraEnv: [{name: no_proxy, value: x}]", "extraEnv sets no_proxy, which the chart sets too"),
     (
         "extraEnv: [{name: HTTPS_PROXY, value: x}]\nproxy: {https: 'http://proxy.example'}",
         "extraEnv sets HTTPS_PROXY, which the chart sets too",

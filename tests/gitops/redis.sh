@@ -14,7 +14,7 @@ fi
 echo "Installing redis-server from the distribution"
 log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive
-{ apt-get update && apt-get install --yes --no-install-recommends redis-server; } >"$log" 2>&1 || {
+{ apt-get update && apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends redis-server; } >"$log" 2>&1 || {
     tail -n 15 "$log" >&2
     echo "apt-get could not install redis-server, see above and $log" >&2
     exit 1

@@ -4,9 +4,11 @@ Where there is no buildah, or no root, they are skipped with the reason; never i
 what is missing (tests/image/tools.sh).
 """
 
+import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
     base = output_of([str(REPOSITORY / "tests" / "image" / "base.sh")]).strip()
     sbom = tmp_path_factory.mktemp("image") / "sbom.json"
     variables = {"BUILDER": "buildah", "IMAGE": NAME, "BASE_IMAGE": base, "SBOM": str(sbom)}
-    printed = output_of(["make", "-C", str(REPOSITORY), "image"], **variables)
+    # Tests may run in several processes, and the image has one name.
+    with (Path(tempfile.gettempdir()) / "scriptix-operator-image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        printed = output_of(["make", "-C", str(REPOSITORY), "image"], **variables)
     assert f"Built {NAME} with buildah" in printed
     return NAME, json.loads(sbom.read_text(encoding="utf-8"))
 

@@ -177,4 +177,4 @@ def test_it_prints_the_crd_of_this_checkout(image: Image) -> None:
 
 def test_the_deployment_runs_it_as_the_user_that_it_is_made_for(image: Image) -> None:
     assert image.config["User"] == f"{USER}:{USER}"
-    assert f"runAsUser: {USER}" in (REPOSITORY / "deploy" / "deployment.yaml").read_text()
+    assert f"runAsUser: {USER}" in (REPOSITORY / "deploy" / "base" / "deployment.yaml").read_text()

@@ -24,7 +24,7 @@
 {{- end -}}
 {{- $ours := concat (list "SCRIPTIX_HTTP_PORT" "POD_NAMESPACE" "POD_NAME") (include "scriptix-operator.variables" . | fromYaml | keys) -}}
 {{- range .Values.extraEnv -}}
-{{- if has .name $ours -}}
+{{- if has (upper .name) $ours -}}
 {{- fail (printf "extraEnv sets %s, which the chart sets too; change the value of the chart instead (settings.…, watchNamespaces, customCA, proxy)" .name) -}}
 {{- end -}}
 {{- end -}}
