@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.spending import Ticket
 
 __all__ = ["PROBE_INTERVAL", "Circuit", "Outage", "is_silence"]
 

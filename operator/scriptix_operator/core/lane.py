@@ -8,12 +8,13 @@ by the caller.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.circuit import Circuit, Outage, is_silence
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import LogCalls
 from scriptix_operator.core.looks import LookKind, Looks, Wake
 from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.starts import Starts
 from scriptix_operator.core.training import TrainingKey
 

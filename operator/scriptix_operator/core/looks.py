@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.demand import Demand
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN, Turns
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.derive import is_followed, is_starting
@@ -26,6 +25,7 @@ from scriptix_operator.core.observation import (
     SlotDeferred,
     TurnCome,
 )
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls

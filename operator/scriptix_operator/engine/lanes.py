@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.status import Queue
-from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.lane import Call, Lane
 from scriptix_operator.core.learned import Learned, from_lessons, to_lessons
@@ -20,6 +19,7 @@ from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.resolve import FREE_ATTEMPTS
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import Claim
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.clock import Clock

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import (
     FIRST_PROBE,
     MAX_PROBE,
@@ -15,6 +14,7 @@ from scriptix_operator.core.circuit import (
     Outage,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.spending import Ticket
 
 
 def failed(kind: FailureKind, status: int | None = None) -> CallFailure:

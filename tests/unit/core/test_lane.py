@@ -2,12 +2,12 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.circuit import FIRST_PROBE, MODELS, Outage
 from scriptix_operator.core.lane import Call, Lane
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind, Wake
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import claim_of
 from tests.unit.core.builders import EIGHT, a_training
 

@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import SHARES, LookKind, Looks, Wake
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind
 from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine import engine

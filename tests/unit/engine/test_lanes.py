@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.status import Queue
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import MODELS, PROBE_INTERVAL, Outage
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.learned import Learned
@@ -16,6 +15,7 @@ from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind
 from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.starts import PATIENCE
 from scriptix_operator.core.training import TrainingKey

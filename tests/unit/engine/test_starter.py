@@ -16,7 +16,6 @@ import pytest
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.ledger import Ledger, Mark
@@ -35,6 +34,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import Caller, Slot
