@@ -10,7 +10,7 @@ from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.derive import is_followed, is_starting
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import (
     Blocked,
     KeyUse,
@@ -115,9 +115,8 @@ class Caller:
         except KeyUnavailableError as error:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
-        kind = self._kind_of(training)
-        interval, closer = self._wish(training, kind)
-        ticket = self.lanes.look(key.fingerprint, training.key, kind, interval, closer)
+        wish = self._wish(training)
+        ticket = self.lanes.look(key.fingerprint, training.key, wish)
         if isinstance(ticket, Outage):
             return self._not_made(ticket, key)
         if not isinstance(ticket, Ticket):
@@ -143,7 +142,7 @@ class Caller:
             basis=basis,
             asked_at=asked_at,
             past=self.roster.past_runs(key.fingerprint),
-            pace=self.lanes.pace(key.fingerprint, kind),
+            pace=self.lanes.pace(key.fingerprint, wish.kind),
             luck=self.lanes.luck(),
         )
 
@@ -155,16 +154,15 @@ class Caller:
             return LookKind.RUNNING
         return LookKind.BASELINE if self.lanes.is_queued(training.key) else LookKind.WAITING
 
-    def _wish(self, training: Training, kind: LookKind) -> tuple[float | None, float]:
-        """Seconds between looks that the resource asks for, and how much closer it wants them now.
-
-        None: it is this one alone.
-        """
+    def _wish(self, training: Training) -> Wish:
+        """What looks the resource asks for."""
+        kind = self._kind_of(training)
         if kind in {LookKind.RESOLUTION, LookKind.BASELINE}:
-            return None, 1.0
+            return Wish(kind, None)
         asked = float(training.spec.poll_interval_seconds)
         # What is remembered may be of before an edit.
-        return asked, max(asked / (self.roster.memory(training).interval or asked), 1.0)
+        closer = max(asked / (self.roster.memory(training).interval or asked), 1.0)
+        return Wish(kind, asked, closer)
 
     async def _read_ledger(self, training: Training) -> int:
         """What version of the ledger a look begins from; a run that is followed needs none.
