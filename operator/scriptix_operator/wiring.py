@@ -12,6 +12,7 @@ from datetime import timedelta
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.core.lane import Call
+from scriptix_operator.core.lessons import PLANS
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.engine.caller import Caller
 from scriptix_operator.engine.calls import Calls
@@ -223,7 +224,8 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
     ledger = StartLedger(
         store=rim.ledger,
         roster=roster,
-        window=timedelta(seconds=max(limit.seconds for limit in settings.limit_starts)),
+        # A day's plan may yet be learned, or have been: then a day's starts count.
+        window=timedelta(seconds=max(*PLANS, *(each.seconds for each in settings.limit_starts))),
         clock=clock,
         metrics=metrics,
     )
