@@ -115,7 +115,7 @@ class Caller:
         except KeyUnavailableError as error:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
-        wish = self._wish(training)
+        wish = self._wish(training, key)
         ticket = self.lanes.look(key.fingerprint, training.key, wish)
         if isinstance(ticket, Outage):
             return self._not_made(ticket, key)
@@ -146,18 +146,22 @@ class Caller:
             luck=self.lanes.luck(),
         )
 
-    def _kind_of(self, training: Training) -> LookKind:
+    def _kind_of(self, training: Training, key: ApiKey) -> LookKind:
         """What a look at the model is for."""
         if is_starting(training.status):
             return LookKind.RESOLUTION
         if is_followed(training.status):
             return LookKind.RUNNING
-        return LookKind.BASELINE if self.lanes.is_queued(training.key) else LookKind.WAITING
+        if not self.lanes.is_queued(training.key):
+            return LookKind.WAITING
+        # Whoever is next must not stand in line behind those who only see whether they still may.
+        is_next = self.lanes.turn(key.fingerprint, self._claim(training)) is None
+        return LookKind.BASELINE if is_next else LookKind.WAITING
 
-    def _wish(self, training: Training) -> Wish:
+    def _wish(self, training: Training, key: ApiKey) -> Wish:
         """What looks the resource asks for."""
-        kind = self._kind_of(training)
-        if kind in {LookKind.RESOLUTION, LookKind.BASELINE}:
+        kind = self._kind_of(training, key)
+        if kind is LookKind.RESOLUTION or self.lanes.is_queued(training.key):
             return Wish(kind, None)
         asked = float(training.spec.poll_interval_seconds)
         # What is remembered may be of before an edit.
