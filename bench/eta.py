@@ -119,7 +119,7 @@ def _means(errors: Mapping[int, Sequence[float]]) -> Mapping[int, float]:
 
 def _looks(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     """Seconds, progress and marks at each look at which progress has changed."""
-    shape, duration = Timeline(model.timeline or DOCUMENT.points), model.duration * HOUR
+    shape, duration = model.shape, model.duration * HOUR
     timeline: tuple[int, ...] = ()
     progress, seconds = -1, 0.0
     while seconds < duration:

@@ -61,7 +61,6 @@ class Report:
     about: str
     table: Table
     bars: tuple[Bar, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def at_most(what: str, measured: float, bar: float, form: str = ".2f") -> Bar:
@@ -93,8 +92,7 @@ def status_of(bars: Iterable[Bar]) -> int:
 
 def lines_of(report: Report) -> list[str]:
     """Return a report as text."""
-    notes = ["", *report.notes] if report.notes else []
-    return [f"## {report.title}", "", report.about, "", *report.table.lines(), *notes]
+    return [f"## {report.title}", "", report.about, "", *report.table.lines()]
 
 
 def summary(bars: Iterable[Bar]) -> list[str]:

@@ -17,7 +17,7 @@ from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_simulator.calls import Record
 from scriptix_simulator.config import SimulatorConfig, fingerprint
 from scriptix_simulator.scripts import ModelScript
-from tests.virtual.loop import EPOCH, boottime
+from tests.virtual.loop import EPOCH, boottime, end_all
 from tests.virtual.world import World
 
 __all__ = ["DAY", "HOUR", "OURS", "Scene", "model_id", "refused"]
@@ -118,11 +118,7 @@ class Scene:
 
     async def _end_background(self) -> None:
         loops, self._loops = self._loops, []
-        for loop in loops:
-            loop.cancel()
-        for ended in await asyncio.gather(*loops, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+        await end_all(loops)
 
     # What came of it.
 

@@ -62,7 +62,6 @@ def script(luck: random.Random, shape: Timeline = DOCUMENT, *, fails: bool = Fal
 
 def under_way(model: ModelScript, part: float) -> ModelScript:
     """Return the same model in the midst of its run: so much (0 to 1) of that is over."""
-    shape = Timeline(model.timeline or DOCUMENT.points)
-    whole = 1.0 if model.fail_at is None else shape.share_at(model.fail_at)
-    progress = shape.progress_at(part * whole)
+    whole = 1.0 if model.fail_at is None else model.shape.share_at(model.fail_at)
+    progress = model.shape.progress_at(part * whole)
     return model.model_copy(update={"status": 3, "progress": progress})

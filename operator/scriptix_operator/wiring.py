@@ -14,6 +14,7 @@ from kubernetes.aio.client import ApiClient
 from scriptix_operator.api.names import LEASE, LEDGER
 from scriptix_operator.core.installation import watches_note
 from scriptix_operator.core.lane import Call
+from scriptix_operator.core.lessons import PLANS
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.engine.caller import Caller
 from scriptix_operator.engine.calls import Calls
@@ -224,7 +225,8 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
     ledger = StartLedger(
         store=rim.ledger,
         roster=roster,
-        window=timedelta(seconds=max(limit.seconds for limit in settings.limit_starts)),
+        # A day's plan may yet be learned, or have been: then a day's starts count.
+        window=timedelta(seconds=max(*PLANS, *(each.seconds for each in settings.limit_starts))),
         clock=clock,
         metrics=metrics,
     )

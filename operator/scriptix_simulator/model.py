@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from .scripts import FAILURES, ModelChange, ModelScript
-from .timeline import DOCUMENT, Timeline
+from .timeline import Timeline
 from .units import HOUR
 
 __all__ = ["Model", "NoRunError", "Run", "Status", "begin", "change", "create"]
@@ -115,7 +115,7 @@ def create(model: int, script: ModelScript, now: float, speed: float) -> Model:
     whole = script.duration * HOUR / speed
     match script.status:
         case Status.RUNNING:
-            began = now - _timeline(script).share_at(script.progress) * whole
+            began = now - script.shape.share_at(script.progress) * whole
             return replace(made, runs=(_run(made, began, speed, key=None),))
         case Status.SUCCEEDED:
             run = _run(made, now - whole, speed, key=None)
@@ -174,7 +174,7 @@ def _cut_off(model: Model, now: float) -> tuple[Run, ...]:
 
 def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
     script = model.script
-    timeline = _timeline(script)
+    timeline = script.shape
     outcome = script.outcome_of(len(model.runs))
     seconds = script.duration * HOUR / speed
     share = 1.0
@@ -194,10 +194,6 @@ def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
         error=None if outcome == "success" else _message(outcome),
         key=key,
     )
-
-
-def _timeline(script: ModelScript) -> Timeline:
-    return DOCUMENT if script.timeline is None else Timeline(script.timeline)
 
 
 def _message(outcome: str) -> str:

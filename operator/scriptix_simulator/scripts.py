@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from .faults import Fault
-from .timeline import Timeline
+from .timeline import DOCUMENT, Timeline
 from .units import parse_hours
 
 __all__ = [
@@ -129,6 +129,11 @@ class ModelScript(BaseModel):
     omit: tuple[str, ...] = Field((), description="fields left out of every reply with the model")
     log_extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the log")
     log_line_bytes: int = Field(0, ge=0, le=65536, description="log messages are filled up to this")
+
+    @property
+    def shape(self) -> Timeline:
+        """How its runs get on."""
+        return DOCUMENT if self.timeline is None else Timeline(self.timeline)
 
     @field_validator("timeline")
     @classmethod

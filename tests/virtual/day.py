@@ -21,7 +21,7 @@ from scriptix_simulator import Fault, ModelChange, ModelScript, SimulatorConfig
 from scriptix_simulator.calls import Record
 from scriptix_simulator.inprocess import InProcess
 from scriptix_simulator.state import SimulatorState
-from tests.virtual.loop import VirtualClock, boottime
+from tests.virtual.loop import VirtualClock, boottime, end_all
 from tests.virtual.plan import HOUR, Plan, Span
 from tests.virtual.wire import Wire, key_of
 from tests.virtual.world import LATENCY, World
@@ -177,11 +177,7 @@ class Day:
         await asyncio.sleep(self.plan.change.seconds)
         async with self.world.operator():
             await asyncio.sleep(self.plan.end - boottime())
-        for person in people:
-            person.cancel()
-        for ended in await asyncio.gather(*people, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+        await end_all(people)
 
     async def _bring(self, key: str) -> None:
         """Create the models and resources of a key: most at once, the others over half a day."""

@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import math
 import selectors
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ __all__ = [
     "VirtualClock",
     "VirtualLoop",
     "boottime",
+    "end_all",
     "run_virtually",
     "wall",
 ]
@@ -170,6 +171,16 @@ def run_virtually(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main())
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks that go on for ever; an error that one of them has ended with is raised."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    for ended in await asyncio.gather(*ending, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def boottime() -> float:

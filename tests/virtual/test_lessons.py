@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from http import HTTPStatus
 
 import pytest
 
@@ -42,3 +43,32 @@ async def _learned(hint: RetryHint, begin: float) -> tuple[Limit, ...]:
         await asyncio.sleep(60)
         lane = engine.lanes.of(ApiKey("key", "").fingerprint)
         return lane.budgets[Call.START].limits(boottime())
+
+
+def test_the_next_process_counts_a_days_starts_against_the_plan_that_was_learned() -> None:
+    assert run_virtually(_answers_to_the_next_process) == []
+
+
+async def _answers_to_the_next_process() -> list[int | None]:
+    """How the starts of a process were answered after another has used the day's allowance up."""
+    models = range(1, 11)
+    config = SimulatorConfig(
+        speed=1,
+        keys={"key": "write"},
+        limit_starts=(ServerLimit(5, HOUR), ServerLimit(8, 24 * HOUR)),
+        rate_headers="always",
+        retry_hint="seconds",
+        scenario=Scenario(models={number: ModelScript() for number in models}),
+    )
+    world = World({"speech": "key"}, config)
+    for number in models:
+        world.add("speech", f"model-{number}", number, pollIntervalSeconds=HOUR)
+    async with world.operator():
+        await asyncio.sleep(3 * HOUR)
+    statuses = [call.status for call in world.state.calls.select("run")]
+    assert statuses.count(HTTPStatus.OK) == 8
+    assert statuses[8:]  # it has learned of the plan
+    world.state.calls.clear()
+    async with world.operator():
+        await asyncio.sleep(2 * HOUR)
+    return [call.status for call in world.state.calls.select("run")]

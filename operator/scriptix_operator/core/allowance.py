@@ -6,7 +6,7 @@ ones. Times are seconds on any clock that does not jump, given by the caller.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scriptix_operator.core.backoff import backoff
@@ -140,9 +140,11 @@ class Allowance:
             or lesson.clean_windows > old[seconds].clean_windows
             for seconds, lesson in new.items()
         )
-        is_changed = {s: one.count for s, one in new.items()} != {
-            s: one.count for s, one in old.items()
-        } or any(lesson.at > old[s].at + CONFIRM for s, lesson in new.items() if s in old)
+        is_changed = _counts(new) != _counts(old) or any(
+            lesson.at > old[seconds].at + CONFIRM
+            for seconds, lesson in new.items()
+            if seconds in old
+        )
         is_news = is_stricter or (is_changed and now >= self._kept_at + KEEP_AGAIN)
         if is_news:
             self._kept, self._kept_at = dict(new), now
@@ -193,7 +195,7 @@ class Allowance:
     def _lesson_of(self, refusal: _Refusal, told: RateTold | None) -> Lesson | None:
         """What a refusal teaches of itself."""
         limits, sent_at, wait = refusal.limits, refusal.sent_at, refusal.wait
-        return lesson_of(self.passed, limits, self._counts(), sent_at, told, wait)
+        return lesson_of(self.passed, limits, _counts(self._lessons), sent_at, told, wait)
 
     def _take_in(self, lesson: Lesson, now: float) -> None:
         old = self._lessons.get(lesson.seconds)
@@ -228,5 +230,6 @@ class Allowance:
         least = backoff(SHORTEST_HOLD * shortest, doublings, longest)
         self.held_until = max(self.held_until, now + max(wait, least))
 
-    def _counts(self) -> dict[float, int]:
-        return {seconds: lesson.count for seconds, lesson in self._lessons.items()}
+
+def _counts(lessons: Mapping[float, Lesson]) -> dict[float, int]:
+    return {seconds: lesson.count for seconds, lesson in lessons.items()}

@@ -5,19 +5,18 @@ whether the server's windows slide or are fixed. Times are monotonic seconds, gi
 """
 
 from array import array
-from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from scriptix_operator.core.allowance import BELIEVED, Allowance
 from scriptix_operator.core.lessons import Lesson
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Spending, Spent, Ticket
 from scriptix_operator.core.spread import Spread
 
-__all__ = ["Budget", "Spent", "Ticket"]
+__all__ = ["Budget"]
 
 BURST = 0.2
 """Of a window's calls that may be made at once where an allowance is spent evenly."""
@@ -26,25 +25,6 @@ LATE = 10.0
 """Seconds for which a call may still reach the server after it was given up without a reply…"""
 LATE_PART = 1 / 6
 """… at most this part of a window."""
-
-_by_time = attrgetter("at")
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """A call that counts against an allowance."""
-
-    at: float
-    tag: str = ""
-    """Whom it was for, where that is to be counted."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A call that was taken from an allowance and is not answered yet."""
-
-    sent_at: float
-    tag: str = ""
 
 
 @dataclass(slots=True)
@@ -67,15 +47,13 @@ class Budget:
         self._allowance = Allowance(limits)
         self._spread = Spread() if evenly else None
         self._even_until = float("-inf")
-        self._in_flight: set[Ticket] = set()
-        self._spent: list[Spent] = []
-        """Answered or given up, the oldest first."""
+        self._spending = Spending()
         self._left: _Left | None = None
 
     @property
     def in_flight(self) -> int:
         """Calls that are not answered yet."""
-        return len(self._in_flight)
+        return len(self._spending.in_flight)
 
     @property
     def is_proved(self) -> bool:
@@ -102,27 +80,16 @@ class Budget:
     def spent_by_tag(self, now: float) -> Counter[str]:
         """The calls in the longest window, those on their way too, by tag."""
         begin = now - self.limits(now)[-1].seconds
-        tags = [spent.tag for spent in self._spent if spent.at > begin]
-        return Counter([*tags, *(ticket.tag for ticket in self._in_flight)])
+        tags = [spent.tag for spent in self._spending.spent if spent.at > begin]
+        return Counter([*tags, *(ticket.tag for ticket in self._spending.in_flight)])
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Seconds until a call fits, `ahead` others going first; 0: it does now."""
         earliest = free_at = max(now, self._allowance.held_until)
         limits = self.limits(now)
-        self._forget(now - limits[-1].seconds)
+        self._spending.forget(now - limits[-1].seconds)
         for limit in limits:
-            in_window = self._since(now - limit.seconds)
-            # The call needs all but count-1 of the calls before it, known or ahead, to have aged.
-            known = in_window + len(self._in_flight)
-            excess = known + ahead - limit.count
-            if excess < 0:
-                continue
-            # Those ahead go in rounds of as many as the limit; of those known there may be more.
-            rounds = min(excess, ahead) // limit.count
-            index = excess - rounds * limit.count
-            before = self._spent[index - in_window].at if index < in_window else earliest
-            aged = max(before + limit.seconds, earliest)
-            free_at = max(free_at, aged + rounds * limit.seconds)
+            free_at = max(free_at, self._spending.free_at(limit, now, earliest, ahead))
         if self._left is not None and now < self._left.until and ahead >= self._left.calls:
             free_at = max(free_at, self._left.until)
         wait = free_at - now
@@ -133,13 +100,14 @@ class Budget:
 
     def is_unspent(self, now: float) -> bool:
         """Whether nothing counts against it, nor holds it: no more is known of it than was told."""
-        self._forget(now - self.limits(now)[-1].seconds)
-        return not self._spent and not self._in_flight and self._allowance.held_until <= now
+        self._spending.forget(now - self.limits(now)[-1].seconds)
+        is_spent = self._spending.spent or self._spending.in_flight
+        return not is_spent and self._allowance.held_until <= now
 
     def take(self, now: float, tag: str = "") -> Ticket:
         """Spend one call, sent now."""
         ticket = Ticket(now, tag)
-        self._in_flight.add(ticket)
+        self._spending.in_flight.add(ticket)
         if self._left is not None:
             self._left.calls -= 1
         if self._spread is not None:
@@ -148,7 +116,7 @@ class Budget:
 
     def give_back(self, ticket: Ticket, now: float) -> None:
         """Take back a call that never reached the server."""
-        self._in_flight.discard(ticket)
+        self._spending.in_flight.discard(ticket)
         if self._left is not None:
             self._left.calls += 1
         if self._spread is not None:
@@ -156,10 +124,10 @@ class Budget:
 
     def recall(self, spent: Iterable[Spent]) -> None:
         """Count calls that were made before, in another process; go on in step with the last."""
-        self._spent = sorted([*self._spent, *spent], key=_by_time)
-        self._allowance.passed = array("d", (one.at for one in self._spent))
-        if self._spread is not None and self._spent:
-            last = self._spent[-1].at
+        self._spending.recall(spent)
+        self._allowance.passed = array("d", (one.at for one in self._spending.spent))
+        if self._spread is not None and self._spending.spent:
+            last = self._spending.spent[-1].at
             self._spread.follow(last, 1 / self.rate(last))
 
     def spend_evenly(self, now: float) -> None:
@@ -189,17 +157,17 @@ class Budget:
         if kind is FailureKind.NOT_SENT:
             self.give_back(ticket, now)
             return False
-        self._in_flight.discard(ticket)
+        self._spending.in_flight.discard(ticket)
         if failure is not None and kind is FailureKind.RATE_LIMITED:
             has_learned = self._allowance.refused(ticket.sent_at, failure, told, now)
             self._remember_back_to(now - self.limits(now)[-1].seconds)
             if failure.retry_after is None:  # else its own word says when to come back
-                insort(self._spent, Spent(now, ticket.tag), key=_by_time)
+                self._spending.settle(ticket, now)
             return has_learned
         has_no_reply = failure is not None and failure.status is None
         is_lost = kind is FailureKind.AMBIGUOUS and has_no_reply
         late = min(LATE, LATE_PART * self.limits(now)[0].seconds) if is_lost else 0.0
-        insort(self._spent, Spent(now + late, ticket.tag), key=_by_time)
+        self._spending.settle(ticket, now + late)
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # whether it got as far as the limit is not known
         has_learned = self._allowance.let_through(ticket.sent_at, now, told)
@@ -214,22 +182,15 @@ class Budget:
         could tell that it was not meant so.
         """
         limits = self.limits(now)
-        own = min(limit.count - self._since(now - limit.seconds) for limit in limits)
+        own = min(limit.count - self._spending.since(now - limit.seconds) for limit in limits)
         reset_at = now + min(reset, max(limits[-1].seconds, BELIEVED))
         is_less = remaining < own
-        calls = max(remaining - len(self._in_flight), 0)
+        calls = max(remaining - self.in_flight, 0)
         self._left = _Left(calls, reset_at) if is_less else None
-
-    def _since(self, begin: float) -> int:
-        """Calls answered after `begin`."""
-        return len(self._spent) - bisect_right(self._spent, begin, key=_by_time)
-
-    def _forget(self, until: float) -> None:
-        if self._spent and self._spent[0].at <= until:
-            del self._spent[: bisect_right(self._spent, until, key=_by_time)]
 
     def _remember_back_to(self, begin: float) -> None:
         """Count what was let through before, for a window longer than those known so far."""
-        known_from = self._spent[0].at if self._spent else float("inf")
-        older = [Spent(at) for at in self._allowance.passed if begin < at < known_from]
-        self._spent = [*older, *self._spent]
+        spent = self._spending.spent
+        known_from = spent[0].at if spent else float("inf")
+        older = (Spent(at) for at in self._allowance.passed if begin < at < known_from)
+        self._spending.recall(older)

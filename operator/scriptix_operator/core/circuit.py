@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.spending import Ticket
 
 __all__ = ["PROBE_INTERVAL", "Circuit", "Outage", "is_silence"]
 
@@ -41,7 +41,8 @@ class Circuit:
     """Why it is open; None: it is closed."""
     _is_rejected: bool = False
     """It is open because the API rejects the key."""
-    _probe_at: float = 0.0
+    probe_at: float = 0.0
+    """When the next probe may be made."""
     _probe: Ticket | None = None
     """The probe that is on its way. Looks that were made before may end after it was sent."""
     _probes: int = 0
@@ -49,19 +50,14 @@ class Circuit:
     _silent: set[int] = field(default_factory=set)
     """Models whose looks had no answer since the last one that had."""
 
-    @property
-    def probe_at(self) -> float:
-        """When the next probe may be made."""
-        return self._probe_at
-
     def blocks(self, now: float) -> Outage | None:
         """Why no call may be made now; None: one may, if only as a probe."""
-        return self.outage if now < self._probe_at else None
+        return self.outage if now < self.probe_at else None
 
     def sent(self, ticket: Ticket, now: float) -> None:
         """A look is made: if the circuit is open, it is the one probe."""
         if self.outage is not None:
-            self._probe_at, self._probe = now + PATIENCE, ticket
+            self.probe_at, self._probe = now + PATIENCE, ticket
 
     def answered(
         self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, luck: float
@@ -85,12 +81,12 @@ class Circuit:
             self._silent.add(model_id)
             counts = ticket is self._probe if was_open else len(self._silent) >= MODELS
             if counts and self._is_rejected:
-                self._probe_at, self._probe = now + PROBE_INTERVAL, None
+                self.probe_at, self._probe = now + PROBE_INTERVAL, None
             elif counts:
                 wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + luck / 2)
                 self._open(failure, now, wait, is_rejected=False)
         else:
-            self.outage, self._probes, self._probe_at = None, 0, 0.0
+            self.outage, self._probes, self.probe_at = None, 0, 0.0
             self._is_rejected, self._probe = False, None
             self._silent.clear()
         return was_open and self.outage is None
@@ -100,7 +96,7 @@ class Circuit:
             self.outage, self._probes = Outage(failure, now), 0
         self._is_rejected, self._probe = is_rejected, None
         self._probes += 1
-        self._probe_at = now + wait
+        self.probe_at = now + wait
 
 
 def _rejects_key(failure: CallFailure) -> bool:

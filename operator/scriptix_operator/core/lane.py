@@ -8,12 +8,13 @@ by the caller.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.circuit import Circuit, Outage, is_silence
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import LogCalls
-from scriptix_operator.core.looks import LookKind, Looks, Wake
+from scriptix_operator.core.looks import Looks, Wake, Wish
 from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.starts import Starts
 from scriptix_operator.core.training import TrainingKey
 
@@ -65,21 +66,14 @@ class Lane:
         for call in (Call.STATUS, Call.LOG):
             self.budgets[call].spend_evenly(now)
 
-    def look(
-        self,
-        key: TrainingKey,
-        kind: LookKind,
-        interval: float | None,
-        now: float,
-        closer: float = 1.0,
-    ) -> Ticket | Outage | float:
+    def look(self, key: TrainingKey, wish: Wish, now: float) -> Ticket | Outage | float:
         """Ask for a look, as Looks.ask; or be told why none may be made."""
         outage = self.circuit.blocks(now)
         if outage is not None:
             self.looks.forgo(key)
             self.hold_up(key)
             return outage
-        ticket = self.looks.ask(key, kind, interval, now, closer)
+        ticket = self.looks.ask(key, wish, now)
         if isinstance(ticket, Ticket):
             self._held_up.pop(key, None)
             self._looking[ticket] = key

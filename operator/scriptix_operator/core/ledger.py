@@ -183,7 +183,7 @@ def closed(ledger: Ledger, outcome: Settled, now: datetime) -> Ledger:
 
 
 def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
-    """Forget what is older than the longest window, and the marks that nothing here needs."""
+    """Forget what is older than the window, and the marks that nothing here needs."""
     young = [
         (debit.serial, fingerprint, debit)
         for fingerprint, group in ledger.debits.items()

@@ -16,6 +16,7 @@ from scriptix_operator.core.remote import RateTold
 
 __all__ = [
     "MAX_CLEAN_WINDOWS",
+    "PLANS",
     "Lesson",
     "courtesy_of",
     "heard",

@@ -5,10 +5,11 @@ Times are monotonic seconds, given by the caller.
 
 from collections.abc import Iterable, Sequence
 
-from scriptix_operator.core.budget import Budget, Spent, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.part import Part
 from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 

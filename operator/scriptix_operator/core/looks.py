@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.demand import Demand
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN, Turns
 
-__all__ = ["LookKind", "Looks", "Wake"]
+__all__ = ["LookKind", "Looks", "Wake", "Wish"]
 
 
 class LookKind(StrEnum):
@@ -40,6 +41,16 @@ SHARES = {
 """What each kind is sure of, however many looks of other kinds are wanted."""
 
 
+class Wish(NamedTuple):
+    """What looks somebody would like."""
+
+    kind: LookKind
+    interval: float | None
+    """Seconds between them; None: this one alone."""
+    closer: float = 1.0
+    """How many times as many just now, near the expected end."""
+
+
 class Wake(NamedTuple):
     """Who is expected, and when."""
 
@@ -61,32 +72,18 @@ class Looks:
         self._turns = Turns[TrainingKey, LookKind](SHARES)
         self._demand = Demand[TrainingKey, LookKind](SHARES)
 
-    def ask(
-        self,
-        key: TrainingKey,
-        kind: LookKind,
-        interval: float | None,
-        now: float,
-        closer: float = 1.0,
-    ) -> Ticket | float:
+    def ask(self, key: TrainingKey, wish: Wish, now: float) -> Ticket | float:
         """Ask for a look.
-
-        Args:
-            key: Who asks.
-            kind: What it is for.
-            interval: Seconds between its looks that it would like; None: this one alone.
-            now: The time.
-            closer: How many times as many it would like just now, near its expected end.
 
         Returns:
             The call; or seconds until it is worth asking again, unless it is expected earlier.
         """
-        if interval is None:
+        if wish.interval is None:
             self._demand.leave(key)
         else:
-            self._demand.wants(key, kind, interval, closer)
+            self._demand.wants(key, wish.kind, wish.interval, wish.closer)
         self._turns.drop_missed(now)
-        self._turns.ask(key, kind)
+        self._turns.ask(key, wish.kind)
         self._call(now)
         turn = self._turns.called_for(key)
         if turn is None:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scriptix_operator.core.announcements import Announcements
-from scriptix_operator.core.budget import Budget, Spent, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import Wake
 from scriptix_operator.core.part import Part
 from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import Claim, Order, StartQueue
 from scriptix_operator.core.training import TrainingKey
 
@@ -117,7 +118,7 @@ class Starts:
     def recall(self, spent: Iterable[Spent], late: Iterable[Spent]) -> None:
         """Count starts that were made before: all of them, and those of them that were late."""
         self.budget.recall(spent)
-        self._late.recall(one.at for one in late)
+        self._late.recall(late)
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Wait no more."""

@@ -155,7 +155,7 @@ class PastRuns:
         if not lines:
             del self._by_key[fingerprint]
         newest = self._newest.get(fingerprint)
-        if newest is not None and runs and max(runs) >= newest[0]:
+        if newest is not None and max(runs) >= newest[0]:
             # Others follow in their places: which, is found out when it is asked for.
             del self._newest[fingerprint]
             self._made.pop(fingerprint, None)

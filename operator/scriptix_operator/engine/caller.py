@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.derive import is_followed, is_starting
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import (
     Blocked,
     KeyUse,
@@ -26,6 +25,7 @@ from scriptix_operator.core.observation import (
     SlotDeferred,
     TurnCome,
 )
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls
@@ -115,9 +115,8 @@ class Caller:
         except KeyUnavailableError as error:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
-        kind = self._kind_of(training)
-        interval, closer = self._wish(training, kind)
-        ticket = self.lanes.look(key.fingerprint, training.key, kind, interval, closer)
+        wish = self._wish(training, key)
+        ticket = self.lanes.look(key.fingerprint, training.key, wish)
         if isinstance(ticket, Outage):
             return self._not_made(ticket, key)
         if not isinstance(ticket, Ticket):
@@ -143,28 +142,31 @@ class Caller:
             basis=basis,
             asked_at=asked_at,
             past=self.roster.past_runs(key.fingerprint),
-            pace=self.lanes.pace(key.fingerprint, kind),
+            pace=self.lanes.pace(key.fingerprint, wish.kind),
             luck=self.lanes.luck(),
         )
 
-    def _kind_of(self, training: Training) -> LookKind:
+    def _kind_of(self, training: Training, key: ApiKey) -> LookKind:
         """What a look at the model is for."""
         if is_starting(training.status):
             return LookKind.RESOLUTION
         if is_followed(training.status):
             return LookKind.RUNNING
-        return LookKind.BASELINE if self.lanes.is_queued(training.key) else LookKind.WAITING
+        if not self.lanes.is_queued(training.key):
+            return LookKind.WAITING
+        # Whoever is next must not stand in line behind those who only see whether they still may.
+        is_next = self.lanes.turn(key.fingerprint, self._claim(training)) is None
+        return LookKind.BASELINE if is_next else LookKind.WAITING
 
-    def _wish(self, training: Training, kind: LookKind) -> tuple[float | None, float]:
-        """Seconds between looks that the resource asks for, and how much closer it wants them now.
-
-        None: it is this one alone.
-        """
-        if kind in {LookKind.RESOLUTION, LookKind.BASELINE}:
-            return None, 1.0
+    def _wish(self, training: Training, key: ApiKey) -> Wish:
+        """What looks the resource asks for."""
+        kind = self._kind_of(training, key)
+        if kind is LookKind.RESOLUTION or self.lanes.is_queued(training.key):
+            return Wish(kind, None)
         asked = float(training.spec.poll_interval_seconds)
         # What is remembered may be of before an edit.
-        return asked, max(asked / (self.roster.memory(training).interval or asked), 1.0)
+        closer = max(asked / (self.roster.memory(training).interval or asked), 1.0)
+        return Wish(kind, asked, closer)
 
     async def _read_ledger(self, training: Training) -> int:
         """What version of the ledger a look begins from; a run that is followed needs none.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.ledger import StartLedger

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.status import Queue
-from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.lane import Call, Lane
 from scriptix_operator.core.learned import Learned, from_lessons, to_lessons
 from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.resolve import FREE_ATTEMPTS
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import Claim
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.clock import Clock
@@ -80,17 +80,10 @@ class Lanes:
 
     # Before a call.
 
-    def look(
-        self,
-        fingerprint: str,
-        key: TrainingKey,
-        kind: LookKind,
-        interval: float | None,
-        closer: float = 1.0,
-    ) -> Ticket | Outage | float:
+    def look(self, fingerprint: str, key: TrainingKey, wish: Wish) -> Ticket | Outage | float:
         """Ask for a look, as Lane.look."""
         lane, now = self._joined(fingerprint, key), self._clock.monotonic()
-        ticket = lane.look(key, kind, interval, now, closer)
+        ticket = lane.look(key, wish, now)
         self._wake(lane, now)
         return ticket
 

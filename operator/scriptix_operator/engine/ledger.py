@@ -67,7 +67,7 @@ class StartLedger:
     Args:
         store: Where it is kept.
         roster: All resources, to rebuild a lost ledger from; complete before the first `ready`.
-        window: How long a start counts against an allowance.
+        window: How long a start may count against an allowance, known or yet to be learned.
         clock: The clocks.
         metrics: Counts each write.
     """

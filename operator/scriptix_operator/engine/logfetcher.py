@@ -7,12 +7,12 @@ from http import HTTPStatus
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.derive import has_ended
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.learning_curve import learning_curve
 from scriptix_operator.core.observation import LogStored, LogUnavailable
 from scriptix_operator.core.remote import CallFailure, LogEntry
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.lanes import Lanes

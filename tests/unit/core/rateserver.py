@@ -12,9 +12,10 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 
 __all__ = ["Play", "Reply", "Server", "Tells"]
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.allowance import BELIEVED
-from scriptix_operator.core.budget import BURST, Budget, Spent
+from scriptix_operator.core.budget import BURST, Budget
 from scriptix_operator.core.lessons import CLEAN_WINDOWS, Lesson
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Spent
 from tests.unit.core.rateserver import Play, Server, Tells
 
 MINUTE, HOUR = 60.0, 3600.0

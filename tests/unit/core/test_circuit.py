@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import (
     FIRST_PROBE,
     MAX_PROBE,
@@ -15,6 +14,7 @@ from scriptix_operator.core.circuit import (
     Outage,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.spending import Ticket
 
 
 def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
@@ -39,7 +39,7 @@ def _probed(circuit: Circuit, now: float, failure: CallFailure | None = SILENT) 
     assert circuit.blocks(now) is None
     circuit.sent(PROBE, now)
     _answers(circuit, now, failure)
-    return circuit._probe_at - now
+    return circuit.probe_at - now
 
 
 # A rejected key.
@@ -137,30 +137,30 @@ def test_any_answer_to_the_probe_closes_it(
 def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
     circuit, waits, now = Circuit(), [], 0.0
     _answers(circuit, now, *[SILENT] * MODELS)
-    assert circuit._probe_at == FIRST_PROBE
+    assert circuit.probe_at == FIRST_PROBE
     for _ in range(6):
-        now = circuit._probe_at
+        now = circuit.probe_at
         waits.append(_probed(circuit, now))
     assert waits == [10, 20, 40, 80, MAX_PROBE, MAX_PROBE]
     assert circuit.outage == Outage(SILENT, 0.0)
     # After it was back, they begin anew.
-    _probed(circuit, circuit._probe_at, None)
+    _probed(circuit, circuit.probe_at, None)
     _answers(circuit, 9999.0, *[SILENT] * MODELS)
-    assert circuit._probe_at == 9999.0 + FIRST_PROBE
+    assert circuit.probe_at == 9999.0 + FIRST_PROBE
 
 
 @pytest.mark.parametrize(("luck", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
 def test_the_probes_of_many_keys_do_not_come_together(luck: float, seconds: float) -> None:
     circuit = Circuit()
     _answers(circuit, 0.0, *[SILENT] * MODELS, luck=luck)
-    assert circuit._probe_at == seconds
+    assert circuit.probe_at == seconds
 
 
 def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
     """With sixty in flight the first probe would come after minutes."""
     circuit = Circuit()
     _answers(circuit, 0.0, *[SILENT] * 60)
-    assert circuit._probe_at == FIRST_PROBE
+    assert circuit.probe_at == FIRST_PROBE
     circuit.answered(PROBE, 99, SILENT, 4.0, 1.0)
     assert circuit.blocks(FIRST_PROBE) is None
     assert _probed(circuit, FIRST_PROBE) == 2 * FIRST_PROBE

@@ -2,12 +2,12 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.circuit import FIRST_PROBE, MODELS, Outage
 from scriptix_operator.core.lane import Call, Lane
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind, Wake
+from scriptix_operator.core.looks import LookKind, Wake, Wish
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import claim_of
 from tests.unit.core.builders import EIGHT, a_training
 
@@ -35,7 +35,7 @@ def _take(lane: Lane, call: Call, now: float) -> Ticket:
         assert lane.starts.ask(CLAIM, now) is None
         return lane.starts.take(CLAIM, now)
     if call is Call.STATUS:
-        ticket = lane.looks.ask(KEY, LookKind.RUNNING, MINUTE, now)
+        ticket = lane.looks.ask(KEY, Wish(LookKind.RUNNING, MINUTE), now)
     else:
         ticket = lane.logs.ask(KEY, now, has_ended=True)
     assert isinstance(ticket, Ticket)
@@ -63,7 +63,7 @@ def test_in_the_first_window_looks_and_log_calls_make_no_burst_and_starts_may(la
 def test_looks_and_starts_tell_whom_they_expect_in_one_list(lane: Lane) -> None:
     _take(lane, Call.STATUS, 100.0)
     other = a_training(name="other").key
-    lane.looks.ask(other, LookKind.RUNNING, MINUTE, 100.0)
+    lane.looks.ask(other, Wish(LookKind.RUNNING, MINUTE), 100.0)
     assert lane.wakes == [Wake(other, 106.0)]
     lane.starts.recall([Spent(100.0)] * LIMITS[Call.START][0].count, [])
     lane.starts.ask(CLAIM, 100.0)
@@ -74,12 +74,12 @@ def test_who_leaves_is_waited_for_nowhere(lane: Lane) -> None:
     _take(lane, Call.STATUS, 100.0)
     _take(lane, Call.LOG, 100.0)
     other = a_training(name="other").key
-    lane.looks.ask(KEY, LookKind.RUNNING, MINUTE, 100.0)
+    lane.looks.ask(KEY, Wish(LookKind.RUNNING, MINUTE), 100.0)
     lane.logs.ask(KEY, 100.0, has_ended=True)
     lane.starts.ask(CLAIM, 100.0)
     lane.leave(KEY, 100.0)
     assert KEY not in lane.starts
-    assert isinstance(lane.looks.ask(other, LookKind.RUNNING, MINUTE, 106.0), Ticket)
+    assert isinstance(lane.looks.ask(other, Wish(LookKind.RUNNING, MINUTE), 106.0), Ticket)
     assert isinstance(lane.logs.ask(other, 460.0, has_ended=False), Ticket)
     assert lane.looks.stretch(LookKind.RUNNING, 106.0) == 1
 
@@ -92,7 +92,7 @@ def _held_up(lane: Lane, now: float, *names: str) -> None:
     for model_id in range(MODELS):
         lane.looked(Ticket(0.0), model_id, SILENT, now, 1.0)
     for name in names:
-        outage = lane.look(a_training(name=name).key, LookKind.RUNNING, MINUTE, now)
+        outage = lane.look(a_training(name=name).key, Wish(LookKind.RUNNING, MINUTE), now)
         assert isinstance(outage, Outage)
 
 
@@ -106,7 +106,7 @@ def _expected(lane: Lane) -> list[tuple[str, float]]:
 def test_whoever_is_held_up_first_is_expected_for_the_next_probe(lane: Lane) -> None:
     _held_up(lane, 200.0, "first", "second")
     assert set(_expected(lane)) == {("first", 200.0 + FIRST_PROBE)}
-    probe = lane.look(a_training(name="first").key, LookKind.RUNNING, MINUTE, 205.0)
+    probe = lane.look(a_training(name="first").key, Wish(LookKind.RUNNING, MINUTE), 205.0)
     assert isinstance(probe, Ticket)
     lane.wakes.clear()
     lane.looked(probe, 7, SILENT, 206.0, 1.0)
@@ -128,13 +128,13 @@ def test_whose_look_had_no_answer_looks_again_when_the_api_is_back(lane: Lane) -
     tickets = []
     for number in range(MODELS):
         now = 160.0 + 6 * number
-        ticket = lane.look(a_training(name=f"t{number}").key, LookKind.RUNNING, MINUTE, now)
+        ticket = lane.look(a_training(name=f"t{number}").key, Wish(LookKind.RUNNING, MINUTE), now)
         assert isinstance(ticket, Ticket)
         tickets.append(ticket)
     for model_id, ticket in enumerate(tickets):
         lane.looked(ticket, model_id, SILENT, 200.0, 1.0)
     assert set(_expected(lane)) == {("t0", 200.0 + FIRST_PROBE)}
-    probe = lane.look(a_training(name="t0").key, LookKind.RUNNING, MINUTE, 205.0)
+    probe = lane.look(a_training(name="t0").key, Wish(LookKind.RUNNING, MINUTE), 205.0)
     assert isinstance(probe, Ticket)
     lane.wakes.clear()
     lane.looked(probe, 0, SILENT, 206.0, 1.0)
@@ -146,7 +146,7 @@ def test_whose_look_had_no_answer_looks_again_when_the_api_is_back(lane: Lane) -
 def test_a_look_without_an_answer_that_opens_nothing_is_its_resources_own_affair(
     lane: Lane,
 ) -> None:
-    ticket = lane.look(a_training(name="poisoned").key, LookKind.RUNNING, MINUTE, 160.0)
+    ticket = lane.look(a_training(name="poisoned").key, Wish(LookKind.RUNNING, MINUTE), 160.0)
     assert isinstance(ticket, Ticket)
     lane.looked(ticket, 1, SILENT, 170.0, 1.0)
     lane.looked(Ticket(0.0), 2, None, 171.0, 1.0)

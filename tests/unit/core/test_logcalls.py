@@ -2,10 +2,10 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import RUNNING_PART, LogCalls
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 

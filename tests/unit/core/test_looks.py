@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import SHARES, LookKind, Looks, Wake
+from scriptix_operator.core.looks import SHARES, LookKind, Looks, Wake, Wish
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 
@@ -38,7 +38,7 @@ def looks(wakes: list[Wake]) -> Looks:
 
 
 def _ask(looks: Looks, number: int, now: float, kind: LookKind = RUNNING) -> Ticket | float:
-    return looks.ask(a_key(number), kind, 60.0, now)
+    return looks.ask(a_key(number), Wish(kind, 60.0), now)
 
 
 def _granted(looks: Looks, numbers: Iterable[int], now: float) -> list[int]:
@@ -167,25 +167,25 @@ def test_who_was_called_before_a_refusal_is_put_off(looks: Looks) -> None:
 
 def test_intervals_are_stretched_so_that_all_fit_those_of_single_looks_apart(looks: Looks) -> None:
     for number in range(20):
-        looks.ask(a_key(number), RUNNING, 60.0, 0.0)
+        looks.ask(a_key(number), Wish(RUNNING, 60.0), 0.0)
     assert looks.stretch(RUNNING, 0.0) == pytest.approx(2)
     for number in range(10):
-        looks.ask(a_key(number), LookKind.BASELINE, None, 0.0)
+        looks.ask(a_key(number), Wish(LookKind.BASELINE, None), 0.0)
     assert looks.stretch(RUNNING, 0.0) == pytest.approx(1)
     assert looks.stretch(LookKind.BASELINE, 0.0) == 1
 
 
 def test_closer_looks_count_among_those_that_have_to_fit(looks: Looks) -> None:
-    looks.ask(a_key(0), RUNNING, 60.0, 0.0, closer=2.0)
+    looks.ask(a_key(0), Wish(RUNNING, 60.0, closer=2.0), 0.0)
     for number in range(1, 19):
-        looks.ask(a_key(number), RUNNING, 60.0, 0.0)
+        looks.ask(a_key(number), Wish(RUNNING, 60.0), 0.0)
     assert looks.pace(RUNNING, 0.0).kept(60) == pytest.approx(120)
     assert looks.pace(RUNNING, 0.0).kept(60, 30) == pytest.approx(60)
 
 
 def test_who_leaves_makes_room_in_the_intervals_of_the_others(looks: Looks) -> None:
     for number in range(20):
-        looks.ask(a_key(number), RUNNING, 60.0, 0.0)
+        looks.ask(a_key(number), Wish(RUNNING, 60.0), 0.0)
     looks.forgo(a_key(1))  # this look alone
     assert looks.stretch(RUNNING, 0.0) == pytest.approx(2)
     for number in range(10):
@@ -251,7 +251,7 @@ class Rush:
         if key in self.absent and self.asked >= len(self._kinds):
             return
         self.asked += 1
-        outcome = self.looks.ask(key, kind, self.interval, now)
+        outcome = self.looks.ask(key, Wish(kind, self.interval), now)
         if isinstance(outcome, Ticket):
             self.granted.append((now, key, kind))
             reply = now + self.luck.uniform(0.08, 0.4)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Budget, Ticket
+from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.lessons import Lesson
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.part import Part
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.spending import Spent, Ticket
 
 MINUTE, HOUR = 60.0, 3600.0
 NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
@@ -46,7 +47,7 @@ def test_of_several_windows_each_has_its_part() -> None:
 
 def test_it_is_a_part_of_what_is_really_allowed_and_one_call_at_least() -> None:
     whole, part = a_part(Limit(100, HOUR))
-    part.recall([0.0] * 3)
+    part.recall([Spent(0.0)] * 3)
     assert part.wait(1.0) == 0
     whole.learn([Lesson(HOUR, 5, 0.0)])
     assert part.wait(1.0) == HOUR - 1

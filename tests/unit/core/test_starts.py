@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from scriptix_operator.core.announcements import Announcements
-from scriptix_operator.core.budget import Spent, Ticket
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import Wake
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import Claim
 from scriptix_operator.core.starts import PATIENCE, REFRESH, Starts
 from scriptix_operator.core.training import TrainingKey

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import Posted, PostFailed
 from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.engine.caller import SEND_MARGIN, Caller, Slot
 from scriptix_operator.engine.calls import Calls, Heard

@@ -9,13 +9,13 @@ import pytest
 
 from scriptix_operator.core.allowance import KEEP_AGAIN
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import MODELS
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger

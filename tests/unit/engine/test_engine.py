@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine import engine
@@ -253,7 +253,7 @@ async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until
     async with _bench() as bench, _running(bench):
 
         async def look(key: TrainingKey) -> float | None:
-            bench.lanes.look("key", key, LookKind.RUNNING, HOUR)
+            bench.lanes.look("key", key, Wish(LookKind.RUNNING, HOUR))
             if key.name == "b":
                 raise UnavailableError("the API server is away")
             return None
@@ -272,7 +272,8 @@ async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
     monkeypatch.setattr(engine, "MISSED_TURN", 0.0)
     async with _bench() as bench:
         ticket, *_ = [
-            bench.lanes.look("key", _key(name), LookKind.RUNNING, HOUR) for name in ("a", "b", "c")
+            bench.lanes.look("key", _key(name), Wish(LookKind.RUNNING, HOUR))
+            for name in ("a", "b", "c")
         ]
         assert isinstance(ticket, Ticket)
         bench.lanes.answered("key", Call.STATUS, ticket, Answer(7))

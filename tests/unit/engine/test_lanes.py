@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.status import Queue
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.circuit import MODELS, PROBE_INTERVAL, Outage
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.starts import PATIENCE
 from scriptix_operator.core.training import TrainingKey
@@ -61,7 +61,7 @@ class Bench:
 
     def look(self, name: str, key: str = KEY) -> Ticket | Outage | float:
         """Ask for a look."""
-        return self.lanes.look(key, a_key(name), LookKind.RUNNING, 60.0)
+        return self.lanes.look(key, a_key(name), Wish(LookKind.RUNNING, 60.0))
 
     def looked(
         self, name: str, failure: CallFailure | None = None, *, key: str = KEY, model_id: int = 7

@@ -16,12 +16,11 @@ import pytest
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.budget import Ticket
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.ledger import Ledger, Mark
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind
+from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import (
     Blocked,
     LedgerRefused,
@@ -35,6 +34,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import Caller, Slot
@@ -525,7 +525,7 @@ async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others
     instead: Observation,
     is_regular: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    bench.lanes.look(KEY.fingerprint, NAME, LookKind.WAITING, 1.0)
+    bench.lanes.look(KEY.fingerprint, NAME, Wish(LookKind.WAITING, 1.0))
     bench.api.instead = instead
     await bench.step()
     assert (bench.lanes.pace(KEY.fingerprint, LookKind.WAITING).floor > 1) == is_regular
