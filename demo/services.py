@@ -31,7 +31,7 @@ CRD = "crds/custommodeltrainings.scriptix.io.yaml"
 SCENARIO = "demo/scenario.yaml"
 NAMESPACE = "scriptix-system"
 KEEP = "keep\n"
-READY_TIMEOUT_SECONDS = 60.0
+READY_TIMEOUT_SECONDS = 120.0
 CHECK_SECONDS = 0.5
 PORT_LINE = r"health and metrics are served on port (\d+)"
 

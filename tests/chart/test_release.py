@@ -200,6 +200,20 @@ def test_the_notes_tell_the_next_step(
     assert "create secret" not in notes
 
 
+def test_a_second_release_for_other_namespaces_shares_the_crd(
+    cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
+) -> None:
+    release(f"watchNamespaces={{{namespace}}}")
+    where = "--namespace=research"
+    second = ("install", "second", str(CHART), where, "--set=watchNamespaces={research}")
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        online(*second)
+    online(*second, "--set=crds.install=false")
+    online("uninstall", "second", where)
+    assert cluster.api.get(CRD_PATH).is_success
+    assert f"deployment.apps/{RELEASE}-scriptix-operator" in left(cluster, namespace)
+
+
 def test_a_crd_of_somebody_else_is_taken_over_only_when_told(
     cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
 ) -> None:

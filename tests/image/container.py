@@ -55,21 +55,17 @@ class Image:
         self.config: dict[str, Any] = self.oci["config"]
 
     @property
-    def command(self) -> list[str]:
-        """What a container runs if nothing else is asked for."""
-        return [*self.config["Entrypoint"], *self.config["Cmd"]]
-
-    @property
     def variables(self) -> dict[str, str]:
         """The image's own environment."""
         return dict(entry.split("=", 1) for entry in self.config["Env"])
 
     async def start(
-        self, account: Path, variables: Mapping[str, str], log_file: Path
+        self, arguments: Sequence[str], account: Path, variables: Mapping[str, str], log_file: Path
     ) -> "Contained":
-        """Run the image's command.
+        """Run the image's entry point.
 
         Args:
+            arguments: In place of the image's own.
             account: Directory with the ServiceAccount's token and ca.crt.
             variables: Environment beside the image's own.
             log_file: Takes the output.
@@ -84,7 +80,8 @@ class Image:
                 str(account),
                 SERVICE_ACCOUNT,
                 self.config["User"],
-                *self.command,
+                *self.config["Entrypoint"],
+                *arguments,
                 # The machine's commands are looked up by the same PATH as the image's.
                 env={**self.variables, **variables, "PATH": f"{self.variables['PATH']}:/usr/sbin"},
                 stdin=asyncio.subprocess.DEVNULL,

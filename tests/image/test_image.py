@@ -1,10 +1,12 @@
 """What is in the image, what is not, and that it runs as the Deployment runs it."""
 
 import importlib.util
+import json
 import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -41,6 +43,38 @@ def account(control_plane: ControlPlane, tmp_path: Path) -> Path:
     return directory
 
 
+def container_of(control_plane: ControlPlane) -> dict[str, Any]:
+    """Read the container that the Deployment in the cluster describes."""
+    printed = control_plane.kubectl("-n", SYSTEM, "get", "deployment", "-o", "json")
+    [deployment] = json.loads(printed)["items"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def variables_of(
+    container: Mapping[str, Any], control_plane: ControlPlane, clusters: Mapping[str, str]
+) -> dict[str, str]:
+    """Resolve its environment as the kubelet does, except for fields of the pod.
+
+    Args:
+        container: Of a pod.
+        control_plane: Where the ConfigMaps are that it names.
+        clusters: What the cluster itself tells each pod.
+    """
+    variables = dict(clusters)
+    for source in container["envFrom"]:
+        name = source["configMapRef"]["name"]
+        printed = control_plane.kubectl("-n", SYSTEM, "get", "configmap", name, "-o", "json")
+        variables |= json.loads(printed).get("data", {})
+    for entry in container["env"]:
+        if "value" in entry:
+            references = re.compile(r"\$\((\w+)\)")
+            variables[entry["name"]] = references.sub(
+                lambda found: variables[found[1]], entry["value"]
+            )
+    return variables
+
+
 def status_of(container: Contained) -> dict[str, str]:
     """/proc/PID/status of its process 1."""
     text = Path(f"/proc/{container.pid}/status").read_text()
@@ -60,11 +94,13 @@ async def test_a_closed_container_does_the_main_job_as_process_1_and_ends_cleanl
     started: list[Contained] = []
 
     async def launch(_module: str, variables: Mapping[str, str], log_file: Path) -> Contained:
-        # A pod has what its manifest gives it, not what the tests have.
-        given = {k: v for k, v in variables.items() if k.startswith(("SCRIPTIX_", "POD_"))}
+        # A pod has what its manifest gives it, not what the tests have; but for what a test says.
         url = httpx.URL(control_plane.api.base_url)
-        given |= {"KUBERNETES_SERVICE_HOST": url.host, "KUBERNETES_SERVICE_PORT": str(url.port)}
-        started.append(await image.start(account, given, log_file))
+        api = {"KUBERNETES_SERVICE_HOST": url.host, "KUBERNETES_SERVICE_PORT": str(url.port)}
+        container = container_of(control_plane)
+        given = variables_of(container, control_plane, api)
+        given |= {k: v for k, v in variables.items() if k.startswith(("SCRIPTIX_", "POD_"))}
+        started.append(await image.start(container["args"], account, given, log_file))
         return started[-1]
 
     async with laboratory(control_plane, namespace, tmp_path, launch=launch) as lab:
