@@ -150,6 +150,25 @@ def test_names_follow_the_release(offline: Helm, release: str, name: str) -> Non
     assert names["ClusterRoleBinding"] == f"ns-{name}"
 
 
+def test_names_that_yaml_takes_for_something_else_stay_names(offline: Helm) -> None:
+    sets = ("watchNamespaces={no,1e3}", "customCA.secret=0x1", "priorityClassName=off")
+    given = (f"--set-string={assignment}" for assignment in sets)
+    render = documents(offline("template", "123", CHART, "--namespace=on", *given))
+    namespaces = {document["metadata"].get("namespace", "on") for document in render}
+    assert namespaces == {"on", "no", "1e3"}
+    [deployment] = [document for document in render if document["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "off"
+    assert pod["volumes"][0]["secret"]["secretName"] == "0x1"
+    assert deployment["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
+
+
+def test_without_a_lease_an_upgrade_never_runs_two_at_once(offline: Helm) -> None:
+    render = documents(offline.template(sets=["settings.leaderElection=false"]))
+    [deployment] = [document for document in render if document["kind"] == "Deployment"]
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_ports_of_a_network_policy_follow_the_urls(offline: Helm, tmp_path: Path) -> None:
     def ports(**values: Any) -> set[int]:  # noqa: ANN401 - whatever stands in values.yaml
         render = offline.render(

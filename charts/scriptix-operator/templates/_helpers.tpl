@@ -8,7 +8,7 @@
 
 {{- define "scriptix-operator.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "scriptix-operator.labels" -}}
@@ -67,12 +67,12 @@ NO_PROXY: {{ prepend .Values.proxy.exclude "$(KUBERNETES_SERVICE_HOST)" | join "
 {{- with .Values.customCA.configMap }}
 - name: custom-ca
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
 {{- end }}
 {{- with .Values.customCA.secret }}
 - name: custom-ca
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
