@@ -2,10 +2,8 @@
 
 import json
 import re
-import ssl
-import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -315,111 +313,6 @@ def test_people_never_get_a_verb_for_status(
 
     assert rights("scriptix.io/custommodeltrainings") == AGGREGATED[aggregated]
     assert rights("scriptix.io/custommodeltrainings/status") == set()
-
-
-@pytest.fixture
-def as_operator(control_plane: ControlPlane, applied: list[str]) -> Iterator[httpx.Client]:  # noqa: ARG001 - its ServiceAccount
-    """Open a connection with a token of the operator's ServiceAccount."""
-    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/scriptix-operator/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    reply = control_plane.api.post(path, json=request)
-    reply.raise_for_status()
-    certificate = control_plane.directory / "certs" / "apiserver.crt"
-    with httpx.Client(
-        base_url=control_plane.api.base_url,
-        headers={"Authorization": f"Bearer {reply.json()['status']['token']}"},
-        verify=ssl.create_default_context(cafile=certificate),
-        trust_env=False,
-    ) as client:
-        yield client
-
-
-def config_map(*owners: Document, text: str = "") -> Document:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "t-log", "ownerReferences": list(owners)},
-        "data": {"log": text},
-    }
-
-
-TRAINING: Document = {
-    "apiVersion": "scriptix.io/v1alpha1",
-    "kind": "CustomModelTraining",
-    "name": "t",
-    "uid": "00000000-0000-0000-0000-000000000001",
-    "controller": True,
-}
-OTHER_OWNERS = [
-    pytest.param((), id="nobody"),
-    pytest.param(({**TRAINING, "controller": False},), id="no-controller"),
-    pytest.param(({**TRAINING, "kind": "Training"},), id="another-kind"),
-    pytest.param(({**TRAINING, "apiVersion": "example.com/v1"},), id="another-group"),
-]
-POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
-
-
-def denied(reply: httpx.Response) -> bool:
-    return reply.status_code == httpx.codes.FORBIDDEN and POLICY_MESSAGE in reply.json()["message"]
-
-
-@pytest.fixture
-def enforced(as_operator: httpx.Client, namespace: str) -> str:
-    """Return a collection of ConfigMaps that the admission policy guards already: it takes time."""
-    path = f"/api/v1/namespaces/{namespace}/configmaps"
-    deadline = time.monotonic() + 30
-    while not denied(as_operator.post(path, params={"dryRun": "All"}, json=config_map())):
-        assert time.monotonic() < deadline, "the admission policy does not take effect"
-        time.sleep(0.1)
-    return path
-
-
-def test_the_operator_keeps_its_own_config_maps(as_operator: httpx.Client, enforced: str) -> None:
-    # Not created for real with this uid: the garbage collector would take it away at once.
-    reply = as_operator.post(enforced, params={"dryRun": "All"}, json=config_map(TRAINING))
-    assert reply.is_success, reply.text
-
-
-@pytest.mark.parametrize("owners", OTHER_OWNERS)
-def test_the_operator_makes_no_other_config_map(
-    as_operator: httpx.Client, enforced: str, owners: tuple[Document, ...]
-) -> None:
-    reply = as_operator.post(enforced, params={"dryRun": "All"}, json=config_map(*owners))
-    assert denied(reply), reply.text
-
-
-def test_the_operator_touches_no_other_config_map(
-    control_plane: ControlPlane, as_operator: httpx.Client, enforced: str
-) -> None:
-    control_plane.api.post(enforced, json=config_map(text="somebody's")).raise_for_status()
-    one_of_them = f"{enforced}/t-log"
-    assert denied(as_operator.delete(one_of_them))
-    assert denied(as_operator.put(one_of_them, json=config_map(text="mine")))
-    # Taking it over is a write to somebody else's object too.
-    assert denied(as_operator.put(one_of_them, json=config_map(TRAINING)))
-    assert control_plane.api.get(one_of_them).json()["data"] == {"log": "somebody's"}
-
-
-def test_people_write_config_maps_as_before(control_plane: ControlPlane, enforced: str) -> None:
-    assert control_plane.api.post(enforced, json=config_map()).is_success
-
-
-def test_other_service_accounts_write_config_maps_as_before(
-    control_plane: ControlPlane, enforced: str
-) -> None:
-    somebody = {
-        "Impersonate-User": "system:serviceaccount:argocd:argocd-application-controller",
-        "Impersonate-Group": "system:masters",
-    }
-    reply = control_plane.api.post(enforced, headers=somebody, json=config_map())
-    assert reply.is_success, reply.text
-
-
-@pytest.mark.usefixtures("enforced")
-def test_the_operator_writes_its_ledger_in_its_own_namespace(as_operator: httpx.Client) -> None:
-    path = f"/api/v1/namespaces/{SYSTEM}/configmaps"
-    reply = as_operator.post(path, params={"dryRun": "All"}, json=config_map())
-    assert reply.is_success, reply.text
 
 
 @pytest.mark.usefixtures("applied")

@@ -8,7 +8,7 @@ import pytest
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import install_crd
 from tests.operator.rights.audit import audited
-from tests.operator.rights.installed import Installed, install_cluster_wide, install_namespaced
+from tests.operator.rights.installed import Installed, install_chart, install_cluster_wide
 
 
 @pytest.fixture(scope="package")
@@ -33,10 +33,19 @@ def cluster_wide(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     return install_cluster_wide(cluster, tmp_path_factory.mktemp("deploy"))
 
 
+@pytest.fixture(scope="package")
+def released(
+    cluster: ControlPlane, helm: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Installed:
+    """Install the chart for the whole cluster, under a name that no manifest of ours has."""
+    directory = tmp_path_factory.mktemp("released")
+    return install_chart(cluster, directory, helm, own="acme-system", release="acme")
+
+
 @pytest.fixture
 def namespaced(cluster: ControlPlane, namespace: str, helm: Path, tmp_path: Path) -> Installed:
     """Install the operator for the test's namespace alone, as the chart does."""
-    return install_namespaced(cluster, tmp_path, helm, own=f"{namespace}-op", watched=namespace)
+    return install_chart(cluster, tmp_path, helm, own=f"{namespace}-op", watched=namespace)
 
 
 @pytest.fixture(params=["cluster_wide", "namespaced"])

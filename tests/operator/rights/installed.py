@@ -1,13 +1,13 @@
 """The operator installed as its manifests say, in both scopes, and a token of its own."""
 
 import ssl
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import yaml
 
+from tests.chart.helm import CHART, Helm, documents
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import REPOSITORY
 from tests.operator.rights.grants import Grant, grants_of
@@ -26,26 +26,28 @@ class Installed:
         namespace: The operator's own.
         watches: The namespaces that it serves, comma separated; empty: all.
         directory: Where the kubeconfig goes.
+        account: The name of its ServiceAccount.
     """
 
     control_plane: ControlPlane
     namespace: str
     watches: str
     directory: Path
+    account: str = ACCOUNT
 
     @property
     def user(self) -> str:
         """The ServiceAccount's name as the API server has it."""
-        return f"system:serviceaccount:{self.namespace}:{ACCOUNT}"
+        return f"system:serviceaccount:{self.namespace}:{self.account}"
 
     def grants(self) -> set[Grant]:
         """What it is granted."""
-        return grants_of(self.control_plane, self.namespace, ACCOUNT)
+        return grants_of(self.control_plane, self.namespace, self.account)
 
     def token(self) -> str:
         """A new token of its ServiceAccount."""
         kubectl = self.control_plane.kubectl
-        return kubectl("-n", self.namespace, "create", "token", ACCOUNT).strip()
+        return kubectl("-n", self.namespace, "create", "token", self.account).strip()
 
     def client(self) -> httpx.Client:
         """Connect with such a token, to be used as a context manager."""
@@ -78,21 +80,23 @@ def install_cluster_wide(control_plane: ControlPlane, directory: Path) -> Instal
     return Installed(control_plane, SYSTEM, "", directory)
 
 
-def install_namespaced(
-    control_plane: ControlPlane, directory: Path, helm: Path, own: str, watched: str
+def install_chart(  # noqa: PLR0913 - where, with what, and as what
+    control_plane: ControlPlane,
+    directory: Path,
+    helm: Path,
+    *,
+    own: str,
+    watched: str = "",
+    release: str = ACCOUNT,
 ) -> Installed:
-    """Install the chart for one namespace, its operator in another that is made for it."""
+    """Install the chart for one namespace or for all, its operator in one that is made for it."""
     control_plane.kubectl("create", "namespace", own)
-    values = {"watchNamespaces": f"{{{watched}}}", "settings.defaultSecret": DEFAULT_SECRET}
-    settings = [f"--set={name}={value}" for name, value in values.items()]
-    chart = REPOSITORY / "charts" / "scriptix-operator"
-    rendered = directory / "chart.yaml"
-    with rendered.open("wb") as output:
-        subprocess.run(
-            [helm, "template", ACCOUNT, chart, f"--namespace={own}", *settings],
-            env={"HOME": str(directory)},  # no configuration of the user's
-            stdout=output,
-            check=True,
-        )
-    control_plane.kubectl("apply", f"--filename={rendered}")
-    return Installed(control_plane, own, watched, directory)
+    sets = [f"--set=settings.defaultSecret={DEFAULT_SECRET}"]
+    if watched:
+        sets.append(f"--set=watchNamespaces={{{watched}}}")
+    rendered = Helm(helm, directory)("template", release, CHART, f"--namespace={own}", *sets)
+    file = directory / "chart.yaml"
+    file.write_text(rendered)
+    control_plane.kubectl("apply", f"--filename={file}")
+    [account] = [d for d in documents(rendered) if d["kind"] == "ServiceAccount"]
+    return Installed(control_plane, own, watched, directory, account["metadata"]["name"])
