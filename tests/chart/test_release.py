@@ -69,8 +69,13 @@ async def test_two_values_run_a_training(
         "image.repository": "registry.example/scriptix-operator",
         "watchNamespaces": f"{{{namespace}}}",
     }
-    told = re.findall(r"--set '?([\w.]+)=", (REPOSITORY / "README.md").read_text())
+    readme = (REPOSITORY / "README.md").read_text()
+    told = re.findall(r"--set '?([\w.]+)=", readme)
     assert told == list(values)
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    for command in ("make image IMAGE=", "docker push "):
+        image = f"{command}YOUR_REGISTRY/scriptix-operator:{version}\n"
+        assert image in readme
     notes = release(*(f"{name}={value}" for name, value in values.items()))
     wait_until_served(cluster, names.GROUP)
     # What the notes have people type is right.

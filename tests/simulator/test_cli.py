@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from scriptix_simulator.cli import main
 
@@ -48,6 +49,20 @@ def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> 
         assert process.wait(10) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_the_demo_overlay_starts_one_that_has_any_model_for_its_key() -> None:
+    overlay = Path(__file__).parents[2] / "deploy" / "overlays" / "demo"
+    _, deployment = yaml.safe_load_all((overlay / "simulator.yaml").read_text())
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["scriptix-simulator"]
+    [secret] = yaml.safe_load((overlay / "kustomization.yaml").read_text())["secretGenerator"]
+    key = secret["literals"][0].removeprefix("api-key=")
+    options = [one for one in container["args"] if not one.startswith(("--host=", "--port="))]
+    with command(*options) as (_process, url):
+        assert httpx.get(url + container["readinessProbe"]["httpGet"]["path"]).is_success
+        authorized = {"Authorization": f"Bearer {key}"}
+        assert httpx.get(f"{url}/api/v3/custom_models/101", headers=authorized).is_success
 
 
 def test_its_options_reach_the_simulator() -> None:
