@@ -53,7 +53,7 @@ def advisories(status: int, by_name: dict[str, Any]) -> Iterator[str]:
 
 def audit(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the audit against a service."""
-    command = [sys.executable, SCRIPT, *options, "--osv-url", url]
+    command = [sys.executable, str(SCRIPT), *options, "--osv-url", url]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
