@@ -1,10 +1,10 @@
-"""Asks for known vulnerabilities of all that is pinned; `make lint` runs it.
+"""Asks for known vulnerabilities of all Python packages that are pinned; `make lint` runs it.
 
-    python image/audit.py [--osv-url URL]
+    python image/audit.py [--strict] [--osv-url URL]
 
 A known one ends it with 1, as does a pip-audit that breaks. Where no advisory service answers for a
 package, a line says so loudly and nothing fails: a build without network is no worse than before,
-but it must not look audited.
+but it must not look audited. With --strict that ends it with 1 as well: a release must be audited.
 """
 
 import json
@@ -60,6 +60,8 @@ def vulnerabilities(package: dict[str, Any]) -> Iterator[str]:
 
 def main(options: Sequence[str]) -> int:
     """Ask, say what came of it, and return the exit status."""
+    strict = "--strict" in options
+    options = [option for option in options if option != "--strict"]
     pins = [str(REQUIREMENTS / name) for name in FILES]
     audited: dict[str, list[str]] = {}
     unknown: set[str] = set()
@@ -76,7 +78,8 @@ def main(options: Sequence[str]) -> int:
     known = [line for lines in audited.values() for line in lines]
     for line in known:
         sys.stderr.write(f"KNOWN VULNERABILITY: {line}\n")
-    if unknown or not audited:
+    missed = bool(unknown) or not audited
+    if missed:
         what = f"{len(unknown)} packages" if audited else "any package"
         sys.stderr.write(
             f"NOT AUDITED: no advisory service ({', '.join(services)}) could be asked about "
@@ -84,7 +87,7 @@ def main(options: Sequence[str]) -> int:
         )
     if audited:
         sys.stdout.write(f"Audited {len(audited)} packages, {len(known)} known vulnerabilities\n")
-    return 1 if known else 0
+    return 1 if known or (strict and missed) else 0
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit status: 0 stopped as asked, 1 it could not go on, 2 wrong usage or settings.
+        The exit status: 0 stopped as asked, 1 it could not go on, 2 wrong usage or settings;
+        `check` returns 1 for whatever is in the way, settings among it.
     """
     parser = argparse.ArgumentParser(prog="scriptix-operator", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)

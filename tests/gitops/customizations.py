@@ -1,7 +1,9 @@
 """Writes what is made from gitops/argocd's Lua files: their test data and the argocd-cm snippet.
 
 `make gitops` runs this module; a test holds what is there against what it would write. The folder
-has the layout of Argo CD's own resource_customizations, so that it can be offered to it as it is.
+has the layout of Argo CD's own resource_customizations, so that it can be offered to it. One test
+needs a change there: `retrain` writes the present time, which upstream's test would have to
+normalise as it does for Flux's reconcile action.
 """
 
 from collections.abc import Iterator

@@ -24,6 +24,7 @@ __all__ = [
     "is_done",
     "is_synced",
     "operation_of",
+    "sync_of",
     "training",
 ]
 
@@ -82,7 +83,7 @@ class Repository:
 
 
 class Application:
-    """An Application that syncs a repository into a lab's namespace; heals and prunes by itself.
+    """An Application that syncs a repository into a lab's namespace; syncs and prunes by itself.
 
     Args:
         name: Its name.
@@ -100,11 +101,11 @@ class Application:
         self._client = client
 
     async def create(
-        self, namespace: str, *, cluster: str, options: Sequence[str], compare: str
+        self, namespace: str, *, cluster: str, options: Sequence[str], compare: str, heal: bool
     ) -> None:
         """Create it; Argo CD syncs at once."""
         policy = {
-            "automated": {"selfHeal": True, "prune": True},
+            "automated": {"selfHeal": heal, "prune": True},
             "syncOptions": list(options),
             "retry": {"limit": 0},
         }
@@ -219,7 +220,13 @@ def is_synced(item: Manifest) -> bool:
     """Whether an Application and each of its resources is as in Git."""
     status = item.get("status", {})
     parts = [part.get("status") for part in status.get("resources", [])]
-    return status.get("sync", {}).get("status") == "Synced" and set(parts) == {"Synced"}
+    return sync_of(item) == "Synced" and set(parts) == {"Synced"}
+
+
+def sync_of(item: Manifest) -> str | None:
+    """Whether an Application is Synced or OutOfSync, or None."""
+    status: str | None = item.get("status", {}).get("sync", {}).get("status")
+    return status
 
 
 def operation_of(item: Manifest) -> str | None:
@@ -246,6 +253,7 @@ async def application(  # noqa: PLR0913 - each has a default
     suffix: str = "",
     options: Sequence[str] = (),
     compare: str = "",
+    heal: bool = True,
 ) -> AsyncIterator[Application]:
     """Make an Application for a lab, and delete it in the end.
 
@@ -258,9 +266,10 @@ async def application(  # noqa: PLR0913 - each has a default
         suffix: Of its name, to tell several in one test apart.
         options: Sync options of all its resources.
         compare: Options of its comparisons.
+        heal: Whether it takes back what differs from Git.
     """
     made = Application(f"{lab.namespace}{suffix}", argocd, home or lab.client, repository)
-    await made.create(lab.namespace, cluster=cluster, options=options, compare=compare)
+    await made.create(lab.namespace, cluster=cluster, options=options, compare=compare, heal=heal)
     try:
         yield made
     finally:

@@ -1,7 +1,12 @@
 """The actions, run by Argo CD's API server as a click runs them, with self-heal at work."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from tests.controlplane.cluster import ControlPlane
 from tests.gitops.argocd import ArgoCD
 from tests.gitops.repository import Repository, application, health_of, is_synced, training
 from tests.operator.lab import Lab, phase_of
@@ -9,6 +14,8 @@ from tests.operator.lab import Lab, phase_of
 pytestmark = pytest.mark.gitops
 
 REQUESTED_AT = "scriptix.io/requested-at"
+PAGE = Path(__file__).parents[2] / "docs" / "gitops.md"
+RETRAIN = "action/scriptix.io/CustomModelTraining/retrain"
 
 
 async def test_suspend_and_resume_hold_where_git_says_nothing_of_suspend(
@@ -83,3 +90,26 @@ async def test_retrain_starts_one_more_run_and_nothing_takes_it_for_a_difference
         assert REQUESTED_AT not in (await lab.get("again"))["metadata"]["annotations"]
         assert health_of(await app.until_healthy("Healthy")) == "Healthy"
     assert lab.starts() == len(lab.posts()) == 2
+
+
+def test_the_policy_on_the_page_allows_one_action_in_one_project(
+    argocd_program: Path, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    [line] = [each.strip() for each in PAGE.read_text().splitlines() if "p, role:" in each]
+    policy = tmp_path / "policy.csv"
+    policy.write_text(f"{line}\n")
+
+    def answer(action: str, application: str) -> str:
+        asked = ["role:trainer", action, "applications", application, f"--policy-file={policy}"]
+        return subprocess.run(
+            [str(argocd_program), "admin", "settings", "rbac", "can", *asked],
+            env={**os.environ, "HOME": str(tmp_path), "KUBECONFIG": str(control_plane.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+
+    assert answer(RETRAIN, "speech/models") == "Yes"
+    assert answer(RETRAIN, "others/models") == "No"
+    assert answer(RETRAIN.replace("retrain", "suspend"), "speech/models") == "No"
+    assert answer("sync", "speech/models") == "No"

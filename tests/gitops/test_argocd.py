@@ -16,6 +16,7 @@ from tests.gitops.repository import (
     health_of,
     is_synced,
     operation_of,
+    sync_of,
     training,
 )
 from tests.operator.lab import Lab, Manifest, phase_of
@@ -58,6 +59,51 @@ async def test_a_failed_training_ends_the_sync_and_degrades_the_application(
         await app.until(lambda item: health_of(item) == "Degraded")
         assert phase_of(await lab.get("first")) == "Failed"
         assert await lab.config_map("second") is None
+    assert lab.starts() == len(lab.posts()) == 1
+
+
+async def test_a_sync_wave_waits_as_long_as_a_training_is_suspended(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(3, duration=10_000)
+    repository.commit(training("first", 3), config_map("second", wave=1, used="yes"))
+    async with application(argocd, lab, repository) as app:
+        await lab.until_phase("first", "Running")
+        await app.act("suspend", "first", lab)
+        await lab.until_phase("first", "Suspended")
+        await app.until(lambda item: health_of(item) == "Suspended")
+        await app.refresh("hard")
+        assert operation_of(await app.get()) == "Running"
+        assert await lab.config_map("second") is None
+        await app.act("resume", "first", lab)
+        await lab.until_phase("first", "Running")
+        await finish(lab, 3)
+        await app.until_healthy("Healthy")
+        assert await lab.config_map("second") is not None
+    assert lab.starts() == len(lab.posts()) == 1
+
+
+async def test_a_blocked_training_fails_its_wave_and_only_a_new_commit_is_tried_again(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(4)
+    blocked = training("first", 4, apiKeySecretRef={"name": "later"})
+    repository.commit(blocked, config_map("second", wave=1, used="yes"))
+    async with application(argocd, lab, repository) as app:
+        failed = await app.until(lambda item: operation_of(item) == "Failed")
+        await app.until(lambda item: health_of(item) == "Degraded")
+        assert lab.posts() == []
+        # With the reason gone the training goes on, and the sync does not.
+        await lab.secret(name="later")
+        await lab.until_phase("first", "Succeeded")
+        await app.refresh("hard")
+        after = await app.until(lambda item: "conditions" in item["status"])
+        assert [each["type"] for each in after["status"]["conditions"]] == ["SyncError"]
+        assert after["status"]["operationState"] == failed["status"]["operationState"]
+        assert await lab.config_map("second") is None
+        await app.push(blocked, config_map("second", wave=1, used="again"))
+        await app.until_healthy("Healthy")
+        assert await lab.config_map("second") is not None
     assert lab.starts() == len(lab.posts()) == 1
 
 
@@ -124,6 +170,53 @@ async def test_defaults_and_status_are_no_difference(
         assert is_synced(await app.get())
         assert differences == []
     assert lab.starts() == len(lab.posts()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "compare", "outcome"),
+    [
+        pytest.param((), "", "Succeeded OutOfSync", id="as Argo CD does by itself"),
+        pytest.param(("ServerSideApply=true",), "", "Failed OutOfSync", id="applied by the server"),
+        pytest.param((), "ServerSideDiff=true", "Succeeded Unknown", id="compared by the server"),
+    ],
+)
+async def test_a_training_with_a_field_that_does_not_exist_is_never_synced(  # noqa: PLR0913, PLR0917 - three vary
+    argocd: ArgoCD,
+    lab: Lab,
+    repository: Repository,
+    options: Sequence[str],
+    compare: str,
+    outcome: str,
+) -> None:
+    lab.model(13)
+    repository.commit(training("odd", 13, colour="blue"))
+    async with application(
+        argocd, lab, repository, options=options, compare=compare, heal=False
+    ) as app:
+        await app.until(lambda item: operation_of(item) in {"Succeeded", "Failed"})
+        await app.refresh("hard")
+        item = await app.get()
+        assert f"{operation_of(item)} {sync_of(item)}" == outcome
+        if operation_of(item) == "Succeeded":
+            await lab.until_phase("odd", "Succeeded")  # without the field
+            assert "colour" not in (await lab.get("odd"))["spec"]
+        else:
+            await lab.until_all(lambda items: not items)
+
+
+async def test_a_suspend_that_git_declares_is_a_difference_where_nothing_heals(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(14, duration=10_000)
+    repository.commit(training("declared", 14, suspend=False))
+    async with application(argocd, lab, repository, heal=False) as app:
+        await lab.until_phase("declared", "Running")
+        await app.act("suspend", "declared", lab)
+        await lab.until_phase("declared", "Suspended")
+        await app.until(lambda item: sync_of(item) == "OutOfSync")
+        await app.refresh("hard")
+        assert sync_of(await app.get()) == "OutOfSync"
+        assert (await lab.get("declared"))["spec"]["suspend"] is True
 
 
 # Which objects make Argo CD compare.

@@ -345,7 +345,10 @@ CHART = REPOSITORY / "charts" / "scriptix-operator"
 def test_the_version_is_one() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    [image] = yaml.safe_load((DEPLOY / "base" / "kustomization.yaml").read_text())["images"]
+    tags = set()
+    for folder in ("base", "overlays/demo"):
+        [image] = yaml.safe_load((DEPLOY / folder / "kustomization.yaml").read_text())["images"]
+        tags.add(image["newTag"])
     label = re.search(r"^ARG VERSION=(.*)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
     assert label is not None
-    assert {chart["version"], chart["appVersion"], image["newTag"], label[1]} == {version}
+    assert {chart["version"], chart["appVersion"], label[1], *tags} == {version}

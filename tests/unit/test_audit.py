@@ -51,11 +51,10 @@ def advisories(status: int, by_name: dict[str, Any]) -> Iterator[str]:
         server.shutdown()
 
 
-def audit(url: str) -> subprocess.CompletedProcess[str]:
+def audit(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the audit against a service."""
-    return subprocess.run(
-        [sys.executable, SCRIPT, "--osv-url", url], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, str(SCRIPT), *options, "--osv-url", url]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_known_vulnerability_fails_and_is_named_with_its_remedy() -> None:
@@ -89,3 +88,12 @@ def test_a_service_that_only_fails_is_one_that_does_not_answer() -> None:
         reply = audit(url)
     assert reply.returncode == 0
     assert reply.stderr.startswith("NOT AUDITED:")
+
+
+def test_strict_fails_where_no_service_answers_and_only_there() -> None:
+    with advisories(200, {}) as url:
+        answered = audit(url, "--strict")
+    silent = audit(url, "--strict")
+    assert (answered.returncode, answered.stderr) == (0, "")
+    assert silent.returncode == 1
+    assert silent.stderr.startswith("NOT AUDITED:")
