@@ -41,6 +41,8 @@ YIELD = 0.9
 """Of our own use, which is kept to after others' calls have used a limit up."""
 RECOVERY = 40.0
 """Windows after which the whole limit is tried again, at most."""
+HEARD = 0.9
+"""Of the calls that have used a plan up, at least: the replies of the others were lost."""
 LIKELY = 0.1
 """Of that time: what takes up less of it is not looked for there."""
 
@@ -198,7 +200,7 @@ def _as_told(
         return Lesson((exhausted or stricter)[0], limit, at)
     if not any(seconds in counts for seconds in used):
         # A fixed window lets twice its limit through around its end, but no more.
-        plans = [seconds for seconds in used if limit <= used[seconds] <= 2 * limit]
+        plans = [seconds for seconds in used if HEARD * limit <= used[seconds] <= 2 * limit]
         return Lesson(plans[0], limit, at) if plans else None
     return None
 

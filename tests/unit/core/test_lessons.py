@@ -223,7 +223,7 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
             [Limit(100, MINUTE)], _passed(60, 4000), 60, 3000, (DAY, 60), id="a plan's day"
         ),
         pytest.param(
-            [Limit(100, MINUTE)], _passed(59, 100), 60, 3000, None, id="a plan that is not used up"
+            [Limit(100, MINUTE)], _passed(53, 100), 60, 3000, None, id="a plan that is not used up"
         ),
         pytest.param(
             [Limit(100, MINUTE)], _passed(121, 100), 60, 3000, None, id="more was let through"
@@ -232,6 +232,9 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
             [Limit(100, MINUTE)], _passed(100, 100), 100, 120, None, id="the one of the minute"
         ),
         pytest.param([FIVE_AN_HOUR], _passed(5), 5, 80_000, (DAY, 5), id="a day's, the same"),
+        pytest.param(
+            [FIVE_AN_HOUR], _passed(54, 40_000), 60, 40_000, (DAY, 60), id="a day's, replies lost"
+        ),
         pytest.param(
             [Limit(100, MINUTE)], _passed(60, 100), 60, 90_000, None, id="longer than any plan"
         ),
