@@ -133,8 +133,9 @@ class Judge:
     def idle_starts(self, key: str) -> Iterator[Idle]:
         """When a start was allowed by what the operator knew, and waited for, but not made.
 
-        Not told of: the time in which whoever is next looks at its model, and the patience with
-        some who do not come.
+        Not told of: the time in which whoever is next looks at its model, the patience with some
+        who do not come, and the time for which the API has said to wait: it also counts starts
+        whose replies got lost.
         """
         server, posts = self._day.servers[key], self._sent[key, Call.START]
         looks = min(limit.count / limit.seconds for limit in server.looks)
@@ -147,6 +148,7 @@ class Judge:
             for post in [*(post for post in posts if post.at in span), None]:
                 end, limits = (span.end, last) if post is None else (post.at, post.limits)
                 free = _free_at(begin, [one.over_at for one in counted if one.at < end], limits)
+                free = max(free, *(one.back_at for one in posts if one.over_at <= begin), 0.0)
                 if end - free > least:
                     yield Idle(key, free, end - free)
                 begin = end if post is None else max(begin, post.over_at)

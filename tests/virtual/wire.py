@@ -35,6 +35,8 @@ class Sent:
     """Of the reply; None: there was none."""
     over_at: float = math.inf
     """When the reply was there, or the wait for it had ended; inf: it has not."""
+    back_at: float = 0.0
+    """When the API has said to come back, where it has refused this and says so in seconds."""
 
     @property
     def is_refused(self) -> bool:
@@ -67,6 +69,8 @@ class Wire(httpx.AsyncBaseTransport):
         finally:
             sent.over_at = boottime()
         sent.status = response.status_code
+        if sent.is_refused and response.headers.get("Retry-After", "").isdigit():
+            sent.back_at = sent.over_at + int(response.headers["Retry-After"])
         return response
 
 

@@ -128,6 +128,7 @@ class Allowance:
             self._courtesy = courtesy_of(self.passed, limits, sent_at, wait)
         else:
             self._take_in(lesson, now)
+            limits = self.limits(now)  # a window that was learned is waited for, too
         self._hold(now, wait, limits, is_explained=lesson is not None)
         return self._is_news(now)
 

@@ -401,6 +401,15 @@ def test_what_is_said_again_is_believed_up_to_a_day() -> None:
     assert holds == [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR, MAX_HOLD]
 
 
+def test_the_wait_of_a_plan_that_is_learned_is_believed_at_once() -> None:
+    # Else a call of ours whose reply was lost, and which is not known to count, is missing there.
+    story = Story()
+    story.passes(*(720.0 * number for number in range(58)))
+    story.is_refused(43_000.0, wait=43_400.0, limit=60)
+    assert story.counts(43_000.0) == [5, 60]
+    assert story.allowance.held_until == 86_400
+
+
 def test_the_longest_configured_window_is_believed_at_once() -> None:
     story = Story(Limit(10, MINUTE), Limit(100, DAY / 2))
     story.is_refused(0.0, wait=DAY)
