@@ -49,7 +49,7 @@ test-crash: install ## the operator killed at each await of a start: all cases, 
 	@.venv/bin/pytest tests/crash -m whole $(ARGS)
 
 .PHONY: test-day
-test-day: install ## a day of 1,000 resources over 10 keys, with faults, in virtual time: about ten minutes
+test-day: install ## a day of 1,000 resources over 10 keys, with faults, in virtual time: half an hour
 	@.venv/bin/pytest tests/virtual -m whole $(ARGS)
 
 .PHONY: test-model
