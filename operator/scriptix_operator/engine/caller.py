@@ -146,23 +146,18 @@ class Caller:
             luck=self.lanes.luck(),
         )
 
-    def _kind_of(self, training: Training, key: ApiKey) -> LookKind:
-        """What a look at the model is for."""
-        if is_starting(training.status):
-            return LookKind.RESOLUTION
-        if is_followed(training.status):
-            return LookKind.RUNNING
-        if not self.lanes.is_queued(training.key):
-            return LookKind.WAITING
-        # Whoever is next must not stand in line behind those who only see whether they still may.
-        is_next = self.lanes.turn(key.fingerprint, self._claim(training)) is None
-        return LookKind.BASELINE if is_next else LookKind.WAITING
-
     def _wish(self, training: Training, key: ApiKey) -> Wish:
-        """What looks the resource asks for."""
-        kind = self._kind_of(training, key)
-        if kind is LookKind.RESOLUTION or self.lanes.is_queued(training.key):
-            return Wish(kind, None)
+        """What look the resource asks for, and how often it wants one."""
+        if is_starting(training.status):
+            return Wish(LookKind.RESOLUTION, None)
+        if is_followed(training.status):
+            kind = LookKind.RUNNING
+        elif self.lanes.is_queued(training.key):
+            # Whoever is next must not stand in line behind those who only see if they still may.
+            is_next = self.lanes.turn(key.fingerprint, self._claim(training)) is None
+            return Wish(LookKind.BASELINE if is_next else LookKind.WAITING, None)
+        else:
+            kind = LookKind.WAITING
         asked = float(training.spec.poll_interval_seconds)
         # What is remembered may be of before an edit.
         closer = max(asked / (self.roster.memory(training).interval or asked), 1.0)
