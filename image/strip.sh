@@ -21,7 +21,7 @@ find / -xdev -path /proc -prune -o \
 find / -xdev -path /proc -prune -o -type d -name ensurepip -prune -exec rm -rf {} +
 find / -xdev -path /proc -prune -o -path '*/bin/*' \
     \( -name 'pip' -o -name 'pip[0-9]*' -o -name wheel -o -name 'easy_install*' \) -exec rm -f {} +
-rm -rf /usr/share/python-wheels /root/.cache /var/cache/apt/* /var/lib/apt/lists/*
+rm -rf /usr/share/python-wheels ~root/.cache /var/cache/apt/* /var/lib/apt/lists/*
 
 # Nobody becomes anybody else in here.
 find / -xdev -path /proc -prune -o -type f -perm /6000 -exec chmod ug-s {} +
