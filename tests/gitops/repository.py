@@ -3,8 +3,8 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -151,19 +151,22 @@ class Application:
         """Wait until it is Synced, in all of its parts, and has this health."""
         return await self.until(lambda item: is_synced(item) and health_of(item) == health)
 
-    async def refresh(self, kind: str = "normal") -> None:
+    async def refresh(self, kind: str = "normal") -> Manifest:
         """Have it compared with the newest commit, as a webhook does; "hard": without caches.
 
-        Returns when it has been compared.
+        Returns it as that comparison has left it; the next comparison may be close behind.
         """
-        await self._patch({"metadata": {"annotations": {REFRESH: kind}}})
-        await self.until(lambda item: REFRESH not in item["metadata"].get("annotations", {}))
+        asked = await self._patch({"metadata": {"annotations": {REFRESH: kind}}})
+        async with asyncio.timeout(TIMEOUT), aclosing(self._since(version_of(asked))) as versions:
+            async for item in versions:
+                if REFRESH not in item["metadata"].get("annotations", {}):
+                    return item
+        raise AssertionError("the watch of the Application has ended")
 
     async def push(self, *manifests: Manifest) -> None:
         """Commit these manifests, and wait until that commit has been synced."""
         await asyncio.to_thread(self.repository.commit, *manifests)
-        await self.refresh()
-        revision = (await self.get())["status"]["sync"]["revision"]
+        revision = (await self.refresh())["status"]["sync"]["revision"]
         await self.until(lambda item: is_done(item, revision))
 
     async def act(self, action: str, name: str, lab: Lab) -> None:
@@ -184,13 +187,17 @@ class Application:
 
     async def versions(self) -> AsyncIterator[Manifest]:
         """It now, and after each change."""
-        selector = {"fieldSelector": f"metadata.name={self.name}"}
-        reply = await self._client.get(APPLICATIONS, params=selector)
-        listed = reply.json()
-        for item in listed["items"]:
+        now = await self.get()
+        yield now
+        async for item in self._since(version_of(now)):
             yield item
-        version = listed["metadata"]["resourceVersion"]
-        parameters = {**selector, "watch": "true", "resourceVersion": version}
+
+    async def _since(self, version: str) -> AsyncGenerator[Manifest]:
+        parameters = {
+            "fieldSelector": f"metadata.name={self.name}",
+            "watch": "true",
+            "resourceVersion": version,
+        }
         async with self._client.stream("GET", APPLICATIONS, params=parameters) as stream:
             async for line in stream.aiter_lines():
                 event = json.loads(line)
@@ -201,13 +208,21 @@ class Application:
         """Delete it, and leave what it has synced."""
         await self._client.delete(f"{APPLICATIONS}/{self.name}")
 
-    async def _patch(self, patch: Mapping[str, Any]) -> None:
+    async def _patch(self, patch: Mapping[str, Any]) -> Manifest:
         reply = await self._client.patch(
             f"{APPLICATIONS}/{self.name}",
             json=patch,
             headers={"Content-Type": "application/merge-patch+json"},
         )
         assert reply.is_success, reply.text
+        manifest: Manifest = reply.json()
+        return manifest
+
+
+def version_of(item: Manifest) -> str:
+    """The resource version of an object."""
+    version: str = item["metadata"]["resourceVersion"]
+    return version
 
 
 def health_of(item: Manifest) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -14,6 +14,7 @@ from tests.gitops.repository import (
     application,
     config_map,
     health_of,
+    is_done,
     is_synced,
     operation_of,
     sync_of,
@@ -24,10 +25,28 @@ from tests.operator.process import TIMEOUT
 
 pytestmark = pytest.mark.gitops
 
+SETTINGS: Mapping[str, tuple[Sequence[str], str]] = {
+    "as Argo CD does by itself": ((), ""),
+    "applied by the server": (("ServerSideApply=true",), ""),
+    "compared by the server": ((), "ServerSideDiff=true"),
+    "applied by the server, compared without": (("ServerSideApply=true",), "ServerSideDiff=false"),
+}
+"""Sync options and compare options; who applies by the server also compares by it, unless told."""
+
 
 async def finish(lab: Lab, model_id: int) -> None:
     """End the run of a model with success."""
     await lab.admin("PATCH", f"/models/{model_id}", {"finish": True})
+
+
+async def write(lab: Lab, name: str, key: str, text: str) -> None:
+    """Change the data of a ConfigMap."""
+    reply = await lab.client.patch(
+        f"/api/v1/namespaces/{lab.namespace}/configmaps/{name}",
+        json={"data": {key: text}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert reply.is_success, reply.text
 
 
 async def test_a_sync_wave_waits_for_a_training_and_goes_on_when_it_succeeds(
@@ -72,8 +91,7 @@ async def test_a_sync_wave_waits_as_long_as_a_training_is_suspended(
         await app.act("suspend", "first", lab)
         await lab.until_phase("first", "Suspended")
         await app.until(lambda item: health_of(item) == "Suspended")
-        await app.refresh("hard")
-        assert operation_of(await app.get()) == "Running"
+        assert operation_of(await app.refresh("hard")) == "Running"
         assert await lab.config_map("second") is None
         await app.act("resume", "first", lab)
         await lab.until_phase("first", "Running")
@@ -144,11 +162,7 @@ async def watched(app: Application) -> AsyncIterator[list[str]]:
 
 @pytest.mark.parametrize(
     ("options", "compare"),
-    [
-        pytest.param((), "", id="as Argo CD does by itself"),
-        pytest.param(("ServerSideApply=true",), "", id="applied by the server"),
-        pytest.param((), "ServerSideDiff=true", id="compared by the server"),
-    ],
+    [pytest.param(*each, id=name) for name, each in SETTINGS.items()],
 )
 async def test_defaults_and_status_are_no_difference(
     argocd: ArgoCD, lab: Lab, repository: Repository, options: Sequence[str], compare: str
@@ -162,46 +176,99 @@ async def test_defaults_and_status_are_no_difference(
     ):
         await lab.until_phase("everything", "Succeeded")
         await lab.until_phase("least", "Running")
-        await app.refresh("hard")
-        assert is_synced(await app.get())
+        assert is_synced(await app.refresh("hard"))
         await finish(lab, 11)
         await app.until_healthy("Healthy")
-        await app.refresh("hard")
-        assert is_synced(await app.get())
+        assert is_synced(await app.refresh("hard"))
         assert differences == []
     assert lab.starts() == len(lab.posts()) == 2
 
 
+def names_the_field(item: Manifest) -> bool:
+    """Whether the Application says which field is wrong."""
+    return "colour" in str(item["status"].get("conditions"))
+
+
+def status_of(item: Manifest, kind: str) -> str:
+    """The sync status of the only part of a kind."""
+    (found,) = (part for part in item["status"]["resources"] if part["kind"] == kind)
+    return str(found["status"])
+
+
+def applied_of(item: Manifest) -> str | None:
+    """The phase of the last sync; "never" if it was of another commit than was compared."""
+    state, sync = (item["status"][part] for part in ("operationState", "sync"))
+    is_newest = state["operation"]["sync"]["revision"] == sync["revision"]
+    return operation_of(item) if is_newest else "never"
+
+
+async def compared_from_cache(app: Application, lab: Lab) -> str:
+    """The status of a training when something beside it has changed."""
+    await write(lab, "stranger", "used", "no")
+    item = await app.until(lambda item: status_of(item, "ConfigMap") == "OutOfSync")
+    return status_of(item, "CustomModelTraining")
+
+
 @pytest.mark.parametrize(
-    ("options", "compare", "outcome"),
+    ("settings", "outcome", "later"),
     [
-        pytest.param((), "", "Succeeded OutOfSync", id="as Argo CD does by itself"),
-        pytest.param(("ServerSideApply=true",), "", "Failed OutOfSync", id="applied by the server"),
-        pytest.param((), "ServerSideDiff=true", "Succeeded Unknown", id="compared by the server"),
+        ("as Argo CD does by itself", "Succeeded OutOfSync", "OutOfSync"),
+        ("applied by the server", "Failed OutOfSync", "OutOfSync"),
+        ("compared by the server", "Succeeded Unknown", "Synced"),
+        ("applied by the server, compared without", "Failed OutOfSync", "OutOfSync"),
     ],
 )
-async def test_a_training_with_a_field_that_does_not_exist_is_never_synced(  # noqa: PLR0913, PLR0917 - three vary
-    argocd: ArgoCD,
-    lab: Lab,
-    repository: Repository,
-    options: Sequence[str],
-    compare: str,
-    outcome: str,
+async def test_a_new_training_with_a_field_that_does_not_exist(  # noqa: PLR0913, PLR0917 - a table
+    argocd: ArgoCD, lab: Lab, repository: Repository, settings: str, outcome: str, later: str
 ) -> None:
-    lab.model(13)
-    repository.commit(training("odd", 13, colour="blue"))
+    odd = training("odd", 13, suspend=True, colour="blue")
+    repository.commit(odd, config_map("stranger", used="yes"))
+    options, compare = SETTINGS[settings]
     async with application(
         argocd, lab, repository, options=options, compare=compare, heal=False
     ) as app:
-        await app.until(lambda item: operation_of(item) in {"Succeeded", "Failed"})
-        await app.refresh("hard")
-        item = await app.get()
-        assert f"{operation_of(item)} {sync_of(item)}" == outcome
-        if operation_of(item) == "Succeeded":
-            await lab.until_phase("odd", "Succeeded")  # without the field
+        item = await app.until(lambda item: operation_of(item) in {"Succeeded", "Failed"})
+        is_made = operation_of(item) == "Succeeded"
+        if is_made:  # without the field
+            await app.until(lambda item: health_of(item) == "Suspended")
             assert "colour" not in (await lab.get("odd"))["spec"]
         else:
             await lab.until_all(lambda items: not items)
+        item = await app.refresh("hard")
+        assert f"{applied_of(item)} {status_of(item, 'CustomModelTraining')}" == outcome
+        assert names_the_field(item) == (outcome != "Succeeded OutOfSync")
+        assert await compared_from_cache(app, lab) == later
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome", "later"),
+    [
+        ("as Argo CD does by itself", "Succeeded OutOfSync", "OutOfSync"),
+        ("applied by the server", "never Unknown", "Synced"),
+        ("compared by the server", "never Unknown", "Synced"),
+        ("applied by the server, compared without", "Failed OutOfSync", "OutOfSync"),
+    ],
+)
+async def test_a_field_that_does_not_exist_is_added(  # noqa: PLR0913, PLR0917 - a table
+    argocd: ArgoCD, lab: Lab, repository: Repository, settings: str, outcome: str, later: str
+) -> None:
+    stranger = config_map("stranger", used="yes")
+    repository.commit(training("odd", 13, suspend=True), stranger)
+    options, compare = SETTINGS[settings]
+    async with application(
+        argocd, lab, repository, options=options, compare=compare, heal=False
+    ) as app:
+        await app.until_healthy("Suspended")
+        repository.commit(training("odd", 13, suspend=True, colour="blue"), stranger)
+        item = await app.refresh()
+        if sync_of(item) == "OutOfSync":
+            revision = item["status"]["sync"]["revision"]
+            await app.until(lambda item: is_done(item, revision))
+        item = await app.refresh("hard")
+        assert f"{applied_of(item)} {status_of(item, 'CustomModelTraining')}" == outcome
+        assert names_the_field(item) == (outcome != "Succeeded OutOfSync")
+        assert await compared_from_cache(app, lab) == later
+        assert "colour" not in (await lab.get("odd"))["spec"]
 
 
 async def test_a_suspend_that_git_declares_is_a_difference_where_nothing_heals(
@@ -214,8 +281,7 @@ async def test_a_suspend_that_git_declares_is_a_difference_where_nothing_heals(
         await app.act("suspend", "declared", lab)
         await lab.until_phase("declared", "Suspended")
         await app.until(lambda item: sync_of(item) == "OutOfSync")
-        await app.refresh("hard")
-        assert sync_of(await app.get()) == "OutOfSync"
+        assert sync_of(await app.refresh("hard")) == "OutOfSync"
         assert (await lab.get("declared"))["spec"]["suspend"] is True
 
 
@@ -237,16 +303,6 @@ async def until_caused(argocd: ArgoCD, lab: Lab, name: str, times: int) -> None:
             if Counter(causes(argocd, lab.namespace))[name] >= times:
                 return
             await asyncio.sleep(0.1)
-
-
-async def write(lab: Lab, name: str, key: str, text: str) -> None:
-    """Change the data of a ConfigMap."""
-    reply = await lab.client.patch(
-        f"/api/v1/namespaces/{lab.namespace}/configmaps/{name}",
-        json={"data": {key: text}},
-        headers={"Content-Type": "application/merge-patch+json"},
-    )
-    assert reply.is_success, reply.text
 
 
 def entries(item: Manifest) -> int:
