@@ -7,16 +7,18 @@ from itertools import pairwise
 from typing import Protocol
 
 from scriptix_operator.api.reasons import Phase
+from scriptix_operator.core.budget import LATE
 from scriptix_operator.core.circuit import MAX_PROBE
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.lessons import CLEAN_WINDOWS
 from scriptix_operator.core.looks import SHARES, LookKind
 from scriptix_operator.core.starts import EXPECTED, PATIENCE
+from scriptix_operator.scriptix.client import Timeouts
 from scriptix_simulator import Limit
 from tests.virtual.day import Day, key_in
 from tests.virtual.loop import EPOCH
 from tests.virtual.plan import Server, Span
-from tests.virtual.wire import Sent, is_kept
+from tests.virtual.wire import KINDS, Sent, is_kept
 
 __all__ = ["Idle", "Judge"]
 
@@ -77,7 +79,9 @@ class Judge:
         return [
             one
             for one in self._day.wire.sent
-            if one.is_refused and is_kept(one.limits, _limits(self._day.servers[one.key], one.kind))
+            if one.is_refused
+            and is_kept(one.limits, _limits(self._day.servers[one.key], one.kind))
+            and not self._is_overtaken(one)
         ]
 
     def refusals_after_the_first(self) -> list[Sent]:
@@ -88,9 +92,25 @@ class Judge:
             window = max(limit.seconds for limit in _limits(self._day.servers[key], call))
             for one in refused[1:]:
                 taught_at = refused[0].over_at
-                if one.at in Span(taught_at, taught_at + CLEAN_WINDOWS * window):
+                until = taught_at + CLEAN_WINDOWS * window
+                if one.at in Span(taught_at, until) and not self._is_overtaken(one):
                     found.append(one)
         return found
+
+    def _is_overtaken(self, one: Sent) -> bool:
+        """Whether the server came to an older call so late that the operator no longer counted it.
+
+        A call without a reply may still be on its way; for how long is only guessed at.
+        """
+        window = max(limit.seconds for limit in _limits(self._day.servers[one.key], one.kind))
+        counted = Span(one.at - window, one.over_at)
+        return any(
+            record.acted_at is not None
+            and record.acted_at - record.at > Timeouts().read + LATE
+            and KINDS.get(record.kind) == one.kind
+            and record.acted_at - EPOCH in counted
+            for record in self._day.states[one.key].calls
+        )
 
     # Starts.
 
@@ -206,13 +226,13 @@ class Judge:
                 expected = {Phase.PENDING}
             elif remote in {1, 2}:
                 expected = {Phase.PENDING, Phase.QUEUED}
-            elif model.last is not None and now - model.last.ends < LATE * self._day.plan.poll:
+            elif model.last is not None and now - model.last.ends < KNOWN * self._day.plan.poll:
                 expected.add(Phase.RUNNING)
             if status.phase not in expected:
                 yield f"{resource}: {status.phase}, the model is at {remote}: {status.message}"
 
 
-LATE = 3
+KNOWN = 3
 """Times the time between looks, after which an end is to be known, also where looks are few."""
 
 

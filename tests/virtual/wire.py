@@ -14,9 +14,10 @@ from scriptix_simulator.units import Limit as ServerLimit
 from tests.virtual.loop import boottime
 from tests.virtual.world import World
 
-__all__ = ["Sent", "Wire", "is_kept", "key_of"]
+__all__ = ["KINDS", "Sent", "Wire", "is_kept", "key_of"]
 
 KINDS = {"run": Call.START, "model": Call.STATUS, "log": Call.LOG}
+"""What the operator's kinds of calls are to the simulator."""
 TOO_MANY = 429
 
 

@@ -16,7 +16,7 @@ from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.spending import Spending, Spent, Ticket
 from scriptix_operator.core.spread import Spread
 
-__all__ = ["Budget"]
+__all__ = ["LATE", "Budget"]
 
 BURST = 0.2
 """Of a window's calls that may be made at once where an allowance is spent evenly."""
