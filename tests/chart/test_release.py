@@ -20,6 +20,7 @@ from tests.operator.lab import laboratory
 PREVIOUS = Path(__file__).parent / "previous"
 RELEASE = "scriptix"
 LISTED = "crd,deployment,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding"
+TAKE_OVER = ("--take-ownership", "--force-conflicts")
 DEADLINE = 30.0
 PAUSE = 0.05
 
@@ -219,13 +220,49 @@ def test_a_second_release_for_other_namespaces_shares_the_crd(
     assert f"deployment.apps/{RELEASE}-scriptix-operator" in left(cluster, namespace)
 
 
+def test_two_releases_in_one_namespace_would_share_a_lease(
+    online: Helm, namespace: str, release: Callable[..., str]
+) -> None:
+    release(f"watchNamespaces={{{namespace}}}")
+    where = f"--namespace={namespace}"
+    second = ("--set=watchNamespaces={research}", "--set=crds.install=false")
+    with pytest.raises(HelmError, match=f"the operator {RELEASE}-scriptix-operator is in the name"):
+        online("install", "second", CHART, where, *second)
+
+
+def test_leader_election_can_be_turned_off_and_on_again(
+    cluster: ControlPlane, namespace: str, release: Callable[..., str]
+) -> None:
+    def strategy() -> str:
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{RELEASE}-scriptix-operator"
+        return str(cluster.api.get(path).json()["spec"]["strategy"]["type"])
+
+    release()
+    assert strategy() == "RollingUpdate"
+    release("settings.leaderElection=false")
+    assert strategy() == "Recreate"
+    release("settings.leaderElection=true")
+    assert strategy() == "RollingUpdate"
+
+
 def test_a_crd_of_somebody_else_is_taken_over_only_when_told(
     cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
 ) -> None:
     cluster.kubectl("create", "-f", str(CHART / "files" / f"{names.CRD_NAME}.yaml"))
     with pytest.raises(HelmError, match="invalid ownership metadata"):
         release()
-    flags = ("--take-ownership", "--force-conflicts")
-    online("upgrade", "--install", RELEASE, CHART, "-n", namespace, *flags)
+    online("upgrade", "--install", RELEASE, CHART, "-n", namespace, *TAKE_OVER)
     annotations = cluster.api.get(CRD_PATH).json()["metadata"]["annotations"]
     assert annotations["meta.helm.sh/release-name"] == RELEASE
+
+
+def test_a_crd_that_another_release_has_left_is_taken_over_when_told(
+    online: Helm, namespace: str, release: Callable[..., str]
+) -> None:
+    release()
+    where = f"--namespace={namespace}"
+    online("uninstall", RELEASE, where)
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        online("install", "another", CHART, where)
+    online("install", "another", CHART, where, *TAKE_OVER)
+    online("uninstall", "another", where)

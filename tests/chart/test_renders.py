@@ -1,5 +1,6 @@
 """What the chart renders, case by case, held against files that people have read."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,37 @@ def test_without_a_lease_an_upgrade_never_runs_two_at_once(offline: Helm) -> Non
     render = documents(offline.template(sets=["settings.leaderElection=false"]))
     [deployment] = [document for document in render if document["kind"] == "Deployment"]
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_names_and_labels_are_valid_whatever_release_and_version_are_called(
+    offline: Helm, tmp_path: Path
+) -> None:
+    offline("package", CHART, "--version=0.2.0+build.7", "--app-version=0.2.0+7", "-d", tmp_path)
+    package = tmp_path / "scriptix-operator-0.2.0+build.7.tgz"
+    sets = ("--set=metrics.serviceMonitor.enabled=true", "--set=image.tag=0.2.0")
+    render = documents(offline("template", "my.release", package, "--namespace=ns", *sets))
+    for document in render:
+        for value in document["metadata"]["labels"].values():
+            assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", value)
+    [service] = [document for document in render if document["kind"] == "Service"]
+    assert service["metadata"]["name"] == "my-release-scriptix-operator"
+
+
+def test_labels_of_a_monitor_are_the_user_s(offline: Helm) -> None:
+    kinds = {
+        "podMonitor": "PodMonitor",
+        "prometheusRule": "PrometheusRule",
+        "dashboard": "ConfigMap",
+    }
+    label = r"labels.app\.kubernetes\.io/part-of=kube-prometheus"
+    sets = [f"metrics.{name}.{what}" for name in kinds for what in ("enabled=true", label)]
+    found = {
+        document["kind"]: document["metadata"]["labels"]
+        for document in documents(offline.template(sets=sets))
+    }
+    for kind in kinds.values():
+        assert found[kind]["app.kubernetes.io/part-of"] == "kube-prometheus"
+        assert found[kind]["app.kubernetes.io/name"] == "scriptix-operator"
 
 
 def test_ports_of_a_network_policy_follow_the_urls(offline: Helm, tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """Values that cannot be meant are refused, with words that name them."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.chart.helm import Helm, HelmError
+from scriptix_operator.settings import SettingsError, load_settings
+from tests.chart.helm import CHART, Document, Helm, HelmError
+from tests.chart.release import variables
 
 UNKNOWN = [
     ("replicas: 2", "at '': additional properties 'replicas' not allowed"),
@@ -43,6 +47,11 @@ MISTYPED = [
     ("settings: {defaultSecret: Key_1}", "at '/settings/defaultSecret': 'Key_1' does not match"),
     ("image: {digest: sha256:12}", "at '/image/digest': 'sha256:12' does not match pattern"),
     ("image: {tag: 1.2}", "at '/image/tag': got number, want string"),
+    ("image: {tag: a/b}", "at '/image/tag': 'a/b' does not match pattern"),
+    (
+        "image: {repository: 'operator:1.2'}",
+        "at '/image/repository': 'operator:1.2' does not match",
+    ),
     ("imagePullSecrets: [registry]", "at '/imagePullSecrets/0': got string, want object"),
     ("customCA: {key: a/b}", "at '/customCA/key': 'a/b' does not match pattern"),
     ("proxy: {https: proxy:3128}", "at '/proxy/https': 'proxy:3128' does not match pattern"),
@@ -62,6 +71,11 @@ MISTYPED = [
         "networkPolicy: {apiServerPorts: [0]}",
         "at '/networkPolicy/apiServerPorts/0': minimum: got 0",
     ),
+    (
+        "networkPolicy: {metricsFrom: [{}]}",
+        "at '/networkPolicy/metricsFrom/0': minProperties: got 0",
+    ),
+    ("podDisruptionBudget: {maxUnavailable: 101%}", "at '/podDisruptionBudget/maxUnavailable': "),
     ("podDisruptionBudget: {maxUnavailable: half}", "at '/podDisruptionBudget/maxUnavailable': "),
     ("podDisruptionBudget: {maxUnavailable: -1}", "at '/podDisruptionBudget/maxUnavailable': min"),
     ("metrics: {podMonitor: {interval: 30}}", "at '/metrics/podMonitor/interval': got number"),
@@ -86,6 +100,12 @@ CONTRADICTIONS = [
         "settings: {defaultKeyNamespaces: [a]}",
         "settings.defaultKeyNamespaces needs settings.",
     ),
+    (
+        "settings: {defaultSecret: a, defaultKeyNamespaces: ['*', b]}",
+        "settings.defaultKeyNamespaces has *, which is all namespaces, beside others",
+    ),
+    ("settings: {baseUrl: 'https://a.example:65536'}", "settings.baseUrl names a port above 65535"),
+    ("proxy: {https: 'http://proxy.example:99999'}", "proxy.https names a port above 65535"),
     ("settings: {baseUrl: 'http://api.example'}", "settings.baseUrl is plain http"),
     ("settings: {baseUrl: 'http://localhost.example'}", "settings.baseUrl is plain http"),
     (
@@ -97,6 +117,7 @@ CONTRADICTIONS = [
         "metrics: {podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}",
         "are both enabled",
     ),
+    ("metrics: {prometheusRule: {enabled: true}}", "enabled without metrics.podMonitor or"),
     ("extraEnv: [{name: SCRIPTIX_BASE_URL, value: x}]", "extraEnv sets SCRIPTIX_BASE_URL, which"),
     ("extraEnv: [{name: POD_NAME, value: x}]", "extraEnv sets POD_NAME, which the chart sets too"),
     ("extraEnv: [{name: no_proxy, value: x}]", "extraEnv sets no_proxy, which the chart sets too"),
@@ -136,3 +157,82 @@ def test_values_that_cannot_be_meant_are_refused(
 )
 def test_values_at_the_edge_are_taken(offline: Helm, tmp_path: Path, values: str) -> None:
     assert "kind: Deployment" in offline.render(yaml.safe_load(values), tmp_path / "values.yaml")
+
+
+FREE = {"resources", "metrics.dashboard.labels"}
+"""Below these is what Kubernetes or the user names; that may be taken away."""
+
+
+def paths(values: Document, above: str = "") -> Iterator[str]:
+    """All that the chart's own values.yaml names, down to what is free."""
+    for name, value in values.items():
+        path = f"{above}{name}"
+        if path != "resources":
+            yield path
+        if isinstance(value, dict) and path not in FREE:
+            yield from paths(value, f"{path}.")
+
+
+@pytest.mark.parametrize("path", [*paths(yaml.safe_load((CHART / "values.yaml").read_text()))])
+def test_a_value_that_was_left_empty_is_refused(offline: Helm, path: str) -> None:
+    """Null takes a default away: without namespaces, the whole cluster would be served."""
+    with pytest.raises(HelmError, match=f"missing property '{path.rpartition('.')[2]}'"):
+        offline.template(sets=[f"{path}=null"])
+
+
+def variables_of(settings: Document) -> Iterator[tuple[str, str]]:
+    """Spell settings of the chart as the operator's variables, without the chart."""
+    for name, value in settings.items():
+        variable = re.sub("([A-Z])", r"_\1", name).upper()
+        yield f"SCRIPTIX_{variable}", ",".join(value) if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "baseUrl: 'https://me:secret@api.example'",
+        "baseUrl: 'https://me@api.example'",
+        "baseUrl: 'https://api.example?key=1'",
+        "baseUrl: 'https://api.example/a#b'",
+        "baseUrl: 'https://api .example'",
+        "baseUrl: 'https://api.example:0'",
+        "baseUrl: 'https://api.example:65536'",
+        "baseUrl: 'https://'",
+        "baseUrl: 'ftp://api.example'",
+        "authHeader: 'X-Key:'",
+        "authHeader: ''",
+        "authScheme: 'two words'",
+        "limitStarts: 0/1h",
+        "limitStarts: 5/0s",
+        "limitStarts: 5/32d",
+        "limitLogs: 5/1w",
+        "defaultSecret: -a",
+        "{defaultSecret: a, defaultKeyNamespaces: ['*', b]}",
+        "defaultKeyNamespaces: [b]",
+    ],
+)
+def test_what_the_operator_would_refuse_at_its_start_is_refused_at_once(
+    offline: Helm, tmp_path: Path, settings: str
+) -> None:
+    wanted: Document = yaml.safe_load(settings)
+    with pytest.raises(SettingsError):
+        load_settings(dict(variables_of(wanted)))
+    with pytest.raises(HelmError):
+        offline.render({"settings": wanted}, tmp_path / "values.yaml")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "baseUrl: 'https://api.example:65535/v1/'",
+        "baseUrl: 'https://[2001:db8::1]:8443'",
+        "authHeader: x-zoom-s2t-key\nauthScheme: ''",
+        "limitStarts: '5/1h, 20/1d'\nlimitStatus: 99999/31d\nlimitLogs: 1/1ms",
+        "defaultSecret: a.b-c\ndefaultKeyNamespaces: ['*']",
+    ],
+)
+def test_settings_at_the_edge_are_taken_by_the_chart_and_the_operator(
+    offline: Helm, tmp_path: Path, settings: str
+) -> None:
+    render = offline.render({"settings": yaml.safe_load(settings)}, tmp_path / "values.yaml")
+    load_settings(variables(render))

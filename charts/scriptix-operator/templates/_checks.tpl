@@ -7,6 +7,9 @@
 {{- if and .settings.defaultKeyNamespaces (not .settings.defaultSecret) -}}
 {{- fail "settings.defaultKeyNamespaces needs settings.defaultSecret: the name of a Secret in the release's namespace with the key api-key" -}}
 {{- end -}}
+{{- if and (has "*" .settings.defaultKeyNamespaces) (gt (len .settings.defaultKeyNamespaces) 1) -}}
+{{- fail "settings.defaultKeyNamespaces has *, which is all namespaces, beside others; take one of the two" -}}
+{{- end -}}
 {{- if hasPrefix "http://" .settings.baseUrl -}}
 {{- if not (or .settings.allowInsecureHttp (regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" .settings.baseUrl)) -}}
 {{- fail "settings.baseUrl is plain http, which shows the API key to the network; use https, or accept that with settings.allowInsecureHttp" -}}
@@ -15,11 +18,24 @@
 {{- fail "proxy.https has no effect on a settings.baseUrl of plain http: a proxy would read the key, and could repeat a start" -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https -}}
+{{- if and $url (gt (int (include "scriptix-operator.port" $url)) 65535) -}}
+{{- fail (printf "%s names a port above 65535" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .customCA.configMap .customCA.secret -}}
 {{- fail "customCA.configMap and customCA.secret are both set; the CAs come from one of them" -}}
 {{- end -}}
 {{- if and .metrics.podMonitor.enabled .metrics.serviceMonitor.enabled -}}
 {{- fail "metrics.podMonitor and metrics.serviceMonitor are both enabled: each pod would be scraped twice; take one" -}}
+{{- end -}}
+{{- if and .metrics.prometheusRule.enabled (not (or .metrics.podMonitor.enabled .metrics.serviceMonitor.enabled)) -}}
+{{- fail "metrics.prometheusRule is enabled without metrics.podMonitor or metrics.serviceMonitor: its alerts look at what these scrape, and would always fire" -}}
+{{- end -}}
+{{- end -}}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
+{{- if and (eq (dig "labels" "app.kubernetes.io/name" "" .metadata) $.Chart.Name) (ne .metadata.name (include "scriptix-operator.name" $)) -}}
+{{- fail (printf "the operator %s is in the namespace %s already; both would use one Lease and one start ledger, so this one would only stand by; install it in a namespace of its own" .metadata.name $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
 {{- $ours := concat (list "SCRIPTIX_HTTP_PORT" "POD_NAMESPACE" "POD_NAME") (include "scriptix-operator.variables" . | fromYaml | keys) -}}
