@@ -295,6 +295,7 @@ def _client(url: str, certificate: Path, token: str) -> httpx.Client:
         headers={"Authorization": f"Bearer {token}"},
         verify=ssl.create_default_context(cafile=certificate),
         trust_env=False,  # a proxy has no business on loopback
+        timeout=60,
     )
 
 

@@ -39,7 +39,7 @@ async def lab(
     del argocd  # it has installed the CRD, and is there before and after the lab
     async with laboratory(control_plane, namespace, tmp_path) as made:
         await made.secret()
-        await made.operator()
+        await made.operator(leader_election="false")  # a Lease that is lost would end it
         yield made
 
 

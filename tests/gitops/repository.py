@@ -31,6 +31,8 @@ __all__ = [
 APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications"
 REFRESH = "argocd.argoproj.io/refresh"
 POLL_SECONDS = 0.1
+UNKNOWN = "not found as part of application"
+"""What Argo CD says of a resource that it has made and not yet seen."""
 
 Condition = Callable[[Manifest], bool]
 
@@ -181,8 +183,14 @@ class Application:
             "action": action,
         }
         url = f"{self._argocd.url}/api/v1/applications/{self.name}/resource/actions/v2"
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with (
+            asyncio.timeout(TIMEOUT),
+            httpx.AsyncClient(trust_env=False, timeout=30) as client,
+        ):
             reply = await client.post(url, json=body)
+            while UNKNOWN in reply.text:
+                await asyncio.sleep(POLL_SECONDS)
+                reply = await client.post(url, json=body)
         assert reply.is_success, reply.text
 
     async def versions(self) -> AsyncIterator[Manifest]:

@@ -130,7 +130,7 @@ async def test_a_cluster_rebuilt_from_the_same_repository_starts_nothing_again(
             ) as app,
         ):
             await again.secret()
-            await again.operator(base_url=lab.simulator.url)
+            await again.operator(base_url=lab.simulator.url, leader_election="false")
             await under_way(again)
             assert (await again.get("running"))["status"]["run"]["ownership"] == "Adopted"
             await lab.admin("PATCH", f"/models/{RUNNING}", {"finish": True})

@@ -14,7 +14,7 @@ __all__ = ["REPOSITORY", "TIMEOUT", "Launch", "Operator", "Process", "spawn"]
 
 REPOSITORY = Path(__file__).parents[2]
 
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 """Seconds after which a condition that does not come true fails its test."""
 
 

@@ -143,7 +143,7 @@ async def test_an_api_that_is_away_at_the_start_is_tried_again(lab: Lab) -> None
 
 
 async def test_an_api_that_is_away_in_mid_run_leaves_the_last_facts(lab: Lab) -> None:
-    lab.model(114)
+    lab.model(114, duration=100)
     await lab.secret()
     await lab.operator()
     await lab.train("midway", 114)
@@ -153,6 +153,7 @@ async def test_an_api_that_is_away_in_mid_run_leaves_the_last_facts(lab: Lab) ->
     assert phase_of(away) == "Running"
     assert away["status"]["progress"] >= 10
     assert "the facts shown are of " in away["status"]["message"]
+    await lab.admin("PATCH", "/models/114", {"finish": True})
     await lab.admin("DELETE", "/faults")
     await lab.until_phase("midway", "Succeeded")
     assert lab.starts(114) == 1
@@ -178,13 +179,14 @@ async def test_replies_that_make_no_sense_are_told_and_outlived(lab: Lab) -> Non
 
 
 async def test_an_edit_in_mid_run_is_observed_and_starts_nothing(lab: Lab) -> None:
-    lab.model(119)
+    lab.model(119, duration=10_000)
     await lab.secret()
     await lab.operator()
     await lab.train("edited", 119)
     await lab.until_phase("edited", "Running")
     edited = await lab.edit("edited", qualityGate={"maxWordErrorRate": "10"}, priority=7)
     generation = edited["metadata"]["generation"]
+    await lab.admin("PATCH", "/models/119", {"finish": True})
     failed = await lab.until_phase("edited", "Failed")
     assert failed["status"]["observedGeneration"] == generation
     assert failed["status"]["failure"]["reason"] == "QualityGateFailed"

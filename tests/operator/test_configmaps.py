@@ -274,7 +274,7 @@ async def test_the_garbage_collector_takes_what_a_deleted_resource_had(
         space.control_plane.kubectl(
             "wait",
             "--for=delete",
-            "--timeout=60s",
+            "--timeout=120s",
             f"--namespace={space.name}",
             f"configmap/{name}",
         )

@@ -64,7 +64,7 @@ async def test_its_result_is_there_when_success_is_told(lab: Lab) -> None:
 
 
 async def test_events_tell_the_story_once(lab: Lab) -> None:
-    lab.model(14)
+    lab.model(14, duration=16)  # long enough to be looked at under way
     await lab.secret()
     await lab.operator()
     await lab.train("told", 14)
@@ -178,7 +178,7 @@ async def test_a_start_allowance_is_kept_by_waiting_in_the_queue(lab: Lab) -> No
     for model_id in (22, 23):
         lab.model(model_id)
     await lab.secret()
-    await lab.operator(limit_starts="1/3s")
+    await lab.operator(limit_starts="1/10s")
     await lab.train("first", 22)
     await lab.until_phase("first", "Running")
     await lab.train("second", 23)

@@ -21,8 +21,10 @@ async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
     await lab.secret()
     await lab.train("patient", 801)
     server = cluster.api.base_url
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    # Bound, so that nobody else takes the port, and refusing until it listens.
+    away = socket.socket()
+    away.bind(("127.0.0.1", 0))
+    port = away.getsockname()[1]
     document = yaml.safe_load(cluster.kubeconfig.read_text())
     document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
     kubeconfig = tmp_path / "away.kubeconfig"
@@ -37,7 +39,7 @@ async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
         there, back = await asyncio.open_connection(server.host, server.port)
         await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
 
-    async with await asyncio.start_server(forward, "127.0.0.1", port):
+    async with await asyncio.start_server(forward, sock=away):
         await lab.until_phase("patient", "Succeeded")
         operator.terminate()
         assert await operator.ended() == 0

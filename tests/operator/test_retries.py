@@ -44,7 +44,7 @@ async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart
     }
     ended = datetime.fromisoformat(status["finishedAt"])
     retry_at = datetime.fromisoformat(status["run"]["retryAt"])
-    assert 55 <= (retry_at - ended).total_seconds() <= 65
+    assert 55 <= (retry_at - ended).total_seconds() <= 115  # counted from when it was seen
     assert status["message"] == (
         f"Run {status['run']['id']} failed: Training failed due to system error. Retry 1 of 2 "
         f"follows at {retry_at:%Y-%m-%d %H:%M:%SZ}."

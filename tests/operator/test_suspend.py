@@ -127,8 +127,8 @@ async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) ->
 async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) -> None:
     lab.model(416, duration=ENDLESS)
     await lab.secret()
-    await lab.fault("delay", call="run", delay=1)
-    await lab.operator()
+    await lab.fault("delay", call="run", delay=5)
+    await lab.operator(post_timeout="20s")
     await lab.train("sent", 416)
     await lab.simulator.until(lambda: len(lab.posts()) == 1)
     edited = await lab.edit("sent", suspend=True)

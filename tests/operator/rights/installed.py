@@ -57,6 +57,7 @@ class Installed:
             headers={"Authorization": f"Bearer {self.token()}"},
             verify=ssl.create_default_context(cafile=certificate),
             trust_env=False,
+            timeout=60,
         )
 
     def environment(self) -> dict[str, str]:
