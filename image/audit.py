@@ -63,19 +63,24 @@ def main(options: Sequence[str]) -> int:
     strict = "--strict" in options
     options = [option for option in options if option != "--strict"]
     pins = [str(REQUIREMENTS / name) for name in FILES]
-    audited: dict[str, list[str]] = {}
+    audited: dict[tuple[str, str], set[str]] = {}
     unknown: set[str] = set()
+    answered: set[str] = set()
     services = ("osv",) if options else SERVICES
     for service in services:
-        for package in ask(service, options, pins) or []:
-            if "skip_reason" in package:
-                unknown.add(package["name"])
-            else:
-                audited[package["name"]] = list(vulnerabilities(package))
-        unknown -= audited.keys()
+        reply = ask(service, options, pins) or []
+        # What is skipped comes without its version, so a skip of one stands for all of that name.
+        skipped = {package["name"] for package in reply if "skip_reason" in package}
+        for package in reply:
+            if "skip_reason" not in package:
+                # Gathered: a service that knows of nothing takes back nothing.
+                lines = audited.setdefault((package["name"], package["version"]), set())
+                lines.update(vulnerabilities(package))
+                answered |= {package["name"]} - skipped
+        unknown = (unknown | skipped) - answered
         if audited and not unknown:
             break
-    known = [line for lines in audited.values() for line in lines]
+    known = sorted(line for lines in audited.values() for line in lines)
     for line in known:
         sys.stderr.write(f"KNOWN VULNERABILITY: {line}\n")
     missed = bool(unknown) or not audited

@@ -9,8 +9,11 @@ works() {
     docker | podman) "$1" info >/dev/null 2>&1 ;;
     # The storage is what may not work, for instance overlay inside a container.
     buildah)
-        container=$(buildah from scratch 2>/dev/null) || return 1
-        buildah mount "$container" >/dev/null 2>&1 && buildah rm "$container" >/dev/null
+        (
+            container=$(buildah from scratch 2>/dev/null) || exit 1
+            trap 'buildah rm "$container" >/dev/null 2>&1' EXIT
+            buildah mount "$container" >/dev/null 2>&1
+        )
         ;;
     *) return 1 ;;
     esac

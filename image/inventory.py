@@ -4,25 +4,41 @@ Standard library only, and fed to `python -c`: the image has no other tools for 
 """
 
 import json
+import os
 import platform
 import sys
+from collections.abc import Iterator, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
 DPKG_STATUS = Path("/var/lib/dpkg/status")
 
 
-def python_packages() -> list[dict[str, str]]:
-    """Name, version and license of each, by name."""
+def python_packages(path: Sequence[str]) -> list[dict[str, str]]:
+    """Name, version and license of each in these directories, by name."""
     found = [
         {
             "name": dist.metadata["Name"],
             "version": dist.version,
             "license": str(dist.metadata.json.get("license_expression", "")),
         }
-        for dist in distributions()
+        for dist in distributions(path=list(path))
     ]
-    return sorted(found, key=lambda package: package["name"].lower())
+    return sorted(found, key=lambda package: (package["name"].lower(), package["version"]))
+
+
+def directories_of_the_base() -> Iterator[str]:
+    """Those with Python packages that are not the operator's.
+
+    All of the file system is gone through: the base may have more than one Python, each with
+    directories of its own. What the image's user may not read is passed over, as Python would.
+    """
+    for directory, below, files in os.walk("/"):
+        if directory == "/":
+            below[:] = [name for name in below if name not in {"proc", "sys", "dev"}]
+        notes = any(name.endswith((".dist-info", ".egg-info")) for name in (*below, *files))
+        if notes and directory not in sys.path:
+            yield directory
 
 
 def debian_packages() -> list[dict[str, str]]:
@@ -50,7 +66,8 @@ def main() -> None:
     inventory = {
         "system": {"id": release["ID"], "version": release.get("VERSION_ID", "")},
         "python": platform.python_version(),
-        "python_packages": python_packages(),
+        "python_packages": python_packages(sys.path),
+        "python_packages_of_the_base": python_packages(sorted(directories_of_the_base())),
         "debian_packages": debian_packages(),
     }
     json.dump(inventory, sys.stdout)

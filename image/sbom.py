@@ -23,7 +23,7 @@ Inventory = Mapping[str, Any]
 
 
 class UnpinnedError(Exception):
-    """The image has a Python package that the pins do not name at that version."""
+    """The operator's environment has a package that the pins do not name at that version."""
 
 
 def normalized(name: str) -> str:
@@ -43,7 +43,7 @@ def read_pins(requirements: str) -> dict[tuple[str, str], list[str]]:
 
 
 def python_component(package: Mapping[str, str], sums: list[str]) -> Component:
-    """A package of the virtual environment."""
+    """A Python package; none of the base's has sums."""
     name, version = normalized(package["name"]), package["version"]
     purl = f"pkg:pypi/{name}@{quote(version)}"
     component: Component = {
@@ -89,7 +89,7 @@ def bill_of_materials(
         epoch: Seconds since 1970 for the timestamp; None: no timestamp.
 
     Raises:
-        UnpinnedError: A Python package is not what was pinned.
+        UnpinnedError: A package of the operator's environment is not what was pinned.
     """
     pins = read_pins(requirements)
     system = inventory["system"]
@@ -115,6 +115,13 @@ def bill_of_materials(
         if key not in pins:
             raise UnpinnedError(f"{key[0]} {key[1]} is in the image, but not in the pins")
         components.append(python_component(package, pins[key]))
+    # The base may have the very same one, or one several times; a reference must be unique.
+    listed = {component["bom-ref"] for component in components}
+    for package in inventory["python_packages_of_the_base"]:
+        component = python_component(package, [])
+        if component["bom-ref"] not in listed:
+            listed.add(component["bom-ref"])
+            components.append(component)
     components += [debian_component(package, system) for package in inventory["debian_packages"]]
     root = f"pkg:oci/{OPERATOR}@{version}"
     metadata: dict[str, Any] = {

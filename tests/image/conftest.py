@@ -31,14 +31,19 @@ def missing() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    """Build the image; returns its name and its SBOM."""
+def base() -> str:
+    """Make the base, or find it in buildah's storage; returns its name."""
     reason = missing()
     if reason and "CI" in os.environ:
         pytest.fail(f"CI tests the image, and it {reason}", pytrace=False)
     if reason:
         pytest.skip(f"the image is not tested: it {reason}")
-    base = output_of([str(REPOSITORY / "tests" / "image" / "base.sh")]).strip()
+    return output_of([str(REPOSITORY / "tests" / "image" / "base.sh")]).strip()
+
+
+@pytest.fixture(scope="session")
+def built(base: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """Build the image; returns its name and its SBOM."""
     sbom = tmp_path_factory.mktemp("image") / "sbom.json"
     variables = {"BUILDER": "buildah", "IMAGE": NAME, "BASE_IMAGE": base, "SBOM": str(sbom)}
     # Tests may run in several processes, and the image has one name.

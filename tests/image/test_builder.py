@@ -50,6 +50,14 @@ def test_without_any_it_says_what_was_tried_and_what_to_install(tmp_path: Path) 
     assert "apt install buildah" in errors
 
 
+@pytest.mark.parametrize("mounting", [WORKING, NO_STORAGE])
+def test_the_container_that_buildah_is_tried_with_is_removed(tmp_path: Path, mounting: str) -> None:
+    asked = tmp_path / "asked"
+    recording = f'echo "$@" >>{asked}\n[ "$1" != from ] || echo working-container'
+    choose(tmp_path, {"buildah": f"{recording}\n{mounting}"})
+    assert asked.read_text().splitlines()[-1] == "rm working-container"
+
+
 def test_the_one_that_was_asked_for_is_taken_or_none(tmp_path: Path) -> None:
     tools = {"docker": WORKING, "buildah": WORKING}
     assert choose(tmp_path, tools, BUILDER="buildah")[:2] == (0, "buildah")

@@ -9,7 +9,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from image.sbom import UnpinnedError, bill_of_materials, read_pins
-from tests.image.container import Image
+from tests.image.container import Image, output_of
 from tests.image.test_image import run_in
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,6 +20,7 @@ INVENTORY: dict[str, Any] = {
         {"name": "Ruamel.Yaml", "version": "1.2", "license": "MIT"},
         {"name": "scriptix-operator", "version": "0.1.0", "license": "Apache-2.0"},
     ],
+    "python_packages_of_the_base": [],
     "debian_packages": [
         {"name": "libstdc++6", "version": "1:12.2.0-14+deb12u1", "architecture": "amd64"}
     ],
@@ -69,6 +70,16 @@ def test_a_package_that_is_not_pinned_ends_it(stranger: dict[str, str]) -> None:
         bill_of_materials({**INVENTORY, "python_packages": packages}, "0.1.0", PINS, None)
 
 
+def test_packages_of_the_base_are_listed_once_each_and_need_no_pin() -> None:
+    strangers = [{"name": "Left_Pad", "version": one, "license": ""} for one in ("1", "1", "2")]
+    packages = [*strangers, *INVENTORY["python_packages"][:1]]
+    inventory = {**INVENTORY, "python_packages_of_the_base": packages}
+    bom = bill_of_materials(inventory, "0.1.0", PINS, None)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
+    listed = [c["purl"] for c in bom["components"] if c.get("purl", "").startswith("pkg:pypi/")]
+    assert listed == ["pkg:pypi/ruamel-yaml@1.2", "pkg:pypi/left-pad@1", "pkg:pypi/left-pad@2"]
+
+
 def test_all_pins_are_read() -> None:
     text = (REPOSITORY / "requirements" / "runtime.txt").read_text()
     pins = read_pins(text)
@@ -89,3 +100,20 @@ def test_the_image_s_own_lists_what_python_and_dpkg_say_is_there(
     printed = run_in(image, "dpkg-query", "--show", "--showformat", "${Package} ${Version}\n")
     packages = [c for c in sbom["components"] if c.get("purl", "").startswith("pkg:deb/")]
     assert [f"{c['name']} {c['version']}" for c in packages] == sorted(printed.splitlines())
+
+
+@pytest.mark.timeout(1800)  # the same
+@pytest.mark.parametrize("site", ["usr/lib/python3/dist-packages", "opt/other/python9/packages"])
+def test_the_inventory_has_the_base_s_python_packages_wherever_they_are(
+    image: Image, site: str
+) -> None:
+    notes = image.root / site / "left_pad-1.3.dist-info"
+    notes.mkdir(parents=True)
+    (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: left-pad\nVersion: 1.3\n")
+    script = (REPOSITORY / "image" / "inventory.py").read_text()
+    user = f"--userspec={image.config['User']}"
+    printed = output_of(["chroot", user, str(image.root), "/venv/bin/python", "-c", script])
+    inventory = json.loads(printed)
+    [stranger] = inventory["python_packages_of_the_base"]
+    assert stranger == {"name": "left-pad", "version": "1.3", "license": ""}
+    assert "scriptix-operator" in [package["name"] for package in inventory["python_packages"]]

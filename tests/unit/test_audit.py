@@ -10,6 +10,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
+
+from image import audit as script
+
 SCRIPT = Path(__file__).parents[2] / "image" / "audit.py"
 RUNTIME = SCRIPT.parents[1] / "requirements" / "runtime.txt"
 
@@ -97,3 +101,56 @@ def test_strict_fails_where_no_service_answers_and_only_there() -> None:
     assert (answered.returncode, answered.stderr) == (0, "")
     assert silent.returncode == 1
     assert silent.stderr.startswith("NOT AUDITED:")
+
+
+def package(name: str, version: str = "1", *known: str) -> dict[str, Any]:
+    """What pip-audit says of a package that its service knows of."""
+    vulns = [{"id": one, "fix_versions": ["9"]} for one in known]
+    return {"name": name, "version": version, "vulns": vulns}
+
+
+SKIPPED = {"name": "y", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("pypi", "osv", "lines"),
+    [
+        ([package("x", "1", "A"), SKIPPED], [package("x"), package("y")], ["x 1: A"]),
+        (
+            [package("x", "1", "A"), SKIPPED],
+            [package("x", "1", "A", "B"), package("y", "1", "C")],
+            ["x 1: A", "x 1: B", "y 1: C"],
+        ),
+        ([package("x", "1", "A"), package("x", "2")], [], ["x 1: A"]),
+    ],
+    ids=["the second knows of nothing", "both know of some", "one name at two versions"],
+)
+def test_no_answer_replaces_another(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pypi: list[dict[str, Any]],
+    osv: list[dict[str, Any]],
+    lines: list[str],
+) -> None:
+    replies = {"pypi": pypi, "osv": osv}
+    monkeypatch.setattr(script, "ask", lambda service, *_: replies[service])
+    assert script.main(["--strict"]) == 1
+    printed, errors = capsys.readouterr()
+    assert errors == "".join(f"KNOWN VULNERABILITY: {line}, mended in 9\n" for line in lines)
+    assert printed == f"Audited 2 packages, {len(lines)} known vulnerabilities\n"
+
+
+@pytest.mark.parametrize(
+    "osv",
+    [None, [package("x"), SKIPPED], [package("x"), package("y", "2"), SKIPPED]],
+    ids=["it does not answer", "it skips it too", "it knows of another version only"],
+)
+def test_what_each_service_skips_is_not_audited(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    osv: list[dict[str, Any]] | None,
+) -> None:
+    replies = {"pypi": [package("x"), SKIPPED], "osv": osv}
+    monkeypatch.setattr(script, "ask", lambda service, *_: replies[service])
+    assert script.main(["--strict"]) == 1
+    assert "could be asked about 1 packages" in capsys.readouterr().err
