@@ -98,6 +98,11 @@ async def operate(settings: Settings) -> None:
     stopped = asyncio.Event()
 
     def stop(name: str) -> None:
+        # Another cancel would cut off the release of the Lease. So ctrl-C twice is no hard exit:
+        # each step down is bounded, and who cannot wait for them has SIGQUIT (ctrl-\) and SIGKILL.
+        if stopped.is_set():
+            logger.info("%s: stopping already", name)
+            return
         logger.info("%s: stopping", name)
         stopped.set()
         me.cancel()

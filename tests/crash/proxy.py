@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,7 @@ class Proxy:
         kubeconfig: Of a client that is to go through it.
         spoilt: The write that a mishap befalls, once.
         mishap: Which.
+        heard: Told each request, before it is handed on.
     """
 
     kubeconfig: Path
@@ -53,6 +54,7 @@ class Proxy:
     session: aiohttp.ClientSession
     spoilt: Write | None = None
     mishap: Mishap = "500"
+    heard: Callable[[web.Request], None] = lambda _: None
     writes: list[Write] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -69,6 +71,7 @@ class Proxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Hand a request on, and its answer back, as it comes."""
+        self.heard(request)
         if request.method in {"GET", "HEAD", "OPTIONS"}:
             return await self._forward(request)
         name = f"{request.method} {_subject(request.path)}"

@@ -91,7 +91,11 @@ class Operator:
 
     def terminate(self) -> None:
         """SIGTERM, as a rollout does it."""
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """Send it any signal."""
+        self._process.send_signal(number)
 
     async def ended(self) -> int:
         """Wait for its end; returns the exit status."""

@@ -4,6 +4,9 @@ Each leaves a message in status that says what is wrong and what to do, recovers
 mended, and never stops other resources.
 """
 
+import pytest
+
+from scriptix_operator.api.names import DEFAULT_SECRET
 from tests.operator.lab import API_KEY, Lab, Manifest, condition_of, phase_of, reason_of
 
 
@@ -42,15 +45,29 @@ async def test_a_missing_secret_is_named_and_noticed_when_it_comes(lab: Lab) -> 
     assert lab.starts(101) == 1
 
 
-async def test_a_secret_without_the_key_says_what_it_has(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    ("secret", "entry", "spec"),
+    [
+        (DEFAULT_SECRET, "api-key", {}),
+        ("db", "zzz", {"apiKeySecretRef": {"name": "db", "key": "zzz"}}),
+    ],
+    ids=["conventional", "named by the training"],
+)
+async def test_a_secret_without_the_key_says_how_to_see_what_it_has_and_not_what(
+    lab: Lab, secret: str, entry: str, spec: dict[str, object]
+) -> None:
+    """Whoever edits trainings need not be allowed to read Secrets."""
     lab.model(103)
-    await lab.put_secret({"apikey": API_KEY, "note": "x"})
+    await lab.put_secret({"entry-7f3a": API_KEY}, secret)
     await lab.operator()
-    await lab.train("misspelt", 103)
+    await lab.train("misspelt", 103, **spec)
     blocked = await lab.until_reason("misspelt", "KeyNotFound")
-    _assert_blocked(blocked, "KeyNotFound", '"api-key"', "it has: apikey, note")
+    look = f"`kubectl -n {lab.namespace} describe secret {secret}`"
+    _assert_blocked(blocked, "KeyNotFound", f'"{secret}"', f'no key "{entry}"', look)
+    await lab.until_event("misspelt", "Unauthorized")
+    assert "entry-7f3a" not in await lab.dump()
     await _assert_another_works(lab, 104)
-    await lab.put_secret({"api-key": API_KEY + "\n"})
+    await lab.put_secret({entry: API_KEY + "\n"}, secret)
     await lab.until_phase("misspelt", "Succeeded")
 
 

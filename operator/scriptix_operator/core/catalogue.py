@@ -214,8 +214,8 @@ CATALOGUE: dict[FailureReason, Advice] = {
     ),
     FailureReason.KEY_NOT_FOUND: Advice(
         "The Secret has no usable API key under the name that is looked for.",
-        "Put the API key into the Secret under the name that the message gives; it is noticed "
-        "within a minute.",
+        "Put the API key into the Secret under the name that the message gives, or give the name "
+        "that it has there in spec.apiKeySecretRef.key; it is noticed within a minute.",
         recognised="the Secret's data",
         blocks=True,
     ),

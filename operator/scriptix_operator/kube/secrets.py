@@ -107,11 +107,12 @@ class Keys:
         data = await self._secret(namespace, name)
         encoded = data.get(entry)
         if encoded is None:
+            # What it has instead is not told: who edits trainings need not be allowed to read it.
             raise KeyUnavailableError(
                 failure(
                     FailureReason.KEY_NOT_FOUND,
-                    f'Secret "{name}" in namespace "{namespace}" has no key "{entry}"'
-                    + (f"; it has: {', '.join(sorted(data)[:10])}." if data else "."),
+                    f'Secret "{name}" in namespace "{namespace}" has no key "{entry}"; whoever may '
+                    f"read it sees its keys by `kubectl -n {namespace} describe secret {name}`.",
                 )
             )
         try:
