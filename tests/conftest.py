@@ -31,6 +31,7 @@ BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
     "assets": controlplane.find_or_build,
     "chart_tools": chart.TOOLS.find_or_build,
     "gitops_tools": gitops.TOOLS.find_or_build,
+    "lua_tools": gitops.LUA_TOOLS.find_or_build,
 }
 """What is built from Go modules, by the name of the fixture that is the folder with the result."""
 
@@ -86,6 +87,12 @@ def chart_tools(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def gitops_tools(request: pytest.FixtureRequest) -> Path:
     """Return the directory with argocd and kstatus."""
+    return _built(request)
+
+
+@pytest.fixture(scope="session")
+def lua_tools(request: pytest.FixtureRequest) -> Path:
+    """Return the directory with Argo CD's tests of Lua files."""
     return _built(request)
 
 

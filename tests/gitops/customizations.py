@@ -1,9 +1,8 @@
 """Writes what is made from gitops/argocd's Lua files: their test data and the argocd-cm snippet.
 
 `make gitops` runs this module; a test holds what is there against what it would write. The folder
-has the layout of Argo CD's own resource_customizations, so that it can be offered to it. One test
-needs a change there: `retrain` writes the present time, which upstream's test would have to
-normalise as it does for Flux's reconcile action.
+has the layout of Argo CD's own resource_customizations, so that it can be offered to it, and passes
+Argo CD's own tests (test_upstream.py).
 """
 
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import yaml
 from scriptix_operator.api.names import GROUP, KIND, MANAGED_BY, MANAGED_BY_LABEL
 from tests.gitops.states import STATES, manifest
 
-__all__ = ["FOLDER", "SNIPPET", "generated", "lua"]
+__all__ = ["ARGOCD", "FOLDER", "SNIPPET", "generated", "lua"]
 
 ARGOCD = Path(__file__).parents[2] / "gitops" / "argocd"
 FOLDER = ARGOCD / "resource_customizations" / GROUP / KIND

@@ -1,4 +1,7 @@
-"""Argo CD as it is released, and a program that asks kstatus, built from go.mod here."""
+"""Argo CD as it is released, its tests of Lua files, and a program that asks kstatus.
+
+All are built from go.mod here.
+"""
 
 import json
 import subprocess
@@ -7,13 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.gotools import toolchain
-from tests.gotools.build import ToolSet, cache_root
+from tests.gotools.build import PackageTests, ToolSet, cache_root
 from tests.gotools.errors import ToolError
 
-__all__ = ["ARGOCD", "KSTATUS", "TOOLS", "source"]
+__all__ = ["ARGOCD", "KSTATUS", "LUA_TESTS", "LUA_TOOLS", "TOOLS", "source"]
 
 ARGOCD = "argocd"
 KSTATUS = "kstatus"
+LUA_TESTS = "lua-tests"
+
+ARGO_CD_MODULE = "github.com/argoproj/argo-cd/v3"
 
 TOOLS = ToolSet(
     name="gitops",
@@ -26,6 +32,37 @@ TOOLS = ToolSet(
     renames={"cmd": ARGOCD},  # Argo CD's main package, which is all of its programs
 )
 
+# Argo CD's tests walk a folder on disk and run the scripts that were compiled into them. With both
+# from the folder, one program is good for any state of our files; this alone is not Argo CD's.
+SCRIPTS_FROM_DISK = """\
+package resource_customizations
+
+import (
+	"io/fs"
+	"os"
+)
+
+// Embedded is the folder that the tests of util/lua walk.
+var Embedded = os.DirFS("../../resource_customizations").(fs.ReadFileFS)
+"""
+
+# A set of its own, so that a change here does not have Argo CD built again.
+LUA_TOOLS = ToolSet(
+    name="gitops-lua",
+    title="Argo CD's tests of Lua files",
+    module=TOOLS.module,
+    binaries=(LUA_TESTS,),
+    command=TOOLS.command,
+    cost="some seconds once Argo CD has been compiled, else minutes",
+    needs=TOOLS.needs,
+    renames={"lua.test": LUA_TESTS},
+    tests=PackageTests(
+        module=ARGO_CD_MODULE,
+        package="util/lua",
+        replaced={"resource_customizations/embed.go": SCRIPTS_FROM_DISK},
+    ),
+)
+
 
 def source(environment: Mapping[str, str]) -> Path:
     """Return the folder with Argo CD's released source: its CRDs and default settings are there.
@@ -35,7 +72,7 @@ def source(environment: Mapping[str, str]) -> Path:
     """
     go = toolchain.find_go(TOOLS.go_mod, cache_root(environment), lambda _text: None)
     reply = subprocess.run(
-        [go, "mod", "download", "-json", "github.com/argoproj/argo-cd/v3"],
+        [go, "mod", "download", "-json", ARGO_CD_MODULE],
         cwd=TOOLS.module,
         env=toolchain.go_environment(),
         capture_output=True,
@@ -48,4 +85,4 @@ def source(environment: Mapping[str, str]) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(TOOLS.show())
+    sys.exit(TOOLS.show() or LUA_TOOLS.show())

@@ -6,6 +6,7 @@ proxy has them all, hash-pinned by go.sum, so we build.
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -43,6 +44,21 @@ class ModuleFile:
 
 
 @dataclass(frozen=True)
+class PackageTests:
+    """The tests of a package that go.mod requires, to be built as a program in place of the tools.
+
+    Attributes:
+        module: The module that has them.
+        package: The package's path in the module.
+        replaced: What is compiled in place of files of the module, by their paths in it.
+    """
+
+    module: str
+    package: str
+    replaced: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ToolSet:
     """Go programs that are built and cached together.
 
@@ -57,6 +73,7 @@ class ToolSet:
         files: What of the modules is wanted as it is.
         renames: Names of binaries by the names that Go gives them, where those differ.
         variables: Linker variables (`package.name` to value), made from the text of go.mod.
+        tests: What is built if it is not the mains that go.mod names.
     """
 
     name: str
@@ -69,6 +86,7 @@ class ToolSet:
     files: tuple[ModuleFile, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     variables: Callable[[str], Mapping[str, str]] = lambda _go_mod: {}
+    tests: PackageTests | None = None
 
     def find_or_build(self, environment: Mapping[str, str], stream: TextIO) -> Path:
         """Return the directory with the binaries; tell progress on `stream`.
@@ -154,12 +172,59 @@ class Recipe:
         sources = tuple(path.read_text() for path in sorted(tools.module.rglob("*.go")))
         files = tuple(f"{file.module}/{file.path}" for file in tools.files)
         go_sum = (tools.module / "go.sum").read_text()
-        return cls(go_mod, go_sum, tools.variables(go_mod), sources + files)
+        tests = () if tools.tests is None else (repr(tools.tests),)
+        return cls(go_mod, go_sum, tools.variables(go_mod), sources + files + tests)
 
     @property
     def flags(self) -> tuple[str, ...]:
         """The flags that decide about the result; `go list` needs them to tell what is stale."""
         return ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={self.ldflags}")
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What Go is asked to make, and how.
+
+    Attributes:
+        command: What makes it.
+        flags: The recipe's, and what else decides about the result.
+        packages: The pattern.
+    """
+
+    command: tuple[str, ...]
+    flags: tuple[str, ...]
+    packages: str
+
+    @classmethod
+    def of(cls, go: Path, tools: ToolSet, recipe: Recipe, scratch: Path) -> "_Target":
+        """Return the target of a set of tools; what Go has to read for it is put into `scratch`."""
+        if tools.tests is None:
+            return cls(("build", "-v"), recipe.flags, TOOLS)
+        flags = (*recipe.flags, *_replacing(go, tools, tools.tests, scratch))
+        # Vetting them would first analyse all that they import: a minute, and they are not ours.
+        command = ("test", "-c", "-vet=off")
+        return cls(command, flags, f"{tools.tests.module}/{tools.tests.package}")
+
+
+def _replacing(go: Path, tools: ToolSet, tests: PackageTests, scratch: Path) -> tuple[str, ...]:
+    """Return the flags that have Go compile the module with files replaced.
+
+    Go refuses to overlay files in its module cache, so it is shown the module by a link elsewhere.
+    As paths are trimmed, what it has compiled of the module before is still good.
+    """
+    link = scratch / "module"
+    link.symlink_to(_module_folder(go, tools, tests.module))
+    places = {}
+    for number, (path, text) in enumerate(tests.replaced.items()):
+        place = scratch / f"replaced-{number}"
+        place.write_text(text)
+        places[str(link / path)] = str(place)
+    overlay = scratch / "overlay.json"
+    overlay.write_text(json.dumps({"Replace": places}))
+    go_mod = scratch / "go.mod"
+    go_mod.write_text(f"{tools.go_mod.read_text()}\nreplace {tests.module} => {link}\n")
+    shutil.copyfile(tools.module / "go.sum", scratch / "go.sum")  # Go looks for it beside go.mod
+    return (f"-modfile={go_mod}", f"-overlay={overlay}")
 
 
 def _teller(stream: TextIO) -> Callable[[str], None]:
@@ -198,8 +263,9 @@ def _build(
         dir=directory.parent, prefix=f"{directory.name}.partial-"
     ) as partial:
         output = Path(partial) / "bin"
-        stale = _count_stale(go, tools, recipe, say)
-        _compile(go, tools, recipe, output, Progress("Compiling", stale, stream))
+        target = _Target.of(go, tools, recipe, Path(partial))
+        stale = _count_stale(go, tools, target, say)
+        _compile(go, tools, target, output, Progress("Compiling", stale, stream))
         for made, wanted in tools.renames.items():
             (output / made).rename(output / wanted)
         for file in tools.files:
@@ -215,7 +281,7 @@ def _build(
         output.rename(directory)
 
 
-def _count_stale(go: Path, tools: ToolSet, recipe: Recipe, say: Callable[[str], None]) -> int:
+def _count_stale(go: Path, tools: ToolSet, target: _Target, say: Callable[[str], None]) -> int:
     """Download what is missing and return how many packages are not in Go's build cache."""
     template = "{{if .Stale}}{{.ImportPath}}{{end}}"
     stale = 0
@@ -230,17 +296,19 @@ def _count_stale(go: Path, tools: ToolSet, recipe: Recipe, say: Callable[[str], 
             if downloads == 1:
                 say("Downloading Go modules")
 
-    _run_go(tools, [go, "list", *recipe.flags, "-deps", "-f", template, TOOLS], count)
+    listing = ("list", *target.flags, "-deps", "-f", template, target.packages)
+    _run_go(tools, [go, *listing], count)
     return max(stale, 1)
 
 
-def _compile(go: Path, tools: ToolSet, recipe: Recipe, output: Path, progress: Progress) -> None:
+def _compile(go: Path, tools: ToolSet, target: _Target, output: Path, progress: Progress) -> None:
     def count(line: str) -> None:
         if not line.startswith(("go: ", "#", "\t")):
             progress.advance()
 
     try:
-        _run_go(tools, [go, "build", *recipe.flags, "-v", "-o", f"{output}/", TOOLS], count)
+        making = (*target.command, *target.flags, "-o", f"{output}/", target.packages)
+        _run_go(tools, [go, *making], count)
     finally:
         progress.close()
 

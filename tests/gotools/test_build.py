@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.gotools import toolchain
-from tests.gotools.build import ModuleFile, Recipe, ToolSet
+from tests.gotools.build import ModuleFile, PackageTests, Recipe, ToolSet
 from tests.gotools.errors import ToolError
 from tests.gotools.machine import BUILDING_GO, Machine, executable
 
@@ -188,3 +188,52 @@ def test_a_go_mod_without_a_go_line_says_to_restore_it(machine: Machine, tools: 
     tools.go_mod.write_text("module x\n")
     with pytest.raises(ToolError, match="no go line; restore it from Git"):
         machine.find_or_build()
+
+
+def test_tests_of_a_package_are_built_with_files_of_its_module_replaced(
+    machine: Machine, tools: ToolSet, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    seen = tmp_path / "seen"
+    machine.install_go(f"""
+    case $1 in
+    env) echo go1.99.0 ;;
+    mod) ;;
+    list) echo {source} ;;
+    test)
+        for argument in "$@"; do
+            case $argument in
+            -modfile=*) tail -n 1 "${{argument#*=}}" >{seen} ;;
+            -overlay=*) cat "${{argument#*=}}" >>{seen} ;;
+            esac
+        done
+        cat "$(dirname "$(head -n 1 {seen} | sed 's/.* => //')")/replaced-0" >>{seen}
+        echo "$argument" >>{seen}
+        while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
+        mkdir -p "$out"
+        printf '#!/bin/sh\\n' >"$out/b.test"
+        chmod +x "$out/b.test" ;;
+    esac
+    """)
+    ours = replace(
+        tools,
+        binaries=("trial",),
+        renames={"b.test": "trial"},
+        tests=PackageTests("example.com/a", "b", {"c/embed.go": "package c"}),
+    )
+    directory = ours.find_or_build(machine.environment, io.StringIO())
+    assert [path.name for path in directory.iterdir()] == ["trial"]
+    line, rest = seen.read_text().split("\n", 1)
+    link = line.removeprefix("replace example.com/a => ")
+    place = str(Path(link).with_name("replaced-0"))
+    assert rest == f'{{"Replace": {{"{link}/c/embed.go": "{place}"}}}}package cexample.com/a/b\n'
+    assert machine.leftovers() == []
+
+
+def test_what_is_replaced_decides_about_the_result(tools: ToolSet) -> None:
+    def fingerprint(text: str) -> str:
+        tests = PackageTests("example.com/a", "b", {"c.go": text})
+        return Recipe.read(replace(tools, tests=tests)).fingerprint
+
+    assert len({Recipe.read(tools).fingerprint, fingerprint("package c"), fingerprint("")}) == 3
