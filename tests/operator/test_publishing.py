@@ -104,7 +104,7 @@ async def test_the_result_of_one_run_is_left_alone_by_another_that_misses_its_ga
     assert phase_of(missed) == "Failed"
     assert "word error rate is 12.5001% (at most 12.5% wanted)" in missed["status"]["message"]
     assert await lab.config_map("gated-result") == first
-    await lab.until("gated", lambda item: item["status"]["log"].get("state") == "Complete")
+    await lab.until("gated", lambda item: item["status"].get("log", {}).get("state") == "Complete")
     calls = len(lab.simulator.state.calls)
     await lab.edit("gated", qualityGate={"maxWordErrorRate": "12.5001"})
     passed = await lab.until_phase("gated", "Succeeded")
