@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.controlplane.cluster import ControlPlane
 from tests.gitops.argocd import ArgoCD
-from tests.gitops.repository import Repository
+from tests.gitops.repository import Repository, training
 from tests.gitops.tools import ARGOCD, source
 from tests.operator.installation import install_crd
 from tests.operator.lab import Lab, laboratory
@@ -47,3 +48,14 @@ async def lab(
 def repository(tmp_path: Path) -> Repository:
     """Make an empty repository."""
     return Repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def unseen(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
+    """Return a file with a training as the API server has made it; no operator has seen it."""
+    install_crd(control_plane)
+    path = tmp_path / "unseen.yaml"
+    path.write_text(yaml.safe_dump(training("unseen", 1)))
+    control_plane.kubectl("-n", namespace, "apply", "-f", str(path))
+    path.write_text(control_plane.kubectl("-n", namespace, "get", "cmt", "unseen", "-o", "yaml"))
+    return path

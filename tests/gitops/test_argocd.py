@@ -202,11 +202,14 @@ def applied_of(item: Manifest) -> str | None:
     return operation_of(item) if is_newest else "never"
 
 
-async def compared_from_cache(app: Application, lab: Lab) -> str:
-    """The status of a training when something beside it has changed."""
+async def assert_told(app: Application, lab: Lab, outcome: str, later: str) -> None:
+    """Compare now, and once more from Argo CD's cache, when something beside a training changes."""
+    item = await app.refresh("hard")
+    assert f"{applied_of(item)} {status_of(item, 'CustomModelTraining')}" == outcome
+    assert names_the_field(item) == (outcome != "Succeeded OutOfSync")
     await write(lab, "stranger", "used", "no")
     item = await app.until(lambda item: status_of(item, "ConfigMap") == "OutOfSync")
-    return status_of(item, "CustomModelTraining")
+    assert status_of(item, "CustomModelTraining") == later
 
 
 @pytest.mark.parametrize(
@@ -234,10 +237,7 @@ async def test_a_new_training_with_a_field_that_does_not_exist(  # noqa: PLR0913
             assert "colour" not in (await lab.get("odd"))["spec"]
         else:
             await lab.until_all(lambda items: not items)
-        item = await app.refresh("hard")
-        assert f"{applied_of(item)} {status_of(item, 'CustomModelTraining')}" == outcome
-        assert names_the_field(item) == (outcome != "Succeeded OutOfSync")
-        assert await compared_from_cache(app, lab) == later
+        await assert_told(app, lab, outcome, later)
 
 
 @pytest.mark.parametrize(
@@ -264,10 +264,7 @@ async def test_a_field_that_does_not_exist_is_added(  # noqa: PLR0913, PLR0917 -
         if sync_of(item) == "OutOfSync":
             revision = item["status"]["sync"]["revision"]
             await app.until(lambda item: is_done(item, revision))
-        item = await app.refresh("hard")
-        assert f"{applied_of(item)} {status_of(item, 'CustomModelTraining')}" == outcome
-        assert names_the_field(item) == (outcome != "Succeeded OutOfSync")
-        assert await compared_from_cache(app, lab) == later
+        await assert_told(app, lab, outcome, later)
         assert "colour" not in (await lab.get("odd"))["spec"]
 
 

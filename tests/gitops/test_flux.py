@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.controlplane.cluster import ControlPlane
-from tests.gitops.repository import training
 from tests.gitops.states import STATES, manifest
 from tests.gitops.tools import KSTATUS
-from tests.operator.installation import install_crd
 
 pytestmark = pytest.mark.gitops
 
@@ -31,11 +28,6 @@ def test_flux_reads_each_state_as_the_design_says(gitops_tools: Path) -> None:
 
 
 def test_flux_waits_for_a_resource_that_no_operator_has_seen(
-    gitops_tools: Path, control_plane: ControlPlane, namespace: str, tmp_path: Path
+    gitops_tools: Path, unseen: Path
 ) -> None:
-    install_crd(control_plane)
-    path = tmp_path / "unseen.yaml"
-    path.write_text(yaml.safe_dump(training("unseen", 1)))
-    control_plane.kubectl("-n", namespace, "apply", "-f", str(path))
-    found = control_plane.kubectl("-n", namespace, "get", "cmt", "unseen", "-o", "yaml")
-    assert kstatus(gitops_tools, found) == {"unseen": "InProgress"}
+    assert kstatus(gitops_tools, unseen.read_text()) == {"unseen": "InProgress"}

@@ -9,10 +9,7 @@ import pytest
 import yaml
 
 from scriptix_operator.engine.clock import Clock
-from tests.controlplane.cluster import ControlPlane
 from tests.gitops.customizations import FOLDER, SNIPPET
-from tests.gitops.repository import training
-from tests.operator.installation import install_crd
 from tests.operator.lab import Manifest
 
 pytestmark = pytest.mark.gitops
@@ -116,12 +113,7 @@ def test_each_action_is_tried() -> None:
 
 
 def test_a_resource_that_no_operator_has_seen_is_progressing(
-    overrides: Overrides, control_plane: ControlPlane, namespace: str, tmp_path: Path
+    overrides: Overrides, unseen: Path
 ) -> None:
-    install_crd(control_plane)
-    path = tmp_path / "unseen.yaml"
-    path.write_text(yaml.safe_dump(training("unseen", 1)))
-    control_plane.kubectl("-n", namespace, "apply", "-f", str(path))
-    path.write_text(control_plane.kubectl("-n", namespace, "get", "cmt", "unseen", "-o", "yaml"))
-    assert overrides.health(path)[0] == "Progressing"
-    assert overrides.actions(path) == {"retrain": False, "suspend": True, "resume": False}
+    assert overrides.health(unseen)[0] == "Progressing"
+    assert overrides.actions(unseen) == {"retrain": False, "suspend": True, "resume": False}
