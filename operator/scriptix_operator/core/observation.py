@@ -101,6 +101,9 @@ class ModelSeen:
     """What the key's allowance leaves of the intervals between looks that are asked for."""
     luck: float = 0.5
     """0 to 1, drawn by the engine: the core has no randomness."""
+    is_holder_unlisted: bool = False
+    """The resource of `entry` may exist although the store does not have it: its namespace was not
+    listed completely since this process leads, or the resource cannot be parsed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class RemoteModel:
     """Percent as given; None where the reply has none."""
     started_at: datetime | None = None
     """started_training_at: the marker of the run, UTC to the second."""
+    is_start_time_unreadable: bool = False
+    """started_training_at is present and cannot be read: neither absent nor known."""
     finished_at: datetime | None = None
     """finished_training_at or failed_at, whichever fits training_status."""
     metrics: RemoteMetrics | None = None
@@ -131,3 +133,7 @@ class CallFailure:
     """Seconds to wait, where the API said so."""
     reset_seen: bool = False
     """The sender itself saw its connection end: nothing of it is still on its way to the server."""
+    is_from_gateway: bool = False
+    """A 4xx whose body is not the API's own JSON: a proxy or gateway has answered."""
+    is_error_in_success: bool = False
+    """A 2xx whose body carries an error and no training_status."""

@@ -35,6 +35,8 @@ class Training:
     """Annotation scriptix.io/requested-at, opaque; empty where absent."""
     spec: TrainingSpec
     status: TrainingStatus
+    is_being_deleted: bool = False
+    """metadata.deletionTimestamp is set: the resource exists until its finalizers are removed."""
 
     @property
     def owner(self) -> Owner:
