@@ -262,7 +262,7 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
         settle=settings.settle,
     )
     starter = Starter(roster, caller, recorder, ledger, clock, durations)
-    log_fetcher = LogFetcher(rim.client, rim.keys, lanes, calls, rim.log_store)
+    log_fetcher = LogFetcher(rim.client, rim.keys, lanes, calls, rim.log_store, roster)
     stepper = Stepper(
         roster, caller, starter, log_fetcher, recorder, lanes, ledger, clock, durations
     )

@@ -131,6 +131,8 @@ class Reason(StrEnum):
     """The run finished and passed its gate."""
     SUSPENDED = "Suspended"
     """spec.suspend is set."""
+    BEING_DELETED = "BeingDeleted"
+    """metadata.deletionTimestamp is set: the resource is not reconciled any more."""
 
 
 class FailureReason(StrEnum):

@@ -48,7 +48,8 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
     Returns:
         One sentence; None where nothing stands in the way.
     """
-    claims = (training, *others)
+    # A resource that is being deleted starts nothing, and its run shows in the model's own status.
+    claims = (training, *(other for other in others if not other.is_being_deleted))
     for other in sorted(claims[1:], key=_age):
         name = named(other, training)
         if is_followed(other.status):

@@ -11,6 +11,7 @@ from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.answers import refused, started
 from scriptix_operator.core.claims import is_start_of, model_in_use
+from scriptix_operator.core.deletion import awaits_outcome, released, without_effects
 from scriptix_operator.core.derive import (
     Note,
     awaits_retry,
@@ -113,6 +114,11 @@ def decide(
     step = Situation(
         training, now, memory or Memory(), durations or Durations(), recorded=training.status
     )
+    decision = _decided(step, observation)
+    return without_effects(step, decision) if training.is_being_deleted else decision
+
+
+def _decided(step: Situation, observation: Observation) -> Decision:
     match observation:
         # What a call already under way has brought is recorded whatever has been edited since.
         case Posted():
@@ -132,7 +138,10 @@ def decide(
 
 
 def _kept_up(step: Situation, observation: Observation) -> Decision:
-    """Follow edits, requests and time-outs first; only then what was observed."""
+    """Follow deletion, edits, requests and time-outs first; only then what was observed."""
+    if step.training.is_being_deleted:
+        is_polled = awaits_outcome(step.training, observation)
+        return _observed(step, observation) if is_polled else released(step)
     edited = step.training.generation != step.status.observed_generation
     note = None
     if is_run_asked_for(step.training):

@@ -29,6 +29,7 @@ __all__ = [
     "may_be_running",
     "phase_of",
     "reason_of",
+    "release",
     "settle",
 ]
 
@@ -124,11 +125,14 @@ def settle(
         note: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
-    note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
+    if training.is_being_deleted and _is_released(status, note):
+        note = release(status)
+    else:
+        note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
     message = clean(note.message, LONG_TEXT)
     before = {condition.type: condition for condition in status.conditions}
     conditions = []
-    for kind, truth in _truths(phase, blocked=is_blocked(status)).items():
+    for kind, truth in _truths(phase, status, note).items():
         told = {
             "status": truth,
             "reason": note.reason,
@@ -145,6 +149,27 @@ def settle(
             "conditions": tuple(conditions),
         }
     )
+
+
+def release(status: TrainingStatus) -> Note:
+    """What is said of a resource that is being deleted and is not reconciled any more."""
+    text = "The resource is being deleted and is not reconciled any more."
+    if is_followed(status):
+        text += " Its run at the API continues: the API cannot cancel it."
+    elif is_starting(status):
+        text += " If its start has acted, the run at the API continues: the API cannot cancel it."
+    return Note(Reason.BEING_DELETED, text)
+
+
+def _is_released(status: TrainingStatus, note: Note | None) -> bool:
+    """Whether a resource that is being deleted is done with; once it is, that stays.
+
+    A start without an outcome is resolved before.
+    """
+    if not is_starting(status):
+        return not is_finished(status)
+    said = None if note is None else note.reason
+    return Reason.BEING_DELETED in {said, reason_of(status)}
 
 
 def _condition(
@@ -185,7 +210,8 @@ def _kept_note(status: TrainingStatus) -> Note:
     return Note(Reason.OBSERVED, "The model is about to be looked at.")
 
 
-def _truths(phase: Phase, *, blocked: bool) -> dict[ConditionType, str]:
+def _truths(phase: Phase, status: TrainingStatus, note: Note) -> dict[ConditionType, str]:
+    extra: ConditionType | None
     match phase:
         case Phase.SUCCEEDED:
             summary, extra = "True", None
@@ -195,7 +221,10 @@ def _truths(phase: Phase, *, blocked: bool) -> dict[ConditionType, str]:
             summary, extra = "Unknown", ConditionType.SUSPENDED
         case _:
             summary = "Unknown"
+            blocked = is_blocked(status)
             extra = ConditionType.STALLED if blocked else ConditionType.RECONCILING
+            if note.reason == Reason.BEING_DELETED:
+                extra = None
     truths = {ConditionType.SUCCEEDED: summary, ConditionType.READY: summary}
     return truths if extra is None else {**truths, extra: "True"}
 

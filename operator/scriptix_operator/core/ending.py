@@ -116,7 +116,7 @@ def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
     tries = step.memory.failed_publishes + 1
     step = step.remembering(failed_publishes=tries)
     wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
-    if not failed.refused and tries <= UNTOLD:
+    if not (failed.refused or step.training.is_being_deleted) and tries <= UNTOLD:
         # As it was recorded: an edit of the gate must not count as observed and not be judged
         # again, and the ledger's entry of a start stays open until its outcome is recorded.
         return Decision(step.status, Rest(wait), step.memory)

@@ -64,7 +64,8 @@ def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
         return ()  # all of it was told when it was new
     return tuple(
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
-        for item in (*_beginning(old, new), *_stage(old, new), *_waiting(old, new), *_end(old, new))
+        for kind in (_beginning, _stage, _waiting, _end, _deletion)
+        for item in kind(old, new)
     )
 
 
@@ -129,8 +130,18 @@ def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     return (News(reason, message, warning=True),)
 
 
+def _deletion(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    is_new = reason_of(new) == Reason.BEING_DELETED != reason_of(old)
+    return _released_run(new) if is_new else ()
+
+
 def news_of_deletion(status: TrainingStatus) -> tuple[News, ...]:
-    """What to say when the resource is gone: a run at the API goes on."""
+    """What to say when the resource is gone, unless it was said when its deletion began."""
+    return () if reason_of(status) == Reason.BEING_DELETED else _released_run(status)
+
+
+def _released_run(status: TrainingStatus) -> tuple[News, ...]:
+    """A run at the API continues although its resource goes away."""
     if not may_be_running(status):
         return ()
     return (

@@ -36,6 +36,7 @@ __all__ = [
     "LookFailed",
     "Memory",
     "ModelSeen",
+    "NoStartInFlight",
     "Observation",
     "Post",
     "PostFailed",
@@ -104,6 +105,11 @@ class ModelSeen:
     is_holder_unlisted: bool = False
     """The resource of `entry` may exist although the store does not have it: its namespace was not
     listed completely since this process leads, or the resource cannot be parsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoStartInFlight:
+    """No poll is made: the resource is being deleted, and no start of it is in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +217,7 @@ Observation = (
     | Blocked
     | LedgerRefused
     | ModelSeen
+    | NoStartInFlight
     | LookDeferred
     | LookFailed
     | TurnCome

@@ -94,7 +94,8 @@ def resolve_for_others(
         known = concluded(entry, holder)
         if known is not None:
             return step, known
-        if is_finished(holder.status) or not is_start_of(entry, holder):
+        is_over = holder.is_being_deleted or is_finished(holder.status)
+        if is_over or not is_start_of(entry, holder):
             holder = None  # it asks for no outcome any more
         elif not (holder.spec.suspend or is_blocked(holder.status)):
             return step, _held(step, holder)  # it will find out by itself

@@ -94,6 +94,8 @@ class Situation:
         run = self.status.run
         if run is None or run.claimed_at is None or not may_be_running(self.status):
             return None
+        if self.training.is_being_deleted:
+            return None  # what is left to learn is the outcome of a start, however late
         return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
 
     def having_status(self, status: TrainingStatus) -> "Situation":

@@ -18,6 +18,7 @@ from scriptix_operator.core.observation import (
     LookDeferred,
     LookFailed,
     ModelSeen,
+    NoStartInFlight,
     Observation,
     Posted,
     PostFailed,
@@ -49,7 +50,7 @@ MAX_SEND_MARGIN = 1.0
 
 
 class StaleSenderError(Exception):
-    """A start was held back at the last moment: too late, or not the leader any more."""
+    """A start was held back at the last moment: too late, not the leader, or being deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ class Caller:
             return LedgerRefused()  # why is in the log: it is the operator's own namespace
         model_id = training.spec.model_id
         entry, mark = self.ledger.entry(model_id), self.ledger.mark(model_id)
+        if training.is_being_deleted and (entry is None or not is_start_of(entry, training)):
+            return NoStartInFlight()
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
@@ -249,6 +252,8 @@ class Caller:
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
             if now > lead - margin:
                 raise StaleSenderError("this process does not lead any more, or not for long")
+            if self.roster.is_being_deleted(training):
+                raise StaleSenderError("the resource is being deleted")
             armed.append(self.fence.arm(min(begun_at + self.send_window, lead)))
 
         def disarm() -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.news import news_of_deletion
 from scriptix_operator.core.training import Training, TrainingKey
@@ -100,7 +101,7 @@ class Engine:
         is_same = known is not None and known.uid == metadata["uid"]
         if kind == "DELETED":
             if is_same:
-                self._forget(key)
+                self._forget(key, _last_status(raw))
             return
         if is_same and known is not None and known.resource_version == metadata["resourceVersion"]:
             return  # our own write as the watch echoes it, or a list without news
@@ -112,6 +113,8 @@ class Engine:
             self._drop(key)
             return
         if self.roster.put(training):
+            if training.is_being_deleted:
+                self.lanes.leave(key)  # others move up now
             self._wake(key)
 
     def _wake(self, key: TrainingKey) -> None:
@@ -121,10 +124,18 @@ class Engine:
         else:
             self.timer.set(key, 0.0)
 
-    def _forget(self, key: TrainingKey) -> None:
-        """Drop a resource that was deleted, and say so if its training goes on."""
+    def _forget(self, key: TrainingKey, last: TrainingStatus | None = None) -> None:
+        """Drop a resource that was deleted, and say so if its training goes on.
+
+        Args:
+            key: The resource.
+            last: Its last status where the watch has it: a write of ours may be under way.
+        """
         known = self._drop(key)
-        if known is not None and self._tasks is not None and news_of_deletion(known.status):
+        if known is None or self._tasks is None:
+            return
+        known = known if last is None else known.with_status(last)
+        if news_of_deletion(known.status):
             self._tasks.create_task(self._say_goodbye(known))
 
     def _drop(self, key: TrainingKey) -> Training | None:
@@ -262,6 +273,14 @@ class Engine:
             known = self.roster.get(key)
             if known is not None and known.uid == uid:
                 self._forget(key)
+
+
+def _last_status(raw: Raw) -> TrainingStatus | None:
+    """The status that a resource had when it was removed; None where it cannot be read."""
+    try:
+        return parse_training(raw).status
+    except UnreadableError:
+        return None
 
 
 async def _in_time(waited_for: Awaitable[object]) -> bool:

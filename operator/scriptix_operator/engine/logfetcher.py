@@ -16,6 +16,7 @@ from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.logstore import LogStore
@@ -40,6 +41,7 @@ class LogFetcher:
     lanes: Lanes
     calls: Calls
     store: LogStore
+    roster: Roster
 
     async def fetch(
         self, training: Training, failed_before: int, due_in: float | None
@@ -84,6 +86,8 @@ class LogFetcher:
         run, status = training.status.run, training.status
         if run is None:
             raise ValueError(f"{training.key} has no run to store a log for")
+        if self.roster.is_being_deleted(training):
+            return later  # since the call was made
         try:
             stored = await self.store.save(
                 training.owner,

@@ -34,7 +34,8 @@ class Roster:
         """Take in a version of a resource, unless a newer one is known.
 
         Returns:
-            Whether it is new to us: not known before, or edited since. A write of status is not.
+            Whether it is new to us: not known before, or edited or about to be deleted since. A
+            write of status is not.
         """
         known = self._trainings.get(training.key)
         if known is not None and _is_older(training, known):
@@ -46,9 +47,7 @@ class Roster:
             self._past.put(training)
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
-        return known is None or (
-            (known.generation, known.requested_at) != (training.generation, training.requested_at)
-        )
+        return known is None or _asked(known) != _asked(training)
 
     def renew(self, training: Training) -> None:
         """Take in a version that a step wrote or read.
@@ -75,6 +74,10 @@ class Roster:
         """The other resources with the same model."""
         keys = self._by_model.get(training.spec.model_id, set())
         return [self._trainings[key] for key in keys if key != training.key]
+
+    def is_being_deleted(self, training: Training) -> bool:
+        """Whether the newest version known of a resource is being deleted."""
+        return self._knows(training) and self._trainings[training.key].is_being_deleted
 
     def past_runs(self, fingerprint: str) -> tuple[PastRun, ...]:
         """Runs with an API key that went to their end, as far as resources still tell of them."""
@@ -113,6 +116,11 @@ class Roster:
     def _knows(self, training: Training) -> bool:
         known = self._trainings.get(training.key)
         return known is not None and known.uid == training.uid
+
+
+def _asked(training: Training) -> tuple[int, str, bool]:
+    """What people change of a resource."""
+    return training.generation, training.requested_at, training.is_being_deleted
 
 
 def _phase(text: str | None) -> Phase:

@@ -120,13 +120,18 @@ class Stepper:
                         current.key,
                         is_queued=current.status.queue is not None,
                         is_watched=is_watched(current)
+                        and seconds is not None
                         and not isinstance(observation, Blocked | LedgerRefused),
                         awaits_look=isinstance(observation, LookDeferred),
                     )
                     return seconds
             decision = self._decide(current, observation)
+            slot = _needed(slot, decision)
 
     def _decide(self, training: Training, observation: Observation) -> Decision:
+        if self.roster.is_being_deleted(training):
+            # Seen since the step began: no further call is made from the version before it.
+            training = replace(training, is_being_deleted=True)
         memory = self.roster.memory(training)
         decision = decide(training, observation, self.clock.now(), memory, self.durations)
         self.roster.remember(training, decision.memory)
@@ -156,3 +161,11 @@ class Stepper:
             # It is recorded. Whoever needs the model next finds the entry, and closes it.
             logger.warning("%s: its start stays open in the ledger: %s", recorded.key, error)
         return recorded, replace(decision, settled=None)
+
+
+def _needed(slot: Slot | None, decision: Decision) -> Slot | None:
+    """The slot of the start that is decided on; given back where none is, as after a deletion."""
+    if slot is None or isinstance(decision.action, Post):
+        return slot
+    slot.give_back()
+    return None

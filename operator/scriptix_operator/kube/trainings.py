@@ -59,6 +59,7 @@ def parse_training(raw: Raw) -> Training:
             requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT_ANNOTATION, "")[:253],
             spec=TrainingSpec.model_validate(raw.get("spec") or {}),
             status=TrainingStatus.model_validate(raw.get("status") or {}),
+            is_being_deleted=metadata.get("deletionTimestamp") is not None,
         )
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -41,6 +41,7 @@ class Bench(Clock, Fence):
     now_is: float = 100.0
     leads_until: float = math.inf
     loses_reply: bool = False
+    roster: Roster = field(default_factory=Roster)
     diary: list[str] = field(default_factory=list)
 
     def monotonic(self) -> float:
@@ -88,7 +89,7 @@ class Bench(Clock, Fence):
             keys=nothing,
             lanes=lanes,
             calls=Calls(lanes, ledger, self, Metrics()),
-            roster=nothing,
+            roster=self.roster,
             clock=self,
             ledger=ledger,
             fence=self,
@@ -136,6 +137,15 @@ async def test_a_start_whose_time_is_over_is_not_sent(
     assert isinstance(answer, PostFailed)
     assert answer.failure.kind is FailureKind.NOT_SENT
     assert why in answer.failure.message
+    assert bench.diary == []
+
+
+async def test_a_start_of_a_resource_being_deleted_is_not_sent() -> None:
+    bench = Bench()
+    bench.roster.put(replace(a_training(), is_being_deleted=True))
+    answer = await bench.start()
+    assert isinstance(answer, PostFailed)
+    assert answer.failure.kind is FailureKind.NOT_SENT
     assert bench.diary == []
 
 

@@ -249,6 +249,18 @@ async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() 
         assert place.queue.of == 1
 
 
+async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
+    async with _bench() as bench:
+        for name in ("the-only-start", "a"):
+            bench.queue_up(name)
+        bench.seen("a")
+        bench.seen("a", "MODIFIED", version=2, deletionTimestamp="2025-01-16T09:00:00Z")
+        assert bench.roster.get(_key("a")) is not None
+        place = bench.queue_up("z")
+        assert isinstance(place, SlotDeferred)
+        assert place.queue.of == 1
+
+
 async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:
     async with _bench() as bench, _running(bench):
 

@@ -3,7 +3,7 @@
 The rim is the test's own; the calls, and what they may cost, are real.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -90,13 +90,15 @@ class Bench:
         limits = {call: (Limit(4, 3600.0),) for call in Call}
         self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
         shelf, window = Shelf(ledger or Ledger()), timedelta(hours=1)
-        starts = StartLedger(shelf, Roster(), window, self.time, Metrics())
+        self.roster = Roster()
+        starts = StartLedger(shelf, self.roster, window, self.time, Metrics())
         self.fetcher = LogFetcher(
             client=cast("ScriptixClient", self.rim),
             keys=cast("Keys", self.rim),
             lanes=self.lanes,
             calls=Calls(self.lanes, starts, self.time, Metrics()),
             store=cast("LogStore", self.rim),
+            roster=self.roster,
         )
 
     async def fetch(
@@ -124,6 +126,12 @@ ENDED = running(finished_at=at(hours=8))
 def later(wait: float | None, state: LogState = LogState.COLLECTING) -> LogUnavailable:
     """A log that could not be fetched."""
     return LogUnavailable(wait, state, 42.0)
+
+
+async def test_a_log_of_a_resource_deleted_since_is_not_stored(bench: Bench) -> None:
+    bench.roster.put(replace(RUNNING, is_being_deleted=True))
+    assert await bench.fetch() == later(15.0)
+    assert (bench.rim.calls, bench.rim.saved) == (1, [])
 
 
 async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None:

@@ -45,6 +45,18 @@ def test_a_resource_not_known_and_an_edit_are_new_a_write_of_status_is_not(roste
     assert roster.put(replace(_at(8, edited(written)), requested_at="now")) is True
 
 
+def test_a_deletion_timestamp_is_news(roster: Roster) -> None:
+    """Its generation changes at the API servers of today, which is not documented."""
+    first = _at(5, a_training())
+    roster.put(first)
+    assert not roster.is_being_deleted(first)
+    deleted = replace(_at(6, first), is_being_deleted=True)
+    assert roster.put(deleted) is True
+    assert roster.put(_at(7, deleted)) is False
+    assert roster.is_being_deleted(first)
+    assert not roster.is_being_deleted(a_training(uid="another"))
+
+
 def test_versions_are_compared_as_numbers(roster: Roster) -> None:
     newer = _at(10, a_training())
     roster.put(newer)

@@ -7,7 +7,7 @@ the lanes, the ledger.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -379,6 +379,69 @@ async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_lo
         "ledger: closed",
     ]
     assert (bench.starts_left, bench.debits) == (2, 1)
+
+
+def _deleted(bench: Bench, *, is_seen: bool = True) -> None:
+    """Set its deletionTimestamp; the watch may tell of it later."""
+    version = bench.cluster.put(
+        replace(cast("Training", bench.cluster.training), is_being_deleted=True)
+    )
+    if is_seen:
+        bench.roster.put(version)
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "found out by a conflict"])
+async def test_a_deletion_before_the_intent_starts_nothing(
+    bench: Bench,
+    is_seen: bool,  # noqa: FBT001 - both ways
+) -> None:
+    bench.cluster.faults.append(lambda: _deleted(bench, is_seen=is_seen))
+    assert await bench.step() == ["look", "status: nothing"]
+    assert (bench.starts_left, bench.debits, bench.ledger.entry(7)) == (3, 0, None)
+
+
+async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = bench.api.reserve
+
+    async def deleted_meanwhile(training: Training, wanted: Reserve) -> Observation | Slot:
+        reply = await reserve(training, wanted)
+        _deleted(bench)
+        return reply
+
+    monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
+    assert await bench.step() == ["look", "status: nothing"]
+    assert (bench.starts_left, bench.debits) == (3, 0)
+
+
+async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> None:
+    """The caller holds the start back, as tests/unit/engine/test_caller.py has it."""
+    bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
+    bench.cluster.faults += [None, lambda: _deleted(bench)]
+    assert await bench.step() == [*START, "status: nothing", "ledger: closed"]
+    assert (bench.starts_left, bench.debits) == (3, 0)
+    assert await bench.step() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [
+        pytest.param(Posted(RUNNING), ["status: Owned", "ledger: closed"], id="accepted"),
+        pytest.param(LOST, ["status: intent"], id="not known"),
+    ],
+)
+async def test_a_deletion_during_the_post_keeps_its_answer(
+    bench: Bench, answer: Posted | PostFailed, then: list[str]
+) -> None:
+    bench.api.answers.append(answer)
+    bench.api.on_post = lambda: _deleted(bench)
+    assert await bench.step() == [*START, *then]
+    bench.api.model = RUNNING
+    resolved = ["look", "status: Unconfirmed", "ledger: closed"]
+    assert await bench.step() == (resolved if answer is LOST else [])
+    assert bench.status.conditions[0].reason == "BeingDeleted"
+    assert await bench.step() == []
 
 
 # After the POST.

@@ -1,0 +1,71 @@
+"""A resource that is being deleted: nothing is done for it but to learn the outcome of its start.
+
+The resource exists until its finalizers are removed, which may take days. A run at the API cannot
+be cancelled; a start whose reply was lost still has to be resolved, so that the start ledger is
+right for other resources with the model.
+"""
+
+from dataclasses import replace
+
+from scriptix_operator.api.reasons import FailureReason
+from scriptix_operator.core.claims import is_start_of
+from scriptix_operator.core.derive import awaits_retry, has_ended, is_finished, is_starting, release
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.observation import (
+    Decision,
+    Look,
+    ModelSeen,
+    NoStartInFlight,
+    Observation,
+    Rest,
+)
+from scriptix_operator.core.running import UNWATCHED
+from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.training import Training
+
+__all__ = ["awaits_outcome", "released", "without_effects"]
+
+UNPUBLISHED = (
+    "The training has succeeded, but its result is not published: the resource is being deleted."
+)
+
+
+def awaits_outcome(training: Training, observation: Observation) -> bool:
+    """Whether the model of a resource that is being deleted is polled all the same.
+
+    Only while the ledger has its start in flight. A suspended resource makes no calls: its start
+    is resolved by the next resource that needs the model.
+    """
+    if training.spec.suspend or not is_starting(training.status):
+        return False
+    match observation:
+        case NoStartInFlight():
+            return False
+        case ModelSeen(entry=entry):
+            return entry is not None and is_start_of(entry, training)
+        case _:
+            return True
+
+
+def released(step: Situation) -> Decision:
+    """Nothing is done for the resource any more; its status says so, unless it has finished."""
+    if awaits_retry(step.status):
+        step = step.having_run(retry_at=None)
+    if is_finished(step.status):
+        return step.answer(Rest(None))
+    step = step.having(queue=None, **UNWATCHED)
+    if not has_ended(step.status):
+        step = step.having(failure=None)
+    return step.answer(Rest(None), release(step.status))
+
+
+def without_effects(step: Situation, decision: Decision) -> Decision:
+    """The decision without calls, ConfigMaps or retries; only the outcome of a start is polled."""
+    step = replace(step, memory=decision.memory).having_status(decision.status)
+    if decision.publish:
+        # Success is shown once the result is published, and no ConfigMap is written any more.
+        why = failure(FailureReason.RESULT_NOT_PUBLISHED, UNPUBLISHED)
+        step = step.having(failure=why)
+    elif is_starting(decision.status) and isinstance(decision.action, Rest | Look):
+        return decision
+    return replace(released(step), settled=decision.settled)

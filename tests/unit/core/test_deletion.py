@@ -1,0 +1,396 @@
+"""core/deletion.py: what is decided on a resource that has a deletionTimestamp."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.status import Baseline, Intent, LogStatus, Queue, TrainingStatus
+from scriptix_operator.core.claims import model_in_use
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.freshness import is_stale
+from scriptix_operator.core.ledger import Ledger, Settled, opened
+from scriptix_operator.core.news import news, news_of_deletion
+from scriptix_operator.core.observation import (
+    AskTurn,
+    Blocked,
+    Decision,
+    LedgerRefused,
+    LogStored,
+    LogUnavailable,
+    Look,
+    LookDeferred,
+    LookFailed,
+    Memory,
+    ModelSeen,
+    NoStartInFlight,
+    Observation,
+    Posted,
+    PostFailed,
+    PublishFailed,
+    Rest,
+    SlotDeferred,
+    SlotGranted,
+    TurnCome,
+    Withdrawn,
+    Woken,
+)
+from scriptix_operator.core.rebuild import rebuilt
+from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.resolve import resolve_for_others
+from scriptix_operator.core.training import Training
+from tests.unit.core.builders import (
+    EIGHT,
+    KEY,
+    Life,
+    a_model,
+    a_run,
+    a_situation,
+    a_status,
+    a_training,
+    at,
+    call_failed,
+    check_status,
+    followed,
+    metrics,
+)
+
+BEFORE = at(hours=-9)
+BASELINE = Baseline(training_status=2, started_training_at=BEFORE)
+INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint=KEY.fingerprint)
+STARTING = a_status(run=a_run(intent=INTENT, baseline=BASELINE, claimed_at=EIGHT))
+GONE = failure(FailureReason.SECRET_NOT_FOUND, "no Secret")
+SYSTEM = failure(FailureReason.SYSTEM_ERROR, "System error")
+SUCCEEDED = followed(finished_at=at(hours=8), progress=100)
+TO_RETRY = followed(
+    run=a_run(ownership="Owned", claimed_at=EIGHT, retry_at=at(hours=9)),
+    finished_at=at(hours=8),
+    failure=SYSTEM,
+)
+UNPUBLISHED = followed(
+    finished_at=at(hours=8), failure=failure(FailureReason.RESULT_NOT_PUBLISHED, "refused")
+)
+STATES: dict[str, TrainingStatus] = {
+    "new": a_status(),
+    "waiting": a_status(last_observed_at=EIGHT),
+    "queued": a_status(queue=Queue(position=1, of=2), last_observed_at=EIGHT),
+    "without its Secret": a_status(failure=GONE),
+    "rerun waiting": a_status(run=a_run(id="run-2", token="v2")),
+    "running": followed(progress=40, estimated_completion_at=at(hours=3)),
+    "running without its Secret": followed(failure=GONE),
+    "to be retried": TO_RETRY,
+    "to be published": UNPUBLISHED,
+    "succeeded without its log": SUCCEEDED,
+    "failed": followed(finished_at=at(hours=8), failure=SYSTEM),
+}
+"""Of resources that have no start in flight."""
+
+
+def deleted(status: TrainingStatus, **spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
+    """A resource that is being deleted; all that could be wanted of it is asked for."""
+    asked = {"run_token": "v9", "backoff_limit": 3, "log": {"collect": "Always"}, **spec}
+    training = a_training(status=status, **asked)
+    return replace(training, is_being_deleted=True, requested_at="now", generation=2)
+
+
+ENTRY = opened(Ledger(), a_training(status=STARTING), EIGHT)[1]
+"""The start in flight."""
+READY, RUNNING = a_model(2, started_at=BEFORE), a_model(3, started_at=EIGHT, progress=5)
+ENDED = a_model(4, started_at=EIGHT, metrics=metrics())
+AMBIGUOUS = call_failed(FailureKind.AMBIGUOUS)
+OBSERVATIONS: dict[str, Observation] = {
+    "woken": Woken(),
+    "turn": TurnCome(),
+    "blocked": Blocked(GONE),
+    "ledger refused": LedgerRefused(),
+    "no start": NoStartInFlight(),
+    "deferred": LookDeferred(5.0),
+    "look failed": LookFailed(AMBIGUOUS),
+    "ready": ModelSeen(READY, KEY),
+    "running": ModelSeen(RUNNING, KEY),
+    "ended": ModelSeen(ENDED, KEY),
+    "granted": SlotGranted(READY, KEY),
+    "no slot": SlotDeferred(Queue(position=1, of=2), 60.0),
+}
+ANSWERS: dict[str, Observation] = {
+    "accepted": Posted(RUNNING),
+    "withdrawn": Withdrawn(),
+    **{kind.name: PostFailed(call_failed(kind)) for kind in FailureKind},
+    "in progress": PostFailed(call_failed(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")),
+}
+"""To a POST that was on its way when the resource was deleted."""
+
+
+def after(training: Training, observation: Observation, memory: Memory | None = None) -> Decision:
+    """What is decided ten days later: all is due, and timeoutSeconds has passed."""
+    decision = decide(training, observation, at(hours=240), memory or Memory())
+    if decision.status is not training.status:
+        check_status(training, decision.status)
+    return decision
+
+
+# Without a start in flight.
+
+
+@pytest.mark.parametrize("suspend", [False, True], ids=["", "suspended"])
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+@pytest.mark.parametrize("state", STATES)
+def test_deletion_ends_calls_requests_and_publishing(
+    state: str,
+    observation: str,
+    suspend: bool,  # noqa: FBT001 - both ways
+) -> None:
+    status = STATES[state]
+    decision = after(deleted(status, suspend=suspend), OBSERVATIONS[observation])
+    assert (decision.action, decision.publish, decision.settled) == (Rest(None), False, None)
+    run, before = decision.status.run, status.run
+    assert (run and run.id, run and run.attempt) == (before and before.id, before and 1)
+    assert (run and run.intent, decision.status.queue) == (None, None)
+
+
+@pytest.mark.parametrize("status", [followed(progress=40), SUCCEEDED], ids=["running", "ended"])
+@pytest.mark.parametrize(
+    "observation",
+    [LogStored(LogStatus(entries=3), (), 60.0), LogUnavailable(60.0, LogState.COLLECTING, 60.0)],
+)
+def test_deletion_during_a_log_fetch_is_the_last_fetch(
+    status: TrainingStatus, observation: Observation
+) -> None:
+    assert after(deleted(status), observation).action == Rest(None)
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "reason"),
+    [
+        ("new", "Pending", "BeingDeleted"),
+        ("queued", "Pending", "BeingDeleted"),
+        ("without its Secret", "Pending", "BeingDeleted"),
+        ("running", "Running", "BeingDeleted"),
+        ("running without its Secret", "Running", "BeingDeleted"),
+        ("to be published", "Running", "BeingDeleted"),
+        ("to be retried", "Failed", "SystemError"),
+        ("succeeded without its log", "Succeeded", "Observed"),
+        ("failed", "Failed", "SystemError"),
+    ],
+)
+def test_status_says_that_reconciling_has_stopped(state: str, phase: str, reason: str) -> None:
+    status = after(deleted(STATES[state]), Woken()).status
+    assert (status.phase, {c.reason for c in status.conditions}) == (phase, {reason})
+    types = {condition.type for condition in status.conditions}
+    assert types - {"Succeeded", "Ready"} == ({"Stalled"} if phase == "Failed" else set())
+    assert status.estimated_completion_at is None
+    # Nothing changes from then on, however often it is decided.
+    again = after(deleted(status), Woken())
+    assert again.status == status
+
+
+def test_a_suspended_resource_shows_its_deletion() -> None:
+    status = after(deleted(followed(), suspend=True), Woken()).status
+    assert (status.phase, status.conditions[0].reason) == ("Suspended", "BeingDeleted")
+
+
+def test_success_whose_publishing_fails_is_not_published_again() -> None:
+    life = Life().runs()
+    decision = life.learns(Woken())
+    seen = ModelSeen(replace(ENDED, started_at=EIGHT), KEY)
+    success = decide(life.training, seen, life.now, decision.memory)
+    assert success.publish
+    training = replace(life.training, is_being_deleted=True)
+    failed = decide(training, PublishFailed(success, "no answer", refused=False), life.now)
+    assert (failed.action, failed.publish) == (Rest(None), False)
+    assert failed.status.failure is not None
+    assert failed.status.failure.reason == "ResultNotPublished"
+    assert news(life.status, failed.status) == ()
+
+
+# With a start in flight.
+
+
+@pytest.mark.parametrize(
+    ("observation", "action"),
+    [
+        pytest.param(Woken(), Look(), id="woken"),
+        pytest.param(LookFailed(AMBIGUOUS), Rest(60.0), id="look failed"),
+        pytest.param(Blocked(GONE), Rest(60.0), id="no Secret"),
+        pytest.param(LedgerRefused(), Rest(60.0), id="ledger refused"),
+        pytest.param(LookDeferred(5.0), Rest(5.0), id="deferred"),
+        pytest.param(ModelSeen(a_model(7), KEY, entry=ENTRY), Rest(5.0), id="undecided"),
+        pytest.param(NoStartInFlight(), Rest(None), id="resolved by others"),
+        pytest.param(ModelSeen(RUNNING, KEY), Rest(None), id="seen after others resolved it"),
+    ],
+)
+def test_an_in_flight_start_is_polled_past_timeout(
+    observation: Observation, action: Look | Rest
+) -> None:
+    training = deleted(STARTING)
+    decision = after(training, observation)
+    assert (decision.action, decision.settled) == (action, None)
+    assert decision.status.run == STARTING.run
+    # A suspended resource makes no calls: others resolve its start.
+    held = after(deleted(STARTING, suspend=True), observation)
+    assert (held.action, held.status.run) == (Rest(None), STARTING.run)
+
+
+NOTHING_ACTS = Memory(entry=ENTRY, intent_seen_at=at(hours=1), agreed_at=at(hours=2))
+
+
+@pytest.mark.parametrize(
+    ("model", "acted", "told", "reason"),
+    [
+        pytest.param(RUNNING, True, ["TrainingStarted", "ReleasedRunningTraining"], None, id="3"),
+        pytest.param(ENDED, True, ["TrainingStarted"], "ResultNotPublished", id="4"),
+        pytest.param(
+            a_model(5, started_at=EIGHT, error="System error"),
+            True,
+            ["TrainingStarted", "TrainingFailed"],
+            "SystemError",
+            id="5",
+        ),
+        pytest.param(
+            a_model(2, started_at=EIGHT),
+            True,
+            ["TrainingStarted", "TrainingFailed"],
+            "Unknown",
+            id="replaced",
+        ),
+        pytest.param(READY, False, [], None, id="not happened"),
+    ],
+)
+def test_the_outcome_of_an_in_flight_start_closes_its_entry(
+    model: Any,  # noqa: ANN401 - pytest's parameters are untyped
+    acted: bool,  # noqa: FBT001 - the expected value
+    told: list[str],
+    reason: str | None,
+) -> None:
+    training = deleted(STARTING)
+    decision = after(training, ModelSeen(model, KEY, entry=ENTRY), NOTHING_ACTS)
+    marker = EIGHT if acted else None
+    assert decision.settled == Settled(ENTRY, acted=acted, marker=marker)
+    assert (decision.action, decision.publish) == (Rest(None), False)
+    status = decision.status
+    assert (status.failure and status.failure.reason) == reason
+    assert status.run is not None
+    assert (status.run.intent, status.run.retry_at) == (None, None)
+    assert [item.reason for item in news(STARTING, status)] == told
+    # Nothing follows.
+    again = after(training.with_status(status), Woken(), decision.memory)
+    assert (again.action, again.status) == (Rest(None), status)
+
+
+@pytest.mark.parametrize("suspend", [False, True], ids=["", "suspended"])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_the_answer_to_a_start_is_recorded_and_nothing_follows(
+    answer: str,
+    suspend: bool,  # noqa: FBT001 - both ways
+) -> None:
+    training = deleted(STARTING, suspend=suspend)
+    decision = after(training, ANSWERS[answer], Memory(entry=ENTRY))
+    unknown = answer == FailureKind.AMBIGUOUS.name
+    assert isinstance(decision.action, Rest)
+    assert (decision.action.seconds is not None) == unknown
+    assert decision.publish is False
+    run = decision.status.run
+    assert (run is not None and run.intent is not None) == unknown
+    if answer != "withdrawn":
+        assert (decision.settled is None) == unknown
+    then = after(training.with_status(decision.status), Woken(), decision.memory)
+    assert then.action == (Look() if unknown and not suspend else Rest(None))
+
+
+# What is told of it.
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"),
+    [
+        pytest.param(followed(), True, id="running"),
+        pytest.param(followed(failure=GONE), True, id="running, blocked"),
+        pytest.param(a_status(), False, id="new"),
+        pytest.param(TO_RETRY, False, id="to be retried"),
+        pytest.param(UNPUBLISHED, False, id="to be published"),
+        pytest.param(SUCCEEDED, False, id="succeeded"),
+    ],
+)
+def test_a_released_run_is_announced_once(
+    status: TrainingStatus,
+    is_told: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    first = after(deleted(status), Woken()).status
+    told = [item for item in news(status, first) if item.reason == "ReleasedRunningTraining"]
+    assert [item.warning for item in told] == [True] * is_told
+    # Neither by the next process, nor when the resource goes.
+    second = after(deleted(first), Woken()).status
+    assert news(first, second) == ()
+    assert news_of_deletion(second) == ()
+
+
+def test_a_start_that_others_resolve_is_announced_once() -> None:
+    suspended = deleted(STARTING, suspend=True)
+    first = after(suspended, Woken()).status
+    assert [item.reason for item in news(STARTING, first)] == ["ReleasedRunningTraining"]
+    assert "If its start has acted" in (first.message or "")
+    # Resumed before others needed the model, it learns the outcome.
+    resumed = deleted(first)
+    assert after(resumed, Woken()).action == Look()
+    second = after(resumed, ModelSeen(RUNNING, KEY, entry=ENTRY)).status
+    assert [item.reason for item in news(first, second)] == ["TrainingStarted"]
+
+
+def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
+    waiting = after(deleted(STARTING), LookFailed(AMBIGUOUS)).status
+    assert waiting.conditions[0].reason != "BeingDeleted"
+    assert [item.reason for item in news_of_deletion(waiting)] == ["ReleasedRunningTraining"]
+
+
+# Others with its model.
+
+
+@pytest.mark.parametrize(
+    ("status", "model"),
+    [
+        pytest.param(a_status(last_observed_at=EIGHT), READY, id="waits"),
+        pytest.param(followed(), READY, id="running"),
+        pytest.param(followed(), RUNNING, id="its run is to be adopted"),
+    ],
+)
+def test_a_resource_being_deleted_does_not_hold_its_model(
+    status: TrainingStatus,
+    model: Any,  # noqa: ANN401 - pytest's parameters are untyped
+) -> None:
+    older, younger = a_training(status=status), a_training(name="younger", created_at=at(hours=1))
+    assert model_in_use(younger, [older], model) is not None
+    assert model_in_use(younger, [replace(older, is_being_deleted=True)], model) is None
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+def test_its_recorded_outcome_is_consulted_then_it_counts_as_gone(
+    suspend: bool,  # noqa: FBT001 - both ways
+) -> None:
+    asker = a_training(name="asker")
+    step = a_situation(asker, at(hours=240), NOTHING_ACTS)
+
+    def outcome(status: TrainingStatus, model: Any) -> Settled | Decision:  # noqa: ANN401 - a model
+        holder = deleted(status, suspend=suspend)
+        return resolve_for_others(step, ModelSeen(model, KEY, (holder,)), ENTRY)[1]
+
+    assert outcome(STARTING, RUNNING) == Settled(ENTRY, acted=True, marker=EIGHT)
+    assert outcome(STARTING, READY) == Settled(ENTRY, acted=False)
+    recorded = followed(started_at=at(hours=1))
+    assert outcome(recorded, READY) == Settled(ENTRY, acted=True, marker=at(hours=1))
+
+
+def test_it_counts_for_stale_replies_and_for_a_rebuilt_ledger() -> None:
+    seen = ModelSeen(READY, KEY, (deleted(followed()),))
+    assert is_stale(a_training(name="other"), seen)
+    assert set(rebuilt([deleted(STARTING)], 0).entries) == {7}
+
+
+def test_deletion_leaves_the_start_queue() -> None:
+    life = Life()
+    life.looks(READY)
+    life.is_queued()
+    life.training = replace(life.training, is_being_deleted=True)
+    assert not isinstance(life.wakes().action, AskTurn)
+    assert life.status.queue is None
