@@ -37,6 +37,7 @@ def started(step: Situation, posted: Posted) -> Decision:
     step = step.having_run(ownership=Ownership.OWNED.value, intent=None).forgetting_start()
     step = step.remembering(denial=None, refusals=0, log_wanted=True)
     model = posted.model
+    step = step.remembering(unreadable=() if model is None else model.unreadable)
     note: Note | None = Note(Reason.TRAINING, "The training was started.")
     if marker is not None:
         step = step.having(started_at=marker)

@@ -255,7 +255,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
         failure=None,
         poll_interval_seconds=shown_interval(step.poll, seen.pace.floor, told),
     )
-    step = step.remembering(failed_looks=0, looked_at=step.now)
+    step = step.remembering(failed_looks=0, looked_at=step.now, unreadable=seen.model.unreadable)
     followed = is_followed(step.status)
     decision = _following(step, seen) if followed else _starting(_spread(step, seen), seen)
     stamped = with_look(decision.status, before, step.now)

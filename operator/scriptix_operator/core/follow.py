@@ -7,6 +7,7 @@ from decimal import Decimal
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import (
+    LONG_TEXT,
     NAME,
     TEXT,
     Failure,
@@ -21,7 +22,7 @@ from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
 from scriptix_operator.core.running import UNWATCHED, marked, running
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.text import clean, one_line, unreadable_text
 from scriptix_operator.core.timeline import PastRun
 
 __all__ = ["OBSERVATION_REFRESH", "ended_at", "follow", "judge", "model_status", "with_look"]
@@ -74,6 +75,23 @@ def follow(
         The new facts and why they are so (None where a failure in them says it). A look that
         speaks of an earlier run, or that makes no sense, changes nothing but the note.
     """
+    before = status.failure
+    status, note = _follow(spec, status, model, now, past)
+    why = status.failure
+    if why is not None and why is not before and model.unreadable:
+        message = f"{why.message} {unreadable_text(model.unreadable)}"
+        told = why.model_copy(update={"message": clean(message, LONG_TEXT)})
+        status = status.model_copy(update={"failure": told})
+    return status, note
+
+
+def _follow(
+    spec: TrainingSpec,
+    status: TrainingStatus,
+    model: RemoteModel,
+    now: datetime,
+    past: Sequence[PastRun],
+) -> tuple[TrainingStatus, Note | None]:
     match model.training_status:
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if not _is_this_run(status, model):

@@ -300,6 +300,8 @@ class Memory:
     """Looks in a row without an answer."""
     looked_at: datetime | None = None
     """When the last look had an answer."""
+    unreadable: tuple[str, ...] = ()
+    """Fields of the last usable reply that could not be read."""
     interval: float | None = None
     """Seconds between looks as wanted, near the expected end for instance; None: as asked for."""
     spare_looks: float | None = None

@@ -73,6 +73,10 @@ class RemoteModel:
     """`error` as text, whatever JSON type it came as."""
     error_code: str | None = None
     """`error.error_code` or `error.code`, where `error` is an object that has one."""
+    unreadable: tuple[str, ...] = ()
+    """Fields of the reply that are present and cannot be read, by their paths."""
+    flaw: str | None = None
+    """Why they cannot be read, in one bounded line without the key: for one warning."""
 
 
 @dataclass(frozen=True, slots=True)

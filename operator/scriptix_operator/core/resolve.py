@@ -58,11 +58,24 @@ def compare(baseline: Baseline, model: RemoteModel) -> Verdict:
         case TrainingState.SUCCEEDED | TrainingState.FAILED:
             if changed or baseline.training_status == TrainingState.READY:
                 return Verdict.OURS
-            return Verdict.NOT_HAPPENED if marker == before else Verdict.UNDECIDED
-        case TrainingState.NOT_READY | TrainingState.READY:
+            same = marker == before and not model.is_start_time_unreadable
+            return Verdict.NOT_HAPPENED if same else Verdict.UNDECIDED
+        case TrainingState.NOT_READY | TrainingState.READY if not model.is_start_time_unreadable:
             return Verdict.CONSUMED if changed else Verdict.NOT_HAPPENED
         case _:
             return Verdict.UNDECIDED
+
+
+def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
+    """Whether a run that is shown may be the one before the start, in a stale reply.
+
+    So it may with the baseline's run start time, and with one that cannot be read: unless the model
+    is seen running that was never trained before.
+    """
+    before = baseline.started_training_at
+    if model.is_start_time_unreadable:
+        return before is not None or model.training_status != TrainingState.RUNNING
+    return model.started_at is not None and model.started_at == before
 
 
 def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
@@ -166,13 +179,12 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decisi
 def _verdict(step: Situation, seen: ModelSeen, baseline: Baseline) -> tuple[Situation, Verdict]:
     """What a look says, if it can be believed.
 
-    A run under the marker of the one before may be just that one, in a stale look: it is believed
-    when it is seen again.
+    A run that may be the one before, in a stale reply, is believed when it is seen again.
     """
     if is_stale(step.training, seen):
         return step.remembering(repeated_at=None), Verdict.UNDECIDED
-    verdict, marker = compare(baseline, seen.model), seen.model.started_at
-    if verdict is not Verdict.OURS or marker is None or marker != baseline.started_training_at:
+    verdict = compare(baseline, seen.model)
+    if verdict is not Verdict.OURS or not _may_be_the_one_before(baseline, seen.model):
         return step.remembering(repeated_at=None), verdict
     first = step.memory.repeated_at
     if first is None:

@@ -8,6 +8,7 @@ from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.derive import Note, may_be_running, settle
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
+from scriptix_operator.core.text import unreadable_text
 from scriptix_operator.core.training import Training
 
 __all__ = ["Durations", "Situation"]
@@ -130,6 +131,8 @@ class Situation:
     ) -> Decision:
         """Settle the facts and end the step with `action`."""
         status = self.status
+        if note is not None and self.memory.unreadable:
+            note = Note(note.reason, f"{note.message} {unreadable_text(self.memory.unreadable)}")
         if note is not None or not self.is_settled:
             status = settle(self.training, status, self.now, note)
         return Decision(status, action, self.memory, publish)

@@ -50,6 +50,14 @@ def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
             Reason.UNEXPECTED_STATUS,
             "The API shows a training before the last one known here; waiting for it to catch up.",
         )
+    if model.is_start_time_unreadable:
+        return _wait(
+            step,
+            Reason.UNEXPECTED_STATUS,
+            "The API gives a start time of the model's last training that cannot be read. Without "
+            "one, trainings cannot be told apart: nothing is started or adopted until it is given "
+            "in a documented form.",
+        )
     match model.training_status:
         case TrainingState.READY:
             return _reserve(step, seen)

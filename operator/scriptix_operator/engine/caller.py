@@ -1,5 +1,6 @@
 """Calls to the Scriptix API, each under its key's allowance, turned into observations."""
 
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from scriptix_operator.core.observation import (
     SlotDeferred,
     TurnCome,
 )
+from scriptix_operator.core.remote import RemoteModel
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.training import Training
@@ -47,6 +49,8 @@ SEND_MARGIN = 0.2
 a busy machine must not come near that."""
 MAX_SEND_MARGIN = 1.0
 """Seconds; the leadership is known for no more than ten ahead."""
+
+logger = logging.getLogger(__name__)
 
 
 class StaleSenderError(Exception):
@@ -136,6 +140,7 @@ class Caller:
         except ScriptixError as error:
             again_in = self.lanes.wait(key.fingerprint, Call.STATUS)
             return LookFailed(error.failure, key.source, again_in=again_in)
+        self._warn_of(model, training)
         return ModelSeen(
             model,
             KeyUse(key.source, key.fingerprint),
@@ -148,6 +153,12 @@ class Caller:
             pace=self.lanes.pace(key.fingerprint, wish.kind),
             luck=self.lanes.luck(),
         )
+
+    def _warn_of(self, model: RemoteModel, training: Training) -> None:
+        """Say once which fields of a reply cannot be read: each poll may bring the same ones."""
+        if model.flaw is None or model.unreadable == self.roster.memory(training).unreadable:
+            return
+        logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
 
     def _wish(self, training: Training, key: ApiKey) -> Wish:
         """What look the resource asks for, and how often it wants one."""

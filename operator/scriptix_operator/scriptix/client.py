@@ -286,10 +286,13 @@ def _unusable(reply: Success, error: BadReplyError) -> CallFailure:
 def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
     """The model in the reply to a start that was taken, whatever the reply looks like."""
     try:
-        return read_model(body, model_id)
+        model = read_model(body, model_id)
     except BadReplyError as error:
         logger.warning("run of model %d was accepted; %s", model_id, error)
         return None
+    if model.flaw is not None:
+        logger.warning("run of model %d was accepted; not readable: %s", model_id, model.flaw)
+    return model
 
 
 def _checked_url(text: str) -> httpx.URL:

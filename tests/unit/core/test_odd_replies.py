@@ -9,7 +9,7 @@ import pytest
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Baseline, TrainingStatus
 from scriptix_operator.core.follow import ended_at, follow
-from scriptix_operator.core.observation import Look, Rest
+from scriptix_operator.core.observation import Look, Reserve, Rest
 from scriptix_operator.core.remote import RemoteModel
 from tests.unit.core.builders import (
     EIGHT,
@@ -129,6 +129,65 @@ def test_an_end_that_can_only_be_this_runs_counts(
 ) -> None:
     ended, _ = follow(a_training().spec, status, look, at(hours=8), ())
     assert ended.finished_at is not None
+
+
+# A reply that can be read in part.
+
+
+UNREADABLE_START = {"is_start_time_unreadable": True, "unreadable": ("started_training_at",)}
+
+
+@pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
+def test_unreadable_start_time_starts_and_adopts_nothing(state: int) -> None:
+    life = a_life(when_not_ready="Fail", existing_training="Adopt")
+    life.looks(a_model(state, **UNREADABLE_START))
+    assert isinstance(life.action, Rest)
+    assert (life.status.phase, life.reason, life.status.run) == (
+        "Pending",
+        "UnexpectedStatus",
+        None,
+    )
+    assert "start time" in (life.status.message or "")
+    life.waits(60).looks(a_model(2))
+    assert isinstance(life.action, Reserve)
+
+
+def test_unreadable_start_time_is_no_baseline_of_a_rerun() -> None:
+    life = a_life().runs().waits(60).succeeds().edit(run_token="v2").waits(60)
+    life.looks(a_model(4, **UNREADABLE_START))
+    assert (life.reason, life.run.baseline) == ("UnexpectedStatus", None)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "progress", "counts"),
+    [(4, None, False), (4, 0, False), (4, 1, True), (5, None, True), (2, None, True)],
+)
+def test_end_with_unreadable_start_time_counts_unless_left_over(
+    baseline: int, progress: int | None, *, counts: bool
+) -> None:
+    status = a_rerun(baseline).model_copy(update={"progress": progress})
+    end = a_model(4, metrics=metrics(), **UNREADABLE_START)
+    ended, _ = follow(a_training().spec, status, end, at(hours=8), ())
+    assert (ended.finished_at is not None) == counts
+
+
+def test_unreadable_field_is_named_in_the_message_while_it_is_there() -> None:
+    named = " Not readable in the API's reply: training_progress."
+    life = a_life().runs().waits(60)
+    life.looks(a_model(3, started_at=EIGHT, unreadable=("training_progress",)))
+    assert (life.status.message or "").endswith(named)
+    life.waits(60).looks(a_model(3, started_at=EIGHT))
+    assert "readable" not in (life.status.message or "")
+
+
+@pytest.mark.parametrize("state", [4, 5])
+def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> None:
+    life = Life(a_training()).runs().waits(60)
+    end = a_model(state, started_at=EIGHT, metrics=metrics(), unreadable=("failed_at",))
+    life.looks(end)
+    life.stores_log()
+    assert life.status.finished_at == life.now
+    assert (life.status.message or "").count("Not readable in the API's reply: failed_at.") == 1
 
 
 def test_a_progress_of_nothing_is_no_proof_that_the_run_gets_on() -> None:

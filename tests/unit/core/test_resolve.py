@@ -146,6 +146,51 @@ def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_ag
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
 
 
+UNREADABLE = {
+    # (seen, baseline, whether that has a start time): polls that it takes to call the run ours;
+    # 0: none will do.
+    (3, 2, False): 1,
+    (3, 2, True): 2,
+    (3, 4, True): 2,
+    (4, 2, False): 2,
+    (4, 2, True): 2,
+    (5, 2, False): 2,
+    (5, 2, True): 2,
+    (4, 4, True): 0,
+    (5, 4, True): 0,
+    (1, 2, False): 0,
+    (2, 2, True): 0,
+    (2, 4, True): 0,
+    (6, 2, True): 0,
+}
+
+
+def test_unreadable_start_time_is_not_the_same_as_none() -> None:
+    seen = a_model(4, is_start_time_unreadable=True)
+    assert compare(Baseline(training_status=4), seen) is UNDECIDED
+
+
+@pytest.mark.parametrize(("state", "baseline", "was_trained"), UNREADABLE, ids=str)
+def test_unreadable_start_time_decides_only_an_evident_start(
+    state: int, baseline: int, *, was_trained: bool
+) -> None:
+    before = BEFORE if was_trained else None
+    seen = a_model(state, is_start_time_unreadable=True, metrics=metrics())
+    needed = UNREADABLE[state, baseline, was_trained]
+    was = Baseline(training_status=baseline, started_training_at=before)
+    assert compare(was, seen) is (OURS if needed else UNDECIDED)
+    life = Life(a_training(poll_interval_seconds=1))
+    if baseline == 4:
+        life.runs(BEFORE).succeeds(BEFORE).edit(run_token="v2").waits(60)
+    life.intends(a_model(baseline, started_at=before))
+    life.is_refused(FailureKind.AMBIGUOUS).waits(60)
+    for poll in (1, 2, 3):
+        life.waits(2).looks(seen)
+        assert (life.run.ownership is not None) == (0 < needed <= poll)
+        if life.run.ownership is not None:
+            break
+
+
 def test_a_look_is_as_old_as_its_question() -> None:
     """One that was asked before a POST could have acted, and answered after, says nothing."""
     life = a_lost_start().waits(60)
