@@ -42,7 +42,7 @@ from scriptix_operator.kube.trainings import Trainings
 from scriptix_operator.kube.watch import Watch
 from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
 from scriptix_operator.settings import Settings
-from scriptix_operator.telemetry.health import Heartbeat, Readiness
+from scriptix_operator.telemetry.health import Heartbeat, Problems, Readiness
 from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
@@ -50,6 +50,7 @@ from scriptix_operator.telemetry.metrics import Metrics
 __all__ = ["Rim", "assemble", "operate"]
 
 TIMER = "The engine's timer"
+WATCH = "The watch"
 CONNECT_RETRY = 3.0
 """Seconds between looks for an API server that is away at the start."""
 
@@ -65,6 +66,7 @@ class Parts:
     watch: Watch
     metrics: Metrics
     heartbeat: Heartbeat
+    problems: Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +120,31 @@ async def operate(settings: Settings) -> None:
 
 
 async def _operate(settings: Settings) -> None:
-    heartbeat, readiness, metrics = Heartbeat(), Readiness("Connecting to the cluster."), Metrics()
+    heartbeat, readiness, problems = (
+        Heartbeat(),
+        Readiness("Connecting to the cluster."),
+        Problems(),
+    )
+    metrics = Metrics(problems)
     server = TelemetryServer(
         (settings.http_host, settings.http_port),
         registry=metrics.registry,
         heartbeat=heartbeat,
         readiness=readiness,
+        problems=problems,
     )
     with server:
         logger.info("health and metrics are served on port %s", server.port)
         async with (
             connect(await configure()) as api,
             # Left after the leadership: a standby need not wait until Kopf has said goodbye.
-            Watch(api.configuration, settings.watch_namespaces) as watch,
+            Watch(api, settings.watch_namespaces, problems) as watch,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(heartbeat.follow_event_loop())
             await _check_schema(api)
             readiness.set()
-            await _lead(Parts(settings, api, watch, metrics, heartbeat))
+            await _lead(Parts(settings, api, watch, metrics, heartbeat, problems))
 
 
 async def _check_schema(api: ApiClient) -> None:
@@ -183,11 +191,16 @@ async def _work(parts: Parts, leadership: Leadership | None) -> None:
         async with client, asyncio.TaskGroup() as tasks:
             if leadership is not None:
                 tasks.create_task(leadership.hold())
-            tasks.create_task(parts.watch.run(engine.seen))
+            tasks.create_task(_watch(parts, engine))
             with parts.heartbeat.watching(TIMER) as beat:
                 await engine.run(beat)
     finally:
         parts.metrics.leading(leads=False)
+
+
+async def _watch(parts: Parts, engine: Engine) -> None:
+    with parts.heartbeat.watching(WATCH) as beat:
+        await parts.watch.run(engine.seen, beat)
 
 
 def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, ScriptixClient]:

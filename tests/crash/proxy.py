@@ -1,4 +1,4 @@
-"""A proxy before the API server that refuses one write, or loses the reply to it.
+"""A proxy before the API server that refuses requests, loses a reply, or adds to watch streams.
 
 It speaks plain http on loopback and goes on as administrator, watches and all.
 """
@@ -25,7 +25,14 @@ Mishap = Literal["500", "409", "reply lost"]
 MISHAPS: tuple[Mishap, ...] = ("500", "409", "reply lost")
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "authorization"}
-REASONS = {500: "InternalError", 409: "Conflict"}
+REASONS = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Proxy:
         spoilt: The write that a mishap befalls, once.
         mishap: Which.
         heard: Told each request, before it is handed on.
+        refuse: Gives the status with which a request is refused, or None.
     """
 
     kubeconfig: Path
@@ -55,6 +63,9 @@ class Proxy:
     spoilt: Write | None = None
     mishap: Mishap = "500"
     heard: Callable[[web.Request], None] = lambda _: None
+    refuse: Callable[[web.Request], int | None] = lambda _: None
+    watches: set[web.StreamResponse] = field(default_factory=set)
+    """The watch streams that are open."""
     writes: list[Write] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -69,9 +80,16 @@ class Proxy:
         self._counts.clear()
         self.spoilt, self.mishap = write, mishap
 
+    async def add(self, event: Mapping[str, object]) -> None:
+        """Send an event on all watch streams."""
+        for stream in self.watches.copy():
+            await stream.write(json.dumps(event).encode() + b"\n")
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Hand a request on, and its answer back, as it comes."""
         self.heard(request)
+        if (status := self.refuse(request)) is not None:
+            return _refusal(status)
         if request.method in {"GET", "HEAD", "OPTIONS"}:
             return await self._forward(request)
         name = f"{request.method} {_subject(request.path)}"
@@ -92,9 +110,14 @@ class Proxy:
         async with self._answer(request) as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             await response.prepare(request)
-            async for part in answer.content.iter_any():
-                await response.write(part)
-            await response.write_eof()
+            if "watch" in request.query and answer.ok:
+                self.watches.add(response)
+            try:
+                async for part in answer.content.iter_any():
+                    await response.write(part)
+                await response.write_eof()
+            finally:
+                self.watches.discard(response)
             return response
 
     @asynccontextmanager

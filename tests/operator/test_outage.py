@@ -1,17 +1,14 @@
-"""An API server that is away, and a watch that dies: the operator waits, or ends."""
+"""An API server that is unreachable when the operator starts: the operator waits."""
 
 import asyncio
 import socket
 from pathlib import Path
 
 import httpx
-import pytest
 import yaml
-from kubernetes.aio.client import Configuration
 
-from scriptix_operator.kube.watch import Sink, Watch
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.lab import TIMEOUT, Lab
+from tests.operator.lab import Lab
 
 
 async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
@@ -50,16 +47,3 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.close()
-
-
-class DyingWatch(Watch):
-    """A watch whose thread ends by what is no Exception."""
-
-    async def _operate(self, _loop: asyncio.AbstractEventLoop, _sink: Sink) -> None:
-        raise SystemExit(1)
-
-
-async def test_a_watch_whose_thread_dies_ends_the_process() -> None:
-    async with asyncio.timeout(TIMEOUT), DyingWatch(Configuration(), ()) as watch:
-        with pytest.raises(RuntimeError, match="thread has died"):
-            await watch.run(lambda _kind, _raw: None)

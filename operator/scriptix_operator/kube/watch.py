@@ -1,47 +1,64 @@
-"""The watch: Kopf's handlers, which hand each event to the engine and return.
+"""The watch: keeps one embedded Kopf watching the namespaces that are served, whatever ends it.
 
-Kopf runs in a thread and event loop of its own. In ours it would take over SIGTERM, and on its
-way out it cancels every task that is younger than itself (kopf/_core/reactor/running.py), the
-engine's included. Polling, status and decisions stay away from it (docs/decisions/0002).
+Polling, status and decisions stay away from Kopf (docs/decisions/0002, 0028).
 """
 
 import asyncio
 import contextlib
 import logging
-import threading
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+import math
+import time
+from collections.abc import Callable, Collection
+from typing import Final, Protocol, Self
 
-import kopf
-from kubernetes.aio.client import Configuration
+from kubernetes.aio.client import ApiClient
 
-from scriptix_operator.api.names import GROUP, PLURAL, VERSION
+from scriptix_operator.kube.embedded import EmbeddedKopf, Sink, describe_scopes
 
-__all__ = ["Watch"]
+__all__ = ["ProblemReports", "Sink", "Watch"]
 
-RESTART_DELAY = 5.0
-"""Seconds before a watch that Kopf gave up (repeated 5xx) is begun anew."""
-STOP_TIMEOUT = 10.0
+SOURCE: Final = "Watch"
+RESTART_DELAY = 1.0
+"""Seconds before a Kopf that has ended is started again."""
+CHECK_INTERVAL = 0.5
+"""Seconds between checks of the running Kopf."""
+GRACE = 5.0
+"""Seconds without an open stream before that is reported: a stream that the API server closes in
+the ordinary way is opened again at once."""
+STOP_TIMEOUT = 5.0
+"""Seconds that a stopped Kopf may take to close its connections."""
 
 logger = logging.getLogger(__name__)
 
-Sink = Callable[[str | None, dict[str, Any]], None]
-"""Takes the watch event's type (None: from the initial list) and the raw object."""
+
+class ProblemReports(Protocol):
+    """Takes what fails and what works again, as telemetry.health.Problems."""
+
+    def report(self, source: str, text: str, *, subject: str = "", is_outage: bool = False) -> None:
+        """Say that something fails."""
+
+    def clear(self, source: str, subject: str = "") -> None:
+        """Say that it works again."""
 
 
 class Watch:
     """Feeds watch events of all trainings into a sink, on the caller's loop.
 
     Args:
-        configuration: The cluster.
-        namespaces: What to watch; empty: all.
+        api: The cluster; its configuration is read at each start of Kopf.
+        namespaces: What to watch until `set_namespaces` is called; empty: all.
+        problems: Where it reports that it does not watch.
     """
 
-    def __init__(self, configuration: Configuration, namespaces: Sequence[str]) -> None:
-        self._configuration = configuration
-        self._namespaces = tuple(namespaces)
-        self._stop = threading.Event()
-        self._ended: asyncio.Future[None] | None = None
+    def __init__(
+        self, api: ApiClient, namespaces: Collection[str], problems: ProblemReports
+    ) -> None:
+        self._api = api
+        self._namespaces = frozenset(namespaces) or None
+        self._problems = problems
+        self._changed = asyncio.Event()
+        self._kopf: EmbeddedKopf | None = None
+        self._said = ""
 
     async def __aenter__(self) -> Self:
         """Nothing is watched before `run`."""
@@ -49,98 +66,93 @@ class Watch:
 
     async def __aexit__(self, *_: object) -> None:
         """Wait for Kopf to close its connections, for a bounded time."""
-        self._stop.set()
-        if self._ended is None:
-            return
-        _done, running = await asyncio.wait({self._ended}, timeout=STOP_TIMEOUT)
-        if running:
-            logger.warning("the watch did not end within %s s; left behind", STOP_TIMEOUT)
+        await self._stopped()
 
-    async def run(self, sink: Sink) -> None:
-        """Watch until cancelled; then the watch is told to stop, but not waited for.
+    def set_namespaces(self, namespaces: frozenset[str] | None) -> None:
+        """Watch exactly these from now on; to be called from the event loop that runs `run`.
+
+        A change restarts Kopf, which lists before it watches: what happened in between is seen,
+        except for deletions, which only a full list shows.
+
+        Args:
+            namespaces: None: all; an empty set: nothing is watched.
+        """
+        if namespaces != self._namespaces:
+            self._namespaces = namespaces
+            self._changed.set()
+
+    async def run(self, sink: Sink, beat: Callable[[], None] = lambda: None) -> None:
+        """Watch until cancelled; then Kopf is stopped, but not waited for.
 
         Args:
             sink: Called on this loop with each event.
-
-        Raises:
-            RuntimeError: The watch's thread has died.
+            beat: Called each second or more often, as long as this tries to watch.
         """
-        loop = asyncio.get_running_loop()
-        self._ended = ended = loop.create_future()
-        # A daemon: were Kopf to hang, the process could still end.
-        threading.Thread(target=self._work, args=(loop, sink), name="kopf", daemon=True).start()
         try:
-            await asyncio.shield(ended)
+            while True:
+                self._changed.clear()
+                if self._namespaces is not None and not self._namespaces:
+                    self._problems.clear(SOURCE)
+                    await self._pause(beat, math.inf)
+                    continue
+                await self._watch(sink, beat)
+                await self._stopped(beat)
+                await self._pause(beat, RESTART_DELAY)
         finally:
-            self._stop.set()
-        raise RuntimeError("the watch's thread has died")
+            if self._kopf is not None:
+                self._kopf.stop()
 
-    def _work(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
-        """Be the thread: watch until told to stop."""
-        try:
-            while not self._stop.is_set():
-                try:
-                    asyncio.run(self._operate(loop, sink))
-                except Exception:
-                    # The engine's own periodic list covers the gap.
-                    logger.exception("the watch ended; it begins anew in %s s", RESTART_DELAY)
-                self._stop.wait(RESTART_DELAY)
-        except BaseException:
-            logger.exception("the watch's thread dies")
-        finally:
-            with contextlib.suppress(RuntimeError):  # the loop was closed without waiting for us
-                loop.call_soon_threadsafe(self._end)
+    async def _watch(self, sink: Sink, beat: Callable[[], None]) -> None:
+        """Run one Kopf until it ends, hangs, or another set of namespaces is wanted."""
+        kopf = self._kopf = EmbeddedKopf(self._api.configuration, self._namespaces, sink)
+        kopf.start()
+        open_at = time.monotonic()
+        while not (kopf.ended.done() or self._changed.is_set()):
+            beat()
+            if kopf.is_stuck:
+                self._fails("its thread shows no sign of life", is_outage=True)
+                return
+            failing = kopf.streams.failing()
+            if not failing:
+                self._works()
+                open_at = time.monotonic()
+            elif time.monotonic() - open_at > GRACE:
+                self._fails(describe_scopes(failing), is_outage=kopf.streams.all_fail)
+            await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)
+        if kopf.ended.done():
+            self._fails(kopf.ended.result(), is_outage=kopf.streams.all_fail)
 
-    def _end(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
+    async def _stopped(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Stop the last Kopf and wait for its end, for a bounded time."""
+        kopf, self._kopf = self._kopf, None
+        if kopf is None:
+            return
+        kopf.stop()
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while not kopf.ended.done() and time.monotonic() < deadline:
+            beat()
+            await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)
+        if not kopf.ended.done():
+            logger.warning("Kopf did not end within %s s; its thread is left behind", STOP_TIMEOUT)
 
-    async def _operate(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
-        await kopf.operator(
-            registry=self._registry(loop, sink),
-            settings=_settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=self._stop,
-        )
+    async def _pause(self, beat: Callable[[], None], seconds: float) -> None:
+        """Wait, but not longer than until another set of namespaces is wanted."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self._changed.is_set():
+            beat()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, CHECK_INTERVAL)):
+                    await self._changed.wait()
 
-    def _registry(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
+    def _fails(self, text: str, *, is_outage: bool) -> None:
+        """Report that the watch fails, and log each new reason once."""
+        level = logging.DEBUG if text == self._said else logging.WARNING
+        logger.log(level, "the watch fails and is restarted: %s", text)
+        self._said = text
+        self._problems.report(SOURCE, f"The watch fails: {text}.", is_outage=is_outage)
 
-        @kopf.on.login(registry=registry)
-        async def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's kwargs
-            return await _connection_info(self._configuration)
-
-        @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-        async def seen(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's kwargs
-            raw: Any = event["object"]
-            if not self._stop.is_set():
-                loop.call_soon_threadsafe(sink, event["type"], raw)
-
-        return registry
-
-
-def _settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True  # no list/watch of namespaces and CRDs, so no rights for it
-    settings.peering.standalone = True
-    return settings
-
-
-async def _connection_info(configuration: Configuration) -> kopf.ConnectionInfo:
-    header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-    scheme, _, token = (header or "").rpartition(" ")
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        username=configuration.username or None,
-        password=configuration.password or None,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        trust_env=True,
-    )
+    def _works(self) -> None:
+        if self._said:
+            logger.info("watching again")
+        self._said = ""
+        self._problems.clear(SOURCE)

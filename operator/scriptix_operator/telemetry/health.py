@@ -1,4 +1,4 @@
-"""Signs of life and readiness, set by the event loop and read by the HTTP server's threads."""
+"""Signs of life, readiness and problems, set by the event loop and read by the HTTP threads."""
 
 import asyncio
 import time
@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Heartbeat", "Readiness"]
+__all__ = ["Heartbeat", "Problem", "Problems", "Readiness"]
 
 EVENT_LOOP = "The event loop"
+OUTAGE_SECONDS = 60.0
+"""An outage shorter than this leaves the process ready: a reconnect is no outage."""
+TEXT_LIMIT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,87 @@ class Readiness:
     def unset(self, reason: str) -> None:
         """Be not ready from now on, for a reason."""
         self._reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a part of the operator cannot do now, although it keeps trying.
+
+    Args:
+        source: The part that reports: one of a few names, since it is a metric's label.
+        subject: What is affected, such as a namespace; empty: all that the source does.
+        text: A plain sentence: what fails, and why.
+        is_outage: Whether nothing is served because of it.
+        since: Monotonic seconds of the first report.
+    """
+
+    source: str
+    subject: str
+    text: str
+    is_outage: bool
+    since: float
+
+
+class Problems:
+    """The outstanding problems, as /readyz, the metrics and the Lease tell them.
+
+    A problem lasts from its first report until it is cleared; a report in between replaces the
+    text and keeps the time. Any thread may read.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._problems: dict[tuple[str, str], Problem] = {}
+
+    def report(self, source: str, text: str, *, subject: str = "", is_outage: bool = False) -> None:
+        """Say that something fails, at each failure.
+
+        Args:
+            source: The part that reports.
+            text: A plain sentence.
+            subject: What is affected, where one source has several.
+            is_outage: Nothing is served as long as it lasts. After a minute the process is not
+                ready; a problem that is no outage only appears in the text of /readyz.
+        """
+        key = (source, subject)
+        before = self._problems.get(key)
+        since = self._clock() if before is None else before.since
+        self._problems[key] = Problem(source, subject, text[:TEXT_LIMIT], is_outage, since)
+
+    def clear(self, source: str, subject: str = "") -> None:
+        """Say that it works again, or is no longer tried; a problem that is not known is fine."""
+        self._problems.pop((source, subject), None)
+
+    def outstanding(self) -> list[Problem]:
+        """All problems, the oldest first."""
+        return sorted(self._problems.copy().values(), key=lambda problem: problem.since)
+
+    def sentences(self) -> list[str]:
+        """Each problem and for how long it has lasted, the oldest first."""
+        now = self._clock()
+        return [f"{_since(now - one.since)}: {one.text}" for one in self.outstanding()]
+
+    def outage(self) -> bool:
+        """Whether nothing has been served for `OUTAGE_SECONDS`."""
+        now = self._clock()
+        return any(
+            one.is_outage and now - one.since >= OUTAGE_SECONDS for one in self.outstanding()
+        )
+
+    def seconds(self) -> dict[str, float]:
+        """How long the oldest problem of each source has lasted."""
+        now = self._clock()
+        # The oldest comes last here, and wins.
+        return {one.source: now - one.since for one in reversed(self.outstanding())}
+
+
+def _since(seconds: float) -> str:
+    """A duration as Kubernetes prints it."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"For {hours}h{minutes}m"
+    return f"For {minutes}m{rest}s" if minutes else f"For {rest}s"

@@ -24,7 +24,7 @@ from typing import Final, Self, cast
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from scriptix_operator.telemetry.health import Heartbeat, Readiness
+from scriptix_operator.telemetry.health import Heartbeat, Problems, Readiness
 
 __all__ = ["TelemetryServer"]
 
@@ -62,25 +62,28 @@ class TelemetryServer:
         registry: What /metrics shows.
         heartbeat: What /healthz asks.
         readiness: What /readyz asks.
+        problems: What /readyz asks as well: an outage makes it 503, another problem is shown.
         connection_seconds: How long one connection may last.
 
     Raises:
         OSError: On entering: the address cannot be listened on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all named, all needed
         self,
         address: tuple[str, int],
         *,
         registry: CollectorRegistry,
         heartbeat: Heartbeat,
         readiness: Readiness,
+        problems: Problems | None = None,
         connection_seconds: float = CONNECTION_SECONDS,
     ) -> None:
         self._address = address
         self._registry = registry
         self._heartbeat = heartbeat
         self._readiness = readiness
+        self._problems = problems or Problems()
         self._connection_seconds = connection_seconds
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -124,7 +127,7 @@ class TelemetryServer:
             case "/healthz":
                 return _verdict(" ".join(self._heartbeat.complaints()))
             case "/readyz":
-                return _verdict(self._readiness.reason or "")
+                return self._ready()
             case "/metrics":
                 encode, content_type = choose_encoder(headers.get("Accept", ""))
                 body = encode(self._registry)
@@ -134,6 +137,15 @@ class TelemetryServer:
                 return _Page(HTTPStatus.OK, body, content_type)
             case _:
                 return _Page(HTTPStatus.NOT_FOUND, b"/healthz, /readyz and /metrics are here.\n")
+
+    def _ready(self) -> _Page:
+        """503 where nothing is served; otherwise 200, with the problems of a part as text."""
+        lines = self._problems.sentences()
+        if self._readiness.reason is not None:
+            lines.insert(0, self._readiness.reason)
+        if self._readiness.reason is not None or self._problems.outage():
+            return _verdict("\n".join(lines))
+        return _Page(HTTPStatus.OK, "".join(f"{line}\n" for line in ["ok", *lines]).encode())
 
 
 def _verdict(complaint: str) -> _Page:

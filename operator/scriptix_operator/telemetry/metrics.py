@@ -6,7 +6,7 @@ show a run's progress; that is at most two series for each resource, and they go
 (`forget_training`). Run ids, model ids and keys are never labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from prometheus_client import (
@@ -17,8 +17,11 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.telemetry.health import Problems
 
 __all__ = ["Metrics"]
 
@@ -29,10 +32,15 @@ LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
 
 
 class Metrics:
-    """What the operator counts, told in its own words; scraped through `registry`."""
+    """What the operator counts, told in its own words; scraped through `registry`.
 
-    def __init__(self) -> None:
+    Args:
+        problems: The outstanding problems, read at each scrape.
+    """
+
+    def __init__(self, problems: Problems | None = None) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(_ProblemSeconds(problems or Problems()))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._api_requests = Counter(
@@ -220,3 +228,23 @@ class Metrics:
         """Drop the series of a resource that is gone; one that never had any is fine."""
         self._progress.remove(namespace, name)
         self._word_error_rate.remove(namespace, name)
+
+
+class _ProblemSeconds(Collector):
+    """For how long each part of the operator has failed, as of the scrape."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._sources: set[str] = set()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "scriptix_problem_seconds",
+            "How long the oldest problem of a part of the operator has lasted; 0: there is none.",
+            labels=["source"],
+        )
+        seconds = self._problems.seconds()
+        self._sources |= seconds.keys()
+        for source in sorted(self._sources):
+            family.add_metric([source], seconds.get(source, 0.0))
+        yield family

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scriptix_operator.telemetry.health import Heartbeat, Readiness
+from scriptix_operator.telemetry.health import OUTAGE_SECONDS, Heartbeat, Problems, Readiness
 
 
 class Clock:
@@ -84,3 +84,42 @@ def test_readiness_says_what_is_missing() -> None:
     assert readiness.reason is None
     readiness.unset("Stopping.")
     assert readiness.reason == "Stopping."
+
+
+def test_problem_keeps_its_first_time_until_cleared() -> None:
+    clock = Clock()
+    problems = Problems(clock)
+    problems.report("Watch", "It fails: 404.")
+    clock.now += 75.0
+    problems.report("Watch", "It fails: 500.")
+    problems.report("Namespaces", "Namespace b is not listed.", subject="b")
+    assert problems.sentences() == [
+        "For 1m15s: It fails: 500.",
+        "For 0s: Namespace b is not listed.",
+    ]
+    assert problems.seconds() == {"Watch": 75.0, "Namespaces": 0.0}
+    problems.clear("Watch")
+    problems.clear("Namespaces", "a")
+    assert problems.sentences() == ["For 0s: Namespace b is not listed."]
+    problems.report("Watch", "It fails again.")
+    assert problems.seconds()["Watch"] == 0.0
+
+
+def test_outage_counts_after_a_minute() -> None:
+    clock = Clock()
+    problems = Problems(clock)
+    problems.report("Namespaces", "One of them fails.", subject="b")
+    clock.now += 3600.0
+    problems.report("Watch", "It fails.", is_outage=True)
+    clock.now += OUTAGE_SECONDS - 1.0
+    assert not problems.outage()
+    clock.now += 1.0
+    assert problems.outage()
+    problems.report("Watch", "It fails for one namespace.")
+    assert not problems.outage()
+
+
+def test_problem_text_is_bounded() -> None:
+    problems = Problems()
+    problems.report("Watch", "x" * 10_000)
+    assert len(problems.outstanding()[0].text) == 512

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from scriptix_operator.telemetry.health import Heartbeat, Readiness
+from scriptix_operator.telemetry.health import OUTAGE_SECONDS, Heartbeat, Problems, Readiness
 from scriptix_operator.telemetry.http import MAX_CONNECTIONS, TelemetryServer
 
 LOOPBACK = "127.0.0.1"
@@ -24,6 +24,7 @@ def serving(
     *,
     heartbeat: Heartbeat | None = None,
     readiness: Readiness | None = None,
+    problems: Problems | None = None,
     connection_seconds: float = PATIENCE,
     host: str = LOOPBACK,
 ) -> Iterator[TelemetryServer]:
@@ -34,6 +35,7 @@ def serving(
         registry=registry,
         heartbeat=heartbeat or Heartbeat(),
         readiness=readiness or Readiness(),
+        problems=problems,
         connection_seconds=connection_seconds,
     ) as server:
         yield server
@@ -94,6 +96,25 @@ def test_readyz_gives_the_reason_until_ready() -> None:
         assert ask(server, "/readyz")[:2] == (503, b"Waiting for the CRD.\n")
         readiness.set()
         assert ask(server, "/readyz")[:2] == (200, b"ok\n")
+
+
+def test_readyz_shows_problems_and_fails_on_an_outage() -> None:
+    now = [0.0]
+    readiness, problems = Readiness(), Problems(lambda: now[0])
+    readiness.set()
+    with serving(readiness=readiness, problems=problems) as server:
+        problems.report("Namespaces", "Namespace b is not listed.", subject="b")
+        assert ask(server, "/readyz")[:2] == (200, b"ok\nFor 0s: Namespace b is not listed.\n")
+        problems.report("Watch", "The watch fails.", is_outage=True)
+        assert ask(server, "/readyz")[0] == 200
+        now[0] = OUTAGE_SECONDS
+        assert ask(server, "/readyz")[:2] == (
+            503,
+            b"For 1m0s: Namespace b is not listed.\nFor 1m0s: The watch fails.\n",
+        )
+        assert ask(server, "/healthz")[:2] == (200, b"ok\n")
+        readiness.unset("Stopping.")
+        assert ask(server, "/readyz")[1].startswith(b"Stopping.\nFor 1m0s: ")
 
 
 def test_metrics_are_those_of_the_registry_and_compressed_if_wanted() -> None:

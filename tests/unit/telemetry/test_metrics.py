@@ -6,6 +6,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
 
@@ -58,6 +59,20 @@ def test_leading_is_one_or_zero() -> None:
     assert shown(metrics, "scriptix_leader") == 1
     metrics.leading(leads=False)
     assert shown(metrics, "scriptix_leader") == 0
+
+
+def test_problem_seconds_return_to_zero_when_cleared() -> None:
+    now = [100.0]
+    problems = Problems(lambda: now[0])
+    metrics = Metrics(problems)
+    problems.report("Namespaces", "Namespace b is not listed.", subject="b")
+    now[0] += 30.0
+    problems.report("Namespaces", "Namespace c is not listed.", subject="c")
+    assert shown(metrics, "scriptix_problem_seconds", source="Namespaces") == 30.0
+    problems.clear("Namespaces", "b")
+    assert shown(metrics, "scriptix_problem_seconds", source="Namespaces") == 0.0
+    problems.clear("Namespaces", "c")
+    assert shown(metrics, "scriptix_problem_seconds", source="Namespaces") == 0.0
 
 
 def test_the_series_of_a_training_go_with_it_and_with_it_alone() -> None:

@@ -1,0 +1,232 @@
+"""One Kopf in a thread and event loop of its own, from its start to its end.
+
+In the engine's loop Kopf would take over SIGTERM, and on its way out it cancels every task that is
+younger than itself (kopf/_core/reactor/running.py), the engine's included (docs/decisions/0002).
+It is ended by cancelling its task, not by a stop flag: Kopf waits for a threading flag in the
+loop's executor, and `asyncio.run` waits for that thread before it returns (docs/decisions/0028).
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import kopf
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from scriptix_operator.api.names import GROUP, PLURAL, VERSION
+from scriptix_operator.core.text import one_line
+from scriptix_operator.kube.streams import Scope, Streams
+
+__all__ = ["EmbeddedKopf", "Sink"]
+
+TICK = 0.5
+"""Seconds between checks of the streams."""
+STUCK_AFTER = 30.0
+"""Seconds without such a check after which the thread counts as stuck."""
+PAGE = 500
+"""Resources that a list request asks for at once."""
+REQUEST_TIMEOUT = 15.0
+BACKOFFS = (1.0, 1.0, 2.0, 3.0)
+"""Seconds between the attempts of one request; below `IDLE_LIMIT` each. Then Kopf ends, and is
+started again."""
+TEXT_LIMIT = 512
+
+Sink = Callable[[str | None, dict[str, Any]], None]
+"""Takes the watch event's type (None: from the initial list) and the raw object."""
+
+
+class KopfEndedError(Exception):
+    """Kopf does not watch any more."""
+
+
+class EmbeddedKopf:
+    """Feeds the watch events of some namespaces into a sink, on the caller's loop, once.
+
+    Args:
+        configuration: The cluster; its files are read at `start`.
+        namespaces: What to watch; None: all.
+        sink: Called on the caller's loop with each event, until `stop`.
+    """
+
+    def __init__(
+        self, configuration: Configuration, namespaces: frozenset[str] | None, sink: Sink
+    ) -> None:
+        self._configuration = configuration
+        self._namespaces = namespaces
+        self._sink = sink
+        self._caller = asyncio.get_running_loop()
+        self._is_stopped = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._checked_at = time.monotonic()
+        scopes: frozenset[Scope] = frozenset({None}) if namespaces is None else namespaces
+        self.streams = Streams(scopes, time.monotonic)
+        self.ended: asyncio.Future[str] = self._caller.create_future()
+        """Why it has ended, in words; set even where the thread itself cannot end."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        # A daemon: were Kopf to hang, the process could still end.
+        threading.Thread(target=self._work, name="kopf", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it soon; from now on the sink is not called."""
+        self._is_stopped = True
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether its thread has not shown a sign of life for long."""
+        return time.monotonic() - self._checked_at > STUCK_AFTER
+
+    def _work(self) -> None:
+        """Be the thread."""
+        try:
+            asyncio.run(self._watch())
+        except BaseException as error:  # noqa: BLE001 - whatever ends it is reported
+            self._report(_describe(error))
+
+    async def _watch(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        if self._is_stopped:
+            self._report("stopped")
+            return
+        try:
+            async with self._session() as session:
+                await self._supervise(session, self._stop)
+        except Exception as error:  # noqa: BLE001 - whatever ends it is reported
+            self._report(_describe(error))
+        else:
+            self._report("stopped")
+
+    def _report(self, text: str) -> None:
+        """Say that it has ended, before the loop is closed: that may wait for threads."""
+
+        def end() -> None:
+            if not self.ended.done():
+                self.ended.set_result(text)
+
+        with contextlib.suppress(RuntimeError):  # the caller's loop was closed without waiting
+            self._caller.call_soon_threadsafe(end)
+
+    async def _supervise(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        """Run Kopf until it ends, is stopped, or does not watch.
+
+        Raises:
+            Exception: What ended Kopf.
+        """
+        kopf_task = asyncio.create_task(self._operate(session), name="kopf")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            while not (kopf_task.done() or stop.is_set()):
+                self._checked_at = time.monotonic()
+                if abandoned := self.streams.abandoned():
+                    raise KopfEndedError(describe_scopes(abandoned))
+                await asyncio.wait(
+                    {kopf_task, stopping}, timeout=TICK, return_when=asyncio.FIRST_COMPLETED
+                )
+            if kopf_task.done():
+                await kopf_task
+                raise KopfEndedError("Kopf has ended without an error")
+        finally:
+            stopping.cancel()
+            if not kopf_task.done():
+                kopf_task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await kopf_task
+
+    async def _operate(self, session: aiohttp.ClientSession) -> None:
+        await kopf.operator(
+            registry=self._registry(session),
+            settings=_settings(),
+            standalone=True,
+            clusterwide=self._namespaces is None,
+            namespaces=sorted(self._namespaces or ()),
+        )
+
+    def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        server = self._configuration.host
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's kwargs
+            return kopf.AiohttpSession(server=server, aiohttp_session=session)
+
+        @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+        async def seen(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's kwargs
+            raw: Any = event["object"]
+            self._caller.call_soon_threadsafe(self._pass_on, event["type"], raw)
+
+        return registry
+
+    def _pass_on(self, kind: str | None, raw: dict[str, Any]) -> None:
+        if not self._is_stopped:
+            self._sink(kind, raw)
+
+    def _session(self) -> aiohttp.ClientSession:
+        configuration = self._configuration
+        # The client's own rules for TLS; the CA's file is read here, so a new one is used.
+        trusted = RESTClientObject(configuration).ssl_context
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
+            proxy=configuration.proxy,
+            trust_env=True,
+            read_bufsize=2**21,
+            middlewares=(self._authorize, self.streams.observe),
+        )
+
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send the token as it is now: a ServiceAccount's is replaced each hour.
+
+        Raises:
+            KopfEndedError: The API server does not accept it. Kopf's own reaction, another login,
+                would be repeated without a pause.
+        """
+        header = await self._configuration.get_api_key_with_prefix(
+            "BearerToken", alias="authorization"
+        )
+        if header is None and self._configuration.username:
+            header = self._configuration.get_basic_auth_token()
+        if header is not None:
+            request.headers["Authorization"] = header
+        response = await handler(request)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            response.close()
+            raise KopfEndedError("HTTP 401: the API server does not accept the operator's token")
+        return response
+
+
+def describe_scopes(scopes: dict[Scope, str]) -> str:
+    """What fails in which namespace, in words."""
+    texts = (
+        f"{'all namespaces' if scope is None else f'namespace {scope}'}: {text}"
+        for scope, text in sorted(scopes.items(), key=lambda item: item[0] or "")
+    )
+    return one_line("; ".join(texts), TEXT_LIMIT)
+
+
+def _describe(error: BaseException) -> str:
+    return one_line(f"{type(error).__name__} {error}".strip(), TEXT_LIMIT)
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True  # no list/watch of namespaces and CRDs, so no rights for it
+    settings.peering.standalone = True
+    settings.process.ultimate_exiting_timeout = None  # SIGKILL for the whole process
+    settings.networking.request_timeout = REQUEST_TIMEOUT
+    settings.networking.connect_timeout = REQUEST_TIMEOUT
+    settings.networking.error_backoffs = BACKOFFS
+    settings.watching.chunk_size = PAGE
+    return settings

@@ -1,0 +1,98 @@
+"""What is known of the watch streams of one embedded Kopf: which are open, and why one is not.
+
+Kopf does not say whether it watches: a watcher whose task has ended, or that never began because
+the CRD was missing when Kopf started, is not begun again. So its HTTP requests are observed, by a
+client middleware of its session.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from scriptix_operator.api.names import PLURAL
+from scriptix_operator.core.text import one_line
+
+__all__ = ["IDLE_LIMIT", "Scope", "Streams"]
+
+IDLE_LIMIT = 5.0
+"""Seconds without an open stream or a request after which Kopf counts as not watching; longer than
+Kopf waits between the attempts of one request."""
+TEXT_LIMIT = 256
+
+Scope = str | None
+"""What one stream shows: a namespace, or None for all."""
+
+NOT_ASKED = "Kopf makes no request for it; the CustomResourceDefinition may be missing"
+
+
+@dataclass(slots=True)
+class _Stream:
+    response: aiohttp.ClientResponse | None = None
+    """Of the last watch request that the API server accepted."""
+    trouble: str = NOT_ASKED
+
+    @property
+    def is_open(self) -> bool:
+        return self.response is not None and not self.response.closed
+
+
+class Streams:
+    """Observes the requests of one Kopf; any thread may ask what fails.
+
+    Args:
+        scopes: The streams that there should be.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, scopes: frozenset[Scope], clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._streams = {scope: _Stream() for scope in scopes}
+        self._under_way = 0
+        self._active_at = clock()
+
+    async def observe(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Be the middleware: hand the request on, and note what came of it."""
+        stream = self._streams.get(_scope(request.url)) if _is_ours(request.url) else None
+        self._under_way += 1
+        try:
+            response = await handler(request)
+        except Exception as error:
+            if stream is not None:
+                stream.trouble = one_line(f"{type(error).__name__} {error}".strip(), TEXT_LIMIT)
+            raise
+        finally:
+            self._under_way -= 1
+            self._active_at = self._clock()
+        if stream is not None and not response.ok:
+            stream.trouble = one_line(f"HTTP {response.status} {response.reason or ''}", TEXT_LIMIT)
+        elif stream is not None and "watch" in request.url.query:
+            stream.response, stream.trouble = response, "the stream has ended"
+        return response
+
+    def failing(self) -> dict[Scope, str]:
+        """The scopes without an open stream, and the last that is known of each."""
+        return {scope: one.trouble for scope, one in self._streams.items() if not one.is_open}
+
+    @property
+    def all_fail(self) -> bool:
+        """Whether no stream is open."""
+        return len(self.failing()) == len(self._streams)
+
+    def abandoned(self) -> dict[Scope, str]:
+        """The scopes that Kopf does not try to watch any more, or never tried."""
+        if self._under_way or self._clock() - self._active_at < IDLE_LIMIT:
+            return {}
+        return self.failing()
+
+
+def _is_ours(url: URL) -> bool:
+    return url.path.endswith(f"/{PLURAL}")
+
+
+def _scope(url: URL) -> Scope:
+    _, found, rest = url.path.partition("/namespaces/")
+    return rest.partition("/")[0] if found else None
