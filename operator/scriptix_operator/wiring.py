@@ -19,6 +19,7 @@ from scriptix_operator.core.situation import Durations
 from scriptix_operator.engine.caller import Caller
 from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.engine import Engine
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Lanes
@@ -218,7 +219,7 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
     rim = Rim(
         client=client,
         keys=Keys(api, default, ttl=settings.secret_ttl, clock=clock.monotonic, hide=hide),
-        trainings=Trainings(api, settings.watch_namespaces),
+        trainings=Trainings(api),
         config_maps=config_maps,
         log_store=LogStore(config_maps),
         ledger=LedgerConfigMap(api, settings.pod_namespace, LEDGER),
@@ -234,6 +235,7 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
 def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
     """Put an engine together from what it meets the world by."""
     clock, roster, timer = rim.clock, Roster(), Timer(rim.clock.monotonic)
+    coverage = Coverage(settings.watch_namespaces)
     limits = {
         Call.START: settings.limit_starts,
         Call.STATUS: settings.limit_status,
@@ -243,6 +245,7 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
     ledger = StartLedger(
         store=rim.ledger,
         roster=roster,
+        gap=coverage.gap,
         # A day's plan may yet be learned, or have been: then a day's starts count.
         window=timedelta(seconds=max(*PLANS, *(each.seconds for each in settings.limit_starts))),
         clock=clock,
@@ -255,6 +258,7 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
         lanes=lanes,
         calls=calls,
         roster=roster,
+        coverage=coverage,
         clock=clock,
         ledger=ledger,
         fence=rim.fence,
@@ -283,6 +287,7 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
         step=stepper.step,
         list_all=rim.trainings.all,
         roster=roster,
+        coverage=coverage,
         lanes=lanes,
         events=rim.events,
         clock=clock,

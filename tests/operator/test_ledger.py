@@ -44,7 +44,7 @@ def a_process(store: LedgerConfigMap, *trainings: Training) -> StartLedger:
     roster = Roster()
     for training in trainings:
         roster.put(training)
-    return StartLedger(store, roster, timedelta(hours=1), Clock(), Metrics())
+    return StartLedger(store, roster, lambda: None, timedelta(hours=1), Clock(), Metrics())
 
 
 def written(space: Namespace) -> Json:

@@ -31,7 +31,7 @@ from scriptix_operator.kube.errors import ConflictError, GoneError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.logstore import LogStore
 from scriptix_operator.kube.secrets import Keys
-from scriptix_operator.kube.trainings import Raw, Trainings, dump_status
+from scriptix_operator.kube.trainings import ALL, Raw, Trainings, dump_status
 from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
 from scriptix_operator.settings import load_settings
 from scriptix_operator.telemetry.metrics import Metrics
@@ -68,10 +68,11 @@ class Stored(Trainings):
         self.by_key[training.key] = written
         return written
 
-    async def all(self) -> AsyncIterator[Raw]:
+    async def all(self, namespace: str = ALL) -> AsyncIterator[Raw]:
         """List them."""
         for training in list(self.by_key.values()):
-            yield as_raw(training)
+            if namespace in {ALL, training.key.namespace}:
+                yield as_raw(training)
 
     async def get(self, key: TrainingKey) -> Training:
         """Read one."""

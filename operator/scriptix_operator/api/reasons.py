@@ -123,6 +123,8 @@ class Reason(StrEnum):
     """The API refused a call because of its rate limits."""
     LEDGER_REFUSED = "LedgerRefused"
     """The operator may not write its own ConfigMap, without which nothing is started."""
+    WAITING_FOR_NAMESPACES = "WaitingForNamespaces"
+    """The start ledger is lost, and rebuilt only once all watched namespaces are listed."""
     WAITING_FOR_RETRY = "WaitingForRetry"
     """The run has failed; another follows by itself (spec.backoffLimit)."""
     UNEXPECTED_STATUS = "UnexpectedStatus"

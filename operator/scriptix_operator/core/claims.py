@@ -6,12 +6,13 @@ DESIGN §4 step 7: the run that a status records comes first, then the older cla
 from collections.abc import Iterable
 from datetime import datetime
 
+from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
 from scriptix_operator.core.ledger import Entry
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
-__all__ = ["is_start_of", "model_in_use", "named"]
+__all__ = ["is_start_of", "model_in_use", "named", "was_started_by"]
 
 
 def is_start_of(entry: Entry, training: Training) -> bool:
@@ -63,6 +64,15 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
         if older and _wants_to_start(other) and not _waits_for_data(other, claims, model):
             return f"{name} is older and waits to train this model first."
     return None
+
+
+def was_started_by(training: Training, model: RemoteModel) -> bool:
+    """Whether a resource has started the training that the model shows."""
+    status, run = training.status, training.status.run
+    started = {e.started_at for e in status.history if e.ownership != Ownership.ADOPTED}
+    if run is not None and run.ownership not in {None, Ownership.ADOPTED}:
+        started.add(status.started_at)
+    return model.started_at is not None and model.started_at in started
 
 
 def _age(training: Training) -> tuple[datetime, str]:

@@ -54,6 +54,7 @@ from scriptix_operator.core.observation import (
     Posted,
     PostFailed,
     PublishFailed,
+    RebuildPending,
     SlotDeferred,
     SlotGranted,
     TurnCome,
@@ -200,8 +201,8 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             return step.answer(Look())
         case Blocked(why):
             return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
-        case LedgerRefused():
-            return step.having(queue=None).rest(min(step.poll, RECHECK), NO_LEDGER)
+        case LedgerRefused() | RebuildPending():
+            return step.having(queue=None).rest(min(step.poll, RECHECK), _no_ledger(observation))
         case LookDeferred(seconds):
             return step.rest(seconds)
         case LookFailed():
@@ -214,6 +215,17 @@ def _observed(step: Situation, observation: Observation) -> Decision:
             return queue_up(step, observation)
         case _:
             raise TypeError(f"no decision for {type(observation).__name__}")
+
+
+def _no_ledger(why: LedgerRefused | RebuildPending) -> Note:
+    if isinstance(why, LedgerRefused):
+        return NO_LEDGER
+    text = (
+        "Nothing is started: the start ledger is missing or unreadable, and the operator rebuilds "
+        f"it only from all resources ({why.gap}). The operator's log names the cause; the training "
+        "continues automatically once it is fixed."
+    )
+    return Note(Reason.WAITING_FOR_NAMESPACES, text)
 
 
 def _woken(step: Situation) -> Decision:

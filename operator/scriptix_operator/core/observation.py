@@ -42,6 +42,7 @@ __all__ = [
     "PostFailed",
     "Posted",
     "PublishFailed",
+    "RebuildPending",
     "Reserve",
     "Rest",
     "SlotDeferred",
@@ -81,6 +82,14 @@ class LedgerRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class RebuildPending:
+    """The start ledger is lost, and not all resources are known that it is rebuilt from."""
+
+    gap: str
+    """What is not known: which namespaces are not listed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSeen:
     """The API answered a look."""
 
@@ -105,6 +114,9 @@ class ModelSeen:
     is_holder_unlisted: bool = False
     """The resource of `entry` may exist although the store does not have it: its namespace was not
     listed completely since this process leads, or the resource cannot be parsed."""
+    has_hidden_rival: bool = False
+    """Another resource with this model may exist although it is not among the rivals, for the same
+    reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +228,7 @@ Observation = (
     Woken
     | Blocked
     | LedgerRefused
+    | RebuildPending
     | ModelSeen
     | NoStartInFlight
     | LookDeferred

@@ -112,6 +112,8 @@ def resolve_for_others(
             holder = None  # it asks for no outcome any more
         elif not (holder.spec.suspend or is_blocked(holder.status)):
             return step, _held(step, holder)  # it will find out by itself
+    elif seen.is_holder_unlisted:
+        return step, _held_unseen(step, entry)
     return _resolve_orphan(step, seen, entry, holder)
 
 
@@ -227,6 +229,18 @@ def _held(step: Situation, holder: Training) -> Decision:
         Reason.MODEL_IN_USE,
         f"{named(holder, step.training)} has started this model, or is about to; waiting until "
         "its training has ended.",
+    )
+    return step.having(queue=None).rest(step.next_look, note)
+
+
+def _held_unseen(step: Situation, entry: Entry) -> Decision:
+    """Wait for a resource that may exist and cannot be seen: the start is that resource's."""
+    is_neighbour = entry.namespace == step.training.key.namespace
+    name = entry.name if is_neighbour else "a resource in another namespace"
+    note = Note(
+        Reason.MODEL_IN_USE,
+        f"{name} has started this model, or is about to, and the operator cannot read that "
+        "resource; waiting until it can. The operator's log names the cause.",
     )
     return step.having(queue=None).rest(step.next_look, note)
 

@@ -9,6 +9,7 @@ from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.spec import ExistingTraining, WhenNotReady
 from scriptix_operator.api.status import Baseline, Intent, Queue
 from scriptix_operator.core.catalogue import Cause
+from scriptix_operator.core.claims import was_started_by
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude, fail
 from scriptix_operator.core.failures import failure
@@ -139,6 +140,14 @@ def _again(step: Situation, seen: ModelSeen) -> Decision:
             Reason.WAITING_FOR_MODEL,
             "The model is being trained; the requested run starts after it.",
         )
+    if seen.has_hidden_rival and not _is_known_run(step, seen):
+        return _wait(
+            step,
+            Reason.MODEL_IN_USE,
+            "The model's last training may belong to a resource that the operator cannot read, or "
+            "in a namespace that it cannot list; the requested run waits until it can. The "
+            "operator's log names the cause.",
+        )
     present = Baseline(training_status=model.training_status, started_training_at=model.started_at)
     if model.started_at is not None and step.run.refused != present:
         return _reserve(step, seen)
@@ -148,6 +157,11 @@ def _again(step: Situation, seen: ModelSeen) -> Decision:
         "The API does not start this model again as it is; upload new data, and the requested "
         "run starts by itself.",
     )
+
+
+def _is_known_run(step: Situation, seen: ModelSeen) -> bool:
+    """Whether nobody who cannot be seen waits for the end of the training that the model shows."""
+    return any(was_started_by(one, seen.model) for one in (step.training, *seen.rivals))
 
 
 def begin(step: Situation, granted: SlotGranted) -> Decision:

@@ -11,6 +11,7 @@ from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.derive import is_followed, is_starting
 from scriptix_operator.core.lane import Call
+from scriptix_operator.core.ledger import Entry
 from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import (
     Blocked,
@@ -23,6 +24,7 @@ from scriptix_operator.core.observation import (
     Observation,
     Posted,
     PostFailed,
+    RebuildPending,
     Reserve,
     SlotDeferred,
     TurnCome,
@@ -30,12 +32,13 @@ from scriptix_operator.core.observation import (
 from scriptix_operator.core.remote import RemoteModel
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Lanes
-from scriptix_operator.engine.ledger import StartLedger
+from scriptix_operator.engine.ledger import RebuildPendingError, StartLedger
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
@@ -84,6 +87,7 @@ class Caller:
         lanes: What each key may still do.
         calls: Makes the calls.
         roster: Who else has a claim on a model.
+        coverage: Who may have one and is not in the roster.
         clock: The clocks.
         ledger: Which starts may be under way.
         fence: Ends this process if it is paused in mid-send.
@@ -96,6 +100,7 @@ class Caller:
     lanes: Lanes
     calls: Calls
     roster: Roster
+    coverage: Coverage
     clock: Clock
     ledger: StartLedger
     fence: Fence
@@ -113,6 +118,8 @@ class Caller:
             basis = await self._read_ledger(training)
         except RefusedError:
             return LedgerRefused()  # why is in the log: it is the operator's own namespace
+        except RebuildPendingError as error:
+            return RebuildPending(str(error))
         model_id = training.spec.model_id
         entry, mark = self.ledger.entry(model_id), self.ledger.mark(model_id)
         if training.is_being_deleted and (entry is None or not is_start_of(entry, training)):
@@ -152,6 +159,8 @@ class Caller:
             past=self.roster.past_runs(key.fingerprint),
             pace=self.lanes.pace(key.fingerprint, wish.kind),
             luck=self.lanes.luck(),
+            is_holder_unlisted=entry is not None and self._may_hide_holder(entry),
+            has_hidden_rival=self.coverage.may_hide_rival(model_id),
         )
 
     def _warn_of(self, model: RemoteModel, training: Training) -> None:
@@ -159,6 +168,13 @@ class Caller:
         if model.flaw is None or model.unreadable == self.roster.memory(training).unreadable:
             return
         logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
+
+    def _may_hide_holder(self, entry: Entry) -> bool:
+        """Whether the resource of an in-flight start may exist although it is not in the store."""
+        known = self.roster.get(TrainingKey(entry.namespace, entry.name))
+        if known is not None and known.uid == entry.uid:
+            return False
+        return self.coverage.may_hide_holder(entry)
 
     def _wish(self, training: Training, key: ApiKey) -> Wish:
         """What look the resource asks for, and how often it wants one."""
@@ -202,6 +218,8 @@ class Caller:
             await self.ledger.ready()
         except RefusedError:
             return LedgerRefused()
+        except RebuildPendingError as error:
+            return RebuildPending(str(error))
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:

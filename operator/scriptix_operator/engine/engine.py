@@ -5,18 +5,22 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.derive import reason_of
 from scriptix_operator.core.news import news_of_deletion
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
-from scriptix_operator.kube.trainings import Raw, UnreadableError, key_of, parse_training
+from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Engine"]
@@ -50,23 +54,25 @@ class Engine:
 
     Args:
         step: Takes a resource as far as it goes now, as Stepper.step.
-        list_all: All resources as the API server gives them, as Trainings.all.
+        list_all: All resources of a namespace, or of all of them, as the API server gives them, as
+            Trainings.all.
+        coverage: What the store may be missing; namespaces that are not listed are not served.
         timer: Due times, on the same clock; the lanes set them, too.
         sweep_interval: Seconds between full lists, the second source beside the watch: a gap in
             a watch loses deletions.
     """
 
     step: Callable[[TrainingKey], Awaitable[float | None]]
-    list_all: Callable[[], AsyncIterator[Raw]]
+    list_all: Callable[[str], AsyncIterator[Raw]]
     roster: Roster
+    coverage: Coverage
     lanes: Lanes
     events: Events
     clock: Clock
     metrics: Metrics
     timer: Timer
     sweep_interval: float
-    _listed: asyncio.Event = field(default_factory=asyncio.Event)
-    """A full list has been taken in since the start."""
+    _resync: Resync = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
     _busy: dict[TrainingKey, _Busy] = field(default_factory=dict)
@@ -77,6 +83,16 @@ class Engine:
     def __post_init__(self) -> None:
         """Make what belongs to the running event loop."""
         self._goodbyes = asyncio.Semaphore(PARALLEL_GOODBYES)
+        self._resync = Resync(
+            list_all=self.list_all,
+            seen=lambda raw: self.seen(None, raw),
+            forget=self._forget,
+            listed=self._listed,
+            roster=self.roster,
+            coverage=self.coverage,
+            metrics=self.metrics,
+            interval=self.sweep_interval,
+        )
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Work until cancelled.
@@ -85,12 +101,12 @@ class Engine:
             beat: Called every two seconds at least while the dispatcher works.
         """
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._sweep_forever())
+            self._tasks.create_task(self._resync.run())
             self._tasks.create_task(self._report_forever())
             self._tasks.create_task(self._go_on_forever())
-            # Not before all resources are known: one that is seen first must not take over the
-            # run, or the model, of one that is seen last.
-            while not await _in_time(self._listed.wait()):
+            # Not before each namespace was tried: a resource that is seen first must not take over
+            # the run, or the model, of one that is seen last.
+            while not await _in_time(self._resync.ready.wait()):
                 beat()
             await self._dispatch(self._tasks, beat)
 
@@ -100,7 +116,7 @@ class Engine:
         known = self.roster.get(key)
         is_same = known is not None and known.uid == metadata["uid"]
         if kind == "DELETED":
-            if is_same:
+            if is_same or self.coverage.unreadable.get(key) == metadata["uid"]:
                 self._forget(key, _last_status(raw))
             return
         if is_same and known is not None and known.resource_version == metadata["resourceVersion"]:
@@ -109,15 +125,28 @@ class Engine:
             training = parse_training(raw)
         except UnreadableError as error:
             # Not this operator's to judge: it stays as it is until somebody edits it.
-            logger.error("left alone, it cannot be read: %s", error)  # noqa: TRY400 - no traceback
             self._drop(key)
+            if self.coverage.put_unreadable(key, raw):
+                logger.error("left alone, it cannot be read: %s", error)  # noqa: TRY400 - no traceback
             return
+        self.coverage.forget_unreadable(key)
         if self.roster.put(training):
             if training.is_being_deleted:
                 self.lanes.leave(key)  # others move up now
             self._wake(key)
 
+    def _listed(self, scope: str) -> None:
+        """Begin with a namespace, and go on with those that its list has kept waiting."""
+        has_gap = self.coverage.gap() is not None
+        for training in self.roster:
+            is_new = scope in {ALL, training.key.namespace}
+            is_waiting = reason_of(training.status) == Reason.WAITING_FOR_NAMESPACES
+            if is_new or (is_waiting and not has_gap):
+                self._wake(training.key)
+
     def _wake(self, key: TrainingKey) -> None:
+        if not self.coverage.is_listed(key.namespace):
+            return  # the first complete list wakes it
         busy = self._busy.get(key)
         if busy is not None:
             busy.wanted_again = True
@@ -131,6 +160,7 @@ class Engine:
             key: The resource.
             last: Its last status where the watch has it: a write of ours may be under way.
         """
+        self.coverage.forget_unreadable(key)
         known = self._drop(key)
         if known is None or self._tasks is None:
             return
@@ -235,6 +265,7 @@ class Engine:
         while True:
             self.metrics.phases(self.roster.phases())
             self.metrics.stalled(self.roster.stalled())
+            self.metrics.unreadable(len(self.coverage.unreadable))
             self.lanes.drop_unused()
             self.metrics.queued(self.lanes.queued())
             self.metrics.stretched(self.lanes.longest_stretch())
@@ -245,34 +276,6 @@ class Engine:
         while True:
             await asyncio.sleep(MISSED_TURN)
             self.lanes.go_on()
-
-    async def _sweep_forever(self) -> None:
-        failures = 0
-        while True:
-            try:
-                await self._sweep()
-            except KubeError as error:
-                failures += 1
-                wait = backoff(FIRST_RETRY, failures - 1, min(MAX_RETRY, self.sweep_interval))
-                logger.warning("full list postponed for %.0f s: %s", wait, error)
-            else:
-                failures, wait = 0, self.sweep_interval
-                self._listed.set()
-            await asyncio.sleep(wait)
-
-    async def _sweep(self) -> None:
-        """Take in a full list. The watch goes on beside it, and may know better by its end."""
-        missing = {training.key: training.uid for training in self.roster}
-        async for raw in self.list_all():
-            key = key_of(raw)
-            was_known = missing.pop(key, None) is not None
-            if was_known and self.roster.get(key) is None:
-                continue  # deleted since the list was made
-            self.seen(None, raw)
-        for key, uid in missing.items():
-            known = self.roster.get(key)
-            if known is not None and known.uid == uid:
-                self._forget(key)
 
 
 def _last_status(raw: Raw) -> TrainingStatus | None:

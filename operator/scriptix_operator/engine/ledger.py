@@ -34,7 +34,7 @@ from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError
 from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["LedgerChangedError", "StartLedger"]
+__all__ = ["LedgerChangedError", "RebuildPendingError", "StartLedger"]
 
 ATTEMPTS = 5
 """Tries to take the ledger over, or to close an entry, while others write it."""
@@ -47,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 class LedgerChangedError(Exception):
     """Others have written to the ledger since the model was seen: the start is not sent."""
+
+
+class RebuildPendingError(KubeError):
+    """The ledger is lost, and not all resources are known that it is rebuilt from; says which."""
 
 
 @dataclass(slots=True)
@@ -66,7 +70,8 @@ class StartLedger:
 
     Args:
         store: Where it is kept.
-        roster: All resources, to rebuild a lost ledger from; complete before the first `ready`.
+        roster: All resources, to rebuild a lost ledger from.
+        gap: What keeps the roster from being complete; None: nothing.
         window: How long a start may count against an allowance, known or yet to be learned.
         clock: The clocks.
         metrics: Counts each write.
@@ -74,6 +79,7 @@ class StartLedger:
 
     store: LedgerConfigMap
     roster: Roster
+    gap: Callable[[], str | None]
     window: timedelta
     clock: Clock
     metrics: Metrics
@@ -87,8 +93,8 @@ class StartLedger:
     _version: str | None = None
     _basis: int = 0
     """Grows whenever the ledger is read anew."""
-    _refusal: RefusedError | None = None
-    """Why the cluster does not let us keep a ledger."""
+    _refusal: RefusedError | RebuildPendingError | None = None
+    """Why the cluster does not let us keep a ledger, or why it is not rebuilt."""
     _ask_again_at: float = 0.0
     _pending: list[_Change] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -267,15 +273,17 @@ class StartLedger:
         return found[1] if found is not None and found[0] == ledger else None
 
     async def _try_to_take_over(self) -> None:
-        """Take it over, unless the cluster has refused that a moment ago: thousands may ask."""
-        now = self.clock.monotonic()
-        if self._refusal is not None and now < self._ask_again_at:
-            raise _own(self._refusal)
+        """Take it over, unless that did not succeed a moment ago: thousands may ask."""
+        now, refusal = self.clock.monotonic(), self._refusal
+        is_outdated = isinstance(refusal, RebuildPendingError) and str(refusal) != self.gap()
+        if refusal is not None and now < self._ask_again_at and not is_outdated:
+            raise _own(refusal)
         try:
             await self._take_over()
-        except RefusedError as error:
+        except (RefusedError, RebuildPendingError) as error:
             self._refusal, self._ask_again_at = error, now + REFUSED_WAIT
-            logger.error("nothing can be started: %s", error)  # noqa: TRY400 - no traceback
+            if str(error) != str(refusal):
+                logger.error("nothing can be started: %s", _why(error))  # noqa: TRY400 - no traceback
             raise
         self._refusal = None
 
@@ -296,19 +304,29 @@ class StartLedger:
         raise UnavailableError("others keep writing the start ledger")
 
     async def _read(self) -> tuple[Ledger, str | None]:
-        version: str | None = None
+        version, why = None, None
         try:
             found = await self.store.read()
         except LedgerUnreadableError as error:
-            version = error.version
-            logger.error("the start ledger cannot be read (%s)", error)  # noqa: TRY400 - no traceback
+            version, why = error.version, str(error)
         else:
             if found is not None:
                 return found
+        gap = self.gap()
+        if gap is not None:
+            raise RebuildPendingError(gap)
+        if why is not None:
+            logger.error("the start ledger cannot be read (%s)", why)
         logger.warning("the start ledger is rebuilt from the status of all resources")
         # Past any number that the lost one can have reached: it counts starts, not milliseconds.
         serial = int(self.clock.now().timestamp() * 1000)
         return rebuilt(self.roster, serial), version
+
+
+def _why(error: RefusedError | RebuildPendingError) -> str:
+    if isinstance(error, RebuildPendingError):
+        return f"the start ledger is lost, and rebuilt only from all resources ({error})"
+    return str(error)
 
 
 def _own(error: BaseException) -> Exception:

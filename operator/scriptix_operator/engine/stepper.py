@@ -16,6 +16,7 @@ from scriptix_operator.core.observation import (
     Observation,
     Post,
     PublishFailed,
+    RebuildPending,
     Reserve,
     Rest,
     SlotGranted,
@@ -121,7 +122,7 @@ class Stepper:
                         is_queued=current.status.queue is not None,
                         is_watched=is_watched(current)
                         and seconds is not None
-                        and not isinstance(observation, Blocked | LedgerRefused),
+                        and not isinstance(observation, Blocked | LedgerRefused | RebuildPending),
                         awaits_look=isinstance(observation, LookDeferred),
                     )
                     return seconds

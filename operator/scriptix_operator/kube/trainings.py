@@ -1,6 +1,6 @@
 """Reading CustomModelTrainings and writing their status."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from kubernetes.aio.client import ApiClient, CustomObjectsApi
@@ -19,9 +19,12 @@ from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.api.times import parse_time
 from scriptix_operator.core.merge import merge_patch
 from scriptix_operator.core.training import Training, TrainingKey
-from scriptix_operator.kube.errors import RefusedError, translated
+from scriptix_operator.kube.errors import RefusedError, UnavailableError, translated
 
-__all__ = ["Raw", "Trainings", "UnreadableError", "key_of", "parse_training"]
+__all__ = ["ALL", "Raw", "Trainings", "UnreadableError", "key_of", "parse_training"]
+
+ALL = ""
+"""In place of a namespace: all of them, with one list."""
 
 TIMEOUT = 15.0
 """Seconds for one request to the API server."""
@@ -80,41 +83,43 @@ class Trainings:
 
     Args:
         api: The cluster.
-        namespaces: The namespaces that are watched; empty: all.
     """
 
-    def __init__(self, api: ApiClient, namespaces: Sequence[str] = ()) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._objects = CustomObjectsApi(api)
-        self._namespaces = tuple(namespaces)
 
-    async def all(self) -> AsyncIterator[Raw]:
-        """All resources that are watched, page by page: thousands are never held at once.
+    async def all(self, namespace: str = ALL) -> AsyncIterator[Raw]:
+        """All resources of a namespace, page by page: thousands are never held at once.
 
         Raises:
-            KubeError: The list could not be read whole.
+            KubeError: The list is not complete.
         """
-        for namespace in self._namespaces or (None,):
-            token: str | None = None
-            while True:
-                page = _object(await self._page(namespace, token))
-                for raw in page["items"]:
-                    yield raw
-                token = page["metadata"].get("continue")
-                if not token:
-                    break
+        token: str | None = None
+        while True:
+            items, token = await self._page(namespace, token)
+            for raw in items:
+                yield raw
+            if not token:
+                break
 
-    async def _page(self, namespace: str | None, token: str | None) -> Any:  # noqa: ANN401 - JSON
+    async def _page(self, namespace: str, token: str | None) -> tuple[list[Raw], str | None]:
         options: dict[str, Any] = {"limit": PAGE, "_request_timeout": TIMEOUT}
         if token:
             options["_continue"] = token
         with translated(f"list {PLURAL}"):
-            if namespace is None:
-                return await self._objects.list_cluster_custom_object(
+            if namespace == ALL:
+                page = await self._objects.list_cluster_custom_object(
                     GROUP, VERSION, PLURAL, **options
                 )
-            return await self._objects.list_namespaced_custom_object(
-                GROUP, VERSION, namespace, PLURAL, **options
-            )
+            else:
+                page = await self._objects.list_namespaced_custom_object(
+                    GROUP, VERSION, namespace, PLURAL, **options
+                )
+        read = _object(page)
+        items, metadata = read.get("items"), read.get("metadata")
+        if not isinstance(items, list) or not isinstance(metadata, dict):
+            raise UnavailableError(f"list {PLURAL}: the reply is not a list")
+        return items, metadata.get("continue")
 
     async def get(self, key: TrainingKey) -> Training:
         """The resource as it is now.

@@ -1,9 +1,10 @@
 """Figures for Prometheus, on a registry of their own; nothing is made at import.
 
 Cardinality is bounded: labels are taken from small fixed sets (`call`, `outcome`, `phase`), with
-one exception. The two figures of a training carry its namespace and name, so that a dashboard can
+two exceptions. The two figures of a training carry its namespace and name, so that a dashboard can
 show a run's progress; that is at most two series for each resource, and they go when it goes
-(`forget_training`). Run ids, model ids and keys are never labels.
+(`forget_training`). Watched namespaces are labels, too: there are as
+many as the settings name. Run ids, model ids and keys are never labels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -129,6 +130,18 @@ class Metrics:
             "Running trainings without progress for longer than their stage ever took.",
             registry=self.registry,
         )
+        self._unreadable = Gauge(
+            "scriptix_trainings_unreadable",
+            "CustomModelTraining resources that cannot be parsed; the log names them.",
+            registry=self.registry,
+        )
+        self._namespace_listed = Gauge(
+            "scriptix_namespace_listed",
+            "1 where the last list of a watched namespace succeeded, 0 where it failed; with all "
+            "namespaces watched, the namespace is empty.",
+            ["namespace"],
+            registry=self.registry,
+        )
         self._leader = Gauge(
             "scriptix_leader",
             "1 while this process is the one that works, else 0.",
@@ -211,6 +224,14 @@ class Metrics:
     def stalled(self, count: int) -> None:
         """Tell how many runs stand still."""
         self._stalled.set(count)
+
+    def unreadable(self, count: int) -> None:
+        """Tell how many resources cannot be parsed."""
+        self._unreadable.set(count)
+
+    def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
+        """Tell whether the last list of a watched namespace succeeded; empty: of all of them."""
+        self._namespace_listed.labels(namespace).set(is_listed)
 
     def leading(self, *, leads: bool) -> None:
         """Tell whether this process is the one that works."""

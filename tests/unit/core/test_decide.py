@@ -32,6 +32,7 @@ from scriptix_operator.core.observation import (
     Post,
     Posted,
     PostFailed,
+    RebuildPending,
     Reserve,
     Rest,
     SlotDeferred,
@@ -667,6 +668,19 @@ def test_without_a_ledger_nothing_is_started_and_that_is_said() -> None:
     life.wakes()
     life.learns(LedgerRefused())
     assert (life.status.phase, life.reason, life.action) == ("Pending", "LedgerRefused", Rest(60))
+    assert life.looks(a_model(2)).action == Reserve(a_model(2), KEY, 0)
+
+
+def test_start_waits_until_a_lost_ledger_can_be_rebuilt() -> None:
+    life = Life()
+    life.wakes()
+    life.learns(RebuildPending("namespace team-b not listed"))
+    assert (life.status.phase, life.reason, life.action) == (
+        "Pending",
+        "WaitingForNamespaces",
+        Rest(60),
+    )
+    assert "namespace team-b not listed" in (life.status.message or "")
     assert life.looks(a_model(2)).action == Reserve(a_model(2), KEY, 0)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
+from scriptix_operator.core.decide import decide
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Ledger, Mark, Settled, opened
 from scriptix_operator.core.observation import (
@@ -141,6 +142,20 @@ def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
         marker = LOOKS[look].started_at
         known = EIGHT if expected is DONE else marker if outcome.acted else None
         assert outcome.marker == known
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("namespace", ["team-a", "team-b"])
+def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, look: str) -> None:
+    """Its resource may exist, and learns of the outcome when the operator can read it."""
+    asker = a_training(name="asker", namespace=namespace)
+    long_ago = EIGHT - timedelta(hours=1)
+    memory = Memory(entry=ENTRY, intent_seen_at=long_ago, agreed_at=long_ago)
+    seen = ModelSeen(LOOKS[look], KEY, entry=ENTRY, is_holder_unlisted=True)
+    decision = decide(asker, seen, EIGHT, memory)
+    assert (decision.status.conditions[0].reason, decision.settled) == (HELD, None)
+    assert isinstance(decision.action, Rest)
+    assert ("holder" in (decision.status.message or "")) == (namespace == "team-a")
 
 
 def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() -> None:

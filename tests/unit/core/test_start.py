@@ -13,6 +13,7 @@ from scriptix_operator.core.observation import (
     LedgerRefused,
     Look,
     Memory,
+    ModelSeen,
     Post,
     Posted,
     Reserve,
@@ -168,6 +169,44 @@ def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) 
     life.looks(model)
     assert outcome(life) == expected
     assert life.run.ownership is None
+
+
+@pytest.mark.parametrize(
+    ("state", "starter", "expected"),
+    [
+        pytest.param(2, None, RESERVES, id="ready"),
+        pytest.param(4, "this", RESERVES, id="own run"),
+        pytest.param(4, "rival", RESERVES, id="run of a known resource"),
+        pytest.param(5, None, WAITS, id="unknown run"),
+        pytest.param(4, "adopter", WAITS, id="run that was adopted"),
+    ],
+)
+def test_rerun_waits_for_a_resource_that_may_await_the_end(
+    state: int, starter: str | None, expected: str
+) -> None:
+    """A start at 4 or 5 replaces a run whose end an unlisted resource may still want to read."""
+    ownership = "Adopted" if starter == "adopter" else "Owned"
+    shown = HistoryEntry(id="run-0", started_at=at(hours=1), outcome="Failed", ownership=ownership)
+    status = a_status(history=(shown,) if starter in {"this", "adopter"} else (), run=a_run())
+    rival = a_training(name="rival", status=a_status(history=(shown,)))
+    life = Life(a_training(status=status))
+    life.wakes()
+    model = a_model(state, started_at=at(hours=1))
+    rivals = (rival,) if starter == "rival" else ()
+    life.learns(ModelSeen(model, KEY, rivals, has_hidden_rival=True))
+    assert outcome(life) == expected
+    assert (life.reason == "ModelInUse") == (expected is WAITS)
+    life.learns(ModelSeen(model, KEY, rivals))
+    assert outcome(life) == RESERVES
+
+
+@pytest.mark.parametrize(("state", "expected"), [(2, RESERVES), (3, "Running"), (4, "Succeeded")])
+def test_first_run_starts_or_adopts_beside_unlisted_namespaces(state: int, expected: str) -> None:
+    life = Life(a_training(log={"collect": "Never"}))
+    life.wakes()
+    model = a_model(state, started_at=BEFORE, metrics=metrics())
+    life.learns(ModelSeen(model, KEY, has_hidden_rival=True))
+    assert outcome(life) == expected
 
 
 @pytest.mark.parametrize("way", ["refused", "withdrawn", "blocked", "no ledger", "not found"])

@@ -18,6 +18,7 @@ from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.engine.caller import SEND_MARGIN, Caller, Slot
 from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
@@ -27,7 +28,7 @@ from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_training
-from tests.unit.engine.shelf import Shelf
+from tests.unit.engine.shelf import Shelf, complete
 
 WINDOW = 5.0
 LAST = WINDOW * (1 - SEND_MARGIN)
@@ -83,13 +84,14 @@ class Bench(Clock, Fence):
         limits = dict.fromkeys(Call, (Limit(1, 3600.0),))
         lanes = Lanes(limits, Timer(self.monotonic), self, lambda: 0.5)
         nothing: Any = None
-        ledger = StartLedger(Shelf(), Roster(), timedelta(hours=1), self, Metrics())
+        ledger = StartLedger(Shelf(), Roster(), complete, timedelta(hours=1), self, Metrics())
         caller = Caller(
             client=cast("ScriptixClient", self),
             keys=nothing,
             lanes=lanes,
             calls=Calls(lanes, ledger, self, Metrics()),
             roster=self.roster,
+            coverage=Coverage(),
             clock=self,
             ledger=ledger,
             fence=self,

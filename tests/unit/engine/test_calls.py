@@ -25,7 +25,7 @@ from scriptix_operator.scriptix.errors import ScriptixError, error_of
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT
 from tests.unit.engine.clocks import Time
-from tests.unit.engine.shelf import Fault, Shelf
+from tests.unit.engine.shelf import Fault, Shelf, complete
 
 KEY, OTHER_KEY = ApiKey("k", "Secret/team-a/api-key"), ApiKey("o", "Secret/team-b/api-key")
 LIMITS = {call: (Limit(10, 3600.0),) for call in Call}
@@ -45,7 +45,9 @@ class Bench:
     def __post_init__(self) -> None:
         """Make what is on the clock."""
         self.lanes = Lanes(LIMITS, Timer(self.time.monotonic), self.time, lambda: 1.0)
-        ledger = StartLedger(self.shelf, Roster(), timedelta(hours=1), self.time, Metrics())
+        ledger = StartLedger(
+            self.shelf, Roster(), complete, timedelta(hours=1), self.time, Metrics()
+        )
         self.calls = Calls(self.lanes, ledger, self.time, self.metrics)
 
     def take(self, call: Call, key: ApiKey = KEY) -> Ticket:

@@ -1,6 +1,7 @@
 """engine/engine.py: what is stepped, when, and beside what; steps and lists are the test's own."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,13 +17,14 @@ from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
 from scriptix_operator.core.training import TrainingKey
-from scriptix_operator.engine import engine
+from scriptix_operator.engine import engine, resync
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_STEPS, Engine
 from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
-from scriptix_operator.kube.errors import GoneError, UnavailableError
+from scriptix_operator.kube.errors import GoneError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import Raw
 from scriptix_operator.telemetry.metrics import Metrics
@@ -63,10 +65,16 @@ class Hand(Clock):
 
 
 class Bench:
-    """An engine, and what it is given to do."""
+    """An engine, and what it is given to do.
 
-    def __init__(self, events: Events) -> None:
+    Args:
+        namespaces: What is watched; none: all.
+    """
+
+    def __init__(self, events: Events, *namespaces: str) -> None:
+        self.coverage = Coverage(namespaces)
         self.clock = Hand()
+        self.metrics = Metrics()
         self.roster = Roster()
         limit = (Limit(1, HOUR),)
         self.timer = Timer(self.clock.monotonic)
@@ -76,6 +84,7 @@ class Bench:
         self.may_list.set()
         self.list_begun = asyncio.Event()
         self.lists = 0
+        self.list_from: Callable[[str], AsyncIterator[Raw]] = self._list
         self.may_step = asyncio.Event()
         self.may_step.set()
         self.steps: list[str] = []
@@ -84,12 +93,13 @@ class Bench:
         self.on_step: Callable[[TrainingKey], Awaitable[float | None]] = self._rest
         self.engine = Engine(
             step=self._step,
-            list_all=self._list,
+            list_all=self._list_from,
             roster=self.roster,
+            coverage=self.coverage,
             lanes=self.lanes,
             events=events,
             clock=self.clock,
-            metrics=Metrics(),
+            metrics=self.metrics,
             timer=self.timer,
             sweep_interval=HOUR,
         )
@@ -117,7 +127,10 @@ class Bench:
         for _ in range(200):
             await asyncio.sleep(0)
 
-    async def _list(self) -> AsyncIterator[Raw]:
+    def _list_from(self, scope: str) -> AsyncIterator[Raw]:
+        return self.list_from(scope)
+
+    async def _list(self, _scope: str) -> AsyncIterator[Raw]:
         listed = tuple(self.listed)
         self.lists += 1
         self.list_begun.set()
@@ -143,10 +156,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def _bench() -> AsyncIterator[Bench]:
+async def _bench(*namespaces: str) -> AsyncIterator[Bench]:
     # Nobody listens there: events are best effort.
     async with ApiClient(Configuration(host="http://127.0.0.1:9")) as api:
-        yield Bench(Events(api, "operator-0"))
+        yield Bench(Events(api, "operator-0"), *namespaces)
 
 
 @asynccontextmanager
@@ -178,13 +191,13 @@ async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
 async def test_a_list_that_fails_is_tried_again_and_waited_for() -> None:
     async with _bench() as bench:
 
-        async def fails_once() -> AsyncIterator[Raw]:
+        async def fails_once(_scope: str) -> AsyncIterator[Raw]:
             bench.lists += 1
             if bench.lists == 1:
                 raise UnavailableError("list: 500")
             yield _raw("a")
 
-        bench.engine.list_all = fails_once
+        bench.list_from = fails_once
         async with _running(bench):
             await bench.until(lambda: bench.steps == ["a"])
         assert bench.lists == 2
@@ -364,3 +377,141 @@ async def test_a_list_drops_what_the_watch_has_missed_the_deletion_of() -> None:
         async with _running(bench):
             await bench.until(lambda: bench.steps == ["there"])
             assert {training.key for training in bench.roster} == {_key("there")}
+
+
+# Several namespaces.
+
+
+class Lists:
+    """What the API server answers to lists, by namespace."""
+
+    def __init__(self, bench: Bench, **listed: tuple[Raw, ...]) -> None:
+        self.listed = {name.replace("_", "-"): raws for name, raws in listed.items()}
+        self.refused: set[str] = set()
+        """Namespaces whose list fails after the resources above."""
+        self.slow: set[str] = set()
+        """Namespaces whose list does not end."""
+        bench.list_from = self.all
+
+    async def all(self, namespace: str) -> AsyncIterator[Raw]:
+        """List a namespace."""
+        for raw in self.listed[namespace]:
+            yield raw
+        if namespace in self.slow:
+            await asyncio.Event().wait()
+        if namespace in self.refused:
+            raise RefusedError("list: 403 forbidden")
+
+
+@pytest.mark.parametrize("fault", ["refused", "slow"])
+async def test_namespace_that_is_not_listed_delays_no_other(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resync, "START_PATIENCE", 0.0)
+    async with _bench("team-a", "team-b") as bench:
+        foreign = _raw("b", namespace="team-b", model=8)
+        lists = Lists(bench, team_a=(_raw("a"),), team_b=(foreign,))
+        getattr(lists, fault).add("team-b")
+        async with _running(bench):
+            await bench.until(lambda: bench.steps == ["a"])
+            # What is known of it takes no part yet, but the others see it.
+            bench.seen("b", namespace="team-b", model=8, version=2)
+            await bench.settle()
+            assert bench.steps == ["a"]
+            assert len(list(bench.roster)) == 2
+            assert bench.coverage.unlisted == ("team-b",)
+
+
+async def test_namespace_is_served_once_its_list_is_complete(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    caplog.set_level(logging.INFO)
+    async with _bench("team-a", "team-b") as bench:
+        lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
+        lists.refused.add("team-b")
+        async with _running(bench):
+            await bench.settle()
+            assert bench.steps == []
+            assert _listed(bench, "team-b") == 0
+            lists.refused.clear()
+            await bench.until(lambda: bench.steps == ["b"])
+            assert (_listed(bench, "team-a"), _listed(bench, "team-b")) == (1, 1)
+    said = [record.getMessage() for record in caplog.records if "team-b" in record.getMessage()]
+    assert said == [
+        "namespace team-b cannot be listed, tried again: list: 403 forbidden",
+        "namespace team-b: listed again",
+    ]
+
+
+def _listed(bench: Bench, namespace: str) -> float | None:
+    name = "scriptix_namespace_listed"
+    return bench.metrics.registry.get_sample_value(name, {"namespace": namespace})
+
+
+async def test_list_that_is_not_complete_removes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    async with _bench("team-a", "team-b") as bench:
+        for namespace in ("team-a", "team-b"):
+            for name in ("first-page", "second-page"):
+                bench.seen(name, namespace=namespace, uid=namespace)
+        page = tuple(_raw("first-page", namespace=n, uid=n) for n in ("team-a", "team-b"))
+        lists = Lists(bench, team_a=page[:1], team_b=page[1:])
+        lists.refused.add("team-b")
+        async with _running(bench):
+            await bench.settle()
+            kept = {str(training.key) for training in bench.roster}
+            assert kept == {"team-a/first-page", "team-b/first-page", "team-b/second-page"}
+            lists.refused.clear()
+            await bench.until(lambda: len(list(bench.roster)) == 2)
+
+
+async def test_a_bug_in_one_list_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with _bench("team-a", "team-b") as bench:
+        Lists(bench, team_a=(_raw("a"),))
+        async with _running(bench):
+            await bench.until(lambda: bench.steps == ["a"])
+    assert "namespace team-b: list failed" in caplog.text
+
+
+async def test_resource_that_cannot_be_parsed_is_known_while_it_exists(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with _bench() as bench:
+        bad = _raw("bad", model=-1)
+        for _ in range(2):
+            bench.engine.seen(None, bad)
+        assert len(caplog.records) == 1
+        assert bench.coverage.unreadable == {_key("bad"): "uid-of-bad"}
+        bench.seen("bad", "DELETED", uid="of-another")
+        assert bench.coverage.unreadable
+        bench.seen("bad", "DELETED")
+        assert not bench.coverage.unreadable
+        bench.engine.seen(None, bad)
+        bench.seen("bad", version=2)
+        assert not bench.coverage.unreadable
+        bench.seen("bad", "MODIFIED", version=3, model=-1)
+        bench.seen("gone", model=-1)
+        bench.listed = [_raw("bad", version=3, model=-1)]
+        async with _running(bench):
+            assert bench.coverage.unreadable == {_key("bad"): "uid-of-bad"}
+
+
+async def test_starts_that_waited_for_a_namespace_go_on_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    told = {"type": "Succeeded", "status": "Unknown", "message": "-"}
+    times = {"lastTransitionTime": "2025-01-16T08:00:00Z", "observedGeneration": 1}
+    waiting = {
+        **_raw("waiting"),
+        "status": {"conditions": [{**told, **times, "reason": "WaitingForNamespaces"}]},
+    }
+    async with _bench("team-a", "team-b") as bench:
+        lists = Lists(bench, team_a=(waiting, _raw("other", model=8)), team_b=())
+        lists.refused.add("team-b")
+        async with _running(bench):
+            await bench.until(lambda: sorted(bench.steps) == ["other", "waiting"])
+            bench.steps.clear()
+            lists.refused.clear()
+            await bench.until(lambda: bench.steps == ["waiting"])

@@ -13,7 +13,12 @@ from scriptix_operator.core.learned import KEPT, Learned
 from scriptix_operator.core.ledger import Ledger, Mark, Settled, opened, pruned
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.ledger import ATTEMPTS, LedgerChangedError, StartLedger
+from scriptix_operator.engine.ledger import (
+    ATTEMPTS,
+    LedgerChangedError,
+    RebuildPendingError,
+    StartLedger,
+)
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.errors import RefusedError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
@@ -61,10 +66,12 @@ class Bench:
     roster: Roster = field(default_factory=Roster)
     time: Time = field(default_factory=Time)
     metrics: Metrics = field(default_factory=Metrics)
+    gap: str | None = None
+    """What is not known of all resources."""
 
     def process(self) -> StartLedger:
         """Another process."""
-        return StartLedger(self.shelf, self.roster, HOUR, self.time, self.metrics)
+        return StartLedger(self.shelf, self.roster, lambda: self.gap, HOUR, self.time, self.metrics)
 
     async def leader(self) -> StartLedger:
         """One that has taken the ledger over; what it wrote for that is not counted."""
@@ -203,6 +210,46 @@ async def test_a_lost_ledger_is_rebuilt_from_all_resources_and_said_so(
     said = [record.getMessage() for record in caplog.records]
     assert said[-1] == "the start ledger is rebuilt from the status of all resources"
     assert (said[0] == "the start ledger cannot be read (not JSON)") == (there is not None)
+
+
+@pytest.mark.parametrize("there", [None, "garbage"])
+async def test_lost_ledger_is_rebuilt_from_all_resources_only(
+    bench: Bench, there: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.shelf.put(there)
+    process = bench.process()
+    bench.gap = "namespace team-b not listed"
+    for _ in range(3):
+        with pytest.raises(RebuildPendingError, match="namespace team-b not listed"):
+            await process.ready()
+    # Thousands may ask: the cluster is asked once, and the cause is logged once.
+    assert (bench.shelf.reads, bench.shelf.writes) == (1, [])
+    assert len(caplog.records) == 1
+    assert "namespace team-b not listed" in caplog.text
+    bench.gap = None
+    bench.roster.put(intending())
+    await process.ready()
+    assert bench.shelf.ledger.entries.keys() == {7}
+
+
+async def test_readable_ledger_is_taken_over_beside_a_gap(bench: Bench) -> None:
+    ledger, entry = opened(Ledger(), intending(), EIGHT)
+    bench.shelf.put(ledger)
+    bench.gap = "namespace team-b not listed"
+    process = await bench.leader()
+    assert process.entry(7) == entry
+    await start(process, 8)
+
+
+async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.gap = "namespace team-b not listed"
+    bench.shelf.put(None)
+    with pytest.raises(RebuildPendingError):
+        await process.open(intending(), 1)
+    with pytest.raises(RebuildPendingError):
+        await process.ready()
+    assert bench.shelf.text is None
 
 
 # Opening and closing.

@@ -35,7 +35,7 @@ from scriptix_operator.scriptix.errors import error_of
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_run, a_training, at, followed
 from tests.unit.engine.clocks import Time
-from tests.unit.engine.shelf import Shelf
+from tests.unit.engine.shelf import Shelf, complete
 
 KEY = ApiKey("k", "Secret/team-a/api-key")
 STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
@@ -91,7 +91,7 @@ class Bench:
         self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
         shelf, window = Shelf(ledger or Ledger()), timedelta(hours=1)
         self.roster = Roster()
-        starts = StartLedger(shelf, self.roster, window, self.time, Metrics())
+        starts = StartLedger(shelf, self.roster, complete, window, self.time, Metrics())
         self.fetcher = LogFetcher(
             client=cast("ScriptixClient", self.rim),
             keys=cast("Keys", self.rim),

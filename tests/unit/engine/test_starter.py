@@ -49,7 +49,7 @@ from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed
-from tests.unit.engine.shelf import Fault, Shelf
+from tests.unit.engine.shelf import Fault, Shelf, complete
 
 NAME = TrainingKey("team-a", "cardiology")
 RUNNING = a_model(3, started_at=EIGHT, progress=0)
@@ -197,7 +197,7 @@ class Bench:
         self.cluster = Cluster(self.roster)
         self.shelf = DiaryShelf(self.cluster.diary)
         self.ledger = StartLedger(
-            self.shelf, self.roster, timedelta(hours=1), self.time, self.metrics
+            self.shelf, self.roster, complete, timedelta(hours=1), self.time, self.metrics
         )
         self.api = Api(self)
         caller, recorder = cast("Caller", self.api), cast("Recorder", self.cluster)

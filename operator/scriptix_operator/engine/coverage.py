@@ -1,0 +1,122 @@
+"""What the store may be missing: namespaces that are not listed, resources that cannot be parsed.
+
+The store is complete for a namespace from its first complete list on. What changes while a later
+list fails hides no in-flight start: this process is the only one that makes any.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scriptix_operator.core.installation import show_namespaces
+from scriptix_operator.core.ledger import Entry
+from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.kube.trainings import ALL, Raw
+
+__all__ = ["Coverage"]
+
+SHOWN = 5
+"""Namespaces that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A resource that exists and cannot be parsed."""
+
+    uid: str
+    version: str
+    model_id: object
+    """As it stands in spec."""
+    may_be_starting: bool
+    """Its status holds an intent, or has a form that may hide one."""
+
+
+class Coverage:
+    """Which resources may exist although the store does not have them.
+
+    Args:
+        namespaces: The namespaces that are watched; empty: all, with one list.
+    """
+
+    def __init__(self, namespaces: Sequence[str] = ()) -> None:
+        self.scopes = tuple(dict.fromkeys(namespaces)) or (ALL,)
+        """What is listed, each with a list of its own: a namespace, or ALL."""
+        self._listed: set[str] = set()
+        self._unreadable: dict[TrainingKey, _Unreadable] = {}
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The scopes without a complete list since this process leads."""
+        return tuple(scope for scope in self.scopes if scope not in self._listed)
+
+    @property
+    def unreadable(self) -> dict[TrainingKey, str]:
+        """The resources that cannot be parsed, with their uids."""
+        return {key: found.uid for key, found in self._unreadable.items()}
+
+    def listed(self, scope: str) -> bool:
+        """Take in that a list is complete; returns whether it is the first one of its scope."""
+        is_first = scope not in self._listed
+        self._listed.add(scope)
+        return is_first
+
+    def is_listed(self, namespace: str) -> bool:
+        """Whether the store has all resources of a namespace."""
+        return namespace in self._listed or ALL in self._listed
+
+    def put_unreadable(self, key: TrainingKey, raw: Raw) -> bool:
+        """Take in a resource that cannot be parsed; returns whether this version is new."""
+        spec, metadata = raw.get("spec"), raw["metadata"]
+        found = _Unreadable(
+            uid=metadata["uid"],
+            version=metadata["resourceVersion"],
+            model_id=spec.get("modelId") if isinstance(spec, Mapping) else None,
+            may_be_starting=_may_be_starting(raw.get("status")),
+        )
+        is_new = self._unreadable.get(key) != found
+        self._unreadable[key] = found
+        return is_new
+
+    def forget_unreadable(self, key: TrainingKey) -> None:
+        """Take in that a resource can be parsed, or is gone."""
+        self._unreadable.pop(key, None)
+
+    def may_hide_holder(self, entry: Entry) -> bool:
+        """Whether the resource of an in-flight start may exist, where the store does not have it.
+
+        A namespace that is not watched hides nothing: taking it out of the settings releases its
+        runs, as deleting their resources does.
+        """
+        found = self._unreadable.get(TrainingKey(entry.namespace, entry.name))
+        if found is not None and found.uid == entry.uid:
+            return True
+        is_watched = ALL in self.scopes or entry.namespace in self.scopes
+        return is_watched and not self.is_listed(entry.namespace)
+
+    def may_hide_rival(self, model_id: int) -> bool:
+        """Whether a resource with this model may exist that the store does not have."""
+        return bool(self.unlisted) or any(
+            found.model_id == model_id or not isinstance(found.model_id, int)
+            for found in self._unreadable.values()
+        )
+
+    def gap(self) -> str | None:
+        """Say what keeps a lost ledger from being rebuilt; None: the store has all intents."""
+        gaps = []
+        if self.unlisted:
+            gaps.append(f"{_show(self.unlisted)} not listed")
+        hidden = {key.namespace for key, found in self._unreadable.items() if found.may_be_starting}
+        if hidden:
+            gaps.append(f"a resource in {_show(sorted(hidden))} cannot be parsed")
+        return "; ".join(gaps) or None
+
+
+def _show(scopes: Sequence[str]) -> str:
+    """Namespaces in words, as many as a message can hold."""
+    names = [name for name in scopes if name != ALL]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return show_namespaces(names[:SHOWN]) + more
+
+
+def _may_be_starting(status: object) -> bool:
+    run = status.get("run") if isinstance(status, Mapping) else status
+    return run.get("intent") is not None if isinstance(run, Mapping) else run is not None
