@@ -201,7 +201,7 @@ async def _work(parts: Parts, leadership: Leadership | None) -> None:
 
 async def _watch(parts: Parts, engine: Engine) -> None:
     with parts.heartbeat.watching(WATCH) as beat:
-        await parts.watch.run(engine.seen, beat)
+        await parts.watch.run(engine.seen, beat, engine.relist)
 
 
 def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, ScriptixClient]:
@@ -229,11 +229,31 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
     )
-    return assemble(settings, rim, parts.metrics), client
+    if not settings.watch_namespaces:
+        return assemble(settings, rim, parts.metrics, parts.problems), client
+    # Kopf ends at the first namespace that it may not list; it watches those that are listed.
+    parts.watch.set_namespaces(frozenset())
+    serve = parts.watch.set_namespaces
+    return assemble(settings, rim, parts.metrics, parts.problems, serve), client
 
 
-def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
-    """Put an engine together from what it meets the world by."""
+def assemble(
+    settings: Settings,
+    rim: Rim,
+    metrics: Metrics,
+    problems: Problems | None = None,
+    serve: Callable[[frozenset[str]], None] = lambda _: None,
+) -> Engine:
+    """Put an engine together from what it meets the world by.
+
+    Args:
+        settings: Of the operator.
+        rim: What it meets.
+        metrics: Where it counts.
+        problems: Where it reports what fails.
+        serve: Has these namespaces watched.
+    """
+    problems = problems or Problems()
     clock, roster, timer = rim.clock, Roster(), Timer(rim.clock.monotonic)
     coverage = Coverage(settings.watch_namespaces)
     limits = {
@@ -250,6 +270,7 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
         window=timedelta(seconds=max(*PLANS, *(each.seconds for each in settings.limit_starts))),
         clock=clock,
         metrics=metrics,
+        problems=problems,
     )
     calls = Calls(lanes, ledger, clock, metrics)
     caller = Caller(
@@ -292,8 +313,10 @@ def assemble(settings: Settings, rim: Rim, metrics: Metrics) -> Engine:
         events=rim.events,
         clock=clock,
         metrics=metrics,
+        problems=problems,
         timer=timer,
         sweep_interval=settings.sweep_interval,
+        serve=serve,
     )
 
 

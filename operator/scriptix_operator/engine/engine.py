@@ -21,6 +21,7 @@ from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
+from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Engine"]
@@ -57,6 +58,7 @@ class Engine:
         list_all: All resources of a namespace, or of all of them, as the API server gives them, as
             Trainings.all.
         coverage: What the store may be missing; namespaces that are not listed are not served.
+        problems: Where it reports what it cannot list or parse.
         timer: Due times, on the same clock; the lanes set them, too.
         sweep_interval: Seconds between full lists, the second source beside the watch: a gap in
             a watch loses deletions.
@@ -70,8 +72,11 @@ class Engine:
     events: Events
     clock: Clock
     metrics: Metrics
+    problems: Problems
     timer: Timer
     sweep_interval: float
+    serve: Callable[[frozenset[str]], None] = lambda _: None
+    """Has these namespaces watched: those whose list succeeds."""
     _resync: Resync = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
@@ -91,6 +96,8 @@ class Engine:
             roster=self.roster,
             coverage=self.coverage,
             metrics=self.metrics,
+            problems=self.problems,
+            serve=self.serve,
             interval=self.sweep_interval,
         )
 
@@ -109,6 +116,10 @@ class Engine:
             while not await _in_time(self._resync.ready.wait()):
                 beat()
             await self._dispatch(self._tasks, beat)
+
+    def relist(self) -> None:
+        """List all namespaces soon: the watch of one fails, which may be refused by now."""
+        self._resync.hurry()
 
     def seen(self, kind: str | None, raw: Raw) -> None:
         """Take in a resource as the watch or a list gives it; `kind` is the watch event's type."""
@@ -265,12 +276,21 @@ class Engine:
         while True:
             self.metrics.phases(self.roster.phases())
             self.metrics.stalled(self.roster.stalled())
-            self.metrics.unreadable(len(self.coverage.unreadable))
+            self._report_unreadable()
             self.lanes.drop_unused()
             self.metrics.queued(self.lanes.queued())
             self.metrics.stretched(self.lanes.longest_stretch())
             self.metrics.circuits_open(self.lanes.open_circuits())
             await asyncio.sleep(REPORT_INTERVAL)
+
+    def _report_unreadable(self) -> None:
+        keys = sorted(self.coverage.unreadable)
+        self.metrics.unreadable(len(keys))
+        if keys:
+            text = f"{len(keys)} resources cannot be parsed and are left alone, {keys[0]} first."
+            self.problems.report("Resources", text)
+        else:
+            self.problems.clear("Resources")
 
     async def _go_on_forever(self) -> None:
         while True:

@@ -32,6 +32,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
+from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["LedgerChangedError", "RebuildPendingError", "StartLedger"]
@@ -41,6 +42,8 @@ ATTEMPTS = 5
 
 REFUSED_WAIT = 30.0
 """Seconds before the cluster is asked again, when it has refused the ledger: a human mends that."""
+
+SOURCE = "StartLedger"
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,7 @@ class StartLedger:
         window: How long a start may count against an allowance, known or yet to be learned.
         clock: The clocks.
         metrics: Counts each write.
+        problems: Where it reports that nothing can be started.
     """
 
     store: LedgerConfigMap
@@ -83,6 +87,7 @@ class StartLedger:
     window: timedelta
     clock: Clock
     metrics: Metrics
+    problems: Problems = field(default_factory=Problems)
     _writer: str = field(default_factory=lambda: secrets.token_hex(6))
     """Tells our writes from equal ones of another process."""
     _ledger: Ledger | None = None
@@ -284,8 +289,10 @@ class StartLedger:
             self._refusal, self._ask_again_at = error, now + REFUSED_WAIT
             if str(error) != str(refusal):
                 logger.error("nothing can be started: %s", _why(error))  # noqa: TRY400 - no traceback
+            self.problems.report(SOURCE, f"Nothing can be started: {_why(error)}.")
             raise
         self._refusal = None
+        self.problems.clear(SOURCE)
 
     async def _take_over(self) -> None:
         """Read the ledger, and write it once: what others decided from it before is void.

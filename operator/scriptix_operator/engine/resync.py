@@ -5,7 +5,9 @@ refused or slow delays no other. Only a complete list removes resources from the
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -14,8 +16,9 @@ from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.roster import Roster
-from scriptix_operator.kube.errors import KubeError
+from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.trainings import ALL, Raw, key_of
+from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Resync"]
@@ -24,6 +27,12 @@ PARALLEL_LISTS = 16
 """Namespaces listed at once: the Lease has to be renewed over the same connections."""
 FIRST_RETRY, MAX_RETRY = 1.0, 30.0
 """Seconds before a list that failed is tried again; doubles."""
+PATIENT_FAILURES = 3
+"""Lists in a row that fail before a namespace is not watched any more; a refused one is not at
+once. One Kopf watches all namespaces, and one that fails ends it."""
+HURRY_INTERVAL = 5.0
+"""Seconds between lists because of a watch that fails, at least."""
+SOURCE = "Namespaces"
 START_PATIENCE = 5.0
 """Seconds that the other namespaces wait at the start for one whose list is slow."""
 
@@ -39,6 +48,8 @@ class Resync:
         seen: Takes in one of them.
         forget: Takes in that a resource is gone.
         listed: Takes in that a scope is listed completely for the first time.
+        problems: Where it reports the namespaces that cannot be listed.
+        serve: Has these scopes watched.
         interval: Seconds between lists.
     """
 
@@ -49,10 +60,18 @@ class Resync:
     roster: Roster
     coverage: Coverage
     metrics: Metrics
+    problems: Problems
+    serve: Callable[[frozenset[str]], None]
     interval: float
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Each scope was tried, or has had its time."""
     _tried: set[str] = field(default_factory=set)
+    _failures: dict[str, int] = field(default_factory=dict)
+    """Lists in a row that failed, by scope."""
+    _refused: set[str] = field(default_factory=set)
+    _told: dict[str, str] = field(default_factory=dict)
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _hurried_at: float = -math.inf
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL_LISTS))
 
     async def run(self) -> NoReturn:
@@ -60,43 +79,85 @@ class Resync:
         async with asyncio.TaskGroup() as tasks:
             for scope in self.coverage.scopes:
                 tasks.create_task(self._keep(scope))
-            await asyncio.sleep(START_PATIENCE)
+            await _at_most(START_PATIENCE, self.ready)
             self.ready.set()
+            self._serve()
         raise RuntimeError("the resync has ended")
 
+    def hurry(self) -> None:
+        """List again soon those that are not due: a watch that fails may be a right that is gone.
+
+        One list over all namespaces has no part that could be left out of the watch.
+        """
+        now = asyncio.get_running_loop().time()
+        if len(self.coverage.scopes) > 1 and now - self._hurried_at > HURRY_INTERVAL:
+            self._hurried_at = now
+            self._due.set()
+            self._due = asyncio.Event()
+
     async def _keep(self, scope: str) -> NoReturn:
-        failures, told = 0, None
         while True:
             error = await self._try(scope)
-            if error is None:
-                if told is not None:
-                    logger.info("%s: listed again", show_scope(scope))
-                failures, told, wait = 0, None, self.interval
-            else:
-                failures += 1
-                wait = backoff(FIRST_RETRY, failures - 1, min(MAX_RETRY, self.interval))
-                level = logging.DEBUG if error == told else logging.WARNING
-                logger.log(level, "%s cannot be listed, tried again: %s", show_scope(scope), error)
-                told = error
             self.metrics.namespace_listed(scope, is_listed=error is None)
+            if error is None:
+                self._succeeded(scope)
+            else:
+                self._failed(scope, error)
             self._tried.add(scope)
             if self._tried.issuperset(self.coverage.scopes):
                 self.ready.set()
-            await asyncio.sleep(wait)
+            self._serve()
+            if error is None:
+                await _at_most(self.interval, self._due)
+            else:
+                most = min(MAX_RETRY, self.interval)
+                await asyncio.sleep(backoff(FIRST_RETRY, self._failures[scope] - 1, most))
 
-    async def _try(self, scope: str) -> str | None:
+    def _succeeded(self, scope: str) -> None:
+        self.problems.clear(SOURCE, scope)
+        if self._failures.pop(scope, 0):
+            logger.info("%s: listed again", show_scope(scope))
+        self._told.pop(scope, None)
+        self._refused.discard(scope)
+        if self.coverage.listed(scope):
+            self.listed(scope)
+
+    def _failed(self, scope: str, error: Exception) -> None:
+        self._failures[scope] = self._failures.get(scope, 0) + 1
+        if isinstance(error, RefusedError):
+            self._refused.add(scope)
+        text = f"{show_scope(scope)} cannot be listed: {str(error) or type(error).__name__}"
+        level = logging.DEBUG if self._told.get(scope) == text else logging.WARNING
+        logger.log(level, "%s", text)
+        self._told[scope] = text
+        # Nobody is served where none can be listed.
+        is_outage = len(self._failures) == len(self.coverage.scopes)
+        self.problems.report(
+            SOURCE, f"{text[0].upper()}{text[1:]}.", subject=scope, is_outage=is_outage
+        )
+
+    def _serve(self) -> None:
+        """Have those watched that can be listed; all stay as they are where none can."""
+        if not self.ready.is_set():
+            return
+        lost = self._refused | {
+            scope for scope, count in self._failures.items() if count >= PATIENT_FAILURES
+        }
+        served = frozenset(self.coverage.scopes) - lost - frozenset(self.coverage.unlisted)
+        if served:
+            self.serve(served)
+
+    async def _try(self, scope: str) -> Exception | None:
         """Take in a full list; returns why it failed, or None."""
         try:
             async with self._slots:
                 await self._list(scope)
         except KubeError as error:
-            return str(error)
+            return error
         except Exception as error:
             # One namespace's bug must not stop the others.
             logger.exception("%s: list failed", show_scope(scope))
-            return type(error).__name__
-        if self.coverage.listed(scope):
-            self.listed(scope)
+            return error
         return None
 
     async def _list(self, scope: str) -> None:
@@ -119,6 +180,12 @@ class Resync:
     def _uid_of(self, key: TrainingKey) -> str | None:
         known = self.roster.get(key)
         return self.coverage.unreadable.get(key) if known is None else known.uid
+
+
+async def _at_most(seconds: float, event: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def show_scope(scope: str) -> str:

@@ -59,6 +59,7 @@ class Watch:
         self._changed = asyncio.Event()
         self._kopf: EmbeddedKopf | None = None
         self._said = ""
+        self._failed: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> Self:
         """Nothing is watched before `run`."""
@@ -81,13 +82,20 @@ class Watch:
             self._namespaces = namespaces
             self._changed.set()
 
-    async def run(self, sink: Sink, beat: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self,
+        sink: Sink,
+        beat: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Watch until cancelled; then Kopf is stopped, but not waited for.
 
         Args:
             sink: Called on this loop with each event.
             beat: Called each second or more often, as long as this tries to watch.
+            failed: Called on each report that the watch of a namespace fails.
         """
+        self._failed = failed
         try:
             while True:
                 self._changed.clear()
@@ -150,6 +158,7 @@ class Watch:
         logger.log(level, "the watch fails and is restarted: %s", text)
         self._said = text
         self._problems.report(SOURCE, f"The watch fails: {text}.", is_outage=is_outage)
+        self._failed()
 
     def _works(self) -> None:
         if self._said:

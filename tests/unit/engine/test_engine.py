@@ -27,6 +27,7 @@ from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import Raw
+from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_training
 
@@ -75,6 +76,9 @@ class Bench:
         self.coverage = Coverage(namespaces)
         self.clock = Hand()
         self.metrics = Metrics()
+        self.problems = Problems()
+        self.served: list[frozenset[str]] = []
+        """The namespaces that are watched, with each change."""
         self.roster = Roster()
         limit = (Limit(1, HOUR),)
         self.timer = Timer(self.clock.monotonic)
@@ -100,9 +104,15 @@ class Bench:
             events=events,
             clock=self.clock,
             metrics=self.metrics,
+            problems=self.problems,
             timer=self.timer,
             sweep_interval=HOUR,
+            serve=self._serve,
         )
+
+    def _serve(self, namespaces: frozenset[str]) -> None:
+        if self.served[-1:] != [namespaces]:
+            self.served.append(namespaces)
 
     def seen(self, name: str, kind: str = "ADDED", **facts: Any) -> None:  # noqa: ANN401
         """Let the watch tell of a resource."""
@@ -434,12 +444,18 @@ async def test_namespace_is_served_once_its_list_is_complete(
             await bench.settle()
             assert bench.steps == []
             assert _listed(bench, "team-b") == 0
+            assert bench.problems.sentences() == [
+                "For 0s: Namespace team-b cannot be listed: list: 403 forbidden."
+            ]
+            assert bench.served == [{"team-a"}]
             lists.refused.clear()
             await bench.until(lambda: bench.steps == ["b"])
             assert (_listed(bench, "team-a"), _listed(bench, "team-b")) == (1, 1)
+            assert bench.problems.sentences() == []
+            assert bench.served[1:] == [{"team-a", "team-b"}]
     said = [record.getMessage() for record in caplog.records if "team-b" in record.getMessage()]
     assert said == [
-        "namespace team-b cannot be listed, tried again: list: 403 forbidden",
+        "namespace team-b cannot be listed: list: 403 forbidden",
         "namespace team-b: listed again",
     ]
 
@@ -515,3 +531,38 @@ async def test_starts_that_waited_for_a_namespace_go_on_at_once(
             bench.steps.clear()
             lists.refused.clear()
             await bench.until(lambda: bench.steps == ["waiting"])
+
+
+async def test_namespace_that_loses_its_right_keeps_its_resources(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    async with _bench("team-a", "team-b") as bench:
+        lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
+        async with _running(bench):
+            await bench.until(lambda: bench.steps == ["b"])
+            lists.refused.add("team-b")
+            # The watch fails first: a list is not due for an hour.
+            bench.engine.relist()
+            await bench.until(lambda: bench.served[-1] == {"team-a"})
+            bench.seen("b", "MODIFIED", namespace="team-b", version=2, generation=2)
+            await bench.until(lambda: bench.steps == ["b", "b"])
+            assert bench.coverage.unlisted == ()
+            lists.refused.clear()
+            await bench.until(lambda: bench.served[-1] == {"team-a", "team-b"})
+
+
+async def test_namespaces_stay_watched_where_none_can_be_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An outage of the API server is no fault of a namespace; the watch has its own restarts."""
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    async with _bench("team-a", "team-b") as bench:
+        lists = Lists(bench, team_a=(), team_b=())
+        async with _running(bench):
+            lists.refused |= {"team-a", "team-b"}
+            bench.engine.relist()
+            await bench.until(lambda: len(bench.problems.outstanding()) == 2)
+            await bench.settle()
+            assert bench.served[-1]
+            assert any(problem.is_outage for problem in bench.problems.outstanding())
