@@ -70,6 +70,40 @@ async def test_each_new_request_starts_one_run_and_a_revert_none(lab: Lab) -> No
     assert lab.starts(301) == len(lab.posts(301)) == 4
 
 
+async def test_a_used_token_starts_nothing_and_names_its_run(lab: Lab) -> None:
+    lab.model(305, duration=1)
+    await lab.secret()
+    first_operator = await lab.operator()
+    await lab.train("repeated", 305, runToken="v1")
+    first = await until_done(lab, "repeated", "v1")
+    await lab.admin("PATCH", "/models/305", {"status": 2})
+    await lab.edit("repeated", runToken="v2")
+    await until_done(lab, "repeated", "v2")
+    await lab.admin("PATCH", "/models/305", {"status": 2})
+    await lab.patch("repeated", {"metadata": {"annotations": {REQUESTED_AT: "t1"}}})
+    third = await until_done(lab, "repeated", "v2", "t1")
+    # The model could be started; v1 beside t1 is a pair that was never set.
+    await lab.admin("PATCH", "/models/305", {"status": 2})
+    said = (
+        f'spec.runToken "v1" was used before and starts no run: run {first["status"]["run"]["id"]}'
+    )
+    repeated = await until_observed(lab, await lab.edit("repeated", runToken="v1"))
+    assert repeated["status"]["run"]["id"] == third["status"]["run"]["id"]
+    assert phase_of(repeated) == "Succeeded"
+    assert said in repeated["status"]["message"]
+    assert len(repeated["status"]["usedRequests"]) == 3
+    await lab.until_event("repeated", "RequestAlreadyUsed")
+    # Another process and another edit have nothing to add.
+    first_operator.kill()
+    await first_operator.ended()
+    await lab.operator()
+    await until_observed(lab, await lab.edit("repeated", priority=1))
+    events = [e for e in await lab.events("repeated") if e["reason"] == "RequestAlreadyUsed"]
+    assert [(event["type"], event.get("count", 1)) for event in events] == [("Warning", 1)]
+    assert events[0]["message"].startswith(said)
+    assert lab.starts(305) == len(lab.posts(305)) == 3
+
+
 async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) -> None:
     lab.model(302, duration=10_000)
     await lab.secret()

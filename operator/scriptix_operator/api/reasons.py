@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 __all__ = [
+    "AskedBy",
     "ConditionType",
     "EventReason",
     "FailureReason",
@@ -72,6 +73,15 @@ class Ownership(StrEnum):
     """It was there at first sight of the model."""
     UNCONFIRMED = "Unconfirmed"
     """It appeared after a start of ours whose reply was lost."""
+
+
+class AskedBy(StrEnum):
+    """What asks for a run after the first."""
+
+    RUN_TOKEN = "RunToken"  # noqa: S105 - the name of a field
+    """A new value of spec.runToken."""
+    REQUESTED_AT = "RequestedAt"
+    """A new value of the annotation scriptix.io/requested-at."""
 
 
 class Outcome(StrEnum):
@@ -221,6 +231,8 @@ class EventReason(StrEnum):
     """Another resource is training the same model."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """The API does not know the model."""
+    REQUEST_ALREADY_USED = "RequestAlreadyUsed"
+    """A value that was used before is set again, and starts no run."""
     RESULT_NOT_PUBLISHED = "ResultNotPublished"
     """The training has succeeded; the cluster does not take its result ConfigMap."""
     RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"

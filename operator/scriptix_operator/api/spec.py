@@ -157,8 +157,8 @@ class TrainingSpec(ApiModel):
     """Secret that holds the API key. Omitted: the Secret "scriptix-api-key" of the namespace, and
     only if that does not exist the operator's default key, where the namespace may use it."""
     run_token: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Asks for another run when changed to a value not used before. Opaque: a date, a data
-    version, a commit."""
+    """Asks for another run when changed to a value not used before; the last 256 used values are
+    remembered. Opaque: a date, a data version, a commit."""
     suspend: bool = False
     """True: call the API for nothing. A run at the remote side goes on; it cannot be cancelled."""
     when_not_ready: WhenNotReady = WhenNotReady.WAIT

@@ -33,6 +33,8 @@ TEXT = 1024
 LONG_TEXT = 4096
 
 MAX_HISTORY = 10
+MAX_ASKED_BY = 4
+MAX_USED_REQUESTS = 256
 MAX_LEARNING_POINTS = 40
 MAX_LOG_CONFIG_MAPS = 64
 MAX_CONDITIONS = 16
@@ -42,6 +44,7 @@ ShortText = Annotated[str, StringConstraints(max_length=SHORT)]
 NameText = Annotated[str, StringConstraints(max_length=NAME)]
 Text = Annotated[str, StringConstraints(max_length=TEXT)]
 LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT)]
+AskedByTexts = Annotated[tuple[ShortText, ...], Field(max_length=MAX_ASKED_BY)]
 Timeline = Annotated[tuple[int, ...], Field(max_length=MAX_TIMELINE)]
 
 
@@ -147,6 +150,9 @@ class Run(ApiModel):
     """spec.runToken that this run answers."""
     requested_at: NameText = ""
     """Annotation scriptix.io/requested-at that this run answers."""
+    asked_by: AskedByTexts | None = None
+    """Which new values asked for this run: RunToken, RequestedAt. Empty: the resource itself asked,
+    for its first run."""
     attempt: int = 1
     """Number of the POST for this run, from 1."""
     ownership: ShortText | None = None
@@ -200,6 +206,8 @@ class HistoryEntry(ApiModel):
     """spec.runToken that it answered."""
     requested_at: NameText = ""
     """Annotation that it answered."""
+    asked_by: AskedByTexts | None = None
+    """As status.run.askedBy."""
     attempt: int = 1
     """Number of POSTs it took."""
     ownership: ShortText | None = None
@@ -300,6 +308,12 @@ class TrainingStatus(ApiModel):
     """The stored log."""
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=MAX_HISTORY)] = ()
     """Earlier runs, newest first."""
+    used_requests: Annotated[tuple[ShortText, ...], Field(max_length=MAX_USED_REQUESTS)] = ()
+    """Hashes of the 256 values of spec.runToken and scriptix.io/requested-at that were used last,
+    oldest first. A used value starts no run."""
+    repeated_request: Text | None = None
+    """Which value is set although it was used before, and which run has answered it; absent where
+    none is."""
     display: Display | None = None
     """Strings for the printer columns."""
     conditions: Annotated[

@@ -149,6 +149,8 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
         step = _requested(step)
     elif is_taken_back(step.training):
         step, note = step.having_status(take_back(step.status)), TAKEN_BACK
+    else:
+        step = _collapsed(step)
     if awaits_retry(step.status):
         return _retried(step)
     if has_ended(step.status):
@@ -164,7 +166,13 @@ def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
     if is_over(step.status):
         return _with_new_run(step, begin_run(step.training))
-    return step.having(run=newest_request(step.training))
+    return _collapsed(step)
+
+
+def _collapsed(step: Situation) -> Situation:
+    """A run that nothing was sent for answers the newest request."""
+    newest = newest_request(step.training)
+    return step if newest == step.status.run else step.having(run=newest)
 
 
 def _retried(step: Situation) -> Decision:

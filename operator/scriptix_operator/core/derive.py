@@ -14,6 +14,7 @@ from scriptix_operator.api.status import LONG_TEXT, Condition, Display, Training
 from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.used import repeated_request, used_requests
 
 __all__ = [
     "Note",
@@ -125,11 +126,14 @@ def settle(
         note: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
+    repeated = repeated_request(training, status)
+    suffix = "" if repeated is None else f" {repeated}"
+    room = LONG_TEXT - len(suffix)
     if training.is_being_deleted and _is_released(status, note):
         note = release(status)
     else:
-        note = _overriding_note(training.spec, phase, status) or note or _kept_note(status)
-    message = clean(note.message, LONG_TEXT)
+        note = _overriding_note(training.spec, phase, status, room) or note or _kept_note(status)
+    message = clean(note.message, room) + suffix
     before = {condition.type: condition for condition in status.conditions}
     conditions = []
     for kind, truth in _truths(phase, status, note).items():
@@ -146,6 +150,8 @@ def settle(
             "phase": phase.value,
             "message": message,
             "display": _display(phase, status),
+            "repeated_request": repeated,
+            "used_requests": used_requests(status),
             "conditions": tuple(conditions),
         }
     )
@@ -182,12 +188,14 @@ def _condition(
     return Condition(type=kind, last_transition_time=now.replace(microsecond=0), **told)
 
 
-def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -> Note | None:
+def _overriding_note(
+    spec: TrainingSpec, phase: Phase, status: TrainingStatus, room: int
+) -> Note | None:
     """A failure speaks for itself: what happened, then what to do, or what is done about it."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
         solution = status.failure.solution
         # However long the API's words are, what to do must not be what is cut off.
-        message = clean(status.failure.message, LONG_TEXT - len(solution) - 2)
+        message = clean(status.failure.message, room - len(solution) - 2)
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
         if status.run is not None and awaits_retry(status):
             text = retry_text(spec, status.run, f"{message}{stop}")
@@ -205,8 +213,9 @@ def _overriding_note(spec: TrainingSpec, phase: Phase, status: TrainingStatus) -
 
 def _kept_note(status: TrainingStatus) -> Note:
     reason = reason_of(status)
-    if reason in set(Reason) and reason != Reason.SUSPENDED and status.message:
-        return Note(Reason(reason), status.message)
+    message = (status.message or "").removesuffix(f" {status.repeated_request}")
+    if reason in set(Reason) and reason != Reason.SUSPENDED and message:
+        return Note(Reason(reason), message)
     return Note(Reason.OBSERVED, "The model is about to be looked at.")
 
 

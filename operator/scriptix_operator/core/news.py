@@ -1,5 +1,6 @@
 """Which Kubernetes events a change of status is worth: transitions only (DESIGN §2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from scriptix_operator.api.reasons import (
@@ -60,11 +61,13 @@ ENDINGS: dict[str, EventReason] = {
 
 def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
+    kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[News, ...]], ...]
+    kinds = (_repeated, _beginning, _stage, _waiting, _end, _deletion)
     if stands_again(old, new):
-        return ()  # all of it was told when it was new
+        kinds = (_repeated,)  # what ended before was an event then
     return tuple(
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
-        for kind in (_beginning, _stage, _waiting, _end, _deletion)
+        for kind in kinds
         for item in kind(old, new)
     )
 
@@ -82,6 +85,13 @@ def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
 
 def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
     return (old.run.id if old.run else None) == (new.run.id if new.run else None)
+
+
+def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    """A used value was set again; status keeps that, so it is one event for each edit."""
+    if new.repeated_request is None or new.repeated_request == old.repeated_request:
+        return ()
+    return (News(EventReason.REQUEST_ALREADY_USED, new.repeated_request, warning=True),)
 
 
 def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

@@ -1,46 +1,87 @@
 """What asks for a run (DESIGN §2), and the run's identity.
 
-A request is the pair (spec.runToken, annotation requested-at), both opaque. The first run is
-asked for by the resource itself.
+A request is the pair (spec.runToken, annotation requested-at), both opaque. Each member asks on its
+own, with a value that is not used (core/used.py). The resource itself asks for the first run.
 """
 
 import hashlib
+from collections.abc import Iterable
 
 from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import MAX_HISTORY, TEXT, HistoryEntry, Run, TrainingStatus
+from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.text import one_line
 from scriptix_operator.core.timeline import is_whole
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.used import Ask, asks_of, asks_of_run, is_used, used_requests
 
 __all__ = [
     "begin_retry",
     "begin_run",
+    "is_first_run",
     "is_run_asked_for",
     "is_unsent",
     "newest_request",
     "next_run",
+    "standing_asks",
 ]
+
+
+def standing_asks(training: Training) -> tuple[Ask, ...]:
+    """The members that ask for a run now: the one predicate of asking and of cancelling.
+
+    A value asks as long as it is not used. One that asked for the run in status stands until
+    something was sent for that run, and until the run's retry is sent.
+    """
+    status = training.status
+    pending = _asks_for_run(status) if is_unsent(status) or awaits_retry(status) else ()
+    return tuple(ask for ask in asks_of(training) if ask in pending or not is_used(status, ask))
+
+
+def _new_asks(training: Training) -> tuple[Ask, ...]:
+    """The members that ask for another run than the one in status."""
+    own = asks_of_run(training.status.run)
+    return tuple(ask for ask in standing_asks(training) if ask not in own)
 
 
 def is_run_asked_for(training: Training) -> bool:
     """Whether another run is asked for after the one in status.
 
-    A member asks iff it is non-empty and differs from its handled value, and the pair is not in
-    history: so removing a value, or reverting to an old pair in Git, asks for nothing.
+    So removing a value, or setting a used one again, asks for nothing.
     """
-    run = training.status.run
+    return training.status.run is not None and bool(_new_asks(training))
+
+
+def is_first_run(status: TrainingStatus) -> bool:
+    """Whether the resource itself asked for the run in status, not a value of a member."""
+    return not _asks_for_run(status)
+
+
+def _asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
+    """The members that the run in status was made for."""
+    run = status.run
     if run is None:
-        return False
-    token, requested_at = training.spec.run_token, training.requested_at
-    differs = (token and token != run.token) or (requested_at and requested_at != run.requested_at)
-    handled = {(entry.token, entry.requested_at) for entry in training.status.history}
-    return bool(differs) and (token, requested_at) not in handled
+        return ()
+    own = asks_of_run(run)
+    if run.asked_by is not None:
+        return tuple(ask for ask in own if ask.member in run.asked_by)
+    # A status of a version without askedBy: what has changed since the request before this one.
+    request = run.token, run.requested_at
+    earlier = (past for past in status.history if (past.token, past.requested_at) != request)
+    before = next(earlier, None)
+    return () if before is None else tuple(set(own) - set(asks_of_run(before)))
 
 
 def next_run(training: Training) -> Run:
     """The run that answers the present request, before anything was sent for it."""
-    return _run_for(training, training.spec.run_token, training.requested_at)
+    asks = _new_asks(training) if training.status.run else ()
+    run = _run_for(training, training.spec.run_token, training.requested_at)
+    return run.model_copy(update={"asked_by": _members(asks)})
+
+
+def _members(asks: Iterable[Ask]) -> tuple[str, ...]:
+    return tuple(ask.member.value for ask in asks)
 
 
 def _run_for(training: Training, token: str, requested_at: str) -> Run:
@@ -62,13 +103,24 @@ def is_unsent(status: TrainingStatus) -> bool:
 def newest_request(training: Training) -> Run | None:
     """The run in status, which has not ended, under the request that it answers.
 
-    Requests collapse to the newest as long as nothing was sent; an answered one is kept.
+    Requests collapse to the newest as long as nothing was sent; an answered one is kept, and so is
+    the one that a retry repeats.
     """
     run = training.status.run
     if run is None or not is_unsent(training.status):
         return run
-    newest = {"token": training.spec.run_token, "requested_at": training.requested_at}
-    return run.model_copy(update={**newest, "retries": 0})
+    # What a retry repeats is used: it asks for no other run.
+    asks = _new_asks(training) if run.retries else standing_asks(training)
+    if not asks:
+        return run
+    return run.model_copy(
+        update={
+            "token": training.spec.run_token,
+            "requested_at": training.requested_at,
+            "asked_by": _members(asks),
+            "retries": 0,
+        }
+    )
 
 
 def begin_run(training: Training) -> TrainingStatus:
@@ -82,7 +134,8 @@ def begin_retry(training: Training) -> TrainingStatus:
     if failed is None:
         raise ValueError(f"{training.key} has no run to retry")
     run = _run_for(training, failed.token, failed.requested_at)
-    return _replaced(training.status, run.model_copy(update={"retries": failed.retries + 1}))
+    same = {"asked_by": failed.asked_by, "retries": failed.retries + 1}
+    return _replaced(training.status, run.model_copy(update=same))
 
 
 def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
@@ -93,6 +146,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
             id=run.id,
             token=run.token,
             requested_at=run.requested_at,
+            asked_by=run.asked_by,
             attempt=run.attempt,
             ownership=run.ownership,
             started_at=status.started_at,
@@ -103,28 +157,16 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
             word_error_rate=status.metrics.word_error_rate if status.metrics else None,
             timeline=status.timeline if is_whole(status.timeline) else (),
         )
-        history = _bounded((entry, *history))
+        history = (entry, *history)[:MAX_HISTORY]
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
         run=successor,
         log=None if status.log is None else status.log.model_copy(update={"state": None}),
         history=history,
+        used_requests=used_requests(status),
         conditions=status.conditions,
     )
-
-
-def _bounded(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
-    """Keep the newest, and of the runs for one request rather the last than the ones before it.
-
-    Retries would else push out what was asked for earlier, and setting that again start a run.
-    """
-    kept = list(history)
-    while len(kept) > MAX_HISTORY:
-        requests = [(entry.token, entry.requested_at) for entry in kept]
-        repeated = [i for i, request in enumerate(requests) if request in requests[:i]]
-        del kept[repeated[-1] if repeated else -1]
-    return tuple(kept)
 
 
 def _outcome(status: TrainingStatus) -> Outcome:

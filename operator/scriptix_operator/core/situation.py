@@ -10,6 +10,7 @@ from scriptix_operator.core.derive import Note, may_be_running, settle
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
 from scriptix_operator.core.text import unreadable_text
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.used import repeated_request
 
 __all__ = ["Durations", "Situation"]
 
@@ -87,7 +88,10 @@ class Situation:
     def is_settled(self) -> bool:
         """Whether nothing has changed since the status was settled: most steps bring no news."""
         status = self.status
-        return status is self.recorded and status.observed_generation == self.training.generation
+        if status is not self.recorded or status.observed_generation != self.training.generation:
+            return False
+        # The annotation requested-at changes no generation.
+        return status.repeated_request == repeated_request(self.training, status)
 
     @property
     def deadline(self) -> datetime | None:

@@ -10,8 +10,9 @@ from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, Tr
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.progress import rating_of
-from scriptix_operator.core.requests import is_unsent
+from scriptix_operator.core.requests import is_first_run, is_unsent, standing_asks
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.used import used_requests
 
 __all__ = ["is_taken_back", "stands_again", "take_back"]
 
@@ -19,8 +20,8 @@ __all__ = ["is_taken_back", "stands_again", "take_back"]
 def is_taken_back(training: Training) -> bool:
     """Whether what is yet to be started is not asked for any more.
 
-    A retry is not, once spec.backoffLimit is below its number. A request is not, once the resource
-    asks for nothing that was not handled before it: as when runToken is reverted in Git.
+    A retry is not, once spec.backoffLimit is below its number. A request is not, once no member
+    asks any more: as when runToken is reverted in Git.
     """
     status, run = training.status, training.status.run
     waits = awaits_retry(status)
@@ -28,13 +29,7 @@ def is_taken_back(training: Training) -> bool:
         return False
     if run.retries + waits > training.spec.backoff_limit:
         return True
-    own, asked = (run.token, run.requested_at), (training.spec.run_token, training.requested_at)
-    handled = [(past.token, past.requested_at) for past in status.history]
-    before = [request for request in handled if request != own]
-    if asked == own or not before:
-        return False  # the first run is asked for by the resource itself
-    new = any(value and value != old for value, old in zip(asked, before[0], strict=True))
-    return not new or asked in before
+    return not (is_first_run(status) or standing_asks(training))
 
 
 def _can_be_taken_back(status: TrainingStatus) -> bool:
@@ -61,6 +56,7 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
             id=last.id,
             token=last.token,
             requested_at=last.requested_at,
+            asked_by=last.asked_by,
             attempt=last.attempt,
             ownership=last.ownership,
             claimed_at=last.started_at,
@@ -73,6 +69,7 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         failure=_failure(last),
         log=log,
         history=tuple(earlier),
+        used_requests=used_requests(status),
     )
 
 

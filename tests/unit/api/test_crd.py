@@ -207,6 +207,9 @@ def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
         ".status.log.configMaps": "atomic",
         ".status.history": "atomic",
         ".status.history[].timeline": "atomic",
+        ".status.history[].askedBy": "atomic",
+        ".status.run.askedBy": "atomic",
+        ".status.usedRequests": "atomic",
         ".status.conditions": "map",
     }
     assert STATUS["properties"]["conditions"]["x-kubernetes-list-map-keys"] == ["type"]

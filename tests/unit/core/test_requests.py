@@ -65,8 +65,23 @@ def a_request(
         ),
         pytest.param(
             a_request("v1", "t2", handled=("v2", "t2"), history=(("v1", "t1"),)),
+            False,
+            id="a new pair of used values",
+        ),
+        pytest.param(
+            a_request("v1", "t1", handled=("v2", "t1"), history=(("v2", ""), ("v1", ""))),
+            False,
+            id="an old token beside the annotation",
+        ),
+        pytest.param(
+            a_request("v1", "t2", handled=("v2", "t1"), history=(("v1", ""),)),
             True,
-            id="a pair that was never",
+            id="an old token and a new annotation",
+        ),
+        pytest.param(
+            a_request("t1", "", handled=("", "t1")),
+            True,
+            id="a token that was an annotation",
         ),
         pytest.param(
             a_request("v1", "", handled=("v3", ""), history=(("v2", ""), ("v1", ""))),
@@ -75,7 +90,7 @@ def a_request(
         ),
     ],
 )
-def test_a_run_is_asked_for_by_a_new_pair(training: Training, asked: bool) -> None:  # noqa: FBT001 - the expected value
+def test_a_run_is_asked_for_by_a_value_not_used(training: Training, asked: bool) -> None:  # noqa: FBT001 - the expected value
     assert is_run_asked_for(training) is asked
 
 
@@ -88,18 +103,18 @@ VALUES = st.sampled_from(["", "a", "b", "c"])
 
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=10))
 def test_no_request_is_answered_twice(edits: list[tuple[str, str]]) -> None:
-    """Whatever is edited, reverted, removed: each pair is answered at most once."""
+    """Whatever is edited, reverted, removed: a run is made for a new value, and only once."""
     status = a_status(run=a_run(), finished_at=EIGHT)
-    answered = []
+    used: set[tuple[str, str]] = set()
     for token, requested_at in edits:
         training = a_training(run_token=token, requested_at=requested_at, status=status)
-        if is_run_asked_for(training):
-            answered.append((token, requested_at))
+        new = {("token", token), ("at", requested_at)} - used - {("token", ""), ("at", "")}
+        assert is_run_asked_for(training) == bool(new)
+        if new:
+            used |= {("token", token), ("at", requested_at)}
             status = begin_run(training).model_copy(update={"finished_at": EIGHT})
             asks_again = training.with_status(status)
             assert not is_run_asked_for(asks_again)
-    assert len(answered) == len(set(answered))
-    assert ("", "") not in answered
 
 
 def test_a_runs_id_is_the_same_however_often_it_is_decided() -> None:
@@ -164,9 +179,11 @@ def test_a_new_run_begins_with_nothing_of_the_old_one_but_the_model_and_the_log(
     assert left == {
         "observed_generation": 1,
         "model": {"key": "custom_model_7", "training_status": 4},
-        "run": {"id": next_run(training).id, "token": "v2"},
+        "run": {"id": next_run(training).id, "token": "v2", "asked_by": ("RunToken",)},
         "log": {"config_maps": ("x-log",), "next_chunk": 3},
+        "used_requests": status.used_requests,
     }
+    assert len(status.used_requests) == 2
 
 
 def test_only_the_newest_ten_runs_are_remembered() -> None:
@@ -202,20 +219,16 @@ def test_a_retry_answers_the_request_of_the_run_that_failed() -> None:
         begin_retry(a_training())
 
 
-def test_retries_do_not_push_other_requests_out_of_the_history() -> None:
-    """Else an old token, set again, would start a run: it would not be known any more."""
+def test_used_values_outlive_their_runs_in_history() -> None:
+    """Else an old token, set again, would start a run: retries have pushed its run out."""
     status = ENDED  # answers v1 with t1
     for token in ("v2", "v3"):
         fresh = begin_run(a_training(run_token=token, status=status))
         status = fresh.model_copy(update={"finished_at": at(hours=9)})
-    ended = []
     for _ in range(12):
-        assert status.run is not None
-        ended.append(status.run.id)
         fresh = begin_retry(a_training(run_token="v3", status=status))
         status = fresh.model_copy(update={"finished_at": at(hours=9)})
-    assert [entry.token for entry in status.history] == ["v3"] * 8 + ["v2", "v1"]
-    assert [entry.id for entry in status.history][:8] == ended[:3:-1]
+    assert {entry.token for entry in status.history} == {"v3"}
     back = a_training(run_token="v1", requested_at="t1", status=status)
     assert not is_run_asked_for(back)
 

@@ -5,6 +5,7 @@ import pytest
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run
 from scriptix_operator.core.observation import Reserve, Rest
 from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.requests import begin_retry, begin_run
 from scriptix_operator.core.takeback import is_taken_back, take_back
 from tests.unit.core.builders import (
     EIGHT,
@@ -15,6 +16,7 @@ from tests.unit.core.builders import (
     a_training,
     at,
     edited,
+    followed,
     truths,
 )
 
@@ -138,6 +140,20 @@ def test_a_request_that_only_was_refused_can_be_taken_back() -> None:
     assert (life.status.phase, life.run.token) == ("Succeeded", "v1")
 
 
+def test_a_refused_request_goes_with_its_value() -> None:
+    """What stays set beside it was used before, and keeps no request alive."""
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wakes()
+    assert (life.status.phase, life.run.requested_at) == ("Succeeded", "t1")
+
+
+def test_a_refused_request_stands_while_it_is_set() -> None:
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.is_refused(FailureKind.RATE_LIMITED).waits(60).restarts()
+    assert isinstance(life.edit(priority=1).looks(DONE).action, Reserve)
+    assert life.run.token == "v2"
+
+
 def test_a_queued_request_can_be_taken_back() -> None:
     life = a_life().edit(run_token="v2").waits(60)
     life.looks(DONE)
@@ -242,6 +258,33 @@ def test_a_request_reverted_during_its_run_is_not_retried() -> None:
     life.edit(run_token="v1").waits(60)
     life.looks(a_model(5, started_at=at(hours=1), error="System error"))
     assert (life.status.phase, life.action) == ("Failed", Rest(None))
+
+
+def test_a_late_retry_goes_with_its_request() -> None:
+    """Also when its earlier runs are all that history has left."""
+    training = a_training(run_token="v2", status=followed(run=a_run(token="v1"), finished_at=EIGHT))
+    status = begin_run(training)
+    for _ in range(12):
+        failed = training.with_status(status.model_copy(update={"finished_at": EIGHT}))
+        status = begin_retry(failed)
+    assert status.run is not None
+    run = status.run.model_copy(update={"retries": 10})
+    waiting = edited(training, backoff_limit=10)
+    waiting = waiting.with_status(status.model_copy(update={"run": run}))
+    assert {entry.token for entry in status.history} == {"v2"}
+    assert not is_taken_back(waiting)
+    assert is_taken_back(edited(waiting, run_token="v1"))
+
+
+def test_an_older_status_tells_what_asked_for_its_run() -> None:
+    """It has no askedBy; what stayed set beside the new token keeps no request alive."""
+    past = PAST_OF_V1.model_copy(update={"requested_at": "t1"})
+    run = a_run(token="v2", requested_at="t1")
+    training = a_training(
+        run_token="v2", requested_at="t1", status=a_status(run=run, history=(past,))
+    )
+    assert not is_taken_back(training)
+    assert is_taken_back(edited(training, run_token=""))
 
 
 PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)

@@ -1,0 +1,105 @@
+"""Which values of spec.runToken and of the annotation requested-at are used.
+
+A value is used once an intent was recorded for a run that answers it, or that run was adopted or
+has ended. status.usedRequests remembers that by hash, after the run has left history.
+"""
+
+import hashlib
+from functools import lru_cache
+from typing import NamedTuple
+
+from scriptix_operator.api.names import REQUESTED_AT_ANNOTATION
+from scriptix_operator.api.reasons import AskedBy
+from scriptix_operator.api.status import MAX_USED_REQUESTS, HistoryEntry, Run, TrainingStatus
+from scriptix_operator.core.text import one_line
+from scriptix_operator.core.training import Training
+
+__all__ = ["Ask", "asks_of", "asks_of_run", "is_used", "repeated_request", "used_requests"]
+
+HASH_DIGITS = 16
+"""Hexadecimal digits kept of a hash: 64 bits."""
+SHOWN = 100
+"""Characters of a value that a message shows."""
+
+
+class Ask(NamedTuple):
+    """One member of a request. Each member asks on its own."""
+
+    member: AskedBy
+    value: str
+
+
+def _asks(token: str, requested_at: str) -> tuple[Ask, ...]:
+    both = (Ask(AskedBy.RUN_TOKEN, token), Ask(AskedBy.REQUESTED_AT, requested_at))
+    return tuple(ask for ask in both if ask.value)
+
+
+def asks_of(training: Training) -> tuple[Ask, ...]:
+    """The members that the resource has set now; an empty value asks for nothing."""
+    return _asks(training.spec.run_token, training.requested_at)
+
+
+def asks_of_run(run: Run | HistoryEntry | None) -> tuple[Ask, ...]:
+    """The members that a run answers."""
+    return () if run is None else _asks(run.token, run.requested_at)
+
+
+def is_used(status: TrainingStatus, ask: Ask) -> bool:
+    """Whether a value is used. History counts for statuses of versions without usedRequests."""
+    if ask in _used_by_present_run(status) or _hash(ask) in status.used_requests:
+        return True
+    return any(ask in asks_of_run(entry) for entry in status.history)
+
+
+def used_requests(status: TrainingStatus) -> tuple[str, ...]:
+    """status.usedRequests after `status`: oldest first, those of the present run last.
+
+    A value that stays set is renewed by each run, so the bound never drops it while it is set.
+    """
+    own = tuple(map(_hash, _used_by_present_run(status)))
+    known = status.used_requests
+    past = [_hash(ask) for entry in reversed(status.history) for ask in asks_of_run(entry)]
+    before = tuple(dict.fromkeys((*(h for h in past if h not in known), *known)))
+    return (*(h for h in before if h not in own), *own)[-MAX_USED_REQUESTS:]
+
+
+def repeated_request(training: Training, status: TrainingStatus) -> str | None:
+    """Say that the resource asks for what was used before, and which run has answered it.
+
+    The value of the run in status is not repeated: the request for that run still stands. A
+    resource that is being deleted asks for nothing.
+    """
+    own = asks_of_run(status.run)
+    repeated = [ask for ask in asks_of(training) if ask not in own and is_used(status, ask)]
+    if status.run is None or training.is_being_deleted or not repeated:
+        return None
+    told = " ".join(_told(status, ask) for ask in repeated)
+    return f"{told} To train again, set a value that was never used."
+
+
+def _used_by_present_run(status: TrainingStatus) -> tuple[Ask, ...]:
+    run = status.run
+    if run is None:
+        return ()
+    # The baseline is recorded with the first intent.
+    is_used = run.baseline or run.ownership or status.finished_at
+    return asks_of_run(run) if is_used else ()
+
+
+def _told(status: TrainingStatus, ask: Ask) -> str:
+    is_token = ask.member is AskedBy.RUN_TOKEN
+    name = "spec.runToken" if is_token else f"The annotation {REQUESTED_AT_ANNOTATION}"
+    answers = (entry.id for entry in status.history if _has_answered(entry, ask))
+    run = next(answers, None)
+    by = "an earlier start has used it" if run is None else f"run {run} has answered it"
+    return f'{name} "{one_line(ask.value, SHOWN)}" was used before and starts no run: {by}.'
+
+
+def _has_answered(entry: HistoryEntry, ask: Ask) -> bool:
+    """Whether a run was made for this value; not where the value only stayed set beside another."""
+    return ask in asks_of_run(entry) and (not entry.asked_by or ask.member in entry.asked_by)
+
+
+@lru_cache(maxsize=4096)
+def _hash(ask: Ask) -> str:
+    return hashlib.sha256(f"{ask.member}\0{ask.value}".encode()).hexdigest()[:HASH_DIGITS]
