@@ -298,6 +298,7 @@ def assemble(
         send_window=settings.send_window,
         post_timeout=settings.post_timeout,
         settle=settings.settle,
+        results=settings.results_wait,
     )
     starter = Starter(roster, caller, recorder, ledger, clock, durations)
     log_fetcher = LogFetcher(rim.client, rim.keys, lanes, calls, rim.log_store, roster)

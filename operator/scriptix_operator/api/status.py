@@ -22,6 +22,7 @@ __all__ = [
     "LogStatus",
     "Metrics",
     "ModelStatus",
+    "PendingEnd",
     "Queue",
     "Run",
     "TrainingStatus",
@@ -141,6 +142,20 @@ class Intent(ApiModel):
     """Tells it from an equal one, which another process may write in the same second."""
 
 
+class PendingEnd(ApiModel):
+    """An end of the run that the API has shown without the results that belong to it."""
+
+    training_status: int
+    """training_status of the end: 4 or 5."""
+    seen_at: Time
+    """When a poll first showed it, on the operator's clock; the wait for results counts from
+    here."""
+    started_training_at: Time | None = None
+    """started_training_at in that poll: results with another one belong to another run."""
+    finished_at: Time | None = None
+    """When the run ended, by the API where it says so."""
+
+
 class Run(ApiModel):
     """The requested run."""
 
@@ -176,6 +191,8 @@ class Run(ApiModel):
     """Runs for the same request that have failed before this one."""
     retry_at: Time | None = None
     """This run has failed, and another for the same request follows at this time."""
+    pending_end: PendingEnd | None = None
+    """The API has shown the end of this run, and its results are awaited."""
 
 
 class LogStatus(ApiModel):

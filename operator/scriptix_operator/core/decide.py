@@ -16,6 +16,7 @@ from scriptix_operator.core.derive import (
     Note,
     awaits_retry,
     has_ended,
+    is_end_pending,
     is_followed,
     is_over,
     is_starting,
@@ -31,12 +32,15 @@ from scriptix_operator.core.ending import (
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import (
     OBSERVATION_REFRESH,
+    believe,
     ended_at,
     follow,
+    is_of_end,
     judge,
     model_status,
     with_look,
 )
+from scriptix_operator.core.gate_poll import judge_again
 from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     AskTurn,
@@ -62,6 +66,7 @@ from scriptix_operator.core.observation import (
     Woken,
 )
 from scriptix_operator.core.pacing import next_look, shown_interval, spread
+from scriptix_operator.core.pending_end import is_wait_over, poll_results, with_next_poll
 from scriptix_operator.core.requests import (
     begin_retry,
     begin_run,
@@ -154,8 +159,11 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     if awaits_retry(step.status):
         return _retried(step)
     if has_ended(step.status):
-        return _ended(step, note, edited=edited)
-    if step.deadline is not None and step.now >= step.deadline:
+        return _ended(step, note, observation, edited=edited)
+    if is_wait_over(step) and not isinstance(observation, ModelSeen):
+        return conclude(*_believed(step))
+    is_late = step.deadline is not None and step.now >= step.deadline
+    if is_late and not is_end_pending(step.status):
         return _timed_out(step)
     if step.spec.suspend:
         return step.having(queue=None, failure=None, **UNWATCHED).rest(None)
@@ -198,6 +206,7 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
         failed_publishes=0,
         interval=None,
         spare_looks=None,
+        results_poll_at=None,
     )
 
 
@@ -208,13 +217,14 @@ def _observed(step: Situation, observation: Observation) -> Decision:
         case TurnCome():
             return step.answer(Look())
         case Blocked(why):
+            step = with_next_poll(step)
             return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
         case LedgerRefused() | RebuildPending():
             return step.having(queue=None).rest(min(step.poll, RECHECK), _no_ledger(observation))
         case LookDeferred(seconds):
             return step.rest(seconds)
         case LookFailed():
-            return look_failed(step, observation)
+            return look_failed(with_next_poll(step), observation)
         case ModelSeen():
             return _seen(step, observation)
         case SlotGranted():
@@ -238,20 +248,31 @@ def _no_ledger(why: LedgerRefused | RebuildPending) -> Note:
 
 def _woken(step: Situation) -> Decision:
     """Look at the model; while it only waits in the queue for its turn, seldom."""
+    if is_end_pending(step.status):
+        return poll_results(step)
     queued, seen_at = step.status.queue is not None, step.status.last_observed_at
     is_fresh = seen_at is not None and step.now < seen_at + OBSERVATION_REFRESH
     return step.answer(AskTurn() if queued and is_fresh else Look())
 
 
-def _ended(step: Situation, note: Note | None, *, edited: bool) -> Decision:
+def _ended(
+    step: Situation, note: Note | None, observation: Observation, *, edited: bool
+) -> Decision:
     """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
     missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
-    if is_unpublished(step.status) or (edited and missed_gate):
+    if edited and missed_gate:
+        return judge_again(step, observation)
+    if is_unpublished(step.status):
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     # Published when it succeeded; looking at it again publishes nothing.
     return replace(conclude(step, note), publish=False)
+
+
+def _believed(step: Situation) -> tuple[Situation, Note | None]:
+    status, note = believe(step.spec, step.status, step.now)
+    return step.having_status(status), note
 
 
 def _timed_out(step: Situation) -> Decision:
@@ -270,8 +291,10 @@ def _timed_out(step: Situation) -> Decision:
 
 def _seen(step: Situation, seen: ModelSeen) -> Decision:
     before, told = step.status, step.status.poll_interval_seconds
+    end = before.run.pending_end if before.run else None
+    is_shown = end is None or is_of_end(before, end, seen.model)
     step = step.having(
-        model=model_status(seen.model),
+        model=model_status(seen.model) if is_shown else before.model,
         failure=None,
         poll_interval_seconds=shown_interval(step.poll, seen.pace.floor, told),
     )
@@ -292,8 +315,10 @@ def _following(step: Situation, seen: ModelSeen) -> Decision:
     status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
     news = status.stage != step.status.stage or has_ended(status)
     wanted = step.memory.log_wanted or news
-    step = _paced(step.having_status(status), seen)
-    decision = conclude(step.remembering(log_wanted=wanted), note)
+    step = _paced(step.having_status(status), seen).remembering(log_wanted=wanted)
+    if is_wait_over(step):
+        step, note = _believed(step)
+    decision = conclude(step, note)
     left_open = None if seen.entry is None else concluded(seen.entry, step.training)
     return replace(decision, settled=left_open)
 

@@ -21,6 +21,7 @@ __all__ = [
     "awaits_retry",
     "has_ended",
     "is_blocked",
+    "is_end_pending",
     "is_finished",
     "is_followed",
     "is_over",
@@ -84,6 +85,11 @@ def is_followed(status: TrainingStatus) -> bool:
 def is_starting(status: TrainingStatus) -> bool:
     """Whether a start is written down whose outcome is not."""
     return status.run is not None and status.run.intent is not None and not has_ended(status)
+
+
+def is_end_pending(status: TrainingStatus) -> bool:
+    """Whether the API has shown the end of the followed run, and its results are awaited."""
+    return is_followed(status) and status.run is not None and status.run.pending_end is not None
 
 
 def may_be_running(status: TrainingStatus) -> bool:
@@ -160,7 +166,7 @@ def settle(
 def release(status: TrainingStatus) -> Note:
     """What is said of a resource that is being deleted and is not reconciled any more."""
     text = "The resource is being deleted and is not reconciled any more."
-    if is_followed(status):
+    if is_followed(status) and not is_end_pending(status):
         text += " Its run at the API continues: the API cannot cancel it."
     elif is_starting(status):
         text += " If its start has acted, the run at the API continues: the API cannot cancel it."
@@ -202,7 +208,8 @@ def _overriding_note(
             return Note(Reason.WAITING_FOR_RETRY, text)
         return Note(status.failure.reason, f"{message}{stop} {solution}")
     if phase is Phase.SUSPENDED:
-        going_on = "; a run at the API goes on, it cannot be cancelled" * is_followed(status)
+        runs_on = is_followed(status) and not is_end_pending(status)
+        going_on = "; a run at the API goes on, it cannot be cancelled" * runs_on
         return Note(
             Reason.SUSPENDED,
             f"spec.suspend is set: the API is not called{going_on}. Set spec.suspend to false to "

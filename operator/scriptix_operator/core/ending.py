@@ -7,7 +7,14 @@ from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import Failure, LogStatus
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.derive import Note, awaits_retry, has_ended, is_finished, is_over
+from scriptix_operator.core.derive import (
+    Note,
+    awaits_retry,
+    has_ended,
+    is_end_pending,
+    is_finished,
+    is_over,
+)
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.observation import (
     Decision,
@@ -17,9 +24,10 @@ from scriptix_operator.core.observation import (
     PublishFailed,
     Rest,
 )
+from scriptix_operator.core.pending_end import await_results
 from scriptix_operator.core.requests import is_run_asked_for, next_run
 from scriptix_operator.core.running import UNWATCHED, training_note
-from scriptix_operator.core.situation import RECHECK, Situation
+from scriptix_operator.core.situation import RECHECK, Situation, soonest
 from scriptix_operator.core.takeback import is_taken_back, take_back
 
 __all__ = [
@@ -46,8 +54,10 @@ then, after 75 s of waits."""
 def conclude(step: Situation, note: Note | None = None) -> Decision:
     """Fetch the log where it is due; else rest: for good after the end, or until the next look.
 
-    A run that has just succeeded is published.
+    A run that has just succeeded is published. A pending end is polled for its results only.
     """
+    if is_end_pending(step.status):
+        return await_results(step)
     if awaits_retry(step.status) and (
         is_run_asked_for(step.training) or is_taken_back(step.training)
     ):
@@ -58,7 +68,7 @@ def conclude(step: Situation, note: Note | None = None) -> Decision:
     if log_due_in == 0:
         action: FetchLog | Rest = FetchLog(due_in)
     elif is_over(step.status):
-        action = Rest(_soonest(due_in, log_due_in))
+        action = Rest(soonest(due_in, log_due_in))
     else:
         return step.rest(step.next_look, note)
     published = is_finished(step.status) and step.status.failure is None
@@ -90,10 +100,6 @@ def _due_in(step: Situation) -> float | None:
     return max((retry_at - step.now).total_seconds(), 0.0)
 
 
-def _soonest(*waits: float | None) -> float | None:
-    return min((wait for wait in waits if wait is not None), default=None)
-
-
 def fail(step: Situation, why: Failure) -> Decision:
     """End the requested run without a remote one."""
     run = step.status.run or next_run(step.training)
@@ -119,7 +125,11 @@ def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
     if not (failed.refused or step.training.is_being_deleted) and tries <= UNTOLD:
         # As it was recorded: an edit of the gate must not count as observed and not be judged
         # again, and the ledger's entry of a start stays open until its outcome is recorded.
-        return Decision(step.status, Rest(wait), step.memory)
+        status = step.status
+        if is_end_pending(status):
+            # The results that have ended the wait are kept: no further poll may show them.
+            status = status.model_copy(update={"metrics": failed.success.status.metrics})
+        return Decision(status, Rest(wait), step.memory)
     message = f"The training has succeeded, but its result is not published: {failed.message}"
     why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
     # The conditions that were decided on tell of a success that was never recorded.
@@ -179,4 +189,4 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
         log_not_before=not_before,
     )
     due_in = _due_in(step) if is_over(step.status) else failed.due_in
-    return step.rest(_soonest(failed.wait, due_in))
+    return step.rest(soonest(failed.wait, due_in))

@@ -13,11 +13,12 @@ from scriptix_operator.api.status import (
     Failure,
     Metrics,
     ModelStatus,
+    PendingEnd,
     TrainingStatus,
 )
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.failures import failure, remote_failure
-from scriptix_operator.core.gate import missed_gate
+from scriptix_operator.core.gate import lacks_metric, missed_gate
 from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
@@ -25,7 +26,21 @@ from scriptix_operator.core.running import UNWATCHED, marked, running
 from scriptix_operator.core.text import clean, one_line, unreadable_text
 from scriptix_operator.core.timeline import PastRun
 
-__all__ = ["OBSERVATION_REFRESH", "ended_at", "follow", "judge", "model_status", "with_look"]
+__all__ = [
+    "OBSERVATION_REFRESH",
+    "believe",
+    "ended_at",
+    "follow",
+    "is_of_end",
+    "judge",
+    "model_status",
+    "with_look",
+    "with_metrics",
+]
+
+ENDS = frozenset({TrainingState.SUCCEEDED, TrainingState.FAILED})
+CHANGED = frozenset({TrainingState.NOT_READY, TrainingState.READY})
+"""Where new data takes a model after a run."""
 
 MAX_AHEAD = timedelta(days=1)
 """How far the API's clock may be ahead of ours, and its time of an end still be believed."""
@@ -72,8 +87,9 @@ def follow(
         past: Runs with the same API key that went to their end.
 
     Returns:
-        The new facts and why they are so (None where a failure in them says it). A look that
-        speaks of an earlier run, or that makes no sense, changes nothing but the note.
+        The new facts and why they are so (None where a failure in them says it, and while an end
+        is pending). A look that speaks of an earlier run, or that makes no sense, changes nothing
+        but the note.
     """
     before = status.failure
     status, note = _follow(spec, status, model, now, past)
@@ -92,6 +108,9 @@ def _follow(
     now: datetime,
     past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, Note | None]:
+    end = status.run.pending_end if status.run else None
+    if end is not None:
+        return _awaited(spec, status, end, model, now)
     match model.training_status:
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if not _is_this_run(status, model):
@@ -165,15 +184,92 @@ def _followed(
 ) -> tuple[TrainingStatus, Note | None]:
     if model.training_status == TrainingState.RUNNING:
         return running(status, model, now, spec.model_id, past)
-    if model.training_status == TrainingState.FAILED:
-        return with_retry(spec, _ended(status, model, now, remote_failure(model)), now), None
-    done = {
-        "progress": DONE,
-        "stage": stage_of(DONE).value,
-        "metrics": None if model.metrics is None else _metrics(model.metrics),
+    return _at_end(spec, status, model, now)
+
+
+def is_of_end(status: TrainingStatus, end: PendingEnd, model: RemoteModel) -> bool:
+    """Whether a look shows the end that is pending, by the start time that polls have shown."""
+    if model.training_status not in ENDS or not _is_this_run(status, model):
+        return False
+    return None in {model.started_at, end.started_training_at} or (
+        model.started_at == end.started_training_at
+    )
+
+
+def _awaited(
+    spec: TrainingSpec, status: TrainingStatus, end: PendingEnd, model: RemoteModel, now: datetime
+) -> tuple[TrainingStatus, Note | None]:
+    """A look while results are awaited: it has them, the model has moved on, or it is stale."""
+    if is_of_end(status, end, model):
+        return _at_end(spec, status, model, now)
+    before, shown = end.started_training_at, model.started_at
+    if before is not None and shown is not None and shown != before:
+        return believe(spec, status, now) if shown > before else (status, None)
+    has_changed = model.training_status in CHANGED
+    return believe(spec, status, now) if has_changed else (status, None)
+
+
+def _at_end(
+    spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
+) -> tuple[TrainingStatus, Note | None]:
+    """A look at the end of the run: believed with its results, else pending."""
+    if status.run is None:
+        raise ValueError("the end of no run")
+    first = status.run.pending_end or PendingEnd(
+        training_status=model.training_status,
+        seen_at=now,
+        started_training_at=model.started_at,
+        finished_at=model.finished_at,
+    )
+    end = first.model_copy(
+        update={
+            "training_status": model.training_status,
+            "started_training_at": first.started_training_at or model.started_at,
+            "finished_at": model.finished_at or first.finished_at,
+        }
+    )
+    status = status.model_copy(
+        update={
+            **UNWATCHED,
+            "run": status.run.model_copy(update={"pending_end": end}),
+            "started_at": status.started_at or model.started_at,
+            "metrics": with_metrics(status.metrics, model.metrics),
+        }
+    )
+    if model.training_status == TrainingState.SUCCEEDED:
+        is_pending = lacks_metric(spec.quality_gate, status.metrics)
+        return (status, None) if is_pending else believe(spec, status, now)
+    is_pending = not (clean(model.error or "", TEXT) or clean(model.status_message or "", TEXT))
+    return (status, None) if is_pending else believe(spec, status, now, remote_failure(model))
+
+
+def believe(
+    spec: TrainingSpec, status: TrainingStatus, now: datetime, why: Failure | None = None
+) -> tuple[TrainingStatus, Note | None]:
+    """End the run as the API has shown it, with the results that are known.
+
+    Args:
+        spec: What is asked for.
+        status: With the end of the run.
+        now: UTC.
+        why: Of a run that has failed: the API's words; None: it gave none.
+    """
+    run = status.run
+    if run is None or run.pending_end is None:
+        raise ValueError("no end of a run was seen")
+    end = run.pending_end
+    update = {
+        **UNWATCHED,
+        "run": run.model_copy(update={"pending_end": None}),
+        "finished_at": ended_at(status.started_at, end.seen_at, end.finished_at),
+        "failure": None,
     }
-    status = marked(status.model_copy(update=done), DONE, now)
-    return judge(spec, _ended(status, model, now, None))
+    status = status.model_copy(update=update)
+    if end.training_status == TrainingState.FAILED:
+        why = why or remote_failure(RemoteModel(id=spec.model_id, training_status=5))
+        return with_retry(spec, status.model_copy(update={"failure": why}), now), None
+    done = {"progress": DONE, "stage": stage_of(DONE).value}
+    return judge(spec, marked(status.model_copy(update=done), DONE, end.seen_at))
 
 
 def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, Note | None]:
@@ -217,6 +313,14 @@ def ended_at(started_at: datetime | None, now: datetime, told: datetime | None =
         return told
     now = now.replace(microsecond=0)
     return now if started_at is None else max(now, started_at)
+
+
+def with_metrics(known: Metrics | None, given: RemoteMetrics | None) -> Metrics | None:
+    """The metrics of a run after a look: those given, and those that an earlier look gave."""
+    if known is None or given is None:
+        return known if given is None else _metrics(given)
+    new = {name: value for name, value in _metrics(given) if value is not None}
+    return known.model_copy(update=new)
 
 
 def _metrics(metrics: RemoteMetrics) -> Metrics:

@@ -7,7 +7,7 @@ from operator import ge, le
 from scriptix_operator.api.spec import QualityGate
 from scriptix_operator.api.status import Metrics
 
-__all__ = ["missed_gate"]
+__all__ = ["lacks_metric", "missed_gate"]
 
 Comparison = Callable[[Decimal, Decimal], bool]
 
@@ -19,25 +19,40 @@ def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None
         One sentence, or None where it keeps them all. A metric that the API did not give misses
         its bound: an unknown quality is not a good one.
     """
+    misses = [
+        f"{name} {'is not given' if value is None else f'is {value}%'} ({words} {bound}% wanted)"
+        for name, value, bound, words, compare in _checks(gate, metrics)
+        if bound is not None and not _keeps(value, bound, compare)
+    ]
+    return f"The run misses its quality gate: {', '.join(misses)}." if misses else None
+
+
+def lacks_metric(gate: QualityGate | None, metrics: Metrics | None) -> bool:
+    """Whether the word error rate is missing, or a metric that the gate bounds."""
+    if metrics is None or metrics.word_error_rate is None:
+        return True
+    return any(
+        bound is not None and value is None for _, value, bound, *_ in _checks(gate, metrics)
+    )
+
+
+def _checks(
+    gate: QualityGate | None, metrics: Metrics | None
+) -> tuple[tuple[str, str | None, str | None, str, Comparison], ...]:
+    """The bounds of a gate: name, value, bound, how it bounds in words, and as a comparison."""
     if gate is None:
-        return None
+        return ()
     metrics = metrics or Metrics()
     wer, cer, gain = (
         metrics.word_error_rate,
         metrics.character_error_rate,
         metrics.accuracy_improvement,
     )
-    checks: tuple[tuple[str, str | None, str | None, str, Comparison], ...] = (
+    return (
         ("word error rate", wer, gate.max_word_error_rate, "at most", le),
         ("character error rate", cer, gate.max_character_error_rate, "at most", le),
         ("accuracy improvement", gain, gate.min_accuracy_improvement, "at least", ge),
     )
-    misses = [
-        f"{name} {'is not given' if value is None else f'is {value}%'} ({words} {bound}% wanted)"
-        for name, value, bound, words, compare in checks
-        if bound is not None and not _keeps(value, bound, compare)
-    ]
-    return f"The run misses its quality gate: {', '.join(misses)}." if misses else None
 
 
 def _keeps(value: str | None, bound: str, compare: Comparison) -> bool:

@@ -23,7 +23,7 @@ class LookKind(StrEnum):
     """What a look is for."""
 
     RESOLUTION = "resolution"
-    """To learn what came of a start."""
+    """To learn what came of a start, or with which results a run has ended."""
     BASELINE = "baseline"
     """The last look before a start."""
     RUNNING = "running"

@@ -14,6 +14,7 @@ from scriptix_operator.api.reasons import (
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import (
     awaits_retry,
+    is_end_pending,
     is_finished,
     is_followed,
     is_over,
@@ -152,7 +153,7 @@ def news_of_deletion(status: TrainingStatus) -> tuple[News, ...]:
 
 def _released_run(status: TrainingStatus) -> tuple[News, ...]:
     """A run at the API continues although its resource goes away."""
-    if not may_be_running(status):
+    if not may_be_running(status) or is_end_pending(status):
         return ()
     return (
         News(

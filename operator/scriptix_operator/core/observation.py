@@ -343,6 +343,8 @@ class Memory:
     """When the log may be tried again: each try is one of the key's few log calls."""
     failed_publishes: int = 0
     """Tries in a row to publish the result that failed."""
+    results_poll_at: datetime | None = None
+    """When the results of a pending end are polled for next; None: not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,24 @@ from typing import Any
 
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.derive import Note, may_be_running, settle
+from scriptix_operator.core.derive import Note, is_end_pending, may_be_running, settle
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
 from scriptix_operator.core.text import unreadable_text
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import repeated_request
 
-__all__ = ["Durations", "Situation"]
+__all__ = ["Durations", "Situation", "soonest"]
 
 RECHECK = 60.0
 """Seconds after which a block that needs no call to the API is looked at again, at most."""
 
 RESOLVE = 5.0
 """Seconds between looks while a start's outcome is unknown, at most."""
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest of several waits; None: for nothing."""
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Durations:
     """S: what a lost POST may still need to act."""
     agree: float = 2.0
     """Least time between two looks that must agree."""
+    results: float = 120.0
+    """How long results that the API has not shown with the end of a run are awaited."""
 
     @property
     def unseen(self) -> float:
@@ -103,6 +110,14 @@ class Situation:
             return None  # what is left to learn is the outcome of a start, however late
         return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
 
+    @property
+    def results_until(self) -> datetime | None:
+        """Until when the results of a pending end are awaited; None: no end is pending."""
+        run = self.status.run
+        if run is None or run.pending_end is None or not is_end_pending(self.status):
+            return None
+        return run.pending_end.seen_at + timedelta(seconds=self.durations.results)
+
     def having_status(self, status: TrainingStatus) -> "Situation":
         """The same step with other facts."""
         return replace(self, training=self.training.with_status(status))
@@ -142,8 +157,10 @@ class Situation:
         return Decision(status, action, self.memory, publish)
 
     def rest(self, seconds: float | None, note: Note | None = None) -> Decision:
-        """Wait `seconds`, but not past the run's time-out."""
-        if self.deadline is not None:
-            left = max((self.deadline - self.now).total_seconds(), 0.0)
-            seconds = left if seconds is None else min(seconds, left)
-        return self.answer(Rest(seconds), note)
+        """Wait `seconds`, but not past the run's time-out, nor past the wait for its results."""
+        bounds = [self.deadline]
+        if self.results_until is not None:
+            due = self.memory.results_poll_at
+            bounds += [self.results_until, due if due is not None and due > self.now else None]
+        waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
+        return self.answer(Rest(soonest(seconds, *waits)), note)

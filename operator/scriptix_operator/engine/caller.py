@@ -9,7 +9,7 @@ from datetime import timedelta
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.circuit import Outage
 from scriptix_operator.core.claims import is_start_of
-from scriptix_operator.core.derive import is_followed, is_starting
+from scriptix_operator.core.derive import has_ended, is_end_pending, is_followed, is_starting
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.ledger import Entry
 from scriptix_operator.core.looks import LookKind, Wish
@@ -178,7 +178,8 @@ class Caller:
 
     def _wish(self, training: Training, key: ApiKey) -> Wish:
         """What look the resource asks for, and how often it wants one."""
-        if is_starting(training.status):
+        status = training.status
+        if is_starting(status) or is_end_pending(status) or has_ended(status):
             return Wish(LookKind.RESOLUTION, None)
         if is_followed(training.status):
             kind = LookKind.RUNNING
@@ -194,12 +195,12 @@ class Caller:
         return Wish(kind, asked, closer)
 
     async def _read_ledger(self, training: Training) -> int:
-        """What version of the ledger a look begins from; a run that is followed needs none.
+        """What version of the ledger a look begins from; a run that is known needs none.
 
         An intent without its entry is taken back as never sent. That must be so in the ledger, and
         not only in what this process knows of it: another leader may be about to send.
         """
-        if is_followed(training.status):
+        if is_followed(training.status) or has_ended(training.status):
             return 0
         basis = await self.ledger.ready()
         entry = self.ledger.entry(training.spec.model_id)

@@ -117,13 +117,15 @@ class Stepper:
                     observation = await self.log_fetcher.fetch(current, failed, due_in)
                 case Rest(seconds):
                     current = await self.recorder.record(recorded, decision.status)
+                    awaits_look = isinstance(observation, LookDeferred)
                     self.lanes.rests(
                         current.key,
                         is_queued=current.status.queue is not None,
-                        is_watched=is_watched(current)
+                        # An ended run is polled where an edited gate lacks a metric.
+                        is_watched=(is_watched(current) or awaits_look)
                         and seconds is not None
                         and not isinstance(observation, Blocked | LedgerRefused | RebuildPending),
-                        awaits_look=isinstance(observation, LookDeferred),
+                        awaits_look=awaits_look,
                     )
                     return seconds
             decision = self._decide(current, observation)

@@ -41,7 +41,13 @@ from scriptix_operator.core.observation import (
     TurnCome,
     Woken,
 )
-from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteMetrics, RemoteModel
+from scriptix_operator.core.remote import (
+    CallFailure,
+    FailureKind,
+    RemoteMetrics,
+    RemoteModel,
+    TrainingState,
+)
 from scriptix_operator.core.situation import Situation
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.trainings import dump_status
@@ -135,8 +141,13 @@ def a_situation(
 
 
 def a_model(status: int = 2, **facts: Any) -> RemoteModel:  # noqa: ANN401 - values of its fields
-    """A look at model 7."""
-    return RemoteModel(**{"id": 7, "key": "custom_model_7", "training_status": status, **facts})
+    """A look at model 7; an end has its results, unless they are given otherwise."""
+    given: dict[str, Any] = {"id": 7, "key": "custom_model_7", "training_status": status}
+    if status == TrainingState.SUCCEEDED:
+        given["metrics"] = metrics()
+    if status == TrainingState.FAILED and not facts.get("error"):
+        given["status_message"] = "Training failed"
+    return RemoteModel(**{**given, **facts})
 
 
 def metrics(

@@ -98,7 +98,7 @@ def test_control_characters_in_the_words_do_no_harm() -> None:
 
 @pytest.mark.parametrize("error", [None, "", " \n "], ids=["null", "empty", "blank"])
 def test_a_failure_without_words_says_so(error: str | None) -> None:
-    why = remote_failure(a_model(5, error=error))
+    why = remote_failure(a_model(5, error=error, status_message=None))
     assert (why.reason, why.message) == ("Unknown", "The API gives no reason.")
 
 

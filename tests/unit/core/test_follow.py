@@ -7,7 +7,7 @@ import pytest
 
 from scriptix_operator.api.spec import QualityGate, TrainingSpec
 from scriptix_operator.api.status import Baseline, HistoryEntry, LearningPoint, TrainingStatus
-from scriptix_operator.core.follow import follow, judge, model_status, with_look
+from scriptix_operator.core.follow import believe, follow, judge, model_status, with_look
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel
 from tests.unit.core.builders import EIGHT, a_model, a_run, at, followed, metrics
 
@@ -215,7 +215,9 @@ def test_all_metrics_are_kept_digit_by_digit() -> None:
 
 
 def test_success_without_metrics_is_success() -> None:
-    status, note = follow(SPEC, followed(), a_model(4, started_at=EIGHT), at(hours=8), ())
+    look = a_model(4, started_at=EIGHT, metrics=None)
+    status, _ = follow(SPEC, followed(), look, at(hours=8), ())
+    status, note = believe(SPEC, status, at(hours=9))
     assert (status.failure, status.metrics, status.finished_at) == (None, None, at(hours=8))
     assert note is not None
     assert "gave no word error rate" in note.message
@@ -223,7 +225,8 @@ def test_success_without_metrics_is_success() -> None:
 
 def test_success_without_a_word_error_rate_has_no_rating() -> None:
     look = a_model(4, started_at=EIGHT, metrics=metrics(None))
-    status, note = follow(SPEC, followed(), look, at(hours=8), ())
+    status, _ = follow(SPEC, followed(), look, at(hours=8), ())
+    status, note = believe(SPEC, status, at(hours=9))
     assert status.metrics is not None
     assert (status.metrics.rating, status.metrics.character_error_rate) == (None, "8.3")
     assert note is not None

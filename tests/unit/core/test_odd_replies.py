@@ -46,6 +46,9 @@ def test_the_readme_leads_to_the_table() -> None:
 )
 def test_success_without_metrics_is_published_and_told_without_them(given: object) -> None:
     life = a_life().runs().waits(60).succeeds(metrics=given)
+    assert (life.status.phase, life.published) == ("Running", 0)
+    assert (life.status.message or "").endswith("its results are awaited until 08:03:00Z.")
+    life.waits(120).wakes()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
     assert (life.status.message or "").startswith(
         "The model is trained; the API gave no word error rate."
