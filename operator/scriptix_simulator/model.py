@@ -62,6 +62,10 @@ class Run:
         """Return the percent done at `now`."""
         return self.timeline.progress_at(self.share(now))
 
+    def has_results(self, now: float, after: float) -> bool:
+        """Return whether `after` simulated hours have passed since the end at `now`."""
+        return now >= self.ends + after * self.seconds / self.hours
+
     def status(self, now: float) -> Status:
         """Return the status at `now`."""
         if now < self.ends:

@@ -123,6 +123,11 @@ class ModelScript(BaseModel):
     metrics: dict[str, JsonValue] | None = Field(
         DOCUMENT_METRICS, description="training_metrics after success; null: none at all"
     )
+    results_after: Hours = Field(
+        0,
+        description="the metrics of a success, or the error and status message of a failure, are "
+        "shown this much after the end",
+    )
 
     progress_steps: tuple[ProgressStep, ...] = ()
     extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the model")

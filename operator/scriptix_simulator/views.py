@@ -67,6 +67,7 @@ def log_body(model: Model, now: float) -> dict[str, JsonValue]:
 
 def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
     script = model.script
+    has_results = run.has_results(now, script.results_after)
     match run.status(now):
         case Status.RUNNING:
             progress = run.progress(now)
@@ -76,7 +77,7 @@ def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
                 "training_progress": 100,
                 "finished_training_at": isoformat(_finished(run)),
             }
-            if script.metrics is not None:
+            if script.metrics is not None and has_results:
                 done["training_metrics"] = script.metrics
             return done
         case _:
@@ -85,11 +86,13 @@ def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
                 "object": {"code": "TRAINING_FAILED", "message": run.error},
                 "null": None,
             }
-            return {
-                "error": error[script.error_form],
+            failed: dict[str, JsonValue] = {
                 "finished_training_at": isoformat(_finished(run)),
                 "failed_at": isoformat(_finished(run)),
             }
+            if not has_results:
+                return {**failed, "status_message": ""}
+            return {**failed, "error": error[script.error_form]}
 
 
 def _shown_progress(model: Model, run: Run, now: float) -> dict[str, JsonValue]:

@@ -31,7 +31,7 @@ async def test_success_without_metrics_is_success_but_passes_no_gate(lab: Lab) -
     lab.model(501, metrics=None)
     lab.model(502, metrics={"character_error_rate": 8.3})
     await lab.secret()
-    await lab.operator()
+    await lab.operator(results_wait="1s")
     await lab.train("unmeasured", 501)
     await lab.train("gated", 502, qualityGate={"maxWordErrorRate": "100"})
     done = await lab.until_phase("unmeasured", "Succeeded")
@@ -45,6 +45,44 @@ async def test_success_without_metrics_is_success_but_passes_no_gate(lab: Lab) -
     assert failed["status"]["failure"]["reason"] == "QualityGateFailed"
     assert "word error rate is not given (at most 100% wanted)" in failed["status"]["message"]
     assert await lab.config_map("gated-result") is None
+    # Edited, the gate is judged by what the API shows of the run by then.
+    await lab.admin("PATCH", "/models/502", {"script": {"metrics": {"word_error_rate": 12.5}}})
+    await lab.edit("gated", qualityGate={"maxWordErrorRate": "99"})
+    passed = await lab.until_phase("gated", "Succeeded")
+    assert passed["status"]["metrics"]["wordErrorRate"] == "12.5"
+    assert passed["status"]["finishedAt"] == failed["status"]["finishedAt"]
+    assert (lab.starts(501), len(lab.posts())) == (1, 2)
+
+
+def _awaits_results(item: Manifest) -> bool:
+    return "pendingEnd" in item.get("status", {}).get("run", {})
+
+
+async def test_results_that_arrive_after_the_end_count(lab: Lab) -> None:
+    lab.model(531, results_after="8h", duration=2)  # four seconds
+    lab.model(532, results_after="8h", duration=2, outcome="system_error")
+    await lab.secret()
+    operator = await lab.operator(leader_election="false")
+    gate = {"maxWordErrorRate": "20", "maxCharacterErrorRate": "9"}
+    await lab.train("measured", 531, qualityGate=gate)
+    await lab.train("broken", 532, backoffLimit=1)
+    await lab.until("broken", _awaits_results)
+    seen = (await lab.until("measured", _awaits_results))["status"]
+    assert (seen["phase"], seen["model"]["trainingStatus"]) == ("Running", 4)
+    assert "its results are awaited until" in seen["message"]
+    operator.kill()  # the end that was seen is a fact in status
+    await operator.ended()
+    await lab.operator(leader_election="false")
+    done = (await lab.until_phase("measured", "Succeeded"))["status"]
+    assert (done["metrics"]["wordErrorRate"], "pendingEnd" in done["run"]) == ("12.5", False)
+    result = await lab.config_map("measured-result")
+    assert result is not None
+    assert result["data"]["word_error_rate"] == "12.5"
+    failed = (await lab.until_reason("broken", "WaitingForRetry"))["status"]
+    assert (failed["failure"]["reason"], "retryAt" in failed["run"]) == ("SystemError", True)
+    told = [event["reason"] for event in await lab.events("measured")]
+    assert told.count("TrainingSucceeded") == 1
+    assert len(lab.posts()) == 2
 
 
 async def _assert_shown(lab: Lab, progress: int, stage: str) -> Manifest:

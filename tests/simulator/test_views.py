@@ -106,6 +106,19 @@ def test_a_failure_shows_its_error_and_no_progress(script: ModelScript, error: J
     assert "training_progress" not in body
 
 
+def test_results_are_shown_after_the_end() -> None:
+    success = begun(ModelScript(results_after=1))
+    failure = begun(ModelScript(outcome="boom", results_after=1, fail_at=100))
+    bodies = [model_body(model, NOW + RUN + HOUR - 1) for model in (success, failure)]
+    assert [body["training_status"] for body in bodies] == [4, 5]
+    assert all("finished_training_at" in body for body in bodies)
+    assert not {"training_metrics", "error"} & (bodies[0].keys() | bodies[1].keys())
+    assert bodies[1]["status_message"] == ""
+    assert model_body(success, NOW + RUN + HOUR)["training_metrics"] == DOCUMENT_METRICS
+    late = model_body(failure, NOW + RUN + HOUR)
+    assert (late["error"], late["status_message"]) == ("boom", "Training failed")
+
+
 def test_new_data_leaves_only_the_marker_of_a_run() -> None:
     model = change(begun(), ModelChange(status=2), NOW + 2 * RUN, SPEED)
     body = model_body(model, NOW + 2 * RUN)

@@ -206,7 +206,6 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
         failed_publishes=0,
         interval=None,
         spare_looks=None,
-        results_poll_at=None,
     )
 
 

@@ -299,6 +299,14 @@ def test_pending_end_is_not_timed_out(end: RemoteModel) -> None:
     assert (life.reason, life.status.finished_at) == (reason, at(minutes=1))
 
 
+@pytest.mark.parametrize("seen", [BARE, MEASURED], ids=["without results", "with them"])
+def test_poll_past_the_time_out_ends_a_pending_end(seen: RemoteModel) -> None:
+    life = a_pending(timeout_seconds=78).waits(17)
+    assert isinstance(life.wakes().action, Look)
+    life.waits(2).sees(seen)
+    assert (life.reason, life.status.metrics is None) == ("TrainingSucceeded", seen is BARE)
+
+
 @pytest.mark.parametrize("end", [BARE, SILENT], ids=["success", "failure"])
 @pytest.mark.parametrize("seconds", [5, 119], ids=["soon", "late"])
 def test_pending_end_is_believed_on_resume(end: RemoteModel, seconds: float) -> None:
@@ -394,6 +402,7 @@ def test_edited_gate_is_judged_by_a_metric_that_has_arrived() -> None:
         pytest.param(replace(MEASURED, started_at=None), id="no start time"),
         pytest.param(a_model(2, started_at=EIGHT), id="2"),
         pytest.param(a_model(3, started_at=LATER), id="3"),
+        pytest.param(a_model(3, started_at=EIGHT, metrics=metrics()), id="3, stale"),
     ],
 )
 def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> None:
