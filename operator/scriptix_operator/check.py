@@ -135,14 +135,22 @@ async def _others(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[
             return
         known = [beside] if beside else []
     for one in known:
-        if one.runs(now) and (finding := _other(one, settings)):
+        if not one.runs(now):
+            continue
+        if one.problems and one.namespace == own:
+            yield Finding(Verdict.BAD, "running", f"{_who(one)} reports: {one.problems}")
+        if finding := _other(one, settings):
             yield finding
+
+
+def _who(one: Installation) -> str:
+    return f"an operator in namespace {one.namespace} ({one.holder})"
 
 
 def _other(one: Installation, settings: Settings) -> Finding | None:
     """What is to be said of an operator that runs; None if it may well be this one."""
     watches, ours = one.watches, settings.watch_namespaces
-    who = f"an operator in namespace {one.namespace} ({one.holder})"
+    who = _who(one)
     if one.namespace == settings.pod_namespace:
         if watches is None or set(watches) == set(ours):
             return None

@@ -5,13 +5,14 @@ import logging
 import math
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from kubernetes.aio.client import ApiClient
 
-from scriptix_operator.api.names import LEASE, LEDGER
+from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
 from scriptix_operator.core.installation import watches_note
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.lessons import PLANS
@@ -31,7 +32,7 @@ from scriptix_operator.engine.starter import Starter
 from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.configmaps import ConfigMaps
-from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
@@ -52,8 +53,12 @@ __all__ = ["Rim", "assemble", "operate"]
 
 TIMER = "The engine's timer"
 WATCH = "The watch"
+LEASE_TEXT = 1024
+"""Characters about problems in the Lease."""
 CONNECT_RETRY = 3.0
 """Seconds between looks for an API server that is away at the start."""
+RECONNECT_EACH = 10
+"""Failures after which the cluster's CA and credentials are read again."""
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +144,7 @@ async def _operate(settings: Settings) -> None:
         async with (
             connect(await configure()) as api,
             # Left after the leadership: a standby need not wait until Kopf has said goodbye.
-            Watch(api, settings.watch_namespaces, problems) as watch,
+            Watch(api, settings.watch_namespaces, problems, partial(reconnect, api)) as watch,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(heartbeat.follow_event_loop())
@@ -154,11 +159,15 @@ async def _check_schema(api: ApiClient) -> None:
     A process that ended with the API server would be restarted later each time: after an outage of
     minutes it would be the last to notice that it is over.
     """
+    failures = 0
     while True:
         try:
             return await check_schema(api)
         except UnavailableError as error:
             logger.warning("waiting for the API server: %s", error)
+        failures += 1
+        if failures % RECONNECT_EACH == 0:
+            await reconnect(api)
         await asyncio.sleep(CONNECT_RETRY)
 
 
@@ -174,7 +183,9 @@ async def _lead(parts: Parts) -> None:
         namespace=settings.pod_namespace,
         name=LEASE,
         identity=new_identity(settings.pod_name),
-        notes=watches_note(settings.watch_namespaces),
+        notes=lambda: _lease_notes(parts),
+        problems=parts.problems,
+        reconnect=partial(reconnect, parts.api),
         utc_now=clock.now,
         clock=clock.monotonic,
     )
@@ -183,6 +194,12 @@ async def _lead(parts: Parts) -> None:
         await _work(parts, leadership)
     finally:
         await leadership.release()
+
+
+def _lease_notes(parts: Parts) -> Mapping[str, str]:
+    """What the Lease says of this process while it leads; `scriptix-operator check` reads it."""
+    problems = " ".join(parts.problems.sentences())[:LEASE_TEXT]
+    return {**watches_note(parts.settings.watch_namespaces), PROBLEMS_ANNOTATION: problems}
 
 
 async def _work(parts: Parts, leadership: Leadership | None) -> None:

@@ -17,6 +17,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from scriptix_operator.api.names import PLURAL
 from tests.controlplane.cluster import ControlPlane
 
 __all__ = ["MISHAPS", "Mishap", "Proxy", "Write", "proxied"]
@@ -64,8 +65,8 @@ class Proxy:
     mishap: Mishap = "500"
     heard: Callable[[web.Request], None] = lambda _: None
     refuse: Callable[[web.Request], int | None] = lambda _: None
-    watches: set[web.StreamResponse] = field(default_factory=set)
-    """The watch streams that are open."""
+    watches: dict[web.StreamResponse, str] = field(default_factory=dict)
+    """The open watch streams of trainings, and their namespaces; an empty one is for all."""
     writes: list[Write] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -82,7 +83,7 @@ class Proxy:
 
     async def add(self, event: Mapping[str, object]) -> None:
         """Send an event on all watch streams."""
-        for stream in self.watches.copy():
+        for stream in tuple(self.watches):
             await stream.write(json.dumps(event).encode() + b"\n")
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -110,14 +111,15 @@ class Proxy:
         async with self._answer(request) as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             await response.prepare(request)
-            if "watch" in request.query and answer.ok:
-                self.watches.add(response)
+            if "watch" in request.query and answer.ok and request.path.endswith(f"/{PLURAL}"):
+                namespace = request.path.partition("/namespaces/")[2].partition("/")[0]
+                self.watches[response] = namespace
             try:
                 async for part in answer.content.iter_any():
                     await response.write(part)
                 await response.write_eof()
             finally:
-                self.watches.discard(response)
+                self.watches.pop(response, None)
             return response
 
     @asynccontextmanager

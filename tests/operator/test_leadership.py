@@ -4,6 +4,7 @@ Durations are shrunk and conditions awaited; nothing is asserted about how long 
 """
 
 import asyncio
+import base64
 import itertools
 import logging
 import time
@@ -11,15 +12,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import certifi
 import pytest
+import yaml
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.core.election import LeaseTimes
-from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.leadership import Leadership, LeadershipLostError, new_identity
+from scriptix_operator.telemetry.health import Problems
 from tests.controlplane.cluster import ControlPlane
 
 QUICK = LeaseTimes(duration=2, renew_deadline=1.5, retry=0.1, request=0.5, release=5.0)
@@ -90,6 +96,8 @@ def contender(  # noqa: PLR0913 - all named
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = utc_now,
     notes: Mapping[str, str] = MappingProxyType({}),
+    environ: Mapping[str, str] = MappingProxyType({}),
+    problems: Problems | None = None,
 ) -> Leadership:
     return Leadership(
         api,
@@ -98,7 +106,9 @@ def contender(  # noqa: PLR0913 - all named
         identity=new_identity(pod),
         utc_now=now,
         clock=clock,
-        notes=notes,
+        notes=lambda: notes,
+        problems=problems or Problems(),
+        reconnect=partial(reconnect, api, environ),
         times=times,
     )
 
@@ -539,3 +549,54 @@ async def test_the_same_complaint_is_made_once_aloud(
 
 def test_no_two_processes_have_one_identity() -> None:
     assert len({new_identity("pod") for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("stale", ["CA", "token"])
+async def test_standby_reads_a_replaced_ca_or_token(
+    control_plane: ControlPlane, lease: Observer, tmp_path: Path, stale: str
+) -> None:
+    authority, kubeconfig = tmp_path / "ca.crt", tmp_path / "kubeconfig"
+    document = yaml.safe_load(control_plane.kubeconfig.read_text())
+    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    trusted = base64.b64decode(cluster.pop("certificate-authority-data"))
+    cluster["certificate-authority"] = str(authority)
+    authority.write_text(certifi.contents() if stale == "CA" else trusted.decode())
+    token, user["token"] = user["token"], "of yesterday" if stale == "token" else user["token"]
+    kubeconfig.write_text(yaml.safe_dump(document))
+
+    environ, problems = {"KUBECONFIG": str(kubeconfig)}, Problems()
+    times = replace(PATIENT, reconnect=0.5)
+    async with connect(await configure(environ)) as client:
+        standby = contender(client, lease, times=times, environ=environ, problems=problems)
+        async with running(standby.acquire()) as [acquiring]:
+            await until(lambda: problems.outstanding() != [])
+            [problem] = problems.outstanding()
+            assert (problem.source, problem.is_outage) == ("Leadership", True)
+            assert problem.text.startswith("This process cannot contend for the Lease: ")
+            authority.write_bytes(trusted)
+            user["token"] = token
+            kubeconfig.write_text(yaml.safe_dump(document))
+            async with asyncio.timeout(PATIENCE):
+                await acquiring
+        assert problems.outstanding() == []
+        async with running(standby.hold()):
+            before = lease.spec()["renewTime"]
+            await until(lambda: lease.spec()["renewTime"] > before)
+
+
+async def test_standby_keeps_its_client_while_files_are_broken(
+    control_plane: ControlPlane, lease: Observer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    whole = control_plane.kubeconfig.read_text()
+    kubeconfig.write_text(whole.replace("token: ", "token: x"))
+    environ = {"KUBECONFIG": str(kubeconfig)}
+    async with connect(await configure(environ)) as client:
+        standby = contender(client, lease, times=replace(PATIENT, reconnect=0.2), environ=environ)
+        kubeconfig.write_text("clusters: [half a file")
+        async with running(standby.acquire()) as [acquiring]:
+            await until(lambda: "cannot be read again" in caplog.text)
+            assert not acquiring.done()
+            kubeconfig.write_text(whole)
+            async with asyncio.timeout(PATIENCE):
+                await acquiring

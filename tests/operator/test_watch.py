@@ -1,17 +1,21 @@
 """kube/watch.py against a real API server, through a proxy that makes Kopf fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import kopf
 import pytest
 from aiohttp import web
 
 from scriptix_operator.api.names import PLURAL
-from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.watch import Watch
 from scriptix_operator.telemetry.health import Problems
 from tests.controlplane.cluster import ControlPlane
@@ -52,6 +56,10 @@ class Watching:
         """Wait until so many streams are open."""
         await self.until(lambda: len(self.proxy.watches) == count)
 
+    def paths(self) -> list[str]:
+        """The namespaces of the open streams; an empty one is for all."""
+        return sorted(self.proxy.watches.values())
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until this is so."""
         async with asyncio.timeout(TIMEOUT):
@@ -66,7 +74,10 @@ async def watching(
     async with proxied(cluster, directory) as proxy:
         configuration = await configure({"KUBECONFIG": str(proxy.kubeconfig)})
         problems = Problems()
-        async with connect(configuration) as api, Watch(api, namespaces, problems) as watch:
+        async with (
+            connect(configuration) as api,
+            Watch(api, namespaces, problems, partial(reconnect, api)) as watch,
+        ):
             made = Watching(watch, proxy, problems)
             running = asyncio.create_task(watch.run(made.sink, made.beat))
             try:
@@ -75,6 +86,15 @@ async def watching(
             finally:
                 running.cancel()
                 await asyncio.wait([running])
+
+
+@pytest.fixture
+def second(cluster: ControlPlane) -> Iterator[str]:
+    """Make another namespace."""
+    name = f"second-{secrets.token_hex(4)}"
+    cluster.api.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
+    yield name
+    cluster.api.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture
@@ -116,8 +136,123 @@ async def test_watch_restarts_after_404_on_reconnect(made: Watching, lab: Lab) -
     await made.sees("next")
 
 
+async def test_watch_restarts_after_repeated_5xx(made: Watching, lab: Lab) -> None:
+    made.proxy.refuse = refuse_requests(503, 1_000_000)
+    await close_streams(made)
+    await made.until(lambda: made.problems.outstanding() != [])
+    problem = made.problems.outstanding()[0]
+    assert problem.is_outage
+    assert "503" in problem.text
+    await lab.train("next", 901)
+    made.proxy.refuse = lambda _: None
+    await made.sees("next")
+    await made.until(lambda: made.problems.outstanding() == [])
+
+
+async def returns() -> None:
+    """End without an error."""
+
+
+async def idles() -> None:
+    """Ask for nothing, as a Kopf that found no CRD."""
+    await asyncio.Event().wait()
+
+
+async def exits() -> None:
+    """End by what is no Exception."""
+    raise SystemExit(1)
+
+
+async def hangs() -> None:
+    """Idle, and ignore being cancelled."""
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("first", [returns, idles, exits, hangs])
+async def test_watch_restarts_a_kopf_that_does_not_watch(
+    lab: Lab,
+    cluster: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    firsts, real = iter([first]), kopf.operator
+
+    def operator(**arguments: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - Kopf's
+        return next(firsts, partial(real, **arguments))()
+
+    monkeypatch.setattr(kopf, "operator", operator)
+    await lab.train("next", 901)
+    async with watching(cluster, tmp_path, lab.namespace) as made:
+        await made.sees("next")
+        assert made.beats > 1
+
+
+async def test_watch_serves_exactly_the_namespaces_that_are_set(
+    lab: Lab, cluster: ControlPlane, tmp_path: Path, second: str
+) -> None:
+    async with watching(cluster, tmp_path, lab.namespace) as made:
+        await made.open()
+        assert made.paths() == [lab.namespace]
+        made.watch.set_namespaces(frozenset({lab.namespace, second}))
+        await made.until(lambda: made.paths() == sorted([lab.namespace, second]))
+        made.watch.set_namespaces(frozenset())
+        await made.until(lambda: made.paths() == [])
+        await lab.train("unseen", 901)
+        beats = made.beats
+        await made.until(lambda: made.beats > beats)
+        assert made.names == set()
+        made.watch.set_namespaces(None)
+        await made.sees("unseen")
+        await made.until(lambda: made.paths() == [""])
+
+
+async def test_refused_namespace_is_a_problem_but_no_outage(
+    lab: Lab, cluster: ControlPlane, tmp_path: Path, second: str
+) -> None:
+    async with watching(cluster, tmp_path, lab.namespace, second) as made:
+        made.proxy.refuse = lambda request: 403 if f"/{second}/" in request.path else None
+        await made.until(lambda: made.problems.outstanding() != [])
+        [problem] = made.problems.outstanding()
+        assert f"namespace {second}: HTTP 403" in problem.text
+        assert not problem.is_outage
+        await lab.train("served", 901)
+        await made.sees("served")
+        made.watch.set_namespaces(frozenset({lab.namespace}))
+        await made.until(lambda: made.problems.outstanding() == [])
+
+
+async def test_watch_reads_a_replaced_token(
+    lab: Lab, cluster: ControlPlane, tmp_path: Path
+) -> None:
+    await lab.train("next", 901)
+    kubeconfig = tmp_path / "kubeconfig"
+    whole = cluster.kubeconfig.read_text()
+    kubeconfig.write_text(whole.replace("token: ", "token: x"))
+    environ, names, problems = {"KUBECONFIG": str(kubeconfig)}, set[str](), Problems()
+    async with connect(await configure(environ)) as api:
+        again = partial(reconnect, api, environ)
+        async with Watch(api, [lab.namespace], problems, again, reconnect_after=0.5) as watch:
+            running = asyncio.create_task(
+                watch.run(lambda _, raw: names.add(raw["metadata"]["name"]))
+            )
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    while not problems.outstanding():  # noqa: ASYNC110 - it is asked
+                        await asyncio.sleep(0.02)
+                    assert "401" in problems.outstanding()[0].text
+                    kubeconfig.write_text(whole)
+                    while "next" not in names:  # noqa: ASYNC110 - it is asked
+                        await asyncio.sleep(0.02)
+            finally:
+                running.cancel()
+                await asyncio.wait([running])
+
+
 async def close_streams(made: Watching) -> None:
     """End the streams as the API server does at their time-out."""
     for stream in made.proxy.watches.copy():
         await stream.write_eof()
-        made.proxy.watches.discard(stream)
+        made.proxy.watches.pop(stream, None)

@@ -27,6 +27,8 @@ LEASE = "scriptix-operator"
 """Of an installation, in the operator's namespace: whoever holds it works."""
 LEDGER = "scriptix-operator-ledger"
 """ConfigMap beside it."""
+PROBLEMS_ANNOTATION = f"{GROUP}/problems"
+"""On the Lease: what its holder cannot do now; empty: nothing is known."""
 WATCHES_ANNOTATION = f"{GROUP}/watch-namespaces"
 """On the Lease: the namespaces that its holder serves, comma separated, or `*`."""
 

@@ -31,6 +31,9 @@ class LeaseTimes:
     """One request may take so long."""
     release: float = 2.0
     """Giving up the Lease may take so long; then it is left to expire."""
+    reconnect: float = 60.0
+    """A standby that has not read the Lease for so long reads the cluster's CA and credentials
+    again, and does so again each time that this has passed."""
 
     def __post_init__(self) -> None:
         if not self.duration > self.renew_deadline > self.retry + self.request > self.retry > 0:

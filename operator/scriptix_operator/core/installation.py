@@ -22,12 +22,14 @@ class Installation:
         watches: The namespaces that it serves; empty: all. None: it does not say.
         holder: Name of the process; empty: nobody's.
         renewed_at: When the holder last renewed it, by the holder's clock; None: never.
+        problems: What the holder could not do then, in words; empty: nothing is known.
     """
 
     namespace: str
     watches: tuple[str, ...] | None
     holder: str
     renewed_at: datetime | None
+    problems: str = ""
 
     def runs(self, now: datetime) -> bool:
         """Whether the holder has been at work in the last minutes."""

@@ -1,13 +1,18 @@
 """How the operator reaches its cluster: in a pod by its ServiceAccount, else by kubeconfig."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 
-__all__ = ["ClusterUnreachableError", "configure", "connect"]
+__all__ = ["ClusterUnreachableError", "configure", "connect", "reconnect"]
+
+logger = logging.getLogger(__name__)
 
 
 class ClusterUnreachableError(Exception):
@@ -33,7 +38,7 @@ async def configure(environ: Mapping[str, str] = os.environ) -> Configuration:
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except config.ConfigException as error:
+    except (config.ConfigException, OSError, ValueError, yaml.YAMLError) as error:
         raise ClusterUnreachableError(
             f"no usable cluster configuration: {error}. Set KUBECONFIG, or run in a pod with a "
             "ServiceAccount."
@@ -46,3 +51,21 @@ async def connect(configuration: Configuration) -> AsyncIterator[ApiClient]:
     """An API client for as long as the block runs."""
     async with ApiClient(configuration) as client:
         yield client
+
+
+async def reconnect(api: ApiClient, environ: Mapping[str, str] = os.environ) -> None:
+    """Read address, CA and credentials again, and use them from the next request on.
+
+    A client reads its CA once, and a kubeconfig's token too: without this, a process never trusts
+    a certificate of a new CA. Requests under way fail. If the files cannot be read, the client
+    stays as it is and the failure is logged.
+    """
+    try:
+        configuration = await configure(environ)
+        renewed = RESTClientObject(configuration)
+    except (ClusterUnreachableError, OSError, ValueError) as error:
+        logger.warning("the cluster's address and credentials cannot be read again: %s", error)
+        return
+    old, api.rest_client, api.configuration = api.rest_client, renewed, configuration
+    await old.close()
+    logger.info("the cluster's address and credentials were read again")

@@ -27,6 +27,8 @@ __all__ = ["EmbeddedKopf", "Sink"]
 
 TICK = 0.5
 """Seconds between checks of the streams."""
+STOP_TIMEOUT = 2.5
+"""Seconds that a cancelled Kopf may take to end; then its thread is left behind."""
 STUCK_AFTER = 30.0
 """Seconds without such a check after which the thread counts as stuck."""
 PAGE = 500
@@ -64,6 +66,7 @@ class EmbeddedKopf:
         self._is_stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._refusal: str | None = None
         self._checked_at = time.monotonic()
         scopes: frozenset[Scope] = frozenset({None}) if namespaces is None else namespaces
         self.streams = Streams(scopes, time.monotonic)
@@ -133,15 +136,15 @@ class EmbeddedKopf:
                 await asyncio.wait(
                     {kopf_task, stopping}, timeout=TICK, return_when=asyncio.FIRST_COMPLETED
                 )
+            if self._refusal is not None:
+                raise KopfEndedError(self._refusal)
             if kopf_task.done():
                 await kopf_task
                 raise KopfEndedError("Kopf has ended without an error")
         finally:
             stopping.cancel()
-            if not kopf_task.done():
-                kopf_task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await kopf_task
+            kopf_task.cancel()
+            await asyncio.wait({kopf_task}, timeout=STOP_TIMEOUT)
 
     async def _operate(self, session: aiohttp.ClientSession) -> None:
         await kopf.operator(
@@ -188,9 +191,8 @@ class EmbeddedKopf:
     ) -> aiohttp.ClientResponse:
         """Send the token as it is now: a ServiceAccount's is replaced each hour.
 
-        Raises:
-            KopfEndedError: The API server does not accept it. Kopf's own reaction, another login,
-                would be repeated without a pause.
+        Where the API server does not accept it, this Kopf is ended: Kopf's own reaction, another
+        login, would be repeated without a pause.
         """
         header = await self._configuration.get_api_key_with_prefix(
             "BearerToken", alias="authorization"
@@ -202,7 +204,10 @@ class EmbeddedKopf:
         response = await handler(request)
         if response.status == HTTPStatus.UNAUTHORIZED:
             response.close()
-            raise KopfEndedError("HTTP 401: the API server does not accept the operator's token")
+            self._refusal = "HTTP 401: the API server does not accept the operator's credentials"
+            if self._stop is not None:
+                self._stop.set()
+            await asyncio.Event().wait()  # until Kopf is cancelled
         return response
 
 
@@ -216,6 +221,8 @@ def describe_scopes(scopes: dict[Scope, str]) -> str:
 
 
 def _describe(error: BaseException) -> str:
+    if isinstance(error, KopfEndedError):
+        return str(error)
     return one_line(f"{type(error).__name__} {error}".strip(), TEXT_LIMIT)
 
 
@@ -228,5 +235,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = REQUEST_TIMEOUT
     settings.networking.connect_timeout = REQUEST_TIMEOUT
     settings.networking.error_backoffs = BACKOFFS
+    settings.queueing.exit_timeout = 1.0
     settings.watching.chunk_size = PAGE
     return settings

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 import aiohttp
 from kubernetes.aio.client import ApiException
+from kubernetes.aio.config import ConfigException
 
 from scriptix_operator.core.text import one_line
 
@@ -52,14 +53,15 @@ def translated(what: str) -> Iterator[None]:
     """Turn the client's errors into ours; `what` names the request in the message.
 
     Raises:
-        KubeError: In place of ApiException, aiohttp's errors, time-outs, and ValueError for a reply
-            that is not what the API server should give.
+        KubeError: In place of ApiException, aiohttp's errors, time-outs, a ServiceAccount token
+            that cannot be read, and ValueError for a reply that is not what the API server should
+            give.
     """
     try:
         yield
     except ApiException as error:
         raise _class_of(error.status)(f"{what}: {error.status} {_told(error)}") from error
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
         raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
     except ValueError as error:
         # Without its text or the error itself: they quote the reply, which may be a Secret.

@@ -2,13 +2,21 @@
 
 from kubernetes.aio.client import ApiClient, CoordinationV1Api, V1Lease, V1LeaseSpec, V1ObjectMeta
 
-from scriptix_operator.api.names import LEASE, MANAGED_BY, MANAGED_BY_LABEL, WATCHES_ANNOTATION
+from scriptix_operator.api.names import (
+    LEASE,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    PROBLEMS_ANNOTATION,
+    WATCHES_ANNOTATION,
+)
 from scriptix_operator.core.installation import Installation, watches_of
+from scriptix_operator.core.text import one_line
 from scriptix_operator.kube.errors import GoneError, translated
 
 __all__ = ["installation_in", "installations"]
 
 TIMEOUT = 15.0
+PROBLEMS_LIMIT = 1024
 
 
 async def installations(api: ApiClient) -> list[Installation]:
@@ -44,11 +52,13 @@ async def installation_in(api: ApiClient, namespace: str) -> Installation | None
 
 def _installation(lease: V1Lease) -> Installation:
     metadata, spec = _metadata(lease), lease.spec or V1LeaseSpec()
+    notes = metadata.annotations or {}
     return Installation(
         namespace=metadata.namespace or "",
-        watches=watches_of((metadata.annotations or {}).get(WATCHES_ANNOTATION)),
+        watches=watches_of(notes.get(WATCHES_ANNOTATION)),
         holder=spec.holder_identity or "",
         renewed_at=spec.renew_time,
+        problems=one_line(notes.get(PROBLEMS_ANNOTATION, ""), PROBLEMS_LIMIT),
     )
 
 

@@ -14,7 +14,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final, NoReturn, TypeVar
 
 from kubernetes.aio import client
@@ -22,6 +21,7 @@ from kubernetes.aio import client
 from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
 from scriptix_operator.core.election import LeaseTimes, Move, Seen, decide, observe
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
+from scriptix_operator.kube.problems import ProblemReports
 
 __all__ = ["Leadership", "LeadershipLostError", "new_identity"]
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 REQUEST_ERRORS: Final = (KubeError, TimeoutError, ValueError)
 """What a request can end in: a refusal, no answer (in time), or an answer that is garbage."""
+
+SOURCE: Final = "Leadership"
 
 T = TypeVar("T")
 
@@ -54,7 +56,9 @@ class Leadership:
         identity: Our name as a holder, from `new_identity`.
         utc_now: Wall clock, for the times in the Lease; nothing is decided by it.
         clock: Seconds that never jump, and go on while the machine is suspended.
-        notes: Annotations that the Lease has while we hold it.
+        notes: Gives the annotations that the Lease has while we hold it, at each write.
+        problems: Where a standby reports that it cannot contend for the Lease.
+        reconnect: Reads the cluster's CA and credentials again, for `api`.
         times: Seconds of the election.
     """
 
@@ -67,7 +71,9 @@ class Leadership:
         identity: str,
         utc_now: Callable[[], datetime],
         clock: Callable[[], float],
-        notes: Mapping[str, str] = MappingProxyType({}),
+        notes: Callable[[], Mapping[str, str]],
+        problems: ProblemReports,
+        reconnect: Callable[[], Awaitable[None]],
         times: LeaseTimes | None = None,
     ) -> None:
         self.identity = identity
@@ -76,7 +82,9 @@ class Leadership:
         self._name = name
         self._utc_now = utc_now
         self._clock = clock
-        self._notes = dict(notes)
+        self._notes = notes
+        self._problems = problems
+        self._reconnect = reconnect
         self._times = times or LeaseTimes()
         self._seen: Seen | None = None
         self._lease: client.V1Lease | None = None
@@ -96,14 +104,24 @@ class Leadership:
         return self._time_left() > 0
 
     async def acquire(self) -> None:
-        """Wait until we lead. Errors of requests are logged, and tried again."""
+        """Wait until we lead. Errors of requests are reported, and tried again."""
+        answered_at = self._clock()
         while True:
             try:
-                if await self._try_to_acquire():
+                leads = await self._try_to_acquire()
+            except REQUEST_ERRORS as error:
+                text = f"cannot contend for the Lease: {_describe(error)}"
+                self._tell(logging.WARNING, text)
+                self._problems.report(SOURCE, f"This process {text}.", is_outage=True)
+                if self._clock() - answered_at > self._times.reconnect:
+                    answered_at = self._clock()
+                    await self._reconnect()
+            else:
+                answered_at = self._clock()
+                self._problems.clear(SOURCE)
+                if leads:
                     log.info("leading", extra={"identity": self.identity})
                     return
-            except REQUEST_ERRORS as error:
-                self._tell(logging.WARNING, f"cannot contend for the Lease: {_describe(error)}")
             await asyncio.sleep(self._times.retry)
 
     async def hold(self) -> NoReturn:
@@ -216,7 +234,7 @@ class Leadership:
     async def _create(self) -> client.V1Lease | None:
         """Make it; None if it is there already."""
         metadata = client.V1ObjectMeta(
-            name=self._name, labels={MANAGED_BY_LABEL: MANAGED_BY}, annotations=self._notes
+            name=self._name, labels={MANAGED_BY_LABEL: MANAGED_BY}, annotations=dict(self._notes())
         )
         body = client.V1Lease(metadata=metadata, spec=self._spec_of_ours(client.V1LeaseSpec()))
         try:
@@ -229,7 +247,7 @@ class Leadership:
     ) -> client.V1Lease | None:
         """Replace what was read; None if it is not what is there any more."""
         metadata = (lease.metadata or client.V1ObjectMeta()).model_copy()
-        metadata.annotations = {**(metadata.annotations or {}), **self._notes}
+        metadata.annotations = {**(metadata.annotations or {}), **self._notes()}
         body = client.V1Lease(metadata=metadata, spec=spec)
         try:
             return await self._ask(

@@ -7,6 +7,7 @@ client middleware of its session.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import aiohttp
 from yarl import URL
@@ -51,6 +52,8 @@ class Streams:
         self._streams = {scope: _Stream() for scope in scopes}
         self._under_way = 0
         self._active_at = clock()
+        self.is_answered = False
+        """Whether the API server has answered the last request, and known who asks."""
 
     async def observe(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -61,12 +64,14 @@ class Streams:
         try:
             response = await handler(request)
         except Exception as error:
+            self.is_answered = False
             if stream is not None:
                 stream.trouble = one_line(f"{type(error).__name__} {error}".strip(), TEXT_LIMIT)
             raise
         finally:
             self._under_way -= 1
             self._active_at = self._clock()
+        self.is_answered = response.status != HTTPStatus.UNAUTHORIZED
         if stream is not None and not response.ok:
             stream.trouble = one_line(f"HTTP {response.status} {response.reason or ''}", TEXT_LIMIT)
         elif stream is not None and "watch" in request.url.query:

@@ -8,37 +8,30 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Collection
-from typing import Final, Protocol, Self
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, Self
 
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.kube.embedded import EmbeddedKopf, Sink, describe_scopes
+from scriptix_operator.kube.problems import ProblemReports
 
-__all__ = ["ProblemReports", "Sink", "Watch"]
+__all__ = ["Sink", "Watch"]
 
 SOURCE: Final = "Watch"
-RESTART_DELAY = 1.0
-"""Seconds before a Kopf that has ended is started again."""
+FIRST_DELAY, DELAY = 1.0, 3.0
+"""Seconds before a Kopf that has ended is started again, and where the one before it did not watch
+either."""
 CHECK_INTERVAL = 0.5
 """Seconds between checks of the running Kopf."""
 GRACE = 5.0
 """Seconds without an open stream before that is reported: a stream that the API server closes in
 the ordinary way is opened again at once."""
+RECONNECT_AFTER = 60.0
 STOP_TIMEOUT = 5.0
 """Seconds that a stopped Kopf may take to close its connections."""
 
 logger = logging.getLogger(__name__)
-
-
-class ProblemReports(Protocol):
-    """Takes what fails and what works again, as telemetry.health.Problems."""
-
-    def report(self, source: str, text: str, *, subject: str = "", is_outage: bool = False) -> None:
-        """Say that something fails."""
-
-    def clear(self, source: str, subject: str = "") -> None:
-        """Say that it works again."""
 
 
 class Watch:
@@ -48,18 +41,29 @@ class Watch:
         api: The cluster; its configuration is read at each start of Kopf.
         namespaces: What to watch until `set_namespaces` is called; empty: all.
         problems: Where it reports that it does not watch.
+        reconnect: Reads the cluster's CA and credentials again, for `api`.
+        reconnect_after: Seconds without an answer of the API server before that is done.
     """
 
     def __init__(
-        self, api: ApiClient, namespaces: Collection[str], problems: ProblemReports
+        self,
+        api: ApiClient,
+        namespaces: Collection[str],
+        problems: ProblemReports,
+        reconnect: Callable[[], Awaitable[None]],
+        reconnect_after: float = RECONNECT_AFTER,
     ) -> None:
         self._api = api
+        self._reconnect = reconnect
+        self._reconnect_after = reconnect_after
+        self._answered_at = time.monotonic()
         self._namespaces = frozenset(namespaces) or None
         self._problems = problems
         self._changed = asyncio.Event()
         self._kopf: EmbeddedKopf | None = None
         self._said = ""
         self._failed: Callable[[], None] = lambda: None
+        self._in_vain = False
 
     async def __aenter__(self) -> Self:
         """Nothing is watched before `run`."""
@@ -96,6 +100,7 @@ class Watch:
             failed: Called on each report that the watch of a namespace fails.
         """
         self._failed = failed
+        self._answered_at = time.monotonic()
         try:
             while True:
                 self._changed.clear()
@@ -105,7 +110,10 @@ class Watch:
                     continue
                 await self._watch(sink, beat)
                 await self._stopped(beat)
-                await self._pause(beat, RESTART_DELAY)
+                if time.monotonic() - self._answered_at > self._reconnect_after:
+                    self._answered_at = time.monotonic()
+                    await self._reconnect()
+                await self._pause(beat, DELAY if self._in_vain else FIRST_DELAY)
         finally:
             if self._kopf is not None:
                 self._kopf.stop()
@@ -114,16 +122,18 @@ class Watch:
         """Run one Kopf until it ends, hangs, or another set of namespaces is wanted."""
         kopf = self._kopf = EmbeddedKopf(self._api.configuration, self._namespaces, sink)
         kopf.start()
-        open_at = time.monotonic()
+        open_at, self._in_vain = time.monotonic(), True
         while not (kopf.ended.done() or self._changed.is_set()):
             beat()
+            if kopf.streams.is_answered:
+                self._answered_at = time.monotonic()
             if kopf.is_stuck:
                 self._fails("its thread shows no sign of life", is_outage=True)
                 return
             failing = kopf.streams.failing()
             if not failing:
                 self._works()
-                open_at = time.monotonic()
+                open_at, self._in_vain = time.monotonic(), False
             elif time.monotonic() - open_at > GRACE:
                 self._fails(describe_scopes(failing), is_outage=kopf.streams.all_fail)
             await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)

@@ -25,13 +25,21 @@ LEAST_LEVELS: Final[Mapping[str, int]] = {
     "httpcore": logging.WARNING,  # DEBUG shows request headers, and so the API key
     "aiohttp": logging.WARNING,
     "asyncio": logging.WARNING,  # DEBUG tells which selector is used, INFO nothing
-    "kopf._core.reactor.running": logging.ERROR,  # warns that SIGTERM is not its own: on purpose
 }
 """Loggers that are never more talkative than this, whatever LOG_LEVEL says."""
 
 CHATTY: Final = "kopf"
 """Kopf tells of each watch event (`Handler … succeeded.`) and of its own life at INFO; that shows
 at DEBUG only."""
+
+REPEATED: Final = (
+    "kopf._cogs.clients.watching",
+    "kopf._core.reactor.observation",
+    "kopf._core.reactor.orchestration",
+    "kopf._core.reactor.running",
+)
+"""Loggers by which Kopf tells, with tracebacks, why it ends. It is started again every few seconds,
+and kube/watch.py logs each reason once; so these show at DEBUG only."""
 
 RESERVED: Final = frozenset(
     {*RESERVED_ATTRS, "asctime", "message", "taskName", "k8s_ref", "k8s_skip", "settings"}
@@ -78,6 +86,10 @@ def configure_logging(
         logging.getLogger(name).setLevel(max(least, root.level))
     chatty_least = logging.DEBUG if root.level <= logging.DEBUG else logging.WARNING
     logging.getLogger(CHATTY).setLevel(max(chatty_least, root.level))
+    for name in REPEATED:
+        logging.getLogger(name).setLevel(
+            logging.ERROR if root.level <= logging.DEBUG else logging.CRITICAL
+        )
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

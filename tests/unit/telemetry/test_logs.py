@@ -14,7 +14,7 @@ import kopf
 import pytest
 
 from scriptix_operator.telemetry import logs
-from scriptix_operator.telemetry.logs import LEAST_LEVELS, configure_logging, hide, redact
+from scriptix_operator.telemetry.logs import LEAST_LEVELS, REPEATED, configure_logging, hide, redact
 
 KEY = "test-logs-k3y"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -26,7 +26,10 @@ def _logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     root = logging.getLogger()
     handlers = root.handlers[:]
-    levels = {name: logging.getLogger(name).level for name in ["", "kopf.objects", *LEAST_LEVELS]}
+    levels = {
+        name: logging.getLogger(name).level
+        for name in ["", "kopf.objects", *LEAST_LEVELS, *REPEATED]
+    }
     yield
     root.handlers[:] = handlers
     logging.captureWarnings(capture=False)
