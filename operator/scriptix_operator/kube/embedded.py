@@ -165,6 +165,7 @@ class EmbeddedKopf:
 
         @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
         async def seen(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's kwargs
+            self.streams.active()
             raw: Any = event["object"]
             self._caller.call_soon_threadsafe(self._pass_on, event["type"], raw)
 

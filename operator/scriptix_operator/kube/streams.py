@@ -33,10 +33,15 @@ class _Stream:
     response: aiohttp.ClientResponse | None = None
     """Of the last watch request that the API server accepted."""
     trouble: str = NOT_ASKED
+    is_listing: bool = False
+    """A page of the list has arrived, and nothing has failed since."""
 
     @property
     def is_open(self) -> bool:
         return self.response is not None and not self.response.closed
+
+    def fail(self, text: str) -> None:
+        self.is_listing, self.trouble = False, one_line(text, TEXT_LIMIT)
 
 
 class Streams:
@@ -66,21 +71,37 @@ class Streams:
         except Exception as error:
             self.is_answered = False
             if stream is not None:
-                stream.trouble = one_line(f"{type(error).__name__} {error}".strip(), TEXT_LIMIT)
+                stream.fail(f"{type(error).__name__} {error}".strip())
             raise
         finally:
             self._under_way -= 1
             self._active_at = self._clock()
         self.is_answered = response.status != HTTPStatus.UNAUTHORIZED
         if stream is not None and not response.ok:
-            stream.trouble = one_line(f"HTTP {response.status} {response.reason or ''}", TEXT_LIMIT)
+            stream.fail(f"HTTP {response.status} {response.reason or ''}")
         elif stream is not None and "watch" in request.url.query:
-            stream.response, stream.trouble = response, "the stream has ended"
+            stream.response = response
+            stream.fail("the stream has ended")
+        elif stream is not None:
+            stream.is_listing = True
         return response
 
+    def active(self) -> None:
+        """Note that Kopf has handled an event: thousands of a list keep it from its requests."""
+        self._active_at = self._clock()
+
     def failing(self) -> dict[Scope, str]:
-        """The scopes without an open stream, and the last that is known of each."""
-        return {scope: one.trouble for scope, one in self._streams.items() if not one.is_open}
+        """The scopes that are neither watched nor being listed, and why."""
+        return {
+            scope: one.trouble
+            for scope, one in self._streams.items()
+            if not (one.is_open or one.is_listing)
+        }
+
+    @property
+    def all_open(self) -> bool:
+        """Whether everything is watched."""
+        return all(one.is_open for one in self._streams.values())
 
     @property
     def all_fail(self) -> bool:
@@ -91,7 +112,7 @@ class Streams:
         """The scopes that Kopf does not try to watch any more, or never tried."""
         if self._under_way or self._clock() - self._active_at < IDLE_LIMIT:
             return {}
-        return self.failing()
+        return {scope: one.trouble for scope, one in self._streams.items() if not one.is_open}
 
 
 def _is_ours(url: URL) -> bool:

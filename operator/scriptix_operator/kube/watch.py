@@ -131,10 +131,10 @@ class Watch:
                 self._fails("its thread shows no sign of life", is_outage=True)
                 return
             failing = kopf.streams.failing()
-            if not failing:
+            if kopf.streams.all_open:
                 self._works()
                 open_at, self._in_vain = time.monotonic(), False
-            elif time.monotonic() - open_at > GRACE:
+            elif failing and time.monotonic() - open_at > GRACE:
                 self._fails(describe_scopes(failing), is_outage=kopf.streams.all_fail)
             await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)
         if kopf.ended.done():
