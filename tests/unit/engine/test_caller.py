@@ -4,17 +4,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
+from scriptix_operator.api.status import PendingEnd, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.observation import Posted, PostFailed
+from scriptix_operator.core.looks import LookKind, Wish
+from scriptix_operator.core.observation import LookDeferred, Posted, PostFailed
 from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
+from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import SEND_MARGIN, Caller, Slot
 from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.clock import Clock
@@ -24,11 +27,12 @@ from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
+from scriptix_operator.kube.secrets import Keys
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
 from scriptix_operator.telemetry.metrics import Metrics
-from tests.unit.core.builders import EIGHT, KEY, a_training
-from tests.unit.engine.shelf import Shelf, complete
+from tests.unit.core.builders import EIGHT, KEY, a_run, a_training, at, followed
+from tests.unit.engine.shelf import Fault, Shelf, complete
 
 WINDOW = 5.0
 LAST = WINDOW * (1 - SEND_MARGIN)
@@ -79,15 +83,44 @@ class Bench(Clock, Fence):
         after_send()
         self.diary.append("replied")
 
+    async def resolve(self, training: Training) -> ApiKey:
+        """Give the key, as Keys.resolve."""
+        del training
+        return ApiKey("k", source=KEY.source)
+
+    async def poll(self, training: Training) -> Wish:
+        """Poll where no quota is left and the ledger cannot be read; returns what is asked for."""
+        lanes, shelf = self._lanes(), Shelf()
+        shelf.read_faults.extend([Fault.LOST] * 9)
+        asked: list[Wish] = []
+
+        def look(fingerprint: str, key: TrainingKey, wish: Wish) -> float:
+            del fingerprint, key
+            asked.append(wish)
+            return 1.0
+
+        lanes.look = look  # type: ignore[method-assign]
+        assert isinstance(await self._caller(lanes, shelf).look(training), LookDeferred)
+        return asked[0]
+
     async def start(self) -> Posted | PostFailed:
         """Start what was begun at 100."""
+        lanes = self._lanes()
+        key = ApiKey("k", source=KEY.source)
+        ticket = lanes.start(key.fingerprint, claim_of(a_training(), EIGHT))
+        assert isinstance(ticket, Ticket)
+        slot = Slot(lanes, key, ticket, basis=1)
+        return await self._caller(lanes, Shelf()).start(a_training(), slot, 100.0)
+
+    def _lanes(self) -> Lanes:
         limits = dict.fromkeys(Call, (Limit(1, 3600.0),))
-        lanes = Lanes(limits, Timer(self.monotonic), self, lambda: 0.5)
-        nothing: Any = None
-        ledger = StartLedger(Shelf(), Roster(), complete, timedelta(hours=1), self, Metrics())
-        caller = Caller(
+        return Lanes(limits, Timer(self.monotonic), self, lambda: 0.5)
+
+    def _caller(self, lanes: Lanes, shelf: Shelf) -> Caller:
+        ledger = StartLedger(shelf, Roster(), complete, timedelta(hours=1), self, Metrics())
+        return Caller(
             client=cast("ScriptixClient", self),
-            keys=nothing,
+            keys=cast("Keys", self),
             lanes=lanes,
             calls=Calls(lanes, ledger, self, Metrics()),
             roster=self.roster,
@@ -98,11 +131,6 @@ class Bench(Clock, Fence):
             send_until=lambda: self.leads_until,
             send_window=WINDOW,
         )
-        key = ApiKey("k", source=KEY.source)
-        ticket = lanes.start(key.fingerprint, claim_of(a_training(), EIGHT))
-        assert isinstance(ticket, Ticket)
-        slot = Slot(lanes, key, ticket, basis=1)
-        return await caller.start(a_training(), slot, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +183,26 @@ async def test_the_fence_is_disarmed_where_the_sending_fails() -> None:
     bench = Bench(loses_reply=True)
     assert isinstance(await bench.start(), PostFailed)
     assert bench.diary == ["armed for 5", "sent", "disarmed 1"]
+
+
+PENDING = PendingEnd(training_status=4, seen_at=EIGHT)
+
+
+@pytest.mark.parametrize(
+    ("status", "wish"),
+    [
+        pytest.param(followed(), Wish(LookKind.RUNNING, 60.0), id="followed"),
+        pytest.param(
+            followed(run=a_run(ownership="Owned", pending_end=PENDING)),
+            Wish(LookKind.RESOLUTION, None),
+            id="its end is pending",
+        ),
+        pytest.param(
+            followed(finished_at=at(hours=8)), Wish(LookKind.RESOLUTION, None), id="ended"
+        ),
+    ],
+)
+async def test_poll_for_results_has_the_priority_of_a_start(
+    status: TrainingStatus, wish: Wish
+) -> None:
+    assert await Bench().poll(a_training(status=status)) == wish

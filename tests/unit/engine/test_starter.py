@@ -48,7 +48,7 @@ from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
-from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed
+from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed, followed
 from tests.unit.engine.shelf import Fault, Shelf, complete
 
 NAME = TrainingKey("team-a", "cardiology")
@@ -592,3 +592,21 @@ async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others
     bench.api.instead = instead
     await bench.step()
     assert (bench.lanes.pace(KEY.fingerprint, LookKind.WAITING).floor > 1) == is_regular
+
+
+async def test_poll_for_an_edited_gate_keeps_its_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = failure(FailureReason.QUALITY_GATE_FAILED, "missed")
+    ended = followed(finished_at=EIGHT, failure=why, observed_generation=0)
+    gate = {"max_word_error_rate": "10"}
+    bench.add(a_training(status=ended, quality_gate=gate, log={"collect": "Never"}))
+    bench.api.instead = LookDeferred(5.0)
+    rests: list[dict[str, bool]] = []
+    monkeypatch.setattr(bench.lanes, "rests", lambda _, **facts: rests.append(facts))
+    await bench.step()
+    assert rests == [{"is_queued": False, "is_watched": True, "awaits_look": True}]
+    bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
+    await bench.step()
+    assert rests[1:] == [{"is_queued": False, "is_watched": False, "awaits_look": False}]
+    assert bench.status.metrics is not None
