@@ -4,6 +4,7 @@ Nothing is changed, and no call at the Scriptix API is spent. What cannot be kno
 said and refuses nothing.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,7 @@ from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.installations import installation_in, installations
 from scriptix_operator.kube.rights import missing_verbs, whoami
 from scriptix_operator.kube.schema import SchemaError, check_schema
+from scriptix_operator.kube.trainings import ALL, Trainings, show_scope
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from scriptix_operator.settings import Settings, SettingsError, load_settings, unknown_settings
 
@@ -77,6 +79,8 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             yield await _crd(api)
             async for finding in _rights(api, settings, me):
                 yield finding
+            for finding in await _namespaces(api, settings):
+                yield finding
             async for finding in _others(api, settings, me):
                 yield finding
     except (ClusterUnreachableError, KubeError) as error:
@@ -114,6 +118,28 @@ def _lack(missing: Right, me: str) -> str:
         f"may not {missing}, which is needed {missing.purpose}; "
         f"bind {where} to {me} with the rule {missing.rule}"
     )
+
+
+async def _namespaces(api: ApiClient, settings: Settings) -> list[Finding]:
+    """List each watched namespace as the operator does: one that fails is not served."""
+    trainings, scopes = Trainings(api), settings.watch_namespaces or (ALL,)
+
+    async def failure(scope: str) -> Finding | None:
+        try:
+            await trainings.check_list(scope)
+        except KubeError as error:
+            return Finding(
+                Verdict.BAD, "namespace", f"{show_scope(scope)} cannot be listed: {error}"
+            )
+        return None
+
+    failures = dict(zip(scopes, await asyncio.gather(*map(failure, scopes)), strict=True))
+    answering = [scope for scope, finding in failures.items() if finding is None]
+    findings = [finding for finding in failures.values() if finding is not None]
+    if answering:
+        text = f"{show_namespaces([s for s in answering if s != ALL])} can be listed"
+        findings.insert(0, Finding(Verdict.OK, "namespace", text))
+    return findings
 
 
 async def _others(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:

@@ -17,7 +17,7 @@ from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.errors import KubeError, RefusedError
-from scriptix_operator.kube.trainings import ALL, Raw, key_of
+from scriptix_operator.kube.trainings import ALL, Raw, key_of, show_scope
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -186,8 +186,3 @@ async def _at_most(seconds: float, event: asyncio.Event) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-def show_scope(scope: str) -> str:
-    """A scope in words."""
-    return "all namespaces" if scope == ALL else f"namespace {scope}"

@@ -21,7 +21,7 @@ from scriptix_operator.core.merge import merge_patch
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.errors import RefusedError, UnavailableError, translated
 
-__all__ = ["ALL", "Raw", "Trainings", "UnreadableError", "key_of", "parse_training"]
+__all__ = ["ALL", "Raw", "Trainings", "UnreadableError", "key_of", "parse_training", "show_scope"]
 
 ALL = ""
 """In place of a namespace: all of them, with one list."""
@@ -72,6 +72,11 @@ def parse_training(raw: Raw) -> Training:
         ) from error
 
 
+def show_scope(scope: str) -> str:
+    """A scope in words."""
+    return "all namespaces" if scope == ALL else f"namespace {scope}"
+
+
 def dump_status(status: TrainingStatus) -> dict[str, Any]:
     """Status as JSON: what is absent or empty is left out."""
     dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -101,6 +106,14 @@ class Trainings:
                 yield raw
             if not token:
                 break
+
+    async def check_list(self, namespace: str = ALL) -> None:
+        """See that a namespace can be listed.
+
+        Raises:
+            KubeError: It cannot.
+        """
+        await self._page(namespace, None)
 
     async def _page(self, namespace: str, token: str | None) -> tuple[list[Raw], str | None]:
         options: dict[str, Any] = {"limit": PAGE, "_request_timeout": TIMEOUT}

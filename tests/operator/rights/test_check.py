@@ -58,13 +58,15 @@ async def test_an_installed_operator_finds_all_that_it_needs(
         ["ok", "cluster"],
         ["ok", "crd"],
         ["ok", "rights"],
+        ["ok", "namespace"],
         ["note", "others"],
         ["ok", "api"],
     ]
     assert status == 0
     assert f"{installed.user} has all " in lines[3]
-    assert f"{installed.user} may not list Leases" in lines[4]
-    assert f"{lab.simulator.url} answers (HTTP " in lines[5]
+    assert lines[4].endswith(" can be listed")
+    assert f"{installed.user} may not list Leases" in lines[5]
+    assert f"{lab.simulator.url} answers (HTTP " in lines[6]
     # No key was shown, so no allowance is spent.
     assert [(call.method, call.path, call.key) for call in lab.simulator.state.calls] == [
         ("GET", "/", None)
@@ -104,8 +106,9 @@ async def test_an_identity_without_rights_is_told_each_and_fails(
     status, lines = await command.run(environment)
     assert status == 1
     bad = [line for line in lines if line.startswith("bad")]
-    assert {line.split()[1] for line in bad} == {"rights"}
-    assert len(bad) == 10  # one for each rule that is needed, but the one for the CRD
+    assert {line.split()[1] for line in bad} == {"rights", "namespace"}
+    # One for each rule that is needed, but the one for the CRD; and the namespace.
+    assert len(bad) == 11
     # Whatever it lacks, the rest is looked at.
     assert [line[:15].split()[1] for line in lines if not line.startswith("bad")] == [
         "settings",
