@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -537,6 +538,7 @@ async def test_namespace_that_loses_its_right_keeps_its_resources(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    monkeypatch.setattr(resync, "PATIENT_FAILURES", math.inf)  # the refusal itself is the cause
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
         async with _running(bench):
