@@ -145,8 +145,8 @@ async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> N
     await there.train("new", 715)
     await there.until_phase("new", "Succeeded")
     assert [here.starts(number) for number in range(711, 716)] == [1] * 5
-    told = f"WARNING scriptix_operator.engine.resync: n{refused}"
-    assert operator.log.count(told) == 1
+    warning = f"WARNING scriptix_operator.engine.resync: n{refused}"
+    assert operator.log.count(warning) == 1
 
 
 async def test_start_of_an_unlisted_resource_is_left_to_it(tenants: Tenants) -> None:
