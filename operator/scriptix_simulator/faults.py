@@ -5,7 +5,9 @@ matches a call strikes it and no other does. What happens to the connection itse
 hanging up, dripping) is up to `delivery`; what happens to the bytes is decided here.
 """
 
+import gzip
 import json
+import zlib
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
@@ -33,9 +35,14 @@ FaultName = Literal[
     "oversize",
     "wrong_types",
     "stale",
+    "gateway",
+    "error_in_success",
+    "compressed",
 ]
 
-FORGED: frozenset[FaultName] = frozenset({"status", "html", "redirect", "too_many"})
+FORGED: frozenset[FaultName] = frozenset(
+    {"status", "html", "redirect", "too_many", "gateway", "error_in_success"}
+)
 """Faults whose reply is made up; the server acts on the call only if told to."""
 
 Seconds = Annotated[float, Field(ge=0, le=86400)]
@@ -60,6 +67,9 @@ class Fault(BaseModel):
     | oversize | the true answer, grown to `size` bytes |
     | wrong_types | the true answer with numbers, strings and lists swapped |
     | stale | the model as it was before its last start or change (GET model only) |
+    | gateway | `default backend - 404` as text/plain, or with another `status` |
+    | error_in_success | 200 (or another 2xx `status`) with the API's error body with `code` |
+    | compressed | the true answer in `coding`, whatever the client accepts |
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +87,11 @@ class Fault(BaseModel):
     hold: Seconds = 0
     status: int | None = Field(None, ge=200, le=599)
     body: JsonValue = None
+    code: str = Field("SIMULATED_FAULT", description="error_code of a made-up error body")
+    coding: Literal["gzip", "deflate", "raw-deflate", "br"] = Field(
+        "gzip",
+        description="raw-deflate is deflate without a zlib header; br is the name only",
+    )
     headers: dict[str, str] = {}
     location: str = "/elsewhere"
     size: int = Field(1_048_576, ge=0, le=268_435_456)
@@ -142,10 +157,17 @@ def forge(fault: Fault) -> Reply:
             reply = Reply(fault.status or 302, headers={"Location": fault.location})
         case "too_many":
             reply = refusal(429, "RATE_LIMIT_EXCEEDED", "Rate limit exceeded")
+        case "gateway":
+            status = fault.status or 404
+            reply = Reply(status, f"default backend - {status}".encode(), "text/plain")
+        case "error_in_success" if fault.body is None:
+            reply = refusal(fault.status or 200, fault.code, "A fault was asked for")
+        case "error_in_success":
+            reply = Reply.of(fault.body, fault.status or 200)
         case _ if fault.body is not None:
             reply = Reply.of(fault.body, fault.status or 503)
         case _:
-            reply = refusal(fault.status or 503, "SIMULATED_FAULT", "A fault was asked for")
+            reply = refusal(fault.status or 503, fault.code, "A fault was asked for")
     return replace(reply, headers={**reply.headers, **fault.headers})
 
 
@@ -159,9 +181,27 @@ def distort(fault: Fault, reply: Reply) -> Reply:
             payload = reply.payload + b" " * (fault.size - len(reply.payload))
         case "wrong_types":
             payload = json.dumps(_swap(json.loads(reply.payload or b"null"))).encode()
+        case "compressed":
+            return _compressed(fault, reply)
         case _:
             pass
     return replace(reply, payload=payload, headers={**reply.headers, **fault.headers})
+
+
+def _compressed(fault: Fault, reply: Reply) -> Reply:
+    if not reply.payload:
+        return reply
+    match fault.coding:
+        case "gzip":
+            payload = gzip.compress(reply.payload)
+        case "deflate":
+            payload = zlib.compress(reply.payload)
+        case "raw-deflate":
+            payload = zlib.compress(reply.payload, wbits=-zlib.MAX_WBITS)
+        case _:
+            payload = reply.payload
+    coding = {"Content-Encoding": fault.coding.removeprefix("raw-")}
+    return replace(reply, payload=payload, headers={**reply.headers, **coding, **fault.headers})
 
 
 def _swap(value: JsonValue) -> JsonValue:

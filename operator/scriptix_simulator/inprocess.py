@@ -117,7 +117,7 @@ class InProcess(httpx.AsyncBaseTransport):
             case HangUp():
                 raise _ended(request, delivery, "Server disconnected without sending a response.")
             case Send(reply):
-                return _response(reply, httpx.ByteStream(reply.payload))
+                return _response(reply, _Whole(reply.payload))
             case Stream(reply):
                 return _response(reply, _Body(request, delivery, self._clock, patience))
 
@@ -150,6 +150,16 @@ class _Sent:
     """What the trace of httpcore shows of a request."""
 
     method: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole(httpx.AsyncByteStream):
+    """A body that is there; unlike httpx's own, it is read by the client and not before."""
+
+    payload: bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self.payload
 
 
 @dataclass(frozen=True, slots=True)

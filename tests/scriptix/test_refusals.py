@@ -1,6 +1,7 @@
 """What a reply that is not 2xx says."""
 
 import json
+from http import HTTPStatus
 
 import httpx
 import pytest
@@ -54,11 +55,6 @@ def test_the_documents_error(body: object) -> None:
         ({"error": {"error_code": 17}, "message": " "}, "HTTP 409 17: ", "17"),
         ({"message": "No", "error_code": True}, "HTTP 409: No", None),
         ({"message": "a\nb\x1b[2J", "error_code": "x\ny"}, "HTTP 409 x y: a b [2J", "x y"),
-        ({}, "HTTP 409: {}", None),
-        (b"", "HTTP 409: Conflict", None),
-        (b"<html><b>Bad", "HTTP 409: <html><b>Bad", None),
-        (b"[1]", "HTTP 409: [1]", None),
-        (b"\xff\xfe", "HTTP 409: \ufffd\ufffd", None),
     ],
 )
 def test_other_bodies(body: object, message: str, code: str | None) -> None:
@@ -66,6 +62,37 @@ def test_other_bodies(body: object, message: str, code: str | None) -> None:
     assert failure.kind is FailureKind.CONFLICT
     assert failure.message.startswith(message)
     assert failure.code == code
+    assert not failure.is_from_gateway
+
+
+GATEWAY_BODIES = [
+    (b"", "{phrase}"),
+    (b"default backend - 404", "default backend - 404"),
+    (b"<html><b>Bad", "<html><b>Bad"),
+    (b"[1]", "[1]"),
+    (b"\xff\xfe", "\ufffd\ufffd"),
+    ({}, "{{}}"),
+    ({"message": "Forbidden"}, "Forbidden"),
+    ({"result": {}}, '{{"result": {{}}}}'),
+    ({"error": None, "error_code": ""}, '{{"error": null, "error_code": ""}}'),
+    ({"detail": "Not Found"}, '{{"detail": "Not Found"}}'),
+]
+
+
+@pytest.mark.parametrize(("body", "text"), GATEWAY_BODIES)
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 409, 413, 422, 451])
+def test_a_4xx_without_the_apis_json_is_a_gateways(status: int, body: object, text: str) -> None:
+    failure = refused(body, status)
+    assert (failure.kind, failure.is_from_gateway) == (FailureKind.AMBIGUOUS, True)
+    words = text.format(phrase=HTTPStatus(status).phrase)
+    assert failure.message == f"HTTP {status}: {words}"
+
+
+@pytest.mark.parametrize("body", [body for body, _ in GATEWAY_BODIES])
+def test_a_429_and_a_5xx_mean_the_same_from_anybody(body: object) -> None:
+    limited, broken = refused(body, 429), refused(body, 503)
+    assert (limited.kind, limited.is_from_gateway) == (FailureKind.RATE_LIMITED, False)
+    assert (broken.kind, broken.is_from_gateway) == (FailureKind.AMBIGUOUS, False)
 
 
 def test_a_status_that_nobody_knows_has_a_message_too() -> None:
@@ -111,6 +138,7 @@ def test_details_are_plain() -> None:
 def test_a_redirect_says_where_to_and_not_more() -> None:
     failure = refused(b"", 302, location=f"https://login.example/{SECRET}?session=12345")
     assert failure.kind is FailureKind.AMBIGUOUS
+    assert failure.is_from_gateway
     assert failure.message == (
         "HTTP 302: redirected to https://login.example/***, which is not followed; "
         "check the base URL"

@@ -106,8 +106,8 @@ def _rejects_key(failure: CallFailure) -> bool:
 
 
 def is_silence(failure: CallFailure) -> bool:
-    """Whether there was no answer to speak of: no connection, no reply in time, a 5xx."""
-    if failure.kind is FailureKind.NOT_SENT:
+    """Whether the API gave no answer: no connection, no reply in time, a 5xx, a gateway's word."""
+    if failure.kind is FailureKind.NOT_SENT or failure.is_from_gateway:
         return True
     is_answer = failure.status is not None and failure.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return failure.kind is FailureKind.AMBIGUOUS and not is_answer

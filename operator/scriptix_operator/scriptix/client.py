@@ -29,7 +29,7 @@ from scriptix_operator.scriptix.errors import error_of, transport_failure
 from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.replies import read_log, read_model
-from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, stash_location
+from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, stash_headers
 
 __all__ = ["ScriptixClient", "Timeouts"]
 
@@ -111,7 +111,7 @@ class ScriptixClient:
                 timeout=httpx.Timeout(read, connect=timeouts.connect, pool=timeouts.connect),
                 # A cookie set for one key must not ride along with the next.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                event_hooks={"response": [stash_location]},
+                event_hooks={"response": [stash_headers]},
             )
 
         self._looks = client(timeouts.read)

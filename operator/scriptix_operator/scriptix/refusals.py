@@ -1,16 +1,18 @@
-"""Replies that are not 2xx: what the API says of them, as a CallFailure.
+"""Replies with an error: what the API says of them, as a CallFailure.
 
 Known shapes are `{error, message, error_code, details}`, the same inside `result`, and `error` as
-an object of its own; a proxy's HTML page is quoted.
+an object of its own. A body with neither `error` nor `error_code` is not the API's own: a proxy or
+a gateway has answered, and what it says of the model, the key or the start is not evidence.
 """
 
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
 
-from scriptix_operator.core.remote import CallFailure
+from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.core.text import one_line
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, kind_of_status
 from scriptix_operator.scriptix.jsontext import BadReplyError, excerpt, read_object
@@ -23,6 +25,7 @@ MAX_DETAILS = 32
 DETAIL_LENGTH = 256
 _MAX_INT = 2**53
 _REDIRECTS = range(300, 400)
+_CLIENT_ERRORS = range(400, 500)
 
 
 def refusal(
@@ -35,37 +38,68 @@ def refusal(
     """Read a reply that is not 2xx.
 
     Args:
-        status: HTTP status; it alone decides the kind.
+        status: HTTP status. It decides the kind, where the API itself has answered.
         headers: Its headers, looked up without regard to case.
         body: As much of it as could be read.
         location: Where a redirect points.
         redact: Takes the key out of a text.
     """
     try:
-        told = _unwrapped(read_object(body, headers.get("Content-Type", ""), redact))
+        reply = _unwrapped(read_object(body, headers.get("Content-Type", ""), redact))
     except BadReplyError:
-        told = {}
-    error = told.get("error")
-    inner: Mapping[str, object] = error if isinstance(error, dict) else {}
-    code = _code(told.get("error_code"), inner.get("error_code"), inner.get("code"))
+        reply = {}
+    said = _said(reply)
     if status in _REDIRECTS:
         where = f" to {redact(location).partition('?')[0]}" if location else ""
         text = f"redirected{where}, which is not followed; check the base URL"
     else:
-        text = (
-            _text(told.get("message"), inner.get("message"), error)
-            or excerpt(body, redact)
-            or _phrase(status)
-        )
-    details = told.get("details", inner.get("details"))
+        text = said.text or excerpt(body, redact) or _phrase(status)
+    is_from_gateway = _is_from_gateway(status, reply)
     return CallFailure(
-        kind=kind_of_status(status),
-        message=one_line(f"HTTP {status}{f' {code}' if code else ''}: {text}", MESSAGE_LENGTH),
+        kind=FailureKind.AMBIGUOUS if is_from_gateway else kind_of_status(status),
+        message=_message(status, said.code, text),
         status=status,
-        code=code,
-        details=_details(details) if isinstance(details, dict) else {},
-        retry_after=retry_after(headers, told),
+        code=said.code,
+        details=said.details,
+        retry_after=retry_after(headers, reply),
+        is_from_gateway=is_from_gateway,
     )
+
+
+def _is_from_gateway(status: int, reply: dict[str, object]) -> bool:
+    """Whether a refusal is not the API's own.
+
+    429 is an exception: whoever sends it, the call was not let through. So are 5xx: they are
+    ambiguous from anybody.
+    """
+    if status in _REDIRECTS:
+        return True
+    is_refusal = status in _CLIENT_ERRORS and status != HTTPStatus.TOO_MANY_REQUESTS
+    return is_refusal and not (reply.get("error") or reply.get("error_code"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a body with an error says; all of it bounded."""
+
+    text: str
+    code: str | None
+    details: dict[str, object]
+
+
+def _said(reply: dict[str, object]) -> _Said:
+    error = reply.get("error")
+    inner: Mapping[str, object] = error if isinstance(error, dict) else {}
+    details = reply.get("details", inner.get("details"))
+    return _Said(
+        text=_text(reply.get("message"), inner.get("message"), error),
+        code=_code(reply.get("error_code"), inner.get("error_code"), inner.get("code")),
+        details=_details(details) if isinstance(details, dict) else {},
+    )
+
+
+def _message(status: int, code: str | None, text: str) -> str:
+    return one_line(f"HTTP {status}{f' {code}' if code else ''}: {text}", MESSAGE_LENGTH)
 
 
 def _unwrapped(body: dict[str, object]) -> dict[str, object]:

@@ -8,13 +8,17 @@ import httpx
 
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.text import one_line
+from scriptix_operator.scriptix.decompress import BodyError, Decompressor
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
 from scriptix_operator.scriptix.pauses import rate_told
 
-__all__ = ["LOCATION", "BodyError", "Wire", "quiet_wire_loggers", "read_body", "stash_location"]
+__all__ = ["LOCATION", "BodyError", "Wire", "quiet_wire_loggers", "read_body", "stash_headers"]
 
 LOCATION = "scriptix_location"
-"""Where `stash_location` puts the Location of a redirect: an extension of the response."""
+"""Where `stash_headers` puts the Location of a redirect: an extension of the response."""
+
+_CODING = "scriptix_coding"
+"""The same for Content-Encoding."""
 
 _WIRE_LOGGERS = (
     "httpx",
@@ -86,44 +90,35 @@ class Wire:
             self._on_rate(told)
 
 
-class BodyError(Exception):
-    """The body of a reply cannot be had; the message says why."""
-
-
 async def read_body(response: httpx.Response, limit: int) -> bytes:
     """Read a body of at most `limit` bytes, and stop at the first one more.
 
-    We ask for `Accept-Encoding: identity`, so a compressed body is refused unread and nothing can
-    unfold in memory.
+    Of a compressed one the bytes count that it unfolds into.
 
     Raises:
-        BodyError: It is larger, or compressed.
+        BodyError: It is larger, or compressed in a way that cannot be read.
         httpx.RequestError: The connection failed.
     """
-    coding = response.headers.get("Content-Encoding", "identity")
-    if coding.strip().lower() != "identity":
-        raise BodyError(f"reply is compressed, which nobody asked for: {one_line(coding, 40)}")
-    too_large = BodyError(f"reply is larger than {limit} bytes")
+    unpacking = Decompressor(response.extensions.get(_CODING, ""), limit)
     declared = response.headers.get("Content-Length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
-        raise too_large
-    body = bytearray()
+        raise BodyError(f"reply is larger than {limit} bytes")
     async for part in response.aiter_bytes():
-        if len(body) + len(part) > limit:
-            raise too_large
-        body += part
-    return bytes(body)
+        unpacking.feed(part)
+    return unpacking.body()
 
 
-async def stash_location(response: httpx.Response) -> None:
-    """Response hook: move Location out of httpx's sight.
+async def stash_headers(response: httpx.Response) -> None:
+    """Response hook: move two headers out of httpx's sight.
 
-    It builds the next request even where redirects are off, and one to a broken address would
-    turn the 3xx into a protocol error.
+    Of Location it builds the next request even where redirects are off, and one to a broken
+    address would turn the 3xx into a protocol error. By Content-Encoding it would unpack a body
+    without a bound.
     """
-    location = response.headers.pop("Location", None)
-    if location is not None:
-        response.extensions[LOCATION] = location
+    for header, extension in (("Location", LOCATION), ("Content-Encoding", _CODING)):
+        value = response.headers.pop(header, None)
+        if value is not None:
+            response.extensions[extension] = value
 
 
 def quiet_wire_loggers() -> None:

@@ -219,9 +219,18 @@ async def test_a_refused_log_is_tried_again_when_the_api_says(
 
 
 @pytest.mark.parametrize("status", [404, 405])
-async def test_an_api_without_logs_is_not_asked_again(bench: Bench, status: int) -> None:
+@pytest.mark.parametrize("failed_before", [0, 1])
+async def test_a_log_refused_twice_is_unavailable(
+    bench: Bench, status: int, failed_before: int
+) -> None:
     bench.rim.answer = CallFailure(FailureKind.NOT_FOUND, f"HTTP {status}", status)
-    assert await bench.fetch() == later(None, LogState.UNAVAILABLE)
+    expected = later(None, LogState.UNAVAILABLE) if failed_before else later(15)
+    assert await bench.fetch(failed_before=failed_before) == expected
+
+
+async def test_a_gateway_does_not_make_a_log_unavailable(bench: Bench) -> None:
+    bench.rim.answer = CallFailure(FailureKind.AMBIGUOUS, "HTTP 404", 404, is_from_gateway=True)
+    assert await bench.fetch(failed_before=1) == later(30)
 
 
 async def test_a_log_whose_name_is_taken_is_given_up_and_said_so(

@@ -1,0 +1,95 @@
+"""Compressed replies: a body that comes in pieces, decompressed within a bound.
+
+The operator asks for `identity`; a proxy may compress all the same. The bound counts the bytes
+after decompression, so a few bytes on the wire cannot become gigabytes in memory.
+"""
+
+import zlib
+
+from scriptix_operator.core.text import one_line
+
+__all__ = ["BodyError", "Decompressor"]
+
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_METHOD, _DEFLATE, _CHECK = 0x0F, 8, 31
+_HEAD = 2
+"""Bytes that distinguish deflate with a zlib header from deflate without one; servers send both."""
+
+
+class BodyError(Exception):
+    """The body of a reply cannot be had; the message says why."""
+
+
+class Decompressor:
+    """Decompresses one body.
+
+    Args:
+        coding: The header Content-Encoding; empty: none.
+        limit: Bytes that the body may have, before and after decompression.
+
+    Raises:
+        BodyError: The coding is not supported.
+    """
+
+    def __init__(self, coding: str, limit: int) -> None:
+        name = coding.strip().lower() or "identity"
+        self._is_plain = name == "identity"
+        if not self._is_plain and name not in _CODINGS:
+            text = f"the operator asks for none and cannot read {one_line(coding, 40)}"
+            raise BodyError(f"reply is compressed: {text}")
+        self._bits = _CODINGS.get(name, _GZIP)
+        self._stream = zlib.decompressobj(self._bits)
+        self._limit = limit
+        self._received = 0
+        self._head = b""
+        self._body = bytearray()
+
+    def feed(self, part: bytes) -> None:
+        """Take the next bytes from the wire.
+
+        Raises:
+            BodyError: The body is too large, or its compression is corrupt.
+        """
+        is_begun = self._received >= _HEAD
+        self._received += len(part)
+        if self._received > self._limit:
+            raise self._too_large()
+        if self._is_plain:
+            self._body += part
+            return
+        if not is_begun:
+            part = self._head = self._head + part
+            if self._received < _HEAD:
+                return
+            if self._bits == _ZLIB and not _has_zlib_header(part):
+                self._stream = zlib.decompressobj(_RAW)
+        self._decompress(part)
+
+    def body(self) -> bytes:
+        """The whole body, once all of it was fed.
+
+        Raises:
+            BodyError: It ends too early.
+        """
+        if self._received and not self._is_plain and not self._stream.eof:
+            raise BodyError("compressed reply ends too early")
+        return bytes(self._body)
+
+    def _decompress(self, part: bytes) -> None:
+        try:
+            # One byte more than there is room for: `max_length` 0 would mean no bound.
+            self._body += self._stream.decompress(part, self._limit - len(self._body) + 1)
+        except zlib.error:
+            raise BodyError("reply is corrupt: its compression cannot be read") from None
+        if len(self._body) > self._limit:
+            raise self._too_large()
+        if self._stream.unused_data.strip(b"\0"):
+            raise BodyError("reply is corrupt: it goes on after its compressed data")
+
+    def _too_large(self) -> BodyError:
+        return BodyError(f"reply is larger than {self._limit} bytes")
+
+
+def _has_zlib_header(body: bytes) -> bool:
+    return body[0] & _METHOD == _DEFLATE and int.from_bytes(body[:2]) % _CHECK == 0

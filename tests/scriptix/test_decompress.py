@@ -1,0 +1,139 @@
+"""Compressed replies: what is read of them, within which bound."""
+
+import gzip
+import json
+import tracemalloc
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.scriptix import AmbiguousError, ScriptixClient, UnauthorizedError
+from scriptix_operator.scriptix.decompress import BodyError, Decompressor
+from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of
+from tests.scriptix.rawserver import Ending, raw_server, reply
+
+LIMIT = 1000
+BODY = b"".join(f"{n * n} ".encode() for n in range(150))
+MODEL_BODY = json.dumps({"id": MODEL, "training_status": 3, "log_entries": []}).encode()
+
+Compress = Callable[[bytes], bytes]
+
+
+def raw_deflate(body: bytes) -> bytes:
+    """Without a zlib header."""
+    return zlib.compress(body, wbits=-zlib.MAX_WBITS)
+
+
+CODINGS = [
+    pytest.param("gzip", gzip.compress, id="gzip"),
+    pytest.param(" X-GZIP", gzip.compress, id="x-gzip"),
+    pytest.param("deflate", zlib.compress, id="deflate"),
+    pytest.param("deflate", raw_deflate, id="raw deflate"),
+    pytest.param("", bytes, id="none"),
+    pytest.param("identity", bytes, id="identity"),
+]
+
+
+def decompressed(coding: str, packed: bytes, size: int, limit: int = LIMIT) -> bytes:
+    """Feed a body in pieces of `size` bytes."""
+    decompressor = Decompressor(coding, limit)
+    for at in range(0, len(packed), size):
+        decompressor.feed(packed[at : at + size])
+    return decompressor.body()
+
+
+@pytest.mark.parametrize(("coding", "compress"), CODINGS)
+@pytest.mark.parametrize("size", [1, 2, 3, LIMIT])
+def test_a_body_is_read_however_it_is_cut(coding: str, compress: Compress, size: int) -> None:
+    assert decompressed(coding, compress(BODY), size) == BODY
+    assert decompressed(coding, compress(b""), size) == b""
+    assert decompressed(coding, b"", size) == b""
+
+
+@pytest.mark.parametrize(("coding", "compress"), CODINGS)
+def test_the_bound_counts_decompressed_bytes(coding: str, compress: Compress) -> None:
+    assert len(decompressed(coding, compress(b" " * LIMIT), 7)) == LIMIT
+    with pytest.raises(BodyError, match="larger than 1000 bytes"):
+        decompressed(coding, compress(b" " * (LIMIT + 1)), 7)
+
+
+def test_the_bound_counts_compressed_bytes_too() -> None:
+    with pytest.raises(BodyError, match="larger than 1000 bytes"):
+        decompressed("gzip", gzip.compress(b"") + b"\0" * LIMIT, 7)
+
+
+def test_a_bomb_takes_no_more_memory_than_the_bound() -> None:
+    bomb = gzip.compress(bytes(64 * 2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyError):
+            decompressed("gzip", bomb, 2**16, 2**20)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("coding", "compress"), CODINGS[:4])
+def test_a_truncated_body_is_an_error(coding: str, compress: Compress) -> None:
+    packed = compress(BODY)
+    for end in (1, 2, len(packed) // 2, len(packed) - 1):
+        with pytest.raises(BodyError, match="ends too early"):
+            decompressed(coding, packed[:end], 7)
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        pytest.param("gzip", MODEL_BODY, id="not compressed"),
+        pytest.param("deflate", b"\x07" + MODEL_BODY, id="no deflate"),
+        pytest.param("gzip", gzip.compress(BODY)[:-8] + bytes(8), id="wrong checksum"),
+        pytest.param("gzip", gzip.compress(BODY) * 2, id="two members"),
+        pytest.param("deflate", zlib.compress(BODY) + b"x", id="more behind it"),
+    ],
+)
+def test_a_corrupt_body_is_an_error(coding: str, packed: bytes) -> None:
+    with pytest.raises(BodyError, match="reply is corrupt"):
+        decompressed(coding, packed, 7)
+
+
+def test_zeros_behind_a_body_are_padding() -> None:
+    assert decompressed("gzip", gzip.compress(BODY) + bytes(9), 7) == BODY
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("compress", [gzip.compress, lambda body: gzip.compress(body)[:-9]])
+async def test_a_compressed_reply_is_as_good_as_a_plain_one(call: Call, compress: Compress) -> None:
+    packed = compress(MODEL_BODY)
+    answer = reply(body=packed, headers=("Content-Encoding: gzip",))
+    async with (
+        raw_server(lambda _: (answer, Ending.KEEP)) as server,
+        ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
+    ):
+        if compress is gzip.compress:
+            await call(client)
+            return
+        failure = await failure_of(call(client), AmbiguousError)
+    assert (failure.status, failure.message) == (200, "compressed reply ends too early")
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+async def test_the_key_is_redacted_after_decompression(call: Call, compress: Compress) -> None:
+    coding = "gzip" if compress is gzip.compress else "deflate"
+    refusal = compress(json.dumps({"error": "no", "message": f"bad {KEY.value}"}).encode())
+    useless = compress(f"<html>{KEY.value}".encode())
+    answers = [
+        reply("401 No", refusal, (f"Content-Encoding: {coding}",)),
+        reply("200 OK", useless, (f"Content-Encoding: {coding}",)),
+    ]
+    async with (
+        raw_server(lambda _: (answers.pop(0), Ending.KEEP)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        rejected = await failure_of(call(client), UnauthorizedError)
+        useless_reply = await failure_of(call(client), AmbiguousError)
+    assert rejected.kind is FailureKind.UNAUTHORIZED
+    assert rejected.message == "HTTP 401: bad [API key]"
+    assert "<html>[API key]" in useless_reply.message
