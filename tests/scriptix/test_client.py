@@ -344,6 +344,23 @@ async def test_a_start_counts_whatever_object_it_is_answered_with(
 
 
 @pytest.mark.parametrize("call", CALLS)
+async def test_an_error_in_success_is_ambiguous(rig: Rig, call: Call) -> None:
+    fault = Fault(fault="error_in_success", code="INSUFFICIENT_DATA")
+    rig.simulator.state.faults.add(fault)
+    failure = await failure_of(call(rig.client), AmbiguousError)
+    assert (failure.status, failure.code) == (200, "INSUFFICIENT_DATA")
+    assert failure.message == "HTTP 200 INSUFFICIENT_DATA: A fault was asked for"
+    assert failure.is_error_in_success
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw-deflate"])
+async def test_a_compressed_reply_is_read(rig: Rig, call: Call, coding: str) -> None:
+    rig.simulator.state.faults.add(Fault.model_validate({"fault": "compressed", "coding": coding}))
+    await call(rig.client)
+
+
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["/elsewhere", "https://[broken", "ftp://x/", "//other/x"])
 async def test_no_redirect_is_followed(rig: Rig, call: Call, status: int, location: str) -> None:

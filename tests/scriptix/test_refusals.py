@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.scriptix.refusals import refusal
+from scriptix_operator.scriptix.refusals import error_in_success, refusal
 
 SECRET = "secret-key"
 
@@ -166,3 +166,49 @@ def test_the_key_is_nowhere() -> None:
     assert SECRET not in repr(failure)
     assert repr(failure).count("***") == 6
     assert SECRET not in repr(refused(f"<html>{SECRET}".encode(), 502))
+
+
+ERROR: dict[str, object] = {"error": "Bad Request", "message": "No data", "error_code": "NO_DATA"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (ERROR, "HTTP 200 NO_DATA: No data", "NO_DATA"),
+        ({"result": ERROR}, "HTTP 200 NO_DATA: No data", "NO_DATA"),
+        ({**ERROR, "result": {}}, "HTTP 200 NO_DATA: No data", "NO_DATA"),
+        ({**ERROR, "training_status": None}, "HTTP 200 NO_DATA: No data", "NO_DATA"),
+        ({"error": {"code": "X", "message": "No"}}, "HTTP 200 X: No", "X"),
+        ({"errors": ["No"]}, "HTTP 200: No", None),
+        ({"errors": [{"message": "No", "code": "X"}]}, "HTTP 200 X: No", "X"),
+        ({"error_code": "X"}, "HTTP 200 X: the reply says that it has failed", "X"),
+        ({"success": False}, "HTTP 200: the reply says that it has failed", None),
+        ({"result": {"success": False, "message": "No"}}, "HTTP 200: No", None),
+    ],
+)
+def test_a_2xx_with_an_error_and_no_training_status_is_ambiguous(
+    body: dict[str, object], message: str, code: str | None
+) -> None:
+    failure = error_in_success(200, body)
+    assert failure is not None
+    assert (failure.kind, failure.is_error_in_success) == (FailureKind.AMBIGUOUS, True)
+    assert (failure.status, failure.message, failure.code) == (200, message, code)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"error": None, "errors": None, "error_code": None},
+        {"error": "", "errors": [], "error_code": ""},
+        {"error": {}, "errors": {}},
+        {"error": " "},
+        {"success": True},
+        {"success": None},
+        {**ERROR, "training_status": 5},
+        {**ERROR, "result": {"training_status": 3}},
+        {"result": [ERROR]},
+    ],
+)
+def test_a_2xx_without_an_error_is_none(body: dict[str, object]) -> None:
+    assert error_in_success(200, body) is None

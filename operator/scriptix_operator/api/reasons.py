@@ -177,6 +177,8 @@ class FailureReason(StrEnum):
     """Blocked: the API rejects the key (401, 402 or 403)."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """Blocked: the API does not know the model (404)."""
+    GATEWAY_REFUSED = "GatewayRefused"
+    """Blocked: a proxy or gateway refuses the polls in place of the API."""
 
 
 class ConditionType(StrEnum):
@@ -227,6 +229,8 @@ class EventReason(StrEnum):
     """The API refused a call because of its rate limits."""
     UNAUTHORIZED = "Unauthorized"
     """The API key is missing or rejected."""
+    GATEWAY_REFUSED = "GatewayRefused"
+    """A proxy or gateway refuses the polls in place of the API."""
     MODEL_IN_USE = "ModelInUse"
     """Another resource is training the same model."""
     MODEL_NOT_FOUND = "ModelNotFound"

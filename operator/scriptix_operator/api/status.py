@@ -25,6 +25,7 @@ __all__ = [
     "PendingEnd",
     "Queue",
     "Run",
+    "StartReply",
     "TrainingStatus",
 ]
 
@@ -129,6 +130,15 @@ class Baseline(ApiModel):
     """started_training_at then (the marker of the run before), absent if never trained."""
 
 
+class StartReply(ApiModel):
+    """A reply to the start that does not say whether it was accepted."""
+
+    code: ShortText | None = None
+    """error_code of the API, where the reply is its own."""
+    message: Text
+    """What the reply says."""
+
+
 class Intent(ApiModel):
     """A start that is written down but whose outcome is not."""
 
@@ -140,6 +150,9 @@ class Intent(ApiModel):
     """Fingerprint of the API key it is sent with."""
     nonce: ShortText = ""
     """Tells it from an equal one, which another process may write in the same second."""
+    reply: StartReply | None = None
+    """The reply to the start, where it leaves the outcome open: a 2xx with an error, or a refusal
+    by a gateway."""
 
 
 class PendingEnd(ApiModel):

@@ -6,14 +6,21 @@ from typing import Any
 
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
+from scriptix_operator.api.status import TEXT, StartReply
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import fail
-from scriptix_operator.core.failures import blocked_call, refused_for_now, rejected_start
+from scriptix_operator.core.failures import (
+    blocked_call,
+    refused_for_now,
+    rejected_start,
+    with_details,
+)
 from scriptix_operator.core.follow import follow
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
 from scriptix_operator.core.remote import (
+    CODE_KINDS,
     RATE_LIMIT_WAIT,
     CallFailure,
     FailureKind,
@@ -22,8 +29,9 @@ from scriptix_operator.core.remote import (
 )
 from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
 from scriptix_operator.core.start import withdraw
+from scriptix_operator.core.text import one_line
 
-__all__ = ["rate_limited", "refused", "started"]
+__all__ = ["not_started", "rate_limited", "refused", "started"]
 
 LEAST_WAIT = 1.0
 """Seconds after a refusal for its rate, whatever it says."""
@@ -70,7 +78,7 @@ def _settled(decision: Decision, entry: Entry | None, **outcome: Any) -> Decisio
 def _refused(step: Situation, failed: PostFailed) -> Decision:
     call, kind = failed.failure, failed.failure.kind
     if kind is FailureKind.AMBIGUOUS:
-        return _outcome_unknown(step, call)
+        return _outcome_unknown(_keeping_reply(step, call), call)
     tried_before = step.run.attempt > 1
     key = step.run.key_fingerprint or "", step.run.key_source
     if kind is FailureKind.CONFLICT and tried_before:
@@ -81,8 +89,45 @@ def _refused(step: Situation, failed: PostFailed) -> Decision:
         return fail(step, rejected_start(call))
     if kind is FailureKind.CONFLICT:
         step = step.having_run(refused=step.run.baseline)
-    step = withdraw(step)
-    match kind:
+    return _held(withdraw(step), failed, key)
+
+
+def not_started(step: Situation, reply: StartReply) -> Decision | None:
+    """A start that has started nothing, by its reply: over or held as after the same refusal.
+
+    None: the reply does not say that another attempt is in vain.
+
+    Args:
+        step: Not starting any more.
+        reply: The reply to the start.
+    """
+    kind = CODE_KINDS.get(reply.code or "")
+    if kind is None:
+        return None
+    call = CallFailure(kind, reply.message, code=reply.code)
+    if kind is FailureKind.REJECTED:
+        return fail(step, rejected_start(call))
+    step = step.having_run(attempt=step.run.attempt + 1)
+    if kind is FailureKind.CONFLICT:
+        step = step.having_run(refused=step.run.baseline)
+    key = step.run.key_fingerprint or "", step.run.key_source
+    return _held(step, PostFailed(call), key)
+
+
+def _keeping_reply(step: Situation, call: CallFailure) -> Situation:
+    """What the reply says is needed when the outcome is known, perhaps by another process."""
+    intent = step.run.intent
+    if intent is None or not (call.is_error_in_success or call.is_from_gateway):
+        return step
+    code = call.code if call.is_error_in_success else None
+    reply = StartReply(code=code, message=one_line(with_details(call), TEXT))
+    return step.having_run(intent=intent.model_copy(update={"reply": reply}))
+
+
+def _held(step: Situation, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
+    """A start that has started nothing, and that is tried again later."""
+    call = failed.failure
+    match call.kind:
         case FailureKind.NOT_SENT:
             step = step.remembering(refusals=step.memory.refusals + 1)
             return _unreachable(step, call)

@@ -223,7 +223,8 @@ CATALOGUE: dict[FailureReason, Advice] = {
         "The API rejects the key.",
         "Put a valid API key with the scope custom_models:write into the Secret; a new key is "
         "noticed within a minute.",
-        recognised="401 (`MISSING_API_KEY`, `INVALID_API_KEY`, `KEY_REVOKED`), 402 or 403",
+        recognised="401 (`MISSING_API_KEY`, `INVALID_API_KEY`, `KEY_REVOKED`), 402 or 403 in the "
+        "API's own JSON; of a key that has worked, from two polls",
         blocks=True,
         cases=(
             (
@@ -243,6 +244,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
                     "The key is known, but may not do this: give it the scope custom_models:write "
                     "and access to the model, or put one that has both into the Secret; a new key "
                     "is noticed within a minute.",
+                    codes=frozenset({"INSUFFICIENT_SCOPE"}),
                     statuses=frozenset({403}),
                 ),
             ),
@@ -252,7 +254,18 @@ CATALOGUE: dict[FailureReason, Advice] = {
         "The API does not know the model, or not for this key.",
         "Check spec.modelId, and that the API key belongs to the account that owns the model. "
         "modelId is immutable: create another resource to train another model.",
-        recognised="404 (`MODEL_NOT_FOUND`)",
+        recognised="404 (`MODEL_NOT_FOUND`) in the API's own JSON; of a model that was seen "
+        "before, from two polls",
+        blocks=True,
+    ),
+    FailureReason.GATEWAY_REFUSED: Advice(
+        "A proxy, gateway or filter refuses the polls; the API itself has not answered one for 5 "
+        "minutes.",
+        "Check SCRIPTIX_BASE_URL and each proxy on the way to the API (HTTPS_PROXY, ingress, web "
+        "application firewall). The operator polls again within 2 minutes and continues "
+        "automatically.",
+        recognised="for 5 minutes 3xx, or 4xx other than 429 with a body that is not the API's "
+        "JSON",
         blocks=True,
     ),
 }

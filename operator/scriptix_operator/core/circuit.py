@@ -2,6 +2,9 @@
 
 It opens for two reasons. The API rejects the key: a human must mend that. Or the API is away: it
 leaves looks at several models without an answer; at one alone, the model may be what is wrong.
+
+A rejection of a key that has worked opens it once a second one confirms it: one replica that is
+behind, or restarts, must not stop all calls with the key.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +14,7 @@ from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.core.spending import Ticket
 
-__all__ = ["PROBE_INTERVAL", "Circuit", "Outage", "is_silence"]
+__all__ = ["CONFIRM", "PROBE_INTERVAL", "Circuit", "Outage", "is_silence"]
 
 PROBE_INTERVAL = 60.0
 """Seconds between probes with a key that the API rejects."""
@@ -19,6 +22,8 @@ FIRST_PROBE, MAX_PROBE = 5.0, 120.0
 """Seconds between probes of an API that is away; doubles."""
 MODELS = 3
 """So many different models without an answer in a row mean that the API is away."""
+CONFIRM = 5.0
+"""Seconds after a refusal that contradicts what was known until a second one confirms it."""
 PATIENCE = 180.0
 """Seconds after which a probe that has not come back is not waited for any more."""
 
@@ -28,7 +33,7 @@ class Outage:
     """Why no call is made."""
 
     failure: CallFailure
-    """The answer that opened the circuit."""
+    """The answer that opened the circuit, or that the last probe had."""
     since: float
     """Monotonic seconds."""
 
@@ -49,6 +54,10 @@ class Circuit:
     """In vain, in a row."""
     _silent: set[int] = field(default_factory=set)
     """Models whose looks had no answer since the last one that had."""
+    has_worked: bool = False
+    """The API has accepted the key before."""
+    _doubted_at: float | None = None
+    """When it first rejected the key after that; None: it has accepted it since."""
 
     def blocks(self, now: float) -> Outage | None:
         """Why no call may be made now; None: one may, if only as a probe."""
@@ -76,7 +85,7 @@ class Circuit:
         """
         was_open = self.outage is not None
         if failure is not None and _rejects_key(failure):
-            self._open(failure, now, PROBE_INTERVAL, is_rejected=True)
+            self._rejected(failure, now)
         elif failure is not None and is_silence(failure):
             self._silent.add(model_id)
             counts = ticket is self._probe if was_open else len(self._silent) >= MODELS
@@ -88,12 +97,27 @@ class Circuit:
         else:
             self.outage, self._probes, self.probe_at = None, 0, 0.0
             self._is_rejected, self._probe = False, None
+            self._doubted_at = None
+            self.has_worked = self.has_worked or failure is None
             self._silent.clear()
         return was_open and self.outage is None
+
+    def _rejected(self, failure: CallFailure, now: float) -> None:
+        first = now if self._doubted_at is None else self._doubted_at
+        is_certain = self._is_rejected or not self.has_worked or now >= first + CONFIRM
+        if is_certain:
+            self._doubted_at = None
+            self._open(failure, now, PROBE_INTERVAL, is_rejected=True)
+            return
+        self._doubted_at = first
+        if self.outage is not None:
+            self.probe_at, self._probe = first + CONFIRM, None
 
     def _open(self, failure: CallFailure, now: float, wait: float, *, is_rejected: bool) -> None:
         if self.outage is None or self._is_rejected != is_rejected:
             self.outage, self._probes = Outage(failure, now), 0
+        else:
+            self.outage = Outage(failure, self.outage.since)
         self._is_rejected, self._probe = is_rejected, None
         self._probes += 1
         self.probe_at = now + wait

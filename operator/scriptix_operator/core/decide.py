@@ -78,6 +78,7 @@ from scriptix_operator.core.resolve import (
     concluded,
     resolve,
     resolve_for_others,
+    resolved_by_others,
 )
 from scriptix_operator.core.running import UNWATCHED
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
@@ -297,7 +298,13 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
         failure=None,
         poll_interval_seconds=shown_interval(step.poll, seen.pace.floor, told),
     )
-    step = step.remembering(failed_looks=0, looked_at=step.now, unreadable=seen.model.unreadable)
+    step = step.remembering(
+        failed_looks=0,
+        looked_at=step.now,
+        unreadable=seen.model.unreadable,
+        doubt=None,
+        gateway_since=None,
+    )
     followed = is_followed(step.status)
     decision = _following(step, seen) if followed else _starting(_spread(step, seen), seen)
     stamped = with_look(decision.status, before, step.now)
@@ -338,6 +345,8 @@ def _starting(step: Situation, seen: ModelSeen) -> Decision:
     if is_starting(step.status):
         if seen.entry is not None and is_start_of(seen.entry, step.training):
             return resolve(step, seen, seen.entry)
+        if (resolved := resolved_by_others(step)) is not None:
+            return resolved
         # The ledger is written between the intent and the POST: this one was never sent.
         step = withdraw(step)
     settled: Settled | None = None

@@ -8,7 +8,14 @@ from scriptix_operator.core.catalogue import CATALOGUE, Case, Cause
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.text import clean, one_line
 
-__all__ = ["blocked_call", "failure", "refused_for_now", "rejected_start", "remote_failure"]
+__all__ = [
+    "blocked_call",
+    "failure",
+    "refused_for_now",
+    "rejected_start",
+    "remote_failure",
+    "with_details",
+]
 
 
 def failure(
@@ -69,14 +76,14 @@ def rejected_start(call: CallFailure) -> Failure:
     if reason is FailureReason.UNKNOWN or CATALOGUE[reason].retryable:
         # What is repeated by itself is a run that has failed; a request as it is will not do.
         reason = FailureReason.START_REJECTED
-    return failure(reason, _with_details(call), code=call.code, cause=_cause(reason, call))
+    return failure(reason, with_details(call), code=call.code, cause=_cause(reason, call))
 
 
 def refused_for_now(call: CallFailure) -> str:
     """What is said of a start that the API refused (409) and that is tried again later."""
     found = _case(FailureReason.START_REJECTED, call)
     waiting = found[1].waiting if found else "The start is tried again by itself."
-    return f"The API refused the start: {_with_details(call)}. {waiting}"
+    return f"The API refused the start: {with_details(call)}. {waiting}"
 
 
 def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | None:
@@ -98,7 +105,7 @@ def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | 
             return None
 
 
-def _with_details(call: CallFailure) -> str:
+def with_details(call: CallFailure) -> str:
     """The refusal with the figures that the API gave: how many hours are missing, for example."""
     message, told = call.message.rstrip(" ."), _details(call.details)
     return one_line(f"{message} ({told})", LONG_TEXT // 2) if told else message

@@ -50,6 +50,7 @@ TOLD: dict[str, tuple[EventReason, bool]] = {
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
     FailureReason.MODEL_NOT_FOUND: (EventReason.MODEL_NOT_FOUND, True),
+    FailureReason.GATEWAY_REFUSED: (EventReason.GATEWAY_REFUSED, True),
     FailureReason.RESULT_NOT_PUBLISHED: (EventReason.RESULT_NOT_PUBLISHED, True),
 }
 """Reasons that are news when they come up."""

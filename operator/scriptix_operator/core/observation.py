@@ -16,7 +16,7 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.ledger import Entry, Mark, Settled
 from scriptix_operator.core.pacing import AS_ASKED, Pace
-from scriptix_operator.core.remote import CallFailure, RemoteModel
+from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.timeline import PastRun
 from scriptix_operator.core.training import Training
 
@@ -26,6 +26,7 @@ __all__ = [
     "Blocked",
     "Decision",
     "Denial",
+    "Doubt",
     "FetchLog",
     "KeyUse",
     "LedgerRefused",
@@ -142,6 +143,8 @@ class LookFailed:
     """Since when no calls are made with the key but a probe now and then; None: they are."""
     again_in: float | None = None
     """Seconds until the key may be used again, where its rate was the reason."""
+    has_key_worked: bool = False
+    """The API has accepted the key before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +306,15 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A refusal that contradicts what was known, and that a second poll has yet to confirm."""
+
+    kind: FailureKind
+    at: datetime
+    """When it came."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one process remembers of a resource beside its status.
 
@@ -315,6 +327,10 @@ class Memory:
     """When the last look had an answer."""
     unreadable: tuple[str, ...] = ()
     """Fields of the last usable reply that could not be read."""
+    doubt: Doubt | None = None
+    """The last poll was refused, against what was known."""
+    gateway_since: datetime | None = None
+    """Since when each poll was refused by a gateway; None: the last one was not."""
     interval: float | None = None
     """Seconds between looks as wanted, near the expected end for instance; None: as asked for."""
     spare_looks: float | None = None

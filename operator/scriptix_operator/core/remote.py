@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 __all__ = [
+    "CODE_KINDS",
     "RATE_LIMIT_WAIT",
     "CallFailure",
     "FailureKind",
@@ -120,6 +121,24 @@ class FailureKind(StrEnum):
     """429."""
     AMBIGUOUS = "Ambiguous"
     """Anything else (5xx, 408, a time-out, a reset, an unreadable reply): it may have acted."""
+
+
+CODE_KINDS: Mapping[str, FailureKind] = {
+    "INVALID_REQUEST": FailureKind.REJECTED,
+    "INSUFFICIENT_DATA": FailureKind.REJECTED,
+    "PAYLOAD_TOO_LARGE": FailureKind.REJECTED,
+    "MISSING_API_KEY": FailureKind.UNAUTHORIZED,
+    "INVALID_API_KEY": FailureKind.UNAUTHORIZED,
+    "KEY_REVOKED": FailureKind.UNAUTHORIZED,
+    "INSUFFICIENT_SCOPE": FailureKind.UNAUTHORIZED,
+    "MODEL_NOT_FOUND": FailureKind.NOT_FOUND,
+    "NOT_FOUND": FailureKind.NOT_FOUND,
+    "MODEL_NOT_READY": FailureKind.CONFLICT,
+    "TRAINING_IN_PROGRESS": FailureKind.CONFLICT,
+    "RATE_LIMIT_EXCEEDED": FailureKind.RATE_LIMITED,
+}
+"""error_codes of the definite refusals; scriptix/errors.py has their HTTP statuses. Where a 2xx has
+one, it means the same once the start is known to have started nothing."""
 
 
 @dataclass(frozen=True, slots=True)

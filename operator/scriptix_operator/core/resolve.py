@@ -11,7 +11,8 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
-from scriptix_operator.api.status import Baseline
+from scriptix_operator.api.status import Baseline, StartReply
+from scriptix_operator.core.answers import not_started
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, named
 from scriptix_operator.core.derive import Note, is_blocked, is_finished
@@ -26,7 +27,15 @@ from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RESOLVE, Situation
 from scriptix_operator.core.training import Training
 
-__all__ = ["Verdict", "acted_after_all", "compare", "concluded", "resolve", "resolve_for_others"]
+__all__ = [
+    "Verdict",
+    "acted_after_all",
+    "compare",
+    "concluded",
+    "resolve",
+    "resolve_for_others",
+    "resolved_by_others",
+]
 
 FREE_ATTEMPTS = 3
 """So many POSTs follow one another; then the delay doubles."""
@@ -87,7 +96,7 @@ def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step, seen)
             if left > 0:
-                return step.rest(left, _unknown("the API shows no new training so far"))
+                return step.rest(left, _unknown(step, "the API shows no new training so far"))
             return replace(_next_attempt(step), settled=Settled(entry, acted=False))
         case Verdict.UNDECIDED:
             return _undecided(step)
@@ -136,7 +145,8 @@ def _resolve_orphan(
         case Verdict.NOT_HAPPENED:
             step, left = _patience(step, seen)
             if left > 0:
-                return step, step.rest(left, _unknown("the API shows no new training so far"))
+                note = _unknown(step, "the API shows no new training so far")
+                return step, step.rest(left, note)
             return step.forgetting_start(), Settled(entry, acted=False)
         case Verdict.UNDECIDED:
             return step, _undecided(step)
@@ -220,7 +230,7 @@ def _patience(step: Situation, seen: ModelSeen) -> tuple[Situation, float]:
 
 
 def _undecided(step: Situation) -> Decision:
-    note = _unknown("what the API shows of the model does not tell")
+    note = _unknown(step, "what the API shows of the model does not tell")
     return step.remembering(agreed_at=None).rest(min(step.poll, RESOLVE), note)
 
 
@@ -291,23 +301,45 @@ def _consumed(step: Situation, model: RemoteModel) -> Decision:
     )
 
 
+def resolved_by_others(step: Situation) -> Decision | None:
+    """What follows from the reply to a start that another resource has resolved as not happened.
+
+    None: there is no such reply.
+    """
+    reply = step.run.intent.reply if step.run.intent else None
+    return None if reply is None else _next_attempt(step)
+
+
 def _next_attempt(step: Situation) -> Decision:
+    reply = step.run.intent.reply if step.run.intent else None
+    step = step.having_run(intent=None, claimed_at=None).forgetting_start()
+    if reply is not None and (held := not_started(step, reply)) is not None:
+        return held
     attempt = step.run.attempt + 1
-    step = step.having_run(attempt=attempt, intent=None, claimed_at=None).forgetting_start()
+    step = step.having_run(attempt=attempt)
     late = attempt - FREE_ATTEMPTS - 1
     delay = 0.0 if late < 0 else backoff(FIRST_DELAY, late, MAX_DELAY)
     return step.rest(
         delay,
         Note(
             Reason.STARTING if late < 0 else Reason.START_OUTCOME_UNKNOWN,
-            f"The start was lost on its way and has started nothing; attempt {attempt} follows.",
+            f"The start {_lost(reply)} and has started nothing; attempt {attempt} follows.",
         ),
     )
 
 
-def _unknown(why: str) -> Note:
+def _lost(reply: StartReply | None) -> str:
+    return (
+        "was lost on its way" if reply is None else f"was answered with an error ({reply.message})"
+    )
+
+
+def _unknown(step: Situation, why: str) -> Note:
+    run = step.status.run
+    reply = run.intent.reply if run and run.intent else None
+    said = "" if reply is None else f" ({reply.message})"
     return Note(
         Reason.START_OUTCOME_UNKNOWN,
-        f"Whether the start was accepted is not known yet: {why}. The start is not repeated "
+        f"Whether the start was accepted is not known yet{said}: {why}. The start is not repeated "
         "before that is certain.",
     )

@@ -1,18 +1,31 @@
 """A look without an answer to go by: refused, lost, or not made at all."""
 
-from scriptix_operator.api.reasons import Reason
+from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.answers import rate_limited
 from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.circuit import CONFIRM
 from scriptix_operator.core.derive import Note, is_followed
-from scriptix_operator.core.failures import blocked_call
-from scriptix_operator.core.observation import Decision, LookFailed
+from scriptix_operator.core.failures import blocked_call, failure
+from scriptix_operator.core.observation import Decision, Doubt, LookFailed
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.situation import RECHECK, Situation
 
-__all__ = ["look_failed"]
+__all__ = ["look_failed", "vouches_for"]
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
+
+GATEWAY_PATIENCE = 300.0
+"""Seconds of a gateway's refusals after which a human is asked to check the way to the API."""
+
+
+def vouches_for(status: TrainingStatus, fingerprint: str) -> bool:
+    """Whether a status says that the API has accepted the key with this fingerprint."""
+    run, why = status.run, status.failure
+    is_rejected = why is not None and why.reason == FailureReason.UNAUTHORIZED
+    has_used = run is not None and run.key_fingerprint == fingerprint
+    return has_used and status.model is not None and not is_rejected
 
 
 def look_failed(step: Situation, look: LookFailed) -> Decision:
@@ -20,23 +33,86 @@ def look_failed(step: Situation, look: LookFailed) -> Decision:
     call = look.failure
     blocked = blocked_call(call, look.key_source)
     if blocked is not None:
-        # A 404 may be a model that is being restored, a 403 a key that is being mended: neither
-        # says anything of a run.
-        return step.having(failure=blocked, queue=None).rest(min(step.poll, RECHECK))
-    step = step.having(failure=None)
+        return _refused(step.remembering(gateway_since=None), look, blocked)
+    step = step.remembering(doubt=None)
+    if call.is_from_gateway:
+        return _refused_by_gateway(step, look)
+    step = step.having(failure=None).remembering(gateway_since=None)
     if call.kind is FailureKind.RATE_LIMITED:
         told = "The API refused a call because of its rate limit; next look"
         return rate_limited(step, call, look.again_in, told)
+    return _unanswered(step, look)
+
+
+def _refused(step: Situation, look: LookFailed, blocked: Failure) -> Decision:
+    """Refused by the API: blocked, once it is certain.
+
+    A 404 may be a model that is being restored, a 403 a key that is being mended: neither says
+    anything of a run.
+    """
+    left = _doubted_for(step, look, blocked)
+    if left <= 0:
+        step = step.having(failure=blocked, queue=None)
+        return step.rest(min(step.poll, RECHECK))
+    if left == CONFIRM:
+        step = step.remembering(doubt=Doubt(look.failure.kind, step.now))
+    facts, step = _old_facts(step.having(failure=None))
+    text = (
+        f"The API refused a poll ({look.failure.message}), against its earlier replies. The next "
+        f"poll confirms it or not{facts}."
+    )
+    return step.rest(left, Note(Reason.API_UNAVAILABLE, text))
+
+
+def _doubted_for(step: Situation, look: LookFailed, blocked: Failure) -> float:
+    """Seconds until a refusal can be confirmed; 0: it contradicts nothing, or is confirmed.
+
+    A replica that is behind, or restarts, refuses one poll and not the next.
+    """
+    shown, doubt = step.status.failure, step.memory.doubt
+    is_shown = shown is not None and shown.reason == blocked.reason
+    is_key_refused = look.failure.kind is FailureKind.UNAUTHORIZED
+    is_known = step.status.model is not None or is_followed(step.status)
+    contradicts = is_known or (is_key_refused and look.has_key_worked)
+    if is_shown or look.since is not None or not contradicts:
+        return 0.0
+    if doubt is None or doubt.kind is not look.failure.kind:
+        return CONFIRM
+    return max(CONFIRM - (step.now - doubt.at).total_seconds(), 0.0)
+
+
+def _refused_by_gateway(step: Situation, look: LookFailed) -> Decision:
+    """Refused in place of the API: trouble on the way, and a matter for a human if it lasts."""
+    since = step.memory.gateway_since or step.now
+    step = step.remembering(gateway_since=since)
+    shown = step.status.failure
+    is_shown = shown is not None and shown.reason == FailureReason.GATEWAY_REFUSED
+    left = GATEWAY_PATIENCE - (step.now - since).total_seconds()
+    if not is_shown and left > 0:
+        return _unanswered(step.having(failure=None), look, left)
+    text = f"A proxy or gateway refuses the polls ({look.failure.message})."
+    why = failure(FailureReason.GATEWAY_REFUSED, text)
+    _, step = _old_facts(step.having(failure=why, queue=None))
+    return step.rest(min(step.poll, RECHECK))
+
+
+def _unanswered(step: Situation, look: LookFailed, at_most: float | None = None) -> Decision:
+    """No answer of the API: polled again ever more seldom, but within `at_most` seconds."""
+    call = look.failure
     facts, step = _old_facts(step)
     if look.since is not None:
         # All wait for the one probe; whoever is not looked at cannot fail.
         text = f"No answer from the API since {look.since:%m-%d %H:%MZ} ({call.message}){facts}."
-        return step.rest(step.next_look, Note(Reason.API_UNAVAILABLE, text))
+        return step.rest(_soonest(step.next_look, at_most), Note(Reason.API_UNAVAILABLE, text))
     failed = step.memory.failed_looks + 1
     # One whose looks are far apart would else show for hours what has passed within seconds.
     wait = backoff(min(step.poll, RECHECK), failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
     note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){facts}.")
-    return step.remembering(failed_looks=failed).rest(wait, note)
+    return step.remembering(failed_looks=failed).rest(_soonest(wait, at_most), note)
+
+
+def _soonest(wait: float, at_most: float | None) -> float:
+    return wait if at_most is None else min(wait, at_most)
 
 
 def _old_facts(step: Situation) -> tuple[str, Situation]:

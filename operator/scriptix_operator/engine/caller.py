@@ -33,6 +33,7 @@ from scriptix_operator.core.remote import RemoteModel
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.unanswered import vouches_for
 from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
@@ -130,6 +131,9 @@ class Caller:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
         wish = self._wish(training, key)
+        if vouches_for(training.status, key.fingerprint):
+            self.lanes.vouch(key.fingerprint)
+        has_worked = self.lanes.has_worked(key.fingerprint)
         ticket = self.lanes.look(key.fingerprint, training.key, wish)
         if isinstance(ticket, Outage):
             return self._not_made(ticket, key)
@@ -146,7 +150,9 @@ class Caller:
             )
         except ScriptixError as error:
             again_in = self.lanes.wait(key.fingerprint, Call.STATUS)
-            return LookFailed(error.failure, key.source, again_in=again_in)
+            return LookFailed(
+                error.failure, key.source, again_in=again_in, has_key_worked=has_worked
+            )
         self._warn_of(model, training)
         return ModelSeen(
             model,

@@ -87,6 +87,14 @@ class Lanes:
         self._wake(lane, now)
         return ticket
 
+    def vouch(self, fingerprint: str) -> None:
+        """Take note that the API has accepted a key before, as a status says."""
+        self.of(fingerprint).circuit.has_worked = True
+
+    def has_worked(self, fingerprint: str) -> bool:
+        """Whether the API has accepted a key before, as far as this process knows."""
+        return self.of(fingerprint).circuit.has_worked
+
     def pace(self, fingerprint: str, kind: LookKind) -> Pace:
         """What can be kept of the intervals between looks that are asked for."""
         return self.of(fingerprint).looks.pace(kind, self._clock.monotonic())

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx
 
@@ -28,12 +28,14 @@ from scriptix_operator.scriptix.auth import KeyAuth, check_header
 from scriptix_operator.scriptix.errors import error_of, transport_failure
 from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
+from scriptix_operator.scriptix.refusals import error_in_success, has_error_only
 from scriptix_operator.scriptix.replies import read_log, read_model
 from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, stash_headers
 
 __all__ = ["ScriptixClient", "Timeouts"]
 
 logger = logging.getLogger(__name__)
+_Read = TypeVar("_Read")
 
 MODEL_LIMIT = 1024 * 1024
 """Bytes of a reply to anything but a log."""
@@ -176,11 +178,10 @@ class ScriptixClient:
         auth = self._auth(key)
         request = self._looks.build_request("GET", f"{self._models}/{model_id}")
         reply = await _send(self._looks, request, auth, self._bounds, Wire(on_rate=on_rate))
-        try:
-            return read_model(_object(reply, auth), model_id)
-        except BadReplyError as error:
-            failure = _unusable(reply, error)
-        raise error_of(failure)
+        model = _read(reply, auth, model_id, read_model)
+        if isinstance(model, CallFailure):
+            raise error_of(model)
+        return model
 
     async def run(
         self,
@@ -207,7 +208,8 @@ class ScriptixClient:
         Raises:
             NotSentError: Nothing has left.
             DefiniteError: The API refused; nothing was started.
-            AmbiguousError: It may have started. Also a 2xx whose body is there but no JSON object.
+            AmbiguousError: It may have started. Also a 2xx whose body is there but no JSON object,
+                or has an error and no training_status.
         """
         auth = self._auth(key)
         request = self._starts.build_request(
@@ -221,13 +223,10 @@ class ScriptixClient:
         )
         if not reply.body.strip():
             return None
-        try:
-            body = _object(reply, auth)
-        except BadReplyError as error:
-            failure = _unusable(reply, error)
-        else:
-            return _taken(body, model_id)
-        raise error_of(failure)
+        taken = _read(reply, auth, model_id, _taken)
+        if isinstance(taken, CallFailure):
+            raise error_of(taken)
+        return taken
 
     async def log(
         self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
@@ -245,12 +244,11 @@ class ScriptixClient:
         auth = self._auth(key)
         request = self._looks.build_request("GET", f"{self._models}/{model_id}/log")
         reply = await _send(self._looks, request, auth, self._log_bounds, Wire(on_rate=on_rate))
-        try:
-            # In a thread: a log at the limit takes seconds to read, and leases are to be renewed.
-            return await asyncio.to_thread(_log, reply, auth, model_id)
-        except BadReplyError as error:
-            failure = _unusable(reply, error)
-        raise error_of(failure)
+        # In a thread: a log at the limit takes seconds to read, and leases are to be renewed.
+        log = await asyncio.to_thread(_read, reply, auth, model_id, read_log)
+        if isinstance(log, CallFailure):
+            raise error_of(log)
+        return log
 
     def _auth(self, key: ApiKey) -> KeyAuth:
         try:
@@ -271,20 +269,30 @@ async def _send(
     return result
 
 
-def _object(reply: Success, auth: KeyAuth) -> dict[str, object]:
-    return read_object(reply.body, reply.content_type, auth.redact)
-
-
-def _log(reply: Success, auth: KeyAuth, model_id: int) -> tuple[LogEntry, ...]:
-    return read_log(_object(reply, auth), model_id)
-
-
-def _unusable(reply: Success, error: BadReplyError) -> CallFailure:
-    return CallFailure(FailureKind.AMBIGUOUS, str(error), status=reply.status)
+def _read(
+    reply: Success,
+    auth: KeyAuth,
+    model_id: int,
+    read: Callable[[dict[str, object], int], _Read],
+) -> _Read | CallFailure:
+    """What a 2xx holds; a failure where it cannot be used, with the API's error if it has one."""
+    body: dict[str, object] = {}
+    try:
+        body = read_object(reply.body, reply.content_type, auth.redact)
+        return read(body, model_id)
+    except BadReplyError as error:
+        unusable = CallFailure(FailureKind.AMBIGUOUS, str(error), status=reply.status)
+        return error_in_success(reply.status, body) or unusable
 
 
 def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
-    """The model in the reply to a start that was taken, whatever the reply looks like."""
+    """The model in the reply to a start that was taken, whatever the reply looks like.
+
+    Raises:
+        BadReplyError: The reply has an error and no model, so whether it was taken is not known.
+    """
+    if has_error_only(body):
+        raise BadReplyError("reply has an error and no training_status")
     try:
         model = read_model(body, model_id)
     except BadReplyError as error:

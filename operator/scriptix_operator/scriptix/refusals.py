@@ -1,8 +1,8 @@
 """Replies with an error: what the API says of them, as a CallFailure.
 
 Known shapes are `{error, message, error_code, details}`, the same inside `result`, and `error` as
-an object of its own. A body with neither `error` nor `error_code` is not the API's own: a proxy or
-a gateway has answered, and what it says of the model, the key or the start is not evidence.
+an object of its own. A body without `error`, `errors` and `error_code` is not the API's own: a
+proxy or a gateway has answered, and what it says of model, key or start is not evidence.
 """
 
 import json
@@ -18,7 +18,7 @@ from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, kind_of_status
 from scriptix_operator.scriptix.jsontext import BadReplyError, excerpt, read_object
 from scriptix_operator.scriptix.pauses import retry_after
 
-__all__ = ["refusal"]
+__all__ = ["error_in_success", "has_error_only", "refusal"]
 
 CODE_LENGTH = 64
 MAX_DETAILS = 32
@@ -26,6 +26,7 @@ DETAIL_LENGTH = 256
 _MAX_INT = 2**53
 _REDIRECTS = range(300, 400)
 _CLIENT_ERRORS = range(400, 500)
+_ERROR_FIELDS = ("error", "errors", "error_code")
 
 
 def refusal(
@@ -66,6 +67,40 @@ def refusal(
     )
 
 
+def error_in_success(status: int, body: dict[str, object]) -> CallFailure | None:
+    """Read a 2xx that has an error in place of what was asked for; None: it has none.
+
+    Whether the call has acted is not known: the status says so, the body does not.
+    """
+    if not has_error_only(body):
+        return None
+    reply = _unwrapped(body)
+    said = _said(reply)
+    return CallFailure(
+        kind=FailureKind.AMBIGUOUS,
+        message=_message(status, said.code, said.text or "the reply says that it has failed"),
+        status=status,
+        code=said.code,
+        details=said.details,
+        is_error_in_success=True,
+    )
+
+
+def has_error_only(body: dict[str, object]) -> bool:
+    """Whether a 2xx has an error, or `success: false`, and no training_status."""
+    result = body.get("result")
+    parts = (body, result) if isinstance(result, dict) else (body,)
+    if any(part.get("training_status") is not None for part in parts):
+        return False
+    return any(_has_error(part) or part.get("success") is False for part in parts)
+
+
+def _has_error(reply: Mapping[str, object]) -> bool:
+    """Whether an error is there; null, "", [], {} and 0 are none."""
+    values = (reply.get(name) for name in _ERROR_FIELDS)
+    return any(value.strip() if isinstance(value, str) else value for value in values)
+
+
 def _is_from_gateway(status: int, reply: dict[str, object]) -> bool:
     """Whether a refusal is not the API's own.
 
@@ -75,7 +110,7 @@ def _is_from_gateway(status: int, reply: dict[str, object]) -> bool:
     if status in _REDIRECTS:
         return True
     is_refusal = status in _CLIENT_ERRORS and status != HTTPStatus.TOO_MANY_REQUESTS
-    return is_refusal and not (reply.get("error") or reply.get("error_code"))
+    return is_refusal and not _has_error(reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +123,7 @@ class _Said:
 
 
 def _said(reply: dict[str, object]) -> _Said:
-    error = reply.get("error")
+    error = reply.get("error") or _first(reply.get("errors"))
     inner: Mapping[str, object] = error if isinstance(error, dict) else {}
     details = reply.get("details", inner.get("details"))
     return _Said(
@@ -98,13 +133,18 @@ def _said(reply: dict[str, object]) -> _Said:
     )
 
 
+def _first(errors: object) -> object:
+    """The first of several errors, which is shown for all."""
+    return errors[0] if isinstance(errors, list) and errors else errors
+
+
 def _message(status: int, code: str | None, text: str) -> str:
     return one_line(f"HTTP {status}{f' {code}' if code else ''}: {text}", MESSAGE_LENGTH)
 
 
 def _unwrapped(body: dict[str, object]) -> dict[str, object]:
     result = body.get("result")
-    return result if isinstance(result, dict) and "error" not in body else body
+    return result if isinstance(result, dict) and not _has_error(body) else body
 
 
 def _text(*candidates: object) -> str:

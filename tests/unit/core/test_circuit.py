@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from scriptix_operator.core.circuit import (
+    CONFIRM,
     FIRST_PROBE,
     MAX_PROBE,
     MODELS,
@@ -74,10 +75,45 @@ def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
     assert circuit.blocks(now + PROBE_INTERVAL) is None
 
 
+def _worked() -> Circuit:
+    circuit = Circuit()
+    circuit.answered(BEFORE, 1, None, 0.0, 1)
+    return circuit
+
+
+def test_one_rejection_of_a_key_that_has_worked_opens_nothing() -> None:
+    circuit = _worked()
+    for now in (10.0, 10 + CONFIRM - 0.1):
+        assert not circuit.answered(BEFORE, 1, REJECTED, now, 1)
+        assert circuit.outage is None
+    circuit.answered(BEFORE, 2, REJECTED, 10 + CONFIRM, 1)
+    assert circuit.outage == Outage(REJECTED, 10 + CONFIRM)
+
+
+def test_a_success_clears_the_doubt_of_a_key() -> None:
+    circuit = _worked()
+    for now in range(0, 100, 10):
+        _answers(circuit, float(now), REJECTED, None)
+        assert circuit.outage is None
+
+
+def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None:
+    circuit = _worked()
+    _answers(circuit, 0.0, *[SILENT] * MODELS)
+    now = circuit.probe_at
+    assert _probed(circuit, now, REJECTED) == CONFIRM
+    assert circuit.outage == Outage(SILENT, 0.0)
+    assert _probed(circuit, now + CONFIRM, REJECTED) == PROBE_INTERVAL
+    assert circuit.outage == Outage(REJECTED, now + CONFIRM)
+
+
 # An API that is away.
 
 AWAY = [
     pytest.param(failed(FailureKind.NOT_SENT), id="no connection"),
+    pytest.param(
+        CallFailure(FailureKind.AMBIGUOUS, "HTTP 404", 404, is_from_gateway=True), id="a gateway"
+    ),
     pytest.param(failed(FailureKind.AMBIGUOUS), id="no reply"),
     pytest.param(failed(FailureKind.AMBIGUOUS, 500), id="500"),
     pytest.param(failed(FailureKind.AMBIGUOUS, 503), id="503"),

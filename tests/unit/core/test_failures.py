@@ -80,6 +80,7 @@ def test_what_blocks_is_no_end() -> None:
         FailureReason.KEY_NOT_FOUND,
         FailureReason.UNAUTHORIZED,
         FailureReason.MODEL_NOT_FOUND,
+        FailureReason.GATEWAY_REFUSED,
         FailureReason.RESULT_NOT_PUBLISHED,
     }
 

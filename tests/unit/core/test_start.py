@@ -228,6 +228,7 @@ def test_a_rerun_keeps_its_age_in_the_queue_until_it_has_started(way: str) -> No
             life.learns(LedgerRefused())
         case _:
             life.look_fails(FailureKind.NOT_FOUND)
+            life.waits(5).look_fails(FailureKind.NOT_FOUND)
     assert life.status.queue is None
     assert claim_of(life.training, life.now).since == since
 
@@ -278,6 +279,7 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
         "at": "2025-01-16T08:00:00Z",
         "key_fingerprint": KEY.fingerprint,
         "nonce": "",
+        "reply": None,
     }
     assert (run.token, run.requested_at, run.attempt) == ("v1", "t1", 1)
     assert (run.key_source, run.key_fingerprint) == (KEY.source, KEY.fingerprint)

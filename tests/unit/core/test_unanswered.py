@@ -1,12 +1,15 @@
 """core/unanswered.py: a look that was refused, lost, or not made at all."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.observation import Decision, LookFailed, Memory, Rest
+from scriptix_operator.core.circuit import CONFIRM
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.observation import Decision, Doubt, LookFailed, Memory, Rest
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.situation import Situation
 from scriptix_operator.core.training import Training
@@ -72,7 +75,8 @@ def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
 
 def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
     assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
-    blocked = fails(FailureKind.NOT_FOUND, training=RUNNING).status
+    sure = Memory(doubt=Doubt(FailureKind.NOT_FOUND, SEEN))
+    blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, memory=sure).status
     assert (blocked.phase, blocked.finished_at, blocked.progress) == ("Running", None, 50)
 
 
@@ -80,6 +84,100 @@ def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
 def test_what_was_mended_is_not_told_any_more(kind: FailureKind) -> None:
     blocked = a_training(status=fails(FailureKind.NOT_FOUND).status)
     assert fails(kind, training=blocked).status.failure is None
+
+
+# A refusal that contradicts what was known.
+
+SEEN_ONCE = a_training(status=a_status(model={"training_status": 2}))
+NOT_FOUND, UNAUTHORIZED = FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("kind", [NOT_FOUND, UNAUTHORIZED])
+@pytest.mark.parametrize("training", [RUNNING, SEEN_ONCE], ids=["followed", "seen before"])
+def test_a_second_poll_confirms_a_contradicting_refusal(
+    kind: FailureKind, training: Training
+) -> None:
+    first = fails(kind, training=training)
+    assert (waits(first), first.status.failure) == (CONFIRM, None)
+    assert first.status.conditions[0].reason == "ApiUnavailable"
+    assert first.memory.doubt == Doubt(kind, NOW)
+    for age, wait in ((1, CONFIRM - 1), (CONFIRM - 0.5, 0.5)):
+        early = Memory(doubt=Doubt(kind, NOW - timedelta(seconds=age)))
+        soon = fails(kind, training=training, memory=early)
+        assert (waits(soon), soon.status.failure, soon.memory) == (wait, None, early)
+    doubt = Memory(doubt=Doubt(kind, NOW - timedelta(seconds=CONFIRM)))
+    assert fails(kind, training=training, memory=doubt).status.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("look", "training"),
+    [
+        pytest.param({}, a_training(), id="never seen"),
+        pytest.param({"since": at(hours=3)}, RUNNING, id="the circuit breaker is open"),
+        pytest.param(
+            {},
+            a_training(status=followed(failure=failure(FailureReason.UNAUTHORIZED, "x"))),
+            id="shown before a restart",
+        ),
+    ],
+)
+def test_a_refusal_that_contradicts_nothing_counts_at_once(
+    look: dict[str, Any], training: Training
+) -> None:
+    assert fails(UNAUTHORIZED, training=training, look=look).status.failure is not None
+
+
+def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
+    worked = {"has_key_worked": True}
+    assert fails(UNAUTHORIZED, look=worked).memory.doubt is not None
+    assert fails(NOT_FOUND, look=worked).status.failure is not None
+
+
+@pytest.mark.parametrize("kind", [UNAUTHORIZED, FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
+def test_another_answer_confirms_no_refusal(kind: FailureKind) -> None:
+    doubt = Memory(doubt=Doubt(NOT_FOUND, NOW - timedelta(hours=1)))
+    after = fails(kind, training=RUNNING, memory=doubt)
+    assert after.status.failure is None
+    assert after.memory.doubt == (Doubt(kind, NOW) if kind is UNAUTHORIZED else None)
+
+
+# A gateway's refusal.
+
+BY_GATEWAY: dict[str, Any] = {"is_from_gateway": True, "message": "HTTP 404: default backend"}
+
+
+@pytest.mark.parametrize("training", [RUNNING, a_training()], ids=["followed", "never seen"])
+def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
+    decision = fails(training=training, **BY_GATEWAY)
+    assert (waits(decision), decision.status.failure) == (60, None)
+    assert decision.status.conditions[0].reason == "ApiUnavailable"
+    assert "default backend" in (decision.status.message or "")
+    assert decision.memory.gateway_since == NOW
+
+
+@pytest.mark.parametrize("look", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
+@pytest.mark.parametrize(("age", "is_stalled"), [(299, False), (300, True)])
+def test_a_gateway_that_refuses_for_5_minutes_is_for_a_human(
+    look: dict[str, Any], age: int, *, is_stalled: bool
+) -> None:
+    memory = Memory(gateway_since=NOW - timedelta(seconds=age), failed_looks=9)
+    decision = fails(training=RUNNING, memory=memory, look=look, **BY_GATEWAY)
+    assert waits(decision) == (60 if is_stalled else 1)
+    assert decision.memory.gateway_since == memory.gateway_since
+    why = decision.status.failure
+    assert (why is not None) == is_stalled
+    if why is not None:
+        assert why.reason == "GatewayRefused"
+        assert "SCRIPTIX_BASE_URL" in why.solution
+
+
+def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
+    memory = Memory(gateway_since=NOW - timedelta(hours=1))
+    shown = fails(training=RUNNING, memory=memory, **BY_GATEWAY).status
+    again = fails(training=a_training(status=shown), **BY_GATEWAY)
+    assert again.status.failure == shown.failure
+    away = fails(training=a_training(status=shown), memory=memory)
+    assert (away.status.failure, away.memory.gateway_since) == (None, None)
 
 
 # Rate limits.
@@ -186,4 +284,5 @@ def test_facts_without_a_time_or_without_a_run_are_of_no_time(
 def test_no_wait_goes_past_the_time_out() -> None:
     training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
     assert waits(fails(training=training)) == 7
-    assert waits(fails(FailureKind.NOT_FOUND, training=training)) == 7
+    sure = Memory(doubt=Doubt(FailureKind.NOT_FOUND, SEEN))
+    assert waits(fails(FailureKind.NOT_FOUND, training=training, memory=sure)) == 7
