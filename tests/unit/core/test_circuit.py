@@ -93,7 +93,7 @@ def test_one_rejection_of_a_key_that_has_worked_opens_nothing() -> None:
 def test_a_success_clears_the_doubt_of_a_key() -> None:
     circuit = _worked()
     for now in range(0, 100, 10):
-        _answers(circuit, float(now), REJECTED, None)
+        _answers(circuit, float(now), None, REJECTED)
         assert circuit.outage is None
 
 
