@@ -88,7 +88,7 @@ def follow(
 
     Returns:
         The new facts and why they are so (None where a failure in them says it, and while an end
-        is pending). A look that speaks of an earlier run, or that makes no sense, changes nothing
+        is pending). A poll that speaks of an earlier run, or that makes no sense, changes nothing
         but the note.
     """
     before = status.failure
@@ -188,7 +188,7 @@ def _followed(
 
 
 def is_of_end(status: TrainingStatus, end: PendingEnd, model: RemoteModel) -> bool:
-    """Whether a look shows the end that is pending, by the start time that polls have shown."""
+    """Whether a poll shows the end that is pending, by the start time that polls have shown."""
     if model.training_status not in ENDS or not _is_this_run(status, model):
         return False
     return None in {model.started_at, end.started_training_at} or (
@@ -199,7 +199,7 @@ def is_of_end(status: TrainingStatus, end: PendingEnd, model: RemoteModel) -> bo
 def _awaited(
     spec: TrainingSpec, status: TrainingStatus, end: PendingEnd, model: RemoteModel, now: datetime
 ) -> tuple[TrainingStatus, Note | None]:
-    """A look while results are awaited: it has them, the model has moved on, or it is stale."""
+    """A poll while results are awaited: it has them, the model has moved on, or it is stale."""
     if is_of_end(status, end, model):
         return _at_end(spec, status, model, now)
     before, shown = end.started_training_at, model.started_at
@@ -212,7 +212,7 @@ def _awaited(
 def _at_end(
     spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
 ) -> tuple[TrainingStatus, Note | None]:
-    """A look at the end of the run: believed with its results, else pending."""
+    """A poll at the end of the run: believed with its results, else pending."""
     if status.run is None:
         raise ValueError("the end of no run")
     first = status.run.pending_end or PendingEnd(
@@ -316,7 +316,7 @@ def ended_at(started_at: datetime | None, now: datetime, told: datetime | None =
 
 
 def with_metrics(known: Metrics | None, given: RemoteMetrics | None) -> Metrics | None:
-    """The metrics of a run after a look: those given, and those that an earlier look gave."""
+    """The metrics of a run after a poll: those given, and those that an earlier poll gave."""
     if known is None or given is None:
         return known if given is None else _metrics(given)
     new = {name: value for name, value in _metrics(given) if value is not None}

@@ -141,7 +141,7 @@ def a_situation(
 
 
 def a_model(status: int = 2, **facts: Any) -> RemoteModel:  # noqa: ANN401 - values of its fields
-    """A look at model 7; an end has its results, unless they are given otherwise."""
+    """A reply with model 7; an end has its results, unless they are given otherwise."""
     given: dict[str, Any] = {"id": 7, "key": "custom_model_7", "training_status": status}
     if status == TrainingState.SUCCEEDED:
         given["metrics"] = metrics()
