@@ -28,6 +28,8 @@ from scriptix_operator.core.observation import (
     ModelSeen,
     Observation,
     Post,
+    Posted,
+    PostFailed,
     Reserve,
     Rest,
     SlotGranted,
@@ -40,7 +42,6 @@ from tests.model.rules import Mutation, Rules
 from tests.model.terms import (
     Numbers,
     OneLedger,
-    instant,
     number_of,
     observed,
     plain,
@@ -139,8 +140,17 @@ class Judgement:
     def _answered(
         self, author: int, resource: int, thing: Thing, recall: Recall, answer: Answer
     ) -> Verdict:
-        observation = Withdrawn() if answer.kind == "Withdrawn" else observed(answer)
+        observation = Withdrawn() if answer.kind == "Withdrawn" else self._observed(answer)
         return self._decide(author, resource, thing, recall, observation)
+
+    def _observed(self, answer: Answer) -> Posted | PostFailed:
+        match self.rules.mutation:
+            case Mutation.GATEWAY_BELIEVED if answer.gateway:
+                return observed(Answer("Unauthorized"))
+            case Mutation.SUCCESS_BELIEVED if answer.flawed:
+                return Posted(None)
+            case _:
+                return observed(answer)
 
     def _decide(
         self, author: int, resource: int, thing: Thing, recall: Recall, observation: Observation
@@ -200,8 +210,8 @@ class Judgement:
         return self.ledgers.of(OneLedger.of(updated)), self.entries.of(entry)
 
     def _closed(self, ledger: int, outcome: Outcome) -> int:
-        marker = None if outcome.marker is None else instant(outcome.marker)
-        settled = Settled(self.entries[outcome.entry], outcome.acted, marker, outcome.sent)
+        entry = self.entries[outcome.entry]
+        settled = Settled(entry, outcome.acted, outcome.marker, outcome.sent)
         return self.ledgers.of(OneLedger.of(closed(self.ledgers[ledger].whole(), settled, EIGHT)))
 
     def _rebuilt(self, things: tuple[tuple[int, Thing], ...]) -> int:
@@ -261,10 +271,11 @@ class Judgement:
         return Memory(
             refusals=recall.refusals,
             entry=None if recall.entry is None else self.entries[recall.entry],
-            answer=None if recall.answer is None else observed(recall.answer),
+            answer=None if recall.answer is None else self._observed(recall.answer),
             intent_seen_at=then(recall.age),
             reset_seen=recall.reset,
             agreed_at=then(recall.agreed),
+            repeated_at=then(recall.repeated),
         )
 
     def _verdict(self, decision: Decision, now: datetime) -> Verdict:
@@ -281,13 +292,13 @@ class Judgement:
             age(memory.intent_seen_at),
             memory.reset_seen,
             age(memory.agreed_at),
+            age(memory.repeated_at),
             min(memory.refusals, 2),
         )
         outcome = None
         if settled is not None:
-            marker = None if settled.marker is None else number_of(settled.marker)
             entry = self.entries.of(settled.entry)
-            outcome = Outcome(entry, settled.acted, marker, settled.sent)
+            outcome = Outcome(entry, settled.acted, settled.marker, settled.sent)
         names = {Look: "look", Reserve: "reserve", Post: "post", Rest: "rest"}
         return Verdict(self.number(decision.status), names[type(action)], recall, outcome)
 

@@ -24,6 +24,16 @@ from tests.model.values import (
 
 __all__ = ["Outside"]
 
+AMBIGUOUS = {
+    "gateway": (Answer("Ambiguous", gateway=True),),
+    # A code that is definite as a 4xx, and one that is not.
+    "flawed": (
+        Answer("Ambiguous", code="INSUFFICIENT_DATA", flawed=True),
+        Answer("Ambiguous", code="INTERNAL_ERROR", flawed=True),
+    ),
+}
+"""By fault: replies that do not tell whether the API has acted."""
+
 
 class Outside:
     """All that may happen next which no process of the operator does."""
@@ -40,6 +50,7 @@ class Outside:
         yield from self._late_writes(state)
         for number in range(len(state.processes)):
             yield from self._watch(state, number)
+            yield from self._listed(state, number)
             yield from self._crash(state, number)
         yield from self._succession(state)
         yield from self._people(state)
@@ -50,6 +61,7 @@ class Outside:
         posts = list(state.posts)
         posts.remove(post)
         gone = state._replace(posts=tuple(posts))
+        unread = f"the POST for r{post.resource} is not read"
         told = f"the POST for r{post.resource}"
         if state.model.status in self.rules.starts_from:
             after = self._trained(gone, post)
@@ -73,6 +85,17 @@ class Outside:
         if refused is not None:
             told = f"the POST for r{post.resource} is refused: 429"
             yield told, self._reply(refused, post, Answer("RateLimited"))
+        yield from self._answered_otherwise(post, (told, after), (unread, gone))
+
+    def _answered_otherwise(self, post: Message, *outcomes: Move) -> Iterator[Move]:
+        """By a reply that does not tell what the API has done."""
+        for fault, answers in AMBIGUOUS.items():
+            for told, after in outcomes:
+                poorer = _paid(after, fault)
+                if poorer is not None:
+                    for answer in answers:
+                        said = f"{told}; it is answered: {answer}"
+                        yield said, self._reply(poorer, post, answer)
 
     def _reply(self, state: State, post: Message, answer: Answer) -> State:
         process = state.processes[post.sender]
@@ -94,7 +117,7 @@ class Outside:
         return _shown(state, View(3, marker))
 
     def _model_changes(self, state: State) -> Iterator[Move]:
-        status, marker = state.model
+        status, marker = state.model.status, state.model.marker
         if status == 3:
             yield f"training {marker} ends", _shown(state, View(4, marker))
         foreign = _paid(state, "foreign")
@@ -154,7 +177,8 @@ class Outside:
         for resource, thing in enumerate(state.things):
             copy = process.roster[resource]
             is_known = thing is None if copy is None else copy.current
-            if is_known or (job is not None and job.resource == resource):
+            is_hidden = resource in process.unlisted
+            if is_known or is_hidden or (job is not None and job.resource == resource):
                 continue
             told = f"{name_of(number)} is told of r{resource}"
             yield told, with_process(state, number, _told(process, resource, thing))
@@ -162,13 +186,23 @@ class Outside:
     def _crash(self, state: State, number: int) -> Iterator[Move]:
         after = _paid(state, "crash")
         if after is not None and (self.rules.rivalry or state.leader == number):
-            yield f"{name_of(number)} is killed and starts anew", _restarted(after, number)
+            yield from _restarted(f"{name_of(number)} is killed and starts anew", after, number)
 
     def _succession(self, state: State) -> Iterator[Move]:
         after, heir = _paid(state, "succession"), 1 - state.leader
         if after is not None and state.processes[heir].job is None:
-            after = _restarted(after._replace(leader=heir), heir)
-            yield f"{name_of(heir)} becomes the leader", after
+            after = after._replace(leader=heir)
+            yield from _restarted(f"{name_of(heir)} becomes the leader", after, heir)
+
+    def _listed(self, state: State, number: int) -> Iterator[Move]:
+        """A namespace that could not be listed can be."""
+        process = state.processes[number]
+        if process.job is None or process.job.at in {"look", "got"}:
+            for resource in process.unlisted:
+                unlisted = tuple(other for other in process.unlisted if other != resource)
+                known = _told(process, resource, state.things[resource])
+                after = with_process(state, number, known._replace(unlisted=unlisted))
+                yield f"{name_of(number)} lists the namespace of r{resource}", after
 
     # People.
 
@@ -182,7 +216,7 @@ class Outside:
 
     def _edits(self, state: State, resource: int, thing: Thing) -> Iterator[Move]:
         anew, deleted = _paid(state, "anew"), _paid(state, "deleted")
-        suspend = _paid(state, "suspend")
+        suspend, doomed = _paid(state, "suspend"), _paid(state, "doomed")
         if anew is not None:
             is_open = self.core.whose(self.core.entry(state.ledger))[0] == resource
             if is_open and self.core.facts(thing.status).ownership is None:
@@ -196,6 +230,9 @@ class Outside:
             edited = thing._replace(suspended=not thing.suspended)
             told = "suspended" if edited.suspended else "resumed"
             yield f"r{resource} is {told}", replaced(suspend, resource, edited)
+        if doomed is not None and not thing.doomed:
+            told = f"the deletion of r{resource} begins, and a finalizer holds it"
+            yield told, replaced(doomed, resource, thing._replace(doomed=True))
 
 
 def _paid(state: State, fault: str) -> State | None:
@@ -227,10 +264,15 @@ def _older(process: Process) -> Process:
 
 
 def _aged(recall: Recall) -> Recall:
-    if recall.age is None:
-        return recall
-    agreed = None if recall.agreed is None else min(recall.agreed + 1, int(TICKS.agree))
-    return recall._replace(age=min(recall.age + 1, int(TICKS.unseen)), agreed=agreed)
+    return recall._replace(
+        age=_later(recall.age, TICKS.unseen),
+        agreed=_later(recall.agreed, TICKS.agree),
+        repeated=_later(recall.repeated, TICKS.agree),
+    )
+
+
+def _later(age: int | None, enough: float) -> int | None:
+    return None if age is None else min(age + 1, int(enough))
 
 
 def _told(process: Process, resource: int, thing: Thing | None) -> Process:
@@ -243,11 +285,24 @@ def _told(process: Process, resource: int, thing: Thing | None) -> Process:
     return process._replace(roster=tuple(roster), recalls=tuple(recalls))
 
 
-def _restarted(state: State, number: int) -> State:
-    """A process that has listed everything, and knows nothing else."""
-    roster = tuple(None if thing is None else Copy(thing, current=True) for thing in state.things)
+def _restarted(told: str, state: State, number: int) -> Iterator[Move]:
+    """A process that has listed everything, or cannot list a namespace, and knows nothing else."""
     posts = tuple(
         post._replace(awaited=False) if post.sender == number else post for post in state.posts
     )
-    process = Process(roster, (Recall(),) * len(roster))
-    return with_process(state._replace(posts=posts), number, process)
+    state = state._replace(posts=posts)
+    yield told, _listing(state, number)
+    poorer = _paid(state, "unlisted")
+    if poorer is not None:
+        for resource in range(len(state.things)):
+            said = f"{told} without the namespace of r{resource}"
+            yield said, _listing(poorer, number, resource)
+
+
+def _listing(state: State, number: int, *unlisted: int) -> State:
+    roster = tuple(
+        None if thing is None or resource in unlisted else Copy(thing, current=True)
+        for resource, thing in enumerate(state.things)
+    )
+    process = Process(roster, (Recall(),) * len(roster), unlisted=unlisted)
+    return with_process(state, number, process)

@@ -10,6 +10,7 @@ __all__ = [
     "Promise",
     "entry_stays_open",
     "is_at_rest",
+    "nothing_for_the_deleted",
     "one_run_for_one_request",
     "owned_is_ours",
 ]
@@ -58,6 +59,19 @@ def entry_stays_open(core: Judgement, state: State) -> str | None:
     return None
 
 
+def nothing_for_the_deleted(core: Judgement, state: State) -> str | None:
+    """Nothing is started or adopted from a version that is known to be about to be deleted."""
+    for job in (process.job for process in state.processes):
+        if job is None or not job.base.thing.doomed:
+            continue
+        if job.at == "intent":
+            return f"an intent is written for r{job.resource}, which is being deleted"
+        before, after = core.facts(job.base.thing.status), core.facts(job.status)
+        if after.ownership == "Adopted" and before.ownership is None:
+            return f"r{job.resource} adopts a run, and is being deleted"
+    return None
+
+
 def is_at_rest(core: Judgement, state: State) -> bool:
     """Each resource follows its run, or has ended, or waits for people: that is what all reach."""
     return all(
@@ -68,8 +82,12 @@ def is_at_rest(core: Judgement, state: State) -> bool:
 
 def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> bool:
     facts = core.facts(thing.status)
-    if facts.followed or facts.finished or thing.suspended:
+    if facts.finished or thing.suspended:
         return True
+    if thing.doomed:
+        return core.whose(core.entry(state.ledger)) != (resource, thing.uid)
+    if facts.followed:
+        return state.model.status == 3
     # It waits for new data, beside a training that it has not asked for.
     is_own = any((run.resource, run.uid) == (resource, thing.uid) for run in state.ours)
     return state.model.status == 4 and not is_own and facts.attempt is None

@@ -42,6 +42,10 @@ class Mutation(Enum):
     writing the ledger then, which leaves nothing to read."""
     LONELY_INTENT = auto()
     """An intent without an entry in the ledger is taken for a POST that may be on its way."""
+    GATEWAY_BELIEVED = auto()
+    """A gateway's 4xx to a POST is taken for the API's."""
+    SUCCESS_BELIEVED = auto()
+    """A 2xx to a POST is taken for a start, whatever error it carries."""
 
 
 @dataclass(frozen=True)

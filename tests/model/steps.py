@@ -188,6 +188,10 @@ class Steps:
         process = here.process._replace(misled=False)
         told = f"{here.name} sees {here.state.model}"
         yield from self._saw(here._replace(process=process), here.state.model, told)
+        garbled = here._replace(process=process).paying("unreadable")
+        if garbled is not None and here.state.model.marker is not None:
+            view = here.state.model._replace(unreadable=True)
+            yield from self._saw(garbled, view, f"{here.name} sees {view}")
         poorer = here.paying("stale")
         if poorer is not None and not here.process.misled:
             misled = poorer._replace(process=here.process._replace(misled=True))

@@ -7,9 +7,9 @@ from typing import Generic, NamedTuple, TypeVar
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.ledger import Entry, Ledger, Mark
 from scriptix_operator.core.observation import Posted, PostFailed
-from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
+from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel, TrainingState
 from tests.model.values import Answer, View
-from tests.unit.core.builders import EIGHT, a_model
+from tests.unit.core.builders import EIGHT, a_model, metrics
 
 __all__ = ["Numbers", "OneLedger", "instant", "number_of", "observed", "plain", "remote"]
 
@@ -64,13 +64,18 @@ def instant(marker: int) -> datetime:
 
 def number_of(marker: datetime) -> int:
     """Which training began then."""
-    return int((marker - MARKERS) / timedelta(hours=1))
+    return round((marker - MARKERS) / timedelta(hours=1))
 
 
 def remote(view: View) -> RemoteModel:
     """The model, as a look shows it."""
-    marker = None if view.marker is None else instant(view.marker)
-    return a_model(view.status, started_at=marker)
+    marker = None if view.marker is None else instant(view.marker) + timedelta(seconds=view.off)
+    return a_model(
+        view.status,
+        started_at=None if view.unreadable else marker,
+        is_start_time_unreadable=view.unreadable,
+        metrics=metrics() if view.status == TrainingState.SUCCEEDED and not view.bare else None,
+    )
 
 
 def observed(answer: Answer) -> Posted | PostFailed:
@@ -78,7 +83,12 @@ def observed(answer: Answer) -> Posted | PostFailed:
     if answer.kind == "Accepted":
         return Posted(None if answer.view is None else remote(answer.view))
     failed = CallFailure(
-        FailureKind(answer.kind), answer.kind, code=answer.code, reset_seen=answer.reset
+        FailureKind(answer.kind),
+        answer.kind,
+        code=answer.code,
+        reset_seen=answer.reset,
+        is_from_gateway=answer.gateway,
+        is_error_in_success=answer.flawed,
     )
     return PostFailed(failed)
 

@@ -21,10 +21,9 @@ def test_every_promise_is_kept(variant: Variant) -> None:
 
 
 @pytest.mark.parametrize("mutation", mutated(), ids=lambda mutation: mutation.name)
-def test_a_protocol_that_is_not_ours_starts_twice(mutation: Mutation) -> None:
+def test_a_worse_protocol_breaks_its_promise(mutation: Mutation) -> None:
     found = found_by(mutation)
-    assert found.broken is not None
-    assert "2 runs were started" in found.broken
+    assert found.broken is not None, f"{found.states} states, and nothing is wrong with them"
 
 
 @pytest.mark.parametrize("mutation", HARMLESS, ids=lambda mutation: mutation.name)

@@ -5,6 +5,7 @@ Versions of objects in the cluster grow without end; all that counts of them is 
 of the newest one, so that is what a copy has (`current`).
 """
 
+from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -32,11 +33,22 @@ class View(NamedTuple):
     status: int
     marker: int | None
     """Which training started_training_at speaks of: they are numbered; None: never trained."""
+    off: int = 0
+    """Seconds by which started_training_at differs from what other replies show."""
+    unreadable: bool = False
+    """started_training_at is present and cannot be read."""
+    bare: bool = False
+    """An end without results: no metrics, no error."""
 
     def __str__(self) -> str:
-        return (
-            f"{self.status}" if self.marker is None else f"{self.status} of training {self.marker}"
-        )
+        told = f"{self.status}"
+        if self.unreadable:
+            told += " with a start time that cannot be read"
+        elif self.marker is not None:
+            told += f" of training {self.marker}"
+        if self.off:
+            told += f" {self.off:+} s"
+        return told + (" without results" if self.bare else "")
 
 
 class Answer(NamedTuple):
@@ -48,6 +60,14 @@ class Answer(NamedTuple):
     """In the reply."""
     code: str | None = None
     reset: bool = False
+    gateway: bool = False
+    """A 4xx in the words of a gateway."""
+    flawed: bool = False
+    """A 2xx that carries an error."""
+
+    def __str__(self) -> str:
+        told = "a gateway's 4xx" if self.gateway else "2xx with an error" if self.flawed else ""
+        return f"{told or self.kind}{f', {self.code}' if self.code else ''}"
 
 
 class Recall(NamedTuple):
@@ -60,6 +80,8 @@ class Recall(NamedTuple):
     reset: bool = False
     agreed: int | None = None
     """Since a look first showed that nothing has happened."""
+    repeated: int | None = None
+    """Since a look first showed a run that may be the one before the start."""
     refusals: int = 0
 
 
@@ -68,7 +90,7 @@ class Outcome(NamedTuple):
 
     entry: int
     acted: bool
-    marker: int | None
+    marker: datetime | None
     sent: bool
 
 
@@ -78,6 +100,8 @@ class Thing(NamedTuple):
     uid: int
     status: int
     suspended: bool = False
+    doomed: bool = False
+    """Its deletion has begun: metadata.deletionTimestamp is set."""
 
 
 class Copy(NamedTuple):
@@ -124,6 +148,8 @@ class Process(NamedTuple):
     job: Job | None = None
     misled: bool = False
     """Its last look was stale: the next one is not."""
+    unlisted: tuple[int, ...] = ()
+    """The resources in namespaces that it could not list so far."""
 
 
 class Message(NamedTuple):
@@ -204,6 +230,16 @@ class Budget(NamedTuple):
     """spec.suspend is changed."""
     wiped: int = 0
     """The ledger is deleted."""
+    doomed: int = 0
+    """The deletion of a resource begins, and a finalizer holds it; `deleted` may remove it."""
+    unreadable: int = 0
+    """A poll shows a start time that cannot be read."""
+    flawed: int = 0
+    """The API answers a POST with 2xx and an error, and has acted or not."""
+    gateway: int = 0
+    """A gateway answers a POST with a 4xx of its own, and the API has acted or not."""
+    unlisted: int = 0
+    """A namespace cannot be listed when a process starts, until later."""
 
 
 class State(NamedTuple):

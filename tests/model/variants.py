@@ -10,6 +10,7 @@ from scriptix_operator.core import resolve, start
 from tests.model.promises import (
     Promise,
     entry_stays_open,
+    nothing_for_the_deleted,
     one_run_for_one_request,
     owned_is_ours,
 )
@@ -19,7 +20,12 @@ from tests.model.values import Budget, View
 
 __all__ = ["PROMISES", "Variant", "bounded", "found_by", "mutated", "whole"]
 
-PROMISES: tuple[Promise, ...] = (one_run_for_one_request, owned_is_ours, entry_stays_open)
+PROMISES: tuple[Promise, ...] = (
+    one_run_for_one_request,
+    owned_is_ours,
+    entry_stays_open,
+    nothing_for_the_deleted,
+)
 
 FAULTS = (
     "crash",
@@ -34,6 +40,11 @@ FAULTS = (
     "wiped",
     "suspend",
 )
+BESIDE = {
+    "gateway": ("crash", "lost", "late", "data", "anew", "gateway"),
+    "flawed": ("crash", "lost", "late", "data", "anew", "flawed"),
+}
+"""Later faults, and those before them that may make each worse: all pairs would take hours."""
 TRAINED = View(4, 0)
 
 
@@ -61,13 +72,13 @@ def _dialects(existing: str) -> dict[str, Rules]:
 def _pairs(rules: Rules) -> list[tuple[str, Rules]]:
     """All pairs of faults, each twice as well."""
     return [
-        (f"{one} and {two}", rules.having(Budget()._replace(**_counted(one, two))))
+        (f"{one} and {two}", rules.having(_budget(one, two)))
         for one, two in combinations_with_replacement(FAULTS, 2)
     ]
 
 
-def _counted(*faults: str) -> dict[str, int]:
-    return {fault: faults.count(fault) for fault in faults}
+def _budget(*faults: str) -> Budget:
+    return Budget()._replace(**{fault: faults.count(fault) for fault in faults})
 
 
 def bounded() -> list[Variant]:
@@ -81,7 +92,13 @@ def bounded() -> list[Variant]:
         Variant("two processes", Rules(budget=Budget(succession=1))),
         Variant("two resources", Rules(resources=2, budget=Budget(late=1))),
     ]
-    return pairs + others
+    beside = [
+        Variant(
+            f"{fault}, {BESIDE[fault][0]} and data", Rules(_budget(fault, BESIDE[fault][0], "data"))
+        )
+        for fault in BESIDE
+    ]
+    return pairs + others + beside
 
 
 def whole() -> list[Variant]:
@@ -95,7 +112,7 @@ def whole() -> list[Variant]:
     triples = [
         Variant(
             f"{existing}, lenient: {' and '.join(faults)}",
-            Rules(Budget()._replace(**_counted(*faults)), LENIENT, existing=existing),
+            Rules(_budget(*faults), LENIENT, existing=existing),
         )
         for existing in ("Adopt", "Wait")
         for faults in (("crash", "late"), ("late", "stale"), ("anew", "stale"), ("late", "write"))
@@ -103,12 +120,28 @@ def whole() -> list[Variant]:
     two = [
         Variant(
             f"{existing}, two resources: {' and '.join(faults)}",
-            Rules(Budget()._replace(**_counted(*faults)), resources=2, existing=existing),
+            Rules(_budget(*faults), resources=2, existing=existing),
         )
         for existing in ("Adopt", "Wait")
         for faults in (("crash",), ("late",), ("deleted", "late"), ("data",), ("suspend",))
     ]
-    return pairs + triples + two + _successions()
+    return _successions() + two + triples + pairs + _beside()
+
+
+def _beside() -> list[Variant]:
+    """The later faults, each with new data: only then can a lost start be repeated."""
+    return [
+        Variant(
+            f"{name}: {fault}, {other} and data",
+            rules.having(_budget(fault, other, "data")),
+        )
+        for name, rules in (
+            ("Adopt, strict", Rules()),
+            ("Wait, rerun dialect, a rerun", _dialects("Wait")["rerun dialect, a rerun"]),
+        )
+        for fault, others in BESIDE.items()
+        for other in others
+    ]
 
 
 def _successions() -> list[Variant]:
@@ -136,25 +169,37 @@ def _revisits() -> list[Variant]:
     ]
 
 
-def mutated() -> dict[Mutation, Rules]:
-    """Where the search finds out that the protocol is not ours."""
+class Worse(NamedTuple):
+    """Where the search finds out that a protocol is not ours."""
+
+    rules: Rules
+    promise: Promise = one_run_for_one_request
+    """That it breaks."""
+
+
+def mutated() -> dict[Mutation, Worse]:
+    """The protocols that are not ours."""
+    trained = Rules(Budget(crash=1, data=1), RERUN, rerun=True, model=TRAINED)
     return {
-        Mutation.ENTRY_AFTER_POST: Rules(Budget(crash=1, data=1)),
-        Mutation.HASTY: Rules(Budget(late=1, data=1)),
-        Mutation.ONE_LOOK: Rules(Budget(late=1, stale=1, anew=1, data=1)),
-        Mutation.NEW_BASELINE: Rules(Budget(late=1, stale=1, data=1), slow_looks=True),
-        Mutation.NO_FENCE: Rules(Budget(succession=1, data=1)),
-        Mutation.NEVER_STALE: Rules(Budget(anew=1, stale=1), starts_from=RERUN),
-        Mutation.LEDGER_MEANWHILE: Rules(Budget(crash=1, data=1), RERUN, rerun=True, model=TRAINED),
-        Mutation.ANY_LEDGER: Rules(Budget(data=1), rivalry=True),
+        Mutation.ENTRY_AFTER_POST: Worse(Rules(Budget(crash=1, data=1))),
+        Mutation.HASTY: Worse(Rules(Budget(late=1, data=1))),
+        Mutation.ONE_LOOK: Worse(Rules(Budget(late=1, stale=1, anew=1, data=1))),
+        Mutation.NEW_BASELINE: Worse(Rules(Budget(late=1, stale=1, data=1), slow_looks=True)),
+        Mutation.NO_FENCE: Worse(Rules(Budget(succession=1, data=1))),
+        Mutation.NEVER_STALE: Worse(Rules(Budget(anew=1, stale=1), RERUN)),
+        Mutation.LEDGER_MEANWHILE: Worse(trained),
+        Mutation.ANY_LEDGER: Worse(Rules(Budget(data=1), rivalry=True)),
+        Mutation.GATEWAY_BELIEVED: Worse(Rules(Budget(gateway=1, data=1))),
+        Mutation.SUCCESS_BELIEVED: Worse(Rules(Budget(flawed=1)), owned_is_ours),
     }
 
 
 def found_by(mutation: Mutation) -> Found:
-    """What is found of a protocol that is not ours: how it starts two runs for one request."""
-    rules = replace(mutated()[mutation], mutation=mutation)
+    """What is found of a protocol that is not ours: how it breaks a promise."""
+    worse = mutated()[mutation]
+    rules = replace(worse.rules, mutation=mutation)
     with ExitStack() as stack:
         if mutation is Mutation.NEVER_STALE:
             for module in (start, resolve):
                 stack.enter_context(patch.object(module, "is_stale", lambda *_: False))
-        return search(rules, (one_run_for_one_request,), traps=False)
+        return search(rules, (worse.promise,), traps=False)
