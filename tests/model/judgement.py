@@ -4,6 +4,7 @@ Only what plays a part in decisions is kept of a status: texts, conditions and t
 are dropped, so that states in which the same will be decided are the same state.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from scriptix_operator.core.observation import (
     Look,
     Memory,
     ModelSeen,
+    NoStartInFlight,
     Observation,
     Post,
     Posted,
@@ -110,6 +112,7 @@ class Judgement:
         # Each question is answered once; a search asks the same one in thousands of states.
         self.woken = lru_cache(maxsize=None)(self._woken)
         self.seen = lru_cache(maxsize=None)(self._seen)
+        self.idle = lru_cache(maxsize=None)(self._idle)
         self.granted = lru_cache(maxsize=None)(self._granted)
         self.answered = lru_cache(maxsize=None)(self._answered)
         self.facts = lru_cache(maxsize=None)(self._facts)
@@ -129,8 +132,14 @@ class Judgement:
         if entry is None and self.rules.mutation is Mutation.LONELY_INTENT:
             entry = self._imagined_entry(resource, thing)
         rivals = tuple(self.training(number, rival) for number, rival in look.rivals)
-        observation = ModelSeen(remote(look.view), KEY, rivals, entry, look.mark)
+        view = look.view
+        if self.rules.mutation is Mutation.UNREADABLE_IS_ABSENT and view.unreadable:
+            view = View(view.status, None)
+        observation = ModelSeen(remote(view), KEY, rivals, entry, look.mark)
         return self._decide(author, resource, thing, recall, observation)
+
+    def _idle(self, author: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
+        return self._decide(author, resource, thing, recall, NoStartInFlight())
 
     def _granted(
         self, author: int, resource: int, thing: Thing, recall: Recall, view: View
@@ -159,7 +168,7 @@ class Judgement:
         memory = self._memory(recall, now)
         training = self.training(resource, thing)
         decision = decide(training, observation, now, memory, self.rules.durations)
-        return self._verdict(decision, now)
+        return self._verdict(decision, now, thing)
 
     # Questions to the ledger.
 
@@ -232,7 +241,7 @@ class Judgement:
     def training(self, resource: int, thing: Thing) -> Training:
         """A resource as the core sees it."""
         token = "v2" if self.rules.rerun and resource == 0 else ""
-        return a_training(
+        training = a_training(
             name=f"r{resource}",
             uid=f"uid-{resource}-{thing.uid}",
             created_at=EIGHT + timedelta(minutes=resource + 10 * thing.uid),
@@ -244,6 +253,8 @@ class Judgement:
             suspend=thing.suspended,
             existing_training=self.rules.existing,
         )
+        is_known = thing.doomed and self.rules.mutation is not Mutation.DELETION_UNSEEN
+        return replace(training, is_being_deleted=is_known)
 
     def adopted(self, view: View) -> int:
         """The status of a resource that has adopted what there is."""
@@ -278,13 +289,14 @@ class Judgement:
             repeated_at=then(recall.repeated),
         )
 
-    def _verdict(self, decision: Decision, now: datetime) -> Verdict:
+    def _verdict(self, decision: Decision, now: datetime, thing: Thing) -> Verdict:
+        is_left_alone = thing.doomed or is_finished(decision.status)
         memory, settled, action = decision.memory, decision.settled, decision.action
 
         def age(at: datetime | None) -> int | None:
             return None if at is None else int((now - at).total_seconds())
 
-        if isinstance(action, Rest) and action.seconds is None and not is_finished(decision.status):
+        if isinstance(action, Rest) and action.seconds is None and not is_left_alone:
             assert decision.status.phase == "Suspended", "it rests for ever without a reason"
         recall = Recall(
             None if memory.entry is None else self.entries.of(memory.entry),

@@ -172,13 +172,18 @@ class Outside:
     def _watch(self, state: State, number: int) -> Iterator[Move]:
         process = state.processes[number]
         job, leads = process.job, self.rules.rivalry or state.leader == number
-        if not (leads if job is None else job.at in {"look", "got"}):
+        if not (leads if job is None else job.at in {"look", "got", "send"}):
             return
         for resource, thing in enumerate(state.things):
             copy = process.roster[resource]
             is_known = thing is None if copy is None else copy.current
-            is_hidden = resource in process.unlisted
-            if is_known or is_hidden or (job is not None and job.resource == resource):
+            if is_known or resource in process.unlisted:
+                continue
+            # In the middle of a step only that changes it which the step asks about.
+            is_doomed = _is_doomed_now(copy, thing)
+            if job is not None and not (
+                is_doomed if job.resource == resource else job.at in {"look", "got"}
+            ):
                 continue
             told = f"{name_of(number)} is told of r{resource}"
             yield told, with_process(state, number, _told(process, resource, thing))
@@ -273,6 +278,13 @@ def _aged(recall: Recall) -> Recall:
 
 def _later(age: int | None, enough: float) -> int | None:
     return None if age is None else min(age + 1, int(enough))
+
+
+def _is_doomed_now(copy: Copy | None, thing: Thing | None) -> bool:
+    """Whether the deletion of a resource has begun since the version that is known."""
+    if copy is None or thing is None or copy.thing.uid != thing.uid:
+        return False
+    return thing.doomed and not copy.thing.doomed
 
 
 def _told(process: Process, resource: int, thing: Thing | None) -> Process:

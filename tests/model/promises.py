@@ -85,7 +85,10 @@ def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> b
     if facts.finished or thing.suspended:
         return True
     if thing.doomed:
-        return core.whose(core.entry(state.ledger)) != (resource, thing.uid)
+        # An entry whose outcome is recorded is closed by the next one that needs the model.
+        if facts.attempt is None or state.ledger is None:
+            return facts.attempt is None
+        return not core.has_entry(resource, thing, state.ledger)
     if facts.followed:
         return state.model.status == 3
     # It waits for new data, beside a training that it has not asked for.

@@ -44,6 +44,10 @@ class Mutation(Enum):
     """An intent without an entry in the ledger is taken for a POST that may be on its way."""
     GATEWAY_BELIEVED = auto()
     """A gateway's 4xx to a POST is taken for the API's."""
+    DELETION_UNSEEN = auto()
+    """A resource counts as long as it exists, also when its deletion has begun."""
+    UNREADABLE_IS_ABSENT = auto()
+    """A start time that cannot be read is taken for none."""
     SUCCESS_BELIEVED = auto()
     """A 2xx to a POST is taken for a start, whatever error it carries."""
 

@@ -166,7 +166,10 @@ class Starting(Recording):
         """Caller.start: the last check; with the fence nothing comes between it and the bytes."""
         begun, window = here.job.begun, TICKS.send_window
         assert begun is not None
-        if begun > window or not self.leads(here):
+        if here.decided.doomed and self.rules.mutation is not Mutation.DELETION_UNSEEN:
+            told = f"{here.name} does not send: the resource is being deleted"
+            yield told, self.replied(here, NOTHING_SENT)
+        elif begun > window or not self.leads(here):
             why = "too late" if begun > window else "it does not lead any more"
             yield f"{here.name} does not send: {why}", self.replied(here, NOTHING_SENT)
         elif self.rules.mutation is Mutation.NO_FENCE:

@@ -92,8 +92,10 @@ class Here(NamedTuple):
 
     @property
     def decided(self) -> Thing:
-        """The resource with the status as decided."""
-        return self.job.base.thing._replace(status=self.job.status)
+        """The resource with the status as decided; its deletion counts from when it is known."""
+        thing, known = self.job.base.thing, self.process.roster[self.job.resource]
+        doomed = known is not None and known.thing.uid == thing.uid and known.thing.doomed
+        return thing._replace(status=self.job.status, doomed=thing.doomed or doomed)
 
     @property
     def is_recorded(self) -> bool:
@@ -185,6 +187,12 @@ class Steps:
 
     def look(self, here: Here) -> Iterator[Move]:
         """A GET: a stale one shows the model as it was, but never twice in a row."""
+        if self._is_idle(here):
+            job, decided = here.job, here.decided
+            verdict = self.core.idle(here.number, job.resource, decided, here.recall)
+            told = f"{here.name} has no start of r{job.resource} in flight, which is being deleted"
+            yield told, self.proceed(here, verdict)
+            return
         process = here.process._replace(misled=False)
         told = f"{here.name} sees {here.state.model}"
         yield from self._saw(here._replace(process=process), here.state.model, told)
@@ -198,6 +206,13 @@ class Steps:
             for view in here.state.past:
                 if view != here.state.model:
                     yield from self._saw(misled, view, f"{here.name} sees {view}, which is stale")
+
+    def _is_idle(self, here: Here) -> bool:
+        """Caller.look: for one that is being deleted only a start in flight is asked about."""
+        ledger, decided = here.process.ledger, here.decided
+        if self.rules.mutation is Mutation.DELETION_UNSEEN or not decided.doomed:
+            return False
+        return ledger is None or not self.core.has_entry(here.job.resource, decided, ledger)
 
     def _saw(self, here: Here, view: View, told: str) -> Iterator[Move]:
         here = here._replace(job=here.job._replace(at="got", view=view))

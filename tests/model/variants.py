@@ -43,6 +43,8 @@ FAULTS = (
 BESIDE = {
     "gateway": ("crash", "lost", "late", "data", "anew", "gateway"),
     "flawed": ("crash", "lost", "late", "data", "anew", "flawed"),
+    "doomed": ("crash", "lost", "late", "data", "anew", "deleted", "write", "suspend", "wiped"),
+    "unreadable": ("crash", "lost", "late", "data", "anew", "stale", "unreadable"),
 }
 """Later faults, and those before them that may make each worse: all pairs would take hours."""
 TRAINED = View(4, 0)
@@ -123,7 +125,10 @@ def whole() -> list[Variant]:
             Rules(_budget(*faults), resources=2, existing=existing),
         )
         for existing in ("Adopt", "Wait")
-        for faults in (("crash",), ("late",), ("deleted", "late"), ("data",), ("suspend",))
+        for faults in (
+            *(("crash",), ("late",), ("deleted", "late"), ("data",), ("suspend",)),
+            *(("doomed", "late"), ("doomed", "lost", "suspend")),
+        )
     ]
     return _successions() + two + triples + pairs + _beside()
 
@@ -190,6 +195,8 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.LEDGER_MEANWHILE: Worse(trained),
         Mutation.ANY_LEDGER: Worse(Rules(Budget(data=1), rivalry=True)),
         Mutation.GATEWAY_BELIEVED: Worse(Rules(Budget(gateway=1, data=1))),
+        Mutation.DELETION_UNSEEN: Worse(Rules(Budget(doomed=1)), nothing_for_the_deleted),
+        Mutation.UNREADABLE_IS_ABSENT: Worse(Rules(Budget(lost=1, unreadable=3, data=1))),
         Mutation.SUCCESS_BELIEVED: Worse(Rules(Budget(flawed=1)), owned_is_ours),
     }
 
