@@ -96,6 +96,7 @@ class Seen(NamedTuple):
     entry: int | None
     mark: Mark | None
     rivals: tuple[tuple[int, Thing], ...]
+    unlisted: tuple[int, ...] = ()
 
 
 class Judgement:
@@ -135,7 +136,14 @@ class Judgement:
         view = look.view
         if self.rules.mutation is Mutation.UNREADABLE_IS_ABSENT and view.unreadable:
             view = View(view.status, None)
-        observation = ModelSeen(remote(view), KEY, rivals, entry, look.mark)
+        observation = ModelSeen(
+            remote(view),
+            KEY,
+            rivals,
+            entry,
+            look.mark,
+            is_holder_unlisted=self.whose(look.entry)[0] in look.unlisted,
+        )
         return self._decide(author, resource, thing, recall, observation)
 
     def _idle(self, author: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
@@ -168,6 +176,8 @@ class Judgement:
         memory = self._memory(recall, now)
         training = self.training(resource, thing)
         decision = decide(training, observation, now, memory, self.rules.durations)
+        if self.rules.mutation is Mutation.REPLY_COMPARED and isinstance(observation, Posted):
+            decision = _as_polled(decision)
         return self._verdict(decision, now, thing)
 
     # Questions to the ledger.
@@ -320,3 +330,16 @@ class Judgement:
             return None
         training = self.training(resource, thing)
         return opened(Ledger(serial=-run.attempt - 1), training, EIGHT)[1]
+
+
+def _as_polled(decision: Decision) -> Decision:
+    """The decision on a reply to a POST as if its start time had been seen in a poll."""
+    status, settled = decision.status, decision.settled
+    assert status.run is not None
+    assert settled is not None
+    run = status.run.model_copy(update={"started_training_at": status.started_at})
+    return replace(
+        decision,
+        status=status.model_copy(update={"run": run}),
+        settled=replace(settled, marker=status.started_at),
+    )

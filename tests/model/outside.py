@@ -66,7 +66,7 @@ class Outside:
         if state.model.status in self.rules.starts_from:
             after = self._trained(gone, post)
             told += f" acts: training {after.model.marker} begins"
-            shown = after.model if self.rules.reply else None
+            shown = after.model._replace(off=self.rules.off) if self.rules.reply else None
             answer = Answer("Accepted", shown)
         else:
             after, running = gone, state.model.status == 3

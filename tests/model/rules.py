@@ -48,6 +48,12 @@ class Mutation(Enum):
     """A resource counts as long as it exists, also when its deletion has begun."""
     UNREADABLE_IS_ABSENT = auto()
     """A start time that cannot be read is taken for none."""
+    UNLISTED_IS_GONE = auto()
+    """A resource in a namespace that could not be listed is taken for gone."""
+    REBUILT_FROM_SOME = auto()
+    """A lost ledger is rebuilt from the resources that could be listed."""
+    REPLY_COMPARED = auto()
+    """The start time in the reply to a POST is taken for the one that polls show."""
     SUCCESS_BELIEVED = auto()
     """A 2xx to a POST is taken for a start, whatever error it carries."""
 
@@ -64,6 +70,7 @@ class Rules:
         rerun: The first resource asks for another run, after one that it has adopted.
         model: As it is at first.
         reply: Whether the reply to a POST shows the model.
+        off: Seconds by which that reply shows another start time than polls do.
         rivalry: Both processes take themselves for the leader, all the time.
         same_clock: Both processes write the same second into what they write.
         slow_looks: Time may pass between what a look shows and what is decided from it.
@@ -76,6 +83,7 @@ class Rules:
     rerun: bool = False
     model: View = READY
     reply: bool = True
+    off: int = 0
     rivalry: bool = False
     same_clock: bool = False
     slow_looks: bool = False

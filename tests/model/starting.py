@@ -31,6 +31,11 @@ class Starting(Recording):
     def take(self, here: Here) -> Iterator[Move]:
         """StartLedger._take_over: read it; what was decided from another version is void."""
         found = here.state.ledger
+        if found is None and self._may_not_rebuild(here):
+            told = f"{here.name} may not rebuild the ledger: a namespace is not listed"
+            # A conclusion that is recorded stays so; its entry is closed later.
+            yield told, self.act(here) if here.job.then == "close" else here.ends()
+            return
         if found is None:
             known = tuple(
                 (resource, copy.thing)
@@ -42,6 +47,10 @@ class Starting(Recording):
         basis = here.job.basis and here.job.then == "look"
         after = here._replace(process=process).goes_on(at="took", found=found, basis=basis)
         yield f"{here.name} reads the ledger: {self._said(found)}", after
+
+    def _may_not_rebuild(self, here: Here) -> bool:
+        is_ours = self.rules.mutation is not Mutation.REBUILT_FROM_SOME
+        return is_ours and bool(here.process.unlisted)
 
     def took(self, here: Here) -> Iterator[Move]:
         """And write it once, so that nobody else can write what was decided from it."""

@@ -236,7 +236,14 @@ class Steps:
             for resource, copy in enumerate(here.process.roster)
             if copy is not None and resource != here.job.resource
         )
-        look = Seen(here.job.view, self.core.entry(ledger), self.core.mark(ledger), rivals)
+        is_told = self.rules.mutation is not Mutation.UNLISTED_IS_GONE
+        look = Seen(
+            here.job.view,
+            self.core.entry(ledger),
+            self.core.mark(ledger),
+            rivals,
+            here.process.unlisted if is_told else (),
+        )
         return self.proceed(
             here,
             self.core.seen(here.number, here.job.resource, here.decided, here.recall, look),

@@ -128,6 +128,7 @@ def whole() -> list[Variant]:
         for faults in (
             *(("crash",), ("late",), ("deleted", "late"), ("data",), ("suspend",)),
             *(("doomed", "late"), ("doomed", "lost", "suspend")),
+            *(("unlisted", "crash", "lost", "data"), ("unlisted", "crash", "wiped")),
         )
     ]
     return _successions() + two + triples + pairs + _beside()
@@ -178,8 +179,8 @@ class Worse(NamedTuple):
     """Where the search finds out that a protocol is not ours."""
 
     rules: Rules
-    promise: Promise = one_run_for_one_request
-    """That it breaks."""
+    promise: Promise | None = one_run_for_one_request
+    """That it breaks; None: there is a state from which nothing comes to a rest."""
 
 
 def mutated() -> dict[Mutation, Worse]:
@@ -197,6 +198,10 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.GATEWAY_BELIEVED: Worse(Rules(Budget(gateway=1, data=1))),
         Mutation.DELETION_UNSEEN: Worse(Rules(Budget(doomed=1)), nothing_for_the_deleted),
         Mutation.UNREADABLE_IS_ABSENT: Worse(Rules(Budget(lost=1, unreadable=3, data=1))),
+        Mutation.UNLISTED_IS_GONE: Worse(Rules(Budget(unlisted=1, crash=1, data=1), resources=2)),
+        Mutation.REBUILT_FROM_SOME: Worse(
+            Rules(Budget(unlisted=1, crash=1, wiped=1, data=1), resources=2)
+        ),
         Mutation.SUCCESS_BELIEVED: Worse(Rules(Budget(flawed=1)), owned_is_ours),
     }
 
@@ -209,4 +214,6 @@ def found_by(mutation: Mutation) -> Found:
         if mutation is Mutation.NEVER_STALE:
             for module in (start, resolve):
                 stack.enter_context(patch.object(module, "is_stale", lambda *_: False))
+        if worse.promise is None:
+            return search(rules, ())
         return search(rules, (worse.promise,), traps=False)
