@@ -12,7 +12,7 @@ from typing import NamedTuple
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import is_finished, is_followed
+from scriptix_operator.core.derive import is_end_pending, is_finished, is_followed
 from scriptix_operator.core.ledger import (
     Entry,
     EntryOpenError,
@@ -40,7 +40,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.training import Training
-from tests.model.rules import Mutation, Rules
+from tests.model.rules import TIMEOUT, Mutation, Rules
 from tests.model.terms import (
     Numbers,
     OneLedger,
@@ -78,14 +78,24 @@ class Facts(NamedTuple):
     marker: int | None
     followed: bool
     finished: bool
+    pending: bool
+    """Its end was seen, and its results are awaited."""
+    token: str
+    """That the run in status answers."""
+    used: frozenset[str]
+    """The tokens of runs that there were, or that have ended without one."""
+    reason: str | None
+    """Why it has failed, or is blocked."""
 
     def __str__(self) -> str:
         if self.run is None:
             return "no run"
         if self.finished:
-            return f"ended, {self.ownership or 'without one'}"
+            return (
+                f"ended, {self.ownership or 'without one'}{f', {self.reason}' * bool(self.reason)}"
+            )
         if self.followed:
-            return f"Running, {self.ownership}"
+            return f"Running, {self.ownership}" + (", its end pending" if self.pending else "")
         return f"intent of attempt {self.attempt}" if self.attempt else "no intent"
 
 
@@ -123,11 +133,11 @@ class Judgement:
 
     # Questions to decide().
 
-    def _woken(self, author: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
-        return self._decide(author, resource, thing, recall, Woken())
+    def _woken(self, second: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
+        return self._decide(second, resource, thing, recall, Woken())
 
     def _seen(
-        self, author: int, resource: int, thing: Thing, recall: Recall, look: Seen
+        self, second: int, resource: int, thing: Thing, recall: Recall, look: Seen
     ) -> Verdict:
         entry = None if look.entry is None else self.entries[look.entry]
         if entry is None and self.rules.mutation is Mutation.LONELY_INTENT:
@@ -143,22 +153,23 @@ class Judgement:
             entry,
             look.mark,
             is_holder_unlisted=self.whose(look.entry)[0] in look.unlisted,
+            has_hidden_rival=bool(look.unlisted),
         )
-        return self._decide(author, resource, thing, recall, observation)
+        return self._decide(second, resource, thing, recall, observation)
 
-    def _idle(self, author: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
-        return self._decide(author, resource, thing, recall, NoStartInFlight())
+    def _idle(self, second: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
+        return self._decide(second, resource, thing, recall, NoStartInFlight())
 
     def _granted(
-        self, author: int, resource: int, thing: Thing, recall: Recall, view: View
+        self, second: int, resource: int, thing: Thing, recall: Recall, view: View
     ) -> Verdict:
-        return self._decide(author, resource, thing, recall, SlotGranted(remote(view), KEY))
+        return self._decide(second, resource, thing, recall, SlotGranted(remote(view), KEY))
 
     def _answered(
-        self, author: int, resource: int, thing: Thing, recall: Recall, answer: Answer
+        self, second: int, resource: int, thing: Thing, recall: Recall, answer: Answer
     ) -> Verdict:
         observation = Withdrawn() if answer.kind == "Withdrawn" else self._observed(answer)
-        return self._decide(author, resource, thing, recall, observation)
+        return self._decide(second, resource, thing, recall, observation)
 
     def _observed(self, answer: Answer) -> Posted | PostFailed:
         match self.rules.mutation:
@@ -170,9 +181,10 @@ class Judgement:
                 return observed(answer)
 
     def _decide(
-        self, author: int, resource: int, thing: Thing, recall: Recall, observation: Observation
+        self, second: int, resource: int, thing: Thing, recall: Recall, observation: Observation
     ) -> Verdict:
-        now = EIGHT if self.rules.same_clock else EIGHT + timedelta(seconds=author)
+        process = second % 2
+        now = EIGHT + timedelta(seconds=second - process * self.rules.same_clock)
         memory = self._memory(recall, now)
         training = self.training(resource, thing)
         decision = decide(training, observation, now, memory, self.rules.durations)
@@ -250,15 +262,14 @@ class Judgement:
 
     def training(self, resource: int, thing: Thing) -> Training:
         """A resource as the core sees it."""
-        token = "v2" if self.rules.rerun and resource == 0 else ""
         training = a_training(
             name=f"r{resource}",
             uid=f"uid-{resource}-{thing.uid}",
             created_at=EIGHT + timedelta(minutes=resource + 10 * thing.uid),
             status=self.statuses[thing.status],
-            run_token=token,
+            run_token=thing.token,
             poll_interval_seconds=1,
-            timeout_seconds=604800,
+            timeout_seconds=TIMEOUT,
             log={"collect": "Never"},
             suspend=thing.suspended,
             existing_training=self.rules.existing,
@@ -283,6 +294,10 @@ class Judgement:
             None if real.started_at is None else number_of(real.started_at),
             is_followed(real),
             is_finished(real),
+            is_end_pending(real),
+            "" if run is None else run.token,
+            _used(real),
+            None if real.failure is None else real.failure.reason,
         )
 
     def _memory(self, recall: Recall, now: datetime) -> Memory:
@@ -297,6 +312,7 @@ class Judgement:
             reset_seen=recall.reset,
             agreed_at=then(recall.agreed),
             repeated_at=then(recall.repeated),
+            results_poll_at=then(recall.results),
         )
 
     def _verdict(self, decision: Decision, now: datetime, thing: Thing) -> Verdict:
@@ -315,6 +331,7 @@ class Judgement:
             memory.reset_seen,
             age(memory.agreed_at),
             age(memory.repeated_at),
+            age(memory.results_poll_at),
             min(memory.refusals, 2),
         )
         outcome = None
@@ -343,3 +360,10 @@ def _as_polled(decision: Decision) -> Decision:
         status=status.model_copy(update={"run": run}),
         settled=replace(settled, marker=status.started_at),
     )
+
+
+def _used(status: TrainingStatus) -> frozenset[str]:
+    runs = [entry.token for entry in status.history if entry.ownership or entry.finished_at]
+    if status.run is not None and (status.run.ownership or status.finished_at):
+        runs.append(status.run.token)
+    return frozenset(runs)

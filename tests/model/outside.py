@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from tests.model.judgement import Judgement
-from tests.model.rules import TICKS
+from tests.model.rules import TICKS, TIMEOUT
 from tests.model.shell import Shell
 from tests.model.starting import ledger_replaced
-from tests.model.steps import Here, Move, name_of, replaced, with_process
+from tests.model.steps import Here, Move, name_of, noted, replaced, with_process
 from tests.model.values import (
     Answer,
     Copy,
@@ -24,6 +24,8 @@ from tests.model.values import (
 
 __all__ = ["Outside"]
 
+TOKENS = ("", "v1", "v2")
+"""Of spec.runToken."""
 AMBIGUOUS = {
     "gateway": (Answer("Ambiguous", gateway=True),),
     # A code that is definite as a 4xx, and one that is not.
@@ -111,7 +113,7 @@ class Outside:
             request = 0 if last is None else last.request
             if last is not None and last.uid != uid and state.renewed[number] is Renewal.NEW_DATA:
                 request += 1
-            started = Started(marker, number, uid, request)
+            started = Started(marker, number, uid, request, post.token)
             renewed = _with(state.renewed, number, Renewal.NO_DATA)
             state = state._replace(ours=(*state.ours, started), renewed=renewed)
         return _shown(state, View(3, marker))
@@ -120,6 +122,13 @@ class Outside:
         status, marker = state.model.status, state.model.marker
         if status == 3:
             yield f"training {marker} ends", _shown(state, View(4, marker))
+            bare = _paid(state, "bare")
+            if bare is not None:
+                told = f"training {marker} ends, without results so far"
+                yield told, _shown(bare, View(4, marker, bare=True))
+        arrived = _paid(state, "bare")
+        if state.model.bare and arrived is not None:
+            yield f"the results of training {marker} arrive", _shown(arrived, View(4, marker))
         foreign = _paid(state, "foreign")
         if foreign is not None and status in self.rules.starts_from - {3}:
             after = self._trained(foreign, None)
@@ -149,6 +158,18 @@ class Outside:
         after = state._replace(posts=posts, processes=processes)
         if after != state:
             yield "time passes", after
+        elif not posts:
+            yield from self._much_time_passes(state)
+
+    def _much_time_passes(self, state: State) -> Iterator[Move]:
+        """All that may still happen to a POST has happened by then."""
+        known = (self.core.facts(thing.status) for thing in state.things if thing is not None)
+        if not state.clock and any(facts.pending for facts in known):
+            results = state._replace(clock=int(TICKS.results))
+            yield "the time for results passes", results
+        overdue = _paid(state, "overdue")
+        if overdue is not None:
+            yield "the time-out passes", overdue._replace(clock=state.clock + TIMEOUT)
 
     # The cluster.
 
@@ -167,7 +188,8 @@ class Outside:
             return ledger_replaced(state, write.value)
         thing = state.things[write.resource]
         assert thing is not None
-        return replaced(state, write.resource, thing._replace(status=write.value))
+        state = replaced(state, write.resource, thing._replace(status=write.value))
+        return noted(self.core, state, write.resource)
 
     def _watch(self, state: State, number: int) -> Iterator[Move]:
         process = state.processes[number]
@@ -222,13 +244,23 @@ class Outside:
     def _edits(self, state: State, resource: int, thing: Thing) -> Iterator[Move]:
         anew, deleted = _paid(state, "anew"), _paid(state, "deleted")
         suspend, doomed = _paid(state, "suspend"), _paid(state, "doomed")
+        token = _paid(state, "token")
         if anew is not None:
             is_open = self.core.whose(self.core.entry(state.ledger))[0] == resource
             if is_open and self.core.facts(thing.status).ownership is None:
                 renewed = _with(state.renewed, resource, Renewal.BESIDE_OPEN)
                 anew = anew._replace(renewed=renewed)
-            fresh = Thing(thing.uid + 1, self.core.blank)
+            fresh = Thing(thing.uid + 1, self.core.blank, token=thing.token)
             yield f"r{resource} is deleted and made anew", replaced(anew, resource, fresh)
+        if token is not None:
+            for value in TOKENS:
+                if value != thing.token:
+                    told = f"the token of r{resource} is set to {value!r}"
+                    after = replaced(token, resource, thing._replace(token=value))
+                    if value:  # one that was made anew is asked for another run
+                        renewed = _with(state.renewed, resource, Renewal.NEW_DATA)
+                        after = after._replace(renewed=renewed)
+                    yield told, after
         if deleted is not None:
             yield f"r{resource} is deleted", replaced(deleted, resource, None)
         if suspend is not None:

@@ -8,6 +8,8 @@ from tests.model.values import State, Thing
 
 __all__ = [
     "Promise",
+    "a_token_is_used_once",
+    "an_end_is_believed",
     "entry_stays_open",
     "is_at_rest",
     "nothing_for_the_deleted",
@@ -20,10 +22,20 @@ Promise = Callable[[Judgement, State], str | None]
 
 
 def one_run_for_one_request(_core: Judgement, state: State) -> str | None:
-    """A resource made anew from the same manifest asks for the same run."""
-    for (resource, _), runs in Counter((run.resource, run.request) for run in state.ours).items():
+    """A resource made anew from the same manifest asks for the same run; each token for one."""
+    requests = Counter((run.resource, run.request, run.token) for run in state.ours)
+    for (resource, _, _), runs in requests.items():
         if runs > 1:
             return f"{runs} runs were started for one request of r{resource}"
+    return None
+
+
+def a_token_is_used_once(_core: Judgement, state: State) -> str | None:
+    """A value that was sent once starts nothing when it is set again."""
+    sent = Counter((run.resource, run.uid, run.token) for run in state.ours if run.token)
+    for (resource, _, token), runs in sent.items():
+        if runs > 1:
+            return f"{runs} runs were started for token {token!r} of r{resource}"
     return None
 
 
@@ -74,6 +86,17 @@ def nothing_for_the_deleted(core: Judgement, state: State) -> str | None:
     return None
 
 
+def an_end_is_believed(core: Judgement, state: State) -> str | None:
+    """A run whose end was seen is never said to have timed out, or to have an unknown outcome."""
+    for job in (process.job for process in state.processes):
+        if job is None:
+            continue
+        before, after = core.facts(job.base.thing.status), core.facts(job.status)
+        if before.pending and after.finished and after.reason in {"TimedOut", "Unknown"}:
+            return f"the end of r{job.resource}'s run was seen, and it is said to be {after.reason}"
+    return None
+
+
 def is_at_rest(core: Judgement, state: State) -> bool:
     """Each resource follows its run, or has ended, or waits for people: that is what all reach."""
     return all(
@@ -84,8 +107,10 @@ def is_at_rest(core: Judgement, state: State) -> bool:
 
 def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> bool:
     facts = core.facts(thing.status)
-    if facts.finished or thing.suspended:
+    if thing.suspended:
         return True
+    if facts.finished:
+        return not _is_asked_for(core, state, resource, thing)
     if thing.doomed:
         # An entry whose outcome is recorded is closed by the next one that needs the model.
         if facts.attempt is None or state.ledger is None:
@@ -94,5 +119,14 @@ def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> b
     if facts.followed:
         return state.model.status == 3
     # It waits for new data, beside a training that it has not asked for.
-    is_own = any((run.resource, run.uid) == (resource, thing.uid) for run in state.ours)
+    token = thing.token if facts.run is None else facts.token
+    asked = resource, thing.uid, token
+    is_own = any((run.resource, run.uid, run.token) == asked for run in state.ours)
     return state.model.status == 4 and not is_own and facts.attempt is None
+
+
+def _is_asked_for(core: Judgement, state: State, resource: int, thing: Thing) -> bool:
+    """Whether a run is asked for by a token that was never used: it has to come."""
+    facts = core.facts(thing.status)
+    is_used = thing.token in facts.used or (resource, thing.uid, thing.token) in state.sent
+    return bool(thing.token) and not is_used and bool(core.rules.budget.token)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.model.rules import Mutation
-from tests.model.steps import Here, Move, Steps, replaced
+from tests.model.steps import Here, Move, Steps, noted, replaced
 from tests.model.values import Copy, LateWrite, State
 
 __all__ = ["Recording"]
@@ -27,6 +27,7 @@ class Recording(Steps):
         """The cluster has taken the status, and has said so."""
         copy = Copy(here.decided, current=True)
         state = replaced(here.state, here.job.resource, copy.thing)
+        state = noted(self.core, state, here.job.resource)
         return here._replace(state=state, job=here.job._replace(base=copy)).knowing(copy)
 
     def unanswered(self, here: Here) -> Iterator[tuple[str, Here]]:
@@ -35,6 +36,7 @@ class Recording(Steps):
         if poorer is None:
             return
         state = replaced(poorer.state, here.job.resource, here.decided)
+        state = noted(self.core, state, here.job.resource)
         yield "; no answer, it is written", poorer._replace(state=state).behind()
         late = LateWrite(here.job.resource, here.job.status)
         state = poorer.state._replace(late=(*poorer.state.late, late))
@@ -91,7 +93,7 @@ class Recording(Steps):
         answer = here.job.answer
         assert answer is not None
         verdict = self.core.answered(
-            here.number, here.job.resource, here.job.base.thing, here.recall, answer
+            here.second, here.job.resource, here.job.base.thing, here.recall, answer
         )
         decided = here._replace(job=here.job._replace(status=verdict.status))
         facts = self.core.facts(verdict.status)

@@ -14,8 +14,10 @@ RERUN = frozenset({2, 4})
 LENIENT = frozenset({2, 3, 4})
 """Statuses from which the API starts a training; 5 is to the protocol what 4 is."""
 
-TICKS = Durations(send_window=1, post_timeout=1, settle=1, agree=1)
+TICKS = Durations(send_window=1, post_timeout=1, settle=1, agree=1, results=30)
 """The durations of DESIGN §4 in ticks of the model: no order of events needs finer ones."""
+TIMEOUT = 604800
+"""spec.timeoutSeconds, the longest."""
 
 
 class Mutation(Enum):
@@ -54,6 +56,10 @@ class Mutation(Enum):
     """A lost ledger is rebuilt from the resources that could be listed."""
     REPLY_COMPARED = auto()
     """The start time in the reply to a POST is taken for the one that polls show."""
+    END_NOT_BELIEVED = auto()
+    """A pending end waits for its results, whatever else happens."""
+    USED_FORGOTTEN = auto()
+    """A token asks for a run whenever it is not the one before."""
     SUCCESS_BELIEVED = auto()
     """A 2xx to a POST is taken for a start, whatever error it carries."""
 

@@ -106,7 +106,9 @@ class Search:
 
     def _first(self) -> State:
         rules = self.rules
-        thing = Thing(0, self.core.adopted(rules.model) if rules.rerun else self.core.blank)
+        thing = Thing(0, self.core.blank)
+        if rules.rerun:
+            thing = Thing(0, self.core.adopted(rules.model), token="v2")
         things = (thing, *(Thing(0, self.core.blank) for _ in range(rules.resources - 1)))
         roster = tuple(Copy(thing, current=True) for thing in things)
         process = Process(roster, (Recall(),) * len(roster))

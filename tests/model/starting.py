@@ -192,8 +192,9 @@ class Starting(Recording):
         # It can act until W+P+S after the intent's writing began; later only without a fence.
         left = int(TICKS.unseen - min(begun, TICKS.send_window)) - 1
         uid = here.job.base.thing.uid
+        token = self.core.facts(here.job.status).token
         message = Message(
-            here.job.resource, uid, here.recall.entry, here.number, left, awaited=True
+            here.job.resource, uid, here.recall.entry, here.number, left, token, awaited=True
         )
         state = here.state._replace(posts=(*here.state.posts, message))
         yield (

@@ -11,7 +11,17 @@ from tests.model.judgement import Judgement, Seen, Verdict
 from tests.model.rules import Mutation
 from tests.model.values import Copy, Job, Process, Recall, State, Thing, View
 
-__all__ = ["Here", "Move", "Steps", "name_of", "outdated", "replaced", "with_process"]
+__all__ = [
+    "Here",
+    "Move",
+    "Steps",
+    "name_of",
+    "noted",
+    "outdated",
+    "replaced",
+    "second_of",
+    "with_process",
+]
 
 Move = tuple[str, State]
 """What happens, in words, and what is then."""
@@ -41,6 +51,11 @@ class Here(NamedTuple):
     def name(self) -> str:
         """For people."""
         return name_of(self.number)
+
+    @property
+    def second(self) -> int:
+        """Now, as its process has it."""
+        return second_of(self.state, self.number)
 
     def goes_on(self, **job: Any) -> State:  # noqa: ANN401 - values of Job's fields
         """The state in which its step stands elsewhere."""
@@ -103,6 +118,11 @@ class Here(NamedTuple):
         return self.job.status == self.job.base.thing.status
 
 
+def second_of(state: State, number: int) -> int:
+    """Now, as a process has it: each writes another second."""
+    return state.clock + number
+
+
 def replaced(state: State, resource: int, thing: Thing | None) -> State:
     """The state with another version of a resource, of which nobody has a current copy."""
     things = list(state.things)
@@ -112,6 +132,18 @@ def replaced(state: State, resource: int, thing: Thing | None) -> State:
     for number in range(len(state.processes)):
         state = outdated(state, number, resource)
     return state
+
+
+def noted(core: Judgement, state: State, resource: int) -> State:
+    """The state with the token of an intent that is recorded now, where tokens change."""
+    thing = state.things[resource]
+    if thing is None or not core.rules.budget.token:
+        return state
+    facts = core.facts(thing.status)
+    if facts.attempt is None:
+        return state
+    sent = {*state.sent, (resource, thing.uid, facts.token)}
+    return state._replace(sent=tuple(sorted(sent)))
 
 
 def outdated(state: State, number: int, resource: int) -> State:
@@ -142,7 +174,7 @@ class Steps:
         """Stepper._visit: decide on being woken, from what is known of the resource."""
         job = Job("", resource, copy, copy.thing.status, "")
         here = Here(state, number, state.processes[number], job)
-        return self.proceed(here, self.core.woken(number, resource, copy.thing, here.recall))
+        return self.proceed(here, self.core.woken(here.second, resource, copy.thing, here.recall))
 
     def proceed(self, here: Here, verdict: Verdict) -> State:
         """Stepper._settle: what is learned of a start is recorded, and then its entry closed."""
@@ -166,9 +198,10 @@ class Steps:
             case "reserve":
                 assert job.view is not None
                 verdict = self.core.granted(
-                    here.number, job.resource, here.decided, here.recall, job.view
+                    here.second, job.resource, here.decided, here.recall, job.view
                 )
-                assert verdict.action == "post"
+                if verdict.action != "post":  # the request was taken back, for instance
+                    return self.proceed(here, verdict)
                 here = here.remembering(verdict.recall)
                 is_late = self.rules.mutation is Mutation.INTENT_AFTER_ENTRY
                 at = "open" if is_late else "intent"
@@ -189,7 +222,7 @@ class Steps:
         """A GET: a stale one shows the model as it was, but never twice in a row."""
         if self._is_idle(here):
             job, decided = here.job, here.decided
-            verdict = self.core.idle(here.number, job.resource, decided, here.recall)
+            verdict = self.core.idle(here.second, job.resource, decided, here.recall)
             told = f"{here.name} has no start of r{job.resource} in flight, which is being deleted"
             yield told, self.proceed(here, verdict)
             return
@@ -246,5 +279,5 @@ class Steps:
         )
         return self.proceed(
             here,
-            self.core.seen(here.number, here.job.resource, here.decided, here.recall, look),
+            self.core.seen(here.second, here.job.resource, here.decided, here.recall, look),
         )

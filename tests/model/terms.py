@@ -4,7 +4,9 @@ from collections.abc import Hashable
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
+from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.derive import is_end_pending
 from scriptix_operator.core.ledger import Entry, Ledger, Mark
 from scriptix_operator.core.observation import Posted, PostFailed
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel, TrainingState
@@ -94,10 +96,15 @@ def observed(answer: Answer) -> Posted | PostFailed:
 
 
 def plain(status: TrainingStatus) -> TrainingStatus:
-    """What plays a part in decisions."""
+    """What plays a part in decisions.
+
+    While an end is pending its metrics do, and whether the resource was suspended.
+    """
+    is_pending = is_end_pending(status)
+    was_suspended = is_pending and status.phase == Phase.SUSPENDED
     update = {
         "observed_generation": 1,
-        "phase": None,
+        "phase": Phase.SUSPENDED.value if was_suspended else None,
         "message": None,
         "progress": None,
         "stage": None,
@@ -106,9 +113,10 @@ def plain(status: TrainingStatus) -> TrainingStatus:
         "estimated_completion_at": None,
         "last_progress_at": None,
         "last_observed_at": None if status.last_observed_at is None else EIGHT,
-        "metrics": None,
+        "metrics": status.metrics if is_pending else None,
         "log": None,
         "display": None,
+        "repeated_request": None,
         "conditions": (),
     }
     return status.model_copy(update=update)

@@ -82,6 +82,8 @@ class Recall(NamedTuple):
     """Since a look first showed that nothing has happened."""
     repeated: int | None = None
     """Since a look first showed a run that may be the one before the start."""
+    results: int | None = None
+    """Since the next poll for results is due."""
     refusals: int = 0
 
 
@@ -102,6 +104,8 @@ class Thing(NamedTuple):
     suspended: bool = False
     doomed: bool = False
     """Its deletion has begun: metadata.deletionTimestamp is set."""
+    token: str = ""
+    """spec.runToken."""
 
 
 class Copy(NamedTuple):
@@ -162,6 +166,8 @@ class Message(NamedTuple):
     sender: int
     left: int
     """Ticks within which it acts, if it ever does."""
+    token: str
+    """That it answers."""
     awaited: bool
     """Its sender still waits for the reply."""
 
@@ -185,6 +191,8 @@ class Started(NamedTuple):
     uid: int
     request: int
     """Counts what has asked for trainings of this resource."""
+    token: str
+    """That it answers."""
 
 
 class LateWrite(NamedTuple):
@@ -238,6 +246,12 @@ class Budget(NamedTuple):
     """The API answers a POST with 2xx and an error, and has acted or not."""
     gateway: int = 0
     """A gateway answers a POST with a 4xx of its own, and the API has acted or not."""
+    bare: int = 0
+    """A training ends without results; they arrive, if that happens once more, else never."""
+    token: int = 0
+    """spec.runToken is changed."""
+    overdue: int = 0
+    """The time-outs of all runs so far pass."""
     unlisted: int = 0
     """A namespace cannot be listed when a process starts, until later."""
 
@@ -259,3 +273,7 @@ class State(NamedTuple):
     leader: int
     late: tuple[LateWrite, ...]
     budget: Budget
+    sent: tuple[tuple[int, int, str], ...] = ()
+    """Resource, uid and token of each intent, where tokens change."""
+    clock: int = 0
+    """Seconds that have passed beyond what the ages tell: all of them are over by then."""

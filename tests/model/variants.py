@@ -1,20 +1,24 @@
 """The searches: each under its own rules, with few faults, so that all that can happen is seen."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import combinations_with_replacement
+from types import ModuleType
 from typing import NamedTuple
 from unittest.mock import patch
 
-from scriptix_operator.core import resolve, start
+from scriptix_operator.core import decide, requests, resolve, start
 from tests.model.promises import (
     Promise,
+    a_token_is_used_once,
+    an_end_is_believed,
     entry_stays_open,
     nothing_for_the_deleted,
     one_run_for_one_request,
     owned_is_ours,
 )
-from tests.model.rules import LENIENT, RERUN, Mutation, Rules
+from tests.model.rules import LENIENT, ONCE_READY, RERUN, Mutation, Rules
 from tests.model.search import Found, search
 from tests.model.values import Budget, View
 
@@ -25,6 +29,8 @@ PROMISES: tuple[Promise, ...] = (
     owned_is_ours,
     entry_stays_open,
     nothing_for_the_deleted,
+    an_end_is_believed,
+    a_token_is_used_once,
 )
 
 FAULTS = (
@@ -44,6 +50,11 @@ BESIDE = {
     "gateway": ("crash", "lost", "late", "data", "anew", "gateway"),
     "flawed": ("crash", "lost", "late", "data", "anew", "flawed"),
     "doomed": ("crash", "lost", "late", "data", "anew", "deleted", "write", "suspend", "wiped"),
+    "bare": (
+        *("crash", "lost", "late", "stale", "anew", "overdue", "doomed"),
+        *("bare", "suspend", "suspend suspend"),
+    ),
+    "overdue": ("crash", "lost", "late", "anew", "suspend", "wiped"),
     "unreadable": ("crash", "lost", "late", "data", "anew", "stale", "unreadable"),
 }
 """Later faults, and those before them that may make each worse: all pairs would take hours."""
@@ -100,7 +111,8 @@ def bounded() -> list[Variant]:
         )
         for fault in BESIDE
     ]
-    return pairs + others + beside
+    tokens = [variant for variant in _tokens() if variant.name == "rerun dialect, tokens: refused"]
+    return pairs + others + beside + tokens
 
 
 def whole() -> list[Variant]:
@@ -131,7 +143,27 @@ def whole() -> list[Variant]:
             *(("unlisted", "crash", "lost", "data"), ("unlisted", "crash", "wiped")),
         )
     ]
-    return _successions() + two + triples + pairs + _beside()
+    return _successions() + two + triples + pairs + _beside() + _tokens()
+
+
+def _tokens() -> list[Variant]:
+    """The token is set, taken back, set to another value, and set again."""
+    rules = Rules(existing="Wait", rerun=True, model=TRAINED)
+    faults = ("crash", "lost", "late", "refused", "data", "write", "stale", "anew", "overdue")
+    return [
+        Variant(
+            f"{name}, tokens: {fault}",
+            replace(rules, starts_from=dialect, budget=_budget("token", "token", fault)),
+        )
+        for name, dialect in (("strict", ONCE_READY), ("rerun dialect", RERUN))
+        for fault in faults
+    ] + [
+        Variant(
+            f"rerun dialect, tokens: three edits and {fault}",
+            replace(rules, starts_from=RERUN, budget=_budget(*3 * ("token",), fault)),
+        )
+        for fault in ("lost", "refused")
+    ]
 
 
 def _beside() -> list[Variant]:
@@ -139,7 +171,7 @@ def _beside() -> list[Variant]:
     return [
         Variant(
             f"{name}: {fault}, {other} and data",
-            rules.having(_budget(fault, other, "data")),
+            rules.having(_budget(fault, *other.split(), "data")),
         )
         for name, rules in (
             ("Adopt, strict", Rules()),
@@ -202,6 +234,10 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.REBUILT_FROM_SOME: Worse(
             Rules(Budget(unlisted=1, crash=1, wiped=1, data=1), resources=2)
         ),
+        Mutation.END_NOT_BELIEVED: Worse(Rules(Budget(bare=1, overdue=1)), an_end_is_believed),
+        Mutation.USED_FORGOTTEN: Worse(
+            Rules(_budget("token", "token"), RERUN, rerun=True, model=TRAINED), a_token_is_used_once
+        ),
         Mutation.SUCCESS_BELIEVED: Worse(Rules(Budget(flawed=1)), owned_is_ours),
     }
 
@@ -211,9 +247,23 @@ def found_by(mutation: Mutation) -> Found:
     worse = mutated()[mutation]
     rules = replace(worse.rules, mutation=mutation)
     with ExitStack() as stack:
-        if mutation is Mutation.NEVER_STALE:
-            for module in (start, resolve):
-                stack.enter_context(patch.object(module, "is_stale", lambda *_: False))
+        for module, name, value in PATCHES.get(mutation, ()):
+            stack.enter_context(patch.object(module, name, value))
         if worse.promise is None:
             return search(rules, ())
         return search(rules, (worse.promise,), traps=False)
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+PATCHES: dict[Mutation, tuple[tuple[ModuleType, str, Callable[..., bool]], ...]] = {
+    Mutation.USED_FORGOTTEN: ((requests, "is_used", _never),),
+    Mutation.NEVER_STALE: ((start, "is_stale", _never), (resolve, "is_stale", _never)),
+    Mutation.END_NOT_BELIEVED: (
+        (decide, "is_wait_over", _never),
+        (decide, "is_end_pending", _never),
+    ),
+}
+"""What a mutation does to the core, where it is not in `judgement` or in the shell."""
