@@ -181,6 +181,7 @@ def test_status_says_that_reconciling_has_stopped(state: str, phase: str, reason
     types = {condition.type for condition in status.conditions}
     assert types - {"Succeeded", "Ready"} == ({"Stalled"} if phase == "Failed" else set())
     assert status.estimated_completion_at is None
+    assert (status.failure is None) == (STATES[state].failure in {None, GONE})
     # Nothing changes from then on, however often it is decided.
     again = after(deleted(status), Woken())
     assert again.status == status
@@ -334,8 +335,10 @@ def test_a_start_that_others_resolve_is_announced_once() -> None:
     # Resumed before others needed the model, it learns the outcome.
     resumed = deleted(first)
     assert after(resumed, Woken()).action == Look()
-    second = after(resumed, ModelSeen(RUNNING, KEY, entry=ENTRY)).status
-    assert [item.reason for item in news(first, second)] == ["TrainingStarted"]
+    waiting = after(resumed, ModelSeen(a_model(7), KEY, entry=ENTRY)).status
+    second = after(resumed.with_status(waiting), ModelSeen(RUNNING, KEY, entry=ENTRY)).status
+    told = (*news(first, waiting), *news(waiting, second))
+    assert [item.reason for item in told] == ["TrainingStarted"]
 
 
 def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:

@@ -6,18 +6,22 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
+from scriptix_operator.core.derive import settle
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind, Wish
+from scriptix_operator.core.news import News
 from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import claim_of
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine import engine, resync
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
@@ -27,10 +31,10 @@ from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
-from scriptix_operator.kube.trainings import Raw
+from scriptix_operator.kube.trainings import Raw, dump_status
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
-from tests.unit.core.builders import EIGHT, a_training
+from tests.unit.core.builders import EIGHT, a_training, followed
 
 TIMEOUT = 10.0
 """Seconds after which a wait that would never end fails its test."""
@@ -283,6 +287,28 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
         place = bench.queue_up("z")
         assert isinstance(place, SlotDeferred)
         assert place.queue.of == 1
+
+
+@pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
+async def test_the_last_status_says_if_a_released_run_was_announced(
+    monkeypatch: pytest.MonkeyPatch,
+    has_said: bool,  # noqa: FBT001 - both ways
+) -> None:
+    """The reply to the write that says so may be on its way when the resource goes."""
+    told: list[tuple[TrainingKey, str]] = []
+
+    async def publish(_: Events, training: Training, news: tuple[News, ...], __: datetime) -> None:
+        told.extend((training.key, item.reason) for item in news)
+
+    monkeypatch.setattr(Events, "publish", publish)
+    running = a_training(name="a", status=followed())
+    last = settle(replace(running, is_being_deleted=has_said), followed(), EIGHT)
+    async with _bench() as bench, _running(bench):
+        known = {**_raw("a"), "status": dump_status(settle(running, followed(), EIGHT))}
+        bench.engine.seen("ADDED", known)
+        bench.engine.seen("DELETED", {**_raw("a", version=2), "status": dump_status(last)})
+        await bench.settle()
+    assert told == ([] if has_said else [(_key("a"), "ReleasedRunningTraining")])
 
 
 async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:

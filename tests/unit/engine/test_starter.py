@@ -415,6 +415,29 @@ async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
     assert (bench.starts_left, bench.debits) == (3, 0)
 
 
+async def test_an_end_seen_after_the_deletion_is_not_published(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    await bench.step()
+    bench.api.model = replace(RUNNING, training_status=4)
+    look, published = bench.api.look, []
+
+    async def deleted_meanwhile(training: Training) -> Observation:
+        seen = await look(training)
+        _deleted(bench)
+        return seen
+
+    async def publish(training: Training, status: TrainingStatus) -> None:
+        published.append((training, status))
+
+    monkeypatch.setattr(bench.api, "look", deleted_meanwhile)
+    monkeypatch.setattr(bench.cluster, "publish", publish, raising=False)
+    assert await bench.step() == ["look", "status: Owned"]
+    assert published == []
+    assert bench.status.phase == "Running"
+
+
 async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> None:
     """The caller holds the start back, as tests/unit/engine/test_caller.py has it."""
     bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))

@@ -1,0 +1,130 @@
+"""Resources that are being deleted and still exist, because finalizers hold them."""
+
+import json
+
+from scriptix_operator.api.names import PLURAL
+from tests.operator.lab import Lab, Manifest, phase_of, reason_of
+
+FINALIZER = "example.com/hold"
+LEDGER = "scriptix-operator-ledger"
+ENDLESS = 1000
+RELEASED = "ReleasedRunningTraining"
+
+
+async def held(lab: Lab, name: str, model_id: int, **spec: object) -> None:
+    """Create a resource with somebody's finalizer."""
+    await lab.train(name, model_id, **spec)
+    await lab.patch(name, {"metadata": {"finalizers": [FINALIZER]}})
+
+
+async def let_go(lab: Lab, name: str) -> None:
+    """Remove the finalizer, and wait until the resource is gone."""
+    await lab.patch(name, {"metadata": {"finalizers": None}})
+    await lab.until_all(lambda items: name not in items)
+
+
+async def marker(lab: Lab, model_id: int) -> None:
+    """Train another model: what was seen before that has been dealt with."""
+    lab.model(model_id, duration=1)
+    await lab.train(f"marker-{model_id}", model_id)
+    await lab.until_phase(f"marker-{model_id}", "Succeeded")
+
+
+async def entries(lab: Lab) -> dict[str, Manifest]:
+    """The in-flight starts of the ledger, by model."""
+    ledger = await lab.config_map(LEDGER)
+    assert ledger is not None
+    found: dict[str, Manifest] = json.loads(ledger["data"]["ledger"])["entries"]
+    return found
+
+
+async def times_told(lab: Lab, name: str, reason: str) -> int:
+    """How often an event was published."""
+    return sum(e["count"] for e in await lab.events(name) if e["reason"] == reason)
+
+
+async def test_a_resource_being_deleted_starts_nothing(lab: Lab) -> None:
+    lab.model(801, status=1)
+    await lab.secret()
+    await lab.operator()
+    await held(lab, "leaving", 801)
+    await lab.until_reason("leaving", "WaitingForModel")
+    await lab.train("living", 801)
+    await lab.until_reason("living", "ModelInUse")
+    await lab.delete("leaving")
+    left = await lab.until_reason("leaving", "BeingDeleted")
+    await lab.admin("PATCH", "/models/801", {"status": 2})
+    done = await lab.until_phase("living", "Succeeded")
+    assert done["status"]["run"]["ownership"] == "Owned"
+    # An edit and a request ask for nothing any more.
+    await lab.edit("leaving", runToken="v2")
+    await lab.until("leaving", lambda item: item["status"]["observedGeneration"] == 3)
+    assert (await lab.get("leaving"))["metadata"]["deletionTimestamp"]
+    assert "run" not in left["status"]
+    assert len(lab.posts()) == 1
+    await let_go(lab, "leaving")
+    await marker(lab, 802)
+    assert await times_told(lab, "leaving", RELEASED) == 0
+
+
+async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None:
+    """Foreground deletion, the default of Argo CD: its finalizer is one of two here."""
+    lab.model(803, duration=ENDLESS)
+    await lab.secret()
+    first = await lab.operator()
+    await held(lab, "leaving", 803)
+    running = await lab.until("leaving", lambda item: "log" in item.get("status", {}))
+    reply = await lab.client.request(
+        "DELETE",
+        f"/apis/{running['apiVersion']}/namespaces/{lab.namespace}/{PLURAL}/leaving",
+        json={"propagationPolicy": "Foreground"},
+    )
+    assert reply.is_success, reply.text
+    left = await lab.until_reason("leaving", "BeingDeleted")
+    assert "foregroundDeletion" in left["metadata"]["finalizers"]
+    assert phase_of(left) == "Running"
+    event = await lab.until_event("leaving", RELEASED)
+    assert event["type"] == "Warning"
+    calls = [call for call in lab.simulator.state.calls if call.model == 803]
+    await marker(lab, 804)
+    first.terminate()
+    await first.ended()
+    await lab.operator()
+    await marker(lab, 805)
+    assert reason_of(await lab.get("leaving")) == "BeingDeleted"
+    await let_go(lab, "leaving")
+    await marker(lab, 806)
+    assert await times_told(lab, "leaving", RELEASED) == 1
+    assert [call for call in lab.simulator.state.calls if call.model == 803] == calls
+
+
+async def test_a_lost_start_is_resolved_while_its_deletion_pends(lab: Lab) -> None:
+    models = {"acted": 807, "lost": 808}
+    lab.model(807, duration=ENDLESS)
+    lab.model(808, duration=ENDLESS)
+    await lab.fault("delay", call="run", model=807, delay=3)
+    await lab.fault("drop_before", call="run", model=808)
+    await lab.secret()
+    await lab.operator()
+    for name, model_id in models.items():
+        await held(lab, name, model_id)
+        await lab.until(name, lambda item: "intent" in item.get("status", {}).get("run", {}))
+        await lab.fault("status", call="model", model=model_id, status=503, times="forever")
+        await lab.delete(name)
+    await lab.simulator.until(lambda: lab.starts(807) == 1)
+    assert set(await entries(lab)) == {str(model_id) for model_id in models.values()}
+    await lab.admin("DELETE", "/faults")
+    acted = await lab.until_reason("acted", "BeingDeleted")
+    lost = await lab.until_reason("lost", "BeingDeleted")
+    assert acted["status"]["run"]["ownership"] == "Unconfirmed"
+    assert {"ownership", "intent"}.isdisjoint(lost["status"]["run"])
+    await marker(lab, 809)
+    assert await entries(lab) == {}
+    assert [lab.starts(model_id) for model_id in models.values()] == [1, 0]
+    assert len(lab.posts(808)) == 1
+    assert await times_told(lab, "acted", RELEASED) == 1
+    assert await times_told(lab, "lost", RELEASED) == 0
+    # A living resource with the model gets its turn.
+    await lab.train("living", 808)
+    await lab.until_phase("living", "Running")
+    assert lab.starts(808) == 1
