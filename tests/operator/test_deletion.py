@@ -2,8 +2,14 @@
 
 import json
 
+import pytest
+from kubernetes.aio.client import ApiClient
+
 from scriptix_operator.api.names import PLURAL
+from scriptix_operator.kube.errors import ConflictError
+from scriptix_operator.kube.trainings import Trainings, parse_training
 from tests.operator.lab import Lab, Manifest, phase_of, reason_of
+from tests.unit.core.builders import a_status
 
 FINALIZER = "example.com/hold"
 LEDGER = "scriptix-operator-ledger"
@@ -41,6 +47,20 @@ async def entries(lab: Lab) -> dict[str, Manifest]:
 async def times_told(lab: Lab, name: str, reason: str) -> int:
     """How often an event was published."""
     return sum(e["count"] for e in await lab.events(name) if e["reason"] == reason)
+
+
+async def test_an_intent_decided_before_a_deletion_conflicts(lab: Lab, client: ApiClient) -> None:
+    trainings = Trainings(client)
+    await held(lab, "leaving", 800)
+    before = parse_training(await lab.get("leaving"))
+    await lab.delete("leaving")
+    after = await trainings.get(before.key)
+    assert (before.is_being_deleted, after.is_being_deleted) == (False, True)
+    with pytest.raises(ConflictError):
+        await trainings.write_status(before, a_status(message="decided before"))
+    written = await trainings.write_status(after, a_status(message="decided after"))
+    assert written.is_being_deleted
+    await let_go(lab, "leaving")
 
 
 async def test_a_resource_being_deleted_starts_nothing(lab: Lab) -> None:
@@ -87,6 +107,7 @@ async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None
     assert event["type"] == "Warning"
     calls = [call for call in lab.simulator.state.calls if call.model == 803]
     await marker(lab, 804)
+    assert 'name="leaving"' not in (await lab.client.get(f"{await first.url()}/metrics")).text
     first.terminate()
     await first.ended()
     await lab.operator()

@@ -99,6 +99,9 @@ class Recorder:
         outcome = ended_as(old, new)
         if outcome is not None:
             self.metrics.run_finished(outcome)
+        if written.is_being_deleted:
+            self.metrics.forget_training(key.namespace, key.name)  # it would stand still
+            return
         if new.progress is not None:
             self.metrics.training_progress(key.namespace, key.name, new.progress)
         wer = new.metrics.word_error_rate if new.metrics else None

@@ -303,6 +303,12 @@ class Life:
         self.training = replace(self.training, requested_at=requested_at)
         return self
 
+    def is_deleted(self) -> "Life":
+        """Set its deletionTimestamp, which counts as an edit."""
+        deleted = edited(self.training)
+        self.training = replace(deleted, is_being_deleted=True)
+        return self
+
     def restarts(self) -> "Life":
         """Lose what the process remembers."""
         self.memory = Memory()

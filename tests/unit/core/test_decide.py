@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scriptix_operator.api.reasons import FailureReason, LogState, Phase
 from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, Queue, TrainingStatus
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import awaits_retry
+from scriptix_operator.core.derive import awaits_retry, is_starting
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Mark
 from scriptix_operator.core.observation import (
@@ -28,6 +28,7 @@ from scriptix_operator.core.observation import (
     LookFailed,
     Memory,
     ModelSeen,
+    NoStartInFlight,
     Observation,
     Post,
     Posted,
@@ -793,7 +794,10 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
                 luck=st.floats(0, 1),
             )
             later = st.builds(LookDeferred, st.floats(0, 60))
-            failed = st.builds(LookFailed, FAILURES) | st.just(LedgerRefused()) | OUTAGES
+            failed: st.SearchStrategy[Observation] = st.builds(LookFailed, FAILURES) | OUTAGES
+            failed |= st.just(LedgerRefused())
+            if life.training.is_being_deleted:
+                failed |= st.just(NoStartInFlight())
             return seen | seen | seen | failed | BLOCKS | later
         case AskTurn():
             deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))
@@ -895,6 +899,21 @@ def begun(state: str) -> Life:
 )
 def test_no_life_goes_on_with_a_bad_status(state: str, data: st.DataObject) -> None:
     lives_on(begun(state), data, 12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["Training", "StartOutcomeUnknown", "WaitingForRetry"]), st.data())
+def test_no_life_does_more_than_resolve_after_deletion(state: str, data: st.DataObject) -> None:
+    life = begun(state)
+    lives_on(life, data, data.draw(st.integers(0, 12), "steps"))
+    life.is_deleted()
+    published = life.published
+    for _ in range(8):
+        lives_on(life, data, 1)
+        polls = is_starting(life.status) and not life.training.spec.suspend
+        assert isinstance(life.action, Rest | Look if polls else Rest)
+    assert life.published == published
+    assert life.reasons_told.count("ReleasedRunningTraining") <= 1
 
 
 @settings(max_examples=150, deadline=None)
