@@ -14,7 +14,7 @@ from scriptix_operator.api.reasons import LogState, Ownership, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, Queue, Run, TrainingStatus
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import awaits_retry, is_finished
+from scriptix_operator.core.derive import awaits_retry, is_finished, is_unpublished
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Ledger, closed, opened
 from scriptix_operator.core.news import News, news
@@ -250,13 +250,17 @@ class Life:
         """Decide, record where the engine would, and check what came out."""
         before = self._recorded or self.training.status
         decision = decide(self.training, observation, self.now, self.memory)
+        is_settled = True
         if decision.publish and self.refusal is not None:
             message, refused = self.refusal
             failed = PublishFailed(decision, message, refused=refused)
             recorded = self.training.with_status(before)
             decision = decide(recorded, failed, self.now, decision.memory)
+            # Until the failure is shown, an edit does not count as observed.
+            is_settled = is_unpublished(decision.status)
         if self.checked and decision.status is not before:
-            check_status(self.training, decision.status)
+            if is_settled:
+                check_status(self.training, decision.status)
             answered = isinstance(observation, Posted | PostFailed)
             self._recorded = before
             if answered or isinstance(decision.action, Rest | Post | FetchLog):
