@@ -20,7 +20,7 @@ from pydantic import (
 
 from .faults import Fault
 from .timeline import DOCUMENT, Timeline
-from .units import parse_hours
+from .units import TimeForm, parse_hours
 
 __all__ = [
     "DOCUMENT_METRICS",
@@ -130,6 +130,14 @@ class ModelScript(BaseModel):
     )
 
     progress_steps: tuple[ProgressStep, ...] = ()
+    time_form: TimeForm = Field(
+        "seconds", description="how instants are written in all replies; local: 16.01.25 08:00:00"
+    )
+    reply_start_offset: int = Field(
+        0,
+        description="real seconds that started_training_at in the reply to a start lies behind "
+        "what later replies show; negative: before it",
+    )
     extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the model")
     omit: tuple[str, ...] = Field((), description="fields left out of every reply with the model")
     log_extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the log")

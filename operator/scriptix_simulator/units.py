@@ -4,9 +4,18 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from email.utils import formatdate
+from typing import Literal, Self
 
-__all__ = ["HOUR", "Limit", "isoformat", "parse_hours", "parse_seconds"]
+__all__ = [
+    "HOUR",
+    "Limit",
+    "TimeForm",
+    "isoformat",
+    "parse_hours",
+    "parse_seconds",
+    "spelled",
+]
 
 HOUR = 3600.0
 """Seconds in an hour."""
@@ -40,6 +49,32 @@ def parse_hours(value: object) -> object:
 def isoformat(instant: float) -> str:
     """Return unix seconds the way the API writes an instant: UTC, to the second, with a `Z`."""
     return datetime.fromtimestamp(math.floor(instant), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+TimeForm = Literal["seconds", "minutes", "naive", "rfc1123", "epoch", "milliseconds", "local"]
+"""How instants are written: as the API's document has it, without seconds, without an offset, as
+HTTP does, as unix seconds or milliseconds, or in a way that nobody can be sure of."""
+
+
+def spelled(instant: float, form: TimeForm) -> str | int:
+    """Return unix seconds in one of the forms, UTC and to the second; `minutes` drops those."""
+    whole = math.floor(instant)
+    moment = datetime.fromtimestamp(whole, UTC)
+    match form:
+        case "seconds":
+            return isoformat(instant)
+        case "minutes":
+            return moment.strftime("%Y-%m-%dT%H:%MZ")
+        case "naive":
+            return moment.strftime("%Y-%m-%d %H:%M:%S")
+        case "rfc1123":
+            return formatdate(whole, usegmt=True)
+        case "epoch":
+            return whole
+        case "milliseconds":
+            return whole * 1000
+        case "local":
+            return moment.strftime("%d.%m.%y %H:%M:%S")
 
 
 @dataclass(frozen=True, slots=True)

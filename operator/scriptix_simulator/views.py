@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from . import training_log
 from .model import Model, Run, Status
 from .timeline import DOCUMENT, stage
-from .units import isoformat
+from .units import spelled
 
 __all__ = ["log_body", "model_body", "started_body"]
 
@@ -17,8 +17,8 @@ _MESSAGES: dict[int, str] = {
 }
 
 
-def model_body(model: Model, now: float) -> dict[str, JsonValue]:
-    """Return the model object at `now` (unix seconds).
+def model_body(model: Model, now: float, start_offset: int = 0) -> dict[str, JsonValue]:
+    """Return the model object at `now` (unix seconds), with its start so many seconds later.
 
     A run's marker stays when new data takes the model back to status 2; everything else about the
     run is shown only while the run counts.
@@ -34,11 +34,11 @@ def model_body(model: Model, now: float) -> dict[str, JsonValue]:
         "base_model": script.base_model,
         "training_status": status,
         "status_message": _MESSAGES.get(status, ""),
-        "created_at": isoformat(model.created),
-        "updated_at": isoformat(_updated(model, now)),
+        "created_at": _time(model, model.created),
+        "updated_at": _time(model, _updated(model, now)),
     }
     if model.last is not None:
-        body["started_training_at"] = isoformat(model.last.marker)
+        body["started_training_at"] = _time(model, model.last.marker + start_offset)
         if model.idle is None:
             body |= _run_fields(model, model.last, now)
     return _dressed(model, body)
@@ -46,7 +46,7 @@ def model_body(model: Model, now: float) -> dict[str, JsonValue]:
 
 def started_body(model: Model, now: float) -> dict[str, JsonValue]:
     """Return the model object as the reply to the start that just happened shows it."""
-    body = model_body(model, now)
+    body = model_body(model, now, model.script.reply_start_offset)
     if "status_message" in body:
         body["status_message"] = "Training started successfully"
     return body
@@ -65,6 +65,10 @@ def log_body(model: Model, now: float) -> dict[str, JsonValue]:
     return body | model.script.log_extra
 
 
+def _time(model: Model, at: float) -> JsonValue:
+    return spelled(at, model.script.time_form)
+
+
 def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
     script = model.script
     has_results = run.has_results(now, script.results_after)
@@ -75,7 +79,7 @@ def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
         case Status.SUCCEEDED:
             done: dict[str, JsonValue] = {
                 "training_progress": 100,
-                "finished_training_at": isoformat(_finished(run)),
+                "finished_training_at": _time(model, _finished(run)),
             }
             if script.metrics is not None and has_results:
                 done["training_metrics"] = script.metrics
@@ -87,8 +91,8 @@ def _run_fields(model: Model, run: Run, now: float) -> dict[str, JsonValue]:
                 "null": None,
             }
             failed: dict[str, JsonValue] = {
-                "finished_training_at": isoformat(_finished(run)),
-                "failed_at": isoformat(_finished(run)),
+                "finished_training_at": _time(model, _finished(run)),
+                "failed_at": _time(model, _finished(run)),
             }
             if not has_results:
                 return {**failed, "status_message": ""}
@@ -135,7 +139,7 @@ def _share_of(line: training_log.Line, run: Run) -> float:
 
 def _entry(at: float, level: str, message: str, model: Model) -> JsonValue:
     padded = message.ljust(model.script.log_line_bytes, ".")
-    return {"timestamp": isoformat(at), "level": level, "message": padded}
+    return {"timestamp": _time(model, at), "level": level, "message": padded}
 
 
 def _finished(run: Run) -> float:

@@ -142,6 +142,61 @@ async def test_the_end_of_the_run_before_is_not_taken_for_this_ones(
         assert lab.starts(504) == 2
 
 
+@pytest.mark.parametrize("offset", [1, -1], ids=["later", "earlier"])
+async def test_reply_start_time_a_second_off_ends_no_run(lab: Lab, offset: int) -> None:
+    lab.model(505, reply_start_offset=offset, duration=8000)
+    await lab.secret()
+    await lab.operator()
+    await lab.train("rounded", 505)
+    seen = await lab.until(
+        "rounded", lambda item: "startedTrainingAt" in item.get("status", {}).get("run", {})
+    )
+    status = seen["status"]
+    assert (status["phase"], status["startedAt"]) == (
+        "Running",
+        status["run"]["startedTrainingAt"],
+    )
+    assert "Training: DataPreprocessing" in status["message"]
+    assert "somebody else" not in status["message"]
+    await lab.admin("PATCH", "/models/505", {"finish": True})
+    await lab.until_phase("rounded", "Succeeded")
+    # Neither does it hold up the next run.
+    await lab.admin("PATCH", "/models/505", {"status": 2, "script": {"duration": 8}})
+    await lab.edit("rounded", runToken="v2")
+    await lab.until("rounded", lambda item: len(item["status"].get("history", ())) == 1)
+    await lab.until_phase("rounded", "Succeeded")
+    assert lab.starts(505) == 2
+
+
+async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> None:
+    lab.model(506, time_form="minutes", progress_steps=[{"at": 0, "value": "45%"}], duration=8000)
+    lab.model(507, extra={"finished_training_at": "soon", "training_progress": "half"})
+    lab.model(508, time_form="local", status=4)
+    await lab.secret()
+    operator = await lab.operator()
+    await lab.train("spelled", 506)
+    await lab.train("unreadable", 507)
+    await lab.train("undated", 508, existingTraining="Adopt")
+    await lab.until("spelled", lambda item: item.get("status", {}).get("progress") == 45)
+    await lab.admin("PATCH", "/models/506", {"finish": True})
+    await lab.until_phase("spelled", "Succeeded")
+    # Its end is seen, though it cannot be read when that was.
+    done = (await lab.until_phase("unreadable", "Succeeded"))["status"]
+    assert "finishedAt" in done
+    named = "Not readable in the API's reply: finished_training_at, training_progress."
+    assert done["message"].endswith(named)
+    said = 'finished_training_at: expected a time such as 2025-01-16T08:00:00Z, found text "soon"'
+    assert operator.log.count(f"{lab.namespace}/unreadable: not readable in the API's rep") == 1
+    assert said in operator.log
+    # Of what cannot be told apart nothing is adopted, and nothing started.
+    waits = await lab.until_reason("undated", "UnexpectedStatus")
+    assert waits["status"]["phase"] == "Pending"
+    assert "start time" in waits["status"]["message"]
+    await lab.admin("PATCH", "/models/508", {"script": {"time_form": "rfc1123"}})
+    await lab.until_phase("undated", "Succeeded")
+    assert len(lab.posts()) == 2
+
+
 async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
     words = "GPU 3 caught fire \u2620\x1b[31m"
     told = "GPU 3 caught fire \u2620 [31m"

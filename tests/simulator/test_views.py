@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from scriptix_simulator.model import Model, begin, change, create
 from scriptix_simulator.scripts import DOCUMENT_METRICS, ModelChange, ModelScript, ProgressStep
+from scriptix_simulator.units import TimeForm
 from scriptix_simulator.views import log_body, model_body, started_body
 
 NOW = 1_737_014_400.0
@@ -47,6 +48,34 @@ def test_the_reply_to_a_start_is_that_of_the_document() -> None:
         "created_at": "2025-01-16T08:00:00Z",
         "updated_at": "2025-01-16T08:00:00Z",
     }
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("seconds", "2025-01-16T08:00:00Z"),
+        ("minutes", "2025-01-16T08:00Z"),
+        ("naive", "2025-01-16 08:00:00"),
+        ("rfc1123", "Thu, 16 Jan 2025 08:00:00 GMT"),
+        ("epoch", 1_737_014_400),
+        ("milliseconds", 1_737_014_400_000),
+        ("local", "16.01.25 08:00:00"),
+    ],
+)
+def test_times_are_written_in_the_form_of_the_script(form: TimeForm, written: object) -> None:
+    model = begun(ModelScript(time_form=form))
+    assert model_body(model, NOW)["started_training_at"] == written
+    assert entries(model, NOW)[0]["timestamp"] == written
+    ended = change(model, ModelChange(fail="broken"), NOW, SPEED)
+    body = model_body(ended, NOW)
+    assert (body["finished_training_at"], body["failed_at"]) == (written, written)
+
+
+@pytest.mark.parametrize("offset", [1, -1])
+def test_only_the_reply_to_a_start_has_its_start_time_offset(offset: int) -> None:
+    model = begun(ModelScript(reply_start_offset=offset, time_form="epoch"))
+    assert started_body(model, NOW)["started_training_at"] == NOW + offset
+    assert model_body(model, NOW)["started_training_at"] == NOW
 
 
 def test_a_model_that_was_never_run_shows_no_run() -> None:

@@ -127,7 +127,7 @@ class Baseline(ApiModel):
     training_status: int
     """training_status then."""
     started_training_at: Time | None = None
-    """started_training_at then (the marker of the run before), absent if never trained."""
+    """started_training_at then (of the run before), absent if never trained."""
 
 
 class StartReply(ApiModel):
@@ -194,6 +194,9 @@ class Run(ApiModel):
     timeoutSeconds counts from here."""
     baseline: Baseline | None = None
     """The model just before the first attempt."""
+    started_training_at: Time | None = None
+    """Run start time as a poll has first shown it; it tells this run from others. The reply to the
+    start never sets it."""
     refused: Baseline | None = None
     """The model as it was when the API refused to start it (409); not tried again as it is."""
     intent: Intent | None = None
@@ -244,6 +247,8 @@ class HistoryEntry(ApiModel):
     """Owned, Adopted or Unconfirmed; absent if there was no remote run."""
     started_at: Time | None = None
     """When the API says it started."""
+    started_training_at: Time | None = None
+    """Run start time as a poll has shown it, absent if none has."""
     finished_at: Time | None = None
     """When it ended."""
     outcome: ShortText
@@ -304,7 +309,8 @@ class TrainingStatus(ApiModel):
     model: ModelStatus | None = None
     """The remote model."""
     started_at: Time | None = None
-    """When the API says the run started (the run's marker)."""
+    """When the API says the run started: as the reply to the start has it, from the first poll that
+    shows the run on as that poll has it."""
     finished_at: Time | None = None
     """When the run ended, by the API where it says so."""
     estimated_completion_at: Time | None = None

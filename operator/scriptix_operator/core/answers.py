@@ -40,26 +40,30 @@ MAX_BACKOFF = 3600.0
 
 
 def started(step: Situation, posted: Posted) -> Decision:
-    """The API accepted the start: this run is ours, whatever the next looks show."""
-    entry, marker = step.memory.entry, _marker(step, posted.model)
+    """The API accepted the start: this run is ours, whatever the next polls show.
+
+    The run start time in the reply is shown until a poll shows the run, and is compared with
+    nothing: another server may have written what polls read.
+    """
+    entry, shown = step.memory.entry, _shown_start(step, posted.model)
     step = step.having_run(ownership=Ownership.OWNED.value, intent=None).forgetting_start()
     step = step.remembering(denial=None, refusals=0, log_wanted=True)
     model = posted.model
     step = step.remembering(unreadable=() if model is None else model.unreadable)
     note: Note | None = Note(Reason.TRAINING, "The training was started.")
-    if marker is not None:
-        step = step.having(started_at=marker)
+    if shown is not None:
+        step = step.having(started_at=shown)
     if model is not None and model.training_status == TrainingState.RUNNING:
         status, note = follow(step.spec, step.status, model, step.now, ())
-        step = step.having_status(status)
-    return _settled(step.rest(step.poll, note), entry, acted=True, marker=marker)
+        step = step.having_status(status).having_run(started_training_at=None)
+    return _settled(step.rest(step.poll, note), entry, acted=True)
 
 
-def _marker(step: Situation, model: RemoteModel | None) -> datetime | None:
-    """The run's marker, where the reply has it and not still the one before."""
+def _shown_start(step: Situation, model: RemoteModel | None) -> datetime | None:
+    """The run start time in the reply, unless it is still that of the run before."""
     before = step.run.baseline.started_training_at if step.run.baseline else None
-    marker = None if model is None else model.started_at
-    return marker if marker is not None and (before is None or marker > before) else None
+    start = None if model is None else model.started_at
+    return start if start is not None and (before is None or start > before) else None
 
 
 def refused(step: Situation, failed: PostFailed) -> Decision:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
+from scriptix_operator.core.freshness import recorded_starts
 from scriptix_operator.core.ledger import Entry
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
@@ -81,13 +82,24 @@ def _age(training: Training) -> tuple[datetime, str]:
 
 def _is_run_of(other: Training, model: RemoteModel) -> bool:
     """Whether what there is to adopt is recorded by another resource, which nobody else adopts."""
-    recorded = {other.status.started_at, *(entry.started_at for entry in other.status.history)}
     adoptable = model.training_status in {
         TrainingState.RUNNING,
         TrainingState.SUCCEEDED,
         TrainingState.FAILED,
     }
-    return adoptable and model.started_at is not None and model.started_at in recorded
+    if not adoptable or model.started_at is None:
+        return False
+    return model.started_at in recorded_starts(other.status) or _may_be_unseen_run(other, model)
+
+
+def _may_be_unseen_run(other: Training, model: RemoteModel) -> bool:
+    """Whether it may be the run that another resource has started and no poll has shown yet."""
+    run = other.status.run
+    if run is None or run.ownership is None or run.baseline is None:
+        return False
+    before = run.baseline.started_training_at
+    is_newer = before is None or (model.started_at is not None and model.started_at > before)
+    return run.started_training_at is None and is_newer
 
 
 def _takes_over(training: Training, model: RemoteModel) -> bool:

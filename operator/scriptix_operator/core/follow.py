@@ -116,7 +116,7 @@ def _follow(
             if not _is_this_run(status, model):
                 stale = "The run was started; the API still shows the training before it."
                 return status, Note(Reason.TRAINING, stale)
-            return _followed(spec, status, model, now, past)
+            return _followed(spec, _with_start_time(status, model), model, now, past)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
                 return status, _not_shown(status, model)
@@ -125,7 +125,7 @@ def _follow(
                 f"{model.training_status} again, so the outcome cannot be read any more."
             )
             gone = failure(FailureReason.UNKNOWN, text)
-            return _ended(status, model, now, gone), None
+            return _ended(_with_start_time(status, model), model, now, gone), None
         case other:
             return status, Note(
                 Reason.UNEXPECTED_STATUS,
@@ -152,15 +152,29 @@ def _not_shown(status: TrainingStatus, model: RemoteModel) -> Note:
 
 
 def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
-    """Whether the run that the API shows is the one in status, by its marker."""
-    baseline = status.run.baseline if status.run else None
+    """Whether the run that a poll shows is the one in status, by its run start time.
+
+    It is compared with what polls have shown, never with the reply to the start: another server may
+    have written that. With the baseline, which this run's must be newer than; else, for an adopted
+    run or one that was seen twice under the baseline's, with the run's own.
+    """
     if model.started_at is None:
         return not _is_left_over(status, model)
-    if status.started_at is not None:
-        return model.started_at >= status.started_at
-    if baseline is not None and baseline.started_training_at is not None:
-        return model.started_at > baseline.started_training_at
-    return True
+    run = status.run
+    before = run.baseline.started_training_at if run and run.baseline else None
+    own = run.started_training_at if run else None
+    if own is not None and (before is None or own == before):
+        return model.started_at >= own
+    return before is None or model.started_at > before
+
+
+def _with_start_time(status: TrainingStatus, model: RemoteModel) -> TrainingStatus:
+    """With the run start time that a poll shows first, in place of the one in the reply."""
+    run = status.run
+    if run is None or run.started_training_at is not None or model.started_at is None:
+        return status
+    run = run.model_copy(update={"started_training_at": model.started_at})
+    return status.model_copy(update={"run": run, "started_at": model.started_at})
 
 
 def _is_left_over(status: TrainingStatus, model: RemoteModel) -> bool:

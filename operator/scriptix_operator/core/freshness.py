@@ -8,7 +8,7 @@ from scriptix_operator.core.ledger import Mark
 from scriptix_operator.core.observation import ModelSeen
 from scriptix_operator.core.training import Training
 
-__all__ = ["is_stale"]
+__all__ = ["is_stale", "recorded_starts"]
 
 
 def is_stale(training: Training, seen: ModelSeen) -> bool:
@@ -18,10 +18,12 @@ def is_stale(training: Training, seen: ModelSeen) -> bool:
     remembers the starts of resources that are gone.
     """
     baseline = training.status.run.baseline if training.status.run else None
-    markers = [*_recorded(training.status), baseline.started_training_at if baseline else None]
+    starts = [*recorded_starts(training.status)]
+    if baseline is not None and baseline.started_training_at is not None:
+        starts.append(baseline.started_training_at)
     for rival in seen.rivals:
-        markers += _recorded(rival.status)
-    known = max((marker for marker in markers if marker is not None), default=None)
+        starts += recorded_starts(rival.status)
+    known = max(starts, default=None)
     mark = seen.mark
     if mark is not None and mark.at is None and training.status.history:
         mark = None  # an API without markers: what was started since is in this very history
@@ -29,8 +31,11 @@ def is_stale(training: Training, seen: ModelSeen) -> bool:
     return any(mark is not None and mark.outdates(seen.model) for mark in marks)
 
 
-def _recorded(status: TrainingStatus) -> Iterator[datetime | None]:
-    if status.run is not None and status.run.ownership is not None:
-        yield status.started_at
-    for entry in status.history:
-        yield entry.started_at
+def recorded_starts(status: TrainingStatus) -> Iterator[datetime]:
+    """The run start times that polls have shown of a resource's runs.
+
+    What the replies to starts say is not among them: another server may have written it.
+    """
+    for run in (status.run, *status.history):
+        if run is not None and run.started_training_at is not None:
+            yield run.started_training_at

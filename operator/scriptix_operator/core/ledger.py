@@ -83,12 +83,12 @@ class Debit(ApiModel):
 
 
 class Mark(ApiModel):
-    """The newest training of a model that is known of, by its marker (started_training_at)."""
+    """The newest training of a model that is known of, by its run start time in polls."""
 
     at: Time | None = None
     """None: never trained, or never seen with a marker."""
     superseded: bool = False
-    """A start has acted since, whose own marker is not known yet."""
+    """A start has acted since, whose own run start time no poll has shown yet."""
 
     def outdates(self, model: RemoteModel) -> bool:
         """Whether a look shows the model as it was before: it decides nothing."""
@@ -122,7 +122,7 @@ class Settled:
     acted: bool
     """It has started a run."""
     marker: datetime | None = None
-    """Of that run, where it is known."""
+    """Run start time of that run, where a poll has shown it."""
     sent: bool = True
     """False: it has never left this machine, so it takes nothing from the allowance."""
 

@@ -150,6 +150,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
             attempt=run.attempt,
             ownership=run.ownership,
             started_at=status.started_at,
+            started_training_at=run.started_training_at,
             finished_at=status.finished_at,
             outcome=_outcome(status),
             reason=why.reason if why else None,

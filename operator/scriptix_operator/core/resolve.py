@@ -166,7 +166,7 @@ def concluded(entry: Entry, training: Training) -> Settled | None:
     is_over = is_finished(status) and run.intent is None and not timed_out
     if run.ownership is None and run.attempt <= entry.attempt and not is_over:
         return None
-    return Settled(entry, acted=run.ownership is not None, marker=training.status.started_at)
+    return Settled(entry, acted=run.ownership is not None, marker=run.started_training_at)
 
 
 def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decision | None]:
@@ -276,9 +276,12 @@ def _ours(step: Situation, seen: ModelSeen) -> Decision:
     # An earlier attempt that was taken for not happened has left no time to count from.
     claimed_at = step.run.claimed_at or step.now.replace(microsecond=0)
     step = step.having_run(
-        ownership=Ownership.UNCONFIRMED.value, intent=None, claimed_at=claimed_at
+        ownership=Ownership.UNCONFIRMED.value,
+        intent=None,
+        claimed_at=claimed_at,
+        # This run's from now on, even where the API has not given it a new one.
+        started_training_at=seen.model.started_at,
     ).forgetting_start()
-    # The marker is this run's from now on, even where the API has not given it a new one.
     step = step.having(started_at=seen.model.started_at, queue=None)
     step = step.remembering(refusals=0, log_wanted=True)
     status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
@@ -290,7 +293,11 @@ def _consumed(step: Situation, model: RemoteModel) -> Decision:
         "The training was started and has ended, but the model was changed since, so the "
         "outcome cannot be read any more."
     )
-    step = step.having_run(ownership=Ownership.UNCONFIRMED.value, intent=None).forgetting_start()
+    step = step.having_run(
+        ownership=Ownership.UNCONFIRMED.value,
+        intent=None,
+        started_training_at=model.started_at,
+    ).forgetting_start()
     return conclude(
         step.having(
             failure=failure(FailureReason.UNKNOWN, text),

@@ -17,6 +17,9 @@ __all__ = ["UNWATCHED", "marked", "running", "training_note"]
 NO_ETA = {"estimated_completion_at": None, "estimated_completion_p90_at": None}
 UNWATCHED = {**NO_ETA, "progress_stalled_at": None, "poll_interval_seconds": None}
 """Facts of a run that is not looked at (any more)."""
+ANOTHER_START = timedelta(seconds=60)
+"""From this difference on a later run start time is another start; below, it may be the same time
+as two servers round it."""
 STALLED_AFTER = 1.5
 """Of the longest that a stage has ever taken: without progress for longer than that, a run is said
 to stand still. An API that tells of whole stages only has to be borne with for one."""
@@ -40,27 +43,37 @@ def running(
         model_id: spec.modelId.
         past: Runs with the same API key that went to their end.
     """
-    progress = status.progress if model.progress is None else model.progress
-    moved = progress != status.progress
-    started_at = status.started_at or model.started_at
+    before = status.progress
+    progress = before if model.progress is None else model.progress
+    moved = progress != before
     status = status.model_copy(
         update={
             "progress": progress,
             "stage": None if progress is None else stage_of(progress).value,
-            "started_at": started_at,
+            "started_at": status.started_at or model.started_at,
             "last_progress_at": now.replace(microsecond=0) if moved else status.last_progress_at,
         }
     )
     status = _expected(status, now, model_id, past, moved=moved)
     status = _stalled(status, now, model_id, past)
     note = training_note(status)
-    if model.started_at in {None, started_at}:
+    has_gone_back = progress is not None and before is not None and progress < before
+    if not _is_started_again(status, model, has_gone_back=has_gone_back):
         return status, note
     later = (
         " The API shows a later start than the one followed: somebody else may have started the "
         "model again."
     )
     return status, Note(note.reason, note.message + later)
+
+
+def _is_started_again(status: TrainingStatus, model: RemoteModel, *, has_gone_back: bool) -> bool:
+    """Whether polls show that the model was started once more since this run began."""
+    began = status.run.started_training_at if status.run else None
+    if began is None or model.started_at is None:
+        return False
+    later = model.started_at - began
+    return later >= ANOTHER_START or (has_gone_back and later > timedelta(0))
 
 
 def _expected(

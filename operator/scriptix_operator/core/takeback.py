@@ -60,6 +60,7 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
             attempt=last.attempt,
             ownership=last.ownership,
             claimed_at=last.started_at,
+            started_training_at=last.started_training_at,
         ),
         started_at=last.started_at,
         finished_at=last.finished_at,

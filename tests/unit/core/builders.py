@@ -128,9 +128,11 @@ def a_run(**facts: Any) -> Run:  # noqa: ANN401 - values of run fields
 
 
 def followed(**facts: Any) -> TrainingStatus:  # noqa: ANN401 - values of status fields
-    """The status of a run that is being followed."""
-    run = a_run(ownership=Ownership.OWNED, claimed_at=EIGHT)
-    return a_status(**{"run": run, "started_at": EIGHT, **facts})
+    """The status of a run that is being followed, and that a poll has shown since `started_at`."""
+    facts = {"started_at": EIGHT, **facts}
+    start = facts["started_at"]
+    run = a_run(ownership=Ownership.OWNED, claimed_at=EIGHT, started_training_at=start)
+    return a_status(**{"run": run, **facts})
 
 
 def a_situation(

@@ -1,6 +1,7 @@
 """core/claims.py: one model, several resources (DESIGN §4 step 7)."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ ENDED = followed(finished_at=at(hours=8), started_at=EIGHT)
 STARTING = a_status(run=a_run(intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")))
 RERUN = a_status(
     run=a_run(id="run-2", token="v2"),
-    history=(HistoryEntry(id="run-1", started_at=EIGHT, outcome="Succeeded"),),
+    history=(HistoryEntry(id="run-1", started_training_at=EIGHT, outcome="Succeeded"),),
     last_observed_at=EIGHT,
 )
 BLOCKED = LOOKED.model_copy(update={"failure": failure(FailureReason.UNAUTHORIZED, "HTTP 401")})
@@ -81,6 +82,27 @@ def test_nobody_adopts_a_run_that_another_status_records(
 ) -> None:
     there = a_model(state, started_at=EIGHT)
     assert "belongs to younger" in (model_in_use(mine(), [younger(record)], there) or "")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "ownership", "belongs"),
+    [
+        (at(seconds=-1), "Owned", True),
+        (None, "Owned", True),
+        (at(seconds=-1), "Unconfirmed", True),
+        (EIGHT, "Owned", False),
+        (at(seconds=-1), None, False),
+    ],
+)
+def test_run_that_no_poll_has_shown_is_not_adopted_by_another(
+    baseline: datetime | None, ownership: str | None, *, belongs: bool
+) -> None:
+    """The start time in the reply is compared with nothing; what began after the baseline is it."""
+    was = Baseline(training_status=2, started_training_at=baseline)
+    run = a_run(ownership=ownership, baseline=was)
+    timed_out = followed(run=run, started_at=at(seconds=1), finished_at=at(hours=1))
+    found = model_in_use(mine(), [younger(timed_out)], a_model(3, started_at=EIGHT))
+    assert (found is not None) == belongs
 
 
 @pytest.mark.parametrize(

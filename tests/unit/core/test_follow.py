@@ -17,7 +17,7 @@ BEFORE = EIGHT - timedelta(days=30)
 
 
 def a_start(status: TrainingStatus | None = None, *, marker: bool = True) -> TrainingStatus:
-    """A run of ours of which a reply told the marker, or of which only the baseline is known."""
+    """A run of ours whose start time the reply gave, or of which only the baseline is known."""
     run = a_run(
         ownership="Owned",
         claimed_at=EIGHT,
@@ -25,6 +25,14 @@ def a_start(status: TrainingStatus | None = None, *, marker: bool = True) -> Tra
     )
     facts = {"run": run, "started_at": EIGHT if marker else None}
     return (status or followed()).model_copy(update=facts)
+
+
+def a_poll(seconds: int) -> TrainingStatus:
+    """A run of ours that a poll has shown, begun so long after the baseline's."""
+    status, start = a_start(), BEFORE + timedelta(seconds=seconds)
+    assert status.run is not None
+    run = status.run.model_copy(update={"started_training_at": start})
+    return status.model_copy(update={"run": run, "started_at": start})
 
 
 def test_progress_brings_stage_and_expected_end() -> None:
@@ -94,6 +102,42 @@ def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> No
     status, _ = follow(SPEC, followed(), look, at(hours=8), ())
     later, _ = follow(SPEC, status, look, at(hours=9), ())
     assert later == status
+
+
+@pytest.mark.parametrize(
+    ("known", "seconds", "is_this"),
+    [
+        # Of a run of ours: newer than the baseline's, to the second.
+        pytest.param(a_start(), 0, False, id="the baseline's"),
+        pytest.param(a_start(), 1, True, id="a second later"),
+        pytest.param(a_start(marker=False), 1, True, id="a second later, none in the reply"),
+        # A poll has shown it; another server rounds it another way.
+        pytest.param(a_poll(1), 0, False, id="the baseline's, after the run was seen"),
+        pytest.param(a_poll(2), 1, True, id="a second before what was seen"),
+        # Seen twice under the baseline's: it has no other.
+        pytest.param(a_poll(0), 0, True, id="the baseline's, which is the run's"),
+        pytest.param(a_poll(0), -1, False, id="before the run's, which is the baseline's"),
+        # Adopted: its own takes the place of the baseline's.
+        pytest.param(followed(started_at=BEFORE), 0, True, id="as at the adoption"),
+        pytest.param(followed(started_at=BEFORE), -1, False, id="before the adoption"),
+        pytest.param(followed(started_at=None), -1, True, id="none at the adoption"),
+    ],
+)
+@pytest.mark.parametrize("state", [3, 4, 5])
+def test_start_time_in_polls_tells_whose_run_is_shown(
+    known: TrainingStatus, seconds: int, state: int, *, is_this: bool
+) -> None:
+    seen = a_model(state, started_at=BEFORE + timedelta(seconds=seconds), progress=5)
+    status, _ = follow(SPEC, known, seen, at(hours=1), ())
+    assert (status != known) == is_this
+
+
+def test_start_time_in_the_reply_is_replaced_once() -> None:
+    status, _ = follow(SPEC, a_start(), a_model(3, started_at=at(seconds=-1)), at(minutes=1), ())
+    assert status.run is not None
+    assert (status.started_at, status.run.started_training_at) == (at(seconds=-1),) * 2
+    again, _ = follow(SPEC, status, a_model(3, started_at=EIGHT), at(minutes=2), ())
+    assert again == status
 
 
 def test_the_marker_of_an_adopted_run_is_taken_once() -> None:
@@ -324,7 +368,7 @@ def test_a_look_alone_is_written_every_ten_minutes(
 
 def test_history_does_not_mistake_an_adopted_run() -> None:
     """An adopted run has no baseline: its own marker is all there is to go by."""
-    past = (HistoryEntry(id="0", started_at=BEFORE, outcome="Failed"),)
+    past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Failed"),)
     look: RemoteModel = a_model(4, started_at=EIGHT)
     status, _ = follow(SPEC, followed(history=past, started_at=None), look, at(hours=8), ())
     assert status.finished_at is not None

@@ -26,7 +26,9 @@ MINE, NOTHING = a_training(), TrainingStatus()
 
 def remembered_by(place: str, marker: datetime) -> tuple[TrainingStatus, ModelSeen]:
     """A status, and a look beside it, of which just one place knows a training."""
-    past = a_status(history=(HistoryEntry(id="run-0", started_at=marker, outcome="Failed"),))
+    past = a_status(
+        history=(HistoryEntry(id="run-0", started_training_at=marker, outcome="Failed"),)
+    )
     lost = Baseline(training_status=4, started_training_at=marker)
     record = followed(started_at=marker)
     status = {

@@ -9,6 +9,7 @@ import pytest
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Baseline, TrainingStatus
 from scriptix_operator.core.follow import ended_at, follow
+from scriptix_operator.core.ledger import Mark
 from scriptix_operator.core.observation import Look, Reserve, Rest
 from scriptix_operator.core.remote import RemoteModel
 from tests.unit.core.builders import (
@@ -132,6 +133,71 @@ def test_an_end_that_can_only_be_this_runs_counts(
 ) -> None:
     ended, _ = follow(a_training().spec, status, look, at(hours=8), ())
     assert ended.finished_at is not None
+
+
+# Two servers that round a start time in two ways.
+
+
+REPLY = at(seconds=30)
+"""Start time in the reply to a start."""
+
+
+def replied(*, baseline: datetime | None = BEFORE) -> Life:
+    """A run whose reply names a start time."""
+    life = a_life().intends(a_model(2, started_at=baseline))
+    return life.is_accepted(a_model(3, progress=0, started_at=REPLY))
+
+
+@pytest.mark.parametrize("off", [-600, -1, 0, 1, 600], ids="polls are {} s off".format)
+def test_reply_start_time_is_shown_until_a_poll_and_compared_with_nothing(off: int) -> None:
+    polled = REPLY + timedelta(seconds=off)
+    life = replied()
+    assert (life.status.started_at, life.run.started_training_at) == (REPLY, None)
+    assert life.ledger.marks[7] == Mark(at=BEFORE, superseded=True)
+    life.waits(60).looks(a_model(3, progress=5, started_at=polled))
+    assert (life.status.started_at, life.run.started_training_at) == (polled, polled)
+    assert (life.status.message or "").startswith("Training: ")
+    assert "somebody else" not in (life.status.message or "")
+    life.waits(60).succeeds(polled)
+    assert life.status.phase == "Succeeded"
+    # The start time of history is the polls', so that the next request is not held up by it.
+    life.edit(run_token="v2").waits(60).looks(a_model(2, started_at=polled))
+    assert isinstance(life.action, Reserve)
+    assert life.status.history[0].started_training_at == polled
+
+
+@pytest.mark.parametrize("state", [4, 5])
+def test_first_poll_may_show_the_end_a_second_before_the_reply(state: int) -> None:
+    life = replied()
+    life.waits(60).looks(a_model(state, started_at=at(seconds=29), metrics=metrics()))
+    assert life.status.phase == {4: "Succeeded", 5: "Failed"}[state]
+    assert life.status.started_at == at(seconds=29)
+
+
+def test_another_resource_waits_for_the_run_that_polls_show() -> None:
+    """Its own polls show the run begun a second before the reply to the other's start."""
+    polled = at(seconds=29)
+    life = replied().waits(60)
+    life.looks(a_model(3, started_at=polled))
+    other = Life(a_training(name="radiology", log=NO_LOG), now=life.now)
+    other.looks(a_model(3, started_at=polled), rivals=(life.training,))
+    assert other.reason == "ModelInUse"
+    life.waits(60).succeeds(polled)
+    other.waits(60).looks(a_model(4, started_at=polled), rivals=(life.training,))
+    assert other.reason == "ModelInUse"
+    other.waits(60).looks(a_model(2, started_at=polled), rivals=(life.training,))
+    assert isinstance(other.action, Reserve)
+
+
+def test_ledger_mark_of_a_start_is_outdated_by_no_rounding() -> None:
+    """The resource is gone, so that only the ledger knows of its run."""
+    gone = replied()
+    other = Life(a_training(name="radiology", log=NO_LOG), now=at(hours=9))
+    other.ledger = gone.ledger
+    other.looks(a_model(2, started_at=BEFORE))
+    assert other.reason == "UnexpectedStatus"
+    other.waits(60).looks(a_model(2, started_at=at(seconds=29)))
+    assert isinstance(other.action, Reserve)
 
 
 # A reply that can be read in part.

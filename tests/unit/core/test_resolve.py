@@ -225,6 +225,7 @@ def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
     assert (life.status.phase, life.reason, life.run.intent) == ("Failed", "Unknown", None)
     assert "the outcome cannot be read any more" in (life.status.message or "")
     assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(seconds=5))
+    assert life.run.started_training_at == EIGHT
     assert life.reasons_told[-2:] == ["TrainingStarted", "TrainingFailed"]
     life.edit(run_token="again").waits(60).looks(READY)
     assert life.status.history[0].outcome == "Unknown"
@@ -442,7 +443,7 @@ def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
 
 def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> None:
     done = a_model(4, started_at=BEFORE)
-    past = (HistoryEntry(id="0", started_at=BEFORE, outcome="Succeeded"),)
+    past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Succeeded"),)
     status = a_status(run=a_run(token="v2"), history=past)
     life = Life(a_training(run_token="v2", status=status))
     life.intends(done).is_refused(FailureKind.AMBIGUOUS)

@@ -189,9 +189,16 @@ def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> N
         pytest.param(a_run(id="run-2", ownership="Owned"), None, id="another run"),
         pytest.param(intending().run, None, id="the intent"),
         pytest.param(a_run(), None, id="before the intent, or taken back"),
-        pytest.param(a_run(ownership="Owned"), (True, EIGHT), id="ours"),
-        pytest.param(a_run(ownership="Unconfirmed"), (True, EIGHT), id="perhaps ours"),
-        pytest.param(intending(attempt=2).run, (False, EIGHT), id="the next intent"),
+        pytest.param(a_run(ownership="Owned"), (True, None), id="ours, seen by no poll"),
+        pytest.param(
+            a_run(ownership="Owned", started_training_at=BEFORE), (True, BEFORE), id="ours"
+        ),
+        pytest.param(
+            a_run(ownership="Unconfirmed", started_training_at=BEFORE),
+            (True, BEFORE),
+            id="perhaps ours",
+        ),
+        pytest.param(intending(attempt=2).run, (False, None), id="the next intent"),
     ],
 )
 def test_a_status_is_recorded_before_its_entry_is_closed(
@@ -211,7 +218,7 @@ def test_a_status_is_recorded_before_its_entry_is_closed(
 @pytest.mark.parametrize("known_to", ["the ledger", "a rival", "the history"])
 def test_a_look_that_is_older_than_a_known_training_decides_no_start(known_to: str) -> None:
     """It agrees with the baseline just because it is as old."""
-    past = (HistoryEntry(id="run-0", started_at=EIGHT, outcome="Failed"),)
+    past = (HistoryEntry(id="run-0", started_training_at=EIGHT, outcome="Failed"),)
     rival = a_training(name="rival", status=a_status(history=past))
     mark = Mark(at=EIGHT) if known_to == "the ledger" else None
     rivals = (rival,) if known_to == "a rival" else ()
@@ -399,7 +406,7 @@ def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> N
 
 
 def test_a_void_intent_of_a_rerun_keeps_its_request() -> None:
-    past = (HistoryEntry(id="run-0", started_at=BEFORE, outcome="Succeeded"),)
+    past = (HistoryEntry(id="run-0", started_training_at=BEFORE, outcome="Succeeded"),)
     life = Life(a_holder(intending(history=past)))
     life.looks(READY)
     assert isinstance(life.action, Reserve)

@@ -62,14 +62,42 @@ def test_the_marker_is_taken_once() -> None:
     status = look(0, at(hours=1), followed(started_at=None))
     assert status.started_at == EIGHT
     later = a_model(3, progress=1, started_at=at(hours=2))
-    status, note = running(status, later, at(hours=3), 7, ())
-    assert status.started_at == EIGHT
-    assert note.message.endswith(
+    assert running(status, later, at(hours=3), 7, ())[0].started_at == EIGHT
+
+
+@pytest.mark.parametrize(
+    ("later", "progress", "said"),
+    [
+        (59, 51, False),
+        (60, 51, True),
+        (60, None, True),
+        (59, None, False),
+        (1, 50, False),
+        (1, 49, True),
+        (0, 49, False),
+        (-1, 49, False),
+        (-60, 51, False),
+        (None, 49, False),
+    ],
+)
+def test_another_start_is_said_from_a_minute_on_or_with_less_progress(
+    later: int | None, progress: int | None, *, said: bool
+) -> None:
+    start = None if later is None else at(seconds=later)
+    model = a_model(3, progress=progress, started_at=start)
+    _, note = running(followed(progress=50), model, at(hours=3), 7, ())
+    text = (
         " The API shows a later start than the one followed: somebody else may have started the "
         "model again."
     )
-    absent = a_model(3, progress=1)
-    assert "somebody else" not in running(status, absent, at(hours=3), 7, ())[1].message
+    assert note.message.endswith(text) == said
+
+
+def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
+    run = a_run(ownership="Owned", claimed_at=EIGHT)
+    unseen = followed(run=run, started_at=at(hours=-1), progress=50)
+    model = a_model(3, progress=49, started_at=EIGHT)
+    assert "somebody else" not in running(unseen, model, at(hours=3), 7, ())[1].message
 
 
 # Marks and the expected end.

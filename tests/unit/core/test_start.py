@@ -145,7 +145,7 @@ Begin = Callable[[], Life]
 
 def a_rerun(*, existing_training: str = "Adopt") -> Life:
     """A resource whose first run has ended, and of which another is asked for."""
-    past = (HistoryEntry(id="run-1", started_at=BEFORE, outcome="Succeeded"),)
+    past = (HistoryEntry(id="run-1", started_training_at=BEFORE, outcome="Succeeded"),)
     status = a_status(run=a_run(id="run-2", token="v2"), history=past)
     return Life(a_training(run_token="v2", status=status, existing_training=existing_training))
 
@@ -252,7 +252,9 @@ def test_a_stale_look_starts_nothing(state: int) -> None:
 
 def test_the_newest_marker_known_tells_what_is_stale() -> None:
     life = a_rerun()
-    older = HistoryEntry(id="run-0", started_at=BEFORE - timedelta(days=9), outcome="Failed")
+    older = HistoryEntry(
+        id="run-0", started_training_at=BEFORE - timedelta(days=9), outcome="Failed"
+    )
     nothing = HistoryEntry(id="run-x", outcome="Failed")
     past = (nothing, *life.status.history, older)
     life.training = life.training.with_status(life.status.model_copy(update={"history": past}))

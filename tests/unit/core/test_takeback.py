@@ -100,6 +100,7 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert status.log.state == "Complete"
     assert status.history == ()
     assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
+    assert life.run.started_training_at == EIGHT
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
     # Nothing is published or told a second time, and no log is fetched.
     assert (life.published, life.reasons_told) == (published, told)
