@@ -68,11 +68,13 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
 
 
 def was_started_by(training: Training, model: RemoteModel) -> bool:
-    """Whether a resource has started the training that the model shows."""
-    status, run = training.status, training.status.run
-    started = {e.started_at for e in status.history if e.ownership != Ownership.ADOPTED}
-    if run is not None and run.ownership not in {None, Ownership.ADOPTED}:
-        started.add(status.started_at)
+    """Whether a resource has started the training that the model shows, as polls have shown it."""
+    runs = (training.status.run, *training.status.history)
+    started = {
+        run.started_training_at
+        for run in runs
+        if run is not None and run.ownership != Ownership.ADOPTED
+    }
     return model.started_at is not None and model.started_at in started
 
 

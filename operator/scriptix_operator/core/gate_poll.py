@@ -1,5 +1,7 @@
 """A missed quality gate that was edited: judged again, with metrics that have arrived since."""
 
+from datetime import datetime
+
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import blocked_call
@@ -51,12 +53,17 @@ def judge_again(step: Situation, observation: Observation) -> Decision:
 def _may_poll(step: Situation) -> bool:
     """Whether a poll may bring what the gate lacks, and tell that it is of this run."""
     is_lacking = lacks_metric(step.spec.quality_gate, step.status.metrics)
-    return is_lacking and not step.spec.suspend and step.status.started_at is not None
+    return is_lacking and not step.spec.suspend and _start_time(step) is not None
 
 
 def _is_of_run(step: Situation, model: RemoteModel) -> bool:
     is_success = model.training_status == TrainingState.SUCCEEDED
-    return is_success and model.started_at == step.status.started_at
+    return is_success and model.started_at == _start_time(step)
+
+
+def _start_time(step: Situation) -> datetime | None:
+    """The run start time that polls have shown."""
+    return step.status.run.started_training_at if step.status.run else None
 
 
 def _unjudged(step: Situation, action: Look | Rest) -> Decision:

@@ -416,6 +416,15 @@ def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> No
     assert life.wakes().action == Rest(None)
 
 
+def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
+    """The start time in the reply to the start does not tell whose end a poll shows."""
+    life = a_missed()
+    run = life.run.model_copy(update={"started_training_at": None})
+    life.training = life.training.with_status(life.status.model_copy(update={"run": run}))
+    assert life.status.started_at == EIGHT
+    assert life.edit(quality_gate=WIDER).waits(600).wakes().action == Rest(None)
+
+
 def test_edited_gate_is_judged_after_the_poll_that_is_deferred() -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
     assert isinstance(life.wakes().action, Look)

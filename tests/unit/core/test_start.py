@@ -179,6 +179,7 @@ def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) 
         pytest.param(4, "rival", RESERVES, id="run of a known resource"),
         pytest.param(5, None, WAITS, id="unknown run"),
         pytest.param(4, "adopter", WAITS, id="run that was adopted"),
+        pytest.param(4, "replied", WAITS, id="run whose start time only the reply gave"),
     ],
 )
 def test_rerun_waits_for_a_resource_that_may_await_the_end(
@@ -186,8 +187,15 @@ def test_rerun_waits_for_a_resource_that_may_await_the_end(
 ) -> None:
     """A start at 4 or 5 replaces a run whose end an unlisted resource may still want to read."""
     ownership = "Adopted" if starter == "adopter" else "Owned"
-    shown = HistoryEntry(id="run-0", started_at=at(hours=1), outcome="Failed", ownership=ownership)
-    status = a_status(history=(shown,) if starter in {"this", "adopter"} else (), run=a_run())
+    shown = HistoryEntry(
+        id="run-0",
+        started_at=at(hours=1),
+        started_training_at=None if starter == "replied" else at(hours=1),
+        outcome="Failed",
+        ownership=ownership,
+    )
+    is_own = starter in {"this", "adopter", "replied"}
+    status = a_status(history=(shown,) if is_own else (), run=a_run())
     rival = a_training(name="rival", status=a_status(history=(shown,)))
     life = Life(a_training(status=status))
     life.wakes()
