@@ -12,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 
 from scriptix_operator.api.reasons import Outcome, Phase
 from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.chart.helm import CHART, Helm, documents
 from tests.chart.renders import values_of
@@ -32,12 +33,15 @@ TEXTS = {
 
 def exposed() -> dict[str, set[str]]:
     """Return the labels of each series of an operator that has done everything once."""
-    metrics = Metrics()
+    problems = Problems()
+    problems.report("Watch", "The watch fails.")
+    metrics = Metrics(problems)
     metrics.api_call("start", "OK", 1)
     metrics.limit_learned("start")
     metrics.status_written("Written")
     metrics.ledger_written("Written")
     metrics.step_done("Written", 1)
+    metrics.namespace_listed("n", is_listed=True)
     metrics.training_progress("n", "t", 1)
     metrics.training_word_error_rate("n", "t", Decimal(1))
     series: dict[str, set[str]] = {}
