@@ -303,10 +303,11 @@ async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
     assert memory.entry == bench.ledger.entry(7)
 
 
-async def test_what_the_api_said_is_known_of_the_model(bench: Bench) -> None:
+async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
+    """Whatever start time its reply has: only polls tell that."""
     bench.api.answers.append(Posted(RUNNING))
     await bench.step()
-    assert bench.ledger.mark(7) == Mark(at=EIGHT)
+    assert bench.ledger.mark(7) == Mark(superseded=True)
 
 
 # Before the POST.
