@@ -78,8 +78,8 @@ class Facts(NamedTuple):
     marker: int | None
     followed: bool
     finished: bool
-    pending: bool
-    """Its end was seen, and its results are awaited."""
+    end_seen: int | None
+    """When its end was seen, in seconds, where its results are awaited."""
     token: str
     """That the run in status answers."""
     used: frozenset[str]
@@ -95,7 +95,8 @@ class Facts(NamedTuple):
                 f"ended, {self.ownership or 'without one'}{f', {self.reason}' * bool(self.reason)}"
             )
         if self.followed:
-            return f"Running, {self.ownership}" + (", its end pending" if self.pending else "")
+            pending = "" if self.end_seen is None else ", its end pending"
+            return f"Running, {self.ownership}{pending}"
         return f"intent of attempt {self.attempt}" if self.attempt else "no intent"
 
 
@@ -294,7 +295,7 @@ class Judgement:
             None if real.started_at is None else number_of(real.started_at),
             is_followed(real),
             is_finished(real),
-            is_end_pending(real),
+            _end_seen(real),
             "" if run is None else run.token,
             _used(real),
             None if real.failure is None else real.failure.reason,
@@ -360,6 +361,13 @@ def _as_polled(decision: Decision) -> Decision:
         status=status.model_copy(update={"run": run}),
         settled=replace(settled, marker=status.started_at),
     )
+
+
+def _end_seen(status: TrainingStatus) -> int | None:
+    end = status.run.pending_end if status.run is not None else None
+    if end is None or not is_end_pending(status):
+        return None
+    return int((end.seen_at - EIGHT).total_seconds())
 
 
 def _used(status: TrainingStatus) -> frozenset[str]:

@@ -163,9 +163,10 @@ class Outside:
 
     def _much_time_passes(self, state: State) -> Iterator[Move]:
         """All that may still happen to a POST has happened by then."""
-        known = (self.core.facts(thing.status) for thing in state.things if thing is not None)
-        if not state.clock and any(facts.pending for facts in known):
-            results = state._replace(clock=int(TICKS.results))
+        facts = [self.core.facts(thing.status) for thing in state.things if thing is not None]
+        ends = [found.end_seen for found in facts if found.end_seen is not None]
+        if any(state.clock < end + int(TICKS.results) for end in ends):
+            results = state._replace(clock=state.clock + int(TICKS.results))
             yield "the time for results passes", results
         overdue = _paid(state, "overdue")
         if overdue is not None:
@@ -257,7 +258,7 @@ class Outside:
                 if value != thing.token:
                     told = f"the token of r{resource} is set to {value!r}"
                     after = replaced(token, resource, thing._replace(token=value))
-                    if value:  # one that was made anew is asked for another run
+                    if value:  # a re-created resource is asked for another run
                         renewed = _with(state.renewed, resource, Renewal.NEW_DATA)
                         after = after._replace(renewed=renewed)
                     yield told, after

@@ -22,7 +22,7 @@ Promise = Callable[[Judgement, State], str | None]
 
 
 def one_run_for_one_request(_core: Judgement, state: State) -> str | None:
-    """A resource made anew from the same manifest asks for the same run; each token for one."""
+    """A resource re-created from the same manifest asks for the same run; each token for one."""
     requests = Counter((run.resource, run.request, run.token) for run in state.ours)
     for (resource, _, _), runs in requests.items():
         if runs > 1:
@@ -51,9 +51,12 @@ def owned_is_ours(core: Judgement, state: State) -> str | None:
         if facts.ownership != "Owned":
             continue
         ours = {run.marker for run in state.ours if run.resource == resource}
-        # A start time in the reply to a POST is compared with nothing: where somebody else starts
-        # the model, too, the first poll may show that training, and nothing tells it from ours.
-        is_named = core.rules.reply and facts.marker is not None and not core.rules.budget.foreign
+        # A start time in the reply to a POST is compared with nothing. Where others start the model
+        # too, the first poll may show their training, and nothing tells it from ours; so it may
+        # where another resource does not see this one's run, as its namespace was not listed.
+        budget = core.rules.budget
+        is_compared = core.rules.reply and not (budget.foreign or budget.unlisted)
+        is_named = is_compared and facts.marker is not None
         if facts.marker not in ours if is_named else not ours:
             return f"r{resource} is said to own training {facts.marker}, which is not its own"
     return None
@@ -92,7 +95,8 @@ def an_end_is_believed(core: Judgement, state: State) -> str | None:
         if job is None:
             continue
         before, after = core.facts(job.base.thing.status), core.facts(job.status)
-        if before.pending and after.finished and after.reason in {"TimedOut", "Unknown"}:
+        is_pending = before.end_seen is not None
+        if is_pending and after.finished and after.reason in {"TimedOut", "Unknown"}:
             return f"the end of r{job.resource}'s run was seen, and it is said to be {after.reason}"
     return None
 

@@ -81,7 +81,7 @@ class Recall(NamedTuple):
     agreed: int | None = None
     """Since a look first showed that nothing has happened."""
     repeated: int | None = None
-    """Since a look first showed a run that may be the one before the start."""
+    """Since a poll first showed a run that may be the one before the start."""
     results: int | None = None
     """Since the next poll for results is due."""
     refusals: int = 0

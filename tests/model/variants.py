@@ -143,7 +143,7 @@ def whole() -> list[Variant]:
             *(("unlisted", "crash", "lost", "data"), ("unlisted", "crash", "wiped")),
         )
     ]
-    return _successions() + two + triples + pairs + _beside() + _tokens()
+    return _successions() + two + triples + pairs + _beside() + _shifted() + _tokens()
 
 
 def _tokens() -> list[Variant]:
@@ -163,6 +163,31 @@ def _tokens() -> list[Variant]:
             replace(rules, starts_from=RERUN, budget=_budget(*3 * ("token",), fault)),
         )
         for fault in ("lost", "refused")
+    ]
+
+
+def _shifted() -> list[Variant]:
+    """The reply to a POST shows a start time a second later, or earlier, than polls do."""
+    faults = ("crash", "late", "stale", "data", "anew")
+    dialects = {
+        "Adopt, never trained": Rules(model=View(2, None)),
+        "Wait, rerun dialect, a rerun": _dialects("Wait")["rerun dialect, a rerun"],
+    }
+    return [
+        Variant(
+            f"{name}, replies {off:+} s: {one} and {two}",
+            replace(rules, off=off, budget=_budget(one, two)),
+        )
+        for name, rules in dialects.items()
+        for off in (1, -1)
+        for one, two in combinations_with_replacement(faults, 2)
+    ] + [
+        Variant(
+            f"{existing}, two resources, replies {off:+} s: data",
+            Rules(_budget("data"), resources=2, existing=existing, off=off),
+        )
+        for existing in ("Adopt", "Wait")
+        for off in (1, -1)
     ]
 
 
@@ -234,6 +259,7 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.REBUILT_FROM_SOME: Worse(
             Rules(Budget(unlisted=1, crash=1, wiped=1, data=1), resources=2)
         ),
+        Mutation.REPLY_COMPARED: Worse(Rules(model=View(2, None), off=1), promise=None),
         Mutation.END_NOT_BELIEVED: Worse(Rules(Budget(bare=1, overdue=1)), an_end_is_believed),
         Mutation.USED_FORGOTTEN: Worse(
             Rules(_budget("token", "token"), RERUN, rerun=True, model=TRAINED), a_token_is_used_once
