@@ -188,7 +188,7 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
     said = 'finished_training_at: expected a time such as 2025-01-16T08:00:00Z, found text "soon"'
     assert operator.log.count(f"{lab.namespace}/unreadable: not readable in the API's rep") == 1
     assert said in operator.log
-    # Of what cannot be told apart nothing is adopted, and nothing started.
+    # Nothing is adopted or started where trainings cannot be distinguished.
     waits = await lab.until_reason("undated", "UnexpectedStatus")
     assert waits["status"]["phase"] == "Pending"
     assert "start time" in waits["status"]["message"]

@@ -96,8 +96,8 @@ def follow(
     why = status.failure
     if why is not None and why is not before and model.unreadable:
         message = f"{why.message} {unreadable_text(model.unreadable)}"
-        told = why.model_copy(update={"message": clean(message, LONG_TEXT)})
-        status = status.model_copy(update={"failure": told})
+        named = why.model_copy(update={"message": clean(message, LONG_TEXT)})
+        status = status.model_copy(update={"failure": named})
     return status, note
 
 

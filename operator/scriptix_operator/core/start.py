@@ -55,9 +55,9 @@ def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
         return _wait(
             step,
             Reason.UNEXPECTED_STATUS,
-            "The API gives a start time of the model's last training that cannot be read. Without "
-            "one, trainings cannot be told apart: nothing is started or adopted until it is given "
-            "in a documented form.",
+            "The API gives a start time of the model's last training that cannot be read, so that "
+            "trainings cannot be distinguished. Nothing is started or adopted until the API gives "
+            "it in a documented form.",
         )
     match model.training_status:
         case TrainingState.READY:

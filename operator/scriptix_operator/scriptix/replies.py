@@ -88,7 +88,7 @@ def read_model(body: dict[str, object], model_id: int) -> RemoteModel:
     fields = _Fields(_unwrapped(body, "training_status"))
     named, status = fields.need("id", whole), fields.need("training_status", whole)
     if named is None or status is None:
-        flaws = _told(fields.flaws)
+        flaws = _flaw_text(fields.flaws)
         raise BadReplyError(one_line(f"reply has no usable model: {flaws}", _FLAW_LENGTH))
     if named != model_id:
         raise BadReplyError(f"reply is about model {named}, not {model_id}")
@@ -114,7 +114,7 @@ def read_model(body: dict[str, object], model_id: int) -> RemoteModel:
         model,
         is_start_time_unreadable=START_TIME in fields.flaws,
         unreadable=tuple(fields.flaws),
-        flaw=one_line(_told(fields.flaws), _FLAW_LENGTH),
+        flaw=one_line(_flaw_text(fields.flaws), _FLAW_LENGTH),
     )
 
 
@@ -164,7 +164,7 @@ def _unwrapped(body: dict[str, object], mark: str) -> dict[str, object]:
     return result if isinstance(result, dict) and mark not in body else body
 
 
-def _told(flaws: Mapping[str, str]) -> str:
+def _flaw_text(flaws: Mapping[str, str]) -> str:
     """The first flaws, in one line."""
     return "; ".join(f"{path}: {flaw}" for path, flaw in list(flaws.items())[:_FLAWS_NAMED])
 

@@ -32,7 +32,7 @@ _RFC_1123 = re.compile(
     rf"({'|'.join(_DAYS)}), [0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} "
     r"[0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|UTC|UT|Z|[+-][0-9]{4})"
 )
-_YEAR_ZERO_ENDS = datetime(1970, 1, 2, tzinfo=UTC)
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 """Before this is no training: it is the zero instant of some backend, in whatever time zone."""
 _SANE = (
     int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()),
@@ -115,7 +115,7 @@ def instant(value: object) -> datetime | None:
     moment = _spelled(value.strip()) if isinstance(value, str) else _since_1970(value)
     if moment is None:
         raise ValueError(f"expected a time such as 2025-01-16T08:00:00Z, found {found(value)}")
-    return None if moment < _YEAR_ZERO_ENDS else moment
+    return None if moment < _EARLIEST else moment
 
 
 def _spelled(spelling: str) -> datetime | None:
