@@ -176,6 +176,8 @@ class Judgement:
         match self.rules.mutation:
             case Mutation.GATEWAY_BELIEVED if answer.gateway:
                 return observed(Answer("Unauthorized"))
+            case Mutation.ERROR_BELIEVED if answer.flawed:
+                return observed(Answer("RateLimited"))
             case Mutation.SUCCESS_BELIEVED if answer.flawed:
                 return Posted(None)
             case _:

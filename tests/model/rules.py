@@ -62,6 +62,10 @@ class Mutation(Enum):
     """A token asks for a run whenever it is not the one before."""
     SUCCESS_BELIEVED = auto()
     """A 2xx to a POST is taken for a start, whatever error it carries."""
+    ERROR_BELIEVED = auto()
+    """A 2xx to a POST that carries an error is taken for a refusal."""
+    ABANDONED = auto()
+    """The outcome of a start is not polled for once the deletion of its resource has begun."""
 
 
 @dataclass(frozen=True)

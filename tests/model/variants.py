@@ -143,6 +143,12 @@ def whole() -> list[Variant]:
             *(("unlisted", "crash", "lost", "data"), ("unlisted", "crash", "wiped")),
         )
     ]
+    two.append(
+        Variant(
+            "Wait, two resources: flawed and suspend and suspend",
+            Rules(_budget("flawed", "suspend", "suspend"), resources=2, existing="Wait"),
+        )
+    )
     return _successions() + two + triples + pairs + _beside() + _shifted() + _tokens()
 
 
@@ -264,6 +270,8 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.USED_FORGOTTEN: Worse(
             Rules(_budget("token", "token"), RERUN, rerun=True, model=TRAINED), a_token_is_used_once
         ),
+        Mutation.ERROR_BELIEVED: Worse(Rules(Budget(lost=1, flawed=1, data=1))),
+        Mutation.ABANDONED: Worse(Rules(Budget(doomed=1, lost=1)), promise=None),
         Mutation.SUCCESS_BELIEVED: Worse(Rules(Budget(flawed=1)), owned_is_ours),
     }
 
@@ -285,6 +293,7 @@ def _never(*_: object) -> bool:
 
 
 PATCHES: dict[Mutation, tuple[tuple[ModuleType, str, Callable[..., bool]], ...]] = {
+    Mutation.ABANDONED: ((decide, "awaits_outcome", _never),),
     Mutation.USED_FORGOTTEN: ((requests, "is_used", _never),),
     Mutation.NEVER_STALE: ((start, "is_stale", _never), (resolve, "is_stale", _never)),
     Mutation.END_NOT_BELIEVED: (
