@@ -41,6 +41,11 @@ FREE_ATTEMPTS = 3
 """So many POSTs follow one another; then the delay doubles."""
 FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
 
+UNDECIDED_FOR = 180.0
+"""Each time that polls have decided nothing for so long, the time between them doubles."""
+DELETED_POLL = 600.0
+"""Seconds between such polls for a resource that is being deleted, at most."""
+
 
 class Verdict(Enum):
     """What a look says of a start without a known outcome."""
@@ -230,8 +235,17 @@ def _patience(step: Situation, seen: ModelSeen) -> tuple[Situation, float]:
 
 
 def _undecided(step: Situation) -> Decision:
-    note = _unknown(step, "what the API shows of the model does not tell")
-    return step.remembering(agreed_at=None).rest(min(step.poll, RESOLVE), note)
+    """Poll again: soon at first, and less often while the polls go on deciding nothing.
+
+    A restart makes them frequent again. A run that has been seen once is polled for at once.
+    """
+    note = _unknown(step, "the polls do not show whether it was")
+    since, doublings = step.memory.intent_seen_at, 0
+    if since is not None and step.memory.repeated_at is None:
+        doublings = int((step.now - since).total_seconds() // UNDECIDED_FOR)
+    most = DELETED_POLL if step.training.is_being_deleted else step.poll
+    wait = backoff(min(step.poll, RESOLVE), doublings, most)
+    return step.remembering(agreed_at=None).rest(wait, note)
 
 
 def _held(step: Situation, holder: Training) -> Decision:

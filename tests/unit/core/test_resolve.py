@@ -245,6 +245,34 @@ def test_a_look_that_tells_nothing_is_waited_out(look: RemoteModel) -> None:
     assert life.reasons_told == ["StartOutcomeUnknown"]
 
 
+@pytest.mark.parametrize(
+    ("is_being_deleted", "most", "polls"), [(False, 60, 700), (True, 600, 150)]
+)
+def test_undecided_start_is_polled_less_and_less_often(
+    most: int, polls: int, *, is_being_deleted: bool
+) -> None:
+    life = Life(a_training(poll_interval_seconds=60)).intends(READY)
+    life.is_refused(FailureKind.AMBIGUOUS)
+    life.training = replace(life.training, is_being_deleted=is_being_deleted)
+    undecided = a_model(2, is_start_time_unreadable=True)
+    waits = [5.0]
+    while sum(waits) < timedelta(hours=10).total_seconds():
+        life.waits(waits[-1]).looks(undecided)
+        assert isinstance(life.action, Rest)
+        assert life.action.seconds is not None
+        waits.append(life.action.seconds)
+    assert waits[:36] == [5.0] * 36
+    assert waits == sorted(waits)
+    assert waits[-1] == most
+    assert len(waits) < polls
+    # A run that may be the one before is soon polled for again.
+    life.waits(most).looks(a_model(3, started_at=BEFORE))
+    assert life.action == Rest(5.0)
+    life.waits(most).looks(undecided)
+    life.restarts().looks(undecided)
+    assert life.action == Rest(5.0)
+
+
 def asked_again_after(life: Life, model: RemoteModel, *, step: float = 0.5) -> float:
     """Look every `step` seconds until the start is taken for not happened."""
     since = life.now
