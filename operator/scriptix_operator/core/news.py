@@ -18,6 +18,7 @@ from scriptix_operator.core.derive import (
     is_finished,
     is_followed,
     is_over,
+    is_starting,
     may_be_running,
     reason_of,
 )
@@ -153,14 +154,16 @@ def news_of_deletion(status: TrainingStatus) -> tuple[News, ...]:
 
 
 def _released_run(status: TrainingStatus) -> tuple[News, ...]:
-    """A run at the API continues although its resource goes away."""
+    """A run at the API continues, or may do so, although its resource goes away."""
     if not may_be_running(status) or is_end_pending(status):
         return ()
-    return (
-        News(
-            EventReason.RELEASED_RUNNING_TRAINING,
-            "The resource was deleted while its training runs at the API; the API cannot cancel "
-            "it, so it goes on unobserved.",
-            warning=True,
-        ),
+    text = (
+        "The resource was deleted while its training runs at the API; the API cannot cancel it, so "
+        "it goes on unobserved."
     )
+    if is_starting(status):
+        text = (
+            "The resource was deleted before the outcome of its start was known. Its training may "
+            "run at the API; the API cannot cancel it, so it would go on unobserved."
+        )
+    return (News(EventReason.RELEASED_RUNNING_TRAINING, text, warning=True),)

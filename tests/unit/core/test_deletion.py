@@ -347,6 +347,16 @@ def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
     assert [item.reason for item in news_of_deletion(waiting)] == ["ReleasedRunningTraining"]
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(STARTING, "Its training may run at the API"), (followed(), "its training runs at the API")],
+    ids=["in flight", "running"],
+)
+def test_the_release_of_a_start_is_said_with_may(status: TrainingStatus, words: str) -> None:
+    (item,) = news_of_deletion(status)
+    assert words in item.message
+
+
 # Others with its model.
 
 
