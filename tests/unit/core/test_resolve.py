@@ -146,23 +146,14 @@ def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_ag
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
 
 
-UNREADABLE = {
-    # (seen, baseline, whether that has a start time): polls that it takes to call the run ours;
-    # 0: none will do.
-    (3, 2, False): 1,
-    (3, 2, True): 2,
-    (3, 4, True): 2,
-    (4, 2, False): 2,
-    (4, 2, True): 2,
-    (5, 2, False): 2,
-    (5, 2, True): 2,
-    (4, 4, True): 0,
-    (5, 4, True): 0,
-    (1, 2, False): 0,
-    (2, 2, True): 0,
-    (2, 4, True): 0,
-    (6, 2, True): 0,
+_POLLS_NEEDED = {
+    # Polls that it takes to call the run ours (0: none will do):
+    # (seen, baseline, whether that has a start time).
+    1: [(3, 2, False)],
+    2: [(3, 2, True), (3, 4, True), (4, 2, False), (4, 2, True), (5, 2, False), (5, 2, True)],
+    0: [(1, 2, False), (2, 2, True), (2, 4, True), (4, 4, True), (5, 4, True), (6, 2, True)],
 }
+UNREADABLE = {case: polls for polls, cases in _POLLS_NEEDED.items() for case in cases}
 
 
 def test_unreadable_start_time_is_not_the_same_as_none() -> None:

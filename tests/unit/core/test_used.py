@@ -44,6 +44,16 @@ def a_long_life() -> Life:
     return ran(life.annotate("t1"), 2)
 
 
+RUNNING = a_model(3, progress=20, started_at=at(hours=3))
+
+
+def in_a_fourth_run() -> Life:
+    """The run for v3 is running."""
+    life = a_long_life().edit(run_token="v3").waits(60).intends(a_model(2, started_at=at(hours=2)))
+    life.is_accepted(RUNNING)
+    return life
+
+
 def test_a_used_token_beside_an_annotation_starts_nothing() -> None:
     life = a_long_life()
     third, first = life.run.id, life.status.history[-1].id
@@ -99,8 +109,7 @@ def test_a_repeated_annotation_is_said_without_an_edit() -> None:
 
 
 def test_a_long_message_leaves_room_for_the_repeated_request() -> None:
-    life = a_long_life().edit(run_token="v3").waits(60).intends(a_model(2, started_at=at(hours=2)))
-    life.is_accepted(a_model(3, progress=20, started_at=at(hours=3)))
+    life = in_a_fourth_run()
     life.waits(60).looks(a_model(5, started_at=at(hours=3), error="x " * 4000))
     life.edit(run_token="v1").wakes()
     assert life.status.message is not None
@@ -116,14 +125,13 @@ def test_a_long_message_leaves_room_for_the_repeated_request() -> None:
 
 
 def test_a_repeated_request_is_said_of_a_running_run() -> None:
-    life = a_long_life().edit(run_token="v3").waits(60).intends(a_model(2, started_at=at(hours=2)))
-    running = a_model(3, progress=20, started_at=at(hours=3))
-    life.is_accepted(running).edit(run_token="v2").waits(60).looks(running)
+    life = in_a_fourth_run()
+    life.edit(run_token="v2").waits(60).looks(RUNNING)
     assert life.status.phase == "Running"
     for _ in range(3):  # the message is made again from itself
-        life.waits(60).looks(replace(running, progress=21))
+        life.waits(60).looks(replace(RUNNING, progress=21))
     assert (life.status.message or "").count('"v2" was used before') == 1
-    life.edit(run_token="v3").waits(60).looks(running)
+    life.edit(run_token="v3").waits(60).looks(RUNNING)
     assert life.status.message == "Training: InitialEpochs, 20%."
 
 
