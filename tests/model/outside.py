@@ -214,7 +214,7 @@ class Outside:
     def _crash(self, state: State, number: int) -> Iterator[Move]:
         after = _paid(state, "crash")
         if after is not None and (self.rules.rivalry or state.leader == number):
-            yield from _restarted(f"{name_of(number)} is killed and starts anew", after, number)
+            yield from _restarted(f"{name_of(number)} is killed and starts again", after, number)
 
     def _succession(self, state: State) -> Iterator[Move]:
         after, heir = _paid(state, "succession"), 1 - state.leader

@@ -47,8 +47,8 @@ def look_failed(step: Situation, look: LookFailed) -> Decision:
 def _refused(step: Situation, look: LookFailed, blocked: Failure) -> Decision:
     """Refused by the API: blocked, once it is certain.
 
-    A 404 may be a model that is being restored, a 403 a key that is being mended: neither says
-    anything of a run.
+    A 404 may be a model that is being restored, a 403 a key whose rights are being changed: neither
+    says anything of a run.
     """
     left = _doubted_for(step, look, blocked)
     if left <= 0:

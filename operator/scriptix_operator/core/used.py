@@ -73,8 +73,8 @@ def repeated_request(training: Training, status: TrainingStatus) -> str | None:
     repeated = [ask for ask in asks_of(training) if ask not in own and is_used(status, ask)]
     if status.run is None or training.is_being_deleted or not repeated:
         return None
-    told = " ".join(_told(status, ask) for ask in repeated)
-    return f"{told} To train again, set a value that was never used."
+    texts = " ".join(_repeated_text(status, ask) for ask in repeated)
+    return f"{texts} To train again, set a value that was never used."
 
 
 def _used_by_present_run(status: TrainingStatus) -> tuple[Ask, ...]:
@@ -86,7 +86,7 @@ def _used_by_present_run(status: TrainingStatus) -> tuple[Ask, ...]:
     return asks_of_run(run) if is_used else ()
 
 
-def _told(status: TrainingStatus, ask: Ask) -> str:
+def _repeated_text(status: TrainingStatus, ask: Ask) -> str:
     is_token = ask.member is AskedBy.RUN_TOKEN
     name = "spec.runToken" if is_token else f"The annotation {REQUESTED_AT_ANNOTATION}"
     answers = (entry.id for entry in status.history if _has_answered(entry, ask))

@@ -201,7 +201,7 @@ class Caller:
         return Wish(kind, asked, closer)
 
     async def _read_ledger(self, training: Training) -> int:
-        """What version of the ledger a look begins from; a run that is known needs none.
+        """The version of the ledger that a poll is based on; a run that is known needs none.
 
         An intent without its entry is taken back as never sent. That must be so in the ledger, and
         not only in what this process knows of it: another leader may be about to send.

@@ -286,7 +286,7 @@ def _read(
 
 
 def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
-    """The model in the reply to a start that was taken, whatever the reply looks like.
+    """The model in the reply to a start that was taken, in whatever form the reply is.
 
     Raises:
         BadReplyError: The reply has an error and no model, so whether it was taken is not known.

@@ -104,8 +104,8 @@ def _has_error(reply: Mapping[str, object]) -> bool:
 def _is_from_gateway(status: int, reply: dict[str, object]) -> bool:
     """Whether a refusal is not the API's own.
 
-    429 is an exception: whoever sends it, the call was not let through. So are 5xx: they are
-    ambiguous from anybody.
+    429 is an exception: from the API and from a gateway it means that the call was not let
+    through. So are 5xx: they are ambiguous from both.
     """
     if status in _REDIRECTS:
         return True

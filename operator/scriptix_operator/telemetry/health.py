@@ -119,7 +119,7 @@ class Problem:
 
 
 class Problems:
-    """The outstanding problems, as /readyz, the metrics and the Lease tell them.
+    """The outstanding problems, as /readyz, the metrics and the Lease show them.
 
     A problem lasts from its first report until it is cleared; a report in between replaces the
     text and keeps the time. Any thread may read.

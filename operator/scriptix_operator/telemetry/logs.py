@@ -38,8 +38,8 @@ REPEATED: Final = (
     "kopf._core.reactor.orchestration",
     "kopf._core.reactor.running",
 )
-"""Loggers by which Kopf tells, with tracebacks, why it ends. It is started again every few seconds,
-and kube/watch.py logs each reason once; so these show at DEBUG only."""
+"""Loggers to which Kopf writes, with tracebacks, why it ends. It is started again every few
+seconds, and kube/watch.py logs each reason once; so these show at DEBUG only."""
 
 RESERVED: Final = frozenset(
     {*RESERVED_ATTRS, "asctime", "message", "taskName", "k8s_ref", "k8s_skip", "settings"}

@@ -33,7 +33,7 @@ LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
 
 
 class Metrics:
-    """What the operator counts, told in its own words; scraped through `registry`.
+    """What the operator counts, by methods named after what happens; scraped through `registry`.
 
     Args:
         problems: The outstanding problems, read at each scrape.
@@ -226,11 +226,11 @@ class Metrics:
         self._stalled.set(count)
 
     def unreadable(self, count: int) -> None:
-        """Tell how many resources cannot be parsed."""
+        """Set how many resources cannot be parsed."""
         self._unreadable.set(count)
 
     def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
-        """Tell whether the last list of a watched namespace succeeded; empty: of all of them."""
+        """Set whether the last list of a watched namespace succeeded; empty: of all of them."""
         self._namespace_listed.labels(namespace).set(is_listed)
 
     def leading(self, *, leads: bool) -> None:

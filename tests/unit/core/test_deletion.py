@@ -300,7 +300,7 @@ def test_the_answer_to_a_start_is_recorded_and_nothing_follows(
     assert then.action == (Look() if unknown and not suspend else Rest(None))
 
 
-# What is told of it.
+# Its events.
 
 
 @pytest.mark.parametrize(
