@@ -204,8 +204,9 @@ class Outside:
                 continue
             # In the middle of a step only that changes it which the step asks about.
             is_doomed = _is_doomed_now(copy, thing)
+            is_gone = job is not None and job.at == "send" and _is_gone_now(copy, thing)
             if job is not None and not (
-                is_doomed if job.resource == resource else job.at in {"look", "got"}
+                is_doomed or is_gone if job.resource == resource else job.at in {"look", "got"}
             ):
                 continue
             told = f"{name_of(number)} is told of r{resource}"
@@ -318,6 +319,11 @@ def _is_doomed_now(copy: Copy | None, thing: Thing | None) -> bool:
     if copy is None or thing is None or copy.thing.uid != thing.uid:
         return False
     return thing.doomed and not copy.thing.doomed
+
+
+def _is_gone_now(copy: Copy | None, thing: Thing | None) -> bool:
+    """Whether a resource has been removed, or re-created, since the version that is known."""
+    return copy is not None and (thing is None or thing.uid != copy.thing.uid)
 
 
 def _told(process: Process, resource: int, thing: Thing | None) -> Process:

@@ -77,9 +77,16 @@ def entry_stays_open(core: Judgement, state: State) -> str | None:
 
 
 def nothing_for_the_deleted(core: Judgement, state: State) -> str | None:
-    """Nothing is started or adopted from a version that is known to be about to be deleted."""
-    for job in (process.job for process in state.processes):
-        if job is None or not job.base.thing.doomed:
+    """Nothing is started or adopted for a resource that is known to be deleted, or about to be."""
+    for process in state.processes:
+        job = process.job
+        if job is None:
+            continue
+        known = process.roster[job.resource]
+        is_known = known is not None and known.thing.uid == job.base.thing.uid
+        if job.at == "wait" and not is_known:
+            return f"a POST is sent for r{job.resource}, which is known to be deleted"
+        if not job.base.thing.doomed:
             continue
         if job.at == "intent":
             return f"an intent is written for r{job.resource}, which is being deleted"

@@ -48,6 +48,8 @@ class Mutation(Enum):
     """A gateway's 4xx to a POST is taken for the API's."""
     DELETION_UNSEEN = auto()
     """A resource counts as long as it exists, also when its deletion has begun."""
+    REMOVAL_UNSEEN = auto()
+    """The last check before a POST does not ask whether the store still has the resource."""
     UNREADABLE_IS_ABSENT = auto()
     """A start time that cannot be read is taken for none."""
     UNLISTED_IS_GONE = auto()

@@ -175,8 +175,8 @@ class Starting(Recording):
         """Caller.start: the last check; with the fence nothing comes between it and the bytes."""
         begun, window = here.job.begun, TICKS.send_window
         assert begun is not None
-        if here.decided.doomed and self.rules.mutation is not Mutation.DELETION_UNSEEN:
-            told = f"{here.name} does not send: the resource is being deleted"
+        if self._is_deleted(here):
+            told = f"{here.name} does not send: the resource is deleted, or is being deleted"
             yield told, self.replied(here, NOTHING_SENT)
         elif begun > window or not self.leads(here):
             why = "too late" if begun > window else "it does not lead any more"
@@ -185,6 +185,14 @@ class Starting(Recording):
             yield f"{here.name} checks that it may send", here.goes_on(at="checked")
         else:
             yield from self.checked(here)
+
+    def _is_deleted(self, here: Here) -> bool:
+        """The store does not have the resource, or has it with a deletionTimestamp."""
+        if self.rules.mutation is Mutation.DELETION_UNSEEN:
+            return False
+        if self.rules.mutation is Mutation.REMOVAL_UNSEEN:
+            return here.decided.doomed
+        return not here.is_known or here.decided.doomed
 
     def checked(self, here: Here) -> Iterator[Move]:
         """The bytes leave."""

@@ -84,8 +84,7 @@ class Here(NamedTuple):
 
     def remembering(self, recall: Recall) -> "Here":
         """Roster.remember: as long as it is the resource that is known."""
-        known = self.process.roster[self.job.resource]
-        if known is None or known.thing.uid != self.job.base.thing.uid:
+        if not self.is_known:
             return self
         recalls = list(self.process.recalls)
         recalls[self.job.resource] = recall
@@ -99,11 +98,15 @@ class Here(NamedTuple):
         return here._replace(job=self.job._replace(base=self.job.base._replace(current=False)))
 
     @property
+    def is_known(self) -> bool:
+        """Whether the store has the resource, and not another with its name."""
+        known = self.process.roster[self.job.resource]
+        return known is not None and known.thing.uid == self.job.base.thing.uid
+
+    @property
     def recall(self) -> Recall:
         """Roster.memory."""
-        known = self.process.roster[self.job.resource]
-        is_known = known is not None and known.thing.uid == self.job.base.thing.uid
-        return self.process.recalls[self.job.resource] if is_known else Recall()
+        return self.process.recalls[self.job.resource] if self.is_known else Recall()
 
     @property
     def decided(self) -> Thing:

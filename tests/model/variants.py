@@ -260,6 +260,7 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.ANY_LEDGER: Worse(Rules(Budget(data=1), rivalry=True)),
         Mutation.GATEWAY_BELIEVED: Worse(Rules(Budget(gateway=1, data=1))),
         Mutation.DELETION_UNSEEN: Worse(Rules(Budget(doomed=1)), nothing_for_the_deleted),
+        Mutation.REMOVAL_UNSEEN: Worse(Rules(Budget(deleted=1)), nothing_for_the_deleted),
         Mutation.UNREADABLE_IS_ABSENT: Worse(Rules(Budget(lost=1, unreadable=3, data=1))),
         Mutation.UNLISTED_IS_GONE: Worse(Rules(Budget(unlisted=1, crash=1, data=1), resources=2)),
         Mutation.REBUILT_FROM_SOME: Worse(

@@ -288,8 +288,9 @@ class Caller:
                 raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
             if now > lead - margin:
                 raise StaleSenderError("this process does not lead any more, or not for long")
-            if self.roster.is_being_deleted(training):
-                raise StaleSenderError("the resource is being deleted")
+            known = self.roster.get(training.key)
+            if known is None or known.uid != training.uid or known.is_being_deleted:
+                raise StaleSenderError("the resource is deleted, or is being deleted")
             armed.append(self.fence.arm(min(begun_at + self.send_window, lead)))
 
         def disarm() -> None:

@@ -49,6 +49,10 @@ class Bench(Clock, Fence):
     roster: Roster = field(default_factory=Roster)
     diary: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Put into the store what is started."""
+        self.roster.put(a_training())
+
     def monotonic(self) -> float:
         """Seconds."""
         return self.now_is
@@ -170,9 +174,19 @@ async def test_a_start_whose_time_is_over_is_not_sent(
     assert bench.diary == []
 
 
-async def test_a_start_of_a_resource_being_deleted_is_not_sent() -> None:
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(replace(a_training(), is_being_deleted=True), id="being deleted"),
+        pytest.param(a_training(uid="another"), id="re-created"),
+        pytest.param(None, id="gone"),
+    ],
+)
+async def test_a_start_of_a_deleted_resource_is_not_sent(known: Training | None) -> None:
     bench = Bench()
-    bench.roster.put(replace(a_training(), is_being_deleted=True))
+    bench.roster.remove(a_training().key)
+    if known is not None:
+        bench.roster.put(known)
     answer = await bench.start()
     assert isinstance(answer, PostFailed)
     assert answer.failure.kind is FailureKind.NOT_SENT

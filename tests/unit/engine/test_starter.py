@@ -586,6 +586,29 @@ async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledge
     assert (bench.ledger.mark(7) is not None) == (isinstance(answer, Posted))
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "re-created"])
+async def test_a_start_held_back_since_its_resource_is_gone(
+    bench: Bench,
+    anew: bool,  # noqa: FBT001 - both sides
+) -> None:
+    """Without a finalizer, the store is all that the caller has to see the deletion by."""
+    bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
+
+    def is_deleted() -> None:
+        bench.roster.remove(NAME)
+        bench.cluster.training = None
+        if anew:
+            bench.cluster.training = a_training(uid="another")
+            bench.roster.put(bench.cluster.training)
+
+    bench.api.on_post = is_deleted
+    with pytest.raises(GoneError):
+        await bench.step()
+    assert bench.cluster.diary == [*START, "ledger: closed"]
+    assert (bench.starts_left, bench.debits, bench.ledger.entry(7)) == (3, 0, None)
+    assert bench.ledger.mark(7) is None
+
+
 async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
     bench: Bench,
 ) -> None:
