@@ -53,6 +53,11 @@ class Coverage:
         """The resources that cannot be parsed, with their uids."""
         return {key: found.uid for key, found in self._unreadable.items()}
 
+    def unreadable_version(self, key: TrainingKey) -> str | None:
+        """The newest resourceVersion known of a resource that cannot be parsed."""
+        found = self._unreadable.get(key)
+        return None if found is None else found.version
+
     def listed(self, scope: str) -> bool:
         """Take in that a list is complete; returns whether it is the first one of its scope."""
         is_first = scope not in self._listed

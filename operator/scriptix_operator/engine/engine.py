@@ -16,7 +16,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.resync import Resync
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import Roster, is_older
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
@@ -130,8 +130,12 @@ class Engine:
             if is_same or self.coverage.unreadable.get(key) == metadata["uid"]:
                 self._forget(key, _last_status(raw))
             return
-        if is_same and known is not None and known.resource_version == metadata["resourceVersion"]:
+        version = metadata["resourceVersion"]
+        if is_same and known is not None and known.resource_version == version:
             return  # our own write as the watch echoes it, or a list without news
+        newest = self.coverage.unreadable_version(key) if known is None else known.resource_version
+        if newest is not None and is_older(version, newest):
+            return  # a page of a list that was made before the watch event
         try:
             training = parse_training(raw)
         except UnreadableError as error:

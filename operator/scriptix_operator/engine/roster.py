@@ -9,7 +9,7 @@ from scriptix_operator.core.observation import Memory
 from scriptix_operator.core.timeline import PastRun, PastRuns
 from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["Roster"]
+__all__ = ["Roster", "is_older"]
 
 PHASES = frozenset(Phase)
 
@@ -38,7 +38,7 @@ class Roster:
             write of status is not.
         """
         known = self._trainings.get(training.key)
-        if known is not None and _is_older(training, known):
+        if known is not None and is_older(training.resource_version, known.resource_version):
             return False
         if known is not None and known.uid != training.uid:
             self.remove(training.key)
@@ -128,7 +128,7 @@ def _phase(text: str | None) -> Phase:
     return Phase(text) if text in PHASES else Phase.PENDING
 
 
-def _is_older(training: Training, known: Training) -> bool:
+def is_older(version: str, known: str) -> bool:
     """Compare resourceVersions, which are ordered numbers at every API server there is.
 
     They count all writes to the API server, so of two resources of one name too: the older is the
@@ -138,6 +138,6 @@ def _is_older(training: Training, known: Training) -> bool:
     be taken, and a write decided from a stale version would be refused as a conflict.
     """
     try:
-        return int(training.resource_version) < int(known.resource_version)
+        return int(version) < int(known)
     except ValueError:
         return False

@@ -540,6 +540,20 @@ async def test_resource_that_cannot_be_parsed_is_known_while_it_exists(
             assert bench.coverage.unreadable == {_key("bad"): "uid-of-bad"}
 
 
+@pytest.mark.parametrize("older", [7, -1], ids=["was readable", "was unreadable"])
+@pytest.mark.parametrize("newer", [7, -1], ids=["is readable", "is unreadable"])
+async def test_older_version_replaces_no_newer_one(older: int, newer: int) -> None:
+    """A page of a list may be older than what the watch has shown since; 9 is before 10."""
+    async with _bench() as bench:
+        bench.seen("a", "MODIFIED", version=10, model=newer)
+        bench.engine.seen(None, _raw("a", version=9, model=older))
+        assert (bench.roster.get(_key("a")) is not None) == (newer == 7)
+        assert bool(bench.coverage.unreadable) == (newer != 7)
+        assert bench.coverage.unreadable_version(_key("a")) == (None if newer == 7 else "10")
+        bench.engine.seen(None, _raw("a", version=11, model=older))
+        assert (bench.roster.get(_key("a")) is not None) == (older == 7)
+
+
 async def test_starts_that_waited_for_a_namespace_go_on_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
