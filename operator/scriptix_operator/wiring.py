@@ -335,6 +335,7 @@ def assemble(
         timer=timer,
         sweep_interval=settings.sweep_interval,
         serve=serve,
+        retry_ledger=ledger.retry_refused,
     )
 
 

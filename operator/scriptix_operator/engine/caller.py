@@ -88,7 +88,7 @@ class Caller:
         lanes: What each key may still do.
         calls: Makes the calls.
         roster: Who else has a claim on a model.
-        coverage: Who may have one and is not in the roster.
+        coverage: Who may have one and is not in the store of resources.
         clock: The clocks.
         ledger: Which starts may be under way.
         fence: Ends this process if it is paused in mid-send.

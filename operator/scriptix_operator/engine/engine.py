@@ -36,10 +36,16 @@ PATIENCE = 1.0
 life."""
 REPORT_INTERVAL = 5.0
 """Seconds between counts of the resources by phase."""
+LEDGER_INTERVAL = 5.0
+"""Seconds between the times that a refused ledger is asked for again."""
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
 """Seconds before a step that the cluster or a bug has spoilt is tried again; doubles."""
 
 logger = logging.getLogger(__name__)
+
+
+async def _nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(slots=True)
@@ -77,6 +83,8 @@ class Engine:
     sweep_interval: float
     serve: Callable[[frozenset[str]], None] = lambda _: None
     """Has these namespaces watched: those whose list succeeds."""
+    retry_ledger: Callable[[], Awaitable[None]] = _nothing
+    """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
     _resync: Resync = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
@@ -111,6 +119,7 @@ class Engine:
             self._tasks.create_task(self._resync.run())
             self._tasks.create_task(self._report_forever())
             self._tasks.create_task(self._go_on_forever())
+            self._tasks.create_task(self._retry_ledger_forever())
             # Not before each namespace was tried: a resource that is seen first must not take over
             # the run, or the model, of one that is seen last.
             while not await _in_time(self._resync.ready.wait()):
@@ -300,6 +309,11 @@ class Engine:
         while True:
             await asyncio.sleep(MISSED_TURN)
             self.lanes.go_on()
+
+    async def _retry_ledger_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LEDGER_INTERVAL)
+            await self.retry_ledger()
 
 
 def _last_status(raw: Raw) -> TrainingStatus | None:

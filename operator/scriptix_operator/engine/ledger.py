@@ -5,6 +5,7 @@ out at the next write, and all that was decided from the version before is decid
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -74,7 +75,7 @@ class StartLedger:
     Args:
         store: Where it is kept.
         roster: All resources, to rebuild a lost ledger from.
-        gap: What keeps the roster from being complete; None: nothing.
+        gap: What keeps the store of resources from being complete; None: nothing.
         window: How long a start may count against an allowance, known or yet to be learned.
         clock: The clocks.
         metrics: Counts each write.
@@ -127,6 +128,15 @@ class StartLedger:
         async with self._lock:
             await self._try_to_take_over()
         return self._basis
+
+    async def retry_refused(self) -> None:
+        """Ask the cluster again if it has refused the ledger.
+
+        Its resources may ask much later, or never: until then the problem would be reported.
+        """
+        if self._refusal is not None:
+            with contextlib.suppress(KubeError):
+                await self.read_anew()
 
     def entry(self, model_id: int) -> Entry | None:
         """The start of a model that may be under way."""

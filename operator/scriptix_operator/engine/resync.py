@@ -25,8 +25,9 @@ __all__ = ["Resync"]
 
 PARALLEL_LISTS = 16
 """Namespaces listed at once: the Lease has to be renewed over the same connections."""
-FIRST_RETRY, MAX_RETRY = 1.0, 30.0
-"""Seconds before a list that failed is tried again; doubles."""
+FIRST_RETRY, MAX_RETRY, MAX_RETRY_REFUSED = 1.0, 5.0, 30.0
+"""Seconds before a list that failed is tried again; doubles. A refusal lasts until somebody changes
+a right; another failure, such as a missing CRD, may end for all namespaces at once."""
 PATIENT_FAILURES = 3
 """Lists in a row that fail before a namespace is not watched any more; a refused one is not at
 once. One Kopf watches all namespaces, and one that fails ends it."""
@@ -69,7 +70,8 @@ class Resync:
     _failures: dict[str, int] = field(default_factory=dict)
     """Lists in a row that failed, by scope."""
     _refused: set[str] = field(default_factory=set)
-    _told: dict[str, str] = field(default_factory=dict)
+    _causes: dict[str, str] = field(default_factory=dict)
+    """Why the last list failed, by scope."""
     _due: asyncio.Event = field(default_factory=asyncio.Event)
     _hurried_at: float = -math.inf
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL_LISTS))
@@ -110,15 +112,22 @@ class Resync:
             if error is None:
                 await _at_most(self.interval, self._due)
             else:
-                most = min(MAX_RETRY, self.interval)
+                longest = MAX_RETRY_REFUSED if scope in self._refused else MAX_RETRY
+                most = min(longest, self.interval)
                 await asyncio.sleep(backoff(FIRST_RETRY, self._failures[scope] - 1, most))
 
     def _succeeded(self, scope: str) -> None:
+        if self._none_is_listed:
+            # What failed for all of them is no fault of those that are not listed yet.
+            self._refused.clear()
+            self._failures = dict.fromkeys(self._failures, 1)
         self.problems.clear(SOURCE, scope)
+        self._causes.pop(scope, None)
+        self._refused.discard(scope)
         if self._failures.pop(scope, 0):
             logger.info("%s: listed again", show_scope(scope))
-        self._told.pop(scope, None)
-        self._refused.discard(scope)
+            for other in self._failures:
+                self._report(other)  # no outage any more
         if self.coverage.listed(scope):
             self.listed(scope)
 
@@ -127,23 +136,34 @@ class Resync:
         if isinstance(error, RefusedError):
             self._refused.add(scope)
         text = f"{show_scope(scope)} cannot be listed: {str(error) or type(error).__name__}"
-        level = logging.DEBUG if self._told.get(scope) == text else logging.WARNING
+        level = logging.DEBUG if self._causes.get(scope) == text else logging.WARNING
         logger.log(level, "%s", text)
-        self._told[scope] = text
-        # Nobody is served where none can be listed.
-        is_outage = len(self._failures) == len(self.coverage.scopes)
+        self._causes[scope] = text
+        self._report(scope)
+
+    def _report(self, scope: str) -> None:
+        text = self._causes[scope]
+        is_outage = self._none_is_listed
         self.problems.report(
             SOURCE, f"{text[0].upper()}{text[1:]}.", subject=scope, is_outage=is_outage
         )
 
+    @property
+    def _none_is_listed(self) -> bool:
+        """Whether the last list of each scope failed: nothing is served, and no scope is at fault.
+
+        They fail one after the other, so some may have been taken out of what is watched.
+        """
+        return len(self._failures) == len(self.coverage.scopes)
+
     def _serve(self) -> None:
-        """Have those watched that can be listed; all stay as they are where none can."""
+        """Have those watched that can be listed; where none can, all that ever could."""
         if not self.ready.is_set():
             return
-        lost = self._refused | {
-            scope for scope, count in self._failures.items() if count >= PATIENT_FAILURES
-        }
-        served = frozenset(self.coverage.scopes) - lost - frozenset(self.coverage.unlisted)
+        served = frozenset(self.coverage.scopes) - frozenset(self.coverage.unlisted)
+        if not self._none_is_listed:
+            served -= self._refused
+            served -= {n for n, count in self._failures.items() if count >= PATIENT_FAILURES}
         if served:
             self.serve(served)
 

@@ -107,15 +107,21 @@ class Problem:
         source: The part that reports: one of a few names, since it is a metric's label.
         subject: What is affected, such as a namespace; empty: all that the source does.
         text: A plain sentence: what fails, and why.
-        is_outage: Whether nothing is served because of it.
         since: Monotonic seconds of the first report.
+        outage_since: Monotonic seconds since when nothing is served because of it; None: something
+            is served.
     """
 
     source: str
     subject: str
     text: str
-    is_outage: bool
     since: float
+    outage_since: float | None
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether nothing is served because of it."""
+        return self.outage_since is not None
 
 
 class Problems:
@@ -144,8 +150,12 @@ class Problems:
         """
         key = (source, subject)
         before = self._problems.get(key)
-        since = self._clock() if before is None else before.since
-        self._problems[key] = Problem(source, subject, text[:TEXT_LIMIT], is_outage, since)
+        now = self._clock()
+        since = now if before is None else before.since
+        outage_since = before.outage_since if before is not None and before.is_outage else now
+        self._problems[key] = Problem(
+            source, subject, text[:TEXT_LIMIT], since, outage_since if is_outage else None
+        )
 
     def clear(self, source: str, subject: str = "") -> None:
         """Say that it works again, or is no longer tried; a problem that is not known is fine."""
@@ -164,7 +174,8 @@ class Problems:
         """Whether nothing has been served for `OUTAGE_SECONDS`."""
         now = self._clock()
         return any(
-            one.is_outage and now - one.since >= OUTAGE_SECONDS for one in self.outstanding()
+            one.outage_since is not None and now - one.outage_since >= OUTAGE_SECONDS
+            for one in self.outstanding()
         )
 
     def seconds(self) -> dict[str, float]:

@@ -29,7 +29,7 @@ from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_STEPS, Engine
 from scriptix_operator.engine.lanes import Answer, Lanes
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
-from scriptix_operator.kube.errors import GoneError, RefusedError, UnavailableError
+from scriptix_operator.kube.errors import GoneError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import Raw, dump_status
 from scriptix_operator.telemetry.health import Problems
@@ -426,6 +426,7 @@ class Lists:
         self.listed = {name.replace("_", "-"): raws for name, raws in listed.items()}
         self.refused: set[str] = set()
         """Namespaces whose list fails after the resources above."""
+        self.error: KubeError = RefusedError("list: 403 forbidden")
         self.slow: set[str] = set()
         """Namespaces whose list does not end."""
         bench.list_from = self.all
@@ -437,7 +438,7 @@ class Lists:
         if namespace in self.slow:
             await asyncio.Event().wait()
         if namespace in self.refused:
-            raise RefusedError("list: 403 forbidden")
+            raise self.error
 
 
 @pytest.mark.parametrize("fault", ["refused", "slow"])
@@ -594,17 +595,55 @@ async def test_namespace_that_loses_its_right_keeps_its_resources(
             await bench.until(lambda: bench.served[-1] == {"team-a", "team-b"})
 
 
+@pytest.mark.parametrize("error", [GoneError("list: 404"), RefusedError("list: 403")])
 async def test_namespaces_stay_watched_where_none_can_be_listed(
-    monkeypatch: pytest.MonkeyPatch,
+    error: KubeError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An outage of the API server is no fault of a namespace; the watch has its own restarts."""
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    names = ("team-a", "team-b", "team-c")
+    async with _bench(*names) as bench:
+        lists = Lists(bench, team_a=(), team_b=(), team_c=())
+        lists.error = error
+        async with _running(bench):
+            lists.refused |= {*names}
+            bench.engine.relist()
+            await bench.until(lambda: len(bench.problems.outstanding()) == len(names))
+            await bench.settle()
+            assert bench.served[-1] == {*names}
+            assert all(problem.is_outage for problem in bench.problems.outstanding())
+            lists.refused.remove("team-a")
+            await bench.until(lambda: len(bench.problems.outstanding()) == len(names) - 1)
+            assert not any(problem.is_outage for problem in bench.problems.outstanding())
+            lists.refused.clear()
+            await bench.until(lambda: bench.problems.outstanding() == [])
+            assert bench.served[-1] == {*names}
+            if isinstance(error, GoneError):
+                assert bench.served == [{*names}]
+
+
+async def test_one_served_namespace_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(), team_b=())
+        lists.refused |= {"team-a", "team-b"}
         async with _running(bench):
-            lists.refused |= {"team-a", "team-b"}
-            bench.engine.relist()
             await bench.until(lambda: len(bench.problems.outstanding()) == 2)
+            lists.slow.add("team-b")  # its own next report is long in coming
             await bench.settle()
-            assert bench.served[-1]
-            assert any(problem.is_outage for problem in bench.problems.outstanding())
+            lists.refused.remove("team-a")
+            await bench.until(lambda: len(bench.problems.outstanding()) == 1)
+            assert not bench.problems.outstanding()[0].is_outage
+
+
+async def test_refused_ledger_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LEDGER_INTERVAL", 0.0)
+    async with _bench() as bench:
+        asked = asyncio.Event()
+
+        async def ask() -> None:
+            asked.set()
+
+        bench.engine.retry_ledger = ask
+        async with _running(bench), asyncio.timeout(TIMEOUT):
+            await asked.wait()

@@ -160,6 +160,20 @@ async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(bench: 
         await bench.process().ready()
 
 
+async def test_refusal_that_is_over_is_no_problem_any_more(bench: Bench) -> None:
+    process = bench.process()
+    bench.shelf.write_faults += [Fault.REFUSED]
+    with pytest.raises(RefusedError):
+        await process.ready()
+    await process.retry_refused()
+    assert process.problems.outstanding() != []
+    bench.time.moment += timedelta(seconds=30)
+    await process.retry_refused()
+    assert process.problems.outstanding() == []
+    await process.retry_refused()
+    assert len(bench.shelf.writes) == 2
+
+
 async def test_a_cluster_that_refuses_the_ledger_is_not_asked_by_each_of_thousands(
     bench: Bench,
 ) -> None:

@@ -119,6 +119,19 @@ def test_outage_counts_after_a_minute() -> None:
     assert not problems.outage()
 
 
+def test_outage_counts_from_its_own_beginning() -> None:
+    clock = Clock()
+    problems = Problems(clock)
+    problems.report("Watch", "It fails for one namespace.")
+    clock.now += 3600.0
+    problems.report("Watch", "It fails.", is_outage=True)
+    assert not problems.outage()
+    clock.now += OUTAGE_SECONDS
+    problems.report("Watch", "It fails.", is_outage=True)
+    assert problems.outage()
+    assert problems.seconds()["Watch"] == 3600.0 + OUTAGE_SECONDS
+
+
 def test_problem_text_is_bounded() -> None:
     problems = Problems()
     problems.report("Watch", "x" * 10_000)
