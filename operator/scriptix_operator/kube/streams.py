@@ -5,7 +5,8 @@ the CRD was missing when Kopf started, is not begun again. So its HTTP requests 
 client middleware of its session.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -20,6 +21,9 @@ __all__ = ["IDLE_LIMIT", "Scope", "Streams"]
 IDLE_LIMIT = 5.0
 """Seconds without an open stream or a request after which Kopf counts as not watching; longer than
 Kopf waits between the attempts of one request."""
+HEAD_TIMEOUT = 5.0
+"""Seconds that the API server may take for the head of its reply to a watch request; Kopf itself
+would wait for ever."""
 TEXT_LIMIT = 256
 
 Scope = str | None
@@ -65,9 +69,10 @@ class Streams:
     ) -> aiohttp.ClientResponse:
         """Be the middleware: hand the request on, and note what came of it."""
         stream = self._streams.get(_scope(request.url)) if _is_ours(request.url) else None
+        is_watch = "watch" in request.url.query
         self._under_way += 1
         try:
-            response = await handler(request)
+            response = await _in_time(handler(request), HEAD_TIMEOUT if is_watch else None)
         except Exception as error:
             self.is_answered = False
             if stream is not None:
@@ -79,7 +84,7 @@ class Streams:
         self.is_answered = response.status != HTTPStatus.UNAUTHORIZED
         if stream is not None and not response.ok:
             stream.fail(f"HTTP {response.status} {response.reason or ''}")
-        elif stream is not None and "watch" in request.url.query:
+        elif stream is not None and is_watch:
             stream.response = response
             stream.fail("the stream has ended")
         elif stream is not None:
@@ -105,7 +110,7 @@ class Streams:
 
     @property
     def all_fail(self) -> bool:
-        """Whether no stream is open."""
+        """Whether nothing is watched or being listed."""
         return len(self.failing()) == len(self._streams)
 
     def abandoned(self) -> dict[Scope, str]:
@@ -113,6 +118,19 @@ class Streams:
         if self._under_way or self._clock() - self._active_at < IDLE_LIMIT:
             return {}
         return {scope: one.trouble for scope, one in self._streams.items() if not one.is_open}
+
+
+async def _in_time(
+    reply: Awaitable[aiohttp.ClientResponse], seconds: float | None
+) -> aiohttp.ClientResponse:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await reply
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"no reply within {seconds:.0f} s") from error
+        raise
 
 
 def _is_ours(url: URL) -> bool:

@@ -113,10 +113,12 @@ class Trainings:
         Raises:
             KubeError: It cannot.
         """
-        await self._page(namespace, None)
+        await self._page(namespace, None, limit=1)
 
-    async def _page(self, namespace: str, token: str | None) -> tuple[list[Raw], str | None]:
-        options: dict[str, Any] = {"limit": PAGE, "_request_timeout": TIMEOUT}
+    async def _page(
+        self, namespace: str, token: str | None, limit: int = PAGE
+    ) -> tuple[list[Raw], str | None]:
+        options: dict[str, Any] = {"limit": limit, "_request_timeout": TIMEOUT}
         if token:
             options["_continue"] = token
         with translated(f"list {PLURAL}"):
