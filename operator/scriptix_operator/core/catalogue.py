@@ -233,7 +233,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
                     "402",
                     "The key is known, but its account is not paid up or its plan does not cover "
                     "this: settle billing or plan with Scriptix, or put a key of another account "
-                    "into the Secret. It is tried again by itself.",
+                    "into the Secret. The operator tries again automatically.",
                     statuses=frozenset({402}),
                 ),
             ),
