@@ -38,6 +38,7 @@ from scriptix_operator.core.follow import (
     is_of_end,
     judge,
     model_status,
+    naming_unreadable,
     with_look,
 )
 from scriptix_operator.core.gate_poll import judge_again
@@ -167,7 +168,7 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     if is_late and not is_end_pending(step.status):
         return _timed_out(step)
     if step.spec.suspend:
-        return step.having(queue=None, failure=None, **UNWATCHED).rest(None)
+        return step.without_doubt().having(queue=None, failure=None, **UNWATCHED).rest(None)
     return _observed(step, observation)
 
 
@@ -199,7 +200,7 @@ def _retried(step: Situation) -> Decision:
 def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
     """Another run: what is remembered of the one before it does not count."""
     fresh = step.having_status(status)
-    return fresh.remembering(
+    return fresh.without_doubt().remembering(
         log_wanted=False,
         failed_logs=0,
         refusals=0,
@@ -217,7 +218,7 @@ def _observed(step: Situation, observation: Observation) -> Decision:
         case TurnCome():
             return step.answer(Look())
         case Blocked(why):
-            step = with_next_poll(step)
+            step = with_next_poll(step.without_doubt())
             return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
         case LedgerRefused() | RebuildPending():
             return step.having(queue=None).rest(min(step.poll, RECHECK), _no_ledger(observation))
@@ -272,7 +273,9 @@ def _ended(
 
 def _believed(step: Situation) -> tuple[Situation, Note | None]:
     status, note = believe(step.spec, step.status, step.now)
-    return step.having_status(status), note
+    status = naming_unreadable(status, step.status.failure, step.memory.unreadable)
+    # The poll for a metric after an edit of the gate counts its own failures.
+    return step.having_status(status).remembering(failed_looks=0), note
 
 
 def _timed_out(step: Situation) -> Decision:
@@ -281,7 +284,7 @@ def _timed_out(step: Situation) -> Decision:
         "no further calls are made for it."
     )
     # An open intent stays: whoever needs the model next has to learn what came of it.
-    ended = step.having(
+    ended = step.without_doubt().having(
         failure=failure(FailureReason.TIMED_OUT, text),
         finished_at=ended_at(step.status.started_at, step.now),
         **UNWATCHED,
@@ -302,9 +305,7 @@ def _seen(step: Situation, seen: ModelSeen) -> Decision:
         failed_looks=0,
         looked_at=step.now,
         unreadable=seen.model.unreadable,
-        doubt=None,
-        gateway_since=None,
-    )
+    ).without_doubt()
     followed = is_followed(step.status)
     decision = _following(step, seen) if followed else _starting(_spread(step, seen), seen)
     stamped = with_look(decision.status, before, step.now)

@@ -22,7 +22,7 @@ from scriptix_operator.core.gate import lacks_metric, missed_gate
 from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
-from scriptix_operator.core.running import UNWATCHED, marked, running
+from scriptix_operator.core.running import UNWATCHED, is_another_start, marked, running
 from scriptix_operator.core.text import clean, one_line, unreadable_text
 from scriptix_operator.core.timeline import PastRun
 
@@ -32,8 +32,10 @@ __all__ = [
     "ended_at",
     "follow",
     "is_of_end",
+    "is_of_run",
     "judge",
     "model_status",
+    "naming_unreadable",
     "with_look",
     "with_metrics",
 ]
@@ -91,14 +93,25 @@ def follow(
         is pending). A poll that speaks of an earlier run, or that makes no sense, changes nothing
         but the note.
     """
-    before = status.failure
-    status, note = _follow(spec, status, model, now, past)
+    after, note = _follow(spec, status, model, now, past)
+    return naming_unreadable(after, status.failure, model.unreadable), note
+
+
+def naming_unreadable(
+    status: TrainingStatus, before: Failure | None, unreadable: tuple[str, ...]
+) -> TrainingStatus:
+    """With the fields of the reply that were not read, in the message of a new failure.
+
+    Args:
+        status: The new facts.
+        before: The failure in the facts before.
+        unreadable: The fields.
+    """
     why = status.failure
-    if why is not None and why is not before and model.unreadable:
-        message = f"{why.message} {unreadable_text(model.unreadable)}"
-        named = why.model_copy(update={"message": clean(message, LONG_TEXT)})
-        status = status.model_copy(update={"failure": named})
-    return status, note
+    if why is None or why is before or not unreadable:
+        return status
+    message = clean(f"{why.message} {unreadable_text(unreadable)}", LONG_TEXT)
+    return status.model_copy(update={"failure": why.model_copy(update={"message": message})})
 
 
 def _follow(
@@ -156,7 +169,8 @@ def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
 
     It is compared with what polls have shown, never with the reply to the start: another server may
     have written that. With the baseline, which this run's must be newer than; else, for an adopted
-    run or one that was seen twice under the baseline's, with the run's own.
+    run or one that was seen twice under the baseline's, with the run's own. A baseline without a
+    start time leaves nothing to be exact about: replicas may round.
     """
     if model.started_at is None:
         return not _is_left_over(status, model)
@@ -164,7 +178,9 @@ def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
     before = run.baseline.started_training_at if run and run.baseline else None
     own = run.started_training_at if run else None
     if own is not None and (before is None or own == before):
-        return model.started_at >= own
+        may_round = before is None and run is not None and run.baseline is not None
+        is_same = may_round and not is_another_start(own, model.started_at)
+        return is_same or model.started_at >= own
     return before is None or model.started_at > before
 
 
@@ -205,22 +221,35 @@ def is_of_end(status: TrainingStatus, end: PendingEnd, model: RemoteModel) -> bo
     """Whether a poll shows the end that is pending, by the start time that polls have shown."""
     if model.training_status not in ENDS or not _is_this_run(status, model):
         return False
-    return None in {model.started_at, end.started_training_at} or (
-        model.started_at == end.started_training_at
-    )
+    before, shown = end.started_training_at, model.started_at
+    return before is None or shown is None or not is_another_start(before, shown)
+
+
+def is_of_run(status: TrainingStatus, model: RemoteModel) -> bool:
+    """Whether a poll shows the start time of the run in status, known from polls, too."""
+    own, shown = status.run.started_training_at if status.run else None, model.started_at
+    if own is None or shown is None or is_another_start(own, shown):
+        return False
+    return _is_this_run(status, model)
 
 
 def _awaited(
     spec: TrainingSpec, status: TrainingStatus, end: PendingEnd, model: RemoteModel, now: datetime
 ) -> tuple[TrainingStatus, Note | None]:
-    """A poll while results are awaited: it has them, the model has moved on, or it is stale."""
+    """A poll while results are awaited: it has them, the model has moved on, or it is stale.
+
+    1 or 2 without a start time is stale, perhaps, where the end has one: the wait goes on.
+    """
     if is_of_end(status, end, model):
         return _at_end(spec, status, model, now)
     before, shown = end.started_training_at, model.started_at
-    if before is not None and shown is not None and shown != before:
-        return believe(spec, status, now) if shown > before else (status, None)
-    has_changed = model.training_status in CHANGED
-    return believe(spec, status, now) if has_changed else (status, None)
+    if before is not None and shown is not None and is_another_start(before, shown):
+        has_moved_on = shown > before
+    else:
+        is_unmarked = before is not None and shown is None
+        is_changed = model.training_status in CHANGED and _is_this_run(status, model)
+        has_moved_on = is_changed and not is_unmarked
+    return believe(spec, status, now) if has_moved_on else (status, None)
 
 
 def _at_end(

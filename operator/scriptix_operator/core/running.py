@@ -12,7 +12,7 @@ from scriptix_operator.core.progress import DONE, stage_of
 from scriptix_operator.core.remote import RemoteModel
 from scriptix_operator.core.timeline import PastRun, with_marks
 
-__all__ = ["UNWATCHED", "marked", "running", "training_note"]
+__all__ = ["UNWATCHED", "is_another_start", "marked", "running", "training_note"]
 
 NO_ETA = {"estimated_completion_at": None, "estimated_completion_p90_at": None}
 UNWATCHED = {**NO_ETA, "progress_stalled_at": None, "poll_interval_seconds": None}
@@ -72,8 +72,13 @@ def _is_started_again(status: TrainingStatus, model: RemoteModel, *, has_gone_ba
     began = status.run.started_training_at if status.run else None
     if began is None or model.started_at is None:
         return False
-    later = model.started_at - began
-    return later >= ANOTHER_START or (has_gone_back and later > timedelta(0))
+    is_later = model.started_at > began
+    return is_later and (has_gone_back or is_another_start(began, model.started_at))
+
+
+def is_another_start(one: datetime, other: datetime) -> bool:
+    """Whether two start times that polls have shown are too far apart to be one, rounded."""
+    return abs(other - one) >= ANOTHER_START
 
 
 def _expected(

@@ -18,6 +18,7 @@ from scriptix_operator.core.ledger import Entry, Mark
 from scriptix_operator.core.observation import (
     AskTurn,
     Blocked,
+    Doubt,
     FetchLog,
     KeyUse,
     LedgerRefused,
@@ -397,6 +398,26 @@ def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
     life.memory = replace(life.memory, refusals=4, failed_logs=3, log_wanted=True)
     life.edit(run_token="v2").wakes()
     assert life.memory == Memory(looked_at=life.memory.looked_at)
+
+
+@pytest.mark.parametrize("gap", ["suspended", "blocked", "timed out", "a new run"])
+def test_refusals_before_a_gap_confirm_nothing_after_it(gap: str) -> None:
+    life = Life(a_training(timeout_seconds=7200, run_token="v1")).runs()
+    doubted = replace(life.memory, doubt=Doubt(FailureKind.NOT_FOUND, EIGHT), gateway_since=EIGHT)
+    match gap:
+        case "suspended":
+            life.edit(suspend=True).memory = doubted
+            life.wakes()
+        case "blocked":
+            life.memory = doubted
+            life.learns(Blocked(NO_SECRET))
+        case "timed out":
+            life.waits(7200).memory = doubted
+            life.wakes()
+        case _:
+            life.waits(60).succeeds().edit(run_token="v2").memory = doubted
+            life.wakes()
+    assert (life.memory.doubt, life.memory.gateway_since) == (None, None)
 
 
 def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:

@@ -20,6 +20,7 @@ from scriptix_operator.core.observation import (
     Woken,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
+from scriptix_operator.core.running import ANOTHER_START
 from scriptix_operator.core.situation import Durations
 from tests.unit.core.builders import (
     EIGHT,
@@ -34,7 +35,9 @@ from tests.unit.core.builders import (
 
 BEFORE = EIGHT - timedelta(days=30)
 """When the run before ours was started."""
-LATER = EIGHT + timedelta(seconds=1)
+NEAR = EIGHT + timedelta(seconds=1)
+"""The start time as another server rounds it."""
+LATER = EIGHT + ANOTHER_START
 GATE = {"max_character_error_rate": "9"}
 BROKEN = "Training failed due to system error"
 
@@ -190,6 +193,24 @@ def test_run_ends_with_results_that_arrive_later(marker: datetime | None) -> Non
     assert life.status.finished_at == at(minutes=1)
 
 
+@pytest.mark.parametrize("shown", [EIGHT, NEAR], ids=["earlier", "later"])
+def test_results_with_a_start_time_rounded_otherwise_count(shown: datetime) -> None:
+    life = a_life().runs().waits(60)
+    life.looks(replace(BARE, started_at=EIGHT if shown == NEAR else NEAR))
+    assert life.run.pending_end is not None
+    life.waits(2).looks(replace(MEASURED, started_at=shown))
+    assert (life.status.phase, life.status.metrics is None) == ("Succeeded", False)
+
+
+def test_results_as_old_as_the_baseline_are_of_another_run() -> None:
+    life = a_life(run_token="v1").runs(EIGHT).waits(60).succeeds(EIGHT)
+    life.edit(run_token="v2").waits(60).intends(MEASURED).is_accepted()
+    life.waits(60).looks(replace(BARE, started_at=NEAR))
+    assert life.run.pending_end is not None
+    life.waits(2).looks(MEASURED)
+    assert (life.status.phase, life.status.metrics) == ("Running", None)
+
+
 def test_results_seen_in_parts_are_joined() -> None:
     life = a_pending(NO_CER, quality_gate=GATE).waits(2)
     life.looks(replace(BARE, metrics=metrics(wer=None)))
@@ -234,6 +255,17 @@ def test_failure_without_an_error_is_believed_and_not_retried() -> None:
     assert "The API gives no reason." in (life.status.message or "")
 
 
+def test_failure_believed_by_time_names_what_is_not_readable() -> None:
+    odd = replace(NO_CER, unreadable=("training_metrics.character_error_rate",))
+    life = a_pending(odd, quality_gate=GATE)
+    polls(life, odd)
+    life.waits(1).wakes()
+    assert life.status.failure is not None
+    assert life.status.failure.reason == "QualityGateFailed"
+    named = "Not readable in the API's reply: training_metrics.character_error_rate."
+    assert life.status.failure.message.endswith(named)
+
+
 def test_results_outlast_a_cluster_that_does_not_publish_them() -> None:
     life = a_pending().waits(110)
     life.refusal = ("away", False)
@@ -253,6 +285,8 @@ def test_results_outlast_a_cluster_that_does_not_publish_them() -> None:
     [
         pytest.param(a_model(3, progress=99, started_at=EIGHT), id="still running"),
         pytest.param(a_model(3, progress=99), id="running, no start time"),
+        pytest.param(a_model(3, progress=99, started_at=NEAR), id="running, rounded"),
+        pytest.param(a_model(2), id="2, no start time"),
         pytest.param(a_model(2, started_at=BEFORE), id="before the start"),
         pytest.param(replace(MEASURED, started_at=BEFORE), id="the run before"),
         pytest.param(a_model(6, started_at=EIGHT), id="undocumented"),
@@ -272,7 +306,8 @@ def test_stale_poll_does_not_undo_a_pending_end(seen: RemoteModel) -> None:
     [
         pytest.param(a_model(1, started_at=EIGHT), id="1"),
         pytest.param(a_model(2, started_at=EIGHT), id="2"),
-        pytest.param(a_model(2), id="2, no start time"),
+        pytest.param(a_model(2, started_at=NEAR), id="2, rounded"),
+        pytest.param(a_model(2, started_at=LATER), id="2, another run"),
         pytest.param(a_model(3, started_at=LATER), id="another run"),
         pytest.param(replace(MEASURED, started_at=LATER), id="another run, at its end"),
     ],
@@ -287,6 +322,12 @@ def test_pending_end_stands_when_the_model_moves_on(end: RemoteModel, seen: Remo
     assert life.status.model.training_status == end.training_status
     life.edit(run_token="v2").waits(60).wakes()
     assert life.status.history[0].outcome == "Failed"
+
+
+def test_end_without_a_start_time_stands_when_the_model_is_at_2() -> None:
+    life = a_pending(replace(BARE, started_at=None)).waits(2)
+    life.looks(a_model(2))
+    assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(minutes=1))
 
 
 @pytest.mark.parametrize("end", [BARE, SILENT], ids=["success", "failure"])
@@ -381,10 +422,11 @@ def a_missed(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
 WIDER = {"max_character_error_rate": "10"}
 
 
-def test_edited_gate_is_judged_by_a_metric_that_has_arrived() -> None:
+@pytest.mark.parametrize("shown", [EIGHT, NEAR], ids=["same start time", "rounded"])
+def test_edited_gate_is_judged_by_a_metric_that_has_arrived(shown: datetime) -> None:
     life = a_missed().edit(quality_gate=WIDER)
     assert isinstance(life.waits(600).wakes().action, Look)
-    life.sees(replace(MEASURED, metrics=metrics(wer=None)))
+    life.sees(replace(MEASURED, started_at=shown, metrics=metrics(wer=None)))
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.status.metrics.character_error_rate) == (
@@ -434,11 +476,18 @@ def test_edited_gate_is_judged_after_the_poll_that_is_deferred() -> None:
     assert life.status.phase == "Succeeded"
 
 
-def test_edited_gate_is_judged_once_polls_have_failed() -> None:
+def test_edited_gate_names_a_metric_that_is_not_readable() -> None:
+    life = a_missed().edit(quality_gate=WIDER).waits(600)
+    life.looks(replace(NO_CER, unreadable=("training_metrics.character_error_rate",)))
+    assert "Not readable in the API's reply: " in (life.status.message or "")
+
+
+@pytest.mark.parametrize("answer", [UNANSWERED, REJECTED], ids=["no answer", "refused"])
+def test_edited_gate_is_judged_once_polls_have_failed(answer: Observation) -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
     waits = []
     while isinstance(life.wakes().action, Look):
-        life.learns(UNANSWERED)
+        life.learns(answer)
         assert isinstance(life.action, Rest)
         waits.append(life.action.seconds)
         life.waits(life.action.seconds or 0)
@@ -446,11 +495,19 @@ def test_edited_gate_is_judged_once_polls_have_failed() -> None:
     assert "at most 10% wanted" in (life.status.message or "")
 
 
-@pytest.mark.parametrize("answer", [REJECTED, KEYLESS], ids=["key rejected", "no key"])
-def test_edited_gate_is_judged_without_a_key(answer: Observation) -> None:
+def test_failed_polls_of_a_pending_end_are_not_those_of_the_gate() -> None:
+    life = a_pending(NO_CER, quality_gate=GATE)
+    polls(life, UNANSWERED)
+    life.waits(1).wakes()
+    assert life.reason == "QualityGateFailed"
+    assert isinstance(life.edit(quality_gate=WIDER).wakes().action, Look)
+    assert life.learns(UNANSWERED).action == Rest(2)
+
+
+def test_edited_gate_is_judged_without_a_key() -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
     assert isinstance(life.wakes().action, Look)
-    life.learns(answer)
+    life.learns(KEYLESS)
     assert (life.reason, life.action) == ("QualityGateFailed", Rest(None))
 
 
