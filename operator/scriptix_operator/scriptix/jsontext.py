@@ -63,8 +63,9 @@ def read_object(body: bytes, content_type: str, redact: Callable[[str], str]) ->
     except RecursionError:
         raise BadReplyError("reply is nested too deep") from None
     except ValueError:
-        kind = content_type.partition(";")[0].strip().lower()
-        but = "" if "json" in kind else f" but {redact(kind) or 'of no declared type'}"
+        # Redacted first: a key in lower case is not recognised any more.
+        kind = redact(content_type).partition(";")[0].strip().lower()
+        but = "" if "json" in kind else f" but {kind or 'of no declared type'}"
         raise BadReplyError(
             one_line(f"reply is not JSON{but}: {excerpt(body, redact)}", EXCERPT_LENGTH)
         ) from None
