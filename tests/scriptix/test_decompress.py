@@ -9,7 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.scriptix import AmbiguousError, ScriptixClient, UnauthorizedError
+from scriptix_operator.scriptix import (
+    AmbiguousError,
+    ScriptixClient,
+    UnauthorizedError,
+    decompress,
+)
 from scriptix_operator.scriptix.decompress import BodyError, Decompressor
 from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of
 from tests.scriptix.rawserver import Ending, raw_server, reply
@@ -33,6 +38,8 @@ CODINGS = [
     pytest.param("deflate", raw_deflate, id="raw deflate"),
     pytest.param("", bytes, id="none"),
     pytest.param("identity", bytes, id="identity"),
+    pytest.param("identity, Identity", bytes, id="identity twice"),
+    pytest.param("gzip, identity", gzip.compress, id="gzip and identity"),
 ]
 
 
@@ -89,7 +96,7 @@ def test_a_truncated_body_is_an_error(coding: str, compress: Compress) -> None:
         pytest.param("gzip", MODEL_BODY, id="not compressed"),
         pytest.param("deflate", b"\x07" + MODEL_BODY, id="no deflate"),
         pytest.param("gzip", gzip.compress(BODY)[:-8] + bytes(8), id="wrong checksum"),
-        pytest.param("gzip", gzip.compress(BODY) * 2, id="two members"),
+        pytest.param("gzip", gzip.compress(BODY) + b"no member", id="no second member"),
         pytest.param("deflate", zlib.compress(BODY) + b"x", id="more behind it"),
     ],
 )
@@ -100,6 +107,54 @@ def test_a_corrupt_body_is_an_error(coding: str, packed: bytes) -> None:
 
 def test_zeros_behind_a_body_are_padding() -> None:
     assert decompressed("gzip", gzip.compress(BODY) + bytes(9), 7) == BODY
+
+
+@pytest.mark.parametrize("size", [1, 7, LIMIT])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param((BODY[:300], BODY[300:]), id="two"),
+        pytest.param((b"", BODY), id="an empty one first"),
+        pytest.param((BODY, b""), id="an empty one last"),
+    ],
+)
+@pytest.mark.parametrize("padding", [b"", bytes(9)], ids=["close", "padded"])
+def test_gzip_members_are_one_body(parts: tuple[bytes, ...], padding: bytes, size: int) -> None:
+    packed = padding.join(gzip.compress(part) for part in parts) + padding
+    assert decompressed("gzip", packed, size) == BODY
+    with pytest.raises(BodyError, match="ends too early"):
+        decompressed("gzip", packed.rstrip(b"\0")[:-9], size)
+
+
+def test_the_bound_counts_all_members() -> None:
+    member = gzip.compress(b" " * 400)
+    assert len(decompressed("gzip", member * 2, 7)) == 800
+    with pytest.raises(BodyError, match="larger than 1000 bytes"):
+        decompressed("gzip", member * 3, 7)
+
+
+def test_gzip_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decompress, "MAX_MEMBERS", 3)
+    assert decompressed("gzip", gzip.compress(b"x") * 3, 7) == b"xxx"
+    with pytest.raises(BodyError, match="more than 3 gzip members"):
+        decompressed("gzip", gzip.compress(b"x") * 4, 7)
+
+
+@pytest.mark.parametrize(
+    ("coding", "quoted"),
+    [
+        pytest.param("BR", "br", id="known"),
+        pytest.param("gzip, br", "gzip, br", id="several"),
+        pytest.param(KEY.value, "another coding", id="a key"),
+        pytest.param(f"br, {KEY.value}", "another coding", id="a key among others"),
+        pytest.param("br," * 1000, "br, br, br, br, br, br, br, br, br, br,…", id="endless"),
+    ],
+)
+def test_only_a_known_coding_is_quoted(coding: str, quoted: str) -> None:
+    """The header may echo the key, and what is cut off a key is not recognised any more."""
+    with pytest.raises(BodyError) as caught:
+        Decompressor(coding, LIMIT)
+    assert str(caught.value).endswith(f"cannot read {quoted}")
 
 
 @pytest.mark.parametrize("call", CALLS)

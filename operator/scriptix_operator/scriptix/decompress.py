@@ -12,9 +12,15 @@ __all__ = ["BodyError", "Decompressor"]
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_NAMED = {*_CODINGS, "br", "compress", "x-compress", "zstd", "dcb", "dcz"}
+"""Codings that a message may quote: any other text may be, or hold a part of, an echoed key."""
 _METHOD, _DEFLATE, _CHECK = 0x0F, 8, 31
 _HEAD = 2
 """Bytes that distinguish deflate with a zlib header from deflate without one; servers send both."""
+
+
+MAX_MEMBERS = 10_000
+"""Of one gzip body: an empty member is 20 bytes on the wire, and costs time and no room."""
 
 
 class BodyError(Exception):
@@ -33,13 +39,17 @@ class Decompressor:
     """
 
     def __init__(self, coding: str, limit: int) -> None:
-        name = coding.strip().lower() or "identity"
-        self._is_plain = name == "identity"
+        names = [name.strip().lower() for name in coding.split(",")]
+        names = [name for name in names if name not in {"", "identity"}]
+        name = ", ".join(names)
+        self._is_plain = not names
         if not self._is_plain and name not in _CODINGS:
-            text = f"the operator asks for none and cannot read {one_line(coding, 40)}"
+            said = one_line(name, 40) if _NAMED.issuperset(names) else "another coding"
+            text = f"the operator asks for none and cannot read {said}"
             raise BodyError(f"reply is compressed: {text}")
         self._bits = _CODINGS.get(name, _GZIP)
         self._stream = zlib.decompressobj(self._bits)
+        self._members = 1
         self._limit = limit
         self._received = 0
         self._head = b""
@@ -77,15 +87,33 @@ class Decompressor:
         return bytes(self._body)
 
     def _decompress(self, part: bytes) -> None:
-        try:
-            # One byte more than there is room for: `max_length` 0 would mean no bound.
-            self._body += self._stream.decompress(part, self._limit - len(self._body) + 1)
-        except zlib.error:
-            raise BodyError("reply is corrupt: its compression cannot be read") from None
-        if len(self._body) > self._limit:
-            raise self._too_large()
-        if self._stream.unused_data.strip(b"\0"):
+        while part:
+            if self._stream.eof:
+                part = part.lstrip(b"\0")  # padding
+                if not part:
+                    return
+                self._begin_member()
+            try:
+                # One byte more than there is room for: `max_length` 0 would mean no bound.
+                self._body += self._stream.decompress(part, self._limit - len(self._body) + 1)
+            except zlib.error:
+                raise BodyError("reply is corrupt: its compression cannot be read") from None
+            if len(self._body) > self._limit:
+                raise self._too_large()
+            part = self._stream.unused_data
+
+    def _begin_member(self) -> None:
+        """Begin another member after the end of one: a gzip body may have several (RFC 1952).
+
+        Raises:
+            BodyError: It may not, or there are too many.
+        """
+        self._members += 1
+        if self._bits != _GZIP:
             raise BodyError("reply is corrupt: it goes on after its compressed data")
+        if self._members > MAX_MEMBERS:
+            raise BodyError(f"reply has more than {MAX_MEMBERS} gzip members")
+        self._stream = zlib.decompressobj(_GZIP)
 
     def _too_large(self) -> BodyError:
         return BodyError(f"reply is larger than {self._limit} bytes")
