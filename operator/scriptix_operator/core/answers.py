@@ -111,11 +111,10 @@ def not_started(step: Situation, reply: StartReply) -> Decision | None:
     call = CallFailure(kind, reply.message, code=reply.code)
     if kind is FailureKind.REJECTED:
         return fail(step, rejected_start(call))
-    step = step.having_run(attempt=step.run.attempt + 1)
     if kind is FailureKind.CONFLICT:
         step = step.having_run(refused=step.run.baseline)
     key = step.run.key_fingerprint or "", step.run.key_source
-    return _held(step, PostFailed(call), key)
+    return _held(withdraw(step), PostFailed(call), key)
 
 
 def _keeping_reply(step: Situation, call: CallFailure) -> Situation:

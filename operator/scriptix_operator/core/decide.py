@@ -77,6 +77,7 @@ from scriptix_operator.core.requests import (
 from scriptix_operator.core.resolve import (
     acted_after_all,
     concluded,
+    newly_polled_start,
     resolve,
     resolve_for_others,
     resolved_by_others,
@@ -327,7 +328,8 @@ def _following(step: Situation, seen: ModelSeen) -> Decision:
         step, note = _believed(step)
     decision = conclude(step, note)
     left_open = None if seen.entry is None else concluded(seen.entry, step.training)
-    return replace(decision, settled=left_open)
+    followed = step.training.with_status(decision.status)
+    return replace(decision, settled=left_open or newly_polled_start(followed, seen.mark))
 
 
 def _paced(step: Situation, seen: ModelSeen) -> Situation:

@@ -19,6 +19,7 @@ from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
 __all__ = [
+    "NO_ENTRY",
     "Debit",
     "Entry",
     "EntryOpenError",
@@ -39,6 +40,8 @@ MAX_DEBITS = 1000
 """Kept at most, the newest: 0.3 of the 1 MiB that a ConfigMap holds, 0.55 with the longest names.
 Who allows more starts than that in one window has the API's own refusals after a restart."""
 
+NO_ENTRY = 0
+"""The serial of no entry: serials begin with 1."""
 ONE_SECOND = timedelta(seconds=1)
 V = TypeVar("V")
 

@@ -20,11 +20,12 @@ from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import ended_at, follow
 from scriptix_operator.core.freshness import is_stale
-from scriptix_operator.core.ledger import Entry, Settled
+from scriptix_operator.core.ledger import NO_ENTRY, Entry, Mark, Settled, entry_of
 from scriptix_operator.core.observation import Decision, ModelSeen
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RESOLVE, Situation
+from scriptix_operator.core.start import may_be_hidden_run, wait_for_hidden
 from scriptix_operator.core.training import Training
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "acted_after_all",
     "compare",
     "concluded",
+    "newly_polled_start",
     "resolve",
     "resolve_for_others",
     "resolved_by_others",
@@ -174,6 +176,22 @@ def concluded(entry: Entry, training: Training) -> Settled | None:
     return Settled(entry, acted=run.ownership is not None, marker=run.started_training_at)
 
 
+def newly_polled_start(training: Training, mark: Mark | None) -> Settled | None:
+    """What the ledger has yet to learn of a followed run: the start time that polls show.
+
+    The entry was closed by the reply to the start, whose start time counts for nothing. Until the
+    ledger knows the run, a stale poll could show another resource the training before it, once
+    this resource is gone. The entry is closed already, so none has this serial.
+    """
+    run = training.status.run
+    if run is None or run.baseline is None or mark is None or not mark.superseded:
+        return None
+    start, before = run.started_training_at, run.baseline.started_training_at
+    if start is None or run.intent is not None or mark.at != before or start == before:
+        return None
+    return Settled(entry_of(training, run, run.baseline, NO_ENTRY), acted=True, marker=start)
+
+
 def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decision | None]:
     """What a look says of earlier attempts at a request that is to be tried again.
 
@@ -185,6 +203,8 @@ def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decisi
         return step, None
     step, verdict = _verdict(step, seen, run.baseline)
     match verdict:
+        case Verdict.OURS | Verdict.CONSUMED if may_be_hidden_run(step, seen):
+            return step, wait_for_hidden(step)
         case Verdict.OURS | Verdict.CONSUMED:
             return step, _taken(step, seen, verdict)
         case Verdict.UNDECIDED if step.memory.repeated_at is not None:

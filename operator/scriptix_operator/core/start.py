@@ -28,7 +28,14 @@ from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RECHECK, Situation
 
-__all__ = ["begin", "consider", "queue_up", "withdraw"]
+__all__ = [
+    "begin",
+    "consider",
+    "may_be_hidden_run",
+    "queue_up",
+    "wait_for_hidden",
+    "withdraw",
+]
 
 WORTH_TELLING = timedelta(minutes=2)
 """By which an expected start has to move, to be written anew."""
@@ -140,14 +147,8 @@ def _again(step: Situation, seen: ModelSeen) -> Decision:
             Reason.WAITING_FOR_MODEL,
             "The model is being trained; the requested run starts after it.",
         )
-    if seen.has_hidden_rival and not _is_known_run(step, seen):
-        return _wait(
-            step,
-            Reason.MODEL_IN_USE,
-            "The model's last training may belong to a resource that the operator cannot read, or "
-            "in a namespace that it cannot list; the requested run waits until it can. The "
-            "operator's log names the cause.",
-        )
+    if may_be_hidden_run(step, seen):
+        return wait_for_hidden(step)
     present = Baseline(training_status=model.training_status, started_training_at=model.started_at)
     if model.started_at is not None and step.run.refused != present:
         return _reserve(step, seen)
@@ -159,9 +160,21 @@ def _again(step: Situation, seen: ModelSeen) -> Decision:
     )
 
 
-def _is_known_run(step: Situation, seen: ModelSeen) -> bool:
-    """Whether nobody who cannot be seen waits for the end of the training that the model shows."""
-    return any(was_started_by(one, seen.model) for one in (step.training, *seen.rivals))
+def may_be_hidden_run(step: Situation, seen: ModelSeen) -> bool:
+    """Whether the training that the model shows may belong to a resource that cannot be read."""
+    known = (step.training, *seen.rivals)
+    return seen.has_hidden_rival and not any(was_started_by(one, seen.model) for one in known)
+
+
+def wait_for_hidden(step: Situation) -> Decision:
+    """Wait until the operator can read all resources with this model."""
+    return _wait(
+        step,
+        Reason.MODEL_IN_USE,
+        "The model's last training may belong to a resource that the operator cannot read, or "
+        "in a namespace that it cannot list; the requested run waits until it can. The "
+        "operator's log names the cause.",
+    )
 
 
 def begin(step: Situation, granted: SlotGranted) -> Decision:

@@ -527,3 +527,16 @@ def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before
     assert (life.status.phase, life.run.intent) == ("Failed", None)
     assert life.entry is not None
     assert concluded(life.entry, life.training) is None
+
+
+@pytest.mark.parametrize("state", [3, 4])
+def test_hidden_rivals_run_is_no_earlier_attempt(state: int) -> None:
+    life = Life().intends()
+    life.is_refused(FailureKind.AMBIGUOUS)
+    while life.run.intent is not None:
+        life.waits(60).looks(a_model(2))
+    seen = ModelSeen(a_model(state, started_at=at(minutes=30)), KEY, has_hidden_rival=True)
+    life.waits(1800).learns(seen)
+    assert (life.reason, life.run.ownership) == ("ModelInUse", None)
+    life.waits(60).learns(replace(seen, has_hidden_rival=False))
+    assert life.run.ownership == "Unconfirmed"

@@ -445,3 +445,13 @@ def test_a_definite_refusal_closes_the_entry_and_says_whether_it_was_sent(
     assert life.entry is None
     sent = kind is not FailureKind.NOT_SENT
     assert bool(life.ledger.debits.get(KEY.fingerprint)) == sent
+
+
+def test_ledger_learns_the_start_time_that_polls_show() -> None:
+    life = Life().intends(a_model(2, started_at=EIGHT)).is_accepted()
+    assert life.ledger.marks == {7: Mark(at=EIGHT, superseded=True)}
+    life.memory = Memory()
+    life.waits(60).looks(a_model(3, started_at=at(minutes=5)))
+    assert life.ledger.marks == {7: Mark(at=at(minutes=5))}
+    # Once: each poll would write to the ledger otherwise.
+    assert life.waits(60).looks(a_model(3, started_at=at(minutes=5))).settled is None

@@ -97,7 +97,22 @@ def test_a_run_that_acted_is_followed_whatever_the_reply_said(code: str | None, 
 def test_a_run_that_acted_late_is_not_started_again(code: str) -> None:
     life = not_started(answered(Life(), code))
     life.waits(3600).looks(a_model(3, started_at=EIGHT))
-    assert (life.status.phase, life.run.ownership) == ("Running", "Unconfirmed")
+    assert (life.status.phase, life.run.ownership) == ("Running", "Adopted")
+
+
+@pytest.mark.parametrize("code", ["KEY_REVOKED", "MODEL_NOT_READY"])
+def test_rerun_held_by_its_code_is_cancelled(code: str) -> None:
+    life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
+    life.edit(run_token="v2").waits(5)
+    model = a_model(4, started_at=EIGHT)
+    life.intends(model).is_refused(
+        FailureKind.AMBIGUOUS, is_error_in_success=True, code=code, message=WORDS
+    )
+    for _ in range(3):
+        life.waits(60).looks(model)
+    assert life.run.intent is None
+    life.edit(run_token="v1").waits(4000).wakes()
+    assert (life.run.token, life.status.phase, life.action) == ("v1", "Succeeded", Rest(None))
 
 
 def test_a_start_that_others_have_resolved_is_held_by_its_reply() -> None:
