@@ -451,7 +451,8 @@ def maximal(schema: Document, number: int = 0) -> Any:  # noqa: ANN401 - a JSON 
         case "array":
             return [maximal(schema["items"], i) for i in range(schema["maxItems"])]
         case "string":
-            return f"{number:02}" + ASTRAL * (schema["maxLength"] - 2)
+            prefix = f"{number:02}"
+            return prefix + ASTRAL * (schema["maxLength"] - len(prefix))
         case "integer":
             return 2**63 - 1
         case _:

@@ -1,6 +1,7 @@
 """Resources that are being deleted and still exist, because finalizers hold them."""
 
 import json
+from functools import partial
 
 import pytest
 from kubernetes.aio.client import ApiClient
@@ -42,6 +43,11 @@ async def entries(lab: Lab) -> dict[str, Manifest]:
     assert ledger is not None
     found: dict[str, Manifest] = json.loads(ledger["data"]["ledger"])["entries"]
     return found
+
+
+def has_arrived(lab: Lab, model_id: int) -> bool:
+    """Whether the POST for a model has arrived."""
+    return bool(lab.posts(model_id))
 
 
 async def times_told(lab: Lab, name: str, reason: str) -> int:
@@ -131,6 +137,8 @@ async def test_a_lost_start_is_resolved_while_its_deletion_pends(lab: Lab) -> No
         await held(lab, name, model_id)
         await lab.until(name, lambda item: "intent" in item.get("status", {}).get("run", {}))
         await lab.fault("status", call="model", model=model_id, status=503, times="forever")
+        # A deletion that is seen before the POST leaves holds the POST back.
+        await lab.simulator.until(partial(has_arrived, lab, model_id))
         await lab.delete(name)
     await lab.simulator.until(lambda: lab.starts(807) == 1)
     assert set(await entries(lab)) == {str(model_id) for model_id in models.values()}
