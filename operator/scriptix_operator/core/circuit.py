@@ -14,7 +14,7 @@ from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.core.spending import Ticket
 
-__all__ = ["CONFIRM", "PROBE_INTERVAL", "Circuit", "Outage", "is_silence"]
+__all__ = ["CONFIRM", "PROBE_INTERVAL", "Circuit", "Outage", "is_silence", "rejects_key"]
 
 PROBE_INTERVAL = 60.0
 """Seconds between probes with a key that the API rejects."""
@@ -84,7 +84,7 @@ class Circuit:
             Whether it has closed just now.
         """
         was_open = self.outage is not None
-        if failure is not None and _rejects_key(failure):
+        if failure is not None and rejects_key(failure):
             self._rejected(failure, now)
         elif failure is not None and is_silence(failure):
             self._silent.add(model_id)
@@ -97,7 +97,8 @@ class Circuit:
         else:
             self.outage, self._probes, self.probe_at = None, 0, 0.0
             self._is_rejected, self._probe = False, None
-            self._doubted_at = None
+            if failure is None or _accepts_key(failure):
+                self._doubted_at = None
             self.has_worked = self.has_worked or failure is None
             self._silent.clear()
         return was_open and self.outage is None
@@ -105,11 +106,10 @@ class Circuit:
     def _rejected(self, failure: CallFailure, now: float) -> None:
         first = now if self._doubted_at is None else self._doubted_at
         is_certain = self._is_rejected or not self.has_worked or now >= first + CONFIRM
+        self._doubted_at = first
         if is_certain:
-            self._doubted_at = None
             self._open(failure, now, PROBE_INTERVAL, is_rejected=True)
             return
-        self._doubted_at = first
         if self.outage is not None:
             self.probe_at, self._probe = first + CONFIRM, None
 
@@ -123,10 +123,20 @@ class Circuit:
         self.probe_at = now + wait
 
 
-def _rejects_key(failure: CallFailure) -> bool:
+def rejects_key(failure: CallFailure) -> bool:
     """Whether an answer is about the key; a 403 may be about the one model."""
     is_refused = failure.kind is FailureKind.UNAUTHORIZED
     return is_refused and failure.status != HTTPStatus.FORBIDDEN
+
+
+def _accepts_key(failure: CallFailure) -> bool:
+    """Whether the API refuses for the model's sake, which it knows only once the key is accepted.
+
+    A rate limit, a 403 and an unusable reply may come before the key is checked.
+    """
+    if failure.kind is FailureKind.REJECTED:
+        return failure.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    return failure.kind in {FailureKind.NOT_FOUND, FailureKind.CONFLICT}
 
 
 def is_silence(failure: CallFailure) -> bool:

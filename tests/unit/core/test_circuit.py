@@ -16,6 +16,7 @@ from scriptix_operator.core.circuit import (
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.core.spending import Ticket
+from scriptix_operator.scriptix.errors import kind_of_status
 
 
 def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
@@ -95,6 +96,38 @@ def test_a_success_clears_the_doubt_of_a_key() -> None:
     for now in range(0, 100, 10):
         _answers(circuit, float(now), None, REJECTED)
         assert circuit.outage is None
+
+
+@pytest.mark.parametrize("status", [404, 409, 422])
+def test_a_refusal_that_needs_an_accepted_key_clears_the_doubt(status: int) -> None:
+    circuit = _worked()
+    for now in range(0, 100, 10):
+        _answers(circuit, float(now), failed(kind_of_status(status), status), REJECTED)
+        assert circuit.outage is None
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        failed(FailureKind.RATE_LIMITED, 429),
+        failed(FailureKind.UNAUTHORIZED, 403),
+        failed(FailureKind.REJECTED, 400),
+        failed(FailureKind.AMBIGUOUS, 200),
+        SILENT,
+    ],
+    ids=["429", "403", "400", "unusable", "no answer"],
+)
+def test_what_says_nothing_of_a_key_leaves_the_doubt(between: CallFailure) -> None:
+    circuit = _worked()
+    _answers(circuit, 0.0, REJECTED, between)
+    assert circuit.outage is None
+    _answers(circuit, CONFIRM, between, REJECTED)
+    assert circuit.outage == Outage(REJECTED, CONFIRM)
+    # If it closes on such an answer to the probe, the next rejection opens it at once.
+    _probed(circuit, circuit.probe_at, between)
+    circuit.answered(BEFORE, 1, REJECTED, 100.0, 1)
+    assert circuit.outage is not None
+    assert circuit.outage.failure == REJECTED
 
 
 def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None:
