@@ -16,7 +16,7 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.ledger import Entry, Mark, Settled
 from scriptix_operator.core.pacing import AS_ASKED, Pace
-from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
+from scriptix_operator.core.remote import CallFailure, RemoteModel
 from scriptix_operator.core.timeline import PastRun
 from scriptix_operator.core.training import Training
 
@@ -26,7 +26,6 @@ __all__ = [
     "Blocked",
     "Decision",
     "Denial",
-    "Doubt",
     "FetchLog",
     "KeyUse",
     "LedgerRefused",
@@ -306,15 +305,6 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """A refusal that contradicts what was known, and that a second poll has yet to confirm."""
-
-    kind: FailureKind
-    at: datetime
-    """When it came."""
-
-
-@dataclass(frozen=True, slots=True)
 class Memory:
     """What one process remembers of a resource beside its status.
 
@@ -327,8 +317,9 @@ class Memory:
     """When the last look had an answer."""
     unreadable: tuple[str, ...] = ()
     """Fields of the last usable reply that could not be read."""
-    doubt: Doubt | None = None
-    """The last poll was refused, against what was known."""
+    doubted_at: datetime | None = None
+    """Since when each poll was refused by the API, against what was known; a second one has yet to
+    confirm it. None: the last one was not."""
     gateway_since: datetime | None = None
     """Since when each poll was refused by a gateway; None: the last one was not."""
     interval: float | None = None

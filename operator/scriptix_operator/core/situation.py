@@ -147,7 +147,7 @@ class Situation:
 
     def without_doubt(self) -> "Situation":
         """The same step where no polls are made: the next refusal is the first."""
-        return self.remembering(doubt=None, gateway_since=None)
+        return self.remembering(doubted_at=None, gateway_since=None)
 
     def answer(
         self, action: Action, note: Note | None = None, *, publish: bool = False

@@ -4,12 +4,12 @@ from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.answers import rate_limited
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.circuit import CONFIRM
+from scriptix_operator.core.circuit import CONFIRM, rejects_key
 from scriptix_operator.core.derive import Note, is_followed
 from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.observation import Decision, Doubt, LookFailed
+from scriptix_operator.core.observation import Decision, LookFailed
 from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.core.situation import RECHECK, Situation
+from scriptix_operator.core.situation import RECHECK, Situation, soonest
 
 __all__ = ["look_failed", "vouches_for"]
 
@@ -34,7 +34,7 @@ def look_failed(step: Situation, look: LookFailed) -> Decision:
     blocked = blocked_call(call, look.key_source)
     if blocked is not None:
         return _refused(step.remembering(gateway_since=None), look, blocked)
-    step = step.remembering(doubt=None)
+    step = step.remembering(doubted_at=None)
     if call.is_from_gateway:
         return _refused_by_gateway(step, look)
     step = step.having(failure=None).remembering(gateway_since=None)
@@ -50,12 +50,12 @@ def _refused(step: Situation, look: LookFailed, blocked: Failure) -> Decision:
     A 404 may be a model that is being restored, a 403 a key whose rights are being changed: neither
     says anything of a run.
     """
-    left = _doubted_for(step, look, blocked)
-    if left <= 0:
+    doubted_at = step.memory.doubted_at or step.now
+    left = CONFIRM - (step.now - doubted_at).total_seconds()
+    if left <= 0 or not _is_doubtful(step, look, blocked):
         step = step.having(failure=blocked, queue=None)
         return step.rest(min(step.poll, RECHECK))
-    if left == CONFIRM:
-        step = step.remembering(doubt=Doubt(look.failure.kind, step.now))
+    step = step.remembering(doubted_at=doubted_at)
     facts, step = _old_facts(step.having(failure=None))
     text = (
         f"The API refused a poll ({look.failure.message}), against its earlier replies. The next "
@@ -64,21 +64,17 @@ def _refused(step: Situation, look: LookFailed, blocked: Failure) -> Decision:
     return step.rest(left, Note(Reason.API_UNAVAILABLE, text))
 
 
-def _doubted_for(step: Situation, look: LookFailed, blocked: Failure) -> float:
-    """Seconds until a refusal can be confirmed; 0: it contradicts nothing, or is confirmed.
+def _is_doubtful(step: Situation, look: LookFailed, blocked: Failure) -> bool:
+    """Whether a refusal contradicts what was known: of the key, or of the model.
 
     A replica that is behind, or restarts, refuses one poll and not the next.
     """
-    shown, doubt = step.status.failure, step.memory.doubt
-    is_shown = shown is not None and shown.reason == blocked.reason
-    is_key_refused = look.failure.kind is FailureKind.UNAUTHORIZED
-    is_known = step.status.model is not None or is_followed(step.status)
-    contradicts = is_known or (is_key_refused and look.has_key_worked)
-    if is_shown or look.since is not None or not contradicts:
-        return 0.0
-    if doubt is None or doubt.kind is not look.failure.kind:
-        return CONFIRM
-    return max(CONFIRM - (step.now - doubt.at).total_seconds(), 0.0)
+    shown = step.status.failure
+    if look.since is not None or (shown is not None and shown.reason == blocked.reason):
+        return False
+    if rejects_key(look.failure):
+        return look.has_key_worked
+    return step.status.model is not None or is_followed(step.status)
 
 
 def _refused_by_gateway(step: Situation, look: LookFailed) -> Decision:
@@ -103,16 +99,12 @@ def _unanswered(step: Situation, look: LookFailed, at_most: float | None = None)
     if look.since is not None:
         # All wait for the one probe; whoever is not looked at cannot fail.
         text = f"No answer from the API since {look.since:%m-%d %H:%MZ} ({call.message}){facts}."
-        return step.rest(_soonest(step.next_look, at_most), Note(Reason.API_UNAVAILABLE, text))
+        return step.rest(soonest(step.next_look, at_most), Note(Reason.API_UNAVAILABLE, text))
     failed = step.memory.failed_looks + 1
     # One whose looks are far apart would else show for hours what has passed within seconds.
     wait = backoff(min(step.poll, RECHECK), failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
     note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){facts}.")
-    return step.remembering(failed_looks=failed).rest(_soonest(wait, at_most), note)
-
-
-def _soonest(wait: float, at_most: float | None) -> float:
-    return wait if at_most is None else min(wait, at_most)
+    return step.remembering(failed_looks=failed).rest(soonest(wait, at_most), note)
 
 
 def _old_facts(step: Situation) -> tuple[str, Situation]:

@@ -18,7 +18,6 @@ from scriptix_operator.core.ledger import Entry, Mark
 from scriptix_operator.core.observation import (
     AskTurn,
     Blocked,
-    Doubt,
     FetchLog,
     KeyUse,
     LedgerRefused,
@@ -194,7 +193,7 @@ def test_a_look_that_fails_ends_nothing(
         life.runs()
     if running and stalled:
         # It contradicts what was known, so a second poll has to confirm it.
-        life.look_fails(kind, message="HTTP 5xx: oops")
+        life.look_fails(kind, message="HTTP 5xx: oops", status=403)
         assert (life.reason, life.action) == ("ApiUnavailable", Rest(5))
         life.waits(5)
     life.look_fails(kind, message="HTTP 5xx: oops")
@@ -343,9 +342,9 @@ def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
         Life(a_training(timeout_seconds=60)).runs(),
         Life(a_training(timeout_seconds=60)).intends().is_refused(FailureKind.AMBIGUOUS),
     ):
-        life.waits(25).look_fails(FailureKind.UNAUTHORIZED)
+        life.waits(25).look_fails(FailureKind.UNAUTHORIZED, status=403)
         assert life.action == Rest(5)
-        life.waits(5).look_fails(FailureKind.UNAUTHORIZED)
+        life.waits(5).look_fails(FailureKind.UNAUTHORIZED, status=403)
         assert (life.reason, life.action) == ("Unauthorized", Rest(30))
         life.waits(30).wakes()
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
@@ -403,7 +402,7 @@ def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
 @pytest.mark.parametrize("gap", ["suspended", "blocked", "timed out", "a new run"])
 def test_refusals_before_a_gap_confirm_nothing_after_it(gap: str) -> None:
     life = Life(a_training(timeout_seconds=7200, run_token="v1")).runs()
-    doubted = replace(life.memory, doubt=Doubt(FailureKind.NOT_FOUND, EIGHT), gateway_since=EIGHT)
+    doubted = replace(life.memory, doubted_at=EIGHT, gateway_since=EIGHT)
     match gap:
         case "suspended":
             life.edit(suspend=True).memory = doubted
@@ -417,7 +416,7 @@ def test_refusals_before_a_gap_confirm_nothing_after_it(gap: str) -> None:
         case _:
             life.waits(60).succeeds().edit(run_token="v2").memory = doubted
             life.wakes()
-    assert (life.memory.doubt, life.memory.gateway_since) == (None, None)
+    assert (life.memory.doubted_at, life.memory.gateway_since) == (None, None)
 
 
 def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:

@@ -1,6 +1,8 @@
 """core/unanswered.py: a look that was refused, lost, or not made at all."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.circuit import CONFIRM
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.observation import Decision, Doubt, LookFailed, Memory, Rest
+from scriptix_operator.core.observation import Decision, LookFailed, Memory, Rest
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.situation import Situation
 from scriptix_operator.core.training import Training
@@ -75,7 +77,7 @@ def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
 
 def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
     assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
-    sure = Memory(doubt=Doubt(FailureKind.NOT_FOUND, SEEN))
+    sure = Memory(doubted_at=SEEN)
     blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, memory=sure).status
     assert (blocked.phase, blocked.finished_at, blocked.progress) == ("Running", None, 50)
 
@@ -92,30 +94,43 @@ SEEN_ONCE = a_training(status=a_status(model={"training_status": 2}))
 NOT_FOUND, UNAUTHORIZED = FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED
 
 
-@pytest.mark.parametrize("kind", [NOT_FOUND, UNAUTHORIZED])
+REFUSALS = [
+    pytest.param(NOT_FOUND, 404, False, id="404"),
+    pytest.param(UNAUTHORIZED, 403, False, id="403"),
+    pytest.param(UNAUTHORIZED, 401, True, id="401, the key has worked"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "has_key_worked"), REFUSALS)
 @pytest.mark.parametrize("training", [RUNNING, SEEN_ONCE], ids=["followed", "seen before"])
 def test_a_second_poll_confirms_a_contradicting_refusal(
-    kind: FailureKind, training: Training
+    kind: FailureKind, status: int, training: Training, *, has_key_worked: bool
 ) -> None:
-    first = fails(kind, training=training)
+    refused = partial(fails, kind, status=status, look={"has_key_worked": has_key_worked})
+    first = refused(training=training)
     assert (waits(first), first.status.failure) == (CONFIRM, None)
     assert first.status.conditions[0].reason == "ApiUnavailable"
-    assert first.memory.doubt == Doubt(kind, NOW)
+    assert first.memory.doubted_at == NOW
     for age, wait in ((1, CONFIRM - 1), (CONFIRM - 0.5, 0.5)):
-        early = Memory(doubt=Doubt(kind, NOW - timedelta(seconds=age)))
-        soon = fails(kind, training=training, memory=early)
+        early = Memory(doubted_at=NOW - timedelta(seconds=age))
+        soon = refused(training=training, memory=early)
         assert (waits(soon), soon.status.failure, soon.memory) == (wait, None, early)
-    doubt = Memory(doubt=Doubt(kind, NOW - timedelta(seconds=CONFIRM)))
-    assert fails(kind, training=training, memory=doubt).status.failure is not None
+    doubt = Memory(doubted_at=NOW - timedelta(seconds=CONFIRM))
+    assert refused(training=training, memory=doubt).status.failure is not None
 
 
 @pytest.mark.parametrize(
     ("look", "training"),
     [
         pytest.param({}, a_training(), id="never seen"),
-        pytest.param({"since": at(hours=3)}, RUNNING, id="the circuit breaker is open"),
+        pytest.param({}, RUNNING, id="a run is followed, and its key is another now"),
         pytest.param(
-            {},
+            {"since": at(hours=3), "has_key_worked": True},
+            RUNNING,
+            id="the circuit breaker is open",
+        ),
+        pytest.param(
+            {"has_key_worked": True},
             a_training(status=followed(failure=failure(FailureReason.UNAUTHORIZED, "x"))),
             id="shown before a restart",
         ),
@@ -129,16 +144,28 @@ def test_a_refusal_that_contradicts_nothing_counts_at_once(
 
 def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
     worked = {"has_key_worked": True}
-    assert fails(UNAUTHORIZED, look=worked).memory.doubt is not None
+    assert fails(UNAUTHORIZED, look=worked, status=401).memory.doubted_at == NOW
+    # Of a model that was never seen, that says nothing.
+    assert fails(UNAUTHORIZED, look=worked, status=403).status.failure is not None
     assert fails(NOT_FOUND, look=worked).status.failure is not None
 
 
-@pytest.mark.parametrize("kind", [UNAUTHORIZED, FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
-def test_another_answer_confirms_no_refusal(kind: FailureKind) -> None:
-    doubt = Memory(doubt=Doubt(NOT_FOUND, NOW - timedelta(hours=1)))
+@pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
+def test_an_answer_that_refuses_nothing_confirms_no_refusal(kind: FailureKind) -> None:
+    doubt = Memory(doubted_at=NOW - timedelta(hours=1))
     after = fails(kind, training=RUNNING, memory=doubt)
-    assert after.status.failure is None
-    assert after.memory.doubt == (Doubt(kind, NOW) if kind is UNAUTHORIZED else None)
+    assert (after.status.failure, after.memory.doubted_at) == (None, None)
+
+
+def test_refusals_of_different_kinds_confirm_each_other() -> None:
+    first = fails(NOT_FOUND, training=RUNNING, status=404).memory
+    early = replace(first, doubted_at=NOW - timedelta(seconds=1))
+    again = fails(UNAUTHORIZED, training=RUNNING, memory=early, status=403)
+    assert (waits(again), again.memory) == (CONFIRM - 1, early)
+    late = replace(first, doubted_at=NOW - timedelta(seconds=CONFIRM))
+    why = fails(UNAUTHORIZED, training=RUNNING, memory=late, status=403).status.failure
+    assert why is not None
+    assert why.reason == "Unauthorized"
 
 
 # A gateway's refusal.
@@ -284,5 +311,5 @@ def test_facts_without_a_time_or_without_a_run_are_of_no_time(
 def test_no_wait_goes_past_the_time_out() -> None:
     training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
     assert waits(fails(training=training)) == 7
-    sure = Memory(doubt=Doubt(FailureKind.NOT_FOUND, SEEN))
+    sure = Memory(doubted_at=SEEN)
     assert waits(fails(FailureKind.NOT_FOUND, training=training, memory=sure)) == 7
