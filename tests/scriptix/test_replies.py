@@ -121,7 +121,7 @@ def test_missing_fields_are_named() -> None:
         ("training_progress", [], "expected a percentage, found a list"),
         ("started_training_at", "16.01.2025", "expected a time such as 2025-01-16T08:00:00Z, fou"),
         ("finished_training_at", "yesterday", "expected a time such as 2025-01-16T08:00:00Z, fou"),
-        ("failed_at", False, "expected a time such as 2025-01-16T08:00:00Z, found false"),
+        ("failed_at", True, "expected a time such as 2025-01-16T08:00:00Z, found true"),
         ("training_metrics", "12.5", 'expected an object, found text "12.5"'),
     ],
 )
@@ -138,7 +138,7 @@ def test_unreadable_field_counts_as_missing_and_is_named(
 
 
 def test_readable_fields_beside_unreadable_ones_are_kept() -> None:
-    seen = model(training_progress="half", name="Cardiology", started_training_at=[])
+    seen = model(training_progress="half", name="Cardiology", started_training_at=[0])
     assert (seen.name, seen.progress, seen.started_at) == ("Cardiology", None, None)
     assert seen.unreadable == ("started_training_at", "training_progress")
 

@@ -58,6 +58,8 @@ def test_time_is_read_as_utc_cut_to_the_second(value: object) -> None:
         "0000-00-00 00:00:00",
         "0000-00-00T00:00:00.000Z",
         "0000-00-00",
+        "-0001-11-30T00:00:00+00:00",
+        "-0001-11-30 00:00:00",
         "1970-01-01T00:00:00Z",
         "1970-01-01T00:00Z",
         "1970-01-01T23:59:59Z",
@@ -66,9 +68,12 @@ def test_time_is_read_as_utc_cut_to_the_second(value: object) -> None:
         0,
         0.0,
         "0",
+        False,
+        [],
+        {},
     ],
 )
-def test_zero_date_is_no_time(value: object) -> None:
+def test_zero_date_or_empty_value_is_no_time(value: object) -> None:
     assert spellings.instant(given(value)) is None
 
 
@@ -102,6 +107,7 @@ def test_first_and_last_times_that_are_read(value: object) -> None:
         "16.01.2025 08:00",
         "01/02/2025 08:00:00",
         "0000-00-01",
+        "-0001-11-29T00:00:00Z",
         "Fri, 16 Jan 2025 08:00:00 GMT",  # it was a Thursday
         "Thu, 16 Jan 25 08:00:00 GMT",
         "Thu, 16 Jan 2025 08:00:00 CET",
@@ -120,9 +126,8 @@ def test_first_and_last_times_that_are_read(value: object) -> None:
         float("nan"),
         10**30,
         True,
-        False,
-        [],
-        {},
+        [0],
+        {"time": 0},
     ],
 )
 def test_ambiguous_time_is_not_read(value: object) -> None:

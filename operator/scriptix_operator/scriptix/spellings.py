@@ -25,8 +25,11 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 _OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 _DATE, _FRACTION = r"[0-9]{4}-[0-9]{2}-[0-9]{2}", r"([.,][0-9]+)?"
 _ISO = re.compile(rf"{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}{_FRACTION})?{_OFFSET}")
-_ZERO = re.compile(rf"(0000-00-00|0001-01-01|1970-01-01)([T ]00:00(:00([.,]0+)?)?{_OFFSET})?")
-"""How databases and languages spell "never"; the first is no date of any calendar."""
+_ZERO = re.compile(
+    rf"(0000-00-00|-0001-11-30|0001-01-01|1970-01-01)([T ]00:00(:00([.,]0+)?)?{_OFFSET})?"
+)
+"""How databases and languages spell "never": the first is no date of any calendar, and the second is
+what PHP makes of it."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RFC_1123 = re.compile(
     rf"({'|'.join(_DAYS)}), [0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} "
@@ -107,11 +110,13 @@ def instant(value: object) -> datetime | None:
     """Read a time; one without an offset is UTC.
 
     Returns:
-        It in UTC, cut to the second; None for a zero date, which means that there is none.
+        It in UTC, cut to the second; None for a zero date, false, [] or {}: there is none.
 
     Raises:
         ValueError: It is none.
     """
+    if value is False or value in ([], {}):
+        return None
     moment = _spelled(value.strip()) if isinstance(value, str) else _since_1970(value)
     if moment is None:
         raise ValueError(f"expected a time such as 2025-01-16T08:00:00Z, found {found(value)}")
