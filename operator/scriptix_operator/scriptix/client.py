@@ -28,7 +28,7 @@ from scriptix_operator.scriptix.auth import KeyAuth, check_header
 from scriptix_operator.scriptix.errors import error_of, transport_failure
 from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
-from scriptix_operator.scriptix.refusals import error_in_success, has_error_only
+from scriptix_operator.scriptix.refusals import error_in_success
 from scriptix_operator.scriptix.replies import read_log, read_model
 from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, stash_headers
 
@@ -223,10 +223,14 @@ class ScriptixClient:
         )
         if not reply.body.strip():
             return None
-        taken = _read(reply, auth, model_id, _taken)
-        if isinstance(taken, CallFailure):
-            raise error_of(taken)
-        return taken
+        try:
+            body = read_object(reply.body, reply.content_type, auth.redact)
+        except BadReplyError as error:
+            raise error_of(_unusable(reply, error)) from None
+        failure = error_in_success(reply.status, body)
+        if failure is not None:
+            raise error_of(failure)
+        return _taken(body, model_id)
 
     async def log(
         self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
@@ -281,18 +285,15 @@ def _read(
         body = read_object(reply.body, reply.content_type, auth.redact)
         return read(body, model_id)
     except BadReplyError as error:
-        unusable = CallFailure(FailureKind.AMBIGUOUS, str(error), status=reply.status)
-        return error_in_success(reply.status, body) or unusable
+        return error_in_success(reply.status, body) or _unusable(reply, error)
+
+
+def _unusable(reply: Success, error: BadReplyError) -> CallFailure:
+    return CallFailure(FailureKind.AMBIGUOUS, str(error), status=reply.status)
 
 
 def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
-    """The model in the reply to a start that was taken, in whatever form the reply is.
-
-    Raises:
-        BadReplyError: The reply has an error and no model, so whether it was taken is not known.
-    """
-    if has_error_only(body):
-        raise BadReplyError("reply has an error and no training_status")
+    """The model in the reply to a start that was taken, in whatever form the reply is."""
     try:
         model = read_model(body, model_id)
     except BadReplyError as error:

@@ -18,7 +18,7 @@ from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, kind_of_status
 from scriptix_operator.scriptix.jsontext import BadReplyError, excerpt, read_object
 from scriptix_operator.scriptix.pauses import retry_after
 
-__all__ = ["error_in_success", "has_error_only", "refusal"]
+__all__ = ["error_in_success", "refusal"]
 
 CODE_LENGTH = 64
 MAX_DETAILS = 32
@@ -72,7 +72,7 @@ def error_in_success(status: int, body: dict[str, object]) -> CallFailure | None
 
     Whether the call has acted is not known: the status says so, the body does not.
     """
-    if not has_error_only(body):
+    if not _has_error_only(body):
         return None
     reply = _unwrapped(body)
     said = _said(reply)
@@ -86,7 +86,7 @@ def error_in_success(status: int, body: dict[str, object]) -> CallFailure | None
     )
 
 
-def has_error_only(body: dict[str, object]) -> bool:
+def _has_error_only(body: dict[str, object]) -> bool:
     """Whether a 2xx has an error, or `success: false`, and no training_status."""
     result = body.get("result")
     parts = (body, result) if isinstance(result, dict) else (body,)
