@@ -28,7 +28,7 @@ _ISO = re.compile(rf"{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}{_FRACTION})?{_
 _ZERO = re.compile(
     rf"(0000-00-00|-0001-11-30|0001-01-01|1970-01-01)([T ]00:00(:00([.,]0+)?)?{_OFFSET})?"
 )
-"""How databases and languages spell "never": the first is no date of any calendar, and the second is
+"""How databases and languages spell "never": the first is no date of any calendar, the second is
 what PHP makes of it."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RFC_1123 = re.compile(
