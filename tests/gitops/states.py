@@ -77,7 +77,8 @@ def _without_secret(life: Life) -> Life:
 
 
 def _without_right(life: Life) -> Life:
-    life.look_fails(FailureKind.UNAUTHORIZED, message="HTTP 401: Invalid API key")
+    for _ in range(2):  # one refusal of a key that has worked is not believed yet
+        life.waits(60).look_fails(FailureKind.UNAUTHORIZED, message="HTTP 401: Invalid API key")
     return life
 
 
