@@ -204,6 +204,8 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
     return fresh.without_doubt().remembering(
         log_wanted=False,
         failed_logs=0,
+        log_refusals=0,
+        log_gateway_refusals=0,
         refusals=0,
         log_not_before=None,
         failed_publishes=0,

@@ -21,10 +21,12 @@ from scriptix_operator.core.observation import (
     FetchLog,
     LogStored,
     LogUnavailable,
+    Memory,
     PublishFailed,
     Rest,
 )
 from scriptix_operator.core.pending_end import await_results
+from scriptix_operator.core.remote import CallFailure
 from scriptix_operator.core.requests import is_run_asked_for, next_run
 from scriptix_operator.core.running import UNWATCHED, training_note
 from scriptix_operator.core.situation import RECHECK, Situation, soonest
@@ -44,6 +46,10 @@ FINAL_LOG_STATES = frozenset({LogState.COMPLETE, LogState.UNAVAILABLE, LogState.
 LOG_PATIENCE = timedelta(hours=1)
 """A retry waits so long for the log of the run that failed: the window of the log allowance. The
 API may have only the log of the newest run."""
+MAX_LOG_REFUSALS, MAX_LOG_GATEWAY_REFUSALS = 2, 6
+"""So many replies that there is no log are believed: two of the API, since one may be of a replica
+that does not know the model yet. Those of a gateway say nothing of the log; six of them, which take
+about 8 minutes, end the attempts all the same: each is one of the key's few log calls."""
 FIRST_RETRY = 5.0
 """Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
 UNTOLD = 4
@@ -172,13 +178,22 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
     )
     curve = stored.learning_curve or step.status.learning_curve
     step = step.having(log=log, learning_curve=curve)
-    step = step.remembering(log_wanted=False, failed_logs=0, log_not_before=None)
+    step = step.remembering(
+        log_wanted=False,
+        failed_logs=0,
+        log_refusals=0,
+        log_gateway_refusals=0,
+        log_not_before=None,
+    )
     due_in = _due_in(step) if is_over(step.status) else stored.due_in
     return step.rest(due_in, None if ended else training_note(step.status))
 
 
 def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     """The log cannot be had now: try later, or say that it never will be."""
+    step = _with_log_refusal(step, failed.refusal)
+    if _is_log_missing(step.memory):
+        failed = replace(failed, wait=None, state=LogState.UNAVAILABLE)
     if failed.wait is None:
         log = step.status.log or LogStatus()
         step = step.having(log=log.model_copy(update={"state": failed.state.value}))
@@ -190,3 +205,17 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     )
     due_in = _due_in(step) if is_over(step.status) else failed.due_in
     return step.rest(soonest(failed.wait, due_in))
+
+
+def _with_log_refusal(step: Situation, refusal: CallFailure | None) -> Situation:
+    if refusal is None:
+        return step
+    memory = step.memory
+    if refusal.is_from_gateway:
+        return step.remembering(log_gateway_refusals=memory.log_gateway_refusals + 1)
+    return step.remembering(log_refusals=memory.log_refusals + 1)
+
+
+def _is_log_missing(memory: Memory) -> bool:
+    is_told = memory.log_refusals >= MAX_LOG_REFUSALS
+    return is_told or memory.log_gateway_refusals >= MAX_LOG_GATEWAY_REFUSALS

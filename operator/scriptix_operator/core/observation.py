@@ -212,6 +212,8 @@ class LogUnavailable:
     due_in: float | None
     tried: bool = True
     """False: the key's log allowance is used up, so nobody was asked."""
+    refusal: CallFailure | None = None
+    """It was answered that there is no log, by the API or by a gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +348,10 @@ class Memory:
     """News since the log was last fetched."""
     failed_logs: int = 0
     """Log fetches in a row that failed."""
+    log_refusals: int = 0
+    """Replies of the API that there is no log, since the log was last fetched."""
+    log_gateway_refusals: int = 0
+    """The same, of a gateway."""
     log_not_before: datetime | None = None
     """When the log may be tried again: each try is one of the key's few log calls."""
     failed_publishes: int = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from scriptix_operator.api.reasons import LogState
@@ -77,7 +77,7 @@ class LogFetcher:
                 lambda heard: self.client.log(model_id, key, on_rate=heard),
             )
         except ScriptixError as error:
-            return _without_log(error.failure, later, failed_before)
+            return _without_log(error.failure, later)
         return await self._stored(training, entries, later)
 
     async def _stored(
@@ -110,13 +110,9 @@ class LogFetcher:
         return LogStored(stored, curve, later.due_in)
 
 
-def _without_log(failure: CallFailure, later: LogUnavailable, failed_before: int) -> LogUnavailable:
-    is_missing = failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
-    # The model was polled before: one refusal may be of a replica that does not know it yet, and
-    # of a gateway it says nothing of the log.
-    if is_missing and not failure.is_from_gateway and failed_before > 0:
-        return LogUnavailable(None, LogState.UNAVAILABLE, later.due_in)
+def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
+    if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return replace(later, refusal=failure)
     if failure.retry_after is not None and later.wait is not None:
-        wait = max(failure.retry_after, later.wait)
-        return LogUnavailable(wait, LogState.COLLECTING, later.due_in)
+        return replace(later, wait=max(failure.retry_after, later.wait))
     return later

@@ -394,7 +394,14 @@ def test_another_run_follows_the_first() -> None:
 
 def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
     life = Life().runs().waits(60).succeeds()
-    life.memory = replace(life.memory, refusals=4, failed_logs=3, log_wanted=True)
+    life.memory = replace(
+        life.memory,
+        refusals=4,
+        failed_logs=3,
+        log_wanted=True,
+        log_refusals=1,
+        log_gateway_refusals=5,
+    )
     life.edit(run_token="v2").wakes()
     assert life.memory == Memory(looked_at=life.memory.looked_at)
 

@@ -1,5 +1,6 @@
 """core/ending.py: when the log is fetched, and when a run is published."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,9 +23,19 @@ from scriptix_operator.core.observation import (
     PublishFailed,
     Rest,
 )
+from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.running import training_note
 from scriptix_operator.core.situation import Situation
-from tests.unit.core.builders import EIGHT, a_run, a_situation, a_status, a_training, at, followed
+from tests.unit.core.builders import (
+    EIGHT,
+    a_run,
+    a_situation,
+    a_status,
+    a_training,
+    at,
+    call_failed,
+    followed,
+)
 
 RUNNING = followed()
 SUCCEEDED = followed(finished_at=at(hours=8))
@@ -266,6 +277,39 @@ def test_a_log_is_tried_again_while_there_is_hope() -> None:
     )
     assert (decision.memory.log_wanted, decision.memory.failed_logs) == (True, 3)
     assert decision.status.log is None
+
+
+LOST = LogUnavailable(15, LogState.COLLECTING, None)
+NO_LOG = replace(LOST, refusal=call_failed(FailureKind.NOT_FOUND, status=404))
+BY_GATEWAY = replace(LOST, refusal=call_failed(FailureKind.AMBIGUOUS, is_from_gateway=True))
+STORED = LogStored(LogStatus(), (), None)
+
+
+@pytest.mark.parametrize(
+    ("replies", "is_missing"),
+    [
+        pytest.param([NO_LOG], False, id="one"),
+        pytest.param([NO_LOG, NO_LOG], True, id="two"),
+        pytest.param([LOST, NO_LOG], False, id="an answer that says nothing, and one"),
+        pytest.param([NO_LOG, LOST, NO_LOG], True, id="two, and one between that says nothing"),
+        pytest.param([BY_GATEWAY] * 5 + [NO_LOG], False, id="one, and five of a gateway"),
+        pytest.param([BY_GATEWAY] * 6, True, id="six of a gateway"),
+        pytest.param([NO_LOG, STORED, NO_LOG], False, id="the log between"),
+        pytest.param([BY_GATEWAY] * 5 + [STORED, BY_GATEWAY], False, id="the log before the last"),
+    ],
+)
+def test_log_is_unavailable_once_refusals_confirm_it(
+    replies: Sequence[LogStored | LogUnavailable], *, is_missing: bool
+) -> None:
+    step = a_step(SUCCEEDED)
+    for reply in replies:
+        if isinstance(reply, LogStored):
+            decision = log_stored(step, reply)
+        else:
+            decision = log_unavailable(step, reply)
+        step = replace(step.having_status(decision.status), memory=decision.memory)
+    state = step.status.log.state if step.status.log else None
+    assert (state == "Unavailable", step.memory.log_wanted) == (is_missing, not is_missing)
 
 
 def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() -> None:

@@ -33,7 +33,7 @@ from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import error_of
 from scriptix_operator.telemetry.metrics import Metrics
-from tests.unit.core.builders import EIGHT, a_run, a_training, at, followed
+from tests.unit.core.builders import EIGHT, a_run, a_training, at, call_failed, followed
 from tests.unit.engine.clocks import Time
 from tests.unit.engine.shelf import Shelf, complete
 
@@ -218,19 +218,14 @@ async def test_a_refused_log_is_tried_again_when_the_api_says(
     assert await bench.fetch(failed_before=failed_before) == later(wait)
 
 
+@pytest.mark.parametrize("is_from_gateway", [False, True], ids=["API", "gateway"])
 @pytest.mark.parametrize("status", [404, 405])
-@pytest.mark.parametrize("failed_before", [0, 1])
-async def test_a_log_refused_twice_is_unavailable(
-    bench: Bench, status: int, failed_before: int
+async def test_who_says_that_there_is_no_log_is_handed_on(
+    bench: Bench, status: int, *, is_from_gateway: bool
 ) -> None:
-    bench.rim.answer = CallFailure(FailureKind.NOT_FOUND, f"HTTP {status}", status)
-    expected = later(None, LogState.UNAVAILABLE) if failed_before else later(15)
-    assert await bench.fetch(failed_before=failed_before) == expected
-
-
-async def test_a_gateway_does_not_make_a_log_unavailable(bench: Bench) -> None:
-    bench.rim.answer = CallFailure(FailureKind.AMBIGUOUS, "HTTP 404", 404, is_from_gateway=True)
-    assert await bench.fetch(failed_before=1) == later(30)
+    answer = call_failed(FailureKind.AMBIGUOUS, status=status, is_from_gateway=is_from_gateway)
+    bench.rim.answer = answer
+    assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer)
 
 
 async def test_a_log_whose_name_is_taken_is_given_up_and_said_so(
