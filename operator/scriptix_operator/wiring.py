@@ -38,7 +38,7 @@ from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
 from scriptix_operator.kube.ledger import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
-from scriptix_operator.kube.schema import check_schema
+from scriptix_operator.kube.schema import SchemaMissingError, check_schema
 from scriptix_operator.kube.secrets import DefaultKey, Keys
 from scriptix_operator.kube.trainings import Trainings
 from scriptix_operator.kube.watch import Watch
@@ -148,16 +148,16 @@ async def _operate(settings: Settings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(heartbeat.follow_event_loop())
-            await _check_schema(api)
+            await _check_schema(api, readiness)
             readiness.set()
             await _lead(Parts(settings, api, watch, metrics, heartbeat, problems))
 
 
-async def _check_schema(api: ApiClient) -> None:
+async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
     """See that the CRD is there, once the API server answers.
 
-    A process that ended with the API server would be restarted later each time: after an outage of
-    minutes it would be the last to notice that it is over.
+    A process that ended with the API server, or because the CRD is being replaced, would be
+    restarted later each time: after minutes it would be the last to notice that it is over.
     """
     failures = 0
     while True:
@@ -165,6 +165,10 @@ async def _check_schema(api: ApiClient) -> None:
             return await check_schema(api)
         except UnavailableError as error:
             logger.warning("waiting for the API server: %s", error)
+            readiness.unset("Connecting to the cluster.")
+        except SchemaMissingError as error:
+            logger.warning("waiting for the CRD: %s", error)
+            readiness.unset(f"{error}.")
         failures += 1
         if failures % RECONNECT_EACH == 0:
             await reconnect(api)

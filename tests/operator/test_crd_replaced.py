@@ -83,3 +83,24 @@ async def test_crd_applied_again_is_watched_and_its_runs_are_adopted(
             await until(lambda: note() == "")
             assert (await health.get("/readyz")).text == "ok\n"
         assert (lab.starts(951), lab.starts(952)) == (1, 1)
+
+
+async def test_operator_waits_for_a_crd_that_is_missing(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    """A process that ended would be restarted minutes after the CRD is back."""
+    cluster.api.delete(CRD_PATH).raise_for_status()
+    async with laboratory(cluster, SYSTEM, tmp_path) as lab:
+        lab.model(953)
+        await lab.secret()
+        operator = await lab.operator()
+        async with httpx.AsyncClient(base_url=await operator.url()) as health:
+            await operator.printed("waiting for the CRD: .* is not installed; apply the output of")
+            ready = await health.get("/readyz")
+            assert ready.status_code == httpx.codes.SERVICE_UNAVAILABLE
+            assert "is not installed; apply the output of `scriptix-operator crd`." in ready.text
+            assert (await health.get("/healthz")).status_code == httpx.codes.OK
+            await asyncio.to_thread(install_crd, cluster)
+            await lab.train("first", 953)
+            await lab.until_phase("first", "Succeeded")
+        assert lab.starts(953) == 1

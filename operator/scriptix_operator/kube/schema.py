@@ -8,7 +8,7 @@ from scriptix_operator.api.crd import missing_fields
 from scriptix_operator.api.names import CRD_NAME
 from scriptix_operator.kube.errors import GoneError, translated
 
-__all__ = ["SchemaError", "check_schema"]
+__all__ = ["SchemaError", "SchemaMissingError", "check_schema"]
 
 TIMEOUT = 15.0
 SHOWN = 5
@@ -18,10 +18,15 @@ class SchemaError(Exception):
     """The CRD is missing or too old; the message says what to do."""
 
 
+class SchemaMissingError(SchemaError):
+    """There is no CRD; it may be deleted and applied again."""
+
+
 async def check_schema(api: ApiClient) -> None:
     """See that the installed CRD holds every field that is written.
 
     Raises:
+        SchemaMissingError: It is not there.
         SchemaError: It does not: an older CRD would silently drop a start's intent.
         KubeError: It could not be read.
     """
@@ -36,7 +41,7 @@ async def check_schema(api: ApiClient) -> None:
                 _request_timeout=TIMEOUT,
             )
     except GoneError as error:
-        raise SchemaError(
+        raise SchemaMissingError(
             f"CustomResourceDefinition {CRD_NAME} is not installed; apply the output of "
             "`scriptix-operator crd`"
         ) from error
