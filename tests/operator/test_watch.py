@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
+import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +17,11 @@ import pytest
 from aiohttp import web
 
 from scriptix_operator.api.names import PLURAL
+from scriptix_operator.kube import watch
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.watch import Watch
 from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.logs import REPEATED
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.proxy import Proxy, proxied
 from tests.operator.lab import TIMEOUT, Lab
@@ -39,6 +43,7 @@ class Watching:
     problems: Problems
     names: set[str] = field(default_factory=set)
     beats: int = 0
+    failures: int = 0
 
     def sink(self, _kind: str | None, raw: dict[str, Any]) -> None:
         """Note what was seen."""
@@ -47,6 +52,10 @@ class Watching:
     def beat(self) -> None:
         """Count the signs of life."""
         self.beats += 1
+
+    def failed(self) -> None:
+        """Count the reports of a failure."""
+        self.failures += 1
 
     async def sees(self, name: str) -> None:
         """Wait until a resource was seen."""
@@ -79,7 +88,7 @@ async def watching(
             Watch(api, namespaces, problems, partial(reconnect, api)) as watch,
         ):
             made = Watching(watch, proxy, problems)
-            running = asyncio.create_task(watch.run(made.sink, made.beat))
+            running = asyncio.create_task(watch.run(made.sink, made.beat, made.failed))
             try:
                 yield made
                 assert not running.done()
@@ -125,6 +134,23 @@ async def test_watch_restarts_after_error_event(made: Watching, lab: Lab) -> Non
     await lab.train("next", 901)
     await made.sees("next")
     await made.until(lambda: made.problems.outstanding() == [])
+
+
+async def test_stream_that_fails_ends_the_others_at_once(
+    lab: Lab, cluster: ControlPlane, tmp_path: Path, second: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kopf would wait 5 s for the healthy ones; meanwhile the cause is lost."""
+    async with watching(cluster, tmp_path, lab.namespace, second) as made:
+        await made.open(2)
+        failing = next(one for one, where in made.proxy.watches.items() if where == second)
+        await failing.write(json.dumps(ERROR).encode() + b"\n")
+        await made.until(lambda: made.problems.outstanding() != [])
+        assert "of the proxy" in made.problems.outstanding()[0].text
+        await made.until(lambda: made.problems.outstanding() == [])
+        await lab.train("next", 901)
+        await made.sees("next")
+    said = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert {record.name for record in said} <= set(REPEATED)
 
 
 async def test_watch_restarts_after_404_on_reconnect(made: Watching, lab: Lab) -> None:
@@ -178,12 +204,13 @@ async def test_watch_restarts_a_kopf_that_does_not_watch(
     monkeypatch: pytest.MonkeyPatch,
     first: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
-    firsts, real = iter([first]), kopf.operator
+    firsts, real = iter([first]), kopf.spawn_tasks
 
-    def operator(**arguments: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - Kopf's
-        return next(firsts, partial(real, **arguments))()
+    async def spawn_tasks(**arguments: Any) -> Collection[asyncio.Task[Any]]:  # noqa: ANN401 - Kopf's
+        made = next(firsts, None)
+        return await real(**arguments) if made is None else [asyncio.create_task(made())]
 
-    monkeypatch.setattr(kopf, "operator", operator)
+    monkeypatch.setattr(kopf, "spawn_tasks", spawn_tasks)
     await lab.train("next", 901)
     async with watching(cluster, tmp_path, lab.namespace) as made:
         await made.sees("next")
@@ -221,6 +248,39 @@ async def test_refused_namespace_is_a_problem_but_no_outage(
         await lab.train("served", 901)
         await made.sees("served")
         made.watch.set_namespaces(frozenset({lab.namespace}))
+        await made.until(lambda: made.problems.outstanding() == [])
+
+
+async def test_namespace_without_the_right_to_watch_is_left_out(
+    lab: Lab,
+    cluster: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second: str,
+) -> None:
+    monkeypatch.setattr(watch, "REFUSED_RETRY", 0.5)
+    refusals = 0
+
+    def refuse(request: web.Request) -> int | None:
+        nonlocal refusals
+        is_refused = f"/{second}/" in request.path and "watch" in request.query
+        refusals += is_refused
+        return 403 if is_refused else None
+
+    async with watching(cluster, tmp_path, lab.namespace, second) as made:
+        made.proxy.refuse = refuse
+        await made.until(lambda: [one.subject for one in made.problems.outstanding()] == [second])
+        [problem] = made.problems.outstanding()
+        assert f"namespace {second}: HTTP 403" in problem.text
+        assert not problem.is_outage
+        await made.open()
+        assert made.paths() == [lab.namespace]
+        [stream], before, failures = made.proxy.watches, refusals, made.failures
+        await made.until(lambda: refusals > before + 1)
+        assert list(made.proxy.watches) == [stream]
+        assert made.failures == failures
+        made.proxy.refuse = lambda _: None
+        await made.until(lambda: made.paths() == sorted([lab.namespace, second]))
         await made.until(lambda: made.problems.outstanding() == [])
 
 

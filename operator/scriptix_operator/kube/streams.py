@@ -39,13 +39,16 @@ class _Stream:
     trouble: str = NOT_ASKED
     is_listing: bool = False
     """A page of the list has arrived, and nothing has failed since."""
+    is_refused: bool = False
+    """The last reply was HTTP 403."""
 
     @property
     def is_open(self) -> bool:
         return self.response is not None and not self.response.closed
 
     def fail(self, text: str) -> None:
-        self.is_listing, self.trouble = False, one_line(text, TEXT_LIMIT)
+        self.is_listing, self.is_refused = False, False
+        self.trouble = one_line(text, TEXT_LIMIT)
 
 
 class Streams:
@@ -84,11 +87,12 @@ class Streams:
         self.is_answered = response.status != HTTPStatus.UNAUTHORIZED
         if stream is not None and not response.ok:
             stream.fail(f"HTTP {response.status} {response.reason or ''}")
+            stream.is_refused = response.status == HTTPStatus.FORBIDDEN
         elif stream is not None and is_watch:
             stream.response = response
             stream.fail("the stream has ended")
         elif stream is not None:
-            stream.is_listing = True
+            stream.is_listing, stream.is_refused = True, False
         return response
 
     def active(self) -> None:
@@ -102,6 +106,10 @@ class Streams:
             for scope, one in self._streams.items()
             if not (one.is_open or one.is_listing)
         }
+
+    def refused(self) -> dict[Scope, str]:
+        """The scopes that the operator may not list or watch, and the reply."""
+        return {scope: one.trouble for scope, one in self._streams.items() if one.is_refused}
 
     @property
     def all_open(self) -> bool:

@@ -115,6 +115,24 @@ class Trainings:
         """
         await self._page(namespace, None, limit=1)
 
+    async def check_watch(self, namespace: str) -> None:
+        """See that a namespace can be watched, by a stream of no resource that ends soon.
+
+        Raises:
+            KubeError: It cannot.
+        """
+        with translated(f"watch {PLURAL}"):
+            await self._objects.list_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                namespace,
+                PLURAL,
+                watch=True,
+                timeout_seconds=1,
+                label_selector=f"{GROUP}/none=none",
+                _request_timeout=TIMEOUT,
+            )
+
     async def _page(
         self, namespace: str, token: str | None, limit: int = PAGE
     ) -> tuple[list[Raw], str | None]:

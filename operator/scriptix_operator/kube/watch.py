@@ -8,13 +8,16 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import Final, Self
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, NoReturn, Self
 
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.kube.embedded import EmbeddedKopf, Sink, describe_scopes
+from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.problems import ProblemReports
+from scriptix_operator.kube.streams import Scope
+from scriptix_operator.kube.trainings import Trainings
 
 __all__ = ["Sink", "Watch"]
 
@@ -28,6 +31,8 @@ GRACE = 5.0
 """Seconds without an open stream before that is reported: a stream that the API server closes in
 the ordinary way is opened again at once."""
 RECONNECT_AFTER = 60.0
+REFUSED_RETRY = 30.0
+"""Seconds between checks whether namespaces may be watched whose watch was refused."""
 STOP_TIMEOUT = 5.0
 """Seconds that a stopped Kopf may take to close its connections."""
 
@@ -58,6 +63,10 @@ class Watch:
         self._reconnect_after = reconnect_after
         self._answered_at = time.monotonic()
         self._namespaces = frozenset(namespaces) or None
+        self._refused: frozenset[str] = frozenset()
+        """Namespaces that are left out, since the operator may not watch them: one stream that
+        fails ends Kopf, and with it the watch of all others."""
+        self._trainings = Trainings(api)
         self._problems = problems
         self._changed = asyncio.Event()
         self._kopf: EmbeddedKopf | None = None
@@ -83,8 +92,14 @@ class Watch:
             namespaces: None: all; an empty set: nothing is watched.
         """
         if namespaces != self._namespaces:
-            self._namespaces = namespaces
-            self._changed.set()
+            before, self._namespaces = self._wanted, namespaces
+            self._leave_out({})
+            if before != self._wanted:
+                self._changed.set()
+
+    @property
+    def _wanted(self) -> frozenset[str] | None:
+        return None if self._namespaces is None else self._namespaces - self._refused
 
     async def run(
         self,
@@ -97,14 +112,21 @@ class Watch:
         Args:
             sink: Called on this loop with each event.
             beat: Called each second or more often, as long as this tries to watch.
-            failed: Called on each report that the watch of a namespace fails.
+            failed: Called when the watch of a namespace fails, once for each new reason.
         """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._admit_forever())
+            await self._run(sink, beat, failed)
+
+    async def _run(
+        self, sink: Sink, beat: Callable[[], None], failed: Callable[[], None]
+    ) -> NoReturn:
         self._failed = failed
         self._answered_at = time.monotonic()
         try:
             while True:
                 self._changed.clear()
-                if self._namespaces is not None and not self._namespaces:
+                if self._wanted is not None and not self._wanted:
                     self._problems.clear(SOURCE)
                     await self._pause(beat, math.inf)
                     continue
@@ -120,7 +142,7 @@ class Watch:
 
     async def _watch(self, sink: Sink, beat: Callable[[], None]) -> None:
         """Run one Kopf until it ends, hangs, or another set of namespaces is wanted."""
-        kopf = self._kopf = EmbeddedKopf(self._api.configuration, self._namespaces, sink)
+        kopf = self._kopf = EmbeddedKopf(self._api.configuration, self._wanted, sink)
         kopf.start()
         open_at, self._in_vain = time.monotonic(), True
         while not (kopf.ended.done() or self._changed.is_set()):
@@ -139,6 +161,41 @@ class Watch:
             await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)
         if kopf.ended.done():
             self._fails(kopf.ended.result(), is_outage=kopf.streams.all_fail)
+            self._leave_out_also(kopf.streams.refused())
+
+    def _leave_out_also(self, refused: Mapping[Scope, str]) -> None:
+        """Go on without those that are refused, unless all are: then no namespace is at fault."""
+        named = {scope: text for scope, text in refused.items() if scope is not None}
+        if self._wanted is not None and named and named.keys() < self._wanted:
+            self._leave_out({**dict.fromkeys(self._refused, ""), **named})
+
+    def _leave_out(self, refused: Mapping[str, str]) -> None:
+        """Leave out exactly these from now on; an empty text leaves the report as it is."""
+        for scope in self._refused - refused.keys():
+            logger.info("namespace %s may be watched now, or need not be", scope)
+            self._problems.clear(SOURCE, scope)
+        self._refused = frozenset(refused)
+        for scope, text in refused.items():
+            if text:
+                said = f"The watch fails: {describe_scopes({scope: text})}."
+                self._problems.report(SOURCE, said, subject=scope)
+
+    async def _admit_forever(self) -> NoReturn:
+        """Ask now and then for a watch of those that are left out, without ending the others'."""
+        while True:
+            await asyncio.sleep(REFUSED_RETRY)
+            for scope in self._refused:
+                if await self._may_watch(scope) and scope in self._refused:
+                    self._leave_out(dict.fromkeys(self._refused - {scope}, ""))
+                    self._changed.set()
+
+    async def _may_watch(self, namespace: str) -> bool:
+        try:
+            await self._trainings.check_watch(namespace)
+        except KubeError as error:
+            logger.debug("namespace %s: %s", namespace, error)
+            return False
+        return True
 
     async def _stopped(self, beat: Callable[[], None] = lambda: None) -> None:
         """Stop the last Kopf and wait for its end, for a bounded time."""
@@ -164,10 +221,12 @@ class Watch:
 
     def _fails(self, text: str, *, is_outage: bool) -> None:
         """Report that the watch fails, and log each new reason once."""
-        level = logging.DEBUG if text == self._said else logging.WARNING
-        logger.log(level, "the watch fails and is restarted: %s", text)
-        self._said = text
         self._problems.report(SOURCE, f"The watch fails: {text}.", is_outage=is_outage)
+        if text == self._said:
+            logger.debug("the watch fails and is restarted: %s", text)
+            return
+        logger.warning("the watch fails and is restarted: %s", text)
+        self._said = text
         self._failed()
 
     def _works(self) -> None:
