@@ -11,8 +11,8 @@ from tests.operator.process import REPOSITORY
 from tests.tether import tethered
 
 FILES = ("tests/operator/test_watch.py", "tests/operator/test_leadership.py")
-OPTIONS = ("-q", "-p", "no:cacheprovider", "--numprocesses=2", "--dist=loadfile")
-"""The tests mostly wait, so two processes take half the time."""
+OPTIONS = ("-q", "-p", "no:cacheprovider", "--numprocesses=2", "--dist=worksteal")
+"""The tests mostly wait, so two processes that share them take half the time."""
 
 
 # The first run on a machine installs the requirements.
