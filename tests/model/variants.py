@@ -266,7 +266,7 @@ def mutated() -> dict[Mutation, Worse]:
         Mutation.REBUILT_FROM_SOME: Worse(
             Rules(Budget(unlisted=1, crash=1, wiped=1, data=1), resources=2)
         ),
-        Mutation.REPLY_COMPARED: Worse(Rules(model=View(2, None), off=1), promise=None),
+        Mutation.REPLY_COMPARED: Worse(Rules(model=View(2, None), off=60), promise=None),
         Mutation.END_NOT_BELIEVED: Worse(Rules(Budget(bare=1, overdue=1)), an_end_is_believed),
         Mutation.USED_FORGOTTEN: Worse(
             Rules(_budget("token", "token"), RERUN, rerun=True, model=TRAINED), a_token_is_used_once
