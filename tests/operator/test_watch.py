@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import json
-import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +19,6 @@ from scriptix_operator.kube import watch
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.watch import Watch
 from scriptix_operator.telemetry.health import Problems
-from scriptix_operator.telemetry.logs import REPEATED
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.proxy import Proxy, proxied
 from tests.operator.lab import TIMEOUT, Lab
@@ -136,23 +133,6 @@ async def test_watch_restarts_after_error_event(made: Watching, lab: Lab) -> Non
     await made.until(lambda: made.problems.outstanding() == [])
 
 
-async def test_stream_that_fails_ends_the_others_at_once(
-    lab: Lab, cluster: ControlPlane, tmp_path: Path, second: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Kopf would wait 5 s for the healthy ones; meanwhile the cause is lost."""
-    async with watching(cluster, tmp_path, lab.namespace, second) as made:
-        await made.open(2)
-        failing = next(one for one, where in made.proxy.watches.items() if where == second)
-        await failing.write(json.dumps(ERROR).encode() + b"\n")
-        await made.until(lambda: made.problems.outstanding() != [])
-        assert "of the proxy" in made.problems.outstanding()[0].text
-        await made.until(lambda: made.problems.outstanding() == [])
-        await lab.train("next", 901)
-        await made.sees("next")
-    said = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert {record.name for record in said} <= set(REPEATED)
-
-
 async def test_watch_restarts_after_404_on_reconnect(made: Watching, lab: Lab) -> None:
     made.proxy.refuse = refuse_requests(404, 1, only_watch=True)
     await close_streams(made)
@@ -204,13 +184,12 @@ async def test_watch_restarts_a_kopf_that_does_not_watch(
     monkeypatch: pytest.MonkeyPatch,
     first: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
-    firsts, real = iter([first]), kopf.spawn_tasks
+    firsts, real = iter([first]), kopf.operator
 
-    async def spawn_tasks(**arguments: Any) -> Collection[asyncio.Task[Any]]:  # noqa: ANN401 - Kopf's
-        made = next(firsts, None)
-        return await real(**arguments) if made is None else [asyncio.create_task(made())]
+    def operator(**arguments: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - Kopf's
+        return next(firsts, partial(real, **arguments))()
 
-    monkeypatch.setattr(kopf, "spawn_tasks", spawn_tasks)
+    monkeypatch.setattr(kopf, "operator", operator)
     await lab.train("next", 901)
     async with watching(cluster, tmp_path, lab.namespace) as made:
         await made.sees("next")

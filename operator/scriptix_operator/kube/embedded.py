@@ -8,10 +8,9 @@ loop's executor, and `asyncio.run` waits for that thread before it returns (docs
 
 import asyncio
 import contextlib
-import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -28,9 +27,6 @@ __all__ = ["EmbeddedKopf", "Sink"]
 
 TICK = 0.5
 """Seconds between checks of the streams."""
-CANCEL_TIMEOUT = 1.2
-"""Seconds that Kopf's cancelled tasks may take to end, first the watchers, then the others. A
-watcher gives those that handle an event `exit_timeout` to end."""
 STOP_TIMEOUT = 2.5
 """Seconds that a cancelled Kopf may take to end; then its thread is left behind."""
 STUCK_AFTER = 30.0
@@ -41,11 +37,7 @@ REQUEST_TIMEOUT = 15.0
 BACKOFFS = (1.0, 1.0, 2.0, 3.0)
 """Seconds between the attempts of one request; below `IDLE_LIMIT` each. Then Kopf ends, and is
 started again."""
-PAUSE_WAITER = "pause-waiter"
-"""How Kopf names the task with which a watcher waits for a pause."""
 TEXT_LIMIT = 512
-
-logger = logging.getLogger(__name__)
 
 Sink = Callable[[str | None, dict[str, Any]], None]
 """Takes the watch event's type (None: from the initial list) and the raw object."""
@@ -107,7 +99,6 @@ class EmbeddedKopf:
 
     async def _watch(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._loop.set_exception_handler(_log_quietly)
         if self._is_stopped:
             self._report("stopped")
             return
@@ -156,27 +147,13 @@ class EmbeddedKopf:
             await asyncio.wait({kopf_task}, timeout=STOP_TIMEOUT)
 
     async def _operate(self, session: aiohttp.ClientSession) -> None:
-        """Run Kopf until one of its tasks ends; `kopf.operator` would wait 5 s for the others."""
-        ours = asyncio.all_tasks()
-        roots = await kopf.spawn_tasks(
+        await kopf.operator(
             registry=self._registry(session),
             settings=_settings(),
             standalone=True,
             clusterwide=self._namespaces is None,
             namespaces=sorted(self._namespaces or ()),
         )
-        try:
-            done, _ = await asyncio.wait(roots, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if not task.cancelled():
-                    task.result()
-        finally:
-            # The watchers before Kopf's cleanup closes the session. But a watcher ends its
-            # pause-waiter itself: one that ends first fails an assertion in a request that waits
-            # for its reply.
-            begun = asyncio.all_tasks() - ours - set(roots)
-            await _cancel({one for one in begun if not one.get_name().startswith(PAUSE_WAITER)})
-            await _cancel(roots)
 
     def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -233,18 +210,6 @@ class EmbeddedKopf:
                 self._stop.set()
             await asyncio.Event().wait()  # until Kopf is cancelled
         return response
-
-
-async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
-
-
-def _log_quietly(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log at DEBUG what Kopf leaves behind when it ends; kube/watch.py logs why it ends."""
-    logger.debug("%s", context.get("message"), exc_info=context.get("exception"))
 
 
 def describe_scopes(scopes: dict[Scope, str]) -> str:
