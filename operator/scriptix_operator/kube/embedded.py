@@ -30,7 +30,9 @@ TICK = 0.5
 STOP_TIMEOUT = 2.5
 """Seconds that a cancelled Kopf may take to end; then its thread is left behind."""
 STUCK_AFTER = 30.0
-"""Seconds without such a check after which the thread counts as stuck."""
+"""Seconds without a check after which the thread counts as stuck."""
+CLOSING = 0.1
+"""Seconds that the loop of a Kopf that has ended still runs, for connections to close."""
 PAGE = 500
 """Resources that a list request asks for at once."""
 REQUEST_TIMEOUT = 15.0
@@ -109,6 +111,9 @@ class EmbeddedKopf:
             self._report(_describe(error))
         else:
             self._report("stopped")
+        # aiohttp waits for the connections that it has handed out; one that is cancelled in
+        # mid-handshake closes over the next iterations of this loop.
+        await asyncio.sleep(CLOSING)
 
     def _report(self, text: str) -> None:
         """Say that it has ended, before the loop is closed: that may wait for threads."""
