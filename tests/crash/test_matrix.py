@@ -45,8 +45,12 @@ LOST = fault("lost before acting", "drop_before")
 RESET = fault("reset before acting", "drop_before", reset=True)
 RESET_LATE = fault("reset, acted on 1 s later", "late", after=1.0, reset=True)
 UNHEARD = fault("acted on, reply lost", "drop_after")
+FILTERED = fault("acted on, answered by a gateway's 403", "gateway", status=403, act=True)
+CONTRADICTED = fault(
+    "acted on, answered 200 with an error", "error_in_success", code="INSUFFICIENT_DATA", act=True
+)
 
-FAULTS = [SLOW, LATE, LOST, RESET, RESET_LATE, UNHEARD]
+FAULTS = [SLOW, LATE, LOST, RESET, RESET_LATE, UNHEARD, FILTERED, CONTRADICTED]
 """W is 5 s here, P 2 s, S 1.5 s: the latest that a POST may act is 6.5 s after it was sent, and
 after a reset 1.5 s."""
 
