@@ -164,7 +164,9 @@ class Judge:
         counted = [one for one in posts if not (one.is_refused and server.is_hinted)]
         last = posts[-1].limits
         for span in self._waiting(key):
-            begin = span.begin
+            # A start that is in flight when the API is back counts as well.
+            in_flight = [one.over_at for one in posts if one.at < span.begin <= one.over_at]
+            begin = max([span.begin, *in_flight])
             for post in [*(post for post in posts if post.at in span), None]:
                 end, limits = (span.end, last) if post is None else (post.at, post.limits)
                 free = _free_at(begin, [one.over_at for one in counted if one.at < end], limits)
