@@ -8,11 +8,13 @@ loop's executor, and `asyncio.run` waits for that thread before it returns (docs
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import kopf
@@ -31,7 +33,7 @@ STOP_TIMEOUT = 2.5
 """Seconds that a cancelled Kopf may take to end; then its thread is left behind."""
 STUCK_AFTER = 30.0
 """Seconds without a check after which the thread counts as stuck."""
-CLOSING = 0.1
+CLOSING = 0.5
 """Seconds that the loop of a Kopf that has ended still runs, for connections to close."""
 PAGE = 500
 """Resources that a list request asks for at once."""
@@ -69,6 +71,7 @@ class EmbeddedKopf:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._refusal: str | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._checked_at = time.monotonic()
         scopes: frozenset[Scope] = frozenset({None}) if namespaces is None else namespaces
         self.streams = Streams(scopes, time.monotonic)
@@ -111,8 +114,11 @@ class EmbeddedKopf:
             self._report(_describe(error))
         else:
             self._report("stopped")
-        # aiohttp waits for the connections that it has handed out; one that is cancelled in
-        # mid-handshake closes over the next iterations of this loop.
+        # A TLS connection whose request is cancelled waits for the peer to close it, and aiohttp
+        # does not wait for that. The end is reported already, so this delays no restart.
+        for connection in tuple(self._sockets):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         await asyncio.sleep(CLOSING)
 
     def _report(self, text: str) -> None:
@@ -185,12 +191,18 @@ class EmbeddedKopf:
         # The client's own rules for TLS; the CA's file is read here, so a new one is used.
         trusted = RESTClientObject(configuration).ssl_context
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
+            connector=aiohttp.TCPConnector(limit=0, ssl=trusted, socket_factory=self._open_socket),
             proxy=configuration.proxy,
             trust_env=True,
             read_bufsize=2**21,
             middlewares=(self._authorize, self.streams.observe),
         )
+
+    def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _name, _address = address
+        opened = socket.socket(family=family, type=kind, proto=protocol)
+        self._sockets.add(opened)
+        return opened
 
     async def _authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
