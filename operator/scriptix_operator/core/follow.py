@@ -200,7 +200,7 @@ def _is_left_over(status: TrainingStatus, model: RemoteModel) -> bool:
     start says nothing until this run has been seen to get on.
     """
     baseline = status.run.baseline if status.run else None
-    ended = model.training_status in {TrainingState.SUCCEEDED, TrainingState.FAILED}
+    ended = model.training_status in ENDS
     same = baseline is not None and baseline.training_status == model.training_status
     return ended and same and not status.progress
 
