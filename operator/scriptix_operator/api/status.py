@@ -39,6 +39,7 @@ MAX_ASKED_BY = 4
 MAX_USED_REQUESTS = 256
 MAX_LEARNING_POINTS = 40
 MAX_LOG_CONFIG_MAPS = 64
+MAX_RECENT_LOG_CALLS = 20
 MAX_CONDITIONS = 16
 MAX_TIMELINE = 16
 
@@ -224,6 +225,9 @@ class LogStatus(ApiModel):
     """Older entries were dropped to keep spec.log.maxBytes."""
     last_fetched_at: Time | None = None
     """When it was last fetched."""
+    recent_calls: Annotated[tuple[Time, ...], Field(max_length=MAX_RECENT_LOG_CALLS)] = ()
+    """When the latest log calls were made, oldest first. After a restart the operator counts them
+    against the API key's quota."""
     state: ShortText | None = None
     """Collecting, Complete or NameTaken."""
     next_chunk: int = 1

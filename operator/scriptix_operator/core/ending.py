@@ -1,11 +1,11 @@
 """What follows a look at a followed run: its log, its end, or the next look."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import Failure, LogStatus
+from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, Failure, LogStatus
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import (
     Note,
@@ -174,6 +174,7 @@ def log_stored(step: Situation, stored: LogStored) -> Decision:
         update={
             "state": (LogState.COMPLETE if ended else LogState.COLLECTING).value,
             "last_fetched_at": step.now.replace(microsecond=0),
+            "recent_calls": _recent_calls(step),
         }
     )
     curve = stored.learning_curve or step.status.learning_curve
@@ -194,9 +195,13 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     step = _with_log_refusal(step, failed.refusal)
     if _is_log_missing(step.memory):
         failed = replace(failed, wait=None, state=LogState.UNAVAILABLE)
+    log = step.status.log or LogStatus()
+    if failed.was_called:
+        log = log.model_copy(update={"recent_calls": _recent_calls(step)})
     if failed.wait is None:
-        log = step.status.log or LogStatus()
-        step = step.having(log=log.model_copy(update={"state": failed.state.value}))
+        log = log.model_copy(update={"state": failed.state.value})
+    if failed.was_called or failed.wait is None:
+        step = step.having(log=log)
     not_before = None if failed.wait is None else step.now + timedelta(seconds=failed.wait)
     step = step.remembering(
         log_wanted=failed.wait is not None,
@@ -205,6 +210,11 @@ def log_unavailable(step: Situation, failed: LogUnavailable) -> Decision:
     )
     due_in = _due_in(step) if is_over(step.status) else failed.due_in
     return step.rest(soonest(failed.wait, due_in))
+
+
+def _recent_calls(step: Situation) -> tuple[datetime, ...]:
+    known = step.status.log.recent_calls if step.status.log else ()
+    return (*known, step.now.replace(microsecond=0))[-MAX_RECENT_LOG_CALLS:]
 
 
 def _with_log_refusal(step: Situation, refusal: CallFailure | None) -> Situation:

@@ -212,6 +212,8 @@ class LogUnavailable:
     due_in: float | None
     tried: bool = True
     """False: the key's log allowance is used up, so nobody was asked."""
+    was_called: bool = False
+    """The log call was made, so it counts against the quota, whatever came of it."""
     refusal: CallFailure | None = None
     """It was answered that there is no log, by the API or by a gateway."""
 

@@ -55,7 +55,7 @@ class Calls:
             logger.debug("learned limits are not recalled yet: %s", error)
         else:
             self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
-            fetched = self.ledger.roster.log_fetches(key.fingerprint)
+            fetched = self.ledger.roster.log_calls(key.fingerprint)
             self.lanes.recall_logs(key.fingerprint, fetched)
 
     async def make(

@@ -11,7 +11,7 @@ from scriptix_operator.core.derive import has_ended
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.learning_curve import learning_curve
 from scriptix_operator.core.observation import LogStored, LogUnavailable
-from scriptix_operator.core.remote import CallFailure, LogEntry
+from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls
@@ -77,8 +77,9 @@ class LogFetcher:
                 lambda heard: self.client.log(model_id, key, on_rate=heard),
             )
         except ScriptixError as error:
-            return _without_log(error.failure, later)
-        return await self._stored(training, entries, later)
+            was_called = error.failure.kind is not FailureKind.NOT_SENT
+            return _without_log(error.failure, replace(later, was_called=was_called))
+        return await self._stored(training, entries, replace(later, was_called=True))
 
     async def _stored(
         self, training: Training, entries: tuple[LogEntry, ...], later: LogUnavailable
@@ -99,7 +100,7 @@ class LogFetcher:
             )
         except NameTaken as error:
             logger.warning("%s: the log is not stored: %s", training.key, error)
-            return LogUnavailable(None, LogState.NAME_TAKEN, later.due_in)
+            return replace(later, wait=None, state=LogState.NAME_TAKEN)
         except KubeError as error:
             # Not raised: the step would be tried again within a minute, for ever, and each time
             # spend one of the few log calls that all resources with this key have.

@@ -83,15 +83,15 @@ class Roster:
         """Runs with an API key that went to their end, as far as resources still tell of them."""
         return self._past.of(fingerprint)
 
-    def log_fetches(self, fingerprint: str) -> tuple[datetime, ...]:
-        """When logs were last fetched with an API key, as far as resources still tell of it."""
+    def log_calls(self, fingerprint: str) -> tuple[datetime, ...]:
+        """When log calls were made with an API key, as far as resources still tell of them."""
         return tuple(
-            training.status.log.last_fetched_at
+            called_at
             for training in self._trainings.values()
             if training.status.run is not None
             and training.status.run.key_fingerprint == fingerprint
             and training.status.log is not None
-            and training.status.log.last_fetched_at is not None
+            for called_at in training.status.log.recent_calls
         )
 
     def memory(self, training: Training) -> Memory:

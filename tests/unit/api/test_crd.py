@@ -204,6 +204,7 @@ def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
     assert kinds == {
         ".status.timeline": "atomic",
         ".status.learningCurve": "atomic",
+        ".status.log.recentCalls": "atomic",
         ".status.log.configMaps": "atomic",
         ".status.history": "atomic",
         ".status.history[].timeline": "atomic",

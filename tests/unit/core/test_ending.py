@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.reasons import FailureReason, LogState
-from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, TrainingStatus
+from scriptix_operator.api.status import (
+    MAX_RECENT_LOG_CALLS,
+    Baseline,
+    LearningPoint,
+    LogStatus,
+    TrainingStatus,
+)
 from scriptix_operator.core.derive import settle
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
 from scriptix_operator.core.failures import failure
@@ -241,7 +247,11 @@ def test_a_stored_log_is_complete_once_the_run_has_ended(
     stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, due_in)
     decision = log_stored(a_step(status, news=True), stored)
     assert decision.status.log == LogStatus(
-        entries=5, bytes=99, state=state, last_fetched_at=at(hours=1)
+        entries=5,
+        bytes=99,
+        state=state,
+        last_fetched_at=at(hours=1),
+        recent_calls=(at(hours=1),),
     )
     assert decision.status.learning_curve == CURVE
     assert (decision.memory.log_wanted, decision.memory.failed_logs) == (False, 0)
@@ -277,6 +287,16 @@ def test_a_log_is_tried_again_while_there_is_hope() -> None:
     )
     assert (decision.memory.log_wanted, decision.memory.failed_logs) == (True, 3)
     assert decision.status.log is None
+
+
+@pytest.mark.parametrize("was_called", [True, False])
+def test_failed_log_call_counts_only_if_it_was_made(*, was_called: bool) -> None:
+    before = tuple(at(minutes=n) for n in range(MAX_RECENT_LOG_CALLS))
+    status = RUNNING.model_copy(update={"log": LogStatus(recent_calls=before)})
+    failed = replace(LOST, was_called=was_called)
+    log = log_unavailable(a_step(status), failed).status.log
+    assert log is not None
+    assert log.recent_calls == ((*before[1:], at(hours=1)) if was_called else before)
 
 
 LOST = LogUnavailable(15, LogState.COLLECTING, None)

@@ -124,8 +124,8 @@ ENDED = running(finished_at=at(hours=8))
 
 
 def later(wait: float | None, state: LogState = LogState.COLLECTING) -> LogUnavailable:
-    """A log that could not be fetched."""
-    return LogUnavailable(wait, state, 42.0)
+    """A log that could not be fetched; the call was made."""
+    return LogUnavailable(wait, state, 42.0, was_called=True)
 
 
 async def test_a_log_of_a_resource_deleted_since_is_not_stored(bench: Bench) -> None:
@@ -175,7 +175,7 @@ async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_f
 async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
     bench = Bench()
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
-    before = running(run=run, log=LogStatus(last_fetched_at=EIGHT))
+    before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
     bench.fetcher.calls.ledger.roster.put(before)
     # One in fifteen minutes is the pace of four an hour.
     assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
@@ -198,7 +198,9 @@ async def test_what_fails_is_tried_again_ever_more_seldom(
             bench.rim.answer = CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500)
         case _:
             bench.rim.trouble = UnavailableError("write: no answer")
-    assert await bench.fetch(failed_before=failed_before) == later(wait)
+    was_called = reason != "key"
+    expected = replace(later(wait), was_called=was_called)
+    assert await bench.fetch(failed_before=failed_before) == expected
 
 
 @pytest.mark.parametrize(

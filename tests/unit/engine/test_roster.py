@@ -199,11 +199,11 @@ def test_runs_that_stand_still_are_counted(roster: Roster) -> None:
 # Logs.
 
 
-def test_fetches_of_logs_are_told_of_by_the_key_of_their_runs(roster: Roster) -> None:
-    for name, fetched_at in {"a": None, "b": EIGHT, "c": at(hours=1)}.items():
+def test_log_calls_in_status_are_found_by_key(roster: Roster) -> None:
+    for name, called_at in {"a": (), "b": (EIGHT, at(hours=1)), "c": (at(hours=2),)}.items():
         training = ended(3, name)
-        log = LogStatus(last_fetched_at=fetched_at)
+        log = LogStatus(recent_calls=called_at)
         roster.put(training.with_status(training.status.model_copy(update={"log": log})))
     roster.put(a_training(name="d"))
-    assert roster.log_fetches(KEY.fingerprint) == (EIGHT, at(hours=1))
-    assert roster.log_fetches("another") == ()
+    assert roster.log_calls(KEY.fingerprint) == (EIGHT, at(hours=1), at(hours=2))
+    assert roster.log_calls("another") == ()
