@@ -52,10 +52,8 @@ def owned_is_ours(core: Judgement, state: State) -> str | None:
             continue
         ours = {run.marker for run in state.ours if run.resource == resource}
         # A start time in the reply to a POST is compared with nothing. Where others start the model
-        # too, the first poll may show their training, and nothing tells it from ours; so it may
-        # where another resource does not see this one's run, as its namespace was not listed.
-        budget = core.rules.budget
-        is_compared = core.rules.reply and not (budget.foreign or budget.unlisted)
+        # too, the first poll may show their training, and nothing distinguishes it from ours.
+        is_compared = core.rules.reply and not core.rules.budget.foreign
         is_named = is_compared and facts.marker is not None
         if facts.marker not in ours if is_named else not ours:
             return f"r{resource} is said to own training {facts.marker}, which is not its own"

@@ -68,6 +68,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.pacing import next_look, shown_interval, spread
 from scriptix_operator.core.pending_end import is_wait_over, poll_results, with_next_poll
+from scriptix_operator.core.replaced import replaced_unseen
 from scriptix_operator.core.requests import (
     begin_retry,
     begin_run,
@@ -322,6 +323,8 @@ def _spread(step: Situation, seen: ModelSeen) -> Situation:
 
 
 def _following(step: Situation, seen: ModelSeen) -> Decision:
+    if (decision := replaced_unseen(step, seen.rivals)) is not None:
+        return decision
     status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
     news = status.stage != step.status.stage or has_ended(status)
     wanted = step.memory.log_wanted or news

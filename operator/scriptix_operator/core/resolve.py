@@ -17,12 +17,12 @@ from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, named
 from scriptix_operator.core.derive import Note, is_blocked, is_finished
 from scriptix_operator.core.ending import conclude
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.follow import ended_at, follow
+from scriptix_operator.core.follow import follow
 from scriptix_operator.core.freshness import is_stale
 from scriptix_operator.core.ledger import NO_ENTRY, Entry, Mark, Settled, entry_of
 from scriptix_operator.core.observation import Decision, ModelSeen
 from scriptix_operator.core.remote import RemoteModel, TrainingState
+from scriptix_operator.core.replaced import consumed
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RESOLVE, Situation
 from scriptix_operator.core.start import may_be_hidden_run, wait_for_hidden
@@ -303,7 +303,7 @@ def _acted(entry: Entry, model: RemoteModel) -> Settled:
 
 def _taken(step: Situation, seen: ModelSeen, verdict: Verdict) -> Decision:
     """The run that has acted is the resource's: followed, or over without a trace."""
-    return _ours(step, seen) if verdict is Verdict.OURS else _consumed(step, seen.model)
+    return _ours(step, seen) if verdict is Verdict.OURS else consumed(step, seen.model.started_at)
 
 
 def _ours(step: Situation, seen: ModelSeen) -> Decision:
@@ -320,26 +320,6 @@ def _ours(step: Situation, seen: ModelSeen) -> Decision:
     step = step.remembering(refusals=0, log_wanted=True)
     status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
     return conclude(step.having_status(status), note)
-
-
-def _consumed(step: Situation, model: RemoteModel) -> Decision:
-    text = (
-        "The training was started and has ended, but the model was changed since, so the "
-        "outcome cannot be read any more."
-    )
-    step = step.having_run(
-        ownership=Ownership.UNCONFIRMED.value,
-        intent=None,
-        started_training_at=model.started_at,
-    ).forgetting_start()
-    return conclude(
-        step.having(
-            failure=failure(FailureReason.UNKNOWN, text),
-            started_at=model.started_at,
-            finished_at=ended_at(model.started_at, step.now),
-            queue=None,
-        )
-    )
 
 
 def resolved_by_others(step: Situation) -> Decision | None:

@@ -1,0 +1,63 @@
+"""A run that has ended and was replaced before a poll could show its outcome."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from scriptix_operator.api.reasons import FailureReason, Ownership
+from scriptix_operator.core.ending import conclude
+from scriptix_operator.core.failures import failure
+from scriptix_operator.core.follow import ended_at
+from scriptix_operator.core.observation import Decision
+from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.training import Training
+
+__all__ = ["consumed", "replaced_unseen"]
+
+
+def consumed(step: Situation, started_at: datetime | None) -> Decision:
+    """End the run with an unknown outcome.
+
+    Args:
+        step: Of the resource.
+        started_at: Run start time of the run.
+    """
+    text = (
+        "The training was started and has ended, but the model was changed since, so the "
+        "outcome cannot be read any more."
+    )
+    run = step.run
+    step = step.having_run(
+        ownership=run.ownership or Ownership.UNCONFIRMED.value,
+        intent=None,
+        started_training_at=started_at,
+    ).forgetting_start()
+    return conclude(
+        step.having(
+            failure=failure(FailureReason.UNKNOWN, text),
+            started_at=started_at,
+            finished_at=ended_at(started_at, step.now),
+            queue=None,
+        )
+    )
+
+
+def replaced_unseen(step: Situation, rivals: Sequence[Training]) -> Decision | None:
+    """The end of a run that no poll has shown, and that another resource's run has replaced.
+
+    That resource was started while the namespace of this one was not listed. The run start time in
+    the rival's baseline is newer than in this run's baseline, so the rival's is this run's. The
+    model now shows the rival's run.
+    """
+    run = step.status.run
+    if run is None or run.baseline is None or run.started_training_at is not None:
+        return None
+    own = run.baseline.started_training_at
+    for rival in rivals:
+        other = rival.status.run
+        if other is None or other.baseline is None:
+            continue
+        is_sent = other.ownership is not None or other.intent is not None
+        start = other.baseline.started_training_at
+        if is_sent and start is not None and (own is None or start > own):
+            return consumed(step, start)
+    return None
