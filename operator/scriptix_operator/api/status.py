@@ -107,6 +107,9 @@ class LearningPoint(ApiModel):
     """When the log says so."""
 
 
+LearningCurve = Annotated[tuple[LearningPoint, ...], Field(max_length=MAX_LEARNING_POINTS)]
+
+
 class Failure(ApiModel):
     """Why the run failed, or what blocks it, and what to do."""
 
@@ -249,6 +252,10 @@ class HistoryEntry(ApiModel):
     """Number of POSTs it took."""
     ownership: ShortText | None = None
     """Owned, Adopted or Unconfirmed; absent if there was no remote run."""
+    key_source: NameText | None = None
+    """Where the API key came from."""
+    key_fingerprint: ShortText | None = None
+    """Fingerprint of the API key; never the key."""
     started_at: Time | None = None
     """When the API says it started."""
     started_training_at: Time | None = None
@@ -263,8 +270,16 @@ class HistoryEntry(ApiModel):
     """Why it failed, in the API's words where it spoke."""
     word_error_rate: ShortText | None = None
     """WER of the run, percent."""
+    metrics: Metrics | None = None
+    """All metrics of the run."""
+    progress: int | None = None
+    """Percent at its end."""
     timeline: Timeline = ()
     """As status.timeline, of a run that went to its end."""
+    learning_curve: LearningCurve = ()
+    """As status.learningCurve; only the newest entry has it."""
+    log_state: ShortText | None = None
+    """As status.log.state."""
 
 
 class Display(ApiModel):
@@ -338,7 +353,7 @@ class TrainingStatus(ApiModel):
     """Place in the start queue; present while Queued."""
     metrics: Metrics | None = None
     """Metrics of the finished run."""
-    learning_curve: Annotated[tuple[LearningPoint, ...], Field(max_length=MAX_LEARNING_POINTS)] = ()
+    learning_curve: LearningCurve = ()
     """Word error rate by epoch, from the log."""
     failure: Failure | None = None
     """Why it failed or what blocks it."""

@@ -28,6 +28,7 @@ __all__ = [
     "is_starting",
     "is_unpublished",
     "is_watched",
+    "last_key",
     "may_be_running",
     "phase_of",
     "reason_of",
@@ -95,6 +96,12 @@ def is_end_pending(status: TrainingStatus) -> bool:
 def may_be_running(status: TrainingStatus) -> bool:
     """Whether a run of this resource is, or may be, going on at the API: followed, or starting."""
     return is_followed(status) or is_starting(status)
+
+
+def last_key(status: TrainingStatus) -> str | None:
+    """Fingerprint of the API key of the run in status; of the run before, while a rerun waits."""
+    runs = (status.run, *status.history)
+    return next((run.key_fingerprint for run in runs if run and run.key_fingerprint), None)
 
 
 def is_watched(training: Training) -> bool:

@@ -53,8 +53,9 @@ def _starts(training: Training, run: Run) -> Iterator[_Start]:
             earlier = Run(
                 id=entry.id,
                 attempt=entry.attempt,
-                key_source=run.key_source,
-                key_fingerprint=run.key_fingerprint,
+                # Entries of earlier versions name no key, and a run that waits has none yet.
+                key_source=entry.key_source or run.key_source,
+                key_fingerprint=entry.key_fingerprint or run.key_fingerprint,
             )
             yield _Start(training, earlier, entry.started_at)
     at = run.claimed_at or (run.intent.at if run.intent else None)

@@ -139,26 +139,11 @@ def begin_retry(training: Training) -> TrainingStatus:
 
 
 def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
-    run, why = status.run, status.failure
     history = status.history
-    if run is not None:
-        entry = HistoryEntry(
-            id=run.id,
-            token=run.token,
-            requested_at=run.requested_at,
-            asked_by=run.asked_by,
-            attempt=run.attempt,
-            ownership=run.ownership,
-            started_at=status.started_at,
-            started_training_at=run.started_training_at,
-            finished_at=status.finished_at,
-            outcome=_outcome(status),
-            reason=why.reason if why else None,
-            message=one_line(why.message, TEXT) if why else None,
-            word_error_rate=status.metrics.word_error_rate if status.metrics else None,
-            timeline=status.timeline if is_whole(status.timeline) else (),
-        )
-        history = (entry, *history)[:MAX_HISTORY]
+    if status.run is not None:
+        # One curve has 40 points: the newest run's is kept, which a cancelled request needs.
+        earlier = (past.model_copy(update={"learning_curve": ()}) for past in history)
+        history = (_entry(status, status.run), *earlier)[:MAX_HISTORY]
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
@@ -167,6 +152,33 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
         history=history,
         used_requests=used_requests(status),
         conditions=status.conditions,
+    )
+
+
+def _entry(status: TrainingStatus, run: Run) -> HistoryEntry:
+    """What history tells of the run in status; core/takeback.py reads it."""
+    why, log = status.failure, status.log
+    return HistoryEntry(
+        id=run.id,
+        token=run.token,
+        requested_at=run.requested_at,
+        asked_by=run.asked_by,
+        attempt=run.attempt,
+        ownership=run.ownership,
+        key_source=run.key_source,
+        key_fingerprint=run.key_fingerprint,
+        started_at=status.started_at,
+        started_training_at=run.started_training_at,
+        finished_at=status.finished_at,
+        outcome=_outcome(status),
+        reason=why.reason if why else None,
+        message=one_line(why.message, TEXT) if why else None,
+        word_error_rate=status.metrics.word_error_rate if status.metrics else None,
+        metrics=status.metrics,
+        progress=status.progress,
+        timeline=status.timeline if is_whole(status.timeline) else (),
+        learning_curve=status.learning_curve,
+        log_state=log.state if log else None,
     )
 
 

@@ -5,11 +5,17 @@ Only as long as nothing was sent for it; a run at the API cannot be cancelled.
 
 from decimal import Decimal, InvalidOperation
 
-from scriptix_operator.api.reasons import FailureReason, LogState, Outcome
-from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, TrainingStatus
+from scriptix_operator.api.reasons import FailureReason, Outcome
+from scriptix_operator.api.status import (
+    Failure,
+    HistoryEntry,
+    Metrics,
+    Run,
+    TrainingStatus,
+)
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.progress import rating_of
+from scriptix_operator.core.progress import rating_of, stage_of
 from scriptix_operator.core.requests import is_first_run, is_unsent, standing_asks
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import used_requests
@@ -38,17 +44,10 @@ def _can_be_taken_back(status: TrainingStatus) -> bool:
 
 
 def take_back(status: TrainingStatus) -> TrainingStatus:
-    """The status without the request: the run before it stands again, as history tells of it.
-
-    What history does not keep is gone: metrics beside the word error rate, the learning curve.
-    """
+    """The status without the request: the run before it stands again, as history tells of it."""
     if awaits_retry(status) and status.run is not None:
         return status.model_copy(update={"run": status.run.model_copy(update={"retry_at": None})})
-    last, *earlier = status.history
-    log = status.log
-    if log is not None:
-        # Of the run that stands again: begun anew, it would be fetched anew.
-        log = log.model_copy(update={"state": LogState.COMPLETE.value})
+    (last, *earlier), log = status.history, status.log
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
@@ -59,16 +58,22 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
             asked_by=last.asked_by,
             attempt=last.attempt,
             ownership=last.ownership,
+            key_source=last.key_source,
+            key_fingerprint=last.key_fingerprint,
             claimed_at=last.started_at,
             started_training_at=last.started_training_at,
         ),
+        progress=last.progress,
+        stage=None if last.progress is None else stage_of(last.progress).value,
         started_at=last.started_at,
         finished_at=last.finished_at,
         last_observed_at=status.last_observed_at,
-        metrics=_metrics(last.word_error_rate),
+        metrics=last.metrics or _metrics(last.word_error_rate),
+        learning_curve=last.learning_curve,
         timeline=last.timeline,
         failure=_failure(last),
-        log=log,
+        # One that was not complete is fetched once more.
+        log=log and log.model_copy(update={"state": last.log_state}),
         history=tuple(earlier),
         used_requests=used_requests(status),
     )
@@ -80,6 +85,7 @@ def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
 
 
 def _metrics(word_error_rate: str | None) -> Metrics | None:
+    """Of an entry that a version without history[].metrics has written."""
     if word_error_rate is None:
         return None
     try:
@@ -94,4 +100,4 @@ def _failure(entry: HistoryEntry) -> Failure | None:
         return None
     known = (reason for reason in FailureReason if reason == entry.reason)
     reason = next(known, FailureReason.UNKNOWN)
-    return failure(reason, entry.message or "The run failed; why is not remembered.")
+    return failure(reason, entry.message or "The run failed; the reason is no longer in history.")

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from scriptix_operator.api.reasons import FailureReason, Stage
+from scriptix_operator.core.derive import last_key
 from scriptix_operator.core.progress import STAGES
 from scriptix_operator.core.training import Training, TrainingKey
 
@@ -101,14 +102,14 @@ class EndedRun(NamedTuple):
 
 def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
     """The runs of a resource that went to their end, and the fingerprint of its API key."""
-    status, run = training.status, training.status.run
-    if run is None or run.key_fingerprint is None:
+    status, fingerprint = training.status, last_key(training.status)
+    if fingerprint is None:
         return "", ()
     reason = None if status.failure is None else status.failure.reason
     present = (reason, status.started_at, status.finished_at, status.timeline)
     earlier = ((e.reason, e.started_at, e.finished_at, e.timeline) for e in status.history)
     model_id = training.spec.model_id
-    return run.key_fingerprint, tuple(
+    return fingerprint, tuple(
         EndedRun(ended, model_id, (ended - began).total_seconds(), timeline)
         for why, began, ended, timeline in (present, *earlier)
         # One that failed on its way tells nothing of how long it would have taken.

@@ -5,7 +5,7 @@ from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.answers import rate_limited
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.circuit import CONFIRM, rejects_key
-from scriptix_operator.core.derive import Note, is_followed
+from scriptix_operator.core.derive import Note, is_followed, last_key
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.observation import Decision, LookFailed
 from scriptix_operator.core.remote import FailureKind
@@ -22,10 +22,9 @@ GATEWAY_PATIENCE = 300.0
 
 def vouches_for(status: TrainingStatus, fingerprint: str) -> bool:
     """Whether a status says that the API has accepted the key with this fingerprint."""
-    run, why = status.run, status.failure
+    why = status.failure
     is_rejected = why is not None and why.reason == FailureReason.UNAUTHORIZED
-    has_used = run is not None and run.key_fingerprint == fingerprint
-    return has_used and status.model is not None and not is_rejected
+    return last_key(status) == fingerprint and status.model is not None and not is_rejected
 
 
 def look_failed(step: Situation, look: LookFailed) -> Decision:

@@ -209,6 +209,7 @@ def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
         ".status.history": "atomic",
         ".status.history[].timeline": "atomic",
         ".status.history[].askedBy": "atomic",
+        ".status.history[].learningCurve": "atomic",
         ".status.run.askedBy": "atomic",
         ".status.usedRequests": "atomic",
         ".status.conditions": "map",

@@ -12,7 +12,7 @@ from typing import Any
 
 from scriptix_operator.api.reasons import LogState, Ownership, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
-from scriptix_operator.api.status import LogStatus, Queue, Run, TrainingStatus
+from scriptix_operator.api.status import LogStatus, Metrics, Queue, Run, TrainingStatus
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import awaits_retry, is_finished, is_unpublished
 from scriptix_operator.core.failures import failure
@@ -70,6 +70,7 @@ __all__ = [
     "followed",
     "metrics",
     "truths",
+    "whole_status",
 ]
 
 EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
@@ -133,6 +134,55 @@ def followed(**facts: Any) -> TrainingStatus:  # noqa: ANN401 - values of status
     start = facts["started_at"]
     run = a_run(ownership=Ownership.OWNED, claimed_at=EIGHT, started_training_at=start)
     return a_status(**{"run": run, **facts})
+
+
+def whole_status() -> TrainingStatus:
+    """The status of a run that has succeeded, with a value in each field that there is."""
+    run = a_run(
+        token="v1",
+        requested_at="t1",
+        attempt=2,
+        asked_by=("RunToken",),
+        ownership="Owned",
+        key_source=KEY.source,
+        key_fingerprint=KEY.fingerprint,
+        claimed_at=EIGHT,
+        started_training_at=EIGHT,
+    )
+    figures = dict.fromkeys(Metrics.model_fields, "12.5") | {"rating": "VeryGood"}
+    point = {"epoch": 1, "of": 20, "word_error_rate": "18.2", "at": EIGHT}
+    condition = {"type": "Succeeded", "status": "True", "reason": "r", "message": "m"}
+    status = a_status(
+        observed_generation=1,
+        phase="Succeeded",
+        message="The model is trained.",
+        progress=100,
+        stage="FinalEvaluation",
+        model={"key": "custom_model_7", "training_status": 4},
+        started_at=EIGHT,
+        finished_at=at(hours=8),
+        estimated_completion_at=at(hours=8),
+        estimated_completion_p90_at=at(hours=9),
+        last_progress_at=at(hours=7),
+        progress_stalled_at=at(hours=7),
+        timeline=tuple(range(600, 6600, 600)),
+        last_observed_at=at(hours=8),
+        poll_interval_seconds=600,
+        queue={"position": 1, "of": 2},
+        metrics=figures,
+        learning_curve=[point],
+        failure={"reason": "SystemError", "message": "m", "solution": "s"},
+        run=run,
+        log={"config_maps": ("x-log",), "state": "NameTaken", "next_chunk": 3},
+        history=[{"id": "run-0", "outcome": "Succeeded", "learning_curve": [point]}],
+        used_requests=("0123456789abcdef",),
+        repeated_request="v0 was used before.",
+        display={"progress": "100%"},
+        conditions=[{**condition, "observed_generation": 1, "last_transition_time": EIGHT}],
+    )
+    unset = {n for n, f in TrainingStatus.model_fields.items() if getattr(status, n) == f.default}
+    assert not unset, "set a new field here, and name its fate in test_requests and test_takeback"
+    return status
 
 
 def a_situation(

@@ -34,6 +34,19 @@ def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out()
     assert ledger.serial == 103
 
 
+def test_a_waiting_rerun_hides_no_start_of_its_key() -> None:
+    past = HistoryEntry(
+        id="run-0",
+        outcome="Succeeded",
+        started_at=EIGHT,
+        key_fingerprint=KEY.fingerprint,
+        key_source=KEY.source,
+    )
+    waiting = a_training(status=a_status(run=a_run(), history=(past,)))
+    (debit,) = rebuilt([waiting], 10).debits[KEY.fingerprint]
+    assert (debit.key_source, debit.at) == (KEY.source, EIGHT)
+
+
 def test_what_statuses_tell_of_starts_is_debited_oldest_first() -> None:
     past = (
         HistoryEntry(id="run-3", attempt=2, started_at=at(minutes=3), outcome="Failed"),

@@ -15,7 +15,6 @@ from scriptix_operator.api.status import (
     Run,
     TrainingStatus,
 )
-from scriptix_operator.core.derive import settle
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.requests import (
     begin_retry,
@@ -25,7 +24,16 @@ from scriptix_operator.core.requests import (
     next_run,
 )
 from scriptix_operator.core.training import Training
-from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at, followed
+from tests.unit.core.builders import (
+    EIGHT,
+    KEY,
+    a_run,
+    a_status,
+    a_training,
+    at,
+    followed,
+    whole_status,
+)
 
 
 def a_request(
@@ -166,24 +174,64 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
             reason=None,
             message=None,
             word_error_rate="12.5",
+            metrics=ENDED.metrics,
+            progress=100,
+            log_state="Complete",
         ),
     )
 
 
-def test_a_new_run_begins_with_nothing_of_the_old_one_but_the_model_and_the_log() -> None:
-    settled = settle(a_training(), ENDED, at(hours=8))
-    training = a_training(run_token="v2", status=settled)
+KEPT_ON_RERUN = {"observed_generation", "model", "conditions"}
+"""Of the resource or its model. Conditions keep their times; `settle` brings them in line."""
+REPLACED_ON_RERUN = {"run", "log", "history", "used_requests"}
+CLEARED_ON_RERUN = {
+    "progress",
+    "stage",
+    "started_at",
+    "finished_at",
+    "estimated_completion_at",
+    "estimated_completion_p90_at",
+    "last_progress_at",
+    "progress_stalled_at",
+    "timeline",
+    "last_observed_at",
+    "poll_interval_seconds",
+    "queue",
+    "metrics",
+    "learning_curve",
+    "failure",
+}
+"""Of the run that has ended."""
+DERIVED = {"phase", "message", "repeated_request", "display"}
+"""Made by `settle`."""
+
+
+def test_each_status_field_has_one_fate_on_a_rerun() -> None:
+    before = whole_status()
+    after = begin_run(a_training(run_token="v2", status=before))
+    fields = TrainingStatus.model_fields
+    kept = {name for name in fields if getattr(after, name) == getattr(before, name)}
+    cleared = {name for name in fields if getattr(after, name) == fields[name].default}
+    assert (kept, cleared) == (KEPT_ON_RERUN, CLEARED_ON_RERUN | DERIVED)
+    assert fields.keys() - kept - cleared == REPLACED_ON_RERUN
+
+
+def test_a_rerun_replaces_the_run_and_keeps_the_log() -> None:
+    training = a_training(run_token="v2", status=whole_status())
     status = begin_run(training)
-    assert status.conditions == settled.conditions != ()
-    left = status.model_dump(exclude={"history", "conditions"}, exclude_defaults=True)
-    assert left == {
-        "observed_generation": 1,
-        "model": {"key": "custom_model_7", "training_status": 4},
-        "run": {"id": next_run(training).id, "token": "v2", "asked_by": ("RunToken",)},
-        "log": {"config_maps": ("x-log",), "next_chunk": 3},
-        "used_requests": status.used_requests,
-    }
-    assert len(status.used_requests) == 2
+    assert status.run == Run(id=next_run(training).id, token="v2", asked_by=("RunToken",))
+    assert status.log == LogStatus(config_maps=("x-log",), next_chunk=3)
+    assert len(status.used_requests) == 3
+
+
+def test_history_keeps_all_metrics_and_the_newest_curve() -> None:
+    before = whole_status()
+    newest, older = begin_run(a_training(run_token="v2", status=before)).history
+    assert (newest.metrics, newest.learning_curve) == (before.metrics, before.learning_curve)
+    assert newest.word_error_rate == "12.5"  # read by an earlier version after a rollback
+    assert (newest.progress, newest.log_state) == (100, "NameTaken")
+    assert (newest.key_fingerprint, newest.key_source) == (KEY.fingerprint, KEY.source)
+    assert (older.id, older.learning_curve) == ("run-0", ())
 
 
 def test_only_the_newest_ten_runs_are_remembered() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run
-from scriptix_operator.core.observation import Reserve, Rest
+from scriptix_operator.api.reasons import LogState
+from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
+from scriptix_operator.core.observation import FetchLog, LogUnavailable, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.requests import begin_retry, begin_run
 from scriptix_operator.core.takeback import is_taken_back, take_back
@@ -18,6 +19,7 @@ from tests.unit.core.builders import (
     edited,
     followed,
     truths,
+    whole_status,
 )
 
 PAST_OF_V1 = HistoryEntry(id="run-0", token="v1", outcome="Succeeded", finished_at=EIGHT)
@@ -87,11 +89,7 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     status = life.status
     assert truths(status) == {"Succeeded": "True", "Ready": "True"}
     assert (status.started_at, status.finished_at) == (before.started_at, before.finished_at)
-    assert status.metrics is not None
-    assert status.metrics.model_dump(exclude_none=True) == {
-        "word_error_rate": "12.5",
-        "rating": "VeryGood",
-    }
+    assert status.metrics == before.metrics
     assert status.message == (
         "The model is trained; the request to train it again was taken back before its start."
     )
@@ -286,6 +284,40 @@ def test_an_older_status_tells_what_asked_for_its_run() -> None:
     )
     assert not is_taken_back(training)
     assert is_taken_back(edited(training, run_token=""))
+
+
+NOT_RESTORED = {
+    "estimated_completion_at",
+    "estimated_completion_p90_at",
+    "last_progress_at",
+    "progress_stalled_at",
+    "poll_interval_seconds",
+    "queue",
+}
+"""Facts of a run that is polled."""
+
+
+def test_cancelling_restores_each_status_field() -> None:
+    """But for the curve of a run still earlier, and for what `settle` derives."""
+    past = PAST.model_copy(update={"id": "run-1"})
+    ended = whole_status().model_copy(update={"failure": None, "history": (past,)})
+    rerun = begin_run(a_training(run_token="v2", status=ended))
+    restored = take_back(rerun.model_copy(update={"last_observed_at": ended.last_observed_at}))
+    fields = TrainingStatus.model_fields
+    changed = {name for name in fields if getattr(restored, name) != getattr(ended, name)}
+    assert changed == NOT_RESTORED | {
+        *("phase", "message", "repeated_request", "display", "conditions", "used_requests")
+    }
+
+
+def test_an_incomplete_log_is_fetched_after_cancelling() -> None:
+    life = Life(a_training(run_token="v1")).runs().waits(60)
+    life.looks(a_model(4, started_at=EIGHT))
+    assert isinstance(life.action, FetchLog)
+    life.learns(LogUnavailable(3600, LogState.COLLECTING, None, was_called=True))
+    asks(asks(life, ("v2", "")), ("v1", ""))
+    assert life.status.phase == "Succeeded"
+    assert isinstance(life.action, FetchLog)
 
 
 PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
