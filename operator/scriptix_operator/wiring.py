@@ -275,7 +275,7 @@ def assemble(
         serve: Has these namespaces watched.
     """
     problems = problems or Problems()
-    clock, roster, timer = rim.clock, Roster(), Timer(rim.clock.monotonic)
+    clock, roster, timer = rim.clock, Roster(metrics.training), Timer(rim.clock.monotonic)
     coverage = Coverage(settings.watch_namespaces)
     limits = {
         Call.START: settings.limit_starts,

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +10,9 @@ import yaml
 from prometheus_client.exposition import generate_latest
 
 from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.core.gauges import Gauges
 from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.chart.helm import CHART, Helm, documents
@@ -42,8 +43,7 @@ def exposed() -> dict[str, set[str]]:
     metrics.ledger_written("Written")
     metrics.step_done("Written", 1)
     metrics.namespace_listed("n", is_listed=True)
-    metrics.training_progress("n", "t", 1)
-    metrics.training_word_error_rate("n", "t", Decimal(1))
+    metrics.training(TrainingKey("n", "t"), Gauges(1, 1.0))
     series: dict[str, set[str]] = {}
     for line in generate_latest(metrics.registry).decode().splitlines():
         if found := SERIES.match(line):

@@ -197,7 +197,6 @@ class Engine:
         self.timer.drop(key)
         self.lanes.leave(key)
         self._failures.pop(key, None)
-        self.metrics.forget_training(key.namespace, key.name)
         return self.roster.remove(key)
 
     async def _say_goodbye(self, training: Training) -> None:

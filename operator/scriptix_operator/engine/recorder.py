@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from decimal import Decimal
 
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import is_followed
@@ -50,7 +49,7 @@ class Recorder:
         if written is training:
             return training
         self.metrics.status_written("Written")
-        self._count(training.status, written)
+        self._count(training.status, written.status)
         self.roster.renew(written)
         told = news(training.status, written.status)
         for item in told:
@@ -92,21 +91,12 @@ class Recorder:
         )
         await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
 
-    def _count(self, old: TrainingStatus, written: Training) -> None:
-        new, key = written.status, written.key
+    def _count(self, old: TrainingStatus, new: TrainingStatus) -> None:
         if is_followed(new) and not is_followed(old):
             self.metrics.run_started()
         outcome = ended_as(old, new)
         if outcome is not None:
             self.metrics.run_finished(outcome)
-        if written.is_being_deleted:
-            self.metrics.forget_training(key.namespace, key.name)  # it would stand still
-            return
-        if new.progress is not None:
-            self.metrics.training_progress(key.namespace, key.name, new.progress)
-        wer = new.metrics.word_error_rate if new.metrics else None
-        if wer is not None:
-            self.metrics.training_word_error_rate(key.namespace, key.name, Decimal(wer))
 
 
 def _outcome(error: KubeError) -> str:

@@ -1,10 +1,12 @@
 """What the engine knows of each resource: its newest version, and the index by model."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from scriptix_operator.api.reasons import Phase
+from scriptix_operator.core.derive import last_key
+from scriptix_operator.core.gauges import NO_GAUGES, Gauges, gauges_of
 from scriptix_operator.core.observation import Memory
 from scriptix_operator.core.timeline import PastRun, PastRuns
 from scriptix_operator.core.training import Training, TrainingKey
@@ -15,9 +17,15 @@ PHASES = frozenset(Phase)
 
 
 class Roster:
-    """All resources that are watched."""
+    """All resources that are watched.
 
-    def __init__(self) -> None:
+    Args:
+        show: Takes the gauges of a resource as often as they may have changed: when it enters the
+            store, with each version, and when it leaves.
+    """
+
+    def __init__(self, show: Callable[[TrainingKey, Gauges], None] = lambda *_: None) -> None:
+        self._show = show
         self._trainings: dict[TrainingKey, Training] = {}
         self._memories: dict[TrainingKey, Memory] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
@@ -43,10 +51,11 @@ class Roster:
         if known is not None and known.uid != training.uid:
             self.remove(training.key)
             known = None
-        if known is None or training.status.finished_at != known.status.finished_at:
+        if known is None or _past_of(training) != _past_of(known):
             self._past.put(training)
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
+        self._show(training.key, gauges_of(training))
         return known is None or _asked(known) != _asked(training)
 
     def renew(self, training: Training) -> None:
@@ -63,6 +72,7 @@ class Roster:
         known = self._trainings.pop(key, None)
         self._memories.pop(key, None)
         self._past.remove(key)
+        self._show(key, NO_GAUGES)
         if known is not None:
             keys = self._by_model[known.spec.model_id]
             keys.discard(key)
@@ -88,9 +98,7 @@ class Roster:
         return tuple(
             called_at
             for training in self._trainings.values()
-            if training.status.run is not None
-            and training.status.run.key_fingerprint == fingerprint
-            and training.status.log is not None
+            if last_key(training.status) == fingerprint and training.status.log is not None
             for called_at in training.status.log.recent_calls
         )
 
@@ -121,6 +129,11 @@ class Roster:
 def _asked(training: Training) -> tuple[int, str, bool]:
     """What people change of a resource."""
     return training.generation, training.requested_at, training.is_being_deleted
+
+
+def _past_of(training: Training) -> tuple[datetime | None, str | None]:
+    """What the past runs that a status names change with: an end, and the key."""
+    return training.status.finished_at, last_key(training.status)
 
 
 def _phase(text: str | None) -> Phase:

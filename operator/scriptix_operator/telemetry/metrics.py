@@ -1,14 +1,13 @@
 """Figures for Prometheus, on a registry of their own; nothing is made at import.
 
 Cardinality is bounded: labels are taken from small fixed sets (`call`, `outcome`, `phase`), with
-two exceptions. The two figures of a training carry its namespace and name, so that a dashboard can
-show a run's progress; that is at most two series for each resource, and they go when it goes
-(`forget_training`). Watched namespaces are labels, too: there are as
-many as the settings name. Run ids, model ids and keys are never labels.
+two exceptions. The two gauges of a training carry its namespace and name, so that a dashboard can
+show a run's progress; that is at most two series for each resource in the store. Watched namespaces
+are labels, too: there are as many as the settings name. Run ids, model ids and keys are never
+labels.
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +21,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.core.gauges import NO_GAUGES, Gauges
+from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.telemetry.health import Problems
 
 __all__ = ["Metrics"]
@@ -147,18 +148,8 @@ class Metrics:
             "1 while this process is the one that works, else 0.",
             registry=self.registry,
         )
-        self._progress = Gauge(
-            "scriptix_training_progress_percent",
-            "Progress of the current or last run, 0 to 100.",
-            ["namespace", "name"],
-            registry=self.registry,
-        )
-        self._word_error_rate = Gauge(
-            "scriptix_training_word_error_rate_percent",
-            "Word error rate of the last finished run, in percent.",
-            ["namespace", "name"],
-            registry=self.registry,
-        )
+        self._training_gauges = _TrainingGauges()
+        self.registry.register(self._training_gauges)
         # There from the start, so that the first one is seen as an increase.
         for outcome in Outcome:
             self._runs_finished.labels(outcome)
@@ -237,18 +228,41 @@ class Metrics:
         """Tell whether this process is the one that works."""
         self._leader.set(leads)
 
-    def training_progress(self, namespace: str, name: str, percent: int) -> None:
-        """Tell the progress of a training's run."""
-        self._progress.labels(namespace, name).set(percent)
+    def training(self, key: TrainingKey, gauges: Gauges) -> None:
+        """Set the gauges of a resource, in place of all that it had."""
+        if gauges == NO_GAUGES:
+            self._training_gauges.by_training.pop(key, None)
+        else:
+            self._training_gauges.by_training[key] = gauges
 
-    def training_word_error_rate(self, namespace: str, name: str, percent: Decimal) -> None:
-        """Tell the word error rate of a training's last finished run."""
-        self._word_error_rate.labels(namespace, name).set(float(percent))
 
-    def forget_training(self, namespace: str, name: str) -> None:
-        """Drop the series of a resource that is gone; one that never had any is fine."""
-        self._progress.remove(namespace, name)
-        self._word_error_rate.remove(namespace, name)
+class _TrainingGauges(Collector):
+    """The gauges of each resource. A Gauge of prometheus_client keeps some 2 KB for each series."""
+
+    def __init__(self) -> None:
+        self.by_training: dict[TrainingKey, Gauges] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ["namespace", "name"]
+        progress = GaugeMetricFamily(
+            "scriptix_training_progress_percent",
+            "Progress of the run in status, 0 to 100.",
+            labels=labels,
+        )
+        word_error_rate = GaugeMetricFamily(
+            "scriptix_training_word_error_rate_percent",
+            "Word error rate of the last finished run, in percent.",
+            labels=labels,
+        )
+        # A copy: scrapes are answered in other threads than the one that sets these.
+        for key, gauges in self.by_training.copy().items():
+            where = [key.namespace, key.name]
+            if gauges.progress is not None:
+                progress.add_metric(where, gauges.progress)
+            if gauges.word_error_rate is not None:
+                word_error_rate.add_metric(where, gauges.word_error_rate)
+        yield progress
+        yield word_error_rate
 
 
 class _ProblemSeconds(Collector):

@@ -6,6 +6,7 @@ import pytest
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import LogStatus
+from scriptix_operator.core.gauges import NO_GAUGES, Gauges
 from scriptix_operator.core.observation import Memory
 from scriptix_operator.core.timeline import MARKS, PastRun
 from scriptix_operator.core.training import Training
@@ -183,6 +184,49 @@ def test_past_runs_are_not_gathered_anew_for_each_look(roster: Roster) -> None:
     assert roster.past_runs(KEY.fingerprint) is before
 
 
+PAST: dict[str, object] = {
+    "id": "run-0",
+    "outcome": "Succeeded",
+    "timeline": EVEN,
+    "started_at": EIGHT,
+    "finished_at": at(hours=3),
+}
+
+
+def test_past_runs_outlast_a_rerun_that_waits_and_starts(roster: Roster) -> None:
+    past = {**PAST, "key_fingerprint": KEY.fingerprint}
+    rerun = a_training(status=a_status(run=a_run(), history=[past]))
+    started = rerun.with_status(followed(run=ended(1).status.run, history=[past]))
+    for version, training in enumerate((ended(3), rerun, started)):
+        roster.put(_at(version, training))
+        assert _past(roster) == [3]
+
+
+def test_past_runs_of_an_earlier_version_count_once_the_rerun_starts(roster: Roster) -> None:
+    """As after a restart: history[].keyFingerprint is absent."""
+    rerun = a_training(status=a_status(run=a_run(), history=[PAST]))
+    roster.put(_at(1, rerun))
+    roster.put(_at(2, rerun.with_status(followed(run=ended(1).status.run, history=[PAST]))))
+    assert _past(roster) == [3]
+
+
+# Gauges.
+
+
+def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
+    shown: list[tuple[str, Gauges]] = []
+    roster = Roster(lambda key, gauges: shown.append((key.name, gauges)))
+    first = _at(1, a_training(uid="1", status=followed(progress=45)))
+    roster.put(first)
+    roster.put(_at(0, first.with_status(followed(progress=44))))  # older: not taken in
+    roster.renew(_at(2, first.with_status(followed(progress=46))))
+    roster.put(_at(3, a_training(uid="2")))
+    assert [gauges.progress for _, gauges in shown] == [45, 46, None, None]
+    roster.put(_at(4, a_training(uid="2", status=followed(progress=1))))
+    roster.remove(first.key)
+    assert shown[-2:] == [("cardiology", Gauges(1)), ("cardiology", NO_GAUGES)]
+
+
 # Runs that stand still.
 
 
@@ -197,6 +241,13 @@ def test_runs_that_stand_still_are_counted(roster: Roster) -> None:
 
 
 # Logs.
+
+
+def test_log_calls_count_while_a_rerun_waits(roster: Roster) -> None:
+    past = {"id": "run-0", "outcome": "Succeeded", "key_fingerprint": KEY.fingerprint}
+    log = LogStatus(recent_calls=(EIGHT,))
+    roster.put(a_training(status=a_status(run=a_run(), history=[past], log=log)))
+    assert roster.log_calls(KEY.fingerprint) == (EIGHT,)
 
 
 def test_log_calls_in_status_are_found_by_key(roster: Roster) -> None:

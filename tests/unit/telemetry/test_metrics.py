@@ -1,11 +1,11 @@
 """telemetry/metrics.py: what a scrape shows after the operator told its news."""
 
-from decimal import Decimal
-
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.core.gauges import NO_GAUGES, Gauges
+from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -75,17 +75,22 @@ def test_problem_seconds_return_to_zero_when_cleared() -> None:
     assert shown(metrics, "scriptix_problem_seconds", source="Namespaces") == 0.0
 
 
-def test_the_series_of_a_training_go_with_it_and_with_it_alone() -> None:
+PROGRESS = "scriptix_training_progress_percent"
+WORD_ERROR_RATE = "scriptix_training_word_error_rate_percent"
+
+
+def test_series_of_a_training_are_those_that_it_has() -> None:
     metrics = Metrics()
     for name in ("x", "y"):
-        metrics.training_progress("team-a", name, 45)
-        metrics.training_word_error_rate("team-a", name, Decimal("12.5"))
-    metrics.forget_training("team-a", "x")
-    metrics.forget_training("team-a", "never-seen")
-    for figure, value in (("progress", 45), ("word_error_rate", 12.5)):
-        series = f"scriptix_training_{figure}_percent"
-        assert shown(metrics, series, namespace="team-a", name="x") is None
-        assert shown(metrics, series, namespace="team-a", name="y") == value
+        metrics.training(TrainingKey("team-a", name), Gauges(45, 12.5))
+    metrics.training(TrainingKey("team-a", "x"), Gauges(46, None))
+    assert shown(metrics, PROGRESS, namespace="team-a", name="x") == 46
+    assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="x") is None
+    metrics.training(TrainingKey("team-a", "x"), NO_GAUGES)
+    metrics.training(TrainingKey("team-a", "never-seen"), NO_GAUGES)
+    assert shown(metrics, PROGRESS, namespace="team-a", name="x") is None
+    assert shown(metrics, PROGRESS, namespace="team-a", name="y") == 45
+    assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="y") == 12.5
 
 
 def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
