@@ -117,8 +117,8 @@ CATALOGUE: dict[FailureReason, Advice] = {
     ),
     FailureReason.SYSTEM_ERROR: Advice(
         "Something broke on the side of Scriptix.",
-        "Change spec.runToken to train again (spec.backoffLimit does that by itself); if it keeps "
-        "failing, contact Scriptix support with the model id and the stored log.",
+        "Change spec.runToken to train again (spec.backoffLimit repeats later runs automatically); "
+        "if it keeps failing, contact Scriptix support with the model id and the stored log.",
         _words(r"\b(system|internal)\b.*\berror"),
         examples=("Training failed due to system error",),
         retryable=True,

@@ -41,7 +41,7 @@ from scriptix_operator.core.follow import (
     naming_unreadable,
     with_look,
 )
-from scriptix_operator.core.gate_poll import judge_again
+from scriptix_operator.core.gate_poll import judge_again, published_note
 from scriptix_operator.core.ledger import Settled
 from scriptix_operator.core.observation import (
     AskTurn,
@@ -271,6 +271,8 @@ def _ended(
     if is_unpublished(step.status):
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
+    if why is None and (edited or note is not None):
+        note = published_note(step.spec, step.status, note)
     # Published when it succeeded; looking at it again publishes nothing.
     return replace(conclude(step, note), publish=False)
 

@@ -36,6 +36,7 @@ __all__ = [
     "judge",
     "model_status",
     "naming_unreadable",
+    "trained_note",
     "with_look",
     "with_metrics",
 ]
@@ -321,14 +322,18 @@ def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, N
     if missed is not None:
         gate_failure = failure(FailureReason.QUALITY_GATE_FAILED, missed)
         return status.model_copy(update={"failure": gate_failure}), None
+    return status.model_copy(update={"failure": None}), trained_note(status)
+
+
+def trained_note(status: TrainingStatus) -> Note:
+    """What is said of a run that has succeeded."""
     metrics = status.metrics
     told = "; the API gave no word error rate"
     if metrics is not None and metrics.word_error_rate is not None:
         told = f" with a word error rate of {metrics.word_error_rate}% ({metrics.rating})"
     key = status.model.key if status.model else None
     named = f" Use it as {key}." if key else ""
-    note = Note(Reason.TRAINING_SUCCEEDED, f"The model is trained{told}.{named}")
-    return status.model_copy(update={"failure": None}), note
+    return Note(Reason.TRAINING_SUCCEEDED, f"The model is trained{told}.{named}")
 
 
 def _ended(

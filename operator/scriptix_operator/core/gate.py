@@ -7,7 +7,7 @@ from operator import ge, le
 from scriptix_operator.api.spec import QualityGate
 from scriptix_operator.api.status import Metrics
 
-__all__ = ["lacks_metric", "missed_gate"]
+__all__ = ["changed_gate", "lacks_metric", "missed_gate"]
 
 Comparison = Callable[[Decimal, Decimal], bool]
 
@@ -19,12 +19,27 @@ def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None
         One sentence, or None where it keeps them all. A metric that the API did not give misses
         its bound: an unknown quality is not a good one.
     """
-    misses = [
+    misses = _misses(gate, metrics)
+    return f"The run misses its quality gate: {misses}." if misses else None
+
+
+def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
+    """Say which bounds of an edited gate a published result would miss; None: it keeps them all."""
+    misses = _misses(gate, metrics)
+    if not misses:
+        return None
+    return (
+        "The quality gate was changed after the result was published: the result stays published, "
+        f"and the changed gate applies from the next run on. The result would miss it: {misses}."
+    )
+
+
+def _misses(gate: QualityGate | None, metrics: Metrics | None) -> str:
+    return ", ".join(
         f"{name} {'is not given' if value is None else f'is {value}%'} ({words} {bound}% wanted)"
         for name, value, bound, words, compare in _checks(gate, metrics)
         if bound is not None and not _keeps(value, bound, compare)
-    ]
-    return f"The run misses its quality gate: {', '.join(misses)}." if misses else None
+    )
 
 
 def lacks_metric(gate: QualityGate | None, metrics: Metrics | None) -> bool:

@@ -1,9 +1,22 @@
-"""A missed quality gate that was edited: judged again, with metrics that have arrived since."""
+"""A quality gate that was edited after the end of the run.
 
+A run that missed it is judged again, with metrics that have arrived since. A result that is
+published stays published.
+"""
+
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.backoff import backoff
+from scriptix_operator.core.derive import Note
 from scriptix_operator.core.ending import conclude
-from scriptix_operator.core.follow import is_of_run, judge, naming_unreadable, with_metrics
-from scriptix_operator.core.gate import lacks_metric
+from scriptix_operator.core.follow import (
+    is_of_run,
+    judge,
+    naming_unreadable,
+    trained_note,
+    with_metrics,
+)
+from scriptix_operator.core.gate import changed_gate, lacks_metric
 from scriptix_operator.core.observation import (
     Decision,
     Look,
@@ -17,7 +30,7 @@ from scriptix_operator.core.observation import (
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.situation import RECHECK, Situation
 
-__all__ = ["judge_again"]
+__all__ = ["judge_again", "published_note"]
 
 TRIES = 5
 """Polls that may fail before the gate is judged by the metrics that are known."""
@@ -47,6 +60,18 @@ def judge_again(step: Situation, observation: Observation) -> Decision:
     status, note = judge(step.spec, step.status)
     status = naming_unreadable(status, step.status.failure, unreadable)
     return conclude(step.having_status(status).remembering(failed_looks=0), note)
+
+
+def published_note(spec: TrainingSpec, status: TrainingStatus, note: Note | None) -> Note:
+    """What is said of a published result after an edit, which changes nothing of it.
+
+    Args:
+        spec: As edited.
+        status: With the result.
+        note: What is said of it already; None: as when it was published.
+    """
+    note, changed = note or trained_note(status), changed_gate(spec.quality_gate, status.metrics)
+    return note if changed is None else Note(note.reason, f"{note.message} {changed}")
 
 
 def _may_poll(step: Situation) -> bool:

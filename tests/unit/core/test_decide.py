@@ -538,6 +538,46 @@ def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> Non
         assert (life.status.phase, life.published) == (phase, published)
 
 
+def test_tightening_the_gate_of_a_published_result_is_said() -> None:
+    life = Life(a_training(quality_gate={"max_word_error_rate": "15"})).runs()
+    trained = life.waits(60).succeeds().status.message
+    told = life.reasons_told
+    life.edit(quality_gate={"max_word_error_rate": "10"}).wakes()
+    assert life.status.message == (
+        f"{trained} The quality gate was changed after the result was published: the result stays "
+        "published, and the changed gate applies from the next run on. The result would miss it: "
+        "word error rate is 12.5% (at most 10% wanted)."
+    )
+    assert (life.status.phase, life.reason, life.action) == (
+        "Succeeded",
+        "TrainingSucceeded",
+        Rest(None),
+    )
+    # Said once for each edit, and no more after the gate is relaxed.
+    said, writes = life.status.message, life.writes
+    assert life.waits(600).wakes().status.message == said
+    assert life.writes == writes
+    assert life.edit(priority=1).wakes().status.message == said
+    assert life.edit(quality_gate={"max_word_error_rate": "13"}).wakes().status.message == trained
+    assert (life.reasons_told, life.published) == (told, 1)
+    # The next run is judged by the gate as it is then.
+    life.edit(quality_gate={"max_word_error_rate": "10"}, run_token="v2").waits(60)
+    life.intends(a_model(2, started_at=EIGHT)).is_accepted()
+    life.waits(60).succeeds(at(hours=1))
+    assert (life.reason, life.published) == ("QualityGateFailed", 1)
+
+
+def test_a_tightened_gate_is_said_of_a_run_that_stands_again() -> None:
+    life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
+    life.edit(run_token="v2", quality_gate={"max_character_error_rate": "8"}).waits(60)
+    life.looks(a_model(1, started_at=EIGHT))
+    life.edit(run_token="v1").wakes()
+    assert life.status.phase == "Succeeded"
+    message = life.status.message or ""
+    assert "taken back before its start. The quality gate was changed" in message
+    assert "character error rate is 8.3% (at most 8% wanted)" in message
+
+
 def test_a_run_that_misses_its_gate_leaves_the_result_of_the_run_before() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "13"})).runs().waits(60).succeeds()
     assert life.published == 1
