@@ -153,6 +153,12 @@ def test_the_pause_is_read_from_headers_and_body() -> None:
     assert refused(b"<html>", 429).retry_after is None
 
 
+@pytest.mark.parametrize(("status", "pause"), [(429, 9), (503, None)])
+def test_reset_of_the_limit_is_no_end_of_an_outage(status: int, pause: float | None) -> None:
+    headers = {"X-RateLimit-Reset": "9"}
+    assert refused({"error": "x"}, status, headers).retry_after == pause
+
+
 def test_the_key_is_nowhere() -> None:
     failure = refused(
         {

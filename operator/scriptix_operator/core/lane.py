@@ -80,6 +80,12 @@ class Lane:
             self.circuit.sent(ticket, now)
         return ticket
 
+    def let_go(self, key: TrainingKey) -> None:
+        """Have one that polls no more replaced, where it was to make the trial call."""
+        if key in self._held_up:
+            del self._held_up[key]
+            self._expect_probe()
+
     def hold_up(self, key: TrainingKey) -> None:
         """Have one come that may not call now: for a probe, or when the circuit has closed."""
         self._held_up[key] = None
@@ -89,11 +95,13 @@ class Lane:
         self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, luck: float
     ) -> None:
         """Learn from the outcome of a look, as Circuit.answered; when it closes, go on."""
-        key = self._looking.pop(ticket, None)
+        key, was_closed = self._looking.pop(ticket, None), self.circuit.outage is None
         has_closed = self.circuit.answered(ticket, model_id, failure, now, luck)
         is_answer = failure is None or not is_silence(failure)
-        if not is_answer and key is not None:
-            # By itself it may come much later than the API does.
+        has_opened_alone = was_closed and self.circuit.outage is not None and not self._held_up
+        if not is_answer and key is not None and not has_opened_alone:
+            # By itself it may come much later than the API does. One that has opened it alone comes
+            # at the time that its reply names; a model of another is the better trial.
             self._held_up[key] = None
         if has_closed:
             self.spend_evenly(now)
@@ -127,7 +135,7 @@ class Lane:
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want nothing any more."""
-        self._held_up.pop(key, None)
+        self.let_go(key)
         self.looks.leave(key, now)
         self.starts.leave(key, now)
         self.logs.leave(key)

@@ -144,6 +144,8 @@ class LookFailed:
     """Seconds until the key may be used again, where its rate was the reason."""
     has_key_worked: bool = False
     """The API has accepted the key before."""
+    named_until: datetime | None = None
+    """Before when the API asks for no calls; None: no time is named, or calls are made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """A look without an answer to go by: refused, lost, or not made at all."""
 
+from datetime import datetime, timedelta
+
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.answers import rate_limited
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.circuit import CONFIRM, rejects_key
+from scriptix_operator.core.circuit import CONFIRM, FIRST_PROBE, MAX_ALONE, rejects_key
 from scriptix_operator.core.derive import Note, is_followed, last_key
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.observation import Decision, LookFailed
@@ -15,6 +17,9 @@ __all__ = ["look_failed", "vouches_for"]
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
+
+BEHIND = 1.0
+"""Seconds after the time that a reply names, for the model of another to make the trial call."""
 
 GATEWAY_PATIENCE = 300.0
 """Seconds of a gateway's refusals after which a human is asked to check the way to the API."""
@@ -98,12 +103,24 @@ def _unanswered(step: Situation, look: LookFailed, at_most: float | None = None)
     if look.since is not None:
         # All wait for the one probe; whoever is not looked at cannot fail.
         text = f"No answer from the API since {look.since:%m-%d %H:%MZ} ({call.message}){facts}."
+        text += _named_text(look.named_until)
         return step.rest(soonest(step.next_look, at_most), Note(Reason.API_UNAVAILABLE, text))
     failed = step.memory.failed_looks + 1
     # One whose looks are far apart would else show for hours what has passed within seconds.
     wait = backoff(min(step.poll, RECHECK), failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
-    note = Note(Reason.API_UNAVAILABLE, f"No answer from the API ({call.message}){facts}.")
+    text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
+    if named >= FIRST_PROBE:
+        # As named, but ever more seldom where that turns out to be too early again and again.
+        wait = min(max(named, backoff(FIRST_PROBE, failed - 1, RECHECK)), MAX_ALONE) + BEHIND
+        text += _named_text(step.now + timedelta(seconds=wait))
+    note = Note(Reason.API_UNAVAILABLE, text)
     return step.remembering(failed_looks=failed).rest(soonest(wait, at_most), note)
+
+
+def _named_text(until: datetime | None) -> str:
+    if until is None:
+        return ""
+    return f" The reply asks to wait; the next call is due at {until:%H:%MZ}."
 
 
 def _old_facts(step: Situation) -> tuple[str, Situation]:

@@ -258,8 +258,10 @@ class Caller:
 
     def _not_made(self, outage: Outage, key: ApiKey) -> LookFailed:
         """A call that the open circuit does not let through."""
-        since = self.clock.now() - timedelta(seconds=self.clock.monotonic() - outage.since)
-        return LookFailed(outage.failure, key.source, since)
+        wall, now = self.clock.now(), self.clock.monotonic()
+        named = None if outage.named is None else wall + timedelta(seconds=outage.named - now)
+        since = wall - timedelta(seconds=now - outage.since)
+        return LookFailed(outage.failure, key.source, since, named_until=named)
 
     def _claim(self, training: Training) -> Claim:
         return claim_of(training, self.clock.now().replace(microsecond=0))

@@ -177,6 +177,7 @@ class Lanes:
         if not (is_watched or is_queued):
             # It may keep its place for a log call, and so joins once more.
             del self._members[key]
+            lane.let_go(key)
         self._wake(lane, now)
 
     def spoilt(self, key: TrainingKey) -> None:

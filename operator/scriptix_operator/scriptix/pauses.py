@@ -45,12 +45,15 @@ _CALLS = re.compile(r"[0-9]{1,15}")
 _PARTS = ("Limit", "Remaining", "Reset")
 
 
-def retry_after(headers: Mapping[str, str], body: Mapping[str, object]) -> float | None:
+def retry_after(
+    headers: Mapping[str, str], body: Mapping[str, object], *, with_reset: bool = True
+) -> float | None:
     """Seconds to wait: Retry-After, else retry_after in the body, else the limit's reset.
 
     Args:
         headers: The reply's headers, looked up without regard to case.
         body: The reply's error object; empty if it has none.
+        with_reset: Whether the limit's reset counts: whether the limit is why the call failed.
 
     Returns:
         0 to MAX_PAUSE; None where nothing usable is said. Negative, infinite and unreadable
@@ -64,7 +67,7 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, object]) -> float
         _until(_http_date(header), date),
         _seconds(body.get("retry_after")),
         _seconds(details.get("retry_after")) if isinstance(details, Mapping) else None,
-        _pause_to_reset(headers, date),
+        _pause_to_reset(headers, date) if with_reset else None,
     ):
         if seconds is not None:
             return min(seconds, MAX_PAUSE)

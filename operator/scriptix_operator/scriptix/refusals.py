@@ -62,7 +62,8 @@ def refusal(
         status=status,
         code=said.code,
         details=said.details,
-        retry_after=retry_after(headers, reply),
+        # The reset of the limit is when more calls fit; of a service that is away it says nothing.
+        retry_after=retry_after(headers, reply, with_reset=status == HTTPStatus.TOO_MANY_REQUESTS),
         is_from_gateway=is_from_gateway,
     )
 

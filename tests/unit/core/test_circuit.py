@@ -7,10 +7,13 @@ import pytest
 from scriptix_operator.core.circuit import (
     CONFIRM,
     FIRST_PROBE,
+    MAX_ALONE,
+    MAX_NAMED,
     MAX_PROBE,
     MODELS,
     PATIENCE,
     PROBE_INTERVAL,
+    REPEAT,
     Circuit,
     Outage,
 )
@@ -262,6 +265,138 @@ def test_a_call_while_it_is_closed_is_no_probe() -> None:
     circuit = Circuit()
     circuit.sent(PROBE, 0.0)
     assert circuit.blocks(0.0) is None
+
+
+# A time that the API names.
+
+
+def _naming(seconds: float) -> CallFailure:
+    return CallFailure(FailureKind.AMBIGUOUS, "HTTP 503", 503, retry_after=seconds)
+
+
+def _opened_alone(seconds: float, now: float = 0.0) -> Circuit:
+    """One that the reply to one model's poll has opened."""
+    circuit = Circuit()
+    circuit.answered(BEFORE, 1, _naming(seconds), now, 1)
+    return circuit
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"),
+    [
+        pytest.param(FIRST_PROBE, FIRST_PROBE, id="the shortest"),
+        pytest.param(120.0, 120.0, id="as named"),
+        pytest.param(MAX_ALONE, MAX_ALONE, id="as long as one model counts"),
+        pytest.param(MAX_ALONE + 1, MAX_ALONE, id="longer"),
+        pytest.param(86_400.0, MAX_ALONE, id="absurd"),
+    ],
+)
+def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> None:
+    circuit, failure = _opened_alone(seconds), _naming(seconds)
+    outage = Outage(failure, 0.0, named=due)
+    assert circuit.blocks(0.0) == circuit.blocks(due - 0.001) == outage
+    assert circuit.blocks(due) is None
+    circuit.sent(PROBE, due)
+    assert circuit.blocks(due) == outage
+    assert circuit.answered(PROBE, 2, None, due + 1, 1)
+    assert circuit.outage is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, FIRST_PROBE - 0.1])
+def test_short_named_time_is_one_call_that_was_shed(seconds: float) -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[_naming(seconds)] * (MODELS - 1))
+    assert circuit.outage is None
+    circuit.answered(PROBE, MODELS, _naming(seconds), 0.0, 1)
+    assert circuit.probe_at == FIRST_PROBE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait"),
+    [
+        pytest.param(30.0, 30.0, id="another time"),
+        pytest.param(1.0, FIRST_PROBE, id="soon"),
+        pytest.param(0.0, 2 * FIRST_PROBE, id="at once: as if none was named"),
+    ],
+)
+def test_trial_call_that_names_another_time_is_followed(seconds: float, wait: float) -> None:
+    circuit = _opened_alone(120.0)
+    assert _probed(circuit, 120.0, _naming(seconds)) == wait
+    assert circuit.outage is not None
+    assert circuit.outage.named == (120 + wait if seconds else None)
+    assert circuit.outage.since == 0
+
+
+def test_time_that_two_models_name_counts_up_to_an_hour() -> None:
+    circuit = _opened_alone(900.0)
+    circuit.sent(PROBE, MAX_ALONE)
+    circuit.answered(PROBE, 2, _naming(900 - MAX_ALONE), MAX_ALONE, 1)
+    assert circuit.probe_at == 900
+    circuit.sent(PROBE, 900.0)
+    circuit.answered(PROBE, 1, _naming(86_400.0), 900.0, 1)
+    assert circuit.probe_at == 900 + MAX_ALONE  # the other one named no such time
+    circuit.sent(PROBE, circuit.probe_at)
+    circuit.answered(PROBE, 2, _naming(86_400.0), 1200.0, 1)
+    assert circuit.probe_at == 1200 + MAX_NAMED
+
+
+def test_one_model_confirms_no_time_that_it_names_itself() -> None:
+    circuit = _opened_alone(86_400.0)
+    for now in (MAX_ALONE, 2 * MAX_ALONE):
+        circuit.sent(PROBE, now)
+        circuit.answered(PROBE, 1, _naming(86_400.0), now, 1)
+        assert circuit.probe_at == now + MAX_ALONE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"), [(60.0, 120.0), (180.0, 181.0)], ids=["earlier", "later"]
+)
+def test_polls_that_were_in_flight_name_a_later_time_only(seconds: float, due: float) -> None:
+    circuit = _opened_alone(120.0)
+    circuit.answered(BEFORE, 2, _naming(seconds), 1.0, 1)
+    assert circuit.probe_at == due
+
+
+def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, *[SILENT] * MODELS)
+    circuit.answered(BEFORE, 9, _naming(120.0), 1.0, 1)
+    assert circuit.probe_at == 121
+    circuit.sent(PROBE, 121.0)
+    circuit.answered(BEFORE, 8, _naming(500.0), 122.0, 1)
+    assert circuit.probe_at == 121 + PATIENCE  # the answer to the trial call decides
+
+
+def test_one_model_stops_polls_no_second_time_before_its_answer() -> None:
+    circuit = _opened_alone(120.0)
+    for now in (120.0, 120.0 + 2 * REPEAT):
+        _answers(circuit, now, None)  # another model
+        circuit.answered(BEFORE, 1, _naming(120.0), now, 1)
+        assert circuit.outage is None
+    circuit.answered(BEFORE, 1, None, 9000.0, 1)
+    circuit.answered(BEFORE, 1, _naming(120.0), 9001.0, 1)
+    assert circuit.outage is not None
+
+
+@pytest.mark.parametrize(("now", "is_open"), [(120 + REPEAT - 1, False), (120 + REPEAT, True)])
+def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> None:
+    circuit = _opened_alone(120.0)
+    _answers(circuit, 120.0, None, None)
+    circuit.answered(BEFORE, 2, _naming(120.0), now, 1)
+    assert (circuit.outage is not None) == is_open
+    # A second model confirms it.
+    circuit.answered(BEFORE, 3, SILENT, now, 1)
+    circuit.answered(BEFORE, 2, _naming(120.0), now, 1)
+    assert circuit.outage is not None
+    assert circuit.probe_at == now + 120
+
+
+def test_rejected_key_is_tried_again_at_the_named_time() -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, REJECTED)
+    assert _probed(circuit, 60.0, _naming(200.0)) == 200
+    assert _probed(circuit, 260.0, REJECTED) == PROBE_INTERVAL
+    assert circuit.outage == Outage(REJECTED, 0.0)
 
 
 # From one to the other.

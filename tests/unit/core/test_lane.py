@@ -143,6 +143,20 @@ def test_whose_look_had_no_answer_looks_again_when_the_api_is_back(lane: Lane) -
     assert _expected(lane) == [("t1", 300.0), ("t2", 306.0), ("t0", 312.0)]
 
 
+def test_another_model_makes_the_trial_call_at_the_named_time(lane: Lane) -> None:
+    naming = CallFailure(FailureKind.AMBIGUOUS, "HTTP 503", 503, retry_after=120.0)
+    ticket = lane.look(a_training(name="first").key, Wish(LookKind.RUNNING, MINUTE), 160.0)
+    assert isinstance(ticket, Ticket)
+    lane.looked(ticket, 1, naming, 161.0, 1.0)
+    assert _expected(lane) == []  # alone, it comes at that time without being woken
+    for name in ("second", "first", "third"):
+        outage = lane.look(a_training(name=name).key, Wish(LookKind.RUNNING, MINUTE), 200.0)
+        assert isinstance(outage, Outage)
+    assert set(_expected(lane)) == {("second", 281.0)}
+    lane.let_go(a_training(name="second").key)  # suspended
+    assert _expected(lane) == [("first", 281.0)]
+
+
 def test_a_look_without_an_answer_that_opens_nothing_is_its_resources_own_affair(
     lane: Lane,
 ) -> None:

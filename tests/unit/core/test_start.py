@@ -518,6 +518,22 @@ def test_a_rate_limited_start_waits_as_it_is_told(given: float | None, wait: flo
     assert f"{at(seconds=wait):%H:%M}Z" in (life.status.message or "")
 
 
+@pytest.mark.parametrize(
+    ("named", "wait"),
+    [
+        pytest.param(None, 5, id="none"),
+        pytest.param(0.0, 5, id="at once"),
+        pytest.param(30.0, 30, id="as named"),
+        pytest.param(86_400.0, 45, id="no longer than a start may take to act"),
+    ],
+)
+def test_unknown_start_is_resolved_from_the_named_time_on(named: float | None, wait: float) -> None:
+    life = Life().intends()
+    life.is_refused(FailureKind.AMBIGUOUS, status=503, retry_after=named)
+    assert life.action == Rest(wait)
+    assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
+
+
 def test_a_server_that_answers_looks_and_takes_no_start_is_tried_more_seldom() -> None:
     life, waits = Life(), []
     for _ in range(5):

@@ -258,6 +258,38 @@ def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, w
     assert decision.status.message == "No answer from the API (HTTP 500: oops)."
 
 
+@pytest.mark.parametrize(
+    ("named", "before", "wait"),
+    [
+        pytest.param(120, 0, 121, id="as named"),
+        pytest.param(120, 9, 121, id="however often it has failed"),
+        pytest.param(30, 0, 31, id="sooner than a poll that fails"),
+        pytest.param(5, 0, 6, id="the shortest"),
+        pytest.param(5, 2, 21, id="too early twice"),
+        pytest.param(5, 9, 61, id="too early again and again"),
+        pytest.param(86_400, 0, 301, id="absurd"),
+        pytest.param(4.9, 0, 60, id="too short"),
+        pytest.param(0, 1, 120, id="none"),
+    ],
+)
+def test_next_poll_is_at_the_time_that_the_reply_names(
+    named: float, before: int, wait: float
+) -> None:
+    decision = fails(retry_after=named, memory=Memory(failed_looks=before))
+    assert waits(decision) == wait
+
+
+def test_named_time_is_shown() -> None:
+    asks = "The reply asks to wait; the next call is due at "
+    for training in (a_training(), RUNNING):
+        decision = fails(retry_after=120, training=training)
+        assert (decision.status.message or "").endswith(f"{asks}13:02Z.")
+    since = {"since": at(hours=3), "named_until": at(hours=5, minutes=1)}
+    decision = fails(retry_after=120, look=since)
+    assert waits(decision) == 60  # until the circuit breaker lets a poll through
+    assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}13:01Z.")
+
+
 def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -> None:
     memory = Memory(failed_looks=3)
     decision = fails(memory=memory, look={"since": at(hours=3)})
