@@ -328,12 +328,12 @@ def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, N
 def trained_note(status: TrainingStatus) -> Note:
     """What is said of a run that has succeeded."""
     metrics = status.metrics
-    told = "; the API gave no word error rate"
+    rate = "; the API gave no word error rate"
     if metrics is not None and metrics.word_error_rate is not None:
-        told = f" with a word error rate of {metrics.word_error_rate}% ({metrics.rating})"
+        rate = f" with a word error rate of {metrics.word_error_rate}% ({metrics.rating})"
     key = status.model.key if status.model else None
     named = f" Use it as {key}." if key else ""
-    return Note(Reason.TRAINING_SUCCEEDED, f"The model is trained{told}.{named}")
+    return Note(Reason.TRAINING_SUCCEEDED, f"The model is trained{rate}.{named}")
 
 
 def _ended(

@@ -100,8 +100,8 @@ class Lane:
         is_answer = failure is None or not is_silence(failure)
         has_opened_alone = was_closed and self.circuit.outage is not None and not self._held_up
         if not is_answer and key is not None and not has_opened_alone:
-            # By itself it may come much later than the API does. One that has opened it alone comes
-            # at the time that its reply names; a model of another is the better trial.
+            # Its own next poll may be due long after the API is back. One that has opened the
+            # circuit alone polls at the named time; another model is the better trial.
             self._held_up[key] = None
         if has_closed:
             self.spend_evenly(now)
