@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from functools import partial
 
 import httpx
 from hypothesis import given
@@ -24,11 +25,13 @@ async def _calls(reply: Reply) -> list[object]:
     key = ApiKey(KEY, "Secret/team/scriptix-api-key")
     transport = httpx.MockTransport(reply.answer)
     async with ScriptixClient(base_url="http://127.0.0.1", transport=transport) as client:
-        for call in (client.model, client.run, client.log):
+        entries: list[LogEntry] = []
+        for call in (client.model, client.run, partial(client.log, add=entries.append)):
             try:
                 told.append(await call(MODEL, key, on_rate=told.append))
             except ScriptixError as error:
                 told.append(error)
+        told.append(entries)
     return told
 
 
@@ -51,7 +54,7 @@ def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: R
 @given(replies())
 def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
     for told in asyncio.run(_calls(reply)):
-        if not isinstance(told, tuple):
+        if not isinstance(told, list):
             continue
         entries = [entry for entry in told if isinstance(entry, LogEntry)]
         log = RunLog.of(entries, run_started_at=None)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from scriptix_operator.core.remote import LogEntry, RemoteMetrics, RemoteModel
+from scriptix_operator.core.remote import LogEntry, LogReply, RemoteMetrics, RemoteModel
 from scriptix_operator.core.text import clean
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.replies import read_log, read_model
@@ -280,7 +280,13 @@ def test_php_empty_object_is_no_metrics() -> None:
 
 
 def log(entries: object, **fields: object) -> tuple[LogEntry, ...]:
-    return read_log(parsed({"model_id": MODEL, "log_entries": entries} | fields), MODEL)
+    return log_of({"model_id": MODEL, "log_entries": entries} | fields)
+
+
+def log_of(body: dict[str, object]) -> tuple[LogEntry, ...]:
+    entries: list[LogEntry] = []
+    read_log(parsed(body), MODEL, add=entries.append)
+    return tuple(entries)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -293,7 +299,7 @@ def test_a_log(*, wrapped: bool) -> None:
         ],
         "total_entries": 156,
     }
-    assert read_log(parsed({"result": body} if wrapped else body), MODEL) == (
+    assert log_of({"result": body} if wrapped else body) == (
         LogEntry(EIGHT, "info", "Training started"),
         LogEntry(EIGHT.replace(hour=7), "ERROR", "late"),
     )
@@ -344,9 +350,18 @@ def test_an_empty_log() -> None:
 )
 def test_what_is_no_log_of_this_model_is_named(body: dict[str, object], message: str) -> None:
     with pytest.raises(BadReplyError) as caught:
-        read_log(parsed(body), MODEL)
+        log_of(body)
     assert str(caught.value) == message
 
 
 def test_a_log_need_not_say_whose_it_is() -> None:
-    assert read_log({"log_entries": ["x"]}, MODEL) == (LogEntry(None, "info", "x"),)
+    assert log_of({"log_entries": ["x"]}) == (LogEntry(None, "info", "x"),)
+
+
+@pytest.mark.parametrize(
+    ("told", "total"),
+    [(156, 156), ("156", 156), (0, 0), ("many", None), (None, None), (1.5, None), ([], None)],
+)
+def test_total_entries_is_a_whole_number_or_unknown(told: object, total: int | None) -> None:
+    body: dict[str, object] = {"log_entries": ["x", None, "y"], "total_entries": told}
+    assert read_log(parsed(body), MODEL, add=lambda _: None) == LogReply(2, total)

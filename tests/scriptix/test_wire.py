@@ -15,7 +15,7 @@ from scriptix_operator.scriptix import (
 )
 from scriptix_operator.scriptix.client import MAX_CONNECTIONS
 from scriptix_operator.scriptix.wire import Wire
-from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of
+from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of, fetched_log
 from tests.scriptix.rawserver import Ending, raw_server, reply
 
 MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
@@ -62,7 +62,7 @@ async def test_the_bytes_of_a_look() -> None:
         ) as client,
     ):
         await client.model(MODEL, KEY)
-        await client.log(MODEL, KEY)
+        await fetched_log(client)
     assert [request.partition(b" HTTP")[0] for request in server.requests] == [
         b"GET /a/api/v3/custom_models/7",
         b"GET /a/api/v3/custom_models/7/log",
@@ -81,7 +81,7 @@ async def test_each_start_has_a_connection_of_its_own_and_looks_share_one() -> N
     ):
         for _ in range(3):
             await client.model(MODEL, KEY)
-            await client.log(MODEL, KEY)
+            await fetched_log(client)
         assert server.connections == 1
         for _ in range(3):
             await client.run(MODEL, KEY)
@@ -236,8 +236,8 @@ async def test_an_empty_2xx_takes_a_start_and_answers_no_look(answer: bytes) -> 
         ScriptixClient(base_url=server.url) as client,
     ):
         assert await client.run(MODEL, KEY) is None
-        for look in (client.model, client.log):
-            failure = await failure_of(look(MODEL, KEY), AmbiguousError)
+        for look in (client.model(MODEL, KEY), fetched_log(client)):
+            failure = await failure_of(look, AmbiguousError)
             assert failure.message == "reply is empty"
 
 
@@ -533,4 +533,4 @@ async def test_another_transport_can_stand_in_for_the_network() -> None:
     async with ScriptixClient(base_url="https://api.invalid", transport=transport) as client:
         assert (await client.model(MODEL, KEY)).training_status == 3
         assert await client.run(MODEL, KEY) is not None
-        assert await client.log(MODEL, KEY) == ()
+        assert await fetched_log(client) == ()

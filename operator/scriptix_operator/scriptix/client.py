@@ -15,6 +15,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from types import TracebackType
@@ -23,7 +24,14 @@ from typing import Self, TypeVar
 import httpx
 
 from scriptix_operator.core.apikey import ApiKey, check_key
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RateTold, RemoteModel
+from scriptix_operator.core.remote import (
+    CallFailure,
+    FailureKind,
+    LogEntry,
+    LogReply,
+    RateTold,
+    RemoteModel,
+)
 from scriptix_operator.scriptix.auth import KeyAuth, check_header
 from scriptix_operator.scriptix.errors import error_of, transport_failure
 from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
@@ -233,23 +241,34 @@ class ScriptixClient:
         return _taken(body, model_id)
 
     async def log(
-        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
-    ) -> tuple[LogEntry, ...]:
-        """Fetch the training log, in the order of the API.
+        self,
+        model_id: int,
+        key: ApiKey,
+        add: Callable[[LogEntry], None],
+        *,
+        on_rate: Callable[[RateTold], None] | None = None,
+    ) -> LogReply:
+        """Fetch the training log.
 
         Args:
             model_id: The model.
             key: The key.
+            add: Called once for each entry, in the order of the API, from a worker thread, while
+                the reply is still being read.
             on_rate: As for `model`.
+
+        Returns:
+            What the reply holds beside the entries.
 
         Raises:
             ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
+                What was added before is to be discarded: it may be another model's log.
         """
         auth = self._auth(key)
         request = self._looks.build_request("GET", f"{self._models}/{model_id}/log")
         reply = await _send(self._looks, request, auth, self._log_bounds, Wire(on_rate=on_rate))
         # In a thread: a log at the limit takes seconds to read, and leases are to be renewed.
-        log = await asyncio.to_thread(_read, reply, auth, model_id, read_log)
+        log = await asyncio.to_thread(_read, reply, auth, model_id, partial(read_log, add=add))
         if isinstance(log, CallFailure):
             raise error_of(log)
         return log

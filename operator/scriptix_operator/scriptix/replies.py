@@ -15,7 +15,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from scriptix_operator.core.remote import LogEntry, RemoteMetrics, RemoteModel, TrainingState
+from scriptix_operator.core.remote import (
+    LogEntry,
+    LogReply,
+    RemoteMetrics,
+    RemoteModel,
+    TrainingState,
+)
 from scriptix_operator.core.text import one_line
 from scriptix_operator.scriptix.jsontext import BadReplyError, found
 from scriptix_operator.scriptix.spellings import (
@@ -134,18 +140,21 @@ def _object(value: object) -> dict[str, object] | None:
     raise ValueError(f"expected an object, found {found(value)}")
 
 
-def read_log(body: dict[str, object], model_id: int) -> tuple[LogEntry, ...]:
-    """Read a reply that must be the log of model `model_id`; the order is the reply's.
+def read_log(
+    body: dict[str, object], model_id: int, *, add: Callable[[LogEntry], None]
+) -> LogReply:
+    """Read a reply that must be the log of model `model_id`; entries are added in its order.
 
-    `log_entries: null` is an empty log; `total_entries` is not looked at.
+    `log_entries: null` is an empty log.
 
     Raises:
         BadReplyError: It is another model's, or its log_entries are missing or no list.
     """
     fields = _unwrapped(body, "log_entries")
     entries = fields.get("log_entries", fields)
+    total = _or_none(whole, fields.get("total_entries"))
     if entries is None:
-        return ()
+        return LogReply(0, total)
     if entries is fields:
         raise BadReplyError("reply has no usable log: log_entries: missing")
     if not isinstance(entries, list):
@@ -155,7 +164,10 @@ def read_log(body: dict[str, object], model_id: int) -> tuple[LogEntry, ...]:
     named = fields.get("model_id")
     if named is not None and _or_none(whole, named) != model_id:
         raise BadReplyError(f"reply is the log of model {found(named)}, not {model_id}")
-    return tuple(line for entry in entries if (line := _entry(entry)) is not None)
+    lines = [line for entry in entries if (line := _entry(entry)) is not None]
+    for line in lines:
+        add(line)
+    return LogReply(len(lines), total)
 
 
 def _unwrapped(body: dict[str, object], mark: str) -> dict[str, object]:
