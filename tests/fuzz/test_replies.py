@@ -6,11 +6,15 @@ from functools import partial
 
 import httpx
 from hypothesis import given
+from hypothesis import strategies as st
 
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.loglines import RunLog
-from scriptix_operator.core.remote import LogEntry, RateTold
+from scriptix_operator.core.remote import LogEntry, LogReply, RateTold
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
+from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
+from scriptix_operator.scriptix.logreader import LogReader
+from scriptix_operator.scriptix.replies import read_entry, read_log_frame
 from tests.fuzz.effort import CALLS
 from tests.fuzz.hostile import KEY, Reply, replies
 
@@ -48,6 +52,44 @@ def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: R
         assert KEY not in shown
         if isinstance(told, RateTold):
             assert told.reset is None or 0 <= told.reset < float("inf")
+
+
+def _at_once(body: bytes) -> tuple[LogReply, list[LogEntry]] | str:
+    """The log in a whole body, or why there is none."""
+    try:
+        reply = read_object(body, "", str)
+        total = read_log_frame(reply, MODEL)
+    except BadReplyError as error:
+        return str(error)
+    inner = reply.get("result")
+    fields = inner if isinstance(inner, dict) and "log_entries" not in reply else reply
+    values = fields["log_entries"]
+    read = [read_entry(value, str) for value in values] if isinstance(values, list) else []
+    entries = [entry for entry in read if entry is not None]
+    return LogReply(len(entries), total), entries
+
+
+def _in_pieces(body: bytes, size: int) -> tuple[LogReply, list[LogEntry]] | str:
+    """The same, read in pieces of `size` bytes."""
+    entries: list[LogEntry] = []
+    reader = LogReader(MODEL, "", str, entries.append)
+    try:
+        for at in range(0, len(body), size):
+            reader.feed([body[at : at + size]])
+        return reader.finish([]), entries
+    except BadReplyError as error:
+        return str(error)
+
+
+@CALLS
+@given(replies(), st.integers(1, 100))
+def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
+    whole, pieces = _at_once(reply.body), _in_pieces(reply.body, max(size, len(reply.body) // 500))
+    if isinstance(whole, str) and isinstance(pieces, str) and "is not JSON" in whole:
+        # Seen early, so that less of it is quoted.
+        assert whole.startswith(pieces.removesuffix("…").rstrip())
+    else:
+        assert pieces == whole
 
 
 @CALLS

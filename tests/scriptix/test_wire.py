@@ -74,7 +74,7 @@ async def test_the_bytes_of_a_look() -> None:
         assert request.endswith(b"\r\n\r\n")
 
 
-async def test_each_start_has_a_connection_of_its_own_and_looks_share_one() -> None:
+async def test_polls_share_a_connection_logs_another_starts_none() -> None:
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -82,10 +82,10 @@ async def test_each_start_has_a_connection_of_its_own_and_looks_share_one() -> N
         for _ in range(3):
             await client.model(MODEL, KEY)
             await fetched_log(client)
-        assert server.connections == 1
+        assert server.connections == 2
         for _ in range(3):
             await client.run(MODEL, KEY)
-        assert server.connections == 4
+        assert server.connections == 5
 
 
 async def test_starts_at_the_same_time_have_connections_of_their_own() -> None:
@@ -215,6 +215,20 @@ async def test_an_endless_error_page_is_not_read() -> None:
         ScriptixClient(base_url=server.url) as client,
     ):
         await failure_of(client.run(MODEL, KEY), AmbiguousError)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("size", "message"), [(2**20, "HTTP 500: no"), (2**20 + 1, "HTTP 500: Internal Server Error")]
+)
+async def test_the_body_of_a_refusal_is_bounded(call: Call, size: int, message: str) -> None:
+    answer = reply("500 Oops", b'{"error": "no"}'.ljust(size))
+    async with (
+        raw_server(lambda _: (answer, Ending.CLOSE)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        failure = await failure_of(call(client), AmbiguousError)
+    assert failure.message == message
 
 
 @pytest.mark.parametrize(
