@@ -2,14 +2,19 @@
 
 import asyncio
 import traceback
+from functools import partial
 
 import httpx
 from hypothesis import given
+from hypothesis import strategies as st
 
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.loglines import RunLog
-from scriptix_operator.core.remote import LogEntry, RateTold
+from scriptix_operator.core.remote import LogEntry, LogReply, RateTold
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
+from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
+from scriptix_operator.scriptix.logreader import LogReader
+from scriptix_operator.scriptix.replies import read_entry, read_log_frame
 from tests.fuzz.effort import CALLS
 from tests.fuzz.hostile import KEY, Reply, replies
 
@@ -24,11 +29,13 @@ async def _calls(reply: Reply) -> list[object]:
     key = ApiKey(KEY, "Secret/team/scriptix-api-key")
     transport = httpx.MockTransport(reply.answer)
     async with ScriptixClient(base_url="http://127.0.0.1", transport=transport) as client:
-        for call in (client.model, client.run, client.log):
+        entries: list[LogEntry] = []
+        for call in (client.model, client.run, partial(client.log, add=entries.append)):
             try:
                 told.append(await call(MODEL, key, on_rate=told.append))
             except ScriptixError as error:
                 told.append(error)
+        told.append(entries)
     return told
 
 
@@ -47,11 +54,49 @@ def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: R
             assert told.reset is None or 0 <= told.reset < float("inf")
 
 
+def _at_once(body: bytes) -> tuple[LogReply, list[LogEntry]] | str:
+    """The log in a whole body, or why there is none."""
+    try:
+        reply = read_object(body, "", str)
+        total = read_log_frame(reply, MODEL)
+    except BadReplyError as error:
+        return str(error)
+    inner = reply.get("result")
+    fields = inner if isinstance(inner, dict) and "log_entries" not in reply else reply
+    values = fields["log_entries"]
+    read = [read_entry(value, str) for value in values] if isinstance(values, list) else []
+    entries = [entry for entry in read if entry is not None]
+    return LogReply(len(entries), total), entries
+
+
+def _in_pieces(body: bytes, size: int) -> tuple[LogReply, list[LogEntry]] | str:
+    """The same, read in pieces of `size` bytes."""
+    entries: list[LogEntry] = []
+    reader = LogReader(MODEL, "", str, entries.append)
+    try:
+        for at in range(0, len(body), size):
+            reader.feed([body[at : at + size]])
+        return reader.finish([]), entries
+    except BadReplyError as error:
+        return str(error)
+
+
+@CALLS
+@given(replies(), st.integers(1, 100))
+def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
+    whole, pieces = _at_once(reply.body), _in_pieces(reply.body, max(size, len(reply.body) // 500))
+    if isinstance(whole, str) and isinstance(pieces, str) and "is not JSON" in whole:
+        # Seen early, so that less of it is quoted.
+        assert whole.startswith(pieces.removesuffix("…").rstrip())
+    else:
+        assert pieces == whole
+
+
 @CALLS
 @given(replies())
 def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
     for told in asyncio.run(_calls(reply)):
-        if not isinstance(told, tuple):
+        if not isinstance(told, list):
             continue
         entries = [entry for entry in told if isinstance(entry, LogEntry)]
         log = RunLog.of(entries, run_started_at=None)

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import CallFailure
+from scriptix_operator.core.remote import CallFailure, LogEntry
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError, Timeouts
 
-__all__ = ["BRIEF", "CALLS", "KEY", "MODEL", "Call", "failure_of"]
+__all__ = ["BRIEF", "CALLS", "KEY", "MODEL", "Call", "failure_of", "fetched_log"]
 
 MODEL = 7
 KEY = ApiKey("sk-Zq8/verysecret+key==", source="Secret/test/scriptix-api-key")
@@ -27,14 +27,18 @@ def _run(client: ScriptixClient) -> Awaitable[object]:
     return client.run(MODEL, KEY)
 
 
-def _log(client: ScriptixClient) -> Awaitable[object]:
-    return client.log(MODEL, KEY)
+async def fetched_log(client: ScriptixClient, key: ApiKey = KEY) -> tuple[LogEntry, ...]:
+    """The entries of the model's log."""
+    entries: list[LogEntry] = []
+    reply = await client.log(MODEL, key, entries.append)
+    assert reply.entries == len(entries)
+    return tuple(entries)
 
 
 CALLS = [
     pytest.param(_model, id="model"),
     pytest.param(_run, id="run"),
-    pytest.param(_log, id="log"),
+    pytest.param(fetched_log, id="log"),
 ]
 
 

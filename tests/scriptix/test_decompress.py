@@ -46,9 +46,12 @@ CODINGS = [
 def decompressed(coding: str, packed: bytes, size: int, limit: int = LIMIT) -> bytes:
     """Feed a body in pieces of `size` bytes."""
     decompressor = Decompressor(coding, limit)
+    body = bytearray()
     for at in range(0, len(packed), size):
-        decompressor.feed(packed[at : at + size])
-    return decompressor.body()
+        for piece in decompressor.feed(packed[at : at + size]):
+            body += piece
+    decompressor.finish()
+    return bytes(body)
 
 
 @pytest.mark.parametrize(("coding", "compress"), CODINGS)
@@ -57,6 +60,23 @@ def test_a_body_is_read_however_it_is_cut(coding: str, compress: Compress, size:
     assert decompressed(coding, compress(BODY), size) == BODY
     assert decompressed(coding, compress(b""), size) == b""
     assert decompressed(coding, b"", size) == b""
+
+
+@pytest.mark.parametrize(("coding", "compress"), CODINGS[:4])
+@pytest.mark.parametrize("size", [1, 7, LIMIT])
+def test_a_body_is_decompressed_in_small_pieces(
+    monkeypatch: pytest.MonkeyPatch, coding: str, compress: Compress, size: int
+) -> None:
+    """Also where all input is consumed and output is still to come."""
+    monkeypatch.setattr(decompress, "PIECE", 10)
+    for body in (BODY, *(b" " * length for length in range(0, LIMIT, 9))):
+        packed = compress(body)
+        decompressor = Decompressor(coding, LIMIT)
+        fed = (decompressor.feed(packed[at : at + size]) for at in range(0, len(packed), size))
+        pieces = [piece for part in fed for piece in part]
+        decompressor.finish()
+        assert b"".join(pieces) == body
+        assert all(len(piece) <= 10 for piece in pieces)
 
 
 @pytest.mark.parametrize(("coding", "compress"), CODINGS)

@@ -1,4 +1,4 @@
-"""Models and logs, well-formed and otherwise."""
+"""Models, well-formed and otherwise."""
 
 import json
 from dataclasses import replace
@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from scriptix_operator.core.remote import LogEntry, RemoteMetrics, RemoteModel
+from scriptix_operator.core.remote import RemoteMetrics, RemoteModel
 from scriptix_operator.core.text import clean
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
-from scriptix_operator.scriptix.replies import read_log, read_model
+from scriptix_operator.scriptix.replies import read_model
 
 MODEL = 7
 LEAST: dict[str, object] = {"id": MODEL, "training_status": 2}
@@ -277,76 +277,3 @@ def test_metrics_that_are_no_object_are_missing(value: object) -> None:
 
 def test_php_empty_object_is_no_metrics() -> None:
     assert model(training_metrics=[]) == RemoteModel(id=MODEL, training_status=2)
-
-
-def log(entries: object, **fields: object) -> tuple[LogEntry, ...]:
-    return read_log(parsed({"model_id": MODEL, "log_entries": entries} | fields), MODEL)
-
-
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_a_log(*, wrapped: bool) -> None:
-    body: dict[str, object] = {
-        "model_id": MODEL,
-        "log_entries": [
-            {"timestamp": "2025-01-16T08:00:00Z", "level": "info", "message": "Training started"},
-            {"timestamp": "2025-01-16T07:00:00Z", "level": "ERROR", "message": "late", "x": 1},
-        ],
-        "total_entries": 156,
-    }
-    assert read_log(parsed({"result": body} if wrapped else body), MODEL) == (
-        LogEntry(EIGHT, "info", "Training started"),
-        LogEntry(EIGHT.replace(hour=7), "ERROR", "late"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("entry", "expected"),
-    [
-        ({"message": "m"}, [LogEntry(None, "info", "m")]),
-        ({"timestamp": "noon", "level": 4, "message": "m"}, [LogEntry(None, "info", "m")]),
-        ({"timestamp": 17, "level": " ", "message": ""}, [LogEntry(None, "info", "")]),
-        ({"timestamp": 1737014400123, "message": "m"}, [LogEntry(EIGHT, "info", "m")]),
-        ({"level": "warn", "message": ["a"]}, [LogEntry(None, "warn", '["a"]')]),
-        (
-            {"level": "warn", "text": "t"},
-            [LogEntry(None, "warn", '{"level": "warn", "text": "t"}')],
-        ),
-        ("just text", [LogEntry(None, "info", "just text")]),
-        (["a", 1], [LogEntry(None, "info", '["a", 1]')]),
-        (17, [LogEntry(None, "info", "17")]),
-        (None, []),
-        ({}, []),
-        ("", []),
-    ],
-)
-def test_the_text_of_an_odd_entry_is_kept(entry: object, expected: list[LogEntry]) -> None:
-    good = {"timestamp": "2025-01-16T08:00:00Z", "level": "info", "message": "good"}
-    assert list(log([entry, good])) == [*expected, LogEntry(EIGHT, "info", "good")]
-
-
-def test_an_empty_log() -> None:
-    assert log([]) == ()
-    assert log(None) == ()
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({"model_id": 7}, "reply has no usable log: log_entries: missing"),
-        ({"result": []}, "reply has no usable log: log_entries: missing"),
-        (
-            {"log_entries": {"0": {}}},
-            "reply has no usable log: log_entries: expected a list, found an object",
-        ),
-        ({"log_entries": [], "model_id": 8}, "reply is the log of model number 8, not 7"),
-        ({"log_entries": [], "model_id": "x"}, 'reply is the log of model text "x", not 7'),
-    ],
-)
-def test_what_is_no_log_of_this_model_is_named(body: dict[str, object], message: str) -> None:
-    with pytest.raises(BadReplyError) as caught:
-        read_log(parsed(body), MODEL)
-    assert str(caught.value) == message
-
-
-def test_a_log_need_not_say_whose_it_is() -> None:
-    assert read_log({"log_entries": ["x"]}, MODEL) == (LogEntry(None, "info", "x"),)

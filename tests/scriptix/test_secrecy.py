@@ -7,7 +7,7 @@ import pytest
 
 from scriptix_operator.core.remote import RemoteModel
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
-from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call
+from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, fetched_log
 from tests.scriptix.rawserver import Ending, raw_server, reply
 
 ECHO = KEY.value.encode()
@@ -116,7 +116,7 @@ async def test_models_and_logs_that_quote_the_key() -> None:
         assert isinstance(model, RemoteModel)
         assert (model.name, model.status_message) == ("[API key]", "key [API key]")
         assert (model.error, model.error_code) == ("[API key]", "[API key]")
-        (entry,) = await client.log(MODEL, KEY)
+        (entry,) = await fetched_log(client)
         assert (entry.message, entry.level) == ("using [API key]", "[API key]")
 
 

@@ -15,7 +15,7 @@ from scriptix_operator.scriptix import (
 )
 from scriptix_operator.scriptix.client import MAX_CONNECTIONS
 from scriptix_operator.scriptix.wire import Wire
-from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of
+from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, failure_of, fetched_log
 from tests.scriptix.rawserver import Ending, raw_server, reply
 
 MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
@@ -62,7 +62,7 @@ async def test_the_bytes_of_a_look() -> None:
         ) as client,
     ):
         await client.model(MODEL, KEY)
-        await client.log(MODEL, KEY)
+        await fetched_log(client)
     assert [request.partition(b" HTTP")[0] for request in server.requests] == [
         b"GET /a/api/v3/custom_models/7",
         b"GET /a/api/v3/custom_models/7/log",
@@ -74,18 +74,18 @@ async def test_the_bytes_of_a_look() -> None:
         assert request.endswith(b"\r\n\r\n")
 
 
-async def test_each_start_has_a_connection_of_its_own_and_looks_share_one() -> None:
+async def test_polls_share_a_connection_logs_another_starts_none() -> None:
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
         ScriptixClient(base_url=server.url) as client,
     ):
         for _ in range(3):
             await client.model(MODEL, KEY)
-            await client.log(MODEL, KEY)
-        assert server.connections == 1
+            await fetched_log(client)
+        assert server.connections == 2
         for _ in range(3):
             await client.run(MODEL, KEY)
-        assert server.connections == 4
+        assert server.connections == 5
 
 
 async def test_starts_at_the_same_time_have_connections_of_their_own() -> None:
@@ -217,6 +217,20 @@ async def test_an_endless_error_page_is_not_read() -> None:
         await failure_of(client.run(MODEL, KEY), AmbiguousError)
 
 
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("size", "message"), [(2**20, "HTTP 500: no"), (2**20 + 1, "HTTP 500: Internal Server Error")]
+)
+async def test_the_body_of_a_refusal_is_bounded(call: Call, size: int, message: str) -> None:
+    answer = reply("500 Oops", b'{"error": "no"}'.ljust(size))
+    async with (
+        raw_server(lambda _: (answer, Ending.CLOSE)) as server,
+        ScriptixClient(base_url=server.url) as client,
+    ):
+        failure = await failure_of(call(client), AmbiguousError)
+    assert failure.message == message
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -236,8 +250,8 @@ async def test_an_empty_2xx_takes_a_start_and_answers_no_look(answer: bytes) -> 
         ScriptixClient(base_url=server.url) as client,
     ):
         assert await client.run(MODEL, KEY) is None
-        for look in (client.model, client.log):
-            failure = await failure_of(look(MODEL, KEY), AmbiguousError)
+        for look in (client.model(MODEL, KEY), fetched_log(client)):
+            failure = await failure_of(look, AmbiguousError)
             assert failure.message == "reply is empty"
 
 
@@ -533,4 +547,4 @@ async def test_another_transport_can_stand_in_for_the_network() -> None:
     async with ScriptixClient(base_url="https://api.invalid", transport=transport) as client:
         assert (await client.model(MODEL, KEY)).training_status == 3
         assert await client.run(MODEL, KEY) is not None
-        assert await client.log(MODEL, KEY) == ()
+        assert await fetched_log(client) == ()

@@ -15,6 +15,7 @@ __all__ = [
     "CallFailure",
     "FailureKind",
     "LogEntry",
+    "LogReply",
     "RateTold",
     "RemoteMetrics",
     "RemoteModel",
@@ -87,6 +88,16 @@ class LogEntry:
     at: datetime | None
     level: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogReply:
+    """What a reply with a log holds beside its entries."""
+
+    entries: int
+    """Entries in the reply, those without content not counted."""
+    total: int | None
+    """`total_entries` as the API gave it; None: missing or unreadable."""
 
 
 @dataclass(frozen=True, slots=True)

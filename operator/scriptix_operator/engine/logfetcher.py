@@ -68,18 +68,19 @@ class LogFetcher:
         ticket = self.lanes.log(key.fingerprint, training.key, has_ended=ended)
         if not isinstance(ticket, Ticket):
             return LogUnavailable(ticket, LogState.COLLECTING, due_in, tried=False)
+        entries: list[LogEntry] = []
         try:
-            entries = await self.calls.make(
+            await self.calls.make(
                 Call.LOG,
                 model_id,
                 key,
                 ticket,
-                lambda heard: self.client.log(model_id, key, on_rate=heard),
+                lambda heard: self.client.log(model_id, key, entries.append, on_rate=heard),
             )
         except ScriptixError as error:
             was_called = error.failure.kind is not FailureKind.NOT_SENT
             return _without_log(error.failure, replace(later, was_called=was_called))
-        return await self._stored(training, entries, replace(later, was_called=True))
+        return await self._stored(training, tuple(entries), replace(later, was_called=True))
 
     async def _stored(
         self, training: Training, entries: tuple[LogEntry, ...], later: LogUnavailable

@@ -15,6 +15,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from types import TracebackType
@@ -23,28 +24,33 @@ from typing import Self, TypeVar
 import httpx
 
 from scriptix_operator.core.apikey import ApiKey, check_key
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RateTold, RemoteModel
+from scriptix_operator.core.remote import (
+    CallFailure,
+    FailureKind,
+    LogEntry,
+    LogReply,
+    RateTold,
+    RemoteModel,
+)
 from scriptix_operator.scriptix.auth import KeyAuth, check_header
 from scriptix_operator.scriptix.errors import error_of, transport_failure
-from scriptix_operator.scriptix.exchange import Bounds, Success, exchange
+from scriptix_operator.scriptix.exchange import Bounds, Read, Success, exchange, unusable
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
+from scriptix_operator.scriptix.logstream import LogStreams
 from scriptix_operator.scriptix.refusals import error_in_success
-from scriptix_operator.scriptix.replies import read_log, read_model
-from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, stash_headers
+from scriptix_operator.scriptix.replies import read_model
+from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, read_body, stash_headers
 
 __all__ = ["ScriptixClient", "Timeouts"]
 
 logger = logging.getLogger(__name__)
-_Read = TypeVar("_Read")
+_T = TypeVar("_T")
 
 MODEL_LIMIT = 1024 * 1024
-"""Bytes of a reply to anything but a log."""
-
-LOG_LIMIT = 64 * 1024 * 1024
-"""Bytes of a reply with a log."""
+"""Bytes of any reply but a log."""
 
 MAX_CONNECTIONS = 20
-"""Status and log calls at once: 100 a minute for each key seldom are more than two."""
+"""Calls of one kind at once: 100 polls a minute for each key seldom are more than two."""
 
 _HEADERS = {
     "Accept": "application/json",
@@ -62,6 +68,7 @@ class Timeouts:
     total: float = 30
     """Of a whole call but for a log: P of the design."""
     log_total: float = 120
+    """Of a log call. The time that a large log waits for its turn does not count."""
 
 
 class ScriptixClient:
@@ -98,7 +105,7 @@ class ScriptixClient:
         self._auth_header = auth_header
         self._auth_scheme = auth_scheme
         self._bounds = Bounds(timeouts.total, MODEL_LIMIT)
-        self._log_bounds = Bounds(timeouts.log_total, LOG_LIMIT)
+        self._log_bounds = Bounds(timeouts.log_total, MODEL_LIMIT)
         is_https = url.scheme == "https"
         # Without https a context is never used; this one trusts nobody and costs nothing to make.
         verify = httpx.create_ssl_context() if is_https else SSLContext(PROTOCOL_TLS_CLIENT)
@@ -117,6 +124,9 @@ class ScriptixClient:
             )
 
         self._looks = client(timeouts.read)
+        # Large logs that wait for their turn hold connections, which polls must not wait for.
+        self._logs = client(timeouts.read)
+        self._log_streams = LogStreams()
         # Apart from the looks, and each with `Connection: close`: so a start always has a new
         # connection, which cannot turn out to be stale.
         # An answer to a start is worth waiting for, up to the total.
@@ -136,6 +146,7 @@ class ScriptixClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._looks.aclose()
+        await self._logs.aclose()
         await self._starts.aclose()
 
     async def reach(self) -> int:
@@ -177,8 +188,8 @@ class ScriptixClient:
         """
         auth = self._auth(key)
         request = self._looks.build_request("GET", f"{self._models}/{model_id}")
-        reply = await _send(self._looks, request, auth, self._bounds, Wire(on_rate=on_rate))
-        model = _read(reply, auth, model_id, read_model)
+        reply = await _send(self._looks, request, auth, self._bounds, Wire(on_rate=on_rate), _whole)
+        model = _model(reply, auth, model_id)
         if isinstance(model, CallFailure):
             raise error_of(model)
         return model
@@ -219,40 +230,56 @@ class ScriptixClient:
             headers={"Content-Type": "application/json", "Connection": "close"},
         )
         reply = await _send(
-            self._starts, request, auth, self._bounds, Wire(before_send, after_send, on_rate)
+            self._starts,
+            request,
+            auth,
+            self._bounds,
+            Wire(before_send, after_send, on_rate),
+            _whole,
         )
         if not reply.body.strip():
             return None
         try:
             body = read_object(reply.body, reply.content_type, auth.redact)
         except BadReplyError as error:
-            raise error_of(_unusable(reply, error)) from None
+            raise error_of(unusable(reply.status, error)) from None
         failure = error_in_success(reply.status, body)
         if failure is not None:
             raise error_of(failure)
         return _taken(body, model_id)
 
     async def log(
-        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
-    ) -> tuple[LogEntry, ...]:
-        """Fetch the training log, in the order of the API.
+        self,
+        model_id: int,
+        key: ApiKey,
+        add: Callable[[LogEntry], None],
+        *,
+        on_rate: Callable[[RateTold], None] | None = None,
+    ) -> LogReply:
+        """Fetch the training log. Of large logs one at a time is read, whatever their keys.
 
         Args:
             model_id: The model.
             key: The key.
+            add: Called once for each entry, in the order of the API, from a worker thread, while
+                the reply is still being read.
             on_rate: As for `model`.
+
+        Returns:
+            What the reply holds beside the entries.
 
         Raises:
             ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
+                What was added before is to be discarded: it may be another model's log.
         """
         auth = self._auth(key)
-        request = self._looks.build_request("GET", f"{self._models}/{model_id}/log")
-        reply = await _send(self._looks, request, auth, self._log_bounds, Wire(on_rate=on_rate))
-        # In a thread: a log at the limit takes seconds to read, and leases are to be renewed.
-        log = await asyncio.to_thread(_read, reply, auth, model_id, read_log)
-        if isinstance(log, CallFailure):
-            raise error_of(log)
-        return log
+        request = self._logs.build_request("GET", f"{self._models}/{model_id}/log")
+        read = partial(self._log_streams.read, model_id=model_id, redact=auth.redact, add=add)
+        wire = Wire(on_rate=on_rate)
+        reply = await _send(self._logs, request, auth, self._log_bounds, wire, read)
+        if isinstance(reply.body, CallFailure):
+            raise error_of(reply.body)
+        return reply.body
 
     def _auth(self, key: ApiKey) -> KeyAuth:
         try:
@@ -264,32 +291,32 @@ class ScriptixClient:
         raise error_of(failure)
 
 
-async def _send(
-    client: httpx.AsyncClient, request: httpx.Request, auth: KeyAuth, bounds: Bounds, wire: Wire
-) -> Success:
-    result = await exchange(client, request, auth, bounds, wire)
+async def _send(  # noqa: PLR0913, PLR0917 - as `exchange`
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    auth: KeyAuth,
+    bounds: Bounds,
+    wire: Wire,
+    read: Read[_T],
+) -> Success[_T]:
+    result = await exchange(client, request, auth, bounds, wire, read)
     if isinstance(result, CallFailure):
         raise error_of(result)
     return result
 
 
-def _read(
-    reply: Success,
-    auth: KeyAuth,
-    model_id: int,
-    read: Callable[[dict[str, object], int], _Read],
-) -> _Read | CallFailure:
+async def _whole(response: httpx.Response, _: asyncio.Timeout) -> bytes:
+    return await read_body(response, MODEL_LIMIT)
+
+
+def _model(reply: Success[bytes], auth: KeyAuth, model_id: int) -> RemoteModel | CallFailure:
     """What a 2xx holds; a failure where it cannot be used, with the API's error if it has one."""
     body: dict[str, object] = {}
     try:
         body = read_object(reply.body, reply.content_type, auth.redact)
-        return read(body, model_id)
+        return read_model(body, model_id)
     except BadReplyError as error:
-        return error_in_success(reply.status, body) or _unusable(reply, error)
-
-
-def _unusable(reply: Success, error: BadReplyError) -> CallFailure:
-    return CallFailure(FailureKind.AMBIGUOUS, str(error), status=reply.status)
+        return error_in_success(reply.status, body) or unusable(reply.status, error)
 
 
 def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:

@@ -5,6 +5,7 @@ after decompression, so a few bytes on the wire cannot become gigabytes in memor
 """
 
 import zlib
+from collections.abc import Iterator
 
 from scriptix_operator.core.text import one_line
 
@@ -15,6 +16,8 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 _NAMED = {*_CODINGS, "br", "compress", "x-compress", "zstd", "dcb", "dcz"}
 """Codings that a message may quote: any other text may be, or hold a part of, an echoed key."""
 _METHOD, _DEFLATE, _CHECK = 0x0F, 8, 31
+PIECE = 64 * 1024
+"""Bytes that a body is decompressed in at once: 64 KiB on the wire can unfold into 64 MiB."""
 _HEAD = 2
 """Bytes that distinguish deflate with a zlib header from deflate without one; servers send both."""
 
@@ -52,11 +55,11 @@ class Decompressor:
         self._members = 1
         self._limit = limit
         self._received = 0
+        self._decompressed = 0
         self._head = b""
-        self._body = bytearray()
 
-    def feed(self, part: bytes) -> None:
-        """Take the next bytes from the wire.
+    def feed(self, part: bytes) -> Iterator[bytes]:
+        """Take the next bytes from the wire, and yield what they decompress into.
 
         Raises:
             BodyError: The body is too large, or its compression is corrupt.
@@ -66,7 +69,7 @@ class Decompressor:
         if self._received > self._limit:
             raise self._too_large()
         if self._is_plain:
-            self._body += part
+            yield part
             return
         if not is_begun:
             part = self._head = self._head + part
@@ -74,33 +77,36 @@ class Decompressor:
                 return
             if self._bits == _ZLIB and not _has_zlib_header(part):
                 self._stream = zlib.decompressobj(_RAW)
-        self._decompress(part)
+        yield from self._pieces(part)
 
-    def body(self) -> bytes:
-        """The whole body, once all of it was fed.
+    def finish(self) -> None:
+        """Check that the body has ended, once all of it was fed.
 
         Raises:
             BodyError: It ends too early.
         """
         if self._received and not self._is_plain and not self._stream.eof:
             raise BodyError("compressed reply ends too early")
-        return bytes(self._body)
 
-    def _decompress(self, part: bytes) -> None:
-        while part:
+    def _pieces(self, part: bytes) -> Iterator[bytes]:
+        piece = b""
+        # A full piece may leave output in the stream although all input is consumed.
+        while part or len(piece) == PIECE:
             if self._stream.eof:
                 part = part.lstrip(b"\0")  # padding
                 if not part:
                     return
                 self._begin_member()
             try:
-                # One byte more than there is room for: `max_length` 0 would mean no bound.
-                self._body += self._stream.decompress(part, self._limit - len(self._body) + 1)
+                piece = self._stream.decompress(part, PIECE)
             except zlib.error:
                 raise BodyError("reply is corrupt: its compression cannot be read") from None
-            if len(self._body) > self._limit:
+            self._decompressed += len(piece)
+            if self._decompressed > self._limit:
                 raise self._too_large()
-            part = self._stream.unused_data
+            if piece:
+                yield piece
+            part = self._stream.unconsumed_tail or self._stream.unused_data
 
     def _begin_member(self) -> None:
         """Begin another member after the end of one: a gzip body may have several (RFC 1952).

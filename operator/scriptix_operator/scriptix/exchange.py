@@ -1,17 +1,22 @@
 """One request and its reply, bounded in time and bytes: a 2xx, or what went wrong."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import httpx
 
 from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.scriptix.auth import KeyAuth
 from scriptix_operator.scriptix.errors import NotSentError, transport_failure
+from scriptix_operator.scriptix.jsontext import BadReplyError
 from scriptix_operator.scriptix.refusals import refusal
 from scriptix_operator.scriptix.wire import LOCATION, BodyError, Wire, read_body
 
-__all__ = ["Bounds", "Success", "exchange"]
+__all__ = ["Bounds", "Read", "Success", "exchange", "unusable"]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,7 @@ class Bounds:
 
     Attributes:
         total: Seconds, from the wait for a connection to the last byte of the reply.
-        limit: Bytes of the reply's body.
+        limit: Bytes of the body of a refusal.
     """
 
     total: float
@@ -28,17 +33,26 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Success:
-    """A 2xx and its whole body, which may quote the key and so is in no repr."""
+class Success(Generic[_T]):
+    """A 2xx and what was read of its body, which may quote the key and so is in no repr."""
 
     status: int
     content_type: str = field(repr=False)
-    body: bytes = field(repr=False)
+    body: _T = field(repr=False)
 
 
-async def exchange(
-    client: httpx.AsyncClient, request: httpx.Request, auth: KeyAuth, bounds: Bounds, wire: Wire
-) -> Success | CallFailure:
+Read = Callable[[httpx.Response, asyncio.Timeout], Awaitable[_T]]
+"""Reads the body of a 2xx; is given the deadline of the call, too."""
+
+
+async def exchange(  # noqa: PLR0913, PLR0917 - a call is made of as many parts
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    auth: KeyAuth,
+    bounds: Bounds,
+    wire: Wire,
+    read: Read[_T],
+) -> Success[_T] | CallFailure:
     """Send a request and read its reply.
 
     Failures are returned, not raised: an error raised while one of httpx is handled would drag
@@ -46,15 +60,19 @@ async def exchange(
     """
     request.extensions["trace"] = wire.trace
     response: httpx.Response | None = None
-    body = b""
+    refused = b""
     flaw: CallFailure | None = None
     try:
-        async with asyncio.timeout(bounds.total):
+        async with asyncio.timeout(bounds.total) as deadline:
             response = await client.send(request, auth=auth, stream=True)
             try:
                 # Now, and not after the body: a reset counts from the head, and a log takes long.
                 wire.replied(response.headers, auth.redact)
-                body = await read_body(response, bounds.limit)
+                if response.is_success:
+                    kind = response.headers.get("Content-Type", "")
+                    body = await read(response, deadline)
+                    return Success(response.status_code, kind, body)
+                refused = await read_body(response, bounds.limit)
             finally:
                 await response.aclose()
     except NotSentError as error:
@@ -63,13 +81,16 @@ async def exchange(
         flaw = _flaw(error, client, auth, bounds, wire)
         if response is None:
             return flaw
-    if not response.is_success:
-        # The status is definite, whatever became of the body.
-        location = response.extensions.get(LOCATION)
-        return refusal(response.status_code, response.headers, body, location, auth.redact)
-    if flaw is not None:
+    if flaw is not None and response.is_success:
         return replace(flaw, status=response.status_code)
-    return Success(response.status_code, response.headers.get("Content-Type", ""), body)
+    # The status is definite, whatever became of the body.
+    location = response.extensions.get(LOCATION)
+    return refusal(response.status_code, response.headers, refused, location, auth.redact)
+
+
+def unusable(status: int, error: BadReplyError) -> CallFailure:
+    """The failure of a call whose 2xx cannot be used."""
+    return CallFailure(FailureKind.AMBIGUOUS, str(error), status=status)
 
 
 def _flaw(

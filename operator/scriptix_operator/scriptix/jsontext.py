@@ -1,4 +1,4 @@
-"""JSON from a stranger: read without surprises, whatever it holds.
+"""JSON from a stranger, whole in memory: read without surprises, whatever it holds.
 
 Numbers with a point come as Decimal, so that 12.3 stays 12.3; NaN, Infinity and numbers too long
 to be meant come as a Decimal that no field accepts, so that they spoil only the field they stand
@@ -11,15 +11,27 @@ from decimal import Decimal, DecimalException
 
 from scriptix_operator.core.text import one_line
 
-__all__ = ["BadReplyError", "excerpt", "found", "read_object", "scrubbed"]
+__all__ = [
+    "DECODER",
+    "EXCERPT_BYTES",
+    "BadReplyError",
+    "excerpt",
+    "found",
+    "not_json",
+    "read_object",
+    "scrubbed",
+    "too_deep",
+    "too_many_items",
+]
 
 MAX_ITEMS = 2_000_000
 """Objects and lists in one reply: `{},` is 3 bytes on the wire and 70 in memory."""
 
 MAX_INT_DIGITS = 20
 EXCERPT_LENGTH = 200
-_EXCERPT_BYTES = 4096
-"""A key that straddles the end of this is cut away by the excerpt's length long before."""
+EXCERPT_BYTES = 4096
+"""Of a body, for an excerpt. A key that straddles the end of this is cut away by the excerpt's
+length long before."""
 
 
 class BadReplyError(ValueError):
@@ -37,7 +49,7 @@ def _int(text: str) -> int | Decimal:
     return int(text) if len(text) <= MAX_INT_DIGITS else Decimal("NaN")
 
 
-_DECODER = json.JSONDecoder(
+DECODER = json.JSONDecoder(
     parse_float=_float, parse_int=_int, parse_constant=lambda _: Decimal("NaN"), strict=False
 )
 
@@ -57,21 +69,36 @@ def read_object(body: bytes, content_type: str, redact: Callable[[str], str]) ->
     if not text.strip():
         raise BadReplyError("reply is empty")
     if text.count("{") + text.count("[") > MAX_ITEMS:
-        raise BadReplyError(f"reply has more than {MAX_ITEMS} items")
+        raise too_many_items()
     try:
-        value = scrubbed(_DECODER.decode(text), redact)
+        value = scrubbed(DECODER.decode(text), redact)
     except RecursionError:
-        raise BadReplyError("reply is nested too deep") from None
+        raise too_deep() from None
     except ValueError:
-        # Redacted first: a key in lower case is not recognised any more.
-        kind = redact(content_type).partition(";")[0].strip().lower()
-        but = "" if "json" in kind else f" but {kind or 'of no declared type'}"
-        raise BadReplyError(
-            one_line(f"reply is not JSON{but}: {excerpt(body, redact)}", EXCERPT_LENGTH)
-        ) from None
+        raise not_json(body, content_type, redact) from None
     if not isinstance(value, dict):
         raise BadReplyError(f"reply is not a JSON object but {found(value)}")
     return value
+
+
+def not_json(body: bytes, content_type: str, redact: Callable[[str], str]) -> BadReplyError:
+    """The error for a body that is not JSON; its first EXCERPT_BYTES are enough."""
+    # Redacted first: a key in lower case is not recognised any more.
+    kind = redact(content_type).partition(";")[0].strip().lower()
+    but = "" if "json" in kind else f" but {kind or 'of no declared type'}"
+    return BadReplyError(
+        one_line(f"reply is not JSON{but}: {excerpt(body, redact)}", EXCERPT_LENGTH)
+    )
+
+
+def too_deep() -> BadReplyError:
+    """The error for JSON that is nested too deep."""
+    return BadReplyError("reply is nested too deep")
+
+
+def too_many_items() -> BadReplyError:
+    """The error for more than MAX_ITEMS objects and lists."""
+    return BadReplyError(f"reply has more than {MAX_ITEMS} items")
 
 
 def scrubbed(value: object, redact: Callable[[str], str]) -> object:
@@ -89,7 +116,7 @@ def scrubbed(value: object, redact: Callable[[str], str]) -> object:
 
 def excerpt(body: bytes, redact: Callable[[str], str]) -> str:
     """The beginning of a body that is not what it should be, in one safe line."""
-    return one_line(redact(body[:_EXCERPT_BYTES].decode("utf-8", "replace")), EXCERPT_LENGTH)
+    return one_line(redact(body[:EXCERPT_BYTES].decode("utf-8", "replace")), EXCERPT_LENGTH)
 
 
 def found(value: object) -> str:

@@ -18,7 +18,7 @@ from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, kind_of_status
 from scriptix_operator.scriptix.jsontext import BadReplyError, excerpt, read_object
 from scriptix_operator.scriptix.pauses import retry_after
 
-__all__ = ["error_in_success", "refusal"]
+__all__ = ["FIELDS", "error_in_success", "refusal"]
 
 CODE_LENGTH = 64
 MAX_DETAILS = 32
@@ -27,6 +27,8 @@ _MAX_INT = 2**53
 _REDIRECTS = range(300, 400)
 _CLIENT_ERRORS = range(400, 500)
 _ERROR_FIELDS = ("error", "errors", "error_code")
+FIELDS = (*_ERROR_FIELDS, "message", "details", "success", "training_status")
+"""All that a 2xx is judged by."""
 
 
 def refusal(

@@ -1,4 +1,4 @@
-"""Replies with a model or a log, read into the types of core/remote.py.
+"""Replies with a model, and the parts of a reply with a log, read into the types of core/remote.py.
 
 Both dialects: the object itself, or `{"result": …}` around it. Unknown fields are ignored. `id`
 and `training_status` must be there and readable: they alone decide whether the reply is usable.
@@ -15,9 +15,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from scriptix_operator.core.remote import LogEntry, RemoteMetrics, RemoteModel, TrainingState
+from scriptix_operator.core.remote import (
+    LogEntry,
+    RemoteMetrics,
+    RemoteModel,
+    TrainingState,
+)
 from scriptix_operator.core.text import one_line
-from scriptix_operator.scriptix.jsontext import BadReplyError, found
+from scriptix_operator.scriptix.jsontext import BadReplyError, found, scrubbed
 from scriptix_operator.scriptix.spellings import (
     hours,
     improvement,
@@ -28,12 +33,15 @@ from scriptix_operator.scriptix.spellings import (
     whole,
 )
 
-__all__ = ["read_log", "read_model"]
+__all__ = ["read_entry", "read_log_frame", "read_model"]
 
 _T = TypeVar("_T")
 
 DEFAULT_LEVEL = "info"
 START_TIME = "started_training_at"
+MAX_MESSAGE = 64 * 1024
+"""Characters of a log entry's message: far more than is stored of one, far less than a reply can
+hold."""
 _FLAWS_NAMED = 3
 _FLAW_LENGTH = 200
 
@@ -134,28 +142,52 @@ def _object(value: object) -> dict[str, object] | None:
     raise ValueError(f"expected an object, found {found(value)}")
 
 
-def read_log(body: dict[str, object], model_id: int) -> tuple[LogEntry, ...]:
-    """Read a reply that must be the log of model `model_id`; the order is the reply's.
+def read_log_frame(body: dict[str, object], model_id: int) -> int | None:
+    """Check a reply that must be the log of model `model_id`; its entries are read elsewhere.
 
-    `log_entries: null` is an empty log; `total_entries` is not looked at.
+    Returns:
+        `total_entries`; None where it is missing or unreadable.
 
     Raises:
         BadReplyError: It is another model's, or its log_entries are missing or no list.
     """
     fields = _unwrapped(body, "log_entries")
     entries = fields.get("log_entries", fields)
-    if entries is None:
-        return ()
     if entries is fields:
         raise BadReplyError("reply has no usable log: log_entries: missing")
-    if not isinstance(entries, list):
+    if not isinstance(entries, list | None):
         raise BadReplyError(
             f"reply has no usable log: log_entries: expected a list, found {found(entries)}"
         )
     named = fields.get("model_id")
     if named is not None and _or_none(whole, named) != model_id:
         raise BadReplyError(f"reply is the log of model {found(named)}, not {model_id}")
-    return tuple(line for entry in entries if (line := _entry(entry)) is not None)
+    total = _or_none(whole, fields.get("total_entries"))
+    return None if total is None or total < 0 else total
+
+
+def read_entry(value: object, redact: Callable[[str], str]) -> LogEntry | None:
+    """Read one entry of a log; None for one that holds nothing.
+
+    Args:
+        value: The entry, as it was in the reply.
+        redact: Takes the key out of a text.
+    """
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        line = redact(value) if isinstance(value, str) else _dumped(scrubbed(value, redact))
+        return LogEntry(None, DEFAULT_LEVEL, line[:MAX_MESSAGE])
+    message, level = value.get("message"), value.get("level")
+    if not isinstance(message, str):
+        message = _dumped(scrubbed(value if message is None else message, redact))
+    if not isinstance(level, str) or not level.strip():
+        level = DEFAULT_LEVEL
+    return LogEntry(
+        at=_or_none(instant, value.get("timestamp")),
+        level=redact(level)[:MAX_MESSAGE],
+        message=redact(message)[:MAX_MESSAGE],
+    )
 
 
 def _unwrapped(body: dict[str, object], mark: str) -> dict[str, object]:
@@ -181,23 +213,6 @@ def _error(value: object) -> tuple[str | None, str | None]:
     code = next((c for n in ("error_code", "code") if (c := value.get(n)) is not None), None)
     return said or _dumped(value), None if isinstance(code, bool | list | dict | None) else str(
         code
-    )
-
-
-def _entry(value: object) -> LogEntry | None:
-    """One entry of a log; None for one that holds nothing."""
-    if not isinstance(value, dict):
-        line = value if isinstance(value, str) else _dumped(value)
-        return LogEntry(None, DEFAULT_LEVEL, line) if value else None
-    if not value:
-        return None
-    message, level = value.get("message"), value.get("level")
-    return LogEntry(
-        at=_or_none(instant, value.get("timestamp")),
-        level=level if isinstance(level, str) and level.strip() else DEFAULT_LEVEL,
-        message=message
-        if isinstance(message, str)
-        else _dumped(value if message is None else message),
     )
 
 

@@ -1,7 +1,7 @@
 """One exchange on the wire: when it begins, how much of it is read, and what is logged of it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
@@ -12,7 +12,15 @@ from scriptix_operator.scriptix.decompress import BodyError, Decompressor
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
 from scriptix_operator.scriptix.pauses import rate_told
 
-__all__ = ["LOCATION", "BodyError", "Wire", "quiet_wire_loggers", "read_body", "stash_headers"]
+__all__ = [
+    "LOCATION",
+    "BodyError",
+    "Wire",
+    "quiet_wire_loggers",
+    "read_body",
+    "read_pieces",
+    "stash_headers",
+]
 
 LOCATION = "scriptix_location"
 """Where `stash_headers` puts the Location of a redirect: an extension of the response."""
@@ -99,13 +107,34 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
         BodyError: It is larger, or compressed in a way that cannot be read.
         httpx.RequestError: The connection failed.
     """
+    body = bytearray()
+
+    async def take(piece: bytes) -> None:
+        body.extend(piece)
+
+    await read_pieces(response, limit, take)
+    return bytes(body)
+
+
+async def read_pieces(
+    response: httpx.Response, limit: int, take: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """Read a body of at most `limit` bytes as it arrives; nothing more is read during `take`.
+
+    Of a compressed one the bytes count that it unfolds into.
+
+    Raises:
+        BodyError: It is larger, or compressed in a way that cannot be read.
+        httpx.RequestError: The connection failed.
+    """
     unpacking = Decompressor(response.extensions.get(_CODING, ""), limit)
     declared = response.headers.get("Content-Length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise BodyError(f"reply is larger than {limit} bytes")
     async for part in response.aiter_bytes():
-        unpacking.feed(part)
-    return unpacking.body()
+        for piece in unpacking.feed(part):
+            await take(piece)
+    unpacking.finish()
 
 
 async def stash_headers(response: httpx.Response) -> None:

@@ -3,6 +3,7 @@
 The rim is the test's own; the calls, and what they may cost, are real.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -18,7 +19,7 @@ from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.observation import LogStored, LogUnavailable
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, RateTold
+from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, LogReply, RateTold
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.lanes import Lanes
@@ -57,7 +58,9 @@ class Rim:
     saved: list[dict[str, Any]] = field(default_factory=list)
     calls: int = 0
 
-    async def log(self, model_id: int, key: ApiKey, *, on_rate: Heard) -> tuple[LogEntry, ...]:
+    async def log(
+        self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: Heard
+    ) -> LogReply:
         """Answer, as ScriptixClient.log."""
         assert (model_id, key) == (7, KEY)
         self.calls += 1
@@ -65,7 +68,9 @@ class Rim:
             on_rate(self.told)
         if self.answer is not None:
             raise error_of(self.answer)
-        return LOG
+        for entry in LOG:
+            add(entry)
+        return LogReply(len(LOG), None)
 
     async def resolve(self, training: Training) -> ApiKey:
         """Find the key, as Keys.resolve."""
