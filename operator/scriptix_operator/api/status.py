@@ -343,9 +343,10 @@ class TrainingStatus(ApiModel):
     failure: Failure | None = None
     """Why it failed or what blocks it."""
     run: Run | None = None
-    """The requested run. The first one is here from the intent to start it on, before the API has
-    answered, or from its adoption or its rejection; a rerun is here as soon as it is requested, also
-    while it waits for its start. ownership says whether the API has the run."""
+    """The requested run. The first one is present from the intent to start it, before the API has
+    answered, or from its adoption or rejection, and absent again if nothing was started. A rerun is
+    present as soon as it is requested, also while it waits for its start. ownership says whether
+    there is a run at the API."""
     log: LogStatus | None = None
     """The stored log. From the request for a rerun until the first log of the new run is stored, it
     is the log of the run before, and state is absent."""
