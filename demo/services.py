@@ -72,7 +72,7 @@ def limits(environment: Mapping[str, str]) -> dict[str, tuple[Limit, ...]]:
     return dict(zip(LIMITS, values, strict=True))
 
 
-def limits_told(allowed: Mapping[str, Sequence[Limit]], speed: float) -> str:
+def describe_limits(allowed: Mapping[str, Sequence[Limit]], speed: float) -> str:
     """Say what the limits are, and how long an hour is."""
     each = ", ".join(f"{LIMITS[name]} {_spelled(ones)}" for name, ones in allowed.items())
     return (
@@ -142,12 +142,12 @@ def _end_with_starter(kept: threading.Event) -> None:
 def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> None:
     environment, allowed = without_settings(os.environ), limits(os.environ)
     if others := ignored(os.environ):
-        _report("told", f"The demo has settings of its own and ignores {', '.join(others)}.")
+        _report("line", f"The demo has settings of its own and ignores {', '.join(others)}.")
     with ExitStack() as running:
         control_plane = running.enter_context(ControlPlane(assets, directory))
         version = control_plane.api.get("/version").json()["gitVersion"]
-        _report("told", f"Kubernetes {version} is up: {control_plane.api.base_url}")
-        _report("told", f"For another terminal:\n{exports(assets, directory)}\n")
+        _report("line", f"Kubernetes {version} is up: {control_plane.api.base_url}")
+        _report("line", f"For another terminal:\n{exports(assets, directory)}\n")
 
         scenario = ["--models", SCENARIO, "--port", "0", "--speed", f"{speed:g}"]
         for name, ones in allowed.items():
@@ -162,11 +162,11 @@ def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> 
         running.callback(simulator.stop)
         url = simulator.wait_for_line(r"listening on (\S+)", READY_TIMEOUT_SECONDS)
         pace = f"8 hours of training in {8 * 3600 / speed:.0f} seconds"
-        _report("told", f"The Scriptix simulator is up: {url} ({pace})")
-        _report("told", limits_told(allowed, speed))
+        _report("line", f"The Scriptix simulator is up: {url} ({pace})")
+        _report("line", describe_limits(allowed, speed))
 
-        _report("told", f"\n$ kubectl apply -f {CRD}")
-        _report("told", control_plane.kubectl("apply", "-f", CRD).rstrip())
+        _report("line", f"\n$ kubectl apply -f {CRD}")
+        _report("line", control_plane.kubectl("apply", "-f", CRD).rstrip())
         control_plane.kubectl("wait", "--for=condition=Established", "-f", CRD)
         control_plane.kubectl("create", "namespace", NAMESPACE)
 
@@ -182,8 +182,8 @@ def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> 
         running.callback(operator.stop)
         health = f"http://{LOOPBACK}:{operator.wait_for_line(PORT_LINE, READY_TIMEOUT_SECONDS)}"
         _wait_until_ready(operator, health)
-        _report("told", f"\nThe operator is ready: {health}/metrics")
-        _report("told", f"To check it:\n{check_command(directory, url, os.environ)}")
+        _report("line", f"\nThe operator is ready: {health}/metrics")
+        _report("line", f"To check it:\n{check_command(directory, url, os.environ)}")
         _report("ready", {"simulator": url, "metrics": f"{health}/metrics"})
         _watch((simulator, operator), kept)
 

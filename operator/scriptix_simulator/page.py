@@ -171,8 +171,8 @@ def _type(schema: Mapping[str, JsonValue]) -> str:
 
 def _bounds(schema: Mapping[str, JsonValue]) -> str:
     bounds = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
-    told = [f"{sign} {schema[name]}" for name, sign in bounds if name in schema]
-    return f" {', '.join(told)}" if told else ""
+    texts = [f"{sign} {schema[name]}" for name, sign in bounds if name in schema]
+    return f" {', '.join(texts)}" if texts else ""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

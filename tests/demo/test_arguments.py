@@ -8,7 +8,7 @@ from demo.__main__ import parse_arguments
 from demo.background import Places
 from demo.epilogue import how_to_go_on
 from demo.errors import DemoError
-from demo.services import limits, limits_told, operator_settings, without_settings
+from demo.services import limits, describe_limits, operator_settings, without_settings
 from demo.terminal import check_command
 from scriptix_operator.settings import load_settings, unknown_settings
 
@@ -48,20 +48,20 @@ def test_the_operator_takes_the_settings_and_its_limits_shrink_with_time(speed: 
     assert unknown_settings(environment) is None
 
 
-def test_limits_of_the_user_shrink_with_time_and_are_told() -> None:
+def test_limits_of_the_caller_shrink_with_simulated_time() -> None:
     allowed = limits({"SCRIPTIX_LIMIT_STARTS": "2/1h,3/1d", "SCRIPTIX_LIMIT_LOGS": "1/1m"})
     settings = operator_settings("http://127.0.0.1:8099", 480, allowed)
     assert settings["SCRIPTIX_LIMIT_STARTS"] == "2/7500ms,3/180000ms"
     assert settings["SCRIPTIX_LIMIT_STATUS"] == "100/125ms"
     assert settings["SCRIPTIX_LIMIT_LOGS"] == "1/125ms"
-    assert limits_told(allowed, 480) == (
+    assert describe_limits(allowed, 480) == (
         "Limits of each API key: starts 2/1h,3/1d, status calls 100/1m, log calls 1/1m; "
         "1h takes 7.5s here. SCRIPTIX_LIMIT_STARTS, SCRIPTIX_LIMIT_STATUS, SCRIPTIX_LIMIT_LOGS "
         "choose others."
     )
 
 
-def test_a_limit_of_the_user_that_cannot_be_used_is_named() -> None:
+def test_a_limit_of_the_caller_that_cannot_be_used_is_named() -> None:
     with pytest.raises(DemoError, match=r"SCRIPTIX_LIMIT_STARTS: .* is not count/duration"):
         limits({"SCRIPTIX_LIMIT_STARTS": "nonsense"})
 
