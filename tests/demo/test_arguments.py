@@ -8,7 +8,7 @@ from demo.__main__ import parse_arguments
 from demo.background import Places
 from demo.epilogue import how_to_go_on
 from demo.errors import DemoError
-from demo.services import limits, describe_limits, operator_settings, without_settings
+from demo.services import describe_limits, limits, operator_settings, without_settings
 from demo.terminal import check_command
 from scriptix_operator.settings import load_settings, unknown_settings
 
