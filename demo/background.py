@@ -85,7 +85,7 @@ class Background:
                 return Places(**report["ready"])
             if "failed" in report:
                 raise DemoError(report["failed"])
-            tell(report["told"])
+            tell(report["line"])
         raise DemoError(f"The services ended unexpectedly; {log_tail(self._log)}")
 
     def check(self) -> None:

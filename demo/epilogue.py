@@ -1,10 +1,12 @@
 """The last words: what was shown, or what can be tried on the demo that was kept."""
 
+import os
 from pathlib import Path
 
 from demo import cast
 from demo.background import Places
 from demo.simulator import upload_command
+from demo.terminal import check_command, exports
 
 GOOD_MODEL = 101
 LONG_RUN = '{"status": 2, "script": {"duration": "32h"}}'
@@ -21,8 +23,7 @@ def how_to_go_on(assets: Path, directory: Path, places: Places, pid: int) -> str
     return f"""
 It stays up. In any shell:
 
-export KUBECONFIG={directory}/kubeconfig
-export PATH={assets}:$PATH
+{exports(assets, directory)}
 
 kubectl get cmt -o wide
 kubectl describe cmt {cast.GOOD}
@@ -41,8 +42,13 @@ kubectl get cmt --watch
 {patch_key} '{{"stringData": {{"api-key": "wrong"}}}}'
 {patch_key} '{{"stringData": {{"api-key": "demo-key"}}}}'
 
-# Wait for its end
+# Wait for its success; README.md has a function that ends on failures, too
 kubectl wait --for=condition=Succeeded --timeout=10m cmt/{cast.GOOD}
+
+# Has the operator all that it needs?
+{check_command(directory, places.simulator, os.environ)}
+
+# Script models and faults: open {places.simulator}/admin/ in a browser
 
 # Behind the scenes
 curl {places.simulator}/admin/summary

@@ -23,20 +23,19 @@ import httpx
 
 from demo.errors import DemoError
 from demo.part import POLL_SECONDS, Part
+from demo.terminal import LIMITS, NAMESPACE, check_command, exports, ignored
+from scriptix_operator.core.limits import Limit
+from scriptix_operator.settings import SettingsError, load_settings
 from tests.controlplane.cluster import LOOPBACK, ControlPlane
 from tests.controlplane.errors import ControlPlaneError
 from tests.gotools.toolchain import REPOSITORY
 
 CRD = "crds/custommodeltrainings.scriptix.io.yaml"
 SCENARIO = "demo/scenario.yaml"
-NAMESPACE = "scriptix-system"
 KEEP = "keep\n"
 READY_TIMEOUT_SECONDS = 120.0
 CHECK_SECONDS = 0.5
 PORT_LINE = r"health and metrics are served on port (\d+)"
-
-HOUR_MILLISECONDS = 3_600_000
-MINUTE_MILLISECONDS = 60_000
 
 
 def main() -> int:
@@ -57,18 +56,49 @@ def main() -> int:
     return 0
 
 
-def operator_settings(api_url: str, speed: float) -> dict[str, str]:
+def limits(environment: Mapping[str, str]) -> dict[str, tuple[Limit, ...]]:
+    """Return the limits of the simulated API by the variable that sets them, in simulated time.
+
+    Raises:
+        DemoError: one that the environment sets cannot be used.
+    """
+    try:
+        settings = load_settings(
+            {name: environment[name] for name in LIMITS if name in environment}
+        )
+    except SettingsError as error:
+        raise DemoError(str(error)) from error
+    values = (settings.limit_starts, settings.limit_status, settings.limit_logs)
+    return dict(zip(LIMITS, values, strict=True))
+
+
+def describe_limits(allowed: Mapping[str, Sequence[Limit]], speed: float) -> str:
+    """Say what the limits are, and how long an hour is."""
+    each = ", ".join(f"{LIMITS[name]} {_spelled(ones)}" for name, ones in allowed.items())
+    return (
+        f"Limits of each API key: {each}; 1h takes {3600 / speed:.3g}s here. "
+        f"{', '.join(LIMITS)} choose others."
+    )
+
+
+def _spelled(ones: Sequence[Limit]) -> str:
+    return ",".join(map(str, ones))
+
+
+def operator_settings(
+    api_url: str, speed: float, allowed: Mapping[str, Sequence[Limit]]
+) -> dict[str, str]:
     """Return the operator's settings; the API's limits shrink as its time does."""
-    hour = math.ceil(HOUR_MILLISECONDS / speed)
-    minute = math.ceil(MINUTE_MILLISECONDS / speed)
+    shrunk = {
+        name: ",".join(f"{one.count}/{math.ceil(one.seconds * 1000 / speed)}ms" for one in ones)
+        for name, ones in allowed.items()
+    }
     return {
         "POD_NAMESPACE": NAMESPACE,
         "SCRIPTIX_BASE_URL": api_url,
         "SCRIPTIX_HTTP_HOST": LOOPBACK,
         "SCRIPTIX_HTTP_PORT": "0",
-        "SCRIPTIX_LIMIT_LOGS": f"20/{hour}ms",
-        "SCRIPTIX_LIMIT_STARTS": f"5/{hour}ms",
-        "SCRIPTIX_LIMIT_STATUS": f"100/{minute}ms",
+        **shrunk,
         "SCRIPTIX_LOG_FORMAT": "text",
         "SCRIPTIX_SECRET_TTL": "5s",
     }
@@ -110,13 +140,19 @@ def _end_with_starter(kept: threading.Event) -> None:
 
 
 def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> None:
-    environment = without_settings(os.environ)
+    environment, allowed = without_settings(os.environ), limits(os.environ)
+    if others := ignored(os.environ):
+        _report("line", f"The demo has settings of its own and ignores {', '.join(others)}.")
     with ExitStack() as running:
         control_plane = running.enter_context(ControlPlane(assets, directory))
         version = control_plane.api.get("/version").json()["gitVersion"]
-        _report("told", f"Kubernetes {version} is up: {control_plane.api.base_url}")
+        _report("line", f"Kubernetes {version} is up: {control_plane.api.base_url}")
+        _report("line", f"For another terminal:\n{exports(assets, directory)}\n")
 
         scenario = ["--models", SCENARIO, "--port", "0", "--speed", f"{speed:g}"]
+        for name, ones in allowed.items():
+            scenario.append(f"--{name.removeprefix('SCRIPTIX_').lower().replace('_', '-')}")
+            scenario.append(_spelled(ones))
         simulator = Part(
             "simulator",
             [sys.executable, "-m", "scriptix_simulator", *scenario],
@@ -126,14 +162,17 @@ def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> 
         running.callback(simulator.stop)
         url = simulator.wait_for_line(r"listening on (\S+)", READY_TIMEOUT_SECONDS)
         pace = f"8 hours of training in {8 * 3600 / speed:.0f} seconds"
-        _report("told", f"The Scriptix simulator is up: {url} ({pace})")
+        _report("line", f"The Scriptix simulator is up: {url} ({pace})")
+        _report("line", describe_limits(allowed, speed))
 
-        _report("told", f"\n$ kubectl apply -f {CRD}")
-        _report("told", control_plane.kubectl("apply", "-f", CRD).rstrip())
+        _report("line", f"\n$ kubectl apply -f {CRD}")
+        _report("line", control_plane.kubectl("apply", "-f", CRD).rstrip())
         control_plane.kubectl("wait", "--for=condition=Established", "-f", CRD)
         control_plane.kubectl("create", "namespace", NAMESPACE)
 
-        settings = operator_settings(url, speed) | {"KUBECONFIG": str(control_plane.kubeconfig)}
+        settings = operator_settings(url, speed, allowed) | {
+            "KUBECONFIG": str(control_plane.kubeconfig)
+        }
         operator = Part(
             "operator",
             [sys.executable, "-m", "scriptix_operator", "run"],
@@ -143,7 +182,8 @@ def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> 
         running.callback(operator.stop)
         health = f"http://{LOOPBACK}:{operator.wait_for_line(PORT_LINE, READY_TIMEOUT_SECONDS)}"
         _wait_until_ready(operator, health)
-        _report("told", f"\nThe operator is ready: {health}/metrics")
+        _report("line", f"\nThe operator is ready: {health}/metrics")
+        _report("line", f"To check it:\n{check_command(directory, url, os.environ)}")
         _report("ready", {"simulator": url, "metrics": f"{health}/metrics"})
         _watch((simulator, operator), kept)
 

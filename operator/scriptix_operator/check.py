@@ -198,7 +198,8 @@ def _other(one: Installation, settings: Settings) -> Finding | None:
             Verdict.BAD,
             "others",
             f"{who} serves {both}, too; two do not know of each other's starts: have "
-            "SCRIPTIX_WATCH_NAMESPACES of the two name none in common",
+            "SCRIPTIX_WATCH_NAMESPACES of the two name none in common (or, to check that one, set "
+            f"POD_NAMESPACE={one.namespace})",
         )
     return Finding(
         Verdict.NOTE,
@@ -217,6 +218,11 @@ async def _api(settings: Settings) -> Finding:
         async with client:
             status = await client.reach()
     except ScriptixError as error:
-        return Finding(Verdict.BAD, "api", f"{settings.base_url} cannot be reached: {error}")
+        return Finding(
+            Verdict.BAD,
+            "api",
+            f"{settings.base_url} cannot be reached: {error}"
+            "; SCRIPTIX_BASE_URL says where the API is",
+        )
     text = f"{settings.base_url} answers (HTTP {status}); keys were neither needed nor tried"
     return Finding(Verdict.OK, "api", text)

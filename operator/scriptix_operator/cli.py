@@ -15,6 +15,7 @@ from scriptix_operator.kube.leadership import LeadershipLostError
 from scriptix_operator.kube.schema import SchemaError
 from scriptix_operator.settings import SettingsError, load_settings, unknown_settings
 from scriptix_operator.telemetry.logs import configure_logging
+from scriptix_operator.usage import CHECK, RUN, settings_help
 from scriptix_operator.wiring import operate
 
 __all__ = ["main"]
@@ -33,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scriptix-operator", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="run the operator; settings come from SCRIPTIX_* variables")
+    _add(commands, "run", "run the operator; settings come from SCRIPTIX_* variables", RUN)
     commands.add_parser("crd", help="print the CustomResourceDefinition")
-    commands.add_parser("check", help="tell whether `run` would find all that it needs")
+    _add(commands, "check", "check whether `run` finds everything that it needs", CHECK)
     match parser.parse_args(arguments).command:
         case "crd":
             sys.stdout.write(crd_yaml())
@@ -44,6 +45,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check()
         case _:
             return _run()
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    texts: tuple[str, str],
+) -> None:
+    """Add a command that reads the settings; its help lists them."""
+    description, more = texts
+    commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"{settings_help()}\n\n{more}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _check() -> int:

@@ -39,7 +39,14 @@ from scriptix_operator.core.limits import (
 )
 from scriptix_operator.core.text import one_line
 
-__all__ = ["Settings", "SettingsError", "load_settings", "settings_table", "unknown_settings"]
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "described",
+    "load_settings",
+    "settings_table",
+    "unknown_settings",
+]
 
 PREFIX: Final = "SCRIPTIX_"
 
@@ -275,11 +282,18 @@ def unknown_settings(environ: Mapping[str, str]) -> str | None:
 def settings_table() -> str:
     """All settings as a Markdown table, for the README."""
     rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = "the host's name" if field.default_factory else _show(field.default)
-        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        rows.append(f"| `{_variable(name)}` | {default} | {meaning} |")
+    for name in Settings.model_fields:
+        variable, default, meaning = described(name)
+        escaped = meaning.replace("|", "\\|")
+        rows.append(f"| `{variable}` | {default} | {escaped} |")
     return "\n".join(rows) + "\n"
+
+
+def described(name: str) -> tuple[str, str, str]:
+    """The variable of a field of `Settings`, its default as Markdown, and its meaning."""
+    field = Settings.model_fields[name]
+    default = "the host's name" if field.default_factory else _show(field.default)
+    return _variable(name), default, " ".join((field.description or "").split())
 
 
 class _Environment(EnvSettingsSource):

@@ -22,27 +22,15 @@ from pydantic import (
 
 from .clock import Clock
 from .config import Access, fingerprint
-from .faults import Fault
+from .faults import Call, Fault
 from .model import Model, NoRunError
-from .scripts import ModelChange, ModelScript, problems
+from .page import page
+from .scripts import ModelChange, ModelId, ModelScript, problems
 from .state import SimulatorState
 from .units import isoformat
 from .views import model_body
 
 __all__ = ["create_admin"]
-
-_PAGE = """<!doctype html>
-<title>Scriptix simulator</title>
-<h1>Scriptix simulator</h1>
-<ul>
-<li><a href="summary">GET summary</a>: calls by kind and status, refusals, runs, models by status
-<li><a href="calls">GET calls</a>: every call received
-    (?kind=run&amp;model=1&amp;after=SEQ); DELETE forgets them
-<li><a href="models">GET models</a>: all models; GET, PUT, PATCH, DELETE models/ID
-<li><a href="faults">GET faults</a>: faults in force; POST adds one or a list; DELETE drops all
-<li><a href="keys">GET keys</a>: keys by fingerprint; PUT {"keys": {KEY: write|read|revoked}}
-</ul>
-"""
 
 
 def _listed(value: object) -> object:
@@ -58,6 +46,16 @@ class Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: dict[str, Access] = Field(min_length=1)
+
+
+class _CallsQuery(BaseModel):
+    """Which calls are asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Call | None = None
+    model: ModelId | None = None
+    after: Annotated[int, Field(ge=0)] = 0
 
 
 def create_admin(state: SimulatorState, clock: Clock) -> web.Application:
@@ -94,7 +92,10 @@ async def _explain(
         return await handler(request)
     except ValidationError as error:
         details: list[JsonValue] = [*problems(error)]
-        return _json({"error": "invalid", "details": details}, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _json(
+            {"error": "invalid", "details": details, "help": "GET /admin/ lists all fields"},
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+        )
     except ValueError as error:
         return _json({"error": "invalid", "details": [str(error)]}, HTTPStatus.UNPROCESSABLE_ENTITY)
     except KeyError:
@@ -108,8 +109,8 @@ class _Admin:
         self._state = state
         self._clock = clock
 
-    async def page(self, _request: web.Request) -> web.Response:
-        return web.Response(text=_PAGE, content_type="text/html")
+    async def page(self, request: web.Request) -> web.Response:
+        return web.Response(text=page(str(request.url.origin())), content_type="text/html")
 
     async def summary(self, _request: web.Request) -> web.Response:
         now = self._clock.now()
@@ -126,10 +127,8 @@ class _Admin:
         )
 
     async def calls(self, request: web.Request) -> web.Response:
-        query = request.query
-        model = int(query["model"]) if "model" in query else None
-        after = int(query.get("after", "0"))
-        found = self._state.calls.select(query.get("kind"), model, after)
+        query = _CallsQuery.model_validate(dict(request.query))
+        found = self._state.calls.select(query.kind, query.model, query.after)
         return _json([record.as_json() for record in found])
 
     async def forget_calls(self, _request: web.Request) -> web.Response:

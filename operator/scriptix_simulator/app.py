@@ -30,10 +30,16 @@ def create_app(
     """
     rim = _Rim(state, clock or SystemClock(), changes or Changes())
     app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_get("/admin", _to_admin)
     app.add_subapp("/admin", create_admin(state, rim.clock))
     app.router.add_route("*", "/{path:.*}", rim.handle)
     app.on_shutdown.append(rim.close)
     return app
+
+
+async def _to_admin(_request: web.Request) -> web.Response:
+    """Send a browser to the page; `/admin` alone would be a path that the API does not know."""
+    raise web.HTTPPermanentRedirect("/admin/")
 
 
 class _Rim:

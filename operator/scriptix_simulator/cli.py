@@ -2,17 +2,23 @@
 
 import argparse
 import asyncio
+import math
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .config import DEFAULT_KEY, Access, SimulatorConfig
-from .scripts import Scenario, ScenarioError, load_scenario
+from .scripts import MAX_HOURS, Scenario, ScenarioError, load_scenario
 from .server import serve
-from .units import Limit, parse_seconds
+from .units import HOUR, Limit, parse_seconds
 
 __all__ = ["main"]
+
+_MAX_PORT = 65_535
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A word in a header, by RFC 9110."""
 
 _LIMIT_HELP = (
     "count/duration in simulated time; several, comma separated, hold at once; or none "
@@ -76,11 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scriptix-simulator",
         description="A stand-in for the Scriptix custom-model training API: same endpoints, "
-        "errors and limits, in less time and for no money. Admin view: /admin/.",
+        "errors and limits, in less time and for no money. Its page /admin/ says how to script "
+        "models and faults.",
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8099, help="0: a free one (default: %(default)s)")
+    add("--port", type=_port, default=8099, help="0: a free one (default: %(default)s)")
     add(
         "--speed",
         type=_speed,
@@ -96,19 +103,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--api-key",
+        type=_key,
         action="append",
         metavar="KEY",
         help=f"a key that may do everything; repeatable (default: {DEFAULT_KEY})",
     )
     add(
         "--read-only-key",
+        type=_key,
         action="append",
         default=[],
         metavar="KEY",
         help="a key without custom_models:write; repeatable",
     )
-    add("--auth-header", default="Authorization", help="default: %(default)s")
-    add("--auth-scheme", default="Bearer", help="may be empty (default: %(default)s)")
+    add("--auth-header", type=_header, default="Authorization", help="default: %(default)s")
+    add("--auth-scheme", type=_scheme, default="Bearer", help="may be empty (default: %(default)s)")
     add("--reply", choices=("flat", "wrapped"), default="flat", help='wrapped: {"result": ...}')
     add("--run-reply", choices=("body", "empty"), default="body", help="empty: 204")
     add(
@@ -147,10 +156,37 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _speed(text: str) -> float:
-    speed = float(text)
-    if speed <= 0:
-        raise argparse.ArgumentTypeError("must be above 0")
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
     return speed
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port from 0 to {_MAX_PORT}")
+    return int(text)
+
+
+def _key(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise argparse.ArgumentTypeError("a key has one character at least, and no line breaks")
+    return text
+
+
+def _header(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not the name of a header")
+    return text
+
+
+def _scheme(text: str) -> str:
+    if text and not _TOKEN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not one word, such as Bearer, or empty")
+    return text
 
 
 def _offset(text: str) -> float:
@@ -159,6 +195,8 @@ def _offset(text: str) -> float:
         seconds = parse_seconds(text.removeprefix("-"))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    if seconds > MAX_HOURS * HOUR:
+        raise argparse.ArgumentTypeError(f"'{text}' is more than ten years")
     return -seconds if behind else seconds
 
 

@@ -8,10 +8,11 @@ hanging up, dripping) is up to `delivery`; what happens to the bytes is decided 
 import gzip
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from .replies import Reply, refusal
 
@@ -45,7 +46,33 @@ FORGED: frozenset[FaultName] = frozenset(
 )
 """Faults whose reply is made up; the server acts on the call only if told to."""
 
+BREAKING: frozenset[FaultName] = frozenset({"drop_before", "drop_after", "late", "cut"})
+"""Faults that close the connection."""
+
+_USED_BY: Mapping[str, frozenset[FaultName]] = {
+    "act": FORGED,
+    "after": frozenset({"late"}),
+    "body": frozenset({"status", "error_in_success"}),
+    "code": frozenset({"status", "error_in_success"}),
+    "coding": frozenset({"compressed"}),
+    "headers": frozenset(get_args(FaultName)) - BREAKING - {"drip"},
+    "hold": frozenset({"late"}),
+    "interval": frozenset({"drip"}),
+    "location": frozenset({"redirect"}),
+    "reset": BREAKING,
+    "size": frozenset({"oversize"}),
+    "status": FORGED - {"too_many"},
+}
+"""The faults that make something of a field; with another it would be ignored, and is refused."""
+
+_STATUSES: Mapping[FaultName, tuple[int, int]] = {
+    "error_in_success": (200, 299),
+    "redirect": (300, 399),
+}
+
 Seconds = Annotated[float, Field(ge=0, le=86400)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
 
 
 class Fault(BaseModel):
@@ -72,35 +99,49 @@ class Fault(BaseModel):
     | compressed | the true answer in `coding`, whatever the client accepts |
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    fault: FaultName
-    call: Literal["run", "model", "log", "any"] = "any"
-    model: int | None = Field(None, description="only calls for this model")
-    times: Annotated[int, Field(ge=1)] | Literal["forever"] = 1
+    fault: FaultName = Field(description="what happens; the table above")
+    call: Literal["run", "model", "log", "any"] = Field(
+        "any", description="which calls: POST run, GET model, GET log, or any"
+    )
+    model: int | None = Field(None, ge=0, description="only calls for this model; null: all")
+    times: Annotated[int, Field(ge=1)] | Literal["forever"] = Field(
+        1, description="so many calls are struck"
+    )
     delay: Seconds = Field(0, description="waited before anything else happens, with any fault")
     act: bool = Field(
         default=False, description="with a made-up reply: act on the call all the same"
     )
     reset: bool = Field(default=False, description="close with RST instead of FIN")
-    after: Seconds = 0
-    hold: Seconds = 0
-    status: int | None = Field(None, ge=200, le=599)
-    body: JsonValue = None
+    after: Seconds = Field(0, description="late: the server acts this much later")
+    hold: Seconds = Field(0, description="late: the connection is closed this much later")
+    status: int | None = Field(
+        None, ge=200, le=599, description="of a made-up reply; null: as the table above says"
+    )
+    body: JsonValue = Field(None, description="of a made-up reply; null: the API's error body")
     code: str = Field("SIMULATED_FAULT", description="error_code of a made-up error body")
     coding: Literal["gzip", "deflate", "raw-deflate", "br"] = Field(
         "gzip",
         description="raw-deflate is deflate without a zlib header; br is the name only",
     )
-    headers: dict[str, str] = {}
-    location: str = "/elsewhere"
-    size: int = Field(1_048_576, ge=0, le=268_435_456)
-    interval: Seconds = 0.1
+    headers: dict[HeaderName, HeaderValue] = Field({}, description="laid over those of the reply")
+    location: str = Field("/elsewhere", description="redirect: where to")
+    size: int = Field(1_048_576, ge=0, le=268_435_456, description="oversize: bytes of the body")
+    interval: Seconds = Field(0.1, description="drip: before each byte")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.act and self.fault not in FORGED:
-            raise ValueError(f"act: only for {', '.join(sorted(FORGED))}; others say it by name")
+        for name in sorted(self.model_fields_set & _USED_BY.keys()):
+            if self.fault not in _USED_BY[name]:
+                raise ValueError(f"{name}: only for {', '.join(sorted(_USED_BY[name]))}")
+        if self.fault == "delay" and "delay" not in self.model_fields_set:
+            raise ValueError("delay: how many seconds?")
+        if self.fault == "stale" and self.call not in {"model", "any"}:
+            raise ValueError("call: only GET model can be stale")
+        lowest, highest = _STATUSES.get(self.fault, (200, 599))
+        if self.status is not None and not lowest <= self.status <= highest:
+            raise ValueError(f"status: {self.fault} has one from {lowest} to {highest}")
         return self
 
     def strikes(self, call: Call, model: int | None) -> bool:

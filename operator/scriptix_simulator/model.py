@@ -126,7 +126,7 @@ def create(model: int, script: ModelScript, now: float, speed: float) -> Model:
             return replace(made, runs=(replace(run, ends=now, error=None),))
         case Status.FAILED:
             run = _run(made, now - whole, speed, key=None)
-            error = run.error or FAILURES["system_error"].message
+            error = run.error or script.error or FAILURES["system_error"].message
             return replace(made, runs=(replace(run, ends=min(run.ends, now), error=error),))
         case idle:
             wait = script.ready_after
@@ -159,7 +159,7 @@ def change(model: Model, wanted: ModelChange, now: float, speed: float) -> Model
     if wanted.finish:
         return _end(model, None, now)
     if wanted.fail is not None:
-        return _end(model, _message(wanted.fail), now)
+        return _end(model, model.script.error or FAILURES[wanted.fail].message, now)
     return model
 
 
@@ -181,10 +181,11 @@ def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
     timeline = script.shape
     outcome = script.outcome_of(len(model.runs))
     seconds = script.duration * HOUR / speed
-    share = 1.0
+    share, error = 1.0, None
     if outcome != "success":
-        failure = FAILURES.get(outcome, FAILURES["system_error"])
+        failure = FAILURES[outcome]
         share = timeline.share_at(failure.at if script.fail_at is None else script.fail_at)
+        error = script.error or failure.message
     marker = math.floor(began)
     if model.last is not None:
         marker = max(marker, model.last.marker + 1)
@@ -195,10 +196,6 @@ def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
         seconds=seconds,
         hours=script.duration,
         timeline=timeline,
-        error=None if outcome == "success" else _message(outcome),
+        error=error,
         key=key,
     )
-
-
-def _message(outcome: str) -> str:
-    return FAILURES[outcome].message if outcome in FAILURES else outcome

@@ -4,7 +4,7 @@ Durations are simulated: a number means hours, text carries its unit (`30m`, `8h
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -26,8 +27,10 @@ __all__ = [
     "DOCUMENT_METRICS",
     "FAILURES",
     "Failure",
+    "FailureName",
     "ModelChange",
     "ModelScript",
+    "OutcomeName",
     "ProgressStep",
     "Scenario",
     "ScenarioError",
@@ -35,8 +38,30 @@ __all__ = [
     "problems",
 ]
 
-Hours = Annotated[float, BeforeValidator(parse_hours), Field(ge=0)]
+MAX_HOURS = 87_600
+"""Ten years: instants further away have no year of four digits."""
+
+_DURATION = WithJsonSchema({"type": "duration"})
+"""How the admin page shows it; pydantic would say number."""
+
+Hours = Annotated[float, BeforeValidator(parse_hours), Field(ge=0, le=MAX_HOURS), _DURATION]
+RunHours = Annotated[float, BeforeValidator(parse_hours), Field(gt=0, le=MAX_HOURS), _DURATION]
 Percent = Annotated[float, Field(ge=0, le=100)]
+ModelId = Annotated[int, Field(ge=0, lt=10**18)]
+
+OutcomeName = Literal[
+    "success", "insufficient_data", "poor_transcripts", "mismatch", "system_error"
+]
+FailureName = Literal["insufficient_data", "poor_transcripts", "mismatch", "system_error"]
+Outcomes = Annotated[
+    tuple[OutcomeName, ...],
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"enum": [*get_args(OutcomeName)]}, {"type": "array", "items": {}}]}),
+]
+
+
+STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+"""Nothing is ignored: a field that does not exist is a slip, and so is a number without a value."""
 
 
 class ScenarioError(Exception):
@@ -52,7 +77,7 @@ class Failure(BaseModel):
     at: float
 
 
-FAILURES: dict[str, Failure] = {
+FAILURES: dict[FailureName, Failure] = {
     "insufficient_data": Failure(
         message="Insufficient training data (minimum 5 hours required, found 2.3 hours)", at=5
     ),
@@ -62,7 +87,7 @@ FAILURES: dict[str, Failure] = {
     "mismatch": Failure(message="Audio and transcript mismatch detected", at=8),
     "system_error": Failure(message="Training failed due to system error", at=60),
 }
-"""The document's four failures; any other outcome but `success` is its own message."""
+"""The document's four failures."""
 
 DOCUMENT_METRICS: dict[str, JsonValue] = {
     "word_error_rate": 12.5,
@@ -80,46 +105,60 @@ class ProgressStep(BaseModel):
     With `omit` the field is missing; with neither, the timeline's own progress is back.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
-    at: Hours
-    value: JsonValue = None
-    omit: bool = False
+    at: Hours = Field(description="since the start of the run")
+    value: JsonValue = Field(None, description="shown as training_progress, whatever it is")
+    omit: bool = Field(default=False, description="the reply has no training_progress")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.omit and "value" in self.model_fields_set:
+            raise ValueError("give one of value and omit")
+        return self
 
 
 class ModelScript(BaseModel):
     """One model: what it is, what it does when it is run, and how its replies look."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
-    name: str | None = Field(None, description="default: Model <id>")
-    model_key: str | None = Field(None, description="default: custom_model_<id>")
-    description: str = ""
-    language: str = "en"
-    base_model: str = "base_en_v3"
+    name: str | None = Field(None, description="null: Model <id>")
+    model_key: str | None = Field(None, description="null: custom_model_<id>")
+    description: str = Field("", description="as in the replies")
+    language: str = Field("en", description="as in the replies")
+    base_model: str = Field("base_en_v3", description="as in the replies")
 
-    status: int = Field(
+    status: Literal[1, 2, 3, 4, 5] = Field(
         2,
         description="training_status at first: 1 not ready, 2 ready, 3 running at `progress`, "
-        "4 trained, 5 failed; any other number is shown as it is and never starts",
+        '4 trained, 5 failed; `"status": 1, "extra": {"training_status": 7}` shows another number',
     )
     progress: Percent = Field(45, description="percent done at first, with status 3")
     ready_after: Hours | None = Field(None, description="status 1 becomes 2 this much later")
     data_hours: float = Field(20, ge=0, description="below 5, a start is refused with 400")
 
-    outcome: str | tuple[str, ...] = Field(
-        "success",
-        description="success, insufficient_data, poor_transcripts, mismatch, system_error or a "
-        "message of your own; a list gives one to each run in turn, the last to all later ones",
+    outcome: Outcomes = Field(
+        ("success",),
+        description="how a run ends; a list gives one to each run in turn, the last to all later",
     )
-    fail_at: Percent | None = Field(None, description="percent at which a failing run fails")
-    duration: Hours = Field(8, gt=0, description="length of a run")
+    error: str | None = Field(
+        None,
+        min_length=1,
+        description="error of a run that fails; null: the document's for its outcome",
+    )
+    fail_at: Percent | None = Field(
+        None, description="percent at which a failing run fails; null: as its outcome does"
+    )
+    duration: RunHours = Field(8, description="length of a run")
     timeline: tuple[tuple[Hours, Percent], ...] | None = Field(
         None,
         description="how a run gets on, as [[hour, percent], …] from [0, 0] to 100 percent, "
         "stretched to `duration`; null: as the document says",
     )
-    error_form: Literal["string", "object", "null"] = "string"
+    error_form: Literal["string", "object", "null"] = Field(
+        "string", description="how the error of a failed run is written"
+    )
     metrics: dict[str, JsonValue] | None = Field(
         DOCUMENT_METRICS, description="training_metrics after success; null: none at all"
     )
@@ -129,12 +168,16 @@ class ModelScript(BaseModel):
         "shown this much after the end",
     )
 
-    progress_steps: tuple[ProgressStep, ...] = ()
+    progress_steps: tuple[ProgressStep, ...] = Field(
+        (), description="progress that is shown in place of the timeline's, from `at` on"
+    )
     time_form: TimeForm = Field(
         "seconds", description="how instants are written in all replies; local: 16.01.25 08:00:00"
     )
     reply_start_offset: int = Field(
         0,
+        ge=-86400,
+        le=86400,
         description="real seconds that started_training_at in the reply to a start lies behind "
         "what later replies show; negative: before it",
     )
@@ -148,6 +191,11 @@ class ModelScript(BaseModel):
         """How its runs get on."""
         return DOCUMENT if self.timeline is None else Timeline(self.timeline)
 
+    @field_validator("outcome", mode="before")
+    @classmethod
+    def _listed(cls, outcome: object) -> object:
+        return (outcome,) if isinstance(outcome, str) else outcome
+
     @field_validator("timeline")
     @classmethod
     def _check_timeline(
@@ -159,51 +207,48 @@ class ModelScript(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if isinstance(self.outcome, tuple) and not self.outcome:
-            raise ValueError("outcome: a list names at least one outcome")
         if self.ready_after is not None and self.status != 1:
             raise ValueError("ready_after: only a model that starts at status 1 becomes ready")
         return self
 
-    def outcome_of(self, run: int) -> str:
+    def outcome_of(self, run: int) -> OutcomeName:
         """Return the outcome of the model's `run`-th run, counted from 0."""
-        if isinstance(self.outcome, str):
-            return self.outcome
         return self.outcome[min(run, len(self.outcome) - 1)]
 
 
 class ModelChange(BaseModel):
-    """A PATCH of the admin API: what happens to a model now, and what its script says from now on.
+    """A PATCH of the admin API: what happens to a model, and what its script says from now on."""
 
-    - `status`: the model goes to it, whatever it did before (2: new data was uploaded).
-    - `start`: somebody else starts a run, past all checks.
-    - `finish`, `fail`: the run under way succeeds, or fails with this outcome or message.
-    - `script`: fields of `ModelScript` to change; later runs and all replies follow them.
-    """
+    model_config = STRICT
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    status: int | None = None
-    start: bool = False
-    finish: bool = False
-    fail: str | None = Field(None, min_length=1)
-    script: dict[str, JsonValue] = {}
+    status: Literal[1, 2] | None = Field(
+        None,
+        description="the model goes to it, whatever it did before (2: new data was uploaded); "
+        "3, 4 and 5 come of a run: start, finish, fail",
+    )
+    start: bool = Field(default=False, description="somebody else starts a run, past all checks")
+    finish: bool = Field(default=False, description="the run under way succeeds")
+    fail: FailureName | None = Field(None, description="the run under way fails like this")
+    script: dict[str, JsonValue] = Field(
+        {}, description="fields of a model to change; later runs and all replies follow them"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if sum((self.status is not None, self.start, self.finish, self.fail is not None)) > 1:
+        events = sum((self.status is not None, self.start, self.finish, self.fail is not None))
+        if events > 1:
             raise ValueError("give one of status, start, finish and fail")
-        if self.status in {3, 4, 5}:
-            raise ValueError("status: 3, 4 and 5 come of a run; use start, finish or fail")
+        if not events and not self.script:
+            raise ValueError("changes nothing; give status, start, finish, fail or script")
         return self
 
 
 class Scenario(BaseModel):
     """A scenario file: models by id, faults in order, and what an unknown id is like."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
-    models: dict[int, ModelScript] = {}
+    models: dict[ModelId, ModelScript] = {}
     faults: tuple[Fault, ...] = ()
     default: ModelScript = Field(ModelScript(), description="what --any-model makes of an id")
 

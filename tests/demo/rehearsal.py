@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,12 +53,17 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearse(assets: Path, directory: Path, *arguments: str) -> Iterator[Rehearsal]:
+def rehearse(
+    assets: Path,
+    directory: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Rehearsal]:
     """Run the demo; whatever happens, it has ended afterwards."""
     with subprocess.Popen(
         [sys.executable, "-m", "demo", f"--speed={SPEED}", "--directory", directory, *arguments],
         cwd=REPOSITORY,
-        env=os.environ | {"KUBEBUILDER_ASSETS": str(assets), "KEEP": ""},
+        env=os.environ | {"KUBEBUILDER_ASSETS": str(assets), "KEEP": "", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,7 +7,9 @@ import pytest
 from demo.__main__ import parse_arguments
 from demo.background import Places
 from demo.epilogue import how_to_go_on
-from demo.services import operator_settings, without_settings
+from demo.errors import DemoError
+from demo.services import describe_limits, limits, operator_settings, without_settings
+from demo.terminal import check_command
 from scriptix_operator.settings import load_settings, unknown_settings
 
 
@@ -35,7 +37,7 @@ def test_a_speed_that_cannot_work_is_refused(
 
 @pytest.mark.parametrize("speed", [1, 480, 2400, 3600])
 def test_the_operator_takes_the_settings_and_its_limits_shrink_with_time(speed: float) -> None:
-    environment = operator_settings("http://127.0.0.1:8099", speed)
+    environment = operator_settings("http://127.0.0.1:8099", speed, limits({}))
     settings = load_settings(environment)
     (starts,) = settings.limit_starts
     (status,) = settings.limit_status
@@ -44,6 +46,34 @@ def test_the_operator_takes_the_settings_and_its_limits_shrink_with_time(speed: 
     assert 3600 / speed <= starts.seconds < 3600 / speed + 0.001
     assert 60 / speed <= status.seconds < 60 / speed + 0.001
     assert unknown_settings(environment) is None
+
+
+def test_limits_of_the_caller_shrink_with_simulated_time() -> None:
+    allowed = limits({"SCRIPTIX_LIMIT_STARTS": "2/1h,3/1d", "SCRIPTIX_LIMIT_LOGS": "1/1m"})
+    settings = operator_settings("http://127.0.0.1:8099", 480, allowed)
+    assert settings["SCRIPTIX_LIMIT_STARTS"] == "2/7500ms,3/180000ms"
+    assert settings["SCRIPTIX_LIMIT_STATUS"] == "100/125ms"
+    assert settings["SCRIPTIX_LIMIT_LOGS"] == "1/125ms"
+    assert describe_limits(allowed, 480) == (
+        "Limits of each API key: starts 2/1h,3/1d, status calls 100/1m, log calls 1/1m; "
+        "1h takes 7.5s here. SCRIPTIX_LIMIT_STARTS, SCRIPTIX_LIMIT_STATUS, SCRIPTIX_LIMIT_LOGS "
+        "choose others."
+    )
+
+
+def test_a_limit_of_the_caller_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(DemoError, match=r"SCRIPTIX_LIMIT_STARTS: .* is not count/duration"):
+        limits({"SCRIPTIX_LIMIT_STARTS": "nonsense"})
+
+
+def test_the_check_unsets_what_the_demo_ignores() -> None:
+    environment = {"SCRIPTIX_LIMIT_STARTS": "2/1h", "SCRIPTIX_WATCH_NAMESPACES": "prod"}
+    command = check_command(Path("/demo/run 1"), "http://127.0.0.1:1", environment)
+    assert command.startswith(
+        "env -u SCRIPTIX_WATCH_NAMESPACES KUBECONFIG='/demo/run 1/kubeconfig' "
+        "POD_NAMESPACE=scriptix-system SCRIPTIX_BASE_URL=http://127.0.0.1:1 /"
+    )
+    assert command.endswith("/scriptix-operator check")
 
 
 def test_settings_of_a_users_own_operator_do_not_leak_in() -> None:

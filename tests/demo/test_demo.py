@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,16 +50,38 @@ def test_it_shows_three_trainings_and_leaves_nothing(assets: Path, tmp_path: Pat
 
 def test_it_can_be_kept_used_and_stopped_by_what_it_prints(assets: Path, tmp_path: Path) -> None:
     directory = tmp_path / "demo"
-    with rehearse(assets, directory, "--keep") as demo:
+    own = {"SCRIPTIX_LIMIT_STARTS": "1/1h", "SCRIPTIX_WATCH_NAMESPACES": "prod"}
+    with rehearse(assets, directory, "--keep", environment=own) as demo:
         assert demo.wait() == 0, demo.output
     found = re.search(r"^kill (\d+)\n\Z", demo.output, re.MULTILINE)
     assert found, demo.output
     services = int(found[1])
     try:
         assert len(session(services)) == PROCESSES
+        assert_checked(demo.output, own)
+        assert "ignores SCRIPTIX_WATCH_NAMESPACES." in demo.output
+        assert "Limits of each API key: starts 1/1h," in demo.output
+        assert "TrainingQueued" in demo.output
+        assert demo.output.splitlines()[3].startswith("export KUBECONFIG=")
     finally:
         os.kill(services, signal.SIGTERM)
     until(lambda: not session(services) and not directory.exists())
+
+
+def assert_checked(output: str, own: dict[str, str]) -> None:
+    """Run the check exactly as it is printed, in the user's shell: nothing is bad."""
+    at_start, at_end = re.findall(r"^.*/scriptix-operator check$", output, re.MULTILINE)
+    assert at_start == at_end
+    done = subprocess.run(
+        ["/usr/bin/env", "bash", "-c", at_end],
+        env=os.environ | own,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"ok"}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-C", "SIGKILL"])

@@ -26,7 +26,7 @@ async def test_no_key_is_in_what_a_whole_run_leaves_behind(
     config = replace(QUIET, keys={KEY: "write"}, auth_header=header, auth_scheme=scheme)
     async with laboratory(cluster, namespace, tmp_path, config) as lab:
         lab.model(301)
-        lab.model(302, outcome=f"the key {KEY} was no good")  # a server that echoes it
+        lab.model(302, outcome="system_error", error=f"the key {KEY} was no good")  # it echoes it
         await lab.secret(REJECTED)
         operator = await lab.operator(
             auth_header=header, auth_scheme=scheme, log_level="DEBUG", log_format="json"

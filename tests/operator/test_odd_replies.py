@@ -208,7 +208,7 @@ async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
         "list": (515, {"extra": {"error": ["a", 1]}}, "Unknown", '["a", 1]', None),
         "known": (
             516,
-            {"outcome": "system_error", "error_form": "object"},
+            {"error": "Training failed due to system error", "error_form": "object"},
             "SystemError",
             "Training failed due to system error",
             "TRAINING_FAILED",
@@ -217,7 +217,7 @@ async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
     await lab.secret()
     await lab.operator()
     for name, (model, script, *_) in forms.items():
-        lab.model(model, **{"outcome": words, "duration": 2, **script})
+        lab.model(model, **{"outcome": "system_error", "error": words, "duration": 2, **script})
         await lab.train(name, model, log={"collect": "Never"})
     for name, (_, _, reason, message, code) in forms.items():
         failed = (await lab.until_phase(name, "Failed"))["status"]["failure"]

@@ -145,7 +145,7 @@ async def test_a_run_from_start_to_end_in_each_dialect(
 async def test_a_failed_run(
     rig: Rig, form: Literal["string", "object", "null"], error: str | None, code: str | None
 ) -> None:
-    rig.simulator.put(MODEL, ModelScript(outcome="mismatch", error_form=form))
+    rig.simulator.put(MODEL, ModelScript(outcome=("mismatch",), error_form=form))
     await rig.client.run(MODEL, KEY)
     rig.clock.advance(9 * HOUR)
     failed = await rig.client.model(MODEL, KEY)

@@ -1,8 +1,14 @@
 """The admin view."""
 
+import re
+import shlex
+from html import unescape
+from typing import get_args
+
 import pytest
 
-from scriptix_simulator import fingerprint
+from scriptix_simulator import Fault, ModelChange, ModelScript, ProgressStep, fingerprint
+from scriptix_simulator.faults import FaultName
 
 from .support import HOUR, KEY, START, Served
 
@@ -11,6 +17,33 @@ async def test_the_page_names_what_there_is(served: Served) -> None:
     page = await served.admin.get("/")
     assert page.headers["Content-Type"].startswith("text/html")
     assert all(name in page.text for name in ("summary", "calls", "models", "faults", "keys"))
+    without_slash = await served.api.get(f"{served.sim.url}/admin", follow_redirects=True)
+    assert without_slash.text == page.text
+
+
+async def test_the_page_says_what_each_field_means(served: Served) -> None:
+    text = (await served.admin.get("/")).text
+    rows = re.findall("<tr><td><code>(.+)</code><td>(.+)<td>(.*)<td>(.+)", text)
+    fields = [name for name, *_ in rows]
+    models = (ModelScript, ProgressStep, ModelChange, Fault)
+    assert fields == [name for model in models for name in model.model_fields]
+    types = {name: kind for name, kind, *_ in rows}
+    assert types["duration"] == "duration"
+    assert types["fail_at"] == "number ≥ 0, ≤ 100 or null"
+    assert types["timeline"] == "list of [duration, number ≥ 0, ≤ 100] or null"
+    assert types["value"] == "any JSON"
+    assert ("data_hours", "number ≥ 0", "20", "below 5, a start is refused with 400") in rows
+    assert all(f"<tr><td><code>{name}</code><td>" in text for name in get_args(FaultName))
+
+
+async def test_the_examples_of_the_page_work_as_they_stand(served: Served) -> None:
+    text = (await served.admin.get("/")).text
+    commands = [shlex.split(unescape(one)) for one in re.findall("<pre>(.+)</pre>", text)]
+    assert len(commands) > 5
+    for curl, option, method, url, *data in commands:
+        assert (curl, option) == ("curl", "-X")
+        reply = await served.admin.request(method, url, content="".join(data[1:]))
+        assert reply.is_success, (url, data, reply.text)
 
 
 async def test_calls_are_shown_and_forgotten(served: Served) -> None:
@@ -110,7 +143,7 @@ async def test_a_script_is_changed_in_part(served: Served) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_an_unknown_model_is_not_found(served: Served, method: str) -> None:
-    reply = await served.admin.request(method, "/models/5", json={})
+    reply = await served.admin.request(method, "/models/5", json={"status": 2})
     assert (reply.status_code, reply.json()) == (404, {"error": "no such model"})
 
 
@@ -118,9 +151,13 @@ async def test_an_unknown_model_is_not_found(served: Served, method: str) -> Non
     ("method", "path", "body", "said"),
     [
         ("PUT", "/models/1", {"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ("PUT", "/models/1", {"status": "ready"}, "status: Input should be a valid integer"),
+        ("PUT", "/models/1", {"status": "ready"}, "status: Input should be 1, 2, 3, 4 or 5"),
         ("PATCH", "/models/1", {"script": {"duration": 0}}, "duration: Input should be greater"),
-        ("PATCH", "/models/1", {"status": 3}, "come of a run"),
+        ("PATCH", "/models/1", {"status": 3}, "status: Input should be 1 or 2"),
+        ("PATCH", "/models/1", {"script": {"outcome": "boom"}}, "outcome.0: Input should be"),
+        ("GET", "/calls?kind=start", None, "kind: Input should be 'run'"),
+        ("GET", "/calls?model=x", None, "model: Input should be a valid integer"),
+        ("GET", "/calls?since=1", None, "since: Extra inputs are not permitted"),
         ("POST", "/faults", {"fault": "explode"}, "0.fault: Input should be 'delay'"),
         ("PUT", "/keys", {"keys": {"k": "admin"}}, "keys.k: Input should be 'write'"),
     ],

@@ -102,7 +102,7 @@ def config_with(*faults: Fault) -> SimulatorConfig:
         2: ModelScript(status=1),
         3: ModelScript(status=3, progress=45),
         4: ModelScript(status=4),
-        5: ModelScript(status=5, outcome="mismatch"),
+        5: ModelScript(status=5, outcome=("mismatch",)),
         6: ModelScript(data_hours=2),
     }
     return SimulatorConfig(
@@ -180,7 +180,7 @@ SITUATIONS = [
 ]
 
 FAULTS = [
-    Fault(fault="delay"),
+    Fault(fault="delay", delay=0),
     Fault(fault="status"),
     Fault(fault="status", status=500, act=True),
     Fault(fault="status", status=520, body=["odd"], headers={"Retry-After": "soon"}),

@@ -41,7 +41,21 @@ def test_an_empty_file_is_an_empty_scenario(tmp_path: Path) -> None:
         ("models: {one: {}}", "models.one"),
         ("models: {1: {duration: 8 hours}}", "'8 hours' is no duration"),
         ("models: {1: {duration: 0}}", "models.1.duration: Input should be greater than 0"),
-        ("models: {1: {outcome: []}}", "outcome: a list names at least one outcome"),
+        ("models: {1: {outcome: []}}", "models.1.outcome: Tuple should have at least 1 item"),
+        ("models: {1: {outcome: boom}}", "models.1.outcome.0: Input should be 'success'"),
+        ("models: {1: {outcome: [mismatch, boom]}}", "models.1.outcome.1: Input should be"),
+        ("models: {1: {error: ''}}", "models.1.error: String should have at least 1"),
+        ("models: {1: {status: 9}}", "models.1.status: Input should be 1, 2, 3, 4 or 5"),
+        ("models: {1: {status: 0}}", "models.1.status"),
+        ("models: {1: {progress: 101}}", "models.1.progress: Input should be less than or"),
+        ("models: {1: {duration: -1}}", "models.1.duration: Input should be greater than 0"),
+        ("models: {1: {duration: 87601}}", "models.1.duration: Input should be less than or"),
+        ("models: {1: {duration: .inf}}", "models.1.duration: Input should be a finite number"),
+        ("models: {1: {data_hours: .nan}}", "models.1.data_hours: Input should be a finite"),
+        ("models: {1: {results_after: -1h}}", "'-1h' is no duration"),
+        ("models: {1: {reply_start_offset: 86401}}", "models.1.reply_start_offset: Input should"),
+        ("models: {1: {progress_steps: [{at: 1, value: 3, omit: true}]}}", "one of value and omit"),
+        ("models: {-1: {}}", "Input should be greater than or equal to 0"),
         ("models: {1: {ready_after: 1}}", "only a model that starts at status 1 becomes ready"),
         (
             "models: {1: {timeline: [[0, 0], [8, 99]]}}",
@@ -77,5 +91,20 @@ def test_the_last_outcome_of_a_list_is_for_all_later_runs() -> None:
 def test_a_change_does_one_thing() -> None:
     with pytest.raises(ValidationError, match="give one of status, start, finish and fail"):
         ModelChange(finish=True, start=True)
-    with pytest.raises(ValidationError, match="come of a run"):
-        ModelChange(status=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"status": 4}, "Input should be 1 or 2"),
+        ({"status": 9}, "Input should be 1 or 2"),
+        ({"fail": "boom"}, "Input should be 'insufficient_data'"),
+        ({"fail": "success"}, "Input should be 'insufficient_data'"),
+        ({}, "changes nothing"),
+        ({"finish": False, "script": {}}, "changes nothing"),
+        ({"colour": "red"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_nonsense_in_a_change_is_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ModelChange.model_validate(change)

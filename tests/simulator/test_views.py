@@ -1,6 +1,6 @@
 """How a model and its log look at a moment."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from scriptix_simulator.model import Model, begin, change, create
-from scriptix_simulator.scripts import DOCUMENT_METRICS, ModelChange, ModelScript, ProgressStep
+from scriptix_simulator.scripts import (
+    DOCUMENT_METRICS,
+    ModelChange,
+    ModelScript,
+    OutcomeName,
+    ProgressStep,
+)
 from scriptix_simulator.units import TimeForm
 from scriptix_simulator.views import log_body, model_body, started_body
 
@@ -66,7 +72,7 @@ def test_times_are_written_in_the_form_of_the_script(form: TimeForm, written: ob
     model = begun(ModelScript(time_form=form))
     assert model_body(model, NOW)["started_training_at"] == written
     assert entries(model, NOW)[0]["timestamp"] == written
-    ended = change(model, ModelChange(fail="broken"), NOW, SPEED)
+    ended = change(model, ModelChange(fail="mismatch"), NOW, SPEED)
     body = model_body(ended, NOW)
     assert (body["finished_training_at"], body["failed_at"]) == (written, written)
 
@@ -120,12 +126,12 @@ def test_metrics_may_be_others_or_missing() -> None:
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        (ModelScript(outcome="boom"), "boom"),
+        (ModelScript(outcome=("system_error",), error="boom"), "boom"),
         (
-            ModelScript(outcome="boom", error_form="object"),
+            ModelScript(outcome=("system_error",), error="boom", error_form="object"),
             {"code": "TRAINING_FAILED", "message": "boom"},
         ),
-        (ModelScript(outcome="boom", error_form="null"), None),
+        (ModelScript(outcome=("system_error",), error="boom", error_form="null"), None),
     ],
 )
 def test_a_failure_shows_its_error_and_no_progress(script: ModelScript, error: JsonValue) -> None:
@@ -137,7 +143,9 @@ def test_a_failure_shows_its_error_and_no_progress(script: ModelScript, error: J
 
 def test_results_are_shown_after_the_end() -> None:
     success = begun(ModelScript(results_after=1))
-    failure = begun(ModelScript(outcome="boom", results_after=1, fail_at=100))
+    failure = begun(
+        ModelScript(outcome=("system_error",), error="boom", results_after=1, fail_at=100)
+    )
     bodies = [model_body(model, NOW + RUN + HOUR - 1) for model in (success, failure)]
     assert [body["training_status"] for body in bodies] == [4, 5]
     assert all("finished_training_at" in body for body in bodies)
@@ -201,15 +209,15 @@ def test_a_complete_log_ends_as_the_documents_does() -> None:
 
 
 def test_the_log_of_a_failure_ends_with_its_message() -> None:
-    model = begun(ModelScript(outcome="mismatch"))
+    model = begun(ModelScript(outcome=("mismatch",)))
     last = entries(model, NOW + RUN)[-1]
     assert (last["level"], last["message"]) == ("error", "Audio and transcript mismatch detected")
     assert not any("WER" in entry["message"] for entry in entries(model, NOW + RUN))
 
 
-@given(st.floats(0, 70), st.floats(0, 70), st.sampled_from(["success", "system_error"]))
-def test_a_log_only_grows(one: float, other: float, outcome: str) -> None:
-    model = begun(ModelScript(outcome=outcome))
+@given(st.floats(0, 70), st.floats(0, 70), st.sampled_from(get_args(OutcomeName)))
+def test_a_log_only_grows(one: float, other: float, outcome: OutcomeName) -> None:
+    model = begun(ModelScript(outcome=(outcome,)))
     earlier = entries(model, NOW + min(one, other))
     later = entries(model, NOW + max(one, other))
     assert later[: len(earlier)] == earlier
@@ -242,13 +250,13 @@ def test_nothing_is_dated_before_a_marker_that_was_moved_on() -> None:
 @given(
     st.floats(1, 5000),
     st.floats(0, 100),
-    st.sampled_from(["success", "mismatch", "custom"]),
+    st.sampled_from(get_args(OutcomeName)),
     st.floats(0, 1),
 )
 def test_nothing_is_dated_before_the_start_or_after_now(
-    speed: float, elapsed: float, outcome: str, fraction: float
+    speed: float, elapsed: float, outcome: OutcomeName, fraction: float
 ) -> None:
-    model = begin(made(ModelScript(outcome=outcome)), NOW + fraction, speed, "key")
+    model = begin(made(ModelScript(outcome=(outcome,))), NOW + fraction, speed, "key")
     body = model_body(model, NOW + fraction + elapsed)
     stamps = [entry["timestamp"] for entry in entries(model, NOW + fraction + elapsed)]
     stamps += [body.get("finished_training_at"), body["updated_at"]]

@@ -211,7 +211,7 @@ class Day:
             return ModelScript(status=self._luck.choice((4, 5)), duration=duration)
         if chance < FAILING:
             at = self._luck.uniform(1, 90)
-            return ModelScript(outcome="mismatch", fail_at=at, duration=duration)
+            return ModelScript(outcome=("mismatch",), fail_at=at, duration=duration)
         return ModelScript(duration=duration)
 
     async def _spoil(self, key: str) -> None:

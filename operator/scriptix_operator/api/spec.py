@@ -158,7 +158,8 @@ class TrainingSpec(ApiModel):
     only if that does not exist the operator's default key, where the namespace may use it."""
     run_token: Annotated[str, StringConstraints(max_length=64)] = ""
     """Asks for another run when changed to a value not used before; the last 256 used values are
-    remembered. Opaque: a date, a data version, a commit."""
+    remembered. Opaque: a date, a data version, a commit. Upload new data first: without it, the
+    request spends a start on a refusal and waits for the data."""
     suspend: bool = False
     """True: call the API for nothing. A run at the remote side goes on; it cannot be cancelled."""
     when_not_ready: WhenNotReady = WhenNotReady.WAIT

@@ -358,9 +358,13 @@ class TrainingStatus(ApiModel):
     failure: Failure | None = None
     """Why it failed or what blocks it."""
     run: Run | None = None
-    """The requested run; absent until the first one is started or adopted."""
+    """The requested run. The first one is present from the intent to start it, before the API has
+    answered, or from its adoption or rejection, and absent again if nothing was started. A rerun is
+    present as soon as it is requested, also while it waits for its start. ownership says whether
+    there is a run at the API."""
     log: LogStatus | None = None
-    """The stored log."""
+    """The stored log. From the request for a rerun until the first log of the new run is stored, it
+    is the log of the run before, and state is absent."""
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=MAX_HISTORY)] = ()
     """Earlier runs, newest first."""
     used_requests: Annotated[tuple[ShortText, ...], Field(max_length=MAX_USED_REQUESTS)] = ()
