@@ -6,8 +6,7 @@ Times are monotonic seconds, given by the caller.
 """
 
 import math
-from collections.abc import Mapping
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from scriptix_operator.core.looks import Wake
@@ -45,7 +44,7 @@ class Positions:
         self._wakes = wakes
         self._order: Order | None = None
         """The order at the snapshot; the queue makes another one with each change."""
-        self._positions: Mapping[TrainingKey, Position] = {}
+        self._positions: dict[TrainingKey, Position] = {}
         self._due_at: float | None = None
         """When the next snapshot is due; None: nothing has changed."""
         self._taken_at = -math.inf
@@ -53,6 +52,10 @@ class Positions:
     def of(self, key: TrainingKey) -> Position | None:
         """The position at the snapshot; None: the resource has joined the queue since."""
         return self._positions.get(key)
+
+    def forget(self, key: TrainingKey) -> None:
+        """Forget a resource that has left the queue: it may join again."""
+        self._positions.pop(key, None)
 
     def due_in(self, now: float) -> float:
         """Seconds until the next snapshot; infinite while nothing has changed."""
@@ -70,7 +73,8 @@ class Positions:
         self._order, self._taken_at, self._due_at = order, now, None
         self._positions = {key: Position(n, length) for n, key in enumerate(order, start=1)}
         # Whoever was among the first and is no more must not keep the position of another.
-        overtaken = (key for key, old in islice(before.items(), FIRST) if key in order)
+        first_before = takewhile(lambda item: item[1].number <= FIRST, before.items())
+        overtaken = (key for key, _ in first_before if key in order)
         for key in dict.fromkeys((*islice(self._positions, FIRST), *overtaken)):
             if self._positions[key] != before.get(key):
                 self._wakes.append(Wake(key, now))

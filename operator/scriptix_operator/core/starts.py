@@ -88,7 +88,7 @@ class Starts:
 
     def take(self, claim: Claim, now: float) -> Ticket:
         """Spend a start for a resource whose turn it is."""
-        self._queue.leave(claim.key)
+        self._leave(claim.key)
         ticket = self.budget.take(now, claim.key.namespace)
         if claim.is_late:
             self._late.take(ticket)
@@ -123,7 +123,7 @@ class Starts:
     def leave(self, key: TrainingKey, now: float) -> None:
         """Wait no more."""
         if key in self._queue:
-            self._queue.leave(key)
+            self._leave(key)
             self._expect(now)
 
     def go_on(self, now: float) -> None:
@@ -140,6 +140,10 @@ class Starts:
         """Expect those who are next once more: they have come in vain."""
         self._expected = {}
         self._expect(now)
+
+    def _leave(self, key: TrainingKey) -> None:
+        self._queue.leave(key)
+        self._positions.forget(key)
 
     @property
     def _is_held(self) -> bool:

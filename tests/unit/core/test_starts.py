@@ -160,6 +160,21 @@ def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
     ]
 
 
+@pytest.mark.parametrize("way", ["leaves", "starts in vain"])
+def test_who_joins_again_has_no_position_from_before(way: str) -> None:
+    table = Table(1)
+    table.waits(0.0, A, B)
+    table.starts.go_on(SETTLING)
+    if way == "leaves":
+        table.starts.leave(A.key, SETTLING)
+    else:
+        table.starts.give_back(table.starts.take(A, SETTLING), SETTLING)
+    table.starts.ask(replace(A, is_rerun=True), SETTLING + 1)  # B comes before it
+    place = table.starts.ask(replace(A, is_rerun=True), SETTLING + 1)
+    assert place is not None
+    assert place.position is None
+
+
 # Between namespaces.
 
 
