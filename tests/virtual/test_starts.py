@@ -8,6 +8,7 @@ from scriptix_operator.core.looks import SHARES, LookKind
 from scriptix_operator.core.positions import FIRST
 from scriptix_operator.core.training import Training
 from scriptix_simulator import Limit, ModelScript, Scenario, SimulatorConfig
+from scriptix_simulator.faults import Fault
 from tests.virtual.loop import run_virtually
 from tests.virtual.world import World
 
@@ -47,17 +48,18 @@ def test_a_wait_for_the_start_before_it_is_not_reported() -> None:
     assert "Queued" not in phases
     assert EventReason.TRAINING_QUEUED not in events
     assert events.count(EventReason.TRAINING_STARTED) == 5
-    # The first poll and the baseline: a wait in the queue costs none.
+    # The first poll and the baseline: the wait in the queue costs none.
     assert sorted(polls) == [1, 2, 2, 2, 2]
 
 
 async def _starts_one_by_one() -> tuple[set[str | None], list[EventReason], list[int]]:
     """Phases that were written, events, and the polls of each model before its start."""
     world = _world(5, ROOMY)
+    world.state.faults.add(Fault(fault="delay", call="run", delay=8, times="forever"))
     phases: set[str | None] = set()
     world.trainings.on_status = lambda written: phases.add(written.status.phase)
     async with world.operator():
-        await asyncio.sleep(60)
+        await asyncio.sleep(2 * 60)
     starts = {call.model: call.at for call in world.state.calls.select("run")}
     calls = world.state.calls.select("model")
     polls = [

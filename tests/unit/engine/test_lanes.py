@@ -360,6 +360,14 @@ async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> No
     assert await bench.woken() == "dddd"
 
 
+async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.time.seconds += SETTLING
+    bench.lanes.go_on()
+    assert await bench.woken() == "ccc dddd"
+
+
 def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
     assert bench.lanes.turn(KEY, a_claim("a")) is None
     assert bench.lanes.turn(KEY, a_claim("a")) is None
