@@ -2,7 +2,7 @@
 
 from demo.table import Table, parse
 
-HEADINGS = ("NAME", "MODEL", "PHASE", "PROGRESS", "STAGE", "WER", "ETA", "AGE")
+HEADINGS = ("NAME", "MODEL", "PHASE", "REASON", "PROGRESS", "STAGE", "WER", "ETA", "AGE")
 WIDE = ("RATING", "QUEUE", "STARTED", "MESSAGE")
 
 

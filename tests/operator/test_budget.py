@@ -51,12 +51,14 @@ async def test_who_waits_for_a_start_is_told_the_place_and_the_time(
     async with laboratory(cluster, namespace, tmp_path, QUIET) as lab:
         await lab.secret()
         await lab.operator(limit_starts="1/1h")
-        for name, model, priority in (("first", 911, 0), ("second", 912, 0), ("urgent", 913, 5)):
+        for model in (911, 912, 913):
             lab.model(model)
-            await lab.train(name, model, priority=priority)
-            await lab.until(name, lambda item: phase_of(item) not in {None, "Pending", "Starting"})
+        await lab.train("first", 911)
+        await lab.until("first", lambda item: phase_of(item) in {"Running", "Succeeded"})
+        await lab.train("second", 912)
+        await lab.train("urgent", 913, priority=5)
+        await lab.until("urgent", lambda item: _place(item) == (1, 2))
         queued = await lab.until("second", lambda item: _place(item) == (2, 2))
-        assert _place(await lab.get("urgent")) == (1, 2)
         queue = queued["status"]["queue"]
         assert set(queue) == {"position", "of", "estimatedStartAt"}
         table = await asyncio.to_thread(
@@ -66,9 +68,6 @@ async def test_who_waits_for_a_start_is_told_the_place_and_the_time(
         at = f"{queue['estimatedStartAt'][:10]} {queue['estimatedStartAt'][11:16]}Z"
         assert " 2/2 " in row
         assert f"2 of 2 in the queue, expected {at}" in row
-        await lab.delete("urgent")
-        await lab.edit("second", priority=1)
-        await lab.until("second", lambda item: _place(item) == (1, 1))
 
 
 def _place(item: Manifest) -> tuple[int, int] | None:

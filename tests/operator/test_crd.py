@@ -13,10 +13,11 @@ import yaml
 
 from scriptix_operator.api import names
 from scriptix_operator.api.crd import custom_resource_definition, missing_fields
-from scriptix_operator.api.status import Display, Metrics, TrainingStatus
+from scriptix_operator.api.status import Condition, Display, Metrics, TrainingStatus
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.errors import ControlPlaneError
 from tests.operator.installation import CRD_PATH, install_crd, wait_until_served
+from tests.operator.tables import cells
 
 Document = dict[str, Any]
 
@@ -31,6 +32,7 @@ EXPLAINED: dict[str, list[str]] = yaml.safe_load(
 ASTRAL = "\N{MUSICAL SYMBOL G CLEF}"
 """One character, two UTF-16 units, four bytes: shows what a length counts."""
 
+NARROW = ["NAME", "MODEL", "PHASE", "REASON", "PROGRESS", "STAGE", "WER", "ETA", "AGE"]
 RUNNING = TrainingStatus(
     observed_generation=1,
     phase="Running",
@@ -40,6 +42,16 @@ RUNNING = TrainingStatus(
     started_at=datetime(2025, 1, 16, 8, 5, tzinfo=UTC),
     metrics=Metrics(word_error_rate="12.5", rating="VeryGood"),
     display=Display(progress="45%", word_error_rate="12.5%", eta="01-16 16:40Z", queue="3/12"),
+    conditions=(
+        Condition(
+            type="Succeeded",
+            status="Unknown",
+            reason="Training",
+            message="Training runs in stage MainTraining.",
+            observed_generation=1,
+            last_transition_time=datetime(2025, 1, 16, 8, 5, tzinfo=UTC),
+        ),
+    ),
 )
 
 
@@ -570,16 +582,6 @@ def test_kubectl_explain_reads_well(kubectl: Callable[..., str], field: str) -> 
         assert sentence in text
 
 
-def columns(line: str, header: str) -> dict[str, str]:
-    """Cut a row where kubectl's header has its columns: a cell may be empty or have blanks."""
-    starts = [i for i, c in enumerate(header) if c != " " and (i == 0 or header[i - 1] == " ")]
-    ends = [*starts[1:], max(len(line), len(header))]
-    return {
-        header[start:end].strip(): line[start:end].strip()
-        for start, end in zip(starts, ends, strict=True)
-    }
-
-
 def test_kubectl_get_shows_what_a_person_asks_first(
     trainings: Trainings, kubectl: Callable[..., str]
 ) -> None:
@@ -589,21 +591,22 @@ def test_kubectl_get_shows_what_a_person_asks_first(
 
     header, running, fresh = kubectl("get", "cmt").splitlines()
 
-    assert header.split() == ["NAME", "MODEL", "PHASE", "PROGRESS", "STAGE", "WER", "ETA", "AGE"]
-    cells = columns(running, header)
-    assert cells.pop("AGE").endswith("s")
-    assert cells == {
+    assert header.split() == NARROW
+    shown = cells(running, header)
+    assert shown.pop("AGE").endswith("s")
+    assert shown == {
         "NAME": "cardiology-en",
         "MODEL": "101",
         "PHASE": "Running",
+        "REASON": "Training",
         "PROGRESS": "45%",
         "STAGE": "MainTraining",
         "WER": "12.5%",
         "ETA": "01-16 16:40Z",
     }
-    cells = columns(fresh, header)
-    assert cells.pop("AGE").endswith("s")
-    assert {name: cell for name, cell in cells.items() if cell} == {"NAME": "fresh", "MODEL": "102"}
+    shown = cells(fresh, header)
+    assert shown.pop("AGE").endswith("s")
+    assert {name: cell for name, cell in shown.items() if cell} == {"NAME": "fresh", "MODEL": "102"}
 
 
 def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable[..., str]) -> None:
@@ -616,10 +619,9 @@ def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable
 
     header, row = kubectl("get", "custommodeltrainings", "-o", "wide").splitlines()
 
-    narrow = ["NAME", "MODEL", "PHASE", "PROGRESS", "STAGE", "WER", "ETA", "AGE"]
-    assert header.split() == [*narrow, "RATING", "QUEUE", "STARTED", "MESSAGE"]
-    cells = columns(row, header)
-    assert {name: cells[name] for name in ("RATING", "QUEUE", "STARTED", "MESSAGE")} == {
+    assert header.split() == [*NARROW, "RATING", "QUEUE", "STARTED", "MESSAGE"]
+    shown = cells(row, header)
+    assert {name: shown[name] for name in ("RATING", "QUEUE", "STARTED", "MESSAGE")} == {
         "RATING": "VeryGood",
         "QUEUE": "3/12",
         "STARTED": "3h",

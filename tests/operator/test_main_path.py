@@ -178,7 +178,7 @@ async def test_a_start_allowance_is_kept_by_waiting_in_the_queue(lab: Lab) -> No
     for model_id in (22, 23):
         lab.model(model_id)
     await lab.secret()
-    await lab.operator(limit_starts="1/10s")
+    await lab.operator(limit_starts="1/20s")
     await lab.train("first", 22)
     await lab.until_phase("first", "Running")
     await lab.train("second", 23)
@@ -187,4 +187,6 @@ async def test_a_start_allowance_is_kept_by_waiting_in_the_queue(lab: Lab) -> No
     assert queued["status"]["display"]["queue"] == "1/1"
     assert (await lab.until_event("second", "TrainingQueued"))["type"] == "Normal"
     await lab.until_phase("second", "Succeeded")
+    events = [event["reason"] for event in await lab.events("second")]
+    assert events.index("TrainingQueued") < events.index("TrainingStarted")
     assert [call.status for call in lab.posts()] == [200, 200]

@@ -106,12 +106,12 @@ async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) ->
     for model_id in (411, 412, 413):
         lab.model(model_id, duration=1)
     await lab.secret()
-    await lab.operator(limit_starts="1/10s")
+    await lab.operator(limit_starts="1/20s")
     await lab.train("first", 411)
     await lab.until_phase("first", "Running")
     await lab.train("second", 412, priority=1)
-    await lab.until_phase("second", "Queued")
     await lab.train("third", 413)
+    await lab.until_phase("second", "Queued")
     third = await lab.until_phase("third", "Queued")
     assert third["status"]["display"]["queue"] == "2/2"
     await lab.edit("second", suspend=True)
@@ -120,7 +120,7 @@ async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) ->
     # It is its turn next, not the suspended one's.
     await lab.until_phase("third", "Running")
     await lab.edit("second", suspend=False)
-    await lab.until_phase("second", "Queued")
+    await lab.until_phase("second", "Pending")
     assert (lab.starts(412), len(lab.posts())) == (0, 2)
 
 

@@ -57,6 +57,12 @@ NOT_CARRIED = frozenset(
 COLUMNS = (
     ("MODEL", "integer", ".spec.modelId", "Id of the model at the Scriptix API."),
     ("PHASE", "string", ".status.phase", "Where the requested run stands."),
+    (
+        "REASON",
+        "string",
+        '.status.conditions[?(@.type=="Succeeded")].reason',
+        "Why the phase is as it is: what it waits for, what blocks it or why it failed.",
+    ),
     ("PROGRESS", "string", ".status.display.progress", "Percent, as the API gives it."),
     ("STAGE", "string", ".status.stage", "Stage of the training."),
     ("WER", "string", ".status.display.wordErrorRate", "Word error rate."),

@@ -197,10 +197,19 @@ class ConditionType(StrEnum):
 
 
 class EventReason(StrEnum):
-    """Reasons of the Kubernetes events: news only, each fact also stands in status."""
+    """Reasons of the Kubernetes events: news only, each fact also stands in status.
 
+    The order is that of a run: kubectl lists events of the same second in it.
+    """
+
+    WAITING_FOR_MODEL = "WaitingForModel"
+    """The model cannot be started yet."""
+    MODEL_IN_USE = "ModelInUse"
+    """Another resource is training the same model."""
     TRAINING_QUEUED = "TrainingQueued"
     """The run waits for the key's start allowance."""
+    START_OUTCOME_UNKNOWN = "StartOutcomeUnknown"
+    """The reply to a start was lost; the model is watched to learn the outcome."""
     TRAINING_STARTED = "TrainingStarted"
     """The API accepted the start."""
     TRAINING_ADOPTED = "TrainingAdopted"
@@ -219,20 +228,14 @@ class EventReason(StrEnum):
     """The run failed, and another follows by itself (spec.backoffLimit)."""
     PROGRESS_STALLED = "ProgressStalled"
     """No progress for much longer than usual."""
-    WAITING_FOR_MODEL = "WaitingForModel"
-    """The model cannot be started yet."""
     START_REJECTED = "StartRejected"
     """The API or the spec refused the start."""
-    START_OUTCOME_UNKNOWN = "StartOutcomeUnknown"
-    """The reply to a start was lost; the model is watched to learn the outcome."""
     RATE_LIMITED = "RateLimited"
     """The API refused a call because of its rate limits."""
     UNAUTHORIZED = "Unauthorized"
     """The API key is missing or rejected."""
     GATEWAY_REFUSED = "GatewayRefused"
     """A proxy or gateway refuses the polls in place of the API."""
-    MODEL_IN_USE = "ModelInUse"
-    """Another resource is training the same model."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """The API does not know the model."""
     REQUEST_ALREADY_USED = "RequestAlreadyUsed"

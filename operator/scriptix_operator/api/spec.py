@@ -119,11 +119,14 @@ class QualityGate(ApiModel):
     )
 
     max_word_error_rate: DecimalString | None = None
-    """Highest acceptable word error rate (WER) in percent, for example "15" or "12.5"."""
+    """Highest acceptable word error rate (WER) in percent, for example "15" or "12.5". Judged by
+    status.metrics.wordErrorRate (word_error_rate of the API), not by testWordErrorRate."""
     max_character_error_rate: DecimalString | None = None
-    """Highest acceptable character error rate (CER) in percent, for example "8"."""
+    """Highest acceptable character error rate (CER) in percent, for example "8". Judged by
+    status.metrics.characterErrorRate."""
     min_accuracy_improvement: DecimalString | None = None
-    """Lowest acceptable improvement over the base model in percent, for example "5"."""
+    """Lowest acceptable improvement over the base model in percent, for example "5". Judged by
+    status.metrics.accuracyImprovement."""
 
 
 class LogSpec(ApiModel):

@@ -79,17 +79,24 @@ class Metrics(ApiModel):
     """training_metrics as the API gave them, as decimal strings; missing stays missing."""
 
     word_error_rate: ShortText | None = None
-    """Test set word error rate (WER), percent."""
+    """training_metrics.word_error_rate, percent: the word error rate (WER) of the run, which
+    maxWordErrorRate, the rating and the column WER go by. "Test set WER (% of incorrect words)" in
+    the API's documentation."""
     character_error_rate: ShortText | None = None
-    """Test set character error rate (CER), percent."""
+    """training_metrics.character_error_rate, percent: the character error rate (CER) of the run,
+    which maxCharacterErrorRate goes by. "Test set CER (% of incorrect characters)" in the API's
+    documentation."""
     accuracy_improvement: ShortText | None = None
-    """Improvement over the base model, percent."""
+    """training_metrics.accuracy_improvement, percent: improvement over the base model, which
+    minAccuracyImprovement goes by."""
     training_hours: ShortText | None = None
     """training_hours as the API gave it; its documentation contradicts itself on the meaning."""
     test_word_error_rate: ShortText | None = None
-    """WER on the test set, percent."""
+    """training_metrics.test_word_error_rate, percent; nothing goes by it. "Same as word_error_rate"
+    in the API's documentation, whose examples give different numbers for the two."""
     training_word_error_rate: ShortText | None = None
-    """WER on the training set, percent."""
+    """training_metrics.training_word_error_rate, percent; nothing goes by it. "Training set WER" in
+    the API's documentation."""
     rating: ShortText | None = None
     """Excellent below 10, VeryGood below 15, Good up to 25, Poor above (word error rate)."""
 

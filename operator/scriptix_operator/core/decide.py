@@ -217,8 +217,8 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
 
 def _observed(step: Situation, observation: Observation) -> Decision:
     match observation:
-        case Woken():
-            return _woken(step)
+        case Woken(is_queued):
+            return _woken(step, is_queued=is_queued)
         case TurnCome():
             return step.answer(Look())
         case Blocked(why):
@@ -251,13 +251,14 @@ def _no_ledger(why: LedgerRefused | RebuildPending) -> Note:
     return Note(Reason.WAITING_FOR_NAMESPACES, text)
 
 
-def _woken(step: Situation) -> Decision:
+def _woken(step: Situation, *, is_queued: bool) -> Decision:
     """Look at the model; while it only waits in the queue for its turn, seldom."""
     if is_end_pending(step.status):
         return poll_results(step)
-    queued, seen_at = step.status.queue is not None, step.status.last_observed_at
+    is_queued = is_queued or step.status.queue is not None
+    seen_at = step.status.last_observed_at
     is_fresh = seen_at is not None and step.now < seen_at + OBSERVATION_REFRESH
-    return step.answer(AskTurn() if queued and is_fresh else Look())
+    return step.answer(AskTurn() if is_queued and is_fresh else Look())
 
 
 def _ended(

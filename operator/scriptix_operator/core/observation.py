@@ -68,6 +68,9 @@ class KeyUse:
 class Woken:
     """A watch event or a due time; nothing about the model is known yet."""
 
+    is_queued: bool = False
+    """The resource is in the start queue, which status may not report yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
@@ -167,7 +170,8 @@ class SlotGranted:
 class SlotDeferred:
     """The key's start allowance is used up, or others come first."""
 
-    queue: Queue
+    queue: Queue | None
+    """To report; None: nothing yet, or nothing but what status has."""
     wait: float
     """Seconds until it is worth asking again."""
 

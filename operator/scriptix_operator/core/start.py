@@ -3,7 +3,7 @@
 DESIGN §2 ("What asks for a run") and §4 steps 1 and 2.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.spec import ExistingTraining, WhenNotReady
@@ -39,6 +39,8 @@ __all__ = [
 
 WORTH_TELLING = timedelta(minutes=2)
 """By which an expected start has to move, to be written anew."""
+IMMINENT = timedelta(seconds=5)
+"""A start that is expected within this time is waited for without a report."""
 
 
 def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
@@ -219,10 +221,13 @@ def withdraw(step: Situation) -> Situation:
 
 
 def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
-    """Wait for the key's start allowance."""
+    """Wait for the key's start allowance; a wait that is over within seconds is not reported."""
     if step.status.run is not None and step.run.queued_at is None:
         step = step.having_run(queued_at=step.now.replace(microsecond=0))
     queue = _place(step.status.queue, deferred.queue)
+    if queue is None or (step.status.queue is None and _is_imminent(queue, step.now)):
+        note = Note(Reason.OBSERVED, "The model can be trained; its start is being scheduled.")
+        return step.having(failure=None).rest(deferred.wait, note)
     at = queue.estimated_start_at
     when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
     note = Note(
@@ -233,8 +238,15 @@ def queue_up(step: Situation, deferred: SlotDeferred) -> Decision:
     return step.having(queue=queue, failure=None).rest(deferred.wait, note)
 
 
-def _place(old: Queue | None, new: Queue) -> Queue:
-    """The place to tell; an expected time that has hardly moved is no news."""
+def _is_imminent(queue: Queue, now: datetime) -> bool:
+    """Whether the start is expected within seconds."""
+    return queue.estimated_start_at is not None and queue.estimated_start_at <= now + IMMINENT
+
+
+def _place(old: Queue | None, new: Queue | None) -> Queue | None:
+    """The position to report; an expected time that has hardly moved is no news."""
+    if new is None:
+        return old
     if old is None or (old.position, old.of) != (new.position, new.of):
         return new
     if old.estimated_start_at is None or new.estimated_start_at is None:

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scriptix_operator.core.announcements import Announcements
 from scriptix_operator.core.budget import Budget
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import Wake
 from scriptix_operator.core.part import Part
+from scriptix_operator.core.positions import Position, Positions
 from scriptix_operator.core.remote import CallFailure, RateTold
 from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import Claim, Order, StartQueue
@@ -33,11 +33,10 @@ REFRESH = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the queue."""
+    """A wait in the start queue."""
 
-    position: int
-    """1 is next."""
-    of: int
+    position: Position | None
+    """To report; None: there is none until the next snapshot."""
     start_in: float
     """Seconds until the allowance is expected to reach it."""
     ask_in: float
@@ -61,7 +60,7 @@ class Starts:
         """Those who are next, and when each was told to come."""
         self._free_at = math.inf
         """When a start is, or has become, free for whoever is next."""
-        self._announcements = Announcements(wakes)
+        self._positions = Positions(wakes)
 
     def ask(self, claim: Claim, now: float) -> Place | None:
         """Ask for a start on behalf of a resource that could start now.
@@ -69,12 +68,10 @@ class Starts:
         Returns:
             Its place in the queue, where it is from now on; None: it is its turn.
         """
-        if claim.key not in self._queue:
-            self._announcements.joined(claim.key, now)
         self._queue.join(claim)
-        position = self._expect(now).index(claim.key)
-        start_in = self.budget.wait(now, position)
-        is_free = start_in <= 0 or now >= self._free_at + PATIENCE * position
+        ahead = self._expect(now).index(claim.key)
+        start_in = self.budget.wait(now, ahead)
+        is_free = start_in <= 0 or now >= self._free_at + PATIENCE * ahead
         if claim.is_late:
             late_in = self._late.wait(now)
             start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
@@ -84,11 +81,14 @@ class Starts:
             return None
         expected_in = self._expected.get(claim.key, now) - now
         ask_in = min(start_in or PATIENCE, expected_in if expected_in > 0 else REFRESH, REFRESH)
-        return Place(position + 1, len(self._queue), start_in, ask_in)
+        position = self._positions.of(claim.key)
+        if position is None:
+            ask_in = min(ask_in, self._positions.due_in(now))
+        return Place(position, start_in, ask_in)
 
     def take(self, claim: Claim, now: float) -> Ticket:
         """Spend a start for a resource whose turn it is."""
-        self._queue.leave(claim.key)
+        self._leave(claim.key)
         ticket = self.budget.take(now, claim.key.namespace)
         if claim.is_late:
             self._late.take(ticket)
@@ -123,8 +123,12 @@ class Starts:
     def leave(self, key: TrainingKey, now: float) -> None:
         """Wait no more."""
         if key in self._queue:
-            self._queue.leave(key)
+            self._leave(key)
             self._expect(now)
+
+    def go_on(self, now: float) -> None:
+        """Have those who are next report their positions; nobody may be there to ask."""
+        self._positions.update(self._order(now), now)
 
     def __contains__(self, key: TrainingKey) -> bool:
         return key in self._queue
@@ -136,6 +140,10 @@ class Starts:
         """Expect those who are next once more: they have come in vain."""
         self._expected = {}
         self._expect(now)
+
+    def _leave(self, key: TrainingKey) -> None:
+        self._queue.leave(key)
+        self._positions.forget(key)
 
     @property
     def _is_held(self) -> bool:
@@ -153,7 +161,7 @@ class Starts:
             The present order.
         """
         wait, order = self.budget.wait(now), self._order(now)
-        self._announcements.changed(order, now)
+        self._positions.update(order, now)
         next_ones = () if self._is_held else order.first(EXPECTED)
         # Whoever is next has its time to come from when it is next.
         is_new = next_ones[:1] != tuple(self._expected)[:1]

@@ -190,6 +190,7 @@ class Lanes:
         now = self._clock.monotonic()
         for lane in self._lanes.values():
             lane.looks.go_on(now)
+            lane.starts.go_on(now)
             self._wake(lane, now)
 
     def leave(self, key: TrainingKey) -> None:
@@ -287,9 +288,11 @@ class Lanes:
         place = lane.starts.ask(claim, now)
         if place is None:
             return None
+        if place.position is None:
+            return SlotDeferred(None, place.ask_in)
         at = (self._clock.now() + timedelta(seconds=place.start_in)).replace(microsecond=0)
-        queue = Queue(position=place.position, of=place.of, estimated_start_at=at)
-        return SlotDeferred(queue, place.ask_in)
+        number, of = place.position
+        return SlotDeferred(Queue(position=number, of=of, estimated_start_at=at), place.ask_in)
 
     def _wake(self, lane: Lane, now: float) -> None:
         for wake in lane.wakes:

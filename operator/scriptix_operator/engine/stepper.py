@@ -19,6 +19,7 @@ from scriptix_operator.core.observation import (
     RebuildPending,
     Reserve,
     Rest,
+    SlotDeferred,
     SlotGranted,
     Woken,
 )
@@ -87,9 +88,9 @@ class Stepper:
     async def _visit(self, recorded: Training) -> float | None:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""
         slot: Slot | None = None
-        observation: Observation = Woken()
+        observation: Observation = Woken(self.lanes.is_queued(recorded.key))
         resumed = await self.starter.resume(recorded)
-        recorded, decision = resumed or (recorded, self._decide(recorded, Woken()))
+        recorded, decision = resumed or (recorded, self._decide(recorded, observation))
         while True:
             decision = await self._published(recorded, decision)
             recorded, decision = await self._settle(recorded, decision)
@@ -120,7 +121,7 @@ class Stepper:
                     awaits_look = isinstance(observation, LookDeferred)
                     self.lanes.rests(
                         current.key,
-                        is_queued=current.status.queue is not None,
+                        is_queued=self._is_queued(current, observation),
                         # An ended run is polled where an edited gate lacks a metric.
                         is_watched=(is_watched(current) or awaits_look)
                         and seconds is not None
@@ -130,6 +131,13 @@ class Stepper:
                     return seconds
             decision = self._decide(current, observation)
             slot = _needed(slot, decision)
+
+    def _is_queued(self, training: Training, last: Observation) -> bool:
+        """Whether a resource keeps its place in the start queue; status may not report it yet."""
+        if training.status.queue is not None:
+            return True
+        waits = isinstance(last, SlotDeferred | LookDeferred)
+        return waits and self.lanes.is_queued(training.key)
 
     def _decide(self, training: Training, observation: Observation) -> Decision:
         if self.roster.is_being_deleted(training):

@@ -16,6 +16,7 @@ from kubernetes.aio.client import (
 )
 
 from scriptix_operator.api.names import API_VERSION, KIND, MANAGED_BY
+from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.core.news import News
 from scriptix_operator.core.training import Training
 from scriptix_operator.kube.errors import KubeError, translated
@@ -23,6 +24,8 @@ from scriptix_operator.kube.errors import KubeError, translated
 __all__ = ["Events"]
 
 TIMEOUT = 10.0
+IN_ORDER = tuple(EventReason)
+"""Those of one run are defined in the order in which they come."""
 logger = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ class Events:
 
     async def _publish(self, training: Training, item: News, now: datetime) -> None:
         key = training.key
-        name = f"{key.name}.{_digest(training, item)}"
+        name = f"{key.name}.{_suffix(training, item)}"
         event = CoreV1Event(
             metadata=V1ObjectMeta(name=name, namespace=key.namespace),
             involved_object=V1ObjectReference(
@@ -89,8 +92,12 @@ class Events:
         )
 
 
-def _digest(training: Training, item: News) -> str:
-    """The same news of the same run counts up one event; another run's is another event."""
+def _suffix(training: Training, item: News) -> str:
+    """The same news of the same run counts up one event; another run's is another event.
+
+    Events have whole seconds, and kubectl lists those of the same second by name.
+    """
     run = training.status.run.id if training.status.run else ""
     text = f"{training.uid}\0{run}\0{item.reason}\0{item.message}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{IN_ORDER.index(item.reason):02x}{digest[:14]}"

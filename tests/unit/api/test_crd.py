@@ -1,7 +1,8 @@
 """The CRD as generated: what tests/operator/test_crd.py shows in action is counted up here."""
 
 import copy
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from scriptix_operator.api import crd
 from scriptix_operator.api.crd import crd_yaml, custom_resource_definition, missing_fields
+from scriptix_operator.api.reasons import FailureReason, Phase, Reason, Stage
 
 Schema = dict[str, Any]
 
@@ -88,6 +90,7 @@ def test_columns_are_those_of_the_contract() -> None:
     assert [(c["name"], c["type"], c["jsonPath"]) for c in columns if c["priority"] == 0] == [
         ("MODEL", "integer", ".spec.modelId"),
         ("PHASE", "string", ".status.phase"),
+        ("REASON", "string", '.status.conditions[?(@.type=="Succeeded")].reason'),
         ("PROGRESS", "string", ".status.display.progress"),
         ("STAGE", "string", ".status.stage"),
         ("WER", "string", ".status.display.wordErrorRate"),
@@ -111,7 +114,29 @@ def test_columns_are_those_of_the_contract() -> None:
     ],
 )
 def test_every_path_of_a_column_or_selector_is_a_field(path: str) -> None:
-    assert path in dict(walk(ROOT, ""))
+    assert re.sub(r"\[\?\(.*?\)\]", "[]", path) in dict(walk(ROOT, ""))
+
+
+def test_the_table_of_kubectl_get_fits_into_120_characters() -> None:
+    widest = {
+        "NAME": "cardiology-en",
+        "MODEL": "12345",
+        "PHASE": _longest(Phase),
+        "REASON": _longest((*Reason, *FailureReason)),
+        "PROGRESS": "100%",
+        "STAGE": _longest(Stage),
+        "WER": "12.5%",
+        "ETA": "01-16 16:40Z",
+        "AGE": "12h",
+    }
+    columns = [c["name"] for c in VERSION["additionalPrinterColumns"] if c["priority"] == 0]
+    assert list(widest) == ["NAME", *columns]
+    widths = [max(len(name), len(cell)) for name, cell in widest.items()]
+    assert sum(widths) + 3 * len(columns) <= 120
+
+
+def _longest(values: Iterable[str]) -> str:
+    return max(values, key=len)
 
 
 def test_the_spec_has_the_fields_and_defaults_of_the_contract() -> None:

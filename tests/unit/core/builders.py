@@ -393,7 +393,8 @@ class Life:
     def is_queued(self, position: int = 3, of: int = 12, wait: float = 600) -> Decision:
         """No room in the key's allowance, at the moment of asking."""
         assert isinstance(self.action, Reserve)
-        queue = Queue(position=position, of=of, estimated_start_at=at(minutes=10))
+        in_ten_minutes = self.now + timedelta(minutes=10)
+        queue = Queue(position=position, of=of, estimated_start_at=in_ten_minutes)
         return self.learns(SlotDeferred(queue, wait))
 
     def intends(self, model: RemoteModel | None = None, *, key: KeyUse = KEY) -> "Life":

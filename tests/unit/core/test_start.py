@@ -9,6 +9,7 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Queue, TrainingStatus
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.observation import (
+    AskTurn,
     Blocked,
     LedgerRefused,
     Look,
@@ -19,7 +20,9 @@ from scriptix_operator.core.observation import (
     Reserve,
     Rest,
     SlotDeferred,
+    TurnCome,
     Withdrawn,
+    Woken,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.startqueue import claim_of
@@ -315,6 +318,43 @@ def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:
     assert life.reasons_told == ["TrainingQueued"]
     life.waits(60).intends()
     assert life.status.queue is None
+
+
+def test_a_wait_without_a_position_is_not_reported() -> None:
+    life = Life()
+    life.looks(a_model(2))
+    assert life.learns(SlotDeferred(None, 5)).action == Rest(5)
+    assert (life.status.phase, life.status.queue, life.reason) == ("Pending", None, "Observed")
+    assert life.status.message == "The model can be trained; its start is being scheduled."
+    # In the queue it asks for its turn and not for the model, as soon as it is due.
+    assert life.waits(5).learns(Woken(is_queued=True)).action == AskTurn()
+    life.learns(TurnCome())
+    life.intends()
+    assert life.reasons_told == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "phase"), [(5, "Pending"), (6, "Queued")], ids=["soon", "later"]
+)
+def test_a_start_within_seconds_is_not_reported_as_queued(seconds: int, phase: str) -> None:
+    life = Life()
+    life.looks(a_model(2))
+    life.learns(SlotDeferred(Queue(position=1, of=1, estimated_start_at=at(seconds=seconds)), 5))
+    assert life.status.phase == phase
+
+
+@pytest.mark.parametrize("soon", [True, False], ids=["start within seconds", "no new position"])
+def test_who_is_queued_stays_so_until_its_start(soon: bool) -> None:  # noqa: FBT001 - both ways
+    life = Life()
+    life.looks(a_model(2))
+    life.is_queued(position=3, of=12)
+    known = life.status.queue
+    in_a_second = Queue(position=1, of=12, estimated_start_at=at(seconds=1))
+    life.waits(1).wakes()
+    life.learns(SlotDeferred(in_a_second if soon else None, 5))
+    assert life.status.phase == "Queued"
+    assert life.status.queue == (in_a_second if soon else known)
+    assert life.reason == "WaitingForStartAllowance"
 
 
 def test_an_unknown_turn_is_not_foretold() -> None:

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from scriptix_operator.core.announcements import Announcements
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import Wake
+from scriptix_operator.core.positions import SETTLING, Positions
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.startqueue import Claim
@@ -46,8 +46,8 @@ class Table:
     def __init__(self, count: int = 5, *spent: Spent, proved: bool = True) -> None:
         self.wakes: list[Wake] = []
         self.starts = Starts((Limit(count, HOUR),), self.wakes)
-        self.announced: list[Wake] = []
-        self.starts._announcements = Announcements(self.announced)
+        self.reporting: list[Wake] = []
+        self.starts._positions = Positions(self.reporting)
         self.starts.recall(spent, [])
         self.starts.budget._allowance.is_proved = proved
 
@@ -87,12 +87,12 @@ def test_as_long_as_there_are_starts_each_has_its_turn() -> None:
     assert table.waits(100.0, D) == [HOUR]
 
 
-def test_a_place_says_how_many_come_before_and_when_the_allowance_reaches_it() -> None:
+def test_a_place_has_its_position_and_when_the_quota_reaches_it() -> None:
     table = Table(2, Spent(0.0), Spent(600.0))
     for claim in (A, B, C):
-        table.starts.ask(claim, 1000.0)
+        table.starts.ask(claim, 1000.0 - SETTLING)
     places = [table.starts.ask(claim, 1000.0) for claim in (A, B, C)]
-    assert [place and (place.position, place.of) for place in places] == [(1, 3), (2, 3), (3, 3)]
+    assert [place and place.position for place in places] == [(1, 3), (2, 3), (3, 3)]
     assert [place and place.start_in for place in places] == [2600, 3200, 6200]
     assert len(table.starts) == 3
     assert A.key in table.starts
@@ -108,6 +108,19 @@ def test_whoever_ranks_higher_goes_in_between() -> None:
 @pytest.mark.parametrize(
     ("spent_at", "ask_in"),
     [
+        pytest.param(0.0, SETTLING, id="an hour: for the position"),
+        pytest.param(-HOUR + 1, 1, id="a second: then"),
+    ],
+)
+def test_when_to_ask_for_the_position(spent_at: float, ask_in: float) -> None:
+    place = Table(1, Spent(spent_at)).starts.ask(A, 0.0)
+    assert place is not None
+    assert (place.position, place.ask_in) == (None, ask_in)
+
+
+@pytest.mark.parametrize(
+    ("spent_at", "ask_in"),
+    [
         pytest.param(0.0, REFRESH, id="an hour: now and then"),
         pytest.param(-HOUR + 60, 60, id="a minute: then"),
         pytest.param(-HOUR + 1, 1, id="a second: then"),
@@ -115,6 +128,7 @@ def test_whoever_ranks_higher_goes_in_between() -> None:
 )
 def test_when_to_ask_again(spent_at: float, ask_in: float) -> None:
     table = Table(1, Spent(spent_at))
+    table.starts.ask(A, -SETTLING)
     place = table.starts.ask(A, 0.0)
     assert place is not None
     assert place.ask_in == ask_in
@@ -124,10 +138,41 @@ def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() 
     """The wake that it had for that is used up, and its own start is an hour away."""
     table = Table(1, Spent(-HOUR + 60))
     table.waits(0.0, A, B)
+    table.starts.go_on(SETTLING)
     place = table.starts.ask(B, 10.0)
     assert place is not None
     assert place.start_in == HOUR + 50
     assert place.ask_in == 50 + PATIENCE
+
+
+def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
+    """What the others report is of the snapshot too."""
+    table = Table(1, Spent(0.0))
+    table.waits(0.0, A, B)
+    table.starts.go_on(SETTLING)
+    urgent = replace(C, priority=1)
+    places = [table.starts.ask(claim, SETTLING + 1) for claim in (A, urgent, B)]
+    assert [place and place.position for place in places] == [(1, 2), None, (2, 2)]
+    assert [place and place.start_in for place in places] == [
+        HOUR - SETTLING - 1,
+        HOUR - SETTLING - 1,
+        3 * HOUR - SETTLING - 1,
+    ]
+
+
+@pytest.mark.parametrize("way", ["leaves", "starts in vain"])
+def test_who_joins_again_has_no_position_from_before(way: str) -> None:
+    table = Table(1)
+    table.waits(0.0, A, B)
+    table.starts.go_on(SETTLING)
+    if way == "leaves":
+        table.starts.leave(A.key, SETTLING)
+    else:
+        table.starts.give_back(table.starts.take(A, SETTLING), SETTLING)
+    table.starts.ask(replace(A, is_rerun=True), SETTLING + 1)  # B comes before it
+    place = table.starts.ask(replace(A, is_rerun=True), SETTLING + 1)
+    assert place is not None
+    assert place.position is None
 
 
 # Between namespaces.
@@ -140,9 +185,10 @@ def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) ->
     for claim in flood:
         table.starts.ask(claim, 0.0)
     other = a_claim("z", "team-b", priority=-1000)
-    place = table.starts.ask(other, 0.0)
+    table.starts.ask(other, 0.0)
+    place = table.starts.ask(other, SETTLING)
     assert place is not None
-    assert (place.position, place.of) == (1, 501)
+    assert place.position == (1, 501)
     assert table.free(HOUR, other) == "z"
 
 
@@ -246,13 +292,14 @@ def test_until_a_whole_window_was_accepted_one_start_is_in_flight_at_a_time() ->
         table.starts.ask(claim, 0.0)
     first = table.starts.take(A, 0.0)
     table.woken()
-    place = table.starts.ask(B, 1.0)
+    table.starts.go_on(SETTLING)
+    place = table.starts.ask(B, SETTLING)
     assert place is not None
-    assert (place.position, place.start_in, place.ask_in) == (1, 0, PATIENCE)
+    assert (place.position, place.start_in, place.ask_in) == ((1, 3), 0, PATIENCE)
     assert table.woken() == []
-    table.starts.answered(first, 2.0)
-    assert table.woken()[0] == ("b", 2.0)
-    for claim, now in ((B, 2.0), (C, 4.0)):
+    table.starts.answered(first, 6.0)
+    assert table.woken()[0] == ("b", 6.0)
+    for claim, now in ((B, 6.0), (C, 8.0)):
         table.starts_one(claim, now)
     # All three were accepted: from now on as many at once as there are.
     assert table.free(HOUR + 10, D, E) == "de"
@@ -308,9 +355,9 @@ def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
     assert place.start_in == pytest.approx(HOUR - 3)
     # The others have all the rest, and come before it, for as long.
     assert table.free(4.0, A, B, C) == "abc"
-    place = table.starts.ask(late, 4.0)
+    place = table.starts.ask(late, 4.0 + SETTLING)
     assert place is not None
-    assert place.position == 4
+    assert place.position == (4, 4)
     assert table.free(HOUR + 1, late) == "n"
 
 
@@ -391,11 +438,11 @@ def test_through_a_day_no_start_is_idle_and_tenants_take_turns(
                 answers.append((now + 0.5, table.starts.take(claims[key], now + 0.2)))
                 started.append((now, claims[key]))
                 del due[key]
-        for wake in (*table.wakes, *table.announced):
+        for wake in (*table.wakes, *table.reporting):
             if wake.key in due and key not in absent:
                 due[wake.key] = min(due[wake.key], max(wake.at, now))
         table.wakes.clear()
-        table.announced.clear()
+        table.reporting.clear()
     assert len(started) >= 0.95 * 8 * 5
     assert {claim.key.namespace for _, claim in started[:5]} == {"team-a", "team-b", "team-c"}
     first = [claim.key.namespace for _, claim in started[:15]]

@@ -272,9 +272,8 @@ async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() 
         bench.seen("a", "DELETED")
         bench.may_step.set()
         await bench.settle()
-        place = bench.queue_up("z")
-        assert isinstance(place, SlotDeferred)
-        assert place.queue.of == 1
+        assert isinstance(bench.queue_up("z"), SlotDeferred)
+        assert bench.lanes.queued() == 1
 
 
 async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
@@ -284,9 +283,8 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
         bench.seen("a")
         bench.seen("a", "MODIFIED", version=2, deletionTimestamp="2025-01-16T09:00:00Z")
         assert bench.roster.get(_key("a")) is not None
-        place = bench.queue_up("z")
-        assert isinstance(place, SlotDeferred)
-        assert place.queue.of == 1
+        assert isinstance(bench.queue_up("z"), SlotDeferred)
+        assert bench.lanes.queued() == 1
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
@@ -356,9 +354,8 @@ async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> N
         bench.seen("a")
         bench.seen("a", "MODIFIED", version=2, model=-1)
         assert bench.roster.get(_key("a")) is None
-        place = bench.queue_up("z")
-        assert isinstance(place, SlotDeferred)
-        assert place.queue.of == 1
+        assert isinstance(bench.queue_up("z"), SlotDeferred)
+        assert bench.lanes.queued() == 1
 
 
 async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_so() -> None:

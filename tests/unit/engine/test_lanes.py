@@ -14,6 +14,7 @@ from scriptix_operator.core.ledger import Debit
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.positions import SETTLING
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
@@ -71,11 +72,11 @@ class Bench:
         assert isinstance(ticket, Ticket)
         return self.lanes.answered(key, Call.STATUS, ticket, Answer(model_id, failure))
 
-    def start(self, name: str, key: str = KEY, **spec: Any) -> Queue | None:  # noqa: ANN401 - values of spec fields
-        """Start, and have it answered at once; returns the place in the queue if it may not."""
+    def start(self, name: str, key: str = KEY, **spec: Any) -> SlotDeferred | None:  # noqa: ANN401 - values of spec fields
+        """Start, and have it answered at once; returns why not if it may not."""
         ticket = self.lanes.start(key, a_claim(name, **spec))
         if isinstance(ticket, SlotDeferred):
-            return ticket.queue
+            return ticket
         assert isinstance(ticket, Ticket)
         self.lanes.answered(key, Call.START, ticket, Answer(7))
         return None
@@ -330,14 +331,20 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     bench.time.seconds = 0
     assert bench.start("a") is None
     assert bench.start("bb") is None
-    third = Queue(position=1, of=1, estimated_start_at=at(hours=1))
-    assert bench.start("ccc") == third
-    urgent = bench.start("dddd", priority=5)
-    assert urgent == Queue(position=1, of=2, estimated_start_at=at(hours=1))
-    youngest = bench.start("eeeee")
+    bench.start("ccc")
+    bench.start("dddd", priority=5)
+    assert bench.start("eeeee") == SlotDeferred(None, SETTLING)  # it may be over by then
+    bench.time.seconds = SETTLING
+    urgent, second, youngest = (
+        bench.lanes.turn(KEY, a_claim(name, **spec))
+        for name, spec in (("dddd", {"priority": 5}), ("ccc", {}), ("eeeee", {}))
+    )
+    assert urgent is not None
+    assert urgent.queue == Queue(position=1, of=3, estimated_start_at=at(hours=1))
+    assert second is not None
+    assert second.queue == Queue(position=2, of=3, estimated_start_at=at(hours=1))
     assert youngest is not None
-    assert (youngest.position, youngest.of) == (3, 3)
-    assert youngest.estimated_start_at == at(hours=2)
+    assert youngest.queue == Queue(position=3, of=3, estimated_start_at=at(hours=2))
     bench.time.seconds = 3600.0
     assert bench.start("eeeee") is not None
     assert bench.start("dddd", priority=5) is None
@@ -348,9 +355,17 @@ async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> No
         bench.start(name)
     assert await bench.woken() == ""
     bench.time.seconds += 3600
-    assert await bench.woken() == "ccc dddd"  # the second to see its place
+    assert await bench.woken() == "ccc"
     assert bench.start("ccc") is None
     assert await bench.woken() == "dddd"
+
+
+async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.time.seconds += SETTLING
+    bench.lanes.go_on()
+    assert await bench.woken() == "ccc dddd"
 
 
 def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
@@ -361,8 +376,8 @@ def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
     assert isinstance(bench.lanes.start(KEY, a_claim("a")), Ticket)
     assert not bench.lanes.is_queued(a_key("a"))
     place = bench.lanes.turn(KEY, a_claim("bb"))
-    assert isinstance(place, SlotDeferred)  # one at a time, until a whole window was accepted
-    assert (place.queue.position, place.wait) == (1, PATIENCE)
+    # One at a time, until a whole window was accepted.
+    assert place == SlotDeferred(None, PATIENCE)
     assert not bench.lanes.is_queued(a_key("never-seen"))
 
 
@@ -371,9 +386,7 @@ def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
         bench.start(name)
     bench.lanes.leave(a_key("ccc"))
     bench.lanes.leave(a_key("never-there"))
-    last = bench.start("eeeee")
-    assert last is not None
-    assert (last.position, last.of) == (2, 2)
+    bench.start("eeeee")
     assert bench.lanes.queued() == 2
 
 
@@ -412,9 +425,8 @@ def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -
     assert bench.lanes.is_queued(a_key("ccc"))
     bench.lanes.rests(a_key("ccc"), is_queued=False, is_watched=True, awaits_look=False)
     assert not bench.lanes.is_queued(a_key("ccc"))
-    place = bench.start("dddd")
-    assert place is not None
-    assert place.position == 1
+    bench.time.seconds += 3600
+    assert bench.start("dddd") is None
     bench.lanes.rests(a_key("never-seen"), is_queued=False, is_watched=False, awaits_look=False)
 
 

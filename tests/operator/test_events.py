@@ -1,0 +1,32 @@
+"""kube/events.py against a real API server, as kubectl lists them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator.api.reasons import EventReason
+from scriptix_operator.core.news import News
+from scriptix_operator.kube.events import Events
+from tests.controlplane.cluster import ControlPlane
+from tests.unit.core.builders import a_training
+
+NOON = datetime(2025, 1, 16, 12, 0, tzinfo=UTC)
+REASONS = (
+    EventReason.WAITING_FOR_MODEL,
+    EventReason.TRAINING_QUEUED,
+    EventReason.TRAINING_STARTED,
+    EventReason.STAGE_CHANGED,
+    EventReason.TRAINING_SUCCEEDED,
+)
+
+
+async def test_events_of_the_same_second_are_listed_as_they_came(
+    cluster: ControlPlane, namespace: str, client: ApiClient
+) -> None:
+    training = a_training()
+    training = replace(training, key=replace(training.key, namespace=namespace))
+    news = tuple(News(reason, f"{reason}.") for reason in REASONS)
+    await Events(client, "operator-0").publish(training, news, NOON)
+    table = cluster.kubectl("-n", namespace, "events")
+    assert [line.split()[2] for line in table.splitlines()[1:]] == list(REASONS)
