@@ -112,7 +112,7 @@ class Reason(StrEnum):
     """Reason of the conditions while there is no failure; with one it is the FailureReason."""
 
     OBSERVED = "Observed"
-    """Seen; the model has not been looked at yet."""
+    """The model is about to be polled, or its start to be scheduled."""
     WAITING_FOR_MODEL = "WaitingForModel"
     """The model cannot be started yet; waiting for its data or for its present training."""
     MODEL_IN_USE = "ModelInUse"

@@ -72,7 +72,7 @@ class Positions:
         before, length = self._positions, len(order)
         self._order, self._taken_at, self._due_at = order, now, None
         self._positions = {key: Position(n, length) for n, key in enumerate(order, start=1)}
-        # Whoever was among the first and is no more must not keep the position of another.
+        # A resource that is not among the first any more must not keep the position of another.
         first_before = takewhile(lambda item: item[1].number <= FIRST, before.items())
         overtaken = (key for key, _ in first_before if key in order)
         for key in dict.fromkeys((*islice(self._positions, FIRST), *overtaken)):

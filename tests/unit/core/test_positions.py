@@ -108,7 +108,7 @@ def test_only_the_first_fifty_are_woken_for_their_positions() -> None:
     assert [line.of(number) for number in range(2, 200)] == [(n, 198) for n in range(1, 199)]
 
 
-def test_whoever_is_overtaken_gives_up_a_position_among_the_first() -> None:
+def test_an_overtaken_resource_gives_up_its_first_position() -> None:
     line = Line(range(10, 10 + FIRST + 1))
     line.woken(0.0)
     line.woken(SETTLING)
