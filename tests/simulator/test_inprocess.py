@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry
 from scriptix_operator.scriptix import NotSentError, ScriptixClient, ScriptixError
 from scriptix_simulator import (
     Clock,
@@ -249,13 +249,21 @@ async def test_the_operator_makes_of_a_fault_what_it_makes_of_it_over_http(
     async def made(way: Way) -> object:
         async with way.operators_client() as client:
             try:
-                return await getattr(client, call)(1, ApiKey(KEY, source="test"))
+                return await called(client, call)
             except ScriptixError as error:
                 return error.failure
 
     config = config_with(fault)
     async with over_http(config) as http, in_process(config) as process:
         assert await made(process) == await made(http)
+
+
+async def called(client: ScriptixClient, call: str) -> object:
+    key = ApiKey(KEY, source="test")
+    if call != "log":
+        return await getattr(client, call)(1, key)
+    entries: list[LogEntry] = []
+    return await client.log(1, key, entries.append), entries
 
 
 async def test_of_a_reply_that_is_cut_the_operator_sees_the_status() -> None:
