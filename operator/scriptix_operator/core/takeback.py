@@ -5,12 +5,12 @@ Only as long as nothing was sent for it; a run at the API cannot be cancelled.
 
 from decimal import Decimal, InvalidOperation
 
-from scriptix_operator.api.reasons import FailureReason, LogState, Outcome
+from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, TrainingStatus
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.progress import rating_of
-from scriptix_operator.core.requests import is_first_run, is_unsent, standing_asks
+from scriptix_operator.core.requests import OF_ONE_RUN, is_first_run, is_unsent, standing_asks
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import used_requests
 
@@ -47,8 +47,13 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
     last, *earlier = status.history
     log = status.log
     if log is not None:
-        # Of the run that stands again: begun anew, it would be fetched anew.
-        log = log.model_copy(update={"state": LogState.COMPLETE.value})
+        # Whether the log was whole is not in the history: it is fetched once more, and its end is
+        # old, so once is enough. By the operator's clock, which may be behind the API's.
+        times = (at for at in (last.finished_at, status.last_observed_at) if at is not None)
+        ended_at = min(times, default=None)
+        log = log.model_copy(
+            update={**OF_ONE_RUN, "end_seen_at": ended_at, "next_fetch_at": ended_at}
+        )
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
