@@ -180,6 +180,8 @@ class Settings(BaseSettings):
     """Wait this long for a lost start to show before taking it for not happened."""
     results_wait: UpToTenMinutes = 120.0
     """Wait this long for the metrics, or the error, of a run that the API shows as ended."""
+    log_wait: UpToTenMinutes = 120.0
+    """Fetch the log of a run for the last time so long after its end."""
     sweep_interval: UpToDay = 300.0
     """List all resources this often, to notice what a watch has missed."""
     secret_ttl: UpToMinute = 60.0

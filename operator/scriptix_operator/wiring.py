@@ -320,6 +320,7 @@ def assemble(
         post_timeout=settings.post_timeout,
         settle=settings.settle,
         results=settings.results_wait,
+        log=settings.log_wait,
     )
     starter = Starter(roster, caller, recorder, ledger, clock, durations)
     log_fetcher = LogFetcher(rim.client, rim.keys, lanes, calls, rim.log_store, roster)

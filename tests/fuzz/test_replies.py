@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.loglines import RunLog
+from scriptix_operator.core.logbook import EMPTY
+from scriptix_operator.core.logcollector import LogCollector
+from scriptix_operator.core.logwindow import Window
 from scriptix_operator.core.remote import LogEntry, LogReply, RateTold
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
@@ -99,10 +101,12 @@ def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) ->
         if not isinstance(told, list):
             continue
         entries = [entry for entry in told if isinstance(entry, LogEntry)]
-        log = RunLog.of(entries, run_started_at=None)
-        first, lines = log.newest(0, budget=1024 * 1024)
-        assert first == 0
-        for line in lines:
+        collector = LogCollector(EMPTY, Window(), run_id="r1", max_bytes=1024 * 1024)
+        for entry in entries:
+            collector.add(entry)
+        found = collector.result()
+        assert (found.entries, found.cut) == (len(entries), None)
+        for line in found.lines:
             assert line.text.isprintable()
             assert line.size <= MAX_LINE
             assert KEY not in line.text

@@ -50,6 +50,7 @@ PACE = {
     "SCRIPTIX_SEND_WINDOW": "5s",
     "SCRIPTIX_POST_TIMEOUT": "2s",
     "SCRIPTIX_SETTLE": "500ms",
+    "SCRIPTIX_LOG_WAIT": "1s",
     "SCRIPTIX_LIMIT_STARTS": "1000/1h",
     "SCRIPTIX_LIMIT_STATUS": "10000/1m",
     "SCRIPTIX_LIMIT_LOGS": "10000/1m",
@@ -215,6 +216,20 @@ class Lab:
         assert reply.is_success, reply.text
         return _manifest(reply)
 
+    def forbid_config_maps(self) -> str:
+        """Put a quota on the namespace that is used up; returns its path."""
+        path = f"/api/v1/namespaces/{self.namespace}/resourcequotas"
+        hard = {"count/configmaps": "0"}
+        body = {"metadata": {"name": "few"}, "spec": {"hard": hard}}
+        api = self.control_plane.api
+        made = api.post(path, json={"apiVersion": "v1", "kind": "ResourceQuota", **body})
+        assert made.is_success, made.text
+        # What the quota controller would write, which the test control plane does without.
+        counted = {**made.json(), "status": {"hard": hard, "used": hard}}
+        reply = api.put(f"{path}/few/status", json=counted)
+        assert reply.is_success, reply.text
+        return f"{path}/few"
+
     async def events(self, name: str) -> list[Manifest]:
         """The events about a resource, oldest first."""
         reply = await self._client.get(
@@ -259,6 +274,11 @@ class Lab:
         """The POSTs that have arrived, for one model or all."""
         calls = [call for call in self.simulator.state.calls if call.kind == "run"]
         return [call for call in calls if model_id in {None, call.model}]
+
+    def log_calls(self, model_id: int) -> int:
+        """How many GETs of a model's log have arrived."""
+        calls = self.simulator.state.calls
+        return sum(call.kind == "log" and call.model == model_id for call in calls)
 
     def starts(self, model_id: int | None = None) -> int:
         """How many POSTs have started a run."""

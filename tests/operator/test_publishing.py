@@ -2,8 +2,6 @@
 
 from tests.operator.lab import Lab, condition_of, phase_of, reason_of
 
-CONFIG_MAPS = "count/configmaps"
-
 
 async def _end_without_room(lab: Lab, name: str, model: int) -> str:
     """Train a model to its end, with no room for another ConfigMap by then.
@@ -16,23 +14,9 @@ async def _end_without_room(lab: Lab, name: str, model: int) -> str:
     lab.model(model, duration=8000)
     await lab.train(name, model, log={"collect": "Never"})
     await lab.until_phase(name, "Running")
-    quota = _forbid_config_maps(lab)
+    quota = lab.forbid_config_maps()
     await lab.admin("PATCH", f"/models/{model}", {"finish": True})
     return quota
-
-
-def _forbid_config_maps(lab: Lab) -> str:
-    """Put a quota on the namespace that is used up; returns its path."""
-    path = f"/api/v1/namespaces/{lab.namespace}/resourcequotas"
-    body = {"metadata": {"name": "few"}, "spec": {"hard": {CONFIG_MAPS: "0"}}}
-    api = lab.control_plane.api
-    made = api.post(path, json={"apiVersion": "v1", "kind": "ResourceQuota", **body})
-    assert made.is_success, made.text
-    # What the quota controller would write, which the test control plane does without.
-    counted = {**made.json(), "status": {"hard": {CONFIG_MAPS: "0"}, "used": {CONFIG_MAPS: "0"}}}
-    reply = api.put(f"{path}/few/status", json=counted)
-    assert reply.is_success, reply.text
-    return f"{path}/few"
 
 
 async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_allowed(

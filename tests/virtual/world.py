@@ -8,7 +8,7 @@ one behaves is tested in tests/operator.
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -19,9 +19,10 @@ import httpx
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.logbook import EMPTY
+from scriptix_operator.core.logcollector import Collected
 from scriptix_operator.core.news import News
 from scriptix_operator.core.owner import Owner
-from scriptix_operator.core.remote import LogEntry
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.engine import Engine
@@ -29,7 +30,7 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError
 from scriptix_operator.kube.events import Events
-from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
 from scriptix_operator.kube.secrets import Keys
 from scriptix_operator.kube.trainings import ALL, Raw, Trainings, dump_status
 from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
@@ -113,20 +114,18 @@ class Logs(LogStore):
     def __init__(self) -> None:
         self.saves = 0
 
-    async def save(  # noqa: PLR0913 - LogStore's
-        self,
-        owner: Owner,
-        run_id: str,
-        entries: Sequence[LogEntry],
-        *,
-        max_bytes: int,
-        previous: LogStatus | None,
-        run_started_at: datetime | None,
-    ) -> LogStatus:
+    async def open(self, owner: Owner, previous: LogStatus | None) -> OpenLog:
+        """Nothing is stored."""
+        return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
+
+    async def save(
+        self, opened: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+    ) -> SavedLog:
         """Count it."""
-        del owner, run_id, max_bytes, previous, run_started_at
+        del opened, run_id, max_bytes
         self.saves += 1
-        return LogStatus(config_maps=("log",), entries=len(entries), bytes=100 * len(entries))
+        lines = new.entries
+        return SavedLog(LogStatus(config_maps=("log",), entries=lines, bytes=100 * lines), lines)
 
 
 class Told(Events):

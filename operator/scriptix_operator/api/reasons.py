@@ -96,16 +96,22 @@ class Outcome(StrEnum):
 
 
 class LogState(StrEnum):
-    """Where the collection of a run's log stands."""
+    """Where the collection of a run's log stands (docs/logs.md)."""
 
     COLLECTING = "Collecting"
-    """More is to be fetched."""
+    """More is to be fetched, or another try to be made."""
     COMPLETE = "Complete"
-    """Fetched after the run ended."""
+    """Fetched for the last time after the end of the run; no entry is missing that the API says
+    it has. `truncated` says whether older ones were dropped to keep spec.log.maxBytes."""
+    PARTIAL = "Partial"
+    """Fetched for the last time, and entries are missing that the API says there are."""
+    REFUSED = "Refused"
+    """The cluster refuses the ConfigMap, by a quota, a webhook or missing permission for instance.
+    Tried again after an edit of the resource."""
     UNAVAILABLE = "Unavailable"
-    """The API has no log for this run."""
+    """The API has no log of this run."""
     NAME_TAKEN = "NameTaken"
-    """The ConfigMap's name belongs to somebody else; delete or rename that object."""
+    """The ConfigMap's name belongs to another object; delete or rename that object."""
 
 
 class Reason(StrEnum):
@@ -242,5 +248,7 @@ class EventReason(StrEnum):
     """A value that was used before is set again, and starts no run."""
     RESULT_NOT_PUBLISHED = "ResultNotPublished"
     """The training has succeeded; the cluster does not take its result ConfigMap."""
+    LOG_NOT_STORED = "LogNotStored"
+    """The log of the run is not stored: status.log.state is Refused, Unavailable or NameTaken."""
     RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"
     """The resource was deleted while the remote run goes on."""

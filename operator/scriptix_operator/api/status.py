@@ -229,6 +229,8 @@ class LogStatus(ApiModel):
     """Names of the ConfigMaps, oldest first."""
     entries: int = 0
     """Entries stored."""
+    total_entries: int | None = None
+    """Entries that the API says its log has (total_entries); absent where it does not say so."""
     bytes: int = 0
     """Bytes stored."""
     truncated: bool = False
@@ -239,7 +241,13 @@ class LogStatus(ApiModel):
     """When the latest log calls were made, oldest first. After a restart the operator counts them
     against the API key's quota."""
     state: ShortText | None = None
-    """Collecting, Complete or NameTaken."""
+    """Collecting, Complete, Partial, Refused, Unavailable or NameTaken."""
+    message: Text | None = None
+    """Why the log is not whole, or was not stored the last time."""
+    end_seen_at: Time | None = None
+    """When the operator saw the end of the run; the fetches after the end count from here."""
+    next_fetch_at: Time | None = None
+    """When the log is due to be fetched next after the end of the run; absent: it is not."""
     next_chunk: int = 1
     """Number of the next sealed chunk."""
 
@@ -285,8 +293,6 @@ class HistoryEntry(ApiModel):
     """As status.timeline, of a run that went to its end."""
     learning_curve: LearningCurve = ()
     """As status.learningCurve; only the newest entry has it."""
-    log_state: ShortText | None = None
-    """As status.log.state."""
 
 
 class Display(ApiModel):

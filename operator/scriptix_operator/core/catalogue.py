@@ -118,7 +118,8 @@ CATALOGUE: dict[FailureReason, Advice] = {
     FailureReason.SYSTEM_ERROR: Advice(
         "Something broke on the side of Scriptix.",
         "Change spec.runToken to train again (spec.backoffLimit repeats later runs automatically); "
-        "if it keeps failing, contact Scriptix support with the model id and the stored log.",
+        "if it keeps failing, contact Scriptix support with the model id and the log of the run. "
+        "The API keeps the log; status.log says whether a copy is stored.",
         _words(r"\b(system|internal)\b.*\berror"),
         examples=("Training failed due to system error",),
         retryable=True,
@@ -180,8 +181,8 @@ CATALOGUE: dict[FailureReason, Advice] = {
         "The run failed with words that fit no other row (they are shown whole, up to 4096 "
         "characters), with none at all, or the model was changed before its outcome could be "
         "read.",
-        f"Read the message and the stored log, ask Scriptix support if they do not explain it, "
-        f"{RERUN}.",
+        "Read the message and the log of the run (the API keeps it; status.log says whether a copy "
+        f"is stored), ask Scriptix support if they do not explain it, {RERUN}.",
         recognised="whatever no other row recognises",
     ),
     FailureReason.RESULT_NOT_PUBLISHED: Advice(

@@ -43,6 +43,7 @@ from scriptix_operator.core.follow import (
 )
 from scriptix_operator.core.gate_poll import judge_again, published_note
 from scriptix_operator.core.ledger import Settled
+from scriptix_operator.core.logcollection import with_log_tried_again
 from scriptix_operator.core.observation import (
     AskTurn,
     Blocked,
@@ -154,6 +155,8 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
         return _observed(step, observation) if is_polled else released(step)
     edited = step.training.generation != step.status.observed_generation
     note = None
+    if edited:
+        step = with_log_tried_again(step)
     if is_run_asked_for(step.training):
         step = _requested(step)
     elif is_taken_back(step.training):
@@ -207,6 +210,8 @@ def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
         failed_logs=0,
         log_refusals=0,
         log_gateway_refusals=0,
+        log_write_refusals=0,
+        log_write_failures=0,
         refusals=0,
         log_not_before=None,
         failed_publishes=0,

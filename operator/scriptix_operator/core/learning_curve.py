@@ -1,18 +1,21 @@
 """The word error rate by epoch, read from lines like `Training epoch 1/20 - WER: 45.2%`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
 from scriptix_operator.api.status import MAX_LEARNING_POINTS, LearningPoint
-from scriptix_operator.core.loglines import RunLog
+from scriptix_operator.core.linebuffer import second_at
 from scriptix_operator.core.remote import LogEntry
 
-__all__ = ["learning_curve"]
+__all__ = ["LearningCurve"]
 
 SEARCHED = 512
 """Characters of a message that are searched; bounds the work on hostile lines."""
+
+MAX_EPOCHS = 4096
+"""Of more epochs every second one is kept while the log is read; bounds the memory."""
 
 # Two patterns, the second searched behind the first: no backtracking between them.
 EPOCH = re.compile(
@@ -24,29 +27,49 @@ WER = re.compile(
 )
 
 
-def learning_curve(
-    entries: Iterable[LogEntry], run_started_at: datetime | None = None
-) -> tuple[LearningPoint, ...]:
-    """Find the learning curve in a log.
+class LearningCurve:
+    """The word error rates that the entries of a log tell, found one entry at a time."""
 
-    Args:
-        entries: The log as the API gave it.
-        run_started_at: Entries before it belong to an earlier run.
+    def __init__(self) -> None:
+        self._points: dict[int, tuple[int, _Point]] = {}
 
-    Returns:
-        At most 40 points by ascending epoch, evenly thinned, the first and the last kept. Of an
-        epoch that is told more than once the latest counts.
-    """
-    points: dict[int, _Point] = {}
-    for entry in RunLog.of(entries, run_started_at).entries:
+    def __len__(self) -> int:
+        """Epochs kept."""
+        return len(self._points)
+
+    def add(self, at: int, entry: LogEntry) -> None:
+        """Take an entry; of an epoch that is told more than once the latest counts.
+
+        Args:
+            at: Its time, in microseconds since 1970, or LEADING.
+            entry: The entry.
+        """
         point = _point(entry)
-        if point is not None:
-            points[point.epoch] = point
-    kept = _thin([points[epoch] for epoch in sorted(points)])
-    return tuple(
-        LearningPoint(epoch=point.epoch, of=point.of, word_error_rate=point.rate, at=point.at)
-        for point in kept
-    )
+        if point is None:
+            return
+        known = self._points.get(point.epoch)
+        if known is not None and known[0] > at:
+            return
+        self._points[point.epoch] = at, point
+        if len(self._points) > MAX_EPOCHS:
+            epochs = sorted(self._points)
+            self._points = {n: self._points[n] for n in (*epochs[::2], epochs[-1])}
+
+    def points(self, is_own: Callable[[int], bool]) -> tuple[LearningPoint, ...]:
+        """The curve.
+
+        Args:
+            is_own: Whether entries of a second are of the run.
+
+        Returns:
+            At most 40 points by ascending epoch, evenly thinned, the first and the last kept.
+        """
+        own = [point for at, point in self._points.values() if is_own(second_at(at))]
+        own.sort(key=lambda point: point.epoch)
+        return tuple(
+            LearningPoint(epoch=point.epoch, of=point.of, word_error_rate=point.rate, at=point.at)
+            for point in _thin(own)
+        )
 
 
 class _Point(NamedTuple):

@@ -5,9 +5,11 @@
 
 The tail is the index of all that is stored: written after the chunks that it names were made, and
 before those that it names no longer are deleted. A chunk with the next number that the index does
-not know was sealed just before a crash: `Book.adopt` takes it over, and planning again
-(core.logplan) goes on from there. An older one was about to be deleted; status still names it. So a
-save killed at any point is made good by the next.
+not know was sealed just before a crash: `Book.adopt` takes it over before the next log is fetched.
+An older one was about to be deleted; status still names it. So a save killed at any point is
+repaired by the next.
+
+Lines are only ever appended: a sealed object is never read to find what is new.
 """
 
 from collections import Counter
@@ -17,7 +19,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from scriptix_operator.core.loglines import START, Line, Position, join, split, total
+from scriptix_operator.core.loglines import START, UNTIMED, Line, Position, join, split, total
 
 __all__ = [
     "EMPTY",
@@ -72,15 +74,31 @@ class Sealed:
 
     number: int
     run_id: str
+    since: int
+    """First second of the run, as Book.since."""
     before: Position
-    lines: tuple[Line, ...]
+    log: bytes
+    """Its lines in UTF-8: as objects they would take six times as much memory."""
+
+    @classmethod
+    def of(cls, book: "Book", before: Position, lines: Iterable[Line]) -> "Sealed":
+        """One of the tail's run, its number still to be given."""
+        return cls(0, book.run_id, book.since, before, join(lines).encode())
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Its lines."""
+        return split(self.log.decode(), self.before.at)
+
+    @property
+    def end(self) -> Position:
+        """What comes before the next line; the same when it is read back."""
+        return self.before.after(self.lines)
 
     def data(self) -> dict[str, str]:
         """The ConfigMap's data."""
-        return {
-            LOG_KEY: join(self.lines),
-            INDEX_KEY: _ChunkIndex(run=self.run_id, before=self.before).model_dump_json(),
-        }
+        index = _ChunkIndex(run=self.run_id, since=self.since, before=self.before)
+        return {LOG_KEY: self.log.decode(), INDEX_KEY: index.model_dump_json()}
 
     @classmethod
     def read(cls, number: int, data: dict[str, str]) -> "Sealed":
@@ -89,12 +107,12 @@ class Sealed:
             index = _ChunkIndex.model_validate_json(data.get(INDEX_KEY, ""))
         except ValidationError:
             index = _ChunkIndex(run="", before=START)
-        lines = split(data.get(LOG_KEY, ""), index.before.at)
-        return cls(number, index.run, index.before, lines)
+        log = data.get(LOG_KEY, "").encode()
+        return cls(number, index.run, index.since, index.before, log)
 
     def as_chunk(self) -> Chunk:
         """What the tail's index keeps of it."""
-        return Chunk(self.number, total(self.lines), len(self.lines))
+        return Chunk(self.number, len(self.log), self.log.count(b"\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +130,8 @@ class Book:
     before: Position
     """What of the run's log comes before the tail, kept or not."""
     tail: tuple[Line, ...]
+    since: int = UNTIMED
+    """First second of the tail's run, by the clock of the log: older entries are of others."""
 
     @property
     def size(self) -> int:
@@ -122,6 +142,11 @@ class Book:
     def entries(self) -> int:
         """Number of all lines."""
         return sum(chunk.entries for chunk in self.chunks) + len(self.tail)
+
+    @property
+    def end(self) -> Position:
+        """The high-water mark: what of the run's log is stored, or was dropped."""
+        return self.before.after(self.tail)
 
     @property
     def chunks_of_run(self) -> tuple[Chunk, ...]:
@@ -145,6 +170,7 @@ class Book:
             first=self.first,
             next=self.next,
             before=self.before,
+            since=self.since,
         )
         return {LOG_KEY: join(self.tail), INDEX_KEY: index.model_dump_json()}
 
@@ -156,7 +182,9 @@ class Book:
         except ValidationError:
             return None
         tail = split(data.get(LOG_KEY, ""), index.before.at)
-        return cls(index.run, index.chunks, index.first, index.next, index.before, tail)
+        return cls(
+            index.run, index.chunks, index.first, index.next, index.before, tail, index.since
+        )
 
     def adopt(self, sealed: Sealed) -> "Book":
         """Take in a chunk that is stored but not in the index.
@@ -174,8 +202,9 @@ class Book:
             (*(self.chunks if follows else ()), sealed.as_chunk()),
             self.first if same_run else sealed.number,
             sealed.number + 1,
-            sealed.before.after(sealed.lines),
+            sealed.end,
             without(self.tail, sealed.lines) if follows else (),
+            sealed.since,
         )
 
 
@@ -187,6 +216,7 @@ class _ChunkIndex(BaseModel):
     model_config = ConfigDict(frozen=True)
     run: str
     before: Position
+    since: int = UNTIMED
 
 
 class _TailIndex(BaseModel):
@@ -196,6 +226,7 @@ class _TailIndex(BaseModel):
     first: int
     next: int
     before: Position
+    since: int = UNTIMED
 
 
 def without(lines: Iterable[Line], known: Iterable[Line]) -> tuple[Line, ...]:

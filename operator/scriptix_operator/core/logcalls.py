@@ -66,6 +66,11 @@ class LogCalls:
         self._running.answered(ticket, now, failure)
         return self.budget.answered(ticket, now, failure, told)
 
+    def give_back(self, ticket: Ticket, now: float) -> None:
+        """Take back a call that was not made."""
+        self._running.give_back(ticket)
+        self.budget.give_back(ticket, now)
+
     def recall(self, spent: Iterable[Spent]) -> None:
         """Count calls that were made before, in another process."""
         self.budget.recall(spent)

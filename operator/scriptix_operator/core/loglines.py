@@ -1,4 +1,4 @@
-"""The remote log as lines: rendered, put in order, and counted.
+"""The remote log as lines: rendered, read back, and counted.
 
 A line is `2025-01-16T08:05:00Z INFO message`. Entries without a timestamp are written with `-` in
 its place and belong to the time of the entry before them. Times are whole seconds since 1970, as
@@ -6,17 +6,24 @@ that is what a stored line can tell.
 """
 
 import json
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from typing import NamedTuple
 
 from scriptix_operator.core.remote import LogEntry
 from scriptix_operator.core.text import clean
 
-__all__ = ["START", "UNTIMED", "Line", "Position", "RunLog", "join", "render", "split", "total"]
+__all__ = [
+    "START",
+    "UNTIMED",
+    "Line",
+    "Position",
+    "join",
+    "render",
+    "second_of",
+    "split",
+    "total",
+]
 
 MAX_MESSAGE = 4096
 """Characters of a message: a line of 4-byte characters is then about 16 KiB."""
@@ -32,9 +39,6 @@ UNTIMED = -(2**53)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-START_TOLERANCE = 1
-"""Seconds: the API may round an instant one way in its log and another in started_training_at."""
 
 
 class Line(NamedTuple):
@@ -59,11 +63,11 @@ class Position(NamedTuple):
     """What of a run's log comes before some point."""
 
     at: int
-    """Latest second of it."""
+    """Latest second before it."""
     same: int
-    """How many of its lines belong to that second."""
+    """Number of lines before it that belong to that second."""
     lines: int
-    """How many lines it has."""
+    """Number of lines before it."""
 
     def after(self, lines: Iterable[Line]) -> "Position":
         """The position behind `lines`, which follow here."""
@@ -113,94 +117,25 @@ def split(text: str, at: int) -> tuple[Line, ...]:
     for line in text.split("\n"):
         if not line:
             continue
-        second = _second_of(line)
+        second = _stamp_of(line)
         at = at if second is None else second
         lines.append(Line(at, line))
     return tuple(lines)
 
 
-def _second_of(line: str) -> int | None:
+def _stamp_of(line: str) -> int | None:
     stamp = line.split(" ", 1)[0]
     if stamp == NOTHING:
         return None
     try:
-        return _second(datetime.fromisoformat(stamp))
+        return second_of(datetime.fromisoformat(stamp))
     except (ValueError, TypeError):  # somebody edited the ConfigMap
         return None
 
 
-def _second(moment: datetime) -> int:
+def second_of(moment: datetime) -> int:
+    """The whole second of an instant, since 1970."""
     return (moment - EPOCH) // SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class RunLog:
-    """The log of one run in order of time, not rendered: it may be 64 MiB."""
-
-    seconds: list[int]
-    """Second of each entry, ascending."""
-    entries: list[LogEntry]
-
-    @classmethod
-    def of(cls, entries: Iterable[LogEntry], run_started_at: datetime | None) -> "RunLog":
-        """Put `entries` in order and leave out those of earlier runs.
-
-        The order is by time and stable; an entry without a timestamp stays behind the entry it
-        was given behind and shares its fate. Those before the first timestamp come first.
-        """
-        earliest = UNTIMED if run_started_at is None else _second(run_started_at) - START_TOLERANCE
-        leading: list[LogEntry] = []
-        timed: list[tuple[datetime, LogEntry]] = []
-        current: datetime | None = None
-        for entry in entries:
-            if entry.at is not None:
-                current = entry.at
-            if current is None:
-                leading.append(entry)
-            else:
-                timed.append((current, entry))
-        if timed and _second(timed[0][0]) < earliest:
-            leading = []
-        timed = [item for item in timed if _second(item[0]) >= earliest]
-        timed.sort(key=itemgetter(0))
-        return cls(
-            [UNTIMED] * len(leading) + [_second(at) for at, _ in timed],
-            leading + [entry for _, entry in timed],
-        )
-
-    def through(self, at: int) -> int:
-        """How many entries belong to second `at` or an earlier one."""
-        return bisect_right(self.seconds, at)
-
-    def below(self, at: int) -> int:
-        """How many entries are older than second `at`."""
-        return bisect_left(self.seconds, at)
-
-    def position(self, index: int) -> Position:
-        """What comes before the entry at `index`."""
-        if index == 0:
-            return START
-        at = self.seconds[index - 1]
-        return Position(at, index - self.below(at), index)
-
-    def newest(self, start: int, budget: int) -> tuple[int, list[Line]]:
-        """Render entries from `start` on, the newest only if all exceed `budget` bytes.
-
-        Returns:
-            The index of the first one rendered, and the lines in order. Only if that index is
-            `start` are they complete.
-        """
-        lines: list[Line] = []
-        index = len(self.entries)
-        while index > start:
-            line = Line(self.seconds[index - 1], render(self.entries[index - 1]))
-            budget -= line.size
-            if budget < 0:
-                break
-            lines.append(line)
-            index -= 1
-        lines.reverse()
-        return index, lines
 
 
 def total(lines: Sequence[Line]) -> int:

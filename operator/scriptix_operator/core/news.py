@@ -22,6 +22,7 @@ from scriptix_operator.core.derive import (
     may_be_running,
     reason_of,
 )
+from scriptix_operator.core.logcollection import GIVEN_UP
 from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
 
@@ -65,9 +66,9 @@ ENDINGS: dict[str, EventReason] = {
 def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
     kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[News, ...]], ...]
-    kinds = (_repeated, _beginning, _stage, _waiting, _end, _deletion)
+    kinds = (_repeated, _beginning, _stage, _waiting, _end, _log, _deletion)
     if stands_again(old, new):
-        kinds = (_repeated,)  # what ended before was an event then
+        kinds = (_repeated, _log)  # what ended before was an event then
     return tuple(
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for kind in kinds
@@ -141,6 +142,15 @@ def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     other = EventReason.TRAINING_FAILED if started else EventReason.START_REJECTED
     reason = ENDINGS.get(new.failure.reason if new.failure else "", other)
     return (News(reason, message, warning=True),)
+
+
+def _log(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    """A log is given up; as long as it is, status says so."""
+    if new.log is None or new.log.state not in GIVEN_UP:
+        return ()
+    if old.log is not None and old.log.state in GIVEN_UP:
+        return ()
+    return (News(EventReason.LOG_NOT_STORED, new.log.message or "", warning=True),)
 
 
 def _deletion(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

@@ -5,6 +5,7 @@ The engine runs a loop: decide → record → act → observe → decide … unt
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.api.status import (
@@ -16,7 +17,7 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.ledger import Entry, Mark, Settled
 from scriptix_operator.core.pacing import AS_ASKED, Pace
-from scriptix_operator.core.remote import CallFailure, RemoteModel
+from scriptix_operator.core.remote import CallFailure, LogReply, RemoteModel
 from scriptix_operator.core.timeline import PastRun
 from scriptix_operator.core.training import Training
 
@@ -29,6 +30,7 @@ __all__ = [
     "FetchLog",
     "KeyUse",
     "LedgerRefused",
+    "LogExtent",
     "LogStored",
     "LogUnavailable",
     "Look",
@@ -50,6 +52,7 @@ __all__ = [
     "TurnCome",
     "Withdrawn",
     "Woken",
+    "WriteFailure",
 ]
 
 
@@ -199,13 +202,38 @@ class PostFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LogExtent:
+    """How much of a run's log there is, in a reply and in the cluster."""
+
+    reply: LogReply
+    of_run: int
+    """Entries of the run in the reply."""
+    known: int
+    """Entries of the run that are stored, or were dropped to keep the bound."""
+    skipped: int = 0
+    """Entries in the reply that are older than the run."""
+    is_replaced: bool = False
+    """Another run of the model has begun since this one ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogStored:
     """The log was fetched and stored."""
 
     log: LogStatus
     learning_curve: tuple[LearningPoint, ...]
     due_in: float | None
-    """Seconds until the next look is due; None: none is."""
+    """Seconds until the next poll is due; None: none is."""
+    extent: LogExtent
+
+
+class WriteFailure(StrEnum):
+    """Why the cluster did not take a log."""
+
+    REFUSED = "Refused"
+    """It says so again until somebody changes what the message names."""
+    FAILED = "Failed"
+    """It may take the log another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +250,10 @@ class LogUnavailable:
     """The log call was made, so it counts against the quota, whatever came of it."""
     refusal: CallFailure | None = None
     """It was answered that there is no log, by the API or by a gateway."""
+    write_failure: WriteFailure | None = None
+    """The cluster did not take the log, or does not let the operator read what is stored."""
+    message: str | None = None
+    """Why, for people; None: nothing is wrong, or it is shown elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +392,10 @@ class Memory:
     """Replies of the API that there is no log, since the log was last fetched."""
     log_gateway_refusals: int = 0
     """The same, of a gateway."""
+    log_write_refusals: int = 0
+    """Logs that the cluster refused, since one was last stored."""
+    log_write_failures: int = 0
+    """Logs that the cluster did not take, refused or not, since one was last stored."""
     log_not_before: datetime | None = None
     """When the log may be tried again: each try is one of the key's few log calls."""
     failed_publishes: int = 0

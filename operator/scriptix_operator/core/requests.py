@@ -5,7 +5,7 @@ own, with a value that is not used (core/used.py). The resource itself asks for 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import MAX_HISTORY, TEXT, HistoryEntry, Run, TrainingStatus
@@ -17,6 +17,7 @@ from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import Ask, asks_of, asks_of_run, is_used, used_requests
 
 __all__ = [
+    "OF_ONE_RUN",
     "begin_retry",
     "begin_run",
     "is_first_run",
@@ -26,6 +27,11 @@ __all__ = [
     "next_run",
     "standing_asks",
 ]
+
+OF_ONE_RUN: Mapping[str, None] = dict.fromkeys(
+    ("state", "message", "total_entries", "end_seen_at", "next_fetch_at")
+)
+"""What of status.log speaks of one run only."""
 
 
 def standing_asks(training: Training) -> tuple[Ask, ...]:
@@ -148,7 +154,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
         observed_generation=status.observed_generation,
         model=status.model,
         run=successor,
-        log=None if status.log is None else status.log.model_copy(update={"state": None}),
+        log=None if status.log is None else status.log.model_copy(update=OF_ONE_RUN),
         history=history,
         used_requests=used_requests(status),
         conditions=status.conditions,
@@ -157,7 +163,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
 
 def _entry(status: TrainingStatus, run: Run) -> HistoryEntry:
     """What history tells of the run in status; core/takeback.py reads it."""
-    why, log = status.failure, status.log
+    why = status.failure
     return HistoryEntry(
         id=run.id,
         token=run.token,
@@ -178,7 +184,6 @@ def _entry(status: TrainingStatus, run: Run) -> HistoryEntry:
         progress=status.progress,
         timeline=status.timeline if is_whole(status.timeline) else (),
         learning_curve=status.learning_curve,
-        log_state=log.state if log else None,
     )
 
 

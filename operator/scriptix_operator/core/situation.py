@@ -40,6 +40,8 @@ class Durations:
     """Least time between two looks that must agree."""
     results: float = 120.0
     """How long results that the API has not shown with the end of a run are awaited."""
+    log: float = 120.0
+    """The last entries of a log are in it so long after the end of the run."""
 
     @property
     def unseen(self) -> float:

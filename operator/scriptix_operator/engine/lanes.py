@@ -131,6 +131,10 @@ class Lanes:
             return OUTAGE_WAIT
         return lane.logs.ask(key, now, has_ended=has_ended)
 
+    def give_back_log(self, fingerprint: str, ticket: Ticket) -> None:
+        """Take back a log call that was not made."""
+        self.of(fingerprint).logs.give_back(ticket, self._clock.monotonic())
+
     # After a call.
 
     def answered(self, fingerprint: str, call: Call, ticket: Ticket, answer: Answer) -> bool:

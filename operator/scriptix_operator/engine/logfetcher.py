@@ -3,23 +3,31 @@
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime
 from http import HTTPStatus
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import has_ended
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.learning_curve import learning_curve
-from scriptix_operator.core.observation import LogStored, LogUnavailable
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry
+from scriptix_operator.core.logbook import Book
+from scriptix_operator.core.logcollector import Collected, LogCollector
+from scriptix_operator.core.logwindow import next_run_at, window_of
+from scriptix_operator.core.observation import (
+    LogExtent,
+    LogStored,
+    LogUnavailable,
+    WriteFailure,
+)
+from scriptix_operator.core.remote import CallFailure, FailureKind
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import NameTaken
-from scriptix_operator.kube.errors import KubeError
-from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.errors import KubeError, RefusedError
+from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import ScriptixError
@@ -56,65 +64,92 @@ class LogFetcher:
         Raises:
             KubeError: The API key could not be read just now.
         """
-        retry = backoff(FIRST_RETRY, failed_before, MAX_RETRY)
-        later = LogUnavailable(retry, LogState.COLLECTING, due_in)
+        later = LogUnavailable(
+            backoff(FIRST_RETRY, failed_before, MAX_RETRY), LogState.COLLECTING, due_in
+        )
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError:
             return later
-        # After a restart a run that has ended is not looked at: its log may be the first call.
+        # After a restart a run that has ended is not polled: its log may be the first call.
         await self.calls.recall_limits(key)
         ended, model_id = has_ended(training.status), training.spec.model_id
         ticket = self.lanes.log(key.fingerprint, training.key, has_ended=ended)
         if not isinstance(ticket, Ticket):
-            return LogUnavailable(ticket, LogState.COLLECTING, due_in, tried=False)
-        entries: list[LogEntry] = []
+            return replace(later, wait=ticket, tried=False)
         try:
-            await self.calls.make(
+            opened = await self.store.open(training.owner, training.status.log)
+        except (NameTaken, KubeError) as error:
+            self.lanes.give_back_log(key.fingerprint, ticket)
+            return self._not_stored(training, error, later)
+        collector, next_run = self._collector(training, opened.book)
+        try:
+            reply = await self.calls.make(
                 Call.LOG,
                 model_id,
                 key,
                 ticket,
-                lambda heard: self.client.log(model_id, key, entries.append, on_rate=heard),
+                lambda heard: self.client.log(model_id, key, collector.add, on_rate=heard),
             )
         except ScriptixError as error:
             was_called = error.failure.kind is not FailureKind.NOT_SENT
             return _without_log(error.failure, replace(later, was_called=was_called))
-        return await self._stored(training, tuple(entries), replace(later, was_called=True))
-
-    async def _stored(
-        self, training: Training, entries: tuple[LogEntry, ...], later: LogUnavailable
-    ) -> LogStored | LogUnavailable:
-        run, status = training.status.run, training.status
-        if run is None:
-            raise ValueError(f"{training.key} has no run to store a log for")
+        later = replace(later, was_called=True)
         if self.roster.is_being_deleted(training):
             return later  # since the call was made
         try:
-            stored = await self.store.save(
-                training.owner,
-                run.id,
-                entries,
-                max_bytes=training.spec.log.max_bytes,
-                previous=status.log,
-                run_started_at=status.started_at,
-            )
-        except NameTaken as error:
-            logger.warning("%s: the log is not stored: %s", training.key, error)
-            return replace(later, wait=None, state=LogState.NAME_TAKEN)
-        except KubeError as error:
+            found, saved = await self._save(training, opened, collector)
+        except (NameTaken, KubeError) as error:
             # Not raised: the step would be tried again within a minute, for ever, and each time
             # spend one of the few log calls that all resources with this key have.
-            logger.warning("%s: the log is not stored now: %s", training.key, error)
-            return later
-        # Up to 64 MiB are searched: not on the event loop's time.
-        curve = await asyncio.to_thread(learning_curve, entries, status.started_at)
-        return LogStored(stored, curve, later.due_in)
+            return self._not_stored(training, error, later)
+        extent = LogExtent(
+            reply,
+            of_run=found.entries,
+            known=saved.lines,
+            skipped=found.skipped,
+            is_replaced=next_run is not None,
+        )
+        return LogStored(saved.log, found.curve, due_in, extent)
+
+    def _collector(self, training: Training, book: Book) -> tuple[LogCollector, datetime | None]:
+        """What takes the entries of the reply, and when another run of the model has begun."""
+        status, max_bytes = training.status, training.spec.log.max_bytes
+        next_run = next_run_at(training, self.roster.rivals(training))
+        window = window_of(status, book, next_run)
+        run_id = status.run.id if status.run else ""
+        return LogCollector(book, window, run_id=run_id, max_bytes=max_bytes), next_run
+
+    async def _save(
+        self, training: Training, opened: OpenLog, collector: LogCollector
+    ) -> tuple[Collected, SavedLog]:
+        run, max_bytes = training.status.run, training.spec.log.max_bytes
+        # Up to 16 MiB are put in order: not on the event loop's time.
+        found = await asyncio.to_thread(collector.result)
+        saved = await self.store.save(
+            opened, found, run_id=run.id if run else "", max_bytes=max_bytes
+        )
+        return found, saved
+
+    @staticmethod
+    def _not_stored(
+        training: Training, error: NameTaken | KubeError, later: LogUnavailable
+    ) -> LogUnavailable:
+        logger.warning("%s: the log is not stored: %s", training.key, error)
+        later = replace(later, message=f"The log is not stored: {error}")
+        if isinstance(error, NameTaken):
+            return replace(later, wait=None, state=LogState.NAME_TAKEN)
+        if isinstance(error, RefusedError):
+            return replace(later, write_failure=WriteFailure.REFUSED)
+        # Where no call was made none is spent: the API server may be away for long.
+        return replace(later, write_failure=WriteFailure.FAILED if later.was_called else None)
 
 
 def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
     if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        return replace(later, refusal=failure)
+        text = f"The API has no log of this run: {failure.message}"
+        return replace(later, refusal=failure, message=text)
+    later = replace(later, message=f"The log is not fetched: {failure.message}")
     if failure.retry_after is not None and later.wait is not None:
         return replace(later, wait=max(failure.retry_after, later.wait))
     return later

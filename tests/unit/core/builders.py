@@ -24,6 +24,7 @@ from scriptix_operator.core.observation import (
     Decision,
     FetchLog,
     KeyUse,
+    LogExtent,
     LogStored,
     Look,
     LookFailed,
@@ -44,11 +45,12 @@ from scriptix_operator.core.observation import (
 from scriptix_operator.core.remote import (
     CallFailure,
     FailureKind,
+    LogReply,
     RemoteMetrics,
     RemoteModel,
     TrainingState,
 )
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import Durations, Situation
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.trainings import dump_status
 
@@ -56,6 +58,7 @@ __all__ = [
     "EIGHT",
     "KEY",
     "OTHER_KEY",
+    "WHOLE_LOG",
     "Life",
     "a_model",
     "a_run",
@@ -78,6 +81,9 @@ EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
 
 KEY = KeyUse("Secret/team-a/scriptix-api-key/api-key", "0123456789ab")
 OTHER_KEY = KeyUse(KEY.source, "ba9876543210")
+
+WHOLE_LOG = LogExtent(LogReply(3, 3), of_run=3, known=3)
+"""Of a log whose entries are all there, and stored."""
 
 
 def at(*, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
@@ -263,6 +269,8 @@ class Life:
             say so again; None: it takes it.
         checked: Whether each status is checked and the news of it are gathered. That takes most of
             the time of a long story.
+        durations: With no time between the fetches of a log after the end, unless a story is about
+            them.
     """
 
     training: Training = field(default_factory=a_training)
@@ -275,6 +283,7 @@ class Life:
     refusal: tuple[str, bool] | None = None
     checked: bool = True
     ledger: Ledger = field(default_factory=Ledger)
+    durations: Durations = field(default_factory=lambda: Durations(log=0.0))
     _recorded: TrainingStatus | None = None
 
     @property
@@ -301,13 +310,13 @@ class Life:
     def learns(self, observation: Observation) -> Decision:
         """Decide, record where the engine would, and check what came out."""
         before = self._recorded or self.training.status
-        decision = decide(self.training, observation, self.now, self.memory)
+        decision = decide(self.training, observation, self.now, self.memory, self.durations)
         is_settled = True
         if decision.publish and self.refusal is not None:
             message, refused = self.refusal
             failed = PublishFailed(decision, message, refused=refused)
             recorded = self.training.with_status(before)
-            decision = decide(recorded, failed, self.now, decision.memory)
+            decision = decide(recorded, failed, self.now, decision.memory, self.durations)
             # Until the failure is shown, an edit does not count as observed.
             is_settled = is_unpublished(decision.status)
         if self.checked and decision.status is not before:
@@ -419,7 +428,7 @@ class Life:
         """Fetch the log that is due."""
         assert isinstance(self.action, FetchLog)
         stored = LogStatus(config_maps=("cardiology-log",), entries=3, bytes=99)
-        return self.learns(LogStored(stored, (), self.action.due_in))
+        return self.learns(LogStored(stored, (), self.action.due_in, WHOLE_LOG))
 
     def runs(self, marker: datetime = EIGHT) -> "Life":
         """Start, and see the run at 0 %."""

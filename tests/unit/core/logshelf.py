@@ -4,16 +4,20 @@ It can be killed between any two of its writes. tests/operator/test_logstore.py 
 against a real API server.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
-from scriptix_operator.core.logbook import EMPTY, LOG_KEY, Book, Chunk, Sealed
-from scriptix_operator.core.loglines import RunLog, join, render
-from scriptix_operator.core.logplan import needs_sealed, plan
+from scriptix_operator.core.logbook import EMPTY, LOG_KEY, Book, Sealed
+from scriptix_operator.core.logcollector import LogCollector
+from scriptix_operator.core.loglines import UNTIMED, render
+from scriptix_operator.core.logplan import plan
+from scriptix_operator.core.logwindow import Window
 from scriptix_operator.core.remote import LogEntry
 
 EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
+EIGHT_SECOND = 1737014400
 
 
 def entry(message: str, seconds: float | None = 0) -> LogEntry:
@@ -45,33 +49,26 @@ class Shelf:
 
     def save(
         self,
-        entries: Sequence[LogEntry],
+        entries: Iterable[LogEntry],
         *,
         run_id: str = "r1",
         max_bytes: int = 2**24,
-        started_at: datetime | None = None,
+        since: int = UNTIMED,
     ) -> Book:
-        """Do what LogStore.save does."""
-        log = RunLog.of(entries, started_at)
+        """Do what LogStore.open and LogStore.save do, with the collector between them."""
         book = (Book.read(self.tail) if self.tail else None) or EMPTY
-        known = set(self.named)
-        while True:
-            known.update(chunk.number for chunk in book.chunks)
-            sealed: list[Sealed] | None = None
-            if needs_sealed(book, log, run_id):
-                sealed = self._read_chunks(book.chunks_of_run)
-            planned = plan(book, log, run_id=run_id, max_bytes=max_bytes, sealed=sealed)
-            stored = planned.book
-            for seal in planned.seal:
-                if seal.number in self.chunks:
-                    break
-                self._before_write()
-                self.chunks[seal.number] = seal.data()
-                stored = stored.with_chunk(seal)
-            else:
-                break
-            while book.next in self.chunks:
-                book = book.adopt(self._read(book.next))
+        while book.next in self.chunks:
+            book = book.adopt(self._read(book.next))
+        known = self.named | {chunk.number for chunk in book.chunks}
+        collector = LogCollector(book, Window(since), run_id=run_id, max_bytes=max_bytes)
+        for entry in entries:
+            collector.add(entry)
+        planned = plan(book, collector.result(), run_id=run_id, max_bytes=max_bytes)
+        stored = planned.book
+        for seal in planned.seal:
+            self._before_write()
+            self.chunks[seal.number] = seal.data()
+            stored = stored.with_chunk(seal)
         data = stored.data()
         if data != self.tail:
             self._before_write()
@@ -87,9 +84,6 @@ class Shelf:
     def _read(self, number: int) -> Sealed:
         self.reads += 1
         return Sealed.read(number, self.chunks[number])
-
-    def _read_chunks(self, chunks: Iterable[Chunk]) -> list[Sealed]:
-        return [self._read(chunk.number) for chunk in chunks if chunk.number in self.chunks]
 
     def _before_write(self) -> None:
         if not self.writes_left:
@@ -114,6 +108,15 @@ class Shelf:
         return "".join(self.texts)
 
 
-def whole(entries: Sequence[LogEntry]) -> str:
+def in_order(entries: Iterable[LogEntry]) -> list[LogEntry]:
+    """The entries by time; one without a time stays behind the one that it was given behind."""
+    latest, timed = datetime.min.replace(tzinfo=UTC), list[tuple[datetime, LogEntry]]()
+    for each in entries:
+        latest = each.at or latest
+        timed.append((latest, each))
+    return [each for _, each in sorted(timed, key=itemgetter(0))]
+
+
+def whole(entries: Iterable[LogEntry]) -> str:
     """The text of all entries, in order."""
-    return join(RunLog.of(entries, None).newest(0, 10**9)[1])
+    return "".join(f"{render(each)}\n" for each in in_order(entries))

@@ -21,6 +21,7 @@ from scriptix_operator.core.observation import (
     FetchLog,
     KeyUse,
     LedgerRefused,
+    LogExtent,
     LogStored,
     LogUnavailable,
     Look,
@@ -45,6 +46,7 @@ from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import (
     CallFailure,
     FailureKind,
+    LogReply,
     RemoteMetrics,
     RemoteModel,
 )
@@ -877,11 +879,19 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
             answers = st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
             return answers | st.just(Withdrawn())
         case FetchLog(due_in):
-            stored = st.builds(LogStored, st.builds(LogStatus), CURVES, st.just(due_in))
+            stored = st.builds(LogStored, st.builds(LogStatus), CURVES, st.just(due_in), EXTENTS)
             states = st.sampled_from(LogState)
             return stored | st.builds(LogUnavailable, DUE, states, st.just(due_in))
         case _:
             raise AssertionError(f"nothing is learned from {life.action}")
+
+
+EXTENTS = st.builds(
+    LogExtent,
+    st.builds(LogReply, st.integers(0, 3), st.none() | st.integers(0, 3)),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
 
 
 EDITS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(

@@ -44,6 +44,7 @@ from scriptix_operator.core.training import Training
 from tests.unit.core.builders import (
     EIGHT,
     KEY,
+    WHOLE_LOG,
     Life,
     a_model,
     a_run,
@@ -153,7 +154,10 @@ def test_deletion_ends_calls_requests_and_publishing(
 @pytest.mark.parametrize("status", [followed(progress=40), SUCCEEDED], ids=["running", "ended"])
 @pytest.mark.parametrize(
     "observation",
-    [LogStored(LogStatus(entries=3), (), 60.0), LogUnavailable(60.0, LogState.COLLECTING, 60.0)],
+    [
+        LogStored(LogStatus(entries=3), (), 60.0, WHOLE_LOG),
+        LogUnavailable(60.0, LogState.COLLECTING, 60.0),
+    ],
 )
 def test_deletion_during_a_log_fetch_is_the_last_fetch(
     status: TrainingStatus, observation: Observation

@@ -1,45 +1,38 @@
 """core/ending.py: when the log is fetched, and when a run is published."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import (
-    MAX_RECENT_LOG_CALLS,
     Baseline,
-    LearningPoint,
     LogStatus,
     TrainingStatus,
 )
 from scriptix_operator.core.derive import settle
-from scriptix_operator.core.ending import conclude, log_stored, log_unavailable, publish_failed
+from scriptix_operator.core.ending import conclude, log_stored, publish_failed
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import (
-    Action,
     Decision,
     FetchLog,
     LogStored,
-    LogUnavailable,
     Memory,
     PublishFailed,
     Rest,
 )
-from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.core.running import training_note
 from scriptix_operator.core.situation import Situation
 from tests.unit.core.builders import (
     EIGHT,
+    WHOLE_LOG,
     a_run,
     a_situation,
     a_status,
     a_training,
     at,
-    call_failed,
     followed,
 )
 
@@ -61,11 +54,13 @@ def a_step(
     collect: str = "Always",
     news: bool = False,
     state: str | None = None,
+    end: datetime | None = EIGHT,
     **spec: Any,  # noqa: ANN401 - values of spec fields
 ) -> Situation:
-    """A step of a run whose log may have news, and be in a state."""
+    """A step of a run whose log may have news, and be in a state since its end, or before it."""
     if state is not None:
-        status = status.model_copy(update={"log": LogStatus(state=state)})
+        log = LogStatus(state=state, end_seen_at=end)
+        status = status.model_copy(update={"log": log})
     training = a_training(status=status, log={"collect": collect}, **spec)
     return a_situation(training, at(hours=1), Memory(log_wanted=news, failed_logs=2))
 
@@ -89,16 +84,13 @@ def a_step(
         pytest.param(a_step(SUCCEEDED, state="Complete"), False, id="whole"),
         pytest.param(a_step(SUCCEEDED, state="Unavailable"), False, id="there is none"),
         pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no place for it"),
-        pytest.param(
-            a_step(SUCCEEDED, state="Unavailable", news=True),
-            True,
-            id="there may be one at the end",
-        ),
-        pytest.param(
-            a_step(SUCCEEDED, state="NameTaken", news=True),
-            True,
-            id="there may be place at the end",
-        ),
+        pytest.param(a_step(SUCCEEDED, state="Partial"), False, id="not whole at the API"),
+        pytest.param(a_step(SUCCEEDED, state="Refused"), False, id="refused at the end"),
+        pytest.param(a_step(RUNNING, state="Refused", news=True), False, id="running, refused"),
+        pytest.param(a_step(RUNNING, state="Unavailable", news=True), False, id="running, none"),
+        pytest.param(a_step(SUCCEEDED, state="Refused", end=None), True, id="refused before it"),
+        pytest.param(a_step(SUCCEEDED, state="NameTaken", end=None), True, id="taken before it"),
+        pytest.param(a_step(SUCCEEDED, state="Unavailable", end=None), True, id="none before it"),
         pytest.param(a_step(UNPUBLISHED), True, id="unpublished"),
         pytest.param(a_step(UNPUBLISHED, collect="OnFailure"), False, id="it has not failed"),
         pytest.param(a_step(SUCCEEDED, suspend=True), False, id="suspended at its end"),
@@ -216,15 +208,15 @@ def test_a_start_is_settled_once_its_outcome_is_recorded(
     assert decision.settled == (settled if refused else None)
 
 
-def test_the_log_of_an_unpublished_run_is_fetched_meanwhile_and_complete() -> None:
+def test_log_of_an_unpublished_run_is_fetched_meanwhile() -> None:
     step, failed = publishing(log={"collect": "Always"})
     decision = publish_failed(step, failed)
     assert decision.action == FetchLog(5)
-    stored = log_stored(
-        a_step(decision.status, news=True), LogStored(LogStatus(entries=5), CURVE, 5)
-    )
-    assert stored.status.log is not None
-    assert (stored.status.log.state, stored.action) == ("Complete", Rest(5))
+    step = replace(step.having_status(decision.status), memory=decision.memory)
+    decision = log_stored(step, LogStored(LogStatus(entries=5), (), 5, WHOLE_LOG))
+    assert decision.action == Rest(5)
+    assert decision.status.log is not None
+    assert decision.status.log.next_fetch_at == at(hours=8, seconds=10)
     later = Memory(log_not_before=at(hours=8, seconds=3))
     assert publish_failed(*publishing(later, log={"collect": "Always"})).action == Rest(3)
 
@@ -232,138 +224,3 @@ def test_the_log_of_an_unpublished_run_is_fetched_meanwhile_and_complete() -> No
 def test_an_unpublished_run_times_out_no_more() -> None:
     step = a_step(UNPUBLISHED, timeout_seconds=60)
     assert step.deadline is None
-
-
-CURVE = (LearningPoint(epoch=1, of=20, word_error_rate="45.2"),)
-
-
-@pytest.mark.parametrize(
-    ("status", "state", "due_in"),
-    [(RUNNING, "Collecting", 60), (SUCCEEDED, "Complete", None), (FAILED, "Complete", None)],
-)
-def test_a_stored_log_is_complete_once_the_run_has_ended(
-    status: TrainingStatus, state: str, due_in: float | None
-) -> None:
-    stored = LogStored(LogStatus(entries=5, bytes=99), CURVE, due_in)
-    decision = log_stored(a_step(status, news=True), stored)
-    assert decision.status.log == LogStatus(
-        entries=5,
-        bytes=99,
-        state=state,
-        last_fetched_at=at(hours=1),
-        recent_calls=(at(hours=1),),
-    )
-    assert decision.status.learning_curve == CURVE
-    assert (decision.memory.log_wanted, decision.memory.failed_logs) == (False, 0)
-    assert decision.action == Rest(due_in)
-
-
-def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
-    status = RUNNING.model_copy(update={"learning_curve": CURVE})
-    decision = log_stored(a_step(status), LogStored(LogStatus(), (), 60))
-    assert decision.status.learning_curve == CURVE
-
-
-@pytest.mark.parametrize(
-    ("wait", "due_in", "seconds"),
-    [(15, 60, 15), (600, 60, 60), (None, 60, 60)],
-)
-def test_a_log_that_could_not_be_had_delays_no_look(
-    wait: float | None, due_in: float | None, seconds: float | None
-) -> None:
-    failed = LogUnavailable(wait, LogState.COLLECTING, due_in)
-    assert log_unavailable(a_step(RUNNING), failed).action == Rest(seconds)
-
-
-@pytest.mark.parametrize("wait", [15, None])
-def test_after_the_end_only_the_log_is_waited_for(wait: float | None) -> None:
-    failed = LogUnavailable(wait, LogState.COLLECTING, None)
-    assert log_unavailable(a_step(SUCCEEDED), failed).action == Rest(wait)
-
-
-def test_a_log_is_tried_again_while_there_is_hope() -> None:
-    decision = log_unavailable(
-        a_step(RUNNING, news=True), LogUnavailable(15, LogState.COLLECTING, 60)
-    )
-    assert (decision.memory.log_wanted, decision.memory.failed_logs) == (True, 3)
-    assert decision.status.log is None
-
-
-@pytest.mark.parametrize("was_called", [True, False])
-def test_failed_log_call_counts_only_if_it_was_made(*, was_called: bool) -> None:
-    before = tuple(at(minutes=n) for n in range(MAX_RECENT_LOG_CALLS))
-    status = RUNNING.model_copy(update={"log": LogStatus(recent_calls=before)})
-    failed = replace(LOST, was_called=was_called)
-    log = log_unavailable(a_step(status), failed).status.log
-    assert log is not None
-    assert log.recent_calls == ((*before[1:], at(hours=1)) if was_called else before)
-
-
-LOST = LogUnavailable(15, LogState.COLLECTING, None)
-NO_LOG = replace(LOST, refusal=call_failed(FailureKind.NOT_FOUND, status=404))
-BY_GATEWAY = replace(LOST, refusal=call_failed(FailureKind.AMBIGUOUS, is_from_gateway=True))
-STORED = LogStored(LogStatus(), (), None)
-
-
-@pytest.mark.parametrize(
-    ("replies", "is_missing"),
-    [
-        pytest.param([NO_LOG], False, id="one"),
-        pytest.param([NO_LOG, NO_LOG], True, id="two"),
-        pytest.param([LOST, NO_LOG], False, id="an answer that says nothing, and one"),
-        pytest.param([NO_LOG, LOST, NO_LOG], True, id="two, and one between that says nothing"),
-        pytest.param([BY_GATEWAY] * 5 + [NO_LOG], False, id="one, and five of a gateway"),
-        pytest.param([BY_GATEWAY] * 6, True, id="six of a gateway"),
-        pytest.param([NO_LOG, STORED, NO_LOG], False, id="the log between"),
-        pytest.param([BY_GATEWAY] * 5 + [STORED, BY_GATEWAY], False, id="the log before the last"),
-    ],
-)
-def test_log_is_unavailable_once_refusals_confirm_it(
-    replies: Sequence[LogStored | LogUnavailable], *, is_missing: bool
-) -> None:
-    step = a_step(SUCCEEDED)
-    for reply in replies:
-        if isinstance(reply, LogStored):
-            decision = log_stored(step, reply)
-        else:
-            decision = log_unavailable(step, reply)
-        step = replace(step.having_status(decision.status), memory=decision.memory)
-    state = step.status.log.state if step.status.log else None
-    assert (state == "Unavailable", step.memory.log_wanted) == (is_missing, not is_missing)
-
-
-def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() -> None:
-    running = RUNNING.model_copy(update={"progress": 45, "stage": "MainTraining"})
-    point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
-    stored = log_stored(a_step(running), LogStored(LogStatus(), (point,), 60)).status
-    told = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
-    assert stored.message == told
-    assert training_note(stored).message == told
-
-
-def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_looked_at() -> None:
-    failed = log_unavailable(
-        a_step(RUNNING, news=True), LogUnavailable(90, LogState.COLLECTING, 60)
-    )
-    training = a_training(status=RUNNING)
-
-    def after(seconds: float, status: TrainingStatus = RUNNING) -> Action:
-        moment = at(hours=1) + timedelta(seconds=seconds)
-        step = a_situation(training.with_status(status), moment, failed.memory)
-        return conclude(step).action
-
-    assert after(89) == Rest(60)
-    assert after(90) == FetchLog(60)
-    assert after(89, SUCCEEDED) == Rest(1)
-    assert after(90, SUCCEEDED) == FetchLog(None)
-
-
-@pytest.mark.parametrize("known", [None, "Collecting"], ids=["never stored", "stored before"])
-@pytest.mark.parametrize("state", [LogState.NAME_TAKEN, LogState.UNAVAILABLE])
-def test_a_log_that_can_never_be_had_says_why(known: str | None, state: LogState) -> None:
-    step = a_step(SUCCEEDED, news=True, state=known)
-    decision = log_unavailable(step, LogUnavailable(None, state, None))
-    assert decision.status.log is not None
-    assert decision.status.log.state == state
-    again = a_step(decision.status, news=decision.memory.log_wanted)
-    assert conclude(again).action == Rest(None)

@@ -1,12 +1,15 @@
 """core/learning_curve.py: what is read from which lines."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from scriptix_operator.api.status import LearningPoint
-from scriptix_operator.core.learning_curve import learning_curve
+from scriptix_operator.core.learning_curve import MAX_EPOCHS, LearningCurve
+from scriptix_operator.core.linebuffer import LEADING
+from scriptix_operator.core.loglines import second_of
 from scriptix_operator.core.remote import LogEntry
 
 START = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
@@ -15,6 +18,16 @@ START = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
 def entry(message: str, minutes: int | None = 0) -> LogEntry:
     at = None if minutes is None else START + timedelta(minutes=minutes)
     return LogEntry(at, "info", message)
+
+
+def learning_curve(
+    entries: Iterable[LogEntry], since: datetime | None = None
+) -> tuple[LearningPoint, ...]:
+    """The curve in a log, of entries since a time."""
+    curve = LearningCurve()
+    for each in entries:
+        curve.add(LEADING if each.at is None else second_of(each.at) * 1_000_000, each)
+    return curve.points(lambda second: since is None or second >= second_of(since))
 
 
 def test_points_come_with_their_time() -> None:
@@ -82,3 +95,12 @@ def test_many_points_are_thinned_evenly_and_keep_both_ends(count: int) -> None:
     assert (epochs[0], epochs[-1]) == (1, count)
     steps = {later - earlier for earlier, later in pairwise(epochs)}
     assert max(steps) - min(steps) <= 1
+
+
+def test_endless_epochs_take_bounded_memory_and_keep_both_ends() -> None:
+    last, curve = 3 * MAX_EPOCHS, LearningCurve()
+    for i in range(1, last + 1):
+        curve.add(i, entry(f"epoch {i}/{last} WER: 1%"))
+        assert len(curve) <= MAX_EPOCHS
+    points = curve.points(lambda _: True)
+    assert (len(points), points[0].epoch, points[-1].epoch) == (40, 1, last)

@@ -14,12 +14,16 @@ from scriptix_operator.core.logbook import (
     tail_name,
     without,
 )
-from scriptix_operator.core.loglines import START, UNTIMED, Line, Position
+from scriptix_operator.core.loglines import START, UNTIMED, Line, Position, join
 
 A = Line(0, "1970-01-01T00:00:00Z INFO a")
 B = Line(0, "1970-01-01T00:00:00Z INFO b")
 C = Line(1, "1970-01-01T00:00:01Z INFO c")
 D = Line(1, "- INFO d")
+
+
+def a_sealed(number: int, run_id: str, before: Position, *lines: Line, since: int = -9) -> Sealed:
+    return Sealed(number, run_id, since, before, join(lines).encode())
 
 
 def test_names_can_be_read_back() -> None:
@@ -36,7 +40,7 @@ def test_other_names_have_no_number(name: str) -> None:
 
 
 def test_a_tail_is_read_back() -> None:
-    book = Book("r2", (Chunk(3, 99, 4), Chunk(4, 50, 2)), 4, 5, Position(1, 1, 2), (C, D))
+    book = Book("r2", (Chunk(3, 99, 4), Chunk(4, 50, 2)), 4, 5, Position(1, 1, 2), (C, D), 1)
     data = book.data()
     assert data[LOG_KEY] == f"{C.text}\n{D.text}\n"
     assert Book.read(data) == book
@@ -52,14 +56,15 @@ def test_an_unreadable_tail_is_no_book() -> None:
 
 
 def test_a_chunk_is_read_back() -> None:
-    sealed = Sealed(7, "r1", Position(1, 2, 9), (D, C))
+    sealed = a_sealed(7, "r1", Position(1, 2, 9), D, C)
     assert Sealed.read(7, sealed.data()) == sealed
+    assert (sealed.lines, sealed.end) == ((D, C), Position(1, 4, 11))
     assert sealed.as_chunk() == Chunk(7, D.size + C.size, 2)
 
 
 def test_an_unreadable_chunk_belongs_to_no_run() -> None:
     sealed = Sealed.read(7, {LOG_KEY: f"{A.text}\n", INDEX_KEY: "?"})
-    assert sealed == Sealed(7, "", START, (A,))
+    assert sealed == a_sealed(7, "", START, A, since=UNTIMED)
 
 
 def test_a_log_is_truncated_when_the_run_has_lines_that_no_chunk_holds() -> None:
@@ -71,7 +76,7 @@ def test_a_log_is_truncated_when_the_run_has_lines_that_no_chunk_holds() -> None
 
 def test_a_sealed_tail_is_taken_out_of_the_tail() -> None:
     book = Book("r1", (), 1, 1, START, (A, A, C))
-    adopted = book.adopt(Sealed(1, "r1", START, (A, B)))
+    adopted = book.adopt(a_sealed(1, "r1", START, A, B))
     assert adopted.tail == (A, C)
     assert adopted.chunks == (Chunk(1, A.size + B.size, 2),)
     assert (adopted.before, adopted.next, adopted.first) == (Position(0, 2, 2), 2, 1)
@@ -79,7 +84,7 @@ def test_a_sealed_tail_is_taken_out_of_the_tail() -> None:
 
 def test_a_chunk_behind_a_gap_replaces_the_tail() -> None:
     book = Book("r1", (), 1, 1, START, (A, B))
-    adopted = book.adopt(Sealed(1, "r1", Position(0, 50, 50), (C,)))
+    adopted = book.adopt(a_sealed(1, "r1", Position(0, 50, 50), C))
     assert adopted.tail == ()
     assert adopted.before == Position(1, 1, 51)
     assert adopted.truncated
@@ -87,8 +92,8 @@ def test_a_chunk_behind_a_gap_replaces_the_tail() -> None:
 
 def test_a_chunk_of_another_run_begins_that_run() -> None:
     book = Book("r1", (Chunk(1, 1, 1),), 1, 2, Position(0, 1, 1), (B,))
-    turned = book.adopt(Sealed(2, "r1", book.before, (B,))).adopt(Sealed(3, "r2", START, (C,)))
-    assert turned.run_id == "r2"
+    turned = book.adopt(a_sealed(2, "r1", book.before, B)).adopt(a_sealed(3, "r2", START, C))
+    assert (turned.run_id, turned.since) == ("r2", -9)
     assert [chunk.number for chunk in turned.chunks_of_run] == [3]
     assert turned.tail == ()
 

@@ -2,10 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from itertools import chain
 
 import pytest
@@ -13,9 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.logbook import Book, Sealed
-from scriptix_operator.core.loglines import RunLog
 from scriptix_operator.core.remote import LogEntry
-from tests.unit.core.logshelf import EIGHT, KilledError, Shelf, entry, whole, wide
+from tests.unit.core.logshelf import EIGHT_SECOND, KilledError, Shelf, entry, in_order, whole, wide
 
 MINIMUM = 65536
 SEAL = 512 * 1024
@@ -27,6 +24,7 @@ Blocks = list[tuple[str, float | None]]
 
 seconds = st.none() | st.integers(0, 5) | st.floats(0, 5)
 logs = st.lists(st.tuples(st.text("abJw", min_size=1, max_size=10), seconds), max_size=6)
+lates = st.lists(st.sets(st.integers(0, 59)), max_size=4)
 cuts = st.lists(st.integers(0, 60), max_size=5).map(sorted)
 kills = st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(0, 12))
 bounds = st.sampled_from([MINIMUM, 300_000])
@@ -38,10 +36,6 @@ def entries_of(blocks: Blocks, begin: int = 0) -> list[LogEntry]:
         for keys, second in blocks
         for key in keys
     ]
-
-
-def in_order(entries: Sequence[LogEntry]) -> list[LogEntry]:
-    return RunLog.of(entries, None).entries
 
 
 @given(logs, cuts)
@@ -57,18 +51,17 @@ def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
     assert stepwise.text == whole(ordered)
 
 
-@given(logs, st.lists(st.sets(st.integers(0, 59)), max_size=4))
-def test_entries_that_come_late_and_unsorted_are_each_stored_once(
+@given(st.lists(st.tuples(st.text("ab", min_size=1, max_size=10), seconds), max_size=6), lates)
+def test_late_and_unordered_entries_are_each_stored_once(
     blocks: Blocks, absent: list[set[int]]
 ) -> None:
-    # One chunk holds a few wide lines only; the bound is never reached.
-    shelf = Shelf()
+    shelf = Shelf()  # of short lines, so that nothing is sealed
     entries = entries_of(blocks)
     missing: set[int] = set(range(60))
     for step in (*absent, set[int]()):
         missing &= step
         shown = [e for i, e in enumerate(entries) if i not in missing]
-        shelf.save(shown, max_bytes=300_000)
+        shelf.save(shown)
         assert Counter(shelf.text.splitlines()) == Counter(whole(shown).splitlines())
 
 
@@ -113,7 +106,7 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
             [*chain.from_iterable(parts[:run]), *parts[run][:count]],
             run_id=f"r{run}",
             max_bytes=max_bytes,
-            started_at=EIGHT + timedelta(seconds=run * 1000),
+            since=EIGHT_SECOND + run * 1000,
         )
 
     for run, count, writes in steps:
@@ -196,20 +189,24 @@ def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
     assert shelf.text == whole(entries)
 
 
-def test_an_entry_late_for_a_sealed_part_is_stored_and_asked_for_only_once() -> None:
+def test_entry_late_for_a_sealed_part_is_counted_only() -> None:
     shelf = Shelf()
-    entries = wide(1200)
-    late = entry("late", 3)
+    entries, late = wide(1200), entry("late", 3)
     shelf.save(entries)
-    shelf.save([*entries, late])
-    assert shelf.text.count("INFO late\n") == 1
-    reads = shelf.reads
-    assert reads == 2
-    shelf.save([*entries, late, *wide(1500, begin=1200)])
-    assert shelf.reads == reads
-    assert Counter(shelf.text.splitlines()) == Counter(
-        whole([*entries, late, *wide(1500, begin=1200)]).splitlines()
-    )
+    book = shelf.save([*entries, late])
+    assert shelf.text == whole(entries)
+    assert book.end.lines == len([*entries, late]) - 1
+    book = shelf.save([*entries, late, *wide(1500, begin=1200)])
+    assert shelf.text == whole([*entries, *wide(1500, begin=1200)])
+
+
+def test_entry_late_for_the_active_segment_is_appended() -> None:
+    shelf = Shelf()
+    entries, late = wide(1200), entry("late", 1100)
+    shelf.save(entries)
+    for _ in range(2):
+        shelf.save([*entries, late])
+        assert shelf.text == whole(entries) + whole([late])
 
 
 @pytest.mark.parametrize("per_second", [1, 7, 10**6], ids=["apart", "shared", "one-second"])
@@ -222,16 +219,6 @@ def test_dropped_entries_do_not_come_back(per_second: int) -> None:
         assert shelf.text.count("\n") > 140
 
 
-def test_a_chunk_that_a_person_deleted_is_stored_again_when_it_is_missed() -> None:
-    shelf = Shelf()
-    entries = wide(1700)
-    shelf.save(entries)
-    del shelf.chunks[2]
-    late = entry("late", 3)
-    shelf.save([*entries, late])
-    assert Counter(shelf.text.splitlines()) == Counter(whole([*entries, late]).splitlines())
-
-
 def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
     shelf = Shelf()
     for count in range(180, 600, 7):
@@ -239,14 +226,6 @@ def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
         book = shelf.save(entries, max_bytes=200_000)
         assert whole(entries).endswith(shelf.text)
         assert book.next == 1 + (count - 1) // 50
-
-
-def test_a_late_entry_finds_its_place_in_the_tail() -> None:
-    shelf = Shelf()
-    entries = wide(10)
-    shelf.save([*entries[:4], *entries[5:]])
-    shelf.save(entries)
-    assert shelf.text == whole(entries)
 
 
 def test_an_entry_without_a_time_is_not_taken_for_an_equal_one_before() -> None:
@@ -273,8 +252,8 @@ def test_a_long_new_run_drops_the_old_one_and_knows_its_own_chunks(length: int) 
     shelf = Shelf()
     shelf.save(wide(10), run_id="r1", max_bytes=MINIMUM)
     entries = [*wide(10), *wide(length, begin=1000)]
-    start = EIGHT + timedelta(seconds=1000)
-    book = shelf.save(entries, run_id="r2", max_bytes=MINIMUM, started_at=start)
+    start = EIGHT_SECOND + 1000
+    book = shelf.save(entries, run_id="r2", max_bytes=MINIMUM, since=start)
     assert whole(entries).endswith(shelf.text)
     own = sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail)
     assert own == min(length, book.entries)
@@ -311,8 +290,8 @@ def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
     shelf = Shelf()
     first, second = wide(10), wide(10, begin=100)
     shelf.save(first, run_id="r1")
-    start = EIGHT + timedelta(seconds=100)
-    book = shelf.save([*first, *second], run_id="r2", started_at=start)
+    start = EIGHT_SECOND + 100
+    book = shelf.save([*first, *second], run_id="r2", since=start)
     assert shelf.texts == [whole(first), whole(second)]
     assert Sealed.read(1, shelf.chunks[1]).run_id == "r1"
     assert (book.chunks_of_run, book.entries, book.truncated) == ((), 20, False)
@@ -322,7 +301,7 @@ def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
     shelf = Shelf()
     shelf.save(wide(10), run_id="r1")
     shelf.writes_left = 0
-    book = shelf.save(wide(10), run_id="r2", started_at=EIGHT + timedelta(hours=1))
+    book = shelf.save(wide(10), run_id="r2", since=EIGHT_SECOND + 3600)
     assert book.run_id == "r1"
 
 
@@ -330,8 +309,8 @@ def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
     shelf = Shelf()
     first, second = [entry("old")], wide(66, begin=1000)
     shelf.save(first, run_id="r1", max_bytes=MINIMUM)
-    start = EIGHT + timedelta(seconds=1000)
-    book = shelf.save([*first, *second], run_id="r2", max_bytes=MINIMUM, started_at=start)
+    start = EIGHT_SECOND + 1000
+    book = shelf.save([*first, *second], run_id="r2", max_bytes=MINIMUM, since=start)
     assert book.truncated
     assert whole(second).endswith(shelf.text)
 
@@ -339,9 +318,9 @@ def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
 def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_one() -> None:
     shelf = Shelf()
     shelf.save(wide(60), run_id="r1", max_bytes=100_000)
-    start = EIGHT + timedelta(seconds=1000)
+    start = EIGHT_SECOND + 1000
     book = shelf.save(
-        [*wide(60), *wide(60, begin=1000)], run_id="r2", max_bytes=100_000, started_at=start
+        [*wide(60), *wide(60, begin=1000)], run_id="r2", max_bytes=100_000, since=start
     )
     assert book.size <= 100_000
     assert whole([*wide(60), *wide(60, begin=1000)]).endswith(shelf.text)
@@ -355,12 +334,12 @@ def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -
     first, second = wide(600), wide(1300, begin=1000)
     shelf.save(first, run_id="r1")
     shelf.writes_left = writes
-    start = EIGHT + timedelta(seconds=1000)
+    start = EIGHT_SECOND + 1000
     try:
-        shelf.save(first + second, run_id="r2", started_at=start)
+        shelf.save(first + second, run_id="r2", since=start)
     except KilledError:
         shelf.writes_left = 10**9
-    book = shelf.save(first + second, run_id="r2", started_at=start)
+    book = shelf.save(first + second, run_id="r2", since=start)
     assert shelf.text == whole(first + second)
     assert sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail) == 1300
     assert not book.truncated

@@ -176,7 +176,6 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
             word_error_rate="12.5",
             metrics=ENDED.metrics,
             progress=100,
-            log_state="Complete",
         ),
     )
 
@@ -229,7 +228,7 @@ def test_history_keeps_all_metrics_and_the_newest_curve() -> None:
     newest, older = begin_run(a_training(run_token="v2", status=before)).history
     assert (newest.metrics, newest.learning_curve) == (before.metrics, before.learning_curve)
     assert newest.word_error_rate == "12.5"  # read by an earlier version after a rollback
-    assert (newest.progress, newest.log_state) == (100, "NameTaken")
+    assert newest.progress == 100
     assert (newest.key_fingerprint, newest.key_source) == (KEY.fingerprint, KEY.source)
     assert (older.id, older.learning_curve) == ("run-0", ())
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from scriptix_operator.api.reasons import LogState
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
-from scriptix_operator.core.observation import FetchLog, LogUnavailable, Reserve, Rest
+from scriptix_operator.core.observation import FetchLog, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.requests import begin_retry, begin_run
+from scriptix_operator.core.situation import Durations
 from scriptix_operator.core.takeback import is_taken_back, take_back
 from tests.unit.core.builders import (
     EIGHT,
@@ -75,7 +75,7 @@ def test_a_request_stands_as_long_as_the_resource_asks_for_it(
         ("Succeeded", True) if stands else ("Pending", False)
     )
     if stands:
-        assert life.action == Rest(None)
+        assert life.stores_log().action == Rest(None)
     else:
         assert isinstance(life.waits(60).looks(DONE).action, Reserve)
 
@@ -95,13 +95,18 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     )
     assert status.log is not None
     assert status.log.config_maps == ("cardiology-log",)
-    assert status.log.state == "Complete"
+    assert status.log.state is None
     assert status.history == ()
     assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
     assert life.run.started_training_at == EIGHT
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
-    # Nothing is published or told a second time, and no log is fetched.
+    # Nothing is published or told a second time.
     assert (life.published, life.reasons_told) == (published, told)
+    # Whether its log was whole is not known any more: one fetch tells, so long after the end.
+    life.durations = Durations()
+    assert life.stores_log().action == Rest(None)
+    assert life.status.log is not None
+    assert life.status.log.state == "Complete"
 
 
 def test_a_failure_stands_again_with_its_reason() -> None:
@@ -157,7 +162,7 @@ def test_a_queued_request_can_be_taken_back() -> None:
     life = a_life().edit(run_token="v2").waits(60)
     life.looks(DONE)
     life.is_queued()
-    assert life.edit(run_token="v1").wakes().action == Rest(None)
+    assert life.edit(run_token="v1").wakes().action == FetchLog(None)
     assert (life.status.phase, life.status.queue) == ("Succeeded", None)
 
 
@@ -306,18 +311,8 @@ def test_cancelling_restores_each_status_field() -> None:
     fields = TrainingStatus.model_fields
     changed = {name for name in fields if getattr(restored, name) != getattr(ended, name)}
     assert changed == NOT_RESTORED | {
-        *("phase", "message", "repeated_request", "display", "conditions", "used_requests")
+        *("log", "phase", "message", "repeated_request", "display", "conditions", "used_requests")
     }
-
-
-def test_an_incomplete_log_is_fetched_after_cancelling() -> None:
-    life = Life(a_training(run_token="v1")).runs().waits(60)
-    life.looks(a_model(4, started_at=EIGHT))
-    assert isinstance(life.action, FetchLog)
-    life.learns(LogUnavailable(3600, LogState.COLLECTING, None, was_called=True))
-    asks(asks(life, ("v2", "")), ("v1", ""))
-    assert life.status.phase == "Succeeded"
-    assert isinstance(life.action, FetchLog)
 
 
 PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)

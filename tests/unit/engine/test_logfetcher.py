@@ -18,7 +18,15 @@ from scriptix_operator.core.lane import Call
 from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.observation import LogStored, LogUnavailable
+from scriptix_operator.core.logbook import EMPTY
+from scriptix_operator.core.logcollector import Collected
+from scriptix_operator.core.observation import (
+    LogExtent,
+    LogStored,
+    LogUnavailable,
+    WriteFailure,
+)
+from scriptix_operator.core.owner import Owner
 from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, LogReply, RateTold
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls, Heard
@@ -28,8 +36,8 @@ from scriptix_operator.engine.logfetcher import LogFetcher
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.configmaps import NameTaken
-from scriptix_operator.kube.errors import UnavailableError
-from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.errors import RefusedError, UnavailableError
+from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import error_of
@@ -54,8 +62,11 @@ class Rim:
     answer: CallFailure | None = None
     told: RateTold | None = None
     no_key: KeyUnavailableError | None = None
+    unreadable: Exception | None = None
     trouble: Exception | None = None
-    saved: list[dict[str, Any]] = field(default_factory=list)
+    total: int | None = None
+    entries: tuple[LogEntry, ...] = LOG
+    saved: list[tuple[Owner, LogStatus, str, int, list[str]]] = field(default_factory=list)
     calls: int = 0
 
     async def log(
@@ -68,9 +79,9 @@ class Rim:
             on_rate(self.told)
         if self.answer is not None:
             raise error_of(self.answer)
-        for entry in LOG:
+        for entry in self.entries:
             add(entry)
-        return LogReply(len(LOG), None)
+        return LogReply(len(self.entries), self.total)
 
     async def resolve(self, training: Training) -> ApiKey:
         """Find the key, as Keys.resolve."""
@@ -79,12 +90,21 @@ class Rim:
             raise self.no_key
         return KEY
 
-    async def save(self, owner: object, run_id: str, entries: object, **facts: Any) -> LogStatus:  # noqa: ANN401 - LogStore's
+    async def open(self, owner: Owner, previous: LogStatus | None) -> OpenLog:
+        """Read what is stored, as LogStore.open."""
+        if self.unreadable is not None:
+            raise self.unreadable
+        return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
+
+    async def save(
+        self, opened: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+    ) -> SavedLog:
         """Store, as LogStore.save."""
         if self.trouble is not None:
             raise self.trouble
-        self.saved.append({"owner": owner, "run_id": run_id, "entries": entries, **facts})
-        return STORED
+        lines = [line.text for line in new.lines]
+        self.saved.append((opened.owner, opened.previous, run_id, max_bytes, lines))
+        return SavedLog(STORED, 1)
 
 
 class Bench:
@@ -147,25 +167,37 @@ async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None
     assert [(point.epoch, point.word_error_rate) for point in outcome.learning_curve] == [
         (2, "45.2")
     ]
-    assert bench.rim.saved == [
-        {
-            "owner": RUNNING.owner,
-            "run_id": "run-1",
-            "entries": LOG,
-            "max_bytes": 70_000,
-            "previous": None,
-            "run_started_at": EIGHT,
-        }
-    ]
+    line = "2025-01-16T09:00:00Z INFO epoch 2/20 - WER: 45.2%"
+    assert bench.rim.saved == [(RUNNING.owner, LogStatus(), "run-1", 70_000, [line])]
+    assert outcome.extent == LogExtent(LogReply(2, None), of_run=1, known=1, skipped=1)
 
 
 async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
     await bench.fetch(running(log=STORED))
-    assert bench.rim.saved[0]["previous"] == STORED
+    assert bench.rim.saved[0][1] == STORED
+
+
+async def test_what_the_api_counts_is_handed_on(bench: Bench) -> None:
+    bench.rim.total = 156
+    outcome = await bench.fetch()
+    assert isinstance(outcome, LogStored)
+    assert outcome.extent.reply == LogReply(2, 156)
+
+
+async def test_entries_after_the_next_run_of_the_model_are_not_stored(bench: Bench) -> None:
+    ended = running(finished_at=at(minutes=30), log=LogStatus(end_seen_at=at(minutes=30)))
+    other = a_training(name="other", status=followed(run=a_run(claimed_at=at(minutes=31))))
+    bench.roster.put(other)
+    bench.rim.entries += (LogEntry(at(minutes=30), "INFO", "done"),)
+    outcome = await bench.fetch(ended)
+    assert isinstance(outcome, LogStored)
+    # The entry of an hour after eight is of the other resource's run.
+    assert bench.rim.saved[0][-1] == ["2025-01-16T08:30:00Z INFO done"]
+    assert outcome.extent.is_replaced
 
 
 async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
-    with pytest.raises(ValueError, match="team-a/cardiology has no run to store a log for"):
+    with pytest.raises(ValueError, match="no run whose log"):
         await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
 
 
@@ -204,8 +236,9 @@ async def test_what_fails_is_tried_again_ever_more_seldom(
         case _:
             bench.rim.trouble = UnavailableError("write: no answer")
     was_called = reason != "key"
-    expected = replace(later(wait), was_called=was_called)
-    assert await bench.fetch(failed_before=failed_before) == expected
+    outcome = await bench.fetch(failed_before=failed_before)
+    assert isinstance(outcome, LogUnavailable)
+    assert (outcome.wait, outcome.was_called) == (wait, was_called)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +255,8 @@ async def test_a_refused_log_is_tried_again_when_the_api_says(
     bench.rim.answer = CallFailure(
         FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=retry_after
     )
-    assert await bench.fetch(failed_before=failed_before) == later(wait)
+    outcome = await bench.fetch(failed_before=failed_before)
+    assert outcome == replace(later(wait), message="The log is not fetched: HTTP 429")
 
 
 @pytest.mark.parametrize("is_from_gateway", [False, True], ids=["API", "gateway"])
@@ -232,15 +266,55 @@ async def test_who_says_that_there_is_no_log_is_handed_on(
 ) -> None:
     answer = call_failed(FailureKind.AMBIGUOUS, status=status, is_from_gateway=is_from_gateway)
     bench.rim.answer = answer
-    assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer)
+    text = f"The API has no log of this run: {answer.message}"
+    assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer, message=text)
 
 
-async def test_a_log_whose_name_is_taken_is_given_up_and_said_so(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+TAKEN = NameTaken("cardiology-log", "another resource's")
+REFUSED = RefusedError("create ConfigMap team-a/cardiology-log: 403 exceeded quota")
+AWAY = UnavailableError("get ConfigMap team-a/cardiology-log: no answer")
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "write_failure"),
+    [
+        pytest.param(TAKEN, LogState.NAME_TAKEN, None, id="name taken"),
+        pytest.param(REFUSED, LogState.COLLECTING, WriteFailure.REFUSED, id="refused"),
+        pytest.param(AWAY, LogState.COLLECTING, WriteFailure.FAILED, id="unavailable"),
+    ],
+)
+async def test_log_that_cannot_be_written_says_why(
+    bench: Bench,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    state: LogState,
+    write_failure: WriteFailure | None,
 ) -> None:
-    bench.rim.trouble = NameTaken("cardiology-log", "somebody else")
-    assert await bench.fetch() == later(None, LogState.NAME_TAKEN)
-    assert caplog.records[0].getMessage().startswith("team-a/cardiology: the log is not stored: ")
+    bench.rim.trouble = error
+    text = f"The log is not stored: {error}"
+    wait = None if error is TAKEN else 15.0
+    assert await bench.fetch() == replace(
+        later(wait, state), write_failure=write_failure, message=text
+    )
+    assert caplog.records[0].getMessage() == f"team-a/cardiology: the log is not stored: {error}"
+
+
+@pytest.mark.parametrize(
+    ("error", "write_failure"),
+    [(TAKEN, None), (REFUSED, WriteFailure.REFUSED), (AWAY, None)],
+    ids=["name taken", "refused", "unavailable"],
+)
+async def test_no_log_call_is_spent_where_the_store_cannot_be_read(
+    bench: Bench, error: Exception, write_failure: WriteFailure | None
+) -> None:
+    bench.rim.unreadable = error
+    for _ in range(9):  # more than the quota has
+        outcome = await bench.fetch()
+        assert isinstance(outcome, LogUnavailable)
+        assert (outcome.was_called, outcome.write_failure) == (False, write_failure)
+    bench.rim.unreadable = None
+    assert isinstance(await bench.fetch(), LogStored)
+    assert bench.rim.calls == 1
 
 
 async def test_a_bug_in_the_store_is_not_hidden(bench: Bench) -> None:

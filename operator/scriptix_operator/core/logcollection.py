@@ -1,0 +1,230 @@
+"""When the log of a run is fetched, and what status says of it (docs/logs.md has the table).
+
+While the run goes on: on news. After its end: at once, and twice more, since an API may write the
+last entries some seconds later. The times are facts in status: a restart neither repeats a fetch
+nor leaves one out.
+"""
+
+import math
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.spec import CollectLog
+from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus
+from scriptix_operator.core.derive import has_ended, is_over
+from scriptix_operator.core.observation import LogExtent, LogStored, LogUnavailable, WriteFailure
+from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.text import one_line
+
+__all__ = [
+    "GIVEN_UP",
+    "is_first_fetch_due",
+    "log_due_in",
+    "with_end_seen",
+    "with_log_stored",
+    "with_log_tried_again",
+    "with_log_unavailable",
+]
+
+GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
+"""No log call is made before the run ends, the resource is edited, or another run begins."""
+FETCHED = frozenset({LogState.COMPLETE, LogState.PARTIAL})
+
+SECOND_FETCH = 1 / 12
+"""Part of Durations.log after which the log is fetched a second time after the end: 10 s of 2m."""
+MAX_REFUSALS, MAX_GATEWAY_REFUSALS = 2, 6
+"""So many replies that there is no log are believed: two of the API, since one may be of a replica
+that does not know the model yet. Those of a gateway say nothing of the log; six of them, which take
+about 8 minutes, end the attempts all the same: each is one of the key's few log calls."""
+MAX_WRITE_REFUSALS, MAX_WRITE_FAILURES = 3, 8
+"""So many refusals of the cluster, or other failures to write, end the attempts: after 45 s and
+about half an hour. Each costs a log call, too."""
+MAX_TOTAL = 2**53
+"""A larger total_entries is nonsense."""
+TRIED_AGAIN = "After any change of spec the operator tries again."
+
+
+def with_end_seen(step: Situation) -> Situation:
+    """With the time of the end, from which the fetches after the end count; recorded once.
+
+    What could not be had during the run may be there at its end.
+    """
+    log = step.status.log or LogStatus()
+    if not (has_ended(step.status) and _is_wanted(step)) or log.end_seen_at or log.state in FETCHED:
+        return step
+    now = step.now.replace(microsecond=0)
+    seen = log.model_copy(update={"end_seen_at": now, "next_fetch_at": now})
+    step = step.having(log=seen)
+    if log.state in GIVEN_UP:
+        return with_log_tried_again(step)
+    return step.having(log=seen.model_copy(update={"state": LogState.COLLECTING.value}))
+
+
+def with_log_tried_again(step: Situation) -> Situation:
+    """With a log that was given up wanted again, as after an edit of the resource."""
+    log = step.status.log
+    if log is None or log.state not in GIVEN_UP:
+        return step
+    due_at = step.now.replace(microsecond=0) if has_ended(step.status) else None
+    update = {"state": LogState.COLLECTING.value, "message": None, "next_fetch_at": due_at}
+    return _without_failures(step).having(log=log.model_copy(update=update))
+
+
+def _without_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
+    return step.remembering(
+        log_wanted=is_wanted,
+        failed_logs=0,
+        log_refusals=0,
+        log_gateway_refusals=0,
+        log_write_refusals=0,
+        log_write_failures=0,
+        log_not_before=None,
+    )
+
+
+def _is_wanted(step: Situation) -> bool:
+    status = step.status
+    wanted = {
+        CollectLog.NEVER: False,
+        CollectLog.ON_FAILURE: is_over(status) and status.failure is not None,
+        CollectLog.ALWAYS: True,
+    }[step.spec.log.collect]
+    if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
+        return False
+    # After a time-out no further calls are made, as the message says.
+    return status.failure is None or status.failure.reason != FailureReason.TIMED_OUT
+
+
+def log_due_in(step: Situation) -> float | None:
+    """Seconds until the log is to be fetched; None: not before something changes."""
+    log = step.status.log or LogStatus()
+    if not _is_wanted(step) or log.state in GIVEN_UP:
+        return None
+    if not (log.state not in FETCHED if has_ended(step.status) else step.memory.log_wanted):
+        return None
+    times = [step.now, step.memory.log_not_before, log.next_fetch_at]
+    return (max(at for at in times if at is not None) - step.now).total_seconds()
+
+
+def is_first_fetch_due(step: Situation) -> bool:
+    """Whether the log of a run that has ended was not stored since, and is to be fetched."""
+    log = step.status.log or LogStatus()
+    if log_due_in(step) is None:
+        return False
+    return (
+        log.next_fetch_at is None
+        or log.end_seen_at is None
+        or (log.next_fetch_at <= log.end_seen_at)
+    )
+
+
+def with_log_stored(step: Situation, stored: LogStored) -> Situation:
+    """The log is stored: whole after the last fetch, else to be fetched again."""
+    now, total = step.now.replace(microsecond=0), stored.extent.reply.total
+    before = step.status.log or LogStatus()
+    state, message, next_at = LogState.COLLECTING, None, None
+    end_seen_at = before.end_seen_at or now if has_ended(step.status) else None
+    if end_seen_at is not None:
+        next_at = _next_fetch_at(end_seen_at, now, step.durations.log)
+        if next_at is None:
+            state, message = _verdict(stored.extent)
+    log = stored.log.model_copy(
+        update={
+            "state": state.value,
+            "message": message,
+            "total_entries": total if total is not None and 0 <= total <= MAX_TOTAL else None,
+            "last_fetched_at": now,
+            "end_seen_at": end_seen_at,
+            "next_fetch_at": next_at,
+            "recent_calls": _recent_calls(step),
+        }
+    )
+    curve = stored.learning_curve or step.status.learning_curve
+    return _without_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
+
+
+def _next_fetch_at(end_seen_at: datetime, now: datetime, wait: float) -> datetime | None:
+    """When the log is fetched after a fetch at `now`; whole seconds, as status has no others."""
+    parts = (wait * SECOND_FETCH, wait)
+    times = (end_seen_at + timedelta(seconds=math.ceil(part)) for part in parts)
+    return next((at for at in times if at > now), None)
+
+
+def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
+    """What the log is after the last fetch, and why."""
+    given, total, known = extent.reply.entries, extent.reply.total, extent.known
+    if total is not None and max(given, known) < total:
+        text = f"The API gave {given} of the {total} entries that it says its log has."
+        return LogState.PARTIAL, text
+    if not known:
+        what = f"has {given} entries, none of them of this run" if given else "is empty"
+        return LogState.UNAVAILABLE, f"The API's log {what}. {TRIED_AGAIN}"
+    if extent.of_run > known:
+        text = "Entries that appeared in the API's log after newer ones were stored, and are not: "
+        return LogState.PARTIAL, f"{text}{extent.of_run - known}."
+    if extent.is_replaced and extent.of_run < known:
+        text = (
+            "Another run of the model began before the last fetch, and the API's log has no longer "
+            "all entries of this one: its last entries may be missing."
+        )
+        return LogState.PARTIAL, text
+    if extent.skipped:
+        text = "Entries of the API's log that are older than this run, and not stored for it: "
+        return LogState.COMPLETE, f"{text}{extent.skipped}."
+    return LogState.COMPLETE, None
+
+
+def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
+    """The log was not stored: with the time of another try, or given up."""
+    step = _with_failure(step, failed)
+    log, given_up = step.status.log or LogStatus(), _given_up(step, failed)
+    update: dict[str, object] = {}
+    if failed.was_called:
+        update["recent_calls"] = _recent_calls(step)
+    if given_up is not None:
+        text = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2).removesuffix(".")
+        message = f"{text}. {TRIED_AGAIN}" if text else TRIED_AGAIN
+        update |= {"state": given_up.value, "message": message, "next_fetch_at": None}
+    elif failed.message is not None:
+        update |= {"state": LogState.COLLECTING.value, "message": one_line(failed.message, TEXT)}
+    if update:
+        step = step.having(log=log.model_copy(update=update))
+    wait = None if given_up else failed.wait
+    return step.remembering(
+        log_wanted=wait is not None,
+        failed_logs=step.memory.failed_logs + failed.tried,
+        log_not_before=None if wait is None else step.now + timedelta(seconds=wait),
+    )
+
+
+def _with_failure(step: Situation, failed: LogUnavailable) -> Situation:
+    memory, refusal = step.memory, failed.refusal
+    if failed.write_failure is not None:
+        is_refused = failed.write_failure is WriteFailure.REFUSED
+        return step.remembering(
+            log_write_refusals=memory.log_write_refusals + is_refused,
+            log_write_failures=memory.log_write_failures + 1,
+        )
+    if refusal is None:
+        return step
+    if refusal.is_from_gateway:
+        return step.remembering(log_gateway_refusals=memory.log_gateway_refusals + 1)
+    return step.remembering(log_refusals=memory.log_refusals + 1)
+
+
+def _given_up(step: Situation, failed: LogUnavailable) -> LogState | None:
+    memory = step.memory
+    if failed.wait is None:
+        return failed.state
+    refusals, gateway_refusals = memory.log_refusals, memory.log_gateway_refusals
+    if refusals >= MAX_REFUSALS or gateway_refusals >= MAX_GATEWAY_REFUSALS:
+        return LogState.UNAVAILABLE
+    refusals, failures = memory.log_write_refusals, memory.log_write_failures
+    if refusals >= MAX_WRITE_REFUSALS or failures >= MAX_WRITE_FAILURES:
+        return LogState.REFUSED
+    return None
+
+
+def _recent_calls(step: Situation) -> tuple[datetime, ...]:
+    known = step.status.log.recent_calls if step.status.log else ()
+    return (*known, step.now.replace(microsecond=0))[-MAX_RECENT_LOG_CALLS:]
