@@ -25,8 +25,14 @@ SETTING_GROUPS = {
         "pod_namespace",
         "pod_name",
     ),
-    "Starts and results": ("send_window", "post_timeout", "settle", "results_wait"),
-    "Logs, health and metrics": ("log_format", "log_level", "http_host", "http_port"),
+    "Starts, results and logs": (
+        "send_window",
+        "post_timeout",
+        "settle",
+        "results_wait",
+        "log_wait",
+    ),
+    "The operator's output": ("log_format", "log_level", "http_host", "http_port"),
 }
 """Fields of `Settings` in the order in which a newcomer needs them."""
 
