@@ -111,7 +111,8 @@ def test_rerun_held_by_its_code_is_cancelled(code: str) -> None:
     for _ in range(3):
         life.waits(60).looks(model)
     assert life.run.intent is None
-    life.edit(run_token="v1").waits(4000).wakes().stores_log()
+    life.edit(run_token="v1").waits(4000).wakes()
+    life.stores_log()
     assert (life.run.token, life.status.phase, life.action) == ("v1", "Succeeded", Rest(None))
 
 
