@@ -6,11 +6,13 @@ tests/unit/core/test_logplan.py has what comes of it after several fetches.
 import random
 import tracemalloc
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptix_operator.core.linebuffer import LineBuffer
 from scriptix_operator.core.logbook import EMPTY
 from scriptix_operator.core.logcollector import Collected, LogCollector
 from scriptix_operator.core.loglines import UNTIMED, Position, render
@@ -68,6 +70,12 @@ def test_leading_entries_without_a_time_go_with_the_first_timed_one(begin: int) 
     assert found.entries == len(texts(found))
 
 
+def test_dropped_leading_entries_of_another_run_do_not_truncate() -> None:
+    leading = [replace(each, at=None) for each in wide(300)]
+    found = collected([*leading, entry("a", -5), entry("b", 9)], max_bytes=100_000)
+    assert (texts(found), found.entries, found.cut) == (["b"], 1, None)
+
+
 def test_log_without_any_time_is_of_the_run() -> None:
     assert texts(collected([entry("a", None), entry("b", None)])) == ["a", "b"]
 
@@ -105,6 +113,17 @@ def test_newest_lines_are_kept_in_any_order(order: type[list[LogEntry]], window:
     assert [line.text for line in lines] == [render(each) for each in entries[-200:]]
     assert [line.at for line in lines] == [EIGHT_SECOND + i for i in range(2800, 3000)]
     assert (found.entries, found.cut) == (3000, Position(EIGHT_SECOND + 2799, 1, 2800))
+
+
+def test_no_line_is_kept_that_is_older_than_a_dropped_one() -> None:
+    dropped: list[int] = []
+    buffer = LineBuffer(100, dropped.append)
+    buffer.add(2, "x" * 80)
+    buffer.add(3, "y" * 40)
+    buffer.trim()
+    buffer.add(1, "z" * 20)  # there would be room for it
+    assert [line.text[0] for line in buffer] == ["y"]
+    assert dropped == [2, 1]
 
 
 @given(

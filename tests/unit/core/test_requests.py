@@ -154,7 +154,15 @@ ENDED = followed(
     stage="FinalEvaluation",
     observed_generation=4,
     model=ModelStatus(key="custom_model_7", training_status=4),
-    log=LogStatus(config_maps=("x-log",), state="Complete", next_chunk=3),
+    log=LogStatus(
+        config_maps=("x-log",),
+        state="Partial",
+        message="x",
+        total_entries=9,
+        end_seen_at=EIGHT,
+        next_fetch_at=EIGHT,
+        next_chunk=3,
+    ),
     message="The model is trained.",
 )
 
