@@ -95,7 +95,7 @@ class LogReply:
     """What a reply with a log holds beside its entries."""
 
     entries: int
-    """Entries in the reply, those without content not counted."""
+    """Entries in the reply, those without content included."""
     total: int | None
     """`total_entries` as the API gave it; None: missing or unreadable."""
 

@@ -45,9 +45,7 @@ class LogReader:
         self._redact = redact
         self._add = add
         self._head = b""
-        self._items = 0
         self._entries = 0
-        self._added = 0
         self._has_entries = False
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._stream = JsonStream()
@@ -68,14 +66,11 @@ class LogReader:
             BadReplyError: The reply cannot be used.
         """
         self._advance(b"".join(pieces), is_last=True)
-        return LogReply(self._added, read_log_frame(self.body, self._model_id))
+        return LogReply(self._entries, read_log_frame(self.body, self._model_id))
 
     def _advance(self, data: bytes, *, is_last: bool) -> None:
         self._head += data[: jsontext.EXCERPT_BYTES - len(self._head)]
         text = self._decoder.decode(data, is_last)
-        self._items += text.count("{") + text.count("[")
-        if self._items > jsontext.MAX_ITEMS:
-            raise jsontext.too_many_items()
         self._stream.feed(text, is_last=is_last)
         try:
             next(self._steps, None)
@@ -138,5 +133,4 @@ class LogReader:
             raise jsontext.too_many_items()
         entry = read_entry(value, self._redact)
         if entry is not None:
-            self._added += 1
             self._add(entry)
