@@ -68,7 +68,7 @@ def _at_once(body: bytes) -> tuple[LogReply, list[LogEntry]] | str:
     values = fields["log_entries"]
     read = [read_entry(value, str) for value in values] if isinstance(values, list) else []
     entries = [entry for entry in read if entry is not None]
-    return LogReply(len(entries), total), entries
+    return LogReply(len(read), total), entries
 
 
 def _in_pieces(body: bytes, size: int) -> tuple[LogReply, list[LogEntry]] | str:

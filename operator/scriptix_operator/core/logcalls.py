@@ -13,10 +13,12 @@ from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.core.turns import MISSED_TURN
 
-__all__ = ["LogCalls"]
+__all__ = ["SHORTEST_WAIT", "LogCalls"]
 
 RUNNING_PART = 0.75
 """Of the allowance, for runs that go on: what is missed of their logs comes with the last call."""
+SHORTEST_WAIT = 1.0
+"""Seconds. Times are rounded, so a shorter wait may end before the call fits, again and again."""
 
 
 class LogCalls:
@@ -43,13 +45,14 @@ class LogCalls:
         if not has_ended:
             wait = max(self.budget.wait(now, len(self._waiting)), self._running.wait(now))
             if wait > 0:
-                return wait
+                return max(wait, SHORTEST_WAIT)
             ticket = self.budget.take(now)
             self._running.take(ticket)
             return ticket
         self._waiting.setdefault(key, now)
         wait = self.budget.wait(now, list(self._waiting).index(key))
         if wait > 0:
+            wait = max(wait, SHORTEST_WAIT)
             self._waiting[key] = now + wait
             return wait
         del self._waiting[key]

@@ -3,7 +3,7 @@
 import pytest
 
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.logcalls import RUNNING_PART, LogCalls
+from scriptix_operator.core.logcalls import RUNNING_PART, SHORTEST_WAIT, LogCalls
 from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
 from scriptix_operator.core.spending import Spent, Ticket
 from scriptix_operator.core.training import TrainingKey
@@ -124,3 +124,13 @@ def test_calls_of_a_process_before_count_and_the_next_keeps_step_with_the_last(
     full = LogCalls((Limit(4, HOUR),))
     full.recall([Spent(-HOUR + 1000.0 + n) for n in range(4)])
     assert _ask(full, "a", 0.0) == 1000
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_log_call_never_waits_for_less_than_a_second(
+    logs: LogCalls,
+    has_ended: bool,  # noqa: FBT001 - both ways
+) -> None:
+    _ask(logs, "a", 0.0, has_ended=has_ended)
+    assert _ask(logs, "b", 900.0 - 1e-9, has_ended=has_ended) == SHORTEST_WAIT
+    assert _ask(logs, "b", 900.0, has_ended=has_ended) is None
