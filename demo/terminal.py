@@ -51,4 +51,5 @@ def ignored(environment: Mapping[str, str]) -> list[str]:
 def _quoted(word: str) -> str:
     """Quote a word for a shell; an assignment stays one."""
     name, equals, value = word.partition("=")
-    return f"{name}={shlex.quote(value)}" if equals else shlex.quote(word)
+    is_assignment = bool(equals) and name.isidentifier()
+    return f"{name}={shlex.quote(value)}" if is_assignment else shlex.quote(word)

@@ -74,5 +74,5 @@ async def test_a_log_that_cannot_be_stored_holds_up_neither_the_looks_nor_the_en
     operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
     await lab.train("unstored", 703)
     await lab.until_phase("unstored", "Failed")
-    await operator.printed("the log is not stored now")
+    await operator.printed("the log is not stored: ")
     assert "step postponed" not in operator.log

@@ -413,13 +413,16 @@ def test_a_status_without_observed_generation_is_of_no_generation(trainings: Tra
     assert trainings.get()["status"] == {"observedGeneration": -1, "phase": "Succeeded"}
 
 
+LISTS_OF_TIMES = {"recentCalls"}
+
+
 def sample(schema: Document, name: str = "") -> Any:  # noqa: ANN401 - JSON of any type
     """Make a status that has every field; those of a time hold one."""
     match schema["type"]:
         case "object":
             return {name: sample(child, name) for name, child in schema["properties"].items()}
         case "array":
-            return [sample(schema["items"])]
+            return [sample(schema["items"], "at" if name in LISTS_OF_TIMES else "")]
         case "string":
             is_time = name.endswith(("At", "Time")) or name == "at"
             return "2025-01-16T08:05:00Z" if is_time and name != "requestedAt" else "a"

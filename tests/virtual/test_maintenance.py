@@ -96,7 +96,7 @@ async def _live(seconds: float, most: int) -> tuple[World, Maintenance, dict[str
     ("seconds", "most", "trials"),
     [
         pytest.param(120, 86_400, 0, id="two minutes"),
-        pytest.param(900, 86_400, 1, id="longer than one model counts"),
+        pytest.param(900, 86_400, 2, id="longer than five minutes"),
         pytest.param(120, 60, 1, id="a second time is named"),
     ],
 )

@@ -132,7 +132,7 @@ def _world(count: int, limit_status: Limit) -> World:
         keys={"key": "write"},
         limit_starts=(Limit(5, HOUR),),
         limit_status=(limit_status,),
-        scenario=Scenario(models={number: ModelScript(duration=100 * HOUR) for number in models}),
+        scenario=Scenario(models={number: ModelScript(duration=1000) for number in models}),
     )
     world = World({"speech": "key"}, config, limit_status=f"{limit_status.count}/1m")
     for number in models:

@@ -4,8 +4,9 @@ It opens for two reasons. The API rejects the key: a human must mend that. Or th
 leaves looks at several models without an answer; at one alone, the model may be what is wrong.
 
 A reply without an answer that names a time (503 with Retry-After) is about the service: the first
-one opens it, and the trial call is due at the named time. One model's word counts for MAX_ALONE at
-most, and once in REPEAT; what two models name counts up to MAX_NAMED.
+one opens it, and the trial call is due at the named time, at most MAX_NAMED later. One model may be
+broken, so a reply to one model opens it at most once in REPEAT, and no second time before that
+model had an answer.
 
 A rejection of a key that has worked opens it once a second one confirms it: one replica that is
 behind, or restarts, must not stop all calls with the key.
@@ -21,7 +22,7 @@ from scriptix_operator.core.spending import Ticket
 __all__ = [
     "CONFIRM",
     "FIRST_PROBE",
-    "MAX_ALONE",
+    "MAX_NAMED",
     "PROBE_INTERVAL",
     "Circuit",
     "Outage",
@@ -35,12 +36,10 @@ FIRST_PROBE, MAX_PROBE = 5.0, 120.0
 """Seconds between probes of an API that is away; doubles."""
 MODELS = 3
 """So many different models without an answer in a row mean that the API is away."""
-AGREEING = 2
-"""So many, where a reply names a time and the word of one model is not enough."""
-MAX_ALONE, MAX_NAMED = 300.0, 3600.0
-"""Seconds to a trial call at most, where the replies to one model name a time, or to two models."""
+MAX_NAMED = 300.0
+"""Seconds to a trial call at most, where a reply names a time."""
 REPEAT = 3600.0
-"""Seconds after a named time before the word of one model opens it again."""
+"""Seconds after a named time before a reply to one model opens it again."""
 CONFIRM = 5.0
 """Seconds after a refusal that contradicts what was known until a second one confirms it."""
 PATIENCE = 180.0
@@ -56,7 +55,7 @@ class Outage:
     since: float
     """Monotonic seconds."""
     named: float | None = None
-    """Before when the API asks for no calls, as far as that is believed; None: it names no time."""
+    """When the trial call is due that the API has named; None: it has named none."""
 
 
 @dataclass(slots=True)
@@ -75,12 +74,10 @@ class Circuit:
     """In vain, in a row."""
     _silent: set[int] = field(default_factory=set)
     """Models whose looks had no answer since the last one that had."""
-    _named: dict[int, float] = field(default_factory=dict)
-    """The times that replies to these models have named since the last answer."""
     _opened_alone: set[int] = field(default_factory=set)
-    """Models whose word alone has opened it since they last had an answer."""
+    """Models that have opened it by one reply since they last had an answer."""
     _alone_from: float = 0.0
-    """When the word of one model may open it again."""
+    """When a reply to one model may open it again."""
     has_worked: bool = False
     """The API has accepted the key before."""
     _doubted_at: float | None = None
@@ -93,6 +90,7 @@ class Circuit:
     def sent(self, ticket: Ticket, now: float) -> None:
         """A look is made: if the circuit is open, it is the one probe."""
         if self.outage is not None:
+            self.outage = replace(self.outage, named=None)
             self.probe_at, self._probe = now + PATIENCE, ticket
 
     def answered(
@@ -117,7 +115,6 @@ class Circuit:
             wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + luck / 2)
             self._unanswered(ticket, model_id, failure, now, wait)
         else:
-            self._named.clear()
             self._opened_alone.discard(model_id)
             self.outage, self._probes, self.probe_at = None, 0, 0.0
             self._is_rejected, self._probe = False, None
@@ -132,15 +129,16 @@ class Circuit:
     ) -> None:
         """Learn from a look without an answer; `wait`: until the next probe, if none names it."""
         self._silent.add(model_id)
-        named = self._believed(model_id, failure, now)
+        named = _named(failure)
         if self.outage is None:
             if len(self._silent) < self._needed(model_id, failure, now):
                 return
-            if len(self._silent) < AGREEING:
+            if len(self._silent) < MODELS:
                 self._opened_alone.add(model_id)
                 self._alone_from = now + (named or 0.0) + REPEAT
         elif ticket is not self._probe:
-            if named is not None and self._probe is None and now + named > self.probe_at:
+            is_pending = self._probe is None and not self._is_rejected
+            if named is not None and is_pending and now + named > self.probe_at:
                 self._await(now + named)
             return
         if self._is_rejected:
@@ -154,21 +152,12 @@ class Circuit:
         if self.outage is not None:
             self.outage, self.probe_at = replace(self.outage, named=named), named
 
-    def _believed(self, model_id: int, failure: CallFailure, now: float) -> float | None:
-        """Seconds until the time that a reply names, within the bounds; None: it names none."""
-        if not failure.retry_after:
-            return None
-        others = (at for model, at in self._named.items() if model != model_id)
-        agreed = min(max(others, default=now) - now, MAX_NAMED)
-        self._named[model_id] = now + failure.retry_after
-        return min(max(failure.retry_after, FIRST_PROBE), max(agreed, MAX_ALONE))
-
     def _needed(self, model_id: int, failure: CallFailure, now: float) -> int:
         """So many different models without an answer open it."""
         if (failure.retry_after or 0.0) < FIRST_PROBE:
             return MODELS  # it sheds load: a matter of that one call
         is_alone_enough = now >= self._alone_from and model_id not in self._opened_alone
-        return 1 if is_alone_enough else AGREEING
+        return 1 if is_alone_enough else MODELS
 
     def _rejected(self, failure: CallFailure, now: float) -> None:
         first = now if self._doubted_at is None else self._doubted_at
@@ -188,6 +177,11 @@ class Circuit:
         self._is_rejected, self._probe = is_rejected, None
         self._probes += 1
         self.probe_at = now + wait
+
+
+def _named(failure: CallFailure) -> float | None:
+    """Seconds until the time that a reply names, within the bounds; None: it names none."""
+    return min(max(failure.retry_after, FIRST_PROBE), MAX_NAMED) if failure.retry_after else None
 
 
 def rejects_key(failure: CallFailure) -> bool:

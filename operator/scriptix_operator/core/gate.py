@@ -1,8 +1,9 @@
 """The quality gate: decimal bounds that a finished run must keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from operator import ge, le
+from typing import NamedTuple
 
 from scriptix_operator.api.spec import QualityGate
 from scriptix_operator.api.status import Metrics
@@ -12,6 +13,20 @@ __all__ = ["changed_gate", "lacks_metric", "missed_gate"]
 Comparison = Callable[[Decimal, Decimal], bool]
 
 
+class Check(NamedTuple):
+    """One bound of a gate and the metric that it bounds."""
+
+    name: str
+    value: str | None
+    """The metric, a decimal; None: not known."""
+    bound: str | None
+    """A decimal; None: there is none."""
+    words: str
+    """How it bounds."""
+    compare: Comparison
+    """Whether a value keeps the bound."""
+
+
 def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
     """Say which bounds a finished run misses.
 
@@ -19,13 +34,16 @@ def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None
         One sentence, or None where it keeps them all. A metric that the API did not give misses
         its bound: an unknown quality is not a good one.
     """
-    misses = _misses(gate, metrics)
+    misses = _misses(_checks(gate, metrics))
     return f"The run misses its quality gate: {misses}." if misses else None
 
 
 def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
-    """Say which bounds of an edited gate a published result would miss; None: it keeps them all."""
-    misses = _misses(gate, metrics)
+    """Say which bounds of an edited gate a published result would miss; None: it keeps them all.
+
+    A metric that is not known, as in a history that an older version has written, says nothing.
+    """
+    misses = _misses(check for check in _checks(gate, metrics) if check.value is not None)
     if not misses:
         return None
     return (
@@ -34,10 +52,10 @@ def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | Non
     )
 
 
-def _misses(gate: QualityGate | None, metrics: Metrics | None) -> str:
+def _misses(checks: Iterable[Check]) -> str:
     return ", ".join(
         f"{name} {'is not given' if value is None else f'is {value}%'} ({words} {bound}% wanted)"
-        for name, value, bound, words, compare in _checks(gate, metrics)
+        for name, value, bound, words, compare in checks
         if bound is not None and not _keeps(value, bound, compare)
     )
 
@@ -51,10 +69,8 @@ def lacks_metric(gate: QualityGate | None, metrics: Metrics | None) -> bool:
     )
 
 
-def _checks(
-    gate: QualityGate | None, metrics: Metrics | None
-) -> tuple[tuple[str, str | None, str | None, str, Comparison], ...]:
-    """The bounds of a gate: name, value, bound, how it bounds in words, and as a comparison."""
+def _checks(gate: QualityGate | None, metrics: Metrics | None) -> tuple[Check, ...]:
+    """The bounds of a gate."""
     if gate is None:
         return ()
     metrics = metrics or Metrics()
@@ -64,9 +80,9 @@ def _checks(
         metrics.accuracy_improvement,
     )
     return (
-        ("word error rate", wer, gate.max_word_error_rate, "at most", le),
-        ("character error rate", cer, gate.max_character_error_rate, "at most", le),
-        ("accuracy improvement", gain, gate.min_accuracy_improvement, "at least", ge),
+        Check("word error rate", wer, gate.max_word_error_rate, "at most", le),
+        Check("character error rate", cer, gate.max_character_error_rate, "at most", le),
+        Check("accuracy improvement", gain, gate.min_accuracy_improvement, "at least", ge),
     )
 
 

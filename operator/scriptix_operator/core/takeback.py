@@ -9,7 +9,7 @@ from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, TrainingStatus
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.progress import rating_of, stage_of
+from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.requests import OF_ONE_RUN, is_first_run, is_unsent, standing_asks
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import used_requests
@@ -42,7 +42,9 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
     if awaits_retry(status) and status.run is not None:
         return status.model_copy(update={"run": status.run.model_copy(update={"retry_at": None})})
     last, *earlier = status.history
-    log = status.log
+    log, progress = status.log, last.progress
+    if progress is None and last.outcome == Outcome.SUCCEEDED:
+        progress = DONE  # of an entry that a version without history[].progress has written
     if log is not None:
         # Whether the log was whole is not in the history: it is fetched once more, and its end is
         # old, so once is enough. By the operator's clock, which may be behind the API's.
@@ -66,8 +68,8 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
             claimed_at=last.started_at,
             started_training_at=last.started_training_at,
         ),
-        progress=last.progress,
-        stage=None if last.progress is None else stage_of(last.progress).value,
+        progress=progress,
+        stage=None if progress is None else stage_of(progress).value,
         started_at=last.started_at,
         finished_at=last.finished_at,
         last_observed_at=status.last_observed_at,

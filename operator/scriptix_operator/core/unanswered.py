@@ -6,7 +6,7 @@ from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.answers import rate_limited
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.circuit import CONFIRM, FIRST_PROBE, MAX_ALONE, rejects_key
+from scriptix_operator.core.circuit import CONFIRM, FIRST_PROBE, MAX_NAMED, rejects_key
 from scriptix_operator.core.derive import Note, is_followed, last_key
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.observation import Decision, LookFailed
@@ -19,7 +19,7 @@ MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
 
 BEHIND = 1.0
-"""Seconds after the time that a reply names, for the model of another to make the trial call."""
+"""Seconds after the time that a reply names: another model makes the trial call before that."""
 
 GATEWAY_PATIENCE = 300.0
 """Seconds of a gateway's refusals after which a human is asked to check the way to the API."""
@@ -111,10 +111,12 @@ def _unanswered(step: Situation, look: LookFailed, at_most: float | None = None)
     text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
     if named >= FIRST_PROBE:
         # As named, but ever more seldom where that turns out to be too early again and again.
-        wait = min(max(named, backoff(FIRST_PROBE, failed - 1, RECHECK)), MAX_ALONE) + BEHIND
+        wait = min(max(named, backoff(FIRST_PROBE, failed - 1, RECHECK)), MAX_NAMED) + BEHIND
+    wait = wait if at_most is None else min(wait, at_most)
+    if named >= FIRST_PROBE:
         text += _named_text(step.now + timedelta(seconds=wait))
     note = Note(Reason.API_UNAVAILABLE, text)
-    return step.remembering(failed_looks=failed).rest(soonest(wait, at_most), note)
+    return step.remembering(failed_looks=failed).rest(wait, note)
 
 
 def _named_text(until: datetime | None) -> str:

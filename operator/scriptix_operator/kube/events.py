@@ -25,7 +25,7 @@ __all__ = ["Events"]
 
 TIMEOUT = 10.0
 IN_ORDER = tuple(EventReason)
-"""Those of one run are defined in the order in which they come."""
+"""`EventReason` defines the reasons in the order in which they occur in a run."""
 logger = logging.getLogger(__name__)
 
 

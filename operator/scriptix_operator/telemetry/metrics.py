@@ -251,7 +251,7 @@ class _TrainingGauges(Collector):
         )
         word_error_rate = GaugeMetricFamily(
             "scriptix_training_word_error_rate_percent",
-            "Word error rate of the last finished run, in percent.",
+            "Word error rate of the newest run that has one, in percent.",
             labels=labels,
         )
         # A copy: scrapes are answered in other threads than the one that sets these.

@@ -7,7 +7,6 @@ import pytest
 from scriptix_operator.core.circuit import (
     CONFIRM,
     FIRST_PROBE,
-    MAX_ALONE,
     MAX_NAMED,
     MAX_PROBE,
     MODELS,
@@ -286,9 +285,9 @@ def _opened_alone(seconds: float, now: float = 0.0) -> Circuit:
     [
         pytest.param(FIRST_PROBE, FIRST_PROBE, id="the shortest"),
         pytest.param(120.0, 120.0, id="as named"),
-        pytest.param(MAX_ALONE, MAX_ALONE, id="as long as one model counts"),
-        pytest.param(MAX_ALONE + 1, MAX_ALONE, id="longer"),
-        pytest.param(86_400.0, MAX_ALONE, id="absurd"),
+        pytest.param(MAX_NAMED, MAX_NAMED, id="as long as one model counts"),
+        pytest.param(MAX_NAMED + 1, MAX_NAMED, id="longer"),
+        pytest.param(86_400.0, MAX_NAMED, id="absurd"),
     ],
 )
 def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> None:
@@ -297,7 +296,7 @@ def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> 
     assert circuit.blocks(0.0) == circuit.blocks(due - 0.001) == outage
     assert circuit.blocks(due) is None
     circuit.sent(PROBE, due)
-    assert circuit.blocks(due) == outage
+    assert circuit.blocks(due) == Outage(failure, 0.0)
     assert circuit.answered(PROBE, 2, None, due + 1, 1)
     assert circuit.outage is None
 
@@ -327,25 +326,13 @@ def test_trial_call_that_names_another_time_is_followed(seconds: float, wait: fl
     assert circuit.outage.since == 0
 
 
-def test_time_that_two_models_name_counts_up_to_an_hour() -> None:
-    circuit = _opened_alone(900.0)
-    circuit.sent(PROBE, MAX_ALONE)
-    circuit.answered(PROBE, 2, _naming(900 - MAX_ALONE), MAX_ALONE, 1)
-    assert circuit.probe_at == 900
-    circuit.sent(PROBE, 900.0)
-    circuit.answered(PROBE, 1, _naming(86_400.0), 900.0, 1)
-    assert circuit.probe_at == 900 + MAX_ALONE  # the other one named no such time
-    circuit.sent(PROBE, circuit.probe_at)
-    circuit.answered(PROBE, 2, _naming(86_400.0), 1200.0, 1)
-    assert circuit.probe_at == 1200 + MAX_NAMED
-
-
-def test_one_model_confirms_no_time_that_it_names_itself() -> None:
+@pytest.mark.parametrize("model", [1, 2], ids=["the same model", "another one"])
+def test_named_time_stops_polls_for_five_minutes_at_most(model: int) -> None:
     circuit = _opened_alone(86_400.0)
-    for now in (MAX_ALONE, 2 * MAX_ALONE):
+    for now in (MAX_NAMED, 2 * MAX_NAMED):
         circuit.sent(PROBE, now)
-        circuit.answered(PROBE, 1, _naming(86_400.0), now, 1)
-        assert circuit.probe_at == now + MAX_ALONE
+        circuit.answered(PROBE, model, _naming(86_400.0), now, 1)
+        assert circuit.probe_at == now + MAX_NAMED
 
 
 @pytest.mark.parametrize(
@@ -384,11 +371,19 @@ def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> Non
     _answers(circuit, 120.0, None, None)
     circuit.answered(BEFORE, 2, _naming(120.0), now, 1)
     assert (circuit.outage is not None) == is_open
-    # A second model confirms it.
+    # Two more models confirm it.
     circuit.answered(BEFORE, 3, SILENT, now, 1)
+    circuit.answered(BEFORE, 4, SILENT, now, 1)
     circuit.answered(BEFORE, 2, _naming(120.0), now, 1)
     assert circuit.outage is not None
     assert circuit.probe_at == now + 120
+
+
+def test_polls_in_flight_put_off_no_trial_call_of_a_rejected_key() -> None:
+    circuit = Circuit()
+    _answers(circuit, 0.0, REJECTED)
+    circuit.answered(BEFORE, 2, _naming(86_400.0), 1.0, 1)
+    assert circuit.probe_at == PROBE_INTERVAL
 
 
 def test_rejected_key_is_tried_again_at_the_named_time() -> None:

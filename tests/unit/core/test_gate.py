@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scriptix_operator.api.spec import QualityGate
 from scriptix_operator.api.status import Metrics
-from scriptix_operator.core.gate import missed_gate
+from scriptix_operator.core.gate import changed_gate, missed_gate
 
 GOOD = Metrics(word_error_rate="12.5", character_error_rate="8.3", accuracy_improvement="18.7")
 
@@ -122,3 +122,11 @@ def test_the_gate_compares_as_decimals_do(value: Decimal, bound: Decimal) -> Non
 def test_a_negative_improvement_misses_a_gate_of_nothing() -> None:
     gate = QualityGate(min_accuracy_improvement="0")
     assert missed_gate(gate, Metrics(accuracy_improvement="-0.1")) is not None
+
+
+def test_changed_gate_names_no_metric_that_is_not_known() -> None:
+    gate = QualityGate(max_word_error_rate="12.5", max_character_error_rate="10")
+    assert changed_gate(gate, Metrics(word_error_rate="12.5")) is None
+    changed = changed_gate(gate, Metrics(word_error_rate="12.6"))
+    assert changed is not None
+    assert changed.endswith("would miss it: word error rate is 12.6% (at most 12.5% wanted).")

@@ -315,6 +315,16 @@ def test_cancelling_restores_each_status_field() -> None:
     }
 
 
+@pytest.mark.parametrize(("outcome", "progress"), [("Succeeded", 100), ("Failed", None)])
+def test_history_of_an_older_version_restores_the_end(outcome: str, progress: int | None) -> None:
+    last = HistoryEntry(id="run-0", outcome=outcome, finished_at=EIGHT, word_error_rate="9.9")
+    status = take_back(TrainingStatus(run=a_run(token="v2"), history=(last,)))
+    assert status.progress == progress
+    assert status.stage == (None if progress is None else "FinalEvaluation")
+    assert status.metrics is not None
+    assert (status.metrics.word_error_rate, status.metrics.rating) == ("9.9", "Excellent")
+
+
 PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
 
 
