@@ -161,8 +161,11 @@ class TrainingSpec(ApiModel):
     only if that does not exist the operator's default key, where the namespace may use it."""
     run_token: Annotated[str, StringConstraints(max_length=64)] = ""
     """Asks for another run when changed to a value not used before; the last 256 used values are
-    remembered. Opaque: a date, a data version, a commit. Upload new data first: without it, the
-    request spends a start on a refusal and waits for the data."""
+    remembered. Any text, in quotes: a data version, a commit, a date. Without quotes YAML reads
+    1.10 as a number, which is refused, and Kustomize rewrites dates. Spellings of one instant, such
+    as "2026-11-29" and "2026-11-29T00:00:00Z", are one value; all other texts are compared as they
+    are. Upload new data first: without it, the request spends a start on a refusal and waits for
+    the data."""
     suspend: bool = False
     """True: call the API for nothing. A run at the remote side goes on; it cannot be cancelled."""
     when_not_ready: WhenNotReady = WhenNotReady.WAIT
@@ -180,6 +183,7 @@ class TrainingSpec(ApiModel):
     backoff_limit: Annotated[int, Field(ge=0, le=10)] = 0
     """Further runs after a retryable failure, with growing delay."""
     quality_gate: QualityGate | None = None
-    """Bounds that the finished run must keep, else it is Failed and not published."""
+    """Bounds that the finished run must keep, else it is Failed and not published. Percentages in
+    quotes: a number without quotes is refused."""
     log: LogSpec = LogSpec()
     """Whether and how much of the training log is stored."""

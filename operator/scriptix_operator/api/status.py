@@ -186,9 +186,9 @@ class Run(ApiModel):
     id: ShortText
     """Identity of the run, unique over the resource's life."""
     token: ShortText = ""
-    """spec.runToken that this run answers."""
+    """spec.runToken that this run answers, as it was given."""
     requested_at: NameText = ""
-    """Annotation scriptix.io/requested-at that this run answers."""
+    """Annotation scriptix.io/requested-at that this run answers, as it was given."""
     asked_by: AskedByTexts | None = None
     """Which new values asked for this run: RunToken, RequestedAt. Empty: the resource itself asked,
     for its first run."""

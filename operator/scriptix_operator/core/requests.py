@@ -1,7 +1,8 @@
 """What asks for a run (DESIGN §2), and the run's identity.
 
-A request is the pair (spec.runToken, annotation requested-at), both opaque. Each member asks on its
-own, with a value that is not used (core/used.py). The resource itself asks for the first run.
+A request is the pair (spec.runToken, annotation requested-at), opaque but for dates
+(core/tokens.py). Each member asks on its own, with a value that is not used (core/used.py). The
+resource itself asks for the first run.
 """
 
 import hashlib
@@ -73,9 +74,7 @@ def _asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
     if run.asked_by is not None:
         return tuple(ask for ask in own if ask.member in run.asked_by)
     # A status of a version without askedBy: what has changed since the request before this one.
-    request = run.token, run.requested_at
-    earlier = (past for past in status.history if (past.token, past.requested_at) != request)
-    before = next(earlier, None)
+    before = next((past for past in status.history if asks_of_run(past) != own), None)
     return () if before is None else tuple(set(own) - set(asks_of_run(before)))
 
 

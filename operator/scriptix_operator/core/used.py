@@ -1,17 +1,20 @@
 """Which values of spec.runToken and of the annotation requested-at are used.
 
 A value is used once an intent was recorded for a run that answers it, or that run was adopted or
-has ended. status.usedRequests remembers that by hash, after the run has left history.
+has ended. status.usedRequests remembers that by hash, after the run has left history. Two
+spellings of one instant are one value (core/tokens.py).
 """
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from scriptix_operator.api.names import REQUESTED_AT_ANNOTATION
 from scriptix_operator.api.reasons import AskedBy
 from scriptix_operator.api.status import MAX_USED_REQUESTS, HistoryEntry, Run, TrainingStatus
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.tokens import canonical, spellings
 from scriptix_operator.core.training import Training
 
 __all__ = ["Ask", "asks_of", "asks_of_run", "is_used", "repeated_request", "used_requests"]
@@ -22,16 +25,29 @@ SHOWN = 100
 """Characters of a value that a message shows."""
 
 
-class Ask(NamedTuple):
-    """One member of a request. Each member asks on its own."""
+@dataclass(frozen=True)
+class Ask:
+    """One member of a request. Each member asks on its own.
+
+    Attributes:
+        member: Where the value is set.
+        value: The value as it is compared.
+        text: The value as it was given, to be shown.
+    """
 
     member: AskedBy
     value: str
+    text: str = field(compare=False)
+
+    @classmethod
+    def of(cls, member: AskedBy, text: str) -> "Ask":
+        """Return the member that asks with this text."""
+        return cls(member, canonical(text), text)
 
 
 def _asks(token: str, requested_at: str) -> tuple[Ask, ...]:
-    both = (Ask(AskedBy.RUN_TOKEN, token), Ask(AskedBy.REQUESTED_AT, requested_at))
-    return tuple(ask for ask in both if ask.value)
+    both = (Ask.of(AskedBy.RUN_TOKEN, token), Ask.of(AskedBy.REQUESTED_AT, requested_at))
+    return tuple(ask for ask in both if ask.text)
 
 
 def asks_of(training: Training) -> tuple[Ask, ...]:
@@ -46,7 +62,10 @@ def asks_of_run(run: Run | HistoryEntry | None) -> tuple[Ask, ...]:
 
 def is_used(status: TrainingStatus, ask: Ask) -> bool:
     """Whether a value is used. History counts for statuses of versions without usedRequests."""
-    if ask in _used_by_present_run(status) or _hash(ask) in status.used_requests:
+    if ask in _used_by_present_run(status):
+        return True
+    known = status.used_requests
+    if any(_hash(ask.member, text) in known for text in spellings(ask.text)):
         return True
     return any(ask in asks_of_run(entry) for entry in status.history)
 
@@ -56,9 +75,9 @@ def used_requests(status: TrainingStatus) -> tuple[str, ...]:
 
     A value that stays set is renewed by each run, so the bound never drops it while it is set.
     """
-    own = tuple(map(_hash, _used_by_present_run(status)))
+    own = _hashes(_used_by_present_run(status))
     known = status.used_requests
-    past = [_hash(ask) for entry in reversed(status.history) for ask in asks_of_run(entry)]
+    past = [h for entry in reversed(status.history) for h in _hashes(asks_of_run(entry))]
     before = tuple(dict.fromkeys((*(h for h in past if h not in known), *known)))
     return (*(h for h in before if h not in own), *own)[-MAX_USED_REQUESTS:]
 
@@ -92,7 +111,7 @@ def _repeated_text(status: TrainingStatus, ask: Ask) -> str:
     answers = (entry.id for entry in status.history if _has_answered(entry, ask))
     run = next(answers, None)
     by = "an earlier start has used it" if run is None else f"run {run} has answered it"
-    return f'{name} "{one_line(ask.value, SHOWN)}" was used before and starts no run: {by}.'
+    return f'{name} "{one_line(ask.text, SHOWN)}" was used before and starts no run: {by}.'
 
 
 def _has_answered(entry: HistoryEntry, ask: Ask) -> bool:
@@ -100,6 +119,10 @@ def _has_answered(entry: HistoryEntry, ask: Ask) -> bool:
     return ask in asks_of_run(entry) and (not entry.asked_by or ask.member in entry.asked_by)
 
 
+def _hashes(asks: Iterable[Ask]) -> tuple[str, ...]:
+    return tuple(_hash(ask.member, ask.value) for ask in asks)
+
+
 @lru_cache(maxsize=4096)
-def _hash(ask: Ask) -> str:
-    return hashlib.sha256(f"{ask.member}\0{ask.value}".encode()).hexdigest()[:HASH_DIGITS]
+def _hash(member: AskedBy, value: str) -> str:
+    return hashlib.sha256(f"{member}\0{value}".encode()).hexdigest()[:HASH_DIGITS]

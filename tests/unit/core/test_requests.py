@@ -96,6 +96,25 @@ def a_request(
             False,
             id="reverted by two",
         ),
+        pytest.param(
+            a_request("2026-11-29T00:00:00Z", "", handled=("2026-11-29", "")),
+            False,
+            id="token respelt",
+        ),
+        pytest.param(
+            a_request("", "2026-11-29T08:00:00+00:00", handled=("", "2026-11-29 08:00:00")),
+            False,
+            id="annotation respelt",
+        ),
+        pytest.param(
+            a_request(
+                "2026-11-29T00:00:00Z", "", handled=("v2", ""), history=(("2026-11-29", ""),)
+            ),
+            False,
+            id="a date of history respelt",
+        ),
+        pytest.param(a_request("V1", "", handled=("v1", "")), True, id="another case"),
+        pytest.param(a_request("1.0", "", handled=("1", "")), True, id="numbers are texts"),
     ],
 )
 def test_a_run_is_asked_for_by_a_value_not_used(training: Training, asked: bool) -> None:  # noqa: FBT001 - the expected value

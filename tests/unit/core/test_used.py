@@ -1,5 +1,6 @@
 """core/used.py: which requests are used, how long that is known, and what the resource says."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -25,8 +26,8 @@ from tests.unit.core.builders import (
     followed,
 )
 
-V1, V2, V3 = (Ask(AskedBy.RUN_TOKEN, value) for value in ("v1", "v2", "v3"))
-T1 = Ask(AskedBy.REQUESTED_AT, "t1")
+V1, V2, V3 = (Ask.of(AskedBy.RUN_TOKEN, value) for value in ("v1", "v2", "v3"))
+T1 = Ask.of(AskedBy.REQUESTED_AT, "t1")
 
 
 def ran(life: Life, hours: int) -> Life:
@@ -255,7 +256,7 @@ def test_the_values_used_last_are_kept_up_to_256() -> None:
     assert len(used) == len(set(used)) == 256
     assert all(len(item) == 16 for item in used)
     kept = status.model_copy(update={"used_requests": used, "run": a_run()})
-    known = [is_used(kept, Ask(AskedBy.RUN_TOKEN, f"v{i}")) for i in range(300)]
+    known = [is_used(kept, Ask.of(AskedBy.RUN_TOKEN, f"v{i}")) for i in range(300)]
     # The annotation takes one place.
     assert known == [False] * 45 + [True] * 255
     assert is_used(kept, T1)
@@ -282,6 +283,49 @@ def test_the_run_named_is_the_one_made_for_the_value(
     said = repeated_request(a_training(run_token="v1", status=status), status)
     assert said is not None
     assert f"run {answered} has answered it" in said
+
+
+DATE, TIME = "2026-11-29", "2026-11-29T00:00:00Z"
+
+
+@pytest.mark.parametrize(("before", "after"), [(DATE, TIME), (TIME, DATE)])
+def test_a_respelt_date_neither_starts_nor_is_repeated(before: str, after: str) -> None:
+    life = ran(Life(a_training(run_token=before)), 0).annotate(before)
+    ran(life.annotate(before), 1)
+    run = life.run
+    life.edit(run_token=after).annotate(after).wakes()
+    assert (life.run, life.status.repeated_request) == (run, None)
+    # Of an earlier run it is the used value that it is.
+    ran(life.edit(run_token="v2").annotate(""), 2)
+    life.edit(run_token=after).wakes()
+    said = f'spec.runToken "{after}" was used before and starts no run: run '
+    assert (life.status.repeated_request or "").startswith(said)
+    assert "has answered it" in (life.status.repeated_request or "")
+    assert life.run.token == "v2"
+    assert len(life.status.used_requests) == 3
+
+
+def test_a_respelt_date_still_asks_for_the_waiting_run() -> None:
+    life = ran(Life(a_training(run_token="v1")), 0)
+    life.edit(run_token=DATE).waits(60).looks(a_model(1, started_at=EIGHT))
+    waiting = life.run
+    life.edit(run_token=TIME).wakes()
+    assert life.run == waiting.model_copy(update={"token": TIME})
+    life.edit(run_token="v1").wakes()
+    assert life.run.token == "v1"
+
+
+@pytest.mark.parametrize(
+    ("hashed", "text"),
+    [(DATE, DATE), (DATE, TIME), (TIME, DATE), (f"{DATE} 08:00:00", f"{DATE} 08:00:00")],
+)
+def test_hashes_of_the_text_as_given_still_count(hashed: str, text: str) -> None:
+    """Versions before decision 0040 have hashed that."""
+    digest = hashlib.sha256(f"RunToken\0{hashed}".encode()).hexdigest()[:16]
+    status = followed(run=a_run(token="v2"), used_requests=(digest,))
+    assert is_used(status, Ask.of(AskedBy.RUN_TOKEN, text))
+    assert not is_used(status, Ask.of(AskedBy.RUN_TOKEN, "2026-11-30"))
+    assert not is_used(status, Ask.of(AskedBy.REQUESTED_AT, text))
 
 
 VALUES = st.sampled_from(["", "a", "b", "c"])
