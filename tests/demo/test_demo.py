@@ -50,7 +50,7 @@ def test_it_shows_three_trainings_and_leaves_nothing(assets: Path, tmp_path: Pat
 
 def test_it_can_be_kept_used_and_stopped_by_what_it_prints(assets: Path, tmp_path: Path) -> None:
     directory = tmp_path / "demo"
-    own = {"SCRIPTIX_LIMIT_STARTS": "1/3h", "SCRIPTIX_WATCH_NAMESPACES": "prod"}
+    own = {"SCRIPTIX_LIMIT_STARTS": "1/8h", "SCRIPTIX_WATCH_NAMESPACES": "prod"}
     with rehearse(assets, directory, "--keep", environment=own) as demo:
         assert demo.wait() == 0, demo.output
     found = re.search(r"^kill (\d+)\n\Z", demo.output, re.MULTILINE)
@@ -60,7 +60,7 @@ def test_it_can_be_kept_used_and_stopped_by_what_it_prints(assets: Path, tmp_pat
         assert len(session(services)) == PROCESSES
         assert_checked(demo.output, own)
         assert "ignores SCRIPTIX_WATCH_NAMESPACES." in demo.output
-        assert "Limits of each API key: starts 1/3h," in demo.output
+        assert "Limits of each API key: starts 1/8h," in demo.output
         assert "TrainingQueued" in demo.output
         assert demo.output.splitlines()[3].startswith("export KUBECONFIG=")
     finally:
