@@ -6,20 +6,24 @@ nor leaves one out.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus
+from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
 from scriptix_operator.core.derive import has_ended, is_over
 from scriptix_operator.core.observation import LogExtent, LogStored, LogUnavailable, WriteFailure
 from scriptix_operator.core.situation import Situation
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.training import Training
 
 __all__ = [
     "GIVEN_UP",
     "is_first_fetch_due",
+    "is_last_fetch",
     "log_due_in",
+    "superseded",
     "with_end_seen",
     "with_log_stored",
     "with_log_tried_again",
@@ -118,14 +122,54 @@ def is_first_fetch_due(step: Situation) -> bool:
     )
 
 
+def is_last_fetch(status: TrainingStatus, asked_at: datetime, wait: float) -> bool:
+    """Whether no fetch of the run's log follows one that is sent at `asked_at`.
+
+    Args:
+        status: With the run.
+        asked_at: When the log call is sent.
+        wait: Durations.log, in seconds.
+    """
+    log = status.log
+    if log is None or log.end_seen_at is None:
+        return False
+    next_at = _next_fetch_at(log.end_seen_at, asked_at, wait)
+    retry_at = status.run.retry_at if status.run else None
+    return next_at is None or (retry_at is not None and retry_at <= next_at)
+
+
+def superseded(
+    training: Training, others: Iterable[Training], due_in: float | None
+) -> LogUnavailable | None:
+    """What becomes of a log of which the API may give another run's entries; None: it may not.
+
+    No call can tell the entries of this run from those of a run that another resource has begun
+    since: the clocks of the operator and of the log differ.
+    """
+    log = training.status.log
+    if log is None or log.end_seen_at is None:
+        return None
+    began = [run.claimed_at for other in others if (run := other.status.run) and run.claimed_at]
+    if all(at < log.end_seen_at for at in began):
+        return None
+    if log.last_fetched_at is None:
+        state, text = LogState.UNAVAILABLE, "log of this one was fetched"
+    else:
+        state, text = LogState.PARTIAL, "last fetch: entries of this one may be missing"
+    message = f"Another run of the model began before the {text}."
+    return LogUnavailable(None, state, due_in, tried=False, message=message)
+
+
 def with_log_stored(step: Situation, stored: LogStored) -> Situation:
     """The log is stored: whole after the last fetch, else to be fetched again."""
     now, total = step.now.replace(microsecond=0), stored.extent.reply.total
+    # A slow reply has what the log had when the call was sent.
+    asked_at = (stored.asked_at or step.now).replace(microsecond=0)
     before = step.status.log or LogStatus()
     state, message, next_at = LogState.COLLECTING, None, None
     end_seen_at = before.end_seen_at or now if has_ended(step.status) else None
     if end_seen_at is not None:
-        next_at = _next_fetch_at(end_seen_at, now, step.durations.log)
+        next_at = _next_fetch_at(end_seen_at, asked_at, step.durations.log)
         if next_at is None:
             state, message = _verdict(stored.extent)
     log = stored.log.model_copy(
@@ -133,7 +177,7 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
             "state": state.value,
             "message": message,
             "total_entries": total if total is not None and 0 <= total <= MAX_TOTAL else None,
-            "last_fetched_at": now,
+            "last_fetched_at": asked_at,
             "end_seen_at": end_seen_at,
             "next_fetch_at": next_at,
             "recent_calls": _recent_calls(step),
@@ -143,11 +187,11 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
     return _without_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
 
 
-def _next_fetch_at(end_seen_at: datetime, now: datetime, wait: float) -> datetime | None:
-    """When the log is fetched after a fetch at `now`; whole seconds, as status has no others."""
+def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:
+    """When the log is fetched after a fetch that was sent at `asked_at`; whole seconds."""
     parts = (wait * SECOND_FETCH, wait)
     times = (end_seen_at + timedelta(seconds=math.ceil(part)) for part in parts)
-    return next((at for at in times if at > now), None)
+    return next((at for at in times if at > asked_at), None)
 
 
 def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
@@ -162,12 +206,6 @@ def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
     if extent.of_run > known:
         text = "Entries that appeared in the API's log after newer ones were stored, and are not: "
         return LogState.PARTIAL, f"{text}{extent.of_run - known}."
-    if extent.is_replaced and extent.of_run < known:
-        text = (
-            "Another run of the model began before the last fetch, and the API's log has no longer "
-            "all entries of this one: its last entries may be missing."
-        )
-        return LogState.PARTIAL, text
     if extent.skipped:
         text = "Entries of the API's log that are older than this run, and not stored for it: "
         return LogState.COMPLETE, f"{text}{extent.skipped}."
@@ -182,8 +220,9 @@ def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
     if failed.was_called:
         update["recent_calls"] = _recent_calls(step)
     if given_up is not None:
-        text = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2).removesuffix(".")
-        message = f"{text}. {TRIED_AGAIN}" if text else TRIED_AGAIN
+        message = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2)
+        if given_up in GIVEN_UP:
+            message = f"{message.removesuffix('.')}. {TRIED_AGAIN}" if message else TRIED_AGAIN
         update |= {"state": given_up.value, "message": message, "next_fetch_at": None}
     elif failed.message is not None:
         update |= {"state": LogState.COLLECTING.value, "message": one_line(failed.message, TEXT)}

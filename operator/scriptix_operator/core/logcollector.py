@@ -68,7 +68,7 @@ class LogCollector:
         self._stored = Counter(line.text for line in self._tail)
         self._new = LineBuffer(max_bytes, self._dropped)
         self._curve = LearningCurve()
-        self._at = LEADING
+        self._at, self._newest = LEADING, UNTIMED
         self._is_leading_own = True
         self._entries = self._own = self._same_as_floor = 0
         self._dropped_of_all = self._dropped_of_own = 0
@@ -82,9 +82,7 @@ class LogCollector:
                 self._first_time(second_at(at))
             self._at = at
         at, second = self._at, second_at(self._at)
-        until = self._window.until
-        if until is not None and second >= until:
-            return
+        self._newest = max(self._newest, second)
         self._entries += 1
         is_own = self._is_own(second)
         self._own += is_own
@@ -104,7 +102,7 @@ class LogCollector:
     def result(self) -> Collected:
         """What was collected, after the last entry."""
         window = self._window
-        is_all = window.is_open and not self._own
+        is_all = window.is_open and not self._own and self._newest != window.stored_until
         if window.is_open and not is_all:
             self._new.keep(self._is_own)
         self._new.trim()  # and count what is over the bound

@@ -212,8 +212,6 @@ class LogExtent:
     """Entries of the run that are stored, or were dropped to keep the bound."""
     skipped: int = 0
     """Entries in the reply that are older than the run."""
-    is_replaced: bool = False
-    """Another run of the model has begun since this one ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +223,8 @@ class LogStored:
     due_in: float | None
     """Seconds until the next poll is due; None: none is."""
     extent: LogExtent
+    asked_at: datetime | None = None
+    """When the log call was sent, which is how old the log may be; None: just now."""
 
 
 class WriteFailure(StrEnum):

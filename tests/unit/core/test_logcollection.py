@@ -16,6 +16,7 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
 from scriptix_operator.core.failures import failure
+from scriptix_operator.core.logcollection import is_last_fetch, superseded
 from scriptix_operator.core.observation import (
     Action,
     FetchLog,
@@ -35,6 +36,7 @@ from tests.unit.core.builders import (
     WHOLE_LOG,
     Life,
     a_model,
+    a_run,
     a_situation,
     a_training,
     at,
@@ -106,6 +108,69 @@ def test_fetch_that_waits_for_its_permit_counts_for_those_missed(
     life.learns(LogUnavailable(waited, LogState.COLLECTING, None, tried=False))
     assert life.waits(waited).wakes().action == FetchLog(None)
     assert life.stores_log().action == Rest(rest)
+
+
+def test_slow_fetch_that_was_sent_at_the_end_is_not_the_last() -> None:
+    life = an_ended_life()
+    sent = life.now
+    life.waits(130).learns(replace(stored(), asked_at=sent))
+    assert (log_of(life).state, log_of(life).last_fetched_at) == ("Collecting", sent)
+    assert life.action == Rest(0)
+    assert life.wakes().action == FetchLog(None)
+    assert life.stores_log().action == Rest(None)
+    assert log_of(life).state == "Complete"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "retry_at", "is_last"),
+    [
+        pytest.param(119, None, False, id="before the last"),
+        pytest.param(120, None, True, id="the last"),
+        pytest.param(0, 60, False, id="another before the retry"),
+        pytest.param(10, 60, True, id="none before the retry"),
+    ],
+)
+def test_last_fetch_is_the_one_that_none_follows(
+    seconds: float, retry_at: float | None, *, is_last: bool
+) -> None:
+    run = a_run(retry_at=None if retry_at is None else at(seconds=retry_at))
+    status = followed(run=run, finished_at=EIGHT, log=LogStatus(end_seen_at=EIGHT))
+    assert is_last_fetch(status, at(seconds=seconds), 120.0) == is_last
+    assert not is_last_fetch(RUNNING, at(seconds=seconds), 120.0)
+
+
+@pytest.mark.parametrize(
+    ("fetched_at", "claimed", "state"),
+    [
+        pytest.param(EIGHT, [EIGHT], "Partial", id="in the same second"),
+        pytest.param(EIGHT, [at(hours=-1), None, at(hours=1)], "Partial", id="after the end"),
+        pytest.param(None, [at(hours=1)], "Unavailable", id="nothing fetched"),
+        pytest.param(EIGHT, [at(hours=-1), None], None, id="before the end"),
+        pytest.param(EIGHT, [], None, id="no other resource"),
+    ],
+)
+def test_another_run_of_the_model_ends_the_fetches(
+    fetched_at: datetime | None, claimed: list[datetime | None], state: str | None
+) -> None:
+    log = LogStatus(state="Collecting", end_seen_at=EIGHT, last_fetched_at=fetched_at)
+    training = a_training(status=followed(finished_at=EIGHT, log=log))
+    others = [a_training(name="other", status=followed(run=a_run(claimed_at=c))) for c in claimed]
+    found = superseded(training, others, None)
+    assert (found and found.state) == state
+    if found is None:
+        return
+    decision = log_unavailable(a_situation(training, EIGHT, Memory()), found)
+    assert decision.action == Rest(None)
+    after = decision.status.log
+    assert after is not None
+    assert (after.state, after.next_fetch_at) == (state, None)
+    assert (after.message or "").startswith("Another run of the model began before the l")
+    assert ("operator tries again" in (after.message or "")) == (state == "Unavailable")
+
+
+def test_run_that_goes_on_is_not_superseded() -> None:
+    other = a_training(name="other", status=followed(run=a_run(claimed_at=at(hours=1))))
+    assert superseded(a_training(status=RUNNING), [other], None) is None
 
 
 def test_fetches_after_the_end_have_a_whole_second_between_them() -> None:
@@ -182,15 +247,6 @@ def test_deletion_ends_the_fetches() -> None:
             "Partial",
             "were stored, and are not: 2.",
             id="late",
-        ),
-        pytest.param(
-            LogExtent(LogReply(9, 9), 2, 7, is_replaced=True),
-            "Partial",
-            "Another run of the model began",
-            id="another run's",
-        ),
-        pytest.param(
-            LogExtent(LogReply(9, 9), 7, 7, is_replaced=True), "Complete", "", id="and this one's"
         ),
         pytest.param(
             LogExtent(LogReply(9, 9), 4, 4, skipped=5),

@@ -47,10 +47,19 @@ def texts(found: Collected) -> list[str]:
     [
         pytest.param(Window(), "abcdefgh", id="all"),
         pytest.param(EIGHT, "efgh", id="since eight"),
-        pytest.param(Window(EIGHT_SECOND, EIGHT_SECOND + 20), "efg", id="until another run"),
         pytest.param(Window(EIGHT_SECOND + 99), "", id="none"),
         pytest.param(Window(EIGHT_SECOND + 99, is_open=True), "abcdefgh", id="none, so all"),
         pytest.param(Window(EIGHT_SECOND, is_open=True), "efgh", id="some, so no others"),
+        pytest.param(
+            Window(EIGHT_SECOND + 99, is_open=True, stored_until=EIGHT_SECOND + 98),
+            "abcdefgh",
+            id="none, and not those that are stored",
+        ),
+        pytest.param(
+            Window(EIGHT_SECOND + 21, is_open=True, stored_until=EIGHT_SECOND + 20),
+            "",
+            id="those that are stored only",
+        ),
     ],
 )
 def test_entries_of_other_runs_are_left_out(window: Window, kept: str) -> None:
