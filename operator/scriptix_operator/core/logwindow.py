@@ -46,9 +46,10 @@ def window_of(status: TrainingStatus, book: Book, *, is_last: bool = False) -> W
     run = status.run
     if run is None:
         raise ValueError("there is no run whose log could be told from others")
-    if book.run_id == run.id:
+    is_same_run = book.run_id == run.id
+    if is_same_run and book.since is not None:
         return Window(book.since)
-    stored_until = book.end.at
+    stored_until = UNTIMED if is_same_run else book.end.at
     has_other = book.end.lines > 0
     if has_other and status.history and status.history[0].id == book.run_id:
         return Window(stored_until + 1, is_last, stored_until)

@@ -7,7 +7,7 @@ import pytest
 
 from scriptix_operator.api.status import Baseline, HistoryEntry, TrainingStatus
 from scriptix_operator.core.logbook import EMPTY, Book
-from scriptix_operator.core.loglines import START, Line
+from scriptix_operator.core.loglines import START, UNTIMED, Line
 from scriptix_operator.core.logwindow import Window, window_of
 from tests.unit.core.builders import EIGHT, a_run, at, followed
 from tests.unit.core.logshelf import EIGHT_SECOND
@@ -67,6 +67,12 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
             Window(EIGHT_SECOND - 7),
             id="found before",
         ),
+        pytest.param(
+            a_status(),
+            replace(BEFORE, run_id="run-1", tail=(Line(EIGHT_SECOND + 9, "own"),)),
+            GUESS,
+            id="not found before, as an older version has stored the run",
+        ),
     ],
 )
 def test_entries_of_a_run_are_told_from_earlier_ones(
@@ -86,7 +92,7 @@ def test_last_fetch_takes_all_where_no_entry_is_new(
     status: TrainingStatus, book: Book, window: Window
 ) -> None:
     assert window_of(status, book, is_last=True) == replace(window, is_open=True)
-    assert window_of(status, replace(book, run_id="run-1"), is_last=True) == Window()
+    assert window_of(status, replace(book, run_id="run-1", since=UNTIMED), is_last=True) == Window()
 
 
 def test_log_of_no_run_is_a_bug() -> None:
