@@ -131,8 +131,8 @@ class Book:
     """What of the run's log comes before the tail, kept or not."""
     tail: tuple[Line, ...]
     since: int | None = None
-    """First second of the tail's run, by the clock of the log: older entries are of others. None: an
-    older version of the operator wrote the index, without it."""
+    """First second of the tail's run, by the clock of the log: older entries are of others; None:
+    an older version of the operator wrote the index."""
 
     @property
     def size(self) -> int:

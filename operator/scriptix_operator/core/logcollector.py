@@ -66,6 +66,7 @@ class LogCollector:
         self._floor = book.before if is_same_run else START
         self._tail = book.tail if is_same_run else ()
         self._stored = Counter(line.text for line in self._tail)
+        self._timed = Counter(self._tail)
         self._new = LineBuffer(max_bytes, self._dropped)
         self._curve = LearningCurve()
         self._at, self._newest = LEADING, UNTIMED
@@ -132,15 +133,19 @@ class LogCollector:
             self._new.clear()
 
     def _is_known(self, second: int, text: str) -> bool:
-        count = self._stored.pop(text, 0)
-        if count > 1:
-            self._stored[text] = count - 1
-        if count:
-            return True
-        if second == self._floor.at and self._same_as_floor < self._floor.same:
+        is_of_floor = second == self._floor.at and self._same_as_floor < self._floor.same
+        if is_of_floor and self._timed[Line(second, text)] <= 0:
+            # Not by text alone: it would use up an equal line without a time, of a later second.
             self._same_as_floor += 1
             return True
-        return False
+        count = self._stored.pop(text, 0)  # a late line without a time is read back with another
+        if count:
+            if count > 1:
+                self._stored[text] = count - 1
+            self._timed[Line(second, text)] -= 1
+            return True
+        self._same_as_floor += is_of_floor
+        return is_of_floor
 
     def _dropped(self, at: int) -> None:
         second = second_at(at)
