@@ -8,6 +8,7 @@ nor leaves one out.
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
@@ -20,6 +21,7 @@ from scriptix_operator.core.training import Training
 
 __all__ = [
     "GIVEN_UP",
+    "NO_LOG",
     "is_first_fetch_due",
     "is_last_fetch",
     "log_due_in",
@@ -36,42 +38,69 @@ FETCHED = frozenset({LogState.COMPLETE, LogState.PARTIAL})
 
 SECOND_FETCH = 1 / 12
 """Part of Durations.log after which the log is fetched a second time after the end: 10 s of 2m."""
+NO_LOG = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+"""Statuses by which the API says that there is no log."""
 MAX_REFUSALS, MAX_GATEWAY_REFUSALS = 2, 6
 """So many replies that there is no log are believed: two of the API, since one may be of a replica
-that does not know the model yet. Those of a gateway say nothing of the log; six of them, which take
-about 8 minutes, end the attempts all the same: each is one of the key's few log calls."""
+that does not know the model yet. Those of a gateway, and a 2xx that cannot be used, say nothing of
+the log; six of them, which take about 8 minutes, end the attempts all the same: each is one of the
+key's few log calls."""
 MAX_WRITE_REFUSALS, MAX_WRITE_FAILURES = 3, 8
 """So many refusals of the cluster, or other failures to write, end the attempts: after 45 s and
 about half an hour. Each costs a log call, too."""
 MAX_TOTAL = 2**53
 """A larger total_entries is nonsense."""
 TRIED_AGAIN = "After any change of spec the operator tries again."
+ENDED = "No further log calls are made for this run: its last entries may be missing."
 
 
 def with_end_seen(step: Situation) -> Situation:
     """With the time of the end, from which the fetches after the end count; recorded once.
 
-    What could not be had during the run may be there at its end.
+    What could not be had during the run may be there at its end. A log that is not wanted after
+    the end is as whole as it will be.
     """
     log = step.status.log or LogStatus()
-    if not (has_ended(step.status) and _is_wanted(step)) or log.end_seen_at or log.state in FETCHED:
+    if not has_ended(step.status) or log.state in FETCHED:
         return step
-    now = step.now.replace(microsecond=0)
-    seen = log.model_copy(update={"end_seen_at": now, "next_fetch_at": now})
-    step = step.having(log=seen)
-    if log.state in GIVEN_UP:
-        return with_log_tried_again(step)
-    return step.having(log=seen.model_copy(update={"state": LogState.COLLECTING.value}))
+    if is_over(step.status) and not _is_asked_for(step):
+        return _without_fetches(step, log)
+    # Without the time of an end an older version of the operator has given the log up.
+    had_ended = step.recorded is not None and has_ended(step.recorded)
+    is_known = log.end_seen_at is not None or (had_ended and log.state in GIVEN_UP)
+    return step if is_known or not _is_wanted(step) else _collecting(step, log)
+
+
+def _collecting(step: Situation, log: LogStatus) -> Situation:
+    """With a log that is to be fetched, at once where the run has ended."""
+    now = step.now.replace(microsecond=0) if has_ended(step.status) else None
+    update = {
+        "state": LogState.COLLECTING.value,
+        "message": None,
+        "end_seen_at": log.end_seen_at or now,
+        "next_fetch_at": now,
+    }
+    return _without_failures(step).having(log=log.model_copy(update=update))
+
+
+def _without_fetches(step: Situation, log: LogStatus) -> Situation:
+    if log.state in GIVEN_UP or (log.state is None and log.next_fetch_at is None):
+        return step
+    is_stored = log.last_fetched_at is not None and log.entries > 0
+    update = {
+        "state": LogState.PARTIAL.value if is_stored else None,
+        "message": ENDED if is_stored else None,
+        "next_fetch_at": None,
+    }
+    return step.having(log=log.model_copy(update=update))
 
 
 def with_log_tried_again(step: Situation) -> Situation:
     """With a log that was given up wanted again, as after an edit of the resource."""
     log = step.status.log
-    if log is None or log.state not in GIVEN_UP:
+    if log is None or log.state not in GIVEN_UP or not _is_wanted(step):
         return step
-    due_at = step.now.replace(microsecond=0) if has_ended(step.status) else None
-    update = {"state": LogState.COLLECTING.value, "message": None, "next_fetch_at": due_at}
-    return _without_failures(step).having(log=log.model_copy(update=update))
+    return _collecting(step, log)
 
 
 def _without_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
@@ -87,13 +116,17 @@ def _without_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
 
 
 def _is_wanted(step: Situation) -> bool:
+    return _is_asked_for(step) and not step.spec.suspend
+
+
+def _is_asked_for(step: Situation) -> bool:
     status = step.status
     wanted = {
         CollectLog.NEVER: False,
         CollectLog.ON_FAILURE: is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[step.spec.log.collect]
-    if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
+    if not wanted or status.run is None or status.run.ownership is None:
         return False
     # After a time-out no further calls are made, as the message says.
     return status.failure is None or status.failure.reason != FailureReason.TIMED_OUT
@@ -115,11 +148,8 @@ def is_first_fetch_due(step: Situation) -> bool:
     log = step.status.log or LogStatus()
     if log_due_in(step) is None:
         return False
-    return (
-        log.next_fetch_at is None
-        or log.end_seen_at is None
-        or (log.next_fetch_at <= log.end_seen_at)
-    )
+    fetched_at, end_seen_at = log.last_fetched_at, log.end_seen_at
+    return fetched_at is None or end_seen_at is None or fetched_at < end_seen_at
 
 
 def is_last_fetch(status: TrainingStatus, asked_at: datetime, wait: float) -> bool:
@@ -226,6 +256,10 @@ def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
         update |= {"state": given_up.value, "message": message, "next_fetch_at": None}
     elif failed.message is not None:
         update |= {"state": LogState.COLLECTING.value, "message": one_line(failed.message, TEXT)}
+    if given_up is None and failed.wait is not None and failed.tried and has_ended(step.status):
+        # A restart is no reason to try sooner.
+        now = step.now.replace(microsecond=0)
+        update["next_fetch_at"] = now + timedelta(seconds=math.ceil(failed.wait))
     if update:
         step = step.having(log=log.model_copy(update=update))
     wait = None if given_up else failed.wait
@@ -246,7 +280,7 @@ def _with_failure(step: Situation, failed: LogUnavailable) -> Situation:
         )
     if refusal is None:
         return step
-    if refusal.is_from_gateway:
+    if refusal.is_from_gateway or refusal.status not in NO_LOG:
         return step.remembering(log_gateway_refusals=memory.log_gateway_refusals + 1)
     return step.remembering(log_refusals=memory.log_refusals + 1)
 

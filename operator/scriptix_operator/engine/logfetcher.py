@@ -4,14 +4,13 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
-from http import HTTPStatus
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import has_ended
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.logbook import Book
-from scriptix_operator.core.logcollection import is_last_fetch, superseded
+from scriptix_operator.core.logcollection import NO_LOG, is_last_fetch, superseded
 from scriptix_operator.core.logcollector import Collected, LogCollector
 from scriptix_operator.core.logwindow import window_of
 from scriptix_operator.core.observation import (
@@ -145,10 +144,13 @@ class LogFetcher:
 
 
 def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
-    if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+    if failure.status in NO_LOG:
         text = f"The API has no log of this run: {failure.message}"
         return replace(later, refusal=failure, message=text)
     later = replace(later, message=f"The log is not fetched: {failure.message}")
+    is_success = failure.status is not None and failure.status in range(200, 300)
+    if is_success and failure.kind is not FailureKind.RATE_LIMITED:
+        return replace(later, refusal=failure)  # too large for instance: another may be so, too
     if failure.retry_after is not None and later.wait is not None:
         return replace(later, wait=max(failure.retry_after, later.wait))
     return later

@@ -292,6 +292,26 @@ async def test_who_says_that_there_is_no_log_is_handed_on(
     assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer, message=text)
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "counts"),
+    [
+        pytest.param(FailureKind.AMBIGUOUS, 200, True, id="unusable"),
+        pytest.param(FailureKind.NOT_FOUND, 200, True, id="an error in a 2xx"),
+        pytest.param(FailureKind.RATE_LIMITED, 200, False, id="a limit in a 2xx"),
+        pytest.param(FailureKind.AMBIGUOUS, 500, False, id="no 2xx"),
+        pytest.param(FailureKind.AMBIGUOUS, None, False, id="no reply"),
+    ],
+)
+async def test_success_that_cannot_be_used_is_counted(
+    bench: Bench, kind: FailureKind, status: int | None, *, counts: bool
+) -> None:
+    answer = bench.rim.answer = call_failed(kind, status=status)
+    outcome = await bench.fetch()
+    assert isinstance(outcome, LogUnavailable)
+    assert outcome.refusal == (answer if counts else None)
+    assert outcome.message == f"The log is not fetched: {answer.message}"
+
+
 TAKEN = NameTaken("cardiology-log", "another resource's")
 REFUSED = RefusedError("create ConfigMap team-a/cardiology-log: 403 exceeded quota")
 AWAY = UnavailableError("get ConfigMap team-a/cardiology-log: no answer")
