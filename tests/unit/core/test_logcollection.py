@@ -193,6 +193,15 @@ def test_retry_waits_for_the_first_fetch_after_the_end_only() -> None:
     assert (log.state, log.end_seen_at, log.next_fetch_at) == (None, None, None)
 
 
+def test_retry_waits_for_the_first_fetch_also_after_it_failed() -> None:
+    life = an_ended_life(5, backoff_limit=1)
+    life.learns(replace(LOST, wait=3600))
+    assert life.waits(60).wakes().action == Rest(3540)
+    assert life.waits(3540).wakes().action == FetchLog(60)
+    assert life.stores_log().action == Rest(0)
+    assert life.wakes().action == Look()
+
+
 def test_rerun_leaves_out_the_later_fetches_of_the_run_before() -> None:
     life = an_ended_life(run_token="v1")
     life.stores_log()
