@@ -323,7 +323,9 @@ def assemble(
         log=settings.log_wait,
     )
     starter = Starter(roster, caller, recorder, ledger, clock, durations)
-    log_fetcher = LogFetcher(rim.client, rim.keys, lanes, calls, rim.log_store, roster)
+    log_fetcher = LogFetcher(
+        rim.client, rim.keys, lanes, calls, rim.log_store, roster, durations.log
+    )
     stepper = Stepper(
         roster, caller, starter, log_fetcher, recorder, lanes, ledger, clock, durations
     )

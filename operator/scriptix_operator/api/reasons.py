@@ -104,7 +104,7 @@ class LogState(StrEnum):
     """Fetched for the last time after the end of the run; no entry is missing that the API says
     it has. `truncated` says whether older ones were dropped to keep spec.log.maxBytes."""
     PARTIAL = "Partial"
-    """Fetched for the last time, and entries are missing that the API says there are."""
+    """Fetched for the last time, and entries are missing, or may be: no further call is made."""
     REFUSED = "Refused"
     """The cluster refuses the ConfigMap, by a quota, a webhook or missing permission for instance.
     Tried again after an edit of the resource."""

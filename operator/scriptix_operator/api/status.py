@@ -236,7 +236,7 @@ class LogStatus(ApiModel):
     truncated: bool = False
     """Older entries were dropped to keep spec.log.maxBytes."""
     last_fetched_at: Time | None = None
-    """When it was last fetched."""
+    """When the log of the run was last fetched."""
     recent_calls: Annotated[tuple[Time, ...], Field(max_length=MAX_RECENT_LOG_CALLS)] = ()
     """When the latest log calls were made, oldest first. After a restart the operator counts them
     against the API key's quota."""

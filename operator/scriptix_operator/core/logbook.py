@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from scriptix_operator.core.loglines import START, UNTIMED, Line, Position, join, split, total
+from scriptix_operator.core.loglines import START, Line, Position, join, split, total
 
 __all__ = [
     "EMPTY",
@@ -74,7 +74,7 @@ class Sealed:
 
     number: int
     run_id: str
-    since: int
+    since: int | None
     """First second of the run, as Book.since."""
     before: Position
     log: bytes
@@ -130,8 +130,9 @@ class Book:
     before: Position
     """What of the run's log comes before the tail, kept or not."""
     tail: tuple[Line, ...]
-    since: int = UNTIMED
-    """First second of the tail's run, by the clock of the log: older entries are of others."""
+    since: int | None = None
+    """First second of the tail's run, by the clock of the log: older entries are of others; None:
+    an older version of the operator wrote the index."""
 
     @property
     def size(self) -> int:
@@ -216,7 +217,7 @@ class _ChunkIndex(BaseModel):
     model_config = ConfigDict(frozen=True)
     run: str
     before: Position
-    since: int = UNTIMED
+    since: int | None = None
 
 
 class _TailIndex(BaseModel):
@@ -226,7 +227,7 @@ class _TailIndex(BaseModel):
     first: int
     next: int
     before: Position
-    since: int = UNTIMED
+    since: int | None = None
 
 
 def without(lines: Iterable[Line], known: Iterable[Line]) -> tuple[Line, ...]:

@@ -6,20 +6,26 @@ nor leaves one out.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
-from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus
+from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
 from scriptix_operator.core.derive import has_ended, is_over
 from scriptix_operator.core.observation import LogExtent, LogStored, LogUnavailable, WriteFailure
 from scriptix_operator.core.situation import Situation
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.training import Training
 
 __all__ = [
     "GIVEN_UP",
+    "NO_LOG",
     "is_first_fetch_due",
+    "is_last_fetch",
     "log_due_in",
+    "superseded",
     "with_end_seen",
     "with_log_stored",
     "with_log_tried_again",
@@ -32,42 +38,69 @@ FETCHED = frozenset({LogState.COMPLETE, LogState.PARTIAL})
 
 SECOND_FETCH = 1 / 12
 """Part of Durations.log after which the log is fetched a second time after the end: 10 s of 2m."""
+NO_LOG = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+"""Statuses by which the API says that there is no log."""
 MAX_REFUSALS, MAX_GATEWAY_REFUSALS = 2, 6
 """So many replies that there is no log are believed: two of the API, since one may be of a replica
-that does not know the model yet. Those of a gateway say nothing of the log; six of them, which take
-about 8 minutes, end the attempts all the same: each is one of the key's few log calls."""
+that does not know the model yet. Those of a gateway, and a 2xx that cannot be used, say nothing of
+the log; six of them, which take about 8 minutes, end the attempts all the same: each is one of the
+key's few log calls."""
 MAX_WRITE_REFUSALS, MAX_WRITE_FAILURES = 3, 8
 """So many refusals of the cluster, or other failures to write, end the attempts: after 45 s and
 about half an hour. Each costs a log call, too."""
 MAX_TOTAL = 2**53
 """A larger total_entries is nonsense."""
 TRIED_AGAIN = "After any change of spec the operator tries again."
+ENDED = "No further log calls are made for this run: its last entries may be missing."
 
 
 def with_end_seen(step: Situation) -> Situation:
     """With the time of the end, from which the fetches after the end count; recorded once.
 
-    What could not be had during the run may be there at its end.
+    What could not be had during the run may be there at its end. A log that is not wanted after
+    the end is as whole as it will be.
     """
     log = step.status.log or LogStatus()
-    if not (has_ended(step.status) and _is_wanted(step)) or log.end_seen_at or log.state in FETCHED:
+    if not has_ended(step.status) or log.state in FETCHED:
         return step
-    now = step.now.replace(microsecond=0)
-    seen = log.model_copy(update={"end_seen_at": now, "next_fetch_at": now})
-    step = step.having(log=seen)
-    if log.state in GIVEN_UP:
-        return with_log_tried_again(step)
-    return step.having(log=seen.model_copy(update={"state": LogState.COLLECTING.value}))
+    if is_over(step.status) and not _is_asked_for(step):
+        return _without_fetches(step, log)
+    # Without the time of an end an older version of the operator has given the log up.
+    had_ended = step.recorded is not None and has_ended(step.recorded)
+    is_known = log.end_seen_at is not None or (had_ended and log.state in GIVEN_UP)
+    return step if is_known or not _is_wanted(step) else _collecting(step, log)
+
+
+def _collecting(step: Situation, log: LogStatus) -> Situation:
+    """With a log that is to be fetched, at once where the run has ended."""
+    now = step.now.replace(microsecond=0) if has_ended(step.status) else None
+    update = {
+        "state": LogState.COLLECTING.value,
+        "message": None,
+        "end_seen_at": log.end_seen_at or now,
+        "next_fetch_at": now,
+    }
+    return _without_failures(step).having(log=log.model_copy(update=update))
+
+
+def _without_fetches(step: Situation, log: LogStatus) -> Situation:
+    if log.state in GIVEN_UP or (log.state is None and log.next_fetch_at is None):
+        return step
+    is_stored = log.last_fetched_at is not None and log.entries > 0
+    update = {
+        "state": LogState.PARTIAL.value if is_stored else None,
+        "message": ENDED if is_stored else None,
+        "next_fetch_at": None,
+    }
+    return step.having(log=log.model_copy(update=update))
 
 
 def with_log_tried_again(step: Situation) -> Situation:
     """With a log that was given up wanted again, as after an edit of the resource."""
     log = step.status.log
-    if log is None or log.state not in GIVEN_UP:
+    if log is None or log.state not in GIVEN_UP or not _is_wanted(step):
         return step
-    due_at = step.now.replace(microsecond=0) if has_ended(step.status) else None
-    update = {"state": LogState.COLLECTING.value, "message": None, "next_fetch_at": due_at}
-    return _without_failures(step).having(log=log.model_copy(update=update))
+    return _collecting(step, log)
 
 
 def _without_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
@@ -83,13 +116,17 @@ def _without_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
 
 
 def _is_wanted(step: Situation) -> bool:
+    return _is_asked_for(step) and not step.spec.suspend
+
+
+def _is_asked_for(step: Situation) -> bool:
     status = step.status
     wanted = {
         CollectLog.NEVER: False,
         CollectLog.ON_FAILURE: is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
     }[step.spec.log.collect]
-    if not wanted or step.spec.suspend or status.run is None or status.run.ownership is None:
+    if not wanted or status.run is None or status.run.ownership is None:
         return False
     # After a time-out no further calls are made, as the message says.
     return status.failure is None or status.failure.reason != FailureReason.TIMED_OUT
@@ -111,21 +148,58 @@ def is_first_fetch_due(step: Situation) -> bool:
     log = step.status.log or LogStatus()
     if log_due_in(step) is None:
         return False
-    return (
-        log.next_fetch_at is None
-        or log.end_seen_at is None
-        or (log.next_fetch_at <= log.end_seen_at)
-    )
+    fetched_at, end_seen_at = log.last_fetched_at, log.end_seen_at
+    return fetched_at is None or end_seen_at is None or fetched_at < end_seen_at
+
+
+def is_last_fetch(status: TrainingStatus, asked_at: datetime, wait: float) -> bool:
+    """Whether no fetch of the run's log follows one that is sent at `asked_at`.
+
+    Args:
+        status: With the run.
+        asked_at: When the log call is sent.
+        wait: Durations.log, in seconds.
+    """
+    log = status.log
+    if log is None or log.end_seen_at is None:
+        return False
+    next_at = _next_fetch_at(log.end_seen_at, asked_at, wait)
+    retry_at = status.run.retry_at if status.run else None
+    return next_at is None or (retry_at is not None and retry_at <= next_at)
+
+
+def superseded(
+    training: Training, others: Iterable[Training], due_in: float | None
+) -> LogUnavailable | None:
+    """What becomes of a log of which the API may give another run's entries; None: it may not.
+
+    No call can tell the entries of this run from those of a run that another resource has begun
+    since: the clocks of the operator and of the log differ.
+    """
+    log = training.status.log
+    if log is None or log.end_seen_at is None:
+        return None
+    began = [run.claimed_at for other in others if (run := other.status.run) and run.claimed_at]
+    if all(at < log.end_seen_at for at in began):
+        return None
+    if log.last_fetched_at is None:
+        state, text = LogState.UNAVAILABLE, "log of this one was fetched"
+    else:
+        state, text = LogState.PARTIAL, "last fetch: entries of this one may be missing"
+    message = f"Another run of the model began before the {text}."
+    return LogUnavailable(None, state, due_in, tried=False, message=message)
 
 
 def with_log_stored(step: Situation, stored: LogStored) -> Situation:
     """The log is stored: whole after the last fetch, else to be fetched again."""
     now, total = step.now.replace(microsecond=0), stored.extent.reply.total
+    # A slow reply has what the log had when the call was sent.
+    asked_at = (stored.asked_at or step.now).replace(microsecond=0)
     before = step.status.log or LogStatus()
     state, message, next_at = LogState.COLLECTING, None, None
     end_seen_at = before.end_seen_at or now if has_ended(step.status) else None
     if end_seen_at is not None:
-        next_at = _next_fetch_at(end_seen_at, now, step.durations.log)
+        next_at = _next_fetch_at(end_seen_at, asked_at, step.durations.log)
         if next_at is None:
             state, message = _verdict(stored.extent)
     log = stored.log.model_copy(
@@ -133,7 +207,7 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
             "state": state.value,
             "message": message,
             "total_entries": total if total is not None and 0 <= total <= MAX_TOTAL else None,
-            "last_fetched_at": now,
+            "last_fetched_at": asked_at,
             "end_seen_at": end_seen_at,
             "next_fetch_at": next_at,
             "recent_calls": _recent_calls(step),
@@ -143,11 +217,11 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
     return _without_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
 
 
-def _next_fetch_at(end_seen_at: datetime, now: datetime, wait: float) -> datetime | None:
-    """When the log is fetched after a fetch at `now`; whole seconds, as status has no others."""
+def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:
+    """When the log is fetched after a fetch that was sent at `asked_at`; whole seconds."""
     parts = (wait * SECOND_FETCH, wait)
     times = (end_seen_at + timedelta(seconds=math.ceil(part)) for part in parts)
-    return next((at for at in times if at > now), None)
+    return next((at for at in times if at > asked_at), None)
 
 
 def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
@@ -162,12 +236,6 @@ def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
     if extent.of_run > known:
         text = "Entries that appeared in the API's log after newer ones were stored, and are not: "
         return LogState.PARTIAL, f"{text}{extent.of_run - known}."
-    if extent.is_replaced and extent.of_run < known:
-        text = (
-            "Another run of the model began before the last fetch, and the API's log has no longer "
-            "all entries of this one: its last entries may be missing."
-        )
-        return LogState.PARTIAL, text
     if extent.skipped:
         text = "Entries of the API's log that are older than this run, and not stored for it: "
         return LogState.COMPLETE, f"{text}{extent.skipped}."
@@ -182,11 +250,16 @@ def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
     if failed.was_called:
         update["recent_calls"] = _recent_calls(step)
     if given_up is not None:
-        text = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2).removesuffix(".")
-        message = f"{text}. {TRIED_AGAIN}" if text else TRIED_AGAIN
+        message = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2)
+        if given_up in GIVEN_UP:
+            message = f"{message.removesuffix('.')}. {TRIED_AGAIN}" if message else TRIED_AGAIN
         update |= {"state": given_up.value, "message": message, "next_fetch_at": None}
     elif failed.message is not None:
         update |= {"state": LogState.COLLECTING.value, "message": one_line(failed.message, TEXT)}
+    if given_up is None and failed.wait is not None and failed.tried and has_ended(step.status):
+        # A restart is no reason to try sooner.
+        now = step.now.replace(microsecond=0)
+        update["next_fetch_at"] = now + timedelta(seconds=math.ceil(failed.wait))
     if update:
         step = step.having(log=log.model_copy(update=update))
     wait = None if given_up else failed.wait
@@ -207,7 +280,7 @@ def _with_failure(step: Situation, failed: LogUnavailable) -> Situation:
         )
     if refusal is None:
         return step
-    if refusal.is_from_gateway:
+    if refusal.is_from_gateway or refusal.status not in NO_LOG:
         return step.remembering(log_gateway_refusals=memory.log_gateway_refusals + 1)
     return step.remembering(log_refusals=memory.log_refusals + 1)
 

@@ -66,9 +66,10 @@ class LogCollector:
         self._floor = book.before if is_same_run else START
         self._tail = book.tail if is_same_run else ()
         self._stored = Counter(line.text for line in self._tail)
+        self._timed = Counter(self._tail)
         self._new = LineBuffer(max_bytes, self._dropped)
         self._curve = LearningCurve()
-        self._at = LEADING
+        self._at, self._newest = LEADING, UNTIMED
         self._is_leading_own = True
         self._entries = self._own = self._same_as_floor = 0
         self._dropped_of_all = self._dropped_of_own = 0
@@ -82,9 +83,7 @@ class LogCollector:
                 self._first_time(second_at(at))
             self._at = at
         at, second = self._at, second_at(self._at)
-        until = self._window.until
-        if until is not None and second >= until:
-            return
+        self._newest = max(self._newest, second)
         self._entries += 1
         is_own = self._is_own(second)
         self._own += is_own
@@ -104,7 +103,7 @@ class LogCollector:
     def result(self) -> Collected:
         """What was collected, after the last entry."""
         window = self._window
-        is_all = window.is_open and not self._own
+        is_all = window.is_open and not self._own and self._newest != window.stored_until
         if window.is_open and not is_all:
             self._new.keep(self._is_own)
         self._new.trim()  # and count what is over the bound
@@ -134,15 +133,19 @@ class LogCollector:
             self._new.clear()
 
     def _is_known(self, second: int, text: str) -> bool:
-        count = self._stored.pop(text, 0)
-        if count > 1:
-            self._stored[text] = count - 1
-        if count:
-            return True
-        if second == self._floor.at and self._same_as_floor < self._floor.same:
+        is_of_floor = second == self._floor.at and self._same_as_floor < self._floor.same
+        if is_of_floor and self._timed[Line(second, text)] <= 0:
+            # Not by text alone: it would use up an equal line without a time, of a later second.
             self._same_as_floor += 1
             return True
-        return False
+        count = self._stored.pop(text, 0)  # a late line without a time is read back with another
+        if count:
+            if count > 1:
+                self._stored[text] = count - 1
+            self._timed[Line(second, text)] -= 1
+            return True
+        self._same_as_floor += is_of_floor
+        return is_of_floor
 
     def _dropped(self, at: int) -> None:
         second = second_at(at)

@@ -212,8 +212,6 @@ class LogExtent:
     """Entries of the run that are stored, or were dropped to keep the bound."""
     skipped: int = 0
     """Entries in the reply that are older than the run."""
-    is_replaced: bool = False
-    """Another run of the model has begun since this one ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +223,8 @@ class LogStored:
     due_in: float | None
     """Seconds until the next poll is due; None: none is."""
     extent: LogExtent
+    asked_at: datetime | None = None
+    """When the log call was sent, which is how old the log may be; None: just now."""
 
 
 class WriteFailure(StrEnum):
@@ -249,7 +249,7 @@ class LogUnavailable:
     was_called: bool = False
     """The log call was made, so it counts against the quota, whatever came of it."""
     refusal: CallFailure | None = None
-    """It was answered that there is no log, by the API or by a gateway."""
+    """The API or a gateway answered that there is no log, or the 2xx cannot be used."""
     write_failure: WriteFailure | None = None
     """The cluster did not take the log, or does not let the operator read what is stored."""
     message: str | None = None
@@ -391,7 +391,7 @@ class Memory:
     log_refusals: int = 0
     """Replies of the API that there is no log, since the log was last fetched."""
     log_gateway_refusals: int = 0
-    """The same, of a gateway."""
+    """The same of a gateway, and replies that could not be used."""
     log_write_refusals: int = 0
     """Logs that the cluster refused, since one was last stored."""
     log_write_failures: int = 0

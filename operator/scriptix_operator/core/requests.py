@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 OF_ONE_RUN: Mapping[str, None] = dict.fromkeys(
-    ("state", "message", "total_entries", "end_seen_at", "next_fetch_at")
+    ("state", "message", "total_entries", "last_fetched_at", "end_seen_at", "next_fetch_at")
 )
 """What of status.log speaks of one run only."""
 

@@ -4,15 +4,15 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
-from http import HTTPStatus
 
 from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import has_ended
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.logbook import Book
+from scriptix_operator.core.logcollection import NO_LOG, is_last_fetch, superseded
 from scriptix_operator.core.logcollector import Collected, LogCollector
-from scriptix_operator.core.logwindow import next_run_at, window_of
+from scriptix_operator.core.logwindow import window_of
 from scriptix_operator.core.observation import (
     LogExtent,
     LogStored,
@@ -50,6 +50,8 @@ class LogFetcher:
     calls: Calls
     store: LogStore
     roster: Roster
+    wait: float
+    """As Durations.log."""
 
     async def fetch(
         self, training: Training, failed_before: int, due_in: float | None
@@ -64,6 +66,8 @@ class LogFetcher:
         Raises:
             KubeError: The API key could not be read just now.
         """
+        if lost := superseded(training, self.roster.rivals(training), due_in):
+            return lost
         later = LogUnavailable(
             backoff(FIRST_RETRY, failed_before, MAX_RETRY), LogState.COLLECTING, due_in
         )
@@ -82,7 +86,8 @@ class LogFetcher:
         except (NameTaken, KubeError) as error:
             self.lanes.give_back_log(key.fingerprint, ticket)
             return self._not_stored(training, error, later)
-        collector, next_run = self._collector(training, opened.book)
+        asked_at = self.calls.clock.now()
+        collector = self._collector(training, opened.book, asked_at)
         try:
             reply = await self.calls.make(
                 Call.LOG,
@@ -103,22 +108,15 @@ class LogFetcher:
             # Not raised: the step would be tried again within a minute, for ever, and each time
             # spend one of the few log calls that all resources with this key have.
             return self._not_stored(training, error, later)
-        extent = LogExtent(
-            reply,
-            of_run=found.entries,
-            known=saved.lines,
-            skipped=found.skipped,
-            is_replaced=next_run is not None,
-        )
-        return LogStored(saved.log, found.curve, due_in, extent)
+        extent = LogExtent(reply, of_run=found.entries, known=saved.lines, skipped=found.skipped)
+        return LogStored(saved.log, found.curve, due_in, extent, asked_at)
 
-    def _collector(self, training: Training, book: Book) -> tuple[LogCollector, datetime | None]:
-        """What takes the entries of the reply, and when another run of the model has begun."""
+    def _collector(self, training: Training, book: Book, asked_at: datetime) -> LogCollector:
+        """What takes the entries of the reply."""
         status, max_bytes = training.status, training.spec.log.max_bytes
-        next_run = next_run_at(training, self.roster.rivals(training))
-        window = window_of(status, book, next_run)
+        window = window_of(status, book, is_last=is_last_fetch(status, asked_at, self.wait))
         run_id = status.run.id if status.run else ""
-        return LogCollector(book, window, run_id=run_id, max_bytes=max_bytes), next_run
+        return LogCollector(book, window, run_id=run_id, max_bytes=max_bytes)
 
     async def _save(
         self, training: Training, opened: OpenLog, collector: LogCollector
@@ -146,10 +144,13 @@ class LogFetcher:
 
 
 def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
-    if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+    if failure.status in NO_LOG:
         text = f"The API has no log of this run: {failure.message}"
         return replace(later, refusal=failure, message=text)
     later = replace(later, message=f"The log is not fetched: {failure.message}")
+    is_success = failure.status is not None and failure.status in range(200, 300)
+    if is_success and failure.kind is not FailureKind.RATE_LIMITED:
+        return replace(later, refusal=failure)  # too large for instance: another may be so, too
     if failure.retry_after is not None and later.wait is not None:
         return replace(later, wait=max(failure.retry_after, later.wait))
     return later

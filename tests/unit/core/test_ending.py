@@ -217,8 +217,10 @@ def test_log_of_an_unpublished_run_is_fetched_meanwhile() -> None:
     assert decision.action == Rest(5)
     assert decision.status.log is not None
     assert decision.status.log.next_fetch_at == at(hours=8, seconds=10)
-    later = Memory(log_not_before=at(hours=8, seconds=3))
-    assert publish_failed(*publishing(later, log={"collect": "Always"})).action == Rest(3)
+    log = decision.status.log.model_copy(update={"next_fetch_at": at(hours=8, seconds=3)})
+    status = failed.success.status.model_copy(update={"log": log})
+    failed = replace(failed, success=replace(failed.success, status=status))
+    assert publish_failed(step, failed).action == Rest(3)
 
 
 def test_an_unpublished_run_times_out_no_more() -> None:

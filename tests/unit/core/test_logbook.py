@@ -22,7 +22,9 @@ C = Line(1, "1970-01-01T00:00:01Z INFO c")
 D = Line(1, "- INFO d")
 
 
-def a_sealed(number: int, run_id: str, before: Position, *lines: Line, since: int = -9) -> Sealed:
+def a_sealed(
+    number: int, run_id: str, before: Position, *lines: Line, since: int | None = -9
+) -> Sealed:
     return Sealed(number, run_id, since, before, join(lines).encode())
 
 
@@ -64,7 +66,7 @@ def test_a_chunk_is_read_back() -> None:
 
 def test_an_unreadable_chunk_belongs_to_no_run() -> None:
     sealed = Sealed.read(7, {LOG_KEY: f"{A.text}\n", INDEX_KEY: "?"})
-    assert sealed == a_sealed(7, "", START, A, since=UNTIMED)
+    assert sealed == a_sealed(7, "", START, A, since=None)
 
 
 def test_a_log_is_truncated_when_the_run_has_lines_that_no_chunk_holds() -> None:
@@ -104,3 +106,12 @@ def test_equal_lines_are_counted() -> None:
 
 def test_nothing_is_stored_at_first() -> None:
     assert (EMPTY.size, EMPTY.entries, EMPTY.truncated, EMPTY.before.at) == (0, 0, False, UNTIMED)
+
+
+def test_index_of_an_older_version_does_not_say_since_when_the_run_is() -> None:
+    index = '{"run":"r1","chunks":[],"first":1,"next":1,"before":[-9,0,0]}'
+    read = Book.read({LOG_KEY: "", INDEX_KEY: index})
+    assert read is not None
+    assert (read.run_id, read.since) == ("r1", None)
+    chunk = Sealed.read(1, {INDEX_KEY: '{"run":"r1","before":[-9,0,0]}'})
+    assert (chunk.run_id, chunk.since) == ("r1", None)

@@ -16,6 +16,7 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.ending import conclude, log_stored, log_unavailable
 from scriptix_operator.core.failures import failure
+from scriptix_operator.core.logcollection import is_last_fetch, superseded
 from scriptix_operator.core.observation import (
     Action,
     FetchLog,
@@ -35,6 +36,7 @@ from tests.unit.core.builders import (
     WHOLE_LOG,
     Life,
     a_model,
+    a_run,
     a_situation,
     a_training,
     at,
@@ -108,6 +110,69 @@ def test_fetch_that_waits_for_its_permit_counts_for_those_missed(
     assert life.stores_log().action == Rest(rest)
 
 
+def test_slow_fetch_that_was_sent_at_the_end_is_not_the_last() -> None:
+    life = an_ended_life()
+    sent = life.now
+    life.waits(130).learns(replace(stored(), asked_at=sent))
+    assert (log_of(life).state, log_of(life).last_fetched_at) == ("Collecting", sent)
+    assert life.action == Rest(0)
+    assert life.wakes().action == FetchLog(None)
+    assert life.stores_log().action == Rest(None)
+    assert log_of(life).state == "Complete"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "retry_at", "is_last"),
+    [
+        pytest.param(119, None, False, id="before the last"),
+        pytest.param(120, None, True, id="the last"),
+        pytest.param(0, 60, False, id="another before the retry"),
+        pytest.param(10, 60, True, id="none before the retry"),
+    ],
+)
+def test_last_fetch_is_the_one_that_none_follows(
+    seconds: float, retry_at: float | None, *, is_last: bool
+) -> None:
+    run = a_run(retry_at=None if retry_at is None else at(seconds=retry_at))
+    status = followed(run=run, finished_at=EIGHT, log=LogStatus(end_seen_at=EIGHT))
+    assert is_last_fetch(status, at(seconds=seconds), 120.0) == is_last
+    assert not is_last_fetch(RUNNING, at(seconds=seconds), 120.0)
+
+
+@pytest.mark.parametrize(
+    ("fetched_at", "claimed", "state"),
+    [
+        pytest.param(EIGHT, [EIGHT], "Partial", id="in the same second"),
+        pytest.param(EIGHT, [at(hours=-1), None, at(hours=1)], "Partial", id="after the end"),
+        pytest.param(None, [at(hours=1)], "Unavailable", id="nothing fetched"),
+        pytest.param(EIGHT, [at(hours=-1), None], None, id="before the end"),
+        pytest.param(EIGHT, [], None, id="no other resource"),
+    ],
+)
+def test_another_run_of_the_model_ends_the_fetches(
+    fetched_at: datetime | None, claimed: list[datetime | None], state: str | None
+) -> None:
+    log = LogStatus(state="Collecting", end_seen_at=EIGHT, last_fetched_at=fetched_at)
+    training = a_training(status=followed(finished_at=EIGHT, log=log))
+    others = [a_training(name="other", status=followed(run=a_run(claimed_at=c))) for c in claimed]
+    found = superseded(training, others, None)
+    assert (found and found.state) == state
+    if found is None:
+        return
+    decision = log_unavailable(a_situation(training, EIGHT, Memory()), found)
+    assert decision.action == Rest(None)
+    after = decision.status.log
+    assert after is not None
+    assert (after.state, after.next_fetch_at) == (state, None)
+    assert (after.message or "").startswith("Another run of the model began before the l")
+    assert ("operator tries again" in (after.message or "")) == (state == "Unavailable")
+
+
+def test_run_that_goes_on_is_not_superseded() -> None:
+    other = a_training(name="other", status=followed(run=a_run(claimed_at=at(hours=1))))
+    assert superseded(a_training(status=RUNNING), [other], None) is None
+
+
 def test_fetches_after_the_end_have_a_whole_second_between_them() -> None:
     life = an_ended_life()
     life.durations = Durations(log=0.5)
@@ -128,6 +193,15 @@ def test_retry_waits_for_the_first_fetch_after_the_end_only() -> None:
     assert (log.state, log.end_seen_at, log.next_fetch_at) == (None, None, None)
 
 
+def test_retry_waits_for_the_first_fetch_also_after_it_failed() -> None:
+    life = an_ended_life(5, backoff_limit=1)
+    life.learns(replace(LOST, wait=3600))
+    assert life.waits(60).wakes().action == Rest(3540)
+    assert life.waits(3540).wakes().action == FetchLog(60)
+    assert life.stores_log().action == Rest(0)
+    assert life.wakes().action == Look()
+
+
 def test_rerun_leaves_out_the_later_fetches_of_the_run_before() -> None:
     life = an_ended_life(run_token="v1")
     life.stores_log()
@@ -135,13 +209,90 @@ def test_rerun_leaves_out_the_later_fetches_of_the_run_before() -> None:
     assert (log_of(life).state, log_of(life).next_fetch_at) == (None, None)
 
 
-@pytest.mark.parametrize("spec", [{"log": {"collect": "Never"}}, {"suspend": True}])
-def test_later_fetches_are_made_only_while_the_log_is_wanted(spec: dict[str, Any]) -> None:
+def test_suspend_holds_the_later_fetches() -> None:
     life = an_ended_life()
     life.stores_log()
-    assert life.edit(**spec).waits(10).wakes().action == Rest(None)
-    life.edit(log={"collect": "Always"}, suspend=False).wakes()
+    assert life.edit(suspend=True).waits(10).wakes().action == Rest(None)
+    assert log_of(life).state == "Collecting"
+    life.edit(suspend=False).wakes()
     assert isinstance(life.action, FetchLog)
+
+
+def test_log_not_wanted_any_more_is_partial_where_it_is_stored() -> None:
+    life = an_ended_life()
+    life.stores_log()
+    assert life.edit(log={"collect": "Never"}).waits(10).wakes().action == Rest(None)
+    assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
+    assert "its last entries may be missing" in (log_of(life).message or "")
+    # Final for the run.
+    assert life.edit(log={"collect": "Always"}).wakes().action == Rest(None)
+
+
+def test_log_not_wanted_before_its_first_fetch_has_no_state() -> None:
+    life = an_ended_life()
+    life.learns(NOT_TAKEN)
+    assert life.edit(log={"collect": "Never"}).wakes().action == Rest(None)
+    log = log_of(life)
+    assert (log.state, log.message, log.next_fetch_at) == (None, None, None)
+    life.edit(log={"collect": "Always"}).waits(15).wakes()
+    assert isinstance(life.action, FetchLog)
+
+
+def test_log_of_a_run_that_timed_out_is_partial() -> None:
+    life = Life(a_training(timeout_seconds=3600), durations=Durations()).runs().waits(60)
+    life.looks(a_model(3, progress=30, started_at=EIGHT))
+    life.stores_log()
+    assert life.waits(3600).wakes().action == Rest(None)
+    assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
+
+
+def test_given_up_log_that_is_not_wanted_any_more_stays_given_up() -> None:
+    life = an_ended_life()
+    for _ in range(3):
+        life.learns(NOT_TAKEN)
+    assert life.edit(log={"collect": "Never"}).wakes().action == Rest(None)
+    assert (log_of(life).state, log_of(life).next_fetch_at) == ("Refused", None)
+    assert life.edit(log={"collect": "Always"}).wakes().action == FetchLog(None)
+
+
+@pytest.mark.parametrize("state", ["Unavailable", "NameTaken", "Refused"])
+def test_log_that_an_older_version_gave_up_is_left_alone(state: str) -> None:
+    log = LogStatus(state=state)
+    status = followed(observed_generation=1, finished_at=at(hours=1), log=log)
+    life = Life(a_training(status=status), durations=Durations())
+    assert life.waits(86400).wakes().action == Rest(None)
+    assert log_of(life).state == state
+    # An edit tries it again, as any other.
+    assert life.edit(priority=1).wakes().action == FetchLog(None)
+    assert log_of(life).end_seen_at == life.now
+
+
+def test_restart_does_not_shorten_the_wait_after_a_failure() -> None:
+    life = an_ended_life()
+    life.learns(replace(NOT_TAKEN, wait=3600))
+    for seconds in (5, 3000):
+        assert life.restarts().waits(seconds).wakes().action == Rest(3600 - seconds)
+        life.now -= timedelta(seconds=seconds)
+    assert life.waits(3600).wakes().action == FetchLog(None)
+
+
+def test_fetch_that_was_not_tried_changes_no_status() -> None:
+    life = an_ended_life()
+    before = log_of(life)
+    life.learns(replace(LOST, wait=900, tried=False))
+    assert log_of(life) == before
+
+
+def test_end_of_the_run_forgets_the_failures_before_it() -> None:
+    life = Life(durations=Durations()).runs().waits(60)
+    life.looks(a_model(3, progress=5, started_at=EIGHT))
+    for _ in range(2):
+        life.learns(replace(NOT_TAKEN, wait=3600))
+    assert log_of(life).next_fetch_at is None
+    life.waits(60).looks(a_model(4, started_at=EIGHT))
+    assert life.action == FetchLog(None)
+    life.learns(NOT_TAKEN)
+    assert log_of(life).state == "Collecting"
 
 
 def test_deletion_ends_the_fetches() -> None:
@@ -182,15 +333,6 @@ def test_deletion_ends_the_fetches() -> None:
             "Partial",
             "were stored, and are not: 2.",
             id="late",
-        ),
-        pytest.param(
-            LogExtent(LogReply(9, 9), 2, 7, is_replaced=True),
-            "Partial",
-            "Another run of the model began",
-            id="another run's",
-        ),
-        pytest.param(
-            LogExtent(LogReply(9, 9), 7, 7, is_replaced=True), "Complete", "", id="and this one's"
         ),
         pytest.param(
             LogExtent(LogReply(9, 9), 4, 4, skipped=5),
@@ -301,6 +443,7 @@ def test_reason_of_a_failed_fetch_is_shown_until_one_succeeds() -> None:
 
 NO_LOG = replace(LOST, refusal=call_failed(FailureKind.NOT_FOUND, status=404))
 BY_GATEWAY = replace(LOST, refusal=call_failed(FailureKind.AMBIGUOUS, is_from_gateway=True))
+UNUSABLE = replace(LOST, refusal=call_failed(FailureKind.AMBIGUOUS, status=200))
 STORED = stored()
 
 
@@ -313,6 +456,8 @@ STORED = stored()
         pytest.param([NO_LOG, LOST, NO_LOG], True, id="two, and one between that says nothing"),
         pytest.param([BY_GATEWAY] * 5 + [NO_LOG], False, id="one, and five of a gateway"),
         pytest.param([BY_GATEWAY] * 6, True, id="six of a gateway"),
+        pytest.param([UNUSABLE] * 5, False, id="five that cannot be used"),
+        pytest.param([UNUSABLE] * 6, True, id="six that cannot be used"),
         pytest.param([NO_LOG, STORED, NO_LOG], False, id="the log between"),
         pytest.param([BY_GATEWAY] * 5 + [STORED, BY_GATEWAY], False, id="the log before the last"),
     ],
@@ -406,8 +551,7 @@ def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_look
 
     assert after(89) == Rest(60)
     assert after(90) == FetchLog(60)
-    assert after(89, SUCCEEDED) == Rest(1)
-    assert after(90, FAILED) == FetchLog(None)
+    assert after(0, SUCCEEDED) == after(89, FAILED) == FetchLog(None)
 
 
 @pytest.mark.parametrize("state", [LogState.NAME_TAKEN, LogState.UNAVAILABLE])

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.core.linebuffer import LineBuffer
-from scriptix_operator.core.logbook import EMPTY
+from scriptix_operator.core.logbook import EMPTY, Book
 from scriptix_operator.core.logcollector import Collected, LogCollector
-from scriptix_operator.core.loglines import UNTIMED, Position, render
+from scriptix_operator.core.loglines import UNTIMED, Line, Position, render, split
 from scriptix_operator.core.logwindow import Window
 from scriptix_operator.core.remote import LogEntry
 from tests.unit.core.logshelf import EIGHT_SECOND, entry, in_order, whole, wide
@@ -47,10 +47,19 @@ def texts(found: Collected) -> list[str]:
     [
         pytest.param(Window(), "abcdefgh", id="all"),
         pytest.param(EIGHT, "efgh", id="since eight"),
-        pytest.param(Window(EIGHT_SECOND, EIGHT_SECOND + 20), "efg", id="until another run"),
         pytest.param(Window(EIGHT_SECOND + 99), "", id="none"),
         pytest.param(Window(EIGHT_SECOND + 99, is_open=True), "abcdefgh", id="none, so all"),
         pytest.param(Window(EIGHT_SECOND, is_open=True), "efgh", id="some, so no others"),
+        pytest.param(
+            Window(EIGHT_SECOND + 99, is_open=True, stored_until=EIGHT_SECOND + 98),
+            "abcdefgh",
+            id="none, and not those that are stored",
+        ),
+        pytest.param(
+            Window(EIGHT_SECOND + 21, is_open=True, stored_until=EIGHT_SECOND + 20),
+            "",
+            id="those that are stored only",
+        ),
     ],
 )
 def test_entries_of_other_runs_are_left_out(window: Window, kept: str) -> None:
@@ -92,6 +101,20 @@ def test_learning_curve_is_of_this_run_only() -> None:
     assert [p.epoch for p in collected(entries, Window(EIGHT_SECOND, is_open=True)).curve] == [1]
     none = Window(EIGHT_SECOND + 99, is_open=True)
     assert [p.epoch for p in collected(entries, none).curve] == [1, 9]
+
+
+def test_stored_line_without_a_time_is_not_taken_for_an_equal_earlier_one() -> None:
+    def lines(*entries: LogEntry) -> tuple[Line, ...]:
+        return split("".join(f"{render(each)}\n" for each in entries), EIGHT_SECOND)
+
+    sealed = entry("a"), entry("same", None)
+    tail = entry("b"), entry("c", 1), entry("same", None)
+    before = Position(EIGHT_SECOND, 2, 2)
+    book = Book("r1", (), 1, 1, before, lines(*tail), EIGHT_SECOND)
+    collector = LogCollector(book, EIGHT, run_id="r1", max_bytes=MIB)
+    for each in (*sealed, *tail, entry("same", None)):
+        collector.add(each)
+    assert [line.at for line in collector.result().lines] == [EIGHT_SECOND + 1]
 
 
 # The bound.

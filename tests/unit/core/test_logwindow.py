@@ -1,15 +1,15 @@
 """core/logwindow.py: which entries of the remote log are of a run."""
 
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from scriptix_operator.api.status import Baseline, HistoryEntry, LogStatus, TrainingStatus
+from scriptix_operator.api.status import Baseline, HistoryEntry, TrainingStatus
 from scriptix_operator.core.logbook import EMPTY, Book
 from scriptix_operator.core.loglines import START, UNTIMED, Line
-from scriptix_operator.core.logwindow import Window, next_run_at, window_of
-from tests.unit.core.builders import EIGHT, a_run, a_training, at, followed
+from scriptix_operator.core.logwindow import Window, window_of
+from tests.unit.core.builders import EIGHT, a_run, at, followed
 from tests.unit.core.logshelf import EIGHT_SECOND
 
 BEFORE = Book("run-0", (), 1, 1, START, (Line(EIGHT_SECOND - 60, "last"),))
@@ -17,6 +17,7 @@ BEFORE = Book("run-0", (), 1, 1, START, (Line(EIGHT_SECOND - 60, "last"),))
 PAST = HistoryEntry(id="run-0", outcome="Failed")
 TRAINED = Baseline(training_status=2, started_training_at=at(hours=-9))
 GUESS = Window(EIGHT_SECOND - 30)
+AFTER = Window(EIGHT_SECOND - 59, stored_until=EIGHT_SECOND - 60)
 
 
 def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatus:  # noqa: ANN401
@@ -28,13 +29,11 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
 @pytest.mark.parametrize(
     ("status", "book", "window"),
     [
-        pytest.param(
-            a_status(history=(PAST,)), BEFORE, Window(EIGHT_SECOND - 59), id="the run before"
-        ),
+        pytest.param(a_status(history=(PAST,)), BEFORE, AFTER, id="the run before"),
         pytest.param(
             a_status(history=(PAST,), started_at=at(hours=2)),
             BEFORE,
-            Window(EIGHT_SECOND - 59),
+            AFTER,
             id="the run before, whatever the model's clock says",
         ),
         pytest.param(
@@ -58,26 +57,21 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
         pytest.param(
             a_status(history=(HistoryEntry(id="run-0b", outcome="Succeeded"), PAST)),
             BEFORE,
-            GUESS,
+            replace(GUESS, stored_until=EIGHT_SECOND - 60),
             id="the run before is not stored, an earlier one is",
         ),
-        pytest.param(
-            a_status(finished_at=at(hours=8)),
-            EMPTY,
-            Window(EIGHT_SECOND - 30, is_open=True),
-            id="ended",
-        ),
-        pytest.param(
-            a_status(finished_at=at(hours=8), history=(PAST,)),
-            BEFORE,
-            Window(EIGHT_SECOND - 59),
-            id="ended, and the run before is stored",
-        ),
+        pytest.param(a_status(finished_at=at(hours=8)), EMPTY, GUESS, id="ended"),
         pytest.param(
             a_status(),
             Book("run-1", (), 1, 1, START, (), EIGHT_SECOND - 7),
             Window(EIGHT_SECOND - 7),
             id="found before",
+        ),
+        pytest.param(
+            a_status(),
+            replace(BEFORE, run_id="run-1", tail=(Line(EIGHT_SECOND + 9, "own"),)),
+            GUESS,
+            id="not found before, as an older version has stored the run",
         ),
     ],
 )
@@ -87,30 +81,18 @@ def test_entries_of_a_run_are_told_from_earlier_ones(
     assert window_of(status, book) == window
 
 
-def test_entries_end_where_the_next_run_of_the_model_begins() -> None:
-    window = window_of(a_status(), EMPTY, at(hours=9))
-    assert (window.since, window.until) == (EIGHT_SECOND - 30, EIGHT_SECOND + 9 * 3600)
-    assert Window().since == UNTIMED
-
-
 @pytest.mark.parametrize(
-    ("end_seen_at", "claimed", "next_run"),
+    ("status", "book", "window"),
     [
-        pytest.param(at(hours=8), [at(hours=9), at(hours=10)], at(hours=9), id="after the end"),
-        pytest.param(at(hours=8), [at(hours=8)], at(hours=8), id="in the same second"),
-        pytest.param(at(hours=8), [at(hours=7), None], None, id="before the end"),
-        pytest.param(None, [at(hours=9)], None, id="not ended"),
-        pytest.param(at(hours=8), [], None, id="no other resource"),
+        pytest.param(a_status(), EMPTY, GUESS, id="guess"),
+        pytest.param(a_status(history=(PAST,)), BEFORE, AFTER, id="the run before"),
     ],
 )
-def test_next_run_is_one_of_another_resource_after_the_end(
-    end_seen_at: datetime | None, claimed: list[datetime | None], next_run: datetime | None
+def test_last_fetch_takes_all_where_no_entry_is_new(
+    status: TrainingStatus, book: Book, window: Window
 ) -> None:
-    training = a_training(status=followed(log=LogStatus(end_seen_at=end_seen_at)))
-    others = [
-        a_training(name="other", status=followed(run=a_run(claimed_at=each))) for each in claimed
-    ]
-    assert next_run_at(training, others) == next_run
+    assert window_of(status, book, is_last=True) == replace(window, is_open=True)
+    assert window_of(status, replace(book, run_id="run-1", since=UNTIMED), is_last=True) == Window()
 
 
 def test_log_of_no_run_is_a_bug() -> None:

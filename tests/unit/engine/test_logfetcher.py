@@ -68,6 +68,7 @@ class Rim:
     entries: tuple[LogEntry, ...] = LOG
     saved: list[tuple[Owner, LogStatus, str, int, list[str]]] = field(default_factory=list)
     calls: int = 0
+    on_call: Callable[[], None] = lambda: None
 
     async def log(
         self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: Heard
@@ -75,6 +76,7 @@ class Rim:
         """Answer, as ScriptixClient.log."""
         assert (model_id, key) == (7, KEY)
         self.calls += 1
+        self.on_call()
         if self.told is not None:
             on_rate(self.told)
         if self.answer is not None:
@@ -124,6 +126,7 @@ class Bench:
             calls=Calls(self.lanes, starts, self.time, Metrics()),
             store=cast("LogStore", self.rim),
             roster=self.roster,
+            wait=120.0,
         )
 
     async def fetch(
@@ -184,16 +187,35 @@ async def test_what_the_api_counts_is_handed_on(bench: Bench) -> None:
     assert outcome.extent.reply == LogReply(2, 156)
 
 
-async def test_entries_after_the_next_run_of_the_model_are_not_stored(bench: Bench) -> None:
+async def test_no_log_call_is_made_once_another_run_has_begun(bench: Bench) -> None:
     ended = running(finished_at=at(minutes=30), log=LogStatus(end_seen_at=at(minutes=30)))
     other = a_training(name="other", status=followed(run=a_run(claimed_at=at(minutes=31))))
     bench.roster.put(other)
-    bench.rim.entries += (LogEntry(at(minutes=30), "INFO", "done"),)
+    outcome = await bench.fetch(ended)
+    assert isinstance(outcome, LogUnavailable)
+    assert (outcome.wait, outcome.state, bench.rim.calls) == (None, LogState.UNAVAILABLE, 0)
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(119, 0), (120, 2)])
+async def test_a_log_of_older_entries_only_is_taken_by_the_last_fetch(
+    bench: Bench, seconds: float, kept: int
+) -> None:
+    # The clock of the log is behind, or the entries of the run are still to be written.
+    run = a_run(ownership="Owned", claimed_at=at(hours=2))
+    log = LogStatus(end_seen_at=EIGHT)
+    ended = running(run=run, started_at=at(hours=2), finished_at=at(hours=2), log=log)
+    bench.time.seconds = seconds
     outcome = await bench.fetch(ended)
     assert isinstance(outcome, LogStored)
-    # The entry of an hour after eight is of the other resource's run.
-    assert bench.rim.saved[0][-1] == ["2025-01-16T08:30:00Z INFO done"]
-    assert outcome.extent.is_replaced
+    assert (outcome.extent.of_run, len(bench.rim.saved[0][-1])) == (kept, kept)
+    assert outcome.asked_at == EIGHT + timedelta(seconds=seconds)
+
+
+async def test_time_of_a_fetch_is_when_its_call_was_sent(bench: Bench) -> None:
+    bench.rim.on_call = lambda: setattr(bench.time, "seconds", 130)  # a slow reply
+    outcome = await bench.fetch()
+    assert isinstance(outcome, LogStored)
+    assert outcome.asked_at == EIGHT
 
 
 async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
@@ -268,6 +290,26 @@ async def test_who_says_that_there_is_no_log_is_handed_on(
     bench.rim.answer = answer
     text = f"The API has no log of this run: {answer.message}"
     assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer, message=text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "counts"),
+    [
+        pytest.param(FailureKind.AMBIGUOUS, 200, True, id="unusable"),
+        pytest.param(FailureKind.NOT_FOUND, 200, True, id="an error in a 2xx"),
+        pytest.param(FailureKind.RATE_LIMITED, 200, False, id="a limit in a 2xx"),
+        pytest.param(FailureKind.AMBIGUOUS, 500, False, id="no 2xx"),
+        pytest.param(FailureKind.AMBIGUOUS, None, False, id="no reply"),
+    ],
+)
+async def test_success_that_cannot_be_used_is_counted(
+    bench: Bench, kind: FailureKind, status: int | None, *, counts: bool
+) -> None:
+    answer = bench.rim.answer = call_failed(kind, status=status)
+    outcome = await bench.fetch()
+    assert isinstance(outcome, LogUnavailable)
+    assert outcome.refusal == (answer if counts else None)
+    assert outcome.message == f"The log is not fetched: {answer.message}"
 
 
 TAKEN = NameTaken("cardiology-log", "another resource's")
