@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scriptix_operator.api.reasons import LogState
@@ -32,10 +32,12 @@ from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import ScriptixError
 
-__all__ = ["LogFetcher"]
+__all__ = ["LARGE", "LogFetcher"]
 
 FIRST_RETRY, MAX_RETRY = 15.0, 3600.0
 """Seconds before a failed fetch is tried again; doubles."""
+LARGE = 1024 * 1024
+"""Bytes of spec.log.maxBytes above which logs take turns; also its default."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +54,16 @@ class LogFetcher:
     roster: Roster
     wait: float
     """As Durations.log."""
+    large: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a log with a large bound is fetched and stored: such logs take turns."""
 
     async def fetch(
         self, training: Training, failed_before: int, due_in: float | None
     ) -> LogStored | LogUnavailable:
         """Fetch the log and store what is new in it.
+
+        With a bound above LARGE, one at a time: 16 MiB of lines take some 40 MiB until they are
+        stored, however slow the API server is.
 
         Args:
             training: With the run whose log it is.
@@ -66,6 +73,14 @@ class LogFetcher:
         Raises:
             KubeError: The API key could not be read just now.
         """
+        if training.spec.log.max_bytes <= LARGE:
+            return await self._fetch(training, failed_before, due_in)
+        async with self.large:
+            return await self._fetch(training, failed_before, due_in)
+
+    async def _fetch(
+        self, training: Training, failed_before: int, due_in: float | None
+    ) -> LogStored | LogUnavailable:
         if lost := superseded(training, self.roster.rivals(training), due_in):
             return lost
         later = LogUnavailable(

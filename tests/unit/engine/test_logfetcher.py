@@ -3,6 +3,7 @@
 The rim is the test's own; the calls, and what they may cost, are real.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -32,7 +33,7 @@ from scriptix_operator.core.training import Training
 from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
-from scriptix_operator.engine.logfetcher import LogFetcher
+from scriptix_operator.engine.logfetcher import LARGE, LogFetcher
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.configmaps import NameTaken
@@ -69,6 +70,9 @@ class Rim:
     saved: list[tuple[Owner, LogStatus, str, int, list[str]]] = field(default_factory=list)
     calls: int = 0
     on_call: Callable[[], None] = lambda: None
+    is_slow: bool = False
+    is_saving: asyncio.Event = field(default_factory=asyncio.Event)
+    may_save: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def log(
         self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: Heard
@@ -102,6 +106,9 @@ class Rim:
         self, opened: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
         """Store, as LogStore.save."""
+        self.is_saving.set()
+        if self.is_slow:
+            await self.may_save.wait()
         if self.trouble is not None:
             raise self.trouble
         lines = [line.text for line in new.lines]
@@ -408,3 +415,22 @@ async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
     await bench.fetch()
     budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
     assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
+
+
+@pytest.mark.parametrize(("max_bytes", "waits"), [(LARGE, False), (LARGE + 1, True)])
+async def test_logs_with_a_large_bound_take_turns(
+    bench: Bench,
+    max_bytes: int,
+    waits: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    bench.rim.is_slow = True
+    large = a_training(status=RUNNING.status, log={"maxBytes": max_bytes})
+    first = asyncio.create_task(bench.fetch(large))
+    await bench.rim.is_saving.wait()
+    second = asyncio.create_task(bench.fetch(replace(large, uid="another")))
+    for _ in range(100):  # turns of the event loop, many more than it takes
+        await asyncio.sleep(0)
+    assert second.done() != waits
+    bench.rim.may_save.set()
+    assert isinstance(await first, LogStored)
+    await second
