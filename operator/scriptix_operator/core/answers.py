@@ -188,7 +188,7 @@ def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
         f"Whether the start was accepted is not known ({call.message}). The model is being "
         "watched to find out; the start is not repeated before that is certain.",
     )
-    # A poll before the time that the reply names is in vain. Longer than a start may take to act
+    # A poll before the time that the reply names would fail. Longer than a start may take to act
     # is not waited: the model may be trained meanwhile.
     named = min(call.retry_after or 0.0, step.durations.unseen)
     return step.rest(max(min(step.poll, RESOLVE), named), note)

@@ -43,7 +43,7 @@ from scriptix_operator.core.follow import (
 )
 from scriptix_operator.core.gate_poll import judge_again, published_note
 from scriptix_operator.core.ledger import Settled
-from scriptix_operator.core.logcollection import with_log_tried_again
+from scriptix_operator.core.logcollection import with_log_tried_again, without_log_failures
 from scriptix_operator.core.observation import (
     AskTurn,
     Blocked,
@@ -204,16 +204,9 @@ def _retried(step: Situation) -> Decision:
 
 def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
     """Another run: what is remembered of the one before it does not count."""
-    fresh = step.having_status(status)
+    fresh = without_log_failures(step.having_status(status), is_wanted=False)
     return fresh.without_doubt().remembering(
-        log_wanted=False,
-        failed_logs=0,
-        log_refusals=0,
-        log_gateway_refusals=0,
-        log_write_refusals=0,
-        log_write_failures=0,
         refusals=0,
-        log_not_before=None,
         failed_publishes=0,
         interval=None,
         spare_looks=None,

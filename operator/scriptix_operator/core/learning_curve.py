@@ -38,7 +38,7 @@ class LearningCurve:
         return len(self._points)
 
     def add(self, at: int, entry: LogEntry) -> None:
-        """Take an entry; of an epoch that is told more than once the latest counts.
+        """Take an entry; of an epoch that is reported more than once the latest counts.
 
         Args:
             at: Its time, in microseconds since 1970, or LEADING.

@@ -30,6 +30,7 @@ __all__ = [
     "with_log_stored",
     "with_log_tried_again",
     "with_log_unavailable",
+    "without_log_failures",
 ]
 
 GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
@@ -80,7 +81,7 @@ def _collecting(step: Situation, log: LogStatus) -> Situation:
         "end_seen_at": log.end_seen_at or now,
         "next_fetch_at": now,
     }
-    return _without_failures(step).having(log=log.model_copy(update=update))
+    return without_log_failures(step).having(log=log.model_copy(update=update))
 
 
 def _without_fetches(step: Situation, log: LogStatus) -> Situation:
@@ -103,7 +104,8 @@ def with_log_tried_again(step: Situation) -> Situation:
     return _collecting(step, log)
 
 
-def _without_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
+def without_log_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
+    """With no failed fetch remembered."""
     return step.remembering(
         log_wanted=is_wanted,
         failed_logs=0,
@@ -214,7 +216,7 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
         }
     )
     curve = stored.learning_curve or step.status.learning_curve
-    return _without_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
+    return without_log_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
 
 
 def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:

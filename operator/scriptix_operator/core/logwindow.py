@@ -45,7 +45,7 @@ def window_of(status: TrainingStatus, book: Book, *, is_last: bool = False) -> W
     """
     run = status.run
     if run is None:
-        raise ValueError("there is no run whose log could be told from others")
+        raise ValueError("the status has no run, so no entry can belong to one")
     is_same_run = book.run_id == run.id
     if is_same_run and book.since is not None:
         return Window(book.since)
