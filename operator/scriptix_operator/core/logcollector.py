@@ -9,8 +9,9 @@ Of the second in which the lines before the active segment end, so many entries 
 stored or dropped.
 
 Known limits. An entry that arrives late for a sealed segment, older than the second in which that
-ends, cannot be distinguished from a known one and is not stored; only the count shows that (`Collected`). Of
-entries that arrive late for that very second, another of the same second may be stored instead.
+ends, cannot be distinguished from a known one and is not stored; only the count shows that
+(`Collected`). Of entries that arrive late for that very second, another of the same second may be
+stored instead.
 """
 
 from collections import Counter

@@ -96,5 +96,5 @@ def test_last_fetch_takes_all_where_no_entry_is_new(
 
 
 def test_log_of_no_run_is_a_bug() -> None:
-    with pytest.raises(ValueError, match="no run whose log"):
+    with pytest.raises(ValueError, match="the status has no run"):
         window_of(TrainingStatus(), EMPTY)
