@@ -35,7 +35,7 @@ def memory_limit() -> int:
 @asynccontextmanager
 async def serving_large_logs() -> AsyncIterator[str]:
     """Serve a log of SIZE to each request, from little memory."""
-    begin, end = b'{"log_entries":[', b',{}],"model_id":%d}'
+    begin, end = b'{"log_entries":[', b'],"model_id":%d}'
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
