@@ -151,7 +151,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
                     "spec.whenNotReady Wait a run waits for the data by itself.",
                     codes=frozenset({"MODEL_NOT_READY"}),
                     waiting="Upload training data (at least 5 hours of audio); the training "
-                    "starts by itself once the model is ready to run.",
+                    "starts automatically once the model is ready to run.",
                 ),
             ),
             (
@@ -163,7 +163,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
                     "after it, without more ado; to follow it instead, create the resource anew "
                     "with spec.existingTraining Adopt.",
                     codes=frozenset({"TRAINING_IN_PROGRESS"}),
-                    waiting="The requested training starts by itself once the present one has "
+                    waiting="The requested training starts automatically once the present one has "
                     "ended and the model is ready to run.",
                 ),
             ),

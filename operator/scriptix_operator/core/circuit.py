@@ -94,7 +94,7 @@ class Circuit:
             self.probe_at, self._probe = now + PATIENCE, ticket
 
     def answered(
-        self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, luck: float
+        self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, jitter: float
     ) -> bool:
         """Learn from the outcome of a look.
 
@@ -103,7 +103,7 @@ class Circuit:
             model_id: The model that was looked at.
             failure: What went wrong; None: nothing.
             now: The time.
-            luck: 0 to 1, drawn at random: the probes of many keys must not come together.
+            jitter: 0 to 1, drawn at random: the probes of many keys must not come together.
 
         Returns:
             Whether it has closed just now.
@@ -112,7 +112,7 @@ class Circuit:
         if failure is not None and rejects_key(failure):
             self._rejected(failure, now)
         elif failure is not None and is_silence(failure):
-            wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + luck / 2)
+            wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + jitter / 2)
             self._unanswered(ticket, model_id, failure, now, wait)
         else:
             self._opened_alone.discard(model_id)

@@ -20,7 +20,7 @@ from scriptix_operator.core.derive import Note
 from scriptix_operator.core.failures import failure, remote_failure
 from scriptix_operator.core.gate import lacks_metric, missed_gate
 from scriptix_operator.core.progress import DONE, rating_of, stage_of
-from scriptix_operator.core.remote import RemoteMetrics, RemoteModel, TrainingState
+from scriptix_operator.core.remote import ENDS, RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
 from scriptix_operator.core.running import UNWATCHED, is_another_start, marked, running
 from scriptix_operator.core.text import clean, one_line, unreadable_text
@@ -41,7 +41,6 @@ __all__ = [
     "with_metrics",
 ]
 
-ENDS = frozenset({TrainingState.SUCCEEDED, TrainingState.FAILED})
 CHANGED = frozenset({TrainingState.NOT_READY, TrainingState.READY})
 """Where new data takes a model after a run."""
 

@@ -80,7 +80,7 @@ class Lane:
             self.circuit.sent(ticket, now)
         return ticket
 
-    def let_go(self, key: TrainingKey) -> None:
+    def forget_trial(self, key: TrainingKey) -> None:
         """Have one that polls no more replaced, where it was to make the trial call."""
         if key in self._held_up:
             del self._held_up[key]
@@ -135,7 +135,7 @@ class Lane:
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want nothing any more."""
-        self.let_go(key)
+        self.forget_trial(key)
         self.looks.leave(key, now)
         self.starts.leave(key, now)
         self.logs.leave(key)

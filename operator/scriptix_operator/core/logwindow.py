@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.logbook import Book
 from scriptix_operator.core.loglines import UNTIMED, second_of
-from scriptix_operator.core.remote import TrainingState
+from scriptix_operator.core.remote import ENDS
 
 __all__ = ["Window", "window_of"]
 
 TOLERANCE = 30
 """Seconds by which the clock of the log may be behind those of the model and of the operator."""
-
-ENDS = frozenset({TrainingState.SUCCEEDED, TrainingState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)

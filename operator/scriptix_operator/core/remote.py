@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 
 __all__ = [
     "CODE_KINDS",
+    "ENDS",
     "RATE_LIMIT_WAIT",
     "CallFailure",
     "FailureKind",
@@ -35,6 +36,10 @@ class TrainingState(IntEnum):
     RUNNING = 3
     SUCCEEDED = 4
     FAILED = 5
+
+
+ENDS = frozenset({TrainingState.SUCCEEDED, TrainingState.FAILED})
+"""Where a run has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
             return _wait(
                 step,
                 Reason.WAITING_FOR_MODEL,
-                "The model is not ready to run; the training starts by itself once its data has "
-                "been uploaded (at least 5 hours of audio).",
+                "The model is not ready to run; the training starts automatically once its data "
+                "has been uploaded (at least 5 hours of audio).",
             )
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if first_sight:

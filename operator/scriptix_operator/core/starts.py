@@ -126,7 +126,7 @@ class Starts:
             self._leave(key)
             self._expect(now)
 
-    def go_on(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Have those who are next report their positions; nobody may be there to ask."""
         self._positions.update(self._order(now), now)
 

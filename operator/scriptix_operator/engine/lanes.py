@@ -131,7 +131,7 @@ class Lanes:
             return OUTAGE_WAIT
         return lane.logs.ask(key, now, has_ended=has_ended)
 
-    def give_back_log(self, fingerprint: str, ticket: Ticket) -> None:
+    def cancel_log_call(self, fingerprint: str, ticket: Ticket) -> None:
         """Take back a log call that was not made."""
         self.of(fingerprint).logs.give_back(ticket, self._clock.monotonic())
 
@@ -181,7 +181,7 @@ class Lanes:
         if not (is_watched or is_queued):
             # It may keep its place for a log call, and so joins once more.
             del self._members[key]
-            lane.let_go(key)
+            lane.forget_trial(key)
         self._wake(lane, now)
 
     def spoilt(self, key: TrainingKey) -> None:
@@ -194,7 +194,7 @@ class Lanes:
         now = self._clock.monotonic()
         for lane in self._lanes.values():
             lane.looks.go_on(now)
-            lane.starts.go_on(now)
+            lane.starts.advance(now)
             self._wake(lane, now)
 
     def leave(self, key: TrainingKey) -> None:

@@ -81,8 +81,8 @@ class LogFetcher:
     async def _fetch(
         self, training: Training, failed_before: int, due_in: float | None
     ) -> LogStored | LogUnavailable:
-        if lost := superseded(training, self.roster.rivals(training), due_in):
-            return lost
+        if outcome := superseded(training, self.roster.rivals(training), due_in):
+            return outcome
         later = LogUnavailable(
             backoff(FIRST_RETRY, failed_before, MAX_RETRY), LogState.COLLECTING, due_in
         )
@@ -99,7 +99,7 @@ class LogFetcher:
         try:
             opened = await self.store.open(training.owner, training.status.log)
         except (NameTaken, KubeError) as error:
-            self.lanes.give_back_log(key.fingerprint, ticket)
+            self.lanes.cancel_log_call(key.fingerprint, ticket)
             return self._not_stored(training, error, later)
         asked_at = self.calls.clock.now()
         collector = self._collector(training, opened.book, asked_at)

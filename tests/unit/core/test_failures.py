@@ -211,7 +211,9 @@ def test_the_documents_start_errors_tell_their_figures_and_their_solution(
             NOT_READY, "training). Upload training data (at least 5 hours", id="model not ready"
         ),
         pytest.param(
-            IN_PROGRESS, "45). The requested training starts by itself", id="training in progress"
+            IN_PROGRESS,
+            "45). The requested training starts automatically",
+            id="training in progress",
         ),
         pytest.param(
             call_failed(FailureKind.CONFLICT, "HTTP 409: Not now.", code="WEEKEND"),

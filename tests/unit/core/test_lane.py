@@ -153,7 +153,7 @@ def test_another_model_makes_the_trial_call_at_the_named_time(lane: Lane) -> Non
         outage = lane.look(a_training(name=name).key, Wish(LookKind.RUNNING, MINUTE), 200.0)
         assert isinstance(outage, Outage)
     assert set(_expected(lane)) == {("second", 281.0)}
-    lane.let_go(a_training(name="second").key)  # suspended
+    lane.forget_trial(a_training(name="second").key)  # suspended
     assert _expected(lane) == [("first", 281.0)]
 
 
@@ -173,7 +173,7 @@ def test_a_look_without_an_answer_that_opens_nothing_is_its_resources_own_affair
 def test_who_is_next_to_start_is_expected_anew_when_the_api_is_back(lane: Lane) -> None:
     assert lane.starts.ask(CLAIM, 100.0) is None
     _held_up(lane, 200.0)
-    lane.starts.go_on(200.0)
+    lane.starts.advance(200.0)
     lane.wakes.clear()
     lane.looked(Ticket(0.0), 7, None, 300.0, 1.0)
     assert lane.wakes == [Wake(KEY, 300.0)]

@@ -138,7 +138,7 @@ def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() 
     """The wake that it had for that is used up, and its own start is an hour away."""
     table = Table(1, Spent(-HOUR + 60))
     table.waits(0.0, A, B)
-    table.starts.go_on(SETTLING)
+    table.starts.advance(SETTLING)
     place = table.starts.ask(B, 10.0)
     assert place is not None
     assert place.start_in == HOUR + 50
@@ -149,7 +149,7 @@ def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
     """What the others report is of the snapshot too."""
     table = Table(1, Spent(0.0))
     table.waits(0.0, A, B)
-    table.starts.go_on(SETTLING)
+    table.starts.advance(SETTLING)
     urgent = replace(C, priority=1)
     places = [table.starts.ask(claim, SETTLING + 1) for claim in (A, urgent, B)]
     assert [place and place.position for place in places] == [(1, 2), None, (2, 2)]
@@ -164,7 +164,7 @@ def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
 def test_who_joins_again_has_no_position_from_before(way: str) -> None:
     table = Table(1)
     table.waits(0.0, A, B)
-    table.starts.go_on(SETTLING)
+    table.starts.advance(SETTLING)
     if way == "leaves":
         table.starts.leave(A.key, SETTLING)
     else:
@@ -292,7 +292,7 @@ def test_until_a_whole_window_was_accepted_one_start_is_in_flight_at_a_time() ->
         table.starts.ask(claim, 0.0)
     first = table.starts.take(A, 0.0)
     table.woken()
-    table.starts.go_on(SETTLING)
+    table.starts.advance(SETTLING)
     place = table.starts.ask(B, SETTLING)
     assert place is not None
     assert (place.position, place.start_in, place.ask_in) == ((1, 3), 0, PATIENCE)

@@ -226,7 +226,7 @@ async def test_time_of_a_fetch_is_when_its_call_was_sent(bench: Bench) -> None:
 
 
 async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
-    with pytest.raises(ValueError, match="no run whose log"):
+    with pytest.raises(ValueError, match="the status has no run"):
         await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
 
 
