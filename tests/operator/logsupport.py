@@ -42,12 +42,21 @@ class Namespace:
         """Delete it; the garbage collector takes what it owned."""
         self._call("DELETE", f"{RESOURCES}/{self.name}/{PLURAL}/{name}")
 
-    def make(self, name: str, data: dict[str, str], reference: Json | None = None) -> Json:
+    def make(
+        self,
+        name: str,
+        data: dict[str, str],
+        reference: Json | None = None,
+        labels: dict[str, str] | None = None,
+        *,
+        immutable: bool = False,
+    ) -> Json:
         """Create a ConfigMap, controlled by `reference` where given."""
-        metadata: Json = {"name": name}
+        metadata: Json = {"name": name, "labels": labels or {}}
         if reference is not None:
             metadata["ownerReferences"] = [reference]
-        return self._call("POST", self._path(), {"metadata": metadata, "data": data})
+        body = {"metadata": metadata, "data": data, "immutable": immutable or None}
+        return self._call("POST", self._path(), body)
 
     def read(self, name: str) -> Json:
         """Read a ConfigMap."""
@@ -93,6 +102,15 @@ def reference_to(owner: Owner, **changes: object) -> Json:
         "controller": True,
     }
     return reference | changes
+
+
+RESTORED = {
+    "app.kubernetes.io/managed-by": "scriptix-operator",
+    "scriptix.io/training": "cardio",
+    "scriptix.io/run": "r0",
+    "velero.io/restore-name": "nightly",
+}
+"""Labels of a ConfigMap that Velero has restored for the resource cardio, without its owner."""
 
 
 class Recorder:

@@ -8,7 +8,14 @@ from kubernetes.aio.client import ApiClient
 from scriptix_operator.core.owner import Owner
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.errors import ConflictError, GoneError, RefusedError
-from tests.operator.logsupport import Json, Namespace, Recorder, reference_to
+from tests.operator.logsupport import (
+    RESTORED,
+    Json,
+    KilledError,
+    Namespace,
+    Recorder,
+    reference_to,
+)
 
 NAME = "cardio-result"
 DATA = {"model_id": "123", "word_error_rate": "12.5"}
@@ -145,15 +152,21 @@ FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
 }
 
 
-@pytest.mark.parametrize("reference", FOREIGN.values(), ids=FOREIGN)
+LABELS = {
+    "nobody": {name: value for name, value in RESTORED.items() if name != "scriptix.io/run"},
+    "another-name": RESTORED,
+    "no-controller": RESTORED,
+}
+"""Labels by the name of the case; of a restored object all three of ours count, and no owner."""
+
+
+@pytest.mark.parametrize("case", FOREIGN)
 async def test_an_object_of_somebody_else_is_never_touched(
-    space: Namespace,
-    config_maps: ConfigMaps,
-    recorder: Recorder,
-    reference: Callable[[Owner, Owner], Json | None],
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder, case: str
 ) -> None:
     owner, other = space.make_resource(), space.make_resource("neuro")
-    before = space.make(NAME, {"theirs": "1"}, reference(owner, other))
+    reference = FOREIGN[case](owner, other)
+    before = space.make(NAME, {"theirs": "1"}, reference, LABELS.get(case))
     with pytest.raises(NameTaken, match=NAME) as caught:
         await config_maps.put(owner, NAME, DATA, run_id="r1")
     assert caught.value.name == NAME
@@ -229,6 +242,72 @@ async def test_a_replaced_resource_does_not_delete_what_its_successor_has(
         await config_maps.put(replaced, NAME, {"old": "1"}, run_id="r1")
     assert space.read(NAME)["data"] == DATA
     assert await config_maps.delete(replaced, NAME) is False
+
+
+async def test_what_was_restored_is_absent_and_replaced_whole(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    left = space.make(NAME, {"old": "1"}, labels=RESTORED)
+    assert await config_maps.get(owner, NAME) is None
+    assert await config_maps.delete(owner, NAME) is False
+    assert space.read(NAME) == left
+    recorder.calls.clear()
+    assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+    assert recorder.writes == [f"POST {NAME}", f"PUT {NAME}"]
+    made = space.read(NAME)
+    assert made["data"] == DATA
+    assert made["metadata"]["ownerReferences"] == [reference_to(owner)]
+    ours = {**RESTORED, "scriptix.io/run": "r1"}
+    del ours["velero.io/restore-name"]
+    assert made["metadata"]["labels"] == ours
+    assert made["metadata"]["uid"] == left["metadata"]["uid"]
+
+
+async def test_restored_immutable_data_is_never_read_killed_at_any_write(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    for write in range(4):
+        space.make(NAME, {"old": "1"}, labels=RESTORED, immutable=True)
+        recorder.kill(before=write)
+        with pytest.raises(KilledError):
+            await config_maps.create(owner, NAME, DATA, run_id="r1", immutable=True)
+        writes = [f"POST {NAME}", f"PUT {NAME}", f"DELETE {NAME}", f"POST {NAME}"]
+        assert recorder.writes == writes[:write]
+        recorder.kill()
+        assert await config_maps.get(owner, NAME) is None
+        assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
+        assert space.read(NAME)["metadata"]["ownerReferences"] == [reference_to(owner)]
+        space.delete(NAME)
+
+
+async def test_what_was_restored_is_not_replaced_once_it_is_another_object(
+    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+) -> None:
+    owner = space.make_resource()
+    space.make(NAME, {"old": "1"}, labels=RESTORED)
+
+    def replace() -> None:
+        space.delete(NAME)
+        space.make(NAME, {"theirs": "1"})
+
+    recorder.meanwhile(f"PUT {NAME}", replace)
+    with pytest.raises(NameTaken):
+        await config_maps.put(owner, NAME, DATA, run_id="r1")
+    assert space.read(NAME)["data"] == {"theirs": "1"}
+
+
+async def test_a_replaced_resource_leaves_what_was_restored_to_its_successor(
+    space: Namespace, config_maps: ConfigMaps
+) -> None:
+    replaced = space.make_resource()
+    space.delete_resource()
+    space.make_resource()
+    left = space.make(NAME, {"old": "1"}, labels=RESTORED)
+    with pytest.raises(NameTaken):
+        await config_maps.put(replaced, NAME, DATA, run_id="r1")
+    assert space.read(NAME) == left
 
 
 async def test_deleting_takes_ours_and_nothing_twice(

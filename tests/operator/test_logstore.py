@@ -23,7 +23,13 @@ from scriptix_operator.core.remote import LogEntry
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.errors import ConflictError
 from scriptix_operator.kube.logstore import LogStore
-from tests.operator.logsupport import KilledError, Namespace, Recorder, reference_to
+from tests.operator.logsupport import (
+    RESTORED,
+    KilledError,
+    Namespace,
+    Recorder,
+    reference_to,
+)
 
 MINIMUM = 65536
 SEAL = 512 * 1024
@@ -300,6 +306,21 @@ async def test_chunks_of_a_dead_resource_are_replaced(space: Namespace, saver: S
         space.make(name, {"log": "old\n"}, dead)
     await saver.save(wide(1000))
     assert saver.text == whole(wide(1000))
+
+
+async def test_what_was_restored_of_a_log_is_fetched_again_and_never_read(
+    space: Namespace, saver: Saver
+) -> None:
+    # The status of the resource was restored, too, and names what has lost its owner.
+    saver.status = LogStatus(config_maps=("cardio-log-0001", TAIL), entries=2, next_chunk=2)
+    for name in ("cardio-log-0001", "cardio-log-0002", TAIL):
+        space.make(name, {"log": "old\n"}, labels=RESTORED, immutable=name != TAIL)
+    status = await saver.save(wide(1000))
+    assert status.config_maps == ("cardio-log-0002", "cardio-log-0003", "cardio-log-0004", TAIL)
+    assert saver.text == whole(wide(1000))
+    assert all(space.read(name)["metadata"]["ownerReferences"] for name in status.config_maps)
+    # No name that is needed: left, as everything is that no training controls.
+    assert space.read("cardio-log-0001")["data"] == {"log": "old\n"}
 
 
 async def test_a_write_in_between_is_seen(saver: Saver, recorder: Recorder) -> None:

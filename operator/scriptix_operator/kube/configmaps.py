@@ -1,11 +1,7 @@
 """ConfigMaps beside a resource: written only where they are its own.
 
-Who controls an object decides (the owner reference with `controller: true`):
-
-    this resource                               ours: read, written, deleted
-    an earlier resource of the same name        dead: counts as absent; deleted when its name is
-                                                needed, else the garbage collector takes it
-    anybody else, or nobody                     NameTaken: never touched
+kube/control.py says whose an object is. What is dead or restored counts as absent: nothing of it is
+read, and it makes way when its name is needed.
 
 Errors: NameTaken, and those of kube/errors.py. A ConflictError means that somebody wrote the object
 meanwhile: read it again.
@@ -21,23 +17,20 @@ from kubernetes.aio.client import (
     V1ConfigMap,
     V1DeleteOptions,
     V1ObjectMeta,
-    V1OwnerReference,
     V1Preconditions,
 )
 
-from scriptix_operator.api.names import (
-    API_VERSION,
-    ARGOCD_IGNORE_UPDATES,
-    GROUP,
-    KIND,
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
-    PLURAL,
-    RUN_LABEL,
-    TRAINING_LABEL,
-    VERSION,
-)
+from scriptix_operator.api.names import ARGOCD_IGNORE_UPDATES, GROUP, KIND, PLURAL, VERSION
 from scriptix_operator.core.owner import Owner
+from scriptix_operator.kube.control import (
+    Control,
+    control_of,
+    describe_controller,
+    labels_of,
+    metadata_of,
+    reference_to,
+    reference_to_dead,
+)
 from scriptix_operator.kube.errors import ConflictError, GoneError, translated
 
 __all__ = ["ConfigMaps", "NameTaken", "StoredConfigMap"]
@@ -78,7 +71,7 @@ class StoredConfigMap:
 
     def holds(self, data: Mapping[str, str], labels: Mapping[str, str]) -> bool:
         """Whether it has exactly this data, and these labels among others."""
-        present = _metadata(self.raw).labels or {}
+        present = metadata_of(self.raw).labels or {}
         return self.data == data and labels.items() <= present.items()
 
 
@@ -97,7 +90,7 @@ class ConfigMaps:
         """Read an object of `owner`.
 
         Returns:
-            None if there is none, or only that of a dead resource.
+            None if there is none, or only what is dead or restored.
 
         Raises:
             NameTaken: It belongs to somebody else.
@@ -105,12 +98,13 @@ class ConfigMaps:
         found = await self._read(owner.namespace, name)
         if found is None:
             return None
-        controller = _controller(found)
-        if controller is not None and controller.uid == owner.uid:
-            return StoredConfigMap(found)
-        if _is_namesake(controller, owner):
-            return None
-        raise NameTaken(name, _describe(controller))
+        match control_of(found, owner):
+            case Control.OURS:
+                return StoredConfigMap(found)
+            case Control.DEAD | Control.RESTORED:
+                return None
+            case Control.FOREIGN:
+                raise NameTaken(name, describe_controller(found))
 
     async def put(self, owner: Owner, name: str, data: Mapping[str, str], *, run_id: str) -> bool:
         """Make the object hold `data`, and nothing else, in one write.
@@ -144,7 +138,7 @@ class ConfigMaps:
         run_id: str,
         immutable: bool = False,
     ) -> None:
-        """Create the object; that of a dead resource is deleted first.
+        """Create the object; what is dead or restored makes way.
 
         Raises:
             NameTaken: Somebody else has it.
@@ -153,9 +147,9 @@ class ConfigMaps:
         body = V1ConfigMap(
             metadata=V1ObjectMeta(
                 name=name,
-                labels=_labels(owner, run_id),
+                labels=labels_of(owner, run_id),
                 annotations=ARGOCD_IGNORE_UPDATES,
-                owner_references=[_reference(owner)],
+                owner_references=[reference_to(owner)],
             ),
             data=dict(data),
             immutable=immutable or None,
@@ -169,7 +163,8 @@ class ConfigMaps:
             except ConflictError:
                 if attempt == ATTEMPTS or await self.get(owner, name) is not None:
                     raise
-                await self._delete_dead(owner, name)
+                if await self._make_way(owner, name, body):
+                    return
             else:
                 return
 
@@ -184,34 +179,22 @@ class ConfigMaps:
         Raises:
             ConflictError: Somebody wrote or deleted it since.
         """
-        labels = _labels(owner, run_id)
+        labels = labels_of(owner, run_id)
         if stored.holds(data, labels):
             return False
-        metadata = _metadata(stored.raw)
+        metadata = metadata_of(stored.raw)
         name = metadata.name or ""
         if stored.raw.immutable:
             await self._delete(owner.namespace, name, stored.raw)
             await self.create(owner, name, data, run_id=run_id)
             return True
-        # A copy: what was read stays as it was. Labels and annotations of others stay too.
-        body = stored.raw.model_copy(
-            update={
-                "data": dict(data),
-                "metadata": metadata.model_copy(
-                    update={
-                        "labels": {**(metadata.labels or {}), **labels},
-                        "annotations": {**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
-                    }
-                ),
-            }
-        )
-        try:
-            with translated(f"replace ConfigMap {owner.namespace}/{name}"):
-                await self._core.replace_namespaced_config_map(
-                    name, owner.namespace, body, _request_timeout=TIMEOUT
-                )
-        except GoneError as error:
-            raise ConflictError(f"ConfigMap {name} was deleted meanwhile") from error
+        # Labels and annotations of others stay, too.
+        changes = {
+            "labels": {**(metadata.labels or {}), **labels},
+            "annotations": {**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
+        }
+        body = _with_metadata(stored.raw, changes).model_copy(update={"data": dict(data)})
+        await self._write_over(stored.raw, body)
         return True
 
     async def delete(self, owner: Owner, name: str) -> bool:
@@ -229,16 +212,44 @@ class ConfigMaps:
         await self._delete(owner.namespace, name, stored.raw)
         return True
 
-    async def _delete_dead(self, owner: Owner, name: str) -> None:
-        """Delete what a dead resource of the same name left, once it is certain who is dead."""
+    async def _make_way(self, owner: Owner, name: str, body: V1ConfigMap) -> bool:
+        """Delete what is dead, or replace what was restored, once it is certain who is dead.
+
+        Returns:
+            Whether `body` has been written.
+        """
         found = await self._read(owner.namespace, name)
         if found is None:
-            return
-        controller = _controller(found)
-        if not _is_namesake(controller, owner) or not await self._is_alive(owner):
+            return False
+        control = control_of(found, owner)
+        if control not in {Control.DEAD, Control.RESTORED} or not await self._is_alive(owner):
             # It may be us who was replaced, with the news still on its way.
-            raise NameTaken(name, _describe(controller))
+            raise NameTaken(name, describe_controller(found))
+        if control is Control.RESTORED and not found.immutable:
+            await self._write_over(found, body)
+            return True
+        if control is Control.RESTORED:
+            # Its data can only be deleted, and the admission policy lets us delete only what a
+            # training controls. Not ours: after a crash its data would be read as this run's.
+            dead = _with_metadata(found, {"owner_references": [reference_to_dead(owner)]})
+            found = await self._write_over(found, dead)
         await self._delete(owner.namespace, name, found)
+        return False
+
+    async def _write_over(self, found: V1ConfigMap, body: V1ConfigMap) -> V1ConfigMap:
+        """Write `body` over exactly what was read; another object by now is a ConflictError."""
+        metadata = metadata_of(found)
+        name, namespace = metadata.name or "", metadata.namespace or ""
+        body = _with_metadata(
+            body, {"uid": metadata.uid, "resource_version": metadata.resource_version}
+        )
+        try:
+            with translated(f"replace ConfigMap {namespace}/{name}"):
+                return await self._core.replace_namespaced_config_map(
+                    name, namespace, body, _request_timeout=TIMEOUT
+                )
+        except GoneError as error:
+            raise ConflictError(f"ConfigMap {name} was deleted meanwhile") from error
 
     async def _is_alive(self, owner: Owner) -> bool:
         try:
@@ -265,7 +276,7 @@ class ConfigMaps:
 
         The version counts too: an object may have got another owner since.
         """
-        metadata = _metadata(found)
+        metadata = metadata_of(found)
         options = V1DeleteOptions(
             preconditions=V1Preconditions(
                 uid=metadata.uid, resource_version=metadata.resource_version
@@ -280,40 +291,8 @@ class ConfigMaps:
             return  # gone already
 
 
-def _labels(owner: Owner, run_id: str) -> dict[str, str]:
-    return {MANAGED_BY_LABEL: MANAGED_BY, TRAINING_LABEL: owner.name, RUN_LABEL: run_id}
-
-
-def _reference(owner: Owner) -> V1OwnerReference:
-    """Without blockOwnerDeletion, which would need a right on the owner's finalizers."""
-    return V1OwnerReference(
-        api_version=API_VERSION, kind=KIND, name=owner.name, uid=owner.uid, controller=True
-    )
-
-
-def _metadata(found: V1ConfigMap) -> V1ObjectMeta:
-    return found.metadata or V1ObjectMeta()
-
-
-def _controller(found: V1ConfigMap) -> V1OwnerReference | None:
-    references = _metadata(found).owner_references or []
-    return next((reference for reference in references if reference.controller), None)
-
-
-def _is_namesake(controller: V1OwnerReference | None, owner: Owner) -> bool:
-    """Whether it is another incarnation of the same resource."""
-    return (
-        controller is not None
-        and controller.api_version.split("/")[0] == GROUP
-        and controller.kind == KIND
-        and controller.name == owner.name
-        and controller.uid != owner.uid
-    )
-
-
-def _describe(controller: V1OwnerReference | None) -> str:
-    return (
-        "not controlled by it"
-        if controller is None
-        else (f"controlled by {controller.kind} {controller.name} ({controller.uid})")
+def _with_metadata(found: V1ConfigMap, changes: Mapping[str, object]) -> V1ConfigMap:
+    """A copy: what was read stays as it was."""
+    return found.model_copy(
+        update={"metadata": metadata_of(found).model_copy(update=dict(changes))}
     )
