@@ -1,7 +1,7 @@
 """`scriptix-operator check`: whether the operator would find all that it needs where it is asked.
 
 Nothing is changed, and no call at the Scriptix API is spent. What cannot be known from here is
-said and refuses nothing.
+said and refuses nothing; nor does a warning, which is about what others are kept safe from.
 """
 
 import asyncio
@@ -13,8 +13,9 @@ from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL
 from scriptix_operator.core.installation import Installation, show_namespaces, show_overlap
-from scriptix_operator.core.rights import Right, rights
+from scriptix_operator.core.rights import EVERYTHING, Right, rights
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.kube.admission import is_confined
 from scriptix_operator.kube.connection import ClusterUnreachableError, configure, connect
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.installations import installation_in, installations
@@ -32,6 +33,7 @@ class Verdict(StrEnum):
 
     OK = "ok"
     NOTE = "note"
+    WARN = "warn"
     BAD = "bad"
 
 
@@ -79,6 +81,8 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             yield await _crd(api)
             async for finding in _rights(api, settings, me):
                 yield finding
+            if not settings.watch_namespaces:
+                yield await _policy(api, settings.pod_namespace, me)
             for finding in await _namespaces(api, settings):
                 yield finding
             async for finding in _others(api, settings, me):
@@ -117,6 +121,32 @@ def _lack(missing: Right, me: str) -> str:
     return (
         f"may not {missing}, which is needed {missing.purpose}; "
         f"bind {where} to {me} with the rule {missing.rule}"
+    )
+
+
+async def _policy(api: ApiClient, own: str, me: str) -> Finding:
+    """Try a write that the admission policy must refuse an operator for all namespaces."""
+    namespace = "default" if own != "default" else "kube-system"
+    try:
+        if await is_confined(api, namespace):
+            text = f"the admission policy keeps {me} from ConfigMaps that no training controls"
+            return Finding(Verdict.OK, "policy", text)
+        if await missing_verbs(api, EVERYTHING) is None:
+            text = (
+                f"{me} may do everything, so the admission policy does not apply to it; "
+                "run this check in the operator's pod"
+            )
+            return Finding(Verdict.NOTE, "policy", text)
+    except KubeError as error:
+        text = f"whether the admission policy applies to {me} cannot be tried: {error}"
+        return Finding(Verdict.NOTE, "policy", text)
+    return Finding(
+        Verdict.WARN,
+        "policy",
+        f"no admission policy keeps {me} from ConfigMaps of others in all namespaces; apply the "
+        "ValidatingAdmissionPolicy and its binding of this version (deploy/overlays/cluster, or "
+        "admissionPolicy.enabled in the chart), with a ClusterRole that grants operate on "
+        "custommodeltrainings.scriptix.io",
     )
 
 

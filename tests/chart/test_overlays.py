@@ -99,9 +99,6 @@ def _normalise(document: Any, settings: dict[str, dict[str, str]]) -> None:  # n
             document["roleRef"]["name"] = document["roleRef"]["name"].removeprefix(WIDE)
         case "ValidatingAdmissionPolicyBinding":
             spec["policyName"] = spec["policyName"].removeprefix(WIDE)
-        case "ValidatingAdmissionPolicy":
-            # The chart knows the operator's name and namespace; an overlay's user may change them.
-            spec["matchConditions"] = [condition["name"] for condition in spec["matchConditions"]]
 
 
 def _resolve(container: Document, settings: dict[str, dict[str, str]]) -> None:

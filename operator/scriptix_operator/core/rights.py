@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scriptix_operator.api.names import CRD_NAME, GROUP, LEASE, LEDGER, PLURAL
 
-__all__ = ["Right", "rights"]
+__all__ = ["EVERYTHING", "Right", "rights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Right:
 CRDS = "customresourcedefinitions"
 LEASES = "coordination.k8s.io"
 
+OPERATE = Right(("operate",), GROUP, PLURAL, "for the admission policy to apply")
+"""What the admission policy knows the operator by, where that serves all namespaces."""
+EVERYTHING = Right(("everything",), GROUP, PLURAL, "for nothing")
+"""Only a wildcard grants this; the admission policy does not apply to an identity that has it."""
+
 WORK = (
     (("get", "list", "watch"), GROUP, PLURAL, "to see what is to be trained"),
     (("patch",), GROUP, f"{PLURAL}/status", "to note a start before it is made, and tell progress"),
@@ -80,6 +85,8 @@ def rights(
     for namespace in watches or ("",):
         for verbs, group, resource, purpose in WORK:
             yield Right(verbs, group, resource, purpose, namespace)
+    if not watches:
+        yield OPERATE
     if elects:
         purpose = "to elect who works"
         yield Right(("create",), LEASES, "leases", purpose, own)

@@ -27,19 +27,14 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
     return control_plane
 
 
-@pytest.fixture(scope="package")
-def cluster_wide(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+@pytest.fixture(scope="module")
+def cluster_wide(
+    cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installed]:
     """Install the operator for the whole cluster, as deploy/ does."""
-    return install_cluster_wide(cluster, tmp_path_factory.mktemp("deploy"))
-
-
-@pytest.fixture(scope="package")
-def released(
-    cluster: ControlPlane, helm: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Installed:
-    """Install the chart for the whole cluster, under a name that no manifest of ours has."""
-    directory = tmp_path_factory.mktemp("released")
-    return install_chart(cluster, directory, helm, own="acme-system", release="acme")
+    installed = install_cluster_wide(cluster, tmp_path_factory.mktemp("deploy"))
+    with installed.confined():
+        yield installed
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """The operator installed as its manifests say, in both scopes, and a token of its own."""
 
+import os
 import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +14,20 @@ import yaml
 from tests.chart.helm import CHART, Helm, documents
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import REPOSITORY
-from tests.operator.rights.grants import Grant, grants_of
+from tests.operator.rights.grants import EFFECT_SECONDS, Grant, grants_of
 
 SYSTEM = "scriptix-system"
 ACCOUNT = "scriptix-operator"
 DEFAULT_SECRET = "operators-own"
+POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
+
+
+def denied(reply: httpx.Response, policy: str = "") -> bool:
+    """Whether an admission policy of ours has refused a request, or the one of that name."""
+    if reply.status_code != httpx.codes.FORBIDDEN:
+        return False
+    message = reply.json()["message"]
+    return POLICY_MESSAGE in message and f"ValidatingAdmissionPolicy '{policy}" in message
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,7 @@ class Installed:
         watches: The namespaces that it serves, comma separated; empty: all.
         directory: Where the kubeconfig goes.
         account: The name of its ServiceAccount.
+        policy: The name of its admission policy, and of that policy's binding.
     """
 
     control_plane: ControlPlane
@@ -34,6 +48,7 @@ class Installed:
     watches: str
     directory: Path
     account: str = ACCOUNT
+    policy: str = f"{ACCOUNT}-configmaps"
 
     @property
     def user(self) -> str:
@@ -60,6 +75,30 @@ class Installed:
             timeout=60,
         )
 
+    @contextmanager
+    def confined(self) -> Iterator[None]:
+        """Enforce its admission policy within the block.
+
+        Not for longer: a policy applies to each operator for all namespaces, so that of one
+        installation would hide that another's does not work.
+        """
+        self._wait_for_policy()
+        yield
+        policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+        for kind in ("ybindings", "ies"):
+            assert self.control_plane.api.delete(f"{policies}{kind}/{self.policy}").is_success
+
+    def _wait_for_policy(self) -> None:
+        path = "/api/v1/namespaces/default/configmaps"
+        unowned = {"metadata": {"name": "unowned"}}
+        deadline = time.monotonic() + EFFECT_SECONDS
+        with self.client() as client:
+            while not denied(
+                client.post(path, params={"dryRun": "All"}, json=unowned), self.policy
+            ):
+                assert time.monotonic() < deadline, "the admission policy does not take effect"
+                time.sleep(0.1)
+
     def environment(self) -> dict[str, str]:
         """What its pod would have: the token, the namespaces and the settings."""
         document = yaml.safe_load(self.control_plane.kubeconfig.read_text())
@@ -81,6 +120,23 @@ def install_cluster_wide(control_plane: ControlPlane, directory: Path) -> Instal
     return Installed(control_plane, SYSTEM, "", directory)
 
 
+OVERLAY = """
+resources: [{deploy}]
+namePrefix: team-
+nameSuffix: -blue
+namespace: {own}
+"""
+
+
+def install_overlay(control_plane: ControlPlane, directory: Path, own: str) -> Installed:
+    """Apply an overlay upon deploy/ that gives everything other names and another namespace."""
+    deploy = os.path.relpath(REPOSITORY / "deploy", directory)
+    (directory / "kustomization.yaml").write_text(OVERLAY.format(deploy=deploy, own=own))
+    control_plane.kubectl("apply", "-k", str(directory))
+    policy = f"team-{ACCOUNT}-configmaps-blue"
+    return Installed(control_plane, own, "", directory, f"team-{ACCOUNT}-blue", policy)
+
+
 def install_chart(  # noqa: PLR0913 - where, with what, and as what
     control_plane: ControlPlane,
     directory: Path,
@@ -100,4 +156,7 @@ def install_chart(  # noqa: PLR0913 - where, with what, and as what
     file.write_text(rendered)
     control_plane.kubectl("apply", f"--filename={file}")
     [account] = [d for d in documents(rendered) if d["kind"] == "ServiceAccount"]
-    return Installed(control_plane, own, watched, directory, account["metadata"]["name"])
+    name = account["metadata"]["name"]
+    return Installed(
+        control_plane, own, watched, directory, name, policy=f"{own}-{name}-configmaps"
+    )

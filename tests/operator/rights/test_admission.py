@@ -2,51 +2,56 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from scriptix_operator.check import Verdict
+from scriptix_operator.kube.configmaps import ConfigMaps
+from scriptix_operator.kube.connection import configure, connect
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.logsupport import Namespace, reference_to
-from tests.operator.rights.installed import Installed
+from tests.operator.logsupport import RESTORED, Namespace, reference_to
+from tests.operator.rights.findings import findings
+from tests.operator.rights.grants import EFFECT_SECONDS
+from tests.operator.rights.installed import Installed, denied, install_chart, install_overlay
 
 Document = dict[str, Any]
 
-POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
-EFFECT_SECONDS = 30.0
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system/configmaps"
 
 
-def denied(reply: httpx.Response) -> bool:
-    return reply.status_code == httpx.codes.FORBIDDEN and POLICY_MESSAGE in reply.json()["message"]
-
-
-def config_map(name: str, *owners: Document) -> Document:
+def config_map(name: str, *owners: Document, labels: dict[str, str] | None = None) -> Document:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "ownerReferences": list(owners)},
+        "metadata": {"name": name, "ownerReferences": list(owners), "labels": labels or {}},
         "data": {"log": "a line"},
     }
 
 
-@pytest.fixture(params=["cluster_wide", "released"])
-def wide(request: pytest.FixtureRequest) -> Installed:
-    """Return a cluster-wide operator: of deploy/, or of the chart under another name."""
-    made: Installed = request.getfixturevalue(request.param)
-    return made
+@pytest.fixture(params=["kustomize", "helm"], scope="module")
+def wide(
+    request: pytest.FixtureRequest,
+    cluster: ControlPlane,
+    helm: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Installed]:
+    """Install a cluster-wide operator with Kustomize or Helm, under names that no manifest has."""
+    directory = tmp_path_factory.mktemp("wide")
+    if request.param == "kustomize":
+        installed = install_overlay(cluster, directory, own="team-system")
+    else:
+        installed = install_chart(cluster, directory, helm, own="acme-system", release="acme")
+    with installed.confined():
+        yield installed
 
 
 @pytest.fixture
 def as_operator(wide: Installed) -> Iterator[httpx.Client]:
-    """Connect with its token, once the policy is enforced."""
+    """Connect with its token."""
     with wide.client() as client:
-        deadline = time.monotonic() + EFFECT_SECONDS
-        unowned = config_map("unowned")
-        while not denied(client.post(KUBE_SYSTEM, params={"dryRun": "All"}, json=unowned)):
-            assert time.monotonic() < deadline, "the admission policy does not take effect"
-            time.sleep(0.1)
         yield client
 
 
@@ -115,14 +120,42 @@ def test_it_writes_its_ledger_in_its_own_namespace(
 
 
 @pytest.mark.usefixtures("as_operator")
-def test_others_write_config_maps_as_before(control_plane: ControlPlane, space: Namespace) -> None:
-    collection = f"/api/v1/namespaces/{space.name}/configmaps"
-    assert control_plane.api.post(collection, json=config_map("mine")).is_success
-    another = {
-        "Impersonate-User": "system:serviceaccount:argocd:argocd-application-controller",
-        "Impersonate-Group": "system:masters",
-    }
-    reply = control_plane.api.post(collection, headers=another, json=config_map("synced"))
+async def test_check_proves_that_the_policy_applies(wide: Installed) -> None:
+    [finding] = await findings(wide.environment(), "policy")
+    assert finding.verdict is Verdict.OK
+    assert f"keeps {wide.user} from ConfigMaps that no training controls" in finding.text
+
+
+OTHERS = [
+    # Kubernetes itself has bound the first two to roles.
+    pytest.param("kube-system:generic-garbage-collector", None, id="garbage-collector"),
+    pytest.param("kube-system:namespace-controller", None, id="namespace-controller"),
+    pytest.param("argocd:argocd-application-controller", "cluster-admin", id="cluster-admin"),
+    pytest.param("ci:deployer", "every-verb", id="every-verb"),
+    pytest.param("flux-system:scriptix-operator", "edit", id="same-name"),
+]
+
+
+@pytest.mark.usefixtures("as_operator")
+@pytest.mark.parametrize(("account", "role"), OTHERS)
+def test_others_delete_config_maps_as_before(
+    control_plane: ControlPlane, space: Namespace, account: str, role: str | None
+) -> None:
+    kubectl, binding = control_plane.kubectl, space.name
+    if role == "every-verb":
+        role = space.name
+        what = "--resource=configmaps,custommodeltrainings.scriptix.io"
+        kubectl("create", "clusterrole", role, "--verb=*", what)
+    if role is not None:
+        bound = (f"--clusterrole={role}", f"--serviceaccount={account}")
+        kubectl("create", "clusterrolebinding", binding, *bound)
+    space.make("mine", {"theirs": "1"})
+    path = f"/api/v1/namespaces/{space.name}/configmaps/mine"
+    another = {"Impersonate-User": f"system:serviceaccount:{account}"}
+    deadline = time.monotonic() + EFFECT_SECONDS
+    while "cannot delete" in (reply := control_plane.api.delete(path, headers=another)).text:
+        assert time.monotonic() < deadline, "the authorizer does not hear of the binding"
+        time.sleep(0.02)
     assert reply.is_success, reply.text
 
 
@@ -135,3 +168,40 @@ def test_an_owner_reference_that_blocks_is_refused_where_permission_is_enforced(
     reply = as_operator.post(collection, json=config_map("cardio-log", blocking))
     assert reply.status_code == httpx.codes.FORBIDDEN
     assert "cannot set blockOwnerDeletion" in reply.json()["message"]
+
+
+def test_what_was_restored_is_replaced_and_never_deleted(
+    as_operator: httpx.Client, space: Namespace
+) -> None:
+    owner = reference_to(space.make_resource())
+    left = space.make("cardio-log", {"log": "old"}, labels=RESTORED)
+    path = f"/api/v1/namespaces/{space.name}/configmaps/cardio-log"
+    assert denied(as_operator.delete(path))
+    assert denied(as_operator.put(path, json={**left, "data": {"log": "new"}}))
+    reply = as_operator.put(path, json=config_map("cardio-log", owner))
+    assert reply.is_success, reply.text
+
+
+@pytest.mark.parametrize("label", [name for name in RESTORED if "velero" not in name])
+def test_with_a_label_less_it_is_not_replaced(
+    as_operator: httpx.Client, space: Namespace, label: str
+) -> None:
+    owner = reference_to(space.make_resource())
+    labels = {name: value for name, value in RESTORED.items() if name != label}
+    space.make("cardio-log", {"log": "theirs"}, labels=labels)
+    path = f"/api/v1/namespaces/{space.name}/configmaps/cardio-log"
+    assert denied(as_operator.put(path, json=config_map("cardio-log", owner)))
+
+
+@pytest.mark.usefixtures("as_operator")
+@pytest.mark.parametrize("immutable", [False, True])
+async def test_the_operator_replaces_what_was_restored_under_the_policy(
+    wide: Installed, space: Namespace, *, immutable: bool
+) -> None:
+    owner = space.make_resource()
+    space.make("cardio-log", {"log": "old"}, labels=RESTORED, immutable=immutable)
+    async with connect(await configure(wide.environment())) as api:
+        await ConfigMaps(api).create(owner, "cardio-log", {"log": "new"}, run_id="r1")
+    made = space.read("cardio-log")
+    assert made["data"] == {"log": "new"}
+    assert made["metadata"]["ownerReferences"] == [reference_to(owner)]

@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scriptix_operator.check import Finding, Verdict, check
+from scriptix_operator.check import Finding, Verdict
 from scriptix_operator.cli import main
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.installation import CRD_PATH, install_crd
+from tests.operator.installation import CRD_PATH, REPOSITORY, install_crd
 from tests.operator.lab import Lab
-from tests.operator.rights.grants import Grant, withdrawn
+from tests.operator.rights.findings import NOBODY, findings
+from tests.operator.rights.grants import EFFECT_SECONDS, Grant, withdrawn
 from tests.operator.rights.installed import Installed
-
-NOBODY = "http://127.0.0.1:9"
-"""Where no API answers, and that is known at once."""
 
 
 class Command:
@@ -42,17 +40,13 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return Command(monkeypatch, capsys)
 
 
-async def findings(environment: Mapping[str, str], topic: str) -> list[Finding]:
-    """What is found about a topic."""
-    found = check({"SCRIPTIX_BASE_URL": NOBODY, **environment})
-    return [finding async for finding in found if finding.topic == topic]
-
-
 async def test_an_installed_operator_finds_all_that_it_needs(
     command: Command, lab: Lab, installed: Installed
 ) -> None:
     environment = {**installed.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
     status, lines = await command.run(environment)
+    # In cluster scope only; tests/operator/rights/test_admission.py is about that line.
+    lines = [line for line in lines if line[:15].split() != ["ok", "policy"]]
     assert [line[:15].split() for line in lines] == [
         ["ok", "settings"],
         ["ok", "cluster"],
@@ -117,6 +111,49 @@ async def test_an_identity_without_rights_is_told_each_and_fails(
         "others",
         "api",
     ]
+
+
+async def test_an_operator_that_no_policy_confines_is_warned(
+    command: Command, cluster: ControlPlane, lab: Lab, cluster_wide: Installed
+) -> None:
+    environment = {**cluster_wide.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
+    binding = f"validatingadmissionpolicybinding/{cluster_wide.policy}"
+    cluster.kubectl("patch", binding, "--type=merge", '--patch={"spec":{"policyName":"gone"}}')
+    try:
+        warning = await until_policy(environment, Verdict.WARN)
+        assert f"no admission policy keeps {cluster_wide.user} from ConfigMaps" in warning.text
+        status, _ = await command.run(environment)
+        assert status == 0
+    finally:
+        cluster.kubectl("apply", "-k", str(REPOSITORY / "deploy"))
+    await until_policy(environment, Verdict.OK)
+
+
+async def until_policy(environment: Mapping[str, str], verdict: Verdict) -> Finding:
+    """Wait until the API server has heard of a change of the policy's binding."""
+    async with asyncio.timeout(EFFECT_SECONDS):
+        while True:
+            [finding] = await findings(environment, "policy")
+            if finding.verdict is verdict:
+                return finding
+
+
+async def test_who_cannot_try_the_admission_policy_is_told_why(
+    cluster: ControlPlane, cluster_wide: Installed
+) -> None:
+    [note] = await findings({"KUBECONFIG": str(cluster.kubeconfig)}, "policy")
+    assert note.verdict is Verdict.NOTE
+    assert note.text.startswith("admin may do everything, so the admission policy does not apply")
+    environment = cluster_wide.environment()
+    [create] = [
+        grant
+        for grant in cluster_wide.grants()
+        if (grant.verb, grant.resource) == ("create", "configmaps")
+    ]
+    with withdrawn(cluster, cluster_wide.user, create):
+        [note] = await findings(environment, "policy")
+    assert note.verdict is Verdict.NOTE
+    assert "cannot be tried: create a ConfigMap in namespace default" in note.text
 
 
 async def test_a_crd_that_would_drop_an_intent_is_told(cluster: ControlPlane) -> None:

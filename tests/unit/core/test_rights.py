@@ -19,6 +19,7 @@ def test_cluster_wide_all_but_the_lease_is_needed_everywhere() -> None:
         "get, create, update, delete configmaps in all namespaces",
         "get secrets in all namespaces",
         "get, create, patch events in all namespaces",
+        "operate custommodeltrainings.scriptix.io in all namespaces",
         "create leases.coordination.k8s.io in namespace system",
         "get, update leases.coordination.k8s.io scriptix-operator in namespace system",
         "get customresourcedefinitions.apiextensions.k8s.io custommodeltrainings.scriptix.io",
