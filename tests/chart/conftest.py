@@ -1,17 +1,24 @@
 """Fixtures of the chart's tests: Helm, and a cluster where releases may be installed for real."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.chart.helm import NAMESPACE, Helm
+from tests.chart.helm import NAMESPACE, Helm, documents
+from tests.chart.pods import dry_run, pods_of
 from tests.chart.tools import MONITORING
 from tests.controlplane.cluster import ControlPlane
+from tests.gotools.toolchain import REPOSITORY
 
 OTHER_NAMESPACES = ("speech", "research")
 RESTRICTED = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("enforce", "warn")]
+OPENSHIFT = Path(__file__).parent / "openshift.yaml"
+UID_RANGE = "openshift.io/sa.scc.uid-range=1000680000/10000"
+DEADLINE = 30.0
+PAUSE = 0.05
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +33,8 @@ def cluster(
 ) -> Iterator[ControlPlane]:
     """Run a control plane of the chart's own: releases own the CRD there, and take it away.
 
-    It has the namespaces of the cases, with Pod Security, and the Prometheus operator's CRDs.
+    It has the namespaces of the cases, with Pod Security, and the Prometheus operator's CRDs. In
+    that of the release OpenShift's rule on users holds, too.
     """
     with ControlPlane(assets, tmp_path_factory.mktemp("chart")) as running:
         for name in (NAMESPACE, *OTHER_NAMESPACES):
@@ -35,7 +43,20 @@ def cluster(
         for file in MONITORING:
             running.kubectl("apply", "--server-side", "-f", str(chart_tools / file))
         running.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        enforce_openshift(running)
         yield running
+
+
+def enforce_openshift(cluster: ControlPlane) -> None:
+    """Install OpenShift's rule on users, and wait until the API server goes by it."""
+    cluster.kubectl("annotate", "namespace", NAMESPACE, UID_RANGE)
+    cluster.kubectl("apply", "-f", str(OPENSHIFT))
+    [pod] = pods_of(documents(cluster.kubectl("kustomize", str(REPOSITORY / "deploy"))))
+    pod["spec"]["securityContext"]["runAsUser"] = 65532
+    deadline = time.monotonic() + DEADLINE
+    while "namespace's range" not in (reply := dry_run(cluster, pod)).text:
+        assert time.monotonic() < deadline, reply.text
+        time.sleep(PAUSE)
 
 
 @pytest.fixture(scope="session")

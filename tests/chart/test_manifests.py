@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chart.helm import NAMESPACE, Document, Helm, documents
+from tests.chart.helm import Document, Helm, documents
+from tests.chart.pods import dry_run, pods_of
 from tests.chart.renders import CASES, values_of
 from tests.chart.schemas import LOCATION, write_schemas
+from tests.chart.written import returned, unlike
 from tests.controlplane.cluster import ControlPlane
 
 
@@ -67,37 +69,25 @@ def test_kubeconform_would_find_something(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_api_server_takes_everything(
+def test_the_api_server_takes_everything_as_it_is_written(
     offline: Helm, cluster: ControlPlane, tmp_path: Path, case: str
 ) -> None:
-    render = offline.template(values_of(case))
+    render = offline.template(values_of(case), sets=["crds.install=true"])
     file = tmp_path / "render.yaml"
     file.write_text(render)
-    # A Deployment whose pods Pod Security would refuse is a warning, and so an error here.
-    arguments = ("--warnings-as-errors", "apply", "--server-side", "--dry-run=server")
-    printed = cluster.kubectl(*arguments, "-f", str(file)).splitlines()
-    assert len(printed) == len(documents(render))
-    assert all(line.endswith("serverside-applied (server dry run)") for line in printed), printed
+    assert unlike(documents(render), returned(cluster, "-f", str(file))) == []
 
 
-def pod_of(render: str) -> Document:
-    """Make the Pod that a controller would make of the Deployment."""
-    [deployment] = [d for d in documents(render) if d["kind"] == "Deployment"]
-    template = deployment["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"} | template["metadata"]}
-    return pod | {"spec": template["spec"]}
-
-
-def dry_run(cluster: ControlPlane, pod: Document) -> httpx.Response:
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    return cluster.api.post(path, params={"dryRun": "All", "fieldValidation": "Strict"}, json=pod)
+def pod_of(offline: Helm, case: str) -> Any:  # noqa: ANN401 - JSON
+    [pod] = pods_of(documents(offline.template(values_of(case))))
+    return pod
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_pod_of_the_deployment_is_admitted_where_restricted_is_enforced(
+def test_a_pod_is_admitted_where_restricted_and_openshift_s_rule_are_enforced(
     offline: Helm, cluster: ControlPlane, case: str
 ) -> None:
-    reply = dry_run(cluster, pod_of(offline.template(values_of(case))))
+    reply = dry_run(cluster, pod_of(offline, case))
     assert reply.is_success, reply.text
     assert "Warning" not in reply.headers, reply.headers["Warning"]
 
@@ -106,8 +96,19 @@ def test_a_pod_of_the_deployment_is_admitted_where_restricted_is_enforced(
 def test_the_same_pod_with_a_promise_less_is_not_admitted(
     offline: Helm, cluster: ControlPlane, promise: str
 ) -> None:
-    pod: Any = pod_of(offline.template(values_of("cluster")))
+    pod = pod_of(offline, "cluster")
     del pod["spec"]["containers"][0]["securityContext"][promise]
     reply = dry_run(cluster, pod)
     assert reply.status_code == httpx.codes.FORBIDDEN
     assert 'violates PodSecurity "restricted' in reply.json()["message"]
+
+
+@pytest.mark.parametrize("field", ["runAsUser", "fsGroup"])
+def test_the_same_pod_with_an_id_of_its_own_is_not_admitted(
+    offline: Helm, cluster: ControlPlane, field: str
+) -> None:
+    pod = pod_of(offline, "cluster")
+    pod["spec"]["securityContext"][field] = 1000680000
+    assert dry_run(cluster, pod).is_success
+    pod["spec"]["securityContext"][field] = 65532
+    assert f"{field} is not in the namespace's range" in dry_run(cluster, pod).text

@@ -8,6 +8,8 @@ import yaml
 
 from scriptix_operator.settings import load_settings
 from tests.chart.helm import NAMESPACE, RELEASE, Document, Helm, documents
+from tests.chart.pods import dry_run, pods_of
+from tests.chart.written import returned, unlike
 from tests.controlplane.cluster import ControlPlane
 from tests.gotools.toolchain import REPOSITORY
 
@@ -104,7 +106,7 @@ def _normalise(document: Any, settings: dict[str, dict[str, str]]) -> None:  # n
 def _resolve(container: Document, settings: dict[str, dict[str, str]]) -> None:
     """Put what the operator makes of its variables in the place of the variables."""
     variables = container.pop("env", [])
-    plain = {entry["name"]: entry["value"] for entry in variables if "value" in entry}
+    plain = {e["name"]: e.get("value", "") for e in variables if "valueFrom" not in e}
     for source in container.pop("envFrom", ()):
         plain |= settings[source["configMapRef"]["name"]]
     pod = {"POD_NAMESPACE": NAMESPACE, "POD_NAME": "p"}
@@ -134,14 +136,20 @@ def test_the_root_is_the_cluster_overlay(cluster: ControlPlane) -> None:
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_the_api_server_takes_an_overlay(cluster: ControlPlane, folder: str) -> None:
-    """All but the namespace, which is there already and enforces the restricted standard."""
-    arguments = ("--warnings-as-errors", "apply", "--server-side", "--dry-run=server")
-    # The CRD of a release of another test may be there, which is Helm's then.
-    printed = cluster.kubectl(*arguments, "--force-conflicts", "-k", str(DEPLOY / folder))
-    lines = printed.splitlines()
-    assert len(lines) == len(kustomized(cluster, folder))
-    assert all(line.endswith("serverside-applied (server dry run)") for line in lines), lines
+def test_the_api_server_takes_an_overlay_as_it_is_written(
+    cluster: ControlPlane, folder: str
+) -> None:
+    found = returned(cluster, "-k", str(DEPLOY / folder))
+    assert unlike(kustomized(cluster, folder), found) == []
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_pods_of_an_overlay_are_admitted_where_openshift_s_rule_is_enforced(
+    cluster: ControlPlane, folder: str
+) -> None:
+    for pod in pods_of(kustomized(cluster, folder)):
+        reply = dry_run(cluster, pod)
+        assert reply.is_success, reply.text
 
 
 def test_the_settings_in_deploy_are_all_that_the_chart_has() -> None:

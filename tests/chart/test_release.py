@@ -1,8 +1,8 @@
 """Releases for real: two values run it, an upgrade renews the CRD, uninstalling keeps it."""
 
+import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import yaml
 
 from scriptix_operator.api import names
 from tests.chart.helm import CHART, Document, Helm, HelmError, documents
-from tests.chart.release import environment_of
+from tests.chart.parent import write_parent
+from tests.chart.release import await_no_crd, environment_of, remove_crd, training
 from tests.controlplane.cluster import ControlPlane
 from tests.gotools.toolchain import REPOSITORY
 from tests.operator.installation import CRD_PATH, wait_until_served
@@ -21,8 +22,6 @@ PREVIOUS = Path(__file__).parent / "previous"
 RELEASE = "scriptix"
 LISTED = "crd,deployment,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding"
 TAKE_OVER = ("--take-ownership", "--force-conflicts")
-DEADLINE = 30.0
-PAUSE = 0.05
 
 
 @pytest.fixture
@@ -38,25 +37,7 @@ def release(cluster: ControlPlane, online: Helm, namespace: str) -> Iterator[Cal
         online("uninstall", RELEASE, f"--namespace={namespace}")
     except HelmError as error:
         assert "not found" in str(error)  # noqa: PT017 - the test has uninstalled it
-    cluster.kubectl("delete", "crd", names.CRD_NAME, "--ignore-not-found", "--wait=false")
-    gone(cluster)
-
-
-def gone(cluster: ControlPlane) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while cluster.api.get(CRD_PATH).is_success:
-        assert time.monotonic() < deadline, "the CRD does not go"
-        time.sleep(PAUSE)
-
-
-def training(name: str, **spec: object) -> Document:
-    metadata = {"name": name}
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": metadata,
-        "spec": {"modelId": 101, **spec},
-    }
+    remove_crd(cluster)
 
 
 async def test_two_values_run_a_training(
@@ -135,7 +116,7 @@ def test_a_crd_that_is_not_kept_goes(
     release("crds.keep=false")
     assert cluster.api.get(CRD_PATH).is_success
     online("uninstall", RELEASE, f"--namespace={namespace}")
-    gone(cluster)
+    await_no_crd(cluster)
 
 
 def test_an_upgrade_renews_the_previous_crd_under_its_resources(
@@ -221,13 +202,38 @@ def test_a_second_release_for_other_namespaces_shares_the_crd(
 
 
 def test_two_releases_in_one_namespace_would_share_a_lease(
-    online: Helm, namespace: str, release: Callable[..., str]
+    online: Helm, namespace: str, release: Callable[..., str], tmp_path: Path
 ) -> None:
     release(f"watchNamespaces={{{namespace}}}")
-    where = f"--namespace={namespace}"
-    second = ("--set=watchNamespaces={research}", "--set=crds.install=false")
-    with pytest.raises(HelmError, match=f"the operator {RELEASE}-scriptix-operator is in the name"):
-        online("install", "second", CHART, where, *second)
+    values = {"watchNamespaces": ["research"], "crds": {"install": False}}
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    aliased = write_parent(online, tmp_path / "parent", values, alias="research")
+    for second in ((CHART, f"--values={tmp_path}/values.yaml"), (aliased,)):
+        with pytest.raises(HelmError, match=f"the operator {RELEASE}-scriptix-operator is in the"):
+            online("install", "second", *second, f"--namespace={namespace}")
+
+
+def test_values_are_kept_in_an_upgrade_to_a_chart_with_a_new_one(
+    cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str], tmp_path: Path
+) -> None:
+    previous = tmp_path / CHART.name
+    shutil.copytree(CHART, previous)
+    lacking: Document = yaml.safe_load((CHART / "values.yaml").read_text())
+    del lacking["networkPolicy"]["dnsPorts"]
+    (previous / "values.yaml").write_text(yaml.safe_dump(lacking))
+    schema: Document = json.loads((CHART / "values.schema.json").read_text())
+    schema["properties"]["networkPolicy"]["required"].remove("dnsPorts")
+    (previous / "values.schema.json").write_text(json.dumps(schema))
+    release("replicaCount=2", chart=previous)
+
+    upgrade = ("upgrade", RELEASE, CHART, f"--namespace={namespace}")
+    with pytest.raises(HelmError, match="at '/networkPolicy': missing property 'dnsPorts'"):
+        online(*upgrade, "--reuse-values")
+    readme = (REPOSITORY / "README.md").read_text()
+    [flag] = re.findall(r"`helm upgrade` [^`]*`(--\S+-values)`", readme)
+    online(*upgrade, flag)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{RELEASE}-scriptix-operator"
+    assert cluster.api.get(path).json()["spec"]["replicas"] == 2
 
 
 def test_leader_election_can_be_turned_off_and_on_again(

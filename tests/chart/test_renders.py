@@ -10,6 +10,7 @@ import yaml
 
 from scriptix_operator.settings import load_settings, unknown_settings
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Document, Helm, HelmError, documents
+from tests.chart.release import variables
 from tests.chart.renders import CASES, golden, read, values_of
 from tests.gotools.toolchain import REPOSITORY
 
@@ -98,9 +99,10 @@ def container(render: list[Document]) -> Document:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_operator_understands_the_settings(offline: Helm, case: str) -> None:
-    given = container(documents(offline.template(values_of(case))))["env"]
+    render = offline.template(values_of(case))
+    given = container(documents(render))["env"]
     assert len({entry["name"] for entry in given}) == len(given)
-    environ = POD | {entry["name"]: entry["value"] for entry in given if "value" in entry}
+    environ = POD | variables(render)
     assert unknown_settings(environ) is None
     settings = load_settings(environ)
     if case == "cluster":
@@ -201,14 +203,28 @@ def test_labels_of_a_monitor_are_the_user_s(offline: Helm) -> None:
         assert found[kind]["app.kubernetes.io/name"] == "scriptix-operator"
 
 
+def egress(render: str) -> set[tuple[int, str]]:
+    """Return each port that the network policy opens, with its protocol."""
+    [policy] = [d for d in documents(render) if d["kind"] == "NetworkPolicy"]
+    rules = policy["spec"]["egress"]
+    return {(p["port"], p.get("protocol", "TCP")) for rule in rules for p in rule["ports"]}
+
+
+def test_a_network_policy_opens_the_ports_of_dns(offline: Helm) -> None:
+    enabled = "networkPolicy.enabled=true"
+    base = {(443, "TCP"), (6443, "TCP")}
+    assert egress(offline.template(sets=[enabled])) == base | {(53, "UDP"), (53, "TCP")}
+    render = offline.template(sets=[enabled, "networkPolicy.dnsPorts={5353}"])
+    assert egress(render) == base | {(5353, "UDP"), (5353, "TCP")}
+
+
 def test_ports_of_a_network_policy_follow_the_urls(offline: Helm, tmp_path: Path) -> None:
     def ports(**values: Any) -> set[int]:  # noqa: ANN401 - whatever stands in values.yaml
         render = offline.render(
             {"networkPolicy": {"enabled": True, "apiServerPorts": [6443]}} | values,
             tmp_path / "values.yaml",
         )
-        [policy] = [d for d in documents(render) if d["kind"] == "NetworkPolicy"]
-        return {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]} - {53}
+        return {port for port, protocol in egress(render) if protocol == "TCP"} - {53}
 
     def at(url: str) -> set[int]:
         return ports(settings={"baseUrl": url, "allowInsecureHttp": True})

@@ -67,6 +67,8 @@ MISTYPED = [
         "at '/extraVolumeMounts/0/mountPath': 'tmp' does not match pattern",
     ),
     ("networkPolicy: {apiServerPorts: []}", "at '/networkPolicy/apiServerPorts': minItems: got 0"),
+    ("networkPolicy: {dnsPorts: [domain]}", "at '/networkPolicy/dnsPorts/0': got string, want int"),
+    ("enabled: yes please", "at '/enabled': got string, want boolean"),
     (
         "networkPolicy: {apiServerPorts: [0]}",
         "at '/networkPolicy/apiServerPorts/0': minimum: got 0",
@@ -118,6 +120,10 @@ CONTRADICTIONS = [
         "are both enabled",
     ),
     ("metrics: {prometheusRule: {enabled: true}}", "enabled without metrics.podMonitor or"),
+    (
+        "enabled: false",
+        "enabled is false, which is for a condition of a parent chart, and this chart",
+    ),
     ("extraEnv: [{name: SCRIPTIX_BASE_URL, value: x}]", "extraEnv sets SCRIPTIX_BASE_URL, which"),
     ("extraEnv: [{name: POD_NAME, value: x}]", "extraEnv sets POD_NAME, which the chart sets too"),
     ("extraEnv: [{name: no_proxy, value: x}]", "extraEnv sets no_proxy, which the chart sets too"),

@@ -44,15 +44,17 @@ class ArgoCD:
 
     Args:
         tools: The directory with the program.
+        helm: What it renders charts with.
         source: The folder with its source, for CRDs and default settings.
         control_plane: Where it keeps its Applications; also the first cluster that it fills.
         directory: For logs and data.
     """
 
     def __init__(
-        self, tools: Path, source: Path, control_plane: ControlPlane, directory: Path
+        self, tools: Path, helm: Path, source: Path, control_plane: ControlPlane, directory: Path
     ) -> None:
         self._tools = tools
+        self._helm = helm
         self._source = source
         self._control_plane = control_plane
         self._directory = directory
@@ -140,6 +142,7 @@ class ArgoCD:
         programs.mkdir()
         for program in PROGRAMS:
             (programs / program).symlink_to(self._tools / ARGOCD)
+        (programs / "helm").symlink_to(self._helm)
         for script in SCRIPTS:
             shutil.copyfile(self._source / "hack" / script, programs / script)
             (programs / script).chmod(0o755)

@@ -23,12 +23,15 @@ def argocd_program(gitops_tools: Path) -> Path:
 
 @pytest.fixture(scope="package")
 def argocd(
-    gitops_tools: Path, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+    gitops_tools: Path,
+    helm: Path,
+    control_plane: ControlPlane,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ArgoCD]:
     """Run Argo CD on a cluster that has the CRD."""
     install_crd(control_plane)
     directory = tmp_path_factory.mktemp("argocd")
-    with ArgoCD(gitops_tools, source(os.environ), control_plane, directory) as running:
+    with ArgoCD(gitops_tools, helm, source(os.environ), control_plane, directory) as running:
         yield running
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -72,6 +74,14 @@ class Repository:
         """Make these manifests the content."""
         text = yaml.safe_dump_all(manifests, sort_keys=False)
         (self.directory / "manifests.yaml").write_text(text)
+        self._commit()
+
+    def commit_folder(self, folder: Path) -> None:
+        """Make what a folder holds the content."""
+        shutil.copytree(folder, self.directory, dirs_exist_ok=True)
+        self._commit()
+
+    def _commit(self) -> None:
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message=change")
 
@@ -102,8 +112,15 @@ class Application:
         self._argocd = argocd
         self._client = client
 
-    async def create(
-        self, namespace: str, *, cluster: str, options: Sequence[str], compare: str, heal: bool
+    async def create(  # noqa: PLR0913 - each has a name
+        self,
+        namespace: str,
+        *,
+        cluster: str,
+        options: Sequence[str],
+        compare: str,
+        heal: bool,
+        values: Mapping[str, Any],
     ) -> None:
         """Create it; Argo CD syncs at once."""
         policy = {
@@ -111,6 +128,7 @@ class Application:
             "syncOptions": list(options),
             "retry": {"limit": 0},
         }
+        source = {"repoURL": self.repository.url, "path": ".", "targetRevision": "main"}
         body = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
@@ -120,7 +138,7 @@ class Application:
             },
             "spec": {
                 "project": "default",
-                "source": {"repoURL": self.repository.url, "path": ".", "targetRevision": "main"},
+                "source": source | ({"helm": {"valuesObject": values}} if values else {}),
                 "destination": {"name": cluster, "namespace": namespace},
                 "syncPolicy": policy,
             },
@@ -277,6 +295,7 @@ async def application(  # noqa: PLR0913 - each has a default
     options: Sequence[str] = (),
     compare: str = "",
     heal: bool = True,
+    values: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[Application]:
     """Make an Application for a lab, and delete it in the end.
 
@@ -290,9 +309,17 @@ async def application(  # noqa: PLR0913 - each has a default
         options: Sync options of all its resources.
         compare: Options of its comparisons.
         heal: Whether it takes back what differs from Git.
+        values: Of the chart, if the repository is one.
     """
     made = Application(f"{lab.namespace}{suffix}", argocd, home or lab.client, repository)
-    await made.create(lab.namespace, cluster=cluster, options=options, compare=compare, heal=heal)
+    await made.create(
+        lab.namespace,
+        cluster=cluster,
+        options=options,
+        compare=compare,
+        heal=heal,
+        values=values,
+    )
     try:
         yield made
     finally:

@@ -113,8 +113,6 @@ def test_the_container_is_closed(deployment: Document) -> None:
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "runAsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     [container] = pod["containers"]

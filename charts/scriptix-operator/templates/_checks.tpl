@@ -1,6 +1,9 @@
 {{- /* What a schema cannot say in words: values that contradict each other. */ -}}
 {{- define "scriptix-operator.checks" -}}
 {{- with .Values -}}
+{{- if and $.Chart.IsRoot (hasKey . "enabled") (not .enabled) -}}
+{{- fail "enabled is false, which is for a condition of a parent chart, and this chart is installed without one: leave it out" -}}
+{{- end -}}
 {{- if and (gt (int .replicaCount) 1) (not .settings.leaderElection) -}}
 {{- fail "replicaCount is above 1 without settings.leaderElection: two processes would start trainings twice; turn it on, or keep one replica" -}}
 {{- end -}}
@@ -33,8 +36,10 @@
 {{- fail "metrics.prometheusRule is enabled without metrics.podMonitor or metrics.serviceMonitor: its alerts look at what these scrape, and would always fire" -}}
 {{- end -}}
 {{- end -}}
+{{- /* By the label that a dependency's alias does not change, and that deploy/ has too. */ -}}
+{{- $part := "app.kubernetes.io/part-of" -}}
 {{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
-{{- if and (eq (dig "labels" "app.kubernetes.io/name" "" .metadata) $.Chart.Name) (ne .metadata.name (include "scriptix-operator.name" $)) -}}
+{{- if and (eq (dig "labels" $part "" .metadata) "scriptix-operator") (ne .metadata.name (include "scriptix-operator.name" $)) -}}
 {{- fail (printf "the operator %s is in the namespace %s already; both would use one Lease and one start ledger, so this one would only stand by; install it in a namespace of its own" .metadata.name $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}

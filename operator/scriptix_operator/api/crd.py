@@ -110,8 +110,9 @@ def custom_resource_definition() -> Schema:
                         {"jsonPath": ".status.phase"},
                     ],
                     "additionalPrinterColumns": [
-                        *(_column(*column, priority=0) for column in COLUMNS),
-                        *(_column(*column, priority=1) for column in WIDE_COLUMNS),
+                        *(_column(*column) for column in COLUMNS),
+                        # The API server drops a priority of 0, which GitOps tools would then miss.
+                        *(_column(*column) | {"priority": 1} for column in WIDE_COLUMNS),
                     ],
                 }
             ],
@@ -168,14 +169,8 @@ def _missing(wanted: Schema, installed: Schema, path: str) -> Iterator[str]:
             yield from _missing(schema, found, f"{path}.{name}")
 
 
-def _column(name: str, kind: str, path: str, description: str, *, priority: int) -> Schema:
-    return {
-        "name": name,
-        "type": kind,
-        "jsonPath": path,
-        "description": description,
-        "priority": priority,
-    }
+def _column(name: str, kind: str, path: str, description: str) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path, "description": description}
 
 
 def _root_schema() -> Schema:

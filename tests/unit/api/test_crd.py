@@ -87,7 +87,7 @@ def test_names_are_those_of_the_contract() -> None:
 
 def test_columns_are_those_of_the_contract() -> None:
     columns = VERSION["additionalPrinterColumns"]
-    assert [(c["name"], c["type"], c["jsonPath"]) for c in columns if c["priority"] == 0] == [
+    assert [(c["name"], c["type"], c["jsonPath"]) for c in columns if "priority" not in c] == [
         ("MODEL", "integer", ".spec.modelId"),
         ("PHASE", "string", ".status.phase"),
         ("REASON", "string", '.status.conditions[?(@.type=="Succeeded")].reason'),
@@ -97,7 +97,7 @@ def test_columns_are_those_of_the_contract() -> None:
         ("ETA", "string", ".status.display.eta"),
         ("AGE", "date", ".metadata.creationTimestamp"),
     ]
-    assert [(c["name"], c["type"], c["jsonPath"]) for c in columns if c["priority"] == 1] == [
+    assert [(c["name"], c["type"], c["jsonPath"]) for c in columns if c.get("priority") == 1] == [
         ("RATING", "string", ".status.metrics.rating"),
         ("QUEUE", "string", ".status.display.queue"),
         ("STARTED", "date", ".status.startedAt"),
@@ -129,7 +129,7 @@ def test_the_table_of_kubectl_get_fits_into_120_characters() -> None:
         "ETA": "01-16 16:40Z",
         "AGE": "12h",
     }
-    columns = [c["name"] for c in VERSION["additionalPrinterColumns"] if c["priority"] == 0]
+    columns = [c["name"] for c in VERSION["additionalPrinterColumns"] if "priority" not in c]
     assert list(widest) == ["NAME", *columns]
     widths = [max(len(name), len(cell)) for name, cell in widest.items()]
     assert sum(widths) + 3 * len(columns) <= 120
