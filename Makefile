@@ -57,7 +57,7 @@ test-model: install ## search all that can happen to a start, minutes; ARGS=muta
 	@.venv/bin/python -m tests.model $(ARGS)
 
 .PHONY: test-gitops
-test-gitops: install ## Argo CD and kstatus with our resources; the first run builds Argo CD, some seven minutes
+test-gitops: install ## Argo CD and Flux's libraries with our resources; the first run builds Argo CD, some seven minutes
 	@tests/gitops/redis.sh
 	@.venv/bin/pytest tests/gitops -m gitops $(ARGS)
 
@@ -84,7 +84,7 @@ controlplane: install ## find or build etcd, kube-apiserver, kube-controller-man
 	@.venv/bin/python -m tests.controlplane build
 
 .PHONY: tools
-tools: install ## find or build all Go programs that tests use: control plane, Helm, kubeconform, Argo CD, kstatus
+tools: install ## find or build all Go programs that tests use: control plane, Helm, kubeconform, Argo CD, Flux's libraries
 	@.venv/bin/python -m tests.controlplane build
 	@.venv/bin/python -m tests.chart.tools
 	@.venv/bin/python -m tests.gitops.tools

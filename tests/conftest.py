@@ -86,7 +86,7 @@ def chart_tools(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def gitops_tools(request: pytest.FixtureRequest) -> Path:
-    """Return the directory with argocd and kstatus."""
+    """Return the directory with argocd, fluxapply and kstatus."""
     return _built(request)
 
 

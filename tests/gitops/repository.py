@@ -211,6 +211,11 @@ class Application:
                 reply = await client.post(url, json=body)
         assert reply.is_success, reply.text
 
+    async def heal(self, *, on: bool) -> None:
+        """Turn self-heal on or off, and have Argo CD compare with that."""
+        await self._patch({"spec": {"syncPolicy": {"automated": {"selfHeal": on}}}})
+        await self.refresh()
+
     async def versions(self) -> AsyncIterator[Manifest]:
         """It now, and after each change."""
         now = await self.get()

@@ -52,6 +52,39 @@ async def test_self_heal_takes_an_action_back_where_git_declares_suspend(
     assert lab.starts() == len(lab.posts()) == 1
 
 
+async def test_self_heal_cancels_a_token_only_before_its_start(
+    argocd: ArgoCD, lab: Lab, repository: Repository
+) -> None:
+    lab.model(1)
+    repository.commit(training("scripted", 1, runToken="v1"))
+    async with application(argocd, lab, repository, heal=False) as app:
+        first = await lab.until_phase("scripted", "Succeeded")
+        # The new data has not arrived yet, so the request waits.
+        await lab.admin("PATCH", "/models/1", {"status": 1})
+        await lab.edit("scripted", runToken="v2")
+        await lab.until_reason("scripted", "WaitingForModel")
+        await app.heal(on=True)
+        cancelled = await lab.until_event("scripted", "RequestCancelled")
+        assert 'spec.runToken "v2"' in cancelled["message"]
+        healed = await lab.get("scripted")
+        assert healed["spec"]["runToken"] == "v1"
+        assert healed["status"]["run"]["id"] == first["status"]["run"]["id"]
+        assert lab.starts() == 1
+
+        # What has been started is not cancelled: the value that Git has is the repeated one then.
+        await app.heal(on=False)
+        await lab.admin("PATCH", "/models/1", {"status": 2, "script": {"duration": 10_000}})
+        await lab.edit("scripted", runToken="v3")
+        await lab.until_phase("scripted", "Running")
+        await app.heal(on=True)
+        repeated = await lab.until_event("scripted", "RequestAlreadyUsed")
+        assert 'spec.runToken "v1"' in repeated["message"]
+        running = await lab.get("scripted")
+        assert running["spec"]["runToken"] == "v1"
+        assert (phase_of(running), running["status"]["run"]["token"]) == ("Running", "v3")
+    assert lab.starts() == len(lab.posts()) == 2
+
+
 async def test_retrain_starts_one_more_run_and_nothing_takes_it_for_a_difference(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:

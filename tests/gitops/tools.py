@@ -1,4 +1,4 @@
-"""Argo CD as it is released, its tests of Lua files, and a program that asks kstatus.
+"""Argo CD as it is released, its tests of Lua files, and programs that use Flux's libraries.
 
 All are built from go.mod here.
 """
@@ -13,9 +13,10 @@ from tests.gotools import toolchain
 from tests.gotools.build import PackageTests, ToolSet, cache_root
 from tests.gotools.errors import ToolError
 
-__all__ = ["ARGOCD", "KSTATUS", "LUA_TESTS", "LUA_TOOLS", "TOOLS", "source"]
+__all__ = ["ARGOCD", "FLUX_APPLY", "KSTATUS", "LUA_TESTS", "LUA_TOOLS", "TOOLS", "source"]
 
 ARGOCD = "argocd"
+FLUX_APPLY = "fluxapply"
 KSTATUS = "kstatus"
 LUA_TESTS = "lua-tests"
 
@@ -23,9 +24,9 @@ ARGO_CD_MODULE = "github.com/argoproj/argo-cd/v3"
 
 TOOLS = ToolSet(
     name="gitops",
-    title="Argo CD and kstatus",
+    title="Argo CD and Flux's libraries",
     module=Path(__file__).resolve().parent,
-    binaries=(ARGOCD, KSTATUS),
+    binaries=(ARGOCD, FLUX_APPLY, KSTATUS),
     command="make test-gitops",
     cost="about 7 minutes on 2 cores, 300 MB of downloads",
     needs="about 5 GB of disk and 2 GB of memory",

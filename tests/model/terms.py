@@ -116,6 +116,7 @@ def plain(status: TrainingStatus) -> TrainingStatus:
         "metrics": status.metrics if is_pending else None,
         "log": None,
         "display": None,
+        "pending_request": None,
         "repeated_request": None,
         "conditions": (),
     }

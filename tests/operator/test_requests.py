@@ -125,7 +125,7 @@ async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) ->
 async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> None:
     lab.model(303, duration=1)
     await lab.secret()
-    await lab.operator()
+    first_operator = await lab.operator()
     await lab.train("undecided", 303)
     first = await lab.until(
         "undecided", lambda item: item.get("status", {}).get("log", {}).get("state") == "Complete"
@@ -148,12 +148,19 @@ async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> 
     await lab.until(
         "undecided", lambda item: item.get("status", {}).get("log", {}).get("state") == "Complete"
     )
-    # New data start nothing now; and the end is told once.
+    await lab.until_event("undecided", "RequestCancelled")
+    # New data start nothing now, nor does another process; end and cancellation are told once.
+    first_operator.kill()
+    await first_operator.ended()
+    await lab.operator()
     await lab.admin("PATCH", "/models/303", {"status": 2})
     await until_observed(lab, await lab.edit("undecided", priority=1))
     assert lab.starts(303) == len(lab.posts(303)) == 1
-    told = [event["reason"] for event in await lab.events("undecided")]
-    assert told.count("TrainingSucceeded") == 1
+    events = await lab.events("undecided")
+    assert [event["reason"] for event in events].count("TrainingSucceeded") == 1
+    [cancelled] = [event for event in events if event["reason"] == "RequestCancelled"]
+    assert (cancelled["type"], cancelled["count"]) == ("Normal", 1)
+    assert 'spec.runToken "v2"' in cancelled["message"]
 
 
 EXISTING = ("Adopt", "Wait", "Fail")

@@ -246,6 +246,8 @@ class EventReason(StrEnum):
     """The API does not know the model."""
     REQUEST_ALREADY_USED = "RequestAlreadyUsed"
     """A value that was used before is set again, and starts no run."""
+    REQUEST_CANCELLED = "RequestCancelled"
+    """A value that asked for a run was removed or replaced before the start: no run is started."""
     RESULT_NOT_PUBLISHED = "ResultNotPublished"
     """The training has succeeded; the cluster does not take its result ConfigMap."""
     LOG_NOT_STORED = "LogNotStored"

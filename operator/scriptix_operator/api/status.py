@@ -383,6 +383,8 @@ class TrainingStatus(ApiModel):
     used_requests: Annotated[tuple[ShortText, ...], Field(max_length=MAX_USED_REQUESTS)] = ()
     """Hashes of the 256 values of spec.runToken and scriptix.io/requested-at that were used last,
     oldest first. A used value starts no run."""
+    pending_request: Text | None = None
+    """Which value asks for another run while the one in run is not over; that run follows it."""
     repeated_request: Text | None = None
     """Which value is set although it was used before, and which run has answered it; absent where
     none is."""

@@ -95,7 +95,7 @@ __all__ = ["decide"]
 
 TAKEN_BACK = Note(
     Reason.TRAINING_SUCCEEDED,
-    "The model is trained; the request to train it again was taken back before its start.",
+    "The model is trained; the request to train it again was cancelled before its start.",
 )
 """Of a run that stands again; one that failed speaks for itself."""
 

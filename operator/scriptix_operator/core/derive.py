@@ -14,7 +14,7 @@ from scriptix_operator.api.status import LONG_TEXT, Condition, Display, Training
 from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.used import repeated_request, used_requests
+from scriptix_operator.core.used import pending_request, repeated_request, used_requests
 
 __all__ = [
     "Note",
@@ -163,6 +163,7 @@ def settle(
             "phase": phase.value,
             "message": message,
             "display": _display(phase, status),
+            "pending_request": pending_request(training, status),
             "repeated_request": repeated,
             "used_requests": used_requests(status),
             "conditions": tuple(conditions),

@@ -11,7 +11,7 @@ from scriptix_operator.api.reasons import (
     Phase,
     Reason,
 )
-from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.derive import (
     awaits_retry,
     is_end_pending,
@@ -23,8 +23,10 @@ from scriptix_operator.core.derive import (
     reason_of,
 )
 from scriptix_operator.core.logcollection import GIVEN_UP
+from scriptix_operator.core.requests import asks_for_run
 from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.used import asks_of_run, shown_request
 
 __all__ = ["News", "ended_as", "news", "news_of_deletion"]
 
@@ -66,9 +68,9 @@ ENDINGS: dict[str, EventReason] = {
 def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
     kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[News, ...]], ...]
-    kinds = (_repeated, _beginning, _stage, _waiting, _end, _log, _deletion)
+    kinds = (_cancelled, _repeated, _beginning, _stage, _waiting, _end, _log, _deletion)
     if stands_again(old, new):
-        kinds = (_repeated, _log)  # what ended before was an event then
+        kinds = (_cancelled, _repeated, _log)  # what ended before was an event then
     return tuple(
         News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for kind in kinds
@@ -89,6 +91,33 @@ def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
 
 def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
     return (old.run.id if old.run else None) == (new.run.id if new.run else None)
+
+
+def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    """What asked for a run is gone before its start, often by a tool that applies what Git has."""
+    request = old.pending_request
+    if stands_again(old, new):
+        if old.run is not None and old.run.retries:
+            return (News(EventReason.REQUEST_CANCELLED, _cancelled_retry(old.run)),)
+        request = shown_request(asks_for_run(old))
+    elif new.pending_request is not None or asks_of_run(new.run) != asks_of_run(old.run):
+        return ()
+    if not request:
+        return ()
+    text = (
+        f"The request ({request}) was cancelled before its start, because the resource no longer "
+        "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
+        "the value in Git."
+    )
+    return (News(EventReason.REQUEST_CANCELLED, text),)
+
+
+def _cancelled_retry(run: Run) -> str:
+    return (
+        f"Retry {run.retries} was cancelled before its start, because spec.backoffLimit was "
+        "lowered or the resource no longer has the value that asked for the run; nothing is "
+        "started for it."
+    )
 
 
 def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

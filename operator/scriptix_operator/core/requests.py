@@ -19,6 +19,7 @@ from scriptix_operator.core.used import Ask, asks_of, asks_of_run, is_used, used
 
 __all__ = [
     "OF_ONE_RUN",
+    "asks_for_run",
     "begin_retry",
     "begin_run",
     "is_first_run",
@@ -42,7 +43,7 @@ def standing_asks(training: Training) -> tuple[Ask, ...]:
     something was sent for that run, and until the run's retry is sent.
     """
     status = training.status
-    pending = _asks_for_run(status) if is_unsent(status) or awaits_retry(status) else ()
+    pending = asks_for_run(status) if is_unsent(status) or awaits_retry(status) else ()
     return tuple(ask for ask in asks_of(training) if ask in pending or not is_used(status, ask))
 
 
@@ -62,10 +63,10 @@ def is_run_asked_for(training: Training) -> bool:
 
 def is_first_run(status: TrainingStatus) -> bool:
     """Whether the resource itself asked for the run in status, not a value of a member."""
-    return not _asks_for_run(status)
+    return not asks_for_run(status)
 
 
-def _asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
+def asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
     """The members that the run in status was made for."""
     run = status.run
     if run is None:

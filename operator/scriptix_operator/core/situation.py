@@ -10,7 +10,7 @@ from scriptix_operator.core.derive import Note, is_end_pending, may_be_running, 
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
 from scriptix_operator.core.text import unreadable_text
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.used import repeated_request
+from scriptix_operator.core.used import pending_request, repeated_request
 
 __all__ = ["Durations", "Situation", "soonest"]
 
@@ -100,7 +100,8 @@ class Situation:
         if status is not self.recorded or status.observed_generation != self.training.generation:
             return False
         # The annotation requested-at changes no generation.
-        return status.repeated_request == repeated_request(self.training, status)
+        requests = repeated_request(self.training, status), pending_request(self.training, status)
+        return (status.repeated_request, status.pending_request) == requests
 
     @property
     def deadline(self) -> datetime | None:

@@ -17,12 +17,25 @@ from scriptix_operator.core.text import one_line
 from scriptix_operator.core.tokens import canonical, spellings
 from scriptix_operator.core.training import Training
 
-__all__ = ["Ask", "asks_of", "asks_of_run", "is_used", "repeated_request", "used_requests"]
+__all__ = [
+    "Ask",
+    "asks_of",
+    "asks_of_run",
+    "is_used",
+    "pending_request",
+    "repeated_request",
+    "shown_request",
+    "used_requests",
+]
 
 HASH_DIGITS = 16
 """Hexadecimal digits kept of a hash: 64 bits."""
 SHOWN = 100
 """Characters of a value that a message shows."""
+_NAMES = {
+    AskedBy.RUN_TOKEN: "spec.runToken",
+    AskedBy.REQUESTED_AT: f"annotation {REQUESTED_AT_ANNOTATION}",
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,18 @@ def repeated_request(training: Training, status: TrainingStatus) -> str | None:
     return f"{texts} To train again, set a value that was never used."
 
 
+def pending_request(training: Training, status: TrainingStatus) -> str | None:
+    """Name the values that ask for another run once the one in status is over."""
+    own = asks_of_run(status.run)
+    asks = [ask for ask in asks_of(training) if ask not in own and not is_used(status, ask)]
+    return None if status.run is None or not asks else shown_request(asks)
+
+
+def shown_request(asks: Iterable[Ask]) -> str:
+    """The values of a request, for a sentence."""
+    return " and ".join(f'{_NAMES[ask.member]} "{one_line(ask.text, SHOWN)}"' for ask in asks)
+
+
 def _used_by_present_run(status: TrainingStatus) -> tuple[Ask, ...]:
     run = status.run
     if run is None:
@@ -106,12 +131,11 @@ def _used_by_present_run(status: TrainingStatus) -> tuple[Ask, ...]:
 
 
 def _repeated_text(status: TrainingStatus, ask: Ask) -> str:
-    is_token = ask.member is AskedBy.RUN_TOKEN
-    name = "spec.runToken" if is_token else f"The annotation {REQUESTED_AT_ANNOTATION}"
+    article = "The " if ask.member is AskedBy.REQUESTED_AT else ""
     answers = (entry.id for entry in status.history if _has_answered(entry, ask))
     run = next(answers, None)
     by = "an earlier start has used it" if run is None else f"run {run} has answered it"
-    return f'{name} "{one_line(ask.text, SHOWN)}" was used before and starts no run: {by}.'
+    return f"{article}{shown_request([ask])} was used before and starts no run: {by}."
 
 
 def _has_answered(entry: HistoryEntry, ask: Ask) -> bool:

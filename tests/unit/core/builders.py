@@ -182,6 +182,7 @@ def whole_status() -> TrainingStatus:
         log={"config_maps": ("x-log",), "state": "NameTaken", "next_chunk": 3},
         history=[{"id": "run-0", "outcome": "Succeeded", "learning_curve": [point]}],
         used_requests=("0123456789abcdef",),
+        pending_request='spec.runToken "v3"',
         repeated_request="v0 was used before.",
         display={"progress": "100%"},
         conditions=[{**condition, "observed_generation": 1, "last_transition_time": EIGHT}],

@@ -576,7 +576,7 @@ def test_a_tightened_gate_is_said_of_a_run_that_stands_again() -> None:
     life.edit(run_token="v1").wakes()
     assert life.status.phase == "Succeeded"
     message = life.status.message or ""
-    assert "taken back before its start. The quality gate was changed" in message
+    assert "cancelled before its start. The quality gate was changed" in message
     assert "character error rate is 8.3% (at most 8% wanted)" in message
 
 

@@ -228,7 +228,7 @@ CLEARED_ON_RERUN = {
     "failure",
 }
 """Of the run that has ended."""
-DERIVED = {"phase", "message", "repeated_request", "display"}
+DERIVED = {"phase", "message", "pending_request", "repeated_request", "display"}
 """Made by `settle`."""
 
 

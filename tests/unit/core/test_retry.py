@@ -416,7 +416,7 @@ def test_a_limit_of_nothing_takes_back_a_retry_that_waits_for_the_model() -> Non
     assert life.wakes().action == Rest(None)
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
     assert BROKEN in (life.status.message or "")
-    assert (life.status.history, life.reasons_told) == ((), told)
+    assert (life.status.history, life.reasons_told) == ((), [*told, "RequestCancelled"])
 
 
 def test_a_higher_limit_after_the_final_failure_starts_nothing() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
-from scriptix_operator.core.observation import FetchLog, Reserve, Rest
-from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.observation import FetchLog, LookDeferred, Reserve, Rest
+from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.requests import begin_retry, begin_run
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.core.takeback import is_taken_back, take_back
@@ -26,6 +26,8 @@ PAST_OF_V1 = HistoryEntry(id="run-0", token="v1", outcome="Succeeded", finished_
 
 Request = tuple[str, str]
 DONE = a_model(2, started_at=EIGHT)
+NOT_READY = a_model(1, started_at=EIGHT)
+RUNNING = a_model(3, started_at=EIGHT, progress=20)
 
 
 def a_life(first: Request = ("v1", "t1")) -> Life:
@@ -35,12 +37,12 @@ def a_life(first: Request = ("v1", "t1")) -> Life:
     return life.waits(60).succeeds()
 
 
-def asks(life: Life, request: Request) -> Life:
-    """Ask for a run; the model is not ready for it."""
+def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
+    """Ask for a run; the model is not ready for it, unless another is shown."""
     token, requested_at = request
     if token != life.training.spec.run_token:
         life.edit(run_token=token)
-    life.annotate(requested_at).waits(60).looks(a_model(1, started_at=EIGHT))
+    life.annotate(requested_at).waits(60).looks(model)
     return life
 
 
@@ -91,7 +93,7 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert (status.started_at, status.finished_at) == (before.started_at, before.finished_at)
     assert status.metrics == before.metrics
     assert status.message == (
-        "The model is trained; the request to train it again was taken back before its start."
+        "The model is trained; the request to train it again was cancelled before its start."
     )
     assert status.log is not None
     assert status.log.config_maps == ("cardiology-log",)
@@ -101,7 +103,7 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert life.run.started_training_at == EIGHT
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
     # Nothing is published or told a second time.
-    assert (life.published, life.reasons_told) == (published, told)
+    assert (life.published, life.reasons_told) == (published, [*told, "RequestCancelled"])
     # Whether its log was whole is not known any more: one fetch tells, so long after the end.
     life.durations = Durations()
     assert life.stores_log().action == Rest(None)
@@ -119,7 +121,88 @@ def test_a_failure_stands_again_with_its_reason() -> None:
     asks(life, ("v1", ""))
     assert (life.status.phase, life.reason) == ("Failed", "InsufficientData")
     assert life.status.message == message
-    assert life.reasons_told == told
+    assert life.reasons_told == [*told, "RequestCancelled"]
+
+
+def pending(life: Life) -> str | None:
+    """The request that waits for the end of the run in status."""
+    return life.status.pending_request
+
+
+def cancelled(life: Life) -> list[str]:
+    """The messages of the events about requests that were cancelled; none is a warning."""
+    items = [item for item in life.told if item.reason == "RequestCancelled"]
+    assert not any(item.warning for item in items)
+    return [item.message for item in items]
+
+
+def text_of(request: str) -> str:
+    """What the event says."""
+    return (
+        f"The request ({request}) was cancelled before its start, because the resource no longer "
+        "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
+        "the value in Git."
+    )
+
+
+TOKEN = 'spec.runToken "v2"'
+ANNOTATION = 'annotation scriptix.io/requested-at "t2"'
+
+
+@pytest.mark.parametrize(
+    ("second", "request_text"),
+    [
+        pytest.param(("v2", "t1"), TOKEN, id="token"),
+        pytest.param(("v1", "t2"), ANNOTATION, id="annotation"),
+        pytest.param(("v2", "t2"), f"{TOKEN} and {ANNOTATION}", id="both"),
+    ],
+)
+@pytest.mark.parametrize("running", [False, True], ids=["its run waits", "another run goes on"])
+def test_a_cancelled_request_is_one_event_that_names_its_values(
+    second: Request,
+    request_text: str,
+    running: bool,  # noqa: FBT001 - a case
+) -> None:
+    life, model = Life(a_training(run_token="v1", requested_at="t1")).runs(), RUNNING
+    if not running:
+        life, model = a_life(), NOT_READY
+    asks(life, second, model)
+    assert pending(life) == (request_text if running else None)
+    asks(life.restarts(), ("v1", "t1"), model)
+    assert cancelled(life) == [text_of(request_text)]
+    assert pending(life) is None
+    life.restarts().edit(priority=1).waits(60).looks(model)
+    assert len(cancelled(life)) == 1
+
+
+def test_a_request_that_a_newer_one_replaces_is_not_cancelled() -> None:
+    life = Life(a_training(run_token="v1")).runs()
+    for token in ("v2", "v3"):
+        life.edit(run_token=token).waits(60).looks(RUNNING)
+    assert pending(life) == 'spec.runToken "v3"'
+    life.waits(60).succeeds()
+    life.waits(60).looks(NOT_READY)
+    assert (life.run.token, pending(life)) == ("v3", None)
+    assert cancelled(life) == []
+
+
+def test_a_request_between_two_polls_is_cancelled() -> None:
+    """The annotation changes no generation, and the quota defers the poll."""
+    life = Life(a_training(requested_at="t1")).runs()
+    for requested_at in ("t2", "t1"):
+        life.annotate(requested_at).wakes()
+        assert isinstance(life.learns(LookDeferred(30.0)).action, Rest)
+    assert cancelled(life) == [text_of(ANNOTATION)]
+
+
+def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
+    """It is seen while the start of the older one is under way, and takes over its run."""
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.edit(run_token="v3").is_refused(FailureKind.RATE_LIMITED)
+    assert pending(life) == 'spec.runToken "v3"'
+    life.waits(60).looks(NOT_READY)
+    assert (life.run.token, pending(life)) == ("v3", None)
+    assert cancelled(life) == []
 
 
 def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_again() -> None:
@@ -249,6 +332,11 @@ def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a
         assert life.run.retries == 1
     life.edit(run_token="v1").wakes()
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
+    # The end of the run was an event where no retry had begun; one that had is cancelled.
+    assert [text.partition(",")[0] for text in cancelled(life)] == [
+        "Retry 1 was cancelled before its start"
+    ] * begun
+    assert ("TrainingFailed" in life.reasons_told) == (not begun)
     # It was handled: asking for it again is no news.
     life.edit(run_token="v2").wakes()
     assert life.status.phase == "Failed"
@@ -311,7 +399,8 @@ def test_cancelling_restores_each_status_field() -> None:
     fields = TrainingStatus.model_fields
     changed = {name for name in fields if getattr(restored, name) != getattr(ended, name)}
     assert changed == NOT_RESTORED | {
-        *("log", "phase", "message", "repeated_request", "display", "conditions", "used_requests")
+        *("log", "phase", "message", "repeated_request", "pending_request", "display"),
+        *("conditions", "used_requests"),
     }
 
 
