@@ -85,6 +85,8 @@ class Engine:
     """Has these namespaces watched: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
+    beside: Callable[[], Awaitable[None]] = _nothing
+    """Works beside the steps until cancelled, as Serving.run."""
     _resync: Resync = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
@@ -124,6 +126,7 @@ class Engine:
             # the run, or the model, of one that is seen last.
             while not await _in_time(self._resync.ready.wait()):
                 beat()
+            self._tasks.create_task(self.beside())
             await self._dispatch(self._tasks, beat)
 
     def relist(self) -> None:

@@ -183,6 +183,7 @@ def whole_status() -> TrainingStatus:
         history=[{"id": "run-0", "outcome": "Succeeded", "learning_curve": [point]}],
         used_requests=("0123456789abcdef",),
         repeated_request="v0 was used before.",
+        served_by={"namespace": "scriptix-system", "renewed_at": at(hours=8)},
         display={"progress": "100%"},
         conditions=[{**condition, "observed_generation": 1, "last_transition_time": EIGHT}],
     )
