@@ -13,6 +13,7 @@ from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.trainings import UnreadableError
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -95,7 +96,7 @@ class Serving:
                 continue
             try:
                 await self.recorder.record(training, training.status)
-            except (ConflictError, GoneError) as error:
+            except (ConflictError, GoneError, UnreadableError) as error:
                 logger.debug("%s: not renewed, it has changed: %s", training.key, error)
             except KubeError as error:
                 logger.warning("%s: not renewed: %s", training.key, error)

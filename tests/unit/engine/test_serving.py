@@ -14,8 +14,9 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.serving import EVENTS_EACH, Serving
-from scriptix_operator.kube.errors import ConflictError, KubeError, UnavailableError
+from scriptix_operator.kube.errors import ConflictError, UnavailableError
 from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.trainings import UnreadableError
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_training, followed
@@ -31,7 +32,7 @@ class Bench(Clock):
         self.roster, self.metrics, self.problems = Roster(), Metrics(), Problems()
         self.published: list[str] = []
         self.written: list[str] = []
-        self.fault: KubeError | None = None
+        self.fault: Exception | None = None
         self.serving = Serving(
             installation=OURS,
             roster=self.roster,
@@ -104,11 +105,12 @@ async def test_left_resources_are_reported_until_the_other_is_silent(bench: Benc
     [
         pytest.param(None, ["a", "b"], id="written"),
         pytest.param(ConflictError("409"), ["a", "b"], id="changed meanwhile"),
+        pytest.param(UnreadableError("spec"), ["a", "b"], id="cannot be read any more"),
         pytest.param(UnavailableError("no answer"), ["a"], id="the API server is unreachable"),
     ],
 )
 async def test_what_is_served_here_is_renewed(
-    bench: Bench, fault: KubeError | None, tried: list[str]
+    bench: Bench, fault: Exception | None, tried: list[str]
 ) -> None:
     for name in ("a", "b"):
         bench.add(name, OURS)
