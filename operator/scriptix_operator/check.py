@@ -227,9 +227,9 @@ def _other(one: Installation, settings: Settings) -> Finding | None:
         return Finding(
             Verdict.BAD,
             "others",
-            f"{who} serves {both}, too; two do not know of each other's starts: have "
-            "SCRIPTIX_WATCH_NAMESPACES of the two name none in common (or, to check that one, set "
-            f"POD_NAMESPACE={one.namespace})",
+            f"{who} serves {both}, too; each leaves alone what the other one serves, but neither "
+            "counts the other's starts: have SCRIPTIX_WATCH_NAMESPACES of the two name none in "
+            f"common (or, to check that one, set POD_NAMESPACE={one.namespace})",
         )
     return Finding(
         Verdict.NOTE,

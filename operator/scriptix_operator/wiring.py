@@ -28,6 +28,7 @@ from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.logfetcher import LogFetcher
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.serving import Serving
 from scriptix_operator.engine.starter import Starter
 from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.engine.timer import Timer
@@ -314,6 +315,16 @@ def assemble(
         roster=roster,
         clock=clock,
         metrics=metrics,
+        installation=settings.pod_namespace,
+    )
+    serving = Serving(
+        installation=settings.pod_namespace,
+        roster=roster,
+        recorder=recorder,
+        events=rim.events,
+        clock=clock,
+        metrics=metrics,
+        problems=problems,
     )
     durations = Durations(
         send_window=settings.send_window,
@@ -327,7 +338,16 @@ def assemble(
         rim.client, rim.keys, lanes, calls, rim.log_store, roster, durations.log
     )
     stepper = Stepper(
-        roster, caller, starter, log_fetcher, recorder, lanes, ledger, clock, durations
+        roster=roster,
+        caller=caller,
+        starter=starter,
+        log_fetcher=log_fetcher,
+        recorder=recorder,
+        lanes=lanes,
+        ledger=ledger,
+        clock=clock,
+        durations=durations,
+        installation=settings.pod_namespace,
     )
     return Engine(
         step=stepper.step,
@@ -343,6 +363,7 @@ def assemble(
         sweep_interval=settings.sweep_interval,
         serve=serve,
         retry_ledger=ledger.retry_refused,
+        beside=serving.run,
     )
 
 

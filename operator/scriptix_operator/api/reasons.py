@@ -254,3 +254,5 @@ class EventReason(StrEnum):
     """The log of the run is not stored: status.log.state is Refused, Unavailable or NameTaken."""
     RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"
     """The resource was deleted while the remote run goes on."""
+    SERVED_ELSEWHERE = "ServedElsewhere"
+    """Another installation of the operator serves the resource; this one leaves it alone."""

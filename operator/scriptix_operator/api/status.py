@@ -25,6 +25,7 @@ __all__ = [
     "PendingEnd",
     "Queue",
     "Run",
+    "ServedBy",
     "StartReply",
     "TrainingStatus",
 ]
@@ -325,6 +326,17 @@ class Condition(ApiModel):
     """When status last changed."""
 
 
+class ServedBy(ApiModel):
+    """The installation of the operator that serves the resource: no other one does."""
+
+    namespace: NameText
+    """Namespace of the operator."""
+    renewed_at: Time
+    """When it last wrote the status, on the operator's clock; at least every 15 minutes until the
+    run has ended, unless the resource is suspended. Another installation that watches the resource
+    leaves it alone for 30 minutes from here."""
+
+
 class TrainingStatus(ApiModel):
     """Where the run stands, why, and what to do."""
 
@@ -388,6 +400,8 @@ class TrainingStatus(ApiModel):
     repeated_request: Text | None = None
     """Which value is set although it was used before, and which run has answered it; absent where
     none is."""
+    served_by: ServedBy | None = None
+    """The installation of the operator that serves the resource."""
     display: Display | None = None
     """Strings for the printer columns."""
     conditions: Annotated[

@@ -157,6 +157,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
         log=None if status.log is None else status.log.model_copy(update=OF_ONE_RUN),
         history=history,
         used_requests=used_requests(status),
+        served_by=status.served_by,
         conditions=status.conditions,
     )
 

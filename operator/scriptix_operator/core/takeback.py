@@ -80,6 +80,7 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         log=log,
         history=tuple(earlier),
         used_requests=used_requests(status),
+        served_by=status.served_by,
     )
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import TrainingStatus
@@ -85,6 +86,8 @@ class Engine:
     """Has these namespaces watched: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
+    beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
+    """Works beside the steps until cancelled, as Serving.run."""
     _resync: Resync = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
@@ -124,6 +127,7 @@ class Engine:
             # the run, or the model, of one that is seen last.
             while not await _in_time(self._resync.ready.wait()):
                 beat()
+            self._tasks.create_task(self.beside())
             await self._dispatch(self._tasks, beat)
 
     def relist(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import (
     Debit,
@@ -164,12 +165,27 @@ class StartLedger:
         """
         await self._write(_Change(lambda led: taught(led, fingerprint, call, learned), None))
 
-    async def open(self, training: Training, basis: int) -> Entry:
+    async def take_in(self, training: Training) -> None:
+        """Open the entry of a start that another installation may have sent, unless it is open.
+
+        Raises:
+            KubeError: It may not be open.
+        """
+        await self.ready()
+        known = self.entry(training.spec.model_id)
+        if known is not None and is_start_of(known, training):
+            return
+        try:
+            await self.open(training, None)
+        except LedgerChangedError as error:
+            raise UnavailableError(f"{training.key}: {error}") from error
+
+    async def open(self, training: Training, basis: int | None) -> Entry:
         """Debit the start whose intent `training` carries, and open its model's entry.
 
         Args:
             training: With the intent recorded.
-            basis: What `ready` returned before the model was looked at.
+            basis: What `ready` returned before the model was looked at; None: any.
 
         Raises:
             LedgerChangedError: It is not opened.

@@ -7,6 +7,7 @@ from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import is_followed
 from scriptix_operator.core.news import ended_as, news
 from scriptix_operator.core.result import result_data, result_name
+from scriptix_operator.core.serving import was_served_elsewhere, with_server
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
@@ -23,7 +24,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Writes decisions to the cluster."""
+    """Writes decisions to the cluster.
+
+    Args:
+        installation: This installation, by its namespace: each status names the last to write it.
+    """
 
     trainings: Trainings
     config_maps: ConfigMaps
@@ -31,9 +36,12 @@ class Recorder:
     roster: Roster
     clock: Clock
     metrics: Metrics
+    installation: str
 
     async def record(self, training: Training, status: TrainingStatus) -> Training:
-        """Write `status` in place of the one that `training` has; nothing where they are equal.
+        """Write `status` in place of the one that `training` has, with who serves the resource.
+
+        Nothing is written where they are equal and nobody else could take the resource over.
 
         Returns:
             The resource as written.
@@ -41,6 +49,7 @@ class Recorder:
         Raises:
             ConflictError, GoneError, KubeError: As Trainings.write_status.
         """
+        status = with_server(training, status, self.installation, self.clock.now())
         try:
             written = await self.trainings.write_status(training, status)
         except KubeError as error:
@@ -49,6 +58,8 @@ class Recorder:
         if written is training:
             return training
         self.metrics.status_written("Written")
+        if was_served_elsewhere(training, self.installation):
+            logger.info("%s: taken over from another installation", written.key)
         self._count(training.status, written.status)
         self.roster.renew(written)
         told = news(training.status, written.status)

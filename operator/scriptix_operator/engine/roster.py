@@ -42,8 +42,8 @@ class Roster:
         """Take in a version of a resource, unless a newer one is known.
 
         Returns:
-            Whether it is new to us: not known before, or edited or about to be deleted since. A
-            write of status is not.
+            Whether it is new to us: not known before, or edited, about to be deleted or taken over
+            by another installation since. Another write of status is not.
         """
         known = self._trainings.get(training.key)
         if known is not None and is_older(training.resource_version, known.resource_version):
@@ -56,7 +56,9 @@ class Roster:
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
         self._show(training.key, gauges_of(training))
-        return known is None or _asked(known) != _asked(training)
+        return (
+            known is None or _asked(known) != _asked(training) or _was_taken_over(known, training)
+        )
 
     def renew(self, training: Training) -> None:
         """Take in a version that a step wrote or read.
@@ -129,6 +131,15 @@ class Roster:
 def _asked(training: Training) -> tuple[int, str, bool]:
     """What people change of a resource."""
     return training.generation, training.requested_at, training.is_being_deleted
+
+
+def _was_taken_over(known: Training, training: Training) -> bool:
+    """Whether another installation serves a resource from now on, or none does.
+
+    Our own first write is no news: the watch may tell of it before its reply is read.
+    """
+    before, after = known.status.served_by, training.status.served_by
+    return before is not None and (after is None or after.namespace != before.namespace)
 
 
 def _past_of(training: Training) -> tuple[datetime | None, str | None]:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import is_watched
+from scriptix_operator.core.derive import is_starting, is_watched
 from scriptix_operator.core.observation import (
     AskTurn,
     Blocked,
@@ -23,6 +23,7 @@ from scriptix_operator.core.observation import (
     SlotGranted,
     Woken,
 )
+from scriptix_operator.core.serving import left_for, was_served_elsewhere
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.caller import Caller, Slot
@@ -46,7 +47,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stepper:
-    """Takes resources as far as they go now."""
+    """Takes resources as far as they go now.
+
+    Args:
+        installation: This installation, by its namespace.
+    """
 
     roster: Roster
     caller: Caller
@@ -57,6 +62,7 @@ class Stepper:
     ledger: StartLedger
     clock: Clock
     durations: Durations
+    installation: str
 
     async def step(self, key: TrainingKey) -> float | None:
         """Take a resource as far as it goes now.
@@ -77,13 +83,25 @@ class Stepper:
             if training is None:
                 break
             try:
-                return await self._visit(training)
+                return await self._take_turn(training)
             except ConflictError as error:
                 if visit == VISITS:
                     raise
                 logger.debug("%s; decided anew", error)
                 await self.recorder.reload(training)
         return None
+
+    async def _take_turn(self, training: Training) -> float | None:
+        """Visit one version of a resource, unless another installation serves it."""
+        wait = left_for(training, self.installation, self.clock.now())
+        if wait is not None:
+            self.lanes.leave(training.key)
+            return wait
+        if is_starting(training.status) and was_served_elsewhere(training, self.installation):
+            # An intent without an entry is withdrawn as never sent, and the entry of this one is in
+            # the other installation's ledger.
+            await self.ledger.take_in(training)
+        return await self._visit(training)
 
     async def _visit(self, recorded: Training) -> float | None:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""

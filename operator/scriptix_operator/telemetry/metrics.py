@@ -136,6 +136,11 @@ class Metrics:
             "CustomModelTraining resources that cannot be parsed; the log names them.",
             registry=self.registry,
         )
+        self._left_alone = Gauge(
+            "scriptix_trainings_left_alone",
+            "Resources that another installation of the operator serves; /readyz names it.",
+            registry=self.registry,
+        )
         self._namespace_listed = Gauge(
             "scriptix_namespace_listed",
             "1 where the last list of a watched namespace succeeded, 0 where it failed; with all "
@@ -219,6 +224,10 @@ class Metrics:
     def unreadable(self, count: int) -> None:
         """Set how many resources cannot be parsed."""
         self._unreadable.set(count)
+
+    def left_alone(self, count: int) -> None:
+        """Set how many resources another installation serves."""
+        self._left_alone.set(count)
 
     def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
         """Set whether the last list of a watched namespace succeeded; empty: of all of them."""

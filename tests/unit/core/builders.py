@@ -184,6 +184,7 @@ def whole_status() -> TrainingStatus:
         used_requests=("0123456789abcdef",),
         pending_request='spec.runToken "v3"',
         repeated_request="v0 was used before.",
+        served_by={"namespace": "scriptix-system", "renewed_at": at(hours=8)},
         display={"progress": "100%"},
         conditions=[{**condition, "observed_generation": 1, "last_transition_time": EIGHT}],
     )

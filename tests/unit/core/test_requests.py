@@ -207,7 +207,7 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
     )
 
 
-KEPT_ON_RERUN = {"observed_generation", "model", "conditions"}
+KEPT_ON_RERUN = {"observed_generation", "model", "served_by", "conditions"}
 """Of the resource or its model. Conditions keep their times; `settle` brings them in line."""
 REPLACED_ON_RERUN = {"run", "log", "history", "used_requests"}
 CLEARED_ON_RERUN = {

@@ -46,6 +46,18 @@ def test_a_resource_not_known_and_an_edit_are_new_a_write_of_status_is_not(roste
     assert roster.put(replace(_at(8, edited(written)), requested_at="now")) is True
 
 
+def test_taking_over_is_news_and_a_first_write_is_not(roster: Roster) -> None:
+    def by(version: int, namespace: str | None) -> Training:
+        served = None if namespace is None else {"namespace": namespace, "renewed_at": EIGHT}
+        return _at(version, a_training(status=a_status(served_by=served)))
+
+    roster.put(by(1, None))
+    assert roster.put(by(2, "ours")) is False
+    assert roster.put(by(3, "ours")) is False
+    assert roster.put(by(4, "other")) is True
+    assert roster.put(by(5, None)) is True
+
+
 def test_a_deletion_timestamp_is_news(roster: Roster) -> None:
     """Its generation changes at the API servers of today, which is not documented."""
     first = _at(5, a_training())

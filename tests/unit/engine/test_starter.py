@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from scriptix_operator.api.reasons import FailureReason
-from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
@@ -214,6 +214,7 @@ class Bench:
             ledger=self.ledger,
             clock=self.time,
             durations=durations,
+            installation="scriptix-system",
         )
         self.add(a_training(log={"collect": "Never"}, poll_interval_seconds=1))
 
@@ -541,6 +542,23 @@ async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_reco
     assert effects[: len(START) + 2] == [*START, "status: Owned", "look"]
     assert effects[-1] == "ledger: closed"
     assert effects.count("POST") == 1
+
+
+async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(bench: Bench) -> None:
+    """Its POST may have acted: the entry is in that one's ledger, and our own one has none."""
+    bench.api.answers.append(LOST)
+    await bench.step()
+    started = cast("Training", bench.cluster.training)
+    other = ServedBy(namespace="elsewhere", renewed_at=bench.time.moment)
+    bench.add(started.with_status(started.status.model_copy(update={"served_by": other})))
+    bench.shelf.text = Ledger().model_dump_json(by_alias=True)
+    await bench.ledger.read_anew()
+
+    bench.time.moment = at(minutes=29)
+    assert await bench.step() == []
+    bench.time.moment = at(minutes=30)
+    bench.api.model = a_model(3, started_at=EIGHT)
+    assert await bench.step() == ["ledger: open", "look", "status: Unconfirmed", "ledger: closed"]
 
 
 async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> None:
