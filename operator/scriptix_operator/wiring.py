@@ -343,6 +343,7 @@ def assemble(
         sweep_interval=settings.sweep_interval,
         serve=serve,
         retry_ledger=ledger.retry_refused,
+        tell_left_alone=recorder.tell_left_alone,
     )
 
 

@@ -43,7 +43,7 @@ class Roster:
 
         Returns:
             Whether it is new to us: not known before, or edited or about to be deleted since. A
-            write of status is not.
+            write of status is not, unless it changes what can be read.
         """
         known = self._trainings.get(training.key)
         if known is not None and is_older(training.resource_version, known.resource_version):
@@ -115,6 +115,10 @@ class Roster:
         """How many resources are in each phase; Pending where a step has yet to say."""
         return Counter(_phase(training.status.phase) for training in self._trainings.values())
 
+    def unreadable(self) -> list[TrainingKey]:
+        """The resources that cannot be read in full."""
+        return [key for key, training in self._trainings.items() if training.unreadable]
+
     def stalled(self) -> int:
         """How many followed runs stand still."""
         return sum(
@@ -126,9 +130,10 @@ class Roster:
         return known is not None and known.uid == training.uid
 
 
-def _asked(training: Training) -> tuple[int, str, bool]:
+def _asked(training: Training) -> tuple[object, ...]:
     """What people change of a resource."""
-    return training.generation, training.requested_at, training.is_being_deleted
+    edited = training.generation, training.requested_at, training.is_being_deleted
+    return (*edited, training.unreadable)
 
 
 def _past_of(training: Training) -> tuple[datetime | None, str | None]:
