@@ -10,7 +10,7 @@ import pytest
 from scriptix_operator.api.crd import custom_resource_definition
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import CRD_PATH, install_crd
-from tests.operator.lab import Lab, Manifest, Operator, condition_of, phase_of, reason_of
+from tests.operator.lab import TIMEOUT, Lab, Manifest, Operator, condition_of, phase_of, reason_of
 
 ENDLESS = 10_000
 """Hours of a run that ends when the test says so."""
@@ -68,8 +68,9 @@ async def unreadable_events(lab: Lab, name: str) -> list[tuple[str, int]]:
 async def gauge(lab: Lab, operator: Operator, value: int) -> None:
     """Wait until the metric has this value."""
     url = f"{await operator.url()}/metrics"
-    async with asyncio.timeout(30):
-        while f"scriptix_trainings_unreadable {value}.0" not in (await lab.client.get(url)).text:
+    line = f"scriptix_trainings_unreadable {value}.0"
+    async with asyncio.timeout(TIMEOUT):
+        while line not in (await lab.client.get(url)).text:  # noqa: ASYNC110 - it is asked, it does not tell
             await asyncio.sleep(0.1)
 
 
@@ -90,7 +91,6 @@ async def test_run_is_followed_and_none_started_with_a_newer_value(lab: Lab) -> 
     assert condition_of(shown, "Reconciling") is None
     assert shown["status"]["observedGeneration"] == shown["metadata"]["generation"]
     assert await unreadable_events(lab, "newer") == [("Warning", 1)]
-    await gauge(lab, operator, 1)
     operator.terminate()
     await operator.ended()
 
@@ -121,7 +121,7 @@ async def test_run_is_followed_and_none_started_with_a_newer_value(lab: Lab) -> 
 async def test_run_is_judged_once_its_gate_can_be_read(lab: Lab) -> None:
     lab.model(2, duration=ENDLESS)
     await lab.secret()
-    operator = await lab.operator(results_wait="1s")
+    await lab.operator(results_wait="1s")
     await lab.train("gated", 2, qualityGate={"maxWordErrorRate": "5", "maxSentenceErrorRate": "9"})
     held = await lab.until("gated", lambda item: reason_of(item) == "Unreadable")
     assert stalled_for(held, "spec.qualityGate.maxSentenceErrorRate")
@@ -135,12 +135,6 @@ async def test_run_is_judged_once_its_gate_can_be_read(lab: Lab) -> None:
     ended = await lab.until("gated", lambda item: "metrics" in item["status"])
     assert phase_of(ended) == "Running"
     await lab.until("gated", lambda i: "neither judged nor published" in i["status"]["message"])
-    operator.kill()
-    await operator.ended()
-
-    operator = await lab.operator(results_wait="1s")
-    await gauge(lab, operator, 1)
-    assert phase_of(await lab.get("gated")) == "Running"
     await lab.edit("gated", qualityGate={"maxSentenceErrorRate": None})
     judged = await lab.until_phase("gated", "Failed")
     assert reason_of(judged) == "QualityGateFailed"
@@ -179,6 +173,7 @@ async def test_resource_whose_run_cannot_be_read_is_left_alone(lab: Lab) -> None
     before = (await lab.get("odd"))["metadata"]["resourceVersion"]
     operator = await lab.operator()
     await gauge(lab, operator, 1)
+    await lab.until_reason("rival", "ModelInUse")
     assert (await lab.get("odd"))["metadata"]["resourceVersion"] == before
     assert await unreadable_events(lab, "odd") == [("Warning", 1)]
 

@@ -151,7 +151,8 @@ def settle(
     before = {condition.type: condition for condition in status.conditions}
     truths = _truths(phase, status, note)
     if unreadable is not None:
-        truths = {**_without_reconciling(truths), ConditionType.STALLED: "True"}
+        summary = truths[ConditionType.SUCCEEDED]
+        truths = _summed_up(summary, ConditionType.STALLED)
     conditions = []
     for kind, truth in truths.items():
         is_unreadable = kind is ConditionType.STALLED and unreadable is not None
@@ -256,13 +257,12 @@ def _truths(phase: Phase, status: TrainingStatus, note: Note) -> dict[ConditionT
             extra = ConditionType.STALLED if blocked else ConditionType.RECONCILING
             if note.reason == Reason.BEING_DELETED:
                 extra = None
+    return _summed_up(summary, extra)
+
+
+def _summed_up(summary: str, extra: ConditionType | None) -> dict[ConditionType, str]:
     truths = {ConditionType.SUCCEEDED: summary, ConditionType.READY: summary}
     return truths if extra is None else {**truths, extra: "True"}
-
-
-def _without_reconciling(truths: dict[ConditionType, str]) -> dict[ConditionType, str]:
-    """Stalled beside Reconciling would say both that it goes on and that it does not."""
-    return {kind: truth for kind, truth in truths.items() if kind is not ConditionType.RECONCILING}
 
 
 def _display(phase: Phase, status: TrainingStatus) -> Display | None:

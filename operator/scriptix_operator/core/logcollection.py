@@ -62,7 +62,7 @@ def with_end_seen(step: Situation) -> Situation:
     the end is as whole as it will be.
     """
     log = step.status.log or LogStatus()
-    if not has_ended(step.status) or log.state in FETCHED or _is_held(step):
+    if not has_ended(step.status) or log.state in FETCHED:
         return step
     if is_over(step.status) and not _is_asked_for(step):
         return _without_fetches(step, log)

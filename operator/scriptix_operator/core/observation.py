@@ -122,7 +122,7 @@ class ModelSeen:
     listed completely since this process leads, or the resource cannot be parsed."""
     has_hidden_rival: bool = False
     """Another resource with this model may exist although it is not among the rivals, for the same
-    reasons; or its history cannot be read."""
+    reasons."""
     unreadable_holder: TrainingKey | None = None
     """A resource that cannot be parsed, and may have a run of this model under way."""
 

@@ -174,7 +174,8 @@ def _again(step: Situation, seen: ModelSeen) -> Decision:
 def may_be_hidden_run(step: Situation, seen: ModelSeen) -> bool:
     """Whether the training that the model shows may belong to a resource that cannot be read."""
     known = (step.training, *seen.rivals)
-    return seen.has_hidden_rival and not any(was_started_by(one, seen.model) for one in known)
+    is_hidden = seen.has_hidden_rival or any(one.cannot_read("status.history") for one in known)
+    return is_hidden and not any(was_started_by(one, seen.model) for one in known)
 
 
 def wait_for_hidden(step: Situation) -> Decision:

@@ -154,12 +154,10 @@ class Caller:
                 error.failure, key.source, again_in=again_in, has_key_worked=has_worked
             )
         self._warn_of(model, training)
-        rivals = tuple(self.roster.rivals(training))
-        is_history_hidden = any(rival.cannot_read("status.history") for rival in rivals)
         return ModelSeen(
             model,
             KeyUse(key.source, key.fingerprint),
-            rivals=rivals,
+            rivals=tuple(self.roster.rivals(training)),
             entry=entry,
             mark=mark,
             basis=basis,
@@ -168,7 +166,7 @@ class Caller:
             pace=self.lanes.pace(key.fingerprint, wish.kind),
             luck=self.lanes.luck(),
             is_holder_unlisted=entry is not None and self._may_hide_holder(entry),
-            has_hidden_rival=is_history_hidden or self.coverage.may_hide_rival(model_id),
+            has_hidden_rival=self.coverage.may_hide_rival(model_id),
             unreadable_holder=self.coverage.unreadable_holder(model_id),
         )
 

@@ -76,10 +76,11 @@ class Recorder:
         patch = left_alone_patch(status, metadata.get("generation") or 0, text, now)
         if not patch:
             return
+        was_told = is_told(status, text)
         with self._counting_failure():
             await self.trainings.patch_status(key, metadata["uid"], version, patch)
         self.metrics.status_written("Written")
-        if not is_told(status, text):
+        if not was_told:
             item = News(EventReason.UNREADABLE, text, warning=True)
             await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
 
