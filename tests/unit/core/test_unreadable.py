@@ -257,13 +257,14 @@ def test_end_is_judged_once_the_gate_can_be_read() -> None:
     assert life.status.metrics is not None
     assert life.status.metrics.word_error_rate == "12.5"
     assert "neither judged nor published" in (life.status.message or "")
+    for suspend in (True, False):
+        unread = {"quality_gate": UNREADABLE_GATE.model_dump(), "suspend": suspend}
+        life.edit_unreadably(GATE, **unread).wakes()
+    assert (life.status.phase, life.published) == ("Running", 0)
     # Neither the wait for results nor the time-out ends it, nor new data.
     assert life.waits(100_000).wakes().action != Rest(0.0)
     life.sees(a_model(2, started_at=EIGHT + timedelta(hours=9)))
     assert life.restarts().wakes().action == Rest(None)
-    for suspend in (True, False):
-        unread = {"quality_gate": UNREADABLE_GATE.model_dump(), "suspend": suspend}
-        life.edit_unreadably(GATE, **unread).wakes()
     assert (life.status.phase, life.published) == ("Running", 0)
     missed = replace(life)
     missed.edit_unreadably(quality_gate={"max_word_error_rate": "10"}).wakes()
