@@ -364,6 +364,7 @@ def assemble(
         serve=serve,
         retry_ledger=ledger.retry_refused,
         beside=serving.run,
+        tell_left_alone=recorder.tell_left_alone,
     )
 
 

@@ -103,6 +103,15 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do(offline: Helm) -> None:
         assert rule["annotations"].keys() == {"summary", "description"}
 
 
+def test_an_unreadable_resource_raises_an_alert(offline: Helm) -> None:
+    [rule] = [r for r in rules(offline) if r["alert"] == "ScriptixTrainingIsUnreadable"]
+    [(series, _)] = SERIES.findall(rule["expr"])
+    # It is there with 0, too: the alert ends.
+    assert series == "scriptix_trainings_unreadable"
+    assert rule["expr"].startswith("max(")
+    assert rule["expr"].endswith(") > 0")
+
+
 def test_the_dashboard_shows_what_there_is() -> None:
     for title, expression in panels():
         assert list(faults(expression)) == [], title

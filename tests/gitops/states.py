@@ -82,6 +82,11 @@ def _without_right(life: Life) -> Life:
     return life
 
 
+def _unreadable(life: Life) -> Life:
+    life.edit_unreadably("spec.existingTraining").wakes()
+    return life
+
+
 def _missing_its_gate() -> Life:
     return Life(a_training(quality_gate={"max_word_error_rate": "10"})).runs().succeeds()
 
@@ -111,6 +116,8 @@ STATES: Mapping[str, State] = {
     ),
     "failed": _bad(lambda: _looked(Life().runs(), 5, **_ENDED)),
     "failed-and-suspended": _bad(lambda: _asleep(_looked(Life().runs(), 5, **_ENDED))),
+    "unreadable-before-start": _bad(lambda: _unreadable(Life())),
+    "unreadable-after-success": _bad(lambda: _unreadable(Life().runs().succeeds())),
     "gate-missed": _bad(_missing_its_gate),
     "suspended-before-start": _held(lambda: _asleep(Life())),
     "suspended-while-running": _held(lambda: _asleep(Life().runs())),

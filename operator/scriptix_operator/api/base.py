@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
-__all__ = ["ApiModel", "cel"]
+__all__ = ["ApiModel", "ListItem", "cel"]
 
 
 def cel(rule: str, message: str, *, field_path: str | None = None) -> JsonDict:
@@ -35,3 +35,12 @@ class ApiModel(BaseModel):
         extra="ignore",
         use_attribute_docstrings=True,
     )
+
+
+class ListItem(ApiModel):
+    """A part of the resource that stands in a list.
+
+    A merge patch replaces lists whole, so an item carries the unknown fields that it was read with.
+    """
+
+    model_config = ConfigDict(extra="allow")

@@ -223,6 +223,9 @@ def _status_schema() -> Schema:
 def _structural(schema: Schema, definitions: Schema) -> Schema:
     """`schema` in the structural subset of OpenAPI v3: inlined, untitled, nothing nullable."""
     source = _resolved(schema, definitions)
+    if isinstance(source.get("additionalProperties"), bool):
+        # How the model is read; the API server drops or refuses what the CRD does not name.
+        del source["additionalProperties"]
     unknown = source.keys() - NOT_CARRIED - set(KEPT)
     if unknown:
         raise ValueError(f"no translation for {sorted(unknown)} of {source}")

@@ -149,6 +149,9 @@ class Reason(StrEnum):
     """The run finished and passed its gate."""
     SUSPENDED = "Suspended"
     """spec.suspend is set."""
+    UNREADABLE = "Unreadable"
+    """A field of spec or status cannot be read by this version; nothing is started. Also the reason
+    of Stalled while a run of such a resource is followed."""
     BEING_DELETED = "BeingDeleted"
     """metadata.deletionTimestamp is set: the resource is not reconciled any more."""
 
@@ -244,6 +247,8 @@ class EventReason(StrEnum):
     """A proxy or gateway refuses the polls in place of the API."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """The API does not know the model."""
+    UNREADABLE = "Unreadable"
+    """A field of spec or status cannot be read by this version."""
     REQUEST_ALREADY_USED = "RequestAlreadyUsed"
     """A value that was used before is set again, and starts no run."""
     REQUEST_CANCELLED = "RequestCancelled"

@@ -12,6 +12,7 @@ from scriptix_operator.api.base import ApiModel, cel
 from scriptix_operator.api.names import DEFAULT_SECRET_KEY
 
 __all__ = [
+    "UNREADABLE_GATE",
     "ApiKeySecretRef",
     "CollectLog",
     "ExistingTraining",
@@ -108,14 +109,16 @@ class QualityGate(ApiModel):
 
     # A misspelt bound is pruned where the writer does not validate strictly; what is left would
     # be a gate that lets everything through.
+    # A bound of a newer version must not be left out without a word, either.
     model_config = ConfigDict(
+        extra="forbid",
         json_schema_extra=cel(
             "has(self.maxWordErrorRate) || has(self.maxCharacterErrorRate)"
             " || has(self.minAccuracyImprovement)",
             "a quality gate without a bound lets every run through: set maxWordErrorRate, "
             "maxCharacterErrorRate or minAccuracyImprovement (check the spelling), or leave "
             "qualityGate out",
-        )
+        ),
     )
 
     max_word_error_rate: DecimalString | None = None
@@ -127,6 +130,11 @@ class QualityGate(ApiModel):
     min_accuracy_improvement: DecimalString | None = None
     """Lowest acceptable improvement over the base model in percent, for example "5". Judged by
     status.metrics.accuracyImprovement."""
+
+
+UNREADABLE_GATE = QualityGate()
+"""In place of a gate that this version cannot read: no run is judged by it. The CRD refuses a gate
+without a bound, so no other gate equals it."""
 
 
 class LogSpec(ApiModel):

@@ -2,13 +2,15 @@
 
 Strings carry no enum, pattern or format, and schemas only widen: an older CRD must never refuse
 what a newer operator has to say. Only lengths are bounded; core/text.py cuts remote text to them.
+The API server holds the bounds, and reading does not: a newer version may have wider ones. What a
+client may have left out because it is empty or zero is optional, too.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from scriptix_operator.api.base import ApiModel
+from scriptix_operator.api.base import ApiModel, ListItem
 from scriptix_operator.api.times import Time
 
 __all__ = [
@@ -44,12 +46,23 @@ MAX_RECENT_LOG_CALLS = 20
 MAX_CONDITIONS = 16
 MAX_TIMELINE = 16
 
-ShortText = Annotated[str, StringConstraints(max_length=SHORT)]
-NameText = Annotated[str, StringConstraints(max_length=NAME)]
-Text = Annotated[str, StringConstraints(max_length=TEXT)]
-LongText = Annotated[str, StringConstraints(max_length=LONG_TEXT)]
-AskedByTexts = Annotated[tuple[ShortText, ...], Field(max_length=MAX_ASKED_BY)]
-Timeline = Annotated[tuple[int, ...], Field(max_length=MAX_TIMELINE)]
+
+def _characters(most: int) -> Any:  # noqa: ANN401 - pydantic's own type of a Field
+    """The bound of a text, for the schema only."""
+    return Field(json_schema_extra={"maxLength": most})
+
+
+def _items(most: int) -> Any:  # noqa: ANN401 - the same
+    """The bound of a list, for the schema only."""
+    return Field(json_schema_extra={"maxItems": most})
+
+
+ShortText = Annotated[str, _characters(SHORT)]
+NameText = Annotated[str, _characters(NAME)]
+Text = Annotated[str, _characters(TEXT)]
+LongText = Annotated[str, _characters(LONG_TEXT)]
+AskedByTexts = Annotated[tuple[ShortText, ...], _items(MAX_ASKED_BY)]
+Timeline = Annotated[tuple[int, ...], _items(MAX_TIMELINE)]
 
 
 class ModelStatus(ApiModel):
@@ -68,15 +81,15 @@ class ModelStatus(ApiModel):
 class Queue(ApiModel):
     """Place in the queue for the key's start allowance."""
 
-    position: int
+    position: int = 0
     """1 is next."""
-    of: int
+    of: int = 0
     """How many wait."""
     estimated_start_at: Time | None = None
     """When the allowance is expected to reach it."""
 
 
-class Metrics(ApiModel):
+class Metrics(ListItem):
     """training_metrics as the API gave them, as decimal strings; missing stays missing."""
 
     word_error_rate: ShortText | None = None
@@ -115,7 +128,7 @@ class LearningPoint(ApiModel):
     """When the log says so."""
 
 
-LearningCurve = Annotated[tuple[LearningPoint, ...], Field(max_length=MAX_LEARNING_POINTS)]
+LearningCurve = Annotated[tuple[LearningPoint, ...], _items(MAX_LEARNING_POINTS)]
 
 
 class Failure(ApiModel):
@@ -125,9 +138,9 @@ class Failure(ApiModel):
     """One word for machines."""
     code: ShortText | None = None
     """error_code of the API, where it gave one."""
-    message: LongText
+    message: LongText = ""
     """What happened, in the API's words where it spoke."""
-    solution: Text
+    solution: Text = ""
     """What to do about it."""
     retryable: bool = False
     """Whether another run may help without a human."""
@@ -147,7 +160,7 @@ class StartReply(ApiModel):
 
     code: ShortText | None = None
     """error_code of the API, where the reply is its own."""
-    message: Text
+    message: Text = ""
     """What the reply says."""
 
 
@@ -226,7 +239,7 @@ class Run(ApiModel):
 class LogStatus(ApiModel):
     """The stored training log."""
 
-    config_maps: Annotated[tuple[NameText, ...], Field(max_length=MAX_LOG_CONFIG_MAPS)] = ()
+    config_maps: Annotated[tuple[NameText, ...], _items(MAX_LOG_CONFIG_MAPS)] = ()
     """Names of the ConfigMaps, oldest first."""
     entries: int = 0
     """Entries stored."""
@@ -238,7 +251,7 @@ class LogStatus(ApiModel):
     """Older entries were dropped to keep spec.log.maxBytes."""
     last_fetched_at: Time | None = None
     """When the log of the run was last fetched."""
-    recent_calls: Annotated[tuple[Time, ...], Field(max_length=MAX_RECENT_LOG_CALLS)] = ()
+    recent_calls: Annotated[tuple[Time, ...], _items(MAX_RECENT_LOG_CALLS)] = ()
     """When the latest log calls were made, oldest first. After a restart the operator counts them
     against the API key's quota."""
     state: ShortText | None = None
@@ -253,10 +266,10 @@ class LogStatus(ApiModel):
     """Number of the next sealed chunk."""
 
 
-class HistoryEntry(ApiModel):
+class HistoryEntry(ListItem):
     """A run before the present one."""
 
-    id: ShortText
+    id: ShortText = ""
     """Identity of the run."""
     token: ShortText = ""
     """spec.runToken that it answered."""
@@ -278,7 +291,7 @@ class HistoryEntry(ApiModel):
     """Run start time as a poll has shown it, absent if none has."""
     finished_at: Time | None = None
     """When it ended."""
-    outcome: ShortText
+    outcome: ShortText = "Unknown"
     """Succeeded, Failed or Unknown."""
     reason: ShortText | None = None
     """Why it failed, in one word."""
@@ -309,20 +322,20 @@ class Display(ApiModel):
     """For example 3/12."""
 
 
-class Condition(ApiModel):
+class Condition(ListItem):
     """A condition after the Kubernetes API conventions."""
 
     type: ShortText
     """Succeeded, Ready, Reconciling, Stalled or Suspended."""
-    status: ShortText
+    status: ShortText = "Unknown"
     """True, False or Unknown."""
-    reason: ShortText
+    reason: ShortText = ""
     """One word for machines."""
-    message: LongText
+    message: LongText = ""
     """One sentence for people."""
-    observed_generation: int
+    observed_generation: int = 0
     """metadata.generation that this speaks of."""
-    last_transition_time: Time
+    last_transition_time: Time | None = None
     """When status last changed."""
 
 
@@ -390,9 +403,9 @@ class TrainingStatus(ApiModel):
     log: LogStatus | None = None
     """The stored log. From the request for a rerun until the first log of the new run is stored, it
     is the log of the run before, and state is absent."""
-    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=MAX_HISTORY)] = ()
+    history: Annotated[tuple[HistoryEntry, ...], _items(MAX_HISTORY)] = ()
     """Earlier runs, newest first."""
-    used_requests: Annotated[tuple[ShortText, ...], Field(max_length=MAX_USED_REQUESTS)] = ()
+    used_requests: Annotated[tuple[ShortText, ...], _items(MAX_USED_REQUESTS)] = ()
     """Hashes of the 256 values of spec.runToken and scriptix.io/requested-at that were used last,
     oldest first. A used value starts no run."""
     pending_request: Text | None = None
@@ -407,8 +420,8 @@ class TrainingStatus(ApiModel):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=MAX_CONDITIONS,
             json_schema_extra={
+                "maxItems": MAX_CONDITIONS,
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["type"],
             },

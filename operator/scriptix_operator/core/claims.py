@@ -11,9 +11,9 @@ from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
 from scriptix_operator.core.freshness import recorded_starts
 from scriptix_operator.core.ledger import Entry
 from scriptix_operator.core.remote import RemoteModel, TrainingState
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["is_start_of", "model_in_use", "named", "was_started_by"]
+__all__ = ["is_start_of", "model_in_use", "named", "unreadable_in_use", "was_started_by"]
 
 
 def is_start_of(entry: Entry, training: Training) -> bool:
@@ -27,13 +27,21 @@ def is_start_of(entry: Entry, training: Training) -> bool:
     )
 
 
-def named(other: Training, training: Training) -> str:
+def named(other: TrainingKey, training: Training) -> str:
     """A resource, as `training` may be told of it.
 
     One in another namespace is not named: who else trains there is not this tenant's business.
     """
-    is_neighbour = other.key.namespace == training.key.namespace
-    return other.key.name if is_neighbour else "a resource in another namespace"
+    is_neighbour = other.namespace == training.key.namespace
+    return other.name if is_neighbour else "a resource in another namespace"
+
+
+def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
+    """Say why `training` may not have a model that a resource has which cannot be read."""
+    return (
+        f"{named(holder, training)} may be training this model, and the operator cannot read that "
+        "resource; waiting until it can. The operator's log names the cause."
+    )
 
 
 def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
@@ -53,7 +61,7 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
     # A resource that is being deleted starts nothing, and its run shows in the model's own status.
     claims = (training, *(other for other in others if not other.is_being_deleted))
     for other in sorted(claims[1:], key=_age):
-        name = named(other, training)
+        name = named(other.key, training)
         if is_followed(other.status):
             return f"{name} is training this model; waiting until it has ended."
         if _takes_over(training, model) and _is_run_of(other, model):
@@ -115,7 +123,8 @@ def _takes_over(training: Training, model: RemoteModel) -> bool:
 def _wants_to_start(other: Training) -> bool:
     status = other.status
     looked = status.last_observed_at is not None
-    return looked and not (other.spec.suspend or is_finished(status) or is_blocked(status))
+    may_start = not (other.unreadable or other.spec.suspend or is_blocked(status))
+    return looked and may_start and not is_finished(status)
 
 
 def _waits_for_data(other: Training, claims: Iterable[Training], model: RemoteModel) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.answers import refused, started
-from scriptix_operator.core.claims import is_start_of, model_in_use
+from scriptix_operator.core.claims import is_start_of, model_in_use, unreadable_in_use
 from scriptix_operator.core.deletion import awaits_outcome, released, without_effects
 from scriptix_operator.core.derive import (
     Note,
@@ -21,6 +21,7 @@ from scriptix_operator.core.derive import (
     is_over,
     is_starting,
     is_unpublished,
+    may_be_running,
 )
 from scriptix_operator.core.ending import (
     conclude,
@@ -86,10 +87,11 @@ from scriptix_operator.core.resolve import (
 )
 from scriptix_operator.core.running import UNWATCHED
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
-from scriptix_operator.core.start import begin, consider, queue_up, withdraw
+from scriptix_operator.core.start import begin, consider, queue_up, start_nothing, withdraw
 from scriptix_operator.core.takeback import is_taken_back, take_back
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.unanswered import look_failed
+from scriptix_operator.core.unreadable import told_unreadable
 
 __all__ = ["decide"]
 
@@ -153,7 +155,7 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     if step.training.is_being_deleted:
         is_polled = awaits_outcome(step.training, observation)
         return _observed(step, observation) if is_polled else released(step)
-    edited = step.training.generation != step.status.observed_generation
+    edited = _is_edited(step)
     note = None
     if edited:
         step = with_log_tried_again(step)
@@ -177,6 +179,12 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     return _observed(step, observation)
 
 
+def _is_edited(step: Situation) -> bool:
+    """Whether the spec may be another than the one that status speaks of."""
+    is_readable_again = told_unreadable(step.status) is not None and not step.training.unreadable
+    return is_readable_again or step.training.generation != step.status.observed_generation
+
+
 def _requested(step: Situation) -> Situation:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
     if is_over(step.status):
@@ -193,7 +201,7 @@ def _collapsed(step: Situation) -> Situation:
 def _retried(step: Situation) -> Decision:
     """Wait for the time of the retry, and for the log of the run that failed; then begin it."""
     retry_at = step.run.retry_at
-    if step.spec.suspend:
+    if step.spec.suspend or step.training.unreadable:
         return step.rest(None)
     if (retry_at is not None and step.now < retry_at) or is_retry_held(step):
         return conclude(step)
@@ -251,6 +259,8 @@ def _no_ledger(why: LedgerRefused | RebuildPending) -> Note:
 
 def _woken(step: Situation, *, is_queued: bool) -> Decision:
     """Look at the model; while it only waits in the queue for its turn, seldom."""
+    if step.training.unreadable and not may_be_running(step.status):
+        return start_nothing(step)
     if is_end_pending(step.status):
         return poll_results(step)
     is_queued = is_queued or step.status.queue is not None
@@ -265,9 +275,10 @@ def _ended(
     """Judge again what an edit may have changed, or what is still to be published; or rest."""
     why = step.status.failure
     missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
-    if edited and missed_gate:
+    is_gate_known = not step.training.cannot_read("spec.qualityGate")
+    if edited and missed_gate and is_gate_known:
         return judge_again(step, observation)
-    if is_unpublished(step.status):
+    if is_unpublished(step.status) and is_gate_known:
         status, note = judge(step.spec, step.status)
         return conclude(step.having_status(status), note)
     if why is None and (edited or note is not None):
@@ -365,5 +376,7 @@ def _starting(step: Situation, seen: ModelSeen) -> Decision:
             return outcome
         settled = outcome
     in_use = model_in_use(step.training, seen.rivals, seen.model)
+    if in_use is None and seen.unreadable_holder is not None:
+        in_use = unreadable_in_use(seen.unreadable_holder, step.training)
     step, resolved = (step, None) if in_use else acted_after_all(step, seen)
     return replace(resolved or consider(step, seen, in_use), settled=settled)

@@ -14,6 +14,7 @@ from scriptix_operator.api.status import LONG_TEXT, Condition, Display, Training
 from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.unreadable import describe_unreadable, told_unreadable
 from scriptix_operator.core.used import pending_request, repeated_request, used_requests
 
 __all__ = [
@@ -139,8 +140,8 @@ def settle(
         note: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
-    repeated = repeated_request(training, status)
-    suffix = "" if repeated is None else f" {repeated}"
+    repeated, unreadable = repeated_request(training, status), describe_unreadable(training)
+    suffix = "".join(f" {text}" for text in (unreadable, repeated) if text is not None)
     room = LONG_TEXT - len(suffix)
     if training.is_being_deleted and _is_released(status, note):
         note = release(status)
@@ -148,12 +149,17 @@ def settle(
         note = _overriding_note(training.spec, phase, status, room) or note or _kept_note(status)
     message = clean(note.message, room) + suffix
     before = {condition.type: condition for condition in status.conditions}
+    truths = _truths(phase, status, note)
+    if unreadable is not None:
+        summary = truths[ConditionType.SUCCEEDED]
+        truths = _summed_up(summary, ConditionType.STALLED)
     conditions = []
-    for kind, truth in _truths(phase, status, note).items():
+    for kind, truth in truths.items():
+        is_unreadable = kind is ConditionType.STALLED and unreadable is not None
         told = {
             "status": truth,
-            "reason": note.reason,
-            "message": message,
+            "reason": Reason.UNREADABLE.value if is_unreadable else note.reason,
+            "message": unreadable if is_unreadable else message,
             "observed_generation": training.generation,
         }
         conditions.append(_condition(kind, told, before.get(kind), now))
@@ -196,10 +202,12 @@ def _condition(
     kind: ConditionType, told: dict[str, Any], old: Condition | None, now: datetime
 ) -> Condition:
     """A condition; its time stays as long as its status does."""
-    if old is not None and told["status"] == old.status:
-        is_news = any(getattr(old, name) != value for name, value in told.items())
-        return old.model_copy(update=told) if is_news else old
-    return Condition(type=kind, last_transition_time=now.replace(microsecond=0), **told)
+    old = old or Condition(type=kind)
+    if told["status"] != old.status or old.last_transition_time is None:
+        told = {**told, "last_transition_time": now.replace(microsecond=0)}
+    is_news = any(getattr(old, name) != value for name, value in told.items())
+    # A copy: it keeps the fields that another version has written.
+    return old.model_copy(update=told) if is_news else old
 
 
 def _overriding_note(
@@ -229,7 +237,8 @@ def _overriding_note(
 def _kept_note(status: TrainingStatus) -> Note:
     reason = reason_of(status)
     message = (status.message or "").removesuffix(f" {status.repeated_request}")
-    if reason in set(Reason) and reason != Reason.SUSPENDED and message:
+    message = message.removesuffix(f" {told_unreadable(status)}")
+    if reason in set(Reason) - {Reason.SUSPENDED, Reason.UNREADABLE} and message:
         return Note(Reason(reason), message)
     return Note(Reason.OBSERVED, "The model is about to be looked at.")
 
@@ -249,6 +258,10 @@ def _truths(phase: Phase, status: TrainingStatus, note: Note) -> dict[ConditionT
             extra = ConditionType.STALLED if blocked else ConditionType.RECONCILING
             if note.reason == Reason.BEING_DELETED:
                 extra = None
+    return _summed_up(summary, extra)
+
+
+def _summed_up(summary: str, extra: ConditionType | None) -> dict[ConditionType, str]:
     truths = {ConditionType.SUCCEEDED: summary, ConditionType.READY: summary}
     return truths if extra is None else {**truths, extra: "True"}
 

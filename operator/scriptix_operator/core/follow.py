@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from scriptix_operator.api.reasons import FailureReason, Reason
-from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.spec import UNREADABLE_GATE, TrainingSpec
 from scriptix_operator.api.status import (
     LONG_TEXT,
     NAME,
@@ -249,7 +249,10 @@ def _awaited(
         is_unmarked = before is not None and shown is None
         is_changed = model.training_status in CHANGED and _is_this_run(status, model)
         has_moved_on = is_changed and not is_unmarked
-    return believe(spec, status, now) if has_moved_on else (status, None)
+    is_success = end.training_status == TrainingState.SUCCEEDED
+    if not has_moved_on or (is_success and spec.quality_gate == UNREADABLE_GATE):
+        return status, None
+    return believe(spec, status, now)
 
 
 def _at_end(

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from operator import ge, le
 from typing import NamedTuple
 
-from scriptix_operator.api.spec import QualityGate
+from scriptix_operator.api.spec import UNREADABLE_GATE, QualityGate
 from scriptix_operator.api.status import Metrics
 
 __all__ = ["changed_gate", "lacks_metric", "missed_gate"]
@@ -61,7 +61,12 @@ def _misses(checks: Iterable[Check]) -> str:
 
 
 def lacks_metric(gate: QualityGate | None, metrics: Metrics | None) -> bool:
-    """Whether the word error rate is missing, or a metric that the gate bounds."""
+    """Whether the word error rate is missing, or a metric that the gate bounds.
+
+    Of a gate that cannot be read it is not known what it bounds.
+    """
+    if gate == UNREADABLE_GATE:
+        return True
     if metrics is None or metrics.word_error_rate is None:
         return True
     return any(

@@ -118,7 +118,12 @@ def without_log_failures(step: Situation, *, is_wanted: bool = True) -> Situatio
 
 
 def _is_wanted(step: Situation) -> bool:
-    return _is_asked_for(step) and not step.spec.suspend
+    return _is_asked_for(step) and not (step.spec.suspend or _is_held(step))
+
+
+def _is_held(step: Situation) -> bool:
+    """Whether it is not known how the log is to be stored, or what of it is."""
+    return step.training.cannot_read("spec.log", "status.log")
 
 
 def _is_asked_for(step: Situation) -> bool:

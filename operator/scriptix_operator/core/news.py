@@ -26,6 +26,7 @@ from scriptix_operator.core.logcollection import GIVEN_UP
 from scriptix_operator.core.requests import asks_for_run
 from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.unreadable import told_unreadable
 from scriptix_operator.core.used import asks_of_run, shown_request
 
 __all__ = ["News", "ended_as", "news", "news_of_deletion"]
@@ -68,7 +69,17 @@ ENDINGS: dict[str, EventReason] = {
 def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
     kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[News, ...]], ...]
-    kinds = (_cancelled, _repeated, _beginning, _stage, _waiting, _end, _log, _deletion)
+    kinds = (
+        _unreadable,
+        _cancelled,
+        _repeated,
+        _beginning,
+        _stage,
+        _waiting,
+        _end,
+        _log,
+        _deletion,
+    )
     if stands_again(old, new):
         kinds = (_cancelled, _repeated, _log)  # what ended before was an event then
     return tuple(
@@ -125,6 +136,14 @@ def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     if new.repeated_request is None or new.repeated_request == old.repeated_request:
         return ()
     return (News(EventReason.REQUEST_ALREADY_USED, new.repeated_request, warning=True),)
+
+
+def _unreadable(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+    """A field cannot be read, or another one; status keeps what was said, over a restart too."""
+    text = told_unreadable(new)
+    if text is None or text == told_unreadable(old):
+        return ()
+    return (News(EventReason.UNREADABLE, text, warning=True),)
 
 
 def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:

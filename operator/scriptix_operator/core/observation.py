@@ -19,7 +19,7 @@ from scriptix_operator.core.ledger import Entry, Mark, Settled
 from scriptix_operator.core.pacing import AS_ASKED, Pace
 from scriptix_operator.core.remote import CallFailure, LogReply, RemoteModel
 from scriptix_operator.core.timeline import PastRun
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = [
     "Action",
@@ -123,6 +123,8 @@ class ModelSeen:
     has_hidden_rival: bool = False
     """Another resource with this model may exist although it is not among the rivals, for the same
     reasons."""
+    unreadable_holder: TrainingKey | None = None
+    """A resource that cannot be parsed, and may have a run of this model under way."""
 
 
 @dataclass(frozen=True, slots=True)

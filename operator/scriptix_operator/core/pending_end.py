@@ -22,6 +22,12 @@ POLLS = (2 / 120, 7 / 120, 17 / 120, 47 / 120, 110 / 120)
 def await_results(step: Situation) -> Decision:
     """Say what is awaited, until the next poll for it."""
     step, until, run = with_next_poll(step), step.results_until, step.run
+    if step.is_verdict_held:
+        text = (
+            "The API shows that the training has succeeded. The run is neither judged nor "
+            "published before its quality gate can be read."
+        )
+        return step.rest(None, Note(Reason.TRAINING, text))
     shown = run.pending_end.training_status if run.pending_end else ""
     text = (
         f"The API shows that the training has ended (training_status {shown}); its results are "
@@ -49,7 +55,7 @@ def with_next_poll(step: Situation) -> Situation:
 def is_wait_over(step: Situation) -> bool:
     """Whether a pending end is to be believed as it is."""
     until, run = step.results_until, step.status.run
-    if until is None or run is None or run.pending_end is None:
+    if until is None or run is None or run.pending_end is None or step.is_verdict_held:
         return False
     if step.now >= until or (step.deadline is not None and step.now >= step.deadline):
         return True

@@ -58,6 +58,8 @@ def is_run_asked_for(training: Training) -> bool:
 
     So removing a value, or setting a used one again, asks for nothing.
     """
+    if training.unreadable:
+        return False  # nothing is started for it
     return training.status.run is not None and bool(_new_asks(training))
 
 
@@ -113,7 +115,7 @@ def newest_request(training: Training) -> Run | None:
     the one that a retry repeats.
     """
     run = training.status.run
-    if run is None or not is_unsent(training.status):
+    if run is None or training.unreadable or not is_unsent(training.status):
         return run
     # What a retry repeats is used: it asks for no other run.
     asks = _new_asks(training) if run.retries else standing_asks(training)
@@ -149,7 +151,9 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
     if status.run is not None:
         # One curve has 40 points: the newest run's is kept, which a cancelled request needs.
         earlier = (past.model_copy(update={"learning_curve": ()}) for past in history)
-        history = (_entry(status, status.run), *earlier)[:MAX_HISTORY]
+        # A newer version may keep more of them.
+        most = max(MAX_HISTORY, len(history))
+        history = (_entry(status, status.run), *earlier)[:most]
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,

@@ -26,7 +26,7 @@ from scriptix_operator.core.replaced import consumed
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RESOLVE, Situation
 from scriptix_operator.core.start import may_be_hidden_run, wait_for_hidden
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = [
     "Verdict",
@@ -271,7 +271,7 @@ def _undecided(step: Situation) -> Decision:
 def _held(step: Situation, holder: Training) -> Decision:
     note = Note(
         Reason.MODEL_IN_USE,
-        f"{named(holder, step.training)} has started this model, or is about to; waiting until "
+        f"{named(holder.key, step.training)} has started this model, or is about to; waiting until "
         "its training has ended.",
     )
     return step.having(queue=None).rest(step.next_look, note)
@@ -279,8 +279,7 @@ def _held(step: Situation, holder: Training) -> Decision:
 
 def _held_unseen(step: Situation, entry: Entry) -> Decision:
     """Wait for a resource that may exist and cannot be seen: the start is that resource's."""
-    is_neighbour = entry.namespace == step.training.key.namespace
-    name = entry.name if is_neighbour else "a resource in another namespace"
+    name = named(TrainingKey(entry.namespace, entry.name), step.training)
     note = Note(
         Reason.MODEL_IN_USE,
         f"{name} has started this model, or is about to, and the operator cannot read that "

@@ -8,8 +8,10 @@ from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.derive import Note, is_end_pending, may_be_running, settle
 from scriptix_operator.core.observation import Action, Decision, Memory, Rest
+from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.text import unreadable_text
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.unreadable import describe_unreadable, told_unreadable
 from scriptix_operator.core.used import pending_request, repeated_request
 
 __all__ = ["Durations", "Situation", "soonest"]
@@ -99,6 +101,8 @@ class Situation:
         status = self.status
         if status is not self.recorded or status.observed_generation != self.training.generation:
             return False
+        if told_unreadable(status) != describe_unreadable(self.training):
+            return False
         # The annotation requested-at changes no generation.
         requests = repeated_request(self.training, status), pending_request(self.training, status)
         return (status.repeated_request, status.pending_request) == requests
@@ -111,15 +115,27 @@ class Situation:
             return None
         if self.training.is_being_deleted:
             return None  # what is left to learn is the outcome of a start, however late
+        if self.training.cannot_read("spec.timeoutSeconds") or self.is_verdict_held:
+            return None
         return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
 
     @property
+    def is_verdict_held(self) -> bool:
+        """Whether the run has ended and waits for a quality gate that can be read."""
+        run = self.status.run
+        if run is None or run.pending_end is None or not is_end_pending(self.status):
+            return False
+        is_success = run.pending_end.training_status == TrainingState.SUCCEEDED
+        return is_success and self.training.cannot_read("spec.qualityGate")
+
+    @property
     def results_until(self) -> datetime | None:
-        """Until when the results of a pending end are awaited; None: no end is pending."""
+        """Until when the results of a pending end are awaited; None: they are not."""
         run = self.status.run
         if run is None or run.pending_end is None or not is_end_pending(self.status):
             return None
-        return run.pending_end.seen_at + timedelta(seconds=self.durations.results)
+        until = run.pending_end.seen_at + timedelta(seconds=self.durations.results)
+        return None if self.is_verdict_held and self.now >= until else until
 
     def having_status(self, status: TrainingStatus) -> "Situation":
         """The same step with other facts."""

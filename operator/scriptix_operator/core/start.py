@@ -33,6 +33,7 @@ __all__ = [
     "consider",
     "may_be_hidden_run",
     "queue_up",
+    "start_nothing",
     "wait_for_hidden",
     "withdraw",
 ]
@@ -51,6 +52,8 @@ def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
         seen: The look.
         in_use: What another resource has on the model, as claims.model_in_use.
     """
+    if step.training.unreadable:
+        return start_nothing(step)
     if in_use is not None:
         return _wait(step, Reason.MODEL_IN_USE, in_use)
     model, first_sight = seen.model, step.status.run is None
@@ -92,6 +95,12 @@ def consider(step: Situation, seen: ModelSeen, in_use: str | None) -> Decision:
                 f"The API shows training_status {other}, which is not documented; waiting for 2 "
                 "(ready to run).",
             )
+
+
+def start_nothing(step: Situation) -> Decision:
+    """Wait for an edit, or for another version: not all of the resource can be read."""
+    note = Note(Reason.UNREADABLE, "No training is started.")
+    return step.having(queue=None).rest(None, note)
 
 
 def _reserve(step: Situation, seen: ModelSeen) -> Decision:
@@ -165,7 +174,8 @@ def _again(step: Situation, seen: ModelSeen) -> Decision:
 def may_be_hidden_run(step: Situation, seen: ModelSeen) -> bool:
     """Whether the training that the model shows may belong to a resource that cannot be read."""
     known = (step.training, *seen.rivals)
-    return seen.has_hidden_rival and not any(was_started_by(one, seen.model) for one in known)
+    is_hidden = seen.has_hidden_rival or any(one.cannot_read("status.history") for one in known)
+    return is_hidden and not any(was_started_by(one, seen.model) for one in known)
 
 
 def wait_for_hidden(step: Situation) -> Decision:

@@ -25,7 +25,7 @@ def is_taken_back(training: Training) -> bool:
     """
     status, run = training.status, training.status.run
     waits = awaits_retry(status)
-    if run is None or not (waits or _can_be_taken_back(status)):
+    if run is None or training.unreadable or not (waits or _can_be_taken_back(status)):
         return False
     if run.retries + waits > training.spec.backoff_limit:
         return True

@@ -92,7 +92,9 @@ def used_requests(status: TrainingStatus) -> tuple[str, ...]:
     known = status.used_requests
     past = [h for entry in reversed(status.history) for h in _hashes(asks_of_run(entry))]
     before = tuple(dict.fromkeys((*(h for h in past if h not in known), *known)))
-    return (*(h for h in before if h not in own), *own)[-MAX_USED_REQUESTS:]
+    # A newer version may remember more of them.
+    most = max(MAX_USED_REQUESTS, len(known))
+    return (*(h for h in before if h not in own), *own)[-most:]
 
 
 def repeated_request(training: Training, status: TrainingStatus) -> str | None:

@@ -167,6 +167,7 @@ class Caller:
             luck=self.lanes.luck(),
             is_holder_unlisted=entry is not None and self._may_hide_holder(entry),
             has_hidden_rival=self.coverage.may_hide_rival(model_id),
+            unreadable_holder=self.coverage.unreadable_holder(model_id),
         )
 
     def _warn_of(self, model: RemoteModel, training: Training) -> None:

@@ -28,6 +28,8 @@ class _Unreadable:
     """As it stands in spec."""
     may_be_starting: bool
     """Its status holds an intent, or has a form that may hide one."""
+    may_have_run: bool
+    """Its status has a run and no end, or a form that may hide that."""
 
 
 class Coverage:
@@ -76,6 +78,7 @@ class Coverage:
             version=metadata["resourceVersion"],
             model_id=spec.get("modelId") if isinstance(spec, Mapping) else None,
             may_be_starting=_may_be_starting(raw.get("status")),
+            may_have_run=_may_have_run(raw.get("status")),
         )
         is_new = self._unreadable.get(key) != found
         self._unreadable[key] = found
@@ -104,6 +107,15 @@ class Coverage:
             for found in self._unreadable.values()
         )
 
+    def unreadable_holder(self, model_id: int) -> TrainingKey | None:
+        """A resource that cannot be parsed, and may have a run of this model under way."""
+        holders = (
+            key
+            for key, found in self._unreadable.items()
+            if found.may_have_run and found.model_id == model_id
+        )
+        return min(holders, default=None)
+
     def gap(self) -> str | None:
         """Say what keeps a lost ledger from being rebuilt; None: the store has all intents."""
         gaps = []
@@ -125,3 +137,9 @@ def _show(scopes: Sequence[str]) -> str:
 def _may_be_starting(status: object) -> bool:
     run = status.get("run") if isinstance(status, Mapping) else status
     return run.get("intent") is not None if isinstance(run, Mapping) else run is not None
+
+
+def _may_have_run(status: object) -> bool:
+    if not isinstance(status, Mapping):
+        return status is not None
+    return status.get("run") is not None and status.get("finishedAt") is None

@@ -19,6 +19,7 @@ from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.roster import Roster, is_older
 from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.unreadable import UnreadableReporter
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
@@ -46,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 
 async def _nothing() -> None:
+    """Do nothing."""
+
+
+async def _tell_nothing(raw: Raw, text: str) -> None:
     """Do nothing."""
 
 
@@ -88,7 +93,10 @@ class Engine:
     """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
     """Works beside the steps until cancelled, as Serving.run."""
+    tell_left_alone: Callable[[Raw, str], Awaitable[None]] = _tell_nothing
+    """Says of a resource why it is left alone, as Recorder.tell_left_alone."""
     _resync: Resync = field(init=False)
+    _reporter: UnreadableReporter = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
     _busy: dict[TrainingKey, _Busy] = field(default_factory=dict)
@@ -99,6 +107,7 @@ class Engine:
     def __post_init__(self) -> None:
         """Make what belongs to the running event loop."""
         self._goodbyes = asyncio.Semaphore(PARALLEL_GOODBYES)
+        self._reporter = UnreadableReporter(self.tell_left_alone)
         self._resync = Resync(
             list_all=self.list_all,
             seen=lambda raw: self.seen(None, raw),
@@ -121,6 +130,7 @@ class Engine:
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._resync.run())
             self._tasks.create_task(self._report_forever())
+            self._tasks.create_task(self._reporter.run())
             self._tasks.create_task(self._go_on_forever())
             self._tasks.create_task(self._retry_ledger_forever())
             # Not before each namespace was tried: a resource that is seen first must not take over
@@ -156,8 +166,9 @@ class Engine:
             self._drop(key)
             if self.coverage.put_unreadable(key, raw):
                 logger.error("left alone, it cannot be read: %s", error)  # noqa: TRY400 - no traceback
+                self._reporter.put(raw, error.text)
             return
-        self.coverage.forget_unreadable(key)
+        self._forget_unreadable(key)
         if self.roster.put(training):
             if training.is_being_deleted:
                 self.lanes.leave(key)  # others move up now
@@ -188,13 +199,17 @@ class Engine:
             key: The resource.
             last: Its last status where the watch has it: a write of ours may be under way.
         """
-        self.coverage.forget_unreadable(key)
+        self._forget_unreadable(key)
         known = self._drop(key)
         if known is None or self._tasks is None:
             return
         known = known if last is None else known.with_status(last)
         if news_of_deletion(known.status):
             self._tasks.create_task(self._say_goodbye(known))
+
+    def _forget_unreadable(self, key: TrainingKey) -> None:
+        self.coverage.forget_unreadable(key)
+        self._reporter.drop(key)
 
     def _drop(self, key: TrainingKey) -> Training | None:
         """Drop all that is known of a resource; returns its last version."""
@@ -300,10 +315,10 @@ class Engine:
             await asyncio.sleep(REPORT_INTERVAL)
 
     def _report_unreadable(self) -> None:
-        keys = sorted(self.coverage.unreadable)
+        keys = sorted({*self.coverage.unreadable, *self.roster.unreadable()})
         self.metrics.unreadable(len(keys))
         if keys:
-            text = f"{len(keys)} resources cannot be parsed and are left alone, {keys[0]} first."
+            text = f"{len(keys)} resources cannot be read in full, {keys[0]} first."
             self.problems.report("Resources", text)
         else:
             self.problems.clear("Resources")

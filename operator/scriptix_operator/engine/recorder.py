@@ -1,20 +1,24 @@
 """Recording what was decided: the result first, then status, then the news of it."""
 
+import contextlib
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import is_followed
-from scriptix_operator.core.news import ended_as, news
+from scriptix_operator.core.news import News, ended_as, news
 from scriptix_operator.core.result import result_data, result_name
 from scriptix_operator.core.serving import was_served_elsewhere, with_server
 from scriptix_operator.core.training import Training
+from scriptix_operator.core.unreadable import is_told, left_alone_patch
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
-from scriptix_operator.kube.events import Events
-from scriptix_operator.kube.trainings import Trainings
+from scriptix_operator.kube.events import Events, Subject
+from scriptix_operator.kube.trainings import Raw, Trainings, key_of
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Recorder"]
@@ -50,11 +54,8 @@ class Recorder:
             ConflictError, GoneError, KubeError: As Trainings.write_status.
         """
         status = with_server(training, status, self.installation, self.clock.now())
-        try:
+        with self._counting_failure():
             written = await self.trainings.write_status(training, status)
-        except KubeError as error:
-            self.metrics.status_written(_outcome(error))
-            raise
         if written is training:
             return training
         self.metrics.status_written("Written")
@@ -68,6 +69,43 @@ class Recorder:
             logger.log(level, "%s: %s: %s", written.key, item.reason, item.message)
         await self.events.publish(written, told, self.clock.now())
         return written
+
+    async def tell_left_alone(self, raw: Raw, text: str) -> None:
+        """Say in the conditions, and by an event, why a resource is left alone; once.
+
+        Args:
+            raw: The resource as the API server gives it.
+            text: Why.
+
+        Raises:
+            ConflictError, GoneError, KubeError: As Trainings.write_status.
+        """
+        key, metadata, status = key_of(raw), raw["metadata"], raw.get("status") or {}
+        if metadata.get("deletionTimestamp") is not None or not isinstance(status, Mapping):
+            return
+        served_by = status.get("servedBy")
+        server = served_by.get("namespace") if isinstance(served_by, Mapping) else None
+        if server not in {None, self.installation}:
+            return  # another installation, perhaps of a newer version, serves the resource
+        now, version = self.clock.now(), metadata["resourceVersion"]
+        patch = left_alone_patch(status, metadata.get("generation") or 0, text, now)
+        if not patch:
+            return
+        was_told = is_told(status, text)
+        with self._counting_failure():
+            await self.trainings.patch_status(key, metadata["uid"], version, patch)
+        self.metrics.status_written("Written")
+        if not was_told:
+            item = News(EventReason.UNREADABLE, text, warning=True)
+            await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
+
+    @contextlib.contextmanager
+    def _counting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except KubeError as error:
+            self.metrics.status_written(_outcome(error))
+            raise
 
     async def reload(self, training: Training) -> Training:
         """The resource as it is now.

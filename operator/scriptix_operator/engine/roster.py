@@ -43,7 +43,8 @@ class Roster:
 
         Returns:
             Whether it is new to us: not known before, or edited, about to be deleted or taken over
-            by another installation since. Another write of status is not.
+            by another installation since. Another write of status is not, unless it changes what
+            can be read.
         """
         known = self._trainings.get(training.key)
         if known is not None and is_older(training.resource_version, known.resource_version):
@@ -117,6 +118,10 @@ class Roster:
         """How many resources are in each phase; Pending where a step has yet to say."""
         return Counter(_phase(training.status.phase) for training in self._trainings.values())
 
+    def unreadable(self) -> list[TrainingKey]:
+        """The resources that cannot be read in full."""
+        return [key for key, training in self._trainings.items() if training.unreadable]
+
     def stalled(self) -> int:
         """How many followed runs stand still."""
         return sum(
@@ -128,9 +133,10 @@ class Roster:
         return known is not None and known.uid == training.uid
 
 
-def _asked(training: Training) -> tuple[int, str, bool]:
+def _asked(training: Training) -> tuple[object, ...]:
     """What people change of a resource."""
-    return training.generation, training.requested_at, training.is_being_deleted
+    edited = training.generation, training.requested_at, training.is_being_deleted
+    return (*edited, training.unreadable)
 
 
 def _was_taken_over(known: Training, training: Training) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 
@@ -18,15 +19,25 @@ from kubernetes.aio.client import (
 from scriptix_operator.api.names import API_VERSION, KIND, MANAGED_BY
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.core.news import News
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.errors import KubeError, translated
 
-__all__ = ["Events"]
+__all__ = ["Events", "Subject"]
 
 TIMEOUT = 10.0
 IN_ORDER = tuple(EventReason)
 """`EventReason` defines the reasons in the order in which they occur in a run."""
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The version of a resource that an event is about."""
+
+    key: TrainingKey
+    uid: str
+    resource_version: str
+    run_id: str = ""
 
 
 class Events:
@@ -43,16 +54,22 @@ class Events:
 
     async def publish(self, training: Training, news: tuple[News, ...], now: datetime) -> None:
         """Publish each; one that cannot be published is logged and let go."""
+        run = training.status.run.id if training.status.run else ""
+        subject = Subject(training.key, training.uid, training.resource_version, run)
         for item in news:
-            try:
-                with translated(f"publish event {item.reason} for {training.key}"):
-                    await self._publish(training, item, now)
-            except KubeError as error:
-                logger.warning("%s", error)
+            await self.publish_about(subject, item, now)
 
-    async def _publish(self, training: Training, item: News, now: datetime) -> None:
-        key = training.key
-        name = f"{key.name}.{_suffix(training, item)}"
+    async def publish_about(self, subject: Subject, item: News, now: datetime) -> None:
+        """Publish one event about a resource, of which no more need be known."""
+        try:
+            with translated(f"publish event {item.reason} for {subject.key}"):
+                await self._publish(subject, item, now)
+        except KubeError as error:
+            logger.warning("%s", error)
+
+    async def _publish(self, subject: Subject, item: News, now: datetime) -> None:
+        key = subject.key
+        name = f"{key.name}.{_suffix(subject, item)}"
         event = CoreV1Event(
             metadata=V1ObjectMeta(name=name, namespace=key.namespace),
             involved_object=V1ObjectReference(
@@ -60,8 +77,8 @@ class Events:
                 kind=KIND,
                 namespace=key.namespace,
                 name=key.name,
-                uid=training.uid,
-                resource_version=training.resource_version,
+                uid=subject.uid,
+                resource_version=subject.resource_version,
             ),
             type="Warning" if item.warning else "Normal",
             reason=item.reason.value,
@@ -92,12 +109,11 @@ class Events:
         )
 
 
-def _suffix(training: Training, item: News) -> str:
+def _suffix(subject: Subject, item: News) -> str:
     """The same news of the same run counts up one event; another run's is another event.
 
     Events have whole seconds, and kubectl lists those of the same second by name.
     """
-    run = training.status.run.id if training.status.run else ""
-    text = f"{training.uid}\0{run}\0{item.reason}\0{item.message}"
+    text = f"{subject.uid}\0{subject.run_id}\0{item.reason}\0{item.message}"
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{IN_ORDER.index(item.reason):02x}{digest[:14]}"

@@ -4,24 +4,25 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from kubernetes.aio.client import ApiClient, CustomObjectsApi
-from pydantic import ValidationError
 
-from scriptix_operator.api.names import (
-    API_VERSION,
-    GROUP,
-    KIND,
-    PLURAL,
-    REQUESTED_AT_ANNOTATION,
-    VERSION,
-)
-from scriptix_operator.api.spec import TrainingSpec
-from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.api.times import parse_time
+from scriptix_operator.api.names import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from scriptix_operator.api.status import MAX_CONDITIONS, TrainingStatus
 from scriptix_operator.core.merge import merge_patch
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.errors import RefusedError, UnavailableError, translated
+from scriptix_operator.kube.parsing import Raw, UnreadableError, key_of, parse_training
 
-__all__ = ["ALL", "Raw", "Trainings", "UnreadableError", "key_of", "parse_training", "show_scope"]
+__all__ = [
+    "ALL",
+    "Raw",
+    "Trainings",
+    "UnreadableError",
+    "dump_status",
+    "key_of",
+    "parse_training",
+    "show_scope",
+    "status_patch",
+]
 
 ALL = ""
 """In place of a namespace: all of them, with one list."""
@@ -30,46 +31,6 @@ TIMEOUT = 15.0
 """Seconds for one request to the API server."""
 PAGE = 500
 """Resources a list request asks for at once: the API server's answer stays small."""
-
-Raw = Mapping[str, Any]
-"""A resource as the API server gives it."""
-
-
-class UnreadableError(ValueError):
-    """A resource that this operator cannot read; it is left alone, so nothing is started twice."""
-
-
-def key_of(raw: Raw) -> TrainingKey:
-    """namespace/name of a resource as the API server gives it."""
-    metadata = raw["metadata"]
-    return TrainingKey(metadata["namespace"], metadata["name"])
-
-
-def parse_training(raw: Raw) -> Training:
-    """Read a resource.
-
-    Raises:
-        UnreadableError: spec or status do not fit the models; says which field.
-    """
-    metadata = raw["metadata"]
-    try:
-        return Training(
-            key=key_of(raw),
-            uid=metadata["uid"],
-            generation=metadata["generation"],
-            resource_version=metadata["resourceVersion"],
-            created_at=parse_time(metadata["creationTimestamp"]),
-            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT_ANNOTATION, "")[:253],
-            spec=TrainingSpec.model_validate(raw.get("spec") or {}),
-            status=TrainingStatus.model_validate(raw.get("status") or {}),
-            is_being_deleted=metadata.get("deletionTimestamp") is not None,
-        )
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UnreadableError(
-            f"{key_of(raw)}: {error.title} field {where}: {first['msg']}"
-        ) from error
 
 
 def show_scope(scope: str) -> str:
@@ -81,6 +42,22 @@ def dump_status(status: TrainingStatus) -> dict[str, Any]:
     """Status as JSON: what is absent or empty is left out."""
     dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {key: value for key, value in dumped.items() if value != []}
+
+
+def status_patch(training: Training, status: TrainingStatus) -> dict[str, Any]:
+    """The merge patch that turns the status of `training` into `status`.
+
+    It has no field that cannot be read. A list is replaced whole, so it has the conditions of
+    others, too.
+    """
+    patch = merge_patch(dump_status(training.status), dump_status(status))
+    for found in training.unreadable:
+        patch.pop(found.top.removeprefix("status."), None)
+    foreign = training.foreign_conditions
+    if foreign and "conditions" in patch:
+        most = max(MAX_CONDITIONS, len(training.status.conditions) + len(foreign))
+        patch["conditions"] = [*(patch["conditions"] or ()), *foreign][:most]
+    return patch
 
 
 class Trainings:
@@ -182,14 +159,34 @@ class Trainings:
         """
         if status == training.status:
             return training  # most looks bring no news, and dumping is slow
-        patch = merge_patch(dump_status(training.status), dump_status(status))
+        patch = status_patch(training, status)
         if not patch:
             return training
         key = training.key
+        raw = await self.patch_status(key, training.uid, training.resource_version, patch)
+        written = parse_training(raw)
+        if written.status.run != status.run:
+            raise RefusedError(
+                f"write status of {key}: the API server did not keep status.run as written; "
+                "apply the CRD of this operator's version"
+            )
+        return written
+
+    async def patch_status(
+        self, key: TrainingKey, uid: str, resource_version: str, patch: Mapping[str, Any]
+    ) -> Raw:
+        """Merge a patch into the status of a version of a resource.
+
+        Returns:
+            The resource as written.
+
+        Raises:
+            ConflictError, GoneError, RefusedError, KubeError: As write_status.
+        """
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
-            "metadata": {"resourceVersion": training.resource_version, "uid": training.uid},
+            "metadata": {"resourceVersion": resource_version, "uid": uid},
             "status": patch,
         }
         with translated(f"write status of {key}"):
@@ -205,13 +202,7 @@ class Trainings:
                 _content_type="application/merge-patch+json",
                 _request_timeout=TIMEOUT,
             )
-        written = parse_training(_object(raw))
-        if written.status.run != status.run:
-            raise RefusedError(
-                f"write status of {key}: the API server did not keep status.run as written; "
-                "apply the CRD of this operator's version"
-            )
-        return written
+        return _object(raw)
 
 
 def _object(raw: object) -> Raw:

@@ -133,7 +133,8 @@ class Metrics:
         )
         self._unreadable = Gauge(
             "scriptix_trainings_unreadable",
-            "CustomModelTraining resources that cannot be parsed; the log names them.",
+            "CustomModelTraining resources with a field that cannot be read, for which nothing is "
+            "started; their conditions and the log name the field.",
             registry=self.registry,
         )
         self._left_alone = Gauge(
@@ -222,7 +223,7 @@ class Metrics:
         self._stalled.set(count)
 
     def unreadable(self, count: int) -> None:
-        """Set how many resources cannot be parsed."""
+        """Set how many resources have a field that cannot be read."""
         self._unreadable.set(count)
 
     def left_alone(self, count: int) -> None:

@@ -51,7 +51,7 @@ from scriptix_operator.core.remote import (
     TrainingState,
 )
 from scriptix_operator.core.situation import Durations, Situation
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.training import Training, TrainingKey, UnreadableField
 from scriptix_operator.kube.trainings import dump_status
 
 __all__ = [
@@ -256,7 +256,8 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     # A run that is to be retried is told of with the time, and never with a terminal phase.
     assert awaits_retry(status) == (status.run is not None and status.run.retry_at is not None)
     waits = awaits_retry(status) and not training.spec.suspend
-    assert ({c.reason for c in status.conditions} == {Reason.WAITING_FOR_RETRY}) == waits
+    reasons = {c.reason for c in status.conditions} - {Reason.UNREADABLE}
+    assert (reasons == {Reason.WAITING_FOR_RETRY}) == waits
     assert (status.queue is not None) == (status.phase == Phase.QUEUED)
     if status.display is not None and status.display.eta is not None:
         assert status.phase == Phase.RUNNING
@@ -363,6 +364,17 @@ class Life:
     def edit(self, **spec: Any) -> "Life":  # noqa: ANN401 - values of spec fields
         """Edit the spec."""
         self.training = edited(self.training, **spec)
+        return self
+
+    def edit_unreadably(self, *paths: str, **spec: Any) -> "Life":  # noqa: ANN401 - values of spec fields
+        """Edit the resource so that these fields of it cannot be read; none: all can."""
+        self.training = replace(
+            edited(self.training, **spec),
+            unreadable=tuple(
+                UnreadableField(".".join(path.split(".")[:2]), path, "input should be simple")
+                for path in paths
+            ),
+        )
         return self
 
     def annotate(self, requested_at: str) -> "Life":

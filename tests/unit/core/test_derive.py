@@ -136,7 +136,7 @@ def test_nothing_is_the_reason_of_a_status_without_conditions() -> None:
     assert reason_of(a_status()) is None
 
 
-def moved(status: TrainingStatus) -> dict[str, datetime]:
+def moved(status: TrainingStatus) -> dict[str, datetime | None]:
     """When each condition last changed."""
     return {c.type: c.last_transition_time for c in status.conditions}
 

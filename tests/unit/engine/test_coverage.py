@@ -89,6 +89,25 @@ def test_rival_that_cannot_be_parsed_is_of_its_model(spec: object, models: set[i
     assert {model for model in (7, 8) if coverage.may_hide_rival(model)} == models
 
 
+@pytest.mark.parametrize(
+    ("status", "is_holder"),
+    [
+        (None, False),
+        ({"progress": "45%"}, False),
+        ({"run": {"id": 5}}, True),
+        ({"run": {"id": 5}, "finishedAt": "soon"}, False),
+        (["run"], True),
+    ],
+)
+def test_run_of_a_resource_that_cannot_be_parsed_counts(
+    status: object,
+    is_holder: bool,  # noqa: FBT001 - both sides
+) -> None:
+    coverage = unreadable("team-b", status=status)
+    assert coverage.unreadable_holder(7) == (KEY if is_holder else None)
+    assert coverage.unreadable_holder(8) is None
+
+
 def test_rival_may_exist_in_an_unlisted_namespace() -> None:
     coverage = Coverage(("team-a", "team-b"))
     coverage.listed("team-a")

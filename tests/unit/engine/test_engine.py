@@ -113,7 +113,14 @@ class Bench:
             timer=self.timer,
             sweep_interval=HOUR,
             serve=self._serve,
+            tell_left_alone=self._tell,
         )
+        self.left_alone: list[str] = []
+        """The resources that it was told of why they are left alone."""
+
+    async def _tell(self, raw: Raw, text: str) -> None:
+        assert "cannot read spec.modelId" in text
+        self.left_alone.append(raw["metadata"]["name"])
 
     def _serve(self, namespaces: frozenset[str]) -> None:
         if self.served[-1:] != [namespaces]:
@@ -536,6 +543,34 @@ async def test_resource_that_cannot_be_parsed_is_known_while_it_exists(
         bench.listed = [_raw("bad", version=3, model=-1)]
         async with _running(bench):
             assert bench.coverage.unreadable == {_key("bad"): "uid-of-bad"}
+
+
+async def test_resource_that_cannot_be_parsed_is_told_so_while_that_holds() -> None:
+    async with _bench() as bench:
+        for name in ("bad", "mended", "gone"):
+            bench.seen(name, model=-1)
+        bench.seen("mended", version=2)
+        bench.seen("gone", "DELETED", model=-1)
+        async with _running(bench):
+            await bench.until(lambda: bench.left_alone == ["bad"])
+            bench.listed = [_raw("bad", model=-1), _raw("mended", version=2)]
+            bench.engine.relist()
+            bench.seen("bad", "MODIFIED", model=-1, version=3)
+            await bench.until(lambda: bench.left_alone == ["bad", "bad"])
+
+
+async def test_resource_is_stepped_when_what_can_be_read_of_it_changes() -> None:
+    odd = {**_raw("a", version=2), "status": {"progress": "45%"}}
+    async with _bench() as bench:
+        bench.listed = [_raw("a")]
+        async with _running(bench):
+            await bench.until(lambda: bench.steps == ["a"])
+            bench.engine.seen("MODIFIED", odd)
+            await bench.until(lambda: bench.steps == ["a", "a"])
+            assert bench.roster.unreadable() == [_key("a")]
+            bench.seen("a", "MODIFIED", version=3)
+            await bench.until(lambda: bench.steps == ["a", "a", "a"])
+            assert bench.roster.unreadable() == []
 
 
 @pytest.mark.parametrize("older", [7, -1], ids=["was readable", "was unreadable"])

@@ -105,7 +105,11 @@ async def test_left_resources_are_reported_until_the_other_is_silent(bench: Benc
     [
         pytest.param(None, ["a", "b"], id="written"),
         pytest.param(ConflictError("409"), ["a", "b"], id="changed meanwhile"),
-        pytest.param(UnreadableError("spec"), ["a", "b"], id="cannot be read any more"),
+        pytest.param(
+            UnreadableError(a_training().key, ()),
+            ["a", "b"],
+            id="cannot be read any more",
+        ),
         pytest.param(UnavailableError("no answer"), ["a"], id="the API server is unreachable"),
     ],
 )
