@@ -17,6 +17,7 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.roster import Roster, is_older
+from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
@@ -85,6 +86,10 @@ class Engine:
     """Has these namespaces watched: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
+    shutdown: Shutdown = field(default_factory=Shutdown)
+    """Once it has begun, a cancellation of `run` waits for the starts under way."""
+    start_wait: float = 0.0
+    """Seconds of that wait at most."""
     _resync: Resync = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that is being worked on: who is due there next, and since when."""
@@ -110,7 +115,7 @@ class Engine:
         )
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Work until cancelled.
+        """Work until cancelled, and in a shutdown until no start is under way either.
 
         Args:
             beat: Called every two seconds at least while the dispatcher works.
@@ -124,7 +129,12 @@ class Engine:
             # the run, or the model, of one that is seen last.
             while not await _in_time(self._resync.ready.wait()):
                 beat()
-            await self._dispatch(self._tasks, beat)
+            try:
+                await self._dispatch(self._tasks, beat)
+            except asyncio.CancelledError:
+                if self.shutdown.is_begun:
+                    await self._finish_starts(beat)
+                raise
 
     def relist(self) -> None:
         """List all namespaces soon: the watch of one fails, which may be refused by now."""
@@ -218,6 +228,25 @@ class Engine:
             worker = tasks.create_task(self._work_on(model))
             worker.add_done_callback(lambda _: slots.release())
 
+    async def _finish_starts(self, beat: Callable[[], None]) -> None:
+        """Wait until the starts under way are recorded; a lost Lease cancels that."""
+        if not self.shutdown.starts:
+            return
+        # Taken over: else a lost Lease could not be told from the signal, and would not be raised.
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        wait = self.start_wait
+        logger.info("starts under way: %d; waiting %g s at most", self.shutdown.starts, wait)
+        try:
+            async with asyncio.timeout(wait):
+                while not await _in_time(self.shutdown.wait_for_starts()):
+                    beat()
+        except TimeoutError:
+            logger.warning(
+                "starts cut off: %d; the next leader resolves them", self.shutdown.starts
+            )
+
     def _give_to_worker(self, key: TrainingKey, lag: float) -> int | None:
         """Put a resource in line for its model.
 
@@ -239,7 +268,7 @@ class Engine:
         more than one slot.
         """
         line = self._due[model]
-        while line:
+        while line and not self.shutdown.is_begun:
             key = next(iter(line))
             since = line.pop(key)
             training = self.roster.get(key)
