@@ -175,7 +175,8 @@ class Settings(BaseSettings):
     send_window: UpToMinute = 5.0
     """A start is sent within this time of its intent being written, or not at all."""
     post_timeout: UpToTenMinutes = 30.0
-    """Wait this long for the reply to a start."""
+    """Wait this long for the reply to a start. A process that is told to end waits for it, too:
+    keep the pod's terminationGracePeriodSeconds 15s longer."""
     settle: UpToTenMinutes = 10.0
     """Wait this long for a lost start to show before taking it for not happened."""
     results_wait: UpToTenMinutes = 120.0

@@ -52,8 +52,8 @@ API keys:
 RUN = (
     """\
 Start the trainings that CustomModelTraining resources ask for, and follow them to their end. The
-process runs until SIGTERM or ctrl-C. The CRD must be installed: scriptix-operator crd | kubectl
-apply -f -.""",
+process runs until SIGTERM or ctrl-C, and then until the replies to starts under way are recorded.
+The CRD must be installed: scriptix-operator crd | kubectl apply -f -.""",
     f"""\
 {_SOURCES} The operator reads it by its name.
 

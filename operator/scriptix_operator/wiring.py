@@ -6,7 +6,7 @@ import math
 import random
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
@@ -29,6 +29,7 @@ from scriptix_operator.engine.logfetcher import LogFetcher
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.serving import Serving
+from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.starter import Starter
 from scriptix_operator.engine.stepper import Stepper
 from scriptix_operator.engine.timer import Timer
@@ -50,7 +51,7 @@ from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["Rim", "assemble", "operate"]
+__all__ = ["RECORDING", "Rim", "assemble", "operate"]
 
 TIMER = "The engine's timer"
 WATCH = "The watch"
@@ -58,6 +59,9 @@ LEASE_TEXT = 1024
 """Characters about problems in the Lease."""
 CONNECT_RETRY = 3.0
 """Seconds between looks for an API server that is away at the start."""
+RECORDING = 5.0
+"""Seconds for the outcome of a start to be recorded, beside those for its reply, when this process
+is told to end. What follows may take seven more: the Lease is released, and Kopf ends."""
 RECONNECT_EACH = 10
 """Failures after which the cluster's CA and credentials are read again."""
 
@@ -74,11 +78,12 @@ class Parts:
     metrics: Metrics
     heartbeat: Heartbeat
     problems: Problems
+    shutdown: Shutdown
 
 
 @dataclass(frozen=True, slots=True)
 class Rim:
-    """All that an engine meets the world by: the two APIs, time, luck, and its leadership."""
+    """All that an engine meets the world by: the two APIs, time, luck, its leadership, its end."""
 
     client: ScriptixClient
     keys: Keys
@@ -91,10 +96,11 @@ class Rim:
     luck: Callable[[], float]
     fence: Fence
     leads_until: Callable[[], float]
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
 
 async def operate(settings: Settings) -> None:
-    """Run the operator until SIGTERM or SIGINT.
+    """Run the operator until SIGTERM or SIGINT, and until the starts under way are recorded.
 
     Raises:
         ClusterUnreachableError, SchemaError, KubeError: It could not begin.
@@ -104,29 +110,30 @@ async def operate(settings: Settings) -> None:
     me, loop = asyncio.current_task(), asyncio.get_running_loop()
     if me is None:
         raise RuntimeError("operate must run in a task")
-    stopped = asyncio.Event()
+    shutdown = Shutdown()
 
     def stop(name: str) -> None:
-        # Another cancel would cut off the release of the Lease. So ctrl-C twice is no hard exit:
-        # each step down is bounded, and who cannot wait for them has SIGQUIT (ctrl-\) and SIGKILL.
-        if stopped.is_set():
+        # Another cancel would cut off a start, or the release of the Lease; wrappers often send a
+        # signal twice. So ctrl-C twice is no hard exit: each step down is bounded, and who cannot
+        # wait for them has SIGQUIT (ctrl-\) and SIGKILL.
+        if shutdown.is_begun:
             logger.info("%s: stopping already", name)
             return
         logger.info("%s: stopping", name)
-        stopped.set()
+        shutdown.begin()
         me.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     try:
-        await _operate(settings)
+        await _operate(settings, shutdown)
     except asyncio.CancelledError:
-        if not stopped.is_set():
+        if not shutdown.is_begun:
             raise
         me.uncancel()
 
 
-async def _operate(settings: Settings) -> None:
+async def _operate(settings: Settings, shutdown: Shutdown) -> None:
     heartbeat, readiness, problems = (
         Heartbeat(),
         Readiness("Connecting to the cluster."),
@@ -140,7 +147,7 @@ async def _operate(settings: Settings) -> None:
         readiness=readiness,
         problems=problems,
     )
-    with server:
+    with server, shutdown.calling(lambda: readiness.unset("Stopping.")):
         logger.info("health and metrics are served on port %s", server.port)
         async with (
             connect(await configure()) as api,
@@ -151,7 +158,7 @@ async def _operate(settings: Settings) -> None:
             tasks.create_task(heartbeat.follow_event_loop())
             await _check_schema(api, readiness)
             readiness.set()
-            await _lead(Parts(settings, api, watch, metrics, heartbeat, problems))
+            await _lead(Parts(settings, api, watch, metrics, heartbeat, problems, shutdown))
 
 
 async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
@@ -250,6 +257,7 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         luck=random.random,
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
+        shutdown=parts.shutdown,
     )
     if not settings.watch_namespaces:
         return assemble(settings, rim, parts.metrics, parts.problems), client
@@ -307,6 +315,7 @@ def assemble(
         fence=rim.fence,
         send_until=rim.leads_until,
         send_window=settings.send_window,
+        shutdown=rim.shutdown,
     )
     recorder = Recorder(
         trainings=rim.trainings,
@@ -348,6 +357,7 @@ def assemble(
         clock=clock,
         durations=durations,
         installation=settings.pod_namespace,
+        shutdown=rim.shutdown,
     )
     return Engine(
         step=stepper.step,
@@ -365,6 +375,8 @@ def assemble(
         retry_ledger=ledger.retry_refused,
         beside=serving.run,
         tell_left_alone=recorder.tell_left_alone,
+        shutdown=rim.shutdown,
+        start_wait=settings.post_timeout + RECORDING,
     )
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from scriptix_operator.core.election import LeaseTimes
+from scriptix_operator.kube.watch import STOP_TIMEOUT
 from scriptix_operator.settings import load_settings, unknown_settings
+from scriptix_operator.wiring import RECORDING
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, Document, Helm, HelmError, documents
 from tests.chart.release import variables
 from tests.chart.renders import CASES, golden, read, values_of
@@ -113,6 +116,20 @@ def test_the_operator_understands_the_settings(offline: Helm, case: str) -> None
         assert not settings.leader_election
     if case == "namespaced":
         assert settings.watch_namespaces == ("speech", "research")
+
+
+@pytest.mark.parametrize("case", ["cluster", "pod"])
+def test_the_grace_period_covers_each_part_of_a_shutdown(offline: Helm, case: str) -> None:
+    [deployment] = [
+        document
+        for document in documents(offline.template(values_of(case)))
+        if document["kind"] == "Deployment"
+    ]
+    pod = deployment["spec"]["template"]["spec"]
+    given = {entry["name"]: entry.get("value", "") for entry in pod["containers"][0]["env"]}
+    reply = load_settings(given | POD).post_timeout
+    parts = (reply, RECORDING, LeaseTimes().release, STOP_TIMEOUT)
+    assert sum(parts) < pod["terminationGracePeriodSeconds"]
 
 
 @pytest.mark.parametrize(

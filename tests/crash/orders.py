@@ -35,7 +35,7 @@ class Orders(BaseModel):
     """Which suspension of the await, for enter and within."""
     before_bytes: bool = False
     """Strike between the check before a start and its first byte, in place of an await."""
-    signal: Literal["SIGKILL", "SIGSTOP"] = "SIGKILL"
+    signal: Literal["SIGKILL", "SIGSTOP", "SIGTERM"] = "SIGKILL"
     clock_shift: float = 0.0
     """Seconds that the wall clock is ahead."""
 

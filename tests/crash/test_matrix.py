@@ -14,6 +14,7 @@ from tests.crash.matrix import Matrix, together
 from tests.crash.pauses import between_check_and_send, pauses
 from tests.crash.refusals import refusals
 from tests.crash.scene import Situation
+from tests.crash.stops import stops
 
 
 def fault(name: str, fault: str, **rule: object) -> Situation:
@@ -92,6 +93,15 @@ async def test_paused_past_its_lease_an_operator_starts_nothing_twice(matrix: Ma
     for one in (PLAIN, again(PLAIN)):
         strict = at_odds(one)
         cases += pauses([*strict, *map(lenient, strict)], await discover(matrix, one))
+    await matrix.play(cases)
+
+
+@pytest.mark.whole
+@pytest.mark.timeout(1800)
+async def test_stopped_at_any_await_an_operator_leaves_nothing_to_resolve(matrix: Matrix) -> None:
+    cases = []
+    for one in (SLOW, again(SLOW)):
+        cases += stops(one, await discover(matrix, one))
     await matrix.play(cases)
 
 

@@ -1,4 +1,7 @@
-"""The watch and the leadership on the image's Python: asyncio ends threads otherwise there."""
+"""The watch and the leadership on the image's Python: asyncio ends threads otherwise there.
+
+So it does a task group that is cancelled from outside: see a Lease that is lost in a shutdown.
+"""
 
 import asyncio
 import os
@@ -10,7 +13,11 @@ from tests.operator.imagepython import environment, find_python, image_version
 from tests.operator.process import REPOSITORY
 from tests.tether import tethered
 
-FILES = ("tests/operator/test_watch.py", "tests/operator/test_leadership.py")
+FILES = (
+    "tests/operator/test_watch.py",
+    "tests/operator/test_leadership.py",
+    "tests/operator/test_stopping.py::test_a_lost_lease_ends_the_wait_for_a_start",
+)
 OTHERS = "not refused_namespace and not left_out"
 """All but the long tests of namespaces without a right: asyncio plays no part in them."""
 OPTIONS = ("-q", "-p", "no:cacheprovider", "--numprocesses=2", "--dist=worksteal")

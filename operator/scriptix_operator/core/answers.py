@@ -195,5 +195,6 @@ def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
 
 
 def _unreachable(step: Situation, call: CallFailure) -> Decision:
-    note = Note(Reason.API_UNAVAILABLE, f"The start was not sent: {call.message} Trying again.")
+    why = call.message.rstrip(".")
+    note = Note(Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again.")
     return step.rest(backoff(step.poll, step.memory.refusals - 1, max(step.poll, 300.0)), note)

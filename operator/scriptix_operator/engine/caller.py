@@ -29,22 +29,23 @@ from scriptix_operator.core.observation import (
     SlotDeferred,
     TurnCome,
 )
-from scriptix_operator.core.remote import RemoteModel
+from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.spending import Ticket
 from scriptix_operator.core.startqueue import Claim, claim_of
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.core.unanswered import vouches_for
-from scriptix_operator.engine.calls import Calls
+from scriptix_operator.engine.calls import Calls, Heard
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import RebuildPendingError, StartLedger
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
-from scriptix_operator.scriptix.errors import ScriptixError
+from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
 
 __all__ = ["Caller", "Slot", "StaleSenderError"]
 
@@ -54,11 +55,13 @@ a busy machine must not come near that."""
 MAX_SEND_MARGIN = 1.0
 """Seconds; the leadership is known for no more than ten ahead."""
 
+STOPPING = "the operator is stopping"
+
 logger = logging.getLogger(__name__)
 
 
 class StaleSenderError(Exception):
-    """A start was held back at the last moment: too late, not the leader, or being deleted."""
+    """A start was held back at the last moment: its time is over, or it must not begin any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Caller:
         fence: Ends this process if it is paused in mid-send.
         send_until: Until when, in monotonic seconds, this process may start trainings (it leads).
         send_window: Seconds after a start's intent within which its POST may be sent.
+        shutdown: Whether this process is to end: then no POST is begun.
     """
 
     client: ScriptixClient
@@ -107,6 +111,7 @@ class Caller:
     fence: Fence
     send_until: Callable[[], float]
     send_window: float
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def look(self, training: Training) -> Observation:
         """Ask for the model.
@@ -284,36 +289,51 @@ class Caller:
         armed: list[int] = []
 
         def check() -> None:
-            now, lead = self.clock.monotonic(), self.send_until()
-            margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
-            if now > begun_at + self.send_window - margin:
-                late = now - begun_at
-                raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
-            if now > lead - margin:
-                raise StaleSenderError("this process does not lead any more, or not for long")
-            known = self.roster.get(training.key)
-            if known is None or known.uid != training.uid or known.is_being_deleted:
-                raise StaleSenderError("the resource is deleted, or is being deleted")
-            armed.append(self.fence.arm(min(begun_at + self.send_window, lead)))
+            armed.append(self.fence.arm(self._send_until(training, begun_at)))
 
         def disarm() -> None:
             for number in armed:
                 self.fence.disarm(number)
 
         model_id = training.spec.model_id
+
+        async def send(heard: Heard) -> RemoteModel | None:
+            try:
+                # Before the check no byte has left, and after it none is held back.
+                async with self.shutdown.aborting(lambda: not armed):
+                    return await self.client.run(
+                        model_id, slot.key, before_send=check, after_send=disarm, on_rate=heard
+                    )
+            except TimeoutError:
+                if armed:
+                    raise
+                raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
+
         try:
-            model = await self.calls.make(
-                Call.START,
-                model_id,
-                slot.key,
-                slot.ticket,
-                lambda heard: self.client.run(
-                    model_id, slot.key, before_send=check, after_send=disarm, on_rate=heard
-                ),
-            )
+            model = await self.calls.make(Call.START, model_id, slot.key, slot.ticket, send)
         except ScriptixError as error:
             again_in = self.lanes.wait(slot.key.fingerprint, Call.START)
             return PostFailed(error.failure, again_in)
         finally:
             disarm()
         return Posted(model)
+
+    def _send_until(self, training: Training, begun_at: float) -> float:
+        """Until when, in monotonic seconds, a start may be sent whose intent is recorded.
+
+        Raises:
+            StaleSenderError: It may not.
+        """
+        now, lead = self.clock.monotonic(), self.send_until()
+        margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
+        if now > begun_at + self.send_window - margin:
+            late = now - begun_at
+            raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
+        if now > lead - margin:
+            raise StaleSenderError("this process does not lead any more, or not for long")
+        known = self.roster.get(training.key)
+        if known is None or known.uid != training.uid or known.is_being_deleted:
+            raise StaleSenderError("the resource is deleted, or is being deleted")
+        if self.shutdown.is_begun:
+            raise StaleSenderError(STOPPING)
+        return min(begun_at + self.send_window, lead)

@@ -18,6 +18,7 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.roster import Roster, is_older
+from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.engine.unreadable import UnreadableReporter
 from scriptix_operator.kube.errors import GoneError, KubeError
@@ -95,6 +96,10 @@ class Engine:
     """Works beside the steps until cancelled, as Serving.run."""
     tell_left_alone: Callable[[Raw, str], Awaitable[None]] = _tell_nothing
     """Says of a resource why it is left alone, as Recorder.tell_left_alone."""
+    shutdown: Shutdown = field(default_factory=Shutdown)
+    """Once it has begun, a cancellation of `run` waits for the starts under way."""
+    start_wait: float = 0.0
+    """Seconds of that wait at most."""
     _resync: Resync = field(init=False)
     _reporter: UnreadableReporter = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
@@ -122,7 +127,7 @@ class Engine:
         )
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Work until cancelled.
+        """Work until cancelled, and in a shutdown until no start is under way either.
 
         Args:
             beat: Called every two seconds at least while the dispatcher works.
@@ -138,7 +143,12 @@ class Engine:
             while not await _in_time(self._resync.ready.wait()):
                 beat()
             self._tasks.create_task(self.beside())
-            await self._dispatch(self._tasks, beat)
+            try:
+                await self._dispatch(self._tasks, beat)
+            except asyncio.CancelledError:
+                if self.shutdown.is_begun:
+                    await self._finish_starts(beat)
+                raise
 
     def relist(self) -> None:
         """List all namespaces soon: the watch of one fails, which may be refused by now."""
@@ -237,6 +247,25 @@ class Engine:
             worker = tasks.create_task(self._work_on(model))
             worker.add_done_callback(lambda _: slots.release())
 
+    async def _finish_starts(self, beat: Callable[[], None]) -> None:
+        """Wait until the starts under way are recorded; a lost Lease cancels that."""
+        if not self.shutdown.starts:
+            return
+        # Taken over: else a lost Lease could not be told from the signal, and would not be raised.
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        wait = self.start_wait
+        logger.info("starts under way: %d; waiting %g s at most", self.shutdown.starts, wait)
+        try:
+            async with asyncio.timeout(wait):
+                while not await _in_time(self.shutdown.wait_for_starts()):
+                    beat()
+        except TimeoutError:
+            logger.warning(
+                "starts cut off: %d; the next leader resolves them", self.shutdown.starts
+            )
+
     def _give_to_worker(self, key: TrainingKey, lag: float) -> int | None:
         """Put a resource in line for its model.
 
@@ -258,7 +287,7 @@ class Engine:
         more than one slot.
         """
         line = self._due[model]
-        while line:
+        while line and not self.shutdown.is_begun:
             key = next(iter(line))
             since = line.pop(key)
             training = self.roster.get(key)

@@ -1,7 +1,7 @@
 """One step of one resource, from top to bottom: decide → record → act → observe, until it rests."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import is_starting, is_watched
@@ -33,6 +33,7 @@ from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.logfetcher import LogFetcher
 from scriptix_operator.engine.recorder import Recorder
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.starter import Starter
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
@@ -63,6 +64,7 @@ class Stepper:
     clock: Clock
     durations: Durations
     installation: str
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def step(self, key: TrainingKey) -> float | None:
         """Take a resource as far as it goes now.
@@ -71,7 +73,7 @@ class Stepper:
         written anew since is read and visited anew.
 
         Returns:
-            Seconds until it is due again; None: when it changes.
+            Seconds until it is due again; None: when it changes, or in the next leader.
 
         Raises:
             GoneError: It is not there any more.
@@ -107,11 +109,13 @@ class Stepper:
         """Loop over one version of a resource; `recorded` is what the cluster has of it."""
         slot: Slot | None = None
         observation: Observation = Woken(self.lanes.is_queued(recorded.key))
-        resumed = await self.starter.resume(recorded)
+        resumed = await self._resume(recorded)
         recorded, decision = resumed or (recorded, self._decide(recorded, observation))
         while True:
             decision = await self._published(recorded, decision)
             recorded, decision = await self._settle(recorded, decision)
+            if self.shutdown.is_begun and not isinstance(decision.action, Rest):
+                return None
             current = recorded.with_status(decision.status)
             match decision.action:
                 case Look():
@@ -119,15 +123,11 @@ class Stepper:
                 case AskTurn():
                     observation = await self.caller.turn(current)
                 case Reserve() as wanted:
-                    reply = await self.caller.reserve(current, wanted)
-                    if isinstance(reply, Slot):
-                        slot = reply
-                        reply = SlotGranted(wanted.model, wanted.key, slot.nonce)
-                    observation = reply
+                    slot, observation = await self._reserve(current, wanted)
                 case Post():
                     if slot is None:
                         raise RuntimeError(f"{recorded.key}: a start without a slot")
-                    recorded, decision = await self.starter.start(recorded, decision, slot)
+                    recorded, decision = await self._start(recorded, decision, slot)
                     slot = None
                     continue
                 case FetchLog(due_in):
@@ -149,6 +149,27 @@ class Stepper:
                     return seconds
             decision = self._decide(current, observation)
             slot = _needed(slot, decision)
+
+    async def _reserve(
+        self, training: Training, wanted: Reserve
+    ) -> tuple[Slot | None, Observation]:
+        reply = await self.caller.reserve(training, wanted)
+        if isinstance(reply, Slot):
+            return reply, SlotGranted(wanted.model, wanted.key, reply.nonce)
+        return None, reply
+
+    async def _start(
+        self, recorded: Training, decision: Decision, slot: Slot
+    ) -> tuple[Training, Decision]:
+        """Start a run and record the outcome, also where this process is told to end meanwhile."""
+        with self.shutdown.start_under_way():
+            return await self._settle(*await self.starter.start(recorded, decision, slot))
+
+    async def _resume(self, recorded: Training) -> tuple[Training, Decision] | None:
+        """Record the outcome of a start that a reconcile before this one could not record."""
+        with self.shutdown.start_under_way():
+            resumed = await self.starter.resume(recorded)
+            return None if resumed is None else await self._settle(*resumed)
 
     def _is_queued(self, training: Training, last: Observation) -> bool:
         """Whether a resource keeps its place in the start queue; status may not report it yet."""

@@ -1,5 +1,6 @@
 """engine/caller.py: how late a start may be sent, and what is armed while it is."""
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.lanes import Lanes
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.secrets import Keys
 from scriptix_operator.scriptix.client import ScriptixClient
@@ -35,6 +37,8 @@ from tests.unit.core.builders import EIGHT, KEY, a_run, a_training, at, followed
 from tests.unit.engine.shelf import Fault, Shelf, complete
 
 WINDOW = 5.0
+TIMEOUT = 10.0
+"""Seconds after which a wait that would never end fails its test."""
 LAST = WINDOW * (1 - SEND_MARGIN)
 """Seconds after the intent at which a start may still be sent."""
 
@@ -46,12 +50,18 @@ class Bench(Clock, Fence):
     now_is: float = 100.0
     leads_until: float = math.inf
     loses_reply: bool = False
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    """A connection for a start stands."""
+    may_reply: asyncio.Event = field(default_factory=asyncio.Event)
+    shutdown: Shutdown = field(default_factory=Shutdown)
     roster: Roster = field(default_factory=Roster)
     diary: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Put into the store what is started."""
         self.roster.put(a_training())
+        self.connected.set()
+        self.may_reply.set()
 
     def monotonic(self) -> float:
         """Seconds."""
@@ -77,6 +87,7 @@ class Bench(Clock, Fence):
     ) -> None:
         """Send, as ScriptixClient.run."""
         del model_id, key, on_rate
+        await self.connected.wait()
         try:
             before_send()
         except Exception as error:
@@ -85,6 +96,7 @@ class Bench(Clock, Fence):
         if self.loses_reply:
             raise AmbiguousError(CallFailure(FailureKind.AMBIGUOUS, "reset"))
         after_send()
+        await self.may_reply.wait()
         self.diary.append("replied")
 
     async def resolve(self, training: Training) -> ApiKey:
@@ -134,6 +146,7 @@ class Bench(Clock, Fence):
             fence=self,
             send_until=lambda: self.leads_until,
             send_window=WINDOW,
+            shutdown=self.shutdown,
         )
 
 
@@ -197,6 +210,43 @@ async def test_the_fence_is_disarmed_where_the_sending_fails() -> None:
     bench = Bench(loses_reply=True)
     assert isinstance(await bench.start(), PostFailed)
     assert bench.diary == ["armed for 5", "sent", "disarmed 1"]
+
+
+async def test_shutdown_aborts_a_start_that_still_connects() -> None:
+    bench = Bench()
+    bench.connected.clear()
+    start = asyncio.create_task(bench.start())
+    await asyncio.sleep(0)
+    bench.shutdown.begin()
+    answer = await asyncio.wait_for(start, TIMEOUT)
+    assert isinstance(answer, PostFailed)
+    assert answer.failure.kind is FailureKind.NOT_SENT
+    assert bench.diary == []
+
+
+async def test_shutdown_lets_no_byte_leave_once_the_connection_stands() -> None:
+    bench = Bench()
+    bench.connected.clear()
+    start = asyncio.create_task(bench.start())
+    await asyncio.sleep(0)
+    bench.connected.set()
+    bench.shutdown.begin()  # in the same turn of the event loop
+    answer = await asyncio.wait_for(start, TIMEOUT)
+    assert isinstance(answer, PostFailed)
+    assert answer.failure.kind is FailureKind.NOT_SENT
+    assert bench.diary == []
+
+
+async def test_shutdown_waits_for_the_reply_to_a_start_that_was_sent() -> None:
+    bench = Bench()
+    bench.may_reply.clear()
+    start = asyncio.create_task(bench.start())
+    await asyncio.sleep(0)
+    assert bench.diary == ["armed for 5", "sent", "disarmed 1"]
+    bench.shutdown.begin()
+    await asyncio.sleep(0)
+    bench.may_reply.set()
+    assert await asyncio.wait_for(start, TIMEOUT) == Posted(None)
 
 
 PENDING = PendingEnd(training_status=4, seen_at=EIGHT)

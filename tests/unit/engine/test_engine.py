@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
@@ -31,6 +31,7 @@ from scriptix_operator.engine.roster import Roster
 from scriptix_operator.engine.timer import Timer
 from scriptix_operator.kube.errors import GoneError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.leadership import LeadershipLostError
 from scriptix_operator.kube.trainings import Raw, dump_status
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
@@ -237,6 +238,64 @@ async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> No
         bench.may_step.set()
         await bench.until(lambda: len(bench.steps) == 6)
         assert bench.most_at_once[7] == 1
+
+
+async def test_shutdown_begins_no_step_and_waits_for_starts_within_its_bound() -> None:
+    async with _bench() as bench:
+        replies = {"a": asyncio.Event(), "never-recorded": asyncio.Event()}
+
+        async def start(key: TrainingKey) -> float | None:
+            with bench.engine.shutdown.start_under_way():
+                await replies[key.name].wait()
+            return None
+
+        async with _running(bench):
+            bench.on_step = start
+            bench.seen("never-recorded", model=8)
+            bench.seen("a", model=7)
+            await bench.until(lambda: len(bench.steps) == 2)
+            bench.seen("due-after-a", model=7)
+            await bench.settle()
+            bench.engine.start_wait = 0.1
+            bench.engine.shutdown.begin()
+            replies["a"].set()
+        assert sorted(bench.steps) == ["a", "never-recorded"]
+
+
+async def test_lost_lease_ends_the_shutdown_and_is_raised() -> None:
+    async with _bench() as bench:
+        lost = asyncio.Event()
+
+        async def hold() -> None:
+            await lost.wait()
+            raise LeadershipLostError("another leads")
+
+        async def start(_key: TrainingKey) -> float | None:
+            with bench.engine.shutdown.start_under_way():
+                await asyncio.Event().wait()
+            return None
+
+        async def lead() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(hold())
+                await bench.engine.run(lambda: None)
+
+        async def work() -> int:
+            with pytest.raises(ExceptionGroup) as caught:
+                await lead()
+            assert caught.group_contains(LeadershipLostError)
+            return cast("asyncio.Task[int]", asyncio.current_task()).cancelling()
+
+        bench.listed = [_raw("a")]
+        bench.on_step, bench.engine.start_wait = start, HOUR
+        working = asyncio.create_task(work())
+        await bench.until(lambda: bench.steps == ["a"])
+        bench.engine.shutdown.begin()
+        working.cancel()
+        await bench.settle()
+        lost.set()
+        # A cancellation that is left would cut off the release of the Lease.
+        assert await asyncio.wait_for(working, TIMEOUT) == 0
 
 
 async def test_many_resources_on_one_model_do_not_hold_up_the_others() -> None:

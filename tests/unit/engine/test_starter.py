@@ -314,6 +314,17 @@ async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
 # Before the POST.
 
 
+async def test_shutdown_during_a_poll_begins_no_start(bench: Bench) -> None:
+    look = bench.api.look
+
+    async def look_and_stop(training: Training) -> Observation:
+        bench.stepper.shutdown.begin()
+        return await look(training)
+
+    bench.api.look = look_and_stop  # type: ignore[method-assign]
+    assert await bench.step() == ["look"]
+
+
 @pytest.mark.parametrize(
     ("fault", "effects"),
     [
