@@ -21,7 +21,6 @@ from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
 from scriptix_operator.core.remote import (
     CODE_KINDS,
-    RATE_LIMIT_WAIT,
     CallFailure,
     FailureKind,
     RemoteModel,
@@ -30,11 +29,10 @@ from scriptix_operator.core.remote import (
 from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
 from scriptix_operator.core.start import withdraw
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.unanswered import rate_limited
 
-__all__ = ["not_started", "rate_limited", "refused", "started"]
+__all__ = ["not_started", "refused", "started"]
 
-LEAST_WAIT = 1.0
-"""Seconds after a refusal for its rate, whatever it says."""
 MAX_BACKOFF = 3600.0
 """Seconds between starts at most while the API refuses them."""
 
@@ -142,21 +140,6 @@ def _held(step: Situation, failed: PostFailed, key: tuple[str, str | None]) -> D
             return _conflict(step, call)
         case _:
             return _denied(step, call, *key)
-
-
-def rate_limited(step: Situation, call: CallFailure, again_in: float | None, told: str) -> Decision:
-    """The API refused a call because of its rate limit.
-
-    Args:
-        step: The resource.
-        call: The refusal.
-        again_in: Seconds until the key may be used again; None: as the refusal says.
-        told: What happened, for people; the time of the next call follows.
-    """
-    asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
-    wait = max(asked if again_in is None else again_in, LEAST_WAIT)
-    until = step.now + timedelta(seconds=wait)
-    return step.rest(wait, Note(Reason.RATE_LIMITED, f"{told} {until:%H:%MZ}."))
 
 
 def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None) -> Decision:

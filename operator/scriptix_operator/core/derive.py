@@ -34,6 +34,7 @@ __all__ = [
     "reason_of",
     "release",
     "settle",
+    "stands_again",
 ]
 
 
@@ -102,6 +103,11 @@ def last_key(status: TrainingStatus) -> str | None:
     """Fingerprint of the API key of the run in status; of the run before, while a rerun waits."""
     runs = (status.run, *status.history)
     return next((run.key_fingerprint for run in runs if run and run.key_fingerprint), None)
+
+
+def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
+    """Whether `new` shows a run that was over in `old`: its end was told then."""
+    return new.run is not None and any(past.id == new.run.id for past in old.history)
 
 
 def is_watched(training: Training) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.reasons import GIVEN_UP, FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
 from scriptix_operator.core.derive import has_ended, is_over
@@ -20,7 +20,6 @@ from scriptix_operator.core.text import one_line
 from scriptix_operator.core.training import Training
 
 __all__ = [
-    "GIVEN_UP",
     "NO_LOG",
     "is_first_fetch_due",
     "is_last_fetch",
@@ -33,8 +32,6 @@ __all__ = [
     "without_log_failures",
 ]
 
-GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
-"""No log call is made before the run ends, the resource is edited, or another run begins."""
 FETCHED = frozenset({LogState.COMPLETE, LogState.PARTIAL})
 
 SECOND_FETCH = 1 / 12

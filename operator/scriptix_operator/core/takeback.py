@@ -14,7 +14,7 @@ from scriptix_operator.core.requests import OF_ONE_RUN, is_first_run, is_unsent,
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import used_requests
 
-__all__ = ["is_taken_back", "stands_again", "take_back"]
+__all__ = ["is_taken_back", "take_back"]
 
 
 def is_taken_back(training: Training) -> bool:
@@ -81,11 +81,6 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         history=tuple(earlier),
         used_requests=used_requests(status),
     )
-
-
-def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
-    """Whether `new` shows a run that was over in `old`: its end was told then."""
-    return new.run is not None and any(past.id == new.run.id for past in old.history)
 
 
 def _metrics(word_error_rate: str | None) -> Metrics | None:
