@@ -1,9 +1,8 @@
 """What the answer to a start means: accepted, refused, or not known (DESIGN §4 steps 3 and 4)."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
 from scriptix_operator.api.status import TEXT, StartReply
@@ -73,8 +72,12 @@ def refused(step: Situation, failed: PostFailed) -> Decision:
     return _settled(decision, entry, acted=False, sent=sent)
 
 
-def _settled(decision: Decision, entry: Entry | None, **outcome: Any) -> Decision:  # noqa: ANN401 - values of Settled's fields
-    return decision if entry is None else replace(decision, settled=Settled(entry, **outcome))
+def _settled(
+    decision: Decision, entry: Entry | None, *, acted: bool, sent: bool = True
+) -> Decision:
+    if entry is None:
+        return decision
+    return replace(decision, settled=Settled(entry, acted=acted, sent=sent))
 
 
 def _refused(step: Situation, failed: PostFailed) -> Decision:
@@ -122,7 +125,7 @@ def _keeping_reply(step: Situation, call: CallFailure) -> Situation:
         return step
     code = call.code if call.is_error_in_success else None
     reply = StartReply(code=code, message=one_line(with_details(call), TEXT))
-    return step.having_run(intent=intent.model_copy(update={"reply": reply}))
+    return step.having_run(intent=replace(intent, reply=reply))
 
 
 def _held(step: Situation, failed: PostFailed, key: tuple[str, str | None]) -> Decision:

@@ -6,8 +6,8 @@ the facts.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
@@ -156,23 +156,24 @@ def settle(
     before = {condition.type: condition for condition in status.conditions}
     conditions = []
     for kind, truth in _truths(phase, status, note).items():
-        told = {
-            "status": truth,
-            "reason": note.reason,
-            "message": message,
-            "observed_generation": training.generation,
-        }
-        conditions.append(_condition(kind, told, before.get(kind), now))
-    return status.model_copy(
-        update={
-            "observed_generation": training.generation,
-            "phase": phase.value,
-            "message": message,
-            "display": _display(phase, status),
-            "repeated_request": repeated,
-            "used_requests": used_requests(status),
-            "conditions": tuple(conditions),
-        }
+        condition = Condition(
+            type=kind,
+            status=truth,
+            reason=note.reason,
+            message=message,
+            observed_generation=training.generation,
+            last_transition_time=now.replace(microsecond=0),
+        )
+        conditions.append(_with_kept_time(condition, before.get(kind)))
+    return replace(
+        status,
+        observed_generation=training.generation,
+        phase=phase.value,
+        message=message,
+        display=_display(phase, status),
+        repeated_request=repeated,
+        used_requests=used_requests(status),
+        conditions=tuple(conditions),
     )
 
 
@@ -197,14 +198,11 @@ def _is_released(status: TrainingStatus, note: Note | None) -> bool:
     return Reason.BEING_DELETED in {said, reason_of(status)}
 
 
-def _condition(
-    kind: ConditionType, told: dict[str, Any], old: Condition | None, now: datetime
-) -> Condition:
-    """A condition; its time stays as long as its status does."""
-    if old is not None and told["status"] == old.status:
-        is_news = any(getattr(old, name) != value for name, value in told.items())
-        return old.model_copy(update=told) if is_news else old
-    return Condition(type=kind, last_transition_time=now.replace(microsecond=0), **told)
+def _with_kept_time(condition: Condition, old: Condition | None) -> Condition:
+    """The time of a condition stays as long as its status does."""
+    if old is None or old.status != condition.status:
+        return condition
+    return replace(condition, last_transition_time=old.last_transition_time)
 
 
 def _overriding_note(

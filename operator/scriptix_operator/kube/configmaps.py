@@ -25,6 +25,7 @@ from kubernetes.aio.client import (
     V1Preconditions,
 )
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import (
     API_VERSION,
     ARGOCD_IGNORE_UPDATES,
@@ -194,16 +195,14 @@ class ConfigMaps:
             await self.create(owner, name, data, run_id=run_id)
             return True
         # A copy: what was read stays as it was. Labels and annotations of others stay too.
-        body = stored.raw.model_copy(
-            update={
-                "data": dict(data),
-                "metadata": metadata.model_copy(
-                    update={
-                        "labels": {**(metadata.labels or {}), **labels},
-                        "annotations": {**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
-                    }
-                ),
-            }
+        body = replace(
+            stored.raw,
+            data=dict(data),
+            metadata=replace(
+                metadata,
+                labels={**(metadata.labels or {}), **labels},
+                annotations={**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
+            ),
         )
         try:
             with translated(f"replace ConfigMap {owner.namespace}/{name}"):
