@@ -4,11 +4,11 @@ Only what plays a part in decisions is kept of a status: texts, conditions and t
 are dropped, so that states in which the same will be decided are the same state.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
@@ -259,8 +259,8 @@ class Judgement:
         run = status.run
         if self.rules.mutation is Mutation.NEW_BASELINE and run is not None:
             if run.attempt > 1 and run.intent is None and run.ownership is None:
-                run = run.model_copy(update={"baseline": None})
-            status = status.model_copy(update={"run": run})
+                run = replace(run, baseline=None)
+            status = replace(status, run=run)
         return self.statuses.of(plain(status))
 
     def training(self, resource: int, thing: Thing) -> Training:
@@ -357,10 +357,10 @@ def _as_polled(decision: Decision) -> Decision:
     status, settled = decision.status, decision.settled
     assert status.run is not None
     assert settled is not None
-    run = status.run.model_copy(update={"started_training_at": status.started_at})
+    run = replace(status.run, started_training_at=status.started_at)
     return replace(
         decision,
-        status=status.model_copy(update={"run": run}),
+        status=replace(status, run=run),
         settled=replace(settled, marker=status.started_at),
     )
 

@@ -2,6 +2,7 @@
 
 from functools import lru_cache, partial
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.core.ledger import Entry
 from tests.model.judgement import Judgement
 from tests.model.terms import OneLedger
@@ -95,7 +96,7 @@ def _renumbered(
         return None
 
     def recounted(entry: Entry) -> Entry:
-        return entry.model_copy(update={"serial": new[entry.serial]})
+        return replace(entry, serial=new[entry.serial])
 
     new_entries: dict[int | None, int | None] = {None: None}
     for number in entries:

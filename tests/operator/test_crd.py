@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from scriptix_operator.api import names
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.crd import custom_resource_definition, missing_fields
 from scriptix_operator.api.status import Condition, Display, Metrics, TrainingStatus
 from tests.controlplane.cluster import ControlPlane
@@ -617,7 +618,7 @@ def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable
     # The API server prints a date column by the machine's clock.
     three_hours_ago = datetime.now(UTC) - timedelta(hours=3, seconds=1)  # noqa: TID251
     trainings.patch_status(
-        written(RUNNING.model_copy(update={"started_at": three_hours_ago})), name="cardiology-en"
+        written(replace(RUNNING, started_at=three_hours_ago)), name="cardiology-en"
     ).taken()
 
     header, row = kubectl("get", "custommodeltrainings", "-o", "wide").splitlines()

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from kubernetes.aio.client import ApiClient
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import DEFAULT_SECRET
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.spec import ApiKeySecretRef, TrainingSpec
@@ -129,9 +130,7 @@ async def test_a_run_that_began_with_the_operators_key_goes_on_with_it(
     space.secret(space.tenant, OWN_KEY)  # created during the run
     training = space.training(begun_in=space.system)
     assert (await space.keys(client).resolve(training)).value == DEFAULT_KEY
-    ended = training.with_status(
-        training.status.model_copy(update={"finished_at": training.created_at})
-    )
+    ended = training.with_status(replace(training.status, finished_at=training.created_at))
     assert (await space.keys(client).resolve(ended)).value == OWN_KEY
 
 

@@ -1,10 +1,14 @@
 """The pydantic base of spec and status: camelCase outside, frozen inside."""
 
+from dataclasses import is_dataclass
+from dataclasses import replace as replace_in_dataclass
+from typing import Any, TypeVar
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
-__all__ = ["ApiModel", "ListItem", "cel"]
+__all__ = ["ApiModel", "ListItem", "cel", "replace"]
 
 
 def cel(rule: str, message: str, *, field_path: str | None = None) -> JsonDict:
@@ -44,3 +48,28 @@ class ListItem(ApiModel):
     """
 
     model_config = ConfigDict(extra="allow")
+
+
+T = TypeVar("T")
+
+
+def replace(of: T, **changes: Any) -> T:  # noqa: ANN401 - tools/typed_updates.py checks them
+    """A copy of a model or a dataclass with other values in some of its fields.
+
+    mypy checks names and types (tools/typed_updates.py); at run time values are not validated.
+
+    Args:
+        of: The model or dataclass.
+        changes: The new values, by the names of the fields.
+
+    Raises:
+        TypeError: The class has no such field.
+    """
+    if not isinstance(of, BaseModel):
+        if not is_dataclass(of) or isinstance(of, type):
+            raise TypeError(f"{type(of).__name__} is neither a model nor a dataclass")
+        return replace_in_dataclass(of, **changes)
+    unknown = changes.keys() - type(of).model_fields.keys()
+    if unknown:
+        raise TypeError(f"{type(of).__name__} has no field {', '.join(sorted(unknown))}")
+    return of.model_copy(update=changes)

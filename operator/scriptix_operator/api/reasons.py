@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 __all__ = [
+    "GIVEN_UP",
     "AskedBy",
     "ConditionType",
     "EventReason",
@@ -112,6 +113,10 @@ class LogState(StrEnum):
     """The API has no log of this run."""
     NAME_TAKEN = "NameTaken"
     """The ConfigMap's name belongs to another object; delete or rename that object."""
+
+
+GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
+"""No log call is made before the run ends, the resource is edited, or another run begins."""
 
 
 class Reason(StrEnum):

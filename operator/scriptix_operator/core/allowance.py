@@ -35,6 +35,8 @@ MAX_HOLD = 86_400.0
 KEEP_AGAIN, CONFIRM = 60.0, 86_400.0
 """Seconds after which what was learned is worth keeping anew: where it has changed, and where it
 has only been confirmed. Servers that differ must not cause a write for each reply."""
+RESET_ROUNDING = 1.0
+"""Seconds by which a reply may give the end of a window too late: servers round up."""
 SHORTEST_HOLD = 0.01
 """Of a window, after a refusal: a server that says to come back at once does not mean it."""
 
@@ -160,7 +162,7 @@ class Allowance:
 
     def _hear(self, told: RateTold, now: float) -> None:
         """Take in what a reply that was let through tells of the limit."""
-        reset = told.reset or 0.0
+        reset = (told.reset or 0.0) - RESET_ROUNDING
         window = next((limit for s, limit in self._configured.items() if s >= reset), None)
         if window is not None:
             lesson = heard(self._lessons.pop(window.seconds, None), window, told, now)

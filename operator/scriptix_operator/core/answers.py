@@ -1,9 +1,8 @@
 """What the answer to a start means: accepted, refused, or not known (DESIGN §4 steps 3 and 4)."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
 from scriptix_operator.api.status import TEXT, StartReply
@@ -21,7 +20,6 @@ from scriptix_operator.core.ledger import Entry, Settled
 from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
 from scriptix_operator.core.remote import (
     CODE_KINDS,
-    RATE_LIMIT_WAIT,
     CallFailure,
     FailureKind,
     RemoteModel,
@@ -30,11 +28,10 @@ from scriptix_operator.core.remote import (
 from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
 from scriptix_operator.core.start import withdraw
 from scriptix_operator.core.text import one_line
+from scriptix_operator.core.unanswered import rate_limited
 
-__all__ = ["not_started", "rate_limited", "refused", "started"]
+__all__ = ["not_started", "refused", "started"]
 
-LEAST_WAIT = 1.0
-"""Seconds after a refusal for its rate, whatever it says."""
 MAX_BACKOFF = 3600.0
 """Seconds between starts at most while the API refuses them."""
 
@@ -75,8 +72,12 @@ def refused(step: Situation, failed: PostFailed) -> Decision:
     return _settled(decision, entry, acted=False, sent=sent)
 
 
-def _settled(decision: Decision, entry: Entry | None, **outcome: Any) -> Decision:  # noqa: ANN401 - values of Settled's fields
-    return decision if entry is None else replace(decision, settled=Settled(entry, **outcome))
+def _settled(
+    decision: Decision, entry: Entry | None, *, acted: bool, sent: bool = True
+) -> Decision:
+    if entry is None:
+        return decision
+    return replace(decision, settled=Settled(entry, acted=acted, sent=sent))
 
 
 def _refused(step: Situation, failed: PostFailed) -> Decision:
@@ -124,7 +125,7 @@ def _keeping_reply(step: Situation, call: CallFailure) -> Situation:
         return step
     code = call.code if call.is_error_in_success else None
     reply = StartReply(code=code, message=one_line(with_details(call), TEXT))
-    return step.having_run(intent=intent.model_copy(update={"reply": reply}))
+    return step.having_run(intent=replace(intent, reply=reply))
 
 
 def _held(step: Situation, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
@@ -142,21 +143,6 @@ def _held(step: Situation, failed: PostFailed, key: tuple[str, str | None]) -> D
             return _conflict(step, call)
         case _:
             return _denied(step, call, *key)
-
-
-def rate_limited(step: Situation, call: CallFailure, again_in: float | None, told: str) -> Decision:
-    """The API refused a call because of its rate limit.
-
-    Args:
-        step: The resource.
-        call: The refusal.
-        again_in: Seconds until the key may be used again; None: as the refusal says.
-        told: What happened, for people; the time of the next call follows.
-    """
-    asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
-    wait = max(asked if again_in is None else again_in, LEAST_WAIT)
-    until = step.now + timedelta(seconds=wait)
-    return step.rest(wait, Note(Reason.RATE_LIMITED, f"{told} {until:%H:%MZ}."))
 
 
 def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None) -> Decision:

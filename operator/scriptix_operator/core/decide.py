@@ -85,7 +85,7 @@ from scriptix_operator.core.resolve import (
     resolve_for_others,
     resolved_by_others,
 )
-from scriptix_operator.core.running import UNWATCHED
+from scriptix_operator.core.running import without_poll_facts
 from scriptix_operator.core.situation import RECHECK, Durations, Situation
 from scriptix_operator.core.start import begin, consider, queue_up, start_nothing, withdraw
 from scriptix_operator.core.takeback import is_taken_back, take_back
@@ -175,7 +175,8 @@ def _kept_up(step: Situation, observation: Observation) -> Decision:
     if is_late and not is_end_pending(step.status):
         return _timed_out(step)
     if step.spec.suspend:
-        return step.without_doubt().having(queue=None, failure=None, **UNWATCHED).rest(None)
+        step = step.without_doubt().having_status(without_poll_facts(step.status))
+        return step.having(queue=None, failure=None).rest(None)
     return _observed(step, observation)
 
 
@@ -300,10 +301,10 @@ def _timed_out(step: Situation) -> Decision:
         "no further calls are made for it."
     )
     # An open intent stays: whoever needs the model next has to learn what came of it.
-    ended = step.without_doubt().having(
+    step = step.without_doubt().having_status(without_poll_facts(step.status))
+    ended = step.having(
         failure=failure(FailureReason.TIMED_OUT, text),
         finished_at=ended_at(step.status.started_at, step.now),
-        **UNWATCHED,
     )
     return conclude(ended)
 

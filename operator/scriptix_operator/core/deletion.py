@@ -19,7 +19,7 @@ from scriptix_operator.core.observation import (
     Observation,
     Rest,
 )
-from scriptix_operator.core.running import UNWATCHED
+from scriptix_operator.core.running import without_poll_facts
 from scriptix_operator.core.situation import Situation
 from scriptix_operator.core.training import Training
 
@@ -53,7 +53,7 @@ def released(step: Situation) -> Decision:
         step = step.having_run(retry_at=None)
     if is_finished(step.status):
         return step.answer(Rest(None))
-    step = step.having(queue=None, **UNWATCHED)
+    step = step.having_status(without_poll_facts(step.status)).having(queue=None)
     if not has_ended(step.status):
         step = step.having(failure=None)
     return step.answer(Rest(None), release(step.status))

@@ -6,8 +6,8 @@ the facts.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
@@ -35,6 +35,7 @@ __all__ = [
     "reason_of",
     "release",
     "settle",
+    "stands_again",
 ]
 
 
@@ -105,6 +106,11 @@ def last_key(status: TrainingStatus) -> str | None:
     return next((run.key_fingerprint for run in runs if run and run.key_fingerprint), None)
 
 
+def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
+    """Whether `new` shows a run that was over in `old`: its end was told then."""
+    return new.run is not None and any(past.id == new.run.id for past in old.history)
+
+
 def is_watched(training: Training) -> bool:
     """Whether the model is looked at again and again, as long as nobody changes the resource."""
     return not (training.spec.suspend or has_ended(training.status))
@@ -155,25 +161,28 @@ def settle(
         truths = _summed_up(summary, ConditionType.STALLED)
     conditions = []
     for kind, truth in truths.items():
-        is_unreadable = kind is ConditionType.STALLED and unreadable is not None
-        told = {
-            "status": truth,
-            "reason": Reason.UNREADABLE.value if is_unreadable else note.reason,
-            "message": unreadable if is_unreadable else message,
-            "observed_generation": training.generation,
-        }
-        conditions.append(_condition(kind, told, before.get(kind), now))
-    return status.model_copy(
-        update={
-            "observed_generation": training.generation,
-            "phase": phase.value,
-            "message": message,
-            "display": _display(phase, status),
-            "pending_request": pending_request(training, status),
-            "repeated_request": repeated,
-            "used_requests": used_requests(status),
-            "conditions": tuple(conditions),
-        }
+        reason, text = note.reason, message
+        if kind is ConditionType.STALLED and unreadable is not None:
+            reason, text = Reason.UNREADABLE.value, unreadable
+        # A copy of the condition: it keeps the fields that another version has written.
+        condition = replace(
+            before.get(kind) or Condition(type=kind),
+            status=truth,
+            reason=reason,
+            message=text,
+            observed_generation=training.generation,
+        )
+        conditions.append(_with_transition_time(condition, before.get(kind), now))
+    return replace(
+        status,
+        observed_generation=training.generation,
+        phase=phase.value,
+        message=message,
+        display=_display(phase, status),
+        pending_request=pending_request(training, status),
+        repeated_request=repeated,
+        used_requests=used_requests(status),
+        conditions=tuple(conditions),
     )
 
 
@@ -198,16 +207,12 @@ def _is_released(status: TrainingStatus, note: Note | None) -> bool:
     return Reason.BEING_DELETED in {said, reason_of(status)}
 
 
-def _condition(
-    kind: ConditionType, told: dict[str, Any], old: Condition | None, now: datetime
-) -> Condition:
-    """A condition; its time stays as long as its status does."""
-    old = old or Condition(type=kind)
-    if told["status"] != old.status or old.last_transition_time is None:
-        told = {**told, "last_transition_time": now.replace(microsecond=0)}
-    is_news = any(getattr(old, name) != value for name, value in told.items())
-    # A copy: it keeps the fields that another version has written.
-    return old.model_copy(update=told) if is_news else old
+def _with_transition_time(condition: Condition, old: Condition | None, now: datetime) -> Condition:
+    """The time of a condition stays as long as its status does."""
+    is_kept = old is not None and old.status == condition.status
+    if is_kept and condition.last_transition_time is not None:
+        return condition
+    return replace(condition, last_transition_time=now.replace(microsecond=0))
 
 
 def _overriding_note(

@@ -1,8 +1,8 @@
 """What follows a look at a followed run: its log, its end, or the next look."""
 
-from dataclasses import replace
 from datetime import timedelta
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Failure
 from scriptix_operator.core.backoff import backoff
@@ -32,7 +32,7 @@ from scriptix_operator.core.observation import (
 )
 from scriptix_operator.core.pending_end import await_results
 from scriptix_operator.core.requests import is_run_asked_for, next_run
-from scriptix_operator.core.running import UNWATCHED, training_note
+from scriptix_operator.core.running import training_note, without_poll_facts
 from scriptix_operator.core.situation import RECHECK, Situation, soonest
 from scriptix_operator.core.takeback import is_taken_back, take_back
 
@@ -108,12 +108,11 @@ def _due_in(step: Situation) -> float | None:
 def fail(step: Situation, why: Failure) -> Decision:
     """End the requested run without a remote one."""
     run = step.status.run or next_run(step.training)
-    ended = step.having(
+    ended = step.having_status(without_poll_facts(step.status)).having(
         run=run,
         failure=why,
         queue=None,
         finished_at=step.now.replace(microsecond=0),
-        **UNWATCHED,
     )
     return conclude(ended)
 
@@ -133,13 +132,13 @@ def publish_failed(step: Situation, failed: PublishFailed) -> Decision:
         status = step.status
         if is_end_pending(status):
             # The results that have ended the wait are kept: no further poll may show them.
-            status = status.model_copy(update={"metrics": failed.success.status.metrics})
+            status = replace(status, metrics=failed.success.status.metrics)
         return Decision(status, Rest(wait), step.memory)
     message = f"The training has succeeded, but its result is not published: {failed.message}"
     why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
     # The conditions that were decided on tell of a success that was never recorded.
-    kept = {"failure": why, "conditions": step.status.conditions}
-    step = with_end_seen(step.having_status(failed.success.status.model_copy(update=kept)))
+    status = replace(failed.success.status, failure=why, conditions=step.status.conditions)
+    step = with_end_seen(step.having_status(status))
     fetch_in = log_due_in(step)
     decision = step.answer(FetchLog(wait) if fetch_in == 0 else Rest(soonest(wait, fetch_in)))
     return replace(decision, settled=failed.success.settled)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.spec import UNREADABLE_GATE, TrainingSpec
 from scriptix_operator.api.status import (
@@ -22,7 +23,7 @@ from scriptix_operator.core.gate import lacks_metric, missed_gate
 from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.remote import ENDS, RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
-from scriptix_operator.core.running import UNWATCHED, is_another_start, marked, running
+from scriptix_operator.core.running import is_another_start, marked, running, without_poll_facts
 from scriptix_operator.core.text import clean, one_line, unreadable_text
 from scriptix_operator.core.timeline import PastRun
 
@@ -69,7 +70,7 @@ def with_look(status: TrainingStatus, before: TrainingStatus, now: datetime) -> 
     last = before.last_observed_at
     if status == before and last is not None and now - last < OBSERVATION_REFRESH:
         return status
-    return status.model_copy(update={"last_observed_at": now.replace(microsecond=0)})
+    return replace(status, last_observed_at=now.replace(microsecond=0))
 
 
 def follow(
@@ -111,7 +112,7 @@ def naming_unreadable(
     if why is None or why is before or not unreadable:
         return status
     message = clean(f"{why.message} {unreadable_text(unreadable)}", LONG_TEXT)
-    return status.model_copy(update={"failure": why.model_copy(update={"message": message})})
+    return replace(status, failure=replace(why, message=message))
 
 
 def _follow(
@@ -189,8 +190,8 @@ def _with_start_time(status: TrainingStatus, model: RemoteModel) -> TrainingStat
     run = status.run
     if run is None or run.started_training_at is not None or model.started_at is None:
         return status
-    run = run.model_copy(update={"started_training_at": model.started_at})
-    return status.model_copy(update={"run": run, "started_at": model.started_at})
+    run = replace(run, started_training_at=model.started_at)
+    return replace(status, run=run, started_at=model.started_at)
 
 
 def _is_left_over(status: TrainingStatus, model: RemoteModel) -> bool:
@@ -267,20 +268,17 @@ def _at_end(
         started_training_at=model.started_at,
         finished_at=model.finished_at,
     )
-    end = first.model_copy(
-        update={
-            "training_status": model.training_status,
-            "started_training_at": first.started_training_at or model.started_at,
-            "finished_at": model.finished_at or first.finished_at,
-        }
+    end = replace(
+        first,
+        training_status=model.training_status,
+        started_training_at=first.started_training_at or model.started_at,
+        finished_at=model.finished_at or first.finished_at,
     )
-    status = status.model_copy(
-        update={
-            **UNWATCHED,
-            "run": status.run.model_copy(update={"pending_end": end}),
-            "started_at": status.started_at or model.started_at,
-            "metrics": with_metrics(status.metrics, model.metrics),
-        }
+    status = replace(
+        without_poll_facts(status),
+        run=replace(status.run, pending_end=end),
+        started_at=status.started_at or model.started_at,
+        metrics=with_metrics(status.metrics, model.metrics),
     )
     if model.training_status == TrainingState.SUCCEEDED:
         is_pending = lacks_metric(spec.quality_gate, status.metrics)
@@ -304,18 +302,17 @@ def believe(
     if run is None or run.pending_end is None:
         raise ValueError("no end of a run was seen")
     end = run.pending_end
-    update = {
-        **UNWATCHED,
-        "run": run.model_copy(update={"pending_end": None}),
-        "finished_at": ended_at(status.started_at, end.seen_at, end.finished_at),
-        "failure": None,
-    }
-    status = status.model_copy(update=update)
+    status = replace(
+        without_poll_facts(status),
+        run=replace(run, pending_end=None),
+        finished_at=ended_at(status.started_at, end.seen_at, end.finished_at),
+        failure=None,
+    )
     if end.training_status == TrainingState.FAILED:
         why = why or remote_failure(RemoteModel(id=spec.model_id, training_status=5))
-        return with_retry(spec, status.model_copy(update={"failure": why}), now), None
-    done = {"progress": DONE, "stage": stage_of(DONE).value}
-    return judge(spec, marked(status.model_copy(update=done), DONE, end.seen_at))
+        return with_retry(spec, replace(status, failure=why), now), None
+    done = replace(status, progress=DONE, stage=stage_of(DONE).value)
+    return judge(spec, marked(done, DONE, end.seen_at))
 
 
 def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, Note | None]:
@@ -323,8 +320,8 @@ def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, N
     missed = missed_gate(spec.quality_gate, status.metrics)
     if missed is not None:
         gate_failure = failure(FailureReason.QUALITY_GATE_FAILED, missed)
-        return status.model_copy(update={"failure": gate_failure}), None
-    return status.model_copy(update={"failure": None}), trained_note(status)
+        return replace(status, failure=gate_failure), None
+    return replace(status, failure=None), trained_note(status)
 
 
 def trained_note(status: TrainingStatus) -> Note:
@@ -341,13 +338,13 @@ def trained_note(status: TrainingStatus) -> Note:
 def _ended(
     status: TrainingStatus, model: RemoteModel, now: datetime, why: Failure | None
 ) -> TrainingStatus:
-    update = {
-        "started_at": status.started_at or model.started_at,
-        "finished_at": ended_at(status.started_at or model.started_at, now, model.finished_at),
-        **UNWATCHED,
-        "failure": why,
-    }
-    return status.model_copy(update=update)
+    started_at = status.started_at or model.started_at
+    return replace(
+        without_poll_facts(status),
+        started_at=started_at,
+        finished_at=ended_at(started_at, now, model.finished_at),
+        failure=why,
+    )
 
 
 def ended_at(started_at: datetime | None, now: datetime, told: datetime | None = None) -> datetime:
@@ -369,8 +366,9 @@ def with_metrics(known: Metrics | None, given: RemoteMetrics | None) -> Metrics 
     """The metrics of a run after a poll: those given, and those that an earlier poll gave."""
     if known is None or given is None:
         return known if given is None else _metrics(given)
+    # The names are those of the class itself, so none can be wrong.
     new = {name: value for name, value in _metrics(given) if value is not None}
-    return known.model_copy(update=new)
+    return Metrics(**{**dict(known), **new})
 
 
 def _metrics(metrics: RemoteMetrics) -> Metrics:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from scriptix_operator.api.base import ApiModel
+from scriptix_operator.api.base import ApiModel, replace
 from scriptix_operator.api.status import Baseline, Run
 from scriptix_operator.api.times import Time
 from scriptix_operator.core.learned import Learned, LearnedLimits, kept
@@ -150,12 +150,11 @@ def opened(ledger: Ledger, training: Training, now: datetime) -> tuple[Ledger, E
     debit = debit_of(training, run, entry.serial, now)
     fingerprint = run.intent.key_fingerprint
     debits = (*ledger.debits.get(fingerprint, ()), debit)
-    updated = ledger.model_copy(
-        update={
-            "serial": entry.serial,
-            "entries": {**ledger.entries, model_id: entry},
-            "debits": {**ledger.debits, fingerprint: debits},
-        }
+    updated = replace(
+        ledger,
+        serial=entry.serial,
+        entries={**ledger.entries, model_id: entry},
+        debits={**ledger.debits, fingerprint: debits},
     )
     return updated, entry
 
@@ -174,15 +173,13 @@ def closed(ledger: Ledger, outcome: Settled, now: datetime) -> Ledger:
         marks = {**marks, model_id: mark}
     debits = {
         fingerprint: tuple(
-            debit.model_copy(update={"at": _aging_from(now)})
-            if debit.serial == entry.serial
-            else debit
+            replace(debit, at=_aging_from(now)) if debit.serial == entry.serial else debit
             for debit in group
             if outcome.sent or debit.serial != entry.serial
         )
         for fingerprint, group in ledger.debits.items()
     }
-    return ledger.model_copy(update={"entries": entries, "marks": marks, "debits": debits})
+    return replace(ledger, entries=entries, marks=marks, debits=debits)
 
 
 def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
@@ -199,13 +196,13 @@ def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
     needed = {*ledger.entries, *(d.model_id for group in debits.values() for d in group)}
     marks = {model_id: mark for model_id, mark in ledger.marks.items() if model_id in needed}
     limits = kept(ledger.limits, now)
-    return ledger.model_copy(update={"debits": debits, "marks": marks, "limits": limits})
+    return replace(ledger, debits=debits, marks=marks, limits=limits)
 
 
 def taught(ledger: Ledger, fingerprint: str, call: str, learned: tuple[Learned, ...]) -> Ledger:
     """Keep what was learned of the limits of a key."""
     calls = {**ledger.limits.get(fingerprint, {}), call: learned}
-    return ledger.model_copy(update={"limits": {**ledger.limits, fingerprint: calls}})
+    return replace(ledger, limits={**ledger.limits, fingerprint: calls})
 
 
 def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> Mark | None:

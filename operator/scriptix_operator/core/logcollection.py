@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from scriptix_operator.api.reasons import FailureReason, LogState
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import GIVEN_UP, FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
 from scriptix_operator.core.derive import has_ended, is_over
@@ -20,7 +21,6 @@ from scriptix_operator.core.text import one_line
 from scriptix_operator.core.training import Training
 
 __all__ = [
-    "GIVEN_UP",
     "NO_LOG",
     "is_first_fetch_due",
     "is_last_fetch",
@@ -33,8 +33,6 @@ __all__ = [
     "without_log_failures",
 ]
 
-GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
-"""No log call is made before the run ends, the resource is edited, or another run begins."""
 FETCHED = frozenset({LogState.COMPLETE, LogState.PARTIAL})
 
 SECOND_FETCH = 1 / 12
@@ -75,25 +73,22 @@ def with_end_seen(step: Situation) -> Situation:
 def _collecting(step: Situation, log: LogStatus) -> Situation:
     """With a log that is to be fetched, at once where the run has ended."""
     now = step.now.replace(microsecond=0) if has_ended(step.status) else None
-    update = {
-        "state": LogState.COLLECTING.value,
-        "message": None,
-        "end_seen_at": log.end_seen_at or now,
-        "next_fetch_at": now,
-    }
-    return without_log_failures(step).having(log=log.model_copy(update=update))
+    log = replace(
+        log,
+        state=LogState.COLLECTING.value,
+        message=None,
+        end_seen_at=log.end_seen_at or now,
+        next_fetch_at=now,
+    )
+    return without_log_failures(step).having(log=log)
 
 
 def _without_fetches(step: Situation, log: LogStatus) -> Situation:
     if log.state in GIVEN_UP or (log.state is None and log.next_fetch_at is None):
         return step
     is_stored = log.last_fetched_at is not None and log.entries > 0
-    update = {
-        "state": LogState.PARTIAL.value if is_stored else None,
-        "message": ENDED if is_stored else None,
-        "next_fetch_at": None,
-    }
-    return step.having(log=log.model_copy(update=update))
+    state, message = (LogState.PARTIAL.value, ENDED) if is_stored else (None, None)
+    return step.having(log=replace(log, state=state, message=message, next_fetch_at=None))
 
 
 def with_log_tried_again(step: Situation) -> Situation:
@@ -209,16 +204,15 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
         next_at = _next_fetch_at(end_seen_at, asked_at, step.durations.log)
         if next_at is None:
             state, message = _verdict(stored.extent)
-    log = stored.log.model_copy(
-        update={
-            "state": state.value,
-            "message": message,
-            "total_entries": total if total is not None and 0 <= total <= MAX_TOTAL else None,
-            "last_fetched_at": asked_at,
-            "end_seen_at": end_seen_at,
-            "next_fetch_at": next_at,
-            "recent_calls": _recent_calls(step),
-        }
+    log = replace(
+        stored.log,
+        state=state.value,
+        message=message,
+        total_entries=total if total is not None and 0 <= total <= MAX_TOTAL else None,
+        last_fetched_at=asked_at,
+        end_seen_at=end_seen_at,
+        next_fetch_at=next_at,
+        recent_calls=_recent_calls(step),
     )
     curve = stored.learning_curve or step.status.learning_curve
     return without_log_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
@@ -253,22 +247,22 @@ def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
     """The log was not stored: with the time of another try, or given up."""
     step = _with_failure(step, failed)
     log, given_up = step.status.log or LogStatus(), _given_up(step, failed)
-    update: dict[str, object] = {}
     if failed.was_called:
-        update["recent_calls"] = _recent_calls(step)
+        log = replace(log, recent_calls=_recent_calls(step))
     if given_up is not None:
         message = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2)
         if given_up in GIVEN_UP:
             message = f"{message.removesuffix('.')}. {TRIED_AGAIN}" if message else TRIED_AGAIN
-        update |= {"state": given_up.value, "message": message, "next_fetch_at": None}
+        log = replace(log, state=given_up.value, message=message, next_fetch_at=None)
     elif failed.message is not None:
-        update |= {"state": LogState.COLLECTING.value, "message": one_line(failed.message, TEXT)}
+        message = one_line(failed.message, TEXT)
+        log = replace(log, state=LogState.COLLECTING.value, message=message)
     if given_up is None and failed.wait is not None and failed.tried and has_ended(step.status):
         # A restart is no reason to try sooner.
         now = step.now.replace(microsecond=0)
-        update["next_fetch_at"] = now + timedelta(seconds=math.ceil(failed.wait))
-    if update:
-        step = step.having(log=log.model_copy(update=update))
+        log = replace(log, next_fetch_at=now + timedelta(seconds=math.ceil(failed.wait)))
+    if log != (step.status.log or LogStatus()):
+        step = step.having(log=log)
     wait = None if given_up else failed.wait
     return step.remembering(
         log_wanted=wait is not None,

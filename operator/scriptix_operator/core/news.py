@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scriptix_operator.api.reasons import (
+    GIVEN_UP,
     EventReason,
     FailureReason,
     Outcome,
@@ -21,13 +22,11 @@ from scriptix_operator.core.derive import (
     is_starting,
     may_be_running,
     reason_of,
+    stands_again,
 )
-from scriptix_operator.core.logcollection import GIVEN_UP
-from scriptix_operator.core.requests import asks_for_run
-from scriptix_operator.core.takeback import stands_again
 from scriptix_operator.core.text import one_line
 from scriptix_operator.core.unreadable import told_unreadable
-from scriptix_operator.core.used import asks_of_run, shown_request
+from scriptix_operator.core.used import asks_for_run, asks_of_run, shown_request
 
 __all__ = ["News", "ended_as", "news", "news_of_deletion"]
 

@@ -6,20 +6,33 @@ resource itself asks for the first run.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Outcome
-from scriptix_operator.api.status import MAX_HISTORY, TEXT, HistoryEntry, Run, TrainingStatus
+from scriptix_operator.api.status import (
+    MAX_HISTORY,
+    TEXT,
+    HistoryEntry,
+    LogStatus,
+    Run,
+    TrainingStatus,
+)
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.text import one_line
 from scriptix_operator.core.timeline import is_whole
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.used import Ask, asks_of, asks_of_run, is_used, used_requests
+from scriptix_operator.core.used import (
+    Ask,
+    asks_for_run,
+    asks_of,
+    asks_of_run,
+    is_used,
+    used_requests,
+)
 
 __all__ = [
-    "OF_ONE_RUN",
-    "asks_for_run",
     "begin_retry",
     "begin_run",
     "is_first_run",
@@ -28,12 +41,21 @@ __all__ = [
     "newest_request",
     "next_run",
     "standing_asks",
+    "without_run",
 ]
 
-OF_ONE_RUN: Mapping[str, None] = dict.fromkeys(
-    ("state", "message", "total_entries", "last_fetched_at", "end_seen_at", "next_fetch_at")
-)
-"""What of status.log speaks of one run only."""
+
+def without_run(log: LogStatus) -> LogStatus:
+    """Without the fields that describe the log of one run."""
+    return replace(
+        log,
+        state=None,
+        message=None,
+        total_entries=None,
+        last_fetched_at=None,
+        end_seen_at=None,
+        next_fetch_at=None,
+    )
 
 
 def standing_asks(training: Training) -> tuple[Ask, ...]:
@@ -68,24 +90,11 @@ def is_first_run(status: TrainingStatus) -> bool:
     return not asks_for_run(status)
 
 
-def asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
-    """The members that the run in status was made for."""
-    run = status.run
-    if run is None:
-        return ()
-    own = asks_of_run(run)
-    if run.asked_by is not None:
-        return tuple(ask for ask in own if ask.member in run.asked_by)
-    # A status of a version without askedBy: what has changed since the request before this one.
-    before = next((past for past in status.history if asks_of_run(past) != own), None)
-    return () if before is None else tuple(set(own) - set(asks_of_run(before)))
-
-
 def next_run(training: Training) -> Run:
     """The run that answers the present request, before anything was sent for it."""
     asks = _new_asks(training) if training.status.run else ()
     run = _run_for(training, training.spec.run_token, training.requested_at)
-    return run.model_copy(update={"asked_by": _members(asks)})
+    return replace(run, asked_by=_members(asks))
 
 
 def _members(asks: Iterable[Ask]) -> tuple[str, ...]:
@@ -121,13 +130,12 @@ def newest_request(training: Training) -> Run | None:
     asks = _new_asks(training) if run.retries else standing_asks(training)
     if not asks:
         return run
-    return run.model_copy(
-        update={
-            "token": training.spec.run_token,
-            "requested_at": training.requested_at,
-            "asked_by": _members(asks),
-            "retries": 0,
-        }
+    return replace(
+        run,
+        token=training.spec.run_token,
+        requested_at=training.requested_at,
+        asked_by=_members(asks),
+        retries=0,
     )
 
 
@@ -142,15 +150,15 @@ def begin_retry(training: Training) -> TrainingStatus:
     if failed is None:
         raise ValueError(f"{training.key} has no run to retry")
     run = _run_for(training, failed.token, failed.requested_at)
-    same = {"asked_by": failed.asked_by, "retries": failed.retries + 1}
-    return _replaced(training.status, run.model_copy(update=same))
+    run = replace(run, asked_by=failed.asked_by, retries=failed.retries + 1)
+    return _replaced(training.status, run)
 
 
 def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
     history = status.history
     if status.run is not None:
         # One curve has 40 points: the newest run's is kept, which a cancelled request needs.
-        earlier = (past.model_copy(update={"learning_curve": ()}) for past in history)
+        earlier = (replace(past, learning_curve=()) for past in history)
         # A newer version may keep more of them.
         most = max(MAX_HISTORY, len(history))
         history = (_entry(status, status.run), *earlier)[:most]
@@ -158,7 +166,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
         observed_generation=status.observed_generation,
         model=status.model,
         run=successor,
-        log=None if status.log is None else status.log.model_copy(update=OF_ONE_RUN),
+        log=None if status.log is None else without_run(status.log),
         history=history,
         used_requests=used_requests(status),
         served_by=status.served_by,

@@ -26,6 +26,7 @@ from scriptix_operator.core.replaced import consumed
 from scriptix_operator.core.requests import next_run
 from scriptix_operator.core.situation import RESOLVE, Situation
 from scriptix_operator.core.start import may_be_hidden_run, wait_for_hidden
+from scriptix_operator.core.startqueue import FREE_ATTEMPTS
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = [
@@ -39,8 +40,6 @@ __all__ = [
     "resolved_by_others",
 ]
 
-FREE_ATTEMPTS = 3
-"""So many POSTs follow one another; then the delay doubles."""
 FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
 
 UNDECIDED_FOR = 180.0

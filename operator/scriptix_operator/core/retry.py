@@ -7,6 +7,7 @@ The wait is a fact in status, not a timer: a restart neither shortens nor length
 
 from datetime import datetime, timedelta
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
@@ -38,7 +39,7 @@ def with_retry(spec: TrainingSpec, status: TrainingStatus, now: datetime) -> Tra
     if run.ownership not in {Ownership.OWNED, Ownership.UNCONFIRMED}:
         return status
     at = now.replace(microsecond=0) + timedelta(seconds=retry_delay(run.retries))
-    return status.model_copy(update={"run": run.model_copy(update={"retry_at": at})})
+    return replace(status, run=replace(run, retry_at=at))
 
 
 def retry_text(spec: TrainingSpec, run: Run, why: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import Note
@@ -12,11 +13,8 @@ from scriptix_operator.core.progress import DONE, stage_of
 from scriptix_operator.core.remote import RemoteModel
 from scriptix_operator.core.timeline import PastRun, with_marks
 
-__all__ = ["UNWATCHED", "is_another_start", "marked", "running", "training_note"]
+__all__ = ["is_another_start", "marked", "running", "training_note", "without_poll_facts"]
 
-NO_ETA = {"estimated_completion_at": None, "estimated_completion_p90_at": None}
-UNWATCHED = {**NO_ETA, "progress_stalled_at": None, "poll_interval_seconds": None}
-"""Facts of a run that is not looked at (any more)."""
 ANOTHER_START = timedelta(seconds=60)
 """From this difference on a later run start time is another start; below, it may be the same time
 as two servers round it."""
@@ -25,6 +23,17 @@ STALLED_AFTER = 1.5
 to stand still. An API that tells of whole stages only has to be borne with for one."""
 LEAST_STALL = 600.0
 """Seconds."""
+
+
+def without_poll_facts(status: TrainingStatus) -> TrainingStatus:
+    """Without the facts that hold only while the run is polled."""
+    return replace(
+        status,
+        estimated_completion_at=None,
+        estimated_completion_p90_at=None,
+        progress_stalled_at=None,
+        poll_interval_seconds=None,
+    )
 
 
 def running(
@@ -46,13 +55,12 @@ def running(
     before = status.progress
     progress = before if model.progress is None else model.progress
     moved = progress != before
-    status = status.model_copy(
-        update={
-            "progress": progress,
-            "stage": None if progress is None else stage_of(progress).value,
-            "started_at": status.started_at or model.started_at,
-            "last_progress_at": now.replace(microsecond=0) if moved else status.last_progress_at,
-        }
+    status = replace(
+        status,
+        progress=progress,
+        stage=None if progress is None else stage_of(progress).value,
+        started_at=status.started_at or model.started_at,
+        last_progress_at=now.replace(microsecond=0) if moved else status.last_progress_at,
     )
     status = _expected(status, now, model_id, past, moved=moved)
     status = _stalled(status, now, model_id, past)
@@ -108,16 +116,15 @@ def _expected(
     known = (seen_at - began).total_seconds()
     expected = estimate(Running(model_id, progress, known, seconds, status.timeline), past)
     if expected is None:
-        return status.model_copy(update=NO_ETA)
+        return replace(status, estimated_completion_at=None, estimated_completion_p90_at=None)
 
     def at(after: float) -> datetime:
         return (began + timedelta(seconds=after)).replace(microsecond=0)
 
-    return status.model_copy(
-        update={
-            "estimated_completion_at": at(expected.likely),
-            "estimated_completion_p90_at": at(expected.late),
-        }
+    return replace(
+        status,
+        estimated_completion_at=at(expected.likely),
+        estimated_completion_p90_at=at(expected.late),
     )
 
 
@@ -127,7 +134,7 @@ def marked(status: TrainingStatus, progress: int, now: datetime) -> TrainingStat
     if began is None:
         return status
     timeline = with_marks(status.timeline, progress, (now - began).total_seconds())
-    return status.model_copy(update={"timeline": timeline})
+    return replace(status, timeline=timeline)
 
 
 def _began_at(status: TrainingStatus) -> datetime | None:
@@ -152,7 +159,7 @@ def _stalled(
         # Found once, it stays until there is progress: another run may have taken longer since.
         stalled_at = status.progress_stalled_at or overdue.replace(microsecond=0)
         stalled_at = stalled_at if since <= stalled_at <= now else None
-    return status.model_copy(update={"progress_stalled_at": stalled_at})
+    return replace(status, progress_stalled_at=stalled_at)
 
 
 def training_note(status: TrainingStatus) -> Note:

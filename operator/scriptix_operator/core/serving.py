@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.derive import is_finished
@@ -50,7 +51,7 @@ def with_server(
     if status == training.status and (not is_due or _is_at_rest(training)):
         return status
     served_by = ServedBy(namespace=installation, renewed_at=now)
-    return status.model_copy(update={"served_by": served_by})
+    return replace(status, served_by=served_by)
 
 
 def needs_renewal(training: Training, installation: str, now: datetime) -> bool:

@@ -1,9 +1,10 @@
 """What the parts of `decide` share: the facts of one step and the ways to answer."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.derive import Note, is_end_pending, may_be_running, settle
@@ -141,15 +142,15 @@ class Situation:
         """The same step with other facts."""
         return replace(self, training=self.training.with_status(status))
 
-    def having(self, **facts: Any) -> "Situation":  # noqa: ANN401 - values of status fields
+    def having(self, **facts: Any) -> "Situation":  # noqa: ANN401 - tools/typed_updates.py checks them
         """The same step with some facts of the status replaced."""
-        return self.having_status(self.status.model_copy(update=facts))
+        return self.having_status(replace(self.status, **facts))
 
-    def having_run(self, **facts: Any) -> "Situation":  # noqa: ANN401 - values of run fields
+    def having_run(self, **facts: Any) -> "Situation":  # noqa: ANN401 - tools/typed_updates.py checks them
         """The same step with some facts of the run replaced."""
-        return self.having(run=self.run.model_copy(update=facts))
+        return self.having(run=replace(self.run, **facts))
 
-    def remembering(self, **memory: Any) -> "Situation":  # noqa: ANN401 - values of Memory fields
+    def remembering(self, **memory: Any) -> "Situation":  # noqa: ANN401 - tools/typed_updates.py checks them
         """The same step with another memory."""
         return replace(self, memory=replace(self.memory, **memory))
 

@@ -5,6 +5,7 @@ DESIGN §2 ("What asks for a run") and §4 steps 1 and 2.
 
 from datetime import datetime, timedelta
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
 from scriptix_operator.api.spec import ExistingTraining, WhenNotReady
 from scriptix_operator.api.status import Baseline, Intent, Queue
@@ -136,15 +137,14 @@ def _existing(step: Situation, seen: ModelSeen) -> Decision:
 
 
 def _adopt(step: Situation, seen: ModelSeen) -> Decision:
-    run = next_run(step.training).model_copy(
-        update={
-            "ownership": Ownership.ADOPTED.value,
-            "key_source": seen.key.source,
-            "key_fingerprint": seen.key.fingerprint,
-            "claimed_at": step.now.replace(microsecond=0),
-        }
+    run = replace(
+        next_run(step.training),
+        ownership=Ownership.ADOPTED.value,
+        key_source=seen.key.source,
+        key_fingerprint=seen.key.fingerprint,
+        claimed_at=step.now.replace(microsecond=0),
     )
-    adopted = step.status.model_copy(update={"run": run, "queue": None})
+    adopted = replace(step.status, run=run, queue=None)
     status, note = follow(step.spec, adopted, seen.model, step.now, seen.past)
     return conclude(step.having_status(status).remembering(log_wanted=True), note)
 
@@ -203,15 +203,14 @@ def begin(step: Situation, granted: SlotGranted) -> Decision:
         key_fingerprint=granted.key.fingerprint,
         nonce=granted.nonce,
     )
-    run = run.model_copy(
-        update={
-            "key_source": granted.key.source,
-            "key_fingerprint": granted.key.fingerprint,
-            "claimed_at": at,
-            "queued_at": run.queued_at or at,
-            "baseline": baseline,
-            "intent": intent,
-        }
+    run = replace(
+        run,
+        key_source=granted.key.source,
+        key_fingerprint=granted.key.fingerprint,
+        claimed_at=at,
+        queued_at=run.queued_at or at,
+        baseline=baseline,
+        intent=intent,
     )
     step = step.having(run=run, queue=None, failure=None).forgetting_start()
     return step.answer(Post(), Note(Reason.STARTING, "The training is being started."))
@@ -272,8 +271,6 @@ def _wait(step: Situation, reason: Reason, message: str) -> Decision:
 def _reject(step: Situation, key: KeyUse, message: str, cause: Cause) -> Decision:
     step = step.having(
         run=step.status.run
-        or next_run(step.training).model_copy(
-            update={"key_source": key.source, "key_fingerprint": key.fingerprint}
-        )
+        or replace(next_run(step.training), key_source=key.source, key_fingerprint=key.fingerprint)
     )
     return fail(step, failure(FailureReason.START_REJECTED, message, cause=cause))

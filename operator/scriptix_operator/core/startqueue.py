@@ -13,10 +13,12 @@ from heapq import heapify, heappop, heapreplace
 from itertools import chain, islice
 from typing import NamedTuple
 
-from scriptix_operator.core.resolve import FREE_ATTEMPTS
 from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["Claim", "Order", "StartQueue", "claim_of"]
+__all__ = ["FREE_ATTEMPTS", "Claim", "Order", "StartQueue", "claim_of"]
+
+FREE_ATTEMPTS = 3
+"""Attempts of one run that follow one another without a delay; then the delay doubles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ Only as long as nothing was sent for it; a run at the API cannot be cancelled.
 
 from decimal import Decimal, InvalidOperation
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Outcome
 from scriptix_operator.api.status import Failure, HistoryEntry, Metrics, Run, TrainingStatus
 from scriptix_operator.core.derive import awaits_retry
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.progress import DONE, rating_of, stage_of
-from scriptix_operator.core.requests import OF_ONE_RUN, is_first_run, is_unsent, standing_asks
+from scriptix_operator.core.requests import is_first_run, is_unsent, standing_asks, without_run
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import used_requests
 
-__all__ = ["is_taken_back", "stands_again", "take_back"]
+__all__ = ["is_taken_back", "take_back"]
 
 
 def is_taken_back(training: Training) -> bool:
@@ -40,7 +41,7 @@ def _can_be_taken_back(status: TrainingStatus) -> bool:
 def take_back(status: TrainingStatus) -> TrainingStatus:
     """The status without the request: the run before it stands again, as history tells of it."""
     if awaits_retry(status) and status.run is not None:
-        return status.model_copy(update={"run": status.run.model_copy(update={"retry_at": None})})
+        return replace(status, run=replace(status.run, retry_at=None))
     last, *earlier = status.history
     log, progress = status.log, last.progress
     if progress is None and last.outcome == Outcome.SUCCEEDED:
@@ -50,9 +51,7 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         # old, so once is enough. By the operator's clock, which may be behind the API's.
         times = (at for at in (last.finished_at, status.last_observed_at) if at is not None)
         ended_at = min(times, default=None)
-        log = log.model_copy(
-            update={**OF_ONE_RUN, "end_seen_at": ended_at, "next_fetch_at": ended_at}
-        )
+        log = replace(without_run(log), end_seen_at=ended_at, next_fetch_at=ended_at)
     return TrainingStatus(
         observed_generation=status.observed_generation,
         model=status.model,
@@ -82,11 +81,6 @@ def take_back(status: TrainingStatus) -> TrainingStatus:
         used_requests=used_requests(status),
         served_by=status.served_by,
     )
-
-
-def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
-    """Whether `new` shows a run that was over in `old`: its end was told then."""
-    return new.run is not None and any(past.id == new.run.id for past in old.history)
 
 
 def _metrics(word_error_rate: str | None) -> Metrics | None:

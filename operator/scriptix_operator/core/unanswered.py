@@ -4,16 +4,18 @@ from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import Failure, TrainingStatus
-from scriptix_operator.core.answers import rate_limited
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.circuit import CONFIRM, FIRST_PROBE, MAX_NAMED, rejects_key
 from scriptix_operator.core.derive import Note, is_followed, last_key
 from scriptix_operator.core.failures import blocked_call, failure
 from scriptix_operator.core.observation import Decision, LookFailed
-from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
 from scriptix_operator.core.situation import RECHECK, Situation, soonest
 
-__all__ = ["look_failed", "vouches_for"]
+__all__ = ["look_failed", "rate_limited", "vouches_for"]
+
+LEAST_WAIT = 1.0
+"""Seconds after a refusal because of the rate limit, whatever the reply says."""
 
 MAX_LOOK_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
@@ -134,3 +136,18 @@ def _old_facts(step: Situation) -> tuple[str, Situation]:
         return "; the facts shown are the last ones known", step
     shown = step.having(last_observed_at=seen_at.replace(microsecond=0))
     return f"; the facts shown are of {seen_at:%m-%d %H:%MZ}", shown
+
+
+def rate_limited(step: Situation, call: CallFailure, again_in: float | None, told: str) -> Decision:
+    """The API refused a call because of its rate limit.
+
+    Args:
+        step: The resource.
+        call: The refusal.
+        again_in: Seconds until the key may be used again; None: as the refusal says.
+        told: What happened, for people; the time of the next call follows.
+    """
+    asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
+    wait = max(asked if again_in is None else again_in, LEAST_WAIT)
+    until = step.now + timedelta(seconds=wait)
+    return step.rest(wait, Note(Reason.RATE_LIMITED, f"{told} {until:%H:%MZ}."))

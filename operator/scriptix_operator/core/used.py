@@ -19,6 +19,7 @@ from scriptix_operator.core.training import Training
 
 __all__ = [
     "Ask",
+    "asks_for_run",
     "asks_of",
     "asks_of_run",
     "is_used",
@@ -71,6 +72,19 @@ def asks_of(training: Training) -> tuple[Ask, ...]:
 def asks_of_run(run: Run | HistoryEntry | None) -> tuple[Ask, ...]:
     """The members that a run answers."""
     return () if run is None else _asks(run.token, run.requested_at)
+
+
+def asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
+    """The members that the run in status was made for."""
+    run = status.run
+    if run is None:
+        return ()
+    own = asks_of_run(run)
+    if run.asked_by is not None:
+        return tuple(ask for ask in own if ask.member in run.asked_by)
+    # A status of a version without askedBy: what has changed since the request before this one.
+    before = next((past for past in status.history if asks_of_run(past) != own), None)
+    return () if before is None else tuple(set(own) - set(asks_of_run(before)))
 
 
 def is_used(status: TrainingStatus, ask: Ask) -> bool:

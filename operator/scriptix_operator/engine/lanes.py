@@ -18,9 +18,8 @@ from scriptix_operator.core.looks import LookKind, Wish
 from scriptix_operator.core.observation import SlotDeferred
 from scriptix_operator.core.pacing import Pace
 from scriptix_operator.core.remote import CallFailure, RateTold
-from scriptix_operator.core.resolve import FREE_ATTEMPTS
 from scriptix_operator.core.spending import Spent, Ticket
-from scriptix_operator.core.startqueue import Claim
+from scriptix_operator.core.startqueue import FREE_ATTEMPTS, Claim
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.timer import Timer

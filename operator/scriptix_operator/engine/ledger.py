@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.learned import Learned
 from scriptix_operator.core.ledger import (
@@ -271,7 +272,7 @@ class StartLedger:
             KubeError: Whether it is written is not known; it is read again before its next use.
         """
         self._is_current = False
-        ledger = ledger.model_copy(update={"writer": self._writer})
+        ledger = replace(ledger, writer=self._writer)
         try:
             self._version = await self.store.write(ledger, self._version)
         except (ConflictError, UnavailableError) as error:
@@ -331,7 +332,7 @@ class StartLedger:
             self._basis += 1
             # A new number, so that the API server does not take it for no change at all. What was
             # rebuilt tells of years, and has to fit into a ConfigMap.
-            found = found.model_copy(update={"serial": found.serial + 1})
+            found = replace(found, serial=found.serial + 1)
             if await self._replace(pruned(found, self.clock.now(), self.window)):
                 return
         raise UnavailableError("others keep writing the start ledger")

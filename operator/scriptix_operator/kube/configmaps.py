@@ -20,6 +20,7 @@ from kubernetes.aio.client import (
     V1Preconditions,
 )
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import ARGOCD_IGNORE_UPDATES, GROUP, KIND, PLURAL, VERSION
 from scriptix_operator.core.owner import Owner
 from scriptix_operator.kube.control import (
@@ -189,12 +190,12 @@ class ConfigMaps:
             await self.create(owner, name, data, run_id=run_id)
             return True
         # Labels and annotations of others stay, too.
-        changes = {
-            "labels": {**(metadata.labels or {}), **labels},
-            "annotations": {**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
-        }
-        body = _with_metadata(stored.raw, changes).model_copy(update={"data": dict(data)})
-        await self._write_over(stored.raw, body)
+        metadata = replace(
+            metadata,
+            labels={**(metadata.labels or {}), **labels},
+            annotations={**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
+        )
+        await self._write_over(stored.raw, replace(stored.raw, metadata=metadata, data=dict(data)))
         return True
 
     async def delete(self, owner: Owner, name: str) -> bool:
@@ -231,8 +232,8 @@ class ConfigMaps:
         if control is Control.RESTORED:
             # Its data can only be deleted, and the admission policy lets us delete only what a
             # training controls. Not ours: after a crash its data would be read as this run's.
-            dead = _with_metadata(found, {"owner_references": [reference_to_dead(owner)]})
-            found = await self._write_over(found, dead)
+            metadata = replace(metadata_of(found), owner_references=[reference_to_dead(owner)])
+            found = await self._write_over(found, replace(found, metadata=metadata))
         await self._delete(owner.namespace, name, found)
         return False
 
@@ -240,9 +241,10 @@ class ConfigMaps:
         """Write `body` over exactly what was read; another object by now is a ConflictError."""
         metadata = metadata_of(found)
         name, namespace = metadata.name or "", metadata.namespace or ""
-        body = _with_metadata(
-            body, {"uid": metadata.uid, "resource_version": metadata.resource_version}
+        precondition = replace(
+            metadata_of(body), uid=metadata.uid, resource_version=metadata.resource_version
         )
+        body = replace(body, metadata=precondition)
         try:
             with translated(f"replace ConfigMap {namespace}/{name}"):
                 return await self._core.replace_namespaced_config_map(
@@ -289,10 +291,3 @@ class ConfigMaps:
                 )
         except GoneError:
             return  # gone already
-
-
-def _with_metadata(found: V1ConfigMap, changes: Mapping[str, object]) -> V1ConfigMap:
-    """A copy: what was read stays as it was."""
-    return found.model_copy(
-        update={"metadata": metadata_of(found).model_copy(update=dict(changes))}
-    )

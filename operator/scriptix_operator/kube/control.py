@@ -16,6 +16,7 @@ from enum import Enum
 
 from kubernetes.aio.client import V1ConfigMap, V1ObjectMeta, V1OwnerReference
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import (
     API_VERSION,
     GROUP,
@@ -89,7 +90,7 @@ def reference_to(owner: Owner) -> V1OwnerReference:
 
 def reference_to_dead(owner: Owner) -> V1OwnerReference:
     """That to an earlier resource of the same name whose uid nobody knows any more."""
-    return reference_to(owner).model_copy(update={"uid": NO_UID})
+    return replace(reference_to(owner), uid=NO_UID)
 
 
 def metadata_of(found: V1ConfigMap) -> V1ObjectMeta:

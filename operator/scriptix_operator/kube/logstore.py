@@ -7,8 +7,9 @@ somebody deleted the tail.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.logbook import (
     EMPTY,
@@ -180,12 +181,11 @@ def _status(opened: OpenLog, book: Book) -> LogStatus:
     names = tuple(chunk_name(name, chunk.number) for chunk in book.chunks)
     if book.entries:
         names = (*names, tail_name(name))
-    return opened.previous.model_copy(
-        update={
-            "config_maps": names,
-            "entries": book.entries,
-            "bytes": book.size,
-            "truncated": book.truncated,
-            "next_chunk": book.next,
-        }
+    return replace(
+        opened.previous,
+        config_maps=names,
+        entries=book.entries,
+        bytes=book.size,
+        truncated=book.truncated,
+        next_chunk=book.next,
     )

@@ -152,10 +152,10 @@ def test_a_refusal_for_others_calls_disproves_nothing() -> None:
     ("told", "kept", "is_news"),
     [
         pytest.param(RateTold(limit=3, reset=3000), [10, 3], True, id="of the window it fits into"),
-        pytest.param(RateTold(limit=3, reset=60), [3, 100], True, id="the shorter window's last"),
-        pytest.param(RateTold(limit=3, reset=61), [10, 3], True, id="the longer window's first"),
+        pytest.param(RateTold(limit=3, reset=61), [3, 100], True, id="the shorter window's last"),
+        pytest.param(RateTold(limit=3, reset=62), [10, 3], True, id="the longer window's first"),
         pytest.param(RateTold(limit=3), [3, 100], True, id="without a reset, the shortest"),
-        pytest.param(RateTold(limit=3, reset=3601), [10, 100], False, id="of no window we know"),
+        pytest.param(RateTold(limit=3, reset=3602), [10, 100], False, id="of no window we know"),
         pytest.param(RateTold(limit=100, reset=3000), [10, 100], False, id="as configured"),
         pytest.param(
             RateTold(limit=100, reset=30), [10, 100], False, id="of the longer, at its end"

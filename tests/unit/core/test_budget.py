@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.allowance import BELIEVED
@@ -389,6 +389,18 @@ CLIENTS = st.fixed_dictionaries(
 )
 
 
+# The server rounds the time until the window of 60 s ends up to 61 s.
+@example(
+    limits=(Limit(3, 60.0), Limit(7, 150.0)),
+    client={
+        "slides": True,
+        "tells": Tells.EVERYTHING,
+        "seed": 1,
+        "evenly": False,
+        "parallel": 3,
+        "pause": 0.0,
+    },
+)
 @settings(max_examples=60)
 @given(LIMITS, CLIENTS)
 def test_who_keeps_to_the_limits_is_never_refused(

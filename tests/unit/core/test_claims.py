@@ -1,11 +1,11 @@
 """core/claims.py: one model, several resources (DESIGN §4 step 7)."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
 from scriptix_operator.core.claims import model_in_use
@@ -22,7 +22,7 @@ RERUN = a_status(
     history=(HistoryEntry(id="run-1", started_training_at=EIGHT, outcome="Succeeded"),),
     last_observed_at=EIGHT,
 )
-BLOCKED = LOOKED.model_copy(update={"failure": failure(FailureReason.UNAUTHORIZED, "HTTP 401")})
+BLOCKED = replace(LOOKED, failure=failure(FailureReason.UNAUTHORIZED, "HTTP 401"))
 
 
 def mine(status: TrainingStatus = LOOKED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
@@ -130,7 +130,7 @@ def test_after_a_lost_start_a_run_of_anothers_is_not_taken_for_ours() -> None:
     there = a_model(4, started_at=EIGHT)
     assert model_in_use(mine(lost), [younger(ENDED)], there) is not None
     before = a_model(4, started_at=at(hours=-9))
-    record = ENDED.model_copy(update={"started_at": at(hours=-9)})
+    record = replace(ENDED, started_at=at(hours=-9))
     assert model_in_use(mine(lost), [younger(record)], before) is None
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import LONG_TEXT, Failure, Intent, Metrics, Queue, TrainingStatus
 from scriptix_operator.core.derive import Note, may_be_running, phase_of, reason_of, settle
@@ -127,8 +128,8 @@ def test_every_condition_gives_the_reason_and_message_of_the_status() -> None:
 
 def test_the_reason_is_not_that_of_somebody_elses_condition() -> None:
     status = settle(a_training(), followed(), EIGHT, Note(Reason.TRAINING, "Training."))
-    odd = status.conditions[0].model_copy(update={"type": "Warm", "reason": "Sun"})
-    theirs = status.model_copy(update={"conditions": (odd, *status.conditions)})
+    odd = replace(status.conditions[0], type="Warm", reason="Sun")
+    theirs = replace(status, conditions=(odd, *status.conditions))
     assert reason_of(theirs) == "Training"
 
 
@@ -146,10 +147,10 @@ def test_a_transition_time_moves_with_the_truth_only() -> None:
     first = settle(training, followed(), EIGHT, Note(Reason.TRAINING, "1%."))
     later = settle(training, first, at(hours=1), Note(Reason.RATE_LIMITED, "Wait."))
     assert set(moved(later).values()) == {EIGHT}
-    stuck = later.model_copy(update={"failure": KEY_REFUSED})
+    stuck = replace(later, failure=KEY_REFUSED)
     blocked = settle(training, stuck, at(hours=2))
     assert moved(blocked) == {"Succeeded": EIGHT, "Ready": EIGHT, "Stalled": at(hours=2)}
-    end = blocked.model_copy(update={"failure": None, "finished_at": ENDED})
+    end = replace(blocked, failure=None, finished_at=ENDED)
     done = settle(training, end, at(hours=3, seconds=0.5))
     assert moved(done) == {"Succeeded": at(hours=3), "Ready": at(hours=3)}
 
@@ -193,8 +194,8 @@ def test_a_reason_of_a_newer_operator_is_kept() -> None:
 
 def test_a_condition_type_of_a_newer_operator_is_not_taken_for_one_of_ours() -> None:
     status = settle(a_training(), followed(), EIGHT)
-    odd = status.conditions[0].model_copy(update={"type": "Warm"})
-    settled = settle(a_training(), status.model_copy(update={"conditions": (odd,)}), EIGHT)
+    odd = replace(status.conditions[0], type="Warm")
+    settled = settle(a_training(), replace(status, conditions=(odd,)), EIGHT)
     assert truths(settled) == PROGRESSING
 
 
@@ -217,7 +218,7 @@ def test_after_a_suspension_the_old_reason_does_not_linger() -> None:
 
 def test_after_a_block_the_old_reason_does_not_linger() -> None:
     status = settle(a_training(), followed(failure=KEY_REFUSED), EIGHT)
-    status = settle(a_training(), status.model_copy(update={"failure": None}), EIGHT)
+    status = settle(a_training(), replace(status, failure=None), EIGHT)
     assert reason_of(status) == "Observed"
 
 

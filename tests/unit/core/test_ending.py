@@ -1,11 +1,11 @@
 """core/ending.py: when the log is fetched, and when a run is published."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import (
     Baseline,
@@ -38,11 +38,9 @@ from tests.unit.core.builders import (
 
 RUNNING = followed()
 SUCCEEDED = followed(finished_at=at(hours=8))
-FAILED = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.SYSTEM_ERROR, "x")})
-TIMED_OUT = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.TIMED_OUT, "x")})
-UNPUBLISHED = SUCCEEDED.model_copy(
-    update={"failure": failure(FailureReason.RESULT_NOT_PUBLISHED, "403 quota")}
-)
+FAILED = replace(SUCCEEDED, failure=failure(FailureReason.SYSTEM_ERROR, "x"))
+TIMED_OUT = replace(SUCCEEDED, failure=failure(FailureReason.TIMED_OUT, "x"))
+UNPUBLISHED = replace(SUCCEEDED, failure=failure(FailureReason.RESULT_NOT_PUBLISHED, "403 quota"))
 REJECTED = a_status(
     run=a_run(), finished_at=EIGHT, failure=failure(FailureReason.START_REJECTED, "x")
 )
@@ -60,7 +58,7 @@ def a_step(
     """A step of a run whose log may have news, and be in a state since its end, or before it."""
     if state is not None:
         log = LogStatus(state=state, end_seen_at=end)
-        status = status.model_copy(update={"log": log})
+        status = replace(status, log=log)
     training = a_training(status=status, log={"collect": collect}, **spec)
     return a_situation(training, at(hours=1), Memory(log_wanted=news, failed_logs=2))
 
@@ -217,8 +215,8 @@ def test_log_of_an_unpublished_run_is_fetched_meanwhile() -> None:
     assert decision.action == Rest(5)
     assert decision.status.log is not None
     assert decision.status.log.next_fetch_at == at(hours=8, seconds=10)
-    log = decision.status.log.model_copy(update={"next_fetch_at": at(hours=8, seconds=3)})
-    status = failed.success.status.model_copy(update={"log": log})
+    log = replace(decision.status.log, next_fetch_at=at(hours=8, seconds=3))
+    status = replace(failed.success.status, log=log)
     failed = replace(failed, success=replace(failed.success, status=status))
     assert publish_failed(step, failed).action == Rest(3)
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import QualityGate, TrainingSpec
 from scriptix_operator.api.status import Baseline, HistoryEntry, LearningPoint, TrainingStatus
 from scriptix_operator.core.follow import believe, follow, judge, model_status, with_look
@@ -31,8 +32,8 @@ def a_poll(seconds: int) -> TrainingStatus:
     """A run of ours that a poll has shown, begun so long after the baseline's."""
     status, start = a_start(), BEFORE + timedelta(seconds=seconds)
     assert status.run is not None
-    run = status.run.model_copy(update={"started_training_at": start})
-    return status.model_copy(update={"run": run, "started_at": start})
+    run = replace(status.run, started_training_at=start)
+    return replace(status, run=run, started_at=start)
 
 
 def test_progress_brings_stage_and_expected_end() -> None:
@@ -359,8 +360,8 @@ def test_a_look_alone_is_written_every_ten_minutes(
 ) -> None:
     now = at(hours=1, seconds=0.5)
     last = None if age is None else now - age
-    before = followed().model_copy(update={"last_observed_at": last})
-    status = before.model_copy(update={"progress": 1}) if changed else before
+    before = replace(followed(), last_observed_at=last)
+    status = replace(before, progress=1) if changed else before
     seen = with_look(status, before, now)
     assert seen.last_observed_at == (at(hours=1) if stamped else last)
     assert seen.progress == status.progress

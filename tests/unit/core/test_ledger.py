@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline
 from scriptix_operator.core.learned import KEPT, Learned
 from scriptix_operator.core.ledger import (
@@ -65,7 +66,7 @@ def test_a_debit_tells_which_attempt_it_was_for(name: str, attempt: int) -> None
     ledger, _ = opened(Ledger(), starting(attempt=4), EIGHT)
     (debit,) = debits_of(ledger)
     assert debit.attempt == 4
-    assert debit.model_copy(update={"id": name}).attempt == attempt
+    assert replace(debit, id=name).attempt == attempt
 
 
 def test_a_model_with_an_open_entry_gets_no_second_one_whoever_asks() -> None:
@@ -149,7 +150,7 @@ def test_a_conclusion_about_one_entry_says_nothing_of_another() -> None:
     ledger, first = opened(Ledger(), starting(), EIGHT)
     ledger = closed(ledger, Settled(first, acted=False), EIGHT)
     ledger, second = opened(ledger, starting(), at(minutes=1))
-    assert second.model_copy(update={"serial": first.serial}) == first
+    assert replace(second, serial=first.serial) == first
     late = closed(ledger, Settled(first, acted=False, sent=False), at(minutes=2))
     assert late.entries == {7: second}
     assert [debit.serial for debit in debits_of(late)] == [second.serial]
@@ -193,7 +194,7 @@ def test_the_newest_training_is_remembered(
 ) -> None:
     before = Baseline(training_status=2, started_training_at=baseline)
     ledger, entry = opened(Ledger(), starting(baseline=before), EIGHT)
-    ledger = ledger.model_copy(update={"marks": {8: Mark()} | ({7: there} if there else {})})
+    ledger = replace(ledger, marks={8: Mark()} | ({7: there} if there else {}))
     done = closed(ledger, Settled(entry, acted=True, marker=marker), EIGHT)
     assert done.marks == {7: mark, 8: Mark()}
     nothing = closed(ledger, Settled(entry, acted=False), EIGHT)
@@ -238,7 +239,7 @@ def test_a_debit_is_kept_for_a_window_from_when_it_ages() -> None:
 def test_a_mark_is_kept_as_long_as_its_model_has_an_entry_or_a_debit() -> None:
     ledger, entry = opened(Ledger(), starting(), EIGHT)
     marks = {7: Mark(at=BEFORE), 8: Mark(at=BEFORE)}
-    ledger = ledger.model_copy(update={"marks": marks})
+    ledger = replace(ledger, marks=marks)
     late = at(hours=99)
     assert pruned(ledger, EIGHT, HOUR).marks == pruned(ledger, late, HOUR).marks == {7: marks[7]}
     assert (pruned(ledger, late, HOUR).debits, pruned(ledger, late, HOUR).entries) == (
@@ -259,7 +260,7 @@ def test_what_is_remembered_is_what_the_next_write_would_keep(
         ledger, entry = opened(ledger, starting(model_id), at(minutes=model_id))
         if model_id not in still_open:
             ledger = closed(ledger, Settled(entry, acted=True), at(minutes=model_id))
-    ledger = ledger.model_copy(update={"marks": {n: Mark(at=BEFORE) for n in range(1, 4)}})
+    ledger = replace(ledger, marks={n: Mark(at=BEFORE) for n in range(1, 4)})
     now = at(seconds=seconds)
     kept = pruned(ledger, now, HOUR).marks
     for model_id in range(1, 5):

@@ -1,12 +1,12 @@
 """core/logcollection.py: when the log is fetched, and what status says of it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.status import (
     MAX_RECENT_LOG_CALLS,
@@ -46,7 +46,7 @@ from tests.unit.core.builders import (
 
 RUNNING = followed()
 SUCCEEDED = followed(finished_at=at(hours=8))
-FAILED = SUCCEEDED.model_copy(update={"failure": failure(FailureReason.SYSTEM_ERROR, "x")})
+FAILED = replace(SUCCEEDED, failure=failure(FailureReason.SYSTEM_ERROR, "x"))
 CURVE = (LearningPoint(epoch=1, of=20, word_error_rate="45.2"),)
 LOST = LogUnavailable(15, LogState.COLLECTING, None)
 NOT_TAKEN = replace(
@@ -384,12 +384,12 @@ def test_log_stored_during_the_run_is_collected_further() -> None:
 
 
 def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
-    status = RUNNING.model_copy(update={"learning_curve": CURVE})
+    status = replace(RUNNING, learning_curve=CURVE)
     assert log_stored(a_step(status), stored()).status.learning_curve == CURVE
 
 
 def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() -> None:
-    running = RUNNING.model_copy(update={"progress": 45, "stage": "MainTraining"})
+    running = replace(RUNNING, progress=45, stage="MainTraining")
     point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
     status = log_stored(a_step(running), stored(curve=(point,))).status
     told = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
@@ -426,7 +426,7 @@ def test_a_log_is_tried_again_while_there_is_hope() -> None:
 @pytest.mark.parametrize("was_called", [True, False])
 def test_failed_log_call_counts_only_if_it_was_made(*, was_called: bool) -> None:
     before = tuple(at(minutes=n) for n in range(MAX_RECENT_LOG_CALLS))
-    status = RUNNING.model_copy(update={"log": LogStatus(recent_calls=before)})
+    status = replace(RUNNING, log=LogStatus(recent_calls=before))
     log = log_unavailable(a_step(status), replace(LOST, was_called=was_called)).status.log
     assert log is not None
     assert log.recent_calls == ((*before[1:], at(hours=1)) if was_called else before)

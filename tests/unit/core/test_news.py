@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Ownership, Phase, Reason
 from scriptix_operator.api.status import HistoryEntry, Intent, Queue, TrainingStatus
 from scriptix_operator.core.derive import Note, settle
@@ -98,7 +99,7 @@ WAITING_AGAIN = settled(
         ),
         pytest.param(RUNNING, TO_RETRY, [("RetryScheduled", True)], id="to be retried"),
         pytest.param(
-            settled(TO_RETRY.model_copy(update={"run": a_run(id="run-0", retry_at=EIGHT)})),
+            settled(replace(TO_RETRY, run=a_run(id="run-0", retry_at=EIGHT))),
             TO_RETRY,
             [("TrainingStarted", False), ("RetryScheduled", True)],
             id="the next one is to be retried too",
@@ -215,7 +216,7 @@ STATUSES = st.sampled_from(
 @given(STATUSES)
 def test_no_transition_is_no_news(status: TrainingStatus) -> None:
     assert news(status, status) == ()
-    assert news(status, status.model_copy(update={"message": "Put otherwise."})) == ()
+    assert news(status, replace(status, message="Put otherwise.")) == ()
 
 
 def test_messages_are_one_line_that_the_api_server_takes() -> None:

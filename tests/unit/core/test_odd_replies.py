@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Baseline, TrainingStatus
 from scriptix_operator.core.follow import ended_at, follow
@@ -124,7 +125,7 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marke
         pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer marker"),
         pytest.param(a_rerun(5), a_model(4), id="another end than before"),
         pytest.param(a_rerun(2), a_model(4), id="none before"),
-        pytest.param(a_rerun(4).model_copy(update={"progress": 1}), a_model(4), id="it has got on"),
+        pytest.param(replace(a_rerun(4), progress=1), a_model(4), id="it has got on"),
         pytest.param(followed(started_at=None), a_model(4), id="nothing known before"),
     ],
 )
@@ -234,7 +235,7 @@ def test_unreadable_start_time_is_no_baseline_of_a_rerun() -> None:
 def test_end_with_unreadable_start_time_counts_unless_left_over(
     baseline: int, progress: int | None, *, counts: bool
 ) -> None:
-    status = a_rerun(baseline).model_copy(update={"progress": progress})
+    status = replace(a_rerun(baseline), progress=progress)
     end = a_model(4, metrics=metrics(), **UNREADABLE_START)
     ended, _ = follow(a_training().spec, status, end, at(hours=8), ())
     assert (ended.finished_at is not None) == counts
@@ -261,7 +262,7 @@ def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> N
 
 def test_a_progress_of_nothing_is_no_proof_that_the_run_gets_on() -> None:
     """It is what the reply to the start says, before any look."""
-    status = a_rerun(4).model_copy(update={"progress": 0})
+    status = replace(a_rerun(4), progress=0)
     same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1), ())
     assert same == status
 

@@ -1,11 +1,11 @@
 """core/pending_end.py, gate_poll.py: ends that the API shows before their results."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.news import news_of_deletion
@@ -461,8 +461,8 @@ def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> No
 def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
     """The start time in the reply to the start does not tell whose end a poll shows."""
     life = a_missed()
-    run = life.run.model_copy(update={"started_training_at": None})
-    life.training = life.training.with_status(life.status.model_copy(update={"run": run}))
+    run = replace(life.run, started_training_at=None)
+    life.training = life.training.with_status(replace(life.status, run=run))
     assert life.status.started_at == EIGHT
     assert life.edit(quality_gate=WIDER).waits(600).wakes().action == Rest(None)
 

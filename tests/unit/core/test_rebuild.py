@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.ledger import MAX_DEBITS, Ledger, pruned
@@ -18,9 +19,7 @@ def test_without_any_run_there_is_nothing_to_rebuild() -> None:
 
 def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out() -> None:
     timed_out = starting(8)
-    timed_out = timed_out.with_status(
-        timed_out.status.model_copy(update={"finished_at": at(hours=9)})
-    )
+    timed_out = timed_out.with_status(replace(timed_out.status, finished_at=at(hours=9)))
     ledger = rebuilt([starting(7, attempt=3), timed_out, starting(9, claimed_at=None)], 100)
     assert {n: (e.uid, e.attempt, e.baseline) for n, e in ledger.entries.items()} == {
         7: ("uid-of-team-a-of-7", 3, READY),
@@ -99,7 +98,7 @@ def test_a_lost_ledger_that_statuses_tell_of_fits_into_a_config_map() -> None:
     past = tuple(
         HistoryEntry(id=f"run-{n}", started_at=at(minutes=-n), outcome="Failed") for n in range(10)
     )
-    status = starting(intent=None).status.model_copy(update={"history": past})
+    status = replace(starting(intent=None).status, history=past)
     trainings = [a_training(name=f"t{n}", status=status) for n in range(300)]
     ledger = pruned(rebuilt(trainings, 0), EIGHT, timedelta(days=30))
     assert len(debits_of(ledger)) == MAX_DEBITS

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Ownership
 from scriptix_operator.api.status import (
     Baseline,
@@ -139,7 +140,7 @@ def test_no_request_is_answered_twice(edits: list[tuple[str, str]]) -> None:
         assert is_run_asked_for(training) == bool(new)
         if new:
             used |= {("token", token), ("at", requested_at)}
-            status = begin_run(training).model_copy(update={"finished_at": EIGHT})
+            status = replace(begin_run(training), finished_at=EIGHT)
             asks_again = training.with_status(status)
             assert not is_run_asked_for(asks_again)
 
@@ -264,12 +265,12 @@ def test_only_the_newest_ten_runs_are_remembered() -> None:
     status = ENDED
     for i in range(12):
         training = a_training(run_token=f"v{i + 2}", status=status)
-        status = begin_run(training).model_copy(update={"finished_at": at(hours=9)})
+        status = replace(begin_run(training), finished_at=at(hours=9))
     assert [entry.token for entry in status.history] == [f"v{i}" for i in range(12, 2, -1)]
 
 
 def test_a_failed_run_is_remembered_with_its_reason() -> None:
-    ended = ENDED.model_copy(update={"failure": failure(FailureReason.SYSTEM_ERROR, "x\n" * 999)})
+    ended = replace(ENDED, failure=failure(FailureReason.SYSTEM_ERROR, "x\n" * 999))
     (entry,) = begin_run(a_training(run_token="v2", status=ended)).history
     assert (entry.outcome, entry.reason) == ("Failed", "SystemError")
     assert entry.message is not None
@@ -279,7 +280,7 @@ def test_a_failed_run_is_remembered_with_its_reason() -> None:
 
 def test_a_retry_answers_the_request_of_the_run_that_failed() -> None:
     run = a_run(token="v1", requested_at="t1", retries=2, attempt=3)
-    training = a_training(run_token="", status=ENDED.model_copy(update={"run": run}))
+    training = a_training(run_token="", status=replace(ENDED, run=run))
     status = begin_retry(training)
     assert status.run is not None
     assert status.run.model_dump(exclude_defaults=True, exclude={"id"}) == {
@@ -298,10 +299,10 @@ def test_used_values_outlive_their_runs_in_history() -> None:
     status = ENDED  # answers v1 with t1
     for token in ("v2", "v3"):
         fresh = begin_run(a_training(run_token=token, status=status))
-        status = fresh.model_copy(update={"finished_at": at(hours=9)})
+        status = replace(fresh, finished_at=at(hours=9))
     for _ in range(12):
         fresh = begin_retry(a_training(run_token="v3", status=status))
-        status = fresh.model_copy(update={"finished_at": at(hours=9)})
+        status = replace(fresh, finished_at=at(hours=9))
     assert {entry.token for entry in status.history} == {"v3"}
     back = a_training(run_token="v1", requested_at="t1", status=status)
     assert not is_run_asked_for(back)

@@ -1,10 +1,10 @@
 """core/resolve.py: a start whose outcome is not known, by the table of DESIGN §4 step 5."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline, HistoryEntry
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.observation import Look, Memory, ModelSeen, Post, Reserve, Rest
@@ -201,9 +201,9 @@ def test_a_look_is_as_old_as_its_question() -> None:
 def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() -> None:
     life = a_lost_start()
     assert life.run.intent is not None
-    other = life.run.intent.model_copy(update={"nonce": "another"})
-    run = life.run.model_copy(update={"intent": other})
-    life.training = life.training.with_status(life.status.model_copy(update={"run": run}))
+    other = replace(life.run.intent, nonce="another")
+    run = replace(life.run, intent=other)
+    life.training = life.training.with_status(replace(life.status, run=run))
     life.restarts().looks(READY)
     assert life.status.run is None  # withdrawn: it was never sent
     assert life.reason == "StartOutcomeUnknown"  # of the other one

@@ -1,11 +1,11 @@
 """core/resolve.py: a start in the ledger that is not the own one of who needs the model."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
 from scriptix_operator.core.decide import decide
@@ -210,7 +210,7 @@ def test_a_status_is_recorded_before_its_entry_is_closed(
     assert (settled and (settled.acted, settled.marker)) == known
     assert concluded(ENTRY, replace(holder, uid="another")) is None
     # The entry of a later attempt says nothing before that has an outcome.
-    later = ENTRY.model_copy(update={"attempt": 2})
+    later = replace(ENTRY, attempt=2)
     if run is not None and run.intent is not None:
         assert concluded(later, holder) is None
 
@@ -277,8 +277,8 @@ def test_another_entry_at_the_model_restarts_the_clock() -> None:
     life.looks(READY)
     life.waits(45).looks(READY)
     assert life.memory.agreed_at is not None
-    new = ENTRY.model_copy(update={"serial": ENTRY.serial + 1})
-    life.ledger = life.ledger.model_copy(update={"entries": {7: new}})
+    new = replace(ENTRY, serial=ENTRY.serial + 1)
+    life.ledger = replace(life.ledger, entries={7: new})
     life.waits(1.5)
     assert freed_after(life, READY) == 47
 

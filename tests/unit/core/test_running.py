@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import LearningPoint, TrainingStatus
 from scriptix_operator.core.derive import Note
-from scriptix_operator.core.running import UNWATCHED, marked, running, training_note
+from scriptix_operator.core.running import marked, running, training_note, without_poll_facts
 from scriptix_operator.core.timeline import MARKS, UNSEEN, PastRun
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, at, followed
 
@@ -267,9 +268,9 @@ def test_a_run_that_stands_still_is_told_of_until_there_is_progress() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_no_run_stand_still() -> None:
-    status = look(50, at(hours=4)).model_copy(update={"progress_stalled_at": at(hours=3)})
+    status = replace(look(50, at(hours=4)), progress_stalled_at=at(hours=3))
     assert look(50, at(hours=5), status).progress_stalled_at is None
-    ahead = look(50, at(hours=4)).model_copy(update={"progress_stalled_at": at(hours=20)})
+    ahead = replace(look(50, at(hours=4)), progress_stalled_at=at(hours=20))
     assert look(50, at(hours=5), ahead).progress_stalled_at is None
 
 
@@ -283,7 +284,7 @@ def test_a_run_without_progress_or_without_a_beginning_is_borne_with() -> None:
 
 
 def test_what_is_not_looked_at_is_cleared() -> None:
-    cleared = look(50, at(hours=20), look(50, at(hours=4))).model_copy(update=UNWATCHED)
+    cleared = without_poll_facts(look(50, at(hours=20), look(50, at(hours=4))))
     assert cleared == followed(
         progress=50,
         stage="MainTraining",

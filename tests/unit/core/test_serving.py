@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.serving import (
     RENEWAL,
@@ -28,7 +29,7 @@ def served(
     """A resource that an installation has written at eight; None: nobody has."""
     by = None if namespace is None else ServedBy(namespace=namespace, renewed_at=EIGHT)
     status = followed() if status is None else status
-    return a_training(status=status.model_copy(update={"served_by": by}), suspend=suspend)
+    return a_training(status=replace(status, served_by=by), suspend=suspend)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_write_names_the_installation_and_none_is_made_for_that_at_rest(
     written = with_server(training, status, OURS, now)
     if is_written:
         assert written.served_by == ServedBy(namespace=OURS, renewed_at=now)
-        assert written.model_copy(update={"served_by": status.served_by}) == status
+        assert replace(written, served_by=status.served_by) == status
     else:
         assert written is status
 

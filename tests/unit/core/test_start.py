@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Queue, TrainingStatus
 from scriptix_operator.core.failures import failure
@@ -268,7 +269,7 @@ def test_the_newest_marker_known_tells_what_is_stale() -> None:
     )
     nothing = HistoryEntry(id="run-x", outcome="Failed")
     past = (nothing, *life.status.history, older)
-    life.training = life.training.with_status(life.status.model_copy(update={"history": past}))
+    life.training = life.training.with_status(replace(life.status, history=past))
     life.looks(a_model(2, started_at=BEFORE - timedelta(days=8)))
     assert outcome(life) == WAITS
 

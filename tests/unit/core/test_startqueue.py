@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.api.status import HistoryEntry
-from scriptix_operator.core.resolve import FREE_ATTEMPTS
-from scriptix_operator.core.startqueue import Claim, StartQueue, claim_of
+from scriptix_operator.core.startqueue import FREE_ATTEMPTS, Claim, StartQueue, claim_of
 from scriptix_operator.core.training import TrainingKey
 from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
 from scriptix_operator.core.observation import FetchLog, LookDeferred, Reserve, Rest
 from scriptix_operator.core.remote import FailureKind, RemoteModel
@@ -357,12 +358,12 @@ def test_a_late_retry_goes_with_its_request() -> None:
     training = a_training(run_token="v2", status=followed(run=a_run(token="v1"), finished_at=EIGHT))
     status = begin_run(training)
     for _ in range(12):
-        failed = training.with_status(status.model_copy(update={"finished_at": EIGHT}))
+        failed = training.with_status(replace(status, finished_at=EIGHT))
         status = begin_retry(failed)
     assert status.run is not None
-    run = status.run.model_copy(update={"retries": 10})
+    run = replace(status.run, retries=10)
     waiting = edited(training, backoff_limit=10)
-    waiting = waiting.with_status(status.model_copy(update={"run": run}))
+    waiting = waiting.with_status(replace(status, run=run))
     assert {entry.token for entry in status.history} == {"v2"}
     assert not is_taken_back(waiting)
     assert is_taken_back(edited(waiting, run_token="v1"))
@@ -370,7 +371,7 @@ def test_a_late_retry_goes_with_its_request() -> None:
 
 def test_an_older_status_tells_what_asked_for_its_run() -> None:
     """It has no askedBy; what stayed set beside the new token keeps no request alive."""
-    past = PAST_OF_V1.model_copy(update={"requested_at": "t1"})
+    past = replace(PAST_OF_V1, requested_at="t1")
     run = a_run(token="v2", requested_at="t1")
     training = a_training(
         run_token="v2", requested_at="t1", status=a_status(run=run, history=(past,))
@@ -392,10 +393,10 @@ NOT_RESTORED = {
 
 def test_cancelling_restores_each_status_field() -> None:
     """But for the curve of a run still earlier, and for what `settle` derives."""
-    past = PAST.model_copy(update={"id": "run-1"})
-    ended = whole_status().model_copy(update={"failure": None, "history": (past,)})
+    past = replace(PAST, id="run-1")
+    ended = replace(whole_status(), failure=None, history=(past,))
     rerun = begin_run(a_training(run_token="v2", status=ended))
-    restored = take_back(rerun.model_copy(update={"last_observed_at": ended.last_observed_at}))
+    restored = take_back(replace(rerun, last_observed_at=ended.last_observed_at))
     fields = TrainingStatus.model_fields
     changed = {name for name in fields if getattr(restored, name) != getattr(ended, name)}
     assert changed == NOT_RESTORED | {
@@ -423,7 +424,7 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
         pytest.param(a_run(token="v2"), (PAST,), True, id="an unsent rerun"),
         pytest.param(
             a_run(token="v2"),
-            (PAST.model_copy(update={"finished_at": None}),),
+            (replace(PAST, finished_at=None),),
             False,
             id="nothing that could stand again",
         ),
@@ -465,9 +466,7 @@ def test_only_what_can_be_undone_is_taken_back(
 def test_what_history_tells_is_what_stands(
     reason: str | None, outcome: str, wer: str | None, expected: tuple[str | None, ...]
 ) -> None:
-    entry = PAST.model_copy(
-        update={"reason": reason, "outcome": outcome, "word_error_rate": wer, "message": None}
-    )
+    entry = replace(PAST, reason=reason, outcome=outcome, word_error_rate=wer, message=None)
     status = take_back(a_status(run=a_run(), history=(entry,)))
     rate, rating = (
         (status.metrics.word_error_rate, status.metrics.rating) if status.metrics else (None, None)

@@ -1,12 +1,12 @@
 """core/used.py: which requests are used, how long that is known, and what the resource says."""
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import AskedBy, Reason
 from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.decide import decide
@@ -255,7 +255,7 @@ def test_the_values_used_last_are_kept_up_to_256() -> None:
     used = used_requests(status)
     assert len(used) == len(set(used)) == 256
     assert all(len(item) == 16 for item in used)
-    kept = status.model_copy(update={"used_requests": used, "run": a_run()})
+    kept = replace(status, used_requests=used, run=a_run())
     known = [is_used(kept, Ask.of(AskedBy.RUN_TOKEN, f"v{i}")) for i in range(300)]
     # The annotation takes one place.
     assert known == [False] * 45 + [True] * 255
@@ -310,7 +310,7 @@ def test_a_respelt_date_still_asks_for_the_waiting_run() -> None:
     life.edit(run_token=DATE).waits(60).looks(a_model(1, started_at=EIGHT))
     waiting = life.run
     life.edit(run_token=TIME).wakes()
-    assert life.run == waiting.model_copy(update={"token": TIME})
+    assert life.run == replace(waiting, token=TIME)
     life.edit(run_token="v1").wakes()
     assert life.run.token == "v1"
 

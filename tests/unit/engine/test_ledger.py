@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline, Intent
 from scriptix_operator.core.learned import KEPT, Learned
 from scriptix_operator.core.ledger import Ledger, Mark, Settled, opened, pruned
@@ -139,7 +140,7 @@ async def test_before_it_is_read_nothing_is_known(bench: Bench) -> None:
 
 async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None:
     ledger, entry = opened(Ledger(), intending(), EIGHT)
-    ledger = ledger.model_copy(update={"entries": {}, "marks": {7: Mark(at=EIGHT)}})
+    ledger = replace(ledger, entries={}, marks={7: Mark(at=EIGHT)})
     bench.shelf.put(ledger)
     bench.time.moment = at(hours=1)
     process = await bench.leader()

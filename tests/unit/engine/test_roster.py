@@ -1,9 +1,8 @@
 """engine/roster.py: which version counts, and what goes when a resource goes."""
 
-from dataclasses import replace
-
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.gauges import NO_GAUGES, Gauges
@@ -177,7 +176,7 @@ def test_a_run_is_told_of_as_soon_as_it_ends_and_as_long_as_its_resource_is_ther
     assert _past(roster) == []
     roster.put(_at(2, running.with_status(ended(3).status)))
     assert _past(roster) == [3]
-    again = running.with_status(ended(3).status.model_copy(update={"finished_at": None}))
+    again = running.with_status(replace(ended(3).status, finished_at=None))
     roster.put(_at(3, again))
     assert _past(roster) == []
     roster.put(_at(4, running.with_status(ended(4).status)))
@@ -266,7 +265,7 @@ def test_log_calls_in_status_are_found_by_key(roster: Roster) -> None:
     for name, called_at in {"a": (), "b": (EIGHT, at(hours=1)), "c": (at(hours=2),)}.items():
         training = ended(3, name)
         log = LogStatus(recent_calls=called_at)
-        roster.put(training.with_status(training.status.model_copy(update={"log": log})))
+        roster.put(training.with_status(replace(training.status, log=log)))
     roster.put(a_training(name="d"))
     assert roster.log_calls(KEY.fingerprint) == (EIGHT, at(hours=1), at(hours=2))
     assert roster.log_calls("another") == ()

@@ -7,12 +7,13 @@ the lanes, the ledger.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
@@ -561,7 +562,7 @@ async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(ben
     await bench.step()
     started = cast("Training", bench.cluster.training)
     other = ServedBy(namespace="elsewhere", renewed_at=bench.time.moment)
-    bench.add(started.with_status(started.status.model_copy(update={"served_by": other})))
+    bench.add(started.with_status(replace(started.status, served_by=other)))
     bench.shelf.text = Ledger().model_dump_json(by_alias=True)
     await bench.ledger.read_anew()
 

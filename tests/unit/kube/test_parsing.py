@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import UNREADABLE_GATE
 from scriptix_operator.core.training import Training
 from scriptix_operator.kube.parsing import UnreadableError, parse_training
@@ -117,9 +118,7 @@ def test_unreadable_field_is_never_written() -> None:
     status = dump_status(followed(progress=45, stage="MainTraining"))
     training = parsed(None, {**status, "progress": "45%", "queue": "first"})
     assert paths(training) == ["status.progress", "status.queue"]
-    ended = training.status.model_copy(
-        update={"progress": 100, "stage": "FinalEvaluation", "finished_at": at(hours=8)}
-    )
+    ended = replace(training.status, progress=100, stage="FinalEvaluation", finished_at=at(hours=8))
     expected = {"stage": "FinalEvaluation", "finishedAt": "2025-01-16T16:00:00Z"}
     assert status_patch(training, ended) == expected
 
@@ -130,18 +129,17 @@ def test_what_others_have_written_into_lists_is_kept() -> None:
     training = parsed(None, {"conditions": [FOREIGN, own], "history": [past], **RUN})
     assert training.foreign_conditions == (FOREIGN,)
     [condition], [entry] = training.status.conditions, training.status.history
-    new = training.status.model_copy(
-        update={
-            "conditions": (condition.model_copy(update={"status": "True"}),),
-            "history": (entry.model_copy(update={"id": "run-1"}), entry),
-        }
+    new = replace(
+        training.status,
+        conditions=(replace(condition, status="True"),),
+        history=(replace(entry, id="run-1"), entry),
     )
     patch = status_patch(training, new)
     assert patch["conditions"][1:] == [FOREIGN]
     assert own | {"status": "True"} == {key: patch["conditions"][0][key] for key in own}
     assert [one["cost"] for one in patch["history"]] == [{"eur": 1}] * 2
     assert patch["history"][1]["metrics"] == past["metrics"]
-    assert status_patch(training, training.status.model_copy(update={"started_at": EIGHT})) == {
+    assert status_patch(training, replace(training.status, started_at=EIGHT)) == {
         "startedAt": "2025-01-16T08:00:00Z"
     }
 
@@ -150,7 +148,7 @@ def test_conditions_of_others_never_exceed_the_bound_of_the_list() -> None:
     foreign = [{**FOREIGN, "type": f"example.com/{n}"} for n in range(16)]
     training = parsed(None, {"conditions": foreign})
     own = parsed(None, {"conditions": [CONDITION]}).status.conditions
-    patch = status_patch(training, training.status.model_copy(update={"conditions": own}))
+    patch = status_patch(training, replace(training.status, conditions=own))
     assert [one["type"] for one in patch["conditions"]] == [
         "Succeeded",
         *(one["type"] for one in foreign[:-1]),

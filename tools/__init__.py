@@ -1,0 +1,1 @@
+"""What `make lint` uses beside the checkers."""
