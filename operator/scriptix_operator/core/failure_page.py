@@ -19,8 +19,8 @@ gives message and solution together.
 `Stalled` is True; it clears itself once mended. **Retried**: `spec.backoffLimit` may start another
 run by itself.
 
-`Stalled` with reason `Unreadable` is no failure of the run: the operator cannot read a field, which the
-message names, and starts nothing (decisions/0041-what-can-be-read-is-read.md).
+`Stalled` with reason `Unreadable` is no failure of the run: the operator cannot read a field, which
+the message names, and starts nothing (decisions/0041-what-can-be-read-is-read.md).
 
 """
 
