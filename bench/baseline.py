@@ -35,7 +35,7 @@ class FixedInterval:
 
     client: httpx.AsyncClient
     interval: float
-    luck: random.Random
+    jitter: random.Random
     started: dict[int, float] = field(default_factory=dict)
     """By model: when the reply to its start was read."""
     ended: dict[int, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class FixedInterval:
             model: Its id.
             phase: Seconds before the first call; None: by luck, less than an interval.
         """
-        wait: float | None = self.luck.uniform(0, self.interval) if phase is None else phase
+        wait: float | None = self.jitter.uniform(0, self.interval) if phase is None else phase
         while wait is not None:
             await asyncio.sleep(wait)
             wait = await self._go_on(model)

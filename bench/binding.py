@@ -41,7 +41,7 @@ async def _binding(seed: int) -> Report:
         scene.baseline(FITTED, FITTING) as fitted,
     ):
         for slot in range(RUNNING):
-            phase = plain.luck.uniform(0, INTERVAL)
+            phase = plain.jitter.uniform(0, INTERVAL)
             scene.background(_follow(scene, plain, PLAIN, slot, phase))
             # As evenly as can be, so that as few as can be are refused.
             scene.background(_follow(scene, fitted, FITTED, slot, FITTING * slot / RUNNING))
@@ -54,14 +54,14 @@ async def _binding(seed: int) -> Report:
         }
     models = scene.world.state.models
     failed = {one for one in ended if models[model_id(0, one)].script.fail_at is not None}
-    looks = {side: scene.calls(side, "model") for side in delays}
+    polls = {side: scene.calls(side, "model") for side in delays}
     names = {
         OURS: f"operator, {INTERVAL} s asked for",
         PLAIN: f"fixed interval of {INTERVAL} s",
         FITTED: f"fixed interval of {FITTING} s",
     }
-    rows = [row(names[side], looks[side], delays[side], failed) for side in delays]
-    calls = {side: len(looks[OURS]) / len(looks[side]) for side in (PLAIN, FITTED)}
+    rows = [row(names[side], polls[side], delays[side], failed) for side in delays]
+    calls = {side: len(polls[OURS]) / len(polls[side]) for side in (PLAIN, FITTED)}
     ratio = {side: delays[OURS].mean / delays[side].mean for side in (PLAIN, FITTED)}
     rows += [ratio_row(f"operator ÷ {names[one]}", calls[one], ratio[one]) for one in ratio]
     return Report(
@@ -73,7 +73,7 @@ async def _binding(seed: int) -> Report:
         (
             at_most("Delay of an end ÷ fixed interval's, allowance binds", ratio[FITTED], 0.5),
             at_most("… with so many times its calls", calls[FITTED], 1.0),
-            at_most("… refused", refused(looks[OURS]), 0, ".0f"),
+            at_most("… refused", refused(polls[OURS]), 0, ".0f"),
         ),
     )
 
@@ -81,8 +81,8 @@ async def _binding(seed: int) -> Report:
 async def _renew(scene: Scene, slot: int, ends: dict[int, float]) -> None:
     """Keep a run under way: when one ends there is another, and a resource for it."""
     for number in count(slot, RUNNING):
-        model = script(scene.luck, fails=scene.luck.random() < EARLY)
-        scene.put(number, under_way(model, scene.luck.random() if number == slot else 0.0))
+        model = script(scene.jitter, fails=scene.jitter.random() < EARLY)
+        scene.put(number, under_way(model, scene.jitter.random() if number == slot else 0.0))
         scene.add(number, pollIntervalSeconds=INTERVAL)
         ends[number] = scene.ends(OURS, [number])[number]
         await asyncio.sleep(ends[number] - boottime())

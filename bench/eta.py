@@ -21,7 +21,7 @@ from bench.shapes import DOCUMENT, FAST_START, LONG_PREPROCESSING, LONGEST, scri
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.eta import Running, estimate
-from scriptix_operator.core.timeline import PastRun, PastRuns, with_marks
+from scriptix_operator.core.timeline import PastRun, PastRuns, with_milestones
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_simulator.scripts import ModelScript
 from scriptix_simulator.timeline import Timeline
@@ -37,7 +37,7 @@ SHAPES = {
 POINTS = (25, 50, 75)
 """Percent."""
 RUNS, PAST = 200, 5
-LOOK = 60
+POLL_SECONDS = 60
 """Seconds between looks."""
 WHOLE = 12
 """Runs through the whole operator, after as many past ones as above."""
@@ -58,9 +58,9 @@ class Errors:
 
 def eta(seed: int) -> Report:
     """Expect the ends of runs."""
-    luck = random.Random(f"eta {seed}")  # noqa: S311 - repeatable on purpose
+    jitter = random.Random(f"eta {seed}")  # noqa: S311 - repeatable on purpose
     found = {
-        (f"{name}, {'with' if past else 'no'} history"): _errors(luck, shape, past)
+        (f"{name}, {'with' if past else 'no'} history"): _errors(jitter, shape, past)
         for name, shape in SHAPES.items()
         for past in (0, PAST)
     }
@@ -97,12 +97,12 @@ def eta(seed: int) -> Report:
     )
 
 
-def _errors(luck: random.Random, shape: Timeline, past: int) -> Errors:
+def _errors(jitter: random.Random, shape: Timeline, past: int) -> Errors:
     """Errors over many runs, each with past ones of its own."""
     ours, linear = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
     for _ in range(RUNS):
-        known = _history([script(luck, shape) for _ in range(past)])
-        model = script(luck, shape)
+        known = _history([script(jitter, shape) for _ in range(past)])
+        model = script(jitter, shape)
         duration = model.duration * HOUR
         for point, seen in _seen(model):
             expected = estimate(seen, known)
@@ -117,7 +117,7 @@ def _means(errors: Mapping[int, Sequence[float]]) -> Mapping[int, float]:
     return {point: fmean(errors[point]) for point in POINTS}
 
 
-def _looks(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
+def _polls(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     """Seconds, progress and marks at each look at which progress has changed."""
     shape, duration = model.shape, model.duration * HOUR
     timeline: tuple[int, ...] = ()
@@ -125,9 +125,9 @@ def _looks(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
     while seconds < duration:
         now = int(shape.progress_at(seconds / duration))
         if now != progress:
-            progress, timeline = now, with_marks(timeline, now, seconds)
+            progress, timeline = now, with_milestones(timeline, now, seconds)
             yield seconds, progress, timeline
-        seconds += LOOK
+        seconds += POLL_SECONDS
 
 
 def _history(models: Sequence[ModelScript]) -> tuple[PastRun, ...]:
@@ -139,14 +139,14 @@ def _history(models: Sequence[ModelScript]) -> tuple[PastRun, ...]:
 
 
 def _ended(number: int, model: ModelScript, key: str) -> Training:
-    *_, (_, _, timeline) = _looks(model)
+    *_, (_, _, timeline) = _polls(model)
     duration = model.duration * HOUR
     end = datetime(2025, 1, 1, number, tzinfo=UTC)
     status = TrainingStatus(
         run=Run(id=str(number), key_fingerprint=key),
         started_at=end - timedelta(seconds=duration),
         finished_at=end,
-        timeline=with_marks(timeline, 100, duration),
+        timeline=with_milestones(timeline, 100, duration),
     )
     return Training(
         key=TrainingKey(key, str(number)),
@@ -163,7 +163,7 @@ def _ended(number: int, model: ModelScript, key: str) -> Training:
 def _seen(model: ModelScript) -> Iterator[tuple[int, Running]]:
     """What is known of a run when it is first seen at each of the points, or past it."""
     points = list(POINTS)
-    for seconds, progress, timeline in _looks(model):
+    for seconds, progress, timeline in _polls(model):
         if points and progress >= points[0]:
             yield points.pop(0), Running(0, progress, seconds, seconds, timeline)
 
@@ -176,8 +176,8 @@ async def _through_the_operator(seed: int, shape: Timeline) -> Mapping[str, Erro
     async with scene.world.operator():
         for numbers in (first, later):
             for number in numbers:
-                scene.put(number, script(scene.luck, shape))
-                scene.add(number, pollIntervalSeconds=LOOK, log={"collect": "Never"})
+                scene.put(number, script(scene.jitter, shape))
+                scene.add(number, pollIntervalSeconds=POLL_SECONDS, log={"collect": "Never"})
             await asyncio.sleep((LONGEST + 0.5) * HOUR)
     return {"no history": watched.errors(first), "with history": watched.errors(later)}
 

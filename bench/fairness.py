@@ -65,7 +65,7 @@ async def _one_beside_many(seed: int) -> dict[str, str]:
         for number in range(MANY):
             scene.add(number, "many", priority=1000, pollIntervalSeconds=INTERVAL, log=NO_LOG)
             # Not over an hour, as usual: all are there at the beginning.
-            scene.follow(plain, PLAIN, number, plain.luck.uniform(0, 60))
+            scene.follow(plain, PLAIN, number, plain.jitter.uniform(0, 60))
         await asyncio.sleep(ARRIVES)
         scene.put(ONE, ModelScript())
         scene.add(ONE, "one", pollIntervalSeconds=INTERVAL, log=NO_LOG)
@@ -83,7 +83,7 @@ async def _one_poisoned(seed: int) -> dict[str, dict[str, float]]:
     # In a namespace of its own, which is served in turn.
     scene = Scene(seed, sides=[PLAIN], namespaces=("others", "poisoned"))
     poisoned = [model_id(side, OTHERS) for side in range(len(SIDES))]
-    for number, model in enumerate([*scripts(scene.luck, OTHERS), ModelScript()]):
+    for number, model in enumerate([*scripts(scene.jitter, OTHERS), ModelScript()]):
         scene.put(number, model)
     for one in poisoned:
         rule = Fault(fault="status", status=500, call="run", model=one, times="forever")

@@ -46,7 +46,7 @@ class Outcome:
 
 def outage(seed: int) -> Report:
     """Be away, and come back."""
-    found = run_virtually(lambda: _outage(seed))
+    found = run_virtually(lambda: _measure_outage(seed))
     ours = found[OURS]
     return Report(
         f"The API away for {LENGTH / MINUTE:g} min",
@@ -79,10 +79,10 @@ def outage(seed: int) -> Report:
     )
 
 
-async def _outage(seed: int) -> dict[str, Outcome]:
+async def _measure_outage(seed: int) -> dict[str, Outcome]:
     scene = Scene(seed, sides=[PLAIN])
-    for number, model in enumerate(scripts(scene.luck, RUNNING)):
-        scene.put(number, under_way(model, scene.luck.uniform(0, 0.8)))
+    for number, model in enumerate(scripts(scene.jitter, RUNNING)):
+        scene.put(number, under_way(model, scene.jitter.uniform(0, 0.8)))
     async with scene.world.operator(), scene.baseline(PLAIN, INTERVAL) as plain:
         for number in range(RUNNING):
             scene.add(number, pollIntervalSeconds=INTERVAL, log={"collect": "Never"})

@@ -28,7 +28,7 @@ async def _polling(seed: int) -> Report:
         settings={"limit_starts": "1000/1h"},
         limit_starts=(),
     )
-    numbers, models = range(RUNS), scripts(scene.luck, RUNS)
+    numbers, models = range(RUNS), scripts(scene.jitter, RUNS)
     for number, model in zip(numbers, models, strict=True):
         scene.put(number, model)
     async with scene.world.operator(), scene.baseline(PLAIN, INTERVAL) as plain:
@@ -38,12 +38,12 @@ async def _polling(seed: int) -> Report:
         await asyncio.sleep(LAST)
         ours = late(scene, OURS, scene.over_at, scene.ends(OURS, numbers))
         theirs = late(scene, PLAIN, plain.ended, scene.ends(PLAIN, numbers))
-    looks = {side: scene.calls(side, "model") for side in (OURS, PLAIN)}
+    polls = {side: scene.calls(side, "model") for side in (OURS, PLAIN)}
     failed = {number for number, model in enumerate(models) if model.fail_at is not None}
-    ratio, calls = ours.mean / theirs.mean, len(looks[OURS]) / len(looks[PLAIN])
+    ratio, calls = ours.mean / theirs.mean, len(polls[OURS]) / len(polls[PLAIN])
     rows = [
-        row("operator", looks[OURS], ours, failed),
-        row("fixed interval", looks[PLAIN], theirs, failed),
+        row("operator", polls[OURS], ours, failed),
+        row("fixed interval", polls[PLAIN], theirs, failed),
         ratio_row("ratio", calls, ratio),
     ]
     return Report(
@@ -54,6 +54,6 @@ async def _polling(seed: int) -> Report:
         (
             at_most("Delay of an end ÷ fixed interval's, allowance suffices", ratio, 0.5),
             at_most("… with so many times its calls", calls, 1.1),
-            at_most("… refused", refused(looks[OURS]), 0, ".0f"),
+            at_most("… refused", refused(polls[OURS]), 0, ".0f"),
         ),
     )

@@ -58,7 +58,7 @@ class Scene:
         **config: Any,  # noqa: ANN401 - SimulatorConfig's
     ) -> None:
         self.sides = (OURS, *sides)
-        self.luck = random.Random(f"scene {seed}")  # noqa: S311 - repeatable on purpose
+        self.jitter = random.Random(f"scene {seed}")  # noqa: S311 - repeatable on purpose
         set_up = SimulatorConfig(
             speed=1, keys=dict.fromkeys(self.sides, "write"), keep_calls=KEEP, **config
         )
@@ -99,9 +99,9 @@ class Scene:
     async def baseline(self, side: str, interval: float) -> AsyncIterator[FixedInterval]:
         """Let a baseline work."""
         async with self.client(side) as client:
-            luck = random.Random(self.luck.random())  # noqa: S311 - repeatable on purpose
+            jitter = random.Random(self.jitter.random())  # noqa: S311 - repeatable on purpose
             try:
-                yield FixedInterval(client, interval, luck)
+                yield FixedInterval(client, interval, jitter)
             finally:
                 await self._end_background()
 

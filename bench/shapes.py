@@ -34,29 +34,31 @@ FAILS_AT = 1.0, 90.0
 CAUSES = ("insufficient_data", "mismatch", "poor_transcripts", "system_error")
 
 
-def noisy(shape: Timeline, luck: random.Random) -> Timeline:
+def noisy(shape: Timeline, jitter: random.Random) -> Timeline:
     """Return a shape each part of which takes a little more or less time."""
     hour, points = 0.0, [(0.0, 0.0)]
     for (begin, _), (end, percent) in pairwise(shape.points):
-        hour += (end - begin) * luck.lognormvariate(0, SIGMA)
+        hour += (end - begin) * jitter.lognormvariate(0, SIGMA)
         points.append((hour, percent))
     return Timeline(tuple(points))
 
 
-def scripts(luck: random.Random, count: int, shape: Timeline = DOCUMENT) -> list[ModelScript]:
+def scripts(jitter: random.Random, count: int, shape: Timeline = DOCUMENT) -> list[ModelScript]:
     """Return models whose runs take 6 to 12 hours; some fail, at any point."""
-    failing = set(luck.sample(range(count), round(count * EARLY)))
-    return [script(luck, shape, fails=number in failing) for number in range(count)]
+    failing = set(jitter.sample(range(count), round(count * EARLY)))
+    return [script(jitter, shape, fails=number in failing) for number in range(count)]
 
 
-def script(luck: random.Random, shape: Timeline = DOCUMENT, *, fails: bool = False) -> ModelScript:
+def script(
+    jitter: random.Random, shape: Timeline = DOCUMENT, *, fails: bool = False
+) -> ModelScript:
     """Return a model whose run takes 6 to 12 hours, or fails on the way."""
     fields: dict[str, object] = {
-        "duration": luck.uniform(SHORTEST, LONGEST),
-        "timeline": noisy(shape, luck).points,
+        "duration": jitter.uniform(SHORTEST, LONGEST),
+        "timeline": noisy(shape, jitter).points,
     }
     if fails:
-        fields |= {"outcome": luck.choice(CAUSES), "fail_at": luck.uniform(*FAILS_AT)}
+        fields |= {"outcome": jitter.choice(CAUSES), "fail_at": jitter.uniform(*FAILS_AT)}
     return ModelScript.model_validate(fields)
 
 

@@ -28,7 +28,7 @@ HINTS: Mapping[str, Mapping[str, Any]] = {
     "none": {"rate_headers": "never", "retry_hint": "none"},
 }
 """What the server tells: in the first its limit, too."""
-RUNNING, INTERVAL, LOOKING = 60, 60, HOUR / 3
+RUNNING, INTERVAL, POLLING = 60, 60, HOUR / 3
 """Runs under way, seconds between looks at each, and how long that goes on."""
 QUEUED, STARTING = 20, 6 * HOUR
 SELDOM = 600
@@ -49,7 +49,7 @@ class Outcome:
 
     sent: int
     refused: int
-    learned: tuple[str, ...]
+    observed: tuple[str, ...]
     """Limits that the operator has learned."""
     plain_sent: int
     plain_refused: int
@@ -59,11 +59,11 @@ def sharing(seed: int) -> Report:
     """Look, and start, beside another client."""
     cases = list(product((Call.STATUS, Call.START), HINTS, SHARES))
     found = {case: run_virtually(partial(_beside_another, seed, *case)) for case in cases}
-    false = sum(len(outcome.learned) for case, outcome in found.items() if case[1] == "always")
+    false = sum(len(outcome.observed) for case, outcome in found.items() if case[1] == "always")
     return Report(
         "Two clients on one key",
         "Another client takes so much of what the key is allowed, at any time. Looks: "
-        f"{RUNNING} runs under way for {LOOKING / 60:g} min, a look at each each {INTERVAL} s "
+        f"{RUNNING} runs under way for {POLLING / 60:g} min, a look at each each {INTERVAL} s "
         f"asked for, 100 a minute allowed. Starts: {QUEUED} in the queue for "
         f"{STARTING / HOUR:g} h, 5 an hour allowed.",
         Table(
@@ -86,7 +86,7 @@ def _row(call: Call, hint: str, share: float, outcome: Outcome) -> Sequence[str]
         f"{call}, {hint}, {share:.0%}",
         str(outcome.sent),
         shown(100 * outcome.refused / outcome.sent),
-        ", ".join(outcome.learned) or "nothing",
+        ", ".join(outcome.observed) or "nothing",
         str(outcome.plain_sent),
         shown(100 * outcome.plain_refused / outcome.plain_sent),
     )
@@ -95,29 +95,29 @@ def _row(call: Call, hint: str, share: float, outcome: Outcome) -> Sequence[str]
 async def _beside_another(seed: int, call: Call, hint: str, share: float) -> Outcome:
     scene = Scene(seed, sides=[PLAIN], **HINTS[hint])
     wire = Wire(scene.world)
-    is_looking = call is Call.STATUS
-    for number, model in enumerate(scripts(scene.luck, RUNNING if is_looking else QUEUED)):
-        scene.put(number, under_way(model, scene.luck.uniform(0, 0.9)) if is_looking else model)
+    is_polling = call is Call.STATUS
+    for number, model in enumerate(scripts(scene.jitter, RUNNING if is_polling else QUEUED)):
+        scene.put(number, under_way(model, scene.jitter.uniform(0, 0.9)) if is_polling else model)
     scene.put(OTHERS, ModelScript(status=4))
     for side in scene.sides:
         scene.background(_take(scene, side, call, share))
     await asyncio.sleep(LIMITS[call].seconds)
-    interval = INTERVAL if is_looking else SELDOM
+    interval = INTERVAL if is_polling else SELDOM
     async with scene.world.operator() as engine, scene.baseline(PLAIN, interval) as plain:
-        for number in range(RUNNING if is_looking else QUEUED):
+        for number in range(RUNNING if is_polling else QUEUED):
             scene.add(number, pollIntervalSeconds=interval, log={"collect": "Never"})
             scene.follow(plain, PLAIN, number)
-        await asyncio.sleep(LOOKING if is_looking else STARTING)
-        budget = engine.lanes.of(ApiKey(OURS, "").fingerprint).budgets[call]
-        learned = tuple(f"{one.count}/{one.seconds:g}s" for one in budget.lessons)
+        await asyncio.sleep(POLLING if is_polling else STARTING)
+        budget = engine.schedulers.of(ApiKey(OURS, "").fingerprint).limiters[call]
+        observed = tuple(f"{one.count}/{one.seconds:g}s" for one in budget.observed_limits)
     ours = [one for one in wire.sent if one.kind is call]
     others = model_id(scene.sides.index(PLAIN), OTHERS)
-    theirs = scene.calls(PLAIN, "model" if is_looking else "run")
+    theirs = scene.calls(PLAIN, "model" if is_polling else "run")
     theirs = [record for record in theirs if record.model != others]
     return Outcome(
         sent=len(ours),
         refused=sum(one.is_refused for one in ours),
-        learned=learned,
+        observed=observed,
         plain_sent=len(theirs),
         plain_refused=refused(theirs),
     )
@@ -126,11 +126,11 @@ async def _beside_another(seed: int, call: Call, hint: str, share: float) -> Out
 async def _take(scene: Scene, side: str, call: Call, share: float) -> None:
     """Be the other client: call so often, at any time; if refused, again and again until not."""
     limit, model = LIMITS[call], model_id(scene.sides.index(side), OTHERS)
-    luck = random.Random(scene.luck.random())  # noqa: S311 - repeatable on purpose
+    jitter = random.Random(scene.jitter.random())  # noqa: S311 - repeatable on purpose
     path = f"{PATH}/{model}" if call is Call.STATUS else f"{PATH}/{model}/run"
     async with scene.client(side) as client:
         while True:
-            await asyncio.sleep(luck.expovariate(share * limit.count / limit.seconds))
+            await asyncio.sleep(jitter.expovariate(share * limit.count / limit.seconds))
             # A start is refused since the model is trained, but counted all the same.
             while (await client.request(METHODS[call], path)).status_code == TOO_MANY:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(limit.seconds * AGAIN)

@@ -140,7 +140,7 @@ async def _start(seed: int, case: Case) -> Outcome:
     await asyncio.sleep(BEGIN)
     numbers = range(RESOURCES)
     for number in numbers:
-        scene.put(number, script(scene.luck))
+        scene.put(number, script(scene.jitter))
     async with scene.world.operator(), scene.baseline(PLAIN, interval) as plain:
         for number in numbers:
             scene.add(number, pollIntervalSeconds=SELDOM, log={"collect": "Never"})

@@ -12,7 +12,7 @@ from demo.shell import Shell
 from demo.simulator import upload, upload_command
 from demo.table import EMPTY, Table, parse
 
-LOOK_SECONDS = 1.0
+PAUSE_SECONDS = 1.0
 WIDE = "kubectl get cmt -o wide"
 
 # The two long runs take about ten hours, one after the other's start; the rest is for a slow
@@ -45,7 +45,7 @@ class Story:
         """
         self._apply()
         self._follow(open_screen(sys.stdout))
-        self._look_back()
+        self._show_epilogue()
 
     def _apply(self) -> None:
         show = self._shell.show
@@ -71,7 +71,7 @@ class Story:
             if time.monotonic() > deadline:
                 raise self._too_late(table)
             before = table
-            time.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
+            time.sleep(max(0.0, began + PAUSE_SECONDS - time.monotonic()))
 
     def _bring_data(self) -> str:
         upload(self._places.simulator, cast.LATE_MODEL)
@@ -83,7 +83,7 @@ class Story:
         wide = self._shell.read(WIDE).rstrip()
         return DemoError(f"After {self._patience:.0f} seconds, {where}:\n{wide}")
 
-    def _look_back(self) -> None:
+    def _show_epilogue(self) -> None:
         show = self._shell.show
         show(f"kubectl wait --for=condition=Succeeded cmt/{cast.GOOD} --timeout=10s")
         show(f"kubectl describe cmt {cast.BAD}")

@@ -177,13 +177,13 @@ class Settings(BaseSettings):
     post_timeout: UpToTenMinutes = 30.0
     """Wait this long for the reply to a start. A process that is told to end waits for it, too:
     keep the pod's terminationGracePeriodSeconds 15s longer."""
-    settle: UpToTenMinutes = 10.0
+    start_grace_period: UpToTenMinutes = 10.0
     """Wait this long for a lost start to show before taking it for not happened."""
     results_wait: UpToTenMinutes = 120.0
     """Wait this long for the metrics, or the error, of a run that the API shows as ended."""
     log_wait: UpToTenMinutes = 120.0
     """Fetch the log of a run for the last time so long after its end."""
-    sweep_interval: UpToDay = 300.0
+    resync_interval: UpToDay = 300.0
     """List all resources this often, to notice what a watch has missed."""
     secret_ttl: UpToMinute = 60.0
     """Read an API key again when it is older than this; a new key takes effect within it."""
@@ -273,13 +273,13 @@ def unknown_settings(environ: Mapping[str, str]) -> str | None:
     )
     if not unknown:
         return None
-    told = []
+    reported = []
     for name in unknown:
         # Without the prefix, or all names would be near to each other.
         suffixes = [one.removeprefix(PREFIX) for one in known]
         nearest = difflib.get_close_matches(name.removeprefix(PREFIX), suffixes, n=1)
-        told.append(f"{name} (is {PREFIX}{nearest[0]} meant?)" if nearest else name)
-    return f"Unknown settings are ignored: {', '.join(told)}"
+        reported.append(f"{name} (is {PREFIX}{nearest[0]} meant?)" if nearest else name)
+    return f"Unknown settings are ignored: {', '.join(reported)}"
 
 
 def settings_table() -> str:

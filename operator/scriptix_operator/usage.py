@@ -20,7 +20,7 @@ SETTING_GROUPS = {
     ),
     "The cluster": (
         "watch_namespaces",
-        "sweep_interval",
+        "resync_interval",
         "leader_election",
         "pod_namespace",
         "pod_name",
@@ -28,7 +28,7 @@ SETTING_GROUPS = {
     "Starts, results and logs": (
         "send_window",
         "post_timeout",
-        "settle",
+        "start_grace_period",
         "results_wait",
         "log_wait",
     ),

@@ -13,26 +13,26 @@ from functools import partial
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
-from scriptix_operator.core.installation import watches_note
+from scriptix_operator.core.installation import watched_namespaces_annotation
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.lessons import PLANS
 from scriptix_operator.core.situation import Durations
-from scriptix_operator.engine.caller import Caller
-from scriptix_operator.engine.calls import Calls
+from scriptix_operator.engine.caller import RemoteCalls
+from scriptix_operator.engine.calls import MeteredCalls
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.engine import Engine
+from scriptix_operator.engine.engine import Controller
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.lanes import KeySchedulers
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.logfetcher import LogFetcher
-from scriptix_operator.engine.recorder import Recorder
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.recorder import StatusWriter
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.engine.serving import Serving
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.starter import Starter
-from scriptix_operator.engine.stepper import Stepper
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.starter import RunStarter
+from scriptix_operator.engine.stepper import Reconciler
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.errors import UnavailableError
@@ -51,7 +51,7 @@ from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["RECORDING", "Rim", "assemble", "operate"]
+__all__ = ["RECORDING", "EngineDependencies", "assemble", "operate"]
 
 TIMER = "The engine's timer"
 WATCH = "The watch"
@@ -69,7 +69,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ProcessDependencies:
     """What stands whether this process leads or not."""
 
     settings: Settings
@@ -82,7 +82,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Rim:
+class EngineDependencies:
     """All that an engine meets the world by: the two APIs, time, luck, its leadership, its end."""
 
     client: ScriptixClient
@@ -93,7 +93,7 @@ class Rim:
     ledger: LedgerConfigMap
     events: Events
     clock: Clock
-    luck: Callable[[], float]
+    jitter: Callable[[], float]
     fence: Fence
     leads_until: Callable[[], float]
     shutdown: Shutdown = field(default_factory=Shutdown)
@@ -158,7 +158,9 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
             tasks.create_task(heartbeat.follow_event_loop())
             await _check_schema(api, readiness)
             readiness.set()
-            await _lead(Parts(settings, api, watch, metrics, heartbeat, problems, shutdown))
+            await _lead(
+                ProcessDependencies(settings, api, watch, metrics, heartbeat, problems, shutdown)
+            )
 
 
 async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
@@ -183,58 +185,63 @@ async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
         await asyncio.sleep(CONNECT_RETRY)
 
 
-async def _lead(parts: Parts) -> None:
+async def _lead(process: ProcessDependencies) -> None:
     """Wait for the leadership, work as long as it lasts, and give it up."""
-    settings = parts.settings
+    settings = process.settings
     if not settings.leader_election:
-        await _work(parts, None)
+        await _work(process, None)
         return
     clock = Clock()
     leadership = Leadership(
-        parts.api,
+        process.api,
         namespace=settings.pod_namespace,
         name=LEASE,
         identity=new_identity(settings.pod_name),
-        notes=lambda: _lease_notes(parts),
-        problems=parts.problems,
-        reconnect=partial(reconnect, parts.api),
+        notes=lambda: _lease_notes(process),
+        problems=process.problems,
+        reconnect=partial(reconnect, process.api),
         utc_now=clock.now,
         clock=clock.monotonic,
     )
     try:
         await leadership.acquire()
-        await _work(parts, leadership)
+        await _work(process, leadership)
     finally:
         await leadership.release()
 
 
-def _lease_notes(parts: Parts) -> Mapping[str, str]:
+def _lease_notes(process: ProcessDependencies) -> Mapping[str, str]:
     """What the Lease says of this process while it leads; `scriptix-operator check` reads it."""
-    problems = " ".join(parts.problems.sentences())[:LEASE_TEXT]
-    return {**watches_note(parts.settings.watch_namespaces), PROBLEMS_ANNOTATION: problems}
+    problems = " ".join(process.problems.sentences())[:LEASE_TEXT]
+    return {
+        **watched_namespaces_annotation(process.settings.watch_namespaces),
+        PROBLEMS_ANNOTATION: problems,
+    }
 
 
-async def _work(parts: Parts, leadership: Leadership | None) -> None:
-    parts.metrics.leading(leads=True)
-    engine, client = _build(parts, leadership)
+async def _work(process: ProcessDependencies, leadership: Leadership | None) -> None:
+    process.metrics.leading(leads=True)
+    engine, client = _build(process, leadership)
     try:
         async with client, asyncio.TaskGroup() as tasks:
             if leadership is not None:
                 tasks.create_task(leadership.hold())
-            tasks.create_task(_watch(parts, engine))
-            with parts.heartbeat.watching(TIMER) as beat:
+            tasks.create_task(_watch(process, engine))
+            with process.heartbeat.watching(TIMER) as beat:
                 await engine.run(beat)
     finally:
-        parts.metrics.leading(leads=False)
+        process.metrics.leading(leads=False)
 
 
-async def _watch(parts: Parts, engine: Engine) -> None:
-    with parts.heartbeat.watching(WATCH) as beat:
-        await parts.watch.run(engine.seen, beat, engine.relist)
+async def _watch(process: ProcessDependencies, engine: Controller) -> None:
+    with process.heartbeat.watching(WATCH) as beat:
+        await process.watch.run(engine.seen, beat, engine.relist)
 
 
-def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, ScriptixClient]:
-    settings, api, clock = parts.settings, parts.api, Clock()
+def _build(
+    process: ProcessDependencies, leadership: Leadership | None
+) -> tuple[Controller, ScriptixClient]:
+    settings, api, clock = process.settings, process.api, Clock()
     client = ScriptixClient(
         base_url=settings.base_url,
         auth_header=settings.auth_header,
@@ -245,7 +252,7 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         settings.pod_namespace, settings.default_secret, settings.may_use_default_key
     )
     config_maps = ConfigMaps(api)
-    rim = Rim(
+    dependencies = EngineDependencies(
         client=client,
         keys=Keys(api, default, ttl=settings.secret_ttl, clock=clock.monotonic, hide=hide),
         trainings=Trainings(api),
@@ -254,26 +261,26 @@ def _build(parts: Parts, leadership: Leadership | None) -> tuple[Engine, Scripti
         ledger=LedgerConfigMap(api, settings.pod_namespace, LEDGER),
         events=Events(api, settings.pod_name),
         clock=clock,
-        luck=random.random,
+        jitter=random.random,
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
-        shutdown=parts.shutdown,
+        shutdown=process.shutdown,
     )
     if not settings.watch_namespaces:
-        return assemble(settings, rim, parts.metrics, parts.problems), client
+        return assemble(settings, dependencies, process.metrics, process.problems), client
     # Kopf ends at the first namespace that it may not list; it watches those that are listed.
-    parts.watch.set_namespaces(frozenset())
-    serve = parts.watch.set_namespaces
-    return assemble(settings, rim, parts.metrics, parts.problems, serve), client
+    process.watch.set_namespaces(frozenset())
+    serve = process.watch.set_namespaces
+    return assemble(settings, dependencies, process.metrics, process.problems, serve), client
 
 
 def assemble(
     settings: Settings,
-    rim: Rim,
+    dependencies: EngineDependencies,
     metrics: Metrics,
     problems: Problems | None = None,
     serve: Callable[[frozenset[str]], None] = lambda _: None,
-) -> Engine:
+) -> Controller:
     """Put an engine together from what it meets the world by.
 
     Args:
@@ -284,17 +291,21 @@ def assemble(
         serve: Has these namespaces watched.
     """
     problems = problems or Problems()
-    clock, roster, timer = rim.clock, Roster(metrics.training), Timer(rim.clock.monotonic)
+    clock, store, work_queue = (
+        dependencies.clock,
+        TrainingStore(metrics.training),
+        WorkQueue(dependencies.clock.monotonic),
+    )
     coverage = Coverage(settings.watch_namespaces)
     limits = {
         Call.START: settings.limit_starts,
         Call.STATUS: settings.limit_status,
         Call.LOG: settings.limit_logs,
     }
-    lanes = Lanes(limits, timer, clock, rim.luck)
+    schedulers = KeySchedulers(limits, work_queue, clock, dependencies.jitter)
     ledger = StartLedger(
-        store=rim.ledger,
-        roster=roster,
+        config_map=dependencies.ledger,
+        store=store,
         gap=coverage.gap,
         # A day's plan may yet be learned, or have been: then a day's starts count.
         window=timedelta(seconds=max(*PLANS, *(each.seconds for each in settings.limit_starts))),
@@ -302,35 +313,35 @@ def assemble(
         metrics=metrics,
         problems=problems,
     )
-    calls = Calls(lanes, ledger, clock, metrics)
-    caller = Caller(
-        client=rim.client,
-        keys=rim.keys,
-        lanes=lanes,
+    calls = MeteredCalls(schedulers, ledger, clock, metrics)
+    remote_calls = RemoteCalls(
+        client=dependencies.client,
+        keys=dependencies.keys,
+        schedulers=schedulers,
         calls=calls,
-        roster=roster,
+        store=store,
         coverage=coverage,
         clock=clock,
         ledger=ledger,
-        fence=rim.fence,
-        send_until=rim.leads_until,
+        fence=dependencies.fence,
+        send_until=dependencies.leads_until,
         send_window=settings.send_window,
-        shutdown=rim.shutdown,
+        shutdown=dependencies.shutdown,
     )
-    recorder = Recorder(
-        trainings=rim.trainings,
-        config_maps=rim.config_maps,
-        events=rim.events,
-        roster=roster,
+    status_writer = StatusWriter(
+        trainings=dependencies.trainings,
+        config_maps=dependencies.config_maps,
+        events=dependencies.events,
+        store=store,
         clock=clock,
         metrics=metrics,
         installation=settings.pod_namespace,
     )
     serving = Serving(
         installation=settings.pod_namespace,
-        roster=roster,
-        recorder=recorder,
-        events=rim.events,
+        store=store,
+        status_writer=status_writer,
+        events=dependencies.events,
         clock=clock,
         metrics=metrics,
         problems=problems,
@@ -338,44 +349,50 @@ def assemble(
     durations = Durations(
         send_window=settings.send_window,
         post_timeout=settings.post_timeout,
-        settle=settings.settle,
+        grace_period=settings.start_grace_period,
         results=settings.results_wait,
         log=settings.log_wait,
     )
-    starter = Starter(roster, caller, recorder, ledger, clock, durations)
+    run_starter = RunStarter(store, remote_calls, status_writer, ledger, clock, durations)
     log_fetcher = LogFetcher(
-        rim.client, rim.keys, lanes, calls, rim.log_store, roster, durations.log
+        dependencies.client,
+        dependencies.keys,
+        schedulers,
+        calls,
+        dependencies.log_store,
+        store,
+        durations.log,
     )
-    stepper = Stepper(
-        roster=roster,
-        caller=caller,
-        starter=starter,
+    reconciler = Reconciler(
+        store=store,
+        remote_calls=remote_calls,
+        run_starter=run_starter,
         log_fetcher=log_fetcher,
-        recorder=recorder,
-        lanes=lanes,
+        status_writer=status_writer,
+        schedulers=schedulers,
         ledger=ledger,
         clock=clock,
         durations=durations,
         installation=settings.pod_namespace,
-        shutdown=rim.shutdown,
+        shutdown=dependencies.shutdown,
     )
-    return Engine(
-        step=stepper.step,
-        list_all=rim.trainings.all,
-        roster=roster,
+    return Controller(
+        reconcile=reconciler.reconcile,
+        list_all=dependencies.trainings.all,
+        store=store,
         coverage=coverage,
-        lanes=lanes,
-        events=rim.events,
+        schedulers=schedulers,
+        events=dependencies.events,
         clock=clock,
         metrics=metrics,
         problems=problems,
-        timer=timer,
-        sweep_interval=settings.sweep_interval,
+        work_queue=work_queue,
+        resync_interval=settings.resync_interval,
         serve=serve,
         retry_ledger=ledger.retry_refused,
         beside=serving.run,
-        tell_left_alone=recorder.tell_left_alone,
-        shutdown=rim.shutdown,
+        report_left_alone=status_writer.report_left_alone,
+        shutdown=dependencies.shutdown,
         start_wait=settings.post_timeout + RECORDING,
     )
 

@@ -48,8 +48,8 @@ async def serve(
     async with httpx.AsyncClient(
         transport=InProcess(state, clock), base_url="http://simulator", headers=headers
     ) as client:
-        luck = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        yield Served(state, client, FixedInterval(client, 60, luck))
+        jitter = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        yield Served(state, client, FixedInterval(client, 60, jitter))
 
 
 def test_it_starts_a_model_that_is_ready_and_looks_each_interval_until_the_end() -> None:

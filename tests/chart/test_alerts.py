@@ -38,10 +38,10 @@ def exposed() -> dict[str, set[str]]:
     problems.report("Watch", "The watch fails.")
     metrics = Metrics(problems)
     metrics.api_call("start", "OK", 1)
-    metrics.limit_learned("start")
+    metrics.limit_observed("start")
     metrics.status_written("Written")
     metrics.ledger_written("Written")
-    metrics.step_done("Written", 1)
+    metrics.reconciled("Written", 1)
     metrics.namespace_listed("n", is_listed=True)
     metrics.training(TrainingKey("n", "t"), Gauges(1, 1.0))
     series: dict[str, set[str]] = {}

@@ -21,7 +21,7 @@ NAME, MODEL = "training", 700
 AGAIN = "again"
 SPEC: Manifest = {"log": {"collect": "Never"}}
 """Logs are no part of the protocol."""
-SETTINGS = {"leader_election": "false", "settle": "1500ms", "secret_ttl": "1m"}
+SETTINGS = {"leader_election": "false", "start_grace_period": "1500ms", "secret_ttl": "1m"}
 """Waiting for the Lease of a killed leader would take 15 s each time. When a Secret is read again
 would depend on how fast the machine is, and so would the awaits on the way."""
 VICTIM = "tests.crash.victim"

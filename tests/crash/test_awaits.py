@@ -47,11 +47,11 @@ async def watched(work: Coroutine[Any, Any, Any]) -> Notebook:
 
 async def through_a_context_manager() -> None:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[None]:
+    async def with_start_begun() -> AsyncIterator[None]:
         await pause()
         yield
 
-    async with opened():
+    async with with_start_begun():
         pass
 
 

@@ -17,7 +17,7 @@ from scriptix_operator.api.reasons import Phase
 from scriptix_operator.cli import main
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine import clock
-from scriptix_operator.engine.stepper import Stepper
+from scriptix_operator.engine.stepper import Reconciler
 from scriptix_operator.scriptix.wire import Wire
 from tests.crash.awaits import Itinerary, Watched
 from tests.crash.orders import Ended, Orders, Stopped, Struck, write
@@ -94,23 +94,23 @@ Tracer = Callable[[FrameType, str, Any], Any]
 
 def watch_steps(orders: Orders, assailant: "Assailant") -> None:
     """Watch every step, and note how its resource is left."""
-    step = Stepper.step
+    reconcile = Reconciler.reconcile
 
-    async def watched(self: Stepper, key: TrainingKey) -> float | None:
+    async def watched(self: Reconciler, key: TrainingKey) -> float | None:
         def training() -> Training | None:
-            found = self.roster.get(key)
+            found = self.store.get(key)
             return found if found and found.spec.run_token == orders.run_token else None
 
         assailant.is_wanted = lambda: training() is not None
         try:
-            return await Watched(step(self, key), assailant, ROOT)
+            return await Watched(reconcile(self, key), assailant, ROOT)
         finally:
             left = training()
             if left is not None:
                 now = time.monotonic()
                 write(orders.notes, Ended(at=now, is_recorded=is_recorded(left)))
 
-    Stepper.step = watched  # type: ignore[method-assign] # the point of this module
+    Reconciler.reconcile = watched  # type: ignore[method-assign] # the point of this module
 
 
 def is_recorded(training: Training) -> bool:

@@ -12,7 +12,7 @@ from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.logbook import EMPTY
 from scriptix_operator.core.logcollector import LogCollector
 from scriptix_operator.core.logwindow import Window
-from scriptix_operator.core.remote import LogEntry, LogReply, RateTold
+from scriptix_operator.core.remote import LogEntry, LogReply, RateLimitInfo
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.logreader import LogReader
@@ -52,7 +52,7 @@ def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: R
         else:
             shown = repr(told)
         assert KEY not in shown
-        if isinstance(told, RateTold):
+        if isinstance(told, RateLimitInfo):
             assert told.reset is None or 0 <= told.reset < float("inf")
 
 

@@ -49,12 +49,12 @@ def _held(make: Callable[[], Life]) -> State:
 
 
 def _asleep(life: Life) -> Life:
-    life.edit(suspend=True).wakes()
+    life.edit(suspend=True).wake_ups()
     return life
 
 
 def _looked(life: Life, status: int, **facts: object) -> Life:
-    life.looks(a_model(status, **facts))
+    life.polls(a_model(status, **facts))
     return life
 
 
@@ -69,7 +69,7 @@ def _awaiting_retry() -> Life:
 
 
 def _without_secret(life: Life) -> Life:
-    life.wakes()
+    life.wake_ups()
     life.learns(
         Blocked(failure(FailureReason.SECRET_NOT_FOUND, 'Secret "scriptix-api-key" is not there.'))
     )
@@ -83,7 +83,7 @@ def _without_right(life: Life) -> Life:
 
 
 def _unreadable(life: Life) -> Life:
-    life.edit_unreadably("spec.existingTraining").wakes()
+    life.edit_unreadably("spec.existingTraining").wake_ups()
     return life
 
 

@@ -14,29 +14,29 @@ from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import is_end_pending, is_finished, is_followed
 from scriptix_operator.core.ledger import (
-    Entry,
-    EntryOpenError,
+    InFlightStart,
+    LatestRun,
     Ledger,
-    Mark,
-    Settled,
-    closed,
-    opened,
+    StartInFlightError,
+    StartOutcome,
+    with_start_begun,
+    with_start_resolved,
 )
 from scriptix_operator.core.observation import (
+    AcquireStart,
     Decision,
-    Look,
-    Memory,
-    ModelSeen,
+    InProcessState,
+    ModelPolled,
     NoStartInFlight,
     Observation,
+    Poll,
     Post,
     Posted,
     PostFailed,
-    Reserve,
-    Rest,
-    SlotGranted,
-    Withdrawn,
-    Woken,
+    RequeueAfter,
+    StartAborted,
+    StartGranted,
+    Triggered,
 )
 from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.training import Training
@@ -52,13 +52,13 @@ from tests.model.terms import (
 from tests.model.values import Answer, Outcome, Recall, Thing, View
 from tests.unit.core.builders import EIGHT, KEY, a_training
 
-__all__ = ["Facts", "Judgement", "Seen", "Verdict"]
+__all__ = ["Facts", "Judgement", "ObservedOutcome", "Seen"]
 
 MANY = 100
 """The numbers of a rebuilt ledger begin here, past all that the lost one has reached."""
 
 
-class Verdict(NamedTuple):
+class ObservedOutcome(NamedTuple):
     """A Decision: the status to record, what is next, what to remember, what to close."""
 
     status: int
@@ -105,8 +105,8 @@ class Seen(NamedTuple):
 
     view: View
     entry: int | None
-    mark: Mark | None
-    rivals: tuple[tuple[int, Thing], ...]
+    latest_run: LatestRun | None
+    competitors: tuple[tuple[int, Thing], ...]
     unlisted: tuple[int, ...] = ()
 
 
@@ -117,7 +117,7 @@ class Judgement:
         self.rules = rules
         self.statuses: Numbers[TrainingStatus] = Numbers()
         self.runs: Numbers[Run] = Numbers()
-        self.entries: Numbers[Entry] = Numbers()
+        self.entries: Numbers[InFlightStart] = Numbers()
         self.ledgers: Numbers[OneLedger] = Numbers()
         self.blank = self.number(TrainingStatus())
         self.empty = self.ledgers.of(OneLedger.of(Ledger()))
@@ -128,48 +128,50 @@ class Judgement:
         self.granted = lru_cache(maxsize=None)(self._granted)
         self.answered = lru_cache(maxsize=None)(self._answered)
         self.facts = lru_cache(maxsize=None)(self._facts)
-        self.opened = lru_cache(maxsize=None)(self._opened)
-        self.closed = lru_cache(maxsize=None)(self._closed)
+        self.with_start_begun = lru_cache(maxsize=None)(self._opened)
+        self.with_start_resolved = lru_cache(maxsize=None)(self._closed)
         self.rebuilt = lru_cache(maxsize=None)(self._rebuilt)
 
     # Questions to decide().
 
-    def _woken(self, second: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
-        return self._decide(second, resource, thing, recall, Woken())
+    def _woken(self, second: int, resource: int, thing: Thing, recall: Recall) -> ObservedOutcome:
+        return self._decide(second, resource, thing, recall, Triggered())
 
     def _seen(
-        self, second: int, resource: int, thing: Thing, recall: Recall, look: Seen
-    ) -> Verdict:
-        entry = None if look.entry is None else self.entries[look.entry]
+        self, second: int, resource: int, thing: Thing, recall: Recall, poll: Seen
+    ) -> ObservedOutcome:
+        entry = None if poll.entry is None else self.entries[poll.entry]
         if entry is None and self.rules.mutation is Mutation.LONELY_INTENT:
             entry = self._imagined_entry(resource, thing)
-        rivals = tuple(self.training(number, rival) for number, rival in look.rivals)
-        view = look.view
+        competitors = tuple(
+            self.training(number, competitor) for number, competitor in poll.competitors
+        )
+        view = poll.view
         if self.rules.mutation is Mutation.UNREADABLE_IS_ABSENT and view.unreadable:
             view = View(view.status, None)
-        observation = ModelSeen(
+        observation = ModelPolled(
             remote(view),
             KEY,
-            rivals,
+            competitors,
             entry,
-            look.mark,
-            is_holder_unlisted=self.whose(look.entry)[0] in look.unlisted,
-            has_hidden_rival=bool(look.unlisted),
+            poll.latest_run,
+            is_holder_unlisted=self.whose(poll.entry)[0] in poll.unlisted,
+            has_hidden_competitor=bool(poll.unlisted),
         )
         return self._decide(second, resource, thing, recall, observation)
 
-    def _idle(self, second: int, resource: int, thing: Thing, recall: Recall) -> Verdict:
+    def _idle(self, second: int, resource: int, thing: Thing, recall: Recall) -> ObservedOutcome:
         return self._decide(second, resource, thing, recall, NoStartInFlight())
 
     def _granted(
         self, second: int, resource: int, thing: Thing, recall: Recall, view: View
-    ) -> Verdict:
-        return self._decide(second, resource, thing, recall, SlotGranted(remote(view), KEY))
+    ) -> ObservedOutcome:
+        return self._decide(second, resource, thing, recall, StartGranted(remote(view), KEY))
 
     def _answered(
         self, second: int, resource: int, thing: Thing, recall: Recall, answer: Answer
-    ) -> Verdict:
-        observation = Withdrawn() if answer.kind == "Withdrawn" else self._observed(answer)
+    ) -> ObservedOutcome:
+        observation = StartAborted() if answer.kind == "Withdrawn" else self._observed(answer)
         return self._decide(second, resource, thing, recall, observation)
 
     def _observed(self, answer: Answer) -> Posted | PostFailed:
@@ -185,12 +187,12 @@ class Judgement:
 
     def _decide(
         self, second: int, resource: int, thing: Thing, recall: Recall, observation: Observation
-    ) -> Verdict:
+    ) -> ObservedOutcome:
         process = second % 2
         now = EIGHT + timedelta(seconds=second - process * self.rules.same_clock)
-        memory = self._memory(recall, now)
+        state = self._memory(recall, now)
         training = self.training(resource, thing)
-        decision = decide(training, observation, now, memory, self.rules.durations)
+        decision = decide(training, observation, now, state, self.rules.durations)
         if self.rules.mutation is Mutation.REPLY_COMPARED and isinstance(observation, Posted):
             decision = _as_polled(decision)
         return self._verdict(decision, now, thing)
@@ -202,14 +204,14 @@ class Judgement:
         entry = None if ledger is None else self.ledgers[ledger].entry
         return None if entry is None else self.entries.of(entry)
 
-    def has_entry(self, resource: int, thing: Thing, ledger: int) -> bool:
+    def has_start_in_flight(self, resource: int, thing: Thing, ledger: int) -> bool:
         """Whether the entry that is open is of the resource's intent."""
         entry = self.ledgers[ledger].entry
         return entry is not None and is_start_of(entry, self.training(resource, thing))
 
-    def mark(self, ledger: int | None) -> Mark | None:
+    def latest_run(self, ledger: int | None) -> LatestRun | None:
         """What it remembers of the model's trainings."""
-        return None if ledger is None else self.ledgers[ledger].mark
+        return None if ledger is None else self.ledgers[ledger].latest_run
 
     def serial(self, entry: int | None) -> int | None:
         """Its number in the ledger."""
@@ -236,17 +238,19 @@ class Judgement:
     def _opened(self, resource: int, thing: Thing, ledger: int) -> tuple[int, int] | None:
         """The ledger with the start's entry, and that; None where one is open."""
         try:
-            updated, entry = opened(
+            updated, entry = with_start_begun(
                 self.ledgers[ledger].whole(), self.training(resource, thing), EIGHT
             )
-        except EntryOpenError:
+        except StartInFlightError:
             return None
         return self.ledgers.of(OneLedger.of(updated)), self.entries.of(entry)
 
     def _closed(self, ledger: int, outcome: Outcome) -> int:
         entry = self.entries[outcome.entry]
-        settled = Settled(entry, outcome.acted, outcome.marker, outcome.sent)
-        return self.ledgers.of(OneLedger.of(closed(self.ledgers[ledger].whole(), settled, EIGHT)))
+        settled = StartOutcome(entry, outcome.acted, outcome.marker, outcome.sent)
+        return self.ledgers.of(
+            OneLedger.of(with_start_resolved(self.ledgers[ledger].whole(), settled, EIGHT))
+        )
 
     def _rebuilt(self, things: tuple[tuple[int, Thing], ...]) -> int:
         trainings = [self.training(number, thing) for number, thing in things]
@@ -283,7 +287,7 @@ class Judgement:
     def adopted(self, view: View) -> int:
         """The status of a resource that has adopted what there is."""
         training = a_training(log={"collect": "Never"})
-        decision = decide(training, ModelSeen(remote(view), KEY), EIGHT)
+        decision = decide(training, ModelPolled(remote(view), KEY), EIGHT)
         return self.number(decision.status)
 
     def _facts(self, status: int) -> Facts:
@@ -303,13 +307,13 @@ class Judgement:
             None if real.failure is None else real.failure.reason,
         )
 
-    def _memory(self, recall: Recall, now: datetime) -> Memory:
+    def _memory(self, recall: Recall, now: datetime) -> InProcessState:
         def then(age: int | None) -> datetime | None:
             return None if age is None else now - timedelta(seconds=age)
 
-        return Memory(
+        return InProcessState(
             refusals=recall.refusals,
-            entry=None if recall.entry is None else self.entries[recall.entry],
+            in_flight=None if recall.entry is None else self.entries[recall.entry],
             answer=None if recall.answer is None else self._observed(recall.answer),
             intent_seen_at=then(recall.age),
             reset_seen=recall.reset,
@@ -318,50 +322,50 @@ class Judgement:
             results_poll_at=then(recall.results),
         )
 
-    def _verdict(self, decision: Decision, now: datetime, thing: Thing) -> Verdict:
+    def _verdict(self, decision: Decision, now: datetime, thing: Thing) -> ObservedOutcome:
         is_left_alone = thing.doomed or is_finished(decision.status)
-        memory, settled, action = decision.memory, decision.settled, decision.action
+        state, settled, action = decision.state, decision.start_outcome, decision.action
 
         def age(at: datetime | None) -> int | None:
             return None if at is None else int((now - at).total_seconds())
 
-        if isinstance(action, Rest) and action.seconds is None and not is_left_alone:
+        if isinstance(action, RequeueAfter) and action.seconds is None and not is_left_alone:
             assert decision.status.phase == "Suspended", "it rests for ever without a reason"
         recall = Recall(
-            None if memory.entry is None else self.entries.of(memory.entry),
+            None if state.in_flight is None else self.entries.of(state.in_flight),
             None,  # each answer is dealt with in the step that learns it
-            age(memory.intent_seen_at),
-            memory.reset_seen,
-            age(memory.agreed_at),
-            age(memory.repeated_at),
-            age(memory.results_poll_at),
-            min(memory.refusals, 2),
+            age(state.intent_seen_at),
+            state.reset_seen,
+            age(state.agreed_at),
+            age(state.repeated_at),
+            age(state.results_poll_at),
+            min(state.refusals, 2),
         )
         outcome = None
         if settled is not None:
-            entry = self.entries.of(settled.entry)
-            outcome = Outcome(entry, settled.acted, settled.marker, settled.sent)
-        names = {Look: "look", Reserve: "reserve", Post: "post", Rest: "rest"}
-        return Verdict(self.number(decision.status), names[type(action)], recall, outcome)
+            entry = self.entries.of(settled.in_flight)
+            outcome = Outcome(entry, settled.acted, settled.run_start_time, settled.sent)
+        names = {Poll: "look", AcquireStart: "reserve", Post: "post", RequeueAfter: "rest"}
+        return ObservedOutcome(self.number(decision.status), names[type(action)], recall, outcome)
 
-    def _imagined_entry(self, resource: int, thing: Thing) -> Entry | None:
+    def _imagined_entry(self, resource: int, thing: Thing) -> InFlightStart | None:
         run = self.statuses[thing.status].run
         if run is None or run.intent is None:
             return None
         training = self.training(resource, thing)
-        return opened(Ledger(serial=-run.attempt - 1), training, EIGHT)[1]
+        return with_start_begun(Ledger(serial=-run.attempt - 1), training, EIGHT)[1]
 
 
 def _as_polled(decision: Decision) -> Decision:
     """The decision on a reply to a POST as if its start time had been seen in a poll."""
-    status, settled = decision.status, decision.settled
+    status, settled = decision.status, decision.start_outcome
     assert status.run is not None
     assert settled is not None
     run = replace(status.run, started_training_at=status.started_at)
     return replace(
         decision,
         status=replace(status, run=run),
-        settled=replace(settled, marker=status.started_at),
+        start_outcome=replace(settled, run_start_time=status.started_at),
     )
 
 

@@ -124,7 +124,7 @@ def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> b
         # An entry whose outcome is recorded is closed by the next one that needs the model.
         if facts.attempt is None or state.ledger is None:
             return facts.attempt is None
-        return not core.has_entry(resource, thing, state.ledger)
+        return not core.has_start_in_flight(resource, thing, state.ledger)
     if facts.followed:
         return state.model.status == 3
     # It waits for new data, beside a training that it has not asked for.

@@ -16,7 +16,7 @@ class Shell(Starting):
     def __init__(self, judgement: Judgement) -> None:
         super().__init__(judgement)
         self._effects: dict[str, Callable[[Here], Iterator[Move]]] = {
-            "look": self.look,
+            "poll": self.poll,
             "got": self.got,
             "record": self.record,
             "settle": self.record,

@@ -44,8 +44,8 @@ class Starting(Recording):
             )
             found = self.core.rebuilt(known)
         process = here.process._replace(ledger=None, current=True)
-        basis = here.job.basis and here.job.then == "look"
-        after = here._replace(process=process).goes_on(at="took", found=found, basis=basis)
+        revision = here.job.revision and here.job.then == "look"
+        after = here._replace(process=process).goes_on(at="took", found=found, revision=revision)
         yield f"{here.name} reads the ledger: {self._said(found)}", after
 
     def _may_not_rebuild(self, here: Here) -> bool:
@@ -83,11 +83,11 @@ class Starting(Recording):
         """Starter._open: debit the start and open its entry, in the version known before."""
         any_version = self.rules.mutation is Mutation.ANY_LEDGER
         ledger = here.state.ledger if any_version else here.process.ledger
-        is_basis = here.job.basis or any_version
+        is_basis = here.job.revision or any_version
         if not is_basis or ledger is None:
             yield f"{here.name} opens no entry: the ledger was read anew", self._withdrawn(here)
             return
-        done = self.core.opened(here.job.resource, here.decided, ledger)
+        done = self.core.with_start_begun(here.job.resource, here.decided, ledger)
         if done is None:
             yield f"{here.name} opens no entry: one is open", self._withdrawn(here)
             return
@@ -95,7 +95,7 @@ class Starting(Recording):
         told = f"{here.name} opens entry {self.core.owner(entry)}"
         if not here.process.current and not any_version:
             lost = here._replace(process=here.process._replace(ledger=None))
-            after = lost.goes_on(at="take", then="withdraw", basis=False)
+            after = lost.goes_on(at="take", then="withdraw", revision=False)
             yield f"{told}: refused, the ledger has changed", after
             return
         yield told, self._opened(self._ledger_written(here, updated), entry)
@@ -157,7 +157,7 @@ class Starting(Recording):
             for told, after in self.take(here._replace(job=here.job._replace(then="close"))):
                 yield told, after
             return
-        updated = self.core.closed(here.process.ledger, settled)
+        updated = self.core.with_start_resolved(here.process.ledger, settled)
         told = f"{here.name} closes entry {self.core.owner(settled.entry)}"
         if updated == here.process.ledger:
             yield f"{told}, which is closed", self.act(here)
@@ -240,5 +240,5 @@ class Starting(Recording):
 
 def _given_up(post: Message, *, is_reset: bool) -> Message:
     """What was reset acts soon, if it ever does."""
-    left = min(post.left, int(TICKS.settle) - 1) if is_reset else post.left
+    left = min(post.left, int(TICKS.grace_period) - 1) if is_reset else post.left
     return post._replace(awaited=False, left=left)

@@ -7,7 +7,7 @@ for as long as it likes. What is decided in between is asked of the core.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tests.model.judgement import Judgement, Seen, Verdict
+from tests.model.judgement import Judgement, ObservedOutcome, Seen
 from tests.model.rules import Mutation
 from tests.model.values import Copy, Job, Process, Recall, State, Thing, View
 
@@ -179,7 +179,7 @@ class Steps:
         here = Here(state, number, state.processes[number], job)
         return self.proceed(here, self.core.woken(here.second, resource, copy.thing, here.recall))
 
-    def proceed(self, here: Here, verdict: Verdict) -> State:
+    def proceed(self, here: Here, verdict: ObservedOutcome) -> State:
         """Stepper._settle: what is learned of a start is recorded, and then its entry closed."""
         status, action, recall, settled = verdict
         here = here.remembering(recall)
@@ -194,10 +194,10 @@ class Steps:
         job = here.job._replace(answer=None, found=None, settled=None, begun=None)
         here = here._replace(job=job)
         match job.action:
-            case "look":
+            case "poll":
                 is_read = self._has_read(here)
                 at = "look" if is_read else "take"
-                return here.goes_on(at=at, then="" if is_read else "look", basis=True, view=None)
+                return here.goes_on(at=at, then="" if is_read else "look", revision=True, view=None)
             case "reserve":
                 assert job.view is not None
                 verdict = self.core.granted(
@@ -219,9 +219,9 @@ class Steps:
             return facts.followed
         if facts.attempt is None or facts.finished:
             return True
-        return self.core.has_entry(here.job.resource, here.decided, ledger)
+        return self.core.has_start_in_flight(here.job.resource, here.decided, ledger)
 
-    def look(self, here: Here) -> Iterator[Move]:
+    def poll(self, here: Here) -> Iterator[Move]:
         """A GET: a stale one shows the model as it was, but never twice in a row."""
         if self._is_idle(here):
             job, decided = here.job, here.decided
@@ -248,7 +248,9 @@ class Steps:
         ledger, decided = here.process.ledger, here.decided
         if self.rules.mutation is Mutation.DELETION_UNSEEN or not decided.doomed:
             return False
-        return ledger is None or not self.core.has_entry(here.job.resource, decided, ledger)
+        return ledger is None or not self.core.has_start_in_flight(
+            here.job.resource, decided, ledger
+        )
 
     def _saw(self, here: Here, view: View, told: str) -> Iterator[Move]:
         here = here._replace(job=here.job._replace(at="got", view=view))
@@ -267,20 +269,20 @@ class Steps:
 
     def _seen(self, here: Here, ledger: int | None) -> State:
         assert here.job.view is not None
-        rivals = tuple(
+        competitors = tuple(
             (resource, copy.thing)
             for resource, copy in enumerate(here.process.roster)
             if copy is not None and resource != here.job.resource
         )
         is_told = self.rules.mutation is not Mutation.UNLISTED_IS_GONE
-        look = Seen(
+        poll = Seen(
             here.job.view,
             self.core.entry(ledger),
-            self.core.mark(ledger),
-            rivals,
+            self.core.latest_run(ledger),
+            competitors,
             here.process.unlisted if is_told else (),
         )
         return self.proceed(
             here,
-            self.core.seen(here.second, here.job.resource, here.decided, here.recall, look),
+            self.core.seen(here.second, here.job.resource, here.decided, here.recall, poll),
         )

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import is_end_pending
-from scriptix_operator.core.ledger import Entry, Ledger, Mark
+from scriptix_operator.core.ledger import InFlightStart, LatestRun, Ledger
 from scriptix_operator.core.observation import Posted, PostFailed
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel, TrainingState
 from tests.model.values import Answer, View
@@ -42,20 +42,20 @@ class OneLedger(NamedTuple):
     """A ledger for one model; what was paid plays no part here."""
 
     serial: int
-    entry: Entry | None
-    mark: Mark | None
+    entry: InFlightStart | None
+    latest_run: LatestRun | None
 
     @classmethod
     def of(cls, ledger: Ledger) -> "OneLedger":
         """What there is of a ledger."""
-        return cls(ledger.serial, ledger.entries.get(MODEL), ledger.marks.get(MODEL))
+        return cls(ledger.serial, ledger.in_flight_starts.get(MODEL), ledger.latest_runs.get(MODEL))
 
     def whole(self) -> Ledger:
         """As the core has it."""
         return Ledger(
             serial=self.serial,
-            entries={} if self.entry is None else {MODEL: self.entry},
-            marks={} if self.mark is None else {MODEL: self.mark},
+            in_flight_starts={} if self.entry is None else {MODEL: self.entry},
+            latest_runs={} if self.latest_run is None else {MODEL: self.latest_run},
         )
 
 

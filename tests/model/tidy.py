@@ -3,7 +3,7 @@
 from functools import lru_cache, partial
 
 from scriptix_operator.api.base import replace
-from scriptix_operator.core.ledger import Entry
+from scriptix_operator.core.ledger import InFlightStart
 from tests.model.judgement import Judgement
 from tests.model.terms import OneLedger
 from tests.model.values import Job, Process, Recall, State
@@ -95,7 +95,7 @@ def _renumbered(
     if all(old == number for old, number in new.items()):
         return None
 
-    def recounted(entry: Entry) -> Entry:
+    def recounted(entry: InFlightStart) -> InFlightStart:
         return replace(entry, serial=new[entry.serial])
 
     new_entries: dict[int | None, int | None] = {None: None}
@@ -105,5 +105,5 @@ def _renumbered(
     for number in ledgers:
         old = core.ledgers[number]
         entry = None if old.entry is None else recounted(old.entry)
-        new_ledgers[number] = core.ledgers.of(OneLedger(new[old.serial], entry, old.mark))
+        new_ledgers[number] = core.ledgers.of(OneLedger(new[old.serial], entry, old.latest_run))
     return new_entries, new_ledgers

@@ -129,7 +129,7 @@ class Job(NamedTuple):
     """That follows: look, reserve, post or rest."""
     settled: Outcome | None = None
     view: View | None = None
-    basis: bool = True
+    revision: bool = True
     """The process has not read the ledger again since before the look."""
     begun: int | None = None
     """Ticks since the writing of the intent began."""

@@ -42,6 +42,6 @@ async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
 
 
 @pytest.fixture
-def recorder(client: ApiClient) -> Recorder:
+def status_writer(client: ApiClient) -> Recorder:
     """Listen to the client's calls."""
     return Recorder(client)

@@ -57,7 +57,7 @@ async def test_without_the_right_to_keep_a_ledger_nothing_is_started_and_that_is
     await lab.secret()
     operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
     await lab.train("unstarted", 704)
-    await lab.until_reason("unstarted", "LedgerRefused")
+    await lab.until_reason("unstarted", "StartLedgerNotWritable")
     await operator.printed("nothing can be started: get ledger")
     assert lab.posts() == []
 

@@ -26,7 +26,7 @@ async def test_kubectl_get_shows_what_is_wrong(lab: Lab) -> None:
     await lab.until_reason("without-key", "SecretNotFound")
     assert await _shown(lab) == {
         "misses-gate": ("Failed", "QualityGateFailed"),
-        "queued": ("Queued", "WaitingForStartAllowance"),
+        "queued": ("Queued", "WaitingForStartQuota"),
         "running": ("Running", "Training"),
         "trained": ("Succeeded", "TrainingSucceeded"),
         "without-key": ("Pending", "SecretNotFound"),

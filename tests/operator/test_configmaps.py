@@ -45,23 +45,23 @@ async def test_an_object_is_made_with_owner_labels_and_data(
 
 
 async def test_what_would_change_nothing_is_not_written(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     await config_maps.put(owner, NAME, DATA, run_id="r1")
-    recorder.calls.clear()
+    status_writer.calls.clear()
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is False
-    assert recorder.calls == [f"GET {NAME}"]
+    assert status_writer.calls == [f"GET {NAME}"]
 
 
 async def test_a_new_run_replaces_all_data_in_one_update(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     await config_maps.put(owner, NAME, DATA, run_id="r1")
-    recorder.calls.clear()
+    status_writer.calls.clear()
     assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
-    assert recorder.writes == [f"PUT {NAME}"]
+    assert status_writer.writes == [f"PUT {NAME}"]
     assert space.read(NAME)["data"] == {"model_id": "9"}
     assert space.read(NAME)["metadata"]["labels"]["scriptix.io/run"] == "r2"
 
@@ -85,30 +85,30 @@ async def test_labels_and_annotations_of_others_stay_and_ours_are_put_right(
 
 
 async def test_a_write_in_between_is_seen_and_written_over(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     await config_maps.put(owner, NAME, DATA, run_id="r1")
-    recorder.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, {"data": {"foreign": "1"}}))
+    status_writer.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, {"data": {"foreign": "1"}}))
     assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
     assert space.read(NAME)["data"] == {"model_id": "9"}
 
 
 async def test_a_deletion_in_between_is_made_good(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     await config_maps.put(owner, NAME, DATA, run_id="r1")
-    recorder.meanwhile(f"PUT {NAME}", lambda: space.delete(NAME))
+    status_writer.meanwhile(f"PUT {NAME}", lambda: space.delete(NAME))
     assert await config_maps.put(owner, NAME, {"model_id": "9"}, run_id="r2") is True
     assert space.read(NAME)["data"] == {"model_id": "9"}
 
 
 async def test_a_creation_in_between_is_seen(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
-    recorder.meanwhile(
+    status_writer.meanwhile(
         f"POST {NAME}", lambda: space.make(NAME, {"foreign": "1"}, reference_to(owner))
     )
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
@@ -162,7 +162,7 @@ LABELS = {
 
 @pytest.mark.parametrize("case", FOREIGN)
 async def test_an_object_of_somebody_else_is_never_touched(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder, case: str
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder, case: str
 ) -> None:
     owner, other = space.make_resource(), space.make_resource("neuro")
     reference = FOREIGN[case](owner, other)
@@ -173,10 +173,10 @@ async def test_an_object_of_somebody_else_is_never_touched(
     with pytest.raises(NameTaken):
         await config_maps.get(owner, NAME)
     assert await config_maps.delete(owner, NAME) is False
-    assert recorder.writes == []
+    assert status_writer.writes == []
     with pytest.raises(NameTaken):
         await config_maps.create(owner, NAME, DATA, run_id="r1")
-    assert recorder.writes == [f"POST {NAME}"]  # refused by the API server
+    assert status_writer.writes == [f"POST {NAME}"]  # refused by the API server
     assert space.read(NAME) == before
 
 
@@ -186,7 +186,7 @@ def dead_reference(owner: Owner) -> Json:
 
 
 async def test_what_a_dead_resource_left_is_absent_and_made_anew(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     dead = space.make_resource()
     left = space.make(NAME, {"old": "1"}, reference_to(dead))
@@ -198,23 +198,23 @@ async def test_what_a_dead_resource_left_is_absent_and_made_anew(
     made = space.read(NAME)
     assert made["metadata"]["ownerReferences"] == [reference_to(owner)]
     assert made["metadata"]["uid"] != left["metadata"]["uid"]
-    assert recorder.writes[-1] == f"POST {NAME}"
+    assert status_writer.writes[-1] == f"POST {NAME}"
 
 
 async def test_without_a_collection_the_dead_one_is_deleted_with_its_uid(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     left = space.make(NAME, {"old": "1"}, dead_reference(owner))
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
-    assert recorder.writes == [f"POST {NAME}", f"DELETE {NAME}", f"POST {NAME}"]
+    assert status_writer.writes == [f"POST {NAME}", f"DELETE {NAME}", f"POST {NAME}"]
     made = space.read(NAME)
     assert made["data"] == DATA
     assert made["metadata"]["uid"] != left["metadata"]["uid"]
 
 
 async def test_a_dead_one_that_was_replaced_meanwhile_is_not_deleted(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     space.make(NAME, {"old": "1"}, dead_reference(owner))
@@ -223,7 +223,7 @@ async def test_a_dead_one_that_was_replaced_meanwhile_is_not_deleted(
         space.delete(NAME)
         space.make(NAME, {"theirs": "1"})
 
-    recorder.meanwhile(f"DELETE {NAME}", replace)
+    status_writer.meanwhile(f"DELETE {NAME}", replace)
     with pytest.raises(ConflictError):
         await config_maps.create(owner, NAME, DATA, run_id="r1")
     assert space.read(NAME)["data"] == {"theirs": "1"}
@@ -245,16 +245,16 @@ async def test_a_replaced_resource_does_not_delete_what_its_successor_has(
 
 
 async def test_what_was_restored_is_absent_and_replaced_whole(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     left = space.make(NAME, {"old": "1"}, labels=RESTORED)
     assert await config_maps.get(owner, NAME) is None
     assert await config_maps.delete(owner, NAME) is False
     assert space.read(NAME) == left
-    recorder.calls.clear()
+    status_writer.calls.clear()
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
-    assert recorder.writes == [f"POST {NAME}", f"PUT {NAME}"]
+    assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}"]
     made = space.read(NAME)
     assert made["data"] == DATA
     assert made["metadata"]["ownerReferences"] == [reference_to(owner)]
@@ -265,17 +265,17 @@ async def test_what_was_restored_is_absent_and_replaced_whole(
 
 
 async def test_restored_immutable_data_is_never_read_killed_at_any_write(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     for write in range(4):
         space.make(NAME, {"old": "1"}, labels=RESTORED, immutable=True)
-        recorder.kill(before=write)
+        status_writer.kill(before=write)
         with pytest.raises(KilledError):
             await config_maps.create(owner, NAME, DATA, run_id="r1", immutable=True)
         writes = [f"POST {NAME}", f"PUT {NAME}", f"DELETE {NAME}", f"POST {NAME}"]
-        assert recorder.writes == writes[:write]
-        recorder.kill()
+        assert status_writer.writes == writes[:write]
+        status_writer.kill()
         assert await config_maps.get(owner, NAME) is None
         assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
         assert space.read(NAME)["metadata"]["ownerReferences"] == [reference_to(owner)]
@@ -283,7 +283,7 @@ async def test_restored_immutable_data_is_never_read_killed_at_any_write(
 
 
 async def test_what_was_restored_is_not_replaced_once_it_is_another_object(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     space.make(NAME, {"old": "1"}, labels=RESTORED)
@@ -292,7 +292,7 @@ async def test_what_was_restored_is_not_replaced_once_it_is_another_object(
         space.delete(NAME)
         space.make(NAME, {"theirs": "1"})
 
-    recorder.meanwhile(f"PUT {NAME}", replace)
+    status_writer.meanwhile(f"PUT {NAME}", replace)
     with pytest.raises(NameTaken):
         await config_maps.put(owner, NAME, DATA, run_id="r1")
     assert space.read(NAME)["data"] == {"theirs": "1"}
@@ -321,11 +321,11 @@ async def test_deleting_takes_ours_and_nothing_twice(
 
 
 async def test_what_is_gone_just_before_it_is_deleted_is_no_error(
-    space: Namespace, config_maps: ConfigMaps, recorder: Recorder
+    space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
     await config_maps.put(owner, NAME, DATA, run_id="r1")
-    recorder.meanwhile(f"DELETE {NAME}", lambda: space.delete(NAME))
+    status_writer.meanwhile(f"DELETE {NAME}", lambda: space.delete(NAME))
     assert await config_maps.delete(owner, NAME) is True
     assert space.names() == []
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.reasons import EventReason
-from scriptix_operator.core.news import News
+from scriptix_operator.core.news import EventRecord
 from scriptix_operator.kube.events import Events
 from tests.controlplane.cluster import ControlPlane
 from tests.unit.core.builders import a_training
@@ -26,7 +26,7 @@ async def test_events_of_the_same_second_are_listed_as_they_came(
 ) -> None:
     training = a_training()
     training = replace(training, key=replace(training.key, namespace=namespace))
-    news = tuple(News(reason, f"{reason}.") for reason in REASONS)
+    news = tuple(EventRecord(reason, f"{reason}.") for reason in REASONS)
     await Events(client, "operator-0").publish(training, news, NOON)
     table = cluster.kubectl("-n", namespace, "events")
     assert [line.split()[2] for line in table.splitlines()[1:]] == list(REASONS)

@@ -10,11 +10,11 @@ import pytest
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.status import Baseline, Intent
-from scriptix_operator.core.ledger import Debit, Ledger, Settled
+from scriptix_operator.core.ledger import Ledger, StartCharge, StartOutcome
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger import LedgerChangedError, StartLedger
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, RefusedError
 from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.metrics import Metrics
@@ -41,7 +41,7 @@ def intending(model_id: int = 7) -> Training:
 
 def a_process(store: LedgerConfigMap, *trainings: Training) -> StartLedger:
     """A process that knows these resources."""
-    roster = Roster()
+    roster = TrainingStore()
     for training in trainings:
         roster.put(training)
     return StartLedger(store, roster, lambda: None, timedelta(hours=1), Clock(), Metrics())
@@ -57,20 +57,20 @@ def written(space: Namespace) -> Json:
 
 
 async def test_the_ledger_is_made_and_taken_over(
-    space: Namespace, store: LedgerConfigMap, recorder: Recorder
+    space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     first = a_process(store)
-    basis = await first.ready()
-    entry = await first.open(intending(), basis)
-    assert recorder.writes == [f"POST {NAME}", f"PUT {NAME}"]
+    revision = await first.ready()
+    entry = await first.open(intending(), revision)
+    assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}"]
     made = space.read(NAME)
     assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "scriptix-operator"}
     assert written(space)["entries"]["7"]["serial"] == entry.serial
     second = a_process(store)
     await second.ready()
-    assert second.entry(7) == entry
+    assert second.in_flight(7) == entry
     assert written(space)["serial"] == entry.serial + 1
-    assert recorder.writes == [f"POST {NAME}", f"PUT {NAME}", f"PUT {NAME}"]
+    assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}", f"PUT {NAME}"]
 
 
 async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over(
@@ -78,25 +78,25 @@ async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over
 ) -> None:
     old, new = a_process(store), a_process(store)
     before = await old.ready()
-    basis = await new.ready()
+    revision = await new.ready()
     with pytest.raises(LedgerChangedError):
         await old.open(intending(), before)
     assert written(space)["entries"] == {}
     # It has read the ledger again for that; so the new one, too, has to look again.
     with pytest.raises(LedgerChangedError):
-        await new.open(intending(), basis)
+        await new.open(intending(), revision)
     entry = await new.open(intending(), await new.ready())
     assert written(space)["entries"]["7"]["serial"] == entry.serial
 
 
 async def test_an_entry_is_closed_whoever_has_written_meanwhile(
-    space: Namespace, store: LedgerConfigMap, recorder: Recorder
+    space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     process = a_process(store)
     entry = await process.open(intending(), await process.ready())
     touch: Json = {"metadata": {"annotations": {"touched": "yes"}}}
-    recorder.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, touch))
-    await process.close(Settled(entry, acted=False))
+    status_writer.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, touch))
+    await process.close(StartOutcome(entry, acted=False))
     assert written(space)["entries"] == {}
 
 
@@ -104,10 +104,10 @@ async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     process = a_process(store, intending(8))
-    basis = await process.ready()
+    revision = await process.ready()
     space.delete(NAME)
     with pytest.raises(LedgerChangedError):
-        await process.open(intending(), basis)
+        await process.open(intending(), revision)
     assert written(space)["entries"].keys() == {"8"}
     await process.open(intending(), await process.ready())
     assert written(space)["entries"].keys() == {"7", "8"}
@@ -169,9 +169,11 @@ async def test_compare_and_set(space: Namespace, store: LedgerConfigMap) -> None
 async def test_a_ledger_that_is_too_large_is_refused_and_not_taken_for_unavailable(
     store: LedgerConfigMap,
 ) -> None:
-    debit = Debit(serial=1, id="x" * 2**20, model_id=7, namespace="n", key_source="s", at=EIGHT)
+    charge = StartCharge(
+        serial=1, id="x" * 2**20, model_id=7, namespace="n", key_source="s", at=EIGHT
+    )
     with pytest.raises(RefusedError):
-        await store.write(Ledger(debits={"k": (debit,)}), None)
+        await store.write(Ledger(charges={"k": (charge,)}), None)
 
 
 # Whole operators.
@@ -276,5 +278,5 @@ async def test_a_lost_ledger_is_rebuilt_under_a_working_operator(
     assert held is not None
     ledger = Ledger.model_validate_json(held["data"]["ledger"])
     # That of the first is known from its status.
-    assert {debit.model_id for group in ledger.debits.values() for debit in group} == {507, 508}
+    assert {charge.model_id for group in ledger.charges.values() for charge in group} == {507, 508}
     assert phase_of(await lab.get("one")) == "Succeeded"

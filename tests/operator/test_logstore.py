@@ -77,13 +77,15 @@ class Saver:
         since: int = UNTIMED,
     ) -> LogStatus:
         """Save and keep the status."""
-        opened = await self._store.open(self.owner, self.status)
+        with_start_begun = await self._store.open(self.owner, self.status)
         window = Window(since)
-        collector = LogCollector(opened.book, window, run_id=run_id, max_bytes=max_bytes)
+        collector = LogCollector(
+            with_start_begun.log_index, window, run_id=run_id, max_bytes=max_bytes
+        )
         for each in entries:
             collector.add(each)
         saved = await self._store.save(
-            opened, collector.result(), run_id=run_id, max_bytes=max_bytes
+            with_start_begun, collector.result(), run_id=run_id, max_bytes=max_bytes
         )
         self.status = saved.log
         return self.status
@@ -126,29 +128,31 @@ async def test_an_empty_log_makes_nothing(saver: Saver) -> None:
     assert saver.space.names() == []
 
 
-async def test_nothing_new_costs_two_reads(saver: Saver, recorder: Recorder) -> None:
+async def test_nothing_new_costs_two_reads(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(700))
-    recorder.calls.clear()
+    status_writer.calls.clear()
     await saver.save(wide(700))
-    assert recorder.calls == [f"GET {TAIL}", "GET cardio-log-0003"]
+    assert status_writer.calls == [f"GET {TAIL}", "GET cardio-log-0003"]
 
 
-async def test_new_lines_cost_two_reads_and_one_write(saver: Saver, recorder: Recorder) -> None:
+async def test_new_lines_cost_two_reads_and_one_write(
+    saver: Saver, status_writer: Recorder
+) -> None:
     await saver.save(wide(700))
-    recorder.calls.clear()
+    status_writer.calls.clear()
     await saver.save(wide(710))
-    assert recorder.calls == [f"GET {TAIL}", "GET cardio-log-0003", f"PUT {TAIL}"]
+    assert status_writer.calls == [f"GET {TAIL}", "GET cardio-log-0003", f"PUT {TAIL}"]
 
 
 async def test_full_chunks_are_sealed_at_512_kib_and_immutable(saver: Saver) -> None:
     status = await saver.save(wide(1100), max_bytes=2**24)
     assert status.config_maps == ("cardio-log-0001", "cardio-log-0002", TAIL)
     for name in status.config_maps[:-1]:
-        chunk = saver.space.read(name)
-        assert chunk["immutable"] is True
-        size = sum(len(value.encode()) for value in chunk["data"].values())
+        segment = saver.space.read(name)
+        assert segment["immutable"] is True
+        size = sum(len(value.encode()) for value in segment["data"].values())
         assert SEAL - 2000 < size <= SEAL
-    assert status.next_chunk == 3
+    assert status.next_segment == 3
     assert saver.text == whole(wide(1100))
 
 
@@ -199,7 +203,7 @@ SCENES = {
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 async def test_killed_at_any_write_the_next_save_makes_it_good(
-    space: Namespace, client: ApiClient, recorder: Recorder, scene: Scene, moment: str
+    space: Namespace, client: ApiClient, status_writer: Recorder, scene: Scene, moment: str
 ) -> None:
     store = LogStore(ConfigMaps(client))
     for write in count():
@@ -212,11 +216,11 @@ async def test_killed_at_any_write_the_next_save_makes_it_good(
             since=scene.since,
             max_bytes=MINIMUM,
         )
-        recorder.kill(**{moment: write})
+        status_writer.kill(**{moment: write})
         try:
             await again()
         except KilledError:
-            recorder.kill()
+            status_writer.kill()
             status = await again()
         else:
             assert write > 0
@@ -270,7 +274,7 @@ async def test_all_chunks_that_are_left_stay_if_a_person_deleted_the_tail_too(
 
 
 async def test_numbers_grow_on_from_what_status_says(saver: Saver) -> None:
-    saver.status = LogStatus(next_chunk=42)
+    saver.status = LogStatus(next_segment=42)
     status = await saver.save(wide(300))
     assert status.config_maps == ("cardio-log-0042", TAIL)
 
@@ -312,7 +316,7 @@ async def test_what_was_restored_of_a_log_is_fetched_again_and_never_read(
     space: Namespace, saver: Saver
 ) -> None:
     # The status of the resource was restored, too, and names what has lost its owner.
-    saver.status = LogStatus(config_maps=("cardio-log-0001", TAIL), entries=2, next_chunk=2)
+    saver.status = LogStatus(config_maps=("cardio-log-0001", TAIL), entries=2, next_segment=2)
     for name in ("cardio-log-0001", "cardio-log-0002", TAIL):
         space.make(name, {"log": "old\n"}, labels=RESTORED, immutable=name != TAIL)
     status = await saver.save(wide(1000))
@@ -323,23 +327,23 @@ async def test_what_was_restored_of_a_log_is_fetched_again_and_never_read(
     assert space.read("cardio-log-0001")["data"] == {"log": "old\n"}
 
 
-async def test_a_write_in_between_is_seen(saver: Saver, recorder: Recorder) -> None:
+async def test_a_write_in_between_is_seen(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(10))
     touch = partial(saver.space.patch, TAIL, {"metadata": {"annotations": {"note": "x"}}})
-    recorder.meanwhile(f"PUT {TAIL}", touch)
+    status_writer.meanwhile(f"PUT {TAIL}", touch)
     await saver.save(wide(1000))
     assert saver.text == whole(wide(1000))
     assert saver.space.read(TAIL)["metadata"]["annotations"]["note"] == "x"
 
 
-async def test_it_gives_up_where_others_keep_writing(saver: Saver, recorder: Recorder) -> None:
+async def test_it_gives_up_where_others_keep_writing(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(10))
     numbers = count()
 
     def touch() -> None:
         note = str(next(numbers))
         saver.space.patch(TAIL, {"metadata": {"annotations": {"note": note}}})
-        recorder.meanwhile(f"PUT {TAIL}", touch)
+        status_writer.meanwhile(f"PUT {TAIL}", touch)
 
     touch()
     with pytest.raises(ConflictError):

@@ -204,7 +204,7 @@ async def test_refused_namespace_keeps_its_resources(tenants: Tenants) -> None:
     for lab in (here, there):
         await lab.secret()
     tenants.grant(there)
-    operator = await tenants.operator(sweep_interval="1s")
+    operator = await tenants.operator(resync_interval="1s")
     await there.train("kept", 741)
     running = await there.until_phase("kept", "Running")
     tenants.revoke(there)

@@ -55,24 +55,24 @@ def reply(
     length: int | None = None,
 ) -> bytes:
     """A whole HTTP reply; `length` in place of the true Content-Length."""
-    told = len(body) if length is None else length
-    head = (f"HTTP/1.1 {status}", f"Content-Length: {told}", *headers)
+    rate_info = len(body) if length is None else length
+    head = (f"HTTP/1.1 {status}", f"Content-Length: {rate_info}", *headers)
     return "\r\n".join((*head, "", "")).encode("latin-1") + body
 
 
 @asynccontextmanager
 async def raw_server(script: Script, *, greeting: bytes = b"") -> AsyncIterator[RawServer]:
     """Serve `script` on a free port of the loopback interface; `greeting` comes unasked."""
-    told = RawServer()
+    rate_info = RawServer()
     over = asyncio.Event()
     handlers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(greeting)
         while (request := await _request(reader)) is not None:
-            told.requests.append(request)
-            async with told.arrival:
-                told.arrival.notify_all()
+            rate_info.requests.append(request)
+            async with rate_info.arrival:
+                rate_info.arrival.notify_all()
             answer, ending = script(request)
             writer.write(answer)
             if ending is Ending.HANG:
@@ -85,13 +85,13 @@ async def raw_server(script: Script, *, greeting: bytes = b"") -> AsyncIterator[
         writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        told.connections += 1
+        rate_info.connections += 1
         handlers[asyncio.create_task(serve(reader, writer))] = writer
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    told.port = server.sockets[0].getsockname()[1]
+    rate_info.port = server.sockets[0].getsockname()[1]
     try:
-        yield told
+        yield rate_info
     finally:
         over.set()
         server.close()

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import pytest
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import FailureKind, RateTold
+from scriptix_operator.core.remote import FailureKind, RateLimitInfo
 from scriptix_operator.scriptix import RateLimitedError, ScriptixClient, ScriptixError, Timeouts
 from scriptix_simulator import Limit, ManualClock, SimulatorConfig, serve
 from tests.scriptix.calls import BRIEF, KEY, MODEL
@@ -18,7 +18,7 @@ from tests.scriptix.rawserver import Ending, raw_server, reply
 HOUR = 3600.0
 DATE = "Date: Thu, 16 Jan 2025 08:00:00 GMT"
 HEADERS = ("X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 4", "X-RateLimit-Reset: 1737014430")
-TOLD = RateTold(limit=5, remaining=4, reset=30)
+TOLD = RateLimitInfo(limit=5, remaining=4, reset=30)
 MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
 
 
@@ -26,7 +26,7 @@ class RatedCall(Protocol):
     """A call of the client that hears of the rate limit."""
 
     def __call__(
-        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None
+        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateLimitInfo], None] | None
     ) -> Awaitable[object]:
         """Make it."""
 
@@ -51,18 +51,18 @@ def method(client: ScriptixClient, call: str) -> RatedCall:
 
 async def heard(
     answer: bytes, call: str, ending: Ending = Ending.CLOSE, timeouts: Timeouts | None = None
-) -> tuple[list[RateTold], ScriptixError | None]:
+) -> tuple[list[RateLimitInfo], ScriptixError | None]:
     """What a call with this answer tells, and the error that it ends in."""
-    told: list[RateTold] = []
+    rate_info: list[RateLimitInfo] = []
     async with (
         raw_server(lambda _: (answer, ending)) as server,
         ScriptixClient(base_url=server.url, timeouts=timeouts or Timeouts()) as client,
     ):
         try:
-            await method(client, call)(MODEL, KEY, on_rate=told.append)
+            await method(client, call)(MODEL, KEY, on_rate=rate_info.append)
         except ScriptixError as error:
-            return told, error
-    return told, None
+            return rate_info, error
+    return rate_info, None
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -72,27 +72,27 @@ async def heard(
 async def test_accepted_and_refused_calls_tell_of_their_limit(
     call: str, rate_headers: Literal["always", "refused", "never"], accepted: int, refused: int
 ) -> None:
-    exhausted = RateTold(limit=1, remaining=0, reset=HOUR)
-    told: list[RateTold] = []
+    exhausted = RateLimitInfo(limit=1, remaining=0, reset=HOUR)
+    rate_info: list[RateLimitInfo] = []
     config = replace(LIMITED, rate_headers=rate_headers)
     async with (
         serve(config, clock=ManualClock()) as simulator,
         ScriptixClient(base_url=simulator.url) as client,
     ):
         simulator.put(MODEL)
-        await method(client, call)(MODEL, KEY, on_rate=told.append)
-        assert told == [exhausted] * accepted
+        await method(client, call)(MODEL, KEY, on_rate=rate_info.append)
+        assert rate_info == [exhausted] * accepted
         with pytest.raises(RateLimitedError):
-            await method(client, call)(MODEL, KEY, on_rate=told.append)
-    assert told == [exhausted] * (accepted + refused)
+            await method(client, call)(MODEL, KEY, on_rate=rate_info.append)
+    assert rate_info == [exhausted] * (accepted + refused)
 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 404, 409, 422, 429, 500, 503])
 async def test_each_status_tells_once(call: str, status: int) -> None:
     body = b"" if status == 204 else MODEL_BODY
-    told, _ = await heard(reply(f"{status} X", body, (DATE, *HEADERS)), call)
-    assert told == [TOLD]
+    rate_info, _ = await heard(reply(f"{status} X", body, (DATE, *HEADERS)), call)
+    assert rate_info == [TOLD]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -110,19 +110,19 @@ async def test_an_unusable_reply_tells_too(
     call: str, body: bytes, extra: tuple[str, ...], length: int | None
 ) -> None:
     answer = reply("200 OK", body, (DATE, *HEADERS, *extra), length=length)
-    told, error = await heard(answer, call)
+    rate_info, error = await heard(answer, call)
     assert error is not None
     assert error.failure.kind is FailureKind.AMBIGUOUS
-    assert told == [TOLD]
+    assert rate_info == [TOLD]
 
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_reply_tells_before_its_body_is_there(call: str) -> None:
     answer = reply("200 OK", b"{", (DATE, *HEADERS), length=100)
-    told, error = await heard(answer, call, Ending.HANG, BRIEF)
+    rate_info, error = await heard(answer, call, Ending.HANG, BRIEF)
     assert error is not None
     assert error.failure.message == "no whole reply within 0.5 s"
-    assert told == [TOLD]
+    assert rate_info == [TOLD]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -136,25 +136,25 @@ async def test_a_reply_that_says_nothing_of_a_limit_tells_nothing(call: str, sta
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET, Ending.HANG])
 async def test_without_a_reply_nothing_is_told(call: str, ending: Ending) -> None:
     beginning = "\r\n".join(("HTTP/1.1 200 OK", DATE, *HEADERS)).encode()
-    told, error = await heard(beginning, call, ending, BRIEF)
+    rate_info, error = await heard(beginning, call, ending, BRIEF)
     assert error is not None
-    assert told == []
+    assert rate_info == []
 
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_call_that_is_not_made_tells_nothing(call: str) -> None:
-    told: list[RateTold] = []
+    rate_info: list[RateLimitInfo] = []
     async with ScriptixClient(base_url="http://localhost") as client:
         with pytest.raises(ScriptixError) as caught:
-            await method(client, call)(MODEL, replace(KEY, value=""), on_rate=told.append)
+            await method(client, call)(MODEL, replace(KEY, value=""), on_rate=rate_info.append)
     assert caught.value.failure.kind is FailureKind.NOT_SENT
-    assert told == []
+    assert rate_info == []
 
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_each_call_tells_its_own_listener_or_none(call: str) -> None:
-    first: list[RateTold] = []
-    third: list[RateTold] = []
+    first: list[RateLimitInfo] = []
+    third: list[RateLimitInfo] = []
     answer = reply("200 OK", MODEL_BODY, (DATE, *HEADERS))
     async with (
         raw_server(lambda _: (answer, Ending.KEEP)) as server,
@@ -173,12 +173,12 @@ async def test_a_key_that_is_echoed_in_the_limit_is_told_to_nobody(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     answer = reply(f"{status} X", MODEL_BODY, tuple(f"{h[:-2]}{KEY.value}" for h in HEADERS))
-    told, error = await heard(answer, call)
-    (one,) = told
+    rate_info, error = await heard(answer, call)
+    (one,) = rate_info
     assert (one.limit, one.remaining, one.reset) == (None, None, None)
     assert one.flaw is not None
     assert one.flaw.count("[API key]") == 3
-    for text in (repr(told), repr(error), caplog.text):
+    for text in (repr(rate_info), repr(error), caplog.text):
         assert KEY.value[:8] not in text
 
 
@@ -201,6 +201,6 @@ async def test_the_limit_of_a_start_is_told_after_it_was_sent() -> None:
 
 async def test_a_start_counts_whatever_is_told_beside_it() -> None:
     odd = tuple(f"{h.partition(':')[0]}: {'9' * 5000}" for h in HEADERS)
-    told, error = await heard(reply("201 Created", MODEL_BODY, ("Date: never", *odd)), "run")
+    rate_info, error = await heard(reply("201 Created", MODEL_BODY, ("Date: never", *odd)), "run")
     assert error is None
-    assert [one.flaw is not None for one in told] == [True]
+    assert [one.flaw is not None for one in rate_info] == [True]

@@ -5,8 +5,8 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from scriptix_operator.core.remote import RateTold
-from scriptix_operator.scriptix.pauses import MAX_CALLS, MAX_PAUSE, rate_told, retry_after
+from scriptix_operator.core.remote import RateLimitInfo
+from scriptix_operator.scriptix.pauses import MAX_CALLS, MAX_PAUSE, rate_limit_info, retry_after
 
 DATE = "Thu, 16 Jan 2025 08:00:00 GMT"
 DATE_UNIX = 1_737_014_400
@@ -19,21 +19,21 @@ def pause(body: dict[str, object] | None = None, **headers: str) -> float | None
     return retry_after(httpx.Headers(named), body or {})
 
 
-def told_by(*headers: tuple[str, str]) -> RateTold | None:
+def told_by(*headers: tuple[str, str]) -> RateLimitInfo | None:
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    return rate_told(httpx.Headers(raw), lambda text: text.replace(SECRET, "[API key]"))
+    return rate_limit_info(httpx.Headers(raw), lambda text: text.replace(SECRET, "[API key]"))
 
 
-def of_a_limit(text: str) -> RateTold | None:
+def of_a_limit(text: str) -> RateLimitInfo | None:
     return told_by(("X-RateLimit-Limit", text))
 
 
-def of_a_remainder(text: str, limit: str | None = None) -> RateTold | None:
+def of_a_remainder(text: str, limit: str | None = None) -> RateLimitInfo | None:
     headers = [] if limit is None else [("X-RateLimit-Limit", limit)]
     return told_by(("X-RateLimit-Remaining", text), *headers)
 
 
-def of_a_reset(text: str, date: str | None = DATE) -> RateTold | None:
+def of_a_reset(text: str, date: str | None = DATE) -> RateLimitInfo | None:
     headers = [] if date is None else [("Date", date)]
     return told_by(("X-RateLimit-Reset", text), *headers)
 
@@ -205,7 +205,7 @@ def test_all_three_are_told_together() -> None:
         ("X-RATELIMIT-REMAINING", "99"),
         ("X-RateLimit-Reset", str(DATE_UNIX + 30)),
         ("Date", DATE),
-    ) == RateTold(limit=100, remaining=99, reset=30)
+    ) == RateLimitInfo(limit=100, remaining=99, reset=30)
 
 
 @pytest.mark.parametrize(
@@ -222,12 +222,12 @@ def test_all_three_are_told_together() -> None:
     ],
 )
 def test_a_limit_is_the_first_number_of_its_header(text: str, limit: int) -> None:
-    assert of_a_limit(text) == RateTold(limit=limit)
+    assert of_a_limit(text) == RateLimitInfo(limit=limit)
 
 
 def test_a_header_sent_twice_is_a_list() -> None:
     twice = (("X-RateLimit-Limit", "100"), ("X-RateLimit-Limit", "5"))
-    assert told_by(*twice) == RateTold(limit=100)
+    assert told_by(*twice) == RateLimitInfo(limit=100)
 
 
 NO_CALLS = "is no number of calls"
@@ -253,7 +253,7 @@ NO_COUNTS = [
 
 @pytest.mark.parametrize(("text", "why"), [*NO_COUNTS, ("0", "would allow no call, ever")])
 def test_a_limit_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
-    assert of_a_limit(text) == RateTold(flaw=f'X-RateLimit-Limit: "{text}" {why}')
+    assert of_a_limit(text) == RateLimitInfo(flaw=f'X-RateLimit-Limit: "{text}" {why}')
 
 
 @pytest.mark.parametrize(
@@ -261,30 +261,38 @@ def test_a_limit_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
     [("0", 0), ("1", 1), ("7, 7;w=60", 7), (str(MAX_CALLS), MAX_CALLS)],
 )
 def test_what_remains_is_told_with_or_without_a_limit(text: str, remaining: int) -> None:
-    assert of_a_remainder(text) == RateTold(remaining=remaining)
-    assert of_a_remainder(text, str(MAX_CALLS)) == RateTold(limit=MAX_CALLS, remaining=remaining)
+    assert of_a_remainder(text) == RateLimitInfo(remaining=remaining)
+    assert of_a_remainder(text, str(MAX_CALLS)) == RateLimitInfo(
+        limit=MAX_CALLS, remaining=remaining
+    )
 
 
 @pytest.mark.parametrize(("text", "why"), NO_COUNTS)
 def test_a_remainder_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
     flaw = f'X-RateLimit-Remaining: "{text}" {why}'
-    assert of_a_remainder(text, "5") == RateTold(limit=5, flaw=flaw)
+    assert of_a_remainder(text, "5") == RateLimitInfo(limit=5, flaw=flaw)
 
 
 @pytest.mark.parametrize(
-    ("text", "limit", "told"),
+    ("text", "limit", "rate_info"),
     [
-        ("5", "5", RateTold(limit=5, remaining=5)),
+        ("5", "5", RateLimitInfo(limit=5, remaining=5)),
         (
             "6",
             "5",
-            RateTold(limit=5, flaw='X-RateLimit-Remaining: "6" is more than the limit of 5'),
+            RateLimitInfo(limit=5, flaw='X-RateLimit-Remaining: "6" is more than the limit of 5'),
         ),
-        ("6", "0", RateTold(remaining=6, flaw='X-RateLimit-Limit: "0" would allow no call, ever')),
+        (
+            "6",
+            "0",
+            RateLimitInfo(remaining=6, flaw='X-RateLimit-Limit: "0" would allow no call, ever'),
+        ),
     ],
 )
-def test_no_more_can_remain_than_a_limit_allows(text: str, limit: str, told: RateTold) -> None:
-    assert of_a_remainder(text, limit) == told
+def test_no_more_can_remain_than_a_limit_allows(
+    text: str, limit: str, rate_info: RateLimitInfo
+) -> None:
+    assert of_a_remainder(text, limit) == rate_info
 
 
 @pytest.mark.parametrize(
@@ -304,7 +312,7 @@ def test_no_more_can_remain_than_a_limit_allows(text: str, limit: str, told: Rat
     ],
 )
 def test_a_reset_is_told_in_seconds_from_the_reply(text: str, reset: float) -> None:
-    assert of_a_reset(text) == RateTold(reset=reset)
+    assert of_a_reset(text) == RateLimitInfo(reset=reset)
 
 
 NO_TIME = "is neither a unix time nor a number of seconds"
@@ -328,29 +336,29 @@ NO_TIME = "is neither a unix time nor a number of seconds"
     ],
 )
 def test_a_reset_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
-    assert of_a_reset(text) == RateTold(flaw=f'X-RateLimit-Reset: "{text}" {why}')
+    assert of_a_reset(text) == RateLimitInfo(flaw=f'X-RateLimit-Reset: "{text}" {why}')
 
 
 @pytest.mark.parametrize("date", [None, "today"])
 def test_without_a_date_a_unix_time_tells_nothing_and_is_no_flaw(date: str | None) -> None:
-    assert of_a_reset(str(DATE_UNIX + 30), date) == RateTold()
-    assert of_a_reset("99999999", date) == RateTold(
+    assert of_a_reset(str(DATE_UNIX + 30), date) == RateLimitInfo()
+    assert of_a_reset("99999999", date) == RateLimitInfo(
         flaw='X-RateLimit-Reset: "99999999" is more than a month away'
     )
-    assert of_a_reset("100000000", date) == RateTold()
-    assert of_a_reset("30", date) == RateTold(reset=30)
+    assert of_a_reset("100000000", date) == RateLimitInfo()
+    assert of_a_reset("30", date) == RateLimitInfo(reset=30)
 
 
 def test_each_header_is_read_without_its_x_where_it_is_missing_with_it() -> None:
     plain = (("RateLimit-Limit", "10"), ("RateLimit-Remaining", "9"), ("RateLimit-Reset", "8"))
-    assert told_by(*plain) == RateTold(limit=10, remaining=9, reset=8)
-    assert told_by(*plain, ("X-RateLimit-Limit", "50")) == RateTold(50, 9, 8)
-    assert told_by(*plain, ("X-RateLimit-Remaining", "5")) == RateTold(10, 5, 8)
-    assert told_by(*plain, ("X-RateLimit-Reset", "5")) == RateTold(10, 9, 5)
-    assert told_by(*plain, ("X-RateLimit-Limit", "")) == RateTold(
+    assert told_by(*plain) == RateLimitInfo(limit=10, remaining=9, reset=8)
+    assert told_by(*plain, ("X-RateLimit-Limit", "50")) == RateLimitInfo(50, 9, 8)
+    assert told_by(*plain, ("X-RateLimit-Remaining", "5")) == RateLimitInfo(10, 5, 8)
+    assert told_by(*plain, ("X-RateLimit-Reset", "5")) == RateLimitInfo(10, 9, 5)
+    assert told_by(*plain, ("X-RateLimit-Limit", "")) == RateLimitInfo(
         remaining=9, reset=8, flaw='X-RateLimit-Limit: "" is no number of calls'
     )
-    assert told_by(("RateLimit-Limit", "no")) == RateTold(
+    assert told_by(("RateLimit-Limit", "no")) == RateLimitInfo(
         flaw='RateLimit-Limit: "no" is no number of calls'
     )
 
@@ -358,31 +366,31 @@ def test_each_header_is_read_without_its_x_where_it_is_missing_with_it() -> None
 def test_several_flaws_are_one_bounded_line_without_the_key() -> None:
     hostile = "a\tb\x1b[2J" + "x" * 19 + SECRET + "x" * 10_000
     names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-    told = told_by(*((name, hostile) for name in names))
-    assert told is not None
+    rate_info = told_by(*((name, hostile) for name in names))
+    assert rate_info is not None
     quoted = '"a b [2J' + "x" * 19 + '[API key]xxxx…"'
-    assert told.flaw == (
+    assert rate_info.flaw == (
         f"X-RateLimit-Limit: {quoted} {NO_CALLS}; X-RateLimit-Remaining: {quoted} {NO_CALLS}; "
         f"X-RateLimit-Reset: {quoted} {NO_TIME}"
     )
-    assert (told.limit, told.remaining, told.reset) == (None, None, None)
+    assert (rate_info.limit, rate_info.remaining, rate_info.reset) == (None, None, None)
 
 
 @pytest.mark.parametrize("before", range(25, 45))
 def test_no_part_of_the_key_is_left_by_the_cut(before: int) -> None:
-    told = of_a_limit("x" * before + SECRET)
-    assert told is not None
-    assert told.flaw is not None
-    assert "sk-" not in told.flaw
-    assert len(told.flaw) <= len(f'X-RateLimit-Limit: "" {NO_CALLS}') + 40
+    rate_info = of_a_limit("x" * before + SECRET)
+    assert rate_info is not None
+    assert rate_info.flaw is not None
+    assert "sk-" not in rate_info.flaw
+    assert len(rate_info.flaw) <= len(f'X-RateLimit-Limit: "" {NO_CALLS}') + 40
 
 
 @pytest.mark.parametrize("text", ["-5", "soon", "1e3", "", f"x{SECRET}"])
 def test_a_pause_that_cannot_be_one_is_a_flaw(text: str) -> None:
     shown = text.replace(SECRET, "[API key]")
     flaw = f'Retry-After: "{shown}" is neither a number of seconds nor a date'
-    assert told_by(("Retry-After", text)) == RateTold(flaw=flaw)
-    assert told_by(("Retry-After", text), ("X-RateLimit-Limit", "5")) == RateTold(5, flaw=flaw)
+    assert told_by(("Retry-After", text)) == RateLimitInfo(flaw=flaw)
+    assert told_by(("Retry-After", text), ("X-RateLimit-Limit", "5")) == RateLimitInfo(5, flaw=flaw)
 
 
 @pytest.mark.parametrize("text", ["0", "30", "1.5", DATE])

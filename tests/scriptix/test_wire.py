@@ -68,9 +68,9 @@ async def test_the_bytes_of_a_look() -> None:
         b"GET /a/api/v3/custom_models/7/log",
     ]
     for request in server.requests:
-        told = headers_of(request)
-        assert told["x-zoom-s2t-key"] == KEY.value
-        assert "authorization" not in told
+        rate_info = headers_of(request)
+        assert rate_info["x-zoom-s2t-key"] == KEY.value
+        assert "authorization" not in rate_info
         assert request.endswith(b"\r\n\r\n")
 
 
@@ -455,10 +455,10 @@ def of(method: str) -> dict[str, httpcore.Request]:
 
 
 async def test_after_send_is_called_once_when_all_bytes_are_with_the_kernel() -> None:
-    told: list[str] = []
+    rate_info: list[str] = []
 
     def script(request: bytes) -> tuple[bytes, Ending]:
-        told.append(f"received {request[-2:].decode()}")
+        rate_info.append(f"received {request[-2:].decode()}")
         return keep(TAKEN)
 
     async with (
@@ -468,32 +468,32 @@ async def test_after_send_is_called_once_when_all_bytes_are_with_the_kernel() ->
         await client.run(
             MODEL,
             KEY,
-            before_send=lambda: told.append("before"),
-            after_send=lambda: told.append("after"),
+            before_send=lambda: rate_info.append("before"),
+            after_send=lambda: rate_info.append("after"),
         )
-        assert told == ["before", "after", "received {}"]
+        assert rate_info == ["before", "after", "received {}"]
         # Whatever the reply: it is about the bytes, not about the answer.
-        await client.run(MODEL, KEY, after_send=lambda: told.append("after"))
-    assert told[3:] == ["after", "received {}"]
+        await client.run(MODEL, KEY, after_send=lambda: rate_info.append("after"))
+    assert rate_info[3:] == ["after", "received {}"]
 
 
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET, Ending.HANG])
 async def test_after_send_does_not_wait_for_a_reply(ending: Ending) -> None:
-    told: list[str] = []
+    rate_info: list[str] = []
     async with (
         raw_server(lambda _: (b"", ending)) as server,
         ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
     ):
-        start = client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+        start = client.run(MODEL, KEY, after_send=lambda: rate_info.append("after"))
         await failure_of(start, AmbiguousError)
-    assert told == ["after"]
+    assert rate_info == ["after"]
 
 
 async def test_after_send_is_not_called_for_a_start_that_was_held_back() -> None:
-    told: list[str] = []
+    rate_info: list[str] = []
 
     def before_send() -> None:
-        told.append("before")
+        rate_info.append("before")
         raise HeldBackError("the window is over")
 
     async with (
@@ -501,30 +501,30 @@ async def test_after_send_is_not_called_for_a_start_that_was_held_back() -> None
         ScriptixClient(base_url=server.url) as client,
     ):
         start = client.run(
-            MODEL, KEY, before_send=before_send, after_send=lambda: told.append("after")
+            MODEL, KEY, before_send=before_send, after_send=lambda: rate_info.append("after")
         )
         await failure_of(start, NotSentError)
-        start = client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+        start = client.run(MODEL, KEY, after_send=lambda: rate_info.append("after"))
         await start
-    assert told == ["before", "after"]
+    assert rate_info == ["before", "after"]
 
 
 @pytest.mark.usefixtures("no_proxies")
 async def test_after_send_is_not_called_for_a_proxys_tunnel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[str] = []
+    rate_info: list[str] = []
     async with raw_server(lambda _: (reply("403 Forbidden"), Ending.CLOSE)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with ScriptixClient(base_url="https://api.invalid", timeouts=BRIEF) as client:
-            start = client.run(MODEL, KEY, after_send=lambda: told.append("after"))
+            start = client.run(MODEL, KEY, after_send=lambda: rate_info.append("after"))
             await failure_of(start, NotSentError)
-    assert told == []
+    assert rate_info == []
 
 
 async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> None:
-    told: list[str] = []
-    wire = Wire(after_send=lambda: told.append("after"))
+    rate_info: list[str] = []
+    wire = Wire(after_send=lambda: rate_info.append("after"))
     for event, method in (
         (STARTED, "CONNECT"),
         ("http11.send_request_body.complete", "CONNECT"),
@@ -532,10 +532,10 @@ async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> No
         ("http11.send_request_headers.complete", "POST"),
     ):
         await wire.trace(event, of(method))
-        assert told == []
+        assert rate_info == []
     await wire.trace("http11.send_request_body.complete", of("POST"))
     await wire.trace("http11.response_closed.complete", of("POST"))
-    assert told == ["after"]
+    assert rate_info == ["after"]
 
 
 async def test_another_transport_can_stand_in_for_the_network() -> None:

@@ -33,10 +33,10 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "log_level": "INFO",
         "send_window": 5.0,
         "post_timeout": 30.0,
-        "settle": 10.0,
+        "start_grace_period": 10.0,
         "results_wait": 120.0,
         "log_wait": 120.0,
-        "sweep_interval": 300.0,
+        "resync_interval": 300.0,
         "secret_ttl": 60.0,
         "pod_namespace": "default",
         "pod_name": socket.gethostname(),
@@ -63,10 +63,10 @@ def test_each_variable_reaches_its_setting() -> None:
             "SCRIPTIX_LOG_LEVEL": "debug",
             "SCRIPTIX_SEND_WINDOW": "100ms",
             "SCRIPTIX_POST_TIMEOUT": "1s",
-            "SCRIPTIX_SETTLE": "200ms",
+            "SCRIPTIX_START_GRACE_PERIOD": "200ms",
             "SCRIPTIX_RESULTS_WAIT": "500ms",
             "SCRIPTIX_LOG_WAIT": "1s",
-            "SCRIPTIX_SWEEP_INTERVAL": "2s",
+            "SCRIPTIX_RESYNC_INTERVAL": "2s",
             "SCRIPTIX_SECRET_TTL": "1s",
             "POD_NAMESPACE": "scriptix-system",
             "POD_NAME": "scriptix-operator-0",
@@ -90,10 +90,10 @@ def test_each_variable_reaches_its_setting() -> None:
         "log_level": "DEBUG",
         "send_window": 0.1,
         "post_timeout": 1.0,
-        "settle": 0.2,
+        "start_grace_period": 0.2,
         "results_wait": 0.5,
         "log_wait": 1.0,
-        "sweep_interval": 2.0,
+        "resync_interval": 2.0,
         "secret_ttl": 1.0,
         "pod_namespace": "scriptix-system",
         "pod_name": "scriptix-operator-0",
@@ -172,8 +172,8 @@ def test_each_variable_reaches_its_setting() -> None:
         ),
         ("SCRIPTIX_SEND_WINDOW", "61s", "61s is not between 0 and 1m"),
         ("SCRIPTIX_POST_TIMEOUT", "0s", '"0s" is no time at all'),
-        ("SCRIPTIX_SETTLE", "11m", "11m is not between 0 and 10m"),
-        ("SCRIPTIX_SWEEP_INTERVAL", "2d", "2d is not between 0 and 1d"),
+        ("SCRIPTIX_START_GRACE_PERIOD", "11m", "11m is not between 0 and 10m"),
+        ("SCRIPTIX_RESYNC_INTERVAL", "2d", "2d is not between 0 and 1d"),
         ("SCRIPTIX_SECRET_TTL", "2m", "2m is not between 0 and 1m"),
         ("POD_NAMESPACE", "", "is not the name of a namespace"),
         ("POD_NAME", "", "string should have at least 1 character"),
@@ -190,10 +190,10 @@ def test_a_bad_setting_is_named_in_one_line(variable: str, value: str, problem: 
 
 def test_all_bad_settings_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        load_settings({"SCRIPTIX_HTTP_PORT": "x", "SCRIPTIX_SETTLE": "soon"})
+        load_settings({"SCRIPTIX_HTTP_PORT": "x", "SCRIPTIX_START_GRACE_PERIOD": "soon"})
     line = str(caught.value)
     assert "SCRIPTIX_HTTP_PORT: " in line
-    assert "; SCRIPTIX_SETTLE: " in line
+    assert "; SCRIPTIX_START_GRACE_PERIOD: " in line
     assert "\n" not in line
 
 

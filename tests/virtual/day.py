@@ -128,7 +128,7 @@ class Day:
         self.keys = [f"key-{number}" for number in range(len(plan.servers))]
         self.servers = dict(zip(self.keys, plan.servers, strict=True))
         namespaces = {_namespace(key): key for key in self.keys}
-        self.world = World(namespaces, SimulatorConfig(speed=1), seed, sweep_interval="1h")
+        self.world = World(namespaces, SimulatorConfig(speed=1), seed, resync_interval="1h")
         clock = VirtualClock()
         self.states = {
             key: SimulatorState(server.config(key), clock.now())

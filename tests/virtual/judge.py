@@ -8,10 +8,10 @@ from typing import Protocol
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.budget import LATE
-from scriptix_operator.core.circuit import MAX_PROBE
+from scriptix_operator.core.circuit import MAX_TRIAL
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.lessons import CLEAN_WINDOWS
-from scriptix_operator.core.looks import SHARES, LookKind
+from scriptix_operator.core.looks import SHARES, PollPriority
 from scriptix_operator.core.starts import EXPECTED, PATIENCE
 from scriptix_operator.scriptix.client import Timeouts
 from scriptix_simulator import Limit
@@ -158,8 +158,8 @@ class Judge:
         whose replies got lost.
         """
         server, posts = self._day.servers[key], self._sent[key, Call.START]
-        looks = min(limit.count / limit.seconds for limit in server.looks)
-        least = EXPECTED * PATIENCE + 2 / (looks * SHARES[LookKind.BASELINE])
+        polls = min(limit.count / limit.seconds for limit in server.polls)
+        least = EXPECTED * PATIENCE + 2 / (polls * SHARES[PollPriority.BASELINE])
         # A refusal that does not tell when to come back counts as a call.
         counted = [one for one in posts if not (one.is_refused and server.is_hinted)]
         last = posts[-1].limits
@@ -185,17 +185,17 @@ class Judge:
         found = min(
             one.over_at for one in self._day.wire.sent if one.key == key and one.at >= outage.end
         )
-        back = min(found, outage.end + MAX_PROBE)
+        back = min(found, outage.end + MAX_TRIAL)
         return [Span(outage.begin, back + LATENCY), Span(change.begin, change.end + LATENCY)]
 
     # Looks.
 
     def idle_looks(self, key: str) -> Iterator[Idle]:
         """When looks at runs were overdue, and more were allowed than made."""
-        looks = self._sent[key, Call.STATUS]
+        polls = self._sent[key, Call.STATUS]
         for span in self._overdue(key):
-            made = [one for one in looks if one.at in span]
-            known = [one.limits for one in looks if one.at <= span.end][-1]
+            made = [one for one in polls if one.at in span]
+            known = [one.limits for one in polls if one.at <= span.end][-1]
             allowed = span.seconds * min(limit.count / limit.seconds for limit in known)
             if len(made) < 0.9 * allowed - 2:
                 yield Idle(key, span.begin, span.seconds)
@@ -206,9 +206,9 @@ class Judge:
         for one in self._sent[key, Call.STATUS]:
             by_model[one.model].append(one.at)
         late = []
-        for model, looks in by_model.items():
+        for model, polls in by_model.items():
             for span in self._day.followed[model].until(self._day.plan.end):
-                times = [span.begin, *(at for at in looks if at in span), span.end]
+                times = [span.begin, *(at for at in polls if at in span), span.end]
                 for before, at in pairwise(times):
                     due = before + OVERDUE * poll + LATENCY
                     if due < at:
@@ -243,7 +243,7 @@ def _phase(remote: int) -> Phase:
 
 
 def _limits(server: Server, call: Call) -> tuple[Limit, ...]:
-    return {Call.START: server.starts, Call.STATUS: server.looks, Call.LOG: server.logs}[call]
+    return {Call.START: server.starts, Call.STATUS: server.polls, Call.LOG: server.logs}[call]
 
 
 def _in_use(made: Iterable[float], at: float, limit: Bound) -> float:

@@ -21,7 +21,7 @@ class Server:
     """What the API is like for one key. The operator is told of the document's limits."""
 
     starts: tuple[Limit, ...] = FIVE
-    looks: tuple[Limit, ...] = (Limit(100, MINUTE),)
+    polls: tuple[Limit, ...] = (Limit(100, MINUTE),)
     logs: tuple[Limit, ...] = (Limit(20, HOUR),)
     window: Style = "sliding"
     told: RateHeaders = "always"
@@ -40,7 +40,7 @@ class Server:
             keys={key: "write"},
             window=self.window,
             limit_starts=self.starts,
-            limit_status=self.looks,
+            limit_status=self.polls,
             limit_logs=self.logs,
             rate_headers=self.told,
             retry_hint=self.hint,
@@ -56,7 +56,7 @@ SERVERS = (
     Server(THREE, told="never", hint="date", lenient=True),
     Server(THREE, (Limit(6, MINUTE),), (Limit(10, HOUR),), told="never", hint="body"),
     Server(THREE, (Limit(6, MINUTE),), told="never", hint="none"),
-    Server(looks=(Limit(8, MINUTE),), window="fixed", told="always", hint="none", lenient=True),
+    Server(polls=(Limit(8, MINUTE),), window="fixed", told="always", hint="none", lenient=True),
     Server((Limit(5, HOUR), Limit(60, 24 * HOUR)), told="always", hint="seconds"),
     Server(THREE, window="fixed", told="never", hint="none"),
     Server((Limit(4, HOUR),), logs=(Limit(10, HOUR),), told="refused", hint="date", lenient=True),

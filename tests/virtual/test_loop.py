@@ -54,10 +54,10 @@ def test_whoever_sleeps_shorter_wakes_first() -> None:
 
 def test_time_stands_still_while_anything_is_ready() -> None:
     async def main() -> float:
-        timer = asyncio.create_task(asyncio.sleep(1))
+        work_queue = asyncio.create_task(asyncio.sleep(1))
         for _ in range(1000):
             await asyncio.sleep(0)
-        assert not timer.done()
+        assert not work_queue.done()
         return boottime()
 
     assert run_virtually(main) == 0
@@ -106,9 +106,9 @@ OffLoop = Callable[[Callable[[], object]], Awaitable[object]]
 @WAYS
 def test_what_would_go_into_a_thread_runs_inline(off_loop: OffLoop) -> None:
     async def main() -> tuple[object, float]:
-        timer = asyncio.create_task(asyncio.sleep(1))
+        work_queue = asyncio.create_task(asyncio.sleep(1))
         ran_in = await off_loop(threading.get_ident)
-        assert not timer.done()
+        assert not work_queue.done()
         return ran_in, boottime()
 
     assert run_virtually(main) == (threading.get_ident(), 0)

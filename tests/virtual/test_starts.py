@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from scriptix_operator.api.reasons import EventReason
-from scriptix_operator.core.looks import SHARES, LookKind
+from scriptix_operator.core.looks import SHARES, PollPriority
 from scriptix_operator.core.positions import FIRST
 from scriptix_operator.core.training import Training
 from scriptix_simulator import Limit, ModelScript, Scenario, SimulatorConfig
@@ -21,7 +21,7 @@ def test_whoever_is_next_is_looked_at_before_all_who_only_queue() -> None:
     starts = run_virtually(_starts_where_looks_are_scarce)
     assert len(starts) == 15
     waits = [start - before - HOUR for before, start in zip(starts, starts[5:], strict=False)]
-    assert max(waits) < 2 * LOOKS.seconds / LOOKS.count / SHARES[LookKind.BASELINE], waits
+    assert max(waits) < 2 * LOOKS.seconds / LOOKS.count / SHARES[PollPriority.BASELINE], waits
 
 
 async def _starts_where_looks_are_scarce() -> list[float]:

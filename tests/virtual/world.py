@@ -21,11 +21,11 @@ from scriptix_operator.api.status import LogStatus, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.logbook import EMPTY
 from scriptix_operator.core.logcollector import Collected
-from scriptix_operator.core.news import News
+from scriptix_operator.core.news import EventRecord
 from scriptix_operator.core.owner import Owner
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.engine import Engine
+from scriptix_operator.engine.engine import Controller
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError
@@ -36,11 +36,11 @@ from scriptix_operator.kube.trainings import ALL, Raw, Trainings, dump_status
 from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
 from scriptix_operator.settings import load_settings
 from scriptix_operator.telemetry.metrics import Metrics
-from scriptix_operator.wiring import Rim, assemble
+from scriptix_operator.wiring import EngineDependencies, assemble
 from scriptix_simulator.config import SimulatorConfig
 from scriptix_simulator.inprocess import InProcess
 from scriptix_simulator.state import SimulatorState
-from tests.unit.engine.shelf import Shelf
+from tests.unit.engine.shelf import FakeLedgerConfigMap
 from tests.virtual.loop import VirtualClock, boottime, wall
 
 __all__ = ["World"]
@@ -119,10 +119,10 @@ class Logs(LogStore):
         return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
 
     async def save(
-        self, opened: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+        self, with_start_begun: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
         """Count it."""
-        del opened, run_id, max_bytes
+        del with_start_begun, run_id, max_bytes
         self.saves += 1
         lines = new.entries
         return SavedLog(LogStatus(config_maps=("log",), entries=lines, bytes=100 * lines), lines)
@@ -132,9 +132,11 @@ class Told(Events):
     """The events."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[datetime, TrainingKey, News]] = []
+        self.all: list[tuple[datetime, TrainingKey, EventRecord]] = []
 
-    async def publish(self, training: Training, news: tuple[News, ...], now: datetime) -> None:
+    async def publish(
+        self, training: Training, news: tuple[EventRecord, ...], now: datetime
+    ) -> None:
         """Note them."""
         self.all += [(now, training.key, item) for item in news]
 
@@ -190,12 +192,12 @@ class World:
     ) -> None:
         self.clock = VirtualClock()
         self.state = SimulatorState(config, self.clock.now())
-        self.luck = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self.api = InProcess(self.state, self.clock, lambda: self.luck.uniform(*LATENCY))
+        self.jitter = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self.api = InProcess(self.state, self.clock, lambda: self.jitter.uniform(*LATENCY))
         self.wire: httpx.AsyncBaseTransport = self.api
         self.trainings, self.results, self.logs = Stored(), Results(), Logs()
-        self.events, self.keys, self.ledger = Told(), Secrets(keys), Shelf()
-        self.engines: list[Engine] = []
+        self.events, self.keys, self.ledger = Told(), Secrets(keys), FakeLedgerConfigMap()
+        self.engines: list[Controller] = []
         self._settings = {f"SCRIPTIX_{name.upper()}": value for name, value in settings.items()}
 
     def add(self, namespace: str, name: str, model_id: int, **spec: Any) -> TrainingKey:  # noqa: ANN401
@@ -238,7 +240,7 @@ class World:
             engine.seen("MODIFIED", as_raw(training))
 
     @asynccontextmanager
-    async def operator(self) -> AsyncIterator[Engine]:
+    async def operator(self) -> AsyncIterator[Controller]:
         """An operator at work."""
         environment = {"SCRIPTIX_BASE_URL": "https://simulator", **self._settings}
         settings = load_settings(environment)
@@ -247,7 +249,7 @@ class World:
             timeouts=Timeouts(total=settings.post_timeout),
             transport=self.wire,
         ) as client:
-            rim = Rim(
+            dependencies = EngineDependencies(
                 client=client,
                 keys=self.keys,
                 trainings=self.trainings,
@@ -256,11 +258,11 @@ class World:
                 ledger=self.ledger,
                 events=self.events,
                 clock=Clock(wall, boottime),
-                luck=self.luck.random,
+                jitter=self.jitter.random,
                 fence=NoFence(),
                 leads_until=lambda: math.inf,
             )
-            engine = assemble(settings, rim, Metrics())
+            engine = assemble(settings, dependencies, Metrics())
             work = asyncio.create_task(engine.run(lambda: None))
             self.engines.append(engine)
             try:

@@ -205,7 +205,7 @@ def _root_schema() -> Schema:
 
 def _spec_schema() -> Schema:
     schema = TrainingSpec.model_json_schema(mode="validation")
-    return _with_values_told(_structural(schema, schema["$defs"]))
+    return _with_values_named(_structural(schema, schema["$defs"]))
 
 
 def _status_schema() -> Schema:
@@ -302,14 +302,14 @@ def _widen(schema: Schema) -> None:
             schema["items"]["required"] = keys
 
 
-def _with_values_told(schema: Schema) -> Schema:
+def _with_values_named(schema: Schema) -> Schema:
     """Add default and bounds to the sentences of a spec: `kubectl explain` shows neither."""
     result = dict(schema)
-    told = [result["description"], *_values(result)]
-    result["description"] = " ".join(told)
+    described = [result["description"], *_values(result)]
+    result["description"] = " ".join(described)
     if "properties" in result:
         result["properties"] = {
-            name: _with_values_told(value) for name, value in result["properties"].items()
+            name: _with_values_named(value) for name, value in result["properties"].items()
         }
     return result
 

@@ -262,7 +262,7 @@ class LogStatus(ApiModel):
     """When the operator saw the end of the run; the fetches after the end count from here."""
     next_fetch_at: Time | None = None
     """When the log is due to be fetched next after the end of the run; absent: it is not."""
-    next_chunk: int = 1
+    next_segment: int = 1
     """Number of the next sealed chunk."""
 
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.lessons import (
     MAX_CLEAN_WINDOWS,
-    Lesson,
+    ObservedLimit,
     courtesy_of,
     heard,
-    lesson_of,
+    observed_from,
     refutes,
 )
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, RateTold
+from scriptix_operator.core.remote import CallFailure, RateLimitInfo
 
-__all__ = ["BELIEVED", "Allowance"]
+__all__ = ["BELIEVED", "EffectiveLimits"]
 
 MAX_REMEMBERED = 5000
 """Calls let through that are remembered, to learn from."""
@@ -52,7 +52,7 @@ class _Refusal:
     """Seconds after which it said to come back."""
 
 
-class Allowance:
+class EffectiveLimits:
     """The limits that a key has to keep to.
 
     Args:
@@ -61,11 +61,11 @@ class Allowance:
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self._configured = {limit.seconds: limit for limit in limits}
-        self._lessons: dict[float, Lesson] = {}
-        self._kept: dict[float, Lesson] = {}
+        self._observed_limits: dict[float, ObservedLimit] = {}
+        self._kept: dict[float, ObservedLimit] = {}
         """What the caller was told to keep, and when that was."""
         self._kept_at = float("-inf")
-        self._courtesy: Lesson | None = None
+        self._courtesy: ObservedLimit | None = None
         """What is left to us while others use the key, too."""
         self._refusals = 0
         """In a row."""
@@ -79,26 +79,28 @@ class Allowance:
         """Nothing may be sent before: the API has refused a call."""
 
     @property
-    def lessons(self) -> tuple[Lesson, ...]:
+    def observed_limits(self) -> tuple[ObservedLimit, ...]:
         """What was learned of the API's limits."""
-        return tuple(self._lessons.values())
+        return tuple(self._observed_limits.values())
 
-    def learn(self, lessons: Iterable[Lesson]) -> None:
+    def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
         """Take over what was learned before, in another process."""
-        self._lessons.update({lesson.seconds: lesson for lesson in lessons})
-        self._kept = dict(self._lessons)
+        self._observed_limits.update(
+            {observed_limit.seconds: observed_limit for observed_limit in observed_limits}
+        )
+        self._kept = dict(self._observed_limits)
 
     def limits(self, now: float) -> tuple[Limit, ...]:
         """The limits to keep to, shortest window first."""
         found = dict(self._configured)
         courtesy = () if self._courtesy is None else (self._courtesy,)
-        for lesson in (*self._lessons.values(), *courtesy):
-            count = lesson.allows(now)
-            if lesson.seconds not in found or count < found[lesson.seconds].count:
-                found[lesson.seconds] = Limit(count, lesson.seconds)
+        for observed_limit in (*self._observed_limits.values(), *courtesy):
+            count = observed_limit.allows(now)
+            if observed_limit.seconds not in found or count < found[observed_limit.seconds].count:
+                found[observed_limit.seconds] = Limit(count, observed_limit.seconds)
         return tuple(found[seconds] for seconds in sorted(found))
 
-    def let_through(self, sent_at: float, now: float, told: RateTold | None) -> bool:
+    def let_through(self, sent_at: float, now: float, rate_info: RateLimitInfo | None) -> bool:
         """A call was let through; returns whether what was learned is worth keeping anew."""
         if len(self.passed) >= 2 * MAX_REMEMBERED:
             del self.passed[:MAX_REMEMBERED]
@@ -111,12 +113,12 @@ class Allowance:
         use = len(self.passed) - bisect_right(self.passed, now - shortest.seconds)
         self.is_proved = self.is_proved or use >= shortest.count
         self._raise(now)
-        if told is not None:
-            self._hear(told, now)
-        return self._is_news(now)
+        if rate_info is not None:
+            self._hear(rate_info, now)
+        return self._is_new(now)
 
     def refused(
-        self, sent_at: float, failure: CallFailure, told: RateTold | None, now: float
+        self, sent_at: float, failure: CallFailure, rate_info: RateLimitInfo | None, now: float
     ) -> bool:
         """A call was refused for its rate; returns as let_through does."""
         limits, wait = self.limits(now), failure.retry_after
@@ -125,51 +127,57 @@ class Allowance:
             self._hold(now, wait, limits, is_explained=True)
             return False
         self._refusals += 1
-        lesson = self._lesson(_Refusal(limits, sent_at, wait), told, now)
-        if lesson is None:
+        observed_limit = self._observed_limit(_Refusal(limits, sent_at, wait), rate_info, now)
+        if observed_limit is None:
             self._courtesy = courtesy_of(self.passed, limits, sent_at, wait)
         else:
-            self._take_in(lesson, now)
+            self._apply(observed_limit, now)
             limits = self.limits(now)  # a window that was learned is waited for, too
-        self._hold(now, wait, limits, is_explained=lesson is not None)
-        return self._is_news(now)
+        self._hold(now, wait, limits, is_explained=observed_limit is not None)
+        return self._is_new(now)
 
-    def _is_news(self, now: float) -> bool:
+    def _is_new(self, now: float) -> bool:
         """Whether what was learned is to be kept: at once where it is stricter than what is."""
-        new, old = self._lessons, self._kept
+        new, old = self._observed_limits, self._kept
         is_stricter = any(
             seconds not in old
-            or lesson.count < old[seconds].count
-            or lesson.clean_windows > old[seconds].clean_windows
-            for seconds, lesson in new.items()
+            or observed_limit.count < old[seconds].count
+            or observed_limit.clean_windows > old[seconds].clean_windows
+            for seconds, observed_limit in new.items()
         )
         is_changed = _counts(new) != _counts(old) or any(
-            lesson.at > old[seconds].at + CONFIRM
-            for seconds, lesson in new.items()
+            observed_limit.at > old[seconds].at + CONFIRM
+            for seconds, observed_limit in new.items()
             if seconds in old
         )
-        is_news = is_stricter or (is_changed and now >= self._kept_at + KEEP_AGAIN)
-        if is_news:
+        is_new = is_stricter or (is_changed and now >= self._kept_at + KEEP_AGAIN)
+        if is_new:
             self._kept, self._kept_at = dict(new), now
-        return is_news
+        return is_new
 
     def _raise(self, now: float) -> None:
         """Know that one more is allowed where it was tried for long enough."""
-        for lesson in self.lessons:
-            is_tried = lesson.allows(now) > lesson.count
-            if is_tried and refutes(self.passed, lesson.seconds, lesson.count):
-                self._lessons[lesson.seconds] = replace(lesson, count=lesson.count + 1, at=now)
+        for observed_limit in self.observed_limits:
+            is_tried = observed_limit.allows(now) > observed_limit.count
+            if is_tried and refutes(self.passed, observed_limit.seconds, observed_limit.count):
+                self._observed_limits[observed_limit.seconds] = replace(
+                    observed_limit, count=observed_limit.count + 1, at=now
+                )
 
-    def _hear(self, told: RateTold, now: float) -> None:
+    def _hear(self, rate_info: RateLimitInfo, now: float) -> None:
         """Take in what a reply that was let through tells of the limit."""
-        reset = (told.reset or 0.0) - RESET_ROUNDING
+        reset = (rate_info.reset or 0.0) - RESET_ROUNDING
         window = next((limit for s, limit in self._configured.items() if s >= reset), None)
         if window is not None:
-            lesson = heard(self._lessons.pop(window.seconds, None), window, told, now)
-            if lesson is not None:
-                self._lessons[lesson.seconds] = lesson
+            observed_limit = heard(
+                self._observed_limits.pop(window.seconds, None), window, rate_info, now
+            )
+            if observed_limit is not None:
+                self._observed_limits[observed_limit.seconds] = observed_limit
 
-    def _lesson(self, refusal: _Refusal, told: RateTold | None, now: float) -> Lesson | None:
+    def _observed_limit(
+        self, refusal: _Refusal, rate_info: RateLimitInfo | None, now: float
+    ) -> ObservedLimit | None:
         """What a refusal says of the limit; None: it is of others that use the key.
 
         What is not named but inferred can be said of the first refusal in a row only; and not where
@@ -177,49 +185,55 @@ class Allowance:
         calls. But soon after it was inferred, it may have been wrong.
         """
         self._inferred = None
-        lesson = self._lesson_of(refusal, told)
-        if lesson is None or (told is not None and told.limit is not None):
-            return lesson
-        old, in_a_row = self._lessons.get(lesson.seconds), 1
-        window = tuple(limit for limit in refusal.limits if limit.seconds == lesson.seconds)
+        observed_limit = self._observed_from(refusal, rate_info)
+        if observed_limit is None or (rate_info is not None and rate_info.limit is not None):
+            return observed_limit
+        old, in_a_row = self._observed_limits.get(observed_limit.seconds), 1
+        window = tuple(limit for limit in refusal.limits if limit.seconds == observed_limit.seconds)
         refusal = replace(refusal, limits=window)
         if old is not None and now <= old.at + LEARNING * old.seconds:
             # The API's word has misled: some servers say the same whenever they are asked.
             in_a_row = 2
             refusal = replace(refusal, wait=None)
-            lesson = self._lesson_of(refusal, None)
+            observed_limit = self._observed_from(refusal, None)
         elif old is not None and old.allows(now) == old.count:
             return None
         if self._refusals > in_a_row:
             return None
         self._inferred = refusal
-        return lesson
+        return observed_limit
 
-    def _lesson_of(self, refusal: _Refusal, told: RateTold | None) -> Lesson | None:
+    def _observed_from(
+        self, refusal: _Refusal, rate_info: RateLimitInfo | None
+    ) -> ObservedLimit | None:
         """What a refusal teaches of itself."""
         limits, sent_at, wait = refusal.limits, refusal.sent_at, refusal.wait
-        return lesson_of(self.passed, limits, _counts(self._lessons), sent_at, told, wait)
+        return observed_from(
+            self.passed, limits, _counts(self._observed_limits), sent_at, rate_info, wait
+        )
 
-    def _take_in(self, lesson: Lesson, now: float) -> None:
-        old = self._lessons.get(lesson.seconds)
+    def _apply(self, observed_limit: ObservedLimit, now: float) -> None:
+        old = self._observed_limits.get(observed_limit.seconds)
         if old is not None and old.allows(now) > old.count:
             # One more was tried, and refused: not so soon again.
             patience = min(2 * old.clean_windows, MAX_CLEAN_WINDOWS)
-            lesson = replace(lesson, clean_windows=patience)
+            observed_limit = replace(observed_limit, clean_windows=patience)
         elif old is not None:
-            at = lesson.at if self._inferred is None else old.at  # a limit that is named is new
-            lesson = replace(lesson, at=at, clean_windows=old.clean_windows)
-        self._lessons[lesson.seconds] = lesson
+            at = (
+                observed_limit.at if self._inferred is None else old.at
+            )  # a limit that is named is new
+            observed_limit = replace(observed_limit, at=at, clean_windows=old.clean_windows)
+        self._observed_limits[observed_limit.seconds] = observed_limit
         self.is_proved = False
 
     def _infer_again(self) -> None:
         """Raise what was inferred by a call that was on its way then and was let through."""
         if self._inferred is None:
             return
-        lesson = self._lesson_of(self._inferred, None)
-        if lesson is not None and lesson.seconds in self._lessons:
-            old = self._lessons[lesson.seconds]
-            self._lessons[old.seconds] = replace(old, count=lesson.count)
+        observed_limit = self._observed_from(self._inferred, None)
+        if observed_limit is not None and observed_limit.seconds in self._observed_limits:
+            old = self._observed_limits[observed_limit.seconds]
+            self._observed_limits[old.seconds] = replace(old, count=observed_limit.count)
 
     def _hold(
         self, now: float, wait: float | None, limits: Sequence[Limit], *, is_explained: bool
@@ -234,5 +248,5 @@ class Allowance:
         self.held_until = max(self.held_until, now + max(wait, least))
 
 
-def _counts(lessons: Mapping[float, Lesson]) -> dict[float, int]:
-    return {seconds: lesson.count for seconds, lesson in lessons.items()}
+def _counts(observed_limits: Mapping[float, ObservedLimit]) -> dict[float, int]:
+    return {seconds: observed_limit.count for seconds, observed_limit in observed_limits.items()}

@@ -7,7 +7,7 @@ from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.spec import WhenNotReady
 from scriptix_operator.api.status import TEXT, StartReply
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.derive import Note
+from scriptix_operator.core.derive import ConditionReason
 from scriptix_operator.core.ending import fail
 from scriptix_operator.core.failures import (
     blocked_call,
@@ -16,8 +16,8 @@ from scriptix_operator.core.failures import (
     with_details,
 )
 from scriptix_operator.core.follow import follow
-from scriptix_operator.core.ledger import Entry, Settled
-from scriptix_operator.core.observation import Decision, Denial, Look, Posted, PostFailed
+from scriptix_operator.core.ledger import InFlightStart, StartOutcome
+from scriptix_operator.core.observation import Decision, Poll, Posted, PostFailed, StartCooldown
 from scriptix_operator.core.remote import (
     CODE_KINDS,
     CallFailure,
@@ -25,8 +25,8 @@ from scriptix_operator.core.remote import (
     RemoteModel,
     TrainingState,
 )
-from scriptix_operator.core.situation import RECHECK, RESOLVE, Situation
-from scriptix_operator.core.start import withdraw
+from scriptix_operator.core.situation import RECHECK, RESOLVE, ReconcileContext
+from scriptix_operator.core.start import abort_start
 from scriptix_operator.core.text import one_line
 from scriptix_operator.core.unanswered import rate_limited
 
@@ -36,68 +36,70 @@ MAX_BACKOFF = 3600.0
 """Seconds between starts at most while the API refuses them."""
 
 
-def started(step: Situation, posted: Posted) -> Decision:
+def started(ctx: ReconcileContext, posted: Posted) -> Decision:
     """The API accepted the start: this run is ours, whatever the next polls show.
 
     The run start time in the reply is shown until a poll shows the run, and is compared with
     nothing: another server may have written what polls read.
     """
-    entry, shown = step.memory.entry, _shown_start(step, posted.model)
-    step = step.having_run(ownership=Ownership.OWNED.value, intent=None).forgetting_start()
-    step = step.remembering(denial=None, refusals=0, log_wanted=True)
+    in_flight, shown = ctx.state.in_flight, _shown_start(ctx, posted.model)
+    ctx = ctx.with_run(ownership=Ownership.OWNED.value, intent=None).without_start_state()
+    ctx = ctx.with_state(cooldown=None, refusals=0, log_wanted=True)
     model = posted.model
-    step = step.remembering(unreadable=() if model is None else model.unreadable)
-    note: Note | None = Note(Reason.TRAINING, "The training was started.")
+    ctx = ctx.with_state(unreadable=() if model is None else model.unreadable)
+    condition_reason: ConditionReason | None = ConditionReason(
+        Reason.TRAINING, "The training was started."
+    )
     if shown is not None:
-        step = step.having(started_at=shown)
+        ctx = ctx.with_facts(started_at=shown)
     if model is not None and model.training_status == TrainingState.RUNNING:
-        status, note = follow(step.spec, step.status, model, step.now, ())
-        step = step.having_status(status).having_run(started_training_at=None)
-    return _settled(step.rest(step.poll, note), entry, acted=True)
+        status, condition_reason = follow(ctx.spec, ctx.status, model, ctx.now, ())
+        ctx = ctx.with_status(status).with_run(started_training_at=None)
+    return _with_outcome(ctx.requeue(ctx.poll, condition_reason), in_flight, acted=True)
 
 
-def _shown_start(step: Situation, model: RemoteModel | None) -> datetime | None:
+def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime | None:
     """The run start time in the reply, unless it is still that of the run before."""
-    before = step.run.baseline.started_training_at if step.run.baseline else None
+    before = ctx.run.baseline.started_training_at if ctx.run.baseline else None
     start = None if model is None else model.started_at
     return start if start is not None and (before is None or start > before) else None
 
 
-def refused(step: Situation, failed: PostFailed) -> Decision:
+def refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
     """The API refused the start, or its answer is not known."""
-    entry, decision = step.memory.entry, _refused(step, failed)
+    in_flight, decision = ctx.state.in_flight, _refused(ctx, failed)
     if decision.status.run is not None and decision.status.run.intent is not None:
         return decision
     sent = failed.failure.kind is not FailureKind.NOT_SENT
-    return _settled(decision, entry, acted=False, sent=sent)
+    return _with_outcome(decision, in_flight, acted=False, sent=sent)
 
 
-def _settled(
-    decision: Decision, entry: Entry | None, *, acted: bool, sent: bool = True
+def _with_outcome(
+    decision: Decision, in_flight: InFlightStart | None, *, acted: bool, sent: bool = True
 ) -> Decision:
-    if entry is None:
+    if in_flight is None:
         return decision
-    return replace(decision, settled=Settled(entry, acted=acted, sent=sent))
+    return replace(decision, start_outcome=StartOutcome(in_flight, acted=acted, sent=sent))
 
 
-def _refused(step: Situation, failed: PostFailed) -> Decision:
+def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
     call, kind = failed.failure, failed.failure.kind
     if kind is FailureKind.AMBIGUOUS:
-        return _outcome_unknown(_keeping_reply(step, call), call)
-    tried_before = step.run.attempt > 1
-    key = step.run.key_fingerprint or "", step.run.key_source
+        return _outcome_unknown(_keeping_reply(ctx, call), call)
+    tried_before = ctx.run.attempt > 1
+    key = ctx.run.key_fingerprint or "", ctx.run.key_source
     if kind is FailureKind.CONFLICT and tried_before:
         # An earlier POST of ours may be what is in the way. If not, the model as it is is refused.
-        return _outcome_unknown(step.having_run(refused=step.run.baseline), call)
+        return _outcome_unknown(ctx.with_run(refused=ctx.run.baseline), call)
     if kind is FailureKind.REJECTED:
-        step = step.having_run(intent=None, claimed_at=None).forgetting_start()
-        return fail(step, rejected_start(call))
+        ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
+        return fail(ctx, rejected_start(call))
     if kind is FailureKind.CONFLICT:
-        step = step.having_run(refused=step.run.baseline)
-    return _held(withdraw(step), failed, key)
+        ctx = ctx.with_run(refused=ctx.run.baseline)
+    return _held(abort_start(ctx), failed, key)
 
 
-def not_started(step: Situation, reply: StartReply) -> Decision | None:
+def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
     """A start that has started nothing, by its reply: over or held as after the same refusal.
 
     None: the reply does not say that another attempt is in vain.
@@ -111,76 +113,80 @@ def not_started(step: Situation, reply: StartReply) -> Decision | None:
         return None
     call = CallFailure(kind, reply.message, code=reply.code)
     if kind is FailureKind.REJECTED:
-        return fail(step, rejected_start(call))
+        return fail(ctx, rejected_start(call))
     if kind is FailureKind.CONFLICT:
-        step = step.having_run(refused=step.run.baseline)
-    key = step.run.key_fingerprint or "", step.run.key_source
-    return _held(withdraw(step), PostFailed(call), key)
+        ctx = ctx.with_run(refused=ctx.run.baseline)
+    key = ctx.run.key_fingerprint or "", ctx.run.key_source
+    return _held(abort_start(ctx), PostFailed(call), key)
 
 
-def _keeping_reply(step: Situation, call: CallFailure) -> Situation:
+def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
     """What the reply says is needed when the outcome is known, perhaps by another process."""
-    intent = step.run.intent
+    intent = ctx.run.intent
     if intent is None or not (call.is_error_in_success or call.is_from_gateway):
-        return step
+        return ctx
     code = call.code if call.is_error_in_success else None
     reply = StartReply(code=code, message=one_line(with_details(call), TEXT))
-    return step.having_run(intent=replace(intent, reply=reply))
+    return ctx.with_run(intent=replace(intent, reply=reply))
 
 
-def _held(step: Situation, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
+def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
     """A start that has started nothing, and that is tried again later."""
     call = failed.failure
     match call.kind:
         case FailureKind.NOT_SENT:
-            step = step.remembering(refusals=step.memory.refusals + 1)
-            return _unreachable(step, call)
+            ctx = ctx.with_state(refusals=ctx.state.refusals + 1)
+            return _unreachable(ctx, call)
         case FailureKind.RATE_LIMITED:
-            told = "The API refused the start because of its rate limit; next try"
-            return rate_limited(step, call, failed.again_in, told)
+            text = "The API refused the start because of its rate limit; next try"
+            return rate_limited(ctx, call, failed.again_in, text)
         case FailureKind.CONFLICT:
-            step = step.remembering(refusals=step.memory.refusals + 1)
-            return _conflict(step, call)
+            ctx = ctx.with_state(refusals=ctx.state.refusals + 1)
+            return _conflict(ctx, call)
         case _:
-            return _denied(step, call, *key)
+            return _denied(ctx, call, *key)
 
 
-def _denied(step: Situation, call: CallFailure, key: str, key_source: str | None) -> Decision:
+def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str | None) -> Decision:
     """Blocked: a new key is noticed within a minute; with this one the waits grow."""
-    why, refusals = blocked_call(call, key_source), step.memory.refusals + 1
+    why, refusals = blocked_call(call, key_source), ctx.state.refusals + 1
     if why is not None:
-        until = step.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
-        step = step.remembering(denial=Denial(key, why, until), refusals=refusals)
-    return step.having(failure=why).rest(min(step.poll, RECHECK))
+        until = ctx.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
+        ctx = ctx.with_state(cooldown=StartCooldown(key, why, until), refusals=refusals)
+    return ctx.with_facts(failure=why).requeue(min(ctx.poll, RECHECK))
 
 
-def _conflict(step: Situation, call: CallFailure) -> Decision:
+def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
     """409 to the request's only POST: what is there is not ours."""
-    if call.code == "TRAINING_IN_PROGRESS" and step.memory.refusals == 1:
-        return step.answer(Look())
+    if call.code == "TRAINING_IN_PROGRESS" and ctx.state.refusals == 1:
+        return ctx.answer(Poll())
     not_ready = call.code == "MODEL_NOT_READY"
-    if not_ready and step.spec.when_not_ready is WhenNotReady.FAIL:
-        return fail(step, rejected_start(call))
-    wait = backoff(step.poll, step.memory.refusals, max(step.poll, MAX_BACKOFF))
-    return step.rest(wait, Note(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
+    if not_ready and ctx.spec.when_not_ready is WhenNotReady.FAIL:
+        return fail(ctx, rejected_start(call))
+    wait = backoff(ctx.poll, ctx.state.refusals, max(ctx.poll, MAX_BACKOFF))
+    return ctx.requeue(wait, ConditionReason(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
 
 
-def _outcome_unknown(step: Situation, call: CallFailure) -> Decision:
+def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
     if call.reset_seen:
         # What is on its way has left this machine by now, whenever the intent was written.
-        step = step.remembering(reset_seen=True, intent_seen_at=step.now)
-    note = Note(
+        ctx = ctx.with_state(reset_seen=True, intent_seen_at=ctx.now)
+    condition_reason = ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
         f"Whether the start was accepted is not known ({call.message}). The model is being "
         "watched to find out; the start is not repeated before that is certain.",
     )
     # A poll before the time that the reply names would fail. Longer than a start may take to act
     # is not waited: the model may be trained meanwhile.
-    named = min(call.retry_after or 0.0, step.durations.unseen)
-    return step.rest(max(min(step.poll, RESOLVE), named), note)
+    named = min(call.retry_after or 0.0, ctx.durations.unseen)
+    return ctx.requeue(max(min(ctx.poll, RESOLVE), named), condition_reason)
 
 
-def _unreachable(step: Situation, call: CallFailure) -> Decision:
+def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
     why = call.message.rstrip(".")
-    note = Note(Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again.")
-    return step.rest(backoff(step.poll, step.memory.refusals - 1, max(step.poll, 300.0)), note)
+    condition_reason = ConditionReason(
+        Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again."
+    )
+    return ctx.requeue(
+        backoff(ctx.poll, ctx.state.refusals - 1, max(ctx.poll, 300.0)), condition_reason
+    )

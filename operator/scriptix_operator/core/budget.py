@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scriptix_operator.core.allowance import BELIEVED, Allowance
-from scriptix_operator.core.lessons import Lesson
+from scriptix_operator.core.allowance import BELIEVED, EffectiveLimits
+from scriptix_operator.core.lessons import ObservedLimit
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Spending, Spent, Ticket
-from scriptix_operator.core.spread import Spread
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import PastCall, Permit, SlidingWindow
+from scriptix_operator.core.spread import Pacer
 
-__all__ = ["LATE", "Budget"]
+__all__ = ["LATE", "RateLimiter"]
 
 BURST = 0.2
 """Of a window's calls that may be made at once where an allowance is spent evenly."""
@@ -35,7 +35,7 @@ class _Left:
     until: float
 
 
-class Budget:
+class RateLimiter:
     """The allowance of one API key for one kind of call, and what was spent of it.
 
     Args:
@@ -44,52 +44,52 @@ class Budget:
     """
 
     def __init__(self, limits: Sequence[Limit], *, evenly: bool = False) -> None:
-        self._allowance = Allowance(limits)
-        self._spread = Spread() if evenly else None
+        self._limits = EffectiveLimits(limits)
+        self._spread = Pacer() if evenly else None
         self._even_until = float("-inf")
-        self._spending = Spending()
+        self._window = SlidingWindow()
         self._left: _Left | None = None
 
     @property
     def in_flight(self) -> int:
         """Calls that are not answered yet."""
-        return len(self._spending.in_flight)
+        return len(self._window.in_flight)
 
     @property
     def is_proved(self) -> bool:
         """Whether the API has let a whole window's calls through."""
-        return self._allowance.is_proved
+        return self._limits.is_proved
 
     @property
-    def lessons(self) -> tuple[Lesson, ...]:
+    def observed_limits(self) -> tuple[ObservedLimit, ...]:
         """What was learned of the API's limits."""
-        return self._allowance.lessons
+        return self._limits.observed_limits
 
-    def learn(self, lessons: Iterable[Lesson]) -> None:
+    def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
         """Take over what was learned before, in another process."""
-        self._allowance.learn(lessons)
+        self._limits.learn(observed_limits)
 
     def limits(self, now: float) -> tuple[Limit, ...]:
         """The limits to keep to, shortest window first."""
-        return self._allowance.limits(now)
+        return self._limits.limits(now)
 
     def rate(self, now: float) -> float:
         """Calls a second that can be kept up."""
         return min(limit.count / limit.seconds for limit in self.limits(now))
 
-    def spent_by_tag(self, now: float) -> Counter[str]:
+    def calls_by_tag(self, now: float) -> Counter[str]:
         """The calls in the longest window, those on their way too, by tag."""
         begin = now - self.limits(now)[-1].seconds
-        tags = [spent.tag for spent in self._spending.spent if spent.at > begin]
-        return Counter([*tags, *(ticket.tag for ticket in self._spending.in_flight)])
+        tags = [spent.tag for spent in self._window.spent if spent.at > begin]
+        return Counter([*tags, *(permit.tag for permit in self._window.in_flight)])
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Seconds until a call fits, `ahead` others going first; 0: it does now."""
-        earliest = free_at = max(now, self._allowance.held_until)
+        earliest = free_at = max(now, self._limits.held_until)
         limits = self.limits(now)
-        self._spending.forget(now - limits[-1].seconds)
+        self._window.forget(now - limits[-1].seconds)
         for limit in limits:
-            free_at = max(free_at, self._spending.free_at(limit, now, earliest, ahead))
+            free_at = max(free_at, self._window.free_at(limit, now, earliest, ahead))
         if self._left is not None and now < self._left.until and ahead >= self._left.calls:
             free_at = max(free_at, self._left.until)
         wait = free_at - now
@@ -100,46 +100,46 @@ class Budget:
 
     def is_unspent(self, now: float) -> bool:
         """Whether nothing counts against it, nor holds it: no more is known of it than was told."""
-        self._spending.forget(now - self.limits(now)[-1].seconds)
-        is_spent = self._spending.spent or self._spending.in_flight
-        return not is_spent and self._allowance.held_until <= now
+        self._window.forget(now - self.limits(now)[-1].seconds)
+        is_spent = self._window.spent or self._window.in_flight
+        return not is_spent and self._limits.held_until <= now
 
-    def take(self, now: float, tag: str = "") -> Ticket:
+    def acquire(self, now: float, tag: str = "") -> Permit:
         """Spend one call, sent now."""
-        ticket = Ticket(now, tag)
-        self._spending.in_flight.add(ticket)
+        permit = Permit(now, tag)
+        self._window.in_flight.add(permit)
         if self._left is not None:
             self._left.calls -= 1
         if self._spread is not None:
-            self._spread.take(now, 1 / self.rate(now))
-        return ticket
+            self._spread.acquire(now, 1 / self.rate(now))
+        return permit
 
-    def give_back(self, ticket: Ticket, now: float) -> None:
+    def cancel(self, permit: Permit, now: float) -> None:
         """Take back a call that never reached the server."""
-        self._spending.in_flight.discard(ticket)
+        self._window.in_flight.discard(permit)
         if self._left is not None:
             self._left.calls += 1
         if self._spread is not None:
-            self._spread.give_back(1 / self.rate(now))
+            self._spread.cancel(1 / self.rate(now))
 
-    def recall(self, spent: Iterable[Spent]) -> None:
+    def recall(self, spent: Iterable[PastCall]) -> None:
         """Count calls that were made before, in another process; go on in step with the last."""
-        self._spending.recall(spent)
-        self._allowance.passed = array("d", (one.at for one in self._spending.spent))
-        if self._spread is not None and self._spending.spent:
-            last = self._spending.spent[-1].at
+        self._window.recall(spent)
+        self._limits.passed = array("d", (one.at for one in self._window.spent))
+        if self._spread is not None and self._window.spent:
+            last = self._window.spent[-1].at
             self._spread.follow(last, 1 / self.rate(last))
 
-    def spend_evenly(self, now: float) -> None:
+    def pace(self, now: float) -> None:
         """Make no bursts for a window: what was spent just before is not known."""
         self._even_until = now + self.limits(now)[0].seconds
 
     def answered(
         self,
-        ticket: Ticket,
+        permit: Permit,
         now: float,
         failure: CallFailure | None = None,
-        told: RateTold | None = None,
+        rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count a call whose reply was read, or given up.
 
@@ -155,25 +155,29 @@ class Budget:
         """
         kind = None if failure is None else failure.kind
         if kind is FailureKind.NOT_SENT:
-            self.give_back(ticket, now)
+            self.cancel(permit, now)
             return False
-        self._spending.in_flight.discard(ticket)
+        self._window.in_flight.discard(permit)
         if failure is not None and kind is FailureKind.RATE_LIMITED:
-            has_learned = self._allowance.refused(ticket.sent_at, failure, told, now)
+            has_observed_limit = self._limits.refused(permit.sent_at, failure, rate_info, now)
             self._remember_back_to(now - self.limits(now)[-1].seconds)
             if failure.retry_after is None:  # else its own word says when to come back
-                self._spending.settle(ticket, now)
-            return has_learned
+                self._window.complete(permit, now)
+            return has_observed_limit
         has_no_reply = failure is not None and failure.status is None
         is_lost = kind is FailureKind.AMBIGUOUS and has_no_reply
         late = min(LATE, LATE_PART * self.limits(now)[0].seconds) if is_lost else 0.0
-        self._spending.settle(ticket, now + late)
+        self._window.complete(permit, now + late)
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # whether it got as far as the limit is not known
-        has_learned = self._allowance.let_through(ticket.sent_at, now, told)
-        if told is not None and told.remaining is not None and told.reset is not None:
-            self._hear_left(told.remaining, told.reset, now)
-        return has_learned
+        has_observed_limit = self._limits.let_through(permit.sent_at, now, rate_info)
+        if (
+            rate_info is not None
+            and rate_info.remaining is not None
+            and rate_info.reset is not None
+        ):
+            self._hear_left(rate_info.remaining, rate_info.reset, now)
+        return has_observed_limit
 
     def _hear_left(self, remaining: int, reset: float, now: float) -> None:
         """Where less is left than our own calls explain, somebody else uses the key, too.
@@ -182,7 +186,7 @@ class Budget:
         could tell that it was not meant so.
         """
         limits = self.limits(now)
-        own = min(limit.count - self._spending.since(now - limit.seconds) for limit in limits)
+        own = min(limit.count - self._window.since(now - limit.seconds) for limit in limits)
         reset_at = now + min(reset, max(limits[-1].seconds, BELIEVED))
         is_less = remaining < own
         calls = max(remaining - self.in_flight, 0)
@@ -190,7 +194,7 @@ class Budget:
 
     def _remember_back_to(self, begin: float) -> None:
         """Count what was let through before, for a window longer than those known so far."""
-        spent = self._spending.spent
+        spent = self._window.spent
         known_from = spent[0].at if spent else float("inf")
-        older = (Spent(at) for at in self._allowance.passed if begin < at < known_from)
-        self._spending.recall(older)
+        older = (PastCall(at) for at in self._limits.passed if begin < at < known_from)
+        self._window.recall(older)

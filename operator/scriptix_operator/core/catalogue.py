@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from scriptix_operator.api.reasons import FailureReason
 
-__all__ = ["CATALOGUE", "Advice", "Case", "Cause"]
+__all__ = ["FAILURE_CATALOG", "Cause", "FailureVariant", "Remedy"]
 
 
 class Cause(StrEnum):
@@ -31,7 +31,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FailureVariant:
     """Advice for one cause within a reason.
 
     Attributes:
@@ -50,7 +50,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class Remedy:
     """One reason: how it is recognised, and what a person should do.
 
     Attributes:
@@ -73,9 +73,9 @@ class Advice:
     recognised: str = ""
     retryable: bool = False
     blocks: bool = False
-    cases: tuple[tuple[Cause, Case], ...] = ()
+    cases: tuple[tuple[Cause, FailureVariant], ...] = ()
 
-    def case(self, cause: Cause) -> Case:
+    def case(self, cause: Cause) -> FailureVariant:
         """The case of a cause.
 
         Raises:
@@ -90,8 +90,8 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 RERUN = "then change spec.runToken to train again"
 
-CATALOGUE: dict[FailureReason, Advice] = {
-    FailureReason.INSUFFICIENT_DATA: Advice(
+FAILURE_CATALOG: dict[FailureReason, Remedy] = {
+    FailureReason.INSUFFICIENT_DATA: Remedy(
         "The model has too little training audio.",
         f"Upload more training audio (at least 5 hours, better 10 or more), {RERUN}.",
         _words(r"insufficient\b.*\bdata\b"),
@@ -101,21 +101,21 @@ CATALOGUE: dict[FailureReason, Advice] = {
             "Insufficient training data",
         ),
     ),
-    FailureReason.AUDIO_TRANSCRIPT_MISMATCH: Advice(
+    FailureReason.AUDIO_TRANSCRIPT_MISMATCH: Remedy(
         "Audio files and transcripts do not belong together.",
         "Check that each audio file is paired with its own transcript and that the timing is "
         f"aligned, upload the corrected pairs, {RERUN}.",
         _words(r"\b(audio|transcript).*mismatch|mismatch.*\b(audio|transcript)"),
         examples=("Audio and transcript mismatch detected",),
     ),
-    FailureReason.POOR_TRANSCRIPTS: Advice(
+    FailureReason.POOR_TRANSCRIPTS: Remedy(
         "The transcripts are not accurate enough.",
         "Review the transcripts: 95 % accuracy or better, matching the audio word for word; "
         f"upload the corrected ones, {RERUN}.",
         _words(r"transcript\w*\b.*\b(accuracy|quality|threshold)"),
         examples=("Training failed: transcript accuracy below threshold",),
     ),
-    FailureReason.SYSTEM_ERROR: Advice(
+    FailureReason.SYSTEM_ERROR: Remedy(
         "Something broke on the side of Scriptix.",
         "Change spec.runToken to train again (spec.backoffLimit repeats later runs automatically); "
         "if it keeps failing, contact Scriptix support with the model id and the log of the run. "
@@ -124,27 +124,27 @@ CATALOGUE: dict[FailureReason, Advice] = {
         examples=("Training failed due to system error",),
         retryable=True,
     ),
-    FailureReason.TIMED_OUT: Advice(
+    FailureReason.TIMED_OUT: Remedy(
         "The run did not end within spec.timeoutSeconds.",
         "The remote run was not cancelled and may still end: look at the model before training "
         f"again. Raise spec.timeoutSeconds if it needs longer, {RERUN}.",
         recognised="the operator's own clock, from the start or the adoption on",
     ),
-    FailureReason.QUALITY_GATE_FAILED: Advice(
+    FailureReason.QUALITY_GATE_FAILED: Remedy(
         "The run finished, but missed a bound of spec.qualityGate, or the API did not give the "
         "metric that a bound is for. Its result is not published.",
         f"Add or correct training data, {RERUN}; or relax spec.qualityGate: the run is judged "
         "again without training.",
         recognised="decimal comparison of the metrics with spec.qualityGate; equal passes",
     ),
-    FailureReason.START_REJECTED: Advice(
+    FailureReason.START_REJECTED: Remedy(
         "The API refused the start for good, or the spec forbids it.",
         f"Mend what the message says, {RERUN}.",
         recognised="400, 409, 413 or 422 to the start with a text that fits no other row",
         cases=(
             (
                 Cause.MODEL_NOT_READY,
-                Case(
+                FailureVariant(
                     "409 `MODEL_NOT_READY`, or training_status 1, with spec.whenNotReady Fail "
                     "(with Wait the resource waits)",
                     f"Upload training data first (at least 5 hours of audio), {RERUN}; with "
@@ -156,7 +156,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
             ),
             (
                 Cause.TRAINING_IN_PROGRESS,
-                Case(
+                FailureVariant(
                     "409 `TRAINING_IN_PROGRESS`, or training_status 3, with spec.existingTraining "
                     "Fail (with Adopt or Wait the resource follows it or waits)",
                     "Wait for the present training to end. A changed spec.runToken trains again "
@@ -169,7 +169,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
             ),
             (
                 Cause.TRAINED_BEFORE,
-                Case(
+                FailureVariant(
                     "training_status 4 or 5 at first sight, with spec.existingTraining Fail",
                     "Change spec.runToken to train it again; to take over what is there instead, "
                     "create the resource anew with spec.existingTraining Adopt.",
@@ -177,7 +177,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
             ),
         ),
     ),
-    FailureReason.UNKNOWN: Advice(
+    FailureReason.UNKNOWN: Remedy(
         "The run failed with words that fit no other row (they are shown whole, up to 4096 "
         "characters), with none at all, or the model was changed before its outcome could be "
         "read.",
@@ -185,7 +185,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
         f"is stored), ask Scriptix support if they do not explain it, {RERUN}.",
         recognised="whatever no other row recognises",
     ),
-    FailureReason.RESULT_NOT_PUBLISHED: Advice(
+    FailureReason.RESULT_NOT_PUBLISHED: Remedy(
         "The training has succeeded, but the cluster does not take the ConfigMap with its result: "
         "a quota, an admission policy or webhook, missing rights, or somebody else's object of "
         "that name. Success is told once the result can be found.",
@@ -195,7 +195,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
         "that has lasted for a minute",
         blocks=True,
     ),
-    FailureReason.SECRET_NOT_FOUND: Advice(
+    FailureReason.SECRET_NOT_FOUND: Remedy(
         "The Secret with the API key is missing.",
         "Create the Secret with the API key, or name another one in spec.apiKeySecretRef; it is "
         "noticed within a minute.",
@@ -204,7 +204,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
         cases=(
             (
                 Cause.SECRET_FORBIDDEN,
-                Case(
+                FailureVariant(
                     "403 from the Kubernetes API server (the operator may not read it)",
                     "Grant the operator's ServiceAccount the verb get on that Secret (a Role and "
                     "a RoleBinding in its namespace), or name another one in "
@@ -213,14 +213,14 @@ CATALOGUE: dict[FailureReason, Advice] = {
             ),
         ),
     ),
-    FailureReason.KEY_NOT_FOUND: Advice(
+    FailureReason.KEY_NOT_FOUND: Remedy(
         "The Secret has no usable API key under the name that is looked for.",
         "Put the API key into the Secret under the name that the message gives, or give the name "
         "that it has there in spec.apiKeySecretRef.key; it is noticed within a minute.",
         recognised="the Secret's data",
         blocks=True,
     ),
-    FailureReason.UNAUTHORIZED: Advice(
+    FailureReason.UNAUTHORIZED: Remedy(
         "The API rejects the key.",
         "Put a valid API key with the scope custom_models:write into the Secret; a new key is "
         "noticed within a minute.",
@@ -230,7 +230,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
         cases=(
             (
                 Cause.PAYMENT,
-                Case(
+                FailureVariant(
                     "402",
                     "The key is known, but its account is not paid up or its plan does not cover "
                     "this: settle billing or plan with Scriptix, or put a key of another account "
@@ -240,7 +240,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
             ),
             (
                 Cause.SCOPE,
-                Case(
+                FailureVariant(
                     "403",
                     "The key is known, but may not do this: give it the scope custom_models:write "
                     "and access to the model, or put one that has both into the Secret; a new key "
@@ -251,7 +251,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
             ),
         ),
     ),
-    FailureReason.MODEL_NOT_FOUND: Advice(
+    FailureReason.MODEL_NOT_FOUND: Remedy(
         "The API does not know the model, or not for this key.",
         "Check spec.modelId, and that the API key belongs to the account that owns the model. "
         "modelId is immutable: create another resource to train another model.",
@@ -259,7 +259,7 @@ CATALOGUE: dict[FailureReason, Advice] = {
         "before, from two polls",
         blocks=True,
     ),
-    FailureReason.GATEWAY_REFUSED: Advice(
+    FailureReason.GATEWAY_REFUSED: Remedy(
         "A proxy, gateway or filter refuses the polls; the API itself has not answered one for 5 "
         "minutes.",
         "Check SCRIPTIX_BASE_URL and each proxy on the way to the API (HTTPS_PROXY, ingress, web "

@@ -17,22 +17,22 @@ from http import HTTPStatus
 
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.spending import Ticket
+from scriptix_operator.core.spending import Permit
 
 __all__ = [
     "CONFIRM",
-    "FIRST_PROBE",
+    "FIRST_TRIAL",
     "MAX_NAMED",
-    "PROBE_INTERVAL",
-    "Circuit",
-    "Outage",
-    "is_silence",
+    "TRIAL_INTERVAL",
+    "CircuitBreaker",
+    "OpenCircuit",
+    "is_unanswered",
     "rejects_key",
 ]
 
-PROBE_INTERVAL = 60.0
+TRIAL_INTERVAL = 60.0
 """Seconds between probes with a key that the API rejects."""
-FIRST_PROBE, MAX_PROBE = 5.0, 120.0
+FIRST_TRIAL, MAX_TRIAL = 5.0, 120.0
 """Seconds between probes of an API that is away; doubles."""
 MODELS = 3
 """So many different models without an answer in a row mean that the API is away."""
@@ -47,7 +47,7 @@ PATIENCE = 180.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class OpenCircuit:
     """Why no call is made."""
 
     failure: CallFailure
@@ -59,20 +59,20 @@ class Outage:
 
 
 @dataclass(slots=True)
-class Circuit:
+class CircuitBreaker:
     """Open or closed. Times are monotonic seconds, given by the caller."""
 
-    outage: Outage | None = None
+    open_circuit: OpenCircuit | None = None
     """Why it is open; None: it is closed."""
     _is_rejected: bool = False
     """It is open because the API rejects the key."""
-    probe_at: float = 0.0
+    trial_at: float = 0.0
     """When the next probe may be made."""
-    _probe: Ticket | None = None
+    _trial: Permit | None = None
     """The probe that is on its way. Looks that were made before may end after it was sent."""
-    _probes: int = 0
+    _trials: int = 0
     """In vain, in a row."""
-    _silent: set[int] = field(default_factory=set)
+    _models_without_reply: set[int] = field(default_factory=set)
     """Models whose looks had no answer since the last one that had."""
     _opened_alone: set[int] = field(default_factory=set)
     """Models that have opened it by one reply since they last had an answer."""
@@ -83,18 +83,18 @@ class Circuit:
     _doubted_at: float | None = None
     """When it first rejected the key after that; None: it has accepted it since."""
 
-    def blocks(self, now: float) -> Outage | None:
+    def blocks(self, now: float) -> OpenCircuit | None:
         """Why no call may be made now; None: one may, if only as a probe."""
-        return self.outage if now < self.probe_at else None
+        return self.open_circuit if now < self.trial_at else None
 
-    def sent(self, ticket: Ticket, now: float) -> None:
+    def sent(self, permit: Permit, now: float) -> None:
         """A look is made: if the circuit is open, it is the one probe."""
-        if self.outage is not None:
-            self.outage = replace(self.outage, named=None)
-            self.probe_at, self._probe = now + PATIENCE, ticket
+        if self.open_circuit is not None:
+            self.open_circuit = replace(self.open_circuit, named=None)
+            self.trial_at, self._trial = now + PATIENCE, permit
 
     def answered(
-        self, ticket: Ticket, model_id: int, failure: CallFailure | None, now: float, jitter: float
+        self, permit: Permit, model_id: int, failure: CallFailure | None, now: float, jitter: float
     ) -> bool:
         """Learn from the outcome of a look.
 
@@ -108,53 +108,53 @@ class Circuit:
         Returns:
             Whether it has closed just now.
         """
-        was_open = self.outage is not None
+        was_open = self.open_circuit is not None
         if failure is not None and rejects_key(failure):
             self._rejected(failure, now)
-        elif failure is not None and is_silence(failure):
-            wait = backoff(FIRST_PROBE, self._probes, MAX_PROBE) * (0.5 + jitter / 2)
-            self._unanswered(ticket, model_id, failure, now, wait)
+        elif failure is not None and is_unanswered(failure):
+            wait = backoff(FIRST_TRIAL, self._trials, MAX_TRIAL) * (0.5 + jitter / 2)
+            self._unanswered(permit, model_id, failure, now, wait)
         else:
             self._opened_alone.discard(model_id)
-            self.outage, self._probes, self.probe_at = None, 0, 0.0
-            self._is_rejected, self._probe = False, None
+            self.open_circuit, self._trials, self.trial_at = None, 0, 0.0
+            self._is_rejected, self._trial = False, None
             if failure is None or _accepts_key(failure):
                 self._doubted_at = None
             self.has_worked = self.has_worked or failure is None
-            self._silent.clear()
-        return was_open and self.outage is None
+            self._models_without_reply.clear()
+        return was_open and self.open_circuit is None
 
     def _unanswered(
-        self, ticket: Ticket, model_id: int, failure: CallFailure, now: float, wait: float
+        self, permit: Permit, model_id: int, failure: CallFailure, now: float, wait: float
     ) -> None:
         """Learn from a look without an answer; `wait`: until the next probe, if none names it."""
-        self._silent.add(model_id)
+        self._models_without_reply.add(model_id)
         named = _named(failure)
-        if self.outage is None:
-            if len(self._silent) < self._needed(model_id, failure, now):
+        if self.open_circuit is None:
+            if len(self._models_without_reply) < self._needed(model_id, failure, now):
                 return
-            if len(self._silent) < MODELS:
+            if len(self._models_without_reply) < MODELS:
                 self._opened_alone.add(model_id)
                 self._alone_from = now + (named or 0.0) + REPEAT
-        elif ticket is not self._probe:
-            is_pending = self._probe is None and not self._is_rejected
-            if named is not None and is_pending and now + named > self.probe_at:
+        elif permit is not self._trial:
+            is_pending = self._trial is None and not self._is_rejected
+            if named is not None and is_pending and now + named > self.trial_at:
                 self._await(now + named)
             return
         if self._is_rejected:
-            self._probe, self.probe_at = None, now + PROBE_INTERVAL
+            self._trial, self.trial_at = None, now + TRIAL_INTERVAL
         else:
             self._open(failure, now, wait, is_rejected=False)
         if named is not None:
             self._await(now + named)
 
     def _await(self, named: float) -> None:
-        if self.outage is not None:
-            self.outage, self.probe_at = replace(self.outage, named=named), named
+        if self.open_circuit is not None:
+            self.open_circuit, self.trial_at = replace(self.open_circuit, named=named), named
 
     def _needed(self, model_id: int, failure: CallFailure, now: float) -> int:
         """So many different models without an answer open it."""
-        if (failure.retry_after or 0.0) < FIRST_PROBE:
+        if (failure.retry_after or 0.0) < FIRST_TRIAL:
             return MODELS  # it sheds load: a matter of that one call
         is_alone_enough = now >= self._alone_from and model_id not in self._opened_alone
         return 1 if is_alone_enough else MODELS
@@ -164,24 +164,24 @@ class Circuit:
         is_certain = self._is_rejected or not self.has_worked or now >= first + CONFIRM
         self._doubted_at = first
         if is_certain:
-            self._open(failure, now, PROBE_INTERVAL, is_rejected=True)
+            self._open(failure, now, TRIAL_INTERVAL, is_rejected=True)
             return
-        if self.outage is not None:
-            self.probe_at, self._probe = first + CONFIRM, None
+        if self.open_circuit is not None:
+            self.trial_at, self._trial = first + CONFIRM, None
 
     def _open(self, failure: CallFailure, now: float, wait: float, *, is_rejected: bool) -> None:
-        if self.outage is None or self._is_rejected != is_rejected:
-            self.outage, self._probes = Outage(failure, now), 0
+        if self.open_circuit is None or self._is_rejected != is_rejected:
+            self.open_circuit, self._trials = OpenCircuit(failure, now), 0
         else:
-            self.outage = Outage(failure, self.outage.since)
-        self._is_rejected, self._probe = is_rejected, None
-        self._probes += 1
-        self.probe_at = now + wait
+            self.open_circuit = OpenCircuit(failure, self.open_circuit.since)
+        self._is_rejected, self._trial = is_rejected, None
+        self._trials += 1
+        self.trial_at = now + wait
 
 
 def _named(failure: CallFailure) -> float | None:
     """Seconds until the time that a reply names, within the bounds; None: it names none."""
-    return min(max(failure.retry_after, FIRST_PROBE), MAX_NAMED) if failure.retry_after else None
+    return min(max(failure.retry_after, FIRST_TRIAL), MAX_NAMED) if failure.retry_after else None
 
 
 def rejects_key(failure: CallFailure) -> bool:
@@ -200,7 +200,7 @@ def _accepts_key(failure: CallFailure) -> bool:
     return failure.kind in {FailureKind.NOT_FOUND, FailureKind.CONFLICT}
 
 
-def is_silence(failure: CallFailure) -> bool:
+def is_unanswered(failure: CallFailure) -> bool:
     """Whether the API gave no answer: no connection, no reply in time, a 5xx, a gateway's word."""
     if failure.kind is FailureKind.NOT_SENT or failure.is_from_gateway:
         return True

@@ -9,14 +9,14 @@ from datetime import datetime
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.core.derive import is_blocked, is_finished, is_followed
 from scriptix_operator.core.freshness import recorded_starts
-from scriptix_operator.core.ledger import Entry
+from scriptix_operator.core.ledger import InFlightStart
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = ["is_start_of", "model_in_use", "named", "unreadable_in_use", "was_started_by"]
 
 
-def is_start_of(entry: Entry, training: Training) -> bool:
+def is_start_of(entry: InFlightStart, training: Training) -> bool:
     """Whether a resource's intent is the one that this entry was opened for."""
     run = training.status.run
     return (
@@ -59,8 +59,8 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
         One sentence; None where nothing stands in the way.
     """
     # A resource that is being deleted starts nothing, and its run shows in the model's own status.
-    claims = (training, *(other for other in others if not other.is_being_deleted))
-    for other in sorted(claims[1:], key=_age):
+    contenders = (training, *(other for other in others if not other.is_being_deleted))
+    for other in sorted(contenders[1:], key=_age):
         name = named(other.key, training)
         if is_followed(other.status):
             return f"{name} is training this model; waiting until it has ended."
@@ -70,7 +70,7 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
                 "again, change that resource's spec.runToken."
             )
         older = _age(other) < _age(training)
-        if older and _wants_to_start(other) and not _waits_for_data(other, claims, model):
+        if older and _wants_to_start(other) and not _waits_for_data(other, contenders, model):
             return f"{name} is older and waits to train this model first."
     return None
 
@@ -99,10 +99,10 @@ def _is_run_of(other: Training, model: RemoteModel) -> bool:
     }
     if not adoptable or model.started_at is None:
         return False
-    return model.started_at in recorded_starts(other.status) or _may_be_unseen_run(other, model)
+    return model.started_at in recorded_starts(other.status) or _may_be_hidden_run(other, model)
 
 
-def _may_be_unseen_run(other: Training, model: RemoteModel) -> bool:
+def _may_be_hidden_run(other: Training, model: RemoteModel) -> bool:
     """Whether it may be the run that another resource has started and no poll has shown yet."""
     run = other.status.run
     if run is None or run.ownership is None or run.baseline is None:
@@ -122,13 +122,13 @@ def _takes_over(training: Training, model: RemoteModel) -> bool:
 
 def _wants_to_start(other: Training) -> bool:
     status = other.status
-    looked = status.last_observed_at is not None
+    was_polled = status.last_observed_at is not None
     may_start = not (other.unreadable or other.spec.suspend or is_blocked(status))
-    return looked and may_start and not is_finished(status)
+    return was_polled and may_start and not is_finished(status)
 
 
-def _waits_for_data(other: Training, claims: Iterable[Training], model: RemoteModel) -> bool:
+def _waits_for_data(other: Training, contenders: Iterable[Training], model: RemoteModel) -> bool:
     """Whether it can do nothing with the model as it is: that is another's."""
     return _takes_over(other, model) and any(
-        _is_run_of(claim, model) for claim in claims if claim.uid != other.uid
+        _is_run_of(contender, model) for contender in contenders if contender.uid != other.uid
     )

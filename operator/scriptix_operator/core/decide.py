@@ -13,7 +13,7 @@ from scriptix_operator.core.answers import refused, started
 from scriptix_operator.core.claims import is_start_of, model_in_use, unreadable_in_use
 from scriptix_operator.core.deletion import awaits_outcome, released, without_effects
 from scriptix_operator.core.derive import (
-    Note,
+    ConditionReason,
     awaits_retry,
     has_ended,
     is_end_pending,
@@ -40,37 +40,37 @@ from scriptix_operator.core.follow import (
     judge,
     model_status,
     naming_unreadable,
-    with_look,
+    with_poll,
 )
-from scriptix_operator.core.gate_poll import judge_again, published_note
-from scriptix_operator.core.ledger import Settled
+from scriptix_operator.core.gate_poll import judge_again, published_reason
+from scriptix_operator.core.ledger import StartOutcome
 from scriptix_operator.core.logcollection import with_log_tried_again, without_log_failures
 from scriptix_operator.core.observation import (
-    AskTurn,
     Blocked,
+    CheckQueue,
     Decision,
-    LedgerRefused,
+    InProcessState,
     LogStored,
     LogUnavailable,
-    Look,
-    LookDeferred,
-    LookFailed,
-    Memory,
-    ModelSeen,
+    ModelPolled,
     Observation,
+    Poll,
+    PollDeferred,
+    PollFailed,
     Posted,
     PostFailed,
     PublishFailed,
+    QueueReached,
     RebuildPending,
-    SlotDeferred,
-    SlotGranted,
-    TurnCome,
-    Withdrawn,
-    Woken,
+    StartAborted,
+    StartGranted,
+    StartLedgerNotWritable,
+    StartQueued,
+    Triggered,
 )
-from scriptix_operator.core.pacing import next_look, shown_interval, spread
+from scriptix_operator.core.pacing import next_poll, shown_interval, spread
 from scriptix_operator.core.pending_end import is_wait_over, poll_results, with_next_poll
-from scriptix_operator.core.replaced import replaced_unseen
+from scriptix_operator.core.replaced import replaced_before_poll
 from scriptix_operator.core.requests import (
     begin_retry,
     begin_run,
@@ -86,23 +86,23 @@ from scriptix_operator.core.resolve import (
     resolved_by_others,
 )
 from scriptix_operator.core.running import without_poll_facts
-from scriptix_operator.core.situation import RECHECK, Durations, Situation
-from scriptix_operator.core.start import begin, consider, queue_up, start_nothing, withdraw
-from scriptix_operator.core.takeback import is_taken_back, take_back
+from scriptix_operator.core.situation import RECHECK, Durations, ReconcileContext
+from scriptix_operator.core.start import abort_start, begin, consider, queue_up, start_nothing
+from scriptix_operator.core.takeback import cancel_request, is_cancelled
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.unanswered import look_failed
-from scriptix_operator.core.unreadable import told_unreadable
+from scriptix_operator.core.unanswered import poll_failed
+from scriptix_operator.core.unreadable import reported_unreadable
 
 __all__ = ["decide"]
 
-TAKEN_BACK = Note(
+CANCELLED = ConditionReason(
     Reason.TRAINING_SUCCEEDED,
     "The model is trained; the request to train it again was cancelled before its start.",
 )
 """Of a run that stands again; one that failed speaks for itself."""
 
-NO_LEDGER = Note(
-    Reason.LEDGER_REFUSED,
+NO_LEDGER = ConditionReason(
+    Reason.START_LEDGER_NOT_WRITABLE,
     "Nothing is started: the cluster does not let the operator keep its start ledger. Whoever runs "
     "the operator finds the reason in its log; the training goes on by itself after that.",
 )
@@ -112,7 +112,7 @@ def decide(
     training: Training,
     observation: Observation,
     now: datetime,
-    memory: Memory | None = None,
+    state: InProcessState | None = None,
     durations: Durations | None = None,
 ) -> Decision:
     """Decide what to record and do next.
@@ -124,260 +124,270 @@ def decide(
         memory: What this process remembers of the resource.
         durations: Of the start protocol.
     """
-    step = Situation(
-        training, now, memory or Memory(), durations or Durations(), recorded=training.status
+    ctx = ReconcileContext(
+        training, now, state or InProcessState(), durations or Durations(), recorded=training.status
     )
-    decision = _decided(step, observation)
-    return without_effects(step, decision) if training.is_being_deleted else decision
+    decision = _decided(ctx, observation)
+    return without_effects(ctx, decision) if training.is_being_deleted else decision
 
 
-def _decided(step: Situation, observation: Observation) -> Decision:
+def _decided(ctx: ReconcileContext, observation: Observation) -> Decision:
     match observation:
         # What a call already under way has brought is recorded whatever has been edited since.
         case Posted():
-            return started(step, observation)
+            return started(ctx, observation)
         case PostFailed():
-            return refused(step.remembering(answer=None), observation)
-        case Withdrawn():
-            return withdraw(step).answer(Look())
+            return refused(ctx.with_state(answer=None), observation)
+        case StartAborted():
+            return abort_start(ctx).answer(Poll())
         case LogStored():
-            return log_stored(step, observation)
+            return log_stored(ctx, observation)
         case LogUnavailable():
-            return log_unavailable(step, observation)
+            return log_unavailable(ctx, observation)
         case PublishFailed():
-            return publish_failed(step, observation)
+            return publish_failed(ctx, observation)
         case _:
-            return _kept_up(step, observation)
+            return _kept_up(ctx, observation)
 
 
-def _kept_up(step: Situation, observation: Observation) -> Decision:
+def _kept_up(ctx: ReconcileContext, observation: Observation) -> Decision:
     """Follow deletion, edits, requests and time-outs first; only then what was observed."""
-    if step.training.is_being_deleted:
-        is_polled = awaits_outcome(step.training, observation)
-        return _observed(step, observation) if is_polled else released(step)
-    edited = _is_edited(step)
-    note = None
+    if ctx.training.is_being_deleted:
+        is_polled = awaits_outcome(ctx.training, observation)
+        return _observed(ctx, observation) if is_polled else released(ctx)
+    edited = _is_edited(ctx)
+    condition_reason = None
     if edited:
-        step = with_log_tried_again(step)
-    if is_run_asked_for(step.training):
-        step = _requested(step)
-    elif is_taken_back(step.training):
-        step, note = step.having_status(take_back(step.status)), TAKEN_BACK
+        ctx = with_log_tried_again(ctx)
+    if is_run_asked_for(ctx.training):
+        ctx = _requested(ctx)
+    elif is_cancelled(ctx.training):
+        ctx, condition_reason = ctx.with_status(cancel_request(ctx.status)), CANCELLED
     else:
-        step = _collapsed(step)
-    if awaits_retry(step.status):
-        return _retried(step)
-    if has_ended(step.status):
-        return _ended(step, note, observation, edited=edited)
-    if is_wait_over(step) and not isinstance(observation, ModelSeen):
-        return conclude(*_believed(step))
-    is_late = step.deadline is not None and step.now >= step.deadline
-    if is_late and not is_end_pending(step.status):
-        return _timed_out(step)
-    if step.spec.suspend:
-        step = step.without_doubt().having_status(without_poll_facts(step.status))
-        return step.having(queue=None, failure=None).rest(None)
-    return _observed(step, observation)
+        ctx = _collapsed(ctx)
+    if awaits_retry(ctx.status):
+        return _retried(ctx)
+    if has_ended(ctx.status):
+        return _ended(ctx, condition_reason, observation, edited=edited)
+    if is_wait_over(ctx) and not isinstance(observation, ModelPolled):
+        return conclude(*_believed(ctx))
+    is_late = ctx.deadline is not None and ctx.now >= ctx.deadline
+    if is_late and not is_end_pending(ctx.status):
+        return _timed_out(ctx)
+    if ctx.spec.suspend:
+        ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
+        return ctx.with_facts(queue=None, failure=None).requeue(None)
+    return _observed(ctx, observation)
 
 
-def _is_edited(step: Situation) -> bool:
+def _is_edited(ctx: ReconcileContext) -> bool:
     """Whether the spec may be another than the one that status speaks of."""
-    is_readable_again = told_unreadable(step.status) is not None and not step.training.unreadable
-    return is_readable_again or step.training.generation != step.status.observed_generation
+    is_readable_again = reported_unreadable(ctx.status) is not None and not ctx.training.unreadable
+    return is_readable_again or ctx.training.generation != ctx.status.observed_generation
 
 
-def _requested(step: Situation) -> Situation:
+def _requested(ctx: ReconcileContext) -> ReconcileContext:
     """Take a request: in place of one that nothing was sent for, or once the run has ended."""
-    if is_over(step.status):
-        return _with_new_run(step, begin_run(step.training))
-    return _collapsed(step)
+    if is_over(ctx.status):
+        return _with_new_run(ctx, begin_run(ctx.training))
+    return _collapsed(ctx)
 
 
-def _collapsed(step: Situation) -> Situation:
+def _collapsed(ctx: ReconcileContext) -> ReconcileContext:
     """A run that nothing was sent for answers the newest request."""
-    newest = newest_request(step.training)
-    return step if newest == step.status.run else step.having(run=newest)
+    newest = newest_request(ctx.training)
+    return ctx if newest == ctx.status.run else ctx.with_facts(run=newest)
 
 
-def _retried(step: Situation) -> Decision:
+def _retried(ctx: ReconcileContext) -> Decision:
     """Wait for the time of the retry, and for the log of the run that failed; then begin it."""
-    retry_at = step.run.retry_at
-    if step.spec.suspend or step.training.unreadable:
-        return step.rest(None)
-    if (retry_at is not None and step.now < retry_at) or is_retry_held(step):
-        return conclude(step)
-    step = _with_new_run(step, begin_retry(step.training))
-    text = f"Retry {step.run.retries} of {step.spec.backoff_limit} begins."
-    return step.answer(Look(), Note(Reason.OBSERVED, text))
+    retry_at = ctx.run.retry_at
+    if ctx.spec.suspend or ctx.training.unreadable:
+        return ctx.requeue(None)
+    if (retry_at is not None and ctx.now < retry_at) or is_retry_held(ctx):
+        return conclude(ctx)
+    ctx = _with_new_run(ctx, begin_retry(ctx.training))
+    text = f"Retry {ctx.run.retries} of {ctx.spec.backoff_limit} begins."
+    return ctx.answer(Poll(), ConditionReason(Reason.OBSERVED, text))
 
 
-def _with_new_run(step: Situation, status: TrainingStatus) -> Situation:
+def _with_new_run(ctx: ReconcileContext, status: TrainingStatus) -> ReconcileContext:
     """Another run: what is remembered of the one before it does not count."""
-    fresh = without_log_failures(step.having_status(status), is_wanted=False)
-    return fresh.without_doubt().remembering(
+    fresh = without_log_failures(ctx.with_status(status), is_wanted=False)
+    return fresh.without_doubt().with_state(
         refusals=0,
         failed_publishes=0,
         interval=None,
-        spare_looks=None,
+        poll_credits=None,
     )
 
 
-def _observed(step: Situation, observation: Observation) -> Decision:
+def _observed(ctx: ReconcileContext, observation: Observation) -> Decision:
     match observation:
-        case Woken(is_queued):
-            return _woken(step, is_queued=is_queued)
-        case TurnCome():
-            return step.answer(Look())
+        case Triggered(is_queued):
+            return _triggered(ctx, is_queued=is_queued)
+        case QueueReached():
+            return ctx.answer(Poll())
         case Blocked(why):
-            step = with_next_poll(step.without_doubt())
-            return step.having(failure=why, queue=None).rest(min(step.poll, RECHECK))
-        case LedgerRefused() | RebuildPending():
-            return step.having(queue=None).rest(min(step.poll, RECHECK), _no_ledger(observation))
-        case LookDeferred(seconds):
-            return step.rest(seconds)
-        case LookFailed():
-            return look_failed(with_next_poll(step), observation)
-        case ModelSeen():
-            return _seen(step, observation)
-        case SlotGranted():
-            return begin(step, observation)
-        case SlotDeferred():
-            return queue_up(step, observation)
+            ctx = with_next_poll(ctx.without_doubt())
+            return ctx.with_facts(failure=why, queue=None).requeue(min(ctx.poll, RECHECK))
+        case StartLedgerNotWritable() | RebuildPending():
+            return ctx.with_facts(queue=None).requeue(
+                min(ctx.poll, RECHECK), _no_ledger(observation)
+            )
+        case PollDeferred(seconds):
+            return ctx.requeue(seconds)
+        case PollFailed():
+            return poll_failed(with_next_poll(ctx), observation)
+        case ModelPolled():
+            return _seen(ctx, observation)
+        case StartGranted():
+            return begin(ctx, observation)
+        case StartQueued():
+            return queue_up(ctx, observation)
         case _:
             raise TypeError(f"no decision for {type(observation).__name__}")
 
 
-def _no_ledger(why: LedgerRefused | RebuildPending) -> Note:
-    if isinstance(why, LedgerRefused):
+def _no_ledger(why: StartLedgerNotWritable | RebuildPending) -> ConditionReason:
+    if isinstance(why, StartLedgerNotWritable):
         return NO_LEDGER
     text = (
         "Nothing is started: the start ledger is missing or unreadable, and the operator rebuilds "
         f"it only from all resources ({why.gap}). The operator's log names the cause; the training "
         "continues automatically once it is fixed."
     )
-    return Note(Reason.WAITING_FOR_NAMESPACES, text)
+    return ConditionReason(Reason.WAITING_FOR_NAMESPACES, text)
 
 
-def _woken(step: Situation, *, is_queued: bool) -> Decision:
+def _triggered(ctx: ReconcileContext, *, is_queued: bool) -> Decision:
     """Look at the model; while it only waits in the queue for its turn, seldom."""
-    if step.training.unreadable and not may_be_running(step.status):
-        return start_nothing(step)
-    if is_end_pending(step.status):
-        return poll_results(step)
-    is_queued = is_queued or step.status.queue is not None
-    seen_at = step.status.last_observed_at
-    is_fresh = seen_at is not None and step.now < seen_at + OBSERVATION_REFRESH
-    return step.answer(AskTurn() if is_queued and is_fresh else Look())
+    if ctx.training.unreadable and not may_be_running(ctx.status):
+        return start_nothing(ctx)
+    if is_end_pending(ctx.status):
+        return poll_results(ctx)
+    is_queued = is_queued or ctx.status.queue is not None
+    seen_at = ctx.status.last_observed_at
+    is_fresh = seen_at is not None and ctx.now < seen_at + OBSERVATION_REFRESH
+    return ctx.answer(CheckQueue() if is_queued and is_fresh else Poll())
 
 
 def _ended(
-    step: Situation, note: Note | None, observation: Observation, *, edited: bool
+    ctx: ReconcileContext,
+    condition_reason: ConditionReason | None,
+    observation: Observation,
+    *,
+    edited: bool,
 ) -> Decision:
     """Judge again what an edit may have changed, or what is still to be published; or rest."""
-    why = step.status.failure
+    why = ctx.status.failure
     missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
-    is_gate_known = not step.training.cannot_read("spec.qualityGate")
+    is_gate_known = not ctx.training.cannot_read("spec.qualityGate")
     if edited and missed_gate and is_gate_known:
-        return judge_again(step, observation)
-    if is_unpublished(step.status) and is_gate_known:
-        status, note = judge(step.spec, step.status)
-        return conclude(step.having_status(status), note)
-    if why is None and (edited or note is not None):
-        note = published_note(step.spec, step.status, note)
+        return judge_again(ctx, observation)
+    if is_unpublished(ctx.status) and is_gate_known:
+        status, condition_reason = judge(ctx.spec, ctx.status)
+        return conclude(ctx.with_status(status), condition_reason)
+    if why is None and (edited or condition_reason is not None):
+        condition_reason = published_reason(ctx.spec, ctx.status, condition_reason)
     # Published when it succeeded; looking at it again publishes nothing.
-    return replace(conclude(step, note), publish=False)
+    return replace(conclude(ctx, condition_reason), publish=False)
 
 
-def _believed(step: Situation) -> tuple[Situation, Note | None]:
-    status, note = believe(step.spec, step.status, step.now)
-    status = naming_unreadable(status, step.status.failure, step.memory.unreadable)
+def _believed(ctx: ReconcileContext) -> tuple[ReconcileContext, ConditionReason | None]:
+    status, condition_reason = believe(ctx.spec, ctx.status, ctx.now)
+    status = naming_unreadable(status, ctx.status.failure, ctx.state.unreadable)
     # The poll for a metric after an edit of the gate counts its own failures.
-    return step.having_status(status).remembering(failed_looks=0), note
+    return ctx.with_status(status).with_state(failed_polls=0), condition_reason
 
 
-def _timed_out(step: Situation) -> Decision:
+def _timed_out(ctx: ReconcileContext) -> Decision:
     text = (
-        f"The run did not end within {step.spec.timeout_seconds} seconds (spec.timeoutSeconds); "
+        f"The run did not end within {ctx.spec.timeout_seconds} seconds (spec.timeoutSeconds); "
         "no further calls are made for it."
     )
     # An open intent stays: whoever needs the model next has to learn what came of it.
-    step = step.without_doubt().having_status(without_poll_facts(step.status))
-    ended = step.having(
+    ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
+    ended = ctx.with_facts(
         failure=failure(FailureReason.TIMED_OUT, text),
-        finished_at=ended_at(step.status.started_at, step.now),
+        finished_at=ended_at(ctx.status.started_at, ctx.now),
     )
     return conclude(ended)
 
 
-def _seen(step: Situation, seen: ModelSeen) -> Decision:
-    before, told = step.status, step.status.poll_interval_seconds
+def _seen(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    before, shown = ctx.status, ctx.status.poll_interval_seconds
     end = before.run.pending_end if before.run else None
     is_shown = end is None or is_of_end(before, end, seen.model)
-    step = step.having(
+    ctx = ctx.with_facts(
         model=model_status(seen.model) if is_shown else before.model,
         failure=None,
-        poll_interval_seconds=shown_interval(step.poll, seen.pace.floor, told),
+        poll_interval_seconds=shown_interval(ctx.poll, seen.granted_interval.floor, shown),
     )
-    step = step.remembering(
-        failed_looks=0,
-        looked_at=step.now,
+    ctx = ctx.with_state(
+        failed_polls=0,
+        last_polled_at=ctx.now,
         unreadable=seen.model.unreadable,
     ).without_doubt()
-    followed = is_followed(step.status)
-    decision = _following(step, seen) if followed else _starting(_spread(step, seen), seen)
-    stamped = with_look(decision.status, before, step.now)
+    followed = is_followed(ctx.status)
+    decision = _following(ctx, seen) if followed else _starting(_spread(ctx, seen), seen)
+    stamped = with_poll(decision.status, before, ctx.now)
     return replace(decision, status=stamped)
 
 
-def _spread(step: Situation, seen: ModelSeen) -> Situation:
+def _spread(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval that the key's allowance gives to those that wait for their model."""
-    look_in = spread(seen.pace.kept(step.poll), seen.luck)
-    return replace(step.remembering(interval=None), look_in=look_in)
+    poll_in = spread(seen.granted_interval.kept(ctx.poll), seen.jitter)
+    return replace(ctx.with_state(interval=None), poll_in=poll_in)
 
 
-def _following(step: Situation, seen: ModelSeen) -> Decision:
-    if (decision := replaced_unseen(step, seen.rivals)) is not None:
+def _following(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    if (decision := replaced_before_poll(ctx, seen.competitors)) is not None:
         return decision
-    status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
-    news = status.stage != step.status.stage or has_ended(status)
-    wanted = step.memory.log_wanted or news
-    step = _paced(step.having_status(status), seen).remembering(log_wanted=wanted)
-    if is_wait_over(step):
-        step, note = _believed(step)
-    decision = conclude(step, note)
-    left_open = None if seen.entry is None else concluded(seen.entry, step.training)
-    followed = step.training.with_status(decision.status)
-    return replace(decision, settled=left_open or newly_polled_start(followed, seen.mark))
+    status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
+    is_changed = status.stage != ctx.status.stage or has_ended(status)
+    wanted = ctx.state.log_wanted or is_changed
+    ctx = _paced(ctx.with_status(status), seen).with_state(log_wanted=wanted)
+    if is_wait_over(ctx):
+        ctx, condition_reason = _believed(ctx)
+    decision = conclude(ctx, condition_reason)
+    left_open = None if seen.in_flight is None else concluded(seen.in_flight, ctx.training)
+    followed = ctx.training.with_status(decision.status)
+    return replace(
+        decision, start_outcome=left_open or newly_polled_start(followed, seen.latest_run)
+    )
 
 
-def _paced(step: Situation, seen: ModelSeen) -> Situation:
+def _paced(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval until the next look: closer where the end is expected."""
-    status, now = step.status, step.now
+    status, now = ctx.status, ctx.now
     began, eta = status.started_at, status.estimated_completion_at
     age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
     to_end = None if eta is None else (eta - now).total_seconds()
-    wanted = next_look(step.poll, to_end, age, step.memory.spare_looks)
-    step = step.remembering(interval=wanted.seconds, spare_looks=wanted.spare)
-    return replace(step, look_in=spread(seen.pace.kept(step.poll, wanted.seconds), seen.luck))
+    wanted = next_poll(ctx.poll, to_end, age, ctx.state.poll_credits)
+    ctx = ctx.with_state(interval=wanted.seconds, poll_credits=wanted.spare)
+    return replace(
+        ctx, poll_in=spread(seen.granted_interval.kept(ctx.poll, wanted.seconds), seen.jitter)
+    )
 
 
-def _starting(step: Situation, seen: ModelSeen) -> Decision:
+def _starting(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Decide on a model that no run of this resource is known at."""
-    if is_starting(step.status):
-        if seen.entry is not None and is_start_of(seen.entry, step.training):
-            return resolve(step, seen, seen.entry)
-        if (resolved := resolved_by_others(step)) is not None:
+    if is_starting(ctx.status):
+        if seen.in_flight is not None and is_start_of(seen.in_flight, ctx.training):
+            return resolve(ctx, seen, seen.in_flight)
+        if (resolved := resolved_by_others(ctx)) is not None:
             return resolved
         # The ledger is written between the intent and the POST: this one was never sent.
-        step = withdraw(step)
-    settled: Settled | None = None
-    if seen.entry is not None:
-        step, outcome = resolve_for_others(step, seen, seen.entry)
+        ctx = abort_start(ctx)
+    start_outcome: StartOutcome | None = None
+    if seen.in_flight is not None:
+        ctx, outcome = resolve_for_others(ctx, seen, seen.in_flight)
         if isinstance(outcome, Decision):
             return outcome
-        settled = outcome
-    in_use = model_in_use(step.training, seen.rivals, seen.model)
+        start_outcome = outcome
+    in_use = model_in_use(ctx.training, seen.competitors, seen.model)
     if in_use is None and seen.unreadable_holder is not None:
-        in_use = unreadable_in_use(seen.unreadable_holder, step.training)
-    step, resolved = (step, None) if in_use else acted_after_all(step, seen)
-    return replace(resolved or consider(step, seen, in_use), settled=settled)
+        in_use = unreadable_in_use(seen.unreadable_holder, ctx.training)
+    ctx, resolved = (ctx, None) if in_use else acted_after_all(ctx, seen)
+    return replace(resolved or consider(ctx, seen, in_use), start_outcome=start_outcome)

@@ -13,14 +13,14 @@ from scriptix_operator.core.derive import awaits_retry, has_ended, is_finished, 
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.observation import (
     Decision,
-    Look,
-    ModelSeen,
+    ModelPolled,
     NoStartInFlight,
     Observation,
-    Rest,
+    Poll,
+    RequeueAfter,
 )
 from scriptix_operator.core.running import without_poll_facts
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import ReconcileContext
 from scriptix_operator.core.training import Training
 
 __all__ = ["awaits_outcome", "released", "without_effects"]
@@ -41,31 +41,31 @@ def awaits_outcome(training: Training, observation: Observation) -> bool:
     match observation:
         case NoStartInFlight():
             return False
-        case ModelSeen(entry=entry):
+        case ModelPolled(in_flight=entry):
             return entry is not None and is_start_of(entry, training)
         case _:
             return True
 
 
-def released(step: Situation) -> Decision:
+def released(ctx: ReconcileContext) -> Decision:
     """Nothing is done for the resource any more; its status says so, unless it has finished."""
-    if awaits_retry(step.status):
-        step = step.having_run(retry_at=None)
-    if is_finished(step.status):
-        return step.answer(Rest(None))
-    step = step.having_status(without_poll_facts(step.status)).having(queue=None)
-    if not has_ended(step.status):
-        step = step.having(failure=None)
-    return step.answer(Rest(None), release(step.status))
+    if awaits_retry(ctx.status):
+        ctx = ctx.with_run(retry_at=None)
+    if is_finished(ctx.status):
+        return ctx.answer(RequeueAfter(None))
+    ctx = ctx.with_status(without_poll_facts(ctx.status)).with_facts(queue=None)
+    if not has_ended(ctx.status):
+        ctx = ctx.with_facts(failure=None)
+    return ctx.answer(RequeueAfter(None), release(ctx.status))
 
 
-def without_effects(step: Situation, decision: Decision) -> Decision:
+def without_effects(ctx: ReconcileContext, decision: Decision) -> Decision:
     """The decision without calls, ConfigMaps or retries; only the outcome of a start is polled."""
-    step = replace(step, memory=decision.memory).having_status(decision.status)
+    ctx = replace(ctx, state=decision.state).with_status(decision.status)
     if decision.publish:
         # Success is shown once the result is published, and no ConfigMap is written any more.
         why = failure(FailureReason.RESULT_NOT_PUBLISHED, UNPUBLISHED)
-        step = step.having(failure=why)
-    elif is_starting(decision.status) and isinstance(decision.action, Rest | Look):
+        ctx = ctx.with_facts(failure=why)
+    elif is_starting(decision.status) and isinstance(decision.action, RequeueAfter | Poll):
         return decision
-    return replace(released(step), settled=decision.settled)
+    return replace(released(ctx), start_outcome=decision.start_outcome)

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
-from scriptix_operator.core.pacing import Pace
+from scriptix_operator.core.pacing import GrantedInterval
 
-__all__ = ["Demand"]
+__all__ = ["PollRates"]
 
 K = TypeVar("K", bound=Hashable)
 """What tells those who ask apart."""
@@ -22,7 +22,7 @@ CLOSER = 0.2
 never more than a quarter further apart for them."""
 
 
-class Demand(Generic[K, C]):
+class PollRates(Generic[K, C]):
     """The intervals that are asked for, and what can be kept of them.
 
     Args:
@@ -37,29 +37,29 @@ class Demand(Generic[K, C]):
         self._more: defaultdict[C, dict[float, float]] = defaultdict(dict)
         """Looks beyond the regular ones that are wanted, as multiples of these."""
 
-    def wants(self, key: K, kind: C, interval: float, closer: float = 1.0) -> None:
+    def wants(self, key: K, kind: C, interval: float, speed_up: float = 1.0) -> None:
         """Ask for a look each `interval` seconds, and for now `closer` times as many."""
         interval = float(f"{interval:.2g}")
-        if self._wanted.get(key) == (kind, interval, closer):
+        if self._wanted.get(key) == (kind, interval, speed_up):
             return
         self.leave(key)
-        self._wanted[key] = kind, interval, closer
+        self._wanted[key] = kind, interval, speed_up
         self._counts[kind][interval] += 1
         more = self._more[kind]
-        more[interval] = more.get(interval, 0.0) + closer - 1
+        more[interval] = more.get(interval, 0.0) + speed_up - 1
 
     def leave(self, key: K) -> None:
         """Ask for nothing any more."""
         if key not in self._wanted:
             return
-        kind, interval, closer = self._wanted.pop(key)
+        kind, interval, speed_up = self._wanted.pop(key)
         counts, more = self._counts[kind], self._more[kind]
         counts[interval] -= 1
-        more[interval] -= closer - 1
+        more[interval] -= speed_up - 1
         if not counts[interval]:  # no rest of rounding either
             del counts[interval], more[interval]
 
-    def pace(self, kind: C, rate: float) -> Pace:
+    def granted_interval(self, kind: C, rate: float) -> GrantedInterval:
         """What can be kept of the intervals of a kind.
 
         Args:
@@ -71,9 +71,9 @@ class Demand(Generic[K, C]):
         floor = min(_floor(self._whole(kind), room), _floor(counts, room * (1 - CLOSER)))
         wanted = _rate(more, floor)
         left = max(room - _rate(counts, floor), 0.0)
-        return Pace(floor, left / wanted if wanted > left else 1.0)
+        return GrantedInterval(floor, left / wanted if wanted > left else 1.0)
 
-    def stretch(self, kind: C, rate: float) -> float:
+    def interval_ratio(self, kind: C, rate: float) -> float:
         """How many times as many regular looks are asked for as can be made; 1: all can.
 
         Args:
@@ -83,7 +83,7 @@ class Demand(Generic[K, C]):
         counts = self._counts[kind]
         if not counts:
             return 1.0
-        return _rate(counts) / _rate(counts, self.pace(kind, rate).floor)
+        return _rate(counts) / _rate(counts, self.granted_interval(kind, rate).floor)
 
     def _whole(self, kind: C) -> dict[float, float]:
         more = self._more[kind]

@@ -14,18 +14,20 @@ from scriptix_operator.api.status import LONG_TEXT, Condition, Display, Training
 from scriptix_operator.core.retry import retry_text
 from scriptix_operator.core.text import clean
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.unreadable import describe_unreadable, told_unreadable
+from scriptix_operator.core.unreadable import describe_unreadable, reported_unreadable
 from scriptix_operator.core.used import pending_request, repeated_request, used_requests
 
 __all__ = [
-    "Note",
+    "ConditionReason",
     "awaits_retry",
+    "derive_status",
     "has_ended",
     "is_blocked",
     "is_end_pending",
     "is_finished",
     "is_followed",
     "is_over",
+    "is_previous_run_restored",
     "is_starting",
     "is_unpublished",
     "is_watched",
@@ -34,13 +36,11 @@ __all__ = [
     "phase_of",
     "reason_of",
     "release",
-    "settle",
-    "stands_again",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ConditionReason:
     """Why the status is as it is: one word for machines, one sentence for people."""
 
     reason: str
@@ -106,7 +106,7 @@ def last_key(status: TrainingStatus) -> str | None:
     return next((run.key_fingerprint for run in runs if run and run.key_fingerprint), None)
 
 
-def stands_again(old: TrainingStatus, new: TrainingStatus) -> bool:
+def is_previous_run_restored(old: TrainingStatus, new: TrainingStatus) -> bool:
     """Whether `new` shows a run that was over in `old`: its end was told then."""
     return new.run is not None and any(past.id == new.run.id for past in old.history)
 
@@ -134,8 +134,11 @@ def reason_of(status: TrainingStatus) -> str | None:
     return next((c.reason for c in status.conditions if c.type == ConditionType.SUCCEEDED), None)
 
 
-def settle(
-    training: Training, status: TrainingStatus, now: datetime, note: Note | None = None
+def derive_status(
+    training: Training,
+    status: TrainingStatus,
+    now: datetime,
+    condition_reason: ConditionReason | None = None,
 ) -> TrainingStatus:
     """Bring the derived parts of `status` in line with its facts and the present spec.
 
@@ -149,19 +152,23 @@ def settle(
     repeated, unreadable = repeated_request(training, status), describe_unreadable(training)
     suffix = "".join(f" {text}" for text in (unreadable, repeated) if text is not None)
     room = LONG_TEXT - len(suffix)
-    if training.is_being_deleted and _is_released(status, note):
-        note = release(status)
+    if training.is_being_deleted and _is_released(status, condition_reason):
+        condition_reason = release(status)
     else:
-        note = _overriding_note(training.spec, phase, status, room) or note or _kept_note(status)
-    message = clean(note.message, room) + suffix
+        condition_reason = (
+            _overriding_reason(training.spec, phase, status, room)
+            or condition_reason
+            or _kept_reason(status)
+        )
+    message = clean(condition_reason.message, room) + suffix
     before = {condition.type: condition for condition in status.conditions}
-    truths = _truths(phase, status, note)
+    truths = _truths(phase, status, condition_reason)
     if unreadable is not None:
         summary = truths[ConditionType.SUCCEEDED]
         truths = _summed_up(summary, ConditionType.STALLED)
     conditions = []
     for kind, truth in truths.items():
-        reason, text = note.reason, message
+        reason, text = condition_reason.reason, message
         if kind is ConditionType.STALLED and unreadable is not None:
             reason, text = Reason.UNREADABLE.value, unreadable
         # A copy of the condition: it keeps the fields that another version has written.
@@ -186,24 +193,24 @@ def settle(
     )
 
 
-def release(status: TrainingStatus) -> Note:
+def release(status: TrainingStatus) -> ConditionReason:
     """What is said of a resource that is being deleted and is not reconciled any more."""
     text = "The resource is being deleted and is not reconciled any more."
     if is_followed(status) and not is_end_pending(status):
         text += " Its run at the API continues: the API cannot cancel it."
     elif is_starting(status):
         text += " If its start has acted, the run at the API continues: the API cannot cancel it."
-    return Note(Reason.BEING_DELETED, text)
+    return ConditionReason(Reason.BEING_DELETED, text)
 
 
-def _is_released(status: TrainingStatus, note: Note | None) -> bool:
+def _is_released(status: TrainingStatus, condition_reason: ConditionReason | None) -> bool:
     """Whether a resource that is being deleted is done with; once it is, that stays.
 
     A start without an outcome is resolved before.
     """
     if not is_starting(status):
         return not is_finished(status)
-    said = None if note is None else note.reason
+    said = None if condition_reason is None else condition_reason.reason
     return Reason.BEING_DELETED in {said, reason_of(status)}
 
 
@@ -215,9 +222,9 @@ def _with_transition_time(condition: Condition, old: Condition | None, now: date
     return replace(condition, last_transition_time=now.replace(microsecond=0))
 
 
-def _overriding_note(
+def _overriding_reason(
     spec: TrainingSpec, phase: Phase, status: TrainingStatus, room: int
-) -> Note | None:
+) -> ConditionReason | None:
     """A failure speaks for itself: what happened, then what to do, or what is done about it."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
         solution = status.failure.solution
@@ -226,12 +233,12 @@ def _overriding_note(
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
         if status.run is not None and awaits_retry(status):
             text = retry_text(spec, status.run, f"{message}{stop}")
-            return Note(Reason.WAITING_FOR_RETRY, text)
-        return Note(status.failure.reason, f"{message}{stop} {solution}")
+            return ConditionReason(Reason.WAITING_FOR_RETRY, text)
+        return ConditionReason(status.failure.reason, f"{message}{stop} {solution}")
     if phase is Phase.SUSPENDED:
         runs_on = is_followed(status) and not is_end_pending(status)
         going_on = "; a run at the API goes on, it cannot be cancelled" * runs_on
-        return Note(
+        return ConditionReason(
             Reason.SUSPENDED,
             f"spec.suspend is set: the API is not called{going_on}. Set spec.suspend to false to "
             "continue.",
@@ -239,16 +246,18 @@ def _overriding_note(
     return None
 
 
-def _kept_note(status: TrainingStatus) -> Note:
+def _kept_reason(status: TrainingStatus) -> ConditionReason:
     reason = reason_of(status)
     message = (status.message or "").removesuffix(f" {status.repeated_request}")
-    message = message.removesuffix(f" {told_unreadable(status)}")
+    message = message.removesuffix(f" {reported_unreadable(status)}")
     if reason in set(Reason) - {Reason.SUSPENDED, Reason.UNREADABLE} and message:
-        return Note(Reason(reason), message)
-    return Note(Reason.OBSERVED, "The model is about to be looked at.")
+        return ConditionReason(Reason(reason), message)
+    return ConditionReason(Reason.OBSERVED, "The model is about to be looked at.")
 
 
-def _truths(phase: Phase, status: TrainingStatus, note: Note) -> dict[ConditionType, str]:
+def _truths(
+    phase: Phase, status: TrainingStatus, condition_reason: ConditionReason
+) -> dict[ConditionType, str]:
     extra: ConditionType | None
     match phase:
         case Phase.SUCCEEDED:
@@ -261,7 +270,7 @@ def _truths(phase: Phase, status: TrainingStatus, note: Note) -> dict[ConditionT
             summary = "Unknown"
             blocked = is_blocked(status)
             extra = ConditionType.STALLED if blocked else ConditionType.RECONCILING
-            if note.reason == Reason.BEING_DELETED:
+            if condition_reason.reason == Reason.BEING_DELETED:
                 extra = None
     return _summed_up(summary, extra)
 

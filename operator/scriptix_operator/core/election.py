@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["LeaseTimes", "Move", "Seen", "decide", "observe"]
+__all__ = ["LeaseObservation", "LeaseTimes", "Move", "decide", "observe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Move(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LeaseObservation:
     """A Lease as seen, and since when nothing has been renewed in it."""
 
     holder: str | None
@@ -67,8 +67,12 @@ class Seen:
 
 
 def observe(
-    before: Seen | None, holder: str | None, renewed: datetime | None, duration: float, now: float
-) -> Seen:
+    before: LeaseObservation | None,
+    holder: str | None,
+    renewed: datetime | None,
+    duration: float,
+    now: float,
+) -> LeaseObservation:
     """Look at a Lease: `since` stays where nothing has been renewed since `before`.
 
     Args:
@@ -80,10 +84,12 @@ def observe(
     """
     holder = holder or None
     unchanged = before is not None and (before.holder, before.renewed) == (holder, renewed)
-    return Seen(holder, renewed, duration, before.since if before and unchanged else now)
+    return LeaseObservation(
+        holder, renewed, duration, before.since if before and unchanged else now
+    )
 
 
-def decide(seen: Seen | None, identity: str, now: float, *, leading: bool) -> Move:
+def decide(seen: LeaseObservation | None, identity: str, now: float, *, leading: bool) -> Move:
     """Decide what to do about a Lease; None is one that does not exist.
 
     Args:

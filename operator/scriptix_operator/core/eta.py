@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from scriptix_operator.api.reasons import Stage
-from scriptix_operator.core.timeline import LONGEST, MARKS, REFERENCE, PastRun
+from scriptix_operator.core.timeline import LONGEST, MILESTONES, REFERENCE, PastRun
 
 __all__ = ["Estimate", "Running", "estimate", "longest_stage"]
 
@@ -87,33 +87,33 @@ def _predictions(running: Running, past: Sequence[PastRun]) -> list[float]:
         return []
     whole = running.seconds / REFERENCE.share(running.progress)
     if not past:
-        return [_by_pace(running) if _is_misfit(running, whole) else whole]
+        return [_by_rate(running) if _is_misfit(running, whole) else whole]
     predicted = [running.seconds / run.share(running.progress) for run in past]
     if min(predicted) <= whole <= max(predicted):
         predicted += [whole] * (FEW - len(past))
     return predicted
 
 
-def _first_mark(running: Running) -> tuple[int, int] | None:
+def _first_milestone(running: Running) -> tuple[int, int] | None:
     """The first percent of which it is known when it was reached, and the seconds then."""
-    marks = zip(MARKS, running.timeline, strict=False)
-    return next(((mark, at) for mark, at in marks if at > 0), None)
+    milestones = zip(MILESTONES, running.timeline, strict=False)
+    return next(((milestone, at) for milestone, at in milestones if at > 0), None)
 
 
 def _is_misfit(running: Running, whole: float) -> bool:
     """Whether the document's shape foretells another end now than it did at the first mark."""
-    first = _first_mark(running)
+    first = _first_milestone(running)
     if first is None or first[0] >= running.progress:
         return False
     before = first[1] / REFERENCE.share(first[0])
     return not 1 / MISFIT <= before / whole <= MISFIT
 
 
-def _by_pace(running: Running) -> float:
+def _by_rate(running: Running) -> float:
     """Linear, at the pace since the first mark."""
-    mark, at = _first_mark(running) or (0, 0)
-    pace = (running.seconds - at) / (running.progress - mark)
-    return running.seconds + pace * (100 - running.progress)
+    milestone, at = _first_milestone(running) or (0, 0)
+    granted_interval = (running.seconds - at) / (running.progress - milestone)
+    return running.seconds + granted_interval * (100 - running.progress)
 
 
 def longest_stage(stage: Stage, expected: float | None, past: Sequence[PastRun]) -> float:

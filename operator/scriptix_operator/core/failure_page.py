@@ -1,6 +1,6 @@
 """docs/failures.md, made from the table that the operator itself goes by."""
 
-from scriptix_operator.core.catalogue import CATALOGUE, Advice
+from scriptix_operator.core.catalogue import FAILURE_CATALOG, Remedy
 
 __all__ = ["failures_page"]
 
@@ -35,11 +35,11 @@ PIPE, ESCAPED_PIPE = "|", r"\|"
 
 def failures_page() -> str:
     """The whole page as Markdown."""
-    rows = (_row(reason.value, advice) for reason, advice in CATALOGUE.items())
+    rows = (_row(reason.value, advice) for reason, advice in FAILURE_CATALOG.items())
     return INTRODUCTION + "\n".join((*HEADER, *rows)) + "\n"
 
 
-def _row(reason: str, advice: Advice) -> str:
+def _row(reason: str, advice: Remedy) -> str:
     solutions = [
         advice.solution,
         *(f"**{case.when}**: {case.solution}" for _, case in advice.cases),
@@ -55,7 +55,7 @@ def _row(reason: str, advice: Advice) -> str:
     return f"| {' | '.join(cell.replace(PIPE, ESCAPED_PIPE) for cell in cells)} |"
 
 
-def _signs(advice: Advice) -> list[str]:
+def _signs(advice: Remedy) -> list[str]:
     codes = [f"code `{code}`" for code in sorted(advice.codes)]
     words = " or ".join(f"“{example}”" for example in advice.examples)
     signs = (*codes, f"words such as {words}" if words else "", advice.recognised)

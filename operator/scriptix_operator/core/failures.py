@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import LONG_TEXT, SHORT, TEXT, Failure
-from scriptix_operator.core.catalogue import CATALOGUE, Case, Cause
+from scriptix_operator.core.catalogue import FAILURE_CATALOG, Cause, FailureVariant
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.text import clean, one_line
 
@@ -29,7 +29,7 @@ def failure(
         code: error_code of the API.
         cause: Which of the row's cases it is; None: none of them.
     """
-    advice = CATALOGUE[reason]
+    advice = FAILURE_CATALOG[reason]
     solution = advice.solution if cause is None else advice.case(cause).solution
     return Failure(
         reason=reason,
@@ -41,7 +41,7 @@ def failure(
 
 
 def _classify(message: str, code: str | None) -> FailureReason:
-    for reason, advice in CATALOGUE.items():
+    for reason, advice in FAILURE_CATALOG.items():
         if code is not None and code in advice.codes:
             return reason
         if advice.pattern is not None and advice.pattern.search(message):
@@ -49,8 +49,8 @@ def _classify(message: str, code: str | None) -> FailureReason:
     return FailureReason.UNKNOWN
 
 
-def _case(reason: FailureReason, call: CallFailure) -> tuple[Cause, Case] | None:
-    for cause, case in CATALOGUE[reason].cases:
+def _case(reason: FailureReason, call: CallFailure) -> tuple[Cause, FailureVariant] | None:
+    for cause, case in FAILURE_CATALOG[reason].cases:
         if call.code in case.codes or call.status in case.statuses:
             return cause, case
     return None
@@ -73,7 +73,7 @@ def remote_failure(model: RemoteModel) -> Failure:
 def rejected_start(call: CallFailure) -> Failure:
     """Why the API refused a start for good (400, 409, 413 or 422)."""
     reason = _classify(call.message, call.code)
-    if reason is FailureReason.UNKNOWN or CATALOGUE[reason].retryable:
+    if reason is FailureReason.UNKNOWN or FAILURE_CATALOG[reason].retryable:
         # What is repeated by itself is a run that has failed; a request as it is will not do.
         reason = FailureReason.START_REJECTED
     return failure(reason, with_details(call), code=call.code, cause=_cause(reason, call))

@@ -17,13 +17,18 @@ from scriptix_operator.api.status import (
     PendingEnd,
     TrainingStatus,
 )
-from scriptix_operator.core.derive import Note
+from scriptix_operator.core.derive import ConditionReason
 from scriptix_operator.core.failures import failure, remote_failure
 from scriptix_operator.core.gate import lacks_metric, missed_gate
 from scriptix_operator.core.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.remote import ENDS, RemoteMetrics, RemoteModel, TrainingState
 from scriptix_operator.core.retry import with_retry
-from scriptix_operator.core.running import is_another_start, marked, running, without_poll_facts
+from scriptix_operator.core.running import (
+    is_another_start,
+    running,
+    with_milestones_of,
+    without_poll_facts,
+)
 from scriptix_operator.core.text import clean, one_line, unreadable_text
 from scriptix_operator.core.timeline import PastRun
 
@@ -37,9 +42,9 @@ __all__ = [
     "judge",
     "model_status",
     "naming_unreadable",
-    "trained_note",
-    "with_look",
+    "trained_reason",
     "with_metrics",
+    "with_poll",
 ]
 
 CHANGED = frozenset({TrainingState.NOT_READY, TrainingState.READY})
@@ -65,7 +70,7 @@ def model_status(model: RemoteModel) -> ModelStatus:
     )
 
 
-def with_look(status: TrainingStatus, before: TrainingStatus, now: datetime) -> TrainingStatus:
+def with_poll(status: TrainingStatus, before: TrainingStatus, now: datetime) -> TrainingStatus:
     """Stamp a look: lastObservedAt rides along with other changes, or is refreshed when old."""
     last = before.last_observed_at
     if status == before and last is not None and now - last < OBSERVATION_REFRESH:
@@ -79,7 +84,7 @@ def follow(
     model: RemoteModel,
     now: datetime,
     past: Sequence[PastRun],
-) -> tuple[TrainingStatus, Note | None]:
+) -> tuple[TrainingStatus, ConditionReason | None]:
     """What a look says of the remote run in status, which is not finished.
 
     Args:
@@ -94,8 +99,8 @@ def follow(
         is pending). A poll that speaks of an earlier run, or that makes no sense, changes nothing
         but the note.
     """
-    after, note = _follow(spec, status, model, now, past)
-    return naming_unreadable(after, status.failure, model.unreadable), note
+    after, condition_reason = _follow(spec, status, model, now, past)
+    return naming_unreadable(after, status.failure, model.unreadable), condition_reason
 
 
 def naming_unreadable(
@@ -121,7 +126,7 @@ def _follow(
     model: RemoteModel,
     now: datetime,
     past: Sequence[PastRun],
-) -> tuple[TrainingStatus, Note | None]:
+) -> tuple[TrainingStatus, ConditionReason | None]:
     end = status.run.pending_end if status.run else None
     if end is not None:
         return _awaited(spec, status, end, model, now)
@@ -129,7 +134,7 @@ def _follow(
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if not _is_this_run(status, model):
                 stale = "The run was started; the API still shows the training before it."
-                return status, Note(Reason.TRAINING, stale)
+                return status, ConditionReason(Reason.TRAINING, stale)
             return _followed(spec, _with_start_time(status, model), model, now, past)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
@@ -141,14 +146,14 @@ def _follow(
             gone = failure(FailureReason.UNKNOWN, text)
             return _ended(_with_start_time(status, model), model, now, gone), None
         case other:
-            return status, Note(
+            return status, ConditionReason(
                 Reason.UNEXPECTED_STATUS,
                 f"The API shows training_status {other}, which is not documented; waiting for "
                 "one that is.",
             )
 
 
-def _not_shown(status: TrainingStatus, model: RemoteModel) -> Note:
+def _not_shown(status: TrainingStatus, model: RemoteModel) -> ConditionReason:
     """Why a look at 1 or 2 that names no start of ours is waited out, until the time-out.
 
     It may be a stale one, in a dialect without markers or one that drops them: to take it for the
@@ -156,8 +161,8 @@ def _not_shown(status: TrainingStatus, model: RemoteModel) -> Note:
     """
     if status.progress is None:
         early = "The run was started; the API does not show it as running yet."
-        return Note(Reason.TRAINING, early)
-    return Note(
+        return ConditionReason(Reason.TRAINING, early)
+    return ConditionReason(
         Reason.UNEXPECTED_STATUS,
         f"The run was at {status.progress}%; now the API shows training_status "
         f"{model.training_status}, and no start time that would tell whether the run has ended. "
@@ -212,7 +217,7 @@ def _followed(
     model: RemoteModel,
     now: datetime,
     past: Sequence[PastRun],
-) -> tuple[TrainingStatus, Note | None]:
+) -> tuple[TrainingStatus, ConditionReason | None]:
     if model.training_status == TrainingState.RUNNING:
         return running(status, model, now, spec.model_id, past)
     return _at_end(spec, status, model, now)
@@ -236,7 +241,7 @@ def is_of_run(status: TrainingStatus, model: RemoteModel) -> bool:
 
 def _awaited(
     spec: TrainingSpec, status: TrainingStatus, end: PendingEnd, model: RemoteModel, now: datetime
-) -> tuple[TrainingStatus, Note | None]:
+) -> tuple[TrainingStatus, ConditionReason | None]:
     """A poll while results are awaited: it has them, the model has moved on, or it is stale.
 
     1 or 2 without a start time is stale, perhaps, where the end has one: the wait goes on.
@@ -258,7 +263,7 @@ def _awaited(
 
 def _at_end(
     spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
-) -> tuple[TrainingStatus, Note | None]:
+) -> tuple[TrainingStatus, ConditionReason | None]:
     """A poll at the end of the run: believed with its results, else pending."""
     if status.run is None:
         raise ValueError("the end of no run")
@@ -289,7 +294,7 @@ def _at_end(
 
 def believe(
     spec: TrainingSpec, status: TrainingStatus, now: datetime, why: Failure | None = None
-) -> tuple[TrainingStatus, Note | None]:
+) -> tuple[TrainingStatus, ConditionReason | None]:
     """End the run as the API has shown it, with the results that are known.
 
     Args:
@@ -312,19 +317,21 @@ def believe(
         why = why or remote_failure(RemoteModel(id=spec.model_id, training_status=5))
         return with_retry(spec, replace(status, failure=why), now), None
     done = replace(status, progress=DONE, stage=stage_of(DONE).value)
-    return judge(spec, marked(done, DONE, end.seen_at))
+    return judge(spec, with_milestones_of(done, DONE, end.seen_at))
 
 
-def judge(spec: TrainingSpec, status: TrainingStatus) -> tuple[TrainingStatus, Note | None]:
+def judge(
+    spec: TrainingSpec, status: TrainingStatus
+) -> tuple[TrainingStatus, ConditionReason | None]:
     """Hold a finished run against the quality gate, by the metrics in status."""
     missed = missed_gate(spec.quality_gate, status.metrics)
     if missed is not None:
         gate_failure = failure(FailureReason.QUALITY_GATE_FAILED, missed)
         return replace(status, failure=gate_failure), None
-    return replace(status, failure=None), trained_note(status)
+    return replace(status, failure=None), trained_reason(status)
 
 
-def trained_note(status: TrainingStatus) -> Note:
+def trained_reason(status: TrainingStatus) -> ConditionReason:
     """What is said of a run that has succeeded."""
     metrics = status.metrics
     rate = "; the API gave no word error rate"
@@ -332,7 +339,7 @@ def trained_note(status: TrainingStatus) -> Note:
         rate = f" with a word error rate of {metrics.word_error_rate}% ({metrics.rating})"
     key = status.model.key if status.model else None
     named = f" Use it as {key}." if key else ""
-    return Note(Reason.TRAINING_SUCCEEDED, f"The model is trained{rate}.{named}")
+    return ConditionReason(Reason.TRAINING_SUCCEEDED, f"The model is trained{rate}.{named}")
 
 
 def _ended(
@@ -347,7 +354,9 @@ def _ended(
     )
 
 
-def ended_at(started_at: datetime | None, now: datetime, told: datetime | None = None) -> datetime:
+def ended_at(
+    started_at: datetime | None, now: datetime, named_end: datetime | None = None
+) -> datetime:
     """When a run ended: as the API tells, else now; never before its beginning.
 
     Args:
@@ -356,8 +365,8 @@ def ended_at(started_at: datetime | None, now: datetime, told: datetime | None =
         told: What the API gives; an end before the beginning is left over from another run, and
             one that is not yet is no end.
     """
-    if told is not None and (started_at or told) <= told <= now + MAX_AHEAD:
-        return told
+    if named_end is not None and (started_at or named_end) <= named_end <= now + MAX_AHEAD:
+        return named_end
     now = now.replace(microsecond=0)
     return now if started_at is None else max(now, started_at)
 

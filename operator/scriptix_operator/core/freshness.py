@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.ledger import Mark
-from scriptix_operator.core.observation import ModelSeen
+from scriptix_operator.core.ledger import LatestRun
+from scriptix_operator.core.observation import ModelPolled
 from scriptix_operator.core.training import Training
 
 __all__ = ["is_stale", "recorded_starts"]
 
 
-def is_stale(training: Training, seen: ModelSeen) -> bool:
+def is_stale(training: Training, seen: ModelPolled) -> bool:
     """Whether a training of the model is known that the look does not show yet.
 
     It may be known from the statuses of all resources with this model, or from the ledger, which
@@ -21,14 +21,16 @@ def is_stale(training: Training, seen: ModelSeen) -> bool:
     starts = [*recorded_starts(training.status)]
     if baseline is not None and baseline.started_training_at is not None:
         starts.append(baseline.started_training_at)
-    for rival in seen.rivals:
-        starts += recorded_starts(rival.status)
+    for competitor in seen.competitors:
+        starts += recorded_starts(competitor.status)
     known = max(starts, default=None)
-    mark = seen.mark
-    if mark is not None and mark.at is None and training.status.history:
-        mark = None  # an API without markers: what was started since is in this very history
-    marks = (Mark(at=known), mark)
-    return any(mark is not None and mark.outdates(seen.model) for mark in marks)
+    latest_run = seen.latest_run
+    if latest_run is not None and latest_run.at is None and training.status.history:
+        latest_run = None  # an API without markers: what was started since is in this very history
+    latest_runs = (LatestRun(at=known), latest_run)
+    return any(
+        latest_run is not None and latest_run.outdates(seen.model) for latest_run in latest_runs
+    )
 
 
 def recorded_starts(status: TrainingStatus) -> Iterator[datetime]:

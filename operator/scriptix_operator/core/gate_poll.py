@@ -7,30 +7,30 @@ published stays published.
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.derive import Note
+from scriptix_operator.core.derive import ConditionReason
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.follow import (
     is_of_run,
     judge,
     naming_unreadable,
-    trained_note,
+    trained_reason,
     with_metrics,
 )
 from scriptix_operator.core.gate import changed_gate, lacks_metric
 from scriptix_operator.core.observation import (
     Decision,
-    Look,
-    LookDeferred,
-    LookFailed,
-    ModelSeen,
+    ModelPolled,
     Observation,
-    Rest,
-    Woken,
+    Poll,
+    PollDeferred,
+    PollFailed,
+    RequeueAfter,
+    Triggered,
 )
 from scriptix_operator.core.remote import RemoteModel, TrainingState
-from scriptix_operator.core.situation import RECHECK, Situation
+from scriptix_operator.core.situation import RECHECK, ReconcileContext
 
-__all__ = ["judge_again", "published_note"]
+__all__ = ["judge_again", "published_reason"]
 
 TRIES = 5
 """Polls that may fail before the gate is judged by the metrics that are known."""
@@ -38,31 +38,33 @@ FIRST_WAIT = 2.0
 """Seconds after the first that fails; doubles up to RECHECK."""
 
 
-def judge_again(step: Situation, observation: Observation) -> Decision:
+def judge_again(ctx: ReconcileContext, observation: Observation) -> Decision:
     """Judge a missed gate after an edit; a metric that is missing is polled for before."""
     unreadable: tuple[str, ...] = ()
-    if _may_poll(step):
+    if _may_poll(ctx):
         match observation:
-            case Woken():
-                return _unjudged(step, Look())
-            case LookDeferred(seconds):
-                return _unjudged(step, Rest(seconds))
-            case LookFailed():
-                failed = step.memory.failed_looks + 1
+            case Triggered():
+                return _unjudged(ctx, Poll())
+            case PollDeferred(seconds):
+                return _unjudged(ctx, RequeueAfter(seconds))
+            case PollFailed():
+                failed = ctx.state.failed_polls + 1
                 if failed < TRIES:
-                    step = step.remembering(failed_looks=failed)
-                    return _unjudged(step, Rest(backoff(FIRST_WAIT, failed - 1, RECHECK)))
-            case ModelSeen(model=model) if _is_of_run(step, model):
-                known = with_metrics(step.status.metrics, model.metrics)
-                step, unreadable = step.having(metrics=known), model.unreadable
+                    ctx = ctx.with_state(failed_polls=failed)
+                    return _unjudged(ctx, RequeueAfter(backoff(FIRST_WAIT, failed - 1, RECHECK)))
+            case ModelPolled(model=model) if _is_of_run(ctx, model):
+                known = with_metrics(ctx.status.metrics, model.metrics)
+                ctx, unreadable = ctx.with_facts(metrics=known), model.unreadable
             case _:
                 pass
-    status, note = judge(step.spec, step.status)
-    status = naming_unreadable(status, step.status.failure, unreadable)
-    return conclude(step.having_status(status).remembering(failed_looks=0), note)
+    status, condition_reason = judge(ctx.spec, ctx.status)
+    status = naming_unreadable(status, ctx.status.failure, unreadable)
+    return conclude(ctx.with_status(status).with_state(failed_polls=0), condition_reason)
 
 
-def published_note(spec: TrainingSpec, status: TrainingStatus, note: Note | None) -> Note:
+def published_reason(
+    spec: TrainingSpec, status: TrainingStatus, condition_reason: ConditionReason | None
+) -> ConditionReason:
     """What is said of a published result after an edit, which changes nothing of it.
 
     Args:
@@ -70,21 +72,28 @@ def published_note(spec: TrainingSpec, status: TrainingStatus, note: Note | None
         status: With the result.
         note: What is said of it already; None: as when it was published.
     """
-    note, changed = note or trained_note(status), changed_gate(spec.quality_gate, status.metrics)
-    return note if changed is None else Note(note.reason, f"{note.message} {changed}")
+    condition_reason, changed = (
+        condition_reason or trained_reason(status),
+        changed_gate(spec.quality_gate, status.metrics),
+    )
+    return (
+        condition_reason
+        if changed is None
+        else ConditionReason(condition_reason.reason, f"{condition_reason.message} {changed}")
+    )
 
 
-def _may_poll(step: Situation) -> bool:
+def _may_poll(ctx: ReconcileContext) -> bool:
     """Whether a poll may bring what the gate lacks, and tell that it is of this run."""
-    is_lacking = lacks_metric(step.spec.quality_gate, step.status.metrics)
-    is_known = step.status.run is not None and step.status.run.started_training_at is not None
-    return is_lacking and is_known and not step.spec.suspend
+    is_lacking = lacks_metric(ctx.spec.quality_gate, ctx.status.metrics)
+    is_known = ctx.status.run is not None and ctx.status.run.started_training_at is not None
+    return is_lacking and is_known and not ctx.spec.suspend
 
 
-def _is_of_run(step: Situation, model: RemoteModel) -> bool:
-    return model.training_status == TrainingState.SUCCEEDED and is_of_run(step.status, model)
+def _is_of_run(ctx: ReconcileContext, model: RemoteModel) -> bool:
+    return model.training_status == TrainingState.SUCCEEDED and is_of_run(ctx.status, model)
 
 
-def _unjudged(step: Situation, action: Look | Rest) -> Decision:
+def _unjudged(ctx: ReconcileContext, action: Poll | RequeueAfter) -> Decision:
     """Go on with the status as recorded: it must not show the edit as observed."""
-    return Decision(step.recorded or step.status, action, step.memory)
+    return Decision(ctx.recorded or ctx.status, action, ctx.state)

@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 
 from scriptix_operator.api.names import WATCHES_ANNOTATION
 
-__all__ = ["Installation", "show_namespaces", "show_overlap", "watches_note", "watches_of"]
+__all__ = [
+    "Installation",
+    "show_namespaces",
+    "show_overlap",
+    "watched_namespaces_annotation",
+    "watches_of",
+]
 
 ALL = "*"
 QUIET = timedelta(minutes=5)
@@ -53,7 +59,7 @@ def show_namespaces(names: Sequence[str]) -> str:
     return ("namespace " if len(names) == 1 else "namespaces ") + ", ".join(names)
 
 
-def watches_note(watches: Sequence[str]) -> dict[str, str]:
+def watched_namespaces_annotation(watches: Sequence[str]) -> dict[str, str]:
     """The annotation by which an operator tells what it serves."""
     return {WATCHES_ANNOTATION: ",".join(watches) or ALL}
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from scriptix_operator.api.base import ApiModel
 from scriptix_operator.api.times import Time
-from scriptix_operator.core.lessons import Lesson
+from scriptix_operator.core.lessons import ObservedLimit
 
-__all__ = ["Learned", "LearnedLimits", "from_lessons", "kept", "to_lessons"]
+__all__ = ["StoredLimit", "StoredLimits", "kept", "restored_limits", "stored_limits"]
 
 KEPT = timedelta(days=31)
 """What was learned longer ago is tried anew: no API budgets over more than a month."""
@@ -15,7 +15,7 @@ MAX_KEYS = 500
 """API keys of which it is kept; 0.1 of the 1 MiB that a ConfigMap holds."""
 
 
-class Learned(ApiModel):
+class StoredLimit(ApiModel):
     """A limit that the API was found to have."""
 
     seconds: float
@@ -28,11 +28,13 @@ class Learned(ApiModel):
     """After so many without a refusal one call more is tried."""
 
 
-LearnedLimits = dict[str, dict[str, tuple[Learned, ...]]]
+StoredLimits = dict[str, dict[str, tuple[StoredLimit, ...]]]
 """By key fingerprint and kind of call."""
 
 
-def from_lessons(lessons: Iterable[Lesson], wall: datetime, now: float) -> tuple[Learned, ...]:
+def stored_limits(
+    lessons: Iterable[ObservedLimit], wall: datetime, now: float
+) -> tuple[StoredLimit, ...]:
     """Lessons in wall time.
 
     Args:
@@ -41,38 +43,44 @@ def from_lessons(lessons: Iterable[Lesson], wall: datetime, now: float) -> tuple
         now: The same in monotonic seconds.
     """
     return tuple(
-        Learned(
-            seconds=lesson.seconds,
-            count=lesson.count,
-            at=(wall - timedelta(seconds=now - lesson.at)).replace(microsecond=0),
-            clean_windows=lesson.clean_windows,
+        StoredLimit(
+            seconds=observed_limit.seconds,
+            count=observed_limit.count,
+            at=(wall - timedelta(seconds=now - observed_limit.at)).replace(microsecond=0),
+            clean_windows=observed_limit.clean_windows,
         )
-        for lesson in lessons
+        for observed_limit in lessons
     )
 
 
-def to_lessons(learned: Iterable[Learned], wall: datetime, now: float) -> tuple[Lesson, ...]:
+def restored_limits(
+    observed: Iterable[StoredLimit], wall: datetime, now: float
+) -> tuple[ObservedLimit, ...]:
     """The lessons in monotonic seconds; arguments as for from_lessons."""
     return tuple(
-        Lesson(one.seconds, one.count, now - (wall - one.at).total_seconds(), one.clean_windows)
-        for one in learned
+        ObservedLimit(
+            one.seconds, one.count, now - (wall - one.at).total_seconds(), one.clean_windows
+        )
+        for one in observed
         if one.seconds > 0 and one.count > 0 and one.clean_windows > 0
     )
 
 
-def kept(limits: Mapping[str, Mapping[str, tuple[Learned, ...]]], now: datetime) -> LearnedLimits:
+def kept(
+    limits: Mapping[str, Mapping[str, tuple[StoredLimit, ...]]], now: datetime
+) -> StoredLimits:
     """What is kept: what is not too old, of so many keys, the last ones learned."""
     young = {
         key: {
-            call: tuple(one for one in learned if one.at > now - KEPT)
-            for call, learned in calls.items()
+            call: tuple(one for one in observed if one.at > now - KEPT)
+            for call, observed in calls.items()
         }
         for key, calls in limits.items()
     }
     newest = {
-        key: max(one.at for learned in calls.values() for one in learned)
+        key: max(one.at for observed in calls.values() for one in observed)
         for key, calls in young.items()
         if any(calls.values())
     }
     chosen = sorted(newest, key=lambda key: newest[key])[-MAX_KEYS:]
-    return {key: {c: learned for c, learned in young[key].items() if learned} for key in chosen}
+    return {key: {c: observed for c, observed in young[key].items() if observed} for key in chosen}

@@ -14,39 +14,39 @@ from pydantic import Field
 from scriptix_operator.api.base import ApiModel, replace
 from scriptix_operator.api.status import Baseline, Run
 from scriptix_operator.api.times import Time
-from scriptix_operator.core.learned import Learned, LearnedLimits, kept
+from scriptix_operator.core.learned import StoredLimit, StoredLimits, kept
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.training import Training
 
 __all__ = [
-    "NO_ENTRY",
-    "Debit",
-    "Entry",
-    "EntryOpenError",
+    "NO_START",
+    "InFlightStart",
+    "LatestRun",
     "Ledger",
-    "Mark",
-    "Settled",
-    "closed",
-    "debit_of",
-    "entry_of",
-    "opened",
+    "StartCharge",
+    "StartInFlightError",
+    "StartOutcome",
+    "charge_of",
+    "charges_of",
+    "in_flight_start_of",
     "pruned",
     "remembered",
-    "spent",
-    "taught",
+    "with_observed_limits",
+    "with_start_begun",
+    "with_start_resolved",
 ]
 
-MAX_DEBITS = 1000
+MAX_CHARGES = 1000
 """Kept at most, the newest: 0.3 of the 1 MiB that a ConfigMap holds, 0.55 with the longest names.
 Who allows more starts than that in one window has the API's own refusals after a restart."""
 
-NO_ENTRY = 0
+NO_START = 0
 """The serial of no entry: serials begin with 1."""
 ONE_SECOND = timedelta(seconds=1)
 V = TypeVar("V")
 
 
-class Entry(ApiModel):
+class InFlightStart(ApiModel):
     """A start of a model that may be under way: its outcome is not known."""
 
     serial: int
@@ -64,7 +64,7 @@ class Entry(ApiModel):
     """The model before the request's first attempt."""
 
 
-class Debit(ApiModel):
+class StartCharge(ApiModel):
     """A start that was taken from a key's allowance."""
 
     serial: int
@@ -85,7 +85,7 @@ class Debit(ApiModel):
         return int(number) if number.isdecimal() else 1
 
 
-class Mark(ApiModel):
+class LatestRun(ApiModel):
     """The newest training of a model that is known of, by its run start time in polls."""
 
     at: Time | None = None
@@ -107,34 +107,36 @@ class Ledger(ApiModel):
     """Counts starts and leaders: a write that was decided before one of them is refused."""
     writer: str = ""
     """The process that wrote it last: two may want to write the same, and only one has."""
-    debits: dict[str, tuple[Debit, ...]] = Field(default_factory=dict)
+    charges: dict[str, tuple[StartCharge, ...]] = Field(default_factory=dict)
     """By key fingerprint, oldest first."""
-    entries: dict[int, Entry] = Field(default_factory=dict)
+    in_flight_starts: dict[int, InFlightStart] = Field(default_factory=dict)
     """By model."""
-    marks: dict[int, Mark] = Field(default_factory=dict)
+    latest_runs: dict[int, LatestRun] = Field(default_factory=dict)
     """By model, of those with an entry or a debit; statuses hold the rest."""
-    limits: LearnedLimits = Field(default_factory=dict)
+    limits: StoredLimits = Field(default_factory=dict)
     """What the API was found to allow, where that is less than is configured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class StartOutcome:
     """The outcome of the start that an entry stands for."""
 
-    entry: Entry
+    in_flight: InFlightStart
     acted: bool
     """It has started a run."""
-    marker: datetime | None = None
+    run_start_time: datetime | None = None
     """Run start time of that run, where a poll has shown it."""
     sent: bool = True
     """False: it has never left this machine, so it takes nothing from the allowance."""
 
 
-class EntryOpenError(Exception):
+class StartInFlightError(Exception):
     """A start of the model may be under way; this one must not be sent."""
 
 
-def opened(ledger: Ledger, training: Training, now: datetime) -> tuple[Ledger, Entry]:
+def with_start_begun(
+    ledger: Ledger, training: Training, now: datetime
+) -> tuple[Ledger, InFlightStart]:
     """Debit the start whose intent `training` carries, and open its model's entry.
 
     Raises:
@@ -143,101 +145,120 @@ def opened(ledger: Ledger, training: Training, now: datetime) -> tuple[Ledger, E
     run, model_id = training.status.run, training.spec.model_id
     if run is None or run.intent is None or run.baseline is None:
         raise ValueError(f"{training.key} has no intent to start")
-    there = ledger.entries.get(model_id)
+    there = ledger.in_flight_starts.get(model_id)
     if there is not None:
-        raise EntryOpenError(f"a start of model {model_id} has no known outcome yet")
-    entry = entry_of(training, run, run.baseline, ledger.serial + 1)
-    debit = debit_of(training, run, entry.serial, now)
+        raise StartInFlightError(f"a start of model {model_id} has no known outcome yet")
+    in_flight = in_flight_start_of(training, run, run.baseline, ledger.serial + 1)
+    charge = charge_of(training, run, in_flight.serial, now)
     fingerprint = run.intent.key_fingerprint
-    debits = (*ledger.debits.get(fingerprint, ()), debit)
+    charges = (*ledger.charges.get(fingerprint, ()), charge)
     updated = replace(
         ledger,
-        serial=entry.serial,
-        entries={**ledger.entries, model_id: entry},
-        debits={**ledger.debits, fingerprint: debits},
+        serial=in_flight.serial,
+        in_flight_starts={**ledger.in_flight_starts, model_id: in_flight},
+        charges={**ledger.charges, fingerprint: charges},
     )
-    return updated, entry
+    return updated, in_flight
 
 
-def closed(ledger: Ledger, outcome: Settled, now: datetime) -> Ledger:
+def with_start_resolved(ledger: Ledger, outcome: StartOutcome, now: datetime) -> Ledger:
     """Close an entry whose outcome is known.
 
     Where it is not there any more (others have closed it) only what is known of the model counts.
     """
-    entry, model_id = outcome.entry, outcome.entry.model_id
-    there, entries, marks = ledger.entries.get(model_id), ledger.entries, ledger.marks
-    if there is not None and there.serial == entry.serial:
-        entries = _without(entries, model_id)
+    in_flight, model_id = outcome.in_flight, outcome.in_flight.model_id
+    there, in_flight_starts, latest_runs = (
+        ledger.in_flight_starts.get(model_id),
+        ledger.in_flight_starts,
+        ledger.latest_runs,
+    )
+    if there is not None and there.serial == in_flight.serial:
+        in_flight_starts = _without(in_flight_starts, model_id)
     if outcome.acted:
-        mark = _newest(marks.get(model_id, Mark()), _mark_of(entry.baseline, outcome.marker))
-        marks = {**marks, model_id: mark}
-    debits = {
-        fingerprint: tuple(
-            replace(debit, at=_aging_from(now)) if debit.serial == entry.serial else debit
-            for debit in group
-            if outcome.sent or debit.serial != entry.serial
+        latest_run = _newest(
+            latest_runs.get(model_id, LatestRun()),
+            _latest_run_of(in_flight.baseline, outcome.run_start_time),
         )
-        for fingerprint, group in ledger.debits.items()
+        latest_runs = {**latest_runs, model_id: latest_run}
+    charges = {
+        fingerprint: tuple(
+            replace(charge, at=_aging_from(now)) if charge.serial == in_flight.serial else charge
+            for charge in group
+            if outcome.sent or charge.serial != in_flight.serial
+        )
+        for fingerprint, group in ledger.charges.items()
     }
-    return replace(ledger, entries=entries, marks=marks, debits=debits)
+    return replace(
+        ledger, in_flight_starts=in_flight_starts, latest_runs=latest_runs, charges=charges
+    )
 
 
 def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
     """Forget what is older than the window, and the marks that nothing here needs."""
     young = [
-        (debit.serial, fingerprint, debit)
-        for fingerprint, group in ledger.debits.items()
-        for debit in group
-        if debit.at > now - window
+        (charge.serial, fingerprint, charge)
+        for fingerprint, group in ledger.charges.items()
+        for charge in group
+        if charge.at > now - window
     ]
-    debits: dict[str, tuple[Debit, ...]] = {}
-    for _, fingerprint, debit in sorted(young, key=lambda item: item[0])[-MAX_DEBITS:]:
-        debits[fingerprint] = (*debits.get(fingerprint, ()), debit)
-    needed = {*ledger.entries, *(d.model_id for group in debits.values() for d in group)}
-    marks = {model_id: mark for model_id, mark in ledger.marks.items() if model_id in needed}
+    charges: dict[str, tuple[StartCharge, ...]] = {}
+    for _, fingerprint, charge in sorted(young, key=lambda item: item[0])[-MAX_CHARGES:]:
+        charges[fingerprint] = (*charges.get(fingerprint, ()), charge)
+    needed = {*ledger.in_flight_starts, *(d.model_id for group in charges.values() for d in group)}
+    latest_runs = {
+        model_id: latest_run
+        for model_id, latest_run in ledger.latest_runs.items()
+        if model_id in needed
+    }
     limits = kept(ledger.limits, now)
-    return replace(ledger, debits=debits, marks=marks, limits=limits)
+    return replace(ledger, charges=charges, latest_runs=latest_runs, limits=limits)
 
 
-def taught(ledger: Ledger, fingerprint: str, call: str, learned: tuple[Learned, ...]) -> Ledger:
+def with_observed_limits(
+    ledger: Ledger, fingerprint: str, call: str, observed: tuple[StoredLimit, ...]
+) -> Ledger:
     """Keep what was learned of the limits of a key."""
-    calls = {**ledger.limits.get(fingerprint, {}), call: learned}
+    calls = {**ledger.limits.get(fingerprint, {}), call: observed}
     return replace(ledger, limits={**ledger.limits, fingerprint: calls})
 
 
-def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> Mark | None:
+def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> LatestRun | None:
     """The mark of a model, unless the next write will forget it: that may be long in coming."""
-    mark = ledger.marks.get(model_id)
-    needed = mark is not None and (
-        model_id in ledger.entries
+    latest_run = ledger.latest_runs.get(model_id)
+    needed = latest_run is not None and (
+        model_id in ledger.in_flight_starts
         or any(
-            debit.model_id == model_id and debit.at > now - window
-            for group in ledger.debits.values()
-            for debit in group
+            charge.model_id == model_id and charge.at > now - window
+            for group in ledger.charges.values()
+            for charge in group
         )
     )
-    return mark if needed else None
+    return latest_run if needed else None
 
 
-def spent(ledger: Ledger, fingerprint: str, key_source: str) -> tuple[list[Debit], list[Debit]]:
+def charges_of(
+    ledger: Ledger, fingerprint: str, key_source: str
+) -> tuple[list[StartCharge], list[StartCharge]]:
     """The starts that count against a key.
 
     Returns:
         Those made with the key itself, and those made with others that its source held before.
     """
     before = [
-        debit
-        for other, group in ledger.debits.items()
+        charge
+        for other, group in ledger.charges.items()
         if other != fingerprint
-        for debit in group
-        if debit.key_source == key_source
+        for charge in group
+        if charge.key_source == key_source
     ]
-    return list(ledger.debits.get(fingerprint, ())), before
+    return list(ledger.charges.get(fingerprint, ())), before
 
 
-def entry_of(training: Training, run: Run, baseline: Baseline, serial: int) -> Entry:
+def in_flight_start_of(
+    training: Training, run: Run, baseline: Baseline, serial: int
+) -> InFlightStart:
     """The entry of a start whose intent stands in status."""
-    return Entry(
+    return InFlightStart(
         serial=serial,
         model_id=training.spec.model_id,
         uid=training.uid,
@@ -250,9 +271,9 @@ def entry_of(training: Training, run: Run, baseline: Baseline, serial: int) -> E
     )
 
 
-def debit_of(training: Training, run: Run, serial: int, at: datetime) -> Debit:
+def charge_of(training: Training, run: Run, serial: int, at: datetime) -> StartCharge:
     """The debit of a start."""
-    return Debit(
+    return StartCharge(
         serial=serial,
         id=f"{training.uid}/{run.id}/{run.attempt}",
         model_id=training.spec.model_id,
@@ -267,13 +288,13 @@ def _aging_from(now: datetime) -> datetime:
     return now.replace(microsecond=0) + (ONE_SECOND if now.microsecond else timedelta(0))
 
 
-def _mark_of(baseline: Baseline, marker: datetime | None) -> Mark:
-    if marker is not None:
-        return Mark(at=marker)
-    return Mark(at=baseline.started_training_at, superseded=True)
+def _latest_run_of(baseline: Baseline, run_start_time: datetime | None) -> LatestRun:
+    if run_start_time is not None:
+        return LatestRun(at=run_start_time)
+    return LatestRun(at=baseline.started_training_at, superseded=True)
 
 
-def _newest(one: Mark, other: Mark) -> Mark:
+def _newest(one: LatestRun, other: LatestRun) -> LatestRun:
     if one.at is None or other.at is None:
         return other if one.at is None else one
     return other if (other.at, other.superseded) > (one.at, one.superseded) else one

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import RateTold
+from scriptix_operator.core.remote import RateLimitInfo
 
 __all__ = [
     "MAX_CLEAN_WINDOWS",
     "PLANS",
-    "Lesson",
+    "ObservedLimit",
     "courtesy_of",
     "heard",
     "known_use",
-    "lesson_of",
+    "observed_from",
     "refutes",
     "smallest_limit",
 ]
@@ -41,14 +41,14 @@ YIELD = 0.9
 """Of our own use, which is kept to after others' calls have used a limit up."""
 RECOVERY = 40.0
 """Windows after which the whole limit is tried again, at most."""
-HEARD = 0.9
+MEASURED = 0.9
 """Of the calls that have used a plan up, at least: the replies of the others were lost."""
 LIKELY = 0.1
 """Of that time: what takes up less of it is not looked for there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class ObservedLimit:
     """A limit that was learned."""
 
     seconds: float
@@ -133,14 +133,14 @@ def _overlap(recent: Sequence[float], index: int, earliest: float, latest: float
     return (min(recent[index], latest) - max(after, earliest)) / (latest - earliest)
 
 
-def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
+def observed_from(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
     passed: Sequence[float],
     limits: Iterable[Limit],
-    learned: Mapping[float, int],
+    observed: Mapping[float, int],
     refused_at: float,
-    told: RateTold | None,
+    rate_info: RateLimitInfo | None,
     wait: float | None,
-) -> Lesson | None:
+) -> ObservedLimit | None:
     """What a refusal teaches.
 
     Args:
@@ -162,12 +162,12 @@ def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
         for seconds in sorted({*counts, *PLANS})
         if seconds >= least
     }
-    if told is not None and told.limit is not None:
-        return _as_told(told.limit, used, counts, refused_at, least)
+    if rate_info is not None and rate_info.limit is not None:
+        return _as_named(rate_info.limit, used, counts, refused_at, least)
     # By its own words the API wants more time than any window has that we know: no lesson.
     fullest = max(
         (seconds for seconds in used if seconds in counts and used[seconds]),
-        key=lambda seconds: used[seconds] / learned.get(seconds, counts[seconds]),
+        key=lambda seconds: used[seconds] / observed.get(seconds, counts[seconds]),
         default=None,
     )
     if fullest is None:
@@ -180,12 +180,12 @@ def lesson_of(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
     # The limit that was kept to is too high in any case.
     most = max(counts[fullest] - 1, 1)
     count = min(smallest_limit(passed, fullest, refused_at, wait), most)
-    return Lesson(fullest, count, refused_at)
+    return ObservedLimit(fullest, count, refused_at)
 
 
-def _as_told(
+def _as_named(
     limit: int, used: Mapping[float, int], counts: Mapping[float, int], at: float, least: float
-) -> Lesson | None:
+) -> ObservedLimit | None:
     """The API names its limit, but not the window: one that fits.
 
     Others than the configured ones only where none of these is long enough, and what was let
@@ -197,17 +197,17 @@ def _as_told(
     stricter = [seconds for seconds in used if seconds in counts and limit < counts[seconds]]
     exhausted = [seconds for seconds in stricter if used[seconds] >= limit]
     if stricter:
-        return Lesson((exhausted or stricter)[0], limit, at)
+        return ObservedLimit((exhausted or stricter)[0], limit, at)
     if not any(seconds in counts for seconds in used):
         # A fixed window lets twice its limit through around its end, but no more.
-        plans = [seconds for seconds in used if HEARD * limit <= used[seconds] <= 2 * limit]
-        return Lesson(plans[0], limit, at) if plans else None
+        plans = [seconds for seconds in used if MEASURED * limit <= used[seconds] <= 2 * limit]
+        return ObservedLimit(plans[0], limit, at) if plans else None
     return None
 
 
 def courtesy_of(
     passed: Sequence[float], limits: Sequence[Limit], refused_at: float, wait: float | None
-) -> Lesson:
+) -> ObservedLimit:
     """What to keep to for a while after a refusal that others' calls have caused.
 
     A little less than what was let through of ours, and soon more again: whoever goes on as before
@@ -224,10 +224,12 @@ def courtesy_of(
     use = len(passed) - bisect_right(passed, refused_at - limit.seconds)
     recovery = min(RECOVERY / limit.count, 1.0)
     count = max(int(use * YIELD), 1)
-    return Lesson(limit.seconds, count, refused_at, recovery, is_courtesy=True)
+    return ObservedLimit(limit.seconds, count, refused_at, recovery, is_courtesy=True)
 
 
-def heard(lesson: Lesson | None, configured: Limit, told: RateTold, now: float) -> Lesson | None:
+def heard(
+    observed_limit: ObservedLimit | None, configured: Limit, rate_info: RateLimitInfo, now: float
+) -> ObservedLimit | None:
     """What is known of a window after a reply that was let through and tells its limit.
 
     Args:
@@ -239,9 +241,9 @@ def heard(lesson: Lesson | None, configured: Limit, told: RateTold, now: float) 
     Returns:
         The lesson that holds from now on; None where the configured limit does.
     """
-    limit = told.limit
+    limit = rate_info.limit
     if limit is None or limit > configured.count:
-        return lesson  # more than is configured is said of another window
+        return observed_limit  # more than is configured is said of another window
     if limit == configured.count:
         return None
-    return Lesson(configured.seconds, limit, now)
+    return ObservedLimit(configured.seconds, limit, now)

@@ -25,12 +25,12 @@ __all__ = [
     "EMPTY",
     "INDEX_KEY",
     "LOG_KEY",
-    "Book",
-    "Chunk",
-    "Sealed",
-    "chunk_name",
-    "chunk_number",
-    "tail_name",
+    "LogIndex",
+    "SealedSegment",
+    "SegmentInfo",
+    "active_name",
+    "segment_name",
+    "segment_number",
     "without",
 ]
 
@@ -41,17 +41,17 @@ INDEX_KEY = "index"
 data, and a log that grows must not make it reconcile."""
 
 
-def tail_name(name: str) -> str:
+def active_name(name: str) -> str:
     """Name of the object that still grows."""
     return f"{name}-log"
 
 
-def chunk_name(name: str, number: int) -> str:
+def segment_name(name: str, number: int) -> str:
     """Name of a sealed object."""
     return f"{name}-log-{number:04d}"
 
 
-def chunk_number(name: str, object_name: str) -> int | None:
+def segment_number(name: str, object_name: str) -> int | None:
     """The number in the name of a sealed object of `name`; None for other names."""
     digits = object_name.removeprefix(f"{name}-log-")
     if digits == object_name or not (digits.isascii() and digits.isdigit()):
@@ -59,7 +59,7 @@ def chunk_number(name: str, object_name: str) -> int | None:
     return int(digits)
 
 
-class Chunk(NamedTuple):
+class SegmentInfo(NamedTuple):
     """A sealed object as the index knows it."""
 
     number: int
@@ -69,7 +69,7 @@ class Chunk(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedSegment:
     """A sealed object with its lines."""
 
     number: int
@@ -81,9 +81,9 @@ class Sealed:
     """Its lines in UTF-8: as objects they would take six times as much memory."""
 
     @classmethod
-    def of(cls, book: "Book", before: Position, lines: Iterable[Line]) -> "Sealed":
+    def of(cls, log_index: "LogIndex", before: Position, lines: Iterable[Line]) -> "SealedSegment":
         """One of the tail's run, its number still to be given."""
-        return cls(0, book.run_id, book.since, before, join(lines).encode())
+        return cls(0, log_index.run_id, log_index.since, before, join(lines).encode())
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -97,31 +97,31 @@ class Sealed:
 
     def data(self) -> dict[str, str]:
         """The ConfigMap's data."""
-        index = _ChunkIndex(run=self.run_id, since=self.since, before=self.before)
+        index = _SegmentEntry(run=self.run_id, since=self.since, before=self.before)
         return {LOG_KEY: self.log.decode(), INDEX_KEY: index.model_dump_json()}
 
     @classmethod
-    def read(cls, number: int, data: dict[str, str]) -> "Sealed":
+    def read(cls, number: int, data: dict[str, str]) -> "SealedSegment":
         """Read it back; one whose index somebody made unreadable belongs to no run."""
         try:
-            index = _ChunkIndex.model_validate_json(data.get(INDEX_KEY, ""))
+            index = _SegmentEntry.model_validate_json(data.get(INDEX_KEY, ""))
         except ValidationError:
-            index = _ChunkIndex(run="", before=START)
+            index = _SegmentEntry(run="", before=START)
         log = data.get(LOG_KEY, "").encode()
         return cls(number, index.run, index.since, index.before, log)
 
-    def as_chunk(self) -> Chunk:
+    def as_segment(self) -> SegmentInfo:
         """What the tail's index keeps of it."""
-        return Chunk(self.number, len(self.log), self.log.count(b"\n"))
+        return SegmentInfo(self.number, len(self.log), self.log.count(b"\n"))
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class LogIndex:
     """All that is stored of a resource's logs."""
 
     run_id: str
     """Run of the tail."""
-    chunks: tuple[Chunk, ...]
+    segments: tuple[SegmentInfo, ...]
     """Oldest first; those of earlier runs too."""
     first: int
     """Chunks from this number on belong to the tail's run."""
@@ -129,7 +129,7 @@ class Book:
     """Number of the next chunk; never used twice."""
     before: Position
     """What of the run's log comes before the tail, kept or not."""
-    tail: tuple[Line, ...]
+    active: tuple[Line, ...]
     since: int | None = None
     """First second of the tail's run, by the clock of the log: older entries are of others; None:
     an older version of the operator wrote the index."""
@@ -137,57 +137,57 @@ class Book:
     @property
     def size(self) -> int:
         """UTF-8 bytes of all lines."""
-        return sum(chunk.size for chunk in self.chunks) + total(self.tail)
+        return sum(segment.size for segment in self.segments) + total(self.active)
 
     @property
     def entries(self) -> int:
         """Number of all lines."""
-        return sum(chunk.entries for chunk in self.chunks) + len(self.tail)
+        return sum(segment.entries for segment in self.segments) + len(self.active)
 
     @property
     def end(self) -> Position:
         """The high-water mark: what of the run's log is stored, or was dropped."""
-        return self.before.after(self.tail)
+        return self.before.after(self.active)
 
     @property
-    def chunks_of_run(self) -> tuple[Chunk, ...]:
+    def segments_of_run(self) -> tuple[SegmentInfo, ...]:
         """The sealed objects of the tail's run."""
-        return tuple(chunk for chunk in self.chunks if chunk.number >= self.first)
+        return tuple(segment for segment in self.segments if segment.number >= self.first)
 
     @property
     def truncated(self) -> bool:
         """Older lines of the tail's run are not kept any more."""
-        return self.before.lines > sum(chunk.entries for chunk in self.chunks_of_run)
+        return self.before.lines > sum(segment.entries for segment in self.segments_of_run)
 
-    def with_chunk(self, sealed: Sealed) -> "Book":
+    def with_segment(self, sealed: SealedSegment) -> "LogIndex":
         """The book once `sealed` is stored."""
-        return replace(self, chunks=(*self.chunks, sealed.as_chunk()), next=sealed.number + 1)
+        return replace(self, segments=(*self.segments, sealed.as_segment()), next=sealed.number + 1)
 
     def data(self) -> dict[str, str]:
         """The tail's data."""
-        index = _TailIndex(
+        index = _ActiveEntry(
             run=self.run_id,
-            chunks=self.chunks,
+            segments=self.segments,
             first=self.first,
             next=self.next,
             before=self.before,
             since=self.since,
         )
-        return {LOG_KEY: join(self.tail), INDEX_KEY: index.model_dump_json()}
+        return {LOG_KEY: join(self.active), INDEX_KEY: index.model_dump_json()}
 
     @classmethod
-    def read(cls, data: dict[str, str]) -> "Book | None":
+    def read(cls, data: dict[str, str]) -> "LogIndex | None":
         """Read a tail back; None if somebody made its index unreadable."""
         try:
-            index = _TailIndex.model_validate_json(data.get(INDEX_KEY, ""))
+            index = _ActiveEntry.model_validate_json(data.get(INDEX_KEY, ""))
         except ValidationError:
             return None
-        tail = split(data.get(LOG_KEY, ""), index.before.at)
+        active = split(data.get(LOG_KEY, ""), index.before.at)
         return cls(
-            index.run, index.chunks, index.first, index.next, index.before, tail, index.since
+            index.run, index.segments, index.first, index.next, index.before, active, index.since
         )
 
-    def adopt(self, sealed: Sealed) -> "Book":
+    def adopt(self, sealed: SealedSegment) -> "LogIndex":
         """Take in a chunk that is stored but not in the index.
 
         If it begins where the tail begins, the tail's lines are in it, but for a rest. If it is
@@ -197,33 +197,33 @@ class Book:
         if same_run:
             follows = sealed.before == self.before
         else:  # the old tail was sealed before it
-            follows = not self.tail and sealed.before == START
-        return Book(
+            follows = not self.active and sealed.before == START
+        return LogIndex(
             sealed.run_id,
-            (*(self.chunks if follows else ()), sealed.as_chunk()),
+            (*(self.segments if follows else ()), sealed.as_segment()),
             self.first if same_run else sealed.number,
             sealed.number + 1,
             sealed.end,
-            without(self.tail, sealed.lines) if follows else (),
+            without(self.active, sealed.lines) if follows else (),
             sealed.since,
         )
 
 
-EMPTY = Book("", (), 1, 1, START, ())
+EMPTY = LogIndex("", (), 1, 1, START, ())
 """Nothing is stored."""
 
 
-class _ChunkIndex(BaseModel):
+class _SegmentEntry(BaseModel):
     model_config = ConfigDict(frozen=True)
     run: str
     before: Position
     since: int | None = None
 
 
-class _TailIndex(BaseModel):
+class _ActiveEntry(BaseModel):
     model_config = ConfigDict(frozen=True)
     run: str
-    chunks: tuple[Chunk, ...]
+    segments: tuple[SegmentInfo, ...]
     first: int
     next: int
     before: Position

@@ -5,13 +5,13 @@ Times are monotonic seconds, given by the caller.
 
 from collections.abc import Iterable, Sequence
 
-from scriptix_operator.core.budget import Budget
+from scriptix_operator.core.budget import RateLimiter
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.part import Part
-from scriptix_operator.core.remote import CallFailure, RateTold
-from scriptix_operator.core.spending import Spent, Ticket
+from scriptix_operator.core.part import SubLimit
+from scriptix_operator.core.remote import CallFailure, RateLimitInfo
+from scriptix_operator.core.spending import PastCall, Permit
 from scriptix_operator.core.training import TrainingKey
-from scriptix_operator.core.turns import MISSED_TURN
+from scriptix_operator.core.turns import DISPATCH_TIMEOUT
 
 __all__ = ["SHORTEST_WAIT", "LogCalls"]
 
@@ -29,54 +29,54 @@ class LogCalls:
     """
 
     def __init__(self, limits: Sequence[Limit]) -> None:
-        self.budget = Budget(limits, evenly=True)
-        self._running = Part(self.budget, RUNNING_PART)
+        self.limiter = RateLimiter(limits, evenly=True)
+        self._running = SubLimit(self.limiter, RUNNING_PART)
         self._waiting: dict[TrainingKey, float] = {}
         """Those whose runs have ended, in the order of asking, and when each comes again."""
 
-    def ask(self, key: TrainingKey, now: float, *, has_ended: bool) -> Ticket | float:
+    def ask(self, key: TrainingKey, now: float, *, has_ended: bool) -> Permit | float:
         """Ask for a log call.
 
         Returns:
             The call; or seconds until it is worth asking again.
         """
-        for missed in [k for k, at in self._waiting.items() if at < now - MISSED_TURN]:
+        for missed in [k for k, at in self._waiting.items() if at < now - DISPATCH_TIMEOUT]:
             del self._waiting[missed]
         if not has_ended:
-            wait = max(self.budget.wait(now, len(self._waiting)), self._running.wait(now))
+            wait = max(self.limiter.wait(now, len(self._waiting)), self._running.wait(now))
             if wait > 0:
                 return max(wait, SHORTEST_WAIT)
-            ticket = self.budget.take(now)
-            self._running.take(ticket)
-            return ticket
+            permit = self.limiter.acquire(now)
+            self._running.acquire(permit)
+            return permit
         self._waiting.setdefault(key, now)
-        wait = self.budget.wait(now, list(self._waiting).index(key))
+        wait = self.limiter.wait(now, list(self._waiting).index(key))
         if wait > 0:
             wait = max(wait, SHORTEST_WAIT)
             self._waiting[key] = now + wait
             return wait
         del self._waiting[key]
-        return self.budget.take(now)
+        return self.limiter.acquire(now)
 
     def answered(
         self,
-        ticket: Ticket,
+        permit: Permit,
         now: float,
         failure: CallFailure | None = None,
-        told: RateTold | None = None,
+        rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count a call that was answered; returns whether that taught something of the limits."""
-        self._running.answered(ticket, now, failure)
-        return self.budget.answered(ticket, now, failure, told)
+        self._running.answered(permit, now, failure)
+        return self.limiter.answered(permit, now, failure, rate_info)
 
-    def give_back(self, ticket: Ticket, now: float) -> None:
+    def cancel(self, permit: Permit, now: float) -> None:
         """Take back a call that was not made."""
-        self._running.give_back(ticket)
-        self.budget.give_back(ticket, now)
+        self._running.cancel(permit)
+        self.limiter.cancel(permit, now)
 
-    def recall(self, spent: Iterable[Spent]) -> None:
+    def recall(self, spent: Iterable[PastCall]) -> None:
         """Count calls that were made before, in another process."""
-        self.budget.recall(spent)
+        self.limiter.recall(spent)
 
     def leave(self, key: TrainingKey) -> None:
         """Want no log any more."""

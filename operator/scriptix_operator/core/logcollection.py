@@ -16,7 +16,7 @@ from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
 from scriptix_operator.core.derive import has_ended, is_over
 from scriptix_operator.core.observation import LogExtent, LogStored, LogUnavailable, WriteFailure
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import ReconcileContext
 from scriptix_operator.core.text import one_line
 from scriptix_operator.core.training import Training
 
@@ -26,10 +26,10 @@ __all__ = [
     "is_last_fetch",
     "log_due_in",
     "superseded",
-    "with_end_seen",
     "with_log_stored",
     "with_log_tried_again",
     "with_log_unavailable",
+    "with_log_wanted_after_end",
     "without_log_failures",
 ]
 
@@ -53,26 +53,26 @@ TRIED_AGAIN = "After any change of spec the operator tries again."
 ENDED = "No further log calls are made for this run: its last entries may be missing."
 
 
-def with_end_seen(step: Situation) -> Situation:
+def with_log_wanted_after_end(ctx: ReconcileContext) -> ReconcileContext:
     """With the time of the end, from which the fetches after the end count; recorded once.
 
     What could not be had during the run may be there at its end. A log that is not wanted after
     the end is as whole as it will be.
     """
-    log = step.status.log or LogStatus()
-    if not has_ended(step.status) or log.state in FETCHED:
-        return step
-    if is_over(step.status) and not _is_asked_for(step):
-        return _without_fetches(step, log)
+    log = ctx.status.log or LogStatus()
+    if not has_ended(ctx.status) or log.state in FETCHED:
+        return ctx
+    if is_over(ctx.status) and not _is_asked_for(ctx):
+        return _without_fetches(ctx, log)
     # Without the time of an end an older version of the operator has given the log up.
-    had_ended = step.recorded is not None and has_ended(step.recorded)
+    had_ended = ctx.recorded is not None and has_ended(ctx.recorded)
     is_known = log.end_seen_at is not None or (had_ended and log.state in GIVEN_UP)
-    return step if is_known or not _is_wanted(step) else _collecting(step, log)
+    return ctx if is_known or not _is_wanted(ctx) else _collecting(ctx, log)
 
 
-def _collecting(step: Situation, log: LogStatus) -> Situation:
+def _collecting(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
     """With a log that is to be fetched, at once where the run has ended."""
-    now = step.now.replace(microsecond=0) if has_ended(step.status) else None
+    now = ctx.now.replace(microsecond=0) if has_ended(ctx.status) else None
     log = replace(
         log,
         state=LogState.COLLECTING.value,
@@ -80,28 +80,28 @@ def _collecting(step: Situation, log: LogStatus) -> Situation:
         end_seen_at=log.end_seen_at or now,
         next_fetch_at=now,
     )
-    return without_log_failures(step).having(log=log)
+    return without_log_failures(ctx).with_facts(log=log)
 
 
-def _without_fetches(step: Situation, log: LogStatus) -> Situation:
+def _without_fetches(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
     if log.state in GIVEN_UP or (log.state is None and log.next_fetch_at is None):
-        return step
+        return ctx
     is_stored = log.last_fetched_at is not None and log.entries > 0
     state, message = (LogState.PARTIAL.value, ENDED) if is_stored else (None, None)
-    return step.having(log=replace(log, state=state, message=message, next_fetch_at=None))
+    return ctx.with_facts(log=replace(log, state=state, message=message, next_fetch_at=None))
 
 
-def with_log_tried_again(step: Situation) -> Situation:
+def with_log_tried_again(ctx: ReconcileContext) -> ReconcileContext:
     """With a log that was given up wanted again, as after an edit of the resource."""
-    log = step.status.log
-    if log is None or log.state not in GIVEN_UP or not _is_wanted(step):
-        return step
-    return _collecting(step, log)
+    log = ctx.status.log
+    if log is None or log.state not in GIVEN_UP or not _is_wanted(ctx):
+        return ctx
+    return _collecting(ctx, log)
 
 
-def without_log_failures(step: Situation, *, is_wanted: bool = True) -> Situation:
+def without_log_failures(ctx: ReconcileContext, *, is_wanted: bool = True) -> ReconcileContext:
     """With no failed fetch remembered."""
-    return step.remembering(
+    return ctx.with_state(
         log_wanted=is_wanted,
         failed_logs=0,
         log_refusals=0,
@@ -112,43 +112,43 @@ def without_log_failures(step: Situation, *, is_wanted: bool = True) -> Situatio
     )
 
 
-def _is_wanted(step: Situation) -> bool:
-    return _is_asked_for(step) and not (step.spec.suspend or _is_held(step))
+def _is_wanted(ctx: ReconcileContext) -> bool:
+    return _is_asked_for(ctx) and not (ctx.spec.suspend or _is_held(ctx))
 
 
-def _is_held(step: Situation) -> bool:
+def _is_held(ctx: ReconcileContext) -> bool:
     """Whether it is not known how the log is to be stored, or what of it is."""
-    return step.training.cannot_read("spec.log", "status.log")
+    return ctx.training.cannot_read("spec.log", "status.log")
 
 
-def _is_asked_for(step: Situation) -> bool:
-    status = step.status
+def _is_asked_for(ctx: ReconcileContext) -> bool:
+    status = ctx.status
     wanted = {
         CollectLog.NEVER: False,
         CollectLog.ON_FAILURE: is_over(status) and status.failure is not None,
         CollectLog.ALWAYS: True,
-    }[step.spec.log.collect]
+    }[ctx.spec.log.collect]
     if not wanted or status.run is None or status.run.ownership is None:
         return False
     # After a time-out no further calls are made, as the message says.
     return status.failure is None or status.failure.reason != FailureReason.TIMED_OUT
 
 
-def log_due_in(step: Situation) -> float | None:
+def log_due_in(ctx: ReconcileContext) -> float | None:
     """Seconds until the log is to be fetched; None: not before something changes."""
-    log = step.status.log or LogStatus()
-    if not _is_wanted(step) or log.state in GIVEN_UP:
+    log = ctx.status.log or LogStatus()
+    if not _is_wanted(ctx) or log.state in GIVEN_UP:
         return None
-    if not (log.state not in FETCHED if has_ended(step.status) else step.memory.log_wanted):
+    if not (log.state not in FETCHED if has_ended(ctx.status) else ctx.state.log_wanted):
         return None
-    times = [step.now, step.memory.log_not_before, log.next_fetch_at]
-    return (max(at for at in times if at is not None) - step.now).total_seconds()
+    times = [ctx.now, ctx.state.log_not_before, log.next_fetch_at]
+    return (max(at for at in times if at is not None) - ctx.now).total_seconds()
 
 
-def is_first_fetch_due(step: Situation) -> bool:
+def is_first_fetch_due(ctx: ReconcileContext) -> bool:
     """Whether the log of a run that has ended was not stored since, and is to be fetched."""
-    log = step.status.log or LogStatus()
-    if log_due_in(step) is None:
+    log = ctx.status.log or LogStatus()
+    if log_due_in(ctx) is None:
         return False
     fetched_at, end_seen_at = log.last_fetched_at, log.end_seen_at
     return fetched_at is None or end_seen_at is None or fetched_at < end_seen_at
@@ -192,18 +192,18 @@ def superseded(
     return LogUnavailable(None, state, due_in, tried=False, message=message)
 
 
-def with_log_stored(step: Situation, stored: LogStored) -> Situation:
+def with_log_stored(ctx: ReconcileContext, stored: LogStored) -> ReconcileContext:
     """The log is stored: whole after the last fetch, else to be fetched again."""
-    now, total = step.now.replace(microsecond=0), stored.extent.reply.total
+    now, total = ctx.now.replace(microsecond=0), stored.extent.reply.total
     # A slow reply has what the log had when the call was sent.
-    asked_at = (stored.asked_at or step.now).replace(microsecond=0)
-    before = step.status.log or LogStatus()
+    asked_at = (stored.asked_at or ctx.now).replace(microsecond=0)
+    before = ctx.status.log or LogStatus()
     state, message, next_at = LogState.COLLECTING, None, None
-    end_seen_at = before.end_seen_at or now if has_ended(step.status) else None
+    end_seen_at = before.end_seen_at or now if has_ended(ctx.status) else None
     if end_seen_at is not None:
-        next_at = _next_fetch_at(end_seen_at, asked_at, step.durations.log)
+        next_at = _next_fetch_at(end_seen_at, asked_at, ctx.durations.log)
         if next_at is None:
-            state, message = _verdict(stored.extent)
+            state, message = _state_of(stored.extent)
     log = replace(
         stored.log,
         state=state.value,
@@ -212,10 +212,10 @@ def with_log_stored(step: Situation, stored: LogStored) -> Situation:
         last_fetched_at=asked_at,
         end_seen_at=end_seen_at,
         next_fetch_at=next_at,
-        recent_calls=_recent_calls(step),
+        recent_calls=_recent_calls(ctx),
     )
-    curve = stored.learning_curve or step.status.learning_curve
-    return without_log_failures(step, is_wanted=False).having(log=log, learning_curve=curve)
+    curve = stored.learning_curve or ctx.status.learning_curve
+    return without_log_failures(ctx, is_wanted=False).with_facts(log=log, learning_curve=curve)
 
 
 def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:
@@ -225,7 +225,7 @@ def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> da
     return next((at for at in times if at > asked_at), None)
 
 
-def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
+def _state_of(extent: LogExtent) -> tuple[LogState, str | None]:
     """What the log is after the last fetch, and why."""
     given, total, known = extent.reply.entries, extent.reply.total, extent.known
     if total is not None and max(given, known) < total:
@@ -243,12 +243,12 @@ def _verdict(extent: LogExtent) -> tuple[LogState, str | None]:
     return LogState.COMPLETE, None
 
 
-def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
+def with_log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> ReconcileContext:
     """The log was not stored: with the time of another try, or given up."""
-    step = _with_failure(step, failed)
-    log, given_up = step.status.log or LogStatus(), _given_up(step, failed)
+    ctx = _with_failure(ctx, failed)
+    log, given_up = ctx.status.log or LogStatus(), _given_up(ctx, failed)
     if failed.was_called:
-        log = replace(log, recent_calls=_recent_calls(step))
+        log = replace(log, recent_calls=_recent_calls(ctx))
     if given_up is not None:
         message = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2)
         if given_up in GIVEN_UP:
@@ -257,48 +257,48 @@ def with_log_unavailable(step: Situation, failed: LogUnavailable) -> Situation:
     elif failed.message is not None:
         message = one_line(failed.message, TEXT)
         log = replace(log, state=LogState.COLLECTING.value, message=message)
-    if given_up is None and failed.wait is not None and failed.tried and has_ended(step.status):
+    if given_up is None and failed.wait is not None and failed.tried and has_ended(ctx.status):
         # A restart is no reason to try sooner.
-        now = step.now.replace(microsecond=0)
+        now = ctx.now.replace(microsecond=0)
         log = replace(log, next_fetch_at=now + timedelta(seconds=math.ceil(failed.wait)))
-    if log != (step.status.log or LogStatus()):
-        step = step.having(log=log)
+    if log != (ctx.status.log or LogStatus()):
+        ctx = ctx.with_facts(log=log)
     wait = None if given_up else failed.wait
-    return step.remembering(
+    return ctx.with_state(
         log_wanted=wait is not None,
-        failed_logs=step.memory.failed_logs + failed.tried,
-        log_not_before=None if wait is None else step.now + timedelta(seconds=wait),
+        failed_logs=ctx.state.failed_logs + failed.tried,
+        log_not_before=None if wait is None else ctx.now + timedelta(seconds=wait),
     )
 
 
-def _with_failure(step: Situation, failed: LogUnavailable) -> Situation:
-    memory, refusal = step.memory, failed.refusal
+def _with_failure(ctx: ReconcileContext, failed: LogUnavailable) -> ReconcileContext:
+    state, refusal = ctx.state, failed.refusal
     if failed.write_failure is not None:
         is_refused = failed.write_failure is WriteFailure.REFUSED
-        return step.remembering(
-            log_write_refusals=memory.log_write_refusals + is_refused,
-            log_write_failures=memory.log_write_failures + 1,
+        return ctx.with_state(
+            log_write_refusals=state.log_write_refusals + is_refused,
+            log_write_failures=state.log_write_failures + 1,
         )
     if refusal is None:
-        return step
+        return ctx
     if refusal.is_from_gateway or refusal.status not in NO_LOG:
-        return step.remembering(log_gateway_refusals=memory.log_gateway_refusals + 1)
-    return step.remembering(log_refusals=memory.log_refusals + 1)
+        return ctx.with_state(log_gateway_refusals=state.log_gateway_refusals + 1)
+    return ctx.with_state(log_refusals=state.log_refusals + 1)
 
 
-def _given_up(step: Situation, failed: LogUnavailable) -> LogState | None:
-    memory = step.memory
+def _given_up(ctx: ReconcileContext, failed: LogUnavailable) -> LogState | None:
+    state = ctx.state
     if failed.wait is None:
         return failed.state
-    refusals, gateway_refusals = memory.log_refusals, memory.log_gateway_refusals
+    refusals, gateway_refusals = state.log_refusals, state.log_gateway_refusals
     if refusals >= MAX_REFUSALS or gateway_refusals >= MAX_GATEWAY_REFUSALS:
         return LogState.UNAVAILABLE
-    refusals, failures = memory.log_write_refusals, memory.log_write_failures
+    refusals, failures = state.log_write_refusals, state.log_write_failures
     if refusals >= MAX_WRITE_REFUSALS or failures >= MAX_WRITE_FAILURES:
         return LogState.REFUSED
     return None
 
 
-def _recent_calls(step: Situation) -> tuple[datetime, ...]:
-    known = step.status.log.recent_calls if step.status.log else ()
-    return (*known, step.now.replace(microsecond=0))[-MAX_RECENT_LOG_CALLS:]
+def _recent_calls(ctx: ReconcileContext) -> tuple[datetime, ...]:
+    known = ctx.status.log.recent_calls if ctx.status.log else ()
+    return (*known, ctx.now.replace(microsecond=0))[-MAX_RECENT_LOG_CALLS:]

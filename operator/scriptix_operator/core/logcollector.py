@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from scriptix_operator.api.status import LearningPoint
 from scriptix_operator.core.learning_curve import LearningCurve
 from scriptix_operator.core.linebuffer import LEADING, LineBuffer, second_at
-from scriptix_operator.core.logbook import Book
+from scriptix_operator.core.logbook import LogIndex
 from scriptix_operator.core.loglines import START, UNTIMED, Line, Position, render
 from scriptix_operator.core.logwindow import Window
 from scriptix_operator.core.remote import LogEntry
@@ -61,13 +61,13 @@ class LogCollector:
         max_bytes: Most UTF-8 bytes of lines to keep.
     """
 
-    def __init__(self, book: Book, window: Window, *, run_id: str, max_bytes: int) -> None:
-        is_same_run = book.run_id == run_id
+    def __init__(self, log_index: LogIndex, window: Window, *, run_id: str, max_bytes: int) -> None:
+        is_same_run = log_index.run_id == run_id
         self._window = window
-        self._floor = book.before if is_same_run else START
-        self._tail = book.tail if is_same_run else ()
-        self._stored = Counter(line.text for line in self._tail)
-        self._timed = Counter(self._tail)
+        self._floor = log_index.before if is_same_run else START
+        self._active = log_index.active if is_same_run else ()
+        self._stored = Counter(line.text for line in self._active)
+        self._timed = Counter(self._active)
         self._new = LineBuffer(max_bytes, self._dropped)
         self._curve = LearningCurve()
         self._at, self._newest = LEADING, UNTIMED
@@ -161,7 +161,7 @@ class LogCollector:
     def _cut_position(self, dropped: int) -> Position:
         """What comes before the new lines, of which the oldest were dropped."""
         at, same, _ = self._cut
-        same += sum(line.at == at for line in self._tail)
+        same += sum(line.at == at for line in self._active)
         if self._floor.at == at:
             same += self._floor.same
-        return Position(at, same, self._floor.lines + len(self._tail) + dropped)
+        return Position(at, same, self._floor.lines + len(self._active) + dropped)

@@ -15,19 +15,19 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from scriptix_operator.api.status import MAX_LOG_CONFIG_MAPS
-from scriptix_operator.core.logbook import Book, Sealed
+from scriptix_operator.core.logbook import LogIndex, SealedSegment
 from scriptix_operator.core.logcollector import Collected
 from scriptix_operator.core.loglines import START, Line, Position, total
 
 __all__ = ["Plan", "plan"]
 
-CHUNK_BYTES = 512 * 1024
+SEGMENT_BYTES = 512 * 1024
 """Most bytes of data in a sealed object: half of what a ConfigMap may hold."""
 INDEX_BYTES = 512
 """Kept free in a sealed object for its index."""
 SENT_BYTES = 1024 * 1024 - 64 * 1024
 """Most bytes of log in a request: above 1 MiB aiohttp warns that it blocks the event loop."""
-CHUNKS_KEPT = 4
+SEGMENTS_KEPT = 4
 """A chunk is at most this part of the bound, so that dropping one keeps most of the log."""
 
 
@@ -38,12 +38,12 @@ class Plan:
     So a chunk is there as long as the index knows it; for a moment more than the bound is stored.
     """
 
-    seal: tuple[Sealed, ...]
-    book: Book
+    seal: tuple[SealedSegment, ...]
+    log_index: LogIndex
     """What is stored afterwards, less the chunks in `seal`. Others are to be deleted."""
 
 
-def plan(book: Book, new: Collected, *, run_id: str, max_bytes: int) -> Plan:
+def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) -> Plan:
     """Decide how to store what is new.
 
     Args:
@@ -53,53 +53,57 @@ def plan(book: Book, new: Collected, *, run_id: str, max_bytes: int) -> Plan:
         run_id: The present run.
         max_bytes: Most bytes of lines kept, of all runs.
     """
-    seals: list[Sealed] = []
-    if new.entries and book.run_id != run_id:
-        if book.tail:
-            seals.append(Sealed.of(book, book.before, book.tail))
-        book = replace(book, run_id=run_id, since=new.since, before=START, tail=(), first=book.next)
+    seals: list[SealedSegment] = []
+    if new.entries and log_index.run_id != run_id:
+        if log_index.active:
+            seals.append(SealedSegment.of(log_index, log_index.before, log_index.active))
+        log_index = replace(
+            log_index, run_id=run_id, since=new.since, before=START, active=(), first=log_index.next
+        )
     if new.cut is not None:
         # More is new than may be kept at all: the log goes on from there.
         seals.clear()
-        book = replace(book, chunks=(), before=new.cut, tail=())
+        log_index = replace(log_index, segments=(), before=new.cut, active=())
     earlier = len(seals)
-    full, before, tail = _fill(book, chain(book.tail, new.lines), max_bytes)
+    full, before, active = _fill(log_index, chain(log_index.active, new.lines), max_bytes)
     seals += full
 
-    chunks = list(book.chunks)
+    segments = list(log_index.segments)
     sizes = [len(seal.log) for seal in seals]
-    size = sum(chunk.size for chunk in chunks) + sum(sizes) + total(tail)
-    while size > max_bytes or len(chunks) + len(seals) >= MAX_LOG_CONFIG_MAPS:
-        if chunks:
-            size -= chunks.pop(0).size
+    size = sum(segment.size for segment in segments) + sum(sizes) + total(active)
+    while size > max_bytes or len(segments) + len(seals) >= MAX_LOG_CONFIG_MAPS:
+        if segments:
+            size -= segments.pop(0).size
         else:  # never without one: a tail is a quarter of the bound
             seals.pop(0)
             size -= sizes.pop(0)
             earlier = max(0, earlier - 1)
-    numbered = tuple(replace(seal, number=book.next + i) for i, seal in enumerate(seals))
-    first = book.first + earlier  # `earlier` is set only where first is the next number
-    book = replace(book, chunks=tuple(chunks), first=first, before=before, tail=tail)
-    return Plan(numbered, book)
+    numbered = tuple(replace(seal, number=log_index.next + i) for i, seal in enumerate(seals))
+    first = log_index.first + earlier  # `earlier` is set only where first is the next number
+    log_index = replace(
+        log_index, segments=tuple(segments), first=first, before=before, active=active
+    )
+    return Plan(numbered, log_index)
 
 
 def _fill(
-    book: Book, lines: Iterable[Line], max_bytes: int
-) -> tuple[list[Sealed], Position, tuple[Line, ...]]:
+    log_index: LogIndex, lines: Iterable[Line], max_bytes: int
+) -> tuple[list[SealedSegment], Position, tuple[Line, ...]]:
     """Cut `lines` into full chunks and a rest.
 
     Returns:
         The chunks, what comes before the rest, and the rest.
     """
-    limit = min(CHUNK_BYTES - INDEX_BYTES, max_bytes // CHUNKS_KEPT)
-    chunks: list[Sealed] = []
-    before, rest = book.before, list[Line]()
+    limit = min(SEGMENT_BYTES - INDEX_BYTES, max_bytes // SEGMENTS_KEPT)
+    segments: list[SealedSegment] = []
+    before, rest = log_index.before, list[Line]()
     size = sent = 0
     for line in lines:
         size += line.size
         sent += line.sent_size
         if (size > limit or sent > SENT_BYTES) and rest:
-            chunks.append(Sealed.of(book, before, rest))
-            before = chunks[-1].end
+            segments.append(SealedSegment.of(log_index, before, rest))
+            before = segments[-1].end
             rest, size, sent = [], line.size, line.sent_size
         rest.append(line)
-    return chunks, before, tuple(rest)
+    return segments, before, tuple(rest)

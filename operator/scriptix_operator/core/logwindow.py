@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.logbook import Book
+from scriptix_operator.core.logbook import LogIndex
 from scriptix_operator.core.loglines import UNTIMED, second_of
 from scriptix_operator.core.remote import ENDS
 
@@ -25,7 +25,7 @@ class Window:
     """But not where the newest one is of this second: these are the runs that are stored."""
 
 
-def window_of(status: TrainingStatus, book: Book, *, is_last: bool = False) -> Window:
+def window_of(status: TrainingStatus, log_index: LogIndex, *, is_last: bool = False) -> Window:
     """Find the entries of the run in status.
 
     They are newer than the last line of the run before, where that is stored; all, on a model that
@@ -44,12 +44,12 @@ def window_of(status: TrainingStatus, book: Book, *, is_last: bool = False) -> W
     run = status.run
     if run is None:
         raise ValueError("the status has no run, so no entry can belong to one")
-    is_same_run = book.run_id == run.id
-    if is_same_run and book.since is not None:
-        return Window(book.since)
-    stored_until = UNTIMED if is_same_run else book.end.at
-    has_other = book.end.lines > 0
-    if has_other and status.history and status.history[0].id == book.run_id:
+    is_same_run = log_index.run_id == run.id
+    if is_same_run and log_index.since is not None:
+        return Window(log_index.since)
+    stored_until = UNTIMED if is_same_run else log_index.end.at
+    has_other = log_index.end.lines > 0
+    if has_other and status.history and status.history[0].id == log_index.run_id:
         return Window(stored_until + 1, is_last, stored_until)
     if _is_first_of_model(run) or status.started_at is None:
         return Window()

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from scriptix_operator.core.budget import Budget
-from scriptix_operator.core.demand import Demand
+from scriptix_operator.core.budget import RateLimiter
+from scriptix_operator.core.demand import PollRates
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.pacing import Pace
-from scriptix_operator.core.remote import CallFailure, RateTold
-from scriptix_operator.core.spending import Ticket
+from scriptix_operator.core.pacing import GrantedInterval
+from scriptix_operator.core.remote import CallFailure, RateLimitInfo
+from scriptix_operator.core.spending import Permit
 from scriptix_operator.core.training import TrainingKey
-from scriptix_operator.core.turns import MISSED_TURN, Turns
+from scriptix_operator.core.turns import DISPATCH_TIMEOUT, FairQueue
 
-__all__ = ["LookKind", "Looks", "Wake", "Wish"]
+__all__ = ["PollPriority", "PollRequest", "PollScheduler", "WakeUp"]
 
 
-class LookKind(StrEnum):
+class PollPriority(StrEnum):
     """What a look is for."""
 
     RESOLUTION = "resolution"
@@ -33,32 +33,32 @@ class LookKind(StrEnum):
 
 
 SHARES = {
-    LookKind.RESOLUTION: 0.2,
-    LookKind.BASELINE: 0.2,
-    LookKind.RUNNING: 0.4,
-    LookKind.WAITING: 0.2,
+    PollPriority.RESOLUTION: 0.2,
+    PollPriority.BASELINE: 0.2,
+    PollPriority.RUNNING: 0.4,
+    PollPriority.WAITING: 0.2,
 }
 """What each kind is sure of, however many looks of other kinds are wanted."""
 
 
-class Wish(NamedTuple):
+class PollRequest(NamedTuple):
     """What looks somebody would like."""
 
-    kind: LookKind
+    kind: PollPriority
     interval: float | None
     """Seconds between them; None: this one alone."""
-    closer: float = 1.0
+    speed_up: float = 1.0
     """How many times as many just now, near the expected end."""
 
 
-class Wake(NamedTuple):
+class WakeUp(NamedTuple):
     """Who is expected, and when."""
 
     key: TrainingKey
     at: float
 
 
-class Looks:
+class PollScheduler:
     """The status calls of a key.
 
     Args:
@@ -66,69 +66,69 @@ class Looks:
         wakes: Takes up who is expected when.
     """
 
-    def __init__(self, limits: Sequence[Limit], wakes: list[Wake]) -> None:
-        self.budget = Budget(limits, evenly=True)
-        self._wakes = wakes
-        self._turns = Turns[TrainingKey, LookKind](SHARES)
-        self._demand = Demand[TrainingKey, LookKind](SHARES)
+    def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:
+        self.limiter = RateLimiter(limits, evenly=True)
+        self._wake_ups = wake_ups
+        self._queue = FairQueue[TrainingKey, PollPriority](SHARES)
+        self._rates = PollRates[TrainingKey, PollPriority](SHARES)
 
-    def ask(self, key: TrainingKey, wish: Wish, now: float) -> Ticket | float:
+    def ask(self, key: TrainingKey, poll_request: PollRequest, now: float) -> Permit | float:
         """Ask for a look.
 
         Returns:
             The call; or seconds until it is worth asking again, unless it is expected earlier.
         """
-        if wish.interval is None:
-            self._demand.leave(key)
+        if poll_request.interval is None:
+            self._rates.leave(key)
         else:
-            self._demand.wants(key, wish.kind, wish.interval, wish.closer)
-        self._turns.drop_missed(now)
-        self._turns.ask(key, wish.kind)
+            self._rates.wants(key, poll_request.kind, poll_request.interval, poll_request.speed_up)
+        self._queue.drop_missed(now)
+        self._queue.ask(key, poll_request.kind)
         self._call(now)
-        turn = self._turns.called_for(key)
-        if turn is None:
+        granted_at = self._queue.called_for(key)
+        if granted_at is None:
             # For the case that it is never called: the time in which all are.
-            return max(len(self._turns) / self.budget.rate(now), MISSED_TURN)
-        wait = max(turn - now, self.budget.wait(now))
+            return max(len(self._queue) / self.limiter.rate(now), DISPATCH_TIMEOUT)
+        wait = max(granted_at - now, self.limiter.wait(now))
         if wait > 0:  # or less is allowed than when it was called
-            self._turns.put_off(key, now + wait)
+            self._queue.put_off(key, now + wait)
             return wait
-        self._turns.leave(key)
-        ticket = self.budget.take(now)
+        self._queue.leave(key)
+        permit = self.limiter.acquire(now)
         self._call(now)
         # It is here already: woken once more, it would look once more.
-        self._wakes[:] = [wake for wake in self._wakes if wake.key != key]
-        return ticket
+        self._wake_ups[:] = [wake_up for wake_up in self._wake_ups if wake_up.key != key]
+        return permit
 
     def answered(
         self,
-        ticket: Ticket,
+        permit: Permit,
         now: float,
         failure: CallFailure | None = None,
-        told: RateTold | None = None,
+        rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count a look that was answered; returns whether that taught something of the limits."""
-        has_learned = self.budget.answered(ticket, now, failure, told)
+        has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
         self._call(now)
-        return has_learned
+        return has_observed_limit
 
-    def stretch(self, kind: LookKind, now: float) -> float:
+    def interval_ratio(self, kind: PollPriority, now: float) -> float:
         """How many times as many looks of a kind are asked for as can be made."""
-        return self._demand.stretch(kind, self.budget.rate(now))
+        return self._rates.interval_ratio(kind, self.limiter.rate(now))
 
-    def pace(self, kind: LookKind, now: float) -> Pace:
+    def granted_interval(self, kind: PollPriority, now: float) -> GrantedInterval:
         """What can be kept of the intervals that are asked for."""
-        return self._demand.pace(kind, self.budget.rate(now))
+        return self._rates.granted_interval(kind, self.limiter.rate(now))
 
-    def forgo(self, key: TrainingKey) -> None:
+    def cancel(self, key: TrainingKey) -> None:
         """Do without the look that was asked for."""
-        self._turns.leave(key)
+        self._queue.leave(key)
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Want no looks any more."""
-        self.rests(key, now, awaits_look=False, is_regular=False)
+        self.finish(key, now, awaits_poll=False, is_regular=False)
 
-    def rests(self, key: TrainingKey, now: float, *, awaits_look: bool, is_regular: bool) -> None:
+    def finish(self, key: TrainingKey, now: float, *, awaits_poll: bool, is_regular: bool) -> None:
         """Take note that a step is over.
 
         Args:
@@ -137,22 +137,22 @@ class Looks:
             awaits_look: It was told to wait for its turn, and does.
             is_regular: It will be looked at at intervals.
         """
-        if not awaits_look:
-            self.forgo(key)
+        if not awaits_poll:
+            self.cancel(key)
         if not is_regular:
-            self._demand.leave(key)
+            self._rates.leave(key)
         self._call(now)
 
-    def go_on(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Call the next, should whoever was called not come; nobody may be there to ask."""
         self._call(now)
 
     def _call(self, now: float) -> None:
         """Call those whose turn it is, and one more for when it will be."""
-        self._turns.drop_missed(now)
-        while not self._turns.is_expecting(now):
-            at = now + self.budget.wait(now, ahead=self._turns.called)
-            key = self._turns.call(at)
+        self._queue.drop_missed(now)
+        while not self._queue.is_expecting(now):
+            at = now + self.limiter.wait(now, ahead=self._queue.called)
+            key = self._queue.call(at)
             if key is None:
                 return
-            self._wakes.append(Wake(key, at))
+            self._wake_ups.append(WakeUp(key, at))

@@ -19,23 +19,23 @@ from scriptix_operator.core.derive import (
     is_finished,
     is_followed,
     is_over,
+    is_previous_run_restored,
     is_starting,
     may_be_running,
     reason_of,
-    stands_again,
 )
 from scriptix_operator.core.text import one_line
-from scriptix_operator.core.unreadable import told_unreadable
+from scriptix_operator.core.unreadable import reported_unreadable
 from scriptix_operator.core.used import asks_for_run, asks_of_run, shown_request
 
-__all__ = ["News", "ended_as", "news", "news_of_deletion"]
+__all__ = ["EventRecord", "deletion_events", "run_outcome", "transition_events"]
 
 MESSAGE_LIMIT = 1024
 """The API server refuses longer event messages."""
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class EventRecord:
     """One event to publish."""
 
     reason: EventReason
@@ -43,13 +43,13 @@ class News:
     warning: bool = False
 
 
-TOLD: dict[str, tuple[EventReason, bool]] = {
+EVENT_FOR_REASON: dict[str, tuple[EventReason, bool]] = {
     Reason.WAITING_FOR_MODEL: (EventReason.WAITING_FOR_MODEL, False),
     Reason.MODEL_IN_USE: (EventReason.MODEL_IN_USE, True),
     Reason.START_OUTCOME_UNKNOWN: (EventReason.START_OUTCOME_UNKNOWN, True),
     Reason.RATE_LIMITED: (EventReason.RATE_LIMITED, True),
     Reason.PROGRESS_STALLED: (EventReason.PROGRESS_STALLED, True),
-    Reason.WAITING_FOR_START_ALLOWANCE: (EventReason.TRAINING_QUEUED, False),
+    Reason.WAITING_FOR_START_QUOTA: (EventReason.TRAINING_QUEUED, False),
     FailureReason.SECRET_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.KEY_NOT_FOUND: (EventReason.UNAUTHORIZED, True),
     FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
@@ -65,9 +65,9 @@ ENDINGS: dict[str, EventReason] = {
 }
 
 
-def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     """What is new in `new` against `old`, in the order that it happened."""
-    kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[News, ...]], ...]
+    kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[EventRecord, ...]], ...]
     kinds = (
         _unreadable,
         _cancelled,
@@ -79,22 +79,22 @@ def news(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
         _log,
         _deletion,
     )
-    if stands_again(old, new):
+    if is_previous_run_restored(old, new):
         kinds = (_cancelled, _repeated, _log)  # what ended before was an event then
     return tuple(
-        News(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
+        EventRecord(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for kind in kinds
         for item in kind(old, new)
     )
 
 
-def ended_as(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
+def run_outcome(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
     """How a run has ended, if one has just now; a failed one counts when it failed, retried or not.
 
     What was judged again, or stands again, ended before.
     """
     now, before = (is_over(status) for status in (new, old))
-    if not now or before or stands_again(old, new):
+    if not now or before or is_previous_run_restored(old, new):
         return None
     return Outcome.SUCCEEDED if new.failure is None else Outcome.FAILED
 
@@ -103,12 +103,12 @@ def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
     return (old.run.id if old.run else None) == (new.run.id if new.run else None)
 
 
-def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     """What asked for a run is gone before its start, often by a tool that applies what Git has."""
     request = old.pending_request
-    if stands_again(old, new):
+    if is_previous_run_restored(old, new):
         if old.run is not None and old.run.retries:
-            return (News(EventReason.REQUEST_CANCELLED, _cancelled_retry(old.run)),)
+            return (EventRecord(EventReason.REQUEST_CANCELLED, _cancelled_retry(old.run)),)
         request = shown_request(asks_for_run(old))
     elif new.pending_request is not None or asks_of_run(new.run) != asks_of_run(old.run):
         return ()
@@ -119,7 +119,7 @@ def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
         "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
         "the value in Git."
     )
-    return (News(EventReason.REQUEST_CANCELLED, text),)
+    return (EventRecord(EventReason.REQUEST_CANCELLED, text),)
 
 
 def _cancelled_retry(run: Run) -> str:
@@ -130,22 +130,22 @@ def _cancelled_retry(run: Run) -> str:
     )
 
 
-def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     """A used value was set again; status keeps that, so it is one event for each edit."""
     if new.repeated_request is None or new.repeated_request == old.repeated_request:
         return ()
-    return (News(EventReason.REQUEST_ALREADY_USED, new.repeated_request, warning=True),)
+    return (EventRecord(EventReason.REQUEST_ALREADY_USED, new.repeated_request, warning=True),)
 
 
-def _unreadable(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _unreadable(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     """A field cannot be read, or another one; status keeps what was said, over a restart too."""
-    text = told_unreadable(new)
-    if text is None or text == told_unreadable(old):
+    text = reported_unreadable(new)
+    if text is None or text == reported_unreadable(old):
         return ()
-    return (News(EventReason.UNREADABLE, text, warning=True),)
+    return (EventRecord(EventReason.UNREADABLE, text, warning=True),)
 
 
-def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     if new.run is None or new.run.ownership is None:
         return ()
     if old.run is not None and old.run.ownership is not None and _is_same_run(old, new):
@@ -154,63 +154,63 @@ def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
     of = f" of {model}" if model else ""
     if new.run.ownership == Ownership.ADOPTED:
         text = f"{run} takes over a training{of} that was there."
-        return (News(EventReason.TRAINING_ADOPTED, text),)
+        return (EventRecord(EventReason.TRAINING_ADOPTED, text),)
     sure = new.run.ownership == Ownership.OWNED
     how = "was started" if sure else "goes on: the start was accepted, its reply was lost"
-    return (News(EventReason.TRAINING_STARTED, f"{run}{of} {how}."),)
+    return (EventRecord(EventReason.TRAINING_STARTED, f"{run}{of} {how}."),)
 
 
-def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     known = old.stage is not None and new.stage is not None and _is_same_run(old, new)
     if not known or new.stage == old.stage or not is_followed(new):
         return ()
     went_back = (new.progress or 0) < (old.progress or 0)
     back = f" (back from {old.stage}, {old.progress}%)" if went_back else ""
-    return (News(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%{back}."),)
+    return (EventRecord(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%{back}."),)
 
 
-def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     if awaits_retry(new) and not (awaits_retry(old) and _is_same_run(old, new)):
-        return (News(EventReason.RETRY_SCHEDULED, new.message or "", warning=True),)
+        return (EventRecord(EventReason.RETRY_SCHEDULED, new.message or "", warning=True),)
     reason = reason_of(new)
     if reason is None or reason == reason_of(old) or is_finished(new):
         return ()
-    told = TOLD.get(reason)
-    return () if told is None else (News(told[0], new.message or "", told[1]),)
+    event = EVENT_FOR_REASON.get(reason)
+    return () if event is None else (EventRecord(event[0], new.message or "", event[1]),)
 
 
-def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     if not is_finished(new) or (new.phase == old.phase and _is_same_run(old, new)):
         return ()
     message = new.message or ""
     if new.phase == Phase.SUCCEEDED:
-        return (News(EventReason.TRAINING_SUCCEEDED, message),)
+        return (EventRecord(EventReason.TRAINING_SUCCEEDED, message),)
     started = new.run is not None and new.run.ownership is not None
     other = EventReason.TRAINING_FAILED if started else EventReason.START_REJECTED
     reason = ENDINGS.get(new.failure.reason if new.failure else "", other)
-    return (News(reason, message, warning=True),)
+    return (EventRecord(reason, message, warning=True),)
 
 
-def _log(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _log(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     """A log is given up; as long as it is, status says so."""
     if new.log is None or new.log.state not in GIVEN_UP:
         return ()
     if old.log is not None and old.log.state in GIVEN_UP:
         return ()
-    return (News(EventReason.LOG_NOT_STORED, new.log.message or "", warning=True),)
+    return (EventRecord(EventReason.LOG_NOT_STORED, new.log.message or "", warning=True),)
 
 
-def _deletion(old: TrainingStatus, new: TrainingStatus) -> tuple[News, ...]:
+def _deletion(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     is_new = reason_of(new) == Reason.BEING_DELETED != reason_of(old)
     return _released_run(new) if is_new else ()
 
 
-def news_of_deletion(status: TrainingStatus) -> tuple[News, ...]:
+def deletion_events(status: TrainingStatus) -> tuple[EventRecord, ...]:
     """What to say when the resource is gone, unless it was said when its deletion began."""
     return () if reason_of(status) == Reason.BEING_DELETED else _released_run(status)
 
 
-def _released_run(status: TrainingStatus) -> tuple[News, ...]:
+def _released_run(status: TrainingStatus) -> tuple[EventRecord, ...]:
     """A run at the API continues, or may do so, although its resource goes away."""
     if not may_be_running(status) or is_end_pending(status):
         return ()
@@ -223,4 +223,4 @@ def _released_run(status: TrainingStatus) -> tuple[News, ...]:
             "The resource was deleted before the outcome of its start was known. Its training may "
             "run at the API; the API cannot cancel it, so it would go on unobserved."
         )
-    return (News(EventReason.RELEASED_RUNNING_TRAINING, text, warning=True),)
+    return (EventRecord(EventReason.RELEASED_RUNNING_TRAINING, text, warning=True),)

@@ -15,43 +15,43 @@ from scriptix_operator.api.status import (
     Queue,
     TrainingStatus,
 )
-from scriptix_operator.core.ledger import Entry, Mark, Settled
-from scriptix_operator.core.pacing import AS_ASKED, Pace
+from scriptix_operator.core.ledger import InFlightStart, LatestRun, StartOutcome
+from scriptix_operator.core.pacing import UNCONSTRAINED, GrantedInterval
 from scriptix_operator.core.remote import CallFailure, LogReply, RemoteModel
 from scriptix_operator.core.timeline import PastRun
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = [
+    "AcquireStart",
     "Action",
-    "AskTurn",
     "Blocked",
+    "CheckQueue",
     "Decision",
-    "Denial",
     "FetchLog",
+    "InProcessState",
     "KeyUse",
-    "LedgerRefused",
     "LogExtent",
     "LogStored",
     "LogUnavailable",
-    "Look",
-    "LookDeferred",
-    "LookFailed",
-    "Memory",
-    "ModelSeen",
+    "ModelPolled",
     "NoStartInFlight",
     "Observation",
+    "Poll",
+    "PollDeferred",
+    "PollFailed",
     "Post",
     "PostFailed",
     "Posted",
     "PublishFailed",
+    "QueueReached",
     "RebuildPending",
-    "Reserve",
-    "Rest",
-    "SlotDeferred",
-    "SlotGranted",
-    "TurnCome",
-    "Withdrawn",
-    "Woken",
+    "RequeueAfter",
+    "StartAborted",
+    "StartCooldown",
+    "StartGranted",
+    "StartLedgerNotWritable",
+    "StartQueued",
+    "Triggered",
     "WriteFailure",
 ]
 
@@ -68,7 +68,7 @@ class KeyUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
+class Triggered:
     """A watch event or a due time; nothing about the model is known yet."""
 
     is_queued: bool = False
@@ -83,7 +83,7 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerRefused:
+class StartLedgerNotWritable:
     """The cluster does not let the operator keep its start ledger."""
 
 
@@ -96,31 +96,31 @@ class RebuildPending:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSeen:
+class ModelPolled:
     """The API answered a look."""
 
     model: RemoteModel
     key: KeyUse
-    rivals: tuple[Training, ...] = ()
+    competitors: tuple[Training, ...] = ()
     """The other resources with this model."""
-    entry: Entry | None = None
+    in_flight: InFlightStart | None = None
     """The start of this model that the ledger has no outcome of."""
-    mark: Mark | None = None
+    latest_run: LatestRun | None = None
     """What the ledger knows of the model's trainings."""
-    basis: int = 0
+    revision: int = 0
     """Version of the ledger that was read before the model: a start is debited in no other."""
     asked_at: datetime | None = None
     """When the look was sent, which is how old it may be; None: just now."""
     past: tuple[PastRun, ...] = ()
     """Runs with this API key that went to their end."""
-    pace: Pace = AS_ASKED
+    granted_interval: GrantedInterval = UNCONSTRAINED
     """What the key's allowance leaves of the intervals between looks that are asked for."""
-    luck: float = 0.5
+    jitter: float = 0.5
     """0 to 1, drawn by the engine: the core has no randomness."""
     is_holder_unlisted: bool = False
     """The resource of `entry` may exist although the store does not have it: its namespace was not
     listed completely since this process leads, or the resource cannot be parsed."""
-    has_hidden_rival: bool = False
+    has_hidden_competitor: bool = False
     """Another resource with this model may exist although it is not among the rivals, for the same
     reasons."""
     unreadable_holder: TrainingKey | None = None
@@ -133,7 +133,7 @@ class NoStartInFlight:
 
 
 @dataclass(frozen=True, slots=True)
-class LookDeferred:
+class PollDeferred:
     """The key's allowance for status calls is used up, or others come first."""
 
     seconds: float
@@ -141,7 +141,7 @@ class LookDeferred:
 
 
 @dataclass(frozen=True, slots=True)
-class LookFailed:
+class PollFailed:
     """The API did not answer a look, or refused it; or none is made, as all are in vain."""
 
     failure: CallFailure
@@ -157,12 +157,12 @@ class LookFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnCome:
+class QueueReached:
     """The start queue has come to this resource, or it is not in it (any more)."""
 
 
 @dataclass(frozen=True, slots=True)
-class SlotGranted:
+class StartGranted:
     """The key's start allowance has room, and it is this resource's turn."""
 
     model: RemoteModel
@@ -172,7 +172,7 @@ class SlotGranted:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotDeferred:
+class StartQueued:
     """The key's start allowance is used up, or others come first."""
 
     queue: Queue | None
@@ -182,7 +182,7 @@ class SlotDeferred:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawn:
+class StartAborted:
     """The start was not sent: others have written to the ledger since the model was seen."""
 
 
@@ -271,18 +271,18 @@ class PublishFailed:
 
 
 Observation = (
-    Woken
+    Triggered
     | Blocked
-    | LedgerRefused
+    | StartLedgerNotWritable
     | RebuildPending
-    | ModelSeen
+    | ModelPolled
     | NoStartInFlight
-    | LookDeferred
-    | LookFailed
-    | TurnCome
-    | SlotGranted
-    | SlotDeferred
-    | Withdrawn
+    | PollDeferred
+    | PollFailed
+    | QueueReached
+    | StartGranted
+    | StartQueued
+    | StartAborted
     | Posted
     | PostFailed
     | LogStored
@@ -295,29 +295,29 @@ Observation = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RequeueAfter:
     """Nothing to do for `seconds`; None: until the resource changes."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Poll:
     """Ask the API for the model."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskTurn:
+class CheckQueue:
     """Ask how far the start queue is: before it is this one's turn there is nothing to look for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reserve:
+class AcquireStart:
     """Ask for room in the key's start allowance."""
 
     model: RemoteModel
     key: KeyUse
-    basis: int
+    revision: int
     """Of the ledger, as ModelSeen has it."""
 
 
@@ -334,11 +334,11 @@ class FetchLog:
     """Seconds until the next look is due; None: none is."""
 
 
-Action = Rest | Look | AskTurn | Reserve | Post | FetchLog
+Action = RequeueAfter | Poll | CheckQueue | AcquireStart | Post | FetchLog
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class StartCooldown:
     """A start that the API refused for its key, although the key may look at the model."""
 
     key: str
@@ -349,15 +349,15 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class InProcessState:
     """What one process remembers of a resource beside its status.
 
     Losing it (a restart) only makes waits longer, never causes a start.
     """
 
-    failed_looks: int = 0
+    failed_polls: int = 0
     """Looks in a row without an answer."""
-    looked_at: datetime | None = None
+    last_polled_at: datetime | None = None
     """When the last look had an answer."""
     unreadable: tuple[str, ...] = ()
     """Fields of the last usable reply that could not be read."""
@@ -368,13 +368,13 @@ class Memory:
     """Since when each poll was refused by a gateway; None: the last one was not."""
     interval: float | None = None
     """Seconds between looks as wanted, near the expected end for instance; None: as asked for."""
-    spare_looks: float | None = None
+    poll_credits: float | None = None
     """Looks saved up for the expected end, as pacing.next_look."""
     refusals: int = 0
     """Starts in a row that were refused, or not sent, although the model looked ready."""
-    denial: Denial | None = None
+    cooldown: StartCooldown | None = None
     """The last start was refused for its key."""
-    entry: Entry | None = None
+    in_flight: InFlightStart | None = None
     """The ledger's open entry that the next five are about."""
     answer: Posted | PostFailed | None = None
     """What the API answered to this process's own start, until that is recorded."""
@@ -412,8 +412,8 @@ class Decision:
 
     status: TrainingStatus
     action: Action
-    memory: Memory = Memory()
+    state: InProcessState = InProcessState()
     publish: bool = False
     """Write the result ConfigMap before the status: whoever waits for success finds it."""
-    settled: Settled | None = None
+    start_outcome: StartOutcome | None = None
     """Close the ledger's entry at hand, after the status is recorded."""

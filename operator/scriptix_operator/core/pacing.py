@@ -6,7 +6,15 @@ expected end, where news is likely, do more than many anywhere else.
 
 from dataclasses import dataclass
 
-__all__ = ["AS_ASKED", "Interval", "Pace", "next_look", "shown_interval", "spread", "told_interval"]
+__all__ = [
+    "UNCONSTRAINED",
+    "GrantedInterval",
+    "Interval",
+    "next_poll",
+    "reported_interval",
+    "shown_interval",
+    "spread",
+]
 
 CLOSEST = 5.0
 """Seconds between looks at least, unless the resource asks for less."""
@@ -16,9 +24,9 @@ SPARE = 0.1
 """Looks beyond those asked for, for each of these."""
 MAX_SPARE = 60.0
 """Looks that can be saved up; a run of ten hours at a look a minute."""
-TOLD_FROM = 1.5
+SHOWN_FROM = 1.5
 """Of the interval asked for: one so long is worth telling of."""
-TOLD_UNTIL = 1.1
+SHOWN_UNTIL = 1.1
 """… and one so short is as asked for again."""
 WAVER = 1.25
 """By so many times the interval may pass a step before it is told anew; so much is what looks near
@@ -45,12 +53,12 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class GrantedInterval:
     """What an API key's allowance leaves of the intervals that its resources ask for."""
 
     floor: float = 0.0
     """Seconds between regular looks at least; whoever asks for more gets that."""
-    closer: float = 1.0
+    speed_up: float = 1.0
     """Of the looks beyond the regular ones, near an expected end: the part that is left."""
 
     def kept(self, asked: float, wanted: float | None = None) -> float:
@@ -61,14 +69,14 @@ class Pace:
             wanted: Seconds until this one, if it is to come closer.
         """
         more = 0.0 if wanted is None else asked / wanted - 1
-        return max(asked, self.floor) / (1 + more * self.closer)
+        return max(asked, self.floor) / (1 + more * self.speed_up)
 
 
-AS_ASKED = Pace()
+UNCONSTRAINED = GrantedInterval()
 """All that is asked for."""
 
 
-def next_look(asked: float, to_end: float | None, age: float, spare: float | None) -> Interval:
+def next_poll(asked: float, to_end: float | None, age: float, spare: float | None) -> Interval:
     """When to look at a run next.
 
     Args:
@@ -82,36 +90,36 @@ def next_look(asked: float, to_end: float | None, age: float, spare: float | Non
     """
     if spare is None:
         spare = min(SPARE * age / asked, MAX_SPARE)
-    closer = asked if to_end is None else max(CLOSE * abs(to_end), CLOSEST)
-    seconds = min(closer, asked)
+    speed_up = asked if to_end is None else max(CLOSE * abs(to_end), CLOSEST)
+    seconds = min(speed_up, asked)
     part = seconds / asked
     if 1 - part > spare:
         seconds, part = asked, 1.0
     return Interval(seconds, min(spare - (1 - part) + SPARE * part, MAX_SPARE))
 
 
-def spread(seconds: float, luck: float) -> float:
+def spread(seconds: float, jitter: float) -> float:
     """An interval, a little longer or shorter; luck is 0 to 1, drawn at random."""
-    return seconds * (1 + JITTER * (luck - 0.5))
+    return seconds * (1 + JITTER * (jitter - 0.5))
 
 
-def shown_interval(asked: float, floor: float, told: int | None = None) -> int | None:
+def shown_interval(asked: float, floor: float, shown: int | None = None) -> int | None:
     """The interval that is told where it is longer than asked for; None where it is about that.
 
     Rounded coarsely: it must not be news each time that one of hundreds starts or ends. Nor where
     it wavers: what was `told` before stays while it is about right.
     """
     kept = max(asked, floor)
-    if kept < (TOLD_FROM if told is None else TOLD_UNTIL) * asked:
+    if kept < (SHOWN_FROM if shown is None else SHOWN_UNTIL) * asked:
         return None
-    if told is not None:
-        shorter = max((step for step in STEPS if step < told), default=0)
-        if shorter / WAVER < kept <= told * WAVER:
-            return told
+    if shown is not None:
+        shorter = max((step for step in STEPS if step < shown), default=0)
+        if shorter / WAVER < kept <= shown * WAVER:
+            return shown
     return next((step for step in STEPS if step >= kept), STEPS[-1])
 
 
-def told_interval(seconds: int) -> str:
+def reported_interval(seconds: int) -> str:
     """In words."""
     if seconds < MINUTE:
         return f"{seconds} s"

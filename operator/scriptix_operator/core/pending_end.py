@@ -7,11 +7,11 @@ them. When the polls are due follows from the recorded time, so a restart adds n
 from datetime import timedelta
 
 from scriptix_operator.api.reasons import Phase, Reason
-from scriptix_operator.core.derive import Note
+from scriptix_operator.core.derive import ConditionReason
 from scriptix_operator.core.gate import lacks_metric
-from scriptix_operator.core.observation import Decision, Look
+from scriptix_operator.core.observation import Decision, Poll
 from scriptix_operator.core.remote import TrainingState
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import ReconcileContext
 
 __all__ = ["POLLS", "await_results", "is_wait_over", "poll_results", "with_next_poll"]
 
@@ -19,48 +19,48 @@ POLLS = (2 / 120, 7 / 120, 17 / 120, 47 / 120, 110 / 120)
 """When the results are polled for, as parts of the wait: most arrive within seconds."""
 
 
-def await_results(step: Situation) -> Decision:
+def await_results(ctx: ReconcileContext) -> Decision:
     """Say what is awaited, until the next poll for it."""
-    step, until, run = with_next_poll(step), step.results_until, step.run
-    if step.is_verdict_held:
+    ctx, until, run = with_next_poll(ctx), ctx.results_until, ctx.run
+    if ctx.is_verdict_held:
         text = (
             "The API shows that the training has succeeded. The run is neither judged nor "
             "published before its quality gate can be read."
         )
-        return step.rest(None, Note(Reason.TRAINING, text))
+        return ctx.requeue(None, ConditionReason(Reason.TRAINING, text))
     shown = run.pending_end.training_status if run.pending_end else ""
     text = (
         f"The API shows that the training has ended (training_status {shown}); its results are "
         f"awaited until {until:%H:%M:%SZ}."
     )
-    return step.rest(None, Note(Reason.TRAINING, text))
+    return ctx.requeue(None, ConditionReason(Reason.TRAINING, text))
 
 
-def poll_results(step: Situation) -> Decision:
+def poll_results(ctx: ReconcileContext) -> Decision:
     """Poll for the results where that is due; a new process leaves out what is past."""
-    due = step.memory.results_poll_at
-    return await_results(step) if due is None or step.now < due else step.answer(Look())
+    due = ctx.state.results_poll_at
+    return await_results(ctx) if due is None or ctx.now < due else ctx.answer(Poll())
 
 
-def with_next_poll(step: Situation) -> Situation:
+def with_next_poll(ctx: ReconcileContext) -> ReconcileContext:
     """With the time of the next poll for the results of a pending end, if there is one."""
-    until = step.results_until
+    until = ctx.results_until
     if until is None:
-        return step
-    whole = step.durations.results
+        return ctx
+    whole = ctx.durations.results
     times = (until - timedelta(seconds=whole * (1 - part)) for part in POLLS)
-    return step.remembering(results_poll_at=next((at for at in times if at > step.now), until))
+    return ctx.with_state(results_poll_at=next((at for at in times if at > ctx.now), until))
 
 
-def is_wait_over(step: Situation) -> bool:
+def is_wait_over(ctx: ReconcileContext) -> bool:
     """Whether a pending end is to be believed as it is."""
-    until, run = step.results_until, step.status.run
-    if until is None or run is None or run.pending_end is None or step.is_verdict_held:
+    until, run = ctx.results_until, ctx.status.run
+    if until is None or run is None or run.pending_end is None or ctx.is_verdict_held:
         return False
-    if step.now >= until or (step.deadline is not None and step.now >= step.deadline):
+    if ctx.now >= until or (ctx.deadline is not None and ctx.now >= ctx.deadline):
         return True
-    if step.status.phase == Phase.SUSPENDED and not step.spec.suspend:
+    if ctx.status.phase == Phase.SUSPENDED and not ctx.spec.suspend:
         return True  # resumed: whatever happened meanwhile, this end was seen
     # The gate was edited, or the results were seen and could not be published.
     is_success = run.pending_end.training_status == TrainingState.SUCCEEDED
-    return is_success and not lacks_metric(step.spec.quality_gate, step.status.metrics)
+    return is_success and not lacks_metric(ctx.spec.quality_gate, ctx.status.metrics)

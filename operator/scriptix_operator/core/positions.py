@@ -9,8 +9,8 @@ import math
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from scriptix_operator.core.looks import Wake
-from scriptix_operator.core.startqueue import Order
+from scriptix_operator.core.looks import WakeUp
+from scriptix_operator.core.startqueue import QueueSnapshot
 from scriptix_operator.core.training import TrainingKey
 
 __all__ = ["FIRST", "INTERVAL", "SETTLING", "Position", "Positions"]
@@ -40,14 +40,14 @@ class Positions:
         wakes: Takes up who is due to report its position.
     """
 
-    def __init__(self, wakes: list[Wake]) -> None:
-        self._wakes = wakes
-        self._order: Order | None = None
+    def __init__(self, wake_ups: list[WakeUp]) -> None:
+        self._wake_ups = wake_ups
+        self._order: QueueSnapshot | None = None
         """The order at the snapshot; the queue makes another one with each change."""
         self._positions: dict[TrainingKey, Position] = {}
         self._due_at: float | None = None
         """When the next snapshot is due; None: nothing has changed."""
-        self._taken_at = -math.inf
+        self._snapshot_at = -math.inf
 
     def of(self, key: TrainingKey) -> Position | None:
         """The position at the snapshot; None: the resource has joined the queue since."""
@@ -61,20 +61,20 @@ class Positions:
         """Seconds until the next snapshot; infinite while nothing has changed."""
         return math.inf if self._due_at is None else max(self._due_at - now, 0.0)
 
-    def update(self, order: Order, now: float) -> None:
+    def update(self, order: QueueSnapshot, now: float) -> None:
         """Take a snapshot of `order` once it is due, and wake those who report it at once."""
         if order is self._order:
             return
         if self._due_at is None:
-            self._due_at = max(now + SETTLING, self._taken_at + INTERVAL)
+            self._due_at = max(now + SETTLING, self._snapshot_at + INTERVAL)
         if now < self._due_at:
             return
         before, length = self._positions, len(order)
-        self._order, self._taken_at, self._due_at = order, now, None
+        self._order, self._snapshot_at, self._due_at = order, now, None
         self._positions = {key: Position(n, length) for n, key in enumerate(order, start=1)}
         # A resource that is not among the first any more must not keep the position of another.
         first_before = takewhile(lambda item: item[1].number <= FIRST, before.items())
         overtaken = (key for key, _ in first_before if key in order)
         for key in dict.fromkeys((*islice(self._positions, FIRST), *overtaken)):
             if self._positions[key] != before.get(key):
-                self._wakes.append(Wake(key, now))
+                self._wake_ups.append(WakeUp(key, now))

@@ -6,7 +6,13 @@ from datetime import datetime
 
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Run
-from scriptix_operator.core.ledger import Debit, Entry, Ledger, debit_of, entry_of
+from scriptix_operator.core.ledger import (
+    InFlightStart,
+    Ledger,
+    StartCharge,
+    charge_of,
+    in_flight_start_of,
+)
 from scriptix_operator.core.training import Training
 
 __all__ = ["rebuilt"]
@@ -21,19 +27,19 @@ def rebuilt(trainings: Iterable[Training], serial: int) -> Ledger:
     """
     known = [(t, t.status.run) for t in trainings if t.status.run is not None]
     starts = [start for training, run in known for start in _starts(training, run)]
-    debits: dict[str, tuple[Debit, ...]] = {}
-    entries: dict[int, Entry] = {}
+    charges: dict[str, tuple[StartCharge, ...]] = {}
+    in_flight_starts: dict[int, InFlightStart] = {}
     for start in sorted(starts, key=lambda start: start.at):
         serial += 1
         fingerprint = start.run.key_fingerprint or ""
-        debit = debit_of(start.training, start.run, serial, start.at)
-        debits[fingerprint] = (*debits.get(fingerprint, ()), debit)
+        charge = charge_of(start.training, start.run, serial, start.at)
+        charges[fingerprint] = (*charges.get(fingerprint, ()), charge)
         if start.run.intent is not None and start.run.baseline is not None:
             # Of two intents at one model the newer is kept: it is waited for from now on, and by
             # the end of that what is left of the older one has had its time, too.
-            entry = entry_of(start.training, start.run, start.run.baseline, serial)
-            entries[entry.model_id] = entry
-    return Ledger(serial=serial, debits=debits, entries=entries)
+            entry = in_flight_start_of(start.training, start.run, start.run.baseline, serial)
+            in_flight_starts[entry.model_id] = entry
+    return Ledger(serial=serial, charges=charges, in_flight_starts=in_flight_starts)
 
 
 @dataclass(frozen=True, slots=True)

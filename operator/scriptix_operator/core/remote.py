@@ -17,7 +17,7 @@ __all__ = [
     "FailureKind",
     "LogEntry",
     "LogReply",
-    "RateTold",
+    "RateLimitInfo",
     "RemoteMetrics",
     "RemoteModel",
     "TrainingState",
@@ -106,7 +106,7 @@ class LogReply:
 
 
 @dataclass(frozen=True, slots=True)
-class RateTold:
+class RateLimitInfo:
     """What a reply tells of the limit that its call counts against (X-RateLimit-*)."""
 
     limit: int | None = None

@@ -8,13 +8,13 @@ from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.follow import ended_at
 from scriptix_operator.core.observation import Decision
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import ReconcileContext
 from scriptix_operator.core.training import Training
 
-__all__ = ["consumed", "replaced_unseen"]
+__all__ = ["consumed", "replaced_before_poll"]
 
 
-def consumed(step: Situation, started_at: datetime | None) -> Decision:
+def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
     """End the run with an unknown outcome.
 
     Args:
@@ -25,39 +25,39 @@ def consumed(step: Situation, started_at: datetime | None) -> Decision:
         "The training was started and has ended, but the model was changed since, so the "
         "outcome cannot be read any more."
     )
-    run = step.run
-    step = step.having_run(
+    run = ctx.run
+    ctx = ctx.with_run(
         ownership=run.ownership or Ownership.UNCONFIRMED.value,
         intent=None,
         started_training_at=started_at,
-    ).forgetting_start()
+    ).without_start_state()
     return conclude(
-        step.having(
+        ctx.with_facts(
             failure=failure(FailureReason.UNKNOWN, text),
             started_at=started_at,
-            finished_at=ended_at(started_at, step.now),
+            finished_at=ended_at(started_at, ctx.now),
             queue=None,
         )
     )
 
 
-def replaced_unseen(step: Situation, rivals: Sequence[Training]) -> Decision | None:
+def replaced_before_poll(ctx: ReconcileContext, competitors: Sequence[Training]) -> Decision | None:
     """The end of a run that no poll has shown, and that another resource's run has replaced.
 
     That resource was started while the namespace of this one was not listed. The run start time in
     the rival's baseline is newer than in this run's baseline, so the rival's is this run's. The
     model now shows the rival's run.
     """
-    run = step.status.run
+    run = ctx.status.run
     if run is None or run.baseline is None or run.started_training_at is not None:
         return None
     own = run.baseline.started_training_at
-    for rival in rivals:
-        other = rival.status.run
+    for competitor in competitors:
+        other = competitor.status.run
         if other is None or other.baseline is None:
             continue
         is_sent = other.ownership is not None or other.intent is not None
         start = other.baseline.started_training_at
         if is_sent and start is not None and (own is None or start > own):
-            return consumed(step, start)
+            return consumed(ctx, start)
     return None

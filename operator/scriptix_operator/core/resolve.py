@@ -15,22 +15,28 @@ from scriptix_operator.api.status import Baseline, StartReply
 from scriptix_operator.core.answers import not_started
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.claims import is_start_of, named
-from scriptix_operator.core.derive import Note, is_blocked, is_finished
+from scriptix_operator.core.derive import ConditionReason, is_blocked, is_finished
 from scriptix_operator.core.ending import conclude
 from scriptix_operator.core.follow import follow
 from scriptix_operator.core.freshness import is_stale
-from scriptix_operator.core.ledger import NO_ENTRY, Entry, Mark, Settled, entry_of
-from scriptix_operator.core.observation import Decision, ModelSeen
+from scriptix_operator.core.ledger import (
+    NO_START,
+    InFlightStart,
+    LatestRun,
+    StartOutcome,
+    in_flight_start_of,
+)
+from scriptix_operator.core.observation import Decision, ModelPolled
 from scriptix_operator.core.remote import RemoteModel, TrainingState
 from scriptix_operator.core.replaced import consumed
 from scriptix_operator.core.requests import next_run
-from scriptix_operator.core.situation import RESOLVE, Situation
+from scriptix_operator.core.situation import RESOLVE, ReconcileContext
 from scriptix_operator.core.start import may_be_hidden_run, wait_for_hidden
 from scriptix_operator.core.startqueue import FREE_ATTEMPTS
 from scriptix_operator.core.training import Training, TrainingKey
 
 __all__ = [
-    "Verdict",
+    "ObservedOutcome",
     "acted_after_all",
     "compare",
     "concluded",
@@ -48,7 +54,7 @@ DELETED_POLL = 600.0
 """Seconds between such polls for a resource that is being deleted, at most."""
 
 
-class Verdict(Enum):
+class ObservedOutcome(Enum):
     """What a look says of a start without a known outcome."""
 
     OURS = auto()
@@ -61,24 +67,24 @@ class Verdict(Enum):
     """This look decides nothing."""
 
 
-def compare(baseline: Baseline, model: RemoteModel) -> Verdict:
+def compare(baseline: Baseline, model: RemoteModel) -> ObservedOutcome:
     """Compare a look with the model as it was before the request's first attempt."""
-    marker, before = model.started_at, baseline.started_training_at
-    if marker is not None and before is not None and marker < before:
-        return Verdict.UNDECIDED  # older than what is known: a stale reply
-    changed = marker is not None and marker != before
+    run_start_time, before = model.started_at, baseline.started_training_at
+    if run_start_time is not None and before is not None and run_start_time < before:
+        return ObservedOutcome.UNDECIDED  # older than what is known: a stale reply
+    changed = run_start_time is not None and run_start_time != before
     match model.training_status:
         case TrainingState.RUNNING:
-            return Verdict.OURS
+            return ObservedOutcome.OURS
         case TrainingState.SUCCEEDED | TrainingState.FAILED:
             if changed or baseline.training_status == TrainingState.READY:
-                return Verdict.OURS
-            same = marker == before and not model.is_start_time_unreadable
-            return Verdict.NOT_HAPPENED if same else Verdict.UNDECIDED
+                return ObservedOutcome.OURS
+            same = run_start_time == before and not model.is_start_time_unreadable
+            return ObservedOutcome.NOT_HAPPENED if same else ObservedOutcome.UNDECIDED
         case TrainingState.NOT_READY | TrainingState.READY if not model.is_start_time_unreadable:
-            return Verdict.CONSUMED if changed else Verdict.NOT_HAPPENED
+            return ObservedOutcome.CONSUMED if changed else ObservedOutcome.NOT_HAPPENED
         case _:
-            return Verdict.UNDECIDED
+            return ObservedOutcome.UNDECIDED
 
 
 def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
@@ -93,72 +99,76 @@ def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
     return model.started_at is not None and model.started_at == before
 
 
-def resolve(step: Situation, seen: ModelSeen, entry: Entry) -> Decision:
+def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) -> Decision:
     """Decide on the resource's own start by a look at the model."""
-    step, verdict = _verdict(_watching(step, entry), seen, entry.baseline)
-    match verdict:
-        case Verdict.OURS | Verdict.CONSUMED:
-            return replace(_taken(step, seen, verdict), settled=_acted(entry, seen.model))
-        case Verdict.NOT_HAPPENED:
-            step, left = _patience(step, seen)
+    ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
+    match observed:
+        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
+            return replace(
+                _owned_or_consumed(ctx, seen, observed), start_outcome=_acted(in_flight, seen.model)
+            )
+        case ObservedOutcome.NOT_HAPPENED:
+            ctx, left = _patience(ctx, seen)
             if left > 0:
-                return step.rest(left, _unknown(step, "the API shows no new training so far"))
-            return replace(_next_attempt(step), settled=Settled(entry, acted=False))
-        case Verdict.UNDECIDED:
-            return _undecided(step)
+                return ctx.requeue(left, _unknown(ctx, "the API shows no new training so far"))
+            return replace(_next_attempt(ctx), start_outcome=StartOutcome(in_flight, acted=False))
+        case ObservedOutcome.UNDECIDED:
+            return _undecided(ctx)
 
 
 def resolve_for_others(
-    step: Situation, seen: ModelSeen, entry: Entry
-) -> tuple[Situation, Decision | Settled]:
+    ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart
+) -> tuple[ReconcileContext, Decision | StartOutcome]:
     """Decide on a start that is in the way of this resource and is not its own.
 
     Returns:
         The decision where it stays in the way for now; else its outcome, and this resource may go
         on with what it wants.
     """
-    holder = next((t for t in (step.training, *seen.rivals) if t.uid == entry.uid), None)
+    holder = next((t for t in (ctx.training, *seen.competitors) if t.uid == in_flight.uid), None)
     if holder is not None:
-        known = concluded(entry, holder)
+        known = concluded(in_flight, holder)
         if known is not None:
-            return step, known
+            return ctx, known
         is_over = holder.is_being_deleted or is_finished(holder.status)
-        if is_over or not is_start_of(entry, holder):
+        if is_over or not is_start_of(in_flight, holder):
             holder = None  # it asks for no outcome any more
         elif not (holder.spec.suspend or is_blocked(holder.status)):
-            return step, _held(step, holder)  # it will find out by itself
+            return ctx, _held(ctx, holder)  # it will find out by itself
     elif seen.is_holder_unlisted:
-        return step, _held_unseen(step, entry)
-    return _resolve_orphan(step, seen, entry, holder)
+        return ctx, _held_by_unlisted(ctx, in_flight)
+    return _resolve_orphan(ctx, seen, in_flight, holder)
 
 
 def _resolve_orphan(
-    step: Situation, seen: ModelSeen, entry: Entry, holder: Training | None
-) -> tuple[Situation, Decision | Settled]:
+    ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart, holder: Training | None
+) -> tuple[ReconcileContext, Decision | StartOutcome]:
     """Resolve a start for its resource, which is gone or cannot; `holder` waits for the outcome."""
-    step, verdict = _verdict(_watching(step, entry), seen, entry.baseline)
-    match verdict:
-        case Verdict.OURS | Verdict.CONSUMED if holder is not None:
-            return step, _held(step, holder)
-        case Verdict.OURS | Verdict.CONSUMED:
-            settled = _acted(entry, seen.model)
-            if not _is_namesake(entry, step.training):
-                return step.forgetting_start(), settled
+    ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
+    match observed:
+        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if holder is not None:
+            return ctx, _held(ctx, holder)
+        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
+            start_outcome = _acted(in_flight, seen.model)
+            if not _is_namesake(in_flight, ctx.training):
+                return ctx.without_start_state(), start_outcome
             # Made anew from the same manifest: this run is what it asks for, whatever it would do
             # at first sight.
-            step = step.having(run=next_run(step.training))
-            return step, replace(_taken(step, seen, verdict), settled=settled)
-        case Verdict.NOT_HAPPENED:
-            step, left = _patience(step, seen)
+            ctx = ctx.with_facts(run=next_run(ctx.training))
+            return ctx, replace(
+                _owned_or_consumed(ctx, seen, observed), start_outcome=start_outcome
+            )
+        case ObservedOutcome.NOT_HAPPENED:
+            ctx, left = _patience(ctx, seen)
             if left > 0:
-                note = _unknown(step, "the API shows no new training so far")
-                return step, step.rest(left, note)
-            return step.forgetting_start(), Settled(entry, acted=False)
-        case Verdict.UNDECIDED:
-            return step, _undecided(step)
+                condition_reason = _unknown(ctx, "the API shows no new training so far")
+                return ctx, ctx.requeue(left, condition_reason)
+            return ctx.without_start_state(), StartOutcome(in_flight, acted=False)
+        case ObservedOutcome.UNDECIDED:
+            return ctx, _undecided(ctx)
 
 
-def concluded(entry: Entry, training: Training) -> Settled | None:
+def concluded(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
     """The outcome of a start as the status of its resource has it; None where that has none.
 
     The status is recorded before the entry is closed, so a crash may leave the entry behind. A
@@ -166,16 +176,18 @@ def concluded(entry: Entry, training: Training) -> Settled | None:
     by a process that was paused or is deposed.
     """
     status, run = training.status, training.status.run
-    if training.uid != entry.uid or run is None or run.id != entry.run:
+    if training.uid != in_flight.uid or run is None or run.id != in_flight.run:
         return None
     timed_out = status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT
     is_over = is_finished(status) and run.intent is None and not timed_out
-    if run.ownership is None and run.attempt <= entry.attempt and not is_over:
+    if run.ownership is None and run.attempt <= in_flight.attempt and not is_over:
         return None
-    return Settled(entry, acted=run.ownership is not None, marker=run.started_training_at)
+    return StartOutcome(
+        in_flight, acted=run.ownership is not None, run_start_time=run.started_training_at
+    )
 
 
-def newly_polled_start(training: Training, mark: Mark | None) -> Settled | None:
+def newly_polled_start(training: Training, latest_run: LatestRun | None) -> StartOutcome | None:
     """What the ledger has yet to learn of a followed run: the start time that polls show.
 
     The entry was closed by the reply to the start, whose start time counts for nothing. Until the
@@ -183,164 +195,176 @@ def newly_polled_start(training: Training, mark: Mark | None) -> Settled | None:
     this resource is gone. The entry is closed already, so none has this serial.
     """
     run = training.status.run
-    if run is None or run.baseline is None or mark is None or not mark.superseded:
+    if run is None or run.baseline is None or latest_run is None or not latest_run.superseded:
         return None
     start, before = run.started_training_at, run.baseline.started_training_at
-    if start is None or run.intent is not None or mark.at != before or start == before:
+    if start is None or run.intent is not None or latest_run.at != before or start == before:
         return None
-    return Settled(entry_of(training, run, run.baseline, NO_ENTRY), acted=True, marker=start)
+    return StartOutcome(
+        in_flight_start_of(training, run, run.baseline, NO_START), acted=True, run_start_time=start
+    )
 
 
-def acted_after_all(step: Situation, seen: ModelSeen) -> tuple[Situation, Decision | None]:
+def acted_after_all(
+    ctx: ReconcileContext, seen: ModelPolled
+) -> tuple[ReconcileContext, Decision | None]:
     """What a look says of earlier attempts at a request that is to be tried again.
 
     They were taken for not happened. Should one have acted after all, another start would be the
     second for one request.
     """
-    run = step.status.run
+    run = ctx.status.run
     if run is None or run.baseline is None:
-        return step, None
-    step, verdict = _verdict(step, seen, run.baseline)
-    match verdict:
-        case Verdict.OURS | Verdict.CONSUMED if may_be_hidden_run(step, seen):
-            return step, wait_for_hidden(step)
-        case Verdict.OURS | Verdict.CONSUMED:
-            return step, _taken(step, seen, verdict)
-        case Verdict.UNDECIDED if step.memory.repeated_at is not None:
-            return step, _undecided(step)
+        return ctx, None
+    ctx, observed = _observed_outcome(ctx, seen, run.baseline)
+    match observed:
+        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if may_be_hidden_run(ctx, seen):
+            return ctx, wait_for_hidden(ctx)
+        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
+            return ctx, _owned_or_consumed(ctx, seen, observed)
+        case ObservedOutcome.UNDECIDED if ctx.state.repeated_at is not None:
+            return ctx, _undecided(ctx)
         case _:
-            return step, None
+            return ctx, None
 
 
-def _verdict(step: Situation, seen: ModelSeen, baseline: Baseline) -> tuple[Situation, Verdict]:
+def _observed_outcome(
+    ctx: ReconcileContext, seen: ModelPolled, baseline: Baseline
+) -> tuple[ReconcileContext, ObservedOutcome]:
     """What a look says, if it can be believed.
 
     A run that may be the one before, in a stale reply, is believed when it is seen again.
     """
-    if is_stale(step.training, seen):
-        return step.remembering(repeated_at=None), Verdict.UNDECIDED
-    verdict = compare(baseline, seen.model)
-    if verdict is not Verdict.OURS or not _may_be_the_one_before(baseline, seen.model):
-        return step.remembering(repeated_at=None), verdict
-    first = step.memory.repeated_at
+    if is_stale(ctx.training, seen):
+        return ctx.with_state(repeated_at=None), ObservedOutcome.UNDECIDED
+    observed = compare(baseline, seen.model)
+    if observed is not ObservedOutcome.OURS or not _may_be_the_one_before(baseline, seen.model):
+        return ctx.with_state(repeated_at=None), observed
+    first = ctx.state.repeated_at
     if first is None:
-        return step.remembering(repeated_at=step.now), Verdict.UNDECIDED
-    apart = ((seen.asked_at or step.now) - first).total_seconds()
-    return step, verdict if apart >= step.durations.agree else Verdict.UNDECIDED
+        return ctx.with_state(repeated_at=ctx.now), ObservedOutcome.UNDECIDED
+    apart = ((seen.asked_at or ctx.now) - first).total_seconds()
+    return ctx, observed if apart >= ctx.durations.agree else ObservedOutcome.UNDECIDED
 
 
-def _watching(step: Situation, entry: Entry) -> Situation:
+def _watching(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
     """Count the time from when this process first saw the entry: its POST may be on its way."""
-    if step.memory.entry == entry:
-        return step
-    return step.forgetting_start().remembering(entry=entry, intent_seen_at=step.now)
+    if ctx.state.in_flight == in_flight:
+        return ctx
+    return ctx.without_start_state().with_state(in_flight=in_flight, intent_seen_at=ctx.now)
 
 
-def _patience(step: Situation, seen: ModelSeen) -> tuple[Situation, float]:
+def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContext, float]:
     """Seconds until "nothing has acted" can be believed, and the next look is due; 0: now.
 
     It takes two looks that agree, both after a POST on its way must have acted. One would do if
     none were stale; a stale one shows the model as it was before that time.
     """
-    memory, durations, as_of = step.memory, step.durations, seen.asked_at or step.now
-    seen_at = memory.intent_seen_at or step.now
-    needed = durations.settle if memory.reset_seen else durations.unseen
+    state, durations, as_of = ctx.state, ctx.durations, seen.asked_at or ctx.now
+    seen_at = state.intent_seen_at or ctx.now
+    needed = durations.grace_period if state.reset_seen else durations.unseen
     left = needed - (as_of - seen_at).total_seconds()
     if left > 0:
-        return step, min(left, max(step.poll, durations.agree))
-    if memory.agreed_at is None:
-        return step.remembering(agreed_at=step.now), durations.agree
-    return step, max(durations.agree - (as_of - memory.agreed_at).total_seconds(), 0.0)
+        return ctx, min(left, max(ctx.poll, durations.agree))
+    if state.agreed_at is None:
+        return ctx.with_state(agreed_at=ctx.now), durations.agree
+    return ctx, max(durations.agree - (as_of - state.agreed_at).total_seconds(), 0.0)
 
 
-def _undecided(step: Situation) -> Decision:
+def _undecided(ctx: ReconcileContext) -> Decision:
     """Poll again: soon at first, and less often while the polls go on deciding nothing.
 
     A restart makes them frequent again. A run that has been seen once is polled for at once.
     """
-    note = _unknown(step, "the polls do not show whether it was")
-    since, doublings = step.memory.intent_seen_at, 0
-    if since is not None and step.memory.repeated_at is None:
-        doublings = int((step.now - since).total_seconds() // UNDECIDED_FOR)
-    most = DELETED_POLL if step.training.is_being_deleted else step.poll
-    wait = backoff(min(step.poll, RESOLVE), doublings, most)
-    return step.remembering(agreed_at=None).rest(wait, note)
+    condition_reason = _unknown(ctx, "the polls do not show whether it was")
+    since, doublings = ctx.state.intent_seen_at, 0
+    if since is not None and ctx.state.repeated_at is None:
+        doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
+    most = DELETED_POLL if ctx.training.is_being_deleted else ctx.poll
+    wait = backoff(min(ctx.poll, RESOLVE), doublings, most)
+    return ctx.with_state(agreed_at=None).requeue(wait, condition_reason)
 
 
-def _held(step: Situation, holder: Training) -> Decision:
-    note = Note(
+def _held(ctx: ReconcileContext, holder: Training) -> Decision:
+    condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
-        f"{named(holder.key, step.training)} has started this model, or is about to; waiting until "
+        f"{named(holder.key, ctx.training)} has started this model, or is about to; waiting until "
         "its training has ended.",
     )
-    return step.having(queue=None).rest(step.next_look, note)
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll, condition_reason)
 
 
-def _held_unseen(step: Situation, entry: Entry) -> Decision:
+def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
     """Wait for a resource that may exist and cannot be seen: the start is that resource's."""
-    name = named(TrainingKey(entry.namespace, entry.name), step.training)
-    note = Note(
+    name = named(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
+    condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
         f"{name} has started this model, or is about to, and the operator cannot read that "
         "resource; waiting until it can. The operator's log names the cause.",
     )
-    return step.having(queue=None).rest(step.next_look, note)
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll, condition_reason)
 
 
-def _is_namesake(entry: Entry, training: Training) -> bool:
+def _is_namesake(in_flight: InFlightStart, training: Training) -> bool:
     """Whether a start is what this resource asks for, which was made anew from its manifest."""
     key = training.key
-    is_same = (entry.namespace, entry.name) == (key.namespace, key.name)
-    return is_same and training.uid != entry.uid and training.status.run is None
+    is_same = (in_flight.namespace, in_flight.name) == (key.namespace, key.name)
+    return is_same and training.uid != in_flight.uid and training.status.run is None
 
 
-def _acted(entry: Entry, model: RemoteModel) -> Settled:
-    changed = model.started_at != entry.baseline.started_training_at
-    return Settled(entry, acted=True, marker=model.started_at if changed else None)
+def _acted(in_flight: InFlightStart, model: RemoteModel) -> StartOutcome:
+    changed = model.started_at != in_flight.baseline.started_training_at
+    return StartOutcome(in_flight, acted=True, run_start_time=model.started_at if changed else None)
 
 
-def _taken(step: Situation, seen: ModelSeen, verdict: Verdict) -> Decision:
+def _owned_or_consumed(
+    ctx: ReconcileContext, seen: ModelPolled, observed: ObservedOutcome
+) -> Decision:
     """The run that has acted is the resource's: followed, or over without a trace."""
-    return _ours(step, seen) if verdict is Verdict.OURS else consumed(step, seen.model.started_at)
+    return (
+        _ours(ctx, seen)
+        if observed is ObservedOutcome.OURS
+        else consumed(ctx, seen.model.started_at)
+    )
 
 
-def _ours(step: Situation, seen: ModelSeen) -> Decision:
+def _ours(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     # An earlier attempt that was taken for not happened has left no time to count from.
-    claimed_at = step.run.claimed_at or step.now.replace(microsecond=0)
-    step = step.having_run(
+    claimed_at = ctx.run.claimed_at or ctx.now.replace(microsecond=0)
+    ctx = ctx.with_run(
         ownership=Ownership.UNCONFIRMED.value,
         intent=None,
         claimed_at=claimed_at,
         # This run's from now on, even where the API has not given it a new one.
         started_training_at=seen.model.started_at,
-    ).forgetting_start()
-    step = step.having(started_at=seen.model.started_at, queue=None)
-    step = step.remembering(refusals=0, log_wanted=True)
-    status, note = follow(step.spec, step.status, seen.model, step.now, seen.past)
-    return conclude(step.having_status(status), note)
+    ).without_start_state()
+    ctx = ctx.with_facts(started_at=seen.model.started_at, queue=None)
+    ctx = ctx.with_state(refusals=0, log_wanted=True)
+    status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
+    return conclude(ctx.with_status(status), condition_reason)
 
 
-def resolved_by_others(step: Situation) -> Decision | None:
+def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
     """What follows from the reply to a start that another resource has resolved as not happened.
 
     None: there is no such reply.
     """
-    reply = step.run.intent.reply if step.run.intent else None
-    return None if reply is None else _next_attempt(step)
+    reply = ctx.run.intent.reply if ctx.run.intent else None
+    return None if reply is None else _next_attempt(ctx)
 
 
-def _next_attempt(step: Situation) -> Decision:
-    reply = step.run.intent.reply if step.run.intent else None
-    step = step.having_run(intent=None, claimed_at=None).forgetting_start()
-    if reply is not None and (held := not_started(step, reply)) is not None:
+def _next_attempt(ctx: ReconcileContext) -> Decision:
+    reply = ctx.run.intent.reply if ctx.run.intent else None
+    ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
+    if reply is not None and (held := not_started(ctx, reply)) is not None:
         return held
-    attempt = step.run.attempt + 1
-    step = step.having_run(attempt=attempt)
+    attempt = ctx.run.attempt + 1
+    ctx = ctx.with_run(attempt=attempt)
     late = attempt - FREE_ATTEMPTS - 1
     delay = 0.0 if late < 0 else backoff(FIRST_DELAY, late, MAX_DELAY)
-    return step.rest(
+    return ctx.requeue(
         delay,
-        Note(
+        ConditionReason(
             Reason.STARTING if late < 0 else Reason.START_OUTCOME_UNKNOWN,
             f"The start {_lost(reply)} and has started nothing; attempt {attempt} follows.",
         ),
@@ -353,11 +377,11 @@ def _lost(reply: StartReply | None) -> str:
     )
 
 
-def _unknown(step: Situation, why: str) -> Note:
-    run = step.status.run
+def _unknown(ctx: ReconcileContext, why: str) -> ConditionReason:
+    run = ctx.status.run
     reply = run.intent.reply if run and run.intent else None
     said = "" if reply is None else f" ({reply.message})"
-    return Note(
+    return ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
         f"Whether the start was accepted is not known yet{said}: {why}. The start is not repeated "
         "before that is certain.",

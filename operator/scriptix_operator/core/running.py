@@ -6,14 +6,20 @@ from datetime import datetime, timedelta
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership, Reason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import Note
+from scriptix_operator.core.derive import ConditionReason
 from scriptix_operator.core.eta import Running, estimate, longest_stage
-from scriptix_operator.core.pacing import told_interval
+from scriptix_operator.core.pacing import reported_interval
 from scriptix_operator.core.progress import DONE, stage_of
 from scriptix_operator.core.remote import RemoteModel
-from scriptix_operator.core.timeline import PastRun, with_marks
+from scriptix_operator.core.timeline import PastRun, with_milestones
 
-__all__ = ["is_another_start", "marked", "running", "training_note", "without_poll_facts"]
+__all__ = [
+    "is_another_start",
+    "running",
+    "training_reason",
+    "with_milestones_of",
+    "without_poll_facts",
+]
 
 ANOTHER_START = timedelta(seconds=60)
 """From this difference on a later run start time is another start; below, it may be the same time
@@ -42,7 +48,7 @@ def running(
     now: datetime,
     model_id: int,
     past: Sequence[PastRun],
-) -> tuple[TrainingStatus, Note]:
+) -> tuple[TrainingStatus, ConditionReason]:
     """The facts and the note after a look at a run that goes on.
 
     Args:
@@ -64,15 +70,15 @@ def running(
     )
     status = _expected(status, now, model_id, past, moved=moved)
     status = _stalled(status, now, model_id, past)
-    note = training_note(status)
+    condition_reason = training_reason(status)
     has_gone_back = progress is not None and before is not None and progress < before
     if not _is_started_again(status, model, has_gone_back=has_gone_back):
-        return status, note
+        return status, condition_reason
     later = (
         " The API shows a later start than the one followed: somebody else may have started the "
         "model again."
     )
-    return status, Note(note.reason, note.message + later)
+    return status, ConditionReason(condition_reason.reason, condition_reason.message + later)
 
 
 def _is_started_again(status: TrainingStatus, model: RemoteModel, *, has_gone_back: bool) -> bool:
@@ -107,7 +113,7 @@ def _expected(
         return status
     seconds = (now - began).total_seconds()
     if moved:
-        status = marked(status, progress, now)
+        status = with_milestones_of(status, progress, now)
     eta = status.estimated_completion_at
     is_overdue = eta is not None and eta < now and progress < DONE
     if not (moved or eta is None or is_overdue):
@@ -128,12 +134,12 @@ def _expected(
     )
 
 
-def marked(status: TrainingStatus, progress: int, now: datetime) -> TrainingStatus:
+def with_milestones_of(status: TrainingStatus, progress: int, now: datetime) -> TrainingStatus:
     """With the time of each mark that the run has passed."""
     began = _began_at(status) or status.started_at
     if began is None:
         return status
-    timeline = with_marks(status.timeline, progress, (now - began).total_seconds())
+    timeline = with_milestones(status.timeline, progress, (now - began).total_seconds())
     return replace(status, timeline=timeline)
 
 
@@ -162,7 +168,7 @@ def _stalled(
     return replace(status, progress_stalled_at=stalled_at)
 
 
-def training_note(status: TrainingStatus) -> Note:
+def training_reason(status: TrainingStatus) -> ConditionReason:
     """How far a running training is, by its progress and its log."""
     reason, text = Reason.TRAINING, "Training."
     if status.progress is not None:
@@ -180,7 +186,7 @@ def training_note(status: TrainingStatus) -> Note:
         text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
     if status.poll_interval_seconds is not None:
         text += (
-            f" Looked at about every {told_interval(status.poll_interval_seconds)}: the API key's "
+            f" Looked at about every {reported_interval(status.poll_interval_seconds)}: the API key's "
             "status calls have to suffice for all that share it."
         )
-    return Note(reason, text)
+    return ConditionReason(reason, text)

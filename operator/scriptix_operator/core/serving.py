@@ -14,13 +14,13 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.derive import is_finished
-from scriptix_operator.core.news import News
+from scriptix_operator.core.news import EventRecord
 from scriptix_operator.core.training import Training
 
 __all__ = [
     "left_alone",
+    "left_alone_event",
     "left_for",
-    "left_news",
     "left_text",
     "needs_renewal",
     "was_served_elsewhere",
@@ -108,11 +108,11 @@ def left_text(other: str, left: list[Training]) -> str:
     )
 
 
-def left_news(other: str, installation: str) -> News:
+def left_alone_event(other: str, installation: str) -> EventRecord:
     """What a resource that is left alone is told."""
     text = (
         f"The installation of the operator in namespace {other} serves this resource; the one in "
         f"namespace {installation} watches it, too, and leaves it alone until the other one has "
         f"not written its status for {SILENCE_TEXT}."
     )
-    return News(EventReason.SERVED_ELSEWHERE, text, warning=True)
+    return EventRecord(EventReason.SERVED_ELSEWHERE, text, warning=True)

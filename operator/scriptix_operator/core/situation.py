@@ -7,15 +7,20 @@ from typing import Any
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.derive import Note, is_end_pending, may_be_running, settle
-from scriptix_operator.core.observation import Action, Decision, Memory, Rest
+from scriptix_operator.core.derive import (
+    ConditionReason,
+    derive_status,
+    is_end_pending,
+    may_be_running,
+)
+from scriptix_operator.core.observation import Action, Decision, InProcessState, RequeueAfter
 from scriptix_operator.core.remote import TrainingState
 from scriptix_operator.core.text import unreadable_text
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.unreadable import describe_unreadable, told_unreadable
+from scriptix_operator.core.unreadable import describe_unreadable, reported_unreadable
 from scriptix_operator.core.used import pending_request, repeated_request
 
-__all__ = ["Durations", "Situation", "soonest"]
+__all__ = ["Durations", "ReconcileContext", "soonest"]
 
 RECHECK = 60.0
 """Seconds after which a block that needs no call to the API is looked at again, at most."""
@@ -37,7 +42,7 @@ class Durations:
     """W: a POST is sent only within this time of writing its intent."""
     post_timeout: float = 30.0
     """P: a POST is given up after this time."""
-    settle: float = 10.0
+    grace_period: float = 10.0
     """S: what a lost POST may still need to act."""
     agree: float = 2.0
     """Least time between two looks that must agree."""
@@ -49,18 +54,18 @@ class Durations:
     @property
     def unseen(self) -> float:
         """After this time an intent seen now can have no POST on its way any more."""
-        return self.send_window + self.post_timeout + self.settle
+        return self.send_window + self.post_timeout + self.grace_period
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ReconcileContext:
     """One step: the resource with its kept-up status, the time, and what is remembered."""
 
     training: Training
     now: datetime
-    memory: Memory
+    state: InProcessState
     durations: Durations = field(default_factory=Durations)
-    look_in: float | None = None
+    poll_in: float | None = None
     """Seconds until the next look, as pacing has it; None: as asked for."""
     recorded: TrainingStatus | None = None
     """The status that the step began with."""
@@ -92,17 +97,17 @@ class Situation:
         return float(self.spec.poll_interval_seconds)
 
     @property
-    def next_look(self) -> float:
+    def next_poll(self) -> float:
         """Seconds until the next look, if nothing else is to be done."""
-        return self.poll if self.look_in is None else self.look_in
+        return self.poll if self.poll_in is None else self.poll_in
 
     @property
-    def is_settled(self) -> bool:
+    def is_derived(self) -> bool:
         """Whether nothing has changed since the status was settled: most steps bring no news."""
         status = self.status
         if status is not self.recorded or status.observed_generation != self.training.generation:
             return False
-        if told_unreadable(status) != describe_unreadable(self.training):
+        if reported_unreadable(status) != describe_unreadable(self.training):
             return False
         # The annotation requested-at changes no generation.
         requests = repeated_request(self.training, status), pending_request(self.training, status)
@@ -138,26 +143,26 @@ class Situation:
         until = run.pending_end.seen_at + timedelta(seconds=self.durations.results)
         return None if self.is_verdict_held and self.now >= until else until
 
-    def having_status(self, status: TrainingStatus) -> "Situation":
+    def with_status(self, status: TrainingStatus) -> "ReconcileContext":
         """The same step with other facts."""
         return replace(self, training=self.training.with_status(status))
 
-    def having(self, **facts: Any) -> "Situation":  # noqa: ANN401 - tools/typed_updates.py checks them
+    def with_facts(self, **facts: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
         """The same step with some facts of the status replaced."""
-        return self.having_status(replace(self.status, **facts))
+        return self.with_status(replace(self.status, **facts))
 
-    def having_run(self, **facts: Any) -> "Situation":  # noqa: ANN401 - tools/typed_updates.py checks them
+    def with_run(self, **facts: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
         """The same step with some facts of the run replaced."""
-        return self.having(run=replace(self.run, **facts))
+        return self.with_facts(run=replace(self.run, **facts))
 
-    def remembering(self, **memory: Any) -> "Situation":  # noqa: ANN401 - tools/typed_updates.py checks them
+    def with_state(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
         """The same step with another memory."""
-        return replace(self, memory=replace(self.memory, **memory))
+        return replace(self, state=replace(self.state, **state))
 
-    def forgetting_start(self) -> "Situation":
+    def without_start_state(self) -> "ReconcileContext":
         """The same step when the outcome of the open start is known."""
-        return self.remembering(
-            entry=None,
+        return self.with_state(
+            in_flight=None,
             answer=None,
             intent_seen_at=None,
             agreed_at=None,
@@ -165,26 +170,35 @@ class Situation:
             reset_seen=False,
         )
 
-    def without_doubt(self) -> "Situation":
+    def without_doubt(self) -> "ReconcileContext":
         """The same step where no polls are made: the next refusal is the first."""
-        return self.remembering(doubted_at=None, gateway_since=None)
+        return self.with_state(doubted_at=None, gateway_since=None)
 
     def answer(
-        self, action: Action, note: Note | None = None, *, publish: bool = False
+        self,
+        action: Action,
+        condition_reason: ConditionReason | None = None,
+        *,
+        publish: bool = False,
     ) -> Decision:
         """Settle the facts and end the step with `action`."""
         status = self.status
-        if note is not None and self.memory.unreadable:
-            note = Note(note.reason, f"{note.message} {unreadable_text(self.memory.unreadable)}")
-        if note is not None or not self.is_settled:
-            status = settle(self.training, status, self.now, note)
-        return Decision(status, action, self.memory, publish)
+        if condition_reason is not None and self.state.unreadable:
+            condition_reason = ConditionReason(
+                condition_reason.reason,
+                f"{condition_reason.message} {unreadable_text(self.state.unreadable)}",
+            )
+        if condition_reason is not None or not self.is_derived:
+            status = derive_status(self.training, status, self.now, condition_reason)
+        return Decision(status, action, self.state, publish)
 
-    def rest(self, seconds: float | None, note: Note | None = None) -> Decision:
+    def requeue(
+        self, seconds: float | None, condition_reason: ConditionReason | None = None
+    ) -> Decision:
         """Wait `seconds`, but not past the run's time-out, nor past the wait for its results."""
         bounds = [self.deadline]
         if self.results_until is not None:
-            due = self.memory.results_poll_at
+            due = self.state.results_poll_at
             bounds += [self.results_until, due if due is not None and due > self.now else None]
         waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
-        return self.answer(Rest(soonest(seconds, *waits)), note)
+        return self.answer(RequeueAfter(soonest(seconds, *waits)), condition_reason)

@@ -11,13 +11,13 @@ from operator import attrgetter
 
 from scriptix_operator.core.limits import Limit
 
-__all__ = ["Spending", "Spent", "Ticket"]
+__all__ = ["PastCall", "Permit", "SlidingWindow"]
 
 _by_time = attrgetter("at")
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class PastCall:
     """A call that counts against an allowance."""
 
     at: float
@@ -26,43 +26,43 @@ class Spent:
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class Permit:
     """A call that was taken from an allowance and is not answered yet."""
 
     sent_at: float
     tag: str = ""
 
 
-class Spending:
+class SlidingWindow:
     """The calls, and when there is room for more."""
 
     def __init__(self) -> None:
-        self.in_flight: set[Ticket] = set()
+        self.in_flight: set[Permit] = set()
         """Not answered yet."""
-        self._spent: list[Spent] = []
+        self._calls: list[PastCall] = []
 
     @property
-    def spent(self) -> Sequence[Spent]:
+    def spent(self) -> Sequence[PastCall]:
         """Answered or given up, the oldest first."""
-        return self._spent
+        return self._calls
 
-    def settle(self, ticket: Ticket, at: float) -> None:
+    def complete(self, permit: Permit, at: float) -> None:
         """Count a call on its way as one of a time."""
-        self.in_flight.discard(ticket)
-        insort(self._spent, Spent(at, ticket.tag), key=_by_time)
+        self.in_flight.discard(permit)
+        insort(self._calls, PastCall(at, permit.tag), key=_by_time)
 
-    def recall(self, spent: Iterable[Spent]) -> None:
+    def recall(self, spent: Iterable[PastCall]) -> None:
         """Count calls that were made before, too."""
-        self._spent = sorted([*self._spent, *spent], key=_by_time)
+        self._calls = sorted([*self._calls, *spent], key=_by_time)
 
     def since(self, begin: float) -> int:
         """How many were answered after `begin`."""
-        return len(self._spent) - bisect_right(self._spent, begin, key=_by_time)
+        return len(self._calls) - bisect_right(self._calls, begin, key=_by_time)
 
     def forget(self, until: float) -> None:
         """Those answered by then count no more."""
-        if self._spent and self._spent[0].at <= until:
-            del self._spent[: bisect_right(self._spent, until, key=_by_time)]
+        if self._calls and self._calls[0].at <= until:
+            del self._calls[: bisect_right(self._calls, until, key=_by_time)]
 
     def free_at(self, limit: Limit, now: float, earliest: float, ahead: int = 0) -> float:
         """When a call fits into a limit.
@@ -81,5 +81,5 @@ class Spending:
         # Those ahead go in rounds of as many as the limit; of those known there may be more.
         rounds = min(excess, ahead) // limit.count
         index = excess - rounds * limit.count
-        before = self._spent[index - in_window].at if index < in_window else earliest
+        before = self._calls[index - in_window].at if index < in_window else earliest
         return max(before + limit.seconds, earliest) + rounds * limit.seconds

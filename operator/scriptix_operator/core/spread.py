@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Spread"]
+__all__ = ["Pacer"]
 
 
 @dataclass(slots=True)
-class Spread:
+class Pacer:
     """When the next call is in step with an even pace (the generic cell rate algorithm).
 
     Times are monotonic seconds, given by the caller.
@@ -27,7 +27,7 @@ class Spread:
         even_at = max(self._even_at, now) + ahead * interval
         return max(even_at - (burst - 1) * interval - now, 0.0)
 
-    def take(self, now: float, interval: float) -> None:
+    def acquire(self, now: float, interval: float) -> None:
         """Make a call."""
         self._even_at = max(self._even_at, now) + interval
 
@@ -35,6 +35,6 @@ class Spread:
         """Come after a call that was made at a time."""
         self._even_at = max(self._even_at, at + interval)
 
-    def give_back(self, interval: float) -> None:
+    def cancel(self, interval: float) -> None:
         """A call was not made after all."""
         self._even_at -= interval

@@ -7,17 +7,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scriptix_operator.core.budget import Budget
+from scriptix_operator.core.budget import RateLimiter
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import Wake
-from scriptix_operator.core.part import Part
+from scriptix_operator.core.looks import WakeUp
+from scriptix_operator.core.part import SubLimit
 from scriptix_operator.core.positions import Position, Positions
-from scriptix_operator.core.remote import CallFailure, RateTold
-from scriptix_operator.core.spending import Spent, Ticket
-from scriptix_operator.core.startqueue import Claim, Order, StartQueue
+from scriptix_operator.core.remote import CallFailure, RateLimitInfo
+from scriptix_operator.core.spending import PastCall, Permit
+from scriptix_operator.core.startqueue import QueueEntry, QueueSnapshot, StartQueue
 from scriptix_operator.core.training import TrainingKey
 
-__all__ = ["Place", "Starts"]
+__all__ = ["QueuePosition", "Starts"]
 
 LATE_PART = 0.2
 """Of the allowance, for starts that were lost again and again: what is wrong with one model must
@@ -32,7 +32,7 @@ REFRESH = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePosition:
     """A wait in the start queue."""
 
     position: Position | None
@@ -51,73 +51,75 @@ class Starts:
         wakes: Takes up who is expected when.
     """
 
-    def __init__(self, limits: Sequence[Limit], wakes: list[Wake]) -> None:
-        self.budget = Budget(limits)
-        self._late = Part(self.budget, LATE_PART)
+    def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:
+        self.limiter = RateLimiter(limits)
+        self._late = SubLimit(self.limiter, LATE_PART)
         self._queue = StartQueue()
-        self._wakes = wakes
+        self._wake_ups = wake_ups
         self._expected: dict[TrainingKey, float] = {}
         """Those who are next, and when each was told to come."""
         self._free_at = math.inf
         """When a start is, or has become, free for whoever is next."""
-        self._positions = Positions(wakes)
+        self._positions = Positions(wake_ups)
 
-    def ask(self, claim: Claim, now: float) -> Place | None:
+    def ask(self, queue_entry: QueueEntry, now: float) -> QueuePosition | None:
         """Ask for a start on behalf of a resource that could start now.
 
         Returns:
             Its place in the queue, where it is from now on; None: it is its turn.
         """
-        self._queue.join(claim)
-        ahead = self._expect(now).index(claim.key)
-        start_in = self.budget.wait(now, ahead)
+        self._queue.join(queue_entry)
+        ahead = self._expect(now).index(queue_entry.key)
+        start_in = self.limiter.wait(now, ahead)
         is_free = start_in <= 0 or now >= self._free_at + PATIENCE * ahead
-        if claim.is_late:
+        if queue_entry.is_late:
             late_in = self._late.wait(now)
             start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
         if is_free and not self._is_held:
             # It is here already: woken once more, it would ask once more.
-            self._wakes[:] = [wake for wake in self._wakes if wake.key != claim.key]
+            self._wake_ups[:] = [
+                wake_up for wake_up in self._wake_ups if wake_up.key != queue_entry.key
+            ]
             return None
-        expected_in = self._expected.get(claim.key, now) - now
+        expected_in = self._expected.get(queue_entry.key, now) - now
         ask_in = min(start_in or PATIENCE, expected_in if expected_in > 0 else REFRESH, REFRESH)
-        position = self._positions.of(claim.key)
+        position = self._positions.of(queue_entry.key)
         if position is None:
             ask_in = min(ask_in, self._positions.due_in(now))
-        return Place(position, start_in, ask_in)
+        return QueuePosition(position, start_in, ask_in)
 
-    def take(self, claim: Claim, now: float) -> Ticket:
+    def acquire(self, queue_entry: QueueEntry, now: float) -> Permit:
         """Spend a start for a resource whose turn it is."""
-        self._leave(claim.key)
-        ticket = self.budget.take(now, claim.key.namespace)
-        if claim.is_late:
-            self._late.take(ticket)
+        self._leave(queue_entry.key)
+        permit = self.limiter.acquire(now, queue_entry.key.namespace)
+        if queue_entry.is_late:
+            self._late.acquire(permit)
         self._free_at = math.inf
         self._expect(now)
-        return ticket
+        return permit
 
     def answered(
         self,
-        ticket: Ticket,
+        permit: Permit,
         now: float,
         failure: CallFailure | None = None,
-        told: RateTold | None = None,
+        rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count a start that was answered; returns whether that taught something of the limits."""
-        self._late.answered(ticket, now, failure)
-        has_learned = self.budget.answered(ticket, now, failure, told)
+        self._late.answered(permit, now, failure)
+        has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
         self._expect(now)
-        return has_learned
+        return has_observed_limit
 
-    def give_back(self, ticket: Ticket, now: float) -> None:
+    def cancel(self, permit: Permit, now: float) -> None:
         """Take back a start that was not sent."""
-        self._late.give_back(ticket)
-        self.budget.give_back(ticket, now)
+        self._late.cancel(permit)
+        self.limiter.cancel(permit, now)
         self._expect(now)
 
-    def recall(self, spent: Iterable[Spent], late: Iterable[Spent]) -> None:
+    def recall(self, spent: Iterable[PastCall], late: Iterable[PastCall]) -> None:
         """Count starts that were made before: all of them, and those of them that were late."""
-        self.budget.recall(spent)
+        self.limiter.recall(spent)
         self._late.recall(late)
 
     def leave(self, key: TrainingKey, now: float) -> None:
@@ -136,7 +138,7 @@ class Starts:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def expect_anew(self, now: float) -> None:
+    def renew_expectations(self, now: float) -> None:
         """Expect those who are next once more: they have come in vain."""
         self._expected = {}
         self._expect(now)
@@ -148,19 +150,19 @@ class Starts:
     @property
     def _is_held(self) -> bool:
         """Until a whole window was let through, one at a time: a single refusal has to teach."""
-        return self.budget.in_flight > 0 and not self.budget.is_proved
+        return self.limiter.in_flight > 0 and not self.limiter.is_proved
 
-    def _order(self, now: float) -> Order:
+    def _order(self, now: float) -> QueueSnapshot:
         may_be_late = self._late.wait(now) <= 0
-        return self._queue.order(self.budget.spent_by_tag(now), late=may_be_late)
+        return self._queue.order(self.limiter.calls_by_tag(now), late=may_be_late)
 
-    def _expect(self, now: float) -> Order:
+    def _expect(self, now: float) -> QueueSnapshot:
         """Expect those who are next when a start is free, each a little later than the other.
 
         Returns:
             The present order.
         """
-        wait, order = self.budget.wait(now), self._order(now)
+        wait, order = self.limiter.wait(now), self._order(now)
         self._positions.update(order, now)
         next_ones = () if self._is_held else order.first(EXPECTED)
         # Whoever is next has its time to come from when it is next.
@@ -168,9 +170,9 @@ class Starts:
         self._free_at = now + wait if wait > 0 or is_new else min(self._free_at, now)
         before = self._expected
         self._expected = {
-            key: self._free_at + PATIENCE * place for place, key in enumerate(next_ones)
+            key: self._free_at + PATIENCE * position for position, key in enumerate(next_ones)
         }
-        self._wakes += [
-            Wake(key, at) for key, at in self._expected.items() if before.get(key) != at
+        self._wake_ups += [
+            WakeUp(key, at) for key, at in self._expected.items() if before.get(key) != at
         ]
         return order

@@ -15,10 +15,10 @@ from scriptix_operator.core.requests import is_first_run, is_unsent, standing_as
 from scriptix_operator.core.training import Training
 from scriptix_operator.core.used import used_requests
 
-__all__ = ["is_taken_back", "take_back"]
+__all__ = ["cancel_request", "is_cancelled"]
 
 
-def is_taken_back(training: Training) -> bool:
+def is_cancelled(training: Training) -> bool:
     """Whether what is yet to be started is not asked for any more.
 
     A retry is not, once spec.backoffLimit is below its number. A request is not, once no member
@@ -26,19 +26,19 @@ def is_taken_back(training: Training) -> bool:
     """
     status, run = training.status, training.status.run
     waits = awaits_retry(status)
-    if run is None or training.unreadable or not (waits or _can_be_taken_back(status)):
+    if run is None or training.unreadable or not (waits or _is_cancellable(status)):
         return False
     if run.retries + waits > training.spec.backoff_limit:
         return True
     return not (is_first_run(status) or standing_asks(training))
 
 
-def _can_be_taken_back(status: TrainingStatus) -> bool:
+def _is_cancellable(status: TrainingStatus) -> bool:
     """Whether nothing was sent for the run in status, and an ended one can take its place."""
     return is_unsent(status) and bool(status.history) and status.history[0].finished_at is not None
 
 
-def take_back(status: TrainingStatus) -> TrainingStatus:
+def cancel_request(status: TrainingStatus) -> TrainingStatus:
     """The status without the request: the run before it stands again, as history tells of it."""
     if awaits_retry(status) and status.run is not None:
         return replace(status, run=replace(status.run, retry_at=None))

@@ -17,11 +17,19 @@ from scriptix_operator.core.derive import last_key
 from scriptix_operator.core.progress import STAGES
 from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["LONGEST", "MARKS", "REFERENCE", "PastRun", "PastRuns", "is_whole", "with_marks"]
+__all__ = [
+    "LONGEST",
+    "MILESTONES",
+    "REFERENCE",
+    "PastRun",
+    "PastRuns",
+    "is_whole",
+    "with_milestones",
+]
 
-MARKS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+MILESTONES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Percents of which it is noted when a run reaches them."""
-UNSEEN = -1
+NOT_REACHED = -1
 """In a timeline: the mark was passed between two looks far apart, or before the first."""
 SLACK = 5
 """Percent by which progress may have passed a mark when it is first seen, for the time to count."""
@@ -31,7 +39,7 @@ MAX_PAST = 20
 """Past runs of a key that are learned from, the newest."""
 
 
-def with_marks(timeline: tuple[int, ...], progress: int, seconds: float) -> tuple[int, ...]:
+def with_milestones(timeline: tuple[int, ...], progress: int, seconds: float) -> tuple[int, ...]:
     """The timeline of a run after a look.
 
     Args:
@@ -39,14 +47,14 @@ def with_marks(timeline: tuple[int, ...], progress: int, seconds: float) -> tupl
         progress: Percent at this look.
         seconds: Of the run that have passed.
     """
-    new = [mark for mark in MARKS[len(timeline) :] if mark <= progress]
-    seen = (round(seconds) if progress - mark <= SLACK else UNSEEN for mark in new)
+    new = [milestone for milestone in MILESTONES[len(timeline) :] if milestone <= progress]
+    seen = (round(seconds) if progress - milestone <= SLACK else NOT_REACHED for milestone in new)
     return (*timeline, *seen)
 
 
 def is_whole(timeline: tuple[int, ...]) -> bool:
     """Whether the run has come past all marks."""
-    return len(timeline) == len(MARKS)
+    return len(timeline) == len(MILESTONES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,9 @@ class PastRun:
     def of(cls, model_id: int, seconds: float, timeline: tuple[int, ...]) -> "PastRun":
         """The run of a timeline, as `with_marks`; marks that make no sense are left out."""
         points = [(0, 0.0)]
-        for mark, at in zip(MARKS, timeline, strict=False):
+        for milestone, at in zip(MILESTONES, timeline, strict=False):
             if points[-1][1] * seconds < at < seconds:
-                points.append((mark, at / seconds))
+                points.append((milestone, at / seconds))
         return cls(model_id, seconds, (*points, (100, 1.0)))
 
     def share(self, progress: float) -> float:
@@ -125,7 +133,7 @@ class PastRuns:
     """Runs that went to their end, by API key, as long as resources tell of them."""
 
     def __init__(self) -> None:
-        self._told: dict[TrainingKey, tuple[str, tuple[EndedRun, ...]]] = {}
+        self._timeline_of: dict[TrainingKey, tuple[str, tuple[EndedRun, ...]]] = {}
         self._by_key: defaultdict[str, dict[TrainingKey, tuple[EndedRun, ...]]] = defaultdict(dict)
         self._newest: dict[str, tuple[EndedRun, ...]] = {}
         """The newest MAX_PAST of each key, the oldest first, where they were gathered."""
@@ -133,14 +141,14 @@ class PastRuns:
 
     def put(self, training: Training) -> None:
         """Take in what a resource tells of, in place of what it told before."""
-        told = ended_runs(training)
-        if told == self._told.get(training.key, ("", ())):
+        progress_steps = ended_runs(training)
+        if progress_steps == self._timeline_of.get(training.key, ("", ())):
             return
         self.remove(training.key)
-        fingerprint, runs = told
+        fingerprint, runs = progress_steps
         if not runs:
             return
-        self._told[training.key] = told
+        self._timeline_of[training.key] = progress_steps
         self._by_key[fingerprint][training.key] = runs
         newest = self._newest.get(fingerprint)
         if newest is not None:
@@ -148,7 +156,7 @@ class PastRuns:
 
     def remove(self, key: TrainingKey) -> None:
         """Forget what a resource has told of."""
-        fingerprint, runs = self._told.pop(key, ("", ()))
+        fingerprint, runs = self._timeline_of.pop(key, ("", ()))
         if not runs:
             return
         lines = self._by_key[fingerprint]

@@ -9,14 +9,14 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = ["MISSED_TURN", "Turns"]
+__all__ = ["DISPATCH_TIMEOUT", "FairQueue"]
 
 K = TypeVar("K", bound=Hashable)
 """What tells those who ask apart."""
 C = TypeVar("C", bound=Hashable)
 """The kinds of calls."""
 
-MISSED_TURN = 5.0
+DISPATCH_TIMEOUT = 5.0
 """Seconds after which one that was called and has not come is not waited for any more."""
 
 
@@ -30,7 +30,7 @@ class _Share(Generic[K]):
     """Calls divided by weight: the kind that has used least comes next."""
 
 
-class Turns(Generic[K, C]):
+class FairQueue(Generic[K, C]):
     """The order of those who want to call.
 
     Args:
@@ -99,6 +99,6 @@ class Turns(Generic[K, C]):
 
     def drop_missed(self, now: float) -> None:
         """Do not wait any more for those who have not come."""
-        missed = [key for key, at in self._called.items() if at < now - MISSED_TURN]
+        missed = [key for key, at in self._called.items() if at < now - DISPATCH_TIMEOUT]
         for key in missed:
             del self._called[key]

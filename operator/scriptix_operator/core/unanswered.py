@@ -5,19 +5,19 @@ from datetime import datetime, timedelta
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.circuit import CONFIRM, FIRST_PROBE, MAX_NAMED, rejects_key
-from scriptix_operator.core.derive import Note, is_followed, last_key
+from scriptix_operator.core.circuit import CONFIRM, FIRST_TRIAL, MAX_NAMED, rejects_key
+from scriptix_operator.core.derive import ConditionReason, is_followed, last_key
 from scriptix_operator.core.failures import blocked_call, failure
-from scriptix_operator.core.observation import Decision, LookFailed
+from scriptix_operator.core.observation import Decision, PollFailed
 from scriptix_operator.core.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
-from scriptix_operator.core.situation import RECHECK, Situation, soonest
+from scriptix_operator.core.situation import RECHECK, ReconcileContext, soonest
 
-__all__ = ["look_failed", "rate_limited", "vouches_for"]
+__all__ = ["poll_failed", "rate_limited", "vouches_for"]
 
 LEAST_WAIT = 1.0
 """Seconds after a refusal because of the rate limit, whatever the reply says."""
 
-MAX_LOOK_BACKOFF = 300.0
+MAX_POLL_BACKOFF = 300.0
 """Seconds between looks at most while the API does not answer, unless more are asked for."""
 
 BEHIND = 1.0
@@ -34,91 +34,93 @@ def vouches_for(status: TrainingStatus, fingerprint: str) -> bool:
     return last_key(status) == fingerprint and status.model is not None and not is_rejected
 
 
-def look_failed(step: Situation, look: LookFailed) -> Decision:
+def poll_failed(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     """Say what is the matter, and when the next look is."""
-    call = look.failure
-    blocked = blocked_call(call, look.key_source)
+    call = poll.failure
+    blocked = blocked_call(call, poll.key_source)
     if blocked is not None:
-        return _refused(step.remembering(gateway_since=None), look, blocked)
-    step = step.remembering(doubted_at=None)
+        return _refused(ctx.with_state(gateway_since=None), poll, blocked)
+    ctx = ctx.with_state(doubted_at=None)
     if call.is_from_gateway:
-        return _refused_by_gateway(step, look)
-    step = step.having(failure=None).remembering(gateway_since=None)
+        return _refused_by_gateway(ctx, poll)
+    ctx = ctx.with_facts(failure=None).with_state(gateway_since=None)
     if call.kind is FailureKind.RATE_LIMITED:
-        told = "The API refused a call because of its rate limit; next look"
-        return rate_limited(step, call, look.again_in, told)
-    return _unanswered(step, look)
+        text = "The API refused a call because of its rate limit; next look"
+        return rate_limited(ctx, call, poll.again_in, text)
+    return _unanswered(ctx, poll)
 
 
-def _refused(step: Situation, look: LookFailed, blocked: Failure) -> Decision:
+def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decision:
     """Refused by the API: blocked, once it is certain.
 
     A 404 may be a model that is being restored, a 403 a key whose rights are being changed: neither
     says anything of a run.
     """
-    doubted_at = step.memory.doubted_at or step.now
-    left = CONFIRM - (step.now - doubted_at).total_seconds()
-    if left <= 0 or not _is_doubtful(step, look, blocked):
-        step = step.having(failure=blocked, queue=None)
-        return step.rest(min(step.poll, RECHECK))
-    step = step.remembering(doubted_at=doubted_at)
-    facts, step = _old_facts(step.having(failure=None))
+    doubted_at = ctx.state.doubted_at or ctx.now
+    left = CONFIRM - (ctx.now - doubted_at).total_seconds()
+    if left <= 0 or not _is_doubtful(ctx, poll, blocked):
+        ctx = ctx.with_facts(failure=blocked, queue=None)
+        return ctx.requeue(min(ctx.poll, RECHECK))
+    ctx = ctx.with_state(doubted_at=doubted_at)
+    facts, ctx = _old_facts(ctx.with_facts(failure=None))
     text = (
-        f"The API refused a poll ({look.failure.message}), against its earlier replies. The next "
+        f"The API refused a poll ({poll.failure.message}), against its earlier replies. The next "
         f"poll confirms it or not{facts}."
     )
-    return step.rest(left, Note(Reason.API_UNAVAILABLE, text))
+    return ctx.requeue(left, ConditionReason(Reason.API_UNAVAILABLE, text))
 
 
-def _is_doubtful(step: Situation, look: LookFailed, blocked: Failure) -> bool:
+def _is_doubtful(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> bool:
     """Whether a refusal contradicts what was known: of the key, or of the model.
 
     A replica that is behind, or restarts, refuses one poll and not the next.
     """
-    shown = step.status.failure
-    if look.since is not None or (shown is not None and shown.reason == blocked.reason):
+    shown = ctx.status.failure
+    if poll.since is not None or (shown is not None and shown.reason == blocked.reason):
         return False
-    if rejects_key(look.failure):
-        return look.has_key_worked
-    return step.status.model is not None or is_followed(step.status)
+    if rejects_key(poll.failure):
+        return poll.has_key_worked
+    return ctx.status.model is not None or is_followed(ctx.status)
 
 
-def _refused_by_gateway(step: Situation, look: LookFailed) -> Decision:
+def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     """Refused in place of the API: trouble on the way, and a matter for a human if it lasts."""
-    since = step.memory.gateway_since or step.now
-    step = step.remembering(gateway_since=since)
-    shown = step.status.failure
+    since = ctx.state.gateway_since or ctx.now
+    ctx = ctx.with_state(gateway_since=since)
+    shown = ctx.status.failure
     is_shown = shown is not None and shown.reason == FailureReason.GATEWAY_REFUSED
-    left = GATEWAY_PATIENCE - (step.now - since).total_seconds()
+    left = GATEWAY_PATIENCE - (ctx.now - since).total_seconds()
     if not is_shown and left > 0:
-        return _unanswered(step.having(failure=None), look, left)
-    text = f"A proxy or gateway refuses the polls ({look.failure.message})."
+        return _unanswered(ctx.with_facts(failure=None), poll, left)
+    text = f"A proxy or gateway refuses the polls ({poll.failure.message})."
     why = failure(FailureReason.GATEWAY_REFUSED, text)
-    _, step = _old_facts(step.having(failure=why, queue=None))
-    return step.rest(min(step.poll, RECHECK))
+    _, ctx = _old_facts(ctx.with_facts(failure=why, queue=None))
+    return ctx.requeue(min(ctx.poll, RECHECK))
 
 
-def _unanswered(step: Situation, look: LookFailed, at_most: float | None = None) -> Decision:
+def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None = None) -> Decision:
     """No answer of the API: polled again ever more seldom, but within `at_most` seconds."""
-    call = look.failure
-    facts, step = _old_facts(step)
-    if look.since is not None:
+    call = poll.failure
+    facts, ctx = _old_facts(ctx)
+    if poll.since is not None:
         # All wait for the one probe; whoever is not looked at cannot fail.
-        text = f"No answer from the API since {look.since:%m-%d %H:%MZ} ({call.message}){facts}."
-        text += _named_text(look.named_until)
-        return step.rest(soonest(step.next_look, at_most), Note(Reason.API_UNAVAILABLE, text))
-    failed = step.memory.failed_looks + 1
+        text = f"No answer from the API since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
+        text += _named_text(poll.named_until)
+        return ctx.requeue(
+            soonest(ctx.next_poll, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
+        )
+    failed = ctx.state.failed_polls + 1
     # One whose looks are far apart would else show for hours what has passed within seconds.
-    wait = backoff(min(step.poll, RECHECK), failed - 1, max(step.poll, MAX_LOOK_BACKOFF))
+    wait = backoff(min(ctx.poll, RECHECK), failed - 1, max(ctx.poll, MAX_POLL_BACKOFF))
     text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
-    if named >= FIRST_PROBE:
+    if named >= FIRST_TRIAL:
         # As named, but ever more seldom where that turns out to be too early again and again.
-        wait = min(max(named, backoff(FIRST_PROBE, failed - 1, RECHECK)), MAX_NAMED) + BEHIND
+        wait = min(max(named, backoff(FIRST_TRIAL, failed - 1, RECHECK)), MAX_NAMED) + BEHIND
     wait = wait if at_most is None else min(wait, at_most)
-    if named >= FIRST_PROBE:
-        text += _named_text(step.now + timedelta(seconds=wait))
-    note = Note(Reason.API_UNAVAILABLE, text)
-    return step.remembering(failed_looks=failed).rest(wait, note)
+    if named >= FIRST_TRIAL:
+        text += _named_text(ctx.now + timedelta(seconds=wait))
+    condition_reason = ConditionReason(Reason.API_UNAVAILABLE, text)
+    return ctx.with_state(failed_polls=failed).requeue(wait, condition_reason)
 
 
 def _named_text(until: datetime | None) -> str:
@@ -127,18 +129,20 @@ def _named_text(until: datetime | None) -> str:
     return f" The reply asks to wait; the next call is due at {until:%H:%MZ}."
 
 
-def _old_facts(step: Situation) -> tuple[str, Situation]:
+def _old_facts(ctx: ReconcileContext) -> tuple[str, ReconcileContext]:
     """How old the facts of a followed run are, in words and in status."""
-    if not is_followed(step.status):
-        return "", step
-    seen_at = step.memory.looked_at or step.status.last_observed_at
+    if not is_followed(ctx.status):
+        return "", ctx
+    seen_at = ctx.state.last_polled_at or ctx.status.last_observed_at
     if seen_at is None:
-        return "; the facts shown are the last ones known", step
-    shown = step.having(last_observed_at=seen_at.replace(microsecond=0))
+        return "; the facts shown are the last ones known", ctx
+    shown = ctx.with_facts(last_observed_at=seen_at.replace(microsecond=0))
     return f"; the facts shown are of {seen_at:%m-%d %H:%MZ}", shown
 
 
-def rate_limited(step: Situation, call: CallFailure, again_in: float | None, told: str) -> Decision:
+def rate_limited(
+    ctx: ReconcileContext, call: CallFailure, again_in: float | None, text: str
+) -> Decision:
     """The API refused a call because of its rate limit.
 
     Args:
@@ -149,5 +153,5 @@ def rate_limited(step: Situation, call: CallFailure, again_in: float | None, tol
     """
     asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
     wait = max(asked if again_in is None else again_in, LEAST_WAIT)
-    until = step.now + timedelta(seconds=wait)
-    return step.rest(wait, Note(Reason.RATE_LIMITED, f"{told} {until:%H:%MZ}."))
+    until = ctx.now + timedelta(seconds=wait)
+    return ctx.requeue(wait, ConditionReason(Reason.RATE_LIMITED, f"{text} {until:%H:%MZ}."))

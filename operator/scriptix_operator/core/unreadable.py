@@ -27,9 +27,9 @@ __all__ = [
     "ESSENTIAL",
     "describe_left_alone",
     "describe_unreadable",
-    "is_told",
+    "is_reported",
     "left_alone_patch",
-    "told_unreadable",
+    "reported_unreadable",
 ]
 
 ESSENTIAL = frozenset(
@@ -94,7 +94,7 @@ def _text(fields: Sequence[UnreadableField], effect: str) -> str:
     return one_line(text, TEXT)
 
 
-def told_unreadable(status: TrainingStatus) -> str | None:
+def reported_unreadable(status: TrainingStatus) -> str | None:
     """What status says of fields that cannot be read; None: nothing."""
     said = (c.message for c in status.conditions if _is_stalled(c.type, c.reason))
     return next(said, None)
@@ -104,7 +104,7 @@ def _is_stalled(kind: object, reason: object) -> bool:
     return kind == ConditionType.STALLED and reason == Reason.UNREADABLE
 
 
-def is_told(status: Mapping[str, Any], text: str) -> bool:
+def is_reported(status: Mapping[str, Any], text: str) -> bool:
     """Whether a status, as the API server gives it, says so already."""
     conditions = status.get("conditions")
     return isinstance(conditions, list) and any(
@@ -135,12 +135,12 @@ def left_alone_patch(
     before = status.get("conditions", [])
     if not isinstance(before, list):
         return {}
-    told = {"message": text, "observedGeneration": generation}
-    wanted = {**told, "conditions": list(_conditions(before, told, now))}
+    reported = {"message": text, "observedGeneration": generation}
+    wanted = {**reported, "conditions": list(_conditions(before, reported, now))}
     return {key: value for key, value in wanted.items() if status.get(key) != value}
 
 
-def _conditions(before: list[Any], told: Mapping[str, Any], now: datetime) -> Iterator[Any]:
+def _conditions(before: list[Any], reported: Mapping[str, Any], now: datetime) -> Iterator[Any]:
     known = {kind: old for old in before if (kind := _type_of(old)) is not None}
     for kind in (ConditionType.SUCCEEDED, ConditionType.READY, ConditionType.STALLED):
         old = known.get(kind, {})
@@ -151,7 +151,7 @@ def _conditions(before: list[Any], told: Mapping[str, Any], now: datetime) -> It
         since = old.get("lastTransitionTime") if old.get("status") == truth else None
         yield {
             **old,
-            **told,
+            **reported,
             "type": kind.value,
             "status": truth,
             "reason": Reason.UNREADABLE.value,

@@ -7,47 +7,47 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.circuit import Outage
+from scriptix_operator.core.circuit import OpenCircuit
 from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.derive import has_ended, is_end_pending, is_followed, is_starting
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.ledger import Entry
-from scriptix_operator.core.looks import LookKind, Wish
+from scriptix_operator.core.ledger import InFlightStart
+from scriptix_operator.core.looks import PollPriority, PollRequest
 from scriptix_operator.core.observation import (
+    AcquireStart,
     Blocked,
     KeyUse,
-    LedgerRefused,
-    LookDeferred,
-    LookFailed,
-    ModelSeen,
+    ModelPolled,
     NoStartInFlight,
     Observation,
+    PollDeferred,
+    PollFailed,
     Posted,
     PostFailed,
+    QueueReached,
     RebuildPending,
-    Reserve,
-    SlotDeferred,
-    TurnCome,
+    StartLedgerNotWritable,
+    StartQueued,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel
-from scriptix_operator.core.spending import Ticket
-from scriptix_operator.core.startqueue import Claim, claim_of
+from scriptix_operator.core.spending import Permit
+from scriptix_operator.core.startqueue import QueueEntry, queue_entry_of
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.core.unanswered import vouches_for
-from scriptix_operator.engine.calls import Calls, Heard
+from scriptix_operator.engine.calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.lanes import KeySchedulers
 from scriptix_operator.engine.ledger import RebuildPendingError, StartLedger
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
 
-__all__ = ["Caller", "Slot", "StaleSenderError"]
+__all__ = ["RemoteCalls", "StartHeldBackError", "StartPermit"]
 
 SEND_MARGIN = 0.2
 """Of the send window, kept for the bytes to leave: the fence ends a process that takes longer, and
@@ -60,29 +60,29 @@ STOPPING = "the operator is stopping"
 logger = logging.getLogger(__name__)
 
 
-class StaleSenderError(Exception):
+class StartHeldBackError(Exception):
     """A start was held back at the last moment: its time is over, or it must not begin any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class StartPermit:
     """A start that was taken from a key's allowance and is not sent yet."""
 
-    lanes: Lanes
+    schedulers: KeySchedulers
     key: ApiKey
-    ticket: Ticket
-    basis: int
+    permit: Permit
+    revision: int
     """Of the ledger, when the model was seen."""
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
     """Of the intent."""
 
-    def give_back(self) -> None:
+    def cancel(self) -> None:
         """The start was not sent."""
-        self.lanes.give_back(self.key.fingerprint, self.ticket)
+        self.schedulers.cancel(self.key.fingerprint, self.permit)
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class RemoteCalls:
     """Makes the calls of a step.
 
     Args:
@@ -102,9 +102,9 @@ class Caller:
 
     client: ScriptixClient
     keys: Keys
-    lanes: Lanes
-    calls: Calls
-    roster: Roster
+    schedulers: KeySchedulers
+    calls: MeteredCalls
+    store: TrainingStore
     coverage: Coverage
     clock: Clock
     ledger: StartLedger
@@ -113,7 +113,7 @@ class Caller:
     send_window: float
     shutdown: Shutdown = field(default_factory=Shutdown)
 
-    async def look(self, training: Training) -> Observation:
+    async def poll(self, training: Training) -> Observation:
         """Ask for the model.
 
         Raises:
@@ -121,90 +121,94 @@ class Caller:
         """
         # Before the model: what is started from this look must be debited in no later version.
         try:
-            basis = await self._read_ledger(training)
+            revision = await self._read_ledger(training)
         except RefusedError:
-            return LedgerRefused()  # why is in the log: it is the operator's own namespace
+            return StartLedgerNotWritable()  # why is in the log: it is the operator's own namespace
         except RebuildPendingError as error:
             return RebuildPending(str(error))
         model_id = training.spec.model_id
-        entry, mark = self.ledger.entry(model_id), self.ledger.mark(model_id)
-        if training.is_being_deleted and (entry is None or not is_start_of(entry, training)):
+        in_flight, latest_run = self.ledger.in_flight(model_id), self.ledger.latest_run(model_id)
+        if training.is_being_deleted and (
+            in_flight is None or not is_start_of(in_flight, training)
+        ):
             return NoStartInFlight()
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
-        wish = self._wish(training, key)
+        poll_request = self._poll_request(training, key)
         if vouches_for(training.status, key.fingerprint):
-            self.lanes.vouch(key.fingerprint)
-        has_worked = self.lanes.has_worked(key.fingerprint)
-        ticket = self.lanes.look(key.fingerprint, training.key, wish)
-        if isinstance(ticket, Outage):
-            return self._not_made(ticket, key)
-        if not isinstance(ticket, Ticket):
-            return LookDeferred(ticket)
+            self.schedulers.vouch(key.fingerprint)
+        has_worked = self.schedulers.has_worked(key.fingerprint)
+        permit = self.schedulers.poll(key.fingerprint, training.key, poll_request)
+        if isinstance(permit, OpenCircuit):
+            return self._not_made(permit, key)
+        if not isinstance(permit, Permit):
+            return PollDeferred(permit)
         asked_at = self.clock.now()
         try:
             model = await self.calls.make(
                 Call.STATUS,
                 model_id,
                 key,
-                ticket,
-                lambda heard: self.client.model(model_id, key, on_rate=heard),
+                permit,
+                lambda on_rate_info: self.client.model(model_id, key, on_rate=on_rate_info),
             )
         except ScriptixError as error:
-            again_in = self.lanes.wait(key.fingerprint, Call.STATUS)
-            return LookFailed(
+            again_in = self.schedulers.wait(key.fingerprint, Call.STATUS)
+            return PollFailed(
                 error.failure, key.source, again_in=again_in, has_key_worked=has_worked
             )
         self._warn_of(model, training)
-        return ModelSeen(
+        return ModelPolled(
             model,
             KeyUse(key.source, key.fingerprint),
-            rivals=tuple(self.roster.rivals(training)),
-            entry=entry,
-            mark=mark,
-            basis=basis,
+            competitors=tuple(self.store.competitors(training)),
+            in_flight=in_flight,
+            latest_run=latest_run,
+            revision=revision,
             asked_at=asked_at,
-            past=self.roster.past_runs(key.fingerprint),
-            pace=self.lanes.pace(key.fingerprint, wish.kind),
-            luck=self.lanes.luck(),
-            is_holder_unlisted=entry is not None and self._may_hide_holder(entry),
-            has_hidden_rival=self.coverage.may_hide_rival(model_id),
+            past=self.store.past_runs(key.fingerprint),
+            granted_interval=self.schedulers.granted_interval(key.fingerprint, poll_request.kind),
+            jitter=self.schedulers.jitter(),
+            is_holder_unlisted=in_flight is not None and self._may_hide_holder(in_flight),
+            has_hidden_competitor=self.coverage.may_hide_competitor(model_id),
             unreadable_holder=self.coverage.unreadable_holder(model_id),
         )
 
     def _warn_of(self, model: RemoteModel, training: Training) -> None:
         """Say once which fields of a reply cannot be read: each poll may bring the same ones."""
-        if model.flaw is None or model.unreadable == self.roster.memory(training).unreadable:
+        if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
             return
         logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
 
-    def _may_hide_holder(self, entry: Entry) -> bool:
+    def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although it is not in the store."""
-        known = self.roster.get(TrainingKey(entry.namespace, entry.name))
-        if known is not None and known.uid == entry.uid:
+        known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
+        if known is not None and known.uid == in_flight.uid:
             return False
-        return self.coverage.may_hide_holder(entry)
+        return self.coverage.may_hide_holder(in_flight)
 
-    def _wish(self, training: Training, key: ApiKey) -> Wish:
+    def _poll_request(self, training: Training, key: ApiKey) -> PollRequest:
         """What look the resource asks for, and how often it wants one."""
         status = training.status
         if is_starting(status) or is_end_pending(status) or has_ended(status):
-            return Wish(LookKind.RESOLUTION, None)
+            return PollRequest(PollPriority.RESOLUTION, None)
         if is_followed(training.status):
-            kind = LookKind.RUNNING
-        elif self.lanes.is_queued(training.key):
+            kind = PollPriority.RUNNING
+        elif self.schedulers.is_queued(training.key):
             # Whoever is next must not stand in line behind those who only see if they still may.
-            is_next = self.lanes.turn(key.fingerprint, self._claim(training)) is None
-            return Wish(LookKind.BASELINE if is_next else LookKind.WAITING, None)
+            is_next = (
+                self.schedulers.check_queue(key.fingerprint, self._queue_entry(training)) is None
+            )
+            return PollRequest(PollPriority.BASELINE if is_next else PollPriority.WAITING, None)
         else:
-            kind = LookKind.WAITING
+            kind = PollPriority.WAITING
         asked = float(training.spec.poll_interval_seconds)
         # What is remembered may be of before an edit.
-        closer = max(asked / (self.roster.memory(training).interval or asked), 1.0)
-        return Wish(kind, asked, closer)
+        speed_up = max(asked / (self.store.state(training).interval or asked), 1.0)
+        return PollRequest(kind, asked, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:
         """The version of the ledger that a poll is based on; a run that is known needs none.
@@ -214,14 +218,14 @@ class Caller:
         """
         if is_followed(training.status) or has_ended(training.status):
             return 0
-        basis = await self.ledger.ready()
-        entry = self.ledger.entry(training.spec.model_id)
-        has_entry = entry is not None and is_start_of(entry, training)
-        if is_starting(training.status) and not has_entry:
-            basis = await self.ledger.read_anew()
-        return basis
+        revision = await self.ledger.ready()
+        in_flight = self.ledger.in_flight(training.spec.model_id)
+        has_start_in_flight = in_flight is not None and is_start_of(in_flight, training)
+        if is_starting(training.status) and not has_start_in_flight:
+            revision = await self.ledger.take_over_again()
+        return revision
 
-    async def turn(self, training: Training) -> Observation:
+    async def check_queue(self, training: Training) -> Observation:
         """Ask how far the start queue is, or stand in it again after a restart.
 
         Raises:
@@ -230,7 +234,7 @@ class Caller:
         try:
             await self.ledger.ready()
         except RefusedError:
-            return LedgerRefused()
+            return StartLedgerNotWritable()
         except RebuildPendingError as error:
             return RebuildPending(str(error))
         try:
@@ -239,9 +243,12 @@ class Caller:
             return Blocked(error.failure)
         await self.calls.recall_limits(key)
         self._recall_starts(key)
-        return self.lanes.turn(key.fingerprint, self._claim(training)) or TurnCome()
+        return (
+            self.schedulers.check_queue(key.fingerprint, self._queue_entry(training))
+            or QueueReached()
+        )
 
-    async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
+    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
         """Ask for a start: the slot, or why there is none.
 
         Raises:
@@ -253,32 +260,38 @@ class Caller:
             return Blocked(error.failure)
         if key.fingerprint != wanted.key.fingerprint:
             # The key was replaced since the look: what it showed may be another account's.
-            return LookDeferred(0.0)
+            return PollDeferred(0.0)
         self._recall_starts(key)
-        ticket = self.lanes.start(key.fingerprint, self._claim(training))
-        if isinstance(ticket, Outage):
-            return self._not_made(ticket, key)
-        if isinstance(ticket, SlotDeferred):
-            return ticket
-        return Slot(self.lanes, key, ticket, wanted.basis)
+        permit = self.schedulers.start(key.fingerprint, self._queue_entry(training))
+        if isinstance(permit, OpenCircuit):
+            return self._not_made(permit, key)
+        if isinstance(permit, StartQueued):
+            return permit
+        return StartPermit(self.schedulers, key, permit, wanted.revision)
 
-    def _not_made(self, outage: Outage, key: ApiKey) -> LookFailed:
+    def _not_made(self, open_circuit: OpenCircuit, key: ApiKey) -> PollFailed:
         """A call that the open circuit does not let through."""
         wall, now = self.clock.now(), self.clock.monotonic()
-        named = None if outage.named is None else wall + timedelta(seconds=outage.named - now)
-        since = wall - timedelta(seconds=now - outage.since)
-        return LookFailed(outage.failure, key.source, since, named_until=named)
+        named = (
+            None
+            if open_circuit.named is None
+            else wall + timedelta(seconds=open_circuit.named - now)
+        )
+        since = wall - timedelta(seconds=now - open_circuit.since)
+        return PollFailed(open_circuit.failure, key.source, since, named_until=named)
 
-    def _claim(self, training: Training) -> Claim:
-        return claim_of(training, self.clock.now().replace(microsecond=0))
+    def _queue_entry(self, training: Training) -> QueueEntry:
+        return queue_entry_of(training, self.clock.now().replace(microsecond=0))
 
     def _recall_starts(self, key: ApiKey) -> None:
         """Count what a process before this one has started with a key, or with those before it."""
-        if self.lanes.is_new_to(key.fingerprint, key.source):
-            own, before = self.ledger.spent(key.fingerprint, key.source)
-            self.lanes.recall(key.fingerprint, key.source, own, before)
+        if self.schedulers.is_new_to(key.fingerprint, key.source):
+            own, before = self.ledger.charges_of(key.fingerprint, key.source)
+            self.schedulers.recall(key.fingerprint, key.source, own, before)
 
-    async def start(self, training: Training, slot: Slot, begun_at: float) -> Posted | PostFailed:
+    async def start(
+        self, training: Training, permit: StartPermit, begun_at: float
+    ) -> Posted | PostFailed:
         """Send the POST whose intent is recorded; once, whatever comes of it.
 
         Args:
@@ -297,12 +310,16 @@ class Caller:
 
         model_id = training.spec.model_id
 
-        async def send(heard: Heard) -> RemoteModel | None:
+        async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
             try:
                 # Before the check no byte has left, and after it none is held back.
                 async with self.shutdown.aborting(lambda: not armed):
                     return await self.client.run(
-                        model_id, slot.key, before_send=check, after_send=disarm, on_rate=heard
+                        model_id,
+                        permit.key,
+                        before_send=check,
+                        after_send=disarm,
+                        on_rate=on_rate_info,
                     )
             except TimeoutError:
                 if armed:
@@ -310,9 +327,9 @@ class Caller:
                 raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
 
         try:
-            model = await self.calls.make(Call.START, model_id, slot.key, slot.ticket, send)
+            model = await self.calls.make(Call.START, model_id, permit.key, permit.permit, send)
         except ScriptixError as error:
-            again_in = self.lanes.wait(slot.key.fingerprint, Call.START)
+            again_in = self.schedulers.wait(permit.key.fingerprint, Call.START)
             return PostFailed(error.failure, again_in)
         finally:
             disarm()
@@ -328,12 +345,12 @@ class Caller:
         margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
         if now > begun_at + self.send_window - margin:
             late = now - begun_at
-            raise StaleSenderError(f"{late:.1f} s have passed since the intent was written")
+            raise StartHeldBackError(f"{late:.1f} s have passed since the intent was written")
         if now > lead - margin:
-            raise StaleSenderError("this process does not lead any more, or not for long")
-        known = self.roster.get(training.key)
+            raise StartHeldBackError("this process does not lead any more, or not for long")
+        known = self.store.get(training.key)
         if known is None or known.uid != training.uid or known.is_being_deleted:
-            raise StaleSenderError("the resource is deleted, or is being deleted")
+            raise StartHeldBackError("the resource is deleted, or is being deleted")
         if self.shutdown.is_begun:
-            raise StaleSenderError(STOPPING)
+            raise StartHeldBackError(STOPPING)
         return min(begun_at + self.send_window, lead)

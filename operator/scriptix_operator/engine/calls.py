@@ -7,18 +7,18 @@ from typing import TypeVar
 
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Ticket
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import Permit
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.lanes import Answer, Lanes
+from scriptix_operator.engine.lanes import Answer, KeySchedulers
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.scriptix.errors import ScriptixError
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["Calls", "Heard"]
+__all__ = ["MeteredCalls", "OnRateInfo"]
 
-Heard = Callable[[RateTold], None]
+OnRateInfo = Callable[[RateLimitInfo], None]
 """Takes what a reply says of the limit."""
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class MeteredCalls:
     """Makes calls.
 
     Args:
@@ -36,7 +36,7 @@ class Calls:
         metrics: Counts each call.
     """
 
-    lanes: Lanes
+    schedulers: KeySchedulers
     ledger: StartLedger
     clock: Clock
     metrics: Metrics
@@ -47,24 +47,24 @@ class Calls:
         And the log calls that statuses tell of; looks are so many that spending the first window
         evenly will do. A run that is followed needs no ledger: its calls are made all the same.
         """
-        if self.lanes.has_recalled(key.fingerprint):
+        if self.schedulers.has_recalled(key.fingerprint):
             return
         try:
             await self.ledger.ready()
         except KubeError as error:
             logger.debug("learned limits are not recalled yet: %s", error)
         else:
-            self.lanes.learn(key.fingerprint, self.ledger.learned(key.fingerprint))
-            fetched = self.ledger.roster.log_calls(key.fingerprint)
-            self.lanes.recall_logs(key.fingerprint, fetched)
+            self.schedulers.learn(key.fingerprint, self.ledger.observed_limits(key.fingerprint))
+            fetched = self.ledger.store.log_calls(key.fingerprint)
+            self.schedulers.recall_logs(key.fingerprint, fetched)
 
     async def make(
         self,
         call: Call,
         model_id: int,
         key: ApiKey,
-        ticket: Ticket,
-        send: Callable[[Heard], Awaitable[T]],
+        permit: Permit,
+        send: Callable[[OnRateInfo], Awaitable[T]],
     ) -> T:
         """Make a call that was taken from its allowance.
 
@@ -78,18 +78,18 @@ class Calls:
         Raises:
             ScriptixError: It failed.
         """
-        begun, heard = self.clock.monotonic(), list[RateTold]()
+        begun, on_rate_info = self.clock.monotonic(), list[RateLimitInfo]()
         try:
-            result = await send(heard.append)
+            result = await send(on_rate_info.append)
         except ScriptixError as error:
-            await self._answered(call, model_id, key, ticket, begun, heard, error.failure)
+            await self._answered(call, model_id, key, permit, begun, on_rate_info, error.failure)
             raise
         except BaseException as error:
             # A bug, or the end of this process: whether it has arrived is not known.
             lost = CallFailure(FailureKind.AMBIGUOUS, type(error).__name__)
-            await self._answered(call, model_id, key, ticket, begun, heard, lost)
+            await self._answered(call, model_id, key, permit, begun, on_rate_info, lost)
             raise
-        await self._answered(call, model_id, key, ticket, begun, heard, None)
+        await self._answered(call, model_id, key, permit, begun, on_rate_info, None)
         return result
 
     async def _answered(  # noqa: PLR0913, PLR0917 - all that is known of a call
@@ -97,31 +97,35 @@ class Calls:
         call: Call,
         model_id: int,
         key: ApiKey,
-        ticket: Ticket,
+        permit: Permit,
         begun: float,
-        heard: list[RateTold],
+        on_rate_info: list[RateLimitInfo],
         failure: CallFailure | None,
     ) -> None:
         outcome = "OK" if failure is None else failure.kind.value
         self.metrics.api_call(call.value, outcome, self.clock.monotonic() - begun)
-        told = heard[0] if heard else None
-        self._warn_of(told, call, key)
-        answer = Answer(model_id, failure, told)
-        if not self.lanes.answered(key.fingerprint, call, ticket, answer):
+        rate_info = on_rate_info[0] if on_rate_info else None
+        self._warn_of(rate_info, call, key)
+        answer = Answer(model_id, failure, rate_info)
+        if not self.schedulers.answered(key.fingerprint, call, permit, answer):
             return
-        learned = self.lanes.learned(key.fingerprint, call)
-        self.metrics.limit_learned(call.value)
+        observed_limits = self.schedulers.observed_limits(key.fingerprint, call)
+        self.metrics.limit_observed(call.value)
         try:
-            await self.ledger.learn(key.fingerprint, call.value, learned)
+            await self.ledger.learn(key.fingerprint, call.value, observed_limits)
         except KubeError as error:
             logger.warning("a learned limit is not kept over a restart: %s", error)
-        limits = ", ".join(f"{one.count}/{one.seconds:g}s" for one in learned) or "as configured"
+        limits = (
+            ", ".join(f"{one.count}/{one.seconds:g}s" for one in observed_limits) or "as configured"
+        )
         logger.info("%s: limit of %s calls is now %s", key.source, call.value, limits)
 
-    def _warn_of(self, told: RateTold | None, call: Call, key: ApiKey) -> None:
+    def _warn_of(self, rate_info: RateLimitInfo | None, call: Call, key: ApiKey) -> None:
         """Say once that what the API tells of a limit is nonsense: it comes with each reply."""
-        flawed = self.lanes.of(key.fingerprint).flawed
-        if told is None or told.flaw is None or call in flawed:
+        flawed = self.schedulers.of(key.fingerprint).flawed
+        if rate_info is None or rate_info.flaw is None or call in flawed:
             return
         flawed.add(call)
-        logger.warning("%s: the API's word on its limits is ignored: %s", key.source, told.flaw)
+        logger.warning(
+            "%s: the API's word on its limits is ignored: %s", key.source, rate_info.flaw
+        )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scriptix_operator.core.installation import show_namespaces
-from scriptix_operator.core.ledger import Entry
+from scriptix_operator.core.ledger import InFlightStart
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.kube.trainings import ALL, Raw
 
@@ -88,7 +88,7 @@ class Coverage:
         """Take in that a resource can be parsed, or is gone."""
         self._unreadable.pop(key, None)
 
-    def may_hide_holder(self, entry: Entry) -> bool:
+    def may_hide_holder(self, entry: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist, where the store does not have it.
 
         A namespace that is not watched hides nothing: taking it out of the settings releases its
@@ -100,7 +100,7 @@ class Coverage:
         is_watched = ALL in self.scopes or entry.namespace in self.scopes
         return is_watched and not self.is_listed(entry.namespace)
 
-    def may_hide_rival(self, model_id: int) -> bool:
+    def may_hide_competitor(self, model_id: int) -> bool:
         """Whether a resource with this model may exist that the store does not have."""
         return bool(self.unlisted) or any(
             found.model_id == model_id or not isinstance(found.model_id, int)

@@ -10,16 +10,16 @@ from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import reason_of
-from scriptix_operator.core.news import news_of_deletion
+from scriptix_operator.core.news import deletion_events
 from scriptix_operator.core.training import Training, TrainingKey
-from scriptix_operator.core.turns import MISSED_TURN
+from scriptix_operator.core.turns import DISPATCH_TIMEOUT
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.lanes import KeySchedulers
 from scriptix_operator.engine.resync import Resync
-from scriptix_operator.engine.roster import Roster, is_older
+from scriptix_operator.engine.roster import TrainingStore, is_older
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.engine.unreadable import UnreadableReporter
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
@@ -27,11 +27,11 @@ from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, 
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["Engine"]
+__all__ = ["Controller"]
 
-PARALLEL_STEPS = 64
+PARALLEL_RECONCILES = 64
 """Models worked on at once; most of their time they wait for a reply."""
-PARALLEL_GOODBYES = 8
+PARALLEL_DELETION_EVENTS = 8
 """Events about deleted resources sent at once: thousands may go with their namespace, and the
 Lease has to be renewed over the same connections."""
 PATIENCE = 1.0
@@ -51,7 +51,7 @@ async def _nothing() -> None:
     """Do nothing."""
 
 
-async def _tell_nothing(raw: Raw, text: str) -> None:
+async def _report_nothing(raw: Raw, text: str) -> None:
     """Do nothing."""
 
 
@@ -63,7 +63,7 @@ class _Busy:
 
 
 @dataclass(slots=True)
-class Engine:
+class Controller:
     """Steps every resource when it is due.
 
     Args:
@@ -77,24 +77,24 @@ class Engine:
             a watch loses deletions.
     """
 
-    step: Callable[[TrainingKey], Awaitable[float | None]]
+    reconcile: Callable[[TrainingKey], Awaitable[float | None]]
     list_all: Callable[[str], AsyncIterator[Raw]]
-    roster: Roster
+    store: TrainingStore
     coverage: Coverage
-    lanes: Lanes
+    schedulers: KeySchedulers
     events: Events
     clock: Clock
     metrics: Metrics
     problems: Problems
-    timer: Timer
-    sweep_interval: float
+    work_queue: WorkQueue
+    resync_interval: float
     serve: Callable[[frozenset[str]], None] = lambda _: None
     """Has these namespaces watched: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
     """Works beside the steps until cancelled, as Serving.run."""
-    tell_left_alone: Callable[[Raw, str], Awaitable[None]] = _tell_nothing
+    report_left_alone: Callable[[Raw, str], Awaitable[None]] = _report_nothing
     """Says of a resource why it is left alone, as Recorder.tell_left_alone."""
     shutdown: Shutdown = field(default_factory=Shutdown)
     """Once it has begun, a cancellation of `run` waits for the starts under way."""
@@ -106,24 +106,24 @@ class Engine:
     """By model that is being worked on: who is due there next, and since when."""
     _busy: dict[TrainingKey, _Busy] = field(default_factory=dict)
     _failures: dict[TrainingKey, int] = field(default_factory=dict)
-    _goodbyes: asyncio.Semaphore = field(init=False)
+    _deletion_events: asyncio.Semaphore = field(init=False)
     _tasks: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
         """Make what belongs to the running event loop."""
-        self._goodbyes = asyncio.Semaphore(PARALLEL_GOODBYES)
-        self._reporter = UnreadableReporter(self.tell_left_alone)
+        self._deletion_events = asyncio.Semaphore(PARALLEL_DELETION_EVENTS)
+        self._reporter = UnreadableReporter(self.report_left_alone)
         self._resync = Resync(
             list_all=self.list_all,
             seen=lambda raw: self.seen(None, raw),
             forget=self._forget,
             listed=self._listed,
-            roster=self.roster,
+            store=self.store,
             coverage=self.coverage,
             metrics=self.metrics,
             problems=self.problems,
             serve=self.serve,
-            interval=self.sweep_interval,
+            interval=self.resync_interval,
         )
 
     async def run(self, beat: Callable[[], None]) -> None:
@@ -136,7 +136,7 @@ class Engine:
             self._tasks.create_task(self._resync.run())
             self._tasks.create_task(self._report_forever())
             self._tasks.create_task(self._reporter.run())
-            self._tasks.create_task(self._go_on_forever())
+            self._tasks.create_task(self._tick_forever())
             self._tasks.create_task(self._retry_ledger_forever())
             # Not before each namespace was tried: a resource that is seen first must not take over
             # the run, or the model, of one that is seen last.
@@ -157,7 +157,7 @@ class Engine:
     def seen(self, kind: str | None, raw: Raw) -> None:
         """Take in a resource as the watch or a list gives it; `kind` is the watch event's type."""
         key, metadata = key_of(raw), raw["metadata"]
-        known = self.roster.get(key)
+        known = self.store.get(key)
         is_same = known is not None and known.uid == metadata["uid"]
         if kind == "DELETED":
             if is_same or self.coverage.unreadable.get(key) == metadata["uid"]:
@@ -179,28 +179,28 @@ class Engine:
                 self._reporter.put(raw, error.text)
             return
         self._forget_unreadable(key)
-        if self.roster.put(training):
+        if self.store.put(training):
             if training.is_being_deleted:
-                self.lanes.leave(key)  # others move up now
-            self._wake(key)
+                self.schedulers.leave(key)  # others move up now
+            self._trigger(key)
 
     def _listed(self, scope: str) -> None:
         """Begin with a namespace, and go on with those that its list has kept waiting."""
         has_gap = self.coverage.gap() is not None
-        for training in self.roster:
+        for training in self.store:
             is_new = scope in {ALL, training.key.namespace}
             is_waiting = reason_of(training.status) == Reason.WAITING_FOR_NAMESPACES
             if is_new or (is_waiting and not has_gap):
-                self._wake(training.key)
+                self._trigger(training.key)
 
-    def _wake(self, key: TrainingKey) -> None:
+    def _trigger(self, key: TrainingKey) -> None:
         if not self.coverage.is_listed(key.namespace):
             return  # the first complete list wakes it
         busy = self._busy.get(key)
         if busy is not None:
             busy.wanted_again = True
         else:
-            self.timer.set(key, 0.0)
+            self.work_queue.set(key, 0.0)
 
     def _forget(self, key: TrainingKey, last: TrainingStatus | None = None) -> None:
         """Drop a resource that was deleted, and say so if its training goes on.
@@ -214,8 +214,8 @@ class Engine:
         if known is None or self._tasks is None:
             return
         known = known if last is None else known.with_status(last)
-        if news_of_deletion(known.status):
-            self._tasks.create_task(self._say_goodbye(known))
+        if deletion_events(known.status):
+            self._tasks.create_task(self._publish_deletion(known))
 
     def _forget_unreadable(self, key: TrainingKey) -> None:
         self.coverage.forget_unreadable(key)
@@ -223,23 +223,23 @@ class Engine:
 
     def _drop(self, key: TrainingKey) -> Training | None:
         """Drop all that is known of a resource; returns its last version."""
-        self.timer.drop(key)
-        self.lanes.leave(key)
+        self.work_queue.drop(key)
+        self.schedulers.leave(key)
         self._failures.pop(key, None)
-        return self.roster.remove(key)
+        return self.store.remove(key)
 
-    async def _say_goodbye(self, training: Training) -> None:
-        async with self._goodbyes:
-            told = news_of_deletion(training.status)
-            await self.events.publish(training, told, self.clock.now())
+    async def _publish_deletion(self, training: Training) -> None:
+        async with self._deletion_events:
+            events = deletion_events(training.status)
+            await self.events.publish(training, events, self.clock.now())
 
     async def _dispatch(self, tasks: asyncio.TaskGroup, beat: Callable[[], None]) -> None:
-        slots = asyncio.Semaphore(PARALLEL_STEPS)
+        slots = asyncio.Semaphore(PARALLEL_RECONCILES)
         while True:
             beat()
             if not await _in_time(slots.acquire()):
                 continue
-            due = await self.timer.next(PATIENCE)
+            due = await self.work_queue.next(PATIENCE)
             model = None if due is None else self._give_to_worker(*due)
             if model is None:
                 slots.release()
@@ -266,16 +266,16 @@ class Engine:
                 "starts cut off: %d; the next leader resolves them", self.shutdown.starts
             )
 
-    def _give_to_worker(self, key: TrainingKey, lag: float) -> int | None:
+    def _give_to_worker(self, key: TrainingKey, latency: float) -> int | None:
         """Put a resource in line for its model.
 
         Returns:
             The model, where nobody works on it yet.
         """
-        training = self.roster.get(key)
+        training = self.store.get(key)
         if training is None:
             return None
-        model, since = training.spec.model_id, self.clock.monotonic() - lag
+        model, since = training.spec.model_id, self.clock.monotonic() - latency
         has_worker = model in self._due
         self._due.setdefault(model, {}).setdefault(key, since)
         return None if has_worker else model
@@ -290,18 +290,18 @@ class Engine:
         while line and not self.shutdown.is_begun:
             key = next(iter(line))
             since = line.pop(key)
-            training = self.roster.get(key)
+            training = self.store.get(key)
             if training is not None and training.spec.model_id != model:
-                self._wake(key)  # made anew meanwhile, with another model
+                self._trigger(key)  # made anew meanwhile, with another model
             elif training is not None:
-                await self._step(key, self.clock.monotonic() - since)
+                await self._reconcile(key, self.clock.monotonic() - since)
         del self._due[model]
 
-    async def _step(self, key: TrainingKey, lag: float) -> None:
+    async def _reconcile(self, key: TrainingKey, latency: float) -> None:
         busy = self._busy[key] = _Busy()
         outcome, seconds = "Done", None
         try:
-            seconds = await self.step(key)
+            seconds = await self.reconcile(key)
             self._failures.pop(key, None)
         except GoneError as error:
             # The watch will tell of the deletion. Until then it is not given up.
@@ -313,20 +313,20 @@ class Engine:
         except Exception:
             # One resource's bug must not stop the others: said loudly, counted, tried again.
             outcome, seconds = "Error", self._retry_in(key)
-            self.metrics.step_failed()
+            self.metrics.reconcile_failed()
             logger.exception("%s: step failed; tried again in %.0f s", key, seconds)
         finally:
             del self._busy[key]
-            self.metrics.step_done(outcome, lag)
+            self.metrics.reconciled(outcome, latency)
         if outcome != "Done":
-            self.lanes.spoilt(key)
-        if self.roster.get(key) is None:
+            self.schedulers.requeue_failed(key)
+        if self.store.get(key) is None:
             self._drop(key)  # deleted meanwhile; the step may have left traces of it since
         elif busy.wanted_again:
-            self.timer.set(key, 0.0)
+            self.work_queue.set(key, 0.0)
         elif seconds is not None:
             # Its lane may expect it before that.
-            self.timer.bring_forward(key, seconds)
+            self.work_queue.bring_forward(key, seconds)
 
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -334,17 +334,17 @@ class Engine:
 
     async def _report_forever(self) -> None:
         while True:
-            self.metrics.phases(self.roster.phases())
-            self.metrics.stalled(self.roster.stalled())
+            self.metrics.phases(self.store.phases())
+            self.metrics.stalled(self.store.stalled())
             self._report_unreadable()
-            self.lanes.drop_unused()
-            self.metrics.queued(self.lanes.queued())
-            self.metrics.stretched(self.lanes.longest_stretch())
-            self.metrics.circuits_open(self.lanes.open_circuits())
+            self.schedulers.drop_unused()
+            self.metrics.queued(self.schedulers.queued())
+            self.metrics.poll_interval_ratio(self.schedulers.poll_interval_ratio())
+            self.metrics.circuits_open(self.schedulers.open_circuits())
             await asyncio.sleep(REPORT_INTERVAL)
 
     def _report_unreadable(self) -> None:
-        keys = sorted({*self.coverage.unreadable, *self.roster.unreadable()})
+        keys = sorted({*self.coverage.unreadable, *self.store.unreadable()})
         self.metrics.unreadable(len(keys))
         if keys:
             text = f"{len(keys)} resources cannot be read in full, {keys[0]} first."
@@ -352,10 +352,10 @@ class Engine:
         else:
             self.problems.clear("Resources")
 
-    async def _go_on_forever(self) -> None:
+    async def _tick_forever(self) -> None:
         while True:
-            await asyncio.sleep(MISSED_TURN)
-            self.lanes.go_on()
+            await asyncio.sleep(DISPATCH_TIMEOUT)
+            self.schedulers.tick()
 
     async def _retry_ledger_forever(self) -> None:
         while True:

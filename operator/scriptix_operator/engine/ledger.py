@@ -14,25 +14,25 @@ from datetime import timedelta
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.core.claims import is_start_of
-from scriptix_operator.core.learned import Learned
+from scriptix_operator.core.learned import StoredLimit
 from scriptix_operator.core.ledger import (
-    Debit,
-    Entry,
-    EntryOpenError,
+    InFlightStart,
+    LatestRun,
     Ledger,
-    Mark,
-    Settled,
-    closed,
-    opened,
+    StartCharge,
+    StartInFlightError,
+    StartOutcome,
+    charges_of,
     pruned,
     remembered,
-    spent,
-    taught,
+    with_observed_limits,
+    with_start_begun,
+    with_start_resolved,
 )
 from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.health import Problems
@@ -64,7 +64,7 @@ class _Change:
     """A change that waits for the next write, which may carry several."""
 
     apply: Callable[[Ledger], Ledger]
-    basis: int | None
+    revision: int | None
     """Version that it was decided from; None: it holds for any."""
     error: Exception | None = None
     written: bool = False
@@ -84,8 +84,8 @@ class StartLedger:
         problems: Where it reports that nothing can be started.
     """
 
-    store: LedgerConfigMap
-    roster: Roster
+    config_map: LedgerConfigMap
+    store: TrainingStore
     gap: Callable[[], str | None]
     window: timedelta
     clock: Clock
@@ -99,7 +99,7 @@ class StartLedger:
     _is_current: bool = False
     """Else it is read (again) before anything is decided from it."""
     _version: str | None = None
-    _basis: int = 0
+    _revision: int = 0
     """Grows whenever the ledger is read anew."""
     _refusal: RefusedError | RebuildPendingError | None = None
     """Why the cluster does not let us keep a ledger, or why it is not rebuilt."""
@@ -120,16 +120,16 @@ class StartLedger:
             async with self._lock:
                 if not self._is_current:
                     await self._try_to_take_over()
-        return self._basis
+        return self._revision
 
-    async def read_anew(self) -> int:
+    async def take_over_again(self) -> int:
         """Take the ledger over once more, so that no other process can write what it decided.
 
         Returns, raises: As `ready`.
         """
         async with self._lock:
             await self._try_to_take_over()
-        return self._basis
+        return self._revision
 
     async def retry_refused(self) -> None:
         """Ask the cluster again if it has refused the ledger.
@@ -138,42 +138,50 @@ class StartLedger:
         """
         if self._refusal is not None:
             with contextlib.suppress(KubeError):
-                await self.read_anew()
+                await self.take_over_again()
 
-    def entry(self, model_id: int) -> Entry | None:
+    def in_flight(self, model_id: int) -> InFlightStart | None:
         """The start of a model that may be under way."""
-        return None if self._ledger is None else self._ledger.entries.get(model_id)
+        return None if self._ledger is None else self._ledger.in_flight_starts.get(model_id)
 
-    def mark(self, model_id: int) -> Mark | None:
+    def latest_run(self, model_id: int) -> LatestRun | None:
         """What is remembered of the model's trainings."""
         if self._ledger is None:
             return None
         return remembered(self._ledger, model_id, self.clock.now(), self.window)
 
-    def spent(self, fingerprint: str, key_source: str) -> tuple[list[Debit], list[Debit]]:
+    def charges_of(
+        self, fingerprint: str, key_source: str
+    ) -> tuple[list[StartCharge], list[StartCharge]]:
         """The starts that count against a key, as core.ledger.spent."""
-        return ([], []) if self._ledger is None else spent(self._ledger, fingerprint, key_source)
+        return (
+            ([], []) if self._ledger is None else charges_of(self._ledger, fingerprint, key_source)
+        )
 
-    def learned(self, fingerprint: str) -> dict[str, tuple[Learned, ...]]:
+    def observed_limits(self, fingerprint: str) -> dict[str, tuple[StoredLimit, ...]]:
         """What was learned of the limits of a key, by kind of call."""
         return {} if self._ledger is None else self._ledger.limits.get(fingerprint, {})
 
-    async def learn(self, fingerprint: str, call: str, learned: tuple[Learned, ...]) -> None:
+    async def learn(
+        self, fingerprint: str, call: str, observed_limits: tuple[StoredLimit, ...]
+    ) -> None:
         """Keep what was learned of the limits of a key.
 
         Raises:
             KubeError: It may not be kept; then the next process learns it anew.
         """
-        await self._write(_Change(lambda led: taught(led, fingerprint, call, learned), None))
+        await self._write(
+            _Change(lambda led: with_observed_limits(led, fingerprint, call, observed_limits), None)
+        )
 
-    async def take_in(self, training: Training) -> None:
+    async def record_in_flight(self, training: Training) -> None:
         """Open the entry of a start that another installation may have sent, unless it is open.
 
         Raises:
             KubeError: It may not be open.
         """
         await self.ready()
-        known = self.entry(training.spec.model_id)
+        known = self.in_flight(training.spec.model_id)
         if known is not None and is_start_of(known, training):
             return
         try:
@@ -181,7 +189,7 @@ class StartLedger:
         except LedgerChangedError as error:
             raise UnavailableError(f"{training.key}: {error}") from error
 
-    async def open(self, training: Training, basis: int | None) -> Entry:
+    async def open(self, training: Training, revision: int | None) -> InFlightStart:
         """Debit the start whose intent `training` carries, and open its model's entry.
 
         Args:
@@ -192,26 +200,28 @@ class StartLedger:
             LedgerChangedError: It is not opened.
             KubeError: It may be opened.
         """
-        entries: list[Entry] = []
+        entries: list[InFlightStart] = []
 
         def change(ledger: Ledger) -> Ledger:
-            ledger, entry = opened(ledger, training, self.clock.now())
-            entries.append(entry)
+            ledger, in_flight = with_start_begun(ledger, training, self.clock.now())
+            entries.append(in_flight)
             return ledger
 
         try:
-            await self._write(_Change(change, basis))
-        except EntryOpenError as error:
+            await self._write(_Change(change, revision))
+        except StartInFlightError as error:
             raise LedgerChangedError(str(error)) from error
         return entries[-1]
 
-    async def close(self, outcome: Settled) -> None:
+    async def close(self, outcome: StartOutcome) -> None:
         """Close the entry of a start whose outcome is recorded.
 
         Raises:
             KubeError: It may still be open; whoever needs the model next closes it.
         """
-        await self._write(_Change(lambda led: closed(led, outcome, self.clock.now()), None))
+        await self._write(
+            _Change(lambda led: with_start_resolved(led, outcome, self.clock.now()), None)
+        )
 
     async def _write(self, change: _Change) -> None:
         """Have a change written: by whoever comes to the pen first, with all that wait for it."""
@@ -248,12 +258,12 @@ class StartLedger:
         for change in changes:
             if change.error is not None:
                 continue
-            if change.basis not in {None, self._basis}:
+            if change.revision not in {None, self._revision}:
                 change.error = LedgerChangedError("the start ledger was written by others")
                 continue
             try:
                 ledger = change.apply(ledger)
-            except EntryOpenError as error:
+            except StartInFlightError as error:
                 change.error = error
             else:
                 carried.append(change)
@@ -274,7 +284,7 @@ class StartLedger:
         self._is_current = False
         ledger = replace(ledger, writer=self._writer)
         try:
-            self._version = await self.store.write(ledger, self._version)
+            self._version = await self.config_map.write(ledger, self._version)
         except (ConflictError, UnavailableError) as error:
             # The reply may be what was lost: our ledger there means that it was written. A
             # conflict says so, too: aiohttp repeats a PUT when its connection is cut.
@@ -299,7 +309,7 @@ class StartLedger:
     async def _version_of(self, ledger: Ledger) -> str | None:
         """The version that is there if it is just this ledger."""
         try:
-            found = await self.store.read()
+            found = await self.config_map.read()
         except LedgerUnreadableError:
             return None
         return found[1] if found is not None and found[0] == ledger else None
@@ -329,7 +339,7 @@ class StartLedger:
         """
         for _ in range(ATTEMPTS):
             found, self._version = await self._read()
-            self._basis += 1
+            self._revision += 1
             # A new number, so that the API server does not take it for no change at all. What was
             # rebuilt tells of years, and has to fit into a ConfigMap.
             found = replace(found, serial=found.serial + 1)
@@ -340,7 +350,7 @@ class StartLedger:
     async def _read(self) -> tuple[Ledger, str | None]:
         version, why = None, None
         try:
-            found = await self.store.read()
+            found = await self.config_map.read()
         except LedgerUnreadableError as error:
             version, why = error.version, str(error)
         else:
@@ -354,7 +364,7 @@ class StartLedger:
         logger.warning("the start ledger is rebuilt from the status of all resources")
         # Past any number that the lost one can have reached: it counts starts, not milliseconds.
         serial = int(self.clock.now().timestamp() * 1000)
-        return rebuilt(self.roster, serial), version
+        return rebuilt(self.store, serial), version
 
 
 def _why(error: RefusedError | RebuildPendingError) -> str:

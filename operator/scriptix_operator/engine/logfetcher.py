@@ -9,7 +9,7 @@ from scriptix_operator.api.reasons import LogState
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.derive import has_ended
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.logbook import Book
+from scriptix_operator.core.logbook import LogIndex
 from scriptix_operator.core.logcollection import NO_LOG, is_last_fetch, superseded
 from scriptix_operator.core.logcollector import Collected, LogCollector
 from scriptix_operator.core.logwindow import window_of
@@ -20,11 +20,11 @@ from scriptix_operator.core.observation import (
     WriteFailure,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.spending import Ticket
+from scriptix_operator.core.spending import Permit
 from scriptix_operator.core.training import Training
-from scriptix_operator.engine.calls import Calls
-from scriptix_operator.engine.lanes import Lanes
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.calls import MeteredCalls
+from scriptix_operator.engine.lanes import KeySchedulers
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
@@ -48,10 +48,10 @@ class LogFetcher:
 
     client: ScriptixClient
     keys: Keys
-    lanes: Lanes
-    calls: Calls
-    store: LogStore
-    roster: Roster
+    schedulers: KeySchedulers
+    calls: MeteredCalls
+    log_store: LogStore
+    store: TrainingStore
     wait: float
     """As Durations.log."""
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -81,7 +81,7 @@ class LogFetcher:
     async def _fetch(
         self, training: Training, failed_before: int, due_in: float | None
     ) -> LogStored | LogUnavailable:
-        if outcome := superseded(training, self.roster.rivals(training), due_in):
+        if outcome := superseded(training, self.store.competitors(training), due_in):
             return outcome
         later = LogUnavailable(
             backoff(FIRST_RETRY, failed_before, MAX_RETRY), LogState.COLLECTING, due_in
@@ -93,32 +93,34 @@ class LogFetcher:
         # After a restart a run that has ended is not polled: its log may be the first call.
         await self.calls.recall_limits(key)
         ended, model_id = has_ended(training.status), training.spec.model_id
-        ticket = self.lanes.log(key.fingerprint, training.key, has_ended=ended)
-        if not isinstance(ticket, Ticket):
-            return replace(later, wait=ticket, tried=False)
+        permit = self.schedulers.log(key.fingerprint, training.key, has_ended=ended)
+        if not isinstance(permit, Permit):
+            return replace(later, wait=permit, tried=False)
         try:
-            opened = await self.store.open(training.owner, training.status.log)
+            with_start_begun = await self.log_store.open(training.owner, training.status.log)
         except (NameTaken, KubeError) as error:
-            self.lanes.cancel_log_call(key.fingerprint, ticket)
+            self.schedulers.cancel_log_call(key.fingerprint, permit)
             return self._not_stored(training, error, later)
         asked_at = self.calls.clock.now()
-        collector = self._collector(training, opened.book, asked_at)
+        collector = self._collector(training, with_start_begun.log_index, asked_at)
         try:
             reply = await self.calls.make(
                 Call.LOG,
                 model_id,
                 key,
-                ticket,
-                lambda heard: self.client.log(model_id, key, collector.add, on_rate=heard),
+                permit,
+                lambda on_rate_info: self.client.log(
+                    model_id, key, collector.add, on_rate=on_rate_info
+                ),
             )
         except ScriptixError as error:
             was_called = error.failure.kind is not FailureKind.NOT_SENT
             return _without_log(error.failure, replace(later, was_called=was_called))
         later = replace(later, was_called=True)
-        if self.roster.is_being_deleted(training):
+        if self.store.is_being_deleted(training):
             return later  # since the call was made
         try:
-            found, saved = await self._save(training, opened, collector)
+            found, saved = await self._save(training, with_start_begun, collector)
         except (NameTaken, KubeError) as error:
             # Not raised: the step would be tried again within a minute, for ever, and each time
             # spend one of the few log calls that all resources with this key have.
@@ -126,21 +128,23 @@ class LogFetcher:
         extent = LogExtent(reply, of_run=found.entries, known=saved.lines, skipped=found.skipped)
         return LogStored(saved.log, found.curve, due_in, extent, asked_at)
 
-    def _collector(self, training: Training, book: Book, asked_at: datetime) -> LogCollector:
+    def _collector(
+        self, training: Training, log_index: LogIndex, asked_at: datetime
+    ) -> LogCollector:
         """What takes the entries of the reply."""
         status, max_bytes = training.status, training.spec.log.max_bytes
-        window = window_of(status, book, is_last=is_last_fetch(status, asked_at, self.wait))
+        window = window_of(status, log_index, is_last=is_last_fetch(status, asked_at, self.wait))
         run_id = status.run.id if status.run else ""
-        return LogCollector(book, window, run_id=run_id, max_bytes=max_bytes)
+        return LogCollector(log_index, window, run_id=run_id, max_bytes=max_bytes)
 
     async def _save(
-        self, training: Training, opened: OpenLog, collector: LogCollector
+        self, training: Training, with_start_begun: OpenLog, collector: LogCollector
     ) -> tuple[Collected, SavedLog]:
         run, max_bytes = training.status.run, training.spec.log.max_bytes
         # Up to 16 MiB are put in order: not on the event loop's time.
         found = await asyncio.to_thread(collector.result)
-        saved = await self.store.save(
-            opened, found, run_id=run.id if run else "", max_bytes=max_bytes
+        saved = await self.log_store.save(
+            with_start_begun, found, run_id=run.id if run else "", max_bytes=max_bytes
         )
         return found, saved
 

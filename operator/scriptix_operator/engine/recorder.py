@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.derive import is_followed
-from scriptix_operator.core.news import News, ended_as, news
+from scriptix_operator.core.news import EventRecord, run_outcome, transition_events
 from scriptix_operator.core.result import result_data, result_name
 from scriptix_operator.core.serving import was_served_elsewhere, with_server
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.unreadable import is_told, left_alone_patch
+from scriptix_operator.core.unreadable import is_reported, left_alone_patch
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events, Subject
 from scriptix_operator.kube.trainings import Raw, Trainings, key_of
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["Recorder"]
+__all__ = ["StatusWriter"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorder:
+class StatusWriter:
     """Writes decisions to the cluster.
 
     Args:
@@ -37,12 +37,12 @@ class Recorder:
     trainings: Trainings
     config_maps: ConfigMaps
     events: Events
-    roster: Roster
+    store: TrainingStore
     clock: Clock
     metrics: Metrics
     installation: str
 
-    async def record(self, training: Training, status: TrainingStatus) -> Training:
+    async def write(self, training: Training, status: TrainingStatus) -> Training:
         """Write `status` in place of the one that `training` has, with who serves the resource.
 
         Nothing is written where they are equal and nobody else could take the resource over.
@@ -62,15 +62,15 @@ class Recorder:
         if was_served_elsewhere(training, self.installation):
             logger.info("%s: taken over from another installation", written.key)
         self._count(training.status, written.status)
-        self.roster.renew(written)
-        told = news(training.status, written.status)
-        for item in told:
+        self.store.renew(written)
+        events = transition_events(training.status, written.status)
+        for item in events:
             level = logging.WARNING if item.warning else logging.INFO
             logger.log(level, "%s: %s: %s", written.key, item.reason, item.message)
-        await self.events.publish(written, told, self.clock.now())
+        await self.events.publish(written, events, self.clock.now())
         return written
 
-    async def tell_left_alone(self, raw: Raw, text: str) -> None:
+    async def report_left_alone(self, raw: Raw, text: str) -> None:
         """Say in the conditions, and by an event, why a resource is left alone; once.
 
         Args:
@@ -91,12 +91,12 @@ class Recorder:
         patch = left_alone_patch(status, metadata.get("generation") or 0, text, now)
         if not patch:
             return
-        was_told = is_told(status, text)
+        was_reported = is_reported(status, text)
         with self._counting_failure():
             await self.trainings.patch_status(key, metadata["uid"], version, patch)
         self.metrics.status_written("Written")
-        if not was_told:
-            item = News(EventReason.UNREADABLE, text, warning=True)
+        if not was_reported:
+            item = EventRecord(EventReason.UNREADABLE, text, warning=True)
             await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
 
     @contextlib.contextmanager
@@ -117,7 +117,7 @@ class Recorder:
         fresh = await self.trainings.get(training.key)
         if fresh.uid != training.uid:
             raise GoneError(f"{training.key} was deleted and made anew")
-        self.roster.renew(fresh)
+        self.store.renew(fresh)
         return fresh
 
     async def publish(self, training: Training, status: TrainingStatus) -> None:
@@ -143,7 +143,7 @@ class Recorder:
     def _count(self, old: TrainingStatus, new: TrainingStatus) -> None:
         if is_followed(new) and not is_followed(old):
             self.metrics.run_started()
-        outcome = ended_as(old, new)
+        outcome = run_outcome(old, new)
         if outcome is not None:
             self.metrics.run_finished(outcome)
 

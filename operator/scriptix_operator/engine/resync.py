@@ -15,7 +15,7 @@ from typing import NoReturn
 from scriptix_operator.core.backoff import backoff
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.trainings import ALL, Raw, key_of, show_scope
 from scriptix_operator.telemetry.health import Problems
@@ -58,7 +58,7 @@ class Resync:
     seen: Callable[[Raw], None]
     forget: Callable[[TrainingKey], None]
     listed: Callable[[str], None]
-    roster: Roster
+    store: TrainingStore
     coverage: Coverage
     metrics: Metrics
     problems: Problems
@@ -183,7 +183,7 @@ class Resync:
     async def _list(self, scope: str) -> None:
         """Take in a list. The watch goes on beside it, and may know better by its end."""
         missing = {
-            **{training.key: training.uid for training in self.roster},
+            **{training.key: training.uid for training in self.store},
             **self.coverage.unreadable,
         }
         missing = {key: uid for key, uid in missing.items() if scope in {ALL, key.namespace}}
@@ -198,7 +198,7 @@ class Resync:
                 self.forget(key)
 
     def _uid_of(self, key: TrainingKey) -> str | None:
-        known = self.roster.get(key)
+        known = self.store.get(key)
         return self.coverage.unreadable.get(key) if known is None else known.uid
 
 

@@ -7,16 +7,16 @@ from datetime import datetime
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.derive import last_key
 from scriptix_operator.core.gauges import NO_GAUGES, Gauges, gauges_of
-from scriptix_operator.core.observation import Memory
+from scriptix_operator.core.observation import InProcessState
 from scriptix_operator.core.timeline import PastRun, PastRuns
 from scriptix_operator.core.training import Training, TrainingKey
 
-__all__ = ["Roster", "is_older"]
+__all__ = ["TrainingStore", "is_older"]
 
 PHASES = frozenset(Phase)
 
 
-class Roster:
+class TrainingStore:
     """All resources that are watched.
 
     Args:
@@ -27,7 +27,7 @@ class Roster:
     def __init__(self, show: Callable[[TrainingKey, Gauges], None] = lambda *_: None) -> None:
         self._show = show
         self._trainings: dict[TrainingKey, Training] = {}
-        self._memories: dict[TrainingKey, Memory] = {}
+        self._memories: dict[TrainingKey, InProcessState] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
         self._past = PastRuns()
 
@@ -83,7 +83,7 @@ class Roster:
                 del self._by_model[known.spec.model_id]
         return known
 
-    def rivals(self, training: Training) -> list[Training]:
+    def competitors(self, training: Training) -> list[Training]:
         """The other resources with the same model."""
         keys = self._by_model.get(training.spec.model_id, set())
         return [self._trainings[key] for key in keys if key != training.key]
@@ -105,14 +105,18 @@ class Roster:
             for called_at in training.status.log.recent_calls
         )
 
-    def memory(self, training: Training) -> Memory:
+    def state(self, training: Training) -> InProcessState:
         """What is remembered of a resource beside its status."""
-        return self._memories.get(training.key, Memory()) if self._knows(training) else Memory()
+        return (
+            self._memories.get(training.key, InProcessState())
+            if self._knows(training)
+            else InProcessState()
+        )
 
-    def remember(self, training: Training, memory: Memory) -> None:
+    def store_state(self, training: Training, state: InProcessState) -> None:
         """Remember, as long as the resource is known; not for another that has taken its name."""
         if self._knows(training):
-            self._memories[training.key] = memory
+            self._memories[training.key] = state
 
     def phases(self) -> Counter[Phase]:
         """How many resources are in each phase; Pending where a step has yet to say."""

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from scriptix_operator.core.serving import left_alone, left_news, left_text, needs_renewal
+from scriptix_operator.core.serving import left_alone, left_alone_event, left_text, needs_renewal
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.recorder import Recorder
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.recorder import StatusWriter
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import UnreadableError
@@ -38,15 +38,15 @@ class Serving:
     """
 
     installation: str
-    roster: Roster
-    recorder: Recorder
+    store: TrainingStore
+    status_writer: StatusWriter
     events: Events
     clock: Clock
     metrics: Metrics
     problems: Problems
     _others: set[str] = field(default_factory=set)
     """The installations that are reported."""
-    _told: dict[TrainingKey, str] = field(default_factory=dict)
+    _announced: dict[TrainingKey, str] = field(default_factory=dict)
     """The installation of which a resource got an event."""
 
     async def run(self) -> NoReturn:
@@ -57,9 +57,9 @@ class Serving:
 
     async def refresh(self) -> None:
         """Report what is left alone now, and renew what is due."""
-        left = left_alone(self.roster, self.installation, self.clock.now())
+        left = left_alone(self.store, self.installation, self.clock.now())
         self._report(left)
-        await self._tell(left)
+        await self._publish_events(left)
         await self._renew()
 
     def _report(self, left: dict[str, list[Training]]) -> None:
@@ -74,28 +74,30 @@ class Serving:
                 logger.warning("%s", text)
         self._others = set(left)
 
-    async def _tell(self, left: dict[str, list[Training]]) -> None:
+    async def _publish_events(self, left: dict[str, list[Training]]) -> None:
         """Publish an event about each resource that is newly left alone, one after the other."""
         now_left = {one.key: other for other, trainings in left.items() for one in trainings}
-        self._told = {key: other for key, other in self._told.items() if now_left.get(key) == other}
-        counts = Counter((key.namespace, other) for key, other in self._told.items())
+        self._announced = {
+            key: other for key, other in self._announced.items() if now_left.get(key) == other
+        }
+        counts = Counter((key.namespace, other) for key, other in self._announced.items())
         for other, trainings in left.items():
-            news = left_news(other, self.installation)
+            news = left_alone_event(other, self.installation)
             for training in sorted(trainings, key=lambda one: one.key):
                 group = (training.key.namespace, other)
-                if training.key in self._told or counts[group] >= EVENTS_EACH:
+                if training.key in self._announced or counts[group] >= EVENTS_EACH:
                     continue
                 counts[group] += 1
-                self._told[training.key] = other
+                self._announced[training.key] = other
                 await self.events.publish(training, (news,), self.clock.now())
 
     async def _renew(self) -> None:
         """Write what this installation serves and has had nothing to write about for long."""
-        for training in self.roster:
+        for training in self.store:
             if not needs_renewal(training, self.installation, self.clock.now()):
                 continue
             try:
-                await self.recorder.record(training, training.status)
+                await self.status_writer.record(training, training.status)
             except (ConflictError, GoneError, UnreadableError) as error:
                 logger.debug("%s: not renewed, it has changed: %s", training.key, error)
             except KubeError as error:

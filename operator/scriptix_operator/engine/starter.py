@@ -13,21 +13,21 @@ from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
     Decision,
-    Memory,
+    InProcessState,
     Posted,
     PostFailed,
-    Withdrawn,
+    StartAborted,
 )
 from scriptix_operator.core.situation import Durations
 from scriptix_operator.core.training import Training
-from scriptix_operator.engine.caller import Caller, Slot
+from scriptix_operator.engine.caller import RemoteCalls, StartPermit
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger import LedgerChangedError, StartLedger
-from scriptix_operator.engine.recorder import Recorder
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.recorder import StatusWriter
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
 
-__all__ = ["Starter"]
+__all__ = ["RunStarter"]
 
 RECORD_ATTEMPTS = 7
 """Tries to record the answer to a start, over about a minute; then it is for the next step."""
@@ -36,18 +36,18 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Starter:
+class RunStarter:
     """Starts runs that were decided on."""
 
-    roster: Roster
-    caller: Caller
-    recorder: Recorder
+    store: TrainingStore
+    remote_calls: RemoteCalls
+    status_writer: StatusWriter
     ledger: StartLedger
     clock: Clock
     durations: Durations
 
     async def start(
-        self, recorded: Training, decision: Decision, slot: Slot
+        self, recorded: Training, decision: Decision, permit: StartPermit
     ) -> tuple[Training, Decision]:
         """Write the intent, then the ledger; send the POST once; record the answer.
 
@@ -66,22 +66,22 @@ class Starter:
         begun_at = self.clock.monotonic()
         try:
             written = await self._write_intent(recorded, decision)
-            memory = await self._open(written, slot)
+            state = await self._open(written, permit)
         except BaseException:
-            slot.give_back()
+            permit.cancel()
             raise
-        if memory is None:
-            slot.give_back()
-            return await self._record_answer(written, Withdrawn(), self.roster.memory(written))
-        answer = await self.caller.start(written, slot, begun_at)
-        memory = replace(memory, answer=answer)
-        self.roster.remember(written, memory)
+        if state is None:
+            permit.cancel()
+            return await self._record_answer(written, StartAborted(), self.store.state(written))
+        answer = await self.remote_calls.start(written, permit, begun_at)
+        state = replace(state, answer=answer)
+        self.store.store_state(written, state)
         try:
-            return await self._record_answer(written, answer, memory)
+            return await self._record_answer(written, answer, state)
         except GoneError:
             # There is nobody to tell; but who uses the model next must not have to find out, and
             # perhaps start it a second time for one that was made anew.
-            outcome = decide(written, answer, self.clock.now(), memory, self.durations).settled
+            outcome = decide(written, answer, self.clock.now(), state, self.durations).start_outcome
             if outcome is not None:
                 await self.ledger.close(outcome)
             raise
@@ -94,49 +94,49 @@ class Starter:
         Returns:
             As `start`; None where there is no such answer, or its intent is not there any more.
         """
-        memory = self.roster.memory(recorded)
-        if memory.answer is None or memory.entry is None:
+        state = self.store.state(recorded)
+        if state.answer is None or state.in_flight is None:
             return None
-        if not is_start_of(memory.entry, recorded):
+        if not is_start_of(state.in_flight, recorded):
             return None
-        return await self._record_answer(recorded, memory.answer, memory)
+        return await self._record_answer(recorded, state.answer, state)
 
     async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
         try:
-            return await self.recorder.record(recorded, decision.status)
+            return await self.status_writer.write(recorded, decision.status)
         except UnavailableError:
             # The reply may be what was lost: our intent there means that it was written.
-            fresh = await self.recorder.reload(recorded)
+            fresh = await self.status_writer.reload(recorded)
             if fresh.status.run != decision.status.run:
                 raise
             return fresh
 
-    async def _open(self, written: Training, slot: Slot) -> Memory | None:
+    async def _open(self, written: Training, permit: StartPermit) -> InProcessState | None:
         """Debit the start and open its entry; None where the ledger is not what was read."""
         try:
-            entry = await self.ledger.open(written, slot.basis)
+            in_flight = await self.ledger.open(written, permit.revision)
         except LedgerChangedError as error:
             logger.warning("%s: not started now: %s", written.key, error)
             return None
-        memory = self.roster.memory(written)
-        memory = replace(memory, entry=entry, intent_seen_at=self.clock.now())
-        self.roster.remember(written, memory)
-        return memory
+        state = self.store.state(written)
+        state = replace(state, in_flight=in_flight, intent_seen_at=self.clock.now())
+        self.store.store_state(written, state)
+        return state
 
     async def _record_answer(
-        self, written: Training, answer: Posted | PostFailed | Withdrawn, memory: Memory
+        self, written: Training, answer: Posted | PostFailed | StartAborted, state: InProcessState
     ) -> tuple[Training, Decision]:
         """Record what the API answered to a start, whatever else has changed meanwhile."""
         intent = written.status.run
         for attempt in range(1, RECORD_ATTEMPTS + 1):
-            decision = decide(written, answer, self.clock.now(), memory, self.durations)
+            decision = decide(written, answer, self.clock.now(), state, self.durations)
             try:
-                recorded = await self.recorder.record(written, decision.status)
+                recorded = await self.status_writer.write(written, decision.status)
             except ConflictError:
-                written = await self.recorder.reload(written)
+                written = await self.status_writer.reload(written)
                 # An intent that looks like ours may be another leader's, of the same second; if
                 # ours was not sent, that is all there is to say.
-                if written.status.run != intent or isinstance(answer, Withdrawn):
+                if written.status.run != intent or isinstance(answer, StartAborted):
                     raise
             except UnavailableError as error:
                 if attempt == RECORD_ATTEMPTS:
@@ -144,6 +144,6 @@ class Starter:
                 logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
                 await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
             else:
-                self.roster.remember(written, decision.memory)
+                self.store.store_state(written, decision.state)
                 return recorded, decision
         raise ConflictError(f"{written.key}: others keep writing it")

@@ -7,10 +7,10 @@ from itertools import count
 
 from scriptix_operator.core.training import TrainingKey
 
-__all__ = ["Timer"]
+__all__ = ["WorkQueue"]
 
 
-class Timer:
+class WorkQueue:
     """Due times by resource, in seconds of `clock`; each resource has at most one.
 
     Args:

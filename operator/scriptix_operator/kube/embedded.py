@@ -200,9 +200,9 @@ class EmbeddedKopf:
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _name, _address = address
-        opened = socket.socket(family=family, type=kind, proto=protocol)
-        self._sockets.add(opened)
-        return opened
+        with_start_begun = socket.socket(family=family, type=kind, proto=protocol)
+        self._sockets.add(with_start_begun)
+        return with_start_begun
 
     async def _authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

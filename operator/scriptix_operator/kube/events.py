@@ -18,7 +18,7 @@ from kubernetes.aio.client import (
 
 from scriptix_operator.api.names import API_VERSION, KIND, MANAGED_BY
 from scriptix_operator.api.reasons import EventReason
-from scriptix_operator.core.news import News
+from scriptix_operator.core.news import EventRecord
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.kube.errors import KubeError, translated
 
@@ -52,14 +52,16 @@ class Events:
         self._core = CoreV1Api(api)
         self._instance = instance
 
-    async def publish(self, training: Training, news: tuple[News, ...], now: datetime) -> None:
+    async def publish(
+        self, training: Training, events: tuple[EventRecord, ...], now: datetime
+    ) -> None:
         """Publish each; one that cannot be published is logged and let go."""
         run = training.status.run.id if training.status.run else ""
         subject = Subject(training.key, training.uid, training.resource_version, run)
-        for item in news:
+        for item in events:
             await self.publish_about(subject, item, now)
 
-    async def publish_about(self, subject: Subject, item: News, now: datetime) -> None:
+    async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
         """Publish one event about a resource, of which no more need be known."""
         try:
             with translated(f"publish event {item.reason} for {subject.key}"):
@@ -67,7 +69,7 @@ class Events:
         except KubeError as error:
             logger.warning("%s", error)
 
-    async def _publish(self, subject: Subject, item: News, now: datetime) -> None:
+    async def _publish(self, subject: Subject, item: EventRecord, now: datetime) -> None:
         key = subject.key
         name = f"{key.name}.{_suffix(subject, item)}"
         event = CoreV1Event(
@@ -109,7 +111,7 @@ class Events:
         )
 
 
-def _suffix(subject: Subject, item: News) -> str:
+def _suffix(subject: Subject, item: EventRecord) -> str:
     """The same news of the same run counts up one event; another run's is another event.
 
     Events have whole seconds, and kubectl lists those of the same second by name.

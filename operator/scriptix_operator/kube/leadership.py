@@ -19,7 +19,7 @@ from typing import Final, NoReturn, TypeVar
 from kubernetes.aio import client
 
 from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
-from scriptix_operator.core.election import LeaseTimes, Move, Seen, decide, observe
+from scriptix_operator.core.election import LeaseObservation, LeaseTimes, Move, decide, observe
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
 from scriptix_operator.kube.problems import ProblemReports
 
@@ -86,12 +86,12 @@ class Leadership:
         self._problems = problems
         self._reconnect = reconnect
         self._times = times or LeaseTimes()
-        self._seen: Seen | None = None
+        self._seen: LeaseObservation | None = None
         self._lease: client.V1Lease | None = None
         """As last written by us; if another write has come after it, the next one is refused."""
         self._deadline: float | None = None
         self._has_written = False
-        self._told: str | None = None
+        self._logged: str | None = None
 
     @property
     def deadline(self) -> float | None:
@@ -111,7 +111,7 @@ class Leadership:
                 leads = await self._try_to_acquire()
             except REQUEST_ERRORS as error:
                 text = f"cannot contend for the Lease: {_describe(error)}"
-                self._tell(logging.WARNING, text)
+                self._log_change(logging.WARNING, text)
                 self._problems.report(SOURCE, f"This process {text}.", is_outage=True)
                 if self._clock() - answered_at > self._times.reconnect:
                     answered_at = self._clock()
@@ -137,7 +137,7 @@ class Leadership:
             self._deadline = None
         raise LeadershipLostError(
             f"the Lease could not be renewed within {self._times.renew_deadline:g} s"
-            f" ({self._told or 'the process was held up'})"
+            f" ({self._logged or 'the process was held up'})"
         )
 
     async def release(self) -> None:
@@ -166,7 +166,7 @@ class Leadership:
         now = self._clock()
         self._seen = self._observe(lease, now)
         if decide(self._seen, self.identity, now, leading=False) is Move.WAIT:
-            self._tell(logging.INFO, f"standing by for {self._seen and self._seen.holder}")
+            self._log_change(logging.INFO, f"standing by for {self._seen and self._seen.holder}")
             return False
         return await self._write(lease)
 
@@ -179,9 +179,9 @@ class Leadership:
             try:
                 async with asyncio.timeout(left):
                     await self._renew()
-                self._told = None
+                self._logged = None
             except REQUEST_ERRORS as error:
-                self._tell(logging.WARNING, f"cannot renew the Lease: {_describe(error)}")
+                self._log_change(logging.WARNING, f"cannot renew the Lease: {_describe(error)}")
 
     def _time_left(self) -> float:
         return 0.0 if self._deadline is None else self._deadline - self._clock()
@@ -204,7 +204,7 @@ class Leadership:
         if not await self._write(lease):
             raise ConflictError("others keep writing to the Lease")
 
-    def _observe(self, lease: client.V1Lease | None, now: float) -> Seen | None:
+    def _observe(self, lease: client.V1Lease | None, now: float) -> LeaseObservation | None:
         if lease is None:
             return None
         spec = _spec(lease)
@@ -284,10 +284,10 @@ class Leadership:
             lease_transitions=before.lease_transitions,
         )
 
-    def _tell(self, level: int, text: str) -> None:
+    def _log_change(self, level: int, text: str) -> None:
         """Log, but not the same thing at each look."""
-        log.log(logging.DEBUG if text == self._told else level, "%s", text)
-        self._told = text
+        log.log(logging.DEBUG if text == self._logged else level, "%s", text)
+        self._logged = text
 
 
 def _spec(lease: client.V1Lease) -> client.V1LeaseSpec:

@@ -13,11 +13,11 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.logbook import (
     EMPTY,
-    Book,
-    Sealed,
-    chunk_name,
-    chunk_number,
-    tail_name,
+    LogIndex,
+    SealedSegment,
+    active_name,
+    segment_name,
+    segment_number,
 )
 from scriptix_operator.core.logcollector import Collected
 from scriptix_operator.core.logplan import plan
@@ -36,8 +36,8 @@ class OpenLog:
     """What is stored of a resource's logs, as it was read."""
 
     owner: Owner
-    book: Book
-    tail: StoredConfigMap | None
+    log_index: LogIndex
+    active: StoredConfigMap | None
     numbers: frozenset[int]
     """The chunks that are there, or may be."""
     previous: LogStatus
@@ -75,20 +75,20 @@ class LogStore:
             NameTaken: The name of the tail belongs to somebody else.
             KubeError: It cannot be read.
         """
-        tail = await self._config_maps.get(owner, tail_name(owner.name))
-        book = Book.read(tail.data) if tail else None
+        active = await self._config_maps.get(owner, active_name(owner.name))
+        log_index = LogIndex.read(active.data) if active else None
         # What a killed save did not come to delete is no longer in the tail, but still in status.
         numbers = _numbers(owner, previous)
-        if book is None:
-            book = await self._rebuilt(owner, sorted(numbers))
+        if log_index is None:
+            log_index = await self._rebuilt(owner, sorted(numbers))
         if previous is not None:
-            book = replace(book, next=max(book.next, previous.next_chunk))
-        book = await self._with_unknown(owner, book)
-        numbers.update(chunk.number for chunk in book.chunks)
-        return OpenLog(owner, book, tail, frozenset(numbers), previous or LogStatus())
+            log_index = replace(log_index, next=max(log_index.next, previous.next_segment))
+        log_index = await self._with_unknown(owner, log_index)
+        numbers.update(segment.number for segment in log_index.segments)
+        return OpenLog(owner, log_index, active, frozenset(numbers), previous or LogStatus())
 
     async def save(
-        self, opened: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+        self, with_start_begun: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
         """Store what is new; after a failure open, fetch and save again.
 
@@ -102,68 +102,81 @@ class LogStore:
             NameTaken: A name belongs to somebody else.
             KubeError: ConflictError if somebody has written a log since, and what else may happen.
         """
-        owner = opened.owner
+        owner = with_start_begun.owner
         # Up to 16 MiB are put together: not on the event loop's time.
         planned = await asyncio.to_thread(
-            plan, opened.book, new, run_id=run_id, max_bytes=max_bytes
+            plan, with_start_begun.log_index, new, run_id=run_id, max_bytes=max_bytes
         )
-        book = planned.book
+        log_index = planned.log_index
         for sealed in planned.seal:
             await self._config_maps.create(
                 owner,
-                chunk_name(owner.name, sealed.number),
+                segment_name(owner.name, sealed.number),
                 sealed.data(),
                 run_id=sealed.run_id,
                 immutable=True,
             )
-            book = book.with_chunk(sealed)
-        await self._write_tail(opened, book)
-        for number in sorted(opened.numbers - {chunk.number for chunk in book.chunks}):
-            await self._config_maps.delete(owner, chunk_name(owner.name, number))
-        return SavedLog(_status(opened, book), book.end.lines if book.run_id == run_id else 0)
+            log_index = log_index.with_segment(sealed)
+        await self._write_active(with_start_begun, log_index)
+        for number in sorted(
+            with_start_begun.numbers - {segment.number for segment in log_index.segments}
+        ):
+            await self._config_maps.delete(owner, segment_name(owner.name, number))
+        return SavedLog(
+            _status(with_start_begun, log_index),
+            log_index.end.lines if log_index.run_id == run_id else 0,
+        )
 
-    async def _rebuilt(self, owner: Owner, numbers: Iterable[int]) -> Book:
+    async def _rebuilt(self, owner: Owner, numbers: Iterable[int]) -> LogIndex:
         """Without a readable tail: what the chunks that status names tell."""
-        book, chunks = EMPTY, []
+        log_index, segments = EMPTY, []
         for number in numbers:
-            sealed = await self._read_chunk(owner, number)
+            sealed = await self._read_segment(owner, number)
             if sealed is not None:
-                book = book.adopt(sealed)
-                chunks.append(sealed.as_chunk())
+                log_index = log_index.adopt(sealed)
+                segments.append(sealed.as_segment())
         # All of them: if one in between is gone, a person deleted it.
-        return replace(book, chunks=tuple(chunks))
+        return replace(log_index, segments=tuple(segments))
 
-    async def _with_unknown(self, owner: Owner, book: Book) -> Book:
+    async def _with_unknown(self, owner: Owner, log_index: LogIndex) -> LogIndex:
         """Take over the chunks that a save sealed before it was killed."""
         try:
-            while sealed := await self._read_chunk(owner, book.next):
-                book = book.adopt(sealed)
+            while sealed := await self._read_segment(owner, log_index.next):
+                log_index = log_index.adopt(sealed)
         except NameTaken:
             pass  # in the way only once that chunk is to be sealed
-        return book
+        return log_index
 
-    async def _read_chunk(self, owner: Owner, number: int) -> Sealed | None:
-        stored = await self._config_maps.get(owner, chunk_name(owner.name, number))
-        return None if stored is None else Sealed.read(number, stored.data)
+    async def _read_segment(self, owner: Owner, number: int) -> SealedSegment | None:
+        stored = await self._config_maps.get(owner, segment_name(owner.name, number))
+        return None if stored is None else SealedSegment.read(number, stored.data)
 
-    async def _write_tail(self, opened: OpenLog, book: Book) -> None:
+    async def _write_active(self, with_start_begun: OpenLog, log_index: LogIndex) -> None:
         """Write the tail in place of the one that was read.
 
         Others may have changed its metadata while the log was fetched, which can take minutes.
         """
-        owner, tail, name = opened.owner, opened.tail, tail_name(opened.owner.name)
-        if tail is None:
-            if book.entries:
-                await self._config_maps.create(owner, name, book.data(), run_id=book.run_id)
+        owner, active, name = (
+            with_start_begun.owner,
+            with_start_begun.active,
+            active_name(with_start_begun.owner.name),
+        )
+        if active is None:
+            if log_index.entries:
+                await self._config_maps.create(
+                    owner, name, log_index.data(), run_id=log_index.run_id
+                )
             return
         for _ in range(ATTEMPTS):
             try:
-                await self._config_maps.replace(owner, tail, book.data(), run_id=book.run_id)
+                await self._config_maps.replace(
+                    owner, active, log_index.data(), run_id=log_index.run_id
+                )
             except ConflictError:
                 found = await self._config_maps.get(owner, name)
-                if found is None or found.data != tail.data:
+                if found is None or found.data != active.data:
                     raise
-                tail = found
+                active = found
             else:
                 return
         raise ConflictError(f"others keep writing ConfigMap {name}")
@@ -172,20 +185,20 @@ class LogStore:
 def _numbers(owner: Owner, status: LogStatus | None) -> set[int]:
     """The chunks that `status` names."""
     names = status.config_maps if status else ()
-    numbers = (chunk_number(owner.name, name) for name in names)
+    numbers = (segment_number(owner.name, name) for name in names)
     return {number for number in numbers if number is not None}
 
 
-def _status(opened: OpenLog, book: Book) -> LogStatus:
-    name = opened.owner.name
-    names = tuple(chunk_name(name, chunk.number) for chunk in book.chunks)
-    if book.entries:
-        names = (*names, tail_name(name))
+def _status(with_start_begun: OpenLog, log_index: LogIndex) -> LogStatus:
+    name = with_start_begun.owner.name
+    names = tuple(segment_name(name, segment.number) for segment in log_index.segments)
+    if log_index.entries:
+        names = (*names, active_name(name))
     return replace(
-        opened.previous,
+        with_start_begun.previous,
         config_maps=names,
-        entries=book.entries,
-        bytes=book.size,
-        truncated=book.truncated,
-        next_chunk=book.next,
+        entries=log_index.entries,
+        bytes=log_index.size,
+        truncated=log_index.truncated,
+        next_segment=log_index.next,
     )

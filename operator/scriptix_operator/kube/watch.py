@@ -72,7 +72,7 @@ class Watch:
         self._kopf: EmbeddedKopf | None = None
         self._said = ""
         self._failed: Callable[[], None] = lambda: None
-        self._in_vain = False
+        self._is_failing = False
 
     async def __aenter__(self) -> Self:
         """Nothing is watched before `run`."""
@@ -135,7 +135,7 @@ class Watch:
                 if time.monotonic() - self._answered_at > self._reconnect_after:
                     self._answered_at = time.monotonic()
                     await self._reconnect()
-                await self._pause(beat, DELAY if self._in_vain else FIRST_DELAY)
+                await self._pause(beat, DELAY if self._is_failing else FIRST_DELAY)
         finally:
             if self._kopf is not None:
                 self._kopf.stop()
@@ -144,7 +144,7 @@ class Watch:
         """Run one Kopf until it ends, hangs, or another set of namespaces is wanted."""
         kopf = self._kopf = EmbeddedKopf(self._api.configuration, self._wanted, sink)
         kopf.start()
-        open_at, self._in_vain = time.monotonic(), True
+        open_at, self._is_failing = time.monotonic(), True
         while not (kopf.ended.done() or self._changed.is_set()):
             beat()
             if kopf.streams.is_answered:
@@ -155,7 +155,7 @@ class Watch:
             failing = kopf.streams.failing()
             if kopf.streams.all_open:
                 self._works()
-                open_at, self._in_vain = time.monotonic(), False
+                open_at, self._is_failing = time.monotonic(), False
             elif failing and time.monotonic() - open_at > GRACE:
                 self._fails(describe_scopes(failing), is_outage=kopf.streams.all_fail)
             await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)

@@ -29,7 +29,7 @@ from scriptix_operator.core.remote import (
     FailureKind,
     LogEntry,
     LogReply,
-    RateTold,
+    RateLimitInfo,
     RemoteModel,
 )
 from scriptix_operator.scriptix.auth import KeyAuth, check_header
@@ -123,7 +123,7 @@ class ScriptixClient:
                 event_hooks={"response": [stash_headers]},
             )
 
-        self._looks = client(timeouts.read)
+        self._polls = client(timeouts.read)
         # Large logs that wait for their turn hold connections, which polls must not wait for.
         self._logs = client(timeouts.read)
         self._log_streams = LogStreams()
@@ -145,7 +145,7 @@ class ScriptixClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._looks.aclose()
+        await self._polls.aclose()
         await self._logs.aclose()
         await self._starts.aclose()
 
@@ -161,7 +161,7 @@ class ScriptixClient:
         try:
             async with (
                 asyncio.timeout(self._bounds.total),
-                self._looks.stream("GET", self._base) as response,
+                self._polls.stream("GET", self._base) as response,
             ):
                 return response.status_code
         except TimeoutError:  # asyncio's, of the whole; it is an OSError, too
@@ -172,7 +172,7 @@ class ScriptixClient:
         raise error_of(failure)
 
     async def model(
-        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateTold], None] | None = None
+        self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateLimitInfo], None] | None = None
     ) -> RemoteModel:
         """Look at a model.
 
@@ -187,8 +187,8 @@ class ScriptixClient:
             ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
         """
         auth = self._auth(key)
-        request = self._looks.build_request("GET", f"{self._models}/{model_id}")
-        reply = await _send(self._looks, request, auth, self._bounds, Wire(on_rate=on_rate), _whole)
+        request = self._polls.build_request("GET", f"{self._models}/{model_id}")
+        reply = await _send(self._polls, request, auth, self._bounds, Wire(on_rate=on_rate), _whole)
         model = _model(reply, auth, model_id)
         if isinstance(model, CallFailure):
             raise error_of(model)
@@ -201,7 +201,7 @@ class ScriptixClient:
         *,
         before_send: Callable[[], None] | None = None,
         after_send: Callable[[], None] | None = None,
-        on_rate: Callable[[RateTold], None] | None = None,
+        on_rate: Callable[[RateLimitInfo], None] | None = None,
     ) -> RemoteModel | None:
         """Start a run: one POST on a connection of its own.
 
@@ -254,7 +254,7 @@ class ScriptixClient:
         key: ApiKey,
         add: Callable[[LogEntry], None],
         *,
-        on_rate: Callable[[RateTold], None] | None = None,
+        on_rate: Callable[[RateLimitInfo], None] | None = None,
     ) -> LogReply:
         """Fetch the training log. Of large logs one at a time is read, whatever their keys.
 

@@ -16,10 +16,10 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from scriptix_operator.core.remote import RateTold
+from scriptix_operator.core.remote import RateLimitInfo
 from scriptix_operator.core.text import one_line
 
-__all__ = ["MAX_CALLS", "MAX_PAUSE", "rate_told", "retry_after"]
+__all__ = ["MAX_CALLS", "MAX_PAUSE", "rate_limit_info", "retry_after"]
 
 _T = TypeVar("_T")
 
@@ -74,7 +74,9 @@ def retry_after(
     return None
 
 
-def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateTold | None:
+def rate_limit_info(
+    headers: Mapping[str, str], redact: Callable[[str], str]
+) -> RateLimitInfo | None:
     """What a reply's headers tell of the rate limit; None where they tell nothing of it.
 
     Never raises: the reply may be the one to a start, and that counts whatever stands beside it.
@@ -102,7 +104,7 @@ def rate_told(headers: Mapping[str, str], redact: Callable[[str], str]) -> RateT
     limit = read("Limit", _limit)
     remaining = read("Remaining", lambda text: _remaining(text, limit))
     reset = read("Reset", lambda text: _to_reset(text, date))
-    return RateTold(
+    return RateLimitInfo(
         limit=limit,
         remaining=remaining,
         reset=None if reset is None else max(reset, 0.0),

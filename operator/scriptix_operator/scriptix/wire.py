@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
 from scriptix_operator.core.text import one_line
 from scriptix_operator.scriptix.decompress import BodyError, Decompressor
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
-from scriptix_operator.scriptix.pauses import rate_told
+from scriptix_operator.scriptix.pauses import rate_limit_info
 
 __all__ = [
     "LOCATION",
@@ -52,7 +52,7 @@ class Wire:
         self,
         before_send: Callable[[], None] | None = None,
         after_send: Callable[[], None] | None = None,
-        on_rate: Callable[[RateTold], None] | None = None,
+        on_rate: Callable[[RateLimitInfo], None] | None = None,
     ) -> None:
         self._before_send = before_send
         self._after_send = after_send
@@ -93,9 +93,9 @@ class Wire:
         """
         if self._on_rate is None:
             return
-        told = rate_told(headers, redact)
-        if told is not None:
-            self._on_rate(told)
+        rate_info = rate_limit_info(headers, redact)
+        if rate_info is not None:
+            self._on_rate(rate_info)
 
 
 async def read_body(response: httpx.Response, limit: int) -> bytes:

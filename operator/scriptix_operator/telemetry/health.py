@@ -9,7 +9,7 @@ from dataclasses import dataclass
 __all__ = ["Heartbeat", "Problem", "Problems", "Readiness"]
 
 EVENT_LOOP = "The event loop"
-OUTAGE_SECONDS = 60.0
+UNREACHABLE_AFTER = 60.0
 """An outage shorter than this leaves the process ready: a reconnect is no outage."""
 TEXT_LIMIT = 512
 
@@ -174,7 +174,7 @@ class Problems:
         """Whether nothing has been served for `OUTAGE_SECONDS`."""
         now = self._clock()
         return any(
-            one.outage_since is not None and now - one.outage_since >= OUTAGE_SECONDS
+            one.outage_since is not None and now - one.outage_since >= UNREACHABLE_AFTER
             for one in self.outstanding()
         )
 

@@ -125,7 +125,7 @@ class TelemetryServer:
     def _page(self, path: str, headers: Message) -> _Page:
         match path.partition("?")[0]:
             case "/healthz":
-                return _verdict(" ".join(self._heartbeat.complaints()))
+                return _outcome(" ".join(self._heartbeat.complaints()))
             case "/readyz":
                 return self._ready()
             case "/metrics":
@@ -144,11 +144,11 @@ class TelemetryServer:
         if self._readiness.reason is not None:
             lines.insert(0, self._readiness.reason)
         if self._readiness.reason is not None or self._problems.outage():
-            return _verdict("\n".join(lines))
+            return _outcome("\n".join(lines))
         return _Page(HTTPStatus.OK, "".join(f"{line}\n" for line in ["ok", *lines]).encode())
 
 
-def _verdict(complaint: str) -> _Page:
+def _outcome(complaint: str) -> _Page:
     if complaint:
         return _Page(HTTPStatus.SERVICE_UNAVAILABLE, f"{complaint}\n".encode())
     return _Page(HTTPStatus.OK, b"ok\n")

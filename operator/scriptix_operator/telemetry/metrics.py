@@ -87,13 +87,13 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        self._steps = Counter(
+        self._reconciles = Counter(
             "scriptix_steps_total",
             "Steps of the engine (one look at one resource) by outcome.",
             ["outcome"],
             registry=self.registry,
         )
-        self._step_errors = Counter(
+        self._reconcile_errors = Counter(
             "scriptix_step_errors_total",
             "Steps that ended in an unexpected error; each is in the log.",
             registry=self.registry,
@@ -104,7 +104,7 @@ class Metrics:
             buckets=LAG_SECONDS,
             registry=self.registry,
         )
-        self._limits_learned = Counter(
+        self._limits_observed = Counter(
             "scriptix_limits_learned_total",
             "Times that the API's replies taught another limit than was known, by kind of call.",
             ["call"],
@@ -115,7 +115,7 @@ class Metrics:
             "Resources that could start now and wait for the start allowance of their API key.",
             registry=self.registry,
         )
-        self._stretch = Gauge(
+        self._poll_interval_ratio = Gauge(
             "scriptix_poll_stretch_ratio",
             "Looks at running trainings that are asked for over those that can be made, at the API "
             "key with the least room; 1: all are looked at as often as they ask for.",
@@ -193,26 +193,26 @@ class Metrics:
         """Count a write of the start ledger: `Written`, `Conflict` or `Failed`."""
         self._ledger_writes.labels(outcome).inc()
 
-    def step_done(self, outcome: str, lag_seconds: float) -> None:
+    def reconciled(self, outcome: str, lag_seconds: float) -> None:
         """Count a step and how late it began; a step before its time counts as on time."""
-        self._steps.labels(outcome).inc()
+        self._reconciles.labels(outcome).inc()
         self._due_lag.observe(max(0.0, lag_seconds))
 
-    def step_failed(self) -> None:
+    def reconcile_failed(self) -> None:
         """Count a step that ended in an unexpected error."""
-        self._step_errors.inc()
+        self._reconcile_errors.inc()
 
-    def limit_learned(self, call: str) -> None:
+    def limit_observed(self, call: str) -> None:
         """Count that something was learned of the limit of a kind of call."""
-        self._limits_learned.labels(call).inc()
+        self._limits_observed.labels(call).inc()
 
     def queued(self, count: int) -> None:
         """Tell how many wait for a start."""
         self._queued.set(count)
 
-    def stretched(self, ratio: float) -> None:
+    def poll_interval_ratio(self, ratio: float) -> None:
         """Tell how many times as many looks are asked for as can be made, at most."""
-        self._stretch.set(ratio)
+        self._poll_interval_ratio.set(ratio)
 
     def circuits_open(self, count: int) -> None:
         """Tell how many API keys are only probed."""

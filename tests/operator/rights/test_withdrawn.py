@@ -53,7 +53,7 @@ async def test_without_secrets_it_says_which_one_it_may_not_read(
 @pytest.mark.parametrize("lacking", ["create configmaps own"], indirect=True)
 async def test_without_a_ledger_it_starts_nothing_and_says_so(lab: Lab, lacking: Installed) -> None:
     await begin(lab, lacking)
-    item = await lab.until_reason("one", "LedgerRefused")
+    item = await lab.until_reason("one", "StartLedgerNotWritable")
     assert "ledger" in item["status"]["message"]
     assert lab.posts() == []
 

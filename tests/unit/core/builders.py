@@ -16,31 +16,36 @@ from scriptix_operator.api.status import LogStatus, Metrics, Queue, Run, Trainin
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import awaits_retry, is_finished, is_unpublished
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import Entry, Ledger, closed, opened
-from scriptix_operator.core.news import News, news
+from scriptix_operator.core.ledger import (
+    InFlightStart,
+    Ledger,
+    with_start_begun,
+    with_start_resolved,
+)
+from scriptix_operator.core.news import EventRecord, transition_events
 from scriptix_operator.core.observation import (
+    AcquireStart,
     Action,
-    AskTurn,
+    CheckQueue,
     Decision,
     FetchLog,
+    InProcessState,
     KeyUse,
     LogExtent,
     LogStored,
-    Look,
-    LookFailed,
-    Memory,
-    ModelSeen,
+    ModelPolled,
     Observation,
+    Poll,
+    PollFailed,
     Post,
     Posted,
     PostFailed,
     PublishFailed,
-    Reserve,
-    Rest,
-    SlotDeferred,
-    SlotGranted,
-    TurnCome,
-    Woken,
+    QueueReached,
+    RequeueAfter,
+    StartGranted,
+    StartQueued,
+    Triggered,
 )
 from scriptix_operator.core.remote import (
     CallFailure,
@@ -50,7 +55,7 @@ from scriptix_operator.core.remote import (
     RemoteModel,
     TrainingState,
 )
-from scriptix_operator.core.situation import Durations, Situation
+from scriptix_operator.core.situation import Durations, ReconcileContext
 from scriptix_operator.core.training import Training, TrainingKey, UnreadableField
 from scriptix_operator.kube.trainings import dump_status
 
@@ -179,7 +184,7 @@ def whole_status() -> TrainingStatus:
         learning_curve=[point],
         failure={"reason": "SystemError", "message": "m", "solution": "s"},
         run=run,
-        log={"config_maps": ("x-log",), "state": "NameTaken", "next_chunk": 3},
+        log={"config_maps": ("x-log",), "state": "NameTaken", "next_segment": 3},
         history=[{"id": "run-0", "outcome": "Succeeded", "learning_curve": [point]}],
         used_requests=("0123456789abcdef",),
         pending_request='spec.runToken "v3"',
@@ -194,10 +199,10 @@ def whole_status() -> TrainingStatus:
 
 
 def a_situation(
-    training: Training, now: datetime = EIGHT, memory: Memory | None = None
-) -> Situation:
+    training: Training, now: datetime = EIGHT, state: InProcessState | None = None
+) -> ReconcileContext:
     """One step of a resource."""
-    return Situation(training, now, memory or Memory())
+    return ReconcileContext(training, now, state or InProcessState())
 
 
 def a_model(status: int = 2, **facts: Any) -> RemoteModel:  # noqa: ANN401 - values of its fields
@@ -278,9 +283,9 @@ class Life:
 
     training: Training = field(default_factory=a_training)
     now: datetime = EIGHT
-    memory: Memory = field(default_factory=Memory)
+    state: InProcessState = field(default_factory=InProcessState)
     action: Action | None = None
-    told: list[News] = field(default_factory=list)
+    told: list[EventRecord] = field(default_factory=list)
     writes: int = 0
     published: int = 0
     refusal: tuple[str, bool] | None = None
@@ -313,48 +318,50 @@ class Life:
     def learns(self, observation: Observation) -> Decision:
         """Decide, record where the engine would, and check what came out."""
         before = self._recorded or self.training.status
-        decision = decide(self.training, observation, self.now, self.memory, self.durations)
-        is_settled = True
+        decision = decide(self.training, observation, self.now, self.state, self.durations)
+        is_derived = True
         if decision.publish and self.refusal is not None:
             message, refused = self.refusal
             failed = PublishFailed(decision, message, refused=refused)
             recorded = self.training.with_status(before)
-            decision = decide(recorded, failed, self.now, decision.memory, self.durations)
+            decision = decide(recorded, failed, self.now, decision.state, self.durations)
             # Until the failure is shown, an edit does not count as observed.
-            is_settled = is_unpublished(decision.status)
+            is_derived = is_unpublished(decision.status)
         if self.checked and decision.status is not before:
-            if is_settled:
+            if is_derived:
                 check_status(self.training, decision.status)
             answered = isinstance(observation, Posted | PostFailed)
             self._recorded = before
-            if answered or isinstance(decision.action, Rest | Post | FetchLog):
-                self.told += news(before, decision.status)
+            if answered or isinstance(decision.action, RequeueAfter | Post | FetchLog):
+                self.told += transition_events(before, decision.status)
                 self.writes += dump_status(before) != dump_status(decision.status)
                 self._recorded = decision.status
         self.training = self.training.with_status(decision.status)
-        self.memory, self.action = decision.memory, decision.action
+        self.state, self.action = decision.state, decision.action
         self.published += decision.publish
-        if decision.settled is not None:
-            self.ledger = closed(self.ledger, decision.settled, self.now)
+        if decision.start_outcome is not None:
+            self.ledger = with_start_resolved(self.ledger, decision.start_outcome, self.now)
         return decision
 
     @property
-    def entry(self) -> Entry | None:
+    def entry(self) -> InFlightStart | None:
         """The start that the ledger has open on the model."""
-        return self.ledger.entries.get(self.training.spec.model_id)
+        return self.ledger.in_flight_starts.get(self.training.spec.model_id)
 
     def opens(self) -> "Life":
         """Write the ledger, as is done between the intent and the POST."""
-        self.ledger, entry = opened(self.ledger, self.training, self.now)
-        self.memory = replace(self.memory, entry=entry, intent_seen_at=self.now)
+        self.ledger, entry = with_start_begun(self.ledger, self.training, self.now)
+        self.state = replace(self.state, in_flight=entry, intent_seen_at=self.now)
         return self
 
     def sees(
-        self, model: RemoteModel, *, key: KeyUse = KEY, rivals: tuple[Training, ...] = ()
+        self, model: RemoteModel, *, key: KeyUse = KEY, competitors: tuple[Training, ...] = ()
     ) -> Decision:
         """The look that was asked for shows `model`."""
-        mark = self.ledger.marks.get(self.training.spec.model_id)
-        return self.learns(ModelSeen(model, key, rivals, self.entry, mark, self.ledger.serial))
+        mark = self.ledger.latest_runs.get(self.training.spec.model_id)
+        return self.learns(
+            ModelPolled(model, key, competitors, self.entry, mark, self.ledger.serial)
+        )
 
     def waits(self, seconds: float) -> "Life":
         """Let time pass."""
@@ -390,41 +397,41 @@ class Life:
 
     def restarts(self) -> "Life":
         """Lose what the process remembers."""
-        self.memory = Memory()
+        self.state = InProcessState()
         return self
 
-    def wakes(self) -> Decision:
+    def wake_ups(self) -> Decision:
         """A watch event, or a due time."""
-        return self.learns(Woken())
+        return self.learns(Triggered())
 
-    def looks(
-        self, model: RemoteModel, *, key: KeyUse = KEY, rivals: tuple[Training, ...] = ()
+    def polls(
+        self, model: RemoteModel, *, key: KeyUse = KEY, competitors: tuple[Training, ...] = ()
     ) -> Decision:
         """Wake, have one's turn in the queue if one waits there, and see `model`."""
-        decision = self.wakes()
-        if isinstance(decision.action, AskTurn):
-            decision = self.learns(TurnCome())
-        if isinstance(decision.action, Look):
-            decision = self.sees(model, key=key, rivals=rivals)
+        decision = self.wake_ups()
+        if isinstance(decision.action, CheckQueue):
+            decision = self.learns(QueueReached())
+        if isinstance(decision.action, Poll):
+            decision = self.sees(model, key=key, competitors=competitors)
         return decision
 
     def look_fails(self, kind: FailureKind, **facts: Any) -> Decision:  # noqa: ANN401 - CallFailure's fields
         """Wake, and see nothing."""
-        assert isinstance(self.wakes().action, Look)
-        return self.learns(LookFailed(call_failed(kind, **facts)))
+        assert isinstance(self.wake_ups().action, Poll)
+        return self.learns(PollFailed(call_failed(kind, **facts)))
 
     def is_queued(self, position: int = 3, of: int = 12, wait: float = 600) -> Decision:
         """No room in the key's allowance, at the moment of asking."""
-        assert isinstance(self.action, Reserve)
+        assert isinstance(self.action, AcquireStart)
         in_ten_minutes = self.now + timedelta(minutes=10)
         queue = Queue(position=position, of=of, estimated_start_at=in_ten_minutes)
-        return self.learns(SlotDeferred(queue, wait))
+        return self.learns(StartQueued(queue, wait))
 
     def intends(self, model: RemoteModel | None = None, *, key: KeyUse = KEY) -> "Life":
         """Go as far as the intent: the POST is next."""
-        decision = self.looks(model or a_model(2), key=key)
-        assert isinstance(decision.action, Reserve)
-        decision = self.learns(SlotGranted(decision.action.model, decision.action.key))
+        decision = self.polls(model or a_model(2), key=key)
+        assert isinstance(decision.action, AcquireStart)
+        decision = self.learns(StartGranted(decision.action.model, decision.action.key))
         assert isinstance(decision.action, Post)
         return self.opens()
 
@@ -452,7 +459,7 @@ class Life:
 
     def succeeds(self, marker: datetime = EIGHT, **facts: Any) -> "Life":  # noqa: ANN401 - a model's fields
         """See the end of the run, and store its log."""
-        self.looks(a_model(4, **{"started_at": marker, "metrics": metrics(), **facts}))
+        self.polls(a_model(4, **{"started_at": marker, "metrics": metrics(), **facts}))
         if isinstance(self.action, FetchLog):
             self.stores_log()
             assert self.status.log is not None

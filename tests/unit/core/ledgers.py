@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from scriptix_operator.api.status import Baseline, Intent
-from scriptix_operator.core.ledger import Debit, Ledger
+from scriptix_operator.core.ledger import Ledger, StartCharge
 from scriptix_operator.core.training import Training
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training
 
@@ -33,6 +33,6 @@ def starting(
     return a_training(name=f"of-{model_id}", model_id=model_id, status=a_status(run=a_run(**run)))
 
 
-def debits_of(ledger: Ledger) -> list[Debit]:
+def debits_of(ledger: Ledger) -> list[StartCharge]:
     """All of them."""
-    return [debit for group in ledger.debits.values() for debit in group]
+    return [charge for group in ledger.charges.values() for charge in group]

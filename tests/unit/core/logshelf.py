@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
-from scriptix_operator.core.logbook import EMPTY, LOG_KEY, Book, Sealed
+from scriptix_operator.core.logbook import EMPTY, LOG_KEY, LogIndex, SealedSegment
 from scriptix_operator.core.logcollector import LogCollector
 from scriptix_operator.core.loglines import UNTIMED, render
 from scriptix_operator.core.logplan import plan
@@ -40,8 +40,8 @@ class KilledError(Exception):
 class Shelf:
     """Stands for the cluster."""
 
-    chunks: dict[int, dict[str, str]] = field(default_factory=dict)
-    tail: dict[str, str] | None = None
+    segments: dict[int, dict[str, str]] = field(default_factory=dict)
+    active: dict[str, str] | None = None
     named: set[int] = field(default_factory=set)
     """The chunks that status names; written after all else."""
     reads: int = 0
@@ -54,36 +54,36 @@ class Shelf:
         run_id: str = "r1",
         max_bytes: int = 2**24,
         since: int = UNTIMED,
-    ) -> Book:
+    ) -> LogIndex:
         """Do what LogStore.open and LogStore.save do, with the collector between them."""
-        book = (Book.read(self.tail) if self.tail else None) or EMPTY
-        while book.next in self.chunks:
-            book = book.adopt(self._read(book.next))
-        known = self.named | {chunk.number for chunk in book.chunks}
-        collector = LogCollector(book, Window(since), run_id=run_id, max_bytes=max_bytes)
+        log_index = (LogIndex.read(self.active) if self.active else None) or EMPTY
+        while log_index.next in self.segments:
+            log_index = log_index.adopt(self._read(log_index.next))
+        known = self.named | {segment.number for segment in log_index.segments}
+        collector = LogCollector(log_index, Window(since), run_id=run_id, max_bytes=max_bytes)
         for entry in entries:
             collector.add(entry)
-        planned = plan(book, collector.result(), run_id=run_id, max_bytes=max_bytes)
-        stored = planned.book
+        planned = plan(log_index, collector.result(), run_id=run_id, max_bytes=max_bytes)
+        stored = planned.log_index
         for seal in planned.seal:
             self._before_write()
-            self.chunks[seal.number] = seal.data()
-            stored = stored.with_chunk(seal)
+            self.segments[seal.number] = seal.data()
+            stored = stored.with_segment(seal)
         data = stored.data()
-        if data != self.tail:
+        if data != self.active:
             self._before_write()
-            self.tail = data
-        numbers = {chunk.number for chunk in stored.chunks}
+            self.active = data
+        numbers = {segment.number for segment in stored.segments}
         for number in sorted(known - numbers):
-            if number in self.chunks:
+            if number in self.segments:
                 self._before_write()
-                del self.chunks[number]
+                del self.segments[number]
         self.named = numbers
         return stored
 
-    def _read(self, number: int) -> Sealed:
+    def _read(self, number: int) -> SealedSegment:
         self.reads += 1
-        return Sealed.read(number, self.chunks[number])
+        return SealedSegment.read(number, self.segments[number])
 
     def _before_write(self) -> None:
         if not self.writes_left:
@@ -93,14 +93,14 @@ class Shelf:
     @property
     def indexed(self) -> set[int]:
         """The chunks that the tail names."""
-        book = Book.read(self.tail) if self.tail else None
-        return {chunk.number for chunk in book.chunks} if book else set()
+        log_index = LogIndex.read(self.active) if self.active else None
+        return {segment.number for segment in log_index.segments} if log_index else set()
 
     @property
     def texts(self) -> list[str]:
         """The text of each object that status names, oldest first, the tail's last."""
-        parts = [self.chunks[number][LOG_KEY] for number in sorted(self.named)]
-        return [*parts, self.tail[LOG_KEY] if self.tail else ""]
+        parts = [self.segments[number][LOG_KEY] for number in sorted(self.named)]
+        return [*parts, self.active[LOG_KEY] if self.active else ""]
 
     @property
     def text(self) -> str:

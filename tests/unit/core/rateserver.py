@@ -12,10 +12,10 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from scriptix_operator.core.budget import Budget
+from scriptix_operator.core.budget import RateLimiter
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Ticket
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import Permit
 
 __all__ = ["Play", "Reply", "Server", "Tells"]
 
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
     """What becomes of a call."""
 
     failure: CallFailure | None
-    told: RateTold | None
+    rate_info: RateLimitInfo | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Server:
     """
 
     def __init__(
-        self, limits: Sequence[Limit], *, slides: bool, tells: Tells, luck: Random
+        self, limits: Sequence[Limit], *, slides: bool, tells: Tells, jitter: Random
     ) -> None:
         self.limits = tuple(limits)
         self.accepted: list[float] = []
         self._tells = tells
-        self._begins = [None if slides else luck.uniform(0, one.seconds) for one in limits]
+        self._begins = [None if slides else jitter.uniform(0, one.seconds) for one in limits]
 
     def call(self, now: float) -> Reply:
         """A call comes in."""
@@ -84,10 +84,10 @@ class Server:
         if not full:
             self.accepted.append(now)
             least = min(rooms, key=lambda room: room.left)
-            told = RateTold(least.limit, least.left - 1, least.reset)
-            return Reply(None, told if self._tells is Tells.EVERYTHING else None)
+            rate_info = RateLimitInfo(least.limit, least.left - 1, least.reset)
+            return Reply(None, rate_info if self._tells is Tells.EVERYTHING else None)
         longest = max(full, key=lambda room: room.reset)
-        told = RateTold(longest.limit, 0, longest.reset)
+        rate_info = RateLimitInfo(longest.limit, 0, longest.reset)
         retry_after = {
             Tells.EVERYTHING: float(longest.reset),
             Tells.REFUSALS: float(longest.reset),
@@ -96,7 +96,7 @@ class Server:
         }.get(self._tells)
         failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=retry_after)
         names = self._tells in {Tells.EVERYTHING, Tells.REFUSALS}
-        return Reply(failure, told if names else None)
+        return Reply(failure, rate_info if names else None)
 
     def _room(self, limit: Limit, begin: float | None, now: float) -> _Room:
         if begin is None:
@@ -115,7 +115,7 @@ class _Event(NamedTuple):
 
     at: float
     number: int
-    ticket: Ticket | None
+    permit: Permit | None
     """None: somebody else's."""
     reply: Reply | None = None
 
@@ -134,9 +134,9 @@ class Play:
         others: Calls a second of other clients with the same key.
     """
 
-    budget: Budget
+    limiter: RateLimiter
     server: Server
-    luck: Random
+    jitter: Random
     latency: float = 0.2
     parallel: int = 1
     pause: float = 0.0
@@ -162,12 +162,12 @@ class Play:
         if self.others and not self._arriving:
             self._arrives(self._next_of_others(), None)
         while True:
-            wait = max(self.budget.wait(self.now), self._idle_until - self.now)
-            is_busy = self.budget.in_flight >= self.parallel or len(self.sent) >= last
+            wait = max(self.limiter.wait(self.now), self._idle_until - self.now)
+            is_busy = self.limiter.in_flight >= self.parallel or len(self.sent) >= last
             if wait <= 0 and not is_busy:
                 self.sent.append(self.now)
-                at = self.now + self.luck.uniform(0, self.latency)
-                self._arrives(at, self.budget.take(self.now))
+                at = self.now + self.jitter.uniform(0, self.latency)
+                self._arrives(at, self.limiter.acquire(self.now))
                 continue
             next_call = math.inf if is_busy else self.now + max(wait, TICK)
             events = (queue[0].at for queue in (self._arriving, self._returning) if queue)
@@ -183,26 +183,26 @@ class Play:
         if self._arriving and self._arriving[0].at <= self.now:
             arriving = heapq.heappop(self._arriving)
             reply = self.server.call(self.now)
-            if arriving.ticket is None:
+            if arriving.permit is None:
                 self._arrives(self._next_of_others(), None)
                 return
-            at = self.now + self.luck.uniform(0, self.latency)
-            heapq.heappush(self._returning, _Event(at, next(self._numbers), arriving.ticket, reply))
+            at = self.now + self.jitter.uniform(0, self.latency)
+            heapq.heappush(self._returning, _Event(at, next(self._numbers), arriving.permit, reply))
         elif self._returning and self._returning[0].at <= self.now:
             returning = heapq.heappop(self._returning)
-            assert returning.ticket is not None
+            assert returning.permit is not None
             assert returning.reply is not None
-            self._answered(returning.ticket, returning.reply)
+            self._answered(returning.permit, returning.reply)
 
-    def _arrives(self, at: float, ticket: Ticket | None) -> None:
-        heapq.heappush(self._arriving, _Event(at, next(self._numbers), ticket))
+    def _arrives(self, at: float, permit: Permit | None) -> None:
+        heapq.heappush(self._arriving, _Event(at, next(self._numbers), permit))
 
     def _next_of_others(self) -> float:
-        return self.now + self.luck.expovariate(self.others)
+        return self.now + self.jitter.expovariate(self.others)
 
-    def _answered(self, ticket: Ticket, reply: Reply) -> None:
-        (self.accepted if reply.failure is None else self.refused).append(ticket.sent_at)
+    def _answered(self, permit: Permit, reply: Reply) -> None:
+        (self.accepted if reply.failure is None else self.refused).append(permit.sent_at)
         self._idle_until = self.now + self.pause
-        if self.budget.answered(ticket, self.now, reply.failure, reply.told):
+        if self.limiter.answered(permit, self.now, reply.failure, reply.rate_info):
             self.taught.append(self.now)
-        self.most.append(tuple(limit.count for limit in self.budget.limits(self.now)))
+        self.most.append(tuple(limit.count for limit in self.limiter.limits(self.now)))

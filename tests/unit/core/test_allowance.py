@@ -14,11 +14,11 @@ from scriptix_operator.core.allowance import (
     MAX_HOLD,
     MAX_REMEMBERED,
     SHORTEST_HOLD,
-    Allowance,
+    EffectiveLimits,
 )
-from scriptix_operator.core.lessons import CLEAN_WINDOWS, MAX_CLEAN_WINDOWS, Lesson
+from scriptix_operator.core.lessons import CLEAN_WINDOWS, MAX_CLEAN_WINDOWS, ObservedLimit
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 FIVE_AN_HOUR = Limit(5, HOUR)
@@ -28,9 +28,9 @@ class Story:
     """What happens to an allowance; each call takes no time unless the test says so."""
 
     def __init__(self, *limits: Limit) -> None:
-        self.allowance = Allowance(limits or [FIVE_AN_HOUR])
+        self.allowance = EffectiveLimits(limits or [FIVE_AN_HOUR])
 
-    def passes(self, *times: float, told: RateTold | None = None) -> bool:
+    def passes(self, *times: float, told: RateLimitInfo | None = None) -> bool:
         """Calls that are let through; returns whether what was learned is to be kept."""
         return [self.allowance.let_through(at, at, told) for at in times][-1]
 
@@ -41,11 +41,11 @@ class Story:
         limit: int | None = None,
         *,
         sent_at: float | None = None,
-        told: RateTold | None = None,
+        told: RateLimitInfo | None = None,
     ) -> bool:
         """A call that is refused; returns whether what was learned is to be kept."""
         failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
-        told = told if limit is None else RateTold(limit=limit, remaining=0, reset=wait)
+        told = told if limit is None else RateLimitInfo(limit=limit, remaining=0, reset=wait)
         return self.allowance.refused(at if sent_at is None else sent_at, failure, told, at)
 
     def counts(self, at: float) -> list[int]:
@@ -53,8 +53,8 @@ class Story:
         return [limit.count for limit in self.allowance.limits(at)]
 
 
-def _lessons(story: Story) -> Sequence[Lesson]:
-    return story.allowance.lessons
+def _observed_limits(story: Story) -> Sequence[ObservedLimit]:
+    return story.allowance.observed_limits
 
 
 # What is kept to.
@@ -62,47 +62,49 @@ def _lessons(story: Story) -> Sequence[Lesson]:
 
 def test_without_a_lesson_the_configured_limits_hold_shortest_window_first() -> None:
     hour, minute = Limit(100, HOUR), Limit(10, MINUTE)
-    assert Allowance([hour, minute]).limits(0.0) == (minute, hour)
+    assert EffectiveLimits([hour, minute]).limits(0.0) == (minute, hour)
 
 
 @pytest.mark.parametrize(
-    ("lessons", "kept"),
+    ("observed_limits", "kept"),
     [
-        pytest.param([Lesson(HOUR, 3, 0.0)], [Limit(3, HOUR)], id="stricter"),
-        pytest.param([Lesson(HOUR, 5, 0.0)], [FIVE_AN_HOUR], id="as configured"),
-        pytest.param([Lesson(HOUR, 9, 0.0)], [FIVE_AN_HOUR], id="never more than configured"),
+        pytest.param([ObservedLimit(HOUR, 3, 0.0)], [Limit(3, HOUR)], id="stricter"),
+        pytest.param([ObservedLimit(HOUR, 5, 0.0)], [FIVE_AN_HOUR], id="as configured"),
         pytest.param(
-            [Lesson(DAY, 20, 0.0), Lesson(MINUTE, 1, 0.0)],
+            [ObservedLimit(HOUR, 9, 0.0)], [FIVE_AN_HOUR], id="never more than configured"
+        ),
+        pytest.param(
+            [ObservedLimit(DAY, 20, 0.0), ObservedLimit(MINUTE, 1, 0.0)],
             [Limit(1, MINUTE), FIVE_AN_HOUR, Limit(20, DAY)],
             id="of windows that are not configured",
         ),
     ],
 )
 def test_what_another_process_has_learned_is_kept_to(
-    lessons: list[Lesson], kept: list[Limit]
+    observed_limits: list[ObservedLimit], kept: list[Limit]
 ) -> None:
     story = Story()
-    story.allowance.learn(lessons)
+    story.allowance.learn(observed_limits)
     assert list(story.allowance.limits(0.0)) == kept
 
 
 def test_one_more_than_was_learned_is_tried_after_clean_windows_and_not_two() -> None:
     story = Story()
-    story.allowance.learn([Lesson(HOUR, 3, 0.0)])
+    story.allowance.learn([ObservedLimit(HOUR, 3, 0.0)])
     days = [0.0, CLEAN_WINDOWS - 0.01, CLEAN_WINDOWS, 2 * CLEAN_WINDOWS, 99 * CLEAN_WINDOWS]
     assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 4, 4]
 
 
 def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None:
     story = Story()
-    story.allowance.learn([Lesson(HOUR, 1, 0.0)])
+    story.allowance.learn([ObservedLimit(HOUR, 1, 0.0)])
     begin = CLEAN_WINDOWS * HOUR
     # In four windows a server with a limit of one lets through five at most.
     assert not story.passes(*(begin + n * HOUR / 2 for n in range(5)))
-    assert _lessons(story) == (Lesson(HOUR, 1, 0.0),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 1, 0.0),)
     at = begin + 5 * HOUR / 2
     assert story.passes(at)
-    assert _lessons(story) == (Lesson(HOUR, 2, at),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 2, at),)
     assert story.counts(at) == [2]
     assert story.counts(at + CLEAN_WINDOWS * HOUR) == [3]
 
@@ -151,21 +153,29 @@ def test_a_refusal_for_others_calls_disproves_nothing() -> None:
 @pytest.mark.parametrize(
     ("told", "kept", "is_news"),
     [
-        pytest.param(RateTold(limit=3, reset=3000), [10, 3], True, id="of the window it fits into"),
-        pytest.param(RateTold(limit=3, reset=61), [3, 100], True, id="the shorter window's last"),
-        pytest.param(RateTold(limit=3, reset=62), [10, 3], True, id="the longer window's first"),
-        pytest.param(RateTold(limit=3), [3, 100], True, id="without a reset, the shortest"),
-        pytest.param(RateTold(limit=3, reset=3602), [10, 100], False, id="of no window we know"),
-        pytest.param(RateTold(limit=100, reset=3000), [10, 100], False, id="as configured"),
         pytest.param(
-            RateTold(limit=100, reset=30), [10, 100], False, id="of the longer, at its end"
+            RateLimitInfo(limit=3, reset=3000), [10, 3], True, id="of the window it fits into"
         ),
-        pytest.param(RateTold(remaining=3), [10, 100], False, id="not the limit"),
+        pytest.param(
+            RateLimitInfo(limit=3, reset=61), [3, 100], True, id="the shorter window's last"
+        ),
+        pytest.param(
+            RateLimitInfo(limit=3, reset=62), [10, 3], True, id="the longer window's first"
+        ),
+        pytest.param(RateLimitInfo(limit=3), [3, 100], True, id="without a reset, the shortest"),
+        pytest.param(
+            RateLimitInfo(limit=3, reset=3602), [10, 100], False, id="of no window we know"
+        ),
+        pytest.param(RateLimitInfo(limit=100, reset=3000), [10, 100], False, id="as configured"),
+        pytest.param(
+            RateLimitInfo(limit=100, reset=30), [10, 100], False, id="of the longer, at its end"
+        ),
+        pytest.param(RateLimitInfo(remaining=3), [10, 100], False, id="not the limit"),
         pytest.param(None, [10, 100], False, id="nothing"),
     ],
 )
 def test_a_limit_that_a_reply_tells_holds_at_once(
-    told: RateTold | None,
+    told: RateLimitInfo | None,
     kept: list[int],
     is_news: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -177,32 +187,34 @@ def test_a_limit_that_a_reply_tells_holds_at_once(
 
 def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
     story = Story()
-    story.allowance.learn([Lesson(HOUR, 2, 0.0)])
-    assert story.passes(0.0, told=RateTold(limit=4, reset=60))
+    story.allowance.learn([ObservedLimit(HOUR, 2, 0.0)])
+    assert story.passes(0.0, told=RateLimitInfo(limit=4, reset=60))
     assert story.counts(0.0) == [4]
-    assert not story.passes(KEEP_AGAIN - 1, told=RateTold(limit=5, reset=60))  # not so soon
-    assert (story.counts(KEEP_AGAIN - 1), _lessons(story)) == ([5], ())
+    assert not story.passes(KEEP_AGAIN - 1, told=RateLimitInfo(limit=5, reset=60))  # not so soon
+    assert (story.counts(KEEP_AGAIN - 1), _observed_limits(story)) == ([5], ())
     assert story.passes(KEEP_AGAIN)
 
 
 def test_servers_that_tell_different_limits_cause_no_write_each_time() -> None:
     story = Story(Limit(100, MINUTE))
-    told = [RateTold(limit=limit, reset=30) for limit in (80, 90)]
+    told = [RateLimitInfo(limit=limit, reset=30) for limit in (80, 90)]
     writes = sum(story.passes(at / 10, told=told[at % 2]) for at in range(6000))
     assert writes <= 2 * 600 / KEEP_AGAIN
 
 
 def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
     story = Story()
-    assert story.passes(0.0, told=RateTold(limit=3, reset=60))
-    days = [story.passes(day * DAY / 2, told=RateTold(limit=3, reset=60)) for day in range(1, 9)]
+    assert story.passes(0.0, told=RateLimitInfo(limit=3, reset=60))
+    days = [
+        story.passes(day * DAY / 2, told=RateLimitInfo(limit=3, reset=60)) for day in range(1, 9)
+    ]
     assert days == [False, False, True] * 2 + [False, False]
 
 
 def test_as_long_as_replies_tell_the_limit_no_more_is_tried() -> None:
     story = Story()
     for hour in range(3 * CLEAN_WINDOWS):
-        story.passes(hour * HOUR, told=RateTold(limit=3, reset=60))
+        story.passes(hour * HOUR, told=RateLimitInfo(limit=3, reset=60))
     assert story.counts((3 * CLEAN_WINDOWS) * HOUR) == [3]
 
 
@@ -213,11 +225,11 @@ def test_a_limit_that_is_named_is_learned_whatever_was_thought_of_it_before() ->
     story = Story()
     story.passes(0, 1, 2)
     assert story.is_refused(3.0, wait=3597.0, limit=3)
-    assert _lessons(story) == (Lesson(HOUR, 3, 3.0),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 3, 3.0),)
     story.passes(*(hour * HOUR for hour in range(1, 20)))
     assert story.is_refused(20 * HOUR, wait=60.0, limit=2)
     # From just now on: until more is tried it takes all its windows.
-    assert _lessons(story) == (Lesson(HOUR, 2, 20 * HOUR),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 2, 20 * HOUR),)
 
 
 def test_the_same_limit_once_more_is_no_news() -> None:
@@ -227,9 +239,9 @@ def test_the_same_limit_once_more_is_no_news() -> None:
     assert not story.is_refused(9999.0, wait=3597.0, limit=3)
 
 
-@pytest.mark.parametrize("told", [None, RateTold(remaining=0)], ids=["nothing", "no limit"])
+@pytest.mark.parametrize("told", [None, RateLimitInfo(remaining=0)], ids=["nothing", "no limit"])
 def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_only(
-    told: RateTold | None,
+    told: RateLimitInfo | None,
 ) -> None:
     story = Story(Limit(20, HOUR))
     assert not story.is_refused(0.0, told=told)  # nothing of ours to infer it from
@@ -237,7 +249,7 @@ def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_o
     assert not story.is_refused(9001.0, told=told)
     story.passes(20_000.0, 20_001.0, 20_002.0, 20_003.0)
     assert story.is_refused(20_004.0, told=told)
-    assert [lesson.count for lesson in _lessons(story)] == [2]
+    assert [observed_limit.count for observed_limit in _observed_limits(story)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -253,20 +265,20 @@ def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
     at: float, count: int
 ) -> None:
     story = Story(Limit(20, HOUR))
-    story.allowance.learn([Lesson(HOUR, 4, 0.0)])
+    story.allowance.learn([ObservedLimit(HOUR, 4, 0.0)])
     story.passes(at - 4, at - 3, at - 2, at - 1)
     news = story.is_refused(at, wait=HOUR - 4)
-    (lesson,) = _lessons(story)
-    assert news == (lesson != Lesson(HOUR, 4, 0.0))
+    (observed_limit,) = _observed_limits(story)
+    assert news == (observed_limit != ObservedLimit(HOUR, 4, 0.0))
     is_retried = at == CLEAN_WINDOWS * HOUR
-    assert lesson.count == count
-    assert lesson.at == (at if is_retried else 0.0)
-    assert lesson.clean_windows == CLEAN_WINDOWS * (2 if is_retried else 1)
+    assert observed_limit.count == count
+    assert observed_limit.at == (at if is_retried else 0.0)
+    assert observed_limit.clean_windows == CLEAN_WINDOWS * (2 if is_retried else 1)
 
 
 def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -> None:
     story, at, patience = Story(Limit(20, HOUR)), 0.0, float(CLEAN_WINDOWS)
-    story.allowance.learn([Lesson(HOUR, 1, 0.0)])
+    story.allowance.learn([ObservedLimit(HOUR, 1, 0.0)])
     patiences = []
     for _ in range(8):
         assert story.counts(at + patience * HOUR - 1) == [1]
@@ -274,7 +286,7 @@ def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -
         assert story.counts(at) == [2]
         story.passes(at - 1)
         assert story.is_refused(at, wait=HOUR - 1)  # the next process is to be as patient
-        patience = _lessons(story)[0].clean_windows
+        patience = _observed_limits(story)[0].clean_windows
         patiences.append(patience / CLEAN_WINDOWS)
     assert patiences == [2, 4, 8, 16, 32, 64, 64, 64]
     assert patience == MAX_CLEAN_WINDOWS
@@ -282,12 +294,12 @@ def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -
 
 def test_a_correction_does_not_make_it_impatient() -> None:
     story = Story(Limit(20, HOUR))
-    story.allowance.learn([Lesson(HOUR, 4, 0.0, 4 * CLEAN_WINDOWS)])
+    story.allowance.learn([ObservedLimit(HOUR, 4, 0.0, 4 * CLEAN_WINDOWS)])
     story.passes(0, 1, 2, 3)
     assert story.is_refused(4.0)
-    assert _lessons(story) == (Lesson(HOUR, 2, 0.0, 4 * CLEAN_WINDOWS),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 2, 0.0, 4 * CLEAN_WINDOWS),)
     assert story.is_refused(9999.0, limit=1)
-    assert _lessons(story) == (Lesson(HOUR, 1, 9999.0, 4 * CLEAN_WINDOWS),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 1, 9999.0, 4 * CLEAN_WINDOWS),)
 
 
 def test_a_word_that_has_misled_is_not_believed_again() -> None:
@@ -299,7 +311,7 @@ def test_a_word_that_has_misled_is_not_believed_again() -> None:
     assert story.is_refused(1064.0, wait=MINUTE)  # the second in a row
     assert story.counts(1064.0) == [3]
     assert not story.is_refused(1200.0, wait=MINUTE)  # the third
-    assert _lessons(story) == (Lesson(HOUR, 3, 1004.0),)
+    assert _observed_limits(story) == (ObservedLimit(HOUR, 3, 1004.0),)
 
 
 # Calls that are on their way when one is refused.
@@ -309,10 +321,10 @@ def test_calls_that_were_on_their_way_when_one_was_refused_repeat_that_only() ->
     story = Story(Limit(20, MINUTE))
     story.passes(0, 1, 2, 3)
     assert story.is_refused(4.0, wait=56.0)
-    before = _lessons(story)
+    before = _observed_limits(story)
     for number in range(1, 4):
         assert not story.is_refused(4.0 + number, wait=56.0 - number, sent_at=3.5)
-    assert _lessons(story) == before
+    assert _observed_limits(story) == before
     assert story.allowance.held_until == 60.0
 
 
@@ -336,7 +348,7 @@ def test_what_a_reply_says_of_the_limit_is_not_inferred_over_again() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
-    story.allowance.let_through(0.0, 0.4, RateTold(limit=20, reset=30.0))
+    story.allowance.let_through(0.0, 0.4, RateLimitInfo(limit=20, reset=30.0))
     story.allowance.let_through(0.0, 0.5, None)
     assert story.counts(0.5) == [20]
 
@@ -349,7 +361,7 @@ def test_calls_on_their_way_at_a_later_refusal_do_not_raise_what_was_inferred_be
     assert not story.is_refused(MINUTE * LEARNING + 3, wait=57.0)
     assert not story.allowance.let_through(MINUTE * LEARNING, MINUTE * LEARNING + 4, None)
     assert story.counts(MINUTE * LEARNING + 4) == [1]  # in courtesy to others
-    assert [lesson.count for lesson in _lessons(story)] == [2]
+    assert [observed_limit.count for observed_limit in _observed_limits(story)] == [2]
 
 
 def test_calls_that_were_on_their_way_do_not_touch_a_limit_that_was_named() -> None:
@@ -368,7 +380,7 @@ def test_after_a_refusal_for_others_calls_a_little_less_is_kept_to_for_a_while()
     story = Story(Limit(100, MINUTE))
     story.passes(*(n / 10 for n in range(100)))
     assert not story.is_refused(100.0)
-    assert _lessons(story) == ()
+    assert _observed_limits(story) == ()
     assert story.counts(100.0) == [1]
     assert story.counts(100.0 + 20 * MINUTE) == [51]
     assert story.counts(100.0 + 40 * MINUTE) == [100]

@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.allowance import BELIEVED
-from scriptix_operator.core.budget import BURST, Budget
-from scriptix_operator.core.lessons import CLEAN_WINDOWS, Lesson
+from scriptix_operator.core.budget import BURST, RateLimiter
+from scriptix_operator.core.lessons import CLEAN_WINDOWS, ObservedLimit
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Spent
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import PastCall
 from tests.unit.core.rateserver import Play, Server, Tells
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -23,46 +23,46 @@ NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
 REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429)
 
 
-def spent(limits: Sequence[Limit], *times: float) -> Budget:
+def spent(limits: Sequence[Limit], *times: float) -> RateLimiter:
     """A budget of which calls were taken, and answered at once, at these times."""
-    budget = Budget(limits)
+    limiter = RateLimiter(limits)
     for time in times:
-        budget.answered(budget.take(time), time)
-    return budget
+        limiter.answered(limiter.acquire(time), time)
+    return limiter
 
 
 # Windows.
 
 
 def test_a_fresh_budget_has_its_whole_count_at_once() -> None:
-    budget = Budget(FIVE_AN_HOUR)
+    limiter = RateLimiter(FIVE_AN_HOUR)
     for _ in range(5):
-        assert budget.wait(100.0) == 0
-        budget.take(100.0)
-    assert budget.wait(100.0) == 3600
+        assert limiter.wait(100.0) == 0
+        limiter.acquire(100.0)
+    assert limiter.wait(100.0) == 3600
 
 
 def test_the_window_slides_with_the_oldest_call() -> None:
-    budget = spent(FIVE_AN_HOUR, 0, 10, 20, 30, 40)
-    assert budget.wait(1000.0) == 2600
-    assert budget.wait(3600.0) == 0
-    budget.take(3600.0)
-    assert budget.wait(3600.0) == 10
+    limiter = spent(FIVE_AN_HOUR, 0, 10, 20, 30, 40)
+    assert limiter.wait(1000.0) == 2600
+    assert limiter.wait(3600.0) == 0
+    limiter.acquire(3600.0)
+    assert limiter.wait(3600.0) == 10
 
 
 def test_all_limits_hold_at_once() -> None:
-    budget = spent((Limit(2, 10.0), Limit(3, 100.0)), 0, 1)
-    assert budget.wait(1.0) == 9
-    budget.answered(budget.take(10.0), 10.0)
-    assert budget.wait(11.0) == 89
+    limiter = spent((Limit(2, 10.0), Limit(3, 100.0)), 0, 1)
+    assert limiter.wait(1.0) == 9
+    limiter.answered(limiter.acquire(10.0), 10.0)
+    assert limiter.wait(11.0) == 89
 
 
 def test_a_call_ages_from_when_its_reply_was_read() -> None:
-    budget = Budget((Limit(1, MINUTE),))
-    ticket = budget.take(0.0)
-    assert budget.wait(100.0) == 60  # however long it takes
-    budget.answered(ticket, 100.0)
-    assert budget.wait(130.0) == 30
+    limiter = RateLimiter((Limit(1, MINUTE),))
+    permit = limiter.acquire(0.0)
+    assert limiter.wait(100.0) == 60  # however long it takes
+    limiter.answered(permit, 100.0)
+    assert limiter.wait(130.0) == 30
 
 
 @pytest.mark.parametrize(
@@ -77,28 +77,28 @@ def test_a_call_ages_from_when_its_reply_was_read() -> None:
 def test_a_call_without_a_reply_may_act_a_little_later(
     seconds: float, status: int | None, wait: float
 ) -> None:
-    budget = Budget((Limit(1, seconds),))
-    budget.answered(budget.take(0.0), 0.0, CallFailure(FailureKind.AMBIGUOUS, "", status))
-    assert budget.wait(0.0) == wait
+    limiter = RateLimiter((Limit(1, seconds),))
+    limiter.answered(limiter.acquire(0.0), 0.0, CallFailure(FailureKind.AMBIGUOUS, "", status))
+    assert limiter.wait(0.0) == wait
 
 
 def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> None:
-    budget = Budget((Limit(3, HOUR),))
+    limiter = RateLimiter((Limit(3, HOUR),))
     for at, failure in ((0.0, CallFailure(FailureKind.AMBIGUOUS, "")), (1.0, None), (2.0, None)):
-        budget.answered(budget.take(at), at, failure)
-    assert [budget.wait(2.0, ahead) for ahead in range(3)] == [3599, 3600, 3608]
+        limiter.answered(limiter.acquire(at), at, failure)
+    assert [limiter.wait(2.0, ahead) for ahead in range(3)] == [3599, 3600, 3608]
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before its answer", "by its answer"])
 def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa: FBT001 - both ways
-    budget = Budget((Limit(1, MINUTE),))
-    ticket = budget.take(5.0)
-    assert (budget.in_flight, budget.wait(5.0)) == (1, 60)
+    limiter = RateLimiter((Limit(1, MINUTE),))
+    permit = limiter.acquire(5.0)
+    assert (limiter.in_flight, limiter.wait(5.0)) == (1, 60)
     if answered:
-        assert not budget.answered(ticket, 6.0, NOT_SENT)
+        assert not limiter.answered(permit, 6.0, NOT_SENT)
     else:
-        budget.give_back(ticket, 6.0)
-    assert (budget.in_flight, budget.wait(6.0)) == (0, 0)
+        limiter.cancel(permit, 6.0)
+    assert (limiter.in_flight, limiter.wait(6.0)) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa
     ids=["first", "fifth", "sixth", "tenth", "eleventh"],
 )
 def test_those_ahead_go_first(ahead: int, wait: float) -> None:
-    assert Budget(FIVE_AN_HOUR).wait(0.0, ahead) == wait
+    assert RateLimiter(FIVE_AN_HOUR).wait(0.0, ahead) == wait
 
 
 def test_more_calls_than_the_limit_age_each_by_itself() -> None:
     """The limit was lowered: by hand between two processes, or as it was learned."""
-    budget = Budget((Limit(2, HOUR),))
-    budget.recall([Spent(600.0 * n) for n in range(5)])
-    assert [budget.wait(2400.0, ahead) for ahead in range(4)] == [3000, 3600, 6600, 7200]
+    limiter = RateLimiter((Limit(2, HOUR),))
+    limiter.recall([PastCall(600.0 * n) for n in range(5)])
+    assert [limiter.wait(2400.0, ahead) for ahead in range(4)] == [3000, 3600, 6600, 7200]
 
 
 @given(
@@ -129,26 +129,26 @@ def test_the_wait_is_what_trying_one_by_one_would_find(
 ) -> None:
     """What is on its way counts as answered as soon as the next call may be made."""
     now, moment = 300.0, float(held or 300)
-    budget, tried = Budget((Limit(count, 100.0),)), Budget((Limit(count, 100.0),))
-    known = [Spent(float(time)) for time in times]
-    budget.recall(known)
-    tried.recall([*known, *[Spent(moment)] * in_flight])
-    budget._allowance.held_until = moment
+    limiter, tried = RateLimiter((Limit(count, 100.0),)), RateLimiter((Limit(count, 100.0),))
+    known = [PastCall(float(time)) for time in times]
+    limiter.recall(known)
+    tried.recall([*known, *[PastCall(moment)] * in_flight])
+    limiter._limits.held_until = moment
     for _ in range(in_flight):
-        budget.take(now)
+        limiter.acquire(now)
     for _ in range(ahead):
         moment += tried.wait(moment)
-        tried.answered(tried.take(moment), moment)
-    assert budget.wait(now, ahead) == moment + tried.wait(moment) - now
+        tried.answered(tried.acquire(moment), moment)
+    assert limiter.wait(now, ahead) == moment + tried.wait(moment) - now
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 50), min_size=1, max_size=40))
 def test_no_window_ever_holds_more_than_its_count(count: int, gaps: list[int]) -> None:
-    budget, now, sent = Budget((Limit(count, MINUTE),)), 0.0, list[float]()
+    limiter, now, sent = RateLimiter((Limit(count, MINUTE),)), 0.0, list[float]()
     for gap in gaps:
         now += gap
-        now += budget.wait(now)
-        budget.answered(budget.take(now), now)
+        now += limiter.wait(now)
+        limiter.answered(limiter.acquire(now), now)
         sent.append(now)
     assert all(sum(start <= time < start + 60 for time in sent) <= count for start in sent)
 
@@ -174,64 +174,64 @@ def test_whatever_may_have_reached_the_server_counts_and_its_word_proves_the_lim
     counts: bool,  # noqa: FBT001 - the expected value
     proves: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    budget = Budget((Limit(1, HOUR),))
+    limiter = RateLimiter((Limit(1, HOUR),))
     failure = None if kind is None else CallFailure(kind, "no")
-    budget.answered(budget.take(0.0), 1.0, failure)
-    assert (budget.wait(0.9 * HOUR) > 0) == counts
-    assert budget.is_proved == proves
-    assert budget.in_flight == 0
+    limiter.answered(limiter.acquire(0.0), 1.0, failure)
+    assert (limiter.wait(0.9 * HOUR) > 0) == counts
+    assert limiter.is_proved == proves
+    assert limiter.in_flight == 0
 
 
 def test_a_refusal_that_says_when_to_come_back_costs_nothing_more() -> None:
-    budget = Budget((Limit(5, HOUR),))
+    limiter = RateLimiter((Limit(5, HOUR),))
     refusal = replace(REFUSED, retry_after=60.0)
-    budget.answered(budget.take(0.0), 1.0, refusal, RateTold(limit=3))
-    assert [budget.wait(1.0, ahead) for ahead in range(4)] == [60, 60, 60, 3660]
+    limiter.answered(limiter.acquire(0.0), 1.0, refusal, RateLimitInfo(limit=3))
+    assert [limiter.wait(1.0, ahead) for ahead in range(4)] == [60, 60, 60, 3660]
 
 
 def test_calls_are_counted_by_whom_they_were_for_in_the_longest_window() -> None:
-    budget = Budget((Limit(9, MINUTE), Limit(50, HOUR)))
-    budget.recall([Spent(0.0, "a"), Spent(1.0, "b"), Spent(2.0, "a")])
-    budget.take(3.0, "c")
-    budget.answered(budget.take(3.0, "b"), 4.0)
-    assert budget.spent_by_tag(4.0) == {"a": 2, "b": 2, "c": 1}
-    assert budget.spent_by_tag(HOUR) == {"a": 1, "b": 2, "c": 1}
-    assert budget.spent_by_tag(HOUR + 4) == {"c": 1}  # still on its way
+    limiter = RateLimiter((Limit(9, MINUTE), Limit(50, HOUR)))
+    limiter.recall([PastCall(0.0, "a"), PastCall(1.0, "b"), PastCall(2.0, "a")])
+    limiter.acquire(3.0, "c")
+    limiter.answered(limiter.acquire(3.0, "b"), 4.0)
+    assert limiter.calls_by_tag(4.0) == {"a": 2, "b": 2, "c": 1}
+    assert limiter.calls_by_tag(HOUR) == {"a": 1, "b": 2, "c": 1}
+    assert limiter.calls_by_tag(HOUR + 4) == {"c": 1}  # still on its way
 
 
 def test_what_another_process_has_called_counts_in_the_order_of_time() -> None:
-    budget = Budget(FIVE_AN_HOUR)
-    budget.recall([Spent(300.0), Spent(100.0)])
-    budget.recall([Spent(200.0), Spent(0.0), Spent(400.0)])
-    assert [budget.wait(500.0, ahead) for ahead in range(5)] == [3100, 3200, 3300, 3400, 3500]
+    limiter = RateLimiter(FIVE_AN_HOUR)
+    limiter.recall([PastCall(300.0), PastCall(100.0)])
+    limiter.recall([PastCall(200.0), PastCall(0.0), PastCall(400.0)])
+    assert [limiter.wait(500.0, ahead) for ahead in range(5)] == [3100, 3200, 3300, 3400, 3500]
 
 
 def test_a_limit_is_learned_from_what_another_process_has_called() -> None:
-    budget = Budget(FIVE_AN_HOUR)
-    budget.recall([Spent(0.0), Spent(1.0)])
-    assert budget.answered(budget.take(2.0), 2.0, replace(REFUSED, retry_after=3598.0))
-    assert budget.limits(2.0) == (Limit(2, HOUR),)
+    limiter = RateLimiter(FIVE_AN_HOUR)
+    limiter.recall([PastCall(0.0), PastCall(1.0)])
+    assert limiter.answered(limiter.acquire(2.0), 2.0, replace(REFUSED, retry_after=3598.0))
+    assert limiter.limits(2.0) == (Limit(2, HOUR),)
 
 
 def test_a_window_that_was_not_known_counts_what_was_called_before() -> None:
-    budget = Budget((Limit(2, MINUTE),))
+    limiter = RateLimiter((Limit(2, MINUTE),))
     for minute in range(6):
         at = 61.0 * minute
-        assert not budget.answered(budget.take(at), at)
+        assert not limiter.answered(limiter.acquire(at), at)
     refusal = replace(REFUSED, retry_after=3500.0)
-    assert budget.answered(budget.take(400.0), 400.0, refusal, RateTold(limit=6))
-    assert budget.limits(400.0) == (Limit(2, MINUTE), Limit(6, HOUR))
-    assert budget.wait(400.0) == 3500
-    assert budget.wait(3900.0) == 0
-    assert [budget.wait(3900.0, ahead) for ahead in (4, 5, 6)] == [120, 120, 3600]
+    assert limiter.answered(limiter.acquire(400.0), 400.0, refusal, RateLimitInfo(limit=6))
+    assert limiter.limits(400.0) == (Limit(2, MINUTE), Limit(6, HOUR))
+    assert limiter.wait(400.0) == 3500
+    assert limiter.wait(3900.0) == 0
+    assert [limiter.wait(3900.0, ahead) for ahead in (4, 5, 6)] == [120, 120, 3600]
 
 
 # What is left while others use the key.
 
 
-def _answered(budget: Budget, now: float, remaining: int, reset: float = 30.0) -> None:
-    told = RateTold(limit=10, remaining=remaining, reset=reset)
-    budget.answered(budget.take(now), now, None, told)
+def _answered(limiter: RateLimiter, now: float, remaining: int, reset: float = 30.0) -> None:
+    told = RateLimitInfo(limit=10, remaining=remaining, reset=reset)
+    limiter.answered(limiter.acquire(now), now, None, told)
 
 
 @pytest.mark.parametrize(
@@ -244,104 +244,104 @@ def _answered(budget: Budget, now: float, remaining: int, reset: float = 30.0) -
     ],
 )
 def test_what_is_left_by_others_is_not_exceeded(remaining: int, waits: list[float]) -> None:
-    budget = Budget((Limit(10, MINUTE),))
-    _answered(budget, 100.0, remaining)
-    assert [budget.wait(100.0, ahead) for ahead in range(3)] == waits
+    limiter = RateLimiter((Limit(10, MINUTE),))
+    _answered(limiter, 100.0, remaining)
+    assert [limiter.wait(100.0, ahead) for ahead in range(3)] == waits
 
 
 def test_what_is_left_goes_down_with_each_call_and_up_with_one_that_was_not_sent() -> None:
-    budget = Budget((Limit(10, MINUTE),))
-    _answered(budget, 100.0, 1)
-    ticket = budget.take(101.0)
-    assert budget.wait(101.0) == 29
-    budget.give_back(ticket, 102.0)
-    assert budget.wait(102.0) == 0
-    budget.take(102.0)
-    assert budget.wait(129.999) == pytest.approx(0.001)
-    assert budget.wait(130.0) == 0
+    limiter = RateLimiter((Limit(10, MINUTE),))
+    _answered(limiter, 100.0, 1)
+    permit = limiter.acquire(101.0)
+    assert limiter.wait(101.0) == 29
+    limiter.cancel(permit, 102.0)
+    assert limiter.wait(102.0) == 0
+    limiter.acquire(102.0)
+    assert limiter.wait(129.999) == pytest.approx(0.001)
+    assert limiter.wait(130.0) == 0
 
 
 def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
-    budget = Budget((Limit(10, MINUTE),))
-    first, second = budget.take(100.0), budget.take(100.0)
-    budget.answered(first, 101.0, None, RateTold(limit=10, remaining=2, reset=30.0))
-    assert [budget.wait(101.0, ahead) for ahead in (0, 1)] == [0, 30]
-    budget.answered(second, 101.0, None, RateTold(limit=10, remaining=2, reset=30.0))
-    assert [budget.wait(101.0, ahead) for ahead in (1, 2)] == [0, 30]
+    limiter = RateLimiter((Limit(10, MINUTE),))
+    first, second = limiter.acquire(100.0), limiter.acquire(100.0)
+    limiter.answered(first, 101.0, None, RateLimitInfo(limit=10, remaining=2, reset=30.0))
+    assert [limiter.wait(101.0, ahead) for ahead in (0, 1)] == [0, 30]
+    limiter.answered(second, 101.0, None, RateLimitInfo(limit=10, remaining=2, reset=30.0))
+    assert [limiter.wait(101.0, ahead) for ahead in (1, 2)] == [0, 30]
 
 
 @pytest.mark.parametrize("days", [1, 30])
 def test_a_reset_farther_away_than_any_window_is_tried_after_an_hour(days: int) -> None:
     """If it was not meant so, nothing else would ever tell."""
-    budget = Budget((Limit(10, 60.0),))
-    _answered(budget, 100.0, 0, reset=days * 86400.0)
-    assert budget.wait(100.0) == BELIEVED
+    limiter = RateLimiter((Limit(10, 60.0),))
+    _answered(limiter, 100.0, 0, reset=days * 86400.0)
+    assert limiter.wait(100.0) == BELIEVED
 
 
 def test_as_soon_as_more_is_left_more_is_called() -> None:
-    budget = Budget((Limit(10, MINUTE),))
-    _answered(budget, 100.0, 1)
-    _answered(budget, 110.0, 8)
-    assert [budget.wait(110.0, ahead) for ahead in (7, 8)] == [0, 50]
+    limiter = RateLimiter((Limit(10, MINUTE),))
+    _answered(limiter, 100.0, 1)
+    _answered(limiter, 110.0, 8)
+    assert [limiter.wait(110.0, ahead) for ahead in (7, 8)] == [0, 50]
 
 
 @pytest.mark.parametrize(
-    "told", [None, RateTold(limit=10, remaining=0), RateTold(limit=10, reset=30.0)]
+    "told", [None, RateLimitInfo(limit=10, remaining=0), RateLimitInfo(limit=10, reset=30.0)]
 )
-def test_half_a_word_about_what_is_left_is_none(told: RateTold | None) -> None:
-    budget = Budget((Limit(10, MINUTE),))
-    budget.answered(budget.take(100.0), 100.0, None, told)
-    assert budget.wait(100.0, 8) == 0
+def test_half_a_word_about_what_is_left_is_none(told: RateLimitInfo | None) -> None:
+    limiter = RateLimiter((Limit(10, MINUTE),))
+    limiter.answered(limiter.acquire(100.0), 100.0, None, told)
+    assert limiter.wait(100.0, 8) == 0
 
 
 # An even pace.
 
 
-def _sent(budget: Budget, until: float, now: float = 0.0) -> list[float]:
+def _sent(limiter: RateLimiter, until: float, now: float = 0.0) -> list[float]:
     """Call whenever it may."""
     sent = []
-    while now + budget.wait(now) < until:
-        now += budget.wait(now)
-        budget.answered(budget.take(now), now)
+    while now + limiter.wait(now) < until:
+        now += limiter.wait(now)
+        limiter.answered(limiter.acquire(now), now)
         sent.append(now)
     return sent
 
 
 def test_an_even_budget_makes_a_burst_of_a_fifth_and_then_keeps_its_pace() -> None:
-    budget = Budget((Limit(20, MINUTE),), evenly=True)
-    assert _sent(budget, 15.0) == [0.0] * 4 + [3.0, 6.0, 9.0, 12.0]
-    assert budget.rate(15.0) == 20 / MINUTE
+    limiter = RateLimiter((Limit(20, MINUTE),), evenly=True)
+    assert _sent(limiter, 15.0) == [0.0] * 4 + [3.0, 6.0, 9.0, 12.0]
+    assert limiter.rate(15.0) == 20 / MINUTE
     # A pause is made up for, but for no more than a burst.
-    assert _sent(budget, 59.0, 50.0) == [50.0] * 4 + [53.0, 56.0]
+    assert _sent(limiter, 59.0, 50.0) == [50.0] * 4 + [53.0, 56.0]
 
 
 @pytest.mark.parametrize(("count", "burst"), [(1, 1), (5, 1), (9, 1), (10, 2), (100, 20)])
 def test_a_burst_is_a_fifth_but_one_call_at_least(count: int, burst: int) -> None:
-    budget = Budget((Limit(count, MINUTE),), evenly=True)
-    assert len(_sent(budget, 0.001)) == burst == max(int(BURST * count), 1)
+    limiter = RateLimiter((Limit(count, MINUTE),), evenly=True)
+    assert len(_sent(limiter, 0.001)) == burst == max(int(BURST * count), 1)
 
 
 def test_an_even_budget_makes_no_burst_in_a_window_whose_past_is_not_known() -> None:
-    budget = Budget((Limit(20, MINUTE), Limit(1000, HOUR)), evenly=True)
-    budget.spend_evenly(0.0)
-    assert _sent(budget, 59.9)[:4] == pytest.approx([0, 3.6, 7.2, 10.8])
-    assert _sent(budget, 60.001, 60.0) == [60.0] * 3
+    limiter = RateLimiter((Limit(20, MINUTE), Limit(1000, HOUR)), evenly=True)
+    limiter.pace(0.0)
+    assert _sent(limiter, 59.9)[:4] == pytest.approx([0, 3.6, 7.2, 10.8])
+    assert _sent(limiter, 60.001, 60.0) == [60.0] * 3
 
 
 def test_the_pace_is_that_of_the_scarcest_window_and_of_what_was_learned() -> None:
-    budget = Budget((Limit(20, MINUTE), Limit(600, HOUR)), evenly=True)
-    assert budget.rate(0.0) == 600 / HOUR
-    budget.learn([Lesson(MINUTE, 5, 0.0)])
-    assert budget.lessons == (Lesson(MINUTE, 5, 0.0),)
-    assert budget.rate(0.0) == 5 / MINUTE
+    limiter = RateLimiter((Limit(20, MINUTE), Limit(600, HOUR)), evenly=True)
+    assert limiter.rate(0.0) == 600 / HOUR
+    limiter.learn([ObservedLimit(MINUTE, 5, 0.0)])
+    assert limiter.observed_limits == (ObservedLimit(MINUTE, 5, 0.0),)
+    assert limiter.rate(0.0) == 5 / MINUTE
 
 
 def test_a_call_that_was_not_sent_leaves_its_place_in_the_pace() -> None:
-    budget = Budget((Limit(5, MINUTE),), evenly=True)
-    ticket = budget.take(0.0)
-    assert budget.wait(1.0) == 11
-    budget.give_back(ticket, 1.0)
-    assert budget.wait(1.0) == 0
+    limiter = RateLimiter((Limit(5, MINUTE),), evenly=True)
+    permit = limiter.acquire(0.0)
+    assert limiter.wait(1.0) == 11
+    limiter.cancel(permit, 1.0)
+    assert limiter.wait(1.0) == 0
 
 
 # Stories with servers.
@@ -360,10 +360,10 @@ def play(  # noqa: PLR0913 - each has a default
     others: float = 0.0,
 ) -> Play:
     """A client and a server, which have yet to meet."""
-    luck = Random(seed)  # noqa: S311 - repeatable on purpose
-    server = Server(limits, slides=slides, tells=tells, luck=luck)
-    budget = Budget(configured, evenly=evenly)
-    return Play(budget, server, luck, parallel=parallel, pause=pause, others=others)
+    jitter = Random(seed)  # noqa: S311 - repeatable on purpose
+    server = Server(limits, slides=slides, tells=tells, jitter=jitter)
+    limiter = RateLimiter(configured, evenly=evenly)
+    return Play(limiter, server, jitter, parallel=parallel, pause=pause, others=others)
 
 
 LIMITS = st.sampled_from(
@@ -411,7 +411,7 @@ def test_who_keeps_to_the_limits_is_never_refused(
     played.latency = 3.0
     played.run(8 * MINUTE)
     assert played.refused == []
-    assert played.budget.lessons == ()
+    assert played.limiter.observed_limits == ()
 
 
 SAID = (Tells.EVERYTHING, Tells.REFUSALS, Tells.RETRY_AFTER)
@@ -436,8 +436,8 @@ def test_a_stricter_limit_is_learned_from_one_refusal_and_used_up(
             limit = Limit(truth, HOUR)
             played = play(configured, [limit], slides=slides, tells=tells, seed=seed, evenly=evenly)
             # What was called before the rush may be in the same window or not.
-            for _ in range(played.luck.randint(0, 4)):
-                played.run(HOUR * played.luck.uniform(0, 0.5), calls=1)
+            for _ in range(played.jitter.randint(0, 4)):
+                played.run(HOUR * played.jitter.uniform(0, 0.5), calls=1)
             before = len(played.accepted)
             played.run((CLEAN_WINDOWS - 4) * HOUR)
             use = (len(played.accepted) - before) / truth / (CLEAN_WINDOWS - 4)
@@ -500,7 +500,10 @@ def test_of_several_windows_the_one_that_is_stricter_is_learned(
     assert len(played.refused) <= 6
     assert len(played.accepted) >= 0.95 * 9 * hour
     stricter = {limit for limit in truth if limit not in TEN_AND_NINETY}
-    assert {Limit(lesson.count, lesson.seconds) for lesson in played.budget.lessons} == stricter
+    assert {
+        Limit(observed_limit.count, observed_limit.seconds)
+        for observed_limit in played.limiter.observed_limits
+    } == stricter
 
 
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
@@ -557,8 +560,10 @@ def test_a_limit_that_becomes_stricter_later_is_learned_as_well(tells: Tells) ->
 def test_what_was_learned_needs_no_refusal_in_the_next_process(tells: Tells) -> None:
     played = play([Limit(10, MINUTE)], [Limit(6, MINUTE)], slides=False, tells=tells)
     played.run(6 * MINUTE)
-    later = Play(Budget([Limit(10, MINUTE)]), played.server, played.luck, now=played.now + MINUTE)
-    later.budget.learn(played.budget.lessons)
+    later = Play(
+        RateLimiter([Limit(10, MINUTE)]), played.server, played.jitter, now=played.now + MINUTE
+    )
+    later.limiter.learn(played.limiter.observed_limits)
     later.run(6 * MINUTE)
     assert later.refused == []
 
@@ -588,7 +593,7 @@ def test_with_another_client_on_the_key_few_calls_are_refused_and_named_limits_s
     ).run(120 * MINUTE)
     assert len(played.refused) < 0.04 * len(played.sent)
     if tells in {Tells.EVERYTHING, Tells.REFUSALS}:
-        assert played.budget.lessons == ()
+        assert played.limiter.observed_limits == ()
         fair = min(configured, 20 - others * 60)
         assert len(played.accepted) / 120 >= 0.75 * fair
 
@@ -607,4 +612,4 @@ def test_a_named_limit_is_learned_beside_another_client_as_it_is(
         others=0.1,
         evenly=True,
     ).run(60 * MINUTE)
-    assert {lesson.count for lesson in played.budget.lessons} == {12}
+    assert {observed_limit.count for observed_limit in played.limiter.observed_limits} == {12}

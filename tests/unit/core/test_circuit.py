@@ -6,18 +6,18 @@ import pytest
 
 from scriptix_operator.core.circuit import (
     CONFIRM,
-    FIRST_PROBE,
+    FIRST_TRIAL,
     MAX_NAMED,
-    MAX_PROBE,
+    MAX_TRIAL,
     MODELS,
     PATIENCE,
-    PROBE_INTERVAL,
     REPEAT,
-    Circuit,
-    Outage,
+    TRIAL_INTERVAL,
+    CircuitBreaker,
+    OpenCircuit,
 )
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.spending import Ticket
+from scriptix_operator.core.spending import Permit
 from scriptix_operator.scriptix.errors import kind_of_status
 
 
@@ -28,22 +28,24 @@ def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
 
 REJECTED = failed(FailureKind.UNAUTHORIZED, 401)
 SILENT = failed(FailureKind.AMBIGUOUS)
-PROBE, BEFORE = Ticket(0.0), Ticket(0.0)
+PROBE, BEFORE = Permit(0.0), Permit(0.0)
 """A look that is the probe once it is sent, and one that was sent before."""
 
 
-def _answers(circuit: Circuit, now: float, *failures: CallFailure | None, luck: float = 1) -> None:
+def _answers(
+    breaker: CircuitBreaker, now: float, *failures: CallFailure | None, jitter: float = 1
+) -> None:
     """Looks at as many different models."""
     for model_id, failure in enumerate(failures):
-        circuit.answered(PROBE, model_id, failure, now, luck)
+        breaker.answered(PROBE, model_id, failure, now, jitter)
 
 
-def _probed(circuit: Circuit, now: float, failure: CallFailure | None = SILENT) -> float:
+def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = SILENT) -> float:
     """Send a probe, and have it answered at once; seconds until the next."""
-    assert circuit.blocks(now) is None
-    circuit.sent(PROBE, now)
-    _answers(circuit, now, failure)
-    return circuit.probe_at - now
+    assert breaker.blocks(now) is None
+    breaker.sent(PROBE, now)
+    _answers(breaker, now, failure)
+    return breaker.trial_at - now
 
 
 # A rejected key.
@@ -51,61 +53,61 @@ def _probed(circuit: Circuit, now: float, failure: CallFailure | None = SILENT) 
 
 @pytest.mark.parametrize("status", [401, 402])
 def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int) -> None:
-    circuit, rejection = Circuit(), failed(FailureKind.UNAUTHORIZED, status)
-    assert circuit.blocks(0.0) is None
-    circuit.answered(PROBE, 7, rejection, 0.0, 0.0)
-    assert circuit.blocks(PROBE_INTERVAL - 0.001) == Outage(rejection, 0.0)
-    assert circuit.blocks(PROBE_INTERVAL) is None
-    circuit.sent(PROBE, PROBE_INTERVAL)
-    assert circuit.blocks(PROBE_INTERVAL) == Outage(rejection, 0.0)
-    assert not circuit.answered(PROBE, 8, rejection, PROBE_INTERVAL + 1, 0.0)
-    assert circuit.blocks(2 * PROBE_INTERVAL) == Outage(rejection, 0.0)
-    circuit.sent(PROBE, 2 * PROBE_INTERVAL + 1)
-    assert circuit.answered(PROBE, 8, None, 2 * PROBE_INTERVAL + 2, 0.0)
-    assert circuit.outage is None
-    assert circuit.blocks(2 * PROBE_INTERVAL + 2) is None
+    breaker, rejection = CircuitBreaker(), failed(FailureKind.UNAUTHORIZED, status)
+    assert breaker.blocks(0.0) is None
+    breaker.answered(PROBE, 7, rejection, 0.0, 0.0)
+    assert breaker.blocks(TRIAL_INTERVAL - 0.001) == OpenCircuit(rejection, 0.0)
+    assert breaker.blocks(TRIAL_INTERVAL) is None
+    breaker.sent(PROBE, TRIAL_INTERVAL)
+    assert breaker.blocks(TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
+    assert not breaker.answered(PROBE, 8, rejection, TRIAL_INTERVAL + 1, 0.0)
+    assert breaker.blocks(2 * TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
+    breaker.sent(PROBE, 2 * TRIAL_INTERVAL + 1)
+    assert breaker.answered(PROBE, 8, None, 2 * TRIAL_INTERVAL + 2, 0.0)
+    assert breaker.open_circuit is None
+    assert breaker.blocks(2 * TRIAL_INTERVAL + 2) is None
 
 
 def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
-    circuit = Circuit()
+    breaker = CircuitBreaker()
     now = 0.0
     for _ in range(5):
-        _answers(circuit, now, REJECTED)
-        now += PROBE_INTERVAL
-        circuit.sent(PROBE, now)
-    _answers(circuit, now, SILENT)  # nor if one is lost
-    assert circuit.blocks(now + PROBE_INTERVAL - 0.001) == Outage(REJECTED, 0.0)
-    assert circuit.blocks(now + PROBE_INTERVAL) is None
+        _answers(breaker, now, REJECTED)
+        now += TRIAL_INTERVAL
+        breaker.sent(PROBE, now)
+    _answers(breaker, now, SILENT)  # nor if one is lost
+    assert breaker.blocks(now + TRIAL_INTERVAL - 0.001) == OpenCircuit(REJECTED, 0.0)
+    assert breaker.blocks(now + TRIAL_INTERVAL) is None
 
 
-def _worked() -> Circuit:
-    circuit = Circuit()
-    circuit.answered(BEFORE, 1, None, 0.0, 1)
-    return circuit
+def _worked() -> CircuitBreaker:
+    breaker = CircuitBreaker()
+    breaker.answered(BEFORE, 1, None, 0.0, 1)
+    return breaker
 
 
 def test_one_rejection_of_a_key_that_has_worked_opens_nothing() -> None:
-    circuit = _worked()
+    breaker = _worked()
     for now in (10.0, 10 + CONFIRM - 0.1):
-        assert not circuit.answered(BEFORE, 1, REJECTED, now, 1)
-        assert circuit.outage is None
-    circuit.answered(BEFORE, 2, REJECTED, 10 + CONFIRM, 1)
-    assert circuit.outage == Outage(REJECTED, 10 + CONFIRM)
+        assert not breaker.answered(BEFORE, 1, REJECTED, now, 1)
+        assert breaker.open_circuit is None
+    breaker.answered(BEFORE, 2, REJECTED, 10 + CONFIRM, 1)
+    assert breaker.open_circuit == OpenCircuit(REJECTED, 10 + CONFIRM)
 
 
 def test_a_success_clears_the_doubt_of_a_key() -> None:
-    circuit = _worked()
+    breaker = _worked()
     for now in range(0, 100, 10):
-        _answers(circuit, float(now), None, REJECTED)
-        assert circuit.outage is None
+        _answers(breaker, float(now), None, REJECTED)
+        assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize("status", [404, 409, 422])
 def test_a_refusal_that_needs_an_accepted_key_clears_the_doubt(status: int) -> None:
-    circuit = _worked()
+    breaker = _worked()
     for now in range(0, 100, 10):
-        _answers(circuit, float(now), failed(kind_of_status(status), status), REJECTED)
-        assert circuit.outage is None
+        _answers(breaker, float(now), failed(kind_of_status(status), status), REJECTED)
+        assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize(
@@ -120,26 +122,26 @@ def test_a_refusal_that_needs_an_accepted_key_clears_the_doubt(status: int) -> N
     ids=["429", "403", "400", "unusable", "no answer"],
 )
 def test_what_says_nothing_of_a_key_leaves_the_doubt(between: CallFailure) -> None:
-    circuit = _worked()
-    _answers(circuit, 0.0, REJECTED, between)
-    assert circuit.outage is None
-    _answers(circuit, CONFIRM, between, REJECTED)
-    assert circuit.outage == Outage(REJECTED, CONFIRM)
+    breaker = _worked()
+    _answers(breaker, 0.0, REJECTED, between)
+    assert breaker.open_circuit is None
+    _answers(breaker, CONFIRM, between, REJECTED)
+    assert breaker.open_circuit == OpenCircuit(REJECTED, CONFIRM)
     # If it closes on such an answer to the probe, the next rejection opens it at once.
-    _probed(circuit, circuit.probe_at, between)
-    circuit.answered(BEFORE, 1, REJECTED, 100.0, 1)
-    assert circuit.outage is not None
-    assert circuit.outage.failure == REJECTED
+    _probed(breaker, breaker.trial_at, between)
+    breaker.answered(BEFORE, 1, REJECTED, 100.0, 1)
+    assert breaker.open_circuit is not None
+    assert breaker.open_circuit.failure == REJECTED
 
 
 def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None:
-    circuit = _worked()
-    _answers(circuit, 0.0, *[SILENT] * MODELS)
-    now = circuit.probe_at
-    assert _probed(circuit, now, REJECTED) == CONFIRM
-    assert circuit.outage == Outage(SILENT, 0.0)
-    assert _probed(circuit, now + CONFIRM, REJECTED) == PROBE_INTERVAL
-    assert circuit.outage == Outage(REJECTED, now + CONFIRM)
+    breaker = _worked()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    now = breaker.trial_at
+    assert _probed(breaker, now, REJECTED) == CONFIRM
+    assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
+    assert _probed(breaker, now + CONFIRM, REJECTED) == TRIAL_INTERVAL
+    assert breaker.open_circuit == OpenCircuit(REJECTED, now + CONFIRM)
 
 
 # An API that is away.
@@ -166,27 +168,27 @@ ANSWERS = [
 
 @pytest.mark.parametrize("failure", AWAY)
 def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailure) -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[failure] * (MODELS - 1))
-    assert circuit.blocks(0.0) is None
-    circuit.answered(PROBE, MODELS, failure, 1.0, 1.0)
-    assert circuit.blocks(1.0) == Outage(failure, 1.0)
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[failure] * (MODELS - 1))
+    assert breaker.blocks(0.0) is None
+    breaker.answered(PROBE, MODELS, failure, 1.0, 1.0)
+    assert breaker.blocks(1.0) == OpenCircuit(failure, 1.0)
 
 
 def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
-    circuit = Circuit()
+    breaker = CircuitBreaker()
     for now in range(100):
-        circuit.answered(PROBE, 7, SILENT, float(now), 1.0)
-    assert circuit.outage is None
+        breaker.answered(PROBE, 7, SILENT, float(now), 1.0)
+    assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
 def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, SILENT, SILENT, failure)
-    circuit.answered(PROBE, 3, SILENT, 0.0, 1.0)
-    circuit.answered(PROBE, 4, SILENT, 0.0, 1.0)
-    assert circuit.outage is None
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, SILENT, SILENT, failure)
+    breaker.answered(PROBE, 3, SILENT, 0.0, 1.0)
+    breaker.answered(PROBE, 4, SILENT, 0.0, 1.0)
+    assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
@@ -194,47 +196,47 @@ def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) 
 def test_any_answer_to_the_probe_closes_it(
     failure: CallFailure | None, reason: CallFailure
 ) -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[reason] * MODELS)
-    circuit.sent(PROBE, 100.0)
-    assert circuit.answered(PROBE, 9, failure, 101.0, 1.0)
-    assert circuit.blocks(101.0) is None
-    assert not circuit.answered(PROBE, 9, failure, 102.0, 1.0)  # it was closed already
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[reason] * MODELS)
+    breaker.sent(PROBE, 100.0)
+    assert breaker.answered(PROBE, 9, failure, 101.0, 1.0)
+    assert breaker.blocks(101.0) is None
+    assert not breaker.answered(PROBE, 9, failure, 102.0, 1.0)  # it was closed already
     # It takes three again.
-    _answers(circuit, 103.0, *[SILENT] * (MODELS - 1))
-    assert circuit.outage is None
+    _answers(breaker, 103.0, *[SILENT] * (MODELS - 1))
+    assert breaker.open_circuit is None
 
 
 def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
-    circuit, waits, now = Circuit(), [], 0.0
-    _answers(circuit, now, *[SILENT] * MODELS)
-    assert circuit.probe_at == FIRST_PROBE
+    breaker, waits, now = CircuitBreaker(), [], 0.0
+    _answers(breaker, now, *[SILENT] * MODELS)
+    assert breaker.trial_at == FIRST_TRIAL
     for _ in range(6):
-        now = circuit.probe_at
-        waits.append(_probed(circuit, now))
-    assert waits == [10, 20, 40, 80, MAX_PROBE, MAX_PROBE]
-    assert circuit.outage == Outage(SILENT, 0.0)
+        now = breaker.trial_at
+        waits.append(_probed(breaker, now))
+    assert waits == [10, 20, 40, 80, MAX_TRIAL, MAX_TRIAL]
+    assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
     # After it was back, they begin anew.
-    _probed(circuit, circuit.probe_at, None)
-    _answers(circuit, 9999.0, *[SILENT] * MODELS)
-    assert circuit.probe_at == 9999.0 + FIRST_PROBE
+    _probed(breaker, breaker.trial_at, None)
+    _answers(breaker, 9999.0, *[SILENT] * MODELS)
+    assert breaker.trial_at == 9999.0 + FIRST_TRIAL
 
 
-@pytest.mark.parametrize(("luck", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
-def test_the_probes_of_many_keys_do_not_come_together(luck: float, seconds: float) -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[SILENT] * MODELS, luck=luck)
-    assert circuit.probe_at == seconds
+@pytest.mark.parametrize(("jitter", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
+def test_the_probes_of_many_keys_do_not_come_together(jitter: float, seconds: float) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS, jitter=jitter)
+    assert breaker.trial_at == seconds
 
 
 def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
     """With sixty in flight the first probe would come after minutes."""
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[SILENT] * 60)
-    assert circuit.probe_at == FIRST_PROBE
-    circuit.answered(PROBE, 99, SILENT, 4.0, 1.0)
-    assert circuit.blocks(FIRST_PROBE) is None
-    assert _probed(circuit, FIRST_PROBE) == 2 * FIRST_PROBE
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * 60)
+    assert breaker.trial_at == FIRST_TRIAL
+    breaker.answered(PROBE, 99, SILENT, 4.0, 1.0)
+    assert breaker.blocks(FIRST_TRIAL) is None
+    assert _probed(breaker, FIRST_TRIAL) == 2 * FIRST_TRIAL
 
 
 @pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
@@ -242,28 +244,28 @@ def test_looks_from_before_that_end_after_the_probe_was_sent_are_not_taken_for_i
     reason: CallFailure,
 ) -> None:
     """Those that time out would put the next probe off, and one more would be on its way."""
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[reason] * MODELS)
-    circuit.sent(PROBE, 60.0)
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[reason] * MODELS)
+    breaker.sent(PROBE, 60.0)
     for model_id in range(30):
-        circuit.answered(BEFORE, model_id, SILENT, 61.0, 1.0)
-    assert circuit.probe_at == 60.0 + PATIENCE
-    circuit.answered(PROBE, 7, SILENT, 90.0, 1.0)
-    assert circuit.probe_at == 90.0 + (PROBE_INTERVAL if reason is REJECTED else 2 * FIRST_PROBE)
+        breaker.answered(BEFORE, model_id, SILENT, 61.0, 1.0)
+    assert breaker.trial_at == 60.0 + PATIENCE
+    breaker.answered(PROBE, 7, SILENT, 90.0, 1.0)
+    assert breaker.trial_at == 90.0 + (TRIAL_INTERVAL if reason is REJECTED else 2 * FIRST_TRIAL)
 
 
 def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[SILENT] * MODELS)
-    circuit.sent(PROBE, 10.0)
-    assert circuit.blocks(10.0 + PATIENCE - 0.001) is not None
-    assert circuit.blocks(10.0 + PATIENCE) is None
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    breaker.sent(PROBE, 10.0)
+    assert breaker.blocks(10.0 + PATIENCE - 0.001) is not None
+    assert breaker.blocks(10.0 + PATIENCE) is None
 
 
 def test_a_call_while_it_is_closed_is_no_probe() -> None:
-    circuit = Circuit()
-    circuit.sent(PROBE, 0.0)
-    assert circuit.blocks(0.0) is None
+    breaker = CircuitBreaker()
+    breaker.sent(PROBE, 0.0)
+    assert breaker.blocks(0.0) is None
 
 
 # A time that the API names.
@@ -273,17 +275,17 @@ def _naming(seconds: float) -> CallFailure:
     return CallFailure(FailureKind.AMBIGUOUS, "HTTP 503", 503, retry_after=seconds)
 
 
-def _opened_alone(seconds: float, now: float = 0.0) -> Circuit:
+def _opened_alone(seconds: float, now: float = 0.0) -> CircuitBreaker:
     """One that the reply to one model's poll has opened."""
-    circuit = Circuit()
-    circuit.answered(BEFORE, 1, _naming(seconds), now, 1)
-    return circuit
+    breaker = CircuitBreaker()
+    breaker.answered(BEFORE, 1, _naming(seconds), now, 1)
+    return breaker
 
 
 @pytest.mark.parametrize(
     ("seconds", "due"),
     [
-        pytest.param(FIRST_PROBE, FIRST_PROBE, id="the shortest"),
+        pytest.param(FIRST_TRIAL, FIRST_TRIAL, id="the shortest"),
         pytest.param(120.0, 120.0, id="as named"),
         pytest.param(MAX_NAMED, MAX_NAMED, id="as long as one model counts"),
         pytest.param(MAX_NAMED + 1, MAX_NAMED, id="longer"),
@@ -291,131 +293,131 @@ def _opened_alone(seconds: float, now: float = 0.0) -> Circuit:
     ],
 )
 def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> None:
-    circuit, failure = _opened_alone(seconds), _naming(seconds)
-    outage = Outage(failure, 0.0, named=due)
-    assert circuit.blocks(0.0) == circuit.blocks(due - 0.001) == outage
-    assert circuit.blocks(due) is None
-    circuit.sent(PROBE, due)
-    assert circuit.blocks(due) == Outage(failure, 0.0)
-    assert circuit.answered(PROBE, 2, None, due + 1, 1)
-    assert circuit.outage is None
+    breaker, failure = _opened_alone(seconds), _naming(seconds)
+    open_circuit = OpenCircuit(failure, 0.0, named=due)
+    assert breaker.blocks(0.0) == breaker.blocks(due - 0.001) == open_circuit
+    assert breaker.blocks(due) is None
+    breaker.sent(PROBE, due)
+    assert breaker.blocks(due) == OpenCircuit(failure, 0.0)
+    assert breaker.answered(PROBE, 2, None, due + 1, 1)
+    assert breaker.open_circuit is None
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0, FIRST_PROBE - 0.1])
+@pytest.mark.parametrize("seconds", [0.0, 1.0, FIRST_TRIAL - 0.1])
 def test_short_named_time_is_one_call_that_was_shed(seconds: float) -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[_naming(seconds)] * (MODELS - 1))
-    assert circuit.outage is None
-    circuit.answered(PROBE, MODELS, _naming(seconds), 0.0, 1)
-    assert circuit.probe_at == FIRST_PROBE
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[_naming(seconds)] * (MODELS - 1))
+    assert breaker.open_circuit is None
+    breaker.answered(PROBE, MODELS, _naming(seconds), 0.0, 1)
+    assert breaker.trial_at == FIRST_TRIAL
 
 
 @pytest.mark.parametrize(
     ("seconds", "wait"),
     [
         pytest.param(30.0, 30.0, id="another time"),
-        pytest.param(1.0, FIRST_PROBE, id="soon"),
-        pytest.param(0.0, 2 * FIRST_PROBE, id="at once: as if none was named"),
+        pytest.param(1.0, FIRST_TRIAL, id="soon"),
+        pytest.param(0.0, 2 * FIRST_TRIAL, id="at once: as if none was named"),
     ],
 )
 def test_trial_call_that_names_another_time_is_followed(seconds: float, wait: float) -> None:
-    circuit = _opened_alone(120.0)
-    assert _probed(circuit, 120.0, _naming(seconds)) == wait
-    assert circuit.outage is not None
-    assert circuit.outage.named == (120 + wait if seconds else None)
-    assert circuit.outage.since == 0
+    breaker = _opened_alone(120.0)
+    assert _probed(breaker, 120.0, _naming(seconds)) == wait
+    assert breaker.open_circuit is not None
+    assert breaker.open_circuit.named == (120 + wait if seconds else None)
+    assert breaker.open_circuit.since == 0
 
 
 @pytest.mark.parametrize("model", [1, 2], ids=["the same model", "another one"])
 def test_named_time_stops_polls_for_five_minutes_at_most(model: int) -> None:
-    circuit = _opened_alone(86_400.0)
+    breaker = _opened_alone(86_400.0)
     for now in (MAX_NAMED, 2 * MAX_NAMED):
-        circuit.sent(PROBE, now)
-        circuit.answered(PROBE, model, _naming(86_400.0), now, 1)
-        assert circuit.probe_at == now + MAX_NAMED
+        breaker.sent(PROBE, now)
+        breaker.answered(PROBE, model, _naming(86_400.0), now, 1)
+        assert breaker.trial_at == now + MAX_NAMED
 
 
 @pytest.mark.parametrize(
     ("seconds", "due"), [(60.0, 120.0), (180.0, 181.0)], ids=["earlier", "later"]
 )
 def test_polls_that_were_in_flight_name_a_later_time_only(seconds: float, due: float) -> None:
-    circuit = _opened_alone(120.0)
-    circuit.answered(BEFORE, 2, _naming(seconds), 1.0, 1)
-    assert circuit.probe_at == due
+    breaker = _opened_alone(120.0)
+    breaker.answered(BEFORE, 2, _naming(seconds), 1.0, 1)
+    assert breaker.trial_at == due
 
 
 def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[SILENT] * MODELS)
-    circuit.answered(BEFORE, 9, _naming(120.0), 1.0, 1)
-    assert circuit.probe_at == 121
-    circuit.sent(PROBE, 121.0)
-    circuit.answered(BEFORE, 8, _naming(500.0), 122.0, 1)
-    assert circuit.probe_at == 121 + PATIENCE  # the answer to the trial call decides
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    breaker.answered(BEFORE, 9, _naming(120.0), 1.0, 1)
+    assert breaker.trial_at == 121
+    breaker.sent(PROBE, 121.0)
+    breaker.answered(BEFORE, 8, _naming(500.0), 122.0, 1)
+    assert breaker.trial_at == 121 + PATIENCE  # the answer to the trial call decides
 
 
 def test_one_model_stops_polls_no_second_time_before_its_answer() -> None:
-    circuit = _opened_alone(120.0)
+    breaker = _opened_alone(120.0)
     for now in (120.0, 120.0 + 2 * REPEAT):
-        _answers(circuit, now, None)  # another model
-        circuit.answered(BEFORE, 1, _naming(120.0), now, 1)
-        assert circuit.outage is None
-    circuit.answered(BEFORE, 1, None, 9000.0, 1)
-    circuit.answered(BEFORE, 1, _naming(120.0), 9001.0, 1)
-    assert circuit.outage is not None
+        _answers(breaker, now, None)  # another model
+        breaker.answered(BEFORE, 1, _naming(120.0), now, 1)
+        assert breaker.open_circuit is None
+    breaker.answered(BEFORE, 1, None, 9000.0, 1)
+    breaker.answered(BEFORE, 1, _naming(120.0), 9001.0, 1)
+    assert breaker.open_circuit is not None
 
 
 @pytest.mark.parametrize(("now", "is_open"), [(120 + REPEAT - 1, False), (120 + REPEAT, True)])
 def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> None:
-    circuit = _opened_alone(120.0)
-    _answers(circuit, 120.0, None, None)
-    circuit.answered(BEFORE, 2, _naming(120.0), now, 1)
-    assert (circuit.outage is not None) == is_open
+    breaker = _opened_alone(120.0)
+    _answers(breaker, 120.0, None, None)
+    breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
+    assert (breaker.open_circuit is not None) == is_open
     # Two more models confirm it.
-    circuit.answered(BEFORE, 3, SILENT, now, 1)
-    circuit.answered(BEFORE, 4, SILENT, now, 1)
-    circuit.answered(BEFORE, 2, _naming(120.0), now, 1)
-    assert circuit.outage is not None
-    assert circuit.probe_at == now + 120
+    breaker.answered(BEFORE, 3, SILENT, now, 1)
+    breaker.answered(BEFORE, 4, SILENT, now, 1)
+    breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
+    assert breaker.open_circuit is not None
+    assert breaker.trial_at == now + 120
 
 
 def test_polls_in_flight_put_off_no_trial_call_of_a_rejected_key() -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, REJECTED)
-    circuit.answered(BEFORE, 2, _naming(86_400.0), 1.0, 1)
-    assert circuit.probe_at == PROBE_INTERVAL
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, REJECTED)
+    breaker.answered(BEFORE, 2, _naming(86_400.0), 1.0, 1)
+    assert breaker.trial_at == TRIAL_INTERVAL
 
 
 def test_rejected_key_is_tried_again_at_the_named_time() -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, REJECTED)
-    assert _probed(circuit, 60.0, _naming(200.0)) == 200
-    assert _probed(circuit, 260.0, REJECTED) == PROBE_INTERVAL
-    assert circuit.outage == Outage(REJECTED, 0.0)
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, REJECTED)
+    assert _probed(breaker, 60.0, _naming(200.0)) == 200
+    assert _probed(breaker, 260.0, REJECTED) == TRIAL_INTERVAL
+    assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)
 
 
 # From one to the other.
 
 
 @pytest.mark.parametrize(
-    ("answers", "outage"),
+    ("answers", "open_circuit"),
     [
-        pytest.param([REJECTED], Outage(REJECTED, 50.0), id="it is back, and rejects the key"),
-        pytest.param([SILENT], Outage(SILENT, 0.0), id="it is still away"),
+        pytest.param([REJECTED], OpenCircuit(REJECTED, 50.0), id="it is back, and rejects the key"),
+        pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="it is still away"),
     ],
 )
 def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
-    answers: Sequence[CallFailure], outage: Outage
+    answers: Sequence[CallFailure], open_circuit: OpenCircuit
 ) -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, *[SILENT] * MODELS)
-    circuit.sent(PROBE, 50.0)
-    _answers(circuit, 50.0, *answers)
-    assert circuit.outage == outage
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    breaker.sent(PROBE, 50.0)
+    _answers(breaker, 50.0, *answers)
+    assert breaker.open_circuit == open_circuit
 
 
 def test_an_api_that_was_rejecting_and_is_away_is_told_of_as_rejecting() -> None:
-    circuit = Circuit()
-    _answers(circuit, 0.0, REJECTED, *[SILENT] * MODELS)
-    assert circuit.outage == Outage(REJECTED, 0.0)
-    assert circuit.blocks(PROBE_INTERVAL) is None
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, REJECTED, *[SILENT] * MODELS)
+    assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)
+    assert breaker.blocks(TRIAL_INTERVAL) is None

@@ -14,35 +14,35 @@ from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, Que
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.derive import awaits_retry, is_starting
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import Entry, Mark
+from scriptix_operator.core.ledger import InFlightStart, LatestRun
 from scriptix_operator.core.observation import (
-    AskTurn,
+    AcquireStart,
     Blocked,
+    CheckQueue,
     FetchLog,
+    InProcessState,
     KeyUse,
-    LedgerRefused,
     LogExtent,
     LogStored,
     LogUnavailable,
-    Look,
-    LookDeferred,
-    LookFailed,
-    Memory,
-    ModelSeen,
+    ModelPolled,
     NoStartInFlight,
     Observation,
+    Poll,
+    PollDeferred,
+    PollFailed,
     Post,
     Posted,
     PostFailed,
+    QueueReached,
     RebuildPending,
-    Reserve,
-    Rest,
-    SlotDeferred,
-    SlotGranted,
-    TurnCome,
-    Withdrawn,
+    RequeueAfter,
+    StartAborted,
+    StartGranted,
+    StartLedgerNotWritable,
+    StartQueued,
 )
-from scriptix_operator.core.pacing import Pace
+from scriptix_operator.core.pacing import GrantedInterval
 from scriptix_operator.core.remote import (
     CallFailure,
     FailureKind,
@@ -72,10 +72,10 @@ def test_the_documents_run_from_its_start_to_its_end() -> None:
     life = Life().intends(a_model(2)).is_accepted(a_model(3, progress=0, started_at=EIGHT))
     for hours, progress in ((0.25, 5), (0.5, 10), (2, 30), (4, 50), (6, 75), (7.5, 95)):
         life.now = at(hours=hours)
-        life.looks(a_model(3, progress=progress, started_at=EIGHT))
+        life.polls(a_model(3, progress=progress, started_at=EIGHT))
         if isinstance(life.action, FetchLog):
             life.stores_log()
-        assert life.action == Rest(60)
+        assert life.action == RequeueAfter(60)
         if progress >= 10:
             assert life.status.estimated_completion_at == at(hours=8)
     life.now = at(hours=8)
@@ -91,33 +91,33 @@ def test_the_documents_run_from_its_start_to_its_end() -> None:
     assert truths(life.status) == {"Succeeded": "True", "Ready": "True"}
     assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(hours=8))
     assert life.published == 1
-    assert life.action == Rest(None)
+    assert life.action == RequeueAfter(None)
     written = life.writes
-    life.waits(3600).wakes()
-    assert (life.writes, life.action, life.published) == (written, Rest(None), 1)
+    life.waits(3600).wake_ups()
+    assert (life.writes, life.action, life.published) == (written, RequeueAfter(None), 1)
 
 
 def test_the_log_is_fetched_at_each_stage_and_at_the_end() -> None:
     life, fetched = Life().runs(), []
     for progress in (0, 5, 12, 20, 35, 71, 95, 96):
-        life.waits(600).looks(a_model(3, progress=progress, started_at=EIGHT))
+        life.waits(600).polls(a_model(3, progress=progress, started_at=EIGHT))
         if isinstance(life.action, FetchLog):
             fetched.append(progress)
             life.stores_log()
     assert fetched == [0, 12, 35, 71, 95]
-    life.waits(600).looks(a_model(4, started_at=EIGHT))
+    life.waits(600).polls(a_model(4, started_at=EIGHT))
     assert life.action == FetchLog(None)
 
 
 def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> None:
     life = Life().runs()
-    life.waits(60).looks(a_model(3, progress=1, started_at=EIGHT))
+    life.waits(60).polls(a_model(3, progress=1, started_at=EIGHT))
     life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
     assert life.status.log is not None
     assert life.status.log.state == "Unavailable"
-    life.waits(60).looks(a_model(3, progress=95, started_at=EIGHT))
+    life.waits(60).polls(a_model(3, progress=95, started_at=EIGHT))
     life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
-    life.waits(60).looks(a_model(4, progress=95, started_at=EIGHT))
+    life.waits(60).polls(a_model(4, progress=95, started_at=EIGHT))
     life.stores_log()
     assert life.status.log.state == "Complete"
 
@@ -133,17 +133,17 @@ def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None
         life.intends().is_refused(FailureKind.AMBIGUOUS)
     elif phase == "Running":
         life.runs()
-    life.wakes()
+    life.wake_ups()
     life.learns(Blocked(NO_SECRET))
     assert (life.status.phase, life.reason) == (phase, "SecretNotFound")
     assert truths(life.status) == {"Succeeded": "Unknown", "Ready": "Unknown", "Stalled": "True"}
     assert "Create the Secret" in (life.status.message or "")
-    assert life.action == Rest(60)
+    assert life.action == RequeueAfter(60)
     written = life.writes
-    life.waits(60).wakes()
+    life.waits(60).wake_ups()
     life.learns(Blocked(NO_SECRET))
     assert life.writes == written
-    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=1))
+    life.waits(60).polls(a_model(3, started_at=EIGHT, progress=1))
     assert (life.status.phase, life.status.failure) == ("Running", None)
     assert truths(life.status)["Reconciling"] == "True"
 
@@ -151,18 +151,18 @@ def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None
 def test_a_block_is_looked_at_again_within_a_minute() -> None:
     for interval, seconds in ((3600, 60), (5, 5)):
         life = Life(a_training(poll_interval_seconds=interval))
-        life.wakes()
-        assert life.learns(Blocked(NO_SECRET)).action == Rest(seconds)
-        assert life.look_fails(FailureKind.UNAUTHORIZED).action == Rest(seconds)
+        life.wake_ups()
+        assert life.learns(Blocked(NO_SECRET)).action == RequeueAfter(seconds)
+        assert life.look_fails(FailureKind.UNAUTHORIZED).action == RequeueAfter(seconds)
 
 
 def test_who_is_blocked_is_not_in_the_queue() -> None:
-    for observation in (Blocked(NO_SECRET), LookFailed(CallFailure(FailureKind.NOT_FOUND, "404"))):
+    for observation in (Blocked(NO_SECRET), PollFailed(CallFailure(FailureKind.NOT_FOUND, "404"))):
         life = Life()
-        life.looks(a_model(2))
+        life.polls(a_model(2))
         life.is_queued()
         for _ in range(2):
-            life.waits(60).wakes()
+            life.waits(60).wake_ups()
             life.learns(observation)
         assert (life.status.phase, life.status.queue) == ("Pending", None)
 
@@ -196,16 +196,16 @@ def test_a_look_that_fails_ends_nothing(
     if running and stalled:
         # It contradicts what was known, so a second poll has to confirm it.
         life.look_fails(kind, message="HTTP 5xx: oops", status=403)
-        assert (life.reason, life.action) == ("ApiUnavailable", Rest(5))
+        assert (life.reason, life.action) == ("ApiUnavailable", RequeueAfter(5))
         life.waits(5)
     life.look_fails(kind, message="HTTP 5xx: oops")
     assert (life.status.phase, life.reason) == ("Running" if running else "Pending", reason)
-    assert (life.action, "Stalled" in truths(life.status)) == (Rest(rests), stalled)
+    assert (life.action, "Stalled" in truths(life.status)) == (RequeueAfter(rests), stalled)
     told = "the facts shown are of 01-16 08:00Z" in (life.status.message or "")
     assert told == (running and reason == "ApiUnavailable")
-    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=10))
+    life.waits(60).polls(a_model(3, started_at=EIGHT, progress=10))
     assert (life.status.phase, life.reason) == ("Running", "Training")
-    assert life.memory.failed_looks == 0
+    assert life.state.failed_polls == 0
 
 
 def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
@@ -224,31 +224,31 @@ def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
     ):
         life = Life(a_training(poll_interval_seconds=interval))
         seen = [life.look_fails(FailureKind.AMBIGUOUS).action for _ in waits]
-        assert seen == [Rest(seconds) for seconds in waits]
+        assert seen == [RequeueAfter(seconds) for seconds in waits]
 
 
 def test_a_rate_limited_look_waits_as_it_is_told() -> None:
     life = Life()
-    assert life.look_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == Rest(90.5)
+    assert life.look_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
     assert life.status.message == (
         "The API refused a call because of its rate limit; next look 08:01Z."
     )
-    assert life.waits(60).look_fails(FailureKind.RATE_LIMITED).action == Rest(60)
+    assert life.waits(60).look_fails(FailureKind.RATE_LIMITED).action == RequeueAfter(60)
     assert life.reasons_told == ["RateLimited"]
 
 
 def test_a_look_that_has_no_allowance_changes_nothing() -> None:
     life = Life().runs()
-    life.wakes()
+    life.wake_ups()
     before = life.status
-    assert life.learns(LookDeferred(17)).action == Rest(17)
+    assert life.learns(PollDeferred(17)).action == RequeueAfter(17)
     assert life.status == before
 
 
 def test_an_edit_is_observed_even_out_of_allowance() -> None:
     life = Life().runs().edit(priority=5)
-    life.wakes()
-    life.learns(LookDeferred(17))
+    life.wake_ups()
+    life.learns(PollDeferred(17))
     assert life.status.observed_generation == 2
 
 
@@ -261,44 +261,44 @@ def test_an_edit_is_observed_even_out_of_allowance() -> None:
 def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
     life = Life(a_training(existing_training="Wait"))
     if phase == "Queued":
-        life.looks(a_model(2))
+        life.polls(a_model(2))
         life.is_queued()
     elif phase == "Pending":
-        life.looks(a_model(1))
+        life.polls(a_model(1))
     elif phase == "Blocked":
         life.look_fails(FailureKind.UNAUTHORIZED)
     elif phase == "Starting":
         life.intends().is_refused(FailureKind.AMBIGUOUS)
     elif phase in {"Running", "Succeeded", "Failed"}:
-        life.runs().waits(3600).looks(a_model(3, started_at=EIGHT, progress=30))
+        life.runs().waits(3600).polls(a_model(3, started_at=EIGHT, progress=30))
         assert life.status.estimated_completion_at is not None
     if phase in {"Succeeded", "Failed"}:  # with a log that is still to be fetched
-        life.waits(60).looks(a_model(4 if phase == "Succeeded" else 5, started_at=EIGHT))
+        life.waits(60).polls(a_model(4 if phase == "Succeeded" else 5, started_at=EIGHT))
     terminal = phase in {"Succeeded", "Failed"}
     told = life.reasons_told
     life.edit(suspend=True).waits(60)
-    decision = life.wakes()
-    assert isinstance(decision.action, Rest)
+    decision = life.wake_ups()
+    assert isinstance(decision.action, RequeueAfter)
     assert life.status.phase == (phase if terminal else "Suspended")
     assert life.status.observed_generation == 2
     assert (life.status.queue, life.status.estimated_completion_at) == (None, None)
     assert terminal or life.status.failure is None
     assert life.reasons_told == told
     written = life.writes
-    life.waits(60).wakes()
+    life.waits(60).wake_ups()
     assert life.writes == written
-    life.edit(suspend=False).wakes()
-    assert isinstance(life.action, FetchLog if terminal else Look)
+    life.edit(suspend=False).wake_ups()
+    assert isinstance(life.action, FetchLog if terminal else Poll)
     assert life.status.phase != "Suspended"
 
 
 def test_suspended_never_starts_a_requested_run() -> None:
     life = Life().runs().waits(60).succeeds().edit(run_token="v2", suspend=True)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert life.status.phase == "Suspended"
     assert life.run.token == "v2"
     life.edit(suspend=False)
-    assert isinstance(life.looks(a_model(2, started_at=EIGHT)).action, Reserve)
+    assert isinstance(life.polls(a_model(2, started_at=EIGHT)).action, AcquireStart)
 
 
 @pytest.mark.parametrize("reply", [a_model(3, started_at=EIGHT), None])
@@ -314,11 +314,11 @@ def test_a_post_in_flight_is_finished_when_suspended(reply: RemoteModel | None) 
 
 def test_a_run_times_out_and_nothing_more_is_called() -> None:
     life = Life(a_training(timeout_seconds=7200)).runs()
-    life.waits(7199.5).looks(a_model(3, progress=30, started_at=EIGHT))
+    life.waits(7199.5).polls(a_model(3, progress=30, started_at=EIGHT))
     life.stores_log()
-    assert life.action == Rest(0.5)
+    assert life.action == RequeueAfter(0.5)
     life.waits(0.5)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
     assert life.status.finished_at == at(hours=2)
     assert life.status.failure is not None
@@ -328,14 +328,14 @@ def test_a_run_times_out_and_nothing_more_is_called() -> None:
     assert life.reasons_told[-1] == "TrainingTimedOut"
     assert life.status.estimated_completion_at is None
     life.edit(timeout_seconds=86400).waits(60)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert life.reason == "TimedOut"
 
 
 def test_a_run_times_out_while_suspended() -> None:
     life = Life(a_training(timeout_seconds=7200)).runs().edit(suspend=True)
-    assert life.waits(60).wakes().action == Rest(7140)
-    life.waits(7140).wakes()
+    assert life.waits(60).wake_ups().action == RequeueAfter(7140)
+    life.waits(7140).wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
@@ -345,25 +345,25 @@ def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
         Life(a_training(timeout_seconds=60)).intends().is_refused(FailureKind.AMBIGUOUS),
     ):
         life.waits(25).look_fails(FailureKind.UNAUTHORIZED, status=403)
-        assert life.action == Rest(5)
+        assert life.action == RequeueAfter(5)
         life.waits(5).look_fails(FailureKind.UNAUTHORIZED, status=403)
-        assert (life.reason, life.action) == ("Unauthorized", Rest(30))
-        life.waits(30).wakes()
+        assert (life.reason, life.action) == ("Unauthorized", RequeueAfter(30))
+        life.waits(30).wake_ups()
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
 def test_an_adopted_run_times_out_from_its_adoption() -> None:
     life = Life(a_training(timeout_seconds=7200))
-    life.looks(a_model(3, started_at=BEFORE, progress=1))
+    life.polls(a_model(3, started_at=BEFORE, progress=1))
     assert life.status.phase == "Running"
-    assert life.waits(7200).wakes().status.phase == "Failed"
+    assert life.waits(7200).wake_ups().status.phase == "Failed"
 
 
 @pytest.mark.parametrize("state", [1, 2], ids=["waiting", "queued"])
 def test_who_has_not_started_never_times_out(state: int) -> None:
     life = Life(a_training(timeout_seconds=60))
     for _ in range(5):
-        life.waits(3600).looks(a_model(state))
+        life.waits(3600).polls(a_model(state))
         if state == 2:
             life.is_queued()
     assert life.status.phase == {1: "Pending", 2: "Queued"}[state]
@@ -371,7 +371,7 @@ def test_who_has_not_started_never_times_out(state: int) -> None:
 
 def test_a_longer_time_out_counts_at_once() -> None:
     life = Life(a_training(timeout_seconds=60)).runs().edit(timeout_seconds=7200)
-    life.waits(61).looks(a_model(3, started_at=EIGHT))
+    life.waits(61).polls(a_model(3, started_at=EIGHT))
     assert life.status.phase == "Running"
 
 
@@ -388,49 +388,49 @@ def test_another_run_follows_the_first() -> None:
     life.waits(60).succeeds(at(hours=9))
     assert (life.status.phase, life.published) == ("Succeeded", 2)
     life.edit(run_token="v1").waits(60)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     life.edit(run_token="").waits(60)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert len(life.status.history) == 1
 
 
 def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
     life = Life().runs().waits(60).succeeds()
-    life.memory = replace(
-        life.memory,
+    life.state = replace(
+        life.state,
         refusals=4,
         failed_logs=3,
         log_wanted=True,
         log_refusals=1,
         log_gateway_refusals=5,
     )
-    life.edit(run_token="v2").wakes()
-    assert life.memory == Memory(looked_at=life.memory.looked_at)
+    life.edit(run_token="v2").wake_ups()
+    assert life.state == InProcessState(last_polled_at=life.state.last_polled_at)
 
 
 @pytest.mark.parametrize("gap", ["suspended", "blocked", "timed out", "a new run"])
 def test_refusals_before_a_gap_confirm_nothing_after_it(gap: str) -> None:
     life = Life(a_training(timeout_seconds=7200, run_token="v1")).runs()
-    doubted = replace(life.memory, doubted_at=EIGHT, gateway_since=EIGHT)
+    doubted = replace(life.state, doubted_at=EIGHT, gateway_since=EIGHT)
     match gap:
         case "suspended":
-            life.edit(suspend=True).memory = doubted
-            life.wakes()
+            life.edit(suspend=True).state = doubted
+            life.wake_ups()
         case "blocked":
-            life.memory = doubted
+            life.state = doubted
             life.learns(Blocked(NO_SECRET))
         case "timed out":
-            life.waits(7200).memory = doubted
-            life.wakes()
+            life.waits(7200).state = doubted
+            life.wake_ups()
         case _:
-            life.waits(60).succeeds().edit(run_token="v2").memory = doubted
-            life.wakes()
-    assert (life.memory.doubted_at, life.memory.gateway_since) == (None, None)
+            life.waits(60).succeeds().edit(run_token="v2").state = doubted
+            life.wake_ups()
+    assert (life.state.doubted_at, life.state.gateway_since) == (None, None)
 
 
 def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:
     life = Life().runs().waits(60).succeeds().annotate("2025-01-16T20:00:00Z")
-    assert isinstance(life.looks(a_model(2, started_at=EIGHT)).action, Reserve)
+    assert isinstance(life.polls(a_model(2, started_at=EIGHT)).action, AcquireStart)
     assert life.run.requested_at == "2025-01-16T20:00:00Z"
 
 
@@ -443,12 +443,12 @@ def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase
         life.intends().is_refused(FailureKind.AMBIGUOUS)
     first = life.run.id
     for token in ("v2", "v3"):
-        life.edit(run_token=token).waits(60).wakes()
+        life.edit(run_token=token).waits(60).wake_ups()
         assert (life.run.id, life.run.token) == (first, "v1")
-    life.annotate("t1").looks(a_model(3, started_at=EIGHT))
+    life.annotate("t1").polls(a_model(3, started_at=EIGHT))
     life.waits(60).succeeds()
-    assert life.action == Rest(0)  # nothing else will wake it: the edit was seen long ago
-    life.wakes()
+    assert life.action == RequeueAfter(0)  # nothing else will wake it: the edit was seen long ago
+    life.wake_ups()
     assert (life.run.token, life.run.requested_at) == ("v3", "t1")
     assert [entry.token for entry in life.status.history] == ["v1"]
 
@@ -459,38 +459,38 @@ def test_a_request_made_during_a_run_is_taken_at_its_end_without_being_woken(
     end: str, collect: str
 ) -> None:
     life = Life(a_training(log={"collect": collect}, timeout_seconds=3600)).runs()
-    life.edit(run_token="v2").waits(60).looks(a_model(3, started_at=EIGHT))
+    life.edit(run_token="v2").waits(60).polls(a_model(3, started_at=EIGHT))
     if isinstance(life.action, FetchLog):
         life.stores_log()
     if end == "timed out":
-        life.waits(3600).wakes()
+        life.waits(3600).wake_ups()
     else:
-        life.waits(60).looks(a_model(5 if end == "failed" else 4, started_at=EIGHT))
+        life.waits(60).polls(a_model(5 if end == "failed" else 4, started_at=EIGHT))
     if isinstance(life.action, FetchLog) and end == "the log is not there":
         life.learns(LogUnavailable(900, LogState.COLLECTING, None))
     elif isinstance(life.action, FetchLog):
         life.stores_log()
-    assert life.action == Rest(0)
-    assert life.wakes().action == Look()
+    assert life.action == RequeueAfter(0)
+    assert life.wake_ups().action == Poll()
     assert life.run.token == "v2"
 
 
 def test_a_request_that_waits_for_the_model_is_replaced_by_a_newer_one() -> None:
     """Two edits before anything was started ask for one training, not for two."""
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
-    life.edit(run_token="v2").waits(60).looks(a_model(1, started_at=EIGHT))
-    life.edit(run_token="v3").waits(60).looks(a_model(1, started_at=EIGHT))
+    life.edit(run_token="v2").waits(60).polls(a_model(1, started_at=EIGHT))
+    life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=EIGHT))
     assert (life.run.token, life.status.phase) == ("v3", "Pending")
     life.waits(60).intends(a_model(2, started_at=EIGHT))
     life.is_accepted(a_model(3, started_at=at(hours=9), progress=0))
     life.waits(60).succeeds(at(hours=9))
-    assert life.waits(60).wakes().action == Rest(None)
+    assert life.waits(60).wake_ups().action == RequeueAfter(None)
     assert [entry.token for entry in life.status.history] == ["v1"]
 
 
 def test_the_first_run_answers_the_newest_request() -> None:
     life = Life(a_training(run_token="v1"))
-    life.looks(a_model(1))
+    life.polls(a_model(1))
     life.edit(run_token="v2").waits(60).intends()
     assert life.run.token == "v2"
 
@@ -505,24 +505,24 @@ def test_a_run_that_misses_its_gate_is_not_published_until_the_gate_is_relaxed()
     life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
     finished = life.status.finished_at
-    assert life.waits(60).wakes().action == Rest(None)
-    life.edit(quality_gate={"max_word_error_rate": "12"}).waits(60).wakes()
+    assert life.waits(60).wake_ups().action == RequeueAfter(None)
+    life.edit(quality_gate={"max_word_error_rate": "12"}).waits(60).wake_ups()
     assert life.reason == "QualityGateFailed"
     assert "at most 12% wanted" in (life.status.message or "")
-    life.edit(quality_gate={"max_word_error_rate": "12.5"}).waits(60).wakes()
-    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
+    life.edit(quality_gate={"max_word_error_rate": "12.5"}).waits(60).wake_ups()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.finished_at == finished
     assert life.reasons_told[-2:] == ["QualityGateFailed", "TrainingSucceeded"]
-    life.edit(quality_gate={"max_word_error_rate": "1"}).waits(60).wakes()
+    life.edit(quality_gate={"max_word_error_rate": "1"}).waits(60).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_a_gate_without_its_metric_is_missed() -> None:
     life = Life(a_training(quality_gate=GATE, log={"collect": "Never"})).runs().waits(60)
-    life.succeeds(metrics=None).waits(120).wakes()
+    life.succeeds(metrics=None).waits(120).wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "QualityGateFailed")
     assert "word error rate is not given" in (life.status.message or "")
-    life.edit(quality_gate=None).waits(60).looks(a_model(4, started_at=EIGHT, metrics=None))
+    life.edit(quality_gate=None).waits(60).polls(a_model(4, started_at=EIGHT, metrics=None))
     assert life.status.phase == "Succeeded"
 
 
@@ -536,7 +536,7 @@ def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> Non
         ("99", "Succeeded", 1),
     ):
         life.edit(quality_gate={"max_word_error_rate": bound}).waits(60)
-        assert isinstance(life.wakes().action, Rest)
+        assert isinstance(life.wake_ups().action, RequeueAfter)
         assert (life.status.phase, life.published) == (phase, published)
 
 
@@ -544,7 +544,7 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "15"})).runs()
     trained = life.waits(60).succeeds().status.message
     told = life.reasons_told
-    life.edit(quality_gate={"max_word_error_rate": "10"}).wakes()
+    life.edit(quality_gate={"max_word_error_rate": "10"}).wake_ups()
     assert life.status.message == (
         f"{trained} The quality gate was changed after the result was published: the result stays "
         "published, and the changed gate applies from the next run on. The result would miss it: "
@@ -553,14 +553,16 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
     assert (life.status.phase, life.reason, life.action) == (
         "Succeeded",
         "TrainingSucceeded",
-        Rest(None),
+        RequeueAfter(None),
     )
     # Said once for each edit, and no more after the gate is relaxed.
     said, writes = life.status.message, life.writes
-    assert life.waits(600).wakes().status.message == said
+    assert life.waits(600).wake_ups().status.message == said
     assert life.writes == writes
-    assert life.edit(priority=1).wakes().status.message == said
-    assert life.edit(quality_gate={"max_word_error_rate": "13"}).wakes().status.message == trained
+    assert life.edit(priority=1).wake_ups().status.message == said
+    assert (
+        life.edit(quality_gate={"max_word_error_rate": "13"}).wake_ups().status.message == trained
+    )
     assert (life.reasons_told, life.published) == (told, 1)
     # The next run is judged by the gate as it is then.
     life.edit(quality_gate={"max_word_error_rate": "10"}, run_token="v2").waits(60)
@@ -572,8 +574,8 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
 def test_a_tightened_gate_is_said_of_a_run_that_stands_again() -> None:
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
     life.edit(run_token="v2", quality_gate={"max_character_error_rate": "8"}).waits(60)
-    life.looks(a_model(1, started_at=EIGHT))
-    life.edit(run_token="v1").wakes()
+    life.polls(a_model(1, started_at=EIGHT))
+    life.edit(run_token="v1").wake_ups()
     assert life.status.phase == "Succeeded"
     message = life.status.message or ""
     assert "cancelled before its start. The quality gate was changed" in message
@@ -604,12 +606,12 @@ def test_a_result_that_is_refused_is_told_once_and_published_when_it_is_taken() 
     assert truths(life.status) == {"Succeeded": "Unknown", "Ready": "Unknown", "Stalled": "True"}
     written = life.writes
     for wait in (5, 10, 20, 40, 60, 60):
-        assert life.action == Rest(wait)
-        assert isinstance(life.waits(wait).wakes().action, Rest)
+        assert life.action == RequeueAfter(wait)
+        assert isinstance(life.waits(wait).wake_ups().action, RequeueAfter)
     assert life.writes == written
     life.refusal = None
-    life.waits(60).wakes()
-    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
+    life.waits(60).wake_ups()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.failure is None
     assert life.reasons_told[-2:] == ["ResultNotPublished", "TrainingSucceeded"]
 
@@ -618,11 +620,11 @@ def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().edit(run_token="v2").waits(60)
     life.refusal = REFUSED
     life.succeeds()
-    assert (life.action, life.run.token) == (Rest(5), "")  # and not at once, for ever
+    assert (life.action, life.run.token) == (RequeueAfter(5), "")  # and not at once, for ever
     life.refusal = None
-    life.waits(5).wakes()
-    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(0))
-    assert life.wakes().action == Look()
+    life.waits(5).wake_ups()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(0))
+    assert life.wake_ups().action == Poll()
     assert life.run.token == "v2"
 
 
@@ -633,7 +635,7 @@ def test_what_a_run_has_brought_outlives_a_restart_and_a_changed_model() -> None
     life.refusal = None
     # At the API the model has new data by now; nobody asks.
     life.restarts().waits(60)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(hours=8))
     assert life.status.metrics is not None
     assert life.status.metrics.word_error_rate == "12.5"
@@ -644,7 +646,7 @@ def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
     life.refusal = HICCUP
     written = life.writes
     life.succeeds()
-    assert (life.reason, life.action, life.writes) == ("Training", Rest(5), written)
+    assert (life.reason, life.action, life.writes) == ("Training", RequeueAfter(5), written)
     life.refusal = None
     life.waits(5).succeeds()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
@@ -657,7 +659,7 @@ def test_a_hiccup_that_lasts_is_told() -> None:
     for wait in (5, 10, 20, 40, 60):
         assert life.reason == "Training"
         life.succeeds()
-        assert life.action == Rest(wait)
+        assert life.action == RequeueAfter(wait)
         life.waits(wait)
     assert (life.status.phase, life.reason) == ("Running", "ResultNotPublished")
 
@@ -666,10 +668,10 @@ def test_a_relaxed_gate_whose_result_is_held_up_is_judged_again() -> None:
     """The edit must not count as observed before it has been judged to the end."""
     life = Life(a_training(quality_gate=GATE, log={"collect": "Never"})).runs().waits(60).succeeds()
     life.refusal = HICCUP
-    life.edit(quality_gate=None).waits(60).wakes()
+    life.edit(quality_gate=None).waits(60).wake_ups()
     assert (life.status.phase, life.published) == ("Failed", 0)
     life.refusal = None
-    life.waits(5).wakes()
+    life.waits(5).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
@@ -677,7 +679,7 @@ def test_an_unpublished_run_is_judged_by_the_gate_as_it_is_now() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
-    life.edit(quality_gate=GATE).waits(60).wakes()
+    life.edit(quality_gate=GATE).waits(60).wake_ups()
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
 
 
@@ -686,12 +688,12 @@ def test_a_requested_run_waits_until_the_result_of_the_one_before_is_published()
     life.refusal = REFUSED
     life.succeeds()
     first = life.run.id
-    life.edit(run_token="v2").waits(60).wakes()
+    life.edit(run_token="v2").waits(60).wake_ups()
     assert (life.run.id, life.reason) == (first, "ResultNotPublished")
     life.refusal = None
-    life.waits(60).wakes()
+    life.waits(60).wake_ups()
     assert (life.run.id, life.published) == (first, 1)
-    life.waits(60).looks(a_model(2))
+    life.waits(60).polls(a_model(2))
     assert life.run.id != first
 
 
@@ -699,18 +701,18 @@ def test_a_result_is_published_while_suspended_which_calls_nothing() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
-    life.edit(suspend=True).waits(60).wakes()
+    life.edit(suspend=True).waits(60).wake_ups()
     assert life.status.phase == "Suspended"
     life.refusal = None
-    life.waits(60).wakes()
+    life.waits(60).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_an_edit_judges_no_other_failure_again() -> None:
     life = Life().runs()
-    life.waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="System error"))
     life.stores_log()
-    life.edit(priority=1).waits(60).wakes()
+    life.edit(priority=1).waits(60).wake_ups()
     assert (life.status.phase, life.reason, life.published) == ("Failed", "SystemError", 0)
 
 
@@ -719,20 +721,20 @@ def test_an_edit_judges_no_other_failure_again() -> None:
 
 def test_a_look_alone_is_written_every_ten_minutes() -> None:
     life = Life().runs().waits(4 * 3600)
-    life.looks(a_model(3, progress=50, started_at=EIGHT))
+    life.polls(a_model(3, progress=50, started_at=EIGHT))
     life.stores_log()
     written = life.writes
     for _ in range(9):
-        life.waits(60).looks(a_model(3, progress=50, started_at=EIGHT))
+        life.waits(60).polls(a_model(3, progress=50, started_at=EIGHT))
     assert life.writes == written
-    life.waits(60).looks(a_model(3, progress=50, started_at=EIGHT))
+    life.waits(60).polls(a_model(3, progress=50, started_at=EIGHT))
     assert (life.writes, life.status.last_observed_at) == (written + 1, at(hours=4, minutes=10))
 
 
 def test_waiting_is_told_and_written_once() -> None:
     life = Life(a_training(existing_training="Wait"))
     for _ in range(5):
-        life.waits(60).looks(a_model(4, started_at=BEFORE))
+        life.waits(60).polls(a_model(4, started_at=BEFORE))
     assert (life.writes, life.reasons_told) == (1, ["WaitingForModel"])
 
 
@@ -744,23 +746,27 @@ def test_without_an_answer_nothing_is_decided() -> None:
 
 def test_without_a_ledger_nothing_is_started_and_that_is_said() -> None:
     life = Life()
-    life.wakes()
-    life.learns(LedgerRefused())
-    assert (life.status.phase, life.reason, life.action) == ("Pending", "LedgerRefused", Rest(60))
-    assert life.looks(a_model(2)).action == Reserve(a_model(2), KEY, 0)
+    life.wake_ups()
+    life.learns(StartLedgerNotWritable())
+    assert (life.status.phase, life.reason, life.action) == (
+        "Pending",
+        "StartLedgerNotWritable",
+        RequeueAfter(60),
+    )
+    assert life.polls(a_model(2)).action == AcquireStart(a_model(2), KEY, 0)
 
 
 def test_start_waits_until_a_lost_ledger_can_be_rebuilt() -> None:
     life = Life()
-    life.wakes()
+    life.wake_ups()
     life.learns(RebuildPending("namespace team-b not listed"))
     assert (life.status.phase, life.reason, life.action) == (
         "Pending",
         "WaitingForNamespaces",
-        Rest(60),
+        RequeueAfter(60),
     )
     assert "namespace team-b not listed" in (life.status.message or "")
-    assert life.looks(a_model(2)).action == Reserve(a_model(2), KEY, 0)
+    assert life.polls(a_model(2)).action == AcquireStart(a_model(2), KEY, 0)
 
 
 # What holds of every step: random lives.
@@ -831,9 +837,9 @@ PAST = st.sampled_from(
         (PastRun.of(8, 60.0, ()), PastRun.of(7, 1e9, (1,) * 10)),
     ]
 )
-OUTAGES = st.builds(LookFailed, FAILURES, since=st.sampled_from([EIGHT, at(hours=1)]))
-MARKS = st.none() | st.builds(Mark, at=MARKERS, superseded=st.booleans())
-ORPHAN = Entry(
+OUTAGES = st.builds(PollFailed, FAILURES, since=st.sampled_from([EIGHT, at(hours=1)]))
+MILESTONES = st.none() | st.builds(LatestRun, at=MARKERS, superseded=st.booleans())
+ORPHAN = InFlightStart(
     serial=99,
     model_id=7,
     uid="of nobody",
@@ -849,35 +855,37 @@ ORPHAN = Entry(
 def replies(life: Life) -> st.SearchStrategy[Observation]:
     """What the engine may learn from the action that was decided."""
     match life.action:
-        case Look():
+        case Poll():
             entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
             seen = st.builds(
-                ModelSeen,
+                ModelPolled,
                 MODELS,
                 KEYS,
                 RIVALS,
                 entries,
-                MARKS,
+                MILESTONES,
                 past=PAST,
-                pace=st.sampled_from([Pace(), Pace(), Pace(250.0, 0.5)]),
-                luck=st.floats(0, 1),
+                granted_interval=st.sampled_from(
+                    [GrantedInterval(), GrantedInterval(), GrantedInterval(250.0, 0.5)]
+                ),
+                jitter=st.floats(0, 1),
             )
-            later = st.builds(LookDeferred, st.floats(0, 60))
-            failed: st.SearchStrategy[Observation] = st.builds(LookFailed, FAILURES) | OUTAGES
-            failed |= st.just(LedgerRefused())
+            later = st.builds(PollDeferred, st.floats(0, 60))
+            failed: st.SearchStrategy[Observation] = st.builds(PollFailed, FAILURES) | OUTAGES
+            failed |= st.just(StartLedgerNotWritable())
             if life.training.is_being_deleted:
                 failed |= st.just(NoStartInFlight())
             return seen | seen | seen | failed | BLOCKS | later
-        case AskTurn():
-            deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))
-            return st.just(TurnCome()) | deferred | BLOCKS | st.just(LedgerRefused())
-        case Reserve(model, key, _):
-            granted = st.just(SlotGranted(model, key))
-            deferred = st.builds(SlotDeferred, QUEUES, st.floats(0, 3600))
-            return granted | granted | deferred | BLOCKS | st.just(LookDeferred(0.0))
+        case CheckQueue():
+            deferred = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
+            return st.just(QueueReached()) | deferred | BLOCKS | st.just(StartLedgerNotWritable())
+        case AcquireStart(model, key, _):
+            granted = st.just(StartGranted(model, key))
+            deferred = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
+            return granted | granted | deferred | BLOCKS | st.just(PollDeferred(0.0))
         case Post():
             answers = st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
-            return answers | st.just(Withdrawn())
+            return answers | st.just(StartAborted())
         case FetchLog(due_in):
             stored = st.builds(LogStored, st.builds(LogStatus), CURVES, st.just(due_in), EXTENTS)
             states = st.sampled_from(LogState)
@@ -913,7 +921,7 @@ EDITS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
     """Let anything happen that may; `Life` checks each status on the way."""
     for _ in range(steps):
-        if isinstance(life.action, Rest | None):
+        if isinstance(life.action, RequeueAfter | None):
             life.waits(data.draw(st.sampled_from([0, 0.5, 2.5, 60, 3600, 10**5]), "waits"))
             if data.draw(st.booleans(), "edited"):
                 life.edit(**data.draw(EDITS, "edit"))
@@ -923,7 +931,7 @@ def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
                 life.annotate(data.draw(st.sampled_from(["", "t1", "t2"]), "annotation"))
             if data.draw(st.integers(0, 9), "restarted") == 0:
                 life.restarts()
-            life.wakes()
+            life.wake_ups()
         else:
             if isinstance(life.action, Post) and life.entry is None:
                 life.opens()
@@ -940,22 +948,22 @@ def begun(state: str) -> Life:
     """A life in a state that chance seldom reaches."""
     life = Life(a_training(run_token="v0", backoff_limit=1))
     match state:
-        case "WaitingForStartAllowance":
-            life.looks(a_model(2))
+        case "WaitingForStartQuota":
+            life.polls(a_model(2))
             life.is_queued()
         case "StartOutcomeUnknown":
             life.intends().is_refused(FailureKind.AMBIGUOUS)
         case "Training":
             life.runs()
         case "WaitingForRetry":
-            life.runs().waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+            life.runs().waits(60).polls(a_model(5, started_at=EIGHT, error="System error"))
             life.stores_log()
         case "Observed":  # a retry that has begun
             life = begun("WaitingForRetry").waits(60)
-            life.wakes()
-            life.learns(LookDeferred(0.0))
+            life.wake_ups()
+            life.learns(PollDeferred(0.0))
         case "WaitingForModel":  # a rerun
-            life.runs().waits(60).succeeds().edit(run_token="v1").looks(a_model(1))
+            life.runs().waits(60).succeeds().edit(run_token="v1").polls(a_model(1))
     assert life.reason == state
     return life
 
@@ -964,7 +972,7 @@ def begun(state: str) -> Life:
 @given(
     st.sampled_from(
         [
-            "WaitingForStartAllowance",
+            "WaitingForStartQuota",
             "StartOutcomeUnknown",
             "Training",
             "WaitingForRetry",
@@ -988,7 +996,7 @@ def test_no_life_does_more_than_resolve_after_deletion(state: str, data: st.Data
     for _ in range(8):
         lives_on(life, data, 1)
         polls = is_starting(life.status) and not life.training.spec.suspend
-        assert isinstance(life.action, Rest | Look if polls else Rest)
+        assert isinstance(life.action, RequeueAfter | Poll if polls else RequeueAfter)
     assert life.published == published
     assert life.reasons_told.count("ReleasedRunningTraining") <= 1
 
@@ -999,13 +1007,13 @@ def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> 
     life = Life(a_training(**data.draw(EDITS, "spec")))
     lives_on(life, data, data.draw(st.integers(0, 20), "steps"))
     model = data.draw(MODELS, "model")
-    while not isinstance(life.action, Rest | None):
+    while not isinstance(life.action, RequeueAfter | None):
         life.learns(data.draw(replies(life), "learns"))
-    life.looks(model)
-    if not isinstance(life.action, Rest):
+    life.polls(model)
+    if not isinstance(life.action, RequeueAfter):
         return  # a start or a log: something was done, and that is news
     status, told, written = life.status, list(life.told), life.writes
-    life.looks(model)
+    life.polls(model)
     assert life.status == status
     assert (life.told, life.writes) == (told, written)
     # A minute later either, but for an unknown start that time resolves, and for an overdue end.
@@ -1013,7 +1021,7 @@ def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> 
     overdue = status.estimated_completion_at is not None
     if status.phase == Phase.STARTING or overdue or awaits_retry(status):
         return
-    if isinstance(life.waits(1).looks(model).action, Rest) and life.status != status:
+    if isinstance(life.waits(1).polls(model).action, RequeueAfter) and life.status != status:
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
@@ -1022,24 +1030,24 @@ def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> 
 def test_the_same_facts_bring_the_same_decision(data: st.DataObject) -> None:
     life = Life(a_training(**data.draw(EDITS, "spec")))
     lives_on(life, data, 10)
-    if isinstance(life.action, Rest | None):
-        life.wakes()
-    if not isinstance(life.action, Rest):
+    if isinstance(life.action, RequeueAfter | None):
+        life.wake_ups()
+    if not isinstance(life.action, RequeueAfter):
         observation = data.draw(replies(life), "learns")
-        once = decide(life.training, observation, life.now, life.memory)
-        assert decide(life.training, observation, life.now, life.memory) == once
+        once = decide(life.training, observation, life.now, life.state)
+        assert decide(life.training, observation, life.now, life.state) == once
 
 
 def test_a_finished_status_without_a_run_is_left_alone() -> None:
     """As a hand may have written it."""
     status = TrainingStatus(finished_at=EIGHT)
     life = Life(a_training(status=status))
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert life.published == 0
 
 
 def test_success_is_published_before_it_is_told() -> None:
     life = Life().runs().waits(60)
-    decision = life.looks(a_model(4, started_at=EIGHT, metrics=metrics()))
+    decision = life.polls(a_model(4, started_at=EIGHT, metrics=metrics()))
     assert (decision.publish, decision.action) == (True, FetchLog(None))
     assert life.stores_log().publish is False

@@ -11,31 +11,31 @@ from scriptix_operator.core.claims import model_in_use
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.freshness import is_stale
-from scriptix_operator.core.ledger import Ledger, Settled, opened
-from scriptix_operator.core.news import news, news_of_deletion
+from scriptix_operator.core.ledger import Ledger, StartOutcome, with_start_begun
+from scriptix_operator.core.news import deletion_events, transition_events
 from scriptix_operator.core.observation import (
-    AskTurn,
     Blocked,
+    CheckQueue,
     Decision,
-    LedgerRefused,
+    InProcessState,
     LogStored,
     LogUnavailable,
-    Look,
-    LookDeferred,
-    LookFailed,
-    Memory,
-    ModelSeen,
+    ModelPolled,
     NoStartInFlight,
     Observation,
+    Poll,
+    PollDeferred,
+    PollFailed,
     Posted,
     PostFailed,
     PublishFailed,
-    Rest,
-    SlotDeferred,
-    SlotGranted,
-    TurnCome,
-    Withdrawn,
-    Woken,
+    QueueReached,
+    RequeueAfter,
+    StartAborted,
+    StartGranted,
+    StartLedgerNotWritable,
+    StartQueued,
+    Triggered,
 )
 from scriptix_operator.core.rebuild import rebuilt
 from scriptix_operator.core.remote import FailureKind
@@ -96,37 +96,39 @@ def deleted(status: TrainingStatus, **spec: Any) -> Training:  # noqa: ANN401 - 
     return replace(training, is_being_deleted=True, requested_at="now", generation=2)
 
 
-ENTRY = opened(Ledger(), a_training(status=STARTING), EIGHT)[1]
+ENTRY = with_start_begun(Ledger(), a_training(status=STARTING), EIGHT)[1]
 """The start in flight."""
 READY, RUNNING = a_model(2, started_at=BEFORE), a_model(3, started_at=EIGHT, progress=5)
 ENDED = a_model(4, started_at=EIGHT, metrics=metrics())
 AMBIGUOUS = call_failed(FailureKind.AMBIGUOUS)
 OBSERVATIONS: dict[str, Observation] = {
-    "woken": Woken(),
-    "turn": TurnCome(),
+    "woken": Triggered(),
+    "turn": QueueReached(),
     "blocked": Blocked(GONE),
-    "ledger refused": LedgerRefused(),
+    "ledger refused": StartLedgerNotWritable(),
     "no start": NoStartInFlight(),
-    "deferred": LookDeferred(5.0),
-    "look failed": LookFailed(AMBIGUOUS),
-    "ready": ModelSeen(READY, KEY),
-    "running": ModelSeen(RUNNING, KEY),
-    "ended": ModelSeen(ENDED, KEY),
-    "granted": SlotGranted(READY, KEY),
-    "no slot": SlotDeferred(Queue(position=1, of=2), 60.0),
+    "deferred": PollDeferred(5.0),
+    "look failed": PollFailed(AMBIGUOUS),
+    "ready": ModelPolled(READY, KEY),
+    "running": ModelPolled(RUNNING, KEY),
+    "ended": ModelPolled(ENDED, KEY),
+    "granted": StartGranted(READY, KEY),
+    "no slot": StartQueued(Queue(position=1, of=2), 60.0),
 }
 ANSWERS: dict[str, Observation] = {
     "accepted": Posted(RUNNING),
-    "withdrawn": Withdrawn(),
+    "withdrawn": StartAborted(),
     **{kind.name: PostFailed(call_failed(kind)) for kind in FailureKind},
     "in progress": PostFailed(call_failed(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")),
 }
 """To a POST that was on its way when the resource was deleted."""
 
 
-def after(training: Training, observation: Observation, memory: Memory | None = None) -> Decision:
+def after(
+    training: Training, observation: Observation, state: InProcessState | None = None
+) -> Decision:
     """What is decided ten days later: all is due, and timeoutSeconds has passed."""
-    decision = decide(training, observation, at(hours=240), memory or Memory())
+    decision = decide(training, observation, at(hours=240), state or InProcessState())
     if decision.status is not training.status:
         check_status(training, decision.status)
     return decision
@@ -145,7 +147,11 @@ def test_deletion_ends_calls_requests_and_publishing(
 ) -> None:
     status = STATES[state]
     decision = after(deleted(status, suspend=suspend), OBSERVATIONS[observation])
-    assert (decision.action, decision.publish, decision.settled) == (Rest(None), False, None)
+    assert (decision.action, decision.publish, decision.start_outcome) == (
+        RequeueAfter(None),
+        False,
+        None,
+    )
     run, before = decision.status.run, status.run
     assert (run and run.id, run and run.attempt) == (before and before.id, before and 1)
     assert (run and run.intent, decision.status.queue) == (None, None)
@@ -162,7 +168,7 @@ def test_deletion_ends_calls_requests_and_publishing(
 def test_deletion_during_a_log_fetch_is_the_last_fetch(
     status: TrainingStatus, observation: Observation
 ) -> None:
-    assert after(deleted(status), observation).action == Rest(None)
+    assert after(deleted(status), observation).action == RequeueAfter(None)
 
 
 @pytest.mark.parametrize(
@@ -180,34 +186,34 @@ def test_deletion_during_a_log_fetch_is_the_last_fetch(
     ],
 )
 def test_status_says_that_reconciling_has_stopped(state: str, phase: str, reason: str) -> None:
-    status = after(deleted(STATES[state]), Woken()).status
+    status = after(deleted(STATES[state]), Triggered()).status
     assert (status.phase, {c.reason for c in status.conditions}) == (phase, {reason})
     types = {condition.type for condition in status.conditions}
     assert types - {"Succeeded", "Ready"} == ({"Stalled"} if phase == "Failed" else set())
     assert status.estimated_completion_at is None
     assert (status.failure is None) == (STATES[state].failure in {None, GONE})
     # Nothing changes from then on, however often it is decided.
-    again = after(deleted(status), Woken())
+    again = after(deleted(status), Triggered())
     assert again.status == status
 
 
 def test_a_suspended_resource_shows_its_deletion() -> None:
-    status = after(deleted(followed(), suspend=True), Woken()).status
+    status = after(deleted(followed(), suspend=True), Triggered()).status
     assert (status.phase, status.conditions[0].reason) == ("Suspended", "BeingDeleted")
 
 
 def test_success_whose_publishing_fails_is_not_published_again() -> None:
     life = Life().runs()
-    decision = life.learns(Woken())
-    seen = ModelSeen(replace(ENDED, started_at=EIGHT), KEY)
-    success = decide(life.training, seen, life.now, decision.memory)
+    decision = life.learns(Triggered())
+    seen = ModelPolled(replace(ENDED, started_at=EIGHT), KEY)
+    success = decide(life.training, seen, life.now, decision.state)
     assert success.publish
     training = replace(life.training, is_being_deleted=True)
     failed = decide(training, PublishFailed(success, "no answer", refused=False), life.now)
-    assert (failed.action, failed.publish) == (Rest(None), False)
+    assert (failed.action, failed.publish) == (RequeueAfter(None), False)
     assert failed.status.failure is not None
     assert failed.status.failure.reason == "ResultNotPublished"
-    assert news(life.status, failed.status) == ()
+    assert transition_events(life.status, failed.status) == ()
 
 
 # With a start in flight.
@@ -216,29 +222,33 @@ def test_success_whose_publishing_fails_is_not_published_again() -> None:
 @pytest.mark.parametrize(
     ("observation", "action"),
     [
-        pytest.param(Woken(), Look(), id="woken"),
-        pytest.param(LookFailed(AMBIGUOUS), Rest(60.0), id="look failed"),
-        pytest.param(Blocked(GONE), Rest(60.0), id="no Secret"),
-        pytest.param(LedgerRefused(), Rest(60.0), id="ledger refused"),
-        pytest.param(LookDeferred(5.0), Rest(5.0), id="deferred"),
-        pytest.param(ModelSeen(a_model(7), KEY, entry=ENTRY), Rest(5.0), id="undecided"),
-        pytest.param(NoStartInFlight(), Rest(None), id="resolved by others"),
-        pytest.param(ModelSeen(RUNNING, KEY), Rest(None), id="seen after others resolved it"),
+        pytest.param(Triggered(), Poll(), id="woken"),
+        pytest.param(PollFailed(AMBIGUOUS), RequeueAfter(60.0), id="look failed"),
+        pytest.param(Blocked(GONE), RequeueAfter(60.0), id="no Secret"),
+        pytest.param(StartLedgerNotWritable(), RequeueAfter(60.0), id="ledger refused"),
+        pytest.param(PollDeferred(5.0), RequeueAfter(5.0), id="deferred"),
+        pytest.param(
+            ModelPolled(a_model(7), KEY, in_flight=ENTRY), RequeueAfter(5.0), id="undecided"
+        ),
+        pytest.param(NoStartInFlight(), RequeueAfter(None), id="resolved by others"),
+        pytest.param(
+            ModelPolled(RUNNING, KEY), RequeueAfter(None), id="seen after others resolved it"
+        ),
     ],
 )
 def test_an_in_flight_start_is_polled_past_timeout(
-    observation: Observation, action: Look | Rest
+    observation: Observation, action: Poll | RequeueAfter
 ) -> None:
     training = deleted(STARTING)
     decision = after(training, observation)
-    assert (decision.action, decision.settled) == (action, None)
+    assert (decision.action, decision.start_outcome) == (action, None)
     assert decision.status.run == STARTING.run
     # A suspended resource makes no calls: others resolve its start.
     held = after(deleted(STARTING, suspend=True), observation)
-    assert (held.action, held.status.run) == (Rest(None), STARTING.run)
+    assert (held.action, held.status.run) == (RequeueAfter(None), STARTING.run)
 
 
-NOTHING_ACTS = Memory(entry=ENTRY, intent_seen_at=at(hours=1), agreed_at=at(hours=2))
+NOTHING_ACTS = InProcessState(in_flight=ENTRY, intent_seen_at=at(hours=1), agreed_at=at(hours=2))
 
 
 @pytest.mark.parametrize(
@@ -270,18 +280,18 @@ def test_the_outcome_of_an_in_flight_start_closes_its_entry(
     reason: str | None,
 ) -> None:
     training = deleted(STARTING)
-    decision = after(training, ModelSeen(model, KEY, entry=ENTRY), NOTHING_ACTS)
+    decision = after(training, ModelPolled(model, KEY, in_flight=ENTRY), NOTHING_ACTS)
     marker = EIGHT if acted else None
-    assert decision.settled == Settled(ENTRY, acted=acted, marker=marker)
-    assert (decision.action, decision.publish) == (Rest(None), False)
+    assert decision.start_outcome == StartOutcome(ENTRY, acted=acted, run_start_time=marker)
+    assert (decision.action, decision.publish) == (RequeueAfter(None), False)
     status = decision.status
     assert (status.failure and status.failure.reason) == reason
     assert status.run is not None
     assert (status.run.intent, status.run.retry_at) == (None, None)
-    assert [item.reason for item in news(STARTING, status)] == told
+    assert [item.reason for item in transition_events(STARTING, status)] == told
     # Nothing follows.
-    again = after(training.with_status(status), Woken(), decision.memory)
-    assert (again.action, again.status) == (Rest(None), status)
+    again = after(training.with_status(status), Triggered(), decision.state)
+    assert (again.action, again.status) == (RequeueAfter(None), status)
 
 
 @pytest.mark.parametrize("suspend", [False, True], ids=["", "suspended"])
@@ -291,24 +301,24 @@ def test_the_answer_to_a_start_is_recorded_and_nothing_follows(
     suspend: bool,  # noqa: FBT001 - both ways
 ) -> None:
     training = deleted(STARTING, suspend=suspend)
-    decision = after(training, ANSWERS[answer], Memory(entry=ENTRY))
+    decision = after(training, ANSWERS[answer], InProcessState(in_flight=ENTRY))
     unknown = answer == FailureKind.AMBIGUOUS.name
-    assert isinstance(decision.action, Rest)
+    assert isinstance(decision.action, RequeueAfter)
     assert (decision.action.seconds is not None) == unknown
     assert decision.publish is False
     run = decision.status.run
     assert (run is not None and run.intent is not None) == unknown
     if answer != "withdrawn":
-        assert (decision.settled is None) == unknown
-    then = after(training.with_status(decision.status), Woken(), decision.memory)
-    assert then.action == (Look() if unknown and not suspend else Rest(None))
+        assert (decision.start_outcome is None) == unknown
+    then = after(training.with_status(decision.status), Triggered(), decision.state)
+    assert then.action == (Poll() if unknown and not suspend else RequeueAfter(None))
 
 
 # Its events.
 
 
 @pytest.mark.parametrize(
-    ("status", "is_told"),
+    ("status", "is_reported"),
     [
         pytest.param(followed(), True, id="running"),
         pytest.param(followed(failure=GONE), True, id="running, blocked"),
@@ -320,35 +330,41 @@ def test_the_answer_to_a_start_is_recorded_and_nothing_follows(
 )
 def test_a_released_run_is_announced_once(
     status: TrainingStatus,
-    is_told: bool,  # noqa: FBT001 - the expected value
+    is_reported: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    first = after(deleted(status), Woken()).status
-    told = [item for item in news(status, first) if item.reason == "ReleasedRunningTraining"]
-    assert [item.warning for item in told] == [True] * is_told
+    first = after(deleted(status), Triggered()).status
+    told = [
+        item
+        for item in transition_events(status, first)
+        if item.reason == "ReleasedRunningTraining"
+    ]
+    assert [item.warning for item in told] == [True] * is_reported
     # Neither by the next process, nor when the resource goes.
-    second = after(deleted(first), Woken()).status
-    assert news(first, second) == ()
-    assert news_of_deletion(second) == ()
+    second = after(deleted(first), Triggered()).status
+    assert transition_events(first, second) == ()
+    assert deletion_events(second) == ()
 
 
 def test_a_start_that_others_resolve_is_announced_once() -> None:
     suspended = deleted(STARTING, suspend=True)
-    first = after(suspended, Woken()).status
-    assert [item.reason for item in news(STARTING, first)] == ["ReleasedRunningTraining"]
+    first = after(suspended, Triggered()).status
+    assert [item.reason for item in transition_events(STARTING, first)] == [
+        "ReleasedRunningTraining"
+    ]
     assert "If its start has acted" in (first.message or "")
     # Resumed before others needed the model, it learns the outcome.
     resumed = deleted(first)
-    assert after(resumed, Woken()).action == Look()
-    waiting = after(resumed, ModelSeen(a_model(7), KEY, entry=ENTRY)).status
-    second = after(resumed.with_status(waiting), ModelSeen(RUNNING, KEY, entry=ENTRY)).status
-    told = (*news(first, waiting), *news(waiting, second))
+    assert after(resumed, Triggered()).action == Poll()
+    waiting = after(resumed, ModelPolled(a_model(7), KEY, in_flight=ENTRY)).status
+    second = after(resumed.with_status(waiting), ModelPolled(RUNNING, KEY, in_flight=ENTRY)).status
+    told = (*transition_events(first, waiting), *transition_events(waiting, second))
     assert [item.reason for item in told] == ["TrainingStarted"]
 
 
 def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
-    waiting = after(deleted(STARTING), LookFailed(AMBIGUOUS)).status
+    waiting = after(deleted(STARTING), PollFailed(AMBIGUOUS)).status
     assert waiting.conditions[0].reason != "BeingDeleted"
-    assert [item.reason for item in news_of_deletion(waiting)] == ["ReleasedRunningTraining"]
+    assert [item.reason for item in deletion_events(waiting)] == ["ReleasedRunningTraining"]
 
 
 @pytest.mark.parametrize(
@@ -357,7 +373,7 @@ def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
     ids=["in flight", "running"],
 )
 def test_the_release_of_a_start_is_said_with_may(status: TrainingStatus, words: str) -> None:
-    (item,) = news_of_deletion(status)
+    (item,) = deletion_events(status)
     assert words in item.message
 
 
@@ -386,28 +402,28 @@ def test_its_recorded_outcome_is_consulted_then_it_counts_as_gone(
     suspend: bool,  # noqa: FBT001 - both ways
 ) -> None:
     asker = a_training(name="asker")
-    step = a_situation(asker, at(hours=240), NOTHING_ACTS)
+    ctx = a_situation(asker, at(hours=240), NOTHING_ACTS)
 
-    def outcome(status: TrainingStatus, model: Any) -> Settled | Decision:  # noqa: ANN401 - a model
+    def outcome(status: TrainingStatus, model: Any) -> StartOutcome | Decision:  # noqa: ANN401 - a model
         holder = deleted(status, suspend=suspend)
-        return resolve_for_others(step, ModelSeen(model, KEY, (holder,)), ENTRY)[1]
+        return resolve_for_others(ctx, ModelPolled(model, KEY, (holder,)), ENTRY)[1]
 
-    assert outcome(STARTING, RUNNING) == Settled(ENTRY, acted=True, marker=EIGHT)
-    assert outcome(STARTING, READY) == Settled(ENTRY, acted=False)
+    assert outcome(STARTING, RUNNING) == StartOutcome(ENTRY, acted=True, run_start_time=EIGHT)
+    assert outcome(STARTING, READY) == StartOutcome(ENTRY, acted=False)
     recorded = followed(started_at=at(hours=1))
-    assert outcome(recorded, READY) == Settled(ENTRY, acted=True, marker=at(hours=1))
+    assert outcome(recorded, READY) == StartOutcome(ENTRY, acted=True, run_start_time=at(hours=1))
 
 
 def test_it_counts_for_stale_replies_and_for_a_rebuilt_ledger() -> None:
-    seen = ModelSeen(READY, KEY, (deleted(followed()),))
+    seen = ModelPolled(READY, KEY, (deleted(followed()),))
     assert is_stale(a_training(name="other"), seen)
-    assert set(rebuilt([deleted(STARTING)], 0).entries) == {7}
+    assert set(rebuilt([deleted(STARTING)], 0).in_flight_starts) == {7}
 
 
 def test_deletion_leaves_the_start_queue() -> None:
     life = Life()
-    life.looks(READY)
+    life.polls(READY)
     life.is_queued()
     life.training = replace(life.training, is_being_deleted=True)
-    assert not isinstance(life.wakes().action, AskTurn)
+    assert not isinstance(life.wake_ups().action, CheckQueue)
     assert life.status.queue is None

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import LONG_TEXT, Failure, Intent, Metrics, Queue, TrainingStatus
-from scriptix_operator.core.derive import Note, may_be_running, phase_of, reason_of, settle
+from scriptix_operator.core.derive import (
+    ConditionReason,
+    derive_status,
+    may_be_running,
+    phase_of,
+    reason_of,
+)
 from scriptix_operator.core.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
@@ -100,7 +106,7 @@ def test_each_state_has_its_phase_and_conditions(
     conditions: dict[str, str],
 ) -> None:
     training = a_training(suspend=suspend)
-    status = settle(training, facts, EIGHT)
+    status = derive_status(training, facts, EIGHT)
     assert (status.phase, truths(status)) == (phase, conditions)
     assert phase_of(training.spec, status) == phase
     check_status(training, status)
@@ -114,20 +120,24 @@ def test_settling_again_changes_nothing(
     conditions: dict[str, str],
 ) -> None:
     training = a_training(suspend=suspend)
-    once = settle(training, facts, EIGHT, Note(Reason.TRAINING, "Why."))
-    assert settle(training, once, at(hours=1)) == once
+    once = derive_status(training, facts, EIGHT, ConditionReason(Reason.TRAINING, "Why."))
+    assert derive_status(training, once, at(hours=1)) == once
     assert (once.phase, truths(once)) == (phase, conditions)
 
 
 def test_every_condition_gives_the_reason_and_message_of_the_status() -> None:
-    status = settle(a_training(), followed(), EIGHT, Note(Reason.TRAINING, "Training: 45%."))
+    status = derive_status(
+        a_training(), followed(), EIGHT, ConditionReason(Reason.TRAINING, "Training: 45%.")
+    )
     assert {(c.reason, c.message) for c in status.conditions} == {("Training", "Training: 45%.")}
     assert status.message == "Training: 45%."
     assert reason_of(status) == "Training"
 
 
 def test_the_reason_is_not_that_of_somebody_elses_condition() -> None:
-    status = settle(a_training(), followed(), EIGHT, Note(Reason.TRAINING, "Training."))
+    status = derive_status(
+        a_training(), followed(), EIGHT, ConditionReason(Reason.TRAINING, "Training.")
+    )
     odd = replace(status.conditions[0], type="Warm", reason="Sun")
     theirs = replace(status, conditions=(odd, *status.conditions))
     assert reason_of(theirs) == "Training"
@@ -144,21 +154,23 @@ def moved(status: TrainingStatus) -> dict[str, datetime | None]:
 
 def test_a_transition_time_moves_with_the_truth_only() -> None:
     training = a_training()
-    first = settle(training, followed(), EIGHT, Note(Reason.TRAINING, "1%."))
-    later = settle(training, first, at(hours=1), Note(Reason.RATE_LIMITED, "Wait."))
+    first = derive_status(training, followed(), EIGHT, ConditionReason(Reason.TRAINING, "1%."))
+    later = derive_status(
+        training, first, at(hours=1), ConditionReason(Reason.RATE_LIMITED, "Wait.")
+    )
     assert set(moved(later).values()) == {EIGHT}
     stuck = replace(later, failure=KEY_REFUSED)
-    blocked = settle(training, stuck, at(hours=2))
+    blocked = derive_status(training, stuck, at(hours=2))
     assert moved(blocked) == {"Succeeded": EIGHT, "Ready": EIGHT, "Stalled": at(hours=2)}
     end = replace(blocked, failure=None, finished_at=ENDED)
-    done = settle(training, end, at(hours=3, seconds=0.5))
+    done = derive_status(training, end, at(hours=3, seconds=0.5))
     assert moved(done) == {"Succeeded": at(hours=3), "Ready": at(hours=3)}
 
 
 def test_an_edit_is_observed_in_every_condition() -> None:
     training = a_training()
-    status = settle(training, followed(), EIGHT)
-    status = settle(edited(training, priority=1), status, at(hours=1))
+    status = derive_status(training, followed(), EIGHT)
+    status = derive_status(edited(training, priority=1), status, at(hours=1))
     assert status.observed_generation == 2
     assert {c.observed_generation for c in status.conditions} == {2}
     assert set(moved(status).values()) == {EIGHT}
@@ -166,7 +178,7 @@ def test_an_edit_is_observed_in_every_condition() -> None:
 
 def test_a_failure_speaks_for_itself_and_says_what_to_do() -> None:
     facts = followed(finished_at=ENDED, failure=BROKEN)
-    status = settle(a_training(), facts, EIGHT, Note(Reason.TRAINING, "Ignored."))
+    status = derive_status(a_training(), facts, EIGHT, ConditionReason(Reason.TRAINING, "Ignored."))
     assert reason_of(status) == "SystemError"
     assert status.message == f"Training failed due to system error. {BROKEN.solution}"
 
@@ -183,33 +195,33 @@ def test_a_failure_speaks_for_itself_and_says_what_to_do() -> None:
 )
 def test_the_two_sentences_are_joined_as_a_person_would(message: str, joined: str) -> None:
     why = Failure(reason="Unknown", message=message, solution="Do.")
-    assert settle(a_training(), followed(failure=why), EIGHT).message == joined
+    assert derive_status(a_training(), followed(failure=why), EIGHT).message == joined
 
 
 def test_a_reason_of_a_newer_operator_is_kept() -> None:
     why = Failure(reason="GpuOnFire", message="Hot.", solution="Run.")
-    status = settle(a_training(), followed(failure=why, finished_at=ENDED), EIGHT)
+    status = derive_status(a_training(), followed(failure=why, finished_at=ENDED), EIGHT)
     assert (reason_of(status), status.message) == ("GpuOnFire", "Hot. Run.")
 
 
 def test_a_condition_type_of_a_newer_operator_is_not_taken_for_one_of_ours() -> None:
-    status = settle(a_training(), followed(), EIGHT)
+    status = derive_status(a_training(), followed(), EIGHT)
     odd = replace(status.conditions[0], type="Warm")
-    settled = settle(a_training(), replace(status, conditions=(odd,)), EIGHT)
+    settled = derive_status(a_training(), replace(status, conditions=(odd,)), EIGHT)
     assert truths(settled) == PROGRESSING
 
 
 def test_suspended_says_so_and_that_a_run_goes_on() -> None:
     training = a_training(suspend=True)
-    idle, busy = (settle(training, facts, EIGHT) for facts in (a_status(), followed()))
+    idle, busy = (derive_status(training, facts, EIGHT) for facts in (a_status(), followed()))
     assert reason_of(idle) == reason_of(busy) == "Suspended"
     assert "goes on" not in (idle.message or "")
     assert "a run at the API goes on, it cannot be cancelled" in (busy.message or "")
 
 
 def test_after_a_suspension_the_old_reason_does_not_linger() -> None:
-    status = settle(a_training(suspend=True), followed(), EIGHT)
-    status = settle(a_training(), status, at(hours=1))
+    status = derive_status(a_training(suspend=True), followed(), EIGHT)
+    status = derive_status(a_training(), status, at(hours=1))
     assert (reason_of(status), status.message) == (
         "Observed",
         "The model is about to be looked at.",
@@ -217,8 +229,8 @@ def test_after_a_suspension_the_old_reason_does_not_linger() -> None:
 
 
 def test_after_a_block_the_old_reason_does_not_linger() -> None:
-    status = settle(a_training(), followed(failure=KEY_REFUSED), EIGHT)
-    status = settle(a_training(), replace(status, failure=None), EIGHT)
+    status = derive_status(a_training(), followed(failure=KEY_REFUSED), EIGHT)
+    status = derive_status(a_training(), replace(status, failure=None), EIGHT)
     assert reason_of(status) == "Observed"
 
 
@@ -227,7 +239,7 @@ ETA = datetime.fromisoformat("2025-01-16T16:40:00Z")
 
 def displayed(facts: TrainingStatus, *, suspend: bool = False) -> dict[str, str]:
     """The strings of the printer columns."""
-    display = settle(a_training(suspend=suspend), facts, EIGHT).display
+    display = derive_status(a_training(suspend=suspend), facts, EIGHT).display
     return {} if display is None else display.model_dump(exclude_none=True)
 
 
@@ -274,7 +286,9 @@ def test_no_eta_is_shown_while_suspended() -> None:
 @given(st.text(st.characters(), max_size=40), st.integers(1, 400))
 def test_a_message_of_any_length_fits(text: str, times: int) -> None:
     training = a_training()
-    status = settle(training, followed(), EIGHT, Note(Reason.TRAINING, f"x{text * times}"))
+    status = derive_status(
+        training, followed(), EIGHT, ConditionReason(Reason.TRAINING, f"x{text * times}")
+    )
     check_status(training, status)
 
 
@@ -286,7 +300,7 @@ def test_an_unpublished_run_does_not_go_on_at_the_api() -> None:
 
 def test_what_to_do_is_told_however_long_the_words_before_it() -> None:
     why = failure(FailureReason.UNKNOWN, "x" * 5000)
-    status = settle(a_training(), followed(finished_at=ENDED, failure=why), EIGHT)
+    status = derive_status(a_training(), followed(finished_at=ENDED, failure=why), EIGHT)
     assert status.message is not None
     assert len(status.message) <= LONG_TEXT
     assert status.message.endswith(f"xx… {why.solution}")

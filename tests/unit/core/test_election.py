@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scriptix_operator.core.election import LeaseTimes, Move, Seen, decide, observe
+from scriptix_operator.core.election import LeaseObservation, LeaseTimes, Move, decide, observe
 
 NOON = datetime(2025, 1, 16, 12, tzinfo=UTC)
-OTHERS = Seen(holder="other", renewed=NOON, duration=15.0, since=100.0)
+OTHERS = LeaseObservation(holder="other", renewed=NOON, duration=15.0, since=100.0)
 OURS = replace(OTHERS, holder="me")
 NOBODYS = replace(OTHERS, holder=None)
 
@@ -30,7 +30,7 @@ NOBODYS = replace(OTHERS, holder=None)
     ],
 )
 def test_what_to_do_about_a_lease(
-    seen: Seen | None,
+    seen: LeaseObservation | None,
     now: float,
     leading: bool,  # noqa: FBT001 - a column of the table
     move: Move,

@@ -12,19 +12,19 @@ from scriptix_operator.api.status import (
     LogStatus,
     TrainingStatus,
 )
-from scriptix_operator.core.derive import settle
+from scriptix_operator.core.derive import derive_status
 from scriptix_operator.core.ending import conclude, log_stored, publish_failed
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import Entry, Settled
+from scriptix_operator.core.ledger import InFlightStart, StartOutcome
 from scriptix_operator.core.observation import (
     Decision,
     FetchLog,
+    InProcessState,
     LogStored,
-    Memory,
     PublishFailed,
-    Rest,
+    RequeueAfter,
 )
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import ReconcileContext
 from tests.unit.core.builders import (
     EIGHT,
     WHOLE_LOG,
@@ -50,42 +50,52 @@ def a_step(
     status: TrainingStatus,
     *,
     collect: str = "Always",
-    news: bool = False,
+    transition_events: bool = False,
     state: str | None = None,
     end: datetime | None = EIGHT,
     **spec: Any,  # noqa: ANN401 - values of spec fields
-) -> Situation:
+) -> ReconcileContext:
     """A step of a run whose log may have news, and be in a state since its end, or before it."""
     if state is not None:
         log = LogStatus(state=state, end_seen_at=end)
         status = replace(status, log=log)
     training = a_training(status=status, log={"collect": collect}, **spec)
-    return a_situation(training, at(hours=1), Memory(log_wanted=news, failed_logs=2))
+    return a_situation(
+        training, at(hours=1), InProcessState(log_wanted=transition_events, failed_logs=2)
+    )
 
 
 @pytest.mark.parametrize(
-    ("step", "fetched"),
+    ("ctx", "fetched"),
     [
-        pytest.param(a_step(RUNNING, news=True), True, id="running, news"),
+        pytest.param(a_step(RUNNING, transition_events=True), True, id="running, news"),
         pytest.param(a_step(RUNNING), False, id="running, no news"),
-        pytest.param(a_step(RUNNING, news=True, collect="OnFailure"), False, id="not failed yet"),
-        pytest.param(a_step(RUNNING, news=True, collect="Never"), False, id="running, Never"),
+        pytest.param(
+            a_step(RUNNING, transition_events=True, collect="OnFailure"), False, id="not failed yet"
+        ),
+        pytest.param(
+            a_step(RUNNING, transition_events=True, collect="Never"), False, id="running, Never"
+        ),
         pytest.param(a_step(SUCCEEDED), True, id="succeeded"),
         pytest.param(a_step(SUCCEEDED, collect="OnFailure"), False, id="succeeded, OnFailure"),
         pytest.param(a_step(SUCCEEDED, collect="Never"), False, id="succeeded, Never"),
         pytest.param(a_step(FAILED), True, id="failed"),
         pytest.param(a_step(FAILED, collect="OnFailure"), True, id="failed, OnFailure"),
         pytest.param(a_step(FAILED, collect="Never"), False, id="failed, Never"),
-        pytest.param(a_step(TIMED_OUT, news=True), False, id="timed out"),
-        pytest.param(a_step(REJECTED, news=True), False, id="never started"),
+        pytest.param(a_step(TIMED_OUT, transition_events=True), False, id="timed out"),
+        pytest.param(a_step(REJECTED, transition_events=True), False, id="never started"),
         pytest.param(a_step(SUCCEEDED, state="Collecting"), True, id="not whole yet"),
         pytest.param(a_step(SUCCEEDED, state="Complete"), False, id="whole"),
         pytest.param(a_step(SUCCEEDED, state="Unavailable"), False, id="there is none"),
         pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no place for it"),
         pytest.param(a_step(SUCCEEDED, state="Partial"), False, id="not whole at the API"),
         pytest.param(a_step(SUCCEEDED, state="Refused"), False, id="refused at the end"),
-        pytest.param(a_step(RUNNING, state="Refused", news=True), False, id="running, refused"),
-        pytest.param(a_step(RUNNING, state="Unavailable", news=True), False, id="running, none"),
+        pytest.param(
+            a_step(RUNNING, state="Refused", transition_events=True), False, id="running, refused"
+        ),
+        pytest.param(
+            a_step(RUNNING, state="Unavailable", transition_events=True), False, id="running, none"
+        ),
         pytest.param(a_step(SUCCEEDED, state="Refused", end=None), True, id="refused before it"),
         pytest.param(a_step(SUCCEEDED, state="NameTaken", end=None), True, id="taken before it"),
         pytest.param(a_step(SUCCEEDED, state="Unavailable", end=None), True, id="none before it"),
@@ -95,20 +105,20 @@ def a_step(
     ],
 )
 def test_the_log_is_fetched_when_it_is_wanted_and_may_be_had(
-    step: Situation,
+    ctx: ReconcileContext,
     fetched: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    assert isinstance(conclude(step).action, FetchLog) == fetched
+    assert isinstance(conclude(ctx).action, FetchLog) == fetched
 
 
 def test_a_run_that_goes_on_is_looked_at_again_after_the_poll_interval() -> None:
-    assert conclude(a_step(RUNNING, poll_interval_seconds=90)).action == Rest(90)
-    news = a_step(RUNNING, news=True, poll_interval_seconds=90)
-    assert conclude(news).action == FetchLog(90)
+    assert conclude(a_step(RUNNING, poll_interval_seconds=90)).action == RequeueAfter(90)
+    transition_events = a_step(RUNNING, transition_events=True, poll_interval_seconds=90)
+    assert conclude(transition_events).action == FetchLog(90)
 
 
 def test_a_finished_run_rests_for_good() -> None:
-    assert conclude(a_step(SUCCEEDED, state="Complete")).action == Rest(None)
+    assert conclude(a_step(SUCCEEDED, state="Complete")).action == RequeueAfter(None)
     assert conclude(a_step(SUCCEEDED)).action == FetchLog(None)
 
 
@@ -127,18 +137,18 @@ def test_only_a_success_is_published(
 
 
 def publishing(
-    memory: Memory | None = None,
+    state: InProcessState | None = None,
     *,
     refused: bool = True,
     **spec: Any,  # noqa: ANN401 - spec fields
-) -> tuple[Situation, PublishFailed]:
+) -> tuple[ReconcileContext, PublishFailed]:
     """A success that could not be published."""
     training = a_training(**{"log": {"collect": "Never"}, **spec})
-    recorded = settle(training, RUNNING, EIGHT)
-    success = settle(training, SUCCEEDED, at(hours=8))
-    step = a_situation(training.with_status(recorded), at(hours=8), memory or Memory())
-    decided = Decision(success, Rest(None), publish=True)
-    return step, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
+    recorded = derive_status(training, RUNNING, EIGHT)
+    success = derive_status(training, SUCCEEDED, at(hours=8))
+    ctx = a_situation(training.with_status(recorded), at(hours=8), state or InProcessState())
+    decided = Decision(success, RequeueAfter(None), publish=True)
+    return ctx, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
 
 
 def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> None:
@@ -151,7 +161,7 @@ def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> 
         "The training has succeeded, but its result is not published: create ConfigMap: 403 "
         "exceeded quota. Mend what the message names."
     )
-    assert (decision.action, decision.publish) == (Rest(5), False)
+    assert (decision.action, decision.publish) == (RequeueAfter(5), False)
 
 
 def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -> None:
@@ -166,9 +176,9 @@ def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -
     ("before", "seconds"), [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (10**6, 60)]
 )
 def test_a_refused_result_is_tried_again_ever_more_seldom(before: int, seconds: float) -> None:
-    decision = publish_failed(*publishing(Memory(failed_publishes=before)))
-    assert decision.action == Rest(seconds)
-    assert decision.memory.failed_publishes == before + 1
+    decision = publish_failed(*publishing(InProcessState(failed_publishes=before)))
+    assert decision.action == RequeueAfter(seconds)
+    assert decision.state.failed_publishes == before + 1
 
 
 @pytest.mark.parametrize(("before", "told"), [(0, False), (3, False), (4, True), (5, True)])
@@ -176,11 +186,11 @@ def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
     before: int,
     told: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    step, failed = publishing(Memory(failed_publishes=before), refused=False)
-    decision = publish_failed(step, failed)
-    assert (decision.status == step.status) is not told
+    ctx, failed = publishing(InProcessState(failed_publishes=before), refused=False)
+    decision = publish_failed(ctx, failed)
+    assert (decision.status == ctx.status) is not told
     assert (decision.status.failure is not None) is told
-    assert decision.memory.failed_publishes == before + 1
+    assert decision.state.failed_publishes == before + 1
 
 
 @pytest.mark.parametrize("refused", [True, False], ids=["told", "not told yet"])
@@ -188,7 +198,7 @@ def test_a_start_is_settled_once_its_outcome_is_recorded(
     refused: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
     """The ledger's entry is closed after the record, and not where nothing is recorded."""
-    entry = Entry(
+    entry = InFlightStart(
         serial=1,
         model_id=7,
         uid="uid",
@@ -198,29 +208,29 @@ def test_a_start_is_settled_once_its_outcome_is_recorded(
         attempt=1,
         baseline=Baseline(training_status=2),
     )
-    step, failed = publishing(refused=refused)
-    settled = Settled(entry, acted=True)
+    ctx, failed = publishing(refused=refused)
+    settled = StartOutcome(entry, acted=True)
     decision = publish_failed(
-        step, replace(failed, success=replace(failed.success, settled=settled))
+        ctx, replace(failed, success=replace(failed.success, start_outcome=settled))
     )
-    assert decision.settled == (settled if refused else None)
+    assert decision.start_outcome == (settled if refused else None)
 
 
 def test_log_of_an_unpublished_run_is_fetched_meanwhile() -> None:
-    step, failed = publishing(log={"collect": "Always"})
-    decision = publish_failed(step, failed)
+    ctx, failed = publishing(log={"collect": "Always"})
+    decision = publish_failed(ctx, failed)
     assert decision.action == FetchLog(5)
-    step = replace(step.having_status(decision.status), memory=decision.memory)
-    decision = log_stored(step, LogStored(LogStatus(entries=5), (), 5, WHOLE_LOG))
-    assert decision.action == Rest(5)
+    ctx = replace(ctx.with_status(decision.status), state=decision.state)
+    decision = log_stored(ctx, LogStored(LogStatus(entries=5), (), 5, WHOLE_LOG))
+    assert decision.action == RequeueAfter(5)
     assert decision.status.log is not None
     assert decision.status.log.next_fetch_at == at(hours=8, seconds=10)
     log = replace(decision.status.log, next_fetch_at=at(hours=8, seconds=3))
     status = replace(failed.success.status, log=log)
     failed = replace(failed, success=replace(failed.success, status=status))
-    assert publish_failed(step, failed).action == Rest(3)
+    assert publish_failed(ctx, failed).action == RequeueAfter(3)
 
 
 def test_an_unpublished_run_times_out_no_more() -> None:
-    step = a_step(UNPUBLISHED, timeout_seconds=60)
-    assert step.deadline is None
+    ctx = a_step(UNPUBLISHED, timeout_seconds=60)
+    assert ctx.deadline is None

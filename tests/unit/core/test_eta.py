@@ -16,14 +16,23 @@ from scriptix_operator.core.eta import (
     estimate,
     longest_stage,
 )
-from scriptix_operator.core.timeline import LONGEST, MARKS, REFERENCE, UNSEEN, PastRun, with_marks
+from scriptix_operator.core.timeline import (
+    LONGEST,
+    MILESTONES,
+    NOT_REACHED,
+    REFERENCE,
+    PastRun,
+    with_milestones,
+)
 
 HOUR = 3600.0
 
 
 def even(hours: float, model_id: int = 7) -> PastRun:
     """A past run whose progress was even."""
-    return PastRun.of(model_id, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MARKS))
+    return PastRun.of(
+        model_id, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MILESTONES)
+    )
 
 
 def a_run(
@@ -55,15 +64,17 @@ def late(running: Running, past: Sequence[PastRun] = ()) -> float:
 @pytest.mark.parametrize(
     ("progress", "hours"), [(10, 0.5), (30, 2), (50, 4), (75, 6), (95, 7.5), (99, 7.9)]
 )
-@pytest.mark.parametrize("pace", [0.5, 1, 1.5])
+@pytest.mark.parametrize("granted_interval", [0.5, 1, 1.5])
 def test_the_documents_run_is_expected_to_end_after_eight_hours_from_any_of_its_points(
-    progress: int, hours: float, pace: float
+    progress: int, hours: float, granted_interval: float
 ) -> None:
     """And one that is slower or faster, in proportion."""
-    timeline = tuple(round(REFERENCE.share(mark) * 8 * HOUR * pace) for mark in MARKS)
-    known = sum(mark <= progress for mark in MARKS)
-    run = a_run(progress, hours * pace, timeline=timeline[:known])
-    assert likely(run) == pytest.approx(8 * pace)
+    timeline = tuple(
+        round(REFERENCE.share(mark) * 8 * HOUR * granted_interval) for mark in MILESTONES
+    )
+    known = sum(mark <= progress for mark in MILESTONES)
+    run = a_run(progress, hours * granted_interval, timeline=timeline[:known])
+    assert likely(run) == pytest.approx(8 * granted_interval)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +94,14 @@ def test_without_enough_to_go_by_no_end_is_told(progress: int, hours: float) -> 
     ("timeline", "hours"),
     [
         pytest.param((), 8, id="no mark was seen: it is believed"),
-        pytest.param((UNSEEN,) * 5, 8, id="the marks were missed"),
+        pytest.param((NOT_REACHED,) * 5, 8, id="the marks were missed"),
         pytest.param((1800, 4500, 7200, 10800, 14400), 8, id="it has that shape"),
         pytest.param((2690,), 8, id="nearly"),
         pytest.param((2710,), 4 + (4 - 2710 / 3600) / 40 * 50, id="not any more"),
         pytest.param((1210,), 8, id="nearly, on the other side"),
         pytest.param((1190,), 4 + (4 - 1190 / 3600) / 40 * 50, id="not any more, there"),
-        pytest.param((0, UNSEEN, 3600), 4 + 3 / 20 * 50, id="by the first mark that was seen"),
-        pytest.param((UNSEEN,) * 4 + (3600,), 8, id="it has only just come there"),
+        pytest.param((0, NOT_REACHED, 3600), 4 + 3 / 20 * 50, id="by the first mark that was seen"),
+        pytest.param((NOT_REACHED,) * 4 + (3600,), 8, id="it has only just come there"),
     ],
 )
 def test_a_run_of_another_shape_is_expected_to_go_on_at_its_pace(
@@ -101,11 +112,11 @@ def test_a_run_of_another_shape_is_expected_to_go_on_at_its_pace(
 
 
 def test_an_even_run_is_foretold_from_its_second_mark_on() -> None:
-    timeline = with_marks((), 10, 0.8 * HOUR)
+    timeline = with_milestones((), 10, 0.8 * HOUR)
     errors = []
     for progress in range(20, 100, 5):
         hours = 8 * progress / 100
-        timeline = with_marks(timeline, progress, hours * HOUR)
+        timeline = with_milestones(timeline, progress, hours * HOUR)
         found = likely(a_run(progress, hours, timeline=timeline))
         assert found is not None
         errors.append(abs(found - 8))
@@ -117,7 +128,9 @@ def test_an_even_run_is_foretold_from_its_second_mark_on() -> None:
 
 
 def test_the_median_of_what_past_runs_foretell_is_expected() -> None:
-    slow_start = PastRun.of(7, 10 * HOUR, tuple(round(HOUR * (5 + mark / 20)) for mark in MARKS))
+    slow_start = PastRun.of(
+        7, 10 * HOUR, tuple(round(HOUR * (5 + mark / 20)) for mark in MILESTONES)
+    )
     runs = [even(2), even(3), slow_start]
     assert likely(a_run(30, 2), runs[:1]) == pytest.approx(2 / 0.3)
     assert likely(a_run(30, 2), runs) == pytest.approx(2 / 0.3)
@@ -127,7 +140,7 @@ def test_the_median_of_what_past_runs_foretell_is_expected() -> None:
 
 
 def test_the_document_counts_beside_few_past_runs_if_it_lies_among_them() -> None:
-    quick_start = PastRun.of(7, 10 * HOUR, tuple(round(HOUR * mark / 20) for mark in MARKS))
+    quick_start = PastRun.of(7, 10 * HOUR, tuple(round(HOUR * mark / 20) for mark in MILESTONES))
     runs = [even(2), even(3), even(4), quick_start]
     # A quarter of the time by the document, 30 % and 15 % by these.
     assert likely(a_run(30, 2), runs) == pytest.approx(8)
@@ -204,7 +217,7 @@ def test_a_run_that_is_overdue_is_given_half_of_that_time_again(
     assert (found.likely, found.late) == pytest.approx((expected.likely, expected.late))
 
 
-TIMELINES = st.lists(st.integers(-1, 10**5), max_size=len(MARKS)).map(tuple)
+TIMELINES = st.lists(st.integers(-1, 10**5), max_size=len(MILESTONES)).map(tuple)
 PAST = st.lists(
     st.builds(PastRun.of, st.sampled_from([7, 8]), st.floats(1, 1e5), TIMELINES), max_size=12
 )

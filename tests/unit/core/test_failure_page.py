@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scriptix_operator.api.reasons import FailureReason
-from scriptix_operator.core.catalogue import CATALOGUE
+from scriptix_operator.core.catalogue import FAILURE_CATALOG
 from scriptix_operator.core.failure_page import failures_page
 
 ROOT = Path(__file__).parents[3]
@@ -23,13 +23,13 @@ def test_the_readme_leads_to_it() -> None:
 
 
 def test_it_has_one_row_for_each_reason() -> None:
-    assert list(ROWS) == list(CATALOGUE)
+    assert list(ROWS) == list(FAILURE_CATALOG)
     assert set(ROWS) == set(FailureReason)
 
 
 @pytest.mark.parametrize("reason", FailureReason)
 def test_a_row_tells_all_there_is_to_a_reason(reason: FailureReason) -> None:
-    advice, row = CATALOGUE[reason], ROWS[reason]
+    advice, row = FAILURE_CATALOG[reason], ROWS[reason]
     cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
     assert cells[1] == advice.happened
     assert cells[2] == ("blocks" if advice.blocks else "ends the run")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import LONG_TEXT, SHORT, TEXT
-from scriptix_operator.core.catalogue import CATALOGUE, Cause
+from scriptix_operator.core.catalogue import FAILURE_CATALOG, Cause
 from scriptix_operator.core.failures import (
     blocked_call,
     failure,
@@ -51,7 +51,7 @@ from tests.unit.core.builders import a_model, call_failed
 def test_a_remote_failure_is_recognised_by_its_words(error: str, reason: str) -> None:
     why = remote_failure(a_model(5, error=error))
     assert (why.reason, why.message) == (reason, error)
-    assert why.solution == CATALOGUE[FailureReason(reason)].solution
+    assert why.solution == FAILURE_CATALOG[FailureReason(reason)].solution
 
 
 def test_a_code_says_more_than_words() -> None:
@@ -59,22 +59,22 @@ def test_a_code_says_more_than_words() -> None:
     assert (why.reason, why.code) == ("InsufficientData", "INSUFFICIENT_DATA")
 
 
-@pytest.mark.parametrize("reason", CATALOGUE)
+@pytest.mark.parametrize("reason", FAILURE_CATALOG)
 def test_the_examples_of_a_row_are_recognised_as_that_row(reason: FailureReason) -> None:
     """The page shows them as what the row is recognised by."""
-    for example in CATALOGUE[reason].examples:
+    for example in FAILURE_CATALOG[reason].examples:
         assert remote_failure(a_model(5, error=example)).reason == reason
-    assert (CATALOGUE[reason].pattern is None) == (CATALOGUE[reason].examples == ())
+    assert (FAILURE_CATALOG[reason].pattern is None) == (FAILURE_CATALOG[reason].examples == ())
 
 
 def test_every_reason_has_its_row_and_every_cause_is_a_case_of_one() -> None:
-    assert set(CATALOGUE) == set(FailureReason)
-    causes = [cause for row in CATALOGUE.values() for cause, _ in row.cases]
+    assert set(FAILURE_CATALOG) == set(FailureReason)
+    causes = [cause for row in FAILURE_CATALOG.values() for cause, _ in row.cases]
     assert sorted(causes) == sorted(Cause)
 
 
 def test_what_blocks_is_no_end() -> None:
-    blocking = {reason for reason, advice in CATALOGUE.items() if advice.blocks}
+    blocking = {reason for reason, advice in FAILURE_CATALOG.items() if advice.blocks}
     assert blocking == {
         FailureReason.SECRET_NOT_FOUND,
         FailureReason.KEY_NOT_FOUND,
@@ -266,7 +266,7 @@ def test_a_secret_that_may_not_be_read_is_not_to_be_created() -> None:
 
 
 def test_every_solution_fits_into_status_and_ends_as_a_sentence() -> None:
-    for advice in CATALOGUE.values():
+    for advice in FAILURE_CATALOG.values():
         cases = [case.solution for _, case in advice.cases]
         waiting = [case.waiting for _, case in advice.cases if case.waiting]
         for text in (advice.solution, advice.happened, *cases, *waiting):

@@ -8,7 +8,7 @@ import pytest
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import QualityGate, TrainingSpec
 from scriptix_operator.api.status import Baseline, HistoryEntry, LearningPoint, TrainingStatus
-from scriptix_operator.core.follow import believe, follow, judge, model_status, with_look
+from scriptix_operator.core.follow import believe, follow, judge, model_status, with_poll
 from scriptix_operator.core.remote import RemoteMetrics, RemoteModel
 from tests.unit.core.builders import EIGHT, a_model, a_run, at, followed, metrics
 
@@ -37,8 +37,8 @@ def a_poll(seconds: int) -> TrainingStatus:
 
 
 def test_progress_brings_stage_and_expected_end() -> None:
-    look = a_model(3, progress=50, started_at=EIGHT)
-    status, note = follow(SPEC, followed(), look, at(hours=4), ())
+    poll = a_model(3, progress=50, started_at=EIGHT)
+    status, note = follow(SPEC, followed(), poll, at(hours=4), ())
     assert (status.progress, status.stage) == (50, "MainTraining")
     assert status.estimated_completion_at == at(hours=8)
     assert status.last_progress_at == at(hours=4)
@@ -51,57 +51,57 @@ def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
         LearningPoint(epoch=1, of=20, word_error_rate="45.2"),
         LearningPoint(epoch=5, of=20, word_error_rate="28.3"),
     ]
-    look = a_model(3, progress=30, started_at=EIGHT)
-    _, note = follow(SPEC, followed(learning_curve=points), look, at(hours=2), ())
+    poll = a_model(3, progress=30, started_at=EIGHT)
+    _, note = follow(SPEC, followed(learning_curve=points), poll, at(hours=2), ())
     assert note is not None
     assert note.message == "Training: MainTraining, 30%. Last logged: epoch 5/20, WER 28.3%."
 
 
 def test_progress_that_is_not_given_is_not_nothing() -> None:
-    look = a_model(3, started_at=EIGHT)
-    status, note = follow(SPEC, followed(), look, at(hours=1), ())
+    poll = a_model(3, started_at=EIGHT)
+    status, note = follow(SPEC, followed(), poll, at(hours=1), ())
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
     assert note is not None
     assert note.message == "Training."
-    status, _ = follow(SPEC, followed(progress=45, stage="MainTraining"), look, at(hours=1), ())
+    status, _ = follow(SPEC, followed(progress=45, stage="MainTraining"), poll, at(hours=1), ())
     assert (status.progress, status.stage) == (45, "MainTraining")
 
 
 def test_progress_going_backwards_is_shown_as_it_is() -> None:
     known = followed(progress=75, stage="FineTuning", last_progress_at=at(hours=6))
-    look = a_model(3, progress=40, started_at=EIGHT)
-    status, _ = follow(SPEC, known, look, at(hours=7), ())
+    poll = a_model(3, progress=40, started_at=EIGHT)
+    status, _ = follow(SPEC, known, poll, at(hours=7), ())
     assert (status.progress, status.stage) == (40, "MainTraining")
     assert status.last_progress_at == at(hours=7)
     assert status.finished_at is None
 
 
 def test_progress_that_stands_still_keeps_its_time() -> None:
-    look = a_model(3, progress=50, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=4), ())
-    later, _ = follow(SPEC, status, look, at(hours=5), ())
+    poll = a_model(3, progress=50, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), poll, at(hours=4), ())
+    later, _ = follow(SPEC, status, poll, at(hours=5), ())
     assert later == status
 
 
 def test_times_are_to_the_second_as_status_spells_them() -> None:
-    look = a_model(3, progress=50, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=4, seconds=0.25), ())
+    poll = a_model(3, progress=50, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), poll, at(hours=4, seconds=0.25), ())
     assert status.last_progress_at == at(hours=4)
 
 
 def test_an_end_that_is_overdue_is_expected_anew() -> None:
-    look = a_model(3, progress=95, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=7.5), ())
+    poll = a_model(3, progress=95, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), poll, at(hours=7.5), ())
     assert status.estimated_completion_at == at(hours=8)
-    late, _ = follow(SPEC, status, look, at(hours=9), ())
+    late, _ = follow(SPEC, status, poll, at(hours=9), ())
     assert late.estimated_completion_at is not None
     assert late.estimated_completion_at > at(hours=9)
 
 
 def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> None:
-    look = a_model(3, progress=100, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(), look, at(hours=8), ())
-    later, _ = follow(SPEC, status, look, at(hours=9), ())
+    poll = a_model(3, progress=100, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(), poll, at(hours=8), ())
+    later, _ = follow(SPEC, status, poll, at(hours=9), ())
     assert later == status
 
 
@@ -165,8 +165,8 @@ def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
 )
 def test_a_stale_look_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
     """A reply from before our run: whatever it says is about the run before."""
-    look = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
-    same, note = follow(SPEC, status, look, at(minutes=1), ())
+    poll = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
+    same, note = follow(SPEC, status, poll, at(minutes=1), ())
     assert same == status
     assert note is not None
     assert note.message.startswith("The run was started; the API ")
@@ -220,9 +220,9 @@ def test_an_unknown_status_is_never_the_end(state: int) -> None:
 
 
 def test_success_brings_metrics_and_rating() -> None:
-    look = a_model(4, started_at=EIGHT, finished_at=at(hours=8), metrics=metrics())
+    poll = a_model(4, started_at=EIGHT, finished_at=at(hours=8), metrics=metrics())
     known = followed(progress=95, estimated_completion_at=at(hours=9))
-    status, note = follow(SPEC, known, look, at(hours=8, minutes=1), ())
+    status, note = follow(SPEC, known, poll, at(hours=8, minutes=1), ())
     assert status.finished_at == at(hours=8)
     assert (status.progress, status.stage) == (100, "FinalEvaluation")
     assert (status.failure, status.estimated_completion_at) == (None, None)
@@ -260,8 +260,8 @@ def test_all_metrics_are_kept_digit_by_digit() -> None:
 
 
 def test_success_without_metrics_is_success() -> None:
-    look = a_model(4, started_at=EIGHT, metrics=None)
-    status, _ = follow(SPEC, followed(), look, at(hours=8), ())
+    poll = a_model(4, started_at=EIGHT, metrics=None)
+    status, _ = follow(SPEC, followed(), poll, at(hours=8), ())
     status, note = believe(SPEC, status, at(hours=9))
     assert (status.failure, status.metrics, status.finished_at) == (None, None, at(hours=8))
     assert note is not None
@@ -269,8 +269,8 @@ def test_success_without_metrics_is_success() -> None:
 
 
 def test_success_without_a_word_error_rate_has_no_rating() -> None:
-    look = a_model(4, started_at=EIGHT, metrics=metrics(None))
-    status, _ = follow(SPEC, followed(), look, at(hours=8), ())
+    poll = a_model(4, started_at=EIGHT, metrics=metrics(None))
+    status, _ = follow(SPEC, followed(), poll, at(hours=8), ())
     status, note = believe(SPEC, status, at(hours=9))
     assert status.metrics is not None
     assert (status.metrics.rating, status.metrics.character_error_rate) == (None, "8.3")
@@ -279,8 +279,8 @@ def test_success_without_a_word_error_rate_has_no_rating() -> None:
 
 
 def test_a_failed_run_says_why_and_when() -> None:
-    look = a_model(5, started_at=EIGHT, finished_at=at(hours=3), error="System error")
-    status, note = follow(SPEC, followed(progress=40), look, at(hours=4), ())
+    poll = a_model(5, started_at=EIGHT, finished_at=at(hours=3), error="System error")
+    status, note = follow(SPEC, followed(progress=40), poll, at(hours=4), ())
     assert status.failure is not None
     assert (status.failure.reason, status.finished_at, note) == ("SystemError", at(hours=3), None)
     assert status.progress == 40
@@ -309,8 +309,8 @@ GATED = TrainingSpec(model_id=7, quality_gate=QualityGate(max_word_error_rate="1
 
 
 def test_a_run_that_misses_its_gate_is_failed_and_keeps_its_metrics() -> None:
-    look = a_model(4, started_at=EIGHT, metrics=metrics())
-    status, note = follow(GATED, followed(), look, at(hours=8), ())
+    poll = a_model(4, started_at=EIGHT, metrics=metrics())
+    status, note = follow(GATED, followed(), poll, at(hours=8), ())
     assert status.failure is not None
     assert (status.failure.reason, note) == ("QualityGateFailed", None)
     assert status.metrics is not None
@@ -362,7 +362,7 @@ def test_a_look_alone_is_written_every_ten_minutes(
     last = None if age is None else now - age
     before = replace(followed(), last_observed_at=last)
     status = replace(before, progress=1) if changed else before
-    seen = with_look(status, before, now)
+    seen = with_poll(status, before, now)
     assert seen.last_observed_at == (at(hours=1) if stamped else last)
     assert seen.progress == status.progress
 
@@ -370,6 +370,6 @@ def test_a_look_alone_is_written_every_ten_minutes(
 def test_history_does_not_mistake_an_adopted_run() -> None:
     """An adopted run has no baseline: its own marker is all there is to go by."""
     past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Failed"),)
-    look: RemoteModel = a_model(4, started_at=EIGHT)
-    status, _ = follow(SPEC, followed(history=past, started_at=None), look, at(hours=8), ())
+    poll: RemoteModel = a_model(4, started_at=EIGHT)
+    status, _ = follow(SPEC, followed(history=past, started_at=None), poll, at(hours=8), ())
     assert status.finished_at is not None

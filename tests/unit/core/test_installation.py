@@ -8,7 +8,7 @@ from scriptix_operator.core.installation import (
     Installation,
     show_namespaces,
     show_overlap,
-    watches_note,
+    watched_namespaces_annotation,
     watches_of,
 )
 
@@ -55,7 +55,7 @@ def test_what_two_serve_alike_is_named(
 
 @pytest.mark.parametrize("watches", [(), ("speech",), ("speech", "texts")])
 def test_what_is_noted_on_a_lease_is_read_back(watches: tuple[str, ...]) -> None:
-    [(name, value)] = watches_note(watches).items()
+    [(name, value)] = watched_namespaces_annotation(watches).items()
     assert name == "scriptix.io/watch-namespaces"
     assert watches_of(value) == watches
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from scriptix_operator.core.lessons import (
     CLEAN_WINDOWS,
     KEPT_WINDOWS,
-    Lesson,
+    ObservedLimit,
     courtesy_of,
     heard,
     known_use,
-    lesson_of,
+    observed_from,
     refutes,
     smallest_limit,
 )
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import RateTold
+from scriptix_operator.core.remote import RateLimitInfo
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 FIVE_AN_HOUR = Limit(5, HOUR)
@@ -40,8 +40,8 @@ FIVE_AN_HOUR = Limit(5, HOUR)
 def test_one_call_more_is_tried_when_a_limit_was_kept_to_long_enough(
     windows: float, count: int
 ) -> None:
-    assert Lesson(MINUTE, 3, 100.0).allows(100.0 + windows * MINUTE) == count
-    patient = Lesson(MINUTE, 3, 100.0, 2 * CLEAN_WINDOWS)
+    assert ObservedLimit(MINUTE, 3, 100.0).allows(100.0 + windows * MINUTE) == count
+    patient = ObservedLimit(MINUTE, 3, 100.0, 2 * CLEAN_WINDOWS)
     assert patient.allows(100.0 + 2 * windows * MINUTE) == count
 
 
@@ -184,15 +184,15 @@ def _passed(count: int, ago: float = 10.0) -> list[float]:
     return [-ago] * count
 
 
-def _told(limit: int | None) -> RateTold:
-    return RateTold(limit=limit, remaining=0)
+def _rate_info(limit: int | None) -> RateLimitInfo:
+    return RateLimitInfo(limit=limit, remaining=0)
 
 
 TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
 
 
 @pytest.mark.parametrize(
-    ("limits", "passed", "told", "wait", "learned"),
+    ("limits", "passed", "told", "wait", "observed_limits"),
     [
         pytest.param([FIVE_AN_HOUR], _passed(3), 3, 3590, (HOUR, 3), id="told"),
         pytest.param([FIVE_AN_HOUR], _passed(2), 3, 3590, (HOUR, 3), id="told, others use it too"),
@@ -245,15 +245,17 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
     passed: list[float],
     told: int,
     wait: float,
-    learned: tuple[float, int] | None,
+    observed_limits: tuple[float, int] | None,
 ) -> None:
-    lesson = lesson_of(passed, limits, {}, 0.0, _told(told), wait)
-    assert lesson == (None if learned is None else Lesson(*learned, 0.0))
+    observed_limit = observed_from(passed, limits, {}, 0.0, _rate_info(told), wait)
+    assert observed_limit == (
+        None if observed_limits is None else ObservedLimit(*observed_limits, 0.0)
+    )
 
 
-@pytest.mark.parametrize("told", [None, _told(None)], ids=["nothing told", "not the limit"])
+@pytest.mark.parametrize("told", [None, _rate_info(None)], ids=["nothing told", "not the limit"])
 @pytest.mark.parametrize(
-    ("limits", "passed", "wait", "learned"),
+    ("limits", "passed", "wait", "observed_limits"),
     [
         pytest.param([FIVE_AN_HOUR], _passed(4), 3590, (HOUR, 4), id="the first leaves next"),
         pytest.param([FIVE_AN_HOUR], _passed(4), None, (HOUR, 2), id="without a word"),
@@ -287,27 +289,31 @@ def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
     limits: Sequence[Limit],
     passed: list[float],
     wait: float | None,
-    learned: tuple[float, int] | None,
-    told: RateTold | None,
+    observed_limits: tuple[float, int] | None,
+    told: RateLimitInfo | None,
 ) -> None:
-    lesson = lesson_of(passed, limits, {}, 0.0, told, wait)
-    assert lesson == (None if learned is None else Lesson(*learned, 0.0))
+    observed_limit = observed_from(passed, limits, {}, 0.0, told, wait)
+    assert observed_limit == (
+        None if observed_limits is None else ObservedLimit(*observed_limits, 0.0)
+    )
 
 
 @pytest.mark.parametrize(
-    ("learned", "lesson"),
+    ("observed_limits", "observed_limit"),
     [
-        pytest.param({}, Lesson(HOUR, 85, 0.0), id="nothing: the hour is fuller"),
-        pytest.param({MINUTE: 4}, Lesson(MINUTE, 4, 0.0), id="four a minute: a fifth was tried"),
-        pytest.param({MINUTE: 4, HOUR: 80}, Lesson(HOUR, 85, 0.0), id="both were tried"),
+        pytest.param({}, ObservedLimit(HOUR, 85, 0.0), id="nothing: the hour is fuller"),
+        pytest.param(
+            {MINUTE: 4}, ObservedLimit(MINUTE, 4, 0.0), id="four a minute: a fifth was tried"
+        ),
+        pytest.param({MINUTE: 4, HOUR: 80}, ObservedLimit(HOUR, 85, 0.0), id="both were tried"),
     ],
 )
 def test_where_more_was_tried_than_was_learned_that_is_what_is_refused(
-    learned: dict[float, int], lesson: Lesson
+    observed_limits: dict[float, int], observed_limit: ObservedLimit
 ) -> None:
     limits = [Limit(5, MINUTE), Limit(90, HOUR)]
     passed = [*_passed(81, 1000), *_passed(4)]
-    assert lesson_of(passed, limits, learned, 0.0, None, 50) == lesson
+    assert observed_from(passed, limits, observed_limits, 0.0, None, 50) == observed_limit
 
 
 @pytest.mark.parametrize(
@@ -325,13 +331,15 @@ def test_a_refusal_below_half_of_what_was_let_through_before_is_others_load(
     ago: float,
 ) -> None:
     passed = [*_passed(before, ago * HOUR), *_passed(now)]
-    lesson = lesson_of(passed, [Limit(20, HOUR)], {}, 0.0, None, None)
-    assert (lesson is not None) == is_lesson
+    observed_limit = observed_from(passed, [Limit(20, HOUR)], {}, 0.0, None, None)
+    assert (observed_limit is not None) == is_lesson
 
 
 def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
     passed = [*_passed(20, KEPT_WINDOWS * HOUR), *_passed(1)]
-    assert lesson_of(passed, [Limit(20, HOUR)], {}, 0.0, None, None) == Lesson(HOUR, 1, 0.0)
+    assert observed_from(passed, [Limit(20, HOUR)], {}, 0.0, None, None) == ObservedLimit(
+        HOUR, 1, 0.0
+    )
 
 
 @given(
@@ -345,11 +353,11 @@ def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
 ) -> None:
     passed = [float(sum(gaps[:n])) for n in range(len(gaps))]
     limits = [Limit(limit, MINUTE)]
-    lesson = lesson_of(passed, limits, {}, passed[-1] + 1, _told(told), wait)
-    if told is None and lesson is not None:
-        assert 1 <= lesson.count < limit
-    elif lesson is not None:
-        assert lesson.count == told
+    observed_limit = observed_from(passed, limits, {}, passed[-1] + 1, _rate_info(told), wait)
+    if told is None and observed_limit is not None:
+        assert 1 <= observed_limit.count < limit
+    elif observed_limit is not None:
+        assert observed_limit.count == told
 
 
 # What others' calls have used up.
@@ -374,7 +382,7 @@ def test_after_others_load_a_little_less_than_our_own_use_is_kept_to(
     courtesy: tuple[float, int, float],
 ) -> None:
     seconds, count, recovery = courtesy
-    expected = Lesson(seconds, count, 0.0, recovery, is_courtesy=True)
+    expected = ObservedLimit(seconds, count, 0.0, recovery, is_courtesy=True)
     assert courtesy_of(passed, limits, 0.0, wait) == expected
 
 
@@ -389,7 +397,7 @@ def test_the_whole_limit_is_tried_again_after_forty_windows_at_most(
 
 # What replies tell that were let through.
 
-KNOWN = Lesson(HOUR, 3, 7.0)
+KNOWN = ObservedLimit(HOUR, 3, 7.0)
 
 
 @pytest.mark.parametrize(
@@ -398,10 +406,12 @@ KNOWN = Lesson(HOUR, 3, 7.0)
         pytest.param(None, KNOWN, id="nothing"),
         pytest.param(6, KNOWN, id="more than configured is another window's"),
         pytest.param(5, None, id="as configured"),
-        pytest.param(4, Lesson(HOUR, 4, 99.0), id="less, and more than was thought"),
-        pytest.param(3, Lesson(HOUR, 3, 99.0), id="as thought, and still so"),
-        pytest.param(1, Lesson(HOUR, 1, 99.0), id="less than was thought"),
+        pytest.param(4, ObservedLimit(HOUR, 4, 99.0), id="less, and more than was thought"),
+        pytest.param(3, ObservedLimit(HOUR, 3, 99.0), id="as thought, and still so"),
+        pytest.param(1, ObservedLimit(HOUR, 1, 99.0), id="less than was thought"),
     ],
 )
-def test_the_limit_on_a_reply_holds_from_now_on(told: int | None, known: Lesson | None) -> None:
-    assert heard(KNOWN, FIVE_AN_HOUR, RateTold(limit=told), 99.0) == known
+def test_the_limit_on_a_reply_holds_from_now_on(
+    told: int | None, known: ObservedLimit | None
+) -> None:
+    assert heard(KNOWN, FIVE_AN_HOUR, RateLimitInfo(limit=told), 99.0) == known

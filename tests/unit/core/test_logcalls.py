@@ -4,10 +4,10 @@ import pytest
 
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logcalls import RUNNING_PART, SHORTEST_WAIT, LogCalls
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Spent, Ticket
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import PastCall, Permit
 from scriptix_operator.core.training import TrainingKey
-from scriptix_operator.core.turns import MISSED_TURN
+from scriptix_operator.core.turns import DISPATCH_TIMEOUT
 
 HOUR = 3600.0
 NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
@@ -29,7 +29,7 @@ def logs() -> LogCalls:
 def _ask(logs: LogCalls, name: str, now: float, *, has_ended: bool = True) -> float | None:
     """Ask; the wait, or None where it was granted, and answered at once."""
     outcome = logs.ask(a_key(name), now, has_ended=has_ended)
-    if not isinstance(outcome, Ticket):
+    if not isinstance(outcome, Permit):
         return outcome
     logs.answered(outcome, now)
     return None
@@ -68,8 +68,8 @@ def test_runs_that_go_on_wait_for_all_that_have_ended(logs: LogCalls) -> None:
 def test_who_does_not_come_is_waited_for_a_moment_only(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     _ask(logs, "b", 100.0)
-    assert _go_on(logs, "r", 900.0 + MISSED_TURN) is not None
-    assert _go_on(logs, "r", 900.0 + MISSED_TURN + 0.001) is None
+    assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT) is not None
+    assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT + 0.001) is None
 
 
 def test_who_leaves_is_not_waited_for(logs: LogCalls) -> None:
@@ -100,29 +100,29 @@ def test_what_was_sent_counts(
     has_ended: bool,  # noqa: FBT001 - both ways
 ) -> None:
     logs = LogCalls((Limit(1, HOUR),))
-    ticket = logs.ask(a_key("a"), 0.0, has_ended=has_ended)
-    assert isinstance(ticket, Ticket)
+    permit = logs.ask(a_key("a"), 0.0, has_ended=has_ended)
+    assert isinstance(permit, Permit)
     assert _go_on(logs, "b", 0.0) == HOUR  # it is on its way
-    logs.answered(ticket, 1.0, failure)
+    logs.answered(permit, 1.0, failure)
     assert (_go_on(logs, "b", HOUR - 1) is not None) == counts
     assert logs._running.in_flight == 0
 
 
 def test_a_refusal_may_teach_something(logs: LogCalls) -> None:
-    ticket = logs.ask(a_key("a"), 0.0, has_ended=True)
-    assert isinstance(ticket, Ticket)
-    assert logs.answered(ticket, 1.0, REFUSED, RateTold(limit=2))
-    assert logs.budget.limits(1.0) == (Limit(2, HOUR),)
+    permit = logs.ask(a_key("a"), 0.0, has_ended=True)
+    assert isinstance(permit, Permit)
+    assert logs.answered(permit, 1.0, REFUSED, RateLimitInfo(limit=2))
+    assert logs.limiter.limits(1.0) == (Limit(2, HOUR),)
 
 
 def test_calls_of_a_process_before_count_and_the_next_keeps_step_with_the_last(
     logs: LogCalls,
 ) -> None:
-    logs.recall([Spent(-600.0), Spent(-1200.0)])
+    logs.recall([PastCall(-600.0), PastCall(-1200.0)])
     assert _ask(logs, "a", 0.0) == 300
     assert _ask(logs, "a", 300.0) is None
     full = LogCalls((Limit(4, HOUR),))
-    full.recall([Spent(-HOUR + 1000.0 + n) for n in range(4)])
+    full.recall([PastCall(-HOUR + 1000.0 + n) for n in range(4)])
     assert _ask(full, "a", 0.0) == 1000
 
 

@@ -20,17 +20,17 @@ from scriptix_operator.core.logcollection import is_last_fetch, superseded
 from scriptix_operator.core.observation import (
     Action,
     FetchLog,
+    InProcessState,
     LogExtent,
     LogStored,
     LogUnavailable,
-    Look,
-    Memory,
-    Rest,
+    Poll,
+    RequeueAfter,
     WriteFailure,
 )
 from scriptix_operator.core.remote import FailureKind, LogReply
-from scriptix_operator.core.running import training_note
-from scriptix_operator.core.situation import Durations, Situation
+from scriptix_operator.core.running import training_reason
+from scriptix_operator.core.situation import Durations, ReconcileContext
 from tests.unit.core.builders import (
     EIGHT,
     WHOLE_LOG,
@@ -60,7 +60,7 @@ NOT_TAKEN = replace(
 def an_ended_life(status: int = 4, **spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
     """A run that has just been seen at its end; its log is due."""
     life = Life(a_training(**spec), durations=Durations()).runs().waits(60)
-    life.looks(a_model(status, started_at=EIGHT, error="System error" if status == 5 else None))
+    life.polls(a_model(status, started_at=EIGHT, error="System error" if status == 5 else None))
     assert isinstance(life.action, FetchLog)
     return life
 
@@ -71,9 +71,9 @@ def log_of(life: Life) -> LogStatus:
     return life.status.log
 
 
-def a_step(status: TrainingStatus, *, news: bool = False) -> Situation:
+def a_step(status: TrainingStatus, *, news: bool = False) -> ReconcileContext:
     """A step of a run whose log may have news."""
-    return a_situation(a_training(status=status), at(hours=1), Memory(log_wanted=news))
+    return a_situation(a_training(status=status), at(hours=1), InProcessState(log_wanted=news))
 
 
 def stored(extent: LogExtent = WHOLE_LOG, curve: tuple[LearningPoint, ...] = ()) -> LogStored:
@@ -87,11 +87,11 @@ def stored(extent: LogExtent = WHOLE_LOG, curve: tuple[LearningPoint, ...] = ())
 def test_log_is_fetched_at_the_end_and_after_10s_and_2m() -> None:
     life = an_ended_life()
     for wait, state in ((10, "Collecting"), (110, "Collecting"), (None, "Complete")):
-        assert life.stores_log().action == Rest(wait)
+        assert life.stores_log().action == RequeueAfter(wait)
         assert log_of(life).state == state
         # A restart neither repeats a fetch nor leaves one out.
-        assert life.restarts().wakes().action == Rest(wait)
-        life.waits(wait or 86400).wakes()
+        assert life.restarts().wake_ups().action == RequeueAfter(wait)
+        life.waits(wait or 86400).wake_ups()
         assert isinstance(life.action, FetchLog) == (wait is not None)
     assert (log_of(life).end_seen_at, log_of(life).next_fetch_at) == (at(seconds=60), None)
     assert life.reasons_told == ["TrainingStarted", "TrainingSucceeded"]
@@ -106,8 +106,8 @@ def test_fetch_that_waits_for_its_permit_counts_for_those_missed(
 ) -> None:
     life = an_ended_life()
     life.learns(LogUnavailable(waited, LogState.COLLECTING, None, tried=False))
-    assert life.waits(waited).wakes().action == FetchLog(None)
-    assert life.stores_log().action == Rest(rest)
+    assert life.waits(waited).wake_ups().action == FetchLog(None)
+    assert life.stores_log().action == RequeueAfter(rest)
 
 
 def test_slow_fetch_that_was_sent_at_the_end_is_not_the_last() -> None:
@@ -115,9 +115,9 @@ def test_slow_fetch_that_was_sent_at_the_end_is_not_the_last() -> None:
     sent = life.now
     life.waits(130).learns(replace(stored(), asked_at=sent))
     assert (log_of(life).state, log_of(life).last_fetched_at) == ("Collecting", sent)
-    assert life.action == Rest(0)
-    assert life.wakes().action == FetchLog(None)
-    assert life.stores_log().action == Rest(None)
+    assert life.action == RequeueAfter(0)
+    assert life.wake_ups().action == FetchLog(None)
+    assert life.stores_log().action == RequeueAfter(None)
     assert log_of(life).state == "Complete"
 
 
@@ -159,8 +159,8 @@ def test_another_run_of_the_model_ends_the_fetches(
     assert (found and found.state) == state
     if found is None:
         return
-    decision = log_unavailable(a_situation(training, EIGHT, Memory()), found)
-    assert decision.action == Rest(None)
+    decision = log_unavailable(a_situation(training, EIGHT, InProcessState()), found)
+    assert decision.action == RequeueAfter(None)
     after = decision.status.log
     assert after is not None
     assert (after.state, after.next_fetch_at) == (state, None)
@@ -176,18 +176,18 @@ def test_run_that_goes_on_is_not_superseded() -> None:
 def test_fetches_after_the_end_have_a_whole_second_between_them() -> None:
     life = an_ended_life()
     life.durations = Durations(log=0.5)
-    assert life.stores_log().action == Rest(1)
-    life.waits(1).wakes()
-    assert life.stores_log().action == Rest(None)
+    assert life.stores_log().action == RequeueAfter(1)
+    life.waits(1).wake_ups()
+    assert life.stores_log().action == RequeueAfter(None)
 
 
 def test_retry_waits_for_the_first_fetch_after_the_end_only() -> None:
     life = an_ended_life(5, backoff_limit=1)
     first = life.run.id
-    assert life.stores_log().action == Rest(10)
-    assert life.waits(10).wakes().action == FetchLog(50)
-    assert life.learns(replace(LOST, wait=3600)).action == Rest(50)
-    assert life.waits(50).wakes().action == Look()
+    assert life.stores_log().action == RequeueAfter(10)
+    assert life.waits(10).wake_ups().action == FetchLog(50)
+    assert life.learns(replace(LOST, wait=3600)).action == RequeueAfter(50)
+    assert life.waits(50).wake_ups().action == Poll()
     log = log_of(life)
     assert life.run.id != first
     assert (log.state, log.end_seen_at, log.next_fetch_at) == (None, None, None)
@@ -196,53 +196,53 @@ def test_retry_waits_for_the_first_fetch_after_the_end_only() -> None:
 def test_retry_waits_for_the_first_fetch_also_after_it_failed() -> None:
     life = an_ended_life(5, backoff_limit=1)
     life.learns(replace(LOST, wait=3600))
-    assert life.waits(60).wakes().action == Rest(3540)
-    assert life.waits(3540).wakes().action == FetchLog(60)
-    assert life.stores_log().action == Rest(0)
-    assert life.wakes().action == Look()
+    assert life.waits(60).wake_ups().action == RequeueAfter(3540)
+    assert life.waits(3540).wake_ups().action == FetchLog(60)
+    assert life.stores_log().action == RequeueAfter(0)
+    assert life.wake_ups().action == Poll()
 
 
 def test_rerun_leaves_out_the_later_fetches_of_the_run_before() -> None:
     life = an_ended_life(run_token="v1")
     life.stores_log()
-    assert life.edit(run_token="v2").waits(5).wakes().action == Look()
+    assert life.edit(run_token="v2").waits(5).wake_ups().action == Poll()
     assert (log_of(life).state, log_of(life).next_fetch_at) == (None, None)
 
 
 def test_suspend_holds_the_later_fetches() -> None:
     life = an_ended_life()
     life.stores_log()
-    assert life.edit(suspend=True).waits(10).wakes().action == Rest(None)
+    assert life.edit(suspend=True).waits(10).wake_ups().action == RequeueAfter(None)
     assert log_of(life).state == "Collecting"
-    life.edit(suspend=False).wakes()
+    life.edit(suspend=False).wake_ups()
     assert isinstance(life.action, FetchLog)
 
 
 def test_log_not_wanted_any_more_is_partial_where_it_is_stored() -> None:
     life = an_ended_life()
     life.stores_log()
-    assert life.edit(log={"collect": "Never"}).waits(10).wakes().action == Rest(None)
+    assert life.edit(log={"collect": "Never"}).waits(10).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
     assert "its last entries may be missing" in (log_of(life).message or "")
     # Final for the run.
-    assert life.edit(log={"collect": "Always"}).wakes().action == Rest(None)
+    assert life.edit(log={"collect": "Always"}).wake_ups().action == RequeueAfter(None)
 
 
 def test_log_not_wanted_before_its_first_fetch_has_no_state() -> None:
     life = an_ended_life()
     life.learns(NOT_TAKEN)
-    assert life.edit(log={"collect": "Never"}).wakes().action == Rest(None)
+    assert life.edit(log={"collect": "Never"}).wake_ups().action == RequeueAfter(None)
     log = log_of(life)
     assert (log.state, log.message, log.next_fetch_at) == (None, None, None)
-    life.edit(log={"collect": "Always"}).waits(15).wakes()
+    life.edit(log={"collect": "Always"}).waits(15).wake_ups()
     assert isinstance(life.action, FetchLog)
 
 
 def test_log_of_a_run_that_timed_out_is_partial() -> None:
     life = Life(a_training(timeout_seconds=3600), durations=Durations()).runs().waits(60)
-    life.looks(a_model(3, progress=30, started_at=EIGHT))
+    life.polls(a_model(3, progress=30, started_at=EIGHT))
     life.stores_log()
-    assert life.waits(3600).wakes().action == Rest(None)
+    assert life.waits(3600).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
 
 
@@ -250,9 +250,9 @@ def test_given_up_log_that_is_not_wanted_any_more_stays_given_up() -> None:
     life = an_ended_life()
     for _ in range(3):
         life.learns(NOT_TAKEN)
-    assert life.edit(log={"collect": "Never"}).wakes().action == Rest(None)
+    assert life.edit(log={"collect": "Never"}).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Refused", None)
-    assert life.edit(log={"collect": "Always"}).wakes().action == FetchLog(None)
+    assert life.edit(log={"collect": "Always"}).wake_ups().action == FetchLog(None)
 
 
 @pytest.mark.parametrize("state", ["Unavailable", "NameTaken", "Refused"])
@@ -260,10 +260,10 @@ def test_log_that_an_older_version_gave_up_is_left_alone(state: str) -> None:
     log = LogStatus(state=state)
     status = followed(observed_generation=1, finished_at=at(hours=1), log=log)
     life = Life(a_training(status=status), durations=Durations())
-    assert life.waits(86400).wakes().action == Rest(None)
+    assert life.waits(86400).wake_ups().action == RequeueAfter(None)
     assert log_of(life).state == state
     # An edit tries it again, as any other.
-    assert life.edit(priority=1).wakes().action == FetchLog(None)
+    assert life.edit(priority=1).wake_ups().action == FetchLog(None)
     assert log_of(life).end_seen_at == life.now
 
 
@@ -271,9 +271,9 @@ def test_restart_does_not_shorten_the_wait_after_a_failure() -> None:
     life = an_ended_life()
     life.learns(replace(NOT_TAKEN, wait=3600))
     for seconds in (5, 3000):
-        assert life.restarts().waits(seconds).wakes().action == Rest(3600 - seconds)
+        assert life.restarts().waits(seconds).wake_ups().action == RequeueAfter(3600 - seconds)
         life.now -= timedelta(seconds=seconds)
-    assert life.waits(3600).wakes().action == FetchLog(None)
+    assert life.waits(3600).wake_ups().action == FetchLog(None)
 
 
 def test_fetch_that_was_not_tried_changes_no_status() -> None:
@@ -285,11 +285,11 @@ def test_fetch_that_was_not_tried_changes_no_status() -> None:
 
 def test_end_of_the_run_forgets_the_failures_before_it() -> None:
     life = Life(durations=Durations()).runs().waits(60)
-    life.looks(a_model(3, progress=5, started_at=EIGHT))
+    life.polls(a_model(3, progress=5, started_at=EIGHT))
     for _ in range(2):
         life.learns(replace(NOT_TAKEN, wait=3600))
     assert log_of(life).next_fetch_at is None
-    life.waits(60).looks(a_model(4, started_at=EIGHT))
+    life.waits(60).polls(a_model(4, started_at=EIGHT))
     assert life.action == FetchLog(None)
     life.learns(NOT_TAKEN)
     assert log_of(life).state == "Collecting"
@@ -298,7 +298,7 @@ def test_end_of_the_run_forgets_the_failures_before_it() -> None:
 def test_deletion_ends_the_fetches() -> None:
     life = an_ended_life()
     life.stores_log()
-    assert life.is_deleted().waits(10).wakes().action == Rest(None)
+    assert life.is_deleted().waits(10).wake_ups().action == RequeueAfter(None)
 
 
 # What is stored.
@@ -348,8 +348,8 @@ def test_last_fetch_decides_whether_the_log_is_whole(
     life = an_ended_life()
     life.learns(stored(extent))
     assert (log_of(life).state, log_of(life).message) == ("Collecting", None)
-    life.waits(120).wakes()
-    assert life.learns(stored(extent)).action == Rest(None)
+    life.waits(120).wake_ups()
+    assert life.learns(stored(extent)).action == RequeueAfter(None)
     log = log_of(life)
     assert (log.state, log.entries, log.total_entries) == (state, 3, extent.reply.total)
     assert message in (log.message or "")
@@ -379,8 +379,8 @@ def test_log_stored_during_the_run_is_collected_further() -> None:
         recent_calls=(at(hours=1),),
     )
     assert decision.status.learning_curve == CURVE
-    assert (decision.memory.log_wanted, decision.memory.failed_logs) == (False, 0)
-    assert decision.action == Rest(60)
+    assert (decision.state.log_wanted, decision.state.failed_logs) == (False, 0)
+    assert decision.action == RequeueAfter(60)
 
 
 def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
@@ -394,7 +394,7 @@ def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() 
     status = log_stored(a_step(running), stored(curve=(point,))).status
     told = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
     assert status.message == told
-    assert training_note(status).message == told
+    assert training_reason(status).message == told
 
 
 # What is not.
@@ -408,18 +408,18 @@ def test_a_log_that_could_not_be_had_delays_no_look(
     wait: float | None, due_in: float | None, seconds: float | None
 ) -> None:
     failed = LogUnavailable(wait, LogState.NAME_TAKEN, due_in)
-    assert log_unavailable(a_step(RUNNING), failed).action == Rest(seconds)
+    assert log_unavailable(a_step(RUNNING), failed).action == RequeueAfter(seconds)
 
 
 @pytest.mark.parametrize("wait", [15, None])
 def test_after_the_end_only_the_log_is_waited_for(wait: float | None) -> None:
     failed = LogUnavailable(wait, LogState.NAME_TAKEN, None)
-    assert log_unavailable(a_step(SUCCEEDED), failed).action == Rest(wait)
+    assert log_unavailable(a_step(SUCCEEDED), failed).action == RequeueAfter(wait)
 
 
 def test_a_log_is_tried_again_while_there_is_hope() -> None:
     decision = log_unavailable(a_step(RUNNING, news=True), replace(LOST, due_in=60))
-    assert (decision.memory.log_wanted, decision.memory.failed_logs) == (True, 1)
+    assert (decision.state.log_wanted, decision.state.failed_logs) == (True, 1)
     assert decision.status.log is None
 
 
@@ -436,7 +436,7 @@ def test_reason_of_a_failed_fetch_is_shown_until_one_succeeds() -> None:
     life = an_ended_life()
     life.learns(NOT_TAKEN)
     assert (log_of(life).state, log_of(life).message) == ("Collecting", NOT_TAKEN.message)
-    life.waits(15).wakes()
+    life.waits(15).wake_ups()
     life.stores_log()
     assert log_of(life).message is None
 
@@ -465,15 +465,15 @@ STORED = stored()
 def test_log_is_unavailable_once_refusals_confirm_it(
     replies: Sequence[LogStored | LogUnavailable], *, is_missing: bool
 ) -> None:
-    step = a_step(SUCCEEDED)
+    ctx = a_step(SUCCEEDED)
     for reply in replies:
         if isinstance(reply, LogStored):
-            decision = log_stored(step, reply)
+            decision = log_stored(ctx, reply)
         else:
-            decision = log_unavailable(step, reply)
-        step = replace(step.having_status(decision.status), memory=decision.memory)
-    state = step.status.log.state if step.status.log else None
-    assert (state == "Unavailable", step.memory.log_wanted) == (is_missing, not is_missing)
+            decision = log_unavailable(ctx, reply)
+        ctx = replace(ctx.with_status(decision.status), state=decision.state)
+    state = ctx.status.log.state if ctx.status.log else None
+    assert (state == "Unavailable", ctx.state.log_wanted) == (is_missing, not is_missing)
 
 
 FAILS = replace(NOT_TAKEN, write_failure=WriteFailure.FAILED)
@@ -499,7 +499,7 @@ def test_log_is_refused_once_the_cluster_insists(
     assert (log_of(life).state == "Refused") == is_refused
     assert life.reasons_told.count("LogNotStored") == is_refused
     # Nothing is called for it any more, also by the next process.
-    assert (life.restarts().waits(86400).wakes().action == Rest(None)) == is_refused
+    assert (life.restarts().waits(86400).wake_ups().action == RequeueAfter(None)) == is_refused
 
 
 def test_refused_log_is_tried_again_after_an_edit() -> None:
@@ -511,21 +511,21 @@ def test_refused_log_is_tried_again_after_an_edit() -> None:
     )
     assert life.told[-1].message == log_of(life).message
     assert life.told[-1].warning
-    life.waits(3600).edit(priority=1).wakes()
+    life.waits(3600).edit(priority=1).wake_ups()
     assert life.action == FetchLog(None)
-    assert life.stores_log().action == Rest(None)
+    assert life.stores_log().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).message) == ("Complete", None)
 
 
 def test_refused_log_is_left_alone_during_the_run_and_tried_at_its_end() -> None:
     life = Life(durations=Durations()).runs().waits(60)
-    life.looks(a_model(3, progress=5, started_at=EIGHT))
+    life.polls(a_model(3, progress=5, started_at=EIGHT))
     for _ in range(3):
         life.learns(NOT_TAKEN)
     assert log_of(life).state == "Refused"
-    life.waits(60).looks(a_model(3, progress=50, started_at=EIGHT))
-    assert life.action == Rest(60)
-    life.waits(60).looks(a_model(4, started_at=EIGHT))
+    life.waits(60).polls(a_model(3, progress=50, started_at=EIGHT))
+    assert life.action == RequeueAfter(60)
+    life.waits(60).polls(a_model(4, started_at=EIGHT))
     assert isinstance(life.action, FetchLog)
     life.learns(NOT_TAKEN)
     assert log_of(life).state == "Collecting"  # a few tries more
@@ -535,8 +535,8 @@ def test_new_run_tries_a_refused_log_again() -> None:
     life = an_ended_life(5, run_token="v1", backoff_limit=1)
     for _ in range(3):
         life.learns(NOT_TAKEN)
-    assert life.action == Rest(60)  # no retry is held for it
-    assert life.waits(60).wakes().action == Look()
+    assert life.action == RequeueAfter(60)  # no retry is held for it
+    assert life.waits(60).wake_ups().action == Poll()
     assert (log_of(life).state, log_of(life).message) == (None, None)
 
 
@@ -546,10 +546,10 @@ def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_look
 
     def after(seconds: float, status: TrainingStatus = RUNNING) -> Action:
         moment: datetime = at(hours=1) + timedelta(seconds=seconds)
-        step = a_situation(training.with_status(status), moment, failed.memory)
-        return conclude(step).action
+        ctx = a_situation(training.with_status(status), moment, failed.state)
+        return conclude(ctx).action
 
-    assert after(89) == Rest(60)
+    assert after(89) == RequeueAfter(60)
     assert after(90) == FetchLog(60)
     assert after(0, SUCCEEDED) == after(89, FAILED) == FetchLog(None)
 
@@ -562,4 +562,4 @@ def test_a_log_that_can_never_be_had_says_why(state: LogState) -> None:
     text = log_of(life).message or ""
     assert len(text) == 1024
     assert text.endswith("x…. After any change of spec the operator tries again.")
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.core.linebuffer import LineBuffer
-from scriptix_operator.core.logbook import EMPTY, Book
+from scriptix_operator.core.logbook import EMPTY, LogIndex
 from scriptix_operator.core.logcollector import Collected, LogCollector
 from scriptix_operator.core.loglines import UNTIMED, Line, Position, render, split
 from scriptix_operator.core.logwindow import Window
@@ -110,8 +110,8 @@ def test_stored_line_without_a_time_is_not_taken_for_an_equal_earlier_one() -> N
     sealed = entry("a"), entry("same", None)
     tail = entry("b"), entry("c", 1), entry("same", None)
     before = Position(EIGHT_SECOND, 2, 2)
-    book = Book("r1", (), 1, 1, before, lines(*tail), EIGHT_SECOND)
-    collector = LogCollector(book, EIGHT, run_id="r1", max_bytes=MIB)
+    log_index = LogIndex("r1", (), 1, 1, before, lines(*tail), EIGHT_SECOND)
+    collector = LogCollector(log_index, EIGHT, run_id="r1", max_bytes=MIB)
     for each in (*sealed, *tail, entry("same", None)):
         collector.add(each)
     assert [line.at for line in collector.result().lines] == [EIGHT_SECOND + 1]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scriptix_operator.core.logbook import Book, Sealed
+from scriptix_operator.core.logbook import LogIndex, SealedSegment
 from scriptix_operator.core.remote import LogEntry
 from tests.unit.core.logshelf import EIGHT_SECOND, KilledError, Shelf, entry, in_order, whole, wide
 
@@ -79,13 +79,13 @@ def test_killed_at_any_write_the_next_save_makes_it_good(
             shelf.save(ordered[:step], max_bytes=max_bytes)
         except KilledError:
             shelf.writes_left = 10**9
-        assert shelf.indexed <= shelf.chunks.keys()
-    book = shelf.save(ordered, max_bytes=max_bytes)
-    assert shelf.indexed == shelf.chunks.keys()
+        assert shelf.indexed <= shelf.segments.keys()
+    log_index = shelf.save(ordered, max_bytes=max_bytes)
+    assert shelf.indexed == shelf.segments.keys()
     assert whole(ordered).endswith(shelf.text)
-    assert book.size == len(shelf.text.encode()) <= max_bytes
-    assert book.truncated == (shelf.text != whole(ordered))
-    assert max_bytes == MINIMUM or not book.truncated
+    assert log_index.size == len(shelf.text.encode()) <= max_bytes
+    assert log_index.truncated == (shelf.text != whole(ordered))
+    assert max_bytes == MINIMUM or not log_index.truncated
 
 
 @given(st.lists(logs, min_size=2, max_size=3), st.lists(kills, max_size=6).map(sorted), bounds)
@@ -101,7 +101,7 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
     ]
     last = len(parts) - 1
 
-    def save(run: int, count: int) -> Book:
+    def save(run: int, count: int) -> LogIndex:
         return shelf.save(
             [*chain.from_iterable(parts[:run]), *parts[run][:count]],
             run_id=f"r{run}",
@@ -114,17 +114,17 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
         shelf.writes_left = writes if shelf.writes_left else 10**9
         with suppress(KilledError):
             save(min(run, last), count)
-        assert shelf.indexed <= shelf.chunks.keys()
+        assert shelf.indexed <= shelf.segments.keys()
     shelf.writes_left = 10**9
-    book = save(last, len(parts[last]))
+    log_index = save(last, len(parts[last]))
     # Of a run before there may be chunks that the next one to be sealed brings to light.
-    assert all(number >= book.next for number in shelf.chunks.keys() - shelf.indexed)
-    assert book.size == len(shelf.text.encode()) <= max_bytes
-    assert book.entries == shelf.text.count("\n")
-    kept = sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail)
+    assert all(number >= log_index.next for number in shelf.segments.keys() - shelf.indexed)
+    assert log_index.size == len(shelf.text.encode()) <= max_bytes
+    assert log_index.entries == shelf.text.count("\n")
+    kept = sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active)
     assert shelf.text.endswith(whole(parts[last][-kept:]))
-    assert book.truncated == (kept < len(parts[last]))
-    assert not book.truncated or kept == book.entries
+    assert log_index.truncated == (kept < len(parts[last]))
+    assert not log_index.truncated or kept == log_index.entries
 
 
 @given(logs, cuts, st.sampled_from([MINIMUM, 100_000]))
@@ -134,14 +134,14 @@ def test_the_bound_holds_and_the_newest_lines_are_kept(
     ordered = in_order(entries_of(blocks))
     shelf = Shelf()
     for step in (*steps, len(ordered)):
-        book = shelf.save(ordered[:step], max_bytes=max_bytes)
+        log_index = shelf.save(ordered[:step], max_bytes=max_bytes)
         text, full = shelf.text, whole(ordered[:step])
-        assert len(text.encode()) == book.size <= max_bytes
+        assert len(text.encode()) == log_index.size <= max_bytes
         assert full.endswith(text)
         # A dropped chunk is a quarter of the bound, or one line longer than that.
         assert text == full or len(text.encode()) > max_bytes * 3 // 4 - 20_000
-        assert book.truncated == (text != full)
-        assert book.entries == text.count("\n")
+        assert log_index.truncated == (text != full)
+        assert log_index.entries == text.count("\n")
 
 
 def test_saving_again_writes_nothing() -> None:
@@ -157,7 +157,7 @@ def test_chunks_are_filled_to_512_kib_of_data() -> None:
     shelf = Shelf()
     # 2,048 of these lines would fill a chunk to the last byte and leave none for its index.
     shelf.save(wide(7000, size=256))
-    sizes = [sum(len(v.encode()) for v in data.values()) for data in shelf.chunks.values()]
+    sizes = [sum(len(v.encode()) for v in data.values()) for data in shelf.segments.values()]
     assert len(sizes) == 3
     assert all(SEAL - 1024 < size <= SEAL for size in sizes)
 
@@ -193,10 +193,10 @@ def test_entry_late_for_a_sealed_part_is_counted_only() -> None:
     shelf = Shelf()
     entries, late = wide(1200), entry("late", 3)
     shelf.save(entries)
-    book = shelf.save([*entries, late])
+    log_index = shelf.save([*entries, late])
     assert shelf.text == whole(entries)
-    assert book.end.lines == len([*entries, late]) - 1
-    book = shelf.save([*entries, late, *wide(1500, begin=1200)])
+    assert log_index.end.lines == len([*entries, late]) - 1
+    log_index = shelf.save([*entries, late, *wide(1500, begin=1200)])
     assert shelf.text == whole([*entries, *wide(1500, begin=1200)])
 
 
@@ -223,9 +223,9 @@ def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
     shelf = Shelf()
     for count in range(180, 600, 7):
         entries = wide(count, per_second=10**6)
-        book = shelf.save(entries, max_bytes=200_000)
+        log_index = shelf.save(entries, max_bytes=200_000)
         assert whole(entries).endswith(shelf.text)
-        assert book.next == 1 + (count - 1) // 50
+        assert log_index.next == 1 + (count - 1) // 50
 
 
 def test_an_entry_without_a_time_is_not_taken_for_an_equal_one_before() -> None:
@@ -243,8 +243,8 @@ def test_the_bound_is_kept_to_the_byte() -> None:
     for max_bytes, kept in ((67_000, 67), (66_999, 51), (66_001, 51)):
         shelf = Shelf()
         shelf.save(wide(60), max_bytes=max_bytes)
-        book = shelf.save(wide(67), max_bytes=max_bytes)
-        assert book.entries == kept
+        log_index = shelf.save(wide(67), max_bytes=max_bytes)
+        assert log_index.entries == kept
 
 
 @pytest.mark.parametrize("length", [50, 60, 65, 66, 500])
@@ -253,11 +253,11 @@ def test_a_long_new_run_drops_the_old_one_and_knows_its_own_chunks(length: int) 
     shelf.save(wide(10), run_id="r1", max_bytes=MINIMUM)
     entries = [*wide(10), *wide(length, begin=1000)]
     start = EIGHT_SECOND + 1000
-    book = shelf.save(entries, run_id="r2", max_bytes=MINIMUM, since=start)
+    log_index = shelf.save(entries, run_id="r2", max_bytes=MINIMUM, since=start)
     assert whole(entries).endswith(shelf.text)
-    own = sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail)
-    assert own == min(length, book.entries)
-    assert book.truncated == (own < length)
+    own = sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active)
+    assert own == min(length, log_index.entries)
+    assert log_index.truncated == (own < length)
 
 
 def test_a_log_without_any_time_is_kept_too() -> None:
@@ -281,9 +281,9 @@ def test_a_remote_log_that_shrinks_takes_nothing_away() -> None:
 def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> None:
     shelf = Shelf()
     shelf.save(wide(900), max_bytes=200_000)
-    book = shelf.save(wide(50, begin=880), max_bytes=200_000)
+    log_index = shelf.save(wide(50, begin=880), max_bytes=200_000)
     assert whole(wide(930)).endswith(shelf.text)
-    assert book.truncated
+    assert log_index.truncated
 
 
 def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
@@ -291,18 +291,18 @@ def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
     first, second = wide(10), wide(10, begin=100)
     shelf.save(first, run_id="r1")
     start = EIGHT_SECOND + 100
-    book = shelf.save([*first, *second], run_id="r2", since=start)
+    log_index = shelf.save([*first, *second], run_id="r2", since=start)
     assert shelf.texts == [whole(first), whole(second)]
-    assert Sealed.read(1, shelf.chunks[1]).run_id == "r1"
-    assert (book.chunks_of_run, book.entries, book.truncated) == ((), 20, False)
+    assert SealedSegment.read(1, shelf.segments[1]).run_id == "r1"
+    assert (log_index.segments_of_run, log_index.entries, log_index.truncated) == ((), 20, False)
 
 
 def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
     shelf = Shelf()
     shelf.save(wide(10), run_id="r1")
     shelf.writes_left = 0
-    book = shelf.save(wide(10), run_id="r2", since=EIGHT_SECOND + 3600)
-    assert book.run_id == "r1"
+    log_index = shelf.save(wide(10), run_id="r2", since=EIGHT_SECOND + 3600)
+    assert log_index.run_id == "r1"
 
 
 def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
@@ -310,8 +310,8 @@ def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
     first, second = [entry("old")], wide(66, begin=1000)
     shelf.save(first, run_id="r1", max_bytes=MINIMUM)
     start = EIGHT_SECOND + 1000
-    book = shelf.save([*first, *second], run_id="r2", max_bytes=MINIMUM, since=start)
-    assert book.truncated
+    log_index = shelf.save([*first, *second], run_id="r2", max_bytes=MINIMUM, since=start)
+    assert log_index.truncated
     assert whole(second).endswith(shelf.text)
 
 
@@ -319,13 +319,15 @@ def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_o
     shelf = Shelf()
     shelf.save(wide(60), run_id="r1", max_bytes=100_000)
     start = EIGHT_SECOND + 1000
-    book = shelf.save(
+    log_index = shelf.save(
         [*wide(60), *wide(60, begin=1000)], run_id="r2", max_bytes=100_000, since=start
     )
-    assert book.size <= 100_000
+    assert log_index.size <= 100_000
     assert whole([*wide(60), *wide(60, begin=1000)]).endswith(shelf.text)
-    assert not book.truncated
-    assert sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail) == 60
+    assert not log_index.truncated
+    assert (
+        sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active) == 60
+    )
 
 
 @pytest.mark.parametrize("writes", range(8))
@@ -339,35 +341,38 @@ def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -
         shelf.save(first + second, run_id="r2", since=start)
     except KilledError:
         shelf.writes_left = 10**9
-    book = shelf.save(first + second, run_id="r2", since=start)
+    log_index = shelf.save(first + second, run_id="r2", since=start)
     assert shelf.text == whole(first + second)
-    assert sum(chunk.entries for chunk in book.chunks_of_run) + len(book.tail) == 1300
-    assert not book.truncated
+    assert (
+        sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active)
+        == 1300
+    )
+    assert not log_index.truncated
 
 
 def test_many_short_runs_stay_within_what_status_can_name() -> None:
     shelf = Shelf()
     for run in range(99):
         shelf.save([entry("only", run * 10)], run_id=f"r{run}")
-    book = shelf.save([entry("only", 990)], run_id="r99")
-    assert len(book.chunks) + 1 == 64
-    assert book.next == 100
+    log_index = shelf.save([entry("only", 990)], run_id="r99")
+    assert len(log_index.segments) + 1 == 64
+    assert log_index.next == 100
 
 
 def test_a_lower_bound_is_kept_at_once() -> None:
     shelf = Shelf()
     shelf.save(wide(1500))
-    book = shelf.save(wide(1501), max_bytes=MINIMUM)
-    assert book.size <= MINIMUM
+    log_index = shelf.save(wide(1501), max_bytes=MINIMUM)
+    assert log_index.size <= MINIMUM
     assert whole(wide(1501)).endswith(shelf.text)
-    assert book.size > MINIMUM // 2
+    assert log_index.size > MINIMUM // 2
 
 
 def test_more_new_lines_than_may_be_kept_replace_what_was_stored() -> None:
     shelf = Shelf()
     shelf.save(wide(50), max_bytes=MINIMUM)
-    book = shelf.save(wide(5000), max_bytes=MINIMUM)
+    log_index = shelf.save(wide(5000), max_bytes=MINIMUM)
     assert whole(wide(5000)).endswith(shelf.text)
-    assert book.before.lines + len(book.tail) == 5000
+    assert log_index.before.lines + len(log_index.active) == 5000
     shelf.save(wide(5003), max_bytes=MINIMUM)
     assert whole(wide(5003)).endswith(shelf.text)

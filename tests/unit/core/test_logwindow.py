@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.status import Baseline, HistoryEntry, TrainingStatus
-from scriptix_operator.core.logbook import EMPTY, Book
+from scriptix_operator.core.logbook import EMPTY, LogIndex
 from scriptix_operator.core.loglines import START, UNTIMED, Line
 from scriptix_operator.core.logwindow import Window, window_of
 from tests.unit.core.builders import EIGHT, a_run, at, followed
 from tests.unit.core.logshelf import EIGHT_SECOND
 
-BEFORE = Book("run-0", (), 1, 1, START, (Line(EIGHT_SECOND - 60, "last"),))
+BEFORE = LogIndex("run-0", (), 1, 1, START, (Line(EIGHT_SECOND - 60, "last"),))
 """The run before is stored."""
 PAST = HistoryEntry(id="run-0", outcome="Failed")
 TRAINED = Baseline(training_status=2, started_training_at=at(hours=-9))
@@ -27,7 +27,7 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
 
 
 @pytest.mark.parametrize(
-    ("status", "book", "window"),
+    ("status", "log_index", "window"),
     [
         pytest.param(a_status(history=(PAST,)), BEFORE, AFTER, id="the run before"),
         pytest.param(
@@ -63,36 +63,39 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
         pytest.param(a_status(finished_at=at(hours=8)), EMPTY, GUESS, id="ended"),
         pytest.param(
             a_status(),
-            Book("run-1", (), 1, 1, START, (), EIGHT_SECOND - 7),
+            LogIndex("run-1", (), 1, 1, START, (), EIGHT_SECOND - 7),
             Window(EIGHT_SECOND - 7),
             id="found before",
         ),
         pytest.param(
             a_status(),
-            replace(BEFORE, run_id="run-1", tail=(Line(EIGHT_SECOND + 9, "own"),)),
+            replace(BEFORE, run_id="run-1", active=(Line(EIGHT_SECOND + 9, "own"),)),
             GUESS,
             id="not found before, as an older version has stored the run",
         ),
     ],
 )
 def test_entries_of_a_run_are_told_from_earlier_ones(
-    status: TrainingStatus, book: Book, window: Window
+    status: TrainingStatus, log_index: LogIndex, window: Window
 ) -> None:
-    assert window_of(status, book) == window
+    assert window_of(status, log_index) == window
 
 
 @pytest.mark.parametrize(
-    ("status", "book", "window"),
+    ("status", "log_index", "window"),
     [
         pytest.param(a_status(), EMPTY, GUESS, id="guess"),
         pytest.param(a_status(history=(PAST,)), BEFORE, AFTER, id="the run before"),
     ],
 )
 def test_last_fetch_takes_all_where_no_entry_is_new(
-    status: TrainingStatus, book: Book, window: Window
+    status: TrainingStatus, log_index: LogIndex, window: Window
 ) -> None:
-    assert window_of(status, book, is_last=True) == replace(window, is_open=True)
-    assert window_of(status, replace(book, run_id="run-1", since=UNTIMED), is_last=True) == Window()
+    assert window_of(status, log_index, is_last=True) == replace(window, is_open=True)
+    assert (
+        window_of(status, replace(log_index, run_id="run-1", since=UNTIMED), is_last=True)
+        == Window()
+    )
 
 
 def test_log_of_no_run_is_a_bug() -> None:

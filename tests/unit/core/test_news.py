@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Ownership, Phase, Reason
 from scriptix_operator.api.status import HistoryEntry, Intent, Queue, TrainingStatus
-from scriptix_operator.core.derive import Note, settle
+from scriptix_operator.core.derive import ConditionReason, derive_status
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.news import ended_as, news, news_of_deletion
+from scriptix_operator.core.news import deletion_events, run_outcome, transition_events
 from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at, followed
 
 INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
@@ -19,12 +19,12 @@ def settled(
     status: TrainingStatus, reason: str = Reason.TRAINING, message: str = "Why."
 ) -> TrainingStatus:
     """The status as it would be recorded."""
-    return settle(a_training(), status, EIGHT, Note(reason, message))
+    return derive_status(a_training(), status, EIGHT, ConditionReason(reason, message))
 
 
 def told(old: TrainingStatus, new: TrainingStatus) -> list[tuple[str, bool]]:
     """Reason and whether it is a warning, of each event."""
-    return [(item.reason.value, item.warning) for item in news(old, new)]
+    return [(item.reason.value, item.warning) for item in transition_events(old, new)]
 
 
 WAITING = settled(a_status(), Reason.WAITING_FOR_MODEL)
@@ -70,7 +70,7 @@ WAITING_AGAIN = settled(
         ),
         pytest.param(
             WAITING,
-            settled(a_status(), Reason.WAITING_FOR_START_ALLOWANCE),
+            settled(a_status(), Reason.WAITING_FOR_START_QUOTA),
             [("TrainingQueued", False)],
             id="queued",
         ),
@@ -105,7 +105,7 @@ WAITING_AGAIN = settled(
             id="the next one is to be retried too",
         ),
         pytest.param(
-            settle(a_training(suspend=True), TO_RETRY, EIGHT),
+            derive_status(a_training(suspend=True), TO_RETRY, EIGHT),
             TO_RETRY,
             [],
             id="to be retried as before, resumed",
@@ -190,7 +190,7 @@ def test_a_transition_is_told(
     ],
 )
 def test_the_start_is_told_as_surely_as_it_is_known(new: str, expected: str) -> None:
-    (item,) = news(STARTING, settled(followed(run=a_run(ownership=new))))
+    (item,) = transition_events(STARTING, settled(followed(run=a_run(ownership=new))))
     assert item.message == expected
 
 
@@ -215,21 +215,23 @@ STATUSES = st.sampled_from(
 
 @given(STATUSES)
 def test_no_transition_is_no_news(status: TrainingStatus) -> None:
-    assert news(status, status) == ()
-    assert news(status, replace(status, message="Put otherwise.")) == ()
+    assert transition_events(status, status) == ()
+    assert transition_events(status, replace(status, message="Put otherwise.")) == ()
 
 
 def test_messages_are_one_line_that_the_api_server_takes() -> None:
-    (item,) = news(a_status(), settled(a_status(), Reason.MODEL_IN_USE, "x\n" + "x" * 4000))
+    (item,) = transition_events(
+        a_status(), settled(a_status(), Reason.MODEL_IN_USE, "x\n" + "x" * 4000)
+    )
     assert len(item.message) == 1024
     assert item.message.startswith("x x")
 
 
 def test_the_message_of_an_end_is_that_of_status() -> None:
     end = failed(FailureReason.TIMED_OUT)
-    assert [item.message for item in news(RUNNING, end)] == [end.message]
+    assert [item.message for item in transition_events(RUNNING, end)] == [end.message]
     stage = settled(followed(stage="MainTraining", progress=31))
-    assert [item.message for item in news(RUNNING, stage)] == ["MainTraining, 31%."]
+    assert [item.message for item in transition_events(RUNNING, stage)] == ["MainTraining, 31%."]
 
 
 @pytest.mark.parametrize(
@@ -239,10 +241,10 @@ def test_the_message_of_an_end_is_that_of_status() -> None:
         (WAITING, False),
         (STARTING, True),
         (RUNNING, True),
-        (settle(a_training(suspend=True), RUNNING, EIGHT), True),
+        (derive_status(a_training(suspend=True), RUNNING, EIGHT), True),
         (settled(followed(failure=failure(FailureReason.UNAUTHORIZED, "x"))), True),
         (settled(a_status(queue=Queue(position=1, of=1))), False),
-        (settle(a_training(suspend=True), WAITING, EIGHT), False),
+        (derive_status(a_training(suspend=True), WAITING, EIGHT), False),
         (WAITING_AGAIN, False),
         (TO_RETRY, False),
         (SUCCEEDED, False),
@@ -264,10 +266,10 @@ def test_the_message_of_an_end_is_that_of_status() -> None:
     ],
 )
 def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: bool) -> None:  # noqa: FBT001 - the expected value
-    assert [item.reason for item in news_of_deletion(status)] == [
+    assert [item.reason for item in deletion_events(status)] == [
         "ReleasedRunningTraining"
     ] * released
-    assert all(item.warning for item in news_of_deletion(status))
+    assert all(item.warning for item in deletion_events(status))
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: b
 def test_each_run_is_counted_once_when_it_ends(
     old: TrainingStatus, new: TrainingStatus, outcome: str | None
 ) -> None:
-    assert ended_as(old, new) == outcome
+    assert run_outcome(old, new) == outcome
 
 
 def test_the_phases_here_are_those_of_their_names() -> None:

@@ -10,8 +10,8 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Baseline, TrainingStatus
 from scriptix_operator.core.follow import ended_at, follow
-from scriptix_operator.core.ledger import Mark
-from scriptix_operator.core.observation import Look, Reserve, Rest
+from scriptix_operator.core.ledger import LatestRun
+from scriptix_operator.core.observation import AcquireStart, Poll, RequeueAfter
 from scriptix_operator.core.remote import RemoteModel
 from tests.unit.core.builders import (
     EIGHT,
@@ -50,7 +50,7 @@ def test_success_without_metrics_is_published_and_told_without_them(given: objec
     life = a_life().runs().waits(60).succeeds(metrics=given)
     assert (life.status.phase, life.published) == ("Running", 0)
     assert (life.status.message or "").endswith("its results are awaited until 08:03:00Z.")
-    life.waits(120).wakes()
+    life.waits(120).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
     assert (life.status.message or "").startswith(
         "The model is trained; the API gave no word error rate."
@@ -65,7 +65,7 @@ def test_success_without_metrics_is_published_and_told_without_them(given: objec
 def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
     life = a_life().runs()
     for progress in (75, 40, 39):
-        life.waits(600).looks(a_model(3, progress=progress, started_at=EIGHT))
+        life.waits(600).polls(a_model(3, progress=progress, started_at=EIGHT))
     assert (life.status.phase, life.status.progress, life.status.stage) == (
         "Running",
         39,
@@ -80,22 +80,24 @@ def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
 @pytest.mark.parametrize("progress", [100, 101, 250])
 def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress: int) -> None:
     life = a_life().runs().waits(8 * 3600)
-    look = a_model(3, progress=progress, started_at=EIGHT)
-    life.looks(look)
+    poll = a_model(3, progress=progress, started_at=EIGHT)
+    life.polls(poll)
     assert (life.status.phase, life.status.stage) == ("Running", "FinalEvaluation")
     assert (life.status.message or "").endswith("%. The API has yet to say how it ended.")
-    assert life.action == Rest(6)  # looked at more closely, as the end may be any moment now
+    assert life.action == RequeueAfter(
+        6
+    )  # looked at more closely, as the end may be any moment now
     # However long that takes, it is no news with each look (one in ten minutes is stamped).
     written = life.writes
     for _ in range(9):
-        life.waits(60).looks(look)
+        life.waits(60).polls(poll)
     assert life.writes == written
     life.waits(60).succeeds(finished_at=at(hours=9))
     assert (life.status.phase, life.status.progress) == ("Succeeded", 100)
 
 
 def test_ninety_nine_percent_is_not_the_last() -> None:
-    decision = a_life().runs().waits(600).looks(a_model(3, progress=99, started_at=EIGHT))
+    decision = a_life().runs().waits(600).polls(a_model(3, progress=99, started_at=EIGHT))
     assert "yet to say" not in (decision.status.message or "")
 
 
@@ -120,7 +122,7 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marke
 
 
 @pytest.mark.parametrize(
-    ("status", "look"),
+    ("status", "poll"),
     [
         pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer marker"),
         pytest.param(a_rerun(5), a_model(4), id="another end than before"),
@@ -130,9 +132,9 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marke
     ],
 )
 def test_an_end_that_can_only_be_this_runs_counts(
-    status: TrainingStatus, look: RemoteModel
+    status: TrainingStatus, poll: RemoteModel
 ) -> None:
-    ended, _ = follow(a_training().spec, status, look, at(hours=8), ())
+    ended, _ = follow(a_training().spec, status, poll, at(hours=8), ())
     assert ended.finished_at is not None
 
 
@@ -154,23 +156,23 @@ def test_reply_start_time_is_shown_until_a_poll_and_compared_with_nothing(off: i
     polled = REPLY + timedelta(seconds=off)
     life = replied()
     assert (life.status.started_at, life.run.started_training_at) == (REPLY, None)
-    assert life.ledger.marks[7] == Mark(at=BEFORE, superseded=True)
-    life.waits(60).looks(a_model(3, progress=5, started_at=polled))
+    assert life.ledger.latest_runs[7] == LatestRun(at=BEFORE, superseded=True)
+    life.waits(60).polls(a_model(3, progress=5, started_at=polled))
     assert (life.status.started_at, life.run.started_training_at) == (polled, polled)
     assert (life.status.message or "").startswith("Training: ")
     assert "somebody else" not in (life.status.message or "")
     life.waits(60).succeeds(polled)
     assert life.status.phase == "Succeeded"
     # The start time of history is the polls', so that the next request is not held up by it.
-    life.edit(run_token="v2").waits(60).looks(a_model(2, started_at=polled))
-    assert isinstance(life.action, Reserve)
+    life.edit(run_token="v2").waits(60).polls(a_model(2, started_at=polled))
+    assert isinstance(life.action, AcquireStart)
     assert life.status.history[0].started_training_at == polled
 
 
 @pytest.mark.parametrize("state", [4, 5])
 def test_first_poll_may_show_the_end_a_second_before_the_reply(state: int) -> None:
     life = replied()
-    life.waits(60).looks(a_model(state, started_at=at(seconds=29), metrics=metrics()))
+    life.waits(60).polls(a_model(state, started_at=at(seconds=29), metrics=metrics()))
     assert life.status.phase == {4: "Succeeded", 5: "Failed"}[state]
     assert life.status.started_at == at(seconds=29)
 
@@ -179,15 +181,15 @@ def test_another_resource_waits_for_the_run_that_polls_show() -> None:
     """Its own polls show the run begun a second before the reply to the other's start."""
     polled = at(seconds=29)
     life = replied().waits(60)
-    life.looks(a_model(3, started_at=polled))
+    life.polls(a_model(3, started_at=polled))
     other = Life(a_training(name="radiology", log=NO_LOG), now=life.now)
-    other.looks(a_model(3, started_at=polled), rivals=(life.training,))
+    other.polls(a_model(3, started_at=polled), competitors=(life.training,))
     assert other.reason == "ModelInUse"
     life.waits(60).succeeds(polled)
-    other.waits(60).looks(a_model(4, started_at=polled), rivals=(life.training,))
+    other.waits(60).polls(a_model(4, started_at=polled), competitors=(life.training,))
     assert other.reason == "ModelInUse"
-    other.waits(60).looks(a_model(2, started_at=polled), rivals=(life.training,))
-    assert isinstance(other.action, Reserve)
+    other.waits(60).polls(a_model(2, started_at=polled), competitors=(life.training,))
+    assert isinstance(other.action, AcquireStart)
 
 
 def test_ledger_mark_of_a_start_is_outdated_by_no_rounding() -> None:
@@ -195,10 +197,10 @@ def test_ledger_mark_of_a_start_is_outdated_by_no_rounding() -> None:
     gone = replied()
     other = Life(a_training(name="radiology", log=NO_LOG), now=at(hours=9))
     other.ledger = gone.ledger
-    other.looks(a_model(2, started_at=BEFORE))
+    other.polls(a_model(2, started_at=BEFORE))
     assert other.reason == "UnexpectedStatus"
-    other.waits(60).looks(a_model(2, started_at=at(seconds=29)))
-    assert isinstance(other.action, Reserve)
+    other.waits(60).polls(a_model(2, started_at=at(seconds=29)))
+    assert isinstance(other.action, AcquireStart)
 
 
 # A reply that can be read in part.
@@ -210,21 +212,21 @@ UNREADABLE_START = {"is_start_time_unreadable": True, "unreadable": ("started_tr
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
 def test_unreadable_start_time_starts_and_adopts_nothing(state: int) -> None:
     life = a_life(when_not_ready="Fail", existing_training="Adopt")
-    life.looks(a_model(state, **UNREADABLE_START))
-    assert isinstance(life.action, Rest)
+    life.polls(a_model(state, **UNREADABLE_START))
+    assert isinstance(life.action, RequeueAfter)
     assert (life.status.phase, life.reason, life.status.run) == (
         "Pending",
         "UnexpectedStatus",
         None,
     )
     assert "start time" in (life.status.message or "")
-    life.waits(60).looks(a_model(2))
-    assert isinstance(life.action, Reserve)
+    life.waits(60).polls(a_model(2))
+    assert isinstance(life.action, AcquireStart)
 
 
 def test_unreadable_start_time_is_no_baseline_of_a_rerun() -> None:
     life = a_life().runs().waits(60).succeeds().edit(run_token="v2").waits(60)
-    life.looks(a_model(4, **UNREADABLE_START))
+    life.polls(a_model(4, **UNREADABLE_START))
     assert (life.reason, life.run.baseline) == ("UnexpectedStatus", None)
 
 
@@ -244,9 +246,9 @@ def test_end_with_unreadable_start_time_counts_unless_left_over(
 def test_unreadable_field_is_named_in_the_message_while_it_is_there() -> None:
     named = " Not readable in the API's reply: training_progress."
     life = a_life().runs().waits(60)
-    life.looks(a_model(3, started_at=EIGHT, unreadable=("training_progress",)))
+    life.polls(a_model(3, started_at=EIGHT, unreadable=("training_progress",)))
     assert (life.status.message or "").endswith(named)
-    life.waits(60).looks(a_model(3, started_at=EIGHT))
+    life.waits(60).polls(a_model(3, started_at=EIGHT))
     assert "readable" not in (life.status.message or "")
 
 
@@ -254,7 +256,7 @@ def test_unreadable_field_is_named_in_the_message_while_it_is_there() -> None:
 def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> None:
     life = Life(a_training()).runs().waits(60)
     end = a_model(state, started_at=EIGHT, metrics=metrics(), unreadable=("failed_at",))
-    life.looks(end)
+    life.polls(end)
     life.stores_log()
     assert life.status.finished_at == life.now
     assert (life.status.message or "").count("Not readable in the API's reply: failed_at.") == 1
@@ -272,11 +274,11 @@ def test_a_rerun_outlives_stale_looks_and_reads_its_own_end() -> None:
     life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
     life.is_accepted(None)
     for _ in range(3):
-        life.waits(60).looks(a_model(4, started_at=EIGHT, metrics=metrics()))
+        life.waits(60).polls(a_model(4, started_at=EIGHT, metrics=metrics()))
         assert (life.status.phase, life.published) == ("Running", 1)
-    life.waits(60).looks(a_model(3, progress=5, started_at=at(hours=1)))
+    life.waits(60).polls(a_model(3, progress=5, started_at=at(hours=1)))
     assert life.status.started_at == at(hours=1)
-    life.waits(60).looks(a_model(5, started_at=EIGHT, error="old"))
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="old"))
     assert life.status.phase == "Running"
     life.waits(60).succeeds(at(hours=1), metrics=metrics("9"))
     assert (life.status.phase, life.published) == ("Succeeded", 2)
@@ -294,7 +296,7 @@ def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> Non
     theirs = EIGHT + timedelta(seconds=skew)
     life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
     life.now = at(hours=4)
-    life.looks(a_model(3, progress=50, started_at=theirs))
+    life.polls(a_model(3, progress=50, started_at=theirs))
     assert life.status.estimated_completion_at == at(hours=8)
     assert life.status.started_at == theirs
 
@@ -309,13 +311,13 @@ def test_a_run_of_ours_without_a_marker_has_an_expected_end_too(ownership: Owner
 def test_of_an_adopted_run_only_the_apis_own_instant_is_known() -> None:
     life = a_life()
     life.now = at(hours=4)
-    life.looks(a_model(3, progress=50, started_at=EIGHT))
+    life.polls(a_model(3, progress=50, started_at=EIGHT))
     assert life.status.estimated_completion_at == at(hours=8)
     assert life.run.claimed_at == at(hours=4)
 
 
 def test_a_start_that_lies_in_our_future_is_shown_and_no_end_is_guessed() -> None:
-    status = a_life().looks(a_model(3, progress=50, started_at=at(minutes=10))).status
+    status = a_life().polls(a_model(3, progress=50, started_at=at(minutes=10))).status
     assert (status.phase, status.started_at) == ("Running", at(minutes=10))
     assert status.estimated_completion_at is None
     assert status.display is not None
@@ -329,15 +331,15 @@ def test_a_run_times_out_by_our_own_clock(
     adopted: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
     theirs = EIGHT + timedelta(seconds=skew)
-    look = a_model(3, progress=1, started_at=theirs)
+    poll = a_model(3, progress=1, started_at=theirs)
     life = a_life(timeout_seconds=3600)
     if adopted:
-        life.looks(look)
+        life.polls(poll)
     else:
-        life.intends().is_accepted(look)
-    life.waits(3599).looks(look)
-    assert (life.status.phase, life.action) == ("Running", Rest(1))
-    assert not isinstance(life.waits(1).wakes().action, Look)
+        life.intends().is_accepted(poll)
+    life.waits(3599).polls(poll)
+    assert (life.status.phase, life.action) == ("Running", RequeueAfter(1))
+    assert not isinstance(life.waits(1).wake_ups().action, Poll)
     assert life.reason == "TimedOut"
     assert life.status.finished_at is not None
     assert life.status.finished_at >= theirs
@@ -349,7 +351,7 @@ def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
     """Where the API gives no end, it is ours, which may lie before the API's beginning."""
     theirs = EIGHT + timedelta(seconds=skew)
     life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
-    life.waits(60).looks(a_model(state, started_at=theirs))
+    life.waits(60).polls(a_model(state, started_at=theirs))
     assert life.status.finished_at == max(at(minutes=1), theirs)
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scriptix_operator.core.pacing import (
     CLOSEST,
     MAX_SPARE,
-    Pace,
-    next_look,
+    GrantedInterval,
+    next_poll,
+    reported_interval,
     shown_interval,
     spread,
-    told_interval,
 )
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -35,7 +35,7 @@ MINUTE, HOUR = 60.0, 3600.0
     ],
 )
 def test_looks_are_closer_around_the_expected_end(to_end: float | None, seconds: float) -> None:
-    assert next_look(60.0, to_end, 8 * HOUR, None).seconds == pytest.approx(seconds)
+    assert next_poll(60.0, to_end, 8 * HOUR, None).seconds == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("asked", [1.0, 4.9, CLOSEST])
@@ -43,11 +43,11 @@ def test_looks_are_closer_around_the_expected_end(to_end: float | None, seconds:
 def test_whoever_asks_for_less_than_the_closest_has_it_all_the_time(
     asked: float, to_end: float | None
 ) -> None:
-    assert next_look(asked, to_end, HOUR, None).seconds == asked
+    assert next_poll(asked, to_end, HOUR, None).seconds == asked
 
 
 @pytest.mark.parametrize(
-    ("age", "spare", "looks"),
+    ("age", "spare", "polls"),
     [
         pytest.param(0, None, 0.1, id="a run that has just begun"),
         pytest.param(HOUR, None, 6.1, id="a tenth of its looks so far"),
@@ -58,11 +58,11 @@ def test_whoever_asks_for_less_than_the_closest_has_it_all_the_time(
     ],
 )
 def test_looks_are_saved_up_as_long_as_the_end_is_far(
-    age: float, spare: float | None, looks: float
+    age: float, spare: float | None, polls: float
 ) -> None:
-    interval = next_look(60.0, None, age, spare)
+    interval = next_poll(60.0, None, age, spare)
     assert interval.seconds == 60.0
-    assert interval.spare == pytest.approx(looks)
+    assert interval.spare == pytest.approx(polls)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_closer_look_is_paid_for_by_what_was_saved(
     spare: float, seconds: float, left: float
 ) -> None:
     """By the half of one that it comes early; and it saves up for the time that it waits."""
-    interval = next_look(60.0, 300.0, 0.0, spare)
+    interval = next_poll(60.0, 300.0, 0.0, spare)
     assert interval.seconds == seconds
     assert interval.spare == pytest.approx(left)
 
@@ -92,13 +92,13 @@ def test_over_any_run_no_more_than_a_tenth_of_the_looks_come_on_top(
     """Whatever is expected of it, and however often that changes."""
     spare: float | None = None
     passed = 0.0
-    for looks, to_end in enumerate(ends, 1):
-        interval = next_look(asked, to_end, age + passed, spare)
+    for polls, to_end in enumerate(ends, 1):
+        interval = next_poll(asked, to_end, age + passed, spare)
         assert min(asked, CLOSEST) <= interval.seconds <= asked
         assert 0 <= interval.spare <= MAX_SPARE
         passed, spare = passed + interval.seconds, interval.spare
         # Of a run that was seen late, what it has saved before that counts, too.
-        assert looks <= 1.1 * passed / asked + 0.1 * age / asked + 1e-6
+        assert polls <= 1.1 * passed / asked + 0.1 * age / asked + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -108,44 +108,48 @@ def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
     error: float, late: float
 ) -> None:
     """A look a minute tells of it 30 seconds late in the mean; after runs of 6 to 12 hours."""
-    luck, latest, looks, asked = Random(1), 0.0, 0, 0.0  # noqa: S311 - repeatable on purpose
+    jitter, latest, polls, asked = Random(1), 0.0, 0, 0.0  # noqa: S311 - repeatable on purpose
     for _ in range(200):
-        end = 6 * HOUR * (1 + luck.random())
-        expected = end * (1 + luck.uniform(-error, error))
-        now, spare = luck.uniform(0, MINUTE), None
+        end = 6 * HOUR * (1 + jitter.random())
+        expected = end * (1 + jitter.uniform(-error, error))
+        now, spare = jitter.uniform(0, MINUTE), None
         while now < end:
-            interval = next_look(MINUTE, expected - now, now, spare)
-            now, spare = now + spread(interval.seconds, luck.random()), interval.spare
-            looks += 1
+            interval = next_poll(MINUTE, expected - now, now, spare)
+            now, spare = now + spread(interval.seconds, jitter.random()), interval.spare
+            polls += 1
         latest += now - end
         asked += now / MINUTE
-    assert looks <= 1.1 * asked
+    assert polls <= 1.1 * asked
     assert latest / 200 <= late
 
 
 @pytest.mark.parametrize(
-    ("luck", "seconds"), [(0.0, 114.0), (0.5, 120.0), (1.0, 126.0)], ids=["least", "mean", "most"]
+    ("jitter", "seconds"), [(0.0, 114.0), (0.5, 120.0), (1.0, 126.0)], ids=["least", "mean", "most"]
 )
-def test_intervals_vary_a_little(luck: float, seconds: float) -> None:
-    assert spread(120.0, luck) == pytest.approx(seconds)
+def test_intervals_vary_a_little(jitter: float, seconds: float) -> None:
+    assert spread(120.0, jitter) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    ("pace", "wanted", "kept"),
+    ("granted_interval", "wanted", "kept"),
     [
-        pytest.param(Pace(), None, 60, id="as asked for"),
-        pytest.param(Pace(), 5, 5, id="as wanted near the end"),
-        pytest.param(Pace(59), None, 60, id="asked for less than is left"),
-        pytest.param(Pace(180), None, 180, id="asked for more than is left"),
-        pytest.param(Pace(180), 5, 15, id="near the end, as much closer as wanted"),
-        pytest.param(Pace(180, 0.5), 20, 90, id="near the end, half of the looks on top"),
-        pytest.param(Pace(180, 0.0), 5, 180, id="near the end, but nothing is left for that"),
+        pytest.param(GrantedInterval(), None, 60, id="as asked for"),
+        pytest.param(GrantedInterval(), 5, 5, id="as wanted near the end"),
+        pytest.param(GrantedInterval(59), None, 60, id="asked for less than is left"),
+        pytest.param(GrantedInterval(180), None, 180, id="asked for more than is left"),
+        pytest.param(GrantedInterval(180), 5, 15, id="near the end, as much closer as wanted"),
+        pytest.param(
+            GrantedInterval(180, 0.5), 20, 90, id="near the end, half of the looks on top"
+        ),
+        pytest.param(
+            GrantedInterval(180, 0.0), 5, 180, id="near the end, but nothing is left for that"
+        ),
     ],
 )
 def test_an_interval_is_kept_as_the_key_allows(
-    pace: Pace, wanted: float | None, kept: float
+    granted_interval: GrantedInterval, wanted: float | None, kept: float
 ) -> None:
-    assert pace.kept(60, wanted) == pytest.approx(kept)
+    assert granted_interval.kept(60, wanted) == pytest.approx(kept)
 
 
 @pytest.mark.parametrize(
@@ -215,4 +219,4 @@ def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float
     ],
 )
 def test_an_interval_in_words(seconds: int, text: str) -> None:
-    assert told_interval(seconds) == text
+    assert reported_interval(seconds) == text

@@ -2,32 +2,32 @@
 
 import pytest
 
-from scriptix_operator.core.budget import Budget
-from scriptix_operator.core.lessons import Lesson
+from scriptix_operator.core.budget import RateLimiter
+from scriptix_operator.core.lessons import ObservedLimit
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.part import Part
+from scriptix_operator.core.part import SubLimit
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.spending import Spent, Ticket
+from scriptix_operator.core.spending import PastCall, Permit
 
 MINUTE, HOUR = 60.0, 3600.0
 NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
 LOST = CallFailure(FailureKind.AMBIGUOUS, "no reply")
 
 
-def a_part(*limits: Limit, part: float = 0.2) -> tuple[Budget, Part]:
-    whole = Budget(limits)
-    return whole, Part(whole, part)
+def a_part(*limits: Limit, part: float = 0.2) -> tuple[RateLimiter, SubLimit]:
+    whole = RateLimiter(limits)
+    return whole, SubLimit(whole, part)
 
 
-def take(whole: Budget, part: Part, now: float) -> Ticket:
-    ticket = whole.take(now)
-    part.take(ticket)
-    return ticket
+def acquire(whole: RateLimiter, part: SubLimit, now: float) -> Permit:
+    permit = whole.acquire(now)
+    part.acquire(permit)
+    return permit
 
 
 def test_no_more_than_the_part_is_free_on_its_way_and_for_a_window_after_the_answer() -> None:
     whole, part = a_part(Limit(10, HOUR))
-    first, second = take(whole, part, 0.0), take(whole, part, 1.0)
+    first, second = acquire(whole, part, 0.0), acquire(whole, part, 1.0)
     assert part.wait(2.0) == HOUR
     part.answered(first, 10.0, None)
     assert part.wait(20.0) == HOUR - 10
@@ -39,17 +39,17 @@ def test_no_more_than_the_part_is_free_on_its_way_and_for_a_window_after_the_ans
 
 def test_of_several_windows_each_has_its_part() -> None:
     whole, part = a_part(Limit(5, MINUTE), Limit(10, HOUR))
-    part.answered(take(whole, part, 0.0), 0.0, None)
+    part.answered(acquire(whole, part, 0.0), 0.0, None)
     assert part.wait(0.0) == MINUTE
-    part.answered(take(whole, part, MINUTE), MINUTE, None)
+    part.answered(acquire(whole, part, MINUTE), MINUTE, None)
     assert part.wait(2 * MINUTE) == HOUR - 2 * MINUTE
 
 
 def test_it_is_a_part_of_what_is_really_allowed_and_one_call_at_least() -> None:
     whole, part = a_part(Limit(100, HOUR))
-    part.recall([Spent(0.0)] * 3)
+    part.recall([PastCall(0.0)] * 3)
     assert part.wait(1.0) == 0
-    whole.learn([Lesson(HOUR, 5, 0.0)])
+    whole.learn([ObservedLimit(HOUR, 5, 0.0)])
     assert part.wait(1.0) == HOUR - 1
     assert part.wait(HOUR) == 0
 
@@ -57,17 +57,17 @@ def test_it_is_a_part_of_what_is_really_allowed_and_one_call_at_least() -> None:
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "given back"])
 def test_what_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
     whole, part = a_part(Limit(5, HOUR))
-    ticket = take(whole, part, 0.0)
+    permit = acquire(whole, part, 0.0)
     if answered:
-        part.answered(ticket, 1.0, NOT_SENT)
+        part.answered(permit, 1.0, NOT_SENT)
     else:
-        part.give_back(ticket)
+        part.cancel(permit)
     assert part.wait(1.0) == 0
 
 
 def test_calls_of_others_are_none_of_it() -> None:
     whole, part = a_part(Limit(5, HOUR))
-    ticket = whole.take(0.0)
-    part.answered(ticket, 1.0, None)
-    part.give_back(ticket)
+    permit = whole.acquire(0.0)
+    part.answered(permit, 1.0, None)
+    part.cancel(permit)
     assert part.wait(1.0) == 0

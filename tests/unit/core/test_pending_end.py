@@ -8,16 +8,16 @@ import pytest
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.news import news_of_deletion
+from scriptix_operator.core.news import deletion_events
 from scriptix_operator.core.observation import (
     Blocked,
     FetchLog,
-    Look,
-    LookDeferred,
-    LookFailed,
     Observation,
-    Rest,
-    Woken,
+    Poll,
+    PollDeferred,
+    PollFailed,
+    RequeueAfter,
+    Triggered,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.running import ANOTHER_START
@@ -55,7 +55,7 @@ def a_life(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
 def a_pending(end: RemoteModel = BARE, **spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
     """A run whose end the API has shown without results."""
     life = a_life(**spec).runs().waits(60)
-    life.looks(end)
+    life.polls(end)
     assert (life.status.phase, life.run.pending_end is not None) == ("Running", True)
     return life
 
@@ -81,7 +81,7 @@ def test_end_without_results_is_recorded_and_awaited(gate: object, end: RemoteMo
         f"The API shows that the training has ended (training_status {end.training_status}); its "
         "results are awaited until 08:03:00Z."
     )
-    assert (life.reason, life.action, life.published) == ("Training", Rest(2), 0)
+    assert (life.reason, life.action, life.published) == ("Training", RequeueAfter(2), 0)
     assert life.status.finished_at is None
 
 
@@ -96,16 +96,16 @@ def test_end_without_results_is_recorded_and_awaited(gate: object, end: RemoteMo
 )
 def test_end_with_its_results_is_not_pending(gate: object, end: RemoteModel, phase: str) -> None:
     life = a_life(quality_gate=gate).runs().waits(60)
-    life.looks(end)
+    life.polls(end)
     assert (life.status.phase, life.run.pending_end) == (phase, None)
 
 
 # Polls.
 
 
-UNANSWERED = LookFailed(call_failed(FailureKind.AMBIGUOUS))
-LIMITED = LookFailed(call_failed(FailureKind.RATE_LIMITED, retry_after=300), again_in=300)
-REJECTED = LookFailed(call_failed(FailureKind.UNAUTHORIZED))
+UNANSWERED = PollFailed(call_failed(FailureKind.AMBIGUOUS))
+LIMITED = PollFailed(call_failed(FailureKind.RATE_LIMITED, retry_after=300), again_in=300)
+REJECTED = PollFailed(call_failed(FailureKind.UNAUTHORIZED))
 KEYLESS = Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone"))
 
 
@@ -113,7 +113,7 @@ def polls(life: Life, seen: RemoteModel | Observation, seconds: int = 119) -> li
     """After which seconds the model is polled, if the resource is woken each second."""
     polled = []
     for second in range(1, seconds + 1):
-        if isinstance(life.waits(1).wakes().action, Look):
+        if isinstance(life.waits(1).wake_ups().action, Poll):
             polled.append(second)
             if isinstance(seen, RemoteModel):
                 life.sees(seen)
@@ -126,9 +126,9 @@ def test_pending_end_is_polled_five_times_then_believed() -> None:
     life = a_pending()
     writes = life.writes
     assert polls(life, BARE) == [2, 7, 17, 47, 110]
-    assert (life.status.phase, life.action, life.writes) == ("Running", Rest(1), writes)
-    life.waits(1).wakes()
-    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
+    assert (life.status.phase, life.action, life.writes) == ("Running", RequeueAfter(1), writes)
+    life.waits(1).wake_ups()
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.finished_at == at(minutes=1)
     assert "gave no word error rate" in (life.status.message or "")
     assert life.reasons_told.count("TrainingSucceeded") == 1
@@ -136,15 +136,18 @@ def test_pending_end_is_polled_five_times_then_believed() -> None:
 
 def test_results_wait_is_a_setting() -> None:
     life = a_pending()
-    decision = decide(life.training, Woken(), at(minutes=2), durations=Durations(results=60))
+    decision = decide(life.training, Triggered(), at(minutes=2), durations=Durations(results=60))
     assert decision.status.phase == "Succeeded"
 
 
 def test_restarted_process_adds_no_poll_of_a_pending_end() -> None:
     life = a_pending()
     assert polls(life, BARE, 10) == [2, 7]
-    assert (life.restarts().wakes().action, polls(life, BARE, 109)) == (Rest(7), [7, 37, 100])
-    assert life.waits(1).restarts().wakes().status.phase == "Succeeded"
+    assert (life.restarts().wake_ups().action, polls(life, BARE, 109)) == (
+        RequeueAfter(7),
+        [7, 37, 100],
+    )
+    assert life.waits(1).restarts().wake_ups().status.phase == "Succeeded"
 
 
 @pytest.mark.parametrize("end", [BARE, SILENT], ids=["success", "failure"])
@@ -155,27 +158,27 @@ def test_restarted_process_adds_no_poll_of_a_pending_end() -> None:
         pytest.param(LIMITED, id="rate limited"),
         pytest.param(REJECTED, id="key rejected"),
         pytest.param(KEYLESS, id="no key"),
-        pytest.param(LookDeferred(300), id="no quota left"),
+        pytest.param(PollDeferred(300), id="no quota left"),
     ],
 )
 def test_pending_end_is_believed_after_failing_polls(end: RemoteModel, answer: Observation) -> None:
     life = a_pending(end)
     polled = polls(life, answer)
-    if not isinstance(answer, LookDeferred):
+    if not isinstance(answer, PollDeferred):
         assert polled == [2, 7, 17, 47, 110]
-    assert (life.status.phase, life.action) == ("Running", Rest(1))
-    life.waits(1).wakes()
+    assert (life.status.phase, life.action) == ("Running", RequeueAfter(1))
+    life.waits(1).wake_ups()
     assert life.status.phase == ("Succeeded" if end is BARE else "Failed")
     assert life.status.failure is None or life.status.failure.reason == "Unknown"
 
 
 def test_deferred_poll_of_a_pending_end_stays_due() -> None:
     life = a_pending().waits(2)
-    assert isinstance(life.wakes().action, Look)
-    life.learns(LookDeferred(1.5))
-    assert life.action == Rest(1.5)
-    assert isinstance(life.waits(1.5).wakes().action, Look)
-    assert life.sees(BARE).action == Rest(3.5)
+    assert isinstance(life.wake_ups().action, Poll)
+    life.learns(PollDeferred(1.5))
+    assert life.action == RequeueAfter(1.5)
+    assert isinstance(life.waits(1.5).wake_ups().action, Poll)
+    assert life.sees(BARE).action == RequeueAfter(3.5)
 
 
 # Results.
@@ -184,9 +187,9 @@ def test_deferred_poll_of_a_pending_end_stays_due() -> None:
 @pytest.mark.parametrize("marker", [EIGHT, None], ids=["a start time", "none"])
 def test_run_ends_with_results_that_arrive_later(marker: datetime | None) -> None:
     life = a_pending(quality_gate=GATE).waits(2)
-    life.looks(replace(NO_CER, started_at=marker))
+    life.polls(replace(NO_CER, started_at=marker))
     assert life.status.phase == "Running"
-    life.waits(5).looks(replace(MEASURED, started_at=marker))
+    life.waits(5).polls(replace(MEASURED, started_at=marker))
     assert (life.status.phase, life.published, life.run.pending_end) == ("Succeeded", 1, None)
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.status.progress) == ("12.5", 100)
@@ -196,24 +199,24 @@ def test_run_ends_with_results_that_arrive_later(marker: datetime | None) -> Non
 @pytest.mark.parametrize("shown", [EIGHT, NEAR], ids=["earlier", "later"])
 def test_results_with_a_start_time_rounded_otherwise_count(shown: datetime) -> None:
     life = a_life().runs().waits(60)
-    life.looks(replace(BARE, started_at=EIGHT if shown == NEAR else NEAR))
+    life.polls(replace(BARE, started_at=EIGHT if shown == NEAR else NEAR))
     assert life.run.pending_end is not None
-    life.waits(2).looks(replace(MEASURED, started_at=shown))
+    life.waits(2).polls(replace(MEASURED, started_at=shown))
     assert (life.status.phase, life.status.metrics is None) == ("Succeeded", False)
 
 
 def test_results_as_old_as_the_baseline_are_of_another_run() -> None:
     life = a_life(run_token="v1").runs(EIGHT).waits(60).succeeds(EIGHT)
     life.edit(run_token="v2").waits(60).intends(MEASURED).is_accepted()
-    life.waits(60).looks(replace(BARE, started_at=NEAR))
+    life.waits(60).polls(replace(BARE, started_at=NEAR))
     assert life.run.pending_end is not None
-    life.waits(2).looks(MEASURED)
+    life.waits(2).polls(MEASURED)
     assert (life.status.phase, life.status.metrics) == ("Running", None)
 
 
 def test_results_seen_in_parts_are_joined() -> None:
     life = a_pending(NO_CER, quality_gate=GATE).waits(2)
-    life.looks(replace(BARE, metrics=metrics(wer=None)))
+    life.polls(replace(BARE, metrics=metrics(wer=None)))
     assert life.status.phase == "Succeeded"
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.status.metrics.rating) == ("12.5", "VeryGood")
@@ -221,7 +224,7 @@ def test_results_seen_in_parts_are_joined() -> None:
 
 def test_results_in_the_poll_at_the_end_of_the_wait_count() -> None:
     life = a_pending().waits(119)
-    assert isinstance(life.wakes().action, Look)
+    assert isinstance(life.wake_ups().action, Poll)
     life.waits(2).sees(MEASURED)
     assert life.status.display is not None
     assert (life.status.phase, life.status.display.word_error_rate) == ("Succeeded", "12.5%")
@@ -229,19 +232,19 @@ def test_results_in_the_poll_at_the_end_of_the_wait_count() -> None:
 
 def test_last_poll_without_results_ends_the_wait() -> None:
     life = a_pending().waits(119)
-    assert isinstance(life.wakes().action, Look)
+    assert isinstance(life.wake_ups().action, Poll)
     assert life.waits(2).sees(BARE).status.phase == "Succeeded"
 
 
 def test_gate_edited_while_results_are_awaited_ends_the_wait() -> None:
     life = a_pending(NO_CER, quality_gate=GATE)
-    life.edit(quality_gate=None).wakes()
+    life.edit(quality_gate=None).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_error_that_arrives_later_is_retried() -> None:
     life = a_pending(SILENT, backoff_limit=1).waits(2)
-    life.looks(replace(SILENT, error=BROKEN))
+    life.polls(replace(SILENT, error=BROKEN))
     assert life.status.failure is not None
     assert (life.status.failure.reason, life.reason) == ("SystemError", "WaitingForRetry")
     assert life.run.retry_at == at(minutes=2, seconds=2)
@@ -250,7 +253,7 @@ def test_error_that_arrives_later_is_retried() -> None:
 
 def test_failure_without_an_error_is_believed_and_not_retried() -> None:
     life = a_pending(SILENT, backoff_limit=1).waits(120)
-    life.wakes()
+    life.wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "Unknown")
     assert "The API gives no reason." in (life.status.message or "")
 
@@ -259,7 +262,7 @@ def test_failure_believed_by_time_names_what_is_not_readable() -> None:
     odd = replace(NO_CER, unreadable=("training_metrics.character_error_rate",))
     life = a_pending(odd, quality_gate=GATE)
     polls(life, odd)
-    life.waits(1).wakes()
+    life.waits(1).wake_ups()
     assert life.status.failure is not None
     assert life.status.failure.reason == "QualityGateFailed"
     named = "Not readable in the API's reply: training_metrics.character_error_rate."
@@ -269,10 +272,10 @@ def test_failure_believed_by_time_names_what_is_not_readable() -> None:
 def test_results_outlast_a_cluster_that_does_not_publish_them() -> None:
     life = a_pending().waits(110)
     life.refusal = ("away", False)
-    life.looks(MEASURED)
+    life.polls(MEASURED)
     assert (life.status.phase, life.published) == ("Running", 0)
     life.refusal = None
-    life.restarts().waits(60).wakes()
+    life.restarts().waits(60).wake_ups()
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.published) == ("12.5", 1)
 
@@ -297,7 +300,7 @@ def test_stale_poll_does_not_undo_a_pending_end(seen: RemoteModel) -> None:
     before, writes = life.status, life.writes
     assert polls(life, seen) == [2, 7, 17, 47, 110]
     assert (life.status, life.writes) == (before, writes)
-    life.waits(1).wakes()
+    life.waits(1).wake_ups()
     assert (life.status.phase, life.status.metrics) == ("Succeeded", None)
 
 
@@ -315,18 +318,18 @@ def test_stale_poll_does_not_undo_a_pending_end(seen: RemoteModel) -> None:
 @pytest.mark.parametrize("end", [NO_CER, SILENT], ids=["success", "failure"])
 def test_pending_end_stands_when_the_model_moves_on(end: RemoteModel, seen: RemoteModel) -> None:
     life = a_pending(end, quality_gate={**GATE, "max_word_error_rate": "10"}).waits(2)
-    life.looks(seen)
+    life.polls(seen)
     reason = "QualityGateFailed" if end is NO_CER else "Unknown"
     assert (life.status.phase, life.reason) == ("Failed", reason)
     assert life.status.model is not None
     assert life.status.model.training_status == end.training_status
-    life.edit(run_token="v2").waits(60).wakes()
+    life.edit(run_token="v2").waits(60).wake_ups()
     assert life.status.history[0].outcome == "Failed"
 
 
 def test_end_without_a_start_time_stands_when_the_model_is_at_2() -> None:
     life = a_pending(replace(BARE, started_at=None)).waits(2)
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(minutes=1))
 
 
@@ -334,8 +337,8 @@ def test_end_without_a_start_time_stands_when_the_model_is_at_2() -> None:
 def test_pending_end_is_not_timed_out(end: RemoteModel) -> None:
     life = a_pending(end, timeout_seconds=90)
     polls(life, UNANSWERED, 29)
-    assert life.action == Rest(1)
-    life.waits(1).wakes()
+    assert life.action == RequeueAfter(1)
+    life.waits(1).wake_ups()
     reason = "TrainingSucceeded" if end is BARE else "Unknown"
     assert (life.reason, life.status.finished_at) == (reason, at(minutes=1))
 
@@ -343,7 +346,7 @@ def test_pending_end_is_not_timed_out(end: RemoteModel) -> None:
 @pytest.mark.parametrize("seen", [BARE, MEASURED], ids=["without results", "with them"])
 def test_poll_past_the_time_out_ends_a_pending_end(seen: RemoteModel) -> None:
     life = a_pending(timeout_seconds=78).waits(17)
-    assert isinstance(life.wakes().action, Look)
+    assert isinstance(life.wake_ups().action, Poll)
     life.waits(2).sees(seen)
     assert (life.reason, life.status.metrics is None) == ("TrainingSucceeded", seen is BARE)
 
@@ -352,59 +355,59 @@ def test_poll_past_the_time_out_ends_a_pending_end(seen: RemoteModel) -> None:
 @pytest.mark.parametrize("seconds", [5, 119], ids=["soon", "late"])
 def test_pending_end_is_believed_on_resume(end: RemoteModel, seconds: float) -> None:
     life = a_pending(end).edit(suspend=True)
-    life.wakes()
+    life.wake_ups()
     assert life.status.phase == "Suspended"
     assert "goes on" not in (life.status.message or "")
-    life.waits(seconds).edit(suspend=False).wakes()
+    life.waits(seconds).edit(suspend=False).wake_ups()
     assert life.status.phase == ("Succeeded" if end is BARE else "Failed")
 
 
 def test_pending_end_is_believed_while_suspended() -> None:
     life = a_pending().edit(suspend=True)
-    assert life.wakes().action == Rest(2)
-    assert not isinstance(life.waits(2).wakes().action, Look)
-    assert life.action == Rest(118)
-    assert life.waits(118).wakes().status.phase == "Succeeded"
+    assert life.wake_ups().action == RequeueAfter(2)
+    assert not isinstance(life.waits(2).wake_ups().action, Poll)
+    assert life.action == RequeueAfter(118)
+    assert life.waits(118).wake_ups().status.phase == "Succeeded"
 
 
 @pytest.mark.parametrize("end", [BARE, SILENT], ids=["success", "failure"])
 def test_end_that_was_there_at_adoption_is_polled_and_believed(end: RemoteModel) -> None:
     life = a_life()
-    life.looks(end)
+    life.polls(end)
     assert (life.run.ownership, life.status.phase) == ("Adopted", "Running")
     assert polls(life, end) == [2, 7, 17, 47, 110]
-    life.waits(1).wakes()
+    life.waits(1).wake_ups()
     assert (life.status.phase, life.action) == (
         "Succeeded" if end is BARE else "Failed",
-        Rest(None),
+        RequeueAfter(None),
     )
 
 
 def test_rerun_begins_once_the_pending_end_is_believed() -> None:
     life = a_pending()
     first = life.run.id
-    life.edit(run_token="v2").wakes()
+    life.edit(run_token="v2").wake_ups()
     assert life.run.id == first
-    assert life.waits(120).wakes().action == Rest(0)
-    life.wakes()
+    assert life.waits(120).wake_ups().action == RequeueAfter(0)
+    life.wake_ups()
     assert (life.run.token, life.run.pending_end) == ("v2", None)
 
 
 def test_log_of_a_pending_end_is_fetched_once_it_is_believed() -> None:
     life = Life().runs().waits(60)
-    life.looks(a_model(3, progress=95, started_at=EIGHT))
+    life.polls(a_model(3, progress=95, started_at=EIGHT))
     life.stores_log()
-    assert life.waits(60).looks(BARE).action == Rest(2)
-    assert life.waits(2).looks(MEASURED).action == FetchLog(None)
-    assert life.stores_log().action == Rest(None)
+    assert life.waits(60).polls(BARE).action == RequeueAfter(2)
+    assert life.waits(2).polls(MEASURED).action == FetchLog(None)
+    assert life.stores_log().action == RequeueAfter(None)
 
 
 def test_deletion_at_a_pending_end_releases_no_running_training() -> None:
-    assert news_of_deletion(a_life().runs().status) != ()
+    assert deletion_events(a_life().runs().status) != ()
     life = a_pending()
-    assert news_of_deletion(life.status) == ()
+    assert deletion_events(life.status) == ()
     life.training = replace(life.training, is_being_deleted=True)
-    life.wakes()
+    life.wake_ups()
     assert life.status.message == "The resource is being deleted and is not reconciled any more."
 
 
@@ -414,7 +417,7 @@ def test_deletion_at_a_pending_end_releases_no_running_training() -> None:
 def a_missed(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
     """A run that has missed its gate for want of a metric."""
     life = a_pending(NO_CER, **{"quality_gate": GATE, **spec}).waits(120)
-    life.wakes()
+    life.wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "QualityGateFailed")
     return life
 
@@ -425,9 +428,9 @@ WIDER = {"max_character_error_rate": "10"}
 @pytest.mark.parametrize("shown", [EIGHT, NEAR], ids=["same start time", "rounded"])
 def test_edited_gate_is_judged_by_a_metric_that_has_arrived(shown: datetime) -> None:
     life = a_missed().edit(quality_gate=WIDER)
-    assert isinstance(life.waits(600).wakes().action, Look)
+    assert isinstance(life.waits(600).wake_ups().action, Poll)
     life.sees(replace(MEASURED, started_at=shown, metrics=metrics(wer=None)))
-    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, Rest(None))
+    assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.status.metrics.character_error_rate) == (
         "12.5",
@@ -450,12 +453,16 @@ def test_edited_gate_is_judged_by_a_metric_that_has_arrived(shown: datetime) -> 
 def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> None:
     life = a_missed().edit(quality_gate=WIDER)
     model = life.status.model
-    assert isinstance(life.waits(600).wakes().action, Look)
+    assert isinstance(life.waits(600).wake_ups().action, Poll)
     life.sees(seen)
-    assert (life.reason, life.action, life.published) == ("QualityGateFailed", Rest(None), 0)
+    assert (life.reason, life.action, life.published) == (
+        "QualityGateFailed",
+        RequeueAfter(None),
+        0,
+    )
     assert "at most 10% wanted" in (life.status.message or "")
     assert (life.status.model, life.run.id) == (model, life.run.id)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
 
 
 def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
@@ -464,21 +471,21 @@ def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
     run = replace(life.run, started_training_at=None)
     life.training = life.training.with_status(replace(life.status, run=run))
     assert life.status.started_at == EIGHT
-    assert life.edit(quality_gate=WIDER).waits(600).wakes().action == Rest(None)
+    assert life.edit(quality_gate=WIDER).waits(600).wake_ups().action == RequeueAfter(None)
 
 
 def test_edited_gate_is_judged_after_the_poll_that_is_deferred() -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
-    assert isinstance(life.wakes().action, Look)
-    life.learns(LookDeferred(3))
-    assert (life.action, life.status.observed_generation) == (Rest(3), 1)
-    life.restarts().waits(3).looks(MEASURED)
+    assert isinstance(life.wake_ups().action, Poll)
+    life.learns(PollDeferred(3))
+    assert (life.action, life.status.observed_generation) == (RequeueAfter(3), 1)
+    life.restarts().waits(3).polls(MEASURED)
     assert life.status.phase == "Succeeded"
 
 
 def test_edited_gate_names_a_metric_that_is_not_readable() -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
-    life.looks(replace(NO_CER, unreadable=("training_metrics.character_error_rate",)))
+    life.polls(replace(NO_CER, unreadable=("training_metrics.character_error_rate",)))
     assert "Not readable in the API's reply: " in (life.status.message or "")
 
 
@@ -486,9 +493,9 @@ def test_edited_gate_names_a_metric_that_is_not_readable() -> None:
 def test_edited_gate_is_judged_once_polls_have_failed(answer: Observation) -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
     waits = []
-    while isinstance(life.wakes().action, Look):
+    while isinstance(life.wake_ups().action, Poll):
         life.learns(answer)
-        assert isinstance(life.action, Rest)
+        assert isinstance(life.action, RequeueAfter)
         waits.append(life.action.seconds)
         life.waits(life.action.seconds or 0)
     assert waits == [2, 4, 8, 16, None]
@@ -498,17 +505,17 @@ def test_edited_gate_is_judged_once_polls_have_failed(answer: Observation) -> No
 def test_failed_polls_of_a_pending_end_are_not_those_of_the_gate() -> None:
     life = a_pending(NO_CER, quality_gate=GATE)
     polls(life, UNANSWERED)
-    life.waits(1).wakes()
+    life.waits(1).wake_ups()
     assert life.reason == "QualityGateFailed"
-    assert isinstance(life.edit(quality_gate=WIDER).wakes().action, Look)
-    assert life.learns(UNANSWERED).action == Rest(2)
+    assert isinstance(life.edit(quality_gate=WIDER).wake_ups().action, Poll)
+    assert life.learns(UNANSWERED).action == RequeueAfter(2)
 
 
 def test_edited_gate_is_judged_without_a_key() -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
-    assert isinstance(life.wakes().action, Look)
+    assert isinstance(life.wake_ups().action, Poll)
     life.learns(KEYLESS)
-    assert (life.reason, life.action) == ("QualityGateFailed", Rest(None))
+    assert (life.reason, life.action) == ("QualityGateFailed", RequeueAfter(None))
 
 
 @pytest.mark.parametrize(
@@ -520,5 +527,5 @@ def test_edited_gate_is_judged_without_a_key() -> None:
 )
 def test_edited_gate_is_judged_without_a_poll(spec: dict[str, Any]) -> None:
     life = a_missed().edit(**spec)
-    assert life.waits(600).wakes().action == Rest(None)
+    assert life.waits(600).wake_ups().action == RequeueAfter(None)
     assert life.reason == "QualityGateFailed"

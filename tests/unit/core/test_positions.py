@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from scriptix_operator.core.looks import Wake
+from scriptix_operator.core.looks import WakeUp
 from scriptix_operator.core.positions import FIRST, INTERVAL, SETTLING, Positions
-from scriptix_operator.core.startqueue import Claim, Order, StartQueue
+from scriptix_operator.core.startqueue import QueueEntry, QueueSnapshot, StartQueue
 from scriptix_operator.core.training import TrainingKey
 from tests.unit.core.builders import EIGHT
 
@@ -18,8 +18,8 @@ class Line:
     """
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        self.wakes: list[Wake] = []
-        self.positions = Positions(self.wakes)
+        self.wake_ups: list[WakeUp] = []
+        self.positions = Positions(self.wake_ups)
         self._queue = StartQueue()
         for number in numbers:
             self.join(number)
@@ -28,7 +28,7 @@ class Line:
         """Have one wait."""
         since = EIGHT + timedelta(seconds=number)
         self._queue.join(
-            Claim(
+            QueueEntry(
                 key=_key(number),
                 uid=f"u{number}",
                 is_repeated=False,
@@ -48,16 +48,16 @@ class Line:
     def woken(self, now: float) -> list[int]:
         """Who is woken to report at a time."""
         self.positions.update(self._order(), now)
-        assert all(wake.at == now for wake in self.wakes)
-        woken = [int(wake.key.name) for wake in self.wakes]
-        self.wakes.clear()
+        assert all(wake_up.at == now for wake_up in self.wake_ups)
+        woken = [int(wake_up.key.name) for wake_up in self.wake_ups]
+        self.wake_ups.clear()
         return woken
 
     def of(self, number: int) -> tuple[int, int] | None:
         """The position that one reports."""
         return self.positions.of(_key(number))
 
-    def _order(self) -> Order:
+    def _order(self) -> QueueSnapshot:
         return self._queue.order({}, late=True)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import HistoryEntry
-from scriptix_operator.core.ledger import MAX_DEBITS, Ledger, pruned
+from scriptix_operator.core.ledger import MAX_CHARGES, Ledger, pruned
 from scriptix_operator.core.rebuild import rebuilt
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training, at
 from tests.unit.core.ledgers import READY, debits_of, starting
@@ -21,15 +21,15 @@ def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out()
     timed_out = starting(8)
     timed_out = timed_out.with_status(replace(timed_out.status, finished_at=at(hours=9)))
     ledger = rebuilt([starting(7, attempt=3), timed_out, starting(9, claimed_at=None)], 100)
-    assert {n: (e.uid, e.attempt, e.baseline) for n, e in ledger.entries.items()} == {
+    assert {n: (e.uid, e.attempt, e.baseline) for n, e in ledger.in_flight_starts.items()} == {
         7: ("uid-of-team-a-of-7", 3, READY),
         8: ("uid-of-team-a-of-8", 1, READY),
         9: ("uid-of-team-a-of-9", 1, READY),
     }
     # An entry has the number of its debit, as any: the answer to it is what that ages from.
-    debits = {debit.model_id: debit.serial for debit in debits_of(ledger)}
-    assert debits == {n: entry.serial for n, entry in ledger.entries.items()}
-    assert sorted(debits.values()) == [101, 102, 103]
+    charges = {charge.model_id: charge.serial for charge in debits_of(ledger)}
+    assert charges == {n: entry.serial for n, entry in ledger.in_flight_starts.items()}
+    assert sorted(charges.values()) == [101, 102, 103]
     assert ledger.serial == 103
 
 
@@ -42,8 +42,8 @@ def test_a_waiting_rerun_hides_no_start_of_its_key() -> None:
         key_source=KEY.source,
     )
     waiting = a_training(status=a_status(run=a_run(), history=(past,)))
-    (debit,) = rebuilt([waiting], 10).debits[KEY.fingerprint]
-    assert (debit.key_source, debit.at) == (KEY.source, EIGHT)
+    (charge,) = rebuilt([waiting], 10).charges[KEY.fingerprint]
+    assert (charge.key_source, charge.at) == (KEY.source, EIGHT)
 
 
 def test_what_statuses_tell_of_starts_is_debited_oldest_first() -> None:
@@ -62,14 +62,14 @@ def test_what_statuses_tell_of_starts_is_debited_oldest_first() -> None:
     mine = a_training(uid="mine", status=a_status(run=run, history=past))
     other = starting(8, claimed_at=at(minutes=2))
     ledger = rebuilt([mine, other], 10)
-    assert [(d.serial, d.id, d.at) for d in ledger.debits[KEY.fingerprint]] == [
+    assert [(d.serial, d.id, d.at) for d in ledger.charges[KEY.fingerprint]] == [
         (11, "mine/run-1/1", at(minutes=1)),
         (12, "uid-of-team-a-of-8/run-1/1", at(minutes=2)),
         (13, "mine/run-3/2", at(minutes=3)),
         (14, "mine/run-4/1", at(minutes=4)),
     ]
-    assert {debit.key_source for debit in debits_of(ledger)} == {KEY.source}
-    assert ledger.entries.keys() == {8}
+    assert {charge.key_source for charge in debits_of(ledger)} == {KEY.source}
+    assert ledger.in_flight_starts.keys() == {8}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_of_two_intents_at_one_model_the_newer_is_waited_for(order: int) -> None
     old = a_training(name="old", status=starting(claimed_at=at(minutes=1)).status)
     new = a_training(name="new", status=starting(claimed_at=at(minutes=2)).status)
     ledger = rebuilt([old, new][::order], 0)
-    assert ledger.entries[7].name == "new"
+    assert ledger.in_flight_starts[7].name == "new"
     assert len(debits_of(ledger)) == 2
 
 
@@ -101,5 +101,5 @@ def test_a_lost_ledger_that_statuses_tell_of_fits_into_a_config_map() -> None:
     status = replace(starting(intent=None).status, history=past)
     trainings = [a_training(name=f"t{n}", status=status) for n in range(300)]
     ledger = pruned(rebuilt(trainings, 0), EIGHT, timedelta(days=30))
-    assert len(debits_of(ledger)) == MAX_DEBITS
-    assert min(debit.at for debit in debits_of(ledger)) >= at(minutes=-3)
+    assert len(debits_of(ledger)) == MAX_CHARGES
+    assert min(charge.at for charge in debits_of(ledger)) >= at(minutes=-3)

@@ -6,7 +6,7 @@ import pytest
 
 from scriptix_operator.api.status import Baseline, Intent
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.observation import ModelSeen
+from scriptix_operator.core.observation import ModelPolled
 from scriptix_operator.core.training import Training
 from tests.unit.core.builders import EIGHT, KEY, a_model, a_run, a_status, a_training, at
 
@@ -22,7 +22,7 @@ def a_rival(start: datetime | None, **run: object) -> Training:
 
 @pytest.mark.parametrize("before", [None, at(hours=-9)], ids=["first run", "rerun"])
 @pytest.mark.parametrize(
-    ("rival", "is_replaced"),
+    ("competitor", "is_replaced"),
     [
         pytest.param(a_rival(at(hours=1), ownership="Owned"), True, id="rival started"),
         pytest.param(a_rival(at(hours=1), intent=INTENT), True, id="rival about to start"),
@@ -32,7 +32,7 @@ def a_rival(start: datetime | None, **run: object) -> Training:
     ],
 )
 def test_later_baseline_of_a_rival_ends_an_unseen_run(
-    before: datetime | None, rival: Training, *, is_replaced: bool | None
+    before: datetime | None, competitor: Training, *, is_replaced: bool | None
 ) -> None:
     run = a_run(
         ownership="Owned",
@@ -41,13 +41,15 @@ def test_later_baseline_of_a_rival_ends_an_unseen_run(
     )
     training = a_training(status=a_status(run=run, started_at=EIGHT))
     model = a_model(3, started_at=at(hours=2))
-    status = decide(training, ModelSeen(model, KEY, rivals=(rival,)), at(hours=3)).status
+    status = decide(
+        training, ModelPolled(model, KEY, competitors=(competitor,)), at(hours=3)
+    ).status
     expected = before is None if is_replaced is None else is_replaced
     assert (status.failure is not None and status.failure.reason == "Unknown") == expected
     assert status.run is not None
     assert status.run.ownership == "Owned"
     if expected:
-        start = rival.status.run and rival.status.run.baseline
+        start = competitor.status.run and competitor.status.run.baseline
         assert status.run.started_training_at == (start and start.started_training_at)
 
 
@@ -59,6 +61,6 @@ def test_run_that_a_poll_has_shown_is_not_replaced_by_a_baseline() -> None:
         baseline=Baseline(training_status=2),
     )
     training = a_training(status=a_status(run=run, started_at=at(hours=1)))
-    rival = a_rival(at(hours=1), ownership="Owned")
-    seen = ModelSeen(a_model(4, started_at=at(hours=1)), KEY, rivals=(rival,))
+    competitor = a_rival(at(hours=1), ownership="Owned")
+    seen = ModelPolled(a_model(4, started_at=at(hours=1)), KEY, competitors=(competitor,))
     assert decide(training, seen, at(hours=3)).status.failure is None

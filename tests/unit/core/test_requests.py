@@ -181,7 +181,7 @@ ENDED = followed(
         total_entries=9,
         end_seen_at=EIGHT,
         next_fetch_at=EIGHT,
-        next_chunk=3,
+        next_segment=3,
     ),
     message="The model is trained.",
 )
@@ -247,7 +247,7 @@ def test_a_rerun_replaces_the_run_and_keeps_the_log() -> None:
     training = a_training(run_token="v2", status=whole_status())
     status = begin_run(training)
     assert status.run == Run(id=next_run(training).id, token="v2", asked_by=("RunToken",))
-    assert status.log == LogStatus(config_maps=("x-log",), next_chunk=3)
+    assert status.log == LogStatus(config_maps=("x-log",), next_segment=3)
     assert len(status.used_requests) == 3
 
 

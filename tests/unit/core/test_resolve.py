@@ -7,9 +7,16 @@ import pytest
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline, HistoryEntry
 from scriptix_operator.core.ledger import Ledger
-from scriptix_operator.core.observation import Look, Memory, ModelSeen, Post, Reserve, Rest
+from scriptix_operator.core.observation import (
+    AcquireStart,
+    InProcessState,
+    ModelPolled,
+    Poll,
+    Post,
+    RequeueAfter,
+)
 from scriptix_operator.core.remote import FailureKind, RemoteModel
-from scriptix_operator.core.resolve import Verdict, compare, concluded, resolve
+from scriptix_operator.core.resolve import ObservedOutcome, compare, concluded, resolve
 from scriptix_operator.core.situation import Durations
 from tests.unit.core.builders import (
     EIGHT,
@@ -27,12 +34,12 @@ from tests.unit.core.builders import (
 
 BEFORE = EIGHT - timedelta(days=30)
 STALE = BEFORE - timedelta(days=30)
-OURS, CONSUMED = Verdict.OURS, Verdict.CONSUMED
-NOT_HAPPENED, UNDECIDED = Verdict.NOT_HAPPENED, Verdict.UNDECIDED
+OURS, CONSUMED = ObservedOutcome.OURS, ObservedOutcome.CONSUMED
+NOT_HAPPENED, UNDECIDED = ObservedOutcome.NOT_HAPPENED, ObservedOutcome.UNDECIDED
 
 MARKERS = {"changed": EIGHT, "same": BEFORE, "absent": None, "stale": STALE}
 
-TABLE: dict[tuple[int, str], tuple[Verdict, Verdict]] = {
+TABLE: dict[tuple[int, str], tuple[ObservedOutcome, ObservedOutcome]] = {
     # (seen, its marker): (baseline was 2, baseline was 4 or 5)
     (3, "changed"): (OURS, OURS),
     (3, "same"): (OURS, OURS),
@@ -73,7 +80,7 @@ def test_an_ambiguous_start_is_compared_with_the_baseline(
 
 
 @pytest.mark.parametrize(
-    ("state", "marker", "verdict"),
+    ("state", "marker", "observed"),
     [
         (1, None, NOT_HAPPENED),
         (1, EIGHT, CONSUMED),
@@ -88,16 +95,16 @@ def test_an_ambiguous_start_is_compared_with_the_baseline(
     ],
 )
 def test_a_model_that_was_never_trained_has_no_marker_to_compare(
-    state: int, marker: datetime | None, verdict: Verdict
+    state: int, marker: datetime | None, observed: ObservedOutcome
 ) -> None:
-    assert compare(Baseline(training_status=2), a_model(state, started_at=marker)) is verdict
+    assert compare(Baseline(training_status=2), a_model(state, started_at=marker)) is observed
 
 
 def test_an_intent_that_the_ledger_knows_nothing_of_was_never_sent() -> None:
     life = Life().intends(READY)
     life.ledger = Ledger()
-    life.restarts().looks(READY)
-    assert isinstance(life.action, Reserve)
+    life.restarts().polls(READY)
+    assert isinstance(life.action, AcquireStart)
     assert life.status.run is None
 
 
@@ -117,16 +124,16 @@ def a_lost_start(*, reset: bool = False) -> Life:
 @pytest.mark.parametrize("state", [3, 4, 5])
 def test_ours_needs_one_look(state: int) -> None:
     life = a_lost_start().waits(60)
-    life.looks(READY)
-    life.memory = replace(life.memory, refusals=2)
-    life.waits(1).looks(a_model(state, started_at=EIGHT, progress=0, metrics=metrics()))
+    life.polls(READY)
+    life.state = replace(life.state, refusals=2)
+    life.waits(1).polls(a_model(state, started_at=EIGHT, progress=0, metrics=metrics()))
     assert life.run.ownership == "Unconfirmed"
     assert life.run.intent is None
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
     assert life.status.started_at == EIGHT
     assert life.run.claimed_at == EIGHT  # the intent's time
     assert "TrainingStarted" in life.reasons_told
-    assert life.memory == Memory(log_wanted=True, looked_at=life.now)
+    assert life.state == InProcessState(log_wanted=True, last_polled_at=life.now)
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
@@ -136,13 +143,13 @@ def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_ag
     """It may be the one before, in a stale look: then the next one shows the model as it is."""
     old = a_model(state, started_at=BEFORE, progress=0, metrics=metrics())
     life = a_lost_start()
-    life.waits(1).looks(old)
+    life.waits(1).polls(old)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
-    life.waits(1).looks(READY)
-    life.waits(1).looks(old)
-    life.waits(1.5).looks(old)
+    life.waits(1).polls(READY)
+    life.waits(1).polls(old)
+    life.waits(1.5).polls(old)
     assert life.status.phase == "Starting"
-    life.waits(0.5).looks(old)
+    life.waits(0.5).polls(old)
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
 
 
@@ -176,7 +183,7 @@ def test_unreadable_start_time_decides_only_an_evident_start(
     life.intends(a_model(baseline, started_at=before))
     life.is_refused(FailureKind.AMBIGUOUS).waits(60)
     for poll in (1, 2, 3):
-        life.waits(2).looks(seen)
+        life.waits(2).polls(seen)
         assert (life.run.ownership is not None) == (0 < needed <= poll)
         if life.run.ownership is not None:
             break
@@ -186,15 +193,15 @@ def test_a_look_is_as_old_as_its_question() -> None:
     """One that was asked before a POST could have acted, and answered after, says nothing."""
     life = a_lost_start().waits(60)
     early = at(seconds=44)
-    assert isinstance(life.wakes().action, Look)
-    life.learns(ModelSeen(READY, KEY, entry=life.entry, asked_at=early))
-    assert life.memory.agreed_at is None
-    life.looks(READY)
+    assert isinstance(life.wake_ups().action, Poll)
+    life.learns(ModelPolled(READY, KEY, in_flight=life.entry, asked_at=early))
+    assert life.state.agreed_at is None
+    life.polls(READY)
     asked = life.now + timedelta(seconds=1.5)
-    life.waits(30).wakes()
-    life.learns(ModelSeen(READY, KEY, entry=life.entry, asked_at=asked))
+    life.waits(30).wake_ups()
+    life.learns(ModelPolled(READY, KEY, in_flight=life.entry, asked_at=asked))
     assert life.run.intent is not None
-    life.looks(READY)
+    life.polls(READY)
     assert life.run.intent is None
 
 
@@ -204,7 +211,7 @@ def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() ->
     other = replace(life.run.intent, nonce="another")
     run = replace(life.run, intent=other)
     life.training = life.training.with_status(replace(life.status, run=run))
-    life.restarts().looks(READY)
+    life.restarts().polls(READY)
     assert life.status.run is None  # withdrawn: it was never sent
     assert life.reason == "StartOutcomeUnknown"  # of the other one
 
@@ -212,25 +219,25 @@ def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() ->
 @pytest.mark.parametrize("state", [1, 2])
 def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
     life = a_lost_start()
-    life.waits(5.25).looks(a_model(state, started_at=EIGHT))
+    life.waits(5.25).polls(a_model(state, started_at=EIGHT))
     assert (life.status.phase, life.reason, life.run.intent) == ("Failed", "Unknown", None)
     assert "the outcome cannot be read any more" in (life.status.message or "")
     assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(seconds=5))
     assert life.run.started_training_at == EIGHT
     assert life.reasons_told[-2:] == ["TrainingStarted", "TrainingFailed"]
-    life.edit(run_token="again").waits(60).looks(READY)
+    life.edit(run_token="again").waits(60).polls(READY)
     assert life.status.history[0].outcome == "Unknown"
 
 
 @pytest.mark.parametrize(
-    "look",
+    "poll",
     [a_model(3, started_at=STALE), a_model(7, started_at=BEFORE), a_model(7)],
     ids=["stale", "unknown status", "unknown status without a marker"],
 )
-def test_a_look_that_tells_nothing_is_waited_out(look: RemoteModel) -> None:
+def test_a_look_that_tells_nothing_is_waited_out(poll: RemoteModel) -> None:
     life = a_lost_start()
     for _ in range(100):
-        life.waits(5).looks(look)
+        life.waits(5).polls(poll)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
     assert life.run.attempt == 1
     assert life.reasons_told == ["StartOutcomeUnknown"]
@@ -248,8 +255,8 @@ def test_undecided_start_is_polled_less_and_less_often(
     undecided = a_model(2, is_start_time_unreadable=True)
     waits = [5.0]
     while sum(waits) < timedelta(hours=10).total_seconds():
-        life.waits(waits[-1]).looks(undecided)
-        assert isinstance(life.action, Rest)
+        life.waits(waits[-1]).polls(undecided)
+        assert isinstance(life.action, RequeueAfter)
         assert life.action.seconds is not None
         waits.append(life.action.seconds)
     assert waits[:36] == [5.0] * 36
@@ -257,19 +264,19 @@ def test_undecided_start_is_polled_less_and_less_often(
     assert waits[-1] == most
     assert len(waits) < polls
     # A run that may be the one before is soon polled for again.
-    life.waits(most).looks(a_model(3, started_at=BEFORE))
-    assert life.action == Rest(5.0)
-    life.waits(most).looks(undecided)
-    life.restarts().looks(undecided)
-    assert life.action == Rest(5.0)
+    life.waits(most).polls(a_model(3, started_at=BEFORE))
+    assert life.action == RequeueAfter(5.0)
+    life.waits(most).polls(undecided)
+    life.restarts().polls(undecided)
+    assert life.action == RequeueAfter(5.0)
 
 
-def asked_again_after(life: Life, model: RemoteModel, *, step: float = 0.5) -> float:
+def asked_again_after(life: Life, model: RemoteModel, *, ctx: float = 0.5) -> float:
     """Look every `step` seconds until the start is taken for not happened."""
     since = life.now
     while life.run.intent is not None:
-        life.waits(step).looks(model)
-    assert isinstance(life.action, Rest)
+        life.waits(ctx).polls(model)
+    assert isinstance(life.action, RequeueAfter)
     return (life.now - since).total_seconds()
 
 
@@ -302,44 +309,44 @@ def test_after_a_restart_the_time_counts_from_the_first_look() -> None:
 def test_one_stale_look_at_the_end_cannot_hide_a_start_that_has_acted() -> None:
     """A look from before the start acted agrees with the looks from then; it must not decide."""
     life = a_lost_start()
-    life.waits(1).looks(READY)
-    life.waits(45).looks(READY)  # stale: the POST has acted at 44
-    life.waits(2).looks(a_model(3, started_at=EIGHT))
+    life.waits(1).polls(READY)
+    life.waits(45).polls(READY)  # stale: the POST has acted at 44
+    life.waits(2).polls(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
 
 
 def test_two_looks_agree_only_without_another_between_them() -> None:
     life = a_lost_start().waits(45)
-    life.looks(READY)
-    life.waits(1.5).looks(a_model(7))
-    life.waits(1).looks(READY)
+    life.polls(READY)
+    life.waits(1.5).polls(a_model(7))
+    life.waits(1).polls(READY)
     assert life.run.intent is not None
-    life.waits(1.5).looks(READY)
+    life.waits(1.5).polls(READY)
     assert life.run.intent is not None
-    life.waits(0.5).looks(READY)
+    life.waits(0.5).polls(READY)
     assert life.run.intent is None
 
 
 def test_looks_follow_one_another_as_fast_as_they_can_decide_something() -> None:
     life = a_lost_start()
-    assert life.action == Rest(1)
-    assert life.waits(5).looks(READY).action == Rest(2)
-    assert life.waits(39.5).looks(READY).action == Rest(0.5)
-    assert life.waits(0.5).looks(READY).action == Rest(2)
-    assert life.waits(1.25).looks(READY).action == Rest(0.75)
+    assert life.action == RequeueAfter(1)
+    assert life.waits(5).polls(READY).action == RequeueAfter(2)
+    assert life.waits(39.5).polls(READY).action == RequeueAfter(0.5)
+    assert life.waits(0.5).polls(READY).action == RequeueAfter(2)
+    assert life.waits(1.25).polls(READY).action == RequeueAfter(0.75)
     life.edit(poll_interval_seconds=3600)
-    assert life.waits(0.5).looks(a_model(7)).action == Rest(5)
+    assert life.waits(0.5).polls(a_model(7)).action == RequeueAfter(5)
 
 
 def test_other_durations_may_be_set_for_tests() -> None:
-    durations = Durations(send_window=1, post_timeout=2, settle=3, agree=1)
+    durations = Durations(send_window=1, post_timeout=2, grace_period=3, agree=1)
     life = a_lost_start()
     for seconds, done in ((6, False), (1, True)):
         life.waits(seconds)
-        step = replace(a_situation(life.training, life.now, life.memory), durations=durations)
+        ctx = replace(a_situation(life.training, life.now, life.state), durations=durations)
         assert life.entry is not None
-        decision = resolve(step, ModelSeen(READY, KEY), life.entry)
-        life.memory = decision.memory
+        decision = resolve(ctx, ModelPolled(READY, KEY), life.entry)
+        life.state = decision.state
         life.training = life.training.with_status(decision.status)
         assert (life.run.intent is None) is done
 
@@ -347,7 +354,7 @@ def test_other_durations_may_be_set_for_tests() -> None:
 def lost_again(life: Life) -> Life:
     """Try again, and lose that one too."""
     life.intends(READY).is_refused(FailureKind.AMBIGUOUS)
-    asked_again_after(life, READY, step=5)
+    asked_again_after(life, READY, ctx=5)
     return life
 
 
@@ -355,7 +362,7 @@ def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() ->
     life = a_lost_start()
     asked_again_after(life, READY)
     assert (life.run.attempt, life.run.claimed_at, life.status.phase) == (2, None, "Pending")
-    assert life.action == Rest(0)
+    assert life.action == RequeueAfter(0)
     newer = a_model(2, started_at=BEFORE, name="renamed")
     life.intends(newer)
     assert life.run.attempt == 2
@@ -363,29 +370,31 @@ def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() ->
     assert life.run.intent.attempt == 2
     assert life.run.baseline == Baseline(training_status=2, started_training_at=BEFORE)
     assert life.run.claimed_at == life.now
-    assert (life.memory.reset_seen, life.memory.agreed_at) == (False, None)
+    assert (life.state.reset_seen, life.state.agreed_at) == (False, None)
 
 
 def test_from_the_fourth_attempt_on_the_delay_doubles_up_to_an_hour() -> None:
     life = a_lost_start()
-    asked_again_after(life, READY, step=5)
+    asked_again_after(life, READY, ctx=5)
     delays = [life.action]
     for _ in range(9):
         lost_again(life)
         delays.append(life.action)
-    assert delays == [Rest(seconds) for seconds in (0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600)]
+    assert delays == [
+        RequeueAfter(seconds) for seconds in (0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600)
+    ]
     assert life.run.attempt == 11
 
 
 def test_each_lost_start_is_told() -> None:
     life = a_lost_start()
-    asked_again_after(life, READY, step=5)
+    asked_again_after(life, READY, ctx=5)
     lost_again(life)
     assert life.reasons_told == ["StartOutcomeUnknown"] * 2
 
 
 @pytest.mark.parametrize(
-    ("look", "phase"),
+    ("poll", "phase"),
     [
         pytest.param(a_model(3, started_at=EIGHT, progress=1), "Running", id="it runs"),
         pytest.param(a_model(4, started_at=EIGHT), "Succeeded", id="it has succeeded"),
@@ -393,13 +402,13 @@ def test_each_lost_start_is_told() -> None:
     ],
 )
 def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
-    look: RemoteModel, phase: str
+    poll: RemoteModel, phase: str
 ) -> None:
     life = a_lost_start()
-    asked_again_after(life, READY, step=5)
-    life.looks(READY)
+    asked_again_after(life, READY, ctx=5)
+    life.polls(READY)
     life.is_queued()
-    life.waits(3600).looks(look)
+    life.waits(3600).polls(poll)
     assert (life.status.phase, life.status.queue) == (phase, None)
     assert life.run.ownership == "Unconfirmed"
 
@@ -407,13 +416,13 @@ def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
 def test_a_lost_start_that_acted_after_all_has_a_time_out_too() -> None:
     """Its intent was given up, and with it the time that the time-out counts from."""
     life = a_lost_start()
-    asked_again_after(life, READY, step=5)
-    life.edit(timeout_seconds=7200).waits(3600).looks(a_model(3, started_at=EIGHT, progress=1))
+    asked_again_after(life, READY, ctx=5)
+    life.edit(timeout_seconds=7200).waits(3600).polls(a_model(3, started_at=EIGHT, progress=1))
     found = life.now.replace(microsecond=0)
     assert life.run.claimed_at == found
     life.now = found + timedelta(seconds=7199)
-    assert isinstance(life.wakes().action, Look)
-    life.waits(1).wakes()
+    assert isinstance(life.wake_ups().action, Poll)
+    life.waits(1).wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
@@ -421,42 +430,42 @@ def test_the_time_between_two_attempts_is_not_part_of_the_time_out() -> None:
     """It may be spent in the queue; and a run must not time out before it has begun."""
     life = Life(a_training(poll_interval_seconds=1, timeout_seconds=120)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
-    asked_again_after(life, READY, step=5)
+    asked_again_after(life, READY, ctx=5)
     for _ in range(3):
-        life.looks(READY)
+        life.polls(READY)
         life.is_queued()
         assert life.status.phase == "Queued"
         life.waits(3600)
     life.intends(READY).is_accepted(a_model(3, started_at=at(hours=4)))
     assert life.run.claimed_at == life.now
-    assert isinstance(life.waits(119).wakes().action, Look)
-    life.waits(1).wakes()
+    assert isinstance(life.waits(119).wake_ups().action, Poll)
+    life.waits(1).wake_ups()
     assert life.reason == "TimedOut"
 
 
 def test_an_intent_that_stays_open_times_out_from_when_it_was_written() -> None:
     life = Life(a_training(timeout_seconds=60)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
-    life.waits(59).looks(a_model(7))
-    assert (life.status.phase, life.action) == ("Starting", Rest(1))
-    life.waits(1).wakes()
+    life.waits(59).polls(a_model(7))
+    assert (life.status.phase, life.action) == ("Starting", RequeueAfter(1))
+    life.waits(1).wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
 def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:
     life = a_lost_start()
-    asked_again_after(life, READY, step=5)
+    asked_again_after(life, READY, ctx=5)
     radiology = a_training(name="radiology", status=followed())
-    life.looks(a_model(3, started_at=EIGHT), rivals=(radiology,))
+    life.polls(a_model(3, started_at=EIGHT), competitors=(radiology,))
     assert (life.run.ownership, life.reason) == (None, "ModelInUse")
 
 
 def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
     life = a_lost_start()
-    asked_again_after(life, READY, step=5)
+    asked_again_after(life, READY, ctx=5)
     life.intends(READY).is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
     assert life.reason == "StartOutcomeUnknown"
-    life.waits(1).looks(a_model(3, started_at=EIGHT))
+    life.waits(1).polls(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
 
 
@@ -466,30 +475,30 @@ def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> No
     status = a_status(run=a_run(token="v2"), history=past)
     life = Life(a_training(run_token="v2", status=status))
     life.intends(done).is_refused(FailureKind.AMBIGUOUS)
-    asked_again_after(life, done, step=5)
+    asked_again_after(life, done, ctx=5)
     life.intends(done).is_refused(FailureKind.CONFLICT, code="MODEL_NOT_READY")
-    asked_again_after(life, done, step=5)
-    assert life.waits(1).looks(done).action == Rest(60)
+    asked_again_after(life, done, ctx=5)
+    assert life.waits(1).polls(done).action == RequeueAfter(60)
     assert life.reason == "WaitingForModel"
 
 
 def test_a_resolved_start_forgets_what_only_it_needed() -> None:
     life = a_lost_start(reset=True)
     asked_again_after(life, READY)
-    memory = life.memory
-    assert (memory.intent_seen_at, memory.agreed_at, memory.reset_seen) == (None, None, False)
-    decision = life.learns(ModelSeen(READY, KEY)) if not life.memory.log_wanted else None
+    state = life.state
+    assert (state.intent_seen_at, state.agreed_at, state.reset_seen) == (None, None, False)
+    decision = life.learns(ModelPolled(READY, KEY)) if not life.state.log_wanted else None
     assert decision is not None
-    assert isinstance(decision.action, Reserve)
+    assert isinstance(decision.action, AcquireStart)
     assert not isinstance(decision.action, Post)
-    assert life.memory == Memory(looked_at=life.now)
+    assert life.state == InProcessState(last_polled_at=life.now)
 
 
 def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
     """A paused process may have one, when another has gone on to the entry (tests/model)."""
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS)
-    life.waits(45).looks(a_model(2))
-    life.waits(2).looks(a_model(2))
+    life.waits(45).polls(a_model(2))
+    life.waits(2).polls(a_model(2))
     before = life.training
     assert life.run.attempt == 2
     life.intends()
@@ -502,7 +511,7 @@ def test_who_is_made_anew_takes_the_start_of_its_name_even_where_it_would_wait()
     life = Life(a_training(existing_training="Wait")).intends()
     ledger = life.ledger
     life = Life(a_training(existing_training="Wait", uid="another"), ledger=ledger)
-    life.looks(a_model(3, started_at=EIGHT))
+    life.polls(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
     assert life.status.phase == "Running"
     assert life.entry is None
@@ -513,7 +522,7 @@ def test_a_409_whose_entry_could_not_be_closed_does_not_make_the_run_there_ours(
     ledger = life.ledger
     life.is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
     life.ledger = ledger  # the write failed, or the process was killed before it
-    life.restarts().looks(a_model(3, started_at=EIGHT))
+    life.restarts().polls(a_model(3, started_at=EIGHT))
     assert (life.status.phase, life.status.run) == ("Pending", None)
     assert life.entry is None
 
@@ -521,9 +530,9 @@ def test_a_409_whose_entry_could_not_be_closed_does_not_make_the_run_there_ours(
 def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before_it() -> None:
     life = Life(a_training(timeout_seconds=60)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
-    life.waits(60).wakes()
-    life.edit(run_token="again").wakes()
-    life.edit(run_token="").wakes()
+    life.waits(60).wake_ups()
+    life.edit(run_token="again").wake_ups()
+    life.edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.intent) == ("Failed", None)
     assert life.entry is not None
     assert concluded(life.entry, life.training) is None
@@ -534,9 +543,9 @@ def test_hidden_rivals_run_is_no_earlier_attempt(state: int) -> None:
     life = Life().intends()
     life.is_refused(FailureKind.AMBIGUOUS)
     while life.run.intent is not None:
-        life.waits(60).looks(a_model(2))
-    seen = ModelSeen(a_model(state, started_at=at(minutes=30)), KEY, has_hidden_rival=True)
+        life.waits(60).polls(a_model(2))
+    seen = ModelPolled(a_model(state, started_at=at(minutes=30)), KEY, has_hidden_competitor=True)
     life.waits(1800).learns(seen)
     assert (life.reason, life.run.ownership) == ("ModelInUse", None)
-    life.waits(60).learns(replace(seen, has_hidden_rival=False))
+    life.waits(60).learns(replace(seen, has_hidden_competitor=False))
     assert life.run.ownership == "Unconfirmed"

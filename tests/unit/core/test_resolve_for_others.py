@@ -10,15 +10,21 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import Entry, Ledger, Mark, Settled, opened
+from scriptix_operator.core.ledger import (
+    InFlightStart,
+    LatestRun,
+    Ledger,
+    StartOutcome,
+    with_start_begun,
+)
 from scriptix_operator.core.observation import (
+    AcquireStart,
     Decision,
+    InProcessState,
     KeyUse,
-    Memory,
-    ModelSeen,
-    Reserve,
-    Rest,
-    SlotGranted,
+    ModelPolled,
+    RequeueAfter,
+    StartGranted,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.resolve import concluded, resolve_for_others
@@ -53,7 +59,7 @@ def a_holder(status: TrainingStatus | None = None, **facts: Any) -> Training:  #
     return a_training(name="holder", status=intending() if status is None else status, **facts)
 
 
-ENTRY = opened(Ledger(), a_holder(), EIGHT)[1]
+ENTRY = with_start_begun(Ledger(), a_holder(), EIGHT)[1]
 """The start in the ledger."""
 NEVER = FailureReason.UNAUTHORIZED
 
@@ -111,50 +117,50 @@ HOLDERS = {
 
 
 def outcome_of(
-    asker: Training, model: RemoteModel, *rivals: Training, entry: Entry = ENTRY
-) -> tuple[str, Settled | Decision]:
+    asker: Training, model: RemoteModel, *competitors: Training, entry: InFlightStart = ENTRY
+) -> tuple[str, StartOutcome | Decision]:
     """What is decided where no time is left to wait for."""
     long_ago = EIGHT - timedelta(hours=1)
-    memory = Memory(entry=entry, intent_seen_at=long_ago, agreed_at=long_ago)
-    step = a_situation(asker, EIGHT, memory)
-    after, outcome = resolve_for_others(step, ModelSeen(model, KEY, rivals), entry)
+    state = InProcessState(in_flight=entry, intent_seen_at=long_ago, agreed_at=long_ago)
+    ctx = a_situation(asker, EIGHT, state)
+    after, outcome = resolve_for_others(ctx, ModelPolled(model, KEY, competitors), entry)
     if isinstance(outcome, Decision):
         return outcome.status.conditions[0].reason, outcome
-    assert outcome.entry == entry
-    assert after.memory == replace(memory, entry=None, intent_seen_at=None, agreed_at=None) or (
-        after.memory == memory
+    assert outcome.in_flight == entry
+    assert after.state == replace(state, in_flight=None, intent_seen_at=None, agreed_at=None) or (
+        after.state == state
     )
     return (ACTED if outcome.acted else NOTHING), outcome
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("poll", LOOKS)
 @pytest.mark.parametrize("state", HOLDERS)
 def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
-    state: str, look: str
+    state: str, poll: str
 ) -> None:
     holder, expected = HOLDERS[state]
     asker = a_training(name="asker")
-    rivals = () if holder is None else (holder,)
-    what, outcome = outcome_of(asker, LOOKS[look], *rivals)
-    assert what == expected[list(LOOKS).index(look)]
-    if isinstance(outcome, Settled):
+    competitors = () if holder is None else (holder,)
+    what, outcome = outcome_of(asker, LOOKS[poll], *competitors)
+    assert what == expected[list(LOOKS).index(poll)]
+    if isinstance(outcome, StartOutcome):
         assert outcome.sent
-        marker = LOOKS[look].started_at
+        marker = LOOKS[poll].started_at
         known = EIGHT if expected is DONE else marker if outcome.acted else None
-        assert outcome.marker == known
+        assert outcome.run_start_time == known
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("poll", LOOKS)
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])
-def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, look: str) -> None:
+def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll: str) -> None:
     """Its resource may exist, and learns of the outcome when the operator can read it."""
     asker = a_training(name="asker", namespace=namespace)
     long_ago = EIGHT - timedelta(hours=1)
-    memory = Memory(entry=ENTRY, intent_seen_at=long_ago, agreed_at=long_ago)
-    seen = ModelSeen(LOOKS[look], KEY, entry=ENTRY, is_holder_unlisted=True)
-    decision = decide(asker, seen, EIGHT, memory)
-    assert (decision.status.conditions[0].reason, decision.settled) == (HELD, None)
-    assert isinstance(decision.action, Rest)
+    state = InProcessState(in_flight=ENTRY, intent_seen_at=long_ago, agreed_at=long_ago)
+    seen = ModelPolled(LOOKS[poll], KEY, in_flight=ENTRY, is_holder_unlisted=True)
+    decision = decide(asker, seen, EIGHT, state)
+    assert (decision.status.conditions[0].reason, decision.start_outcome) == (HELD, None)
+    assert isinstance(decision.action, RequeueAfter)
     assert ("holder" in (decision.status.message or "")) == (namespace == "team-a")
 
 
@@ -179,7 +185,7 @@ def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> N
     assert told.startswith("a resource in another namespace has started this model")
     assert "team-b" not in told
     assert "secret-project" not in told
-    assert (near.action, near.status.queue, near.settled) == (Rest(60), None, None)
+    assert (near.action, near.status.queue, near.start_outcome) == (RequeueAfter(60), None, None)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +213,7 @@ def test_a_status_is_recorded_before_its_entry_is_closed(
 ) -> None:
     holder = a_holder(a_status(run=run, started_at=EIGHT))
     settled = concluded(ENTRY, holder)
-    assert (settled and (settled.acted, settled.marker)) == known
+    assert (settled and (settled.acted, settled.run_start_time)) == known
     assert concluded(ENTRY, replace(holder, uid="another")) is None
     # The entry of a later attempt says nothing before that has an outcome.
     later = replace(ENTRY, attempt=2)
@@ -219,30 +225,30 @@ def test_a_status_is_recorded_before_its_entry_is_closed(
 def test_a_look_that_is_older_than_a_known_training_decides_no_start(known_to: str) -> None:
     """It agrees with the baseline just because it is as old."""
     past = (HistoryEntry(id="run-0", started_training_at=EIGHT, outcome="Failed"),)
-    rival = a_training(name="rival", status=a_status(history=past))
-    mark = Mark(at=EIGHT) if known_to == "the ledger" else None
-    rivals = (rival,) if known_to == "a rival" else ()
+    competitor = a_training(name="rival", status=a_status(history=past))
+    mark = LatestRun(at=EIGHT) if known_to == "the ledger" else None
+    competitors = (competitor,) if known_to == "a rival" else ()
     history = past if known_to == "the history" else ()
-    old = ModelSeen(READY, KEY, rivals, ENTRY, mark)
+    old = ModelPolled(READY, KEY, competitors, ENTRY, mark)
     for status in (a_status(history=history), intending(history=history)):
         is_own = status.run is not None
         life = Life(a_holder(status) if is_own else a_training(name="asker", status=status))
-        life.memory = Memory(entry=ENTRY, intent_seen_at=BEFORE, agreed_at=BEFORE)
-        life.wakes()
+        life.state = InProcessState(in_flight=ENTRY, intent_seen_at=BEFORE, agreed_at=BEFORE)
+        life.wake_ups()
         decision = life.learns(old)
-        assert (life.reason, decision.settled) == (UNKNOWN, None)
-        assert life.memory.agreed_at is None
+        assert (life.reason, decision.start_outcome) == (UNKNOWN, None)
+        assert life.state.agreed_at is None
 
 
 # Over time, with the ledger.
 
 
-def of(entry: Entry, training: Training | None = None, *rivals: Training) -> Life:
+def of(entry: InFlightStart, training: Training | None = None, *competitors: Training) -> Life:
     """A resource, a ledger with one open entry, and who else there is."""
     training = training or a_training(poll_interval_seconds=1)
     life = Life(training)
-    life.ledger = Ledger(serial=entry.serial, entries={7: entry})
-    assert all(rival.uid != training.uid for rival in rivals)
+    life.ledger = Ledger(serial=entry.serial, in_flight_starts={7: entry})
+    assert all(competitor.uid != training.uid for competitor in competitors)
     return life
 
 
@@ -251,13 +257,13 @@ def anew(**spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
     return a_training(name="holder", uid="anew", poll_interval_seconds=1, **spec)
 
 
-def freed_after(life: Life, model: RemoteModel, *rivals: Training, step: float = 0.5) -> float:
+def freed_after(life: Life, model: RemoteModel, *competitors: Training, ctx: float = 0.5) -> float:
     """Look every `step` seconds until the entry is closed."""
     since = life.now
-    life.looks(model, rivals=rivals)
+    life.polls(model, competitors=competitors)
     while life.entry is not None:
-        assert not isinstance(life.action, Reserve)
-        life.waits(step).looks(model, rivals=rivals)
+        assert not isinstance(life.action, AcquireStart)
+        life.waits(ctx).polls(model, competitors=competitors)
         assert (life.now - since).total_seconds() < 600
     return (life.now - since).total_seconds()
 
@@ -265,40 +271,40 @@ def freed_after(life: Life, model: RemoteModel, *rivals: Training, step: float =
 def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_started() -> None:
     """W + P + S from when this process first saw it, then two looks that agree, 2 s apart."""
     life = of(ENTRY)
-    life.waits(3600).looks(READY)
-    assert (life.action, life.reason, life.status.run) == (Rest(2), UNKNOWN, None)
+    life.waits(3600).polls(READY)
+    assert (life.action, life.reason, life.status.run) == (RequeueAfter(2), UNKNOWN, None)
     assert freed_after(life, READY) == 47
-    assert isinstance(life.action, Reserve)
-    assert life.memory == Memory(looked_at=life.now)
+    assert isinstance(life.action, AcquireStart)
+    assert life.state == InProcessState(last_polled_at=life.now)
 
 
 def test_another_entry_at_the_model_restarts_the_clock() -> None:
     life = of(ENTRY)
-    life.looks(READY)
-    life.waits(45).looks(READY)
-    assert life.memory.agreed_at is not None
+    life.polls(READY)
+    life.waits(45).polls(READY)
+    assert life.state.agreed_at is not None
     new = replace(ENTRY, serial=ENTRY.serial + 1)
-    life.ledger = replace(life.ledger, entries={7: new})
+    life.ledger = replace(life.ledger, in_flight_starts={7: new})
     life.waits(1.5)
     assert freed_after(life, READY) == 47
 
 
 def test_what_was_agreed_on_before_a_restart_is_forgotten_with_it() -> None:
     life = of(ENTRY)
-    life.looks(READY)
-    life.waits(45).looks(READY)
+    life.polls(READY)
+    life.waits(45).polls(READY)
     life.waits(1.5).restarts()
     assert freed_after(life, READY) == 47
 
 
 def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
     life = of(ENTRY)
-    life.looks(READY)
-    life.waits(46).looks(READY)
-    life.waits(1).looks(LOOKS["stale"])
-    life.waits(1).looks(READY)
+    life.polls(READY)
+    life.waits(46).polls(READY)
+    life.waits(1).polls(LOOKS["stale"])
+    life.waits(1).polls(READY)
     assert life.entry is not None
-    life.waits(2).looks(READY)
+    life.waits(2).polls(READY)
     assert life.entry is None
 
 
@@ -307,23 +313,23 @@ def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_i
     state: int, phase: str
 ) -> None:
     life = of(ENTRY, anew(log={"collect": "Never"}))
-    life.looks(a_model(state, started_at=EIGHT, progress=0))
+    life.polls(a_model(state, started_at=EIGHT, progress=0))
     assert (life.entry, life.status.phase) == (None, phase)
     assert life.run.ownership == "Unconfirmed"
-    assert life.ledger.marks[7].at == EIGHT
+    assert life.ledger.latest_runs[7].at == EIGHT
 
 
 @pytest.mark.parametrize("state", [1, 2])
 def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
     life = of(ENTRY, anew(run_token="v1"))
-    life.looks(a_model(state, started_at=EIGHT))
+    life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
     assert "the outcome cannot be read any more" in (life.status.message or "")
     assert (life.run.token, life.run.ownership) == ("v1", "Unconfirmed")
     assert life.status.started_at == EIGHT
     # It is over: a request of its own starts the model again.
-    life.edit(run_token="v2").waits(1).looks(a_model(2, started_at=EIGHT))
-    assert isinstance(life.action, Reserve)
+    life.edit(run_token="v2").waits(1).polls(a_model(2, started_at=EIGHT))
+    assert isinstance(life.action, AcquireStart)
 
 
 @pytest.mark.parametrize(
@@ -338,38 +344,38 @@ def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
     other: Training,
 ) -> None:
     life = of(ENTRY, other)
-    life.looks(LOOKS["consumed"])
+    life.polls(LOOKS["consumed"])
     assert life.entry is None
     assert (life.status.phase, life.status.run) == ("Pending", None)
-    assert isinstance(life.action, Reserve)
+    assert isinstance(life.action, AcquireStart)
 
 
 def test_one_made_anew_that_has_run_before_has_lost_nothing_either() -> None:
     life = of(ENTRY, replace(anew(run_token="v2"), status=OTHER_RUN))
-    life.looks(LOOKS["consumed"])
+    life.polls(LOOKS["consumed"])
     assert life.entry is None
-    assert isinstance(life.action, Reserve)
+    assert isinstance(life.action, AcquireStart)
 
 
 def test_a_suspended_holder_whose_start_did_not_happen_may_try_it_again() -> None:
     holder = a_holder(suspend=True)
     life = of(ENTRY, None, holder)
     assert freed_after(life, READY, holder) == 47
-    assert isinstance(life.action, Reserve)
+    assert isinstance(life.action, AcquireStart)
     # It wakes: its intent has no entry now, and it begins like anybody.
     resumed = Life(a_holder(suspend=False), ledger=Ledger(serial=9))
-    resumed.looks(READY)
-    assert isinstance(resumed.action, Reserve)
+    resumed.polls(READY)
+    assert isinstance(resumed.action, AcquireStart)
     assert resumed.status.run is None
 
 
 def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
     holder = a_holder(intending(failure=failure(NEVER, "HTTP 401")))
     life = of(ENTRY, None, holder)
-    life.looks(LOOKS["ours"], rivals=(holder,))
+    life.polls(LOOKS["ours"], competitors=(holder,))
     assert (life.reason, life.entry) == (HELD, ENTRY)
     mended = Life(holder, ledger=life.ledger)
-    mended.looks(LOOKS["ours"])
+    mended.polls(LOOKS["ours"])
     assert (mended.run.ownership, mended.entry) == ("Unconfirmed", None)
 
 
@@ -382,57 +388,57 @@ def test_an_intent_without_an_entry_is_void_at_once(
 ) -> None:
     life = Life(a_holder())
     if not restarted:
-        life.memory = Memory(intent_seen_at=EIGHT)
-    life.looks(READY)
-    assert isinstance(life.action, Reserve)
+        life.state = InProcessState(intent_seen_at=EIGHT)
+    life.polls(READY)
+    assert isinstance(life.action, AcquireStart)
     assert life.status.run is None
-    assert life.memory == Memory(looked_at=life.now)
+    assert life.state == InProcessState(last_polled_at=life.now)
 
 
 def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> None:
     life = Life(a_holder(intending(attempt=3)))
-    life.looks(READY)
-    assert isinstance(life.action, Reserve)
+    life.polls(READY)
+    assert isinstance(life.action, AcquireStart)
     assert (life.run.attempt, life.run.baseline, life.run.intent) == (3, BASELINE, None)
     assert life.run.claimed_at is None
     key = KeyUse(KEY.source, "a new key")
-    life.learns(SlotGranted(a_model(2, started_at=BEFORE, name="renamed"), key))
+    life.learns(StartGranted(a_model(2, started_at=BEFORE, name="renamed"), key))
     assert life.run.intent is not None
     assert (life.run.intent.attempt, life.run.baseline) == (3, BASELINE)
     # And a lost attempt before it that has acted after all is not followed by another.
     life = Life(a_holder(intending(attempt=3)))
-    life.looks(LOOKS["ours"])
+    life.polls(LOOKS["ours"])
     assert life.run.ownership == "Unconfirmed"
 
 
 def test_a_void_intent_of_a_rerun_keeps_its_request() -> None:
     past = (HistoryEntry(id="run-0", started_training_at=BEFORE, outcome="Succeeded"),)
     life = Life(a_holder(intending(history=past)))
-    life.looks(READY)
-    assert isinstance(life.action, Reserve)
+    life.polls(READY)
+    assert isinstance(life.action, AcquireStart)
     assert (life.run.id, life.run.intent, life.run.baseline) == ("run-1", None, None)
 
 
 def test_an_intent_of_another_attempt_than_the_entrys_is_void_and_the_entry_was_settled() -> None:
     life = Life(a_holder(intending(attempt=2)))
-    life.ledger = Ledger(serial=1, entries={7: ENTRY})
-    life.looks(READY)
+    life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
+    life.polls(READY)
     assert (life.entry, life.run.attempt, life.run.intent) == (None, 2, None)
-    assert isinstance(life.action, Reserve)
+    assert isinstance(life.action, AcquireStart)
 
 
 def test_an_entry_left_open_by_a_crash_is_closed_by_the_run_that_it_is_of() -> None:
     life = Life(a_holder(followed(started_at=EIGHT)))
-    life.ledger = Ledger(serial=1, entries={7: ENTRY})
-    life.looks(a_model(3, started_at=EIGHT, progress=5))
+    life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
+    life.polls(a_model(3, started_at=EIGHT, progress=5))
     assert life.entry is None
-    assert life.ledger.marks[7].at == EIGHT
+    assert life.ledger.latest_runs[7].at == EIGHT
 
 
 def test_an_entry_of_somebody_else_is_not_closed_by_who_follows_a_run() -> None:
     life = Life(a_training(name="asker", status=followed(started_at=EIGHT)))
-    life.ledger = Ledger(serial=1, entries={7: ENTRY})
-    life.looks(a_model(3, started_at=EIGHT, progress=5))
+    life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
+    life.polls(a_model(3, started_at=EIGHT, progress=5))
     assert life.entry == ENTRY
 
 
@@ -444,14 +450,14 @@ def test_a_definite_refusal_closes_the_entry_and_says_whether_it_was_sent(
     life.is_refused(kind)
     assert life.entry is None
     sent = kind is not FailureKind.NOT_SENT
-    assert bool(life.ledger.debits.get(KEY.fingerprint)) == sent
+    assert bool(life.ledger.charges.get(KEY.fingerprint)) == sent
 
 
 def test_ledger_learns_the_start_time_that_polls_show() -> None:
     life = Life().intends(a_model(2, started_at=EIGHT)).is_accepted()
-    assert life.ledger.marks == {7: Mark(at=EIGHT, superseded=True)}
-    life.memory = Memory()
-    life.waits(60).looks(a_model(3, started_at=at(minutes=5)))
-    assert life.ledger.marks == {7: Mark(at=at(minutes=5))}
+    assert life.ledger.latest_runs == {7: LatestRun(at=EIGHT, superseded=True)}
+    life.state = InProcessState()
+    life.waits(60).polls(a_model(3, started_at=at(minutes=5)))
+    assert life.ledger.latest_runs == {7: LatestRun(at=at(minutes=5))}
     # Once: each poll would write to the ledger otherwise.
-    assert life.waits(60).looks(a_model(3, started_at=at(minutes=5))).settled is None
+    assert life.waits(60).polls(a_model(3, started_at=at(minutes=5))).start_outcome is None

@@ -9,8 +9,15 @@ from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Baseline
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.news import news_of_deletion
-from scriptix_operator.core.observation import FetchLog, LogUnavailable, Look, Memory, Reserve, Rest
+from scriptix_operator.core.news import deletion_events
+from scriptix_operator.core.observation import (
+    AcquireStart,
+    FetchLog,
+    InProcessState,
+    LogUnavailable,
+    Poll,
+    RequeueAfter,
+)
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.retry import retry_delay, with_retry
 from tests.unit.core.builders import (
@@ -41,7 +48,7 @@ def a_failed_life(limit: int = 3, *, collect: str = "Never") -> Life:
     )
     life = Life(training).runs()
     life.now = at(hours=1, seconds=0.5)
-    life.looks(broken())
+    life.polls(broken())
     return life
 
 
@@ -51,7 +58,7 @@ def fails_again(life: Life, marker: datetime) -> None:
     life.now = life.run.retry_at
     life.intends(broken(life.status.started_at or EIGHT))
     life.is_accepted(a_model(3, started_at=marker, progress=0))
-    life.looks(broken(marker))
+    life.polls(broken(marker))
 
 
 def test_the_delay_is_a_minute_and_doubles_up_to_an_hour() -> None:
@@ -128,7 +135,7 @@ def test_while_a_retry_waits_nothing_looks_terminal() -> None:
 
 def test_a_failure_in_many_words_leaves_room_for_what_follows() -> None:
     life = Life(a_training(backoff_limit=1, log={"collect": "Never"})).runs()
-    life.looks(a_model(5, started_at=EIGHT, error="System error " + "x" * 5000))
+    life.polls(a_model(5, started_at=EIGHT, error="System error " + "x" * 5000))
     assert life.told[-1].message.endswith("Retry 1 of 1 follows at 2025-01-16 08:01:00Z.")
 
 
@@ -136,7 +143,7 @@ def test_the_wait_is_printed_and_written_once() -> None:
     life = a_failed_life()
     written, told, message = life.writes, life.reasons_told, life.status.message
     for left in (59.5, 39.5, 19.5):
-        assert life.wakes().action == Rest(left)
+        assert life.wake_ups().action == RequeueAfter(left)
         life.waits(20)
     assert (life.writes, life.reasons_told, life.status.message) == (written, told, message)
 
@@ -148,8 +155,8 @@ def test_the_retry_begins_at_its_time_and_not_before(restarted: bool) -> None:  
     life.waits(59.25)
     if restarted:
         life.restarts()
-    assert life.wakes().action == Rest(0.25)
-    assert life.waits(0.25).wakes().action == Look()
+    assert life.wake_ups().action == RequeueAfter(0.25)
+    assert life.waits(0.25).wake_ups().action == Poll()
     assert life.run.id != first.id
     assert (life.run.token, life.run.requested_at) == ("v1", "t1") == (first.token, "t1")
     assert (life.run.retries, life.run.retry_at, life.run.attempt) == (1, None, 1)
@@ -178,7 +185,11 @@ def test_retries_go_on_with_growing_delay_up_to_the_limit() -> None:
         fails_again(life, at(hours=24 * day))
     ids.append(life.run.id)
     assert delays == [60, 120]
-    assert (life.status.phase, life.reason, life.action) == ("Failed", "SystemError", Rest(None))
+    assert (life.status.phase, life.reason, life.action) == (
+        "Failed",
+        "SystemError",
+        RequeueAfter(None),
+    )
     assert truths(life.status)["Stalled"] == "True"
     assert life.run.retries == 2
     assert len(set(ids)) == 3
@@ -203,22 +214,22 @@ def test_a_retry_that_succeeds_is_a_success() -> None:
 
 def test_a_run_whose_reply_was_lost_and_that_is_found_failed_is_retried() -> None:
     life = Life(a_training(backoff_limit=1, log={"collect": "Never"})).intends()
-    life.is_refused(FailureKind.AMBIGUOUS).waits(60).looks(broken())
+    life.is_refused(FailureKind.AMBIGUOUS).waits(60).polls(broken())
     assert (life.run.ownership, life.reason) == ("Unconfirmed", "WaitingForRetry")
 
 
 def test_an_adopted_failure_is_never_retried() -> None:
     life = Life(a_training(backoff_limit=10, log={"collect": "Never"}))
-    life.looks(broken())
+    life.polls(broken())
     assert (life.run.ownership, life.status.phase) == ("Adopted", "Failed")
-    assert life.waits(86400).wakes().action == Rest(None)
+    assert life.waits(86400).wake_ups().action == RequeueAfter(None)
 
 
 def test_a_timed_out_run_is_never_retried() -> None:
     life = Life(a_training(backoff_limit=10, timeout_seconds=60, log={"collect": "Never"})).runs()
-    life.waits(60).wakes()
+    life.waits(60).wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
-    assert life.waits(86400).wakes().action == Rest(None)
+    assert life.waits(86400).wake_ups().action == RequeueAfter(None)
 
 
 # A retry never adopts.
@@ -240,8 +251,8 @@ def test_a_timed_out_run_is_never_retried() -> None:
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
 def test_a_retry_never_adopts(model: RemoteModel, starts: bool, existing: str) -> None:  # noqa: FBT001 - the expected value
     life = a_failed_life().edit(existing_training=existing).waits(60)
-    life.looks(model)
-    assert isinstance(life.action, Reserve) == starts
+    life.polls(model)
+    assert isinstance(life.action, AcquireStart) == starts
     assert (life.run.ownership, life.status.phase) == (None, "Pending")
 
 
@@ -253,7 +264,7 @@ def test_a_retry_that_the_api_refuses_is_waited_out_without_spending_starts() ->
         "The API refused the start: HTTP 409: not ready. Upload training data"
     )
     for _ in range(3):
-        assert life.restarts().waits(3600).looks(broken()).action == Rest(60)
+        assert life.restarts().waits(3600).polls(broken()).action == RequeueAfter(60)
         assert life.reason == "WaitingForModel"
         assert "upload new data" in (life.status.message or "")
     life.waits(60).intends(a_model(2, started_at=EIGHT))
@@ -262,7 +273,7 @@ def test_a_retry_that_the_api_refuses_is_waited_out_without_spending_starts() ->
 
 def test_a_retry_waits_in_the_queue_like_any_other() -> None:
     life = a_failed_life().waits(60)
-    life.looks(a_model(2, started_at=EIGHT))
+    life.polls(a_model(2, started_at=EIGHT))
     life.is_queued()
     assert (life.status.phase, life.run.retries) == ("Queued", 1)
 
@@ -280,51 +291,53 @@ def test_the_log_of_the_failed_run_is_collected_while_its_retry_waits(
     life = a_failed_life(collect=collect)
     assert isinstance(life.action, FetchLog) == fetched
     if fetched:
-        assert life.stores_log().action == Rest(59.5)
+        assert life.stores_log().action == RequeueAfter(59.5)
         assert life.status.log is not None
         assert life.status.log.state == "Complete"
     assert life.reason == "WaitingForRetry"
-    assert life.waits(60).wakes().action == Look()
+    assert life.waits(60).wake_ups().action == Poll()
     assert life.run.retries == 1
 
 
 def test_a_log_that_was_not_there_during_the_run_is_asked_for_when_it_has_failed() -> None:
     life = Life(a_training(backoff_limit=1)).runs()
-    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=20))
+    life.waits(60).polls(a_model(3, started_at=EIGHT, progress=20))
     life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
-    life.waits(60).looks(broken())
+    life.waits(60).polls(broken())
     assert isinstance(life.action, FetchLog)
 
 
 def test_a_retry_waits_an_hour_for_a_log_that_cannot_be_had() -> None:
     life = a_failed_life(collect="OnFailure")
     life.learns(LogUnavailable(1800, LogState.COLLECTING, None))
-    assert life.action == Rest(59.5)
-    assert life.waits(59.5).wakes().action == Rest(1740.5)  # until the log may be tried again
-    life.waits(1740.5).wakes()
+    assert life.action == RequeueAfter(59.5)
+    assert life.waits(59.5).wake_ups().action == RequeueAfter(
+        1740.5
+    )  # until the log may be tried again
+    life.waits(1740.5).wake_ups()
     assert isinstance(life.action, FetchLog)
     life.learns(LogUnavailable(3600, LogState.COLLECTING, None))
-    assert life.action == Rest(1859.5)  # an hour after the retry's time
+    assert life.action == RequeueAfter(1859.5)  # an hour after the retry's time
     assert life.run.retries == 0
-    assert life.waits(1859.5).wakes().action == Look()
+    assert life.waits(1859.5).wake_ups().action == Poll()
     assert life.run.retries == 1
-    assert life.memory == Memory(looked_at=life.memory.looked_at)
+    assert life.state == InProcessState(last_polled_at=life.state.last_polled_at)
 
 
 def test_a_log_that_comes_late_lets_the_retry_begin_at_once() -> None:
     life = a_failed_life(collect="OnFailure")
     life.learns(LogUnavailable(300, LogState.COLLECTING, None))
-    life.waits(300).wakes()
-    assert life.stores_log().action == Rest(0)
-    assert life.wakes().action == Look()
+    life.waits(300).wake_ups()
+    assert life.stores_log().action == RequeueAfter(0)
+    assert life.wake_ups().action == Poll()
 
 
 @pytest.mark.parametrize("state", [LogState.UNAVAILABLE, LogState.NAME_TAKEN])
 def test_a_log_that_can_never_be_had_holds_no_retry(state: LogState) -> None:
     life = a_failed_life(collect="Always")
     life.learns(LogUnavailable(None, state, None))
-    assert life.action == Rest(59.5)
-    assert life.waits(59.5).wakes().action == Look()
+    assert life.action == RequeueAfter(59.5)
+    assert life.waits(59.5).wake_ups().action == Poll()
 
 
 # What changes during the wait.
@@ -335,7 +348,7 @@ def test_a_new_request_takes_over_at_once_with_a_fresh_count() -> None:
     fails_again(life, at(hours=24))
     assert life.run.retries == 1
     life.edit(run_token="v2")
-    assert isinstance(life.looks(a_model(2, started_at=at(hours=24))).action, Reserve)
+    assert isinstance(life.polls(a_model(2, started_at=at(hours=24))).action, AcquireStart)
     assert (life.run.token, life.run.retries, life.run.retry_at) == ("v2", 0, None)
     assert len(life.status.history) == 2
     assert life.reason != "WaitingForRetry"
@@ -343,9 +356,9 @@ def test_a_new_request_takes_over_at_once_with_a_fresh_count() -> None:
 
 def test_a_new_request_takes_the_place_of_a_retry_that_waits_for_the_model() -> None:
     life = a_failed_life().waits(60)
-    life.looks(a_model(1, started_at=EIGHT))
+    life.polls(a_model(1, started_at=EIGHT))
     assert (life.run.retries, life.run.token) == (1, "v1")
-    life.annotate("t2").looks(a_model(1, started_at=EIGHT))
+    life.annotate("t2").polls(a_model(1, started_at=EIGHT))
     assert (life.run.retries, life.run.requested_at) == (0, "t2")
 
 
@@ -353,48 +366,48 @@ def test_suspend_holds_a_retry_however_long() -> None:
     life = a_failed_life(collect="OnFailure")
     life.stores_log()
     life.edit(suspend=True)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason) == ("Suspended", "Suspended")
-    assert life.waits(86400).wakes().action == Rest(None)
+    assert life.waits(86400).wake_ups().action == RequeueAfter(None)
     assert life.run.retries == 0
     life.edit(suspend=False)
-    assert life.wakes().action == Look()
+    assert life.wake_ups().action == Poll()
     assert life.run.retries == 1
 
 
 def test_what_is_left_of_the_wait_is_waited_after_a_suspension() -> None:
     life = a_failed_life().edit(suspend=True)
-    life.wakes()
+    life.wake_ups()
     life.edit(suspend=False).waits(20)
-    assert life.wakes().action == Rest(39.5)
+    assert life.wake_ups().action == RequeueAfter(39.5)
     assert life.reason == "WaitingForRetry"
 
 
 def test_a_log_that_a_suspension_kept_is_tried_once_before_the_retry() -> None:
     life = a_failed_life(collect="OnFailure").edit(suspend=True)
     life.learns(LogUnavailable(15, LogState.COLLECTING, None))
-    life.restarts().waits(86400).wakes()
-    life.edit(suspend=False).wakes()
+    life.restarts().waits(86400).wake_ups()
+    life.edit(suspend=False).wake_ups()
     assert isinstance(life.action, FetchLog)
-    assert life.learns(LogUnavailable(15, LogState.COLLECTING, None)).action == Rest(0)
-    assert life.wakes().action == Look()
+    assert life.learns(LogUnavailable(15, LogState.COLLECTING, None)).action == RequeueAfter(0)
+    assert life.wake_ups().action == Poll()
 
 
 def test_the_wait_is_not_part_of_the_time_out_and_each_run_has_its_own() -> None:
     life = a_failed_life().edit(timeout_seconds=60)
-    assert life.waits(59.25).wakes().action == Rest(0.25)
+    assert life.waits(59.25).wake_ups().action == RequeueAfter(0.25)
     assert life.reason == "WaitingForRetry"
     life.waits(60).intends(a_model(2, started_at=EIGHT))
     life.is_accepted(a_model(3, started_at=at(hours=2), progress=0))
-    assert life.waits(59).wakes().action == Look()
+    assert life.waits(59).wake_ups().action == Poll()
     assert life.status.phase == "Running"
-    life.waits(1).wakes()
+    life.waits(1).wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
 def test_a_limit_of_nothing_ends_the_wait_with_that_failure() -> None:
     life = a_failed_life().edit(backoff_limit=0)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason) == ("Failed", "SystemError")
     assert life.status.finished_at == at(hours=1)
     assert life.run.retry_at is None
@@ -403,17 +416,17 @@ def test_a_limit_of_nothing_ends_the_wait_with_that_failure() -> None:
 
 def test_a_lower_limit_that_still_allows_the_retry_is_told() -> None:
     life = a_failed_life().edit(backoff_limit=1)
-    assert life.wakes().action == Rest(59.5)
+    assert life.wake_ups().action == RequeueAfter(59.5)
     assert "Retry 1 of 1 follows at" in (life.status.message or "")
 
 
 def test_a_limit_of_nothing_takes_back_a_retry_that_waits_for_the_model() -> None:
     life = a_failed_life().waits(60)
     failed = life.run.id
-    life.looks(a_model(1, started_at=EIGHT))
+    life.polls(a_model(1, started_at=EIGHT))
     told = life.reasons_told
     life.edit(backoff_limit=0)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
     assert BROKEN in (life.status.message or "")
     assert (life.status.history, life.reasons_told) == ((), [*told, "RequestCancelled"])
@@ -421,8 +434,8 @@ def test_a_limit_of_nothing_takes_back_a_retry_that_waits_for_the_model() -> Non
 
 def test_a_higher_limit_after_the_final_failure_starts_nothing() -> None:
     life = a_failed_life(limit=0).edit(backoff_limit=10)
-    assert life.wakes().action == Rest(None)
-    assert life.waits(86400).wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
+    assert life.waits(86400).wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason) == ("Failed", "SystemError")
 
 
@@ -442,15 +455,15 @@ def test_a_run_fails_for_good_if_nobody_wants_its_retry_any_more(
     life = change(
         Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
     )
-    life.waits(60).looks(broken())
+    life.waits(60).polls(broken())
     assert (life.status.phase, life.reasons_told[-1]) == ("Failed", "TrainingFailed")
-    assert life.action == Rest(0 if token == "v2" else None)
-    life.waits(60).wakes()
+    assert life.action == RequeueAfter(0 if token == "v2" else None)
+    life.waits(60).wake_ups()
     assert life.run.token == token
 
 
 def test_deleting_what_waits_for_its_retry_releases_nothing() -> None:
-    assert news_of_deletion(a_failed_life().status) == ()
+    assert deletion_events(a_failed_life().status) == ()
 
 
 def test_the_key_of_a_run_that_failed_does_not_bind_its_retry() -> None:

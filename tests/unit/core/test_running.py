@@ -10,16 +10,21 @@ from hypothesis import strategies as st
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import LearningPoint, TrainingStatus
-from scriptix_operator.core.derive import Note
-from scriptix_operator.core.running import marked, running, training_note, without_poll_facts
-from scriptix_operator.core.timeline import MARKS, UNSEEN, PastRun
+from scriptix_operator.core.derive import ConditionReason
+from scriptix_operator.core.running import (
+    running,
+    training_reason,
+    with_milestones_of,
+    without_poll_facts,
+)
+from scriptix_operator.core.timeline import MILESTONES, NOT_REACHED, PastRun
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, at, followed
 
 HOUR = 3600.0
 ADOPTED = a_run(ownership="Adopted", claimed_at=at(hours=3))
 
 
-def look(
+def poll(
     progress: int | None, now: datetime, status: TrainingStatus | None = None, *past: PastRun
 ) -> TrainingStatus:
     """The facts after a look that shows so much progress."""
@@ -29,38 +34,38 @@ def look(
 
 def even(hours: float) -> PastRun:
     """A past run of the model whose progress was even."""
-    return PastRun.of(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MARKS))
+    return PastRun.of(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MILESTONES))
 
 
 # Progress.
 
 
 def test_a_look_brings_progress_stage_and_the_time_of_it() -> None:
-    status = look(50, at(hours=4, seconds=0.25))
+    status = poll(50, at(hours=4, seconds=0.25))
     assert (status.progress, status.stage) == (50, "MainTraining")
     assert status.last_progress_at == at(hours=4)
 
 
 def test_a_look_without_news_changes_nothing() -> None:
-    status = look(50, at(hours=4))
-    assert look(50, at(hours=7), status) == status
-    assert look(None, at(hours=7), status) == status
+    status = poll(50, at(hours=4))
+    assert poll(50, at(hours=7), status) == status
+    assert poll(None, at(hours=7), status) == status
 
 
 def test_progress_that_is_not_given_is_not_nothing() -> None:
-    status = look(None, at(hours=1))
+    status = poll(None, at(hours=1))
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
     assert (status.timeline, status.estimated_completion_at) == ((), None)
 
 
 def test_progress_that_goes_back_is_shown_as_it_is_and_is_news() -> None:
-    status = look(40, at(hours=7), look(75, at(hours=6)))
+    status = poll(40, at(hours=7), poll(75, at(hours=6)))
     assert (status.progress, status.stage) == (40, "MainTraining")
     assert status.last_progress_at == at(hours=7)
 
 
 def test_the_marker_is_taken_once() -> None:
-    status = look(0, at(hours=1), followed(started_at=None))
+    status = poll(0, at(hours=1), followed(started_at=None))
     assert status.started_at == EIGHT
     later = a_model(3, progress=1, started_at=at(hours=2))
     assert running(status, later, at(hours=3), 7, ())[0].started_at == EIGHT
@@ -117,7 +122,7 @@ def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
 def test_the_time_into_the_run_is_counted_by_the_clock_that_it_began_by(
     facts: dict[str, Any], began: datetime
 ) -> None:
-    status = look(10, at(hours=1), followed(**facts))
+    status = poll(10, at(hours=1), followed(**facts))
     seconds = (at(hours=1) - began).total_seconds()
     assert status.timeline == (seconds,)
     assert status.estimated_completion_at == began + timedelta(seconds=16 * seconds)
@@ -128,33 +133,33 @@ def test_a_run_of_which_nobody_knows_when_it_began_has_no_marks_and_no_end() -> 
     model = a_model(3, progress=50)
     status, _ = running(status, model, at(hours=4), 7, ())
     assert (status.progress, status.timeline, status.estimated_completion_at) == (50, (), None)
-    assert marked(status, 60, at(hours=5)) == status
+    assert with_milestones_of(status, 60, at(hours=5)) == status
 
 
 def test_marks_are_noted_as_they_are_passed() -> None:
     status = followed()
     for progress, hours in ((5, 0.2), (12, 0.5), (47, 3), (30, 3.5), (50, 4)):
-        status = look(progress, at(hours=hours), status)
-    assert status.timeline == (1800, UNSEEN, UNSEEN, UNSEEN, 14400)
-    assert marked(status, 60, at(hours=4.5)).timeline == (*status.timeline, 16200)
+        status = poll(progress, at(hours=hours), status)
+    assert status.timeline == (1800, NOT_REACHED, NOT_REACHED, NOT_REACHED, 14400)
+    assert with_milestones_of(status, 60, at(hours=4.5)).timeline == (*status.timeline, 16200)
 
 
 def test_the_end_is_expected_by_the_documents_timeline_and_told_with_its_spread() -> None:
-    status = look(50, at(hours=4))
+    status = poll(50, at(hours=4))
     assert status.estimated_completion_at == at(hours=8)
     assert status.estimated_completion_p90_at == at(hours=9)
 
 
 def test_the_end_is_expected_by_past_runs_where_there_are_any() -> None:
-    status = look(20, at(hours=1), None, even(3))
+    status = poll(20, at(hours=1), None, even(3))
     assert status.estimated_completion_at == at(hours=5)
-    status = look(0, at(minutes=1), None, even(3))
+    status = poll(0, at(minutes=1), None, even(3))
     assert status.estimated_completion_at == at(hours=3)
 
 
 def test_before_ten_percent_no_end_is_told_and_one_that_was_is_taken_back() -> None:
-    assert look(9, at(hours=1)).estimated_completion_at is None
-    status = look(9, at(hours=5), look(50, at(hours=4)))
+    assert poll(9, at(hours=1)).estimated_completion_at is None
+    status = poll(9, at(hours=5), poll(50, at(hours=4)))
     assert (status.estimated_completion_at, status.estimated_completion_p90_at) == (None, None)
 
 
@@ -172,8 +177,8 @@ def test_the_end_is_expected_anew_on_news_or_when_it_is_overdue(
     now: datetime,
     is_new: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    status = look(50, at(hours=4))
-    later = look(progress, now, status)
+    status = poll(50, at(hours=4))
+    later = poll(progress, now, status)
     assert (later != status) == is_new
     assert later.estimated_completion_at is not None
     assert later.estimated_completion_at >= now - timedelta(seconds=1)
@@ -181,18 +186,18 @@ def test_the_end_is_expected_anew_on_news_or_when_it_is_overdue(
 
 def test_at_a_hundred_percent_the_end_stays_as_it_was_expected() -> None:
     """Else each look would bring a new one."""
-    status = look(100, at(hours=8))
-    assert look(100, at(hours=9), status) == status
+    status = poll(100, at(hours=8))
+    assert poll(100, at(hours=9), status) == status
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 300)), max_size=30))
 def test_an_end_is_never_expected_in_the_past_and_times_are_to_the_second(
-    looks: list[tuple[int, int]],
+    polls: list[tuple[int, int]],
 ) -> None:
     status, now = followed(), at(seconds=0.5)
-    for progress, minutes in looks:
+    for progress, minutes in polls:
         now += timedelta(minutes=minutes)
-        status = look(progress, now, status)
+        status = poll(progress, now, status)
         end, late = status.estimated_completion_at, status.estimated_completion_p90_at
         if end is not None and progress < 100:
             assert now - timedelta(seconds=1) <= end
@@ -208,10 +213,10 @@ def still(
     progress: int, hours: float, *past: PastRun, status: TrainingStatus | None = None
 ) -> float | None:
     """Hours without progress after which a run that came so far is said to stand still."""
-    status = look(progress, at(hours=hours), status, *past)
+    status = poll(progress, at(hours=hours), status, *past)
     for minutes in range(0, 24 * 60, 5):
         now = at(hours=hours, minutes=minutes)
-        status = look(progress, now, status, *past)
+        status = poll(progress, now, status, *past)
         if status.progress_stalled_at is not None:
             assert status.progress_stalled_at <= now
             return (status.progress_stalled_at - at(hours=hours)).total_seconds() / 3600
@@ -253,29 +258,29 @@ def test_with_past_runs_a_run_stands_still_when_no_stage_ever_took_so_long(
 
 
 def test_a_run_that_stands_still_is_told_of_until_there_is_progress() -> None:
-    status = look(50, at(hours=4))
+    status = poll(50, at(hours=4))
     late = at(hours=9.4)
-    assert look(50, late - timedelta(seconds=1), status).progress_stalled_at is None
-    status = look(50, late, status)
+    assert poll(50, late - timedelta(seconds=1), status).progress_stalled_at is None
+    status = poll(50, late, status)
     assert status.progress_stalled_at == late
-    status = look(50, at(hours=12), status)
+    status = poll(50, at(hours=12), status)
     assert status.progress_stalled_at == late
     # Another run took longer meanwhile: it stays.
-    assert look(50, at(hours=12), status, even(99)).progress_stalled_at == late
-    status = look(51, at(hours=13), status)
+    assert poll(50, at(hours=12), status, even(99)).progress_stalled_at == late
+    status = poll(51, at(hours=13), status)
     assert status.progress_stalled_at is None
-    assert look(50, at(hours=14), status).progress_stalled_at is None
+    assert poll(50, at(hours=14), status).progress_stalled_at is None
 
 
 def test_a_clock_that_was_set_back_makes_no_run_stand_still() -> None:
-    status = replace(look(50, at(hours=4)), progress_stalled_at=at(hours=3))
-    assert look(50, at(hours=5), status).progress_stalled_at is None
-    ahead = replace(look(50, at(hours=4)), progress_stalled_at=at(hours=20))
-    assert look(50, at(hours=5), ahead).progress_stalled_at is None
+    status = replace(poll(50, at(hours=4)), progress_stalled_at=at(hours=3))
+    assert poll(50, at(hours=5), status).progress_stalled_at is None
+    ahead = replace(poll(50, at(hours=4)), progress_stalled_at=at(hours=20))
+    assert poll(50, at(hours=5), ahead).progress_stalled_at is None
 
 
 def test_a_run_without_progress_or_without_a_beginning_is_borne_with() -> None:
-    assert look(None, at(hours=99)).progress_stalled_at is None
+    assert poll(None, at(hours=99)).progress_stalled_at is None
     unknown = followed(run=ADOPTED, started_at=None, progress=50, last_progress_at=EIGHT)
     status, _ = running(unknown, a_model(3, progress=50), at(hours=5), 7, ())
     assert status.progress_stalled_at is None
@@ -284,12 +289,12 @@ def test_a_run_without_progress_or_without_a_beginning_is_borne_with() -> None:
 
 
 def test_what_is_not_looked_at_is_cleared() -> None:
-    cleared = without_poll_facts(look(50, at(hours=20), look(50, at(hours=4))))
+    cleared = without_poll_facts(poll(50, at(hours=20), poll(50, at(hours=4))))
     assert cleared == followed(
         progress=50,
         stage="MainTraining",
         last_progress_at=at(hours=4),
-        timeline=(UNSEEN,) * 4 + (14400,),
+        timeline=(NOT_REACHED,) * 4 + (14400,),
     )
 
 
@@ -329,12 +334,12 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
     ],
 )
 def test_how_far_a_training_is_in_words(facts: dict[str, Any], text: str) -> None:
-    assert training_note(a_status(**facts)) == Note(Reason.TRAINING, text)
+    assert training_reason(a_status(**facts)) == ConditionReason(Reason.TRAINING, text)
 
 
 def test_a_run_that_stands_still_is_told_of_in_words() -> None:
-    status = look(50, at(hours=10), look(50, at(hours=4)))
-    assert training_note(status) == Note(
+    status = poll(50, at(hours=10), poll(50, at(hours=4)))
+    assert training_reason(status) == ConditionReason(
         Reason.PROGRESS_STALLED,
         "Training: MainTraining, 50%. No progress since 01-16 12:00Z: MainTraining has never taken "
         "so long. The run is followed on; spec.timeoutSeconds ends that.",

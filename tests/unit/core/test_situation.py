@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from scriptix_operator.api.status import Intent, TrainingStatus
-from scriptix_operator.core.observation import Look, Rest
+from scriptix_operator.core.observation import Poll, RequeueAfter
 from scriptix_operator.core.situation import Durations
 from tests.unit.core.builders import (
     EIGHT,
@@ -35,8 +35,8 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
 def test_a_run_times_out_from_its_intent_or_adoption(
     status: TrainingStatus, deadline: datetime | None
 ) -> None:
-    step = a_situation(a_training(status=status, timeout_seconds=7200))
-    assert step.deadline == deadline
+    ctx = a_situation(a_training(status=status, timeout_seconds=7200))
+    assert ctx.deadline == deadline
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_a_run_times_out_from_its_intent_or_adoption(
     ids=["far off", "near", "near, without another reason to wake", "past"],
 )
 def test_no_rest_outlasts_the_run(now: datetime, wanted: float | None, seconds: float) -> None:
-    step = a_situation(a_training(status=followed(), timeout_seconds=7200), now)
-    assert step.rest(wanted).action == Rest(seconds)
+    ctx = a_situation(a_training(status=followed(), timeout_seconds=7200), now)
+    assert ctx.requeue(wanted).action == RequeueAfter(seconds)
 
 
 def test_after_the_end_a_rest_may_be_for_good() -> None:
     training = a_training(status=followed(finished_at=at(hours=1)), timeout_seconds=7200)
-    assert a_situation(training).rest(None).action == Rest(None)
-    assert a_situation(a_training()).rest(None).action == Rest(None)
+    assert a_situation(training).requeue(None).action == RequeueAfter(None)
+    assert a_situation(a_training()).requeue(None).action == RequeueAfter(None)
 
 
 def test_a_run_that_is_not_there_is_a_mistake_of_the_caller() -> None:
@@ -66,17 +66,17 @@ def test_a_run_that_is_not_there_is_a_mistake_of_the_caller() -> None:
 
 
 def test_an_answer_is_settled() -> None:
-    decision = a_situation(a_training(status=followed())).answer(Look(), publish=True)
-    assert (decision.status.phase, decision.action, decision.publish) == ("Running", Look(), True)
+    decision = a_situation(a_training(status=followed())).answer(Poll(), publish=True)
+    assert (decision.status.phase, decision.action, decision.publish) == ("Running", Poll(), True)
 
 
 def test_what_is_had_and_remembered_is_in_the_next_step() -> None:
-    step = a_situation(a_training(status=followed())).having(progress=7).having_run(attempt=2)
-    step = step.remembering(failed_looks=3)
-    assert (step.status.progress, step.run.attempt, step.memory.failed_looks) == (7, 2, 3)
+    ctx = a_situation(a_training(status=followed())).with_facts(progress=7).with_run(attempt=2)
+    ctx = ctx.with_state(failed_polls=3)
+    assert (ctx.status.progress, ctx.run.attempt, ctx.state.failed_polls) == (7, 2, 3)
 
 
 def test_the_durations_are_those_of_the_design() -> None:
     durations = Durations()
-    assert (durations.unseen, durations.settle, durations.agree) == (45, 10, 2)
-    assert Durations(send_window=1, post_timeout=2, settle=4).unseen == 7
+    assert (durations.unseen, durations.grace_period, durations.agree) == (45, 10, 2)
+    assert Durations(send_window=1, post_timeout=2, grace_period=4).unseen == 7

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptix_operator.core.spread import Spread
+from scriptix_operator.core.spread import Pacer
 
 
-def _waits(spread: Spread, now: float, burst: int, calls: int) -> list[float]:
+def _waits(spread: Pacer, now: float, burst: int, calls: int) -> list[float]:
     """Make so many calls at once; what each would have had to wait."""
     waits = []
     for _ in range(calls):
         waits.append(spread.wait(now, 2.0, burst))
-        spread.take(now, 2.0)
+        spread.acquire(now, 2.0)
     return waits
 
 
@@ -25,7 +25,7 @@ def _waits(spread: Spread, now: float, burst: int, calls: int) -> list[float]:
     ],
 )
 def test_after_a_burst_calls_come_at_the_even_pace(burst: int, waits: list[float]) -> None:
-    assert _waits(Spread(), 100.0, burst, 5) == waits
+    assert _waits(Pacer(), 100.0, burst, 5) == waits
 
 
 @pytest.mark.parametrize(
@@ -34,28 +34,28 @@ def test_after_a_burst_calls_come_at_the_even_pace(burst: int, waits: list[float
     ids=["too short", "one", "two", "no more for a longer one"],
 )
 def test_a_pause_is_made_up_for_by_a_burst_and_no_more(pause: float, waits: list[float]) -> None:
-    spread = Spread()
+    spread = Pacer()
     _waits(spread, 100.0, 2, 3)
     assert _waits(spread, 100.0 + pause, 2, 2) == waits
 
 
 @pytest.mark.parametrize(("ahead", "wait"), [(0, 0), (1, 0), (2, 2), (9, 16)])
 def test_those_ahead_take_their_part_of_the_burst_first(ahead: int, wait: float) -> None:
-    assert Spread().wait(100.0, 2.0, 2, ahead) == wait
+    assert Pacer().wait(100.0, 2.0, 2, ahead) == wait
 
 
 def test_a_call_that_was_not_made_leaves_its_place() -> None:
-    spread = Spread()
+    spread = Pacer()
     _waits(spread, 100.0, 1, 3)
-    spread.give_back(2.0)
+    spread.cancel(2.0)
     assert spread.wait(100.0, 2.0, 1) == 4
 
 
 def test_a_slower_pace_counts_from_the_next_call_on() -> None:
-    spread = Spread()
-    spread.take(100.0, 2.0)
+    spread = Pacer()
+    spread.acquire(100.0, 2.0)
     assert spread.wait(100.0, 6.0, 1) == 2
-    spread.take(102.0, 6.0)
+    spread.acquire(102.0, 6.0)
     assert spread.wait(102.0, 6.0, 1) == 6
 
 
@@ -63,11 +63,11 @@ def test_a_slower_pace_counts_from_the_next_call_on() -> None:
 def test_no_time_holds_more_than_a_burst_and_what_the_pace_gives(
     burst: int, gaps: list[int]
 ) -> None:
-    spread, now, sent = Spread(), 0.0, list[float]()
+    spread, now, sent = Pacer(), 0.0, list[float]()
     for gap in gaps:
         now += gap
         now += spread.wait(now, 2.0, burst)
-        spread.take(now, 2.0)
+        spread.acquire(now, 2.0)
         sent.append(now)
     for first, begin in enumerate(sent):
         for last, end in enumerate(sent[first:], first):

@@ -10,23 +10,23 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Queue, TrainingStatus
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.observation import (
-    AskTurn,
+    AcquireStart,
     Blocked,
-    LedgerRefused,
-    Look,
-    Memory,
-    ModelSeen,
+    CheckQueue,
+    InProcessState,
+    ModelPolled,
+    Poll,
     Post,
     Posted,
-    Reserve,
-    Rest,
-    SlotDeferred,
-    TurnCome,
-    Withdrawn,
-    Woken,
+    QueueReached,
+    RequeueAfter,
+    StartAborted,
+    StartLedgerNotWritable,
+    StartQueued,
+    Triggered,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
-from scriptix_operator.core.startqueue import claim_of
+from scriptix_operator.core.startqueue import queue_entry_of
 from tests.unit.core.builders import (
     EIGHT,
     KEY,
@@ -56,7 +56,7 @@ FIRST_SIGHT = {
 
 def outcome(life: Life) -> str:
     """What a look has led to."""
-    if isinstance(life.action, Reserve):
+    if isinstance(life.action, AcquireStart):
         return RESERVES
     return WAITS if life.status.phase == "Pending" else life.status.phase or ""
 
@@ -65,7 +65,7 @@ def outcome(life: Life) -> str:
 @pytest.mark.parametrize("state", [3, 4, 5])
 def test_a_training_that_is_there_at_first_sight(state: int, existing: str) -> None:
     life = Life(a_training(existing_training=existing)).waits(0.25)
-    life.looks(a_model(state, started_at=BEFORE, progress=45, metrics=metrics(), error="x"))
+    life.polls(a_model(state, started_at=BEFORE, progress=45, metrics=metrics(), error="x"))
     expected = FIRST_SIGHT[state][("Adopt", "Wait", "Fail").index(existing)]
     assert outcome(life) == expected
     if existing == "Adopt":
@@ -82,7 +82,7 @@ def test_a_training_that_is_there_at_first_sight(state: int, existing: str) -> N
         assert (life.run.key_source, life.run.key_fingerprint) == (KEY.source, KEY.fingerprint)
     if existing == "Wait":
         assert (life.status.run, life.reason) == (None, "WaitingForModel")
-        assert life.action == Rest(60)
+        assert life.action == RequeueAfter(60)
 
 
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
@@ -92,14 +92,14 @@ def test_a_ready_model_is_started_whatever_it_was_before(
     marker: object, when: str, existing: str
 ) -> None:
     life = Life(a_training(existing_training=existing, when_not_ready=when))
-    life.looks(a_model(2, started_at=marker))
+    life.polls(a_model(2, started_at=marker))
     assert outcome(life) == RESERVES
 
 
 @pytest.mark.parametrize(("when", "expected"), [("Wait", WAITS), ("Fail", "Failed")])
 def test_a_model_without_data_is_waited_for_or_failed(when: str, expected: str) -> None:
     life = Life(a_training(when_not_ready=when))
-    life.looks(a_model(1))
+    life.polls(a_model(1))
     assert outcome(life) == expected
     assert life.reasons_told == [{"Wait": "WaitingForModel", "Fail": "StartRejected"}[when]]
 
@@ -108,10 +108,10 @@ def test_a_model_without_data_is_waited_for_or_failed(when: str, expected: str) 
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
 def test_an_unknown_status_is_never_terminal(state: int, existing: str) -> None:
     life = Life(a_training(existing_training=existing, when_not_ready="Fail"))
-    life.looks(a_model(state))
+    life.polls(a_model(state))
     assert (outcome(life), life.reason) == (WAITS, "UnexpectedStatus")
     assert f"training_status {state}," in (life.status.message or "")
-    life.waits(60).looks(a_model(2))
+    life.waits(60).polls(a_model(2))
     assert outcome(life) == RESERVES
 
 
@@ -119,7 +119,7 @@ def test_an_unknown_status_is_never_terminal(state: int, existing: str) -> None:
 def test_who_waits_starts_once_the_model_is_ready(states: tuple[int, ...]) -> None:
     life = Life(a_training(existing_training="Wait"))
     for state in states:
-        life.waits(60).looks(a_model(state, started_at=BEFORE))
+        life.waits(60).polls(a_model(state, started_at=BEFORE))
     assert outcome(life) == RESERVES
     assert life.reasons_told == ["WaitingForModel"]
 
@@ -127,7 +127,7 @@ def test_who_waits_starts_once_the_model_is_ready(states: tuple[int, ...]) -> No
 def test_a_model_in_use_is_neither_started_nor_adopted() -> None:
     for state in (2, 3, 4, 5):
         life = Life()
-        life.looks(a_model(state), rivals=(a_training(name="radiology", status=followed()),))
+        life.polls(a_model(state), competitors=(a_training(name="radiology", status=followed()),))
         assert (outcome(life), life.reason) == (WAITS, "ModelInUse")
         assert "radiology is training this model" in (life.status.message or "")
         assert life.status.run is None
@@ -135,9 +135,9 @@ def test_a_model_in_use_is_neither_started_nor_adopted() -> None:
 
 def test_an_adopted_run_is_followed_to_its_end_with_its_log() -> None:
     life = Life()
-    life.looks(a_model(3, started_at=BEFORE, progress=45))
+    life.polls(a_model(3, started_at=BEFORE, progress=45))
     assert life.action is not None
-    assert life.memory.log_wanted
+    assert life.state.log_wanted
     life.stores_log()
     life.succeeds(BEFORE)
     assert life.status.phase == "Succeeded"
@@ -170,13 +170,13 @@ def a_rerun(*, existing_training: str = "Adopt") -> Life:
 )
 def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) -> None:
     life = a_rerun(existing_training=existing)
-    life.looks(model)
+    life.polls(model)
     assert outcome(life) == expected
     assert life.run.ownership is None
 
 
 @pytest.mark.parametrize(
-    ("state", "starter", "expected"),
+    ("state", "run_starter", "expected"),
     [
         pytest.param(2, None, RESERVES, id="ready"),
         pytest.param(4, "this", RESERVES, id="own run"),
@@ -187,44 +187,44 @@ def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) 
     ],
 )
 def test_rerun_waits_for_a_resource_that_may_await_the_end(
-    state: int, starter: str | None, expected: str
+    state: int, run_starter: str | None, expected: str
 ) -> None:
     """A start at 4 or 5 replaces a run whose end an unlisted resource may still want to read."""
-    ownership = "Adopted" if starter == "adopter" else "Owned"
+    ownership = "Adopted" if run_starter == "adopter" else "Owned"
     shown = HistoryEntry(
         id="run-0",
         started_at=at(hours=1),
-        started_training_at=None if starter == "replied" else at(hours=1),
+        started_training_at=None if run_starter == "replied" else at(hours=1),
         outcome="Failed",
         ownership=ownership,
     )
-    is_own = starter in {"this", "adopter", "replied"}
+    is_own = run_starter in {"this", "adopter", "replied"}
     status = a_status(history=(shown,) if is_own else (), run=a_run())
-    rival = a_training(name="rival", status=a_status(history=(shown,)))
+    competitor = a_training(name="rival", status=a_status(history=(shown,)))
     life = Life(a_training(status=status))
-    life.wakes()
+    life.wake_ups()
     model = a_model(state, started_at=at(hours=1))
-    rivals = (rival,) if starter == "rival" else ()
-    life.learns(ModelSeen(model, KEY, rivals, has_hidden_rival=True))
+    competitors = (competitor,) if run_starter == "rival" else ()
+    life.learns(ModelPolled(model, KEY, competitors, has_hidden_competitor=True))
     assert outcome(life) == expected
     assert (life.reason == "ModelInUse") == (expected is WAITS)
-    life.learns(ModelSeen(model, KEY, rivals))
+    life.learns(ModelPolled(model, KEY, competitors))
     assert outcome(life) == RESERVES
 
 
 @pytest.mark.parametrize(("state", "expected"), [(2, RESERVES), (3, "Running"), (4, "Succeeded")])
 def test_first_run_starts_or_adopts_beside_unlisted_namespaces(state: int, expected: str) -> None:
     life = Life(a_training(log={"collect": "Never"}))
-    life.wakes()
+    life.wake_ups()
     model = a_model(state, started_at=BEFORE, metrics=metrics())
-    life.learns(ModelSeen(model, KEY, has_hidden_rival=True))
+    life.learns(ModelPolled(model, KEY, has_hidden_competitor=True))
     assert outcome(life) == expected
 
 
 @pytest.mark.parametrize("way", ["refused", "withdrawn", "blocked", "no ledger", "not found"])
 def test_a_rerun_keeps_its_age_in_the_queue_until_it_has_started(way: str) -> None:
     life = a_rerun()
-    life.looks(a_model(2, started_at=BEFORE))
+    life.polls(a_model(2, started_at=BEFORE))
     life.is_queued()
     since = life.run.queued_at
     assert since is not None
@@ -233,32 +233,32 @@ def test_a_rerun_keeps_its_age_in_the_queue_until_it_has_started(way: str) -> No
         case "refused":
             life.intends(a_model(2, started_at=BEFORE)).is_refused(FailureKind.RATE_LIMITED)
         case "withdrawn":
-            life.intends(a_model(2, started_at=BEFORE)).learns(Withdrawn())
+            life.intends(a_model(2, started_at=BEFORE)).learns(StartAborted())
         case "blocked":
             life.learns(Blocked(failure(FailureReason.SECRET_NOT_FOUND, "no Secret")))
         case "no ledger":
-            life.learns(LedgerRefused())
+            life.learns(StartLedgerNotWritable())
         case _:
             life.look_fails(FailureKind.NOT_FOUND)
             life.waits(5).look_fails(FailureKind.NOT_FOUND)
     assert life.status.queue is None
-    assert claim_of(life.training, life.now).since == since
+    assert queue_entry_of(life.training, life.now).since == since
 
 
 def test_a_rerun_that_is_refused_at_once_has_waited_since_then() -> None:
     life = a_rerun().intends(a_model(2, started_at=BEFORE))
     begun = life.now
     life.is_refused(FailureKind.RATE_LIMITED).waits(3600)
-    assert claim_of(life.training, life.now).since == begun
+    assert queue_entry_of(life.training, life.now).since == begun
 
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
 def test_a_stale_look_starts_nothing(state: int) -> None:
     """Its marker is older than the run in the history; a baseline of it would lie later."""
     life = a_rerun()
-    life.looks(a_model(state, started_at=BEFORE - timedelta(days=1)))
+    life.polls(a_model(state, started_at=BEFORE - timedelta(days=1)))
     assert (outcome(life), life.reason) == (WAITS, "UnexpectedStatus")
-    life.waits(60).looks(a_model(2, started_at=BEFORE))
+    life.waits(60).polls(a_model(2, started_at=BEFORE))
     assert outcome(life) == RESERVES
 
 
@@ -270,20 +270,20 @@ def test_the_newest_marker_known_tells_what_is_stale() -> None:
     nothing = HistoryEntry(id="run-x", outcome="Failed")
     past = (nothing, *life.status.history, older)
     life.training = life.training.with_status(replace(life.status, history=past))
-    life.looks(a_model(2, started_at=BEFORE - timedelta(days=8)))
+    life.polls(a_model(2, started_at=BEFORE - timedelta(days=8)))
     assert outcome(life) == WAITS
 
 
 def test_after_a_lost_start_a_look_from_before_it_starts_nothing() -> None:
     baseline = Baseline(training_status=2, started_training_at=BEFORE)
     life = Life(a_training(status=a_status(run=a_run(attempt=2, baseline=baseline))))
-    life.looks(a_model(2, started_at=BEFORE - timedelta(days=1)))
+    life.polls(a_model(2, started_at=BEFORE - timedelta(days=1)))
     assert outcome(life) == WAITS
 
 
 def test_the_intent_says_everything_that_a_successor_needs() -> None:
     life = Life(a_training(run_token="v1", requested_at="t1")).waits(0.25)
-    life.memory = Memory(agreed_at=BEFORE, intent_seen_at=BEFORE, reset_seen=True)
+    life.state = InProcessState(agreed_at=BEFORE, intent_seen_at=BEFORE, reset_seen=True)
     life.intends(a_model(2, started_at=BEFORE))
     run = life.run
     assert run.baseline == Baseline(training_status=2, started_training_at=BEFORE)
@@ -299,22 +299,24 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
     assert (run.key_source, run.key_fingerprint) == (KEY.source, KEY.fingerprint)
     assert (run.ownership, run.claimed_at) == (None, EIGHT)
     assert (life.status.phase, life.reason) == ("Starting", "Starting")
-    assert life.memory == Memory(entry=life.entry, intent_seen_at=life.now, looked_at=life.now)
+    assert life.state == InProcessState(
+        in_flight=life.entry, intent_seen_at=life.now, last_polled_at=life.now
+    )
 
 
 def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:
     life = Life()
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     decision = life.is_queued(position=3, of=12, wait=600)
-    assert (life.status.phase, life.reason) == ("Queued", "WaitingForStartAllowance")
-    assert decision.action == Rest(600)
+    assert (life.status.phase, life.reason) == ("Queued", "WaitingForStartQuota")
+    assert decision.action == RequeueAfter(600)
     assert life.status.message == (
         "Waiting for the API key's start allowance: 3 of 12 in the queue, expected "
         "2025-01-16 08:10Z."
     )
     assert life.status.display is not None
     assert life.status.display.queue == "3/12"
-    life.waits(600).looks(a_model(2))
+    life.waits(600).polls(a_model(2))
     life.is_queued(position=1, of=9, wait=60)
     assert life.reasons_told == ["TrainingQueued"]
     life.waits(60).intends()
@@ -323,13 +325,13 @@ def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:
 
 def test_a_wait_without_a_position_is_not_reported() -> None:
     life = Life()
-    life.looks(a_model(2))
-    assert life.learns(SlotDeferred(None, 5)).action == Rest(5)
+    life.polls(a_model(2))
+    assert life.learns(StartQueued(None, 5)).action == RequeueAfter(5)
     assert (life.status.phase, life.status.queue, life.reason) == ("Pending", None, "Observed")
     assert life.status.message == "The model can be trained; its start is being scheduled."
     # In the queue it asks for its turn and not for the model, as soon as it is due.
-    assert life.waits(5).learns(Woken(is_queued=True)).action == AskTurn()
-    life.learns(TurnCome())
+    assert life.waits(5).learns(Triggered(is_queued=True)).action == CheckQueue()
+    life.learns(QueueReached())
     life.intends()
     assert life.reasons_told == []
 
@@ -339,47 +341,47 @@ def test_a_wait_without_a_position_is_not_reported() -> None:
 )
 def test_a_start_within_seconds_is_not_reported_as_queued(seconds: int, phase: str) -> None:
     life = Life()
-    life.looks(a_model(2))
-    life.learns(SlotDeferred(Queue(position=1, of=1, estimated_start_at=at(seconds=seconds)), 5))
+    life.polls(a_model(2))
+    life.learns(StartQueued(Queue(position=1, of=1, estimated_start_at=at(seconds=seconds)), 5))
     assert life.status.phase == phase
 
 
 @pytest.mark.parametrize("soon", [True, False], ids=["start within seconds", "no new position"])
 def test_who_is_queued_stays_so_until_its_start(soon: bool) -> None:  # noqa: FBT001 - both ways
     life = Life()
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     life.is_queued(position=3, of=12)
     known = life.status.queue
     in_a_second = Queue(position=1, of=12, estimated_start_at=at(seconds=1))
-    life.waits(1).wakes()
-    life.learns(SlotDeferred(in_a_second if soon else None, 5))
+    life.waits(1).wake_ups()
+    life.learns(StartQueued(in_a_second if soon else None, 5))
     assert life.status.phase == "Queued"
     assert life.status.queue == (in_a_second if soon else known)
-    assert life.reason == "WaitingForStartAllowance"
+    assert life.reason == "WaitingForStartQuota"
 
 
 def test_an_unknown_turn_is_not_foretold() -> None:
     life = Life()
-    life.looks(a_model(2))
-    life.learns(SlotDeferred(Queue(position=1, of=1), 60))
+    life.polls(a_model(2))
+    life.learns(StartQueued(Queue(position=1, of=1), 60))
     assert (life.status.message or "").endswith(": 1 of 1 in the queue.")
 
 
 @pytest.mark.parametrize("state", [1, 3, 6])
 def test_who_could_not_start_now_is_queued_no_more(state: int) -> None:
     life = Life(a_training(existing_training="Wait"))
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     life.is_queued()
-    life.waits(600).looks(a_model(state))
+    life.waits(600).polls(a_model(state))
     assert (life.status.phase, life.status.queue) == ("Pending", None)
 
 
 @pytest.mark.parametrize("state", [3, 4])
 def test_a_training_that_somebody_else_starts_meanwhile_is_adopted(state: int) -> None:
     life = Life()
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     life.is_queued()
-    life.waits(600).looks(a_model(state, started_at=EIGHT))
+    life.waits(600).polls(a_model(state, started_at=EIGHT))
     assert (life.run.ownership, life.status.queue) == ("Adopted", None)
 
 
@@ -403,9 +405,9 @@ def test_an_accepted_start_is_ours_whatever_the_reply_says(reply: RemoteModel | 
     life = Life().intends(a_model(2, started_at=BEFORE))
     decision = life.learns(Posted(reply))
     assert (life.status.phase, life.run.ownership, life.run.intent) == ("Running", "Owned", None)
-    assert decision.action == Rest(60)
+    assert decision.action == RequeueAfter(60)
     assert life.reasons_told == ["TrainingStarted"]
-    assert life.memory.log_wanted
+    assert life.state.log_wanted
     named = reply is not None and reply.started_at == EIGHT
     assert life.status.started_at == (EIGHT if named else None)
     assert life.status.finished_at is None
@@ -428,10 +430,10 @@ def test_an_accepted_start_is_never_repeated_for_a_stale_look(
 ) -> None:
     life = Life().intends(a_model(2, started_at=BEFORE)).is_accepted(reply)
     for _ in range(3):
-        life.waits(60).looks(a_model(state, started_at=BEFORE, metrics=metrics(), error="old"))
+        life.waits(60).polls(a_model(state, started_at=BEFORE, metrics=metrics(), error="old"))
         assert (life.status.phase, life.run.ownership) == ("Running", "Owned")
         assert (life.status.metrics, life.status.failure) == (None, None)
-    life.waits(60).looks(a_model(3, started_at=EIGHT, progress=5))
+    life.waits(60).polls(a_model(3, started_at=EIGHT, progress=5))
     assert (life.status.started_at, life.status.progress) == (EIGHT, 5)
 
 
@@ -472,11 +474,11 @@ def test_an_answer_to_a_start_is_classified(
     life.intends(a_model(2, started_at=BEFORE))
     life.is_refused(kind, code=code, message="HTTP 4xx: no.")
     assert (life.status.phase, life.reason) == (phase, reason)
-    assert life.action == Rest(rests)
+    assert life.action == RequeueAfter(rests)
     ambiguous = kind is FailureKind.AMBIGUOUS
     run = life.status.run
     assert (run is not None and run.intent is not None) == ambiguous
-    assert (life.memory.intent_seen_at is not None) == ambiguous or phase == "Failed"
+    assert (life.state.intent_seen_at is not None) == ambiguous or phase == "Failed"
     if phase == "Failed":
         assert life.run.claimed_at is None
     if phase == "Pending":
@@ -484,23 +486,23 @@ def test_an_answer_to_a_start_is_classified(
         assert (run is not None) == rerun
         assert run is None or (run.claimed_at, run.baseline, run.attempt) == (None, None, 1)
         # And it may be tried again.
-        life.waits(4000).looks(a_model(2, started_at=BEFORE))
+        life.waits(4000).polls(a_model(2, started_at=BEFORE))
         assert outcome(life) == RESERVES
 
 
 def test_a_rejected_start_is_asked_for_again_by_the_person_that_mended_it() -> None:
     life = Life().intends().is_refused(FailureKind.REJECTED, code="INSUFFICIENT_DATA")
     assert (life.status.phase, life.reasons_told) == ("Failed", ["StartRejected"])
-    life.waits(60).looks(a_model(2))
+    life.waits(60).polls(a_model(2))
     assert life.status.phase == "Failed"
-    life.edit(run_token="with-data").looks(a_model(2))
+    life.edit(run_token="with-data").polls(a_model(2))
     assert outcome(life) == RESERVES
 
 
 def test_a_conflict_with_a_training_that_is_there_is_looked_at_at_once() -> None:
     life = Life().intends().is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
-    assert life.action == Look()
-    life.looks(a_model(3, started_at=EIGHT))
+    assert life.action == Poll()
+    life.polls(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Adopted"
 
 
@@ -511,8 +513,10 @@ def test_a_conflict_that_no_look_explains_is_not_looked_at_for_ever() -> None:
         life.intends().is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
         waits.append(life.action)
         life.waits(3600)
-    assert waits == [Rest(seconds) for seconds in (240, 480, 960, 1920, 3600, 3600, 3600, 3600)]
-    assert life.intends().is_accepted().memory.refusals == 0
+    assert waits == [
+        RequeueAfter(seconds) for seconds in (240, 480, 960, 1920, 3600, 3600, 3600, 3600)
+    ]
+    assert life.intends().is_accepted().state.refusals == 0
 
 
 @pytest.mark.parametrize(
@@ -527,9 +531,9 @@ def test_when_not_ready_is_fail_a_refusal_for_that_is_the_end(code: str, phase: 
 
 def test_who_fails_while_queued_leaves_the_queue() -> None:
     life = Life(a_training(when_not_ready="Fail"))
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     life.is_queued()
-    life.waits(60).looks(a_model(1))
+    life.waits(60).polls(a_model(1))
     assert (life.status.phase, life.status.queue) == ("Failed", None)
 
 
@@ -539,14 +543,14 @@ def test_a_rerun_is_tried_once_at_a_model_that_is_done(state: int) -> None:
     life.intends(done).is_refused(FailureKind.CONFLICT, code="MODEL_NOT_READY")
     assert life.run.refused == Baseline(training_status=state, started_training_at=BEFORE)
     for _ in range(3):
-        assert life.waits(3600).looks(done).action == Rest(60)
+        assert life.waits(3600).polls(done).action == RequeueAfter(60)
         assert life.reason == "WaitingForModel"
     # A restart does not forget it.
-    assert life.restarts().looks(done).action == Rest(60)
+    assert life.restarts().polls(done).action == RequeueAfter(60)
     # Another training or new data change that.
-    life.waits(60).looks(a_model(state, started_at=EIGHT))
+    life.waits(60).polls(a_model(state, started_at=EIGHT))
     assert outcome(life) == RESERVES
-    life.waits(60).looks(a_model(2, started_at=BEFORE))
+    life.waits(60).polls(a_model(2, started_at=BEFORE))
     assert outcome(life) == RESERVES
 
 
@@ -555,7 +559,7 @@ def test_a_rerun_is_tried_once_at_a_model_that_is_done(state: int) -> None:
 )
 def test_a_rate_limited_start_waits_as_it_is_told(given: float | None, wait: float) -> None:
     life = Life().intends().is_refused(FailureKind.RATE_LIMITED, retry_after=given)
-    assert life.action == Rest(wait)
+    assert life.action == RequeueAfter(wait)
     assert f"{at(seconds=wait):%H:%M}Z" in (life.status.message or "")
 
 
@@ -571,7 +575,7 @@ def test_a_rate_limited_start_waits_as_it_is_told(given: float | None, wait: flo
 def test_unknown_start_is_resolved_from_the_named_time_on(named: float | None, wait: float) -> None:
     life = Life().intends()
     life.is_refused(FailureKind.AMBIGUOUS, status=503, retry_after=named)
-    assert life.action == Rest(wait)
+    assert life.action == RequeueAfter(wait)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
 
 
@@ -581,7 +585,13 @@ def test_a_server_that_answers_looks_and_takes_no_start_is_tried_more_seldom() -
         life.waits(300).intends().is_refused(FailureKind.NOT_SENT, message="no connection.")
         waits.append(life.action)
         assert life.status.message == "The start was not sent: no connection. Trying again."
-    assert waits == [Rest(60), Rest(120), Rest(240), Rest(300), Rest(300)]
+    assert waits == [
+        RequeueAfter(60),
+        RequeueAfter(120),
+        RequeueAfter(240),
+        RequeueAfter(300),
+        RequeueAfter(300),
+    ]
 
 
 # A key that may look and not start (§4.4: 403).
@@ -592,43 +602,43 @@ def test_a_key_that_may_not_start_is_blocked_and_costs_few_starts() -> None:
     assert (life.status.phase, life.reason) == ("Pending", "Unauthorized")
     posts = 0
     for _ in range(60):
-        life.waits(60).looks(a_model(2))
-        if isinstance(life.action, Reserve):
+        life.waits(60).polls(a_model(2))
+        if isinstance(life.action, AcquireStart):
             posts += 1
             life.intends().is_refused(FailureKind.UNAUTHORIZED, message="HTTP 403: scope.")
         assert life.reason == "Unauthorized"
-        assert life.action == Rest(60)
+        assert life.action == RequeueAfter(60)
     assert posts == 4
 
 
 def test_a_new_key_is_tried_at_once() -> None:
     life = Life(a_training(poll_interval_seconds=3600)).intends()
     life.is_refused(FailureKind.UNAUTHORIZED, message="HTTP 403: scope.")
-    assert life.action == Rest(60)
-    assert life.waits(60).looks(a_model(2)).action == Rest(60)
-    life.waits(60).looks(a_model(2), key=OTHER_KEY)
+    assert life.action == RequeueAfter(60)
+    assert life.waits(60).polls(a_model(2)).action == RequeueAfter(60)
+    life.waits(60).polls(a_model(2), key=OTHER_KEY)
     assert outcome(life) == RESERVES
     assert life.status.failure is None
 
 
 def test_a_refused_key_is_tried_again_when_its_time_has_come() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED)
-    assert isinstance(life.waits(119).looks(a_model(2)).action, Rest)
-    assert isinstance(life.waits(1).looks(a_model(2)).action, Reserve)
+    assert isinstance(life.waits(119).polls(a_model(2)).action, RequeueAfter)
+    assert isinstance(life.waits(1).polls(a_model(2)).action, AcquireStart)
 
 
 def test_a_key_that_was_refused_has_no_place_in_the_queue() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED)
-    life.looks(a_model(2), key=OTHER_KEY)
+    life.polls(a_model(2), key=OTHER_KEY)
     life.is_queued()
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     assert (life.status.phase, life.status.queue) == ("Pending", None)
 
 
 def test_an_accepted_start_forgets_the_refusals() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED)
     life.waits(3600).intends().is_accepted()
-    assert (life.memory.denial, life.memory.refusals) == (None, 0)
+    assert (life.state.cooldown, life.state.refusals) == (None, 0)
 
 
 def test_a_withdrawn_start_of_a_second_attempt_keeps_the_first_baseline() -> None:
@@ -641,7 +651,7 @@ def test_a_withdrawn_start_of_a_second_attempt_keeps_the_first_baseline() -> Non
 
 def test_the_post_follows_the_intent_and_nothing_else() -> None:
     life = Life()
-    assert isinstance(life.looks(a_model(2)).action, Reserve)
+    assert isinstance(life.polls(a_model(2)).action, AcquireStart)
     assert life.status.run is None
     life.intends()
     assert isinstance(life.action, Post)

@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.observation import (
-    Look,
-    LookFailed,
+    AcquireStart,
+    Poll,
+    PollFailed,
     Post,
     Posted,
     PostFailed,
-    Reserve,
-    Rest,
-    SlotGranted,
+    RequeueAfter,
+    StartGranted,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
@@ -63,7 +63,7 @@ class Script:
     """Seconds after its end at which new data arrive."""
     others_start_at: list[float]
     stale_looks: set[int]
-    failed_looks: set[int]
+    failed_polls: set[int]
     restarts: set[int]
 
 
@@ -80,7 +80,7 @@ def scripts() -> st.SearchStrategy[Script]:
         data_after=st.none() | st.sampled_from([0.5, 5, 30]),
         others_start_at=st.lists(st.floats(0, 300), max_size=2),
         stale_looks=st.sets(st.integers(1, STEPS), max_size=STEPS // 2),
-        failed_looks=steps,
+        failed_polls=steps,
         restarts=steps,
     )
 
@@ -165,21 +165,23 @@ class World:
     def step(self, number: int) -> None:
         """Wait until a step is due, and take it."""
         rest = self.life.action
-        self.passes(rest.seconds if isinstance(rest, Rest) and rest.seconds is not None else 30)
+        self.passes(
+            rest.seconds if isinstance(rest, RequeueAfter) and rest.seconds is not None else 30
+        )
         if number in self.script.restarts:
             self.life.restarts()
         if self.life.status.finished_at is not None:
             self.life.edit(run_token=f"v{number}")
-        if not isinstance(self.life.wakes().action, Look):
+        if not isinstance(self.life.wake_ups().action, Poll):
             return
-        if number in self.script.failed_looks:
-            self.life.learns(LookFailed(call_failed(FailureKind.AMBIGUOUS)))
+        if number in self.script.failed_polls:
+            self.life.learns(PollFailed(call_failed(FailureKind.AMBIGUOUS)))
             return
         seen, before = self.shows(), self.shown_before
         stale = number in self.script.stale_looks and number - 1 not in self.script.stale_looks
         decision = self.life.sees(before if stale and before else seen)
-        if isinstance(decision.action, Reserve):
-            decision = self.life.learns(SlotGranted(decision.action.model, decision.action.key))
+        if isinstance(decision.action, AcquireStart):
+            decision = self.life.learns(StartGranted(decision.action.model, decision.action.key))
             assert isinstance(decision.action, Post)
             self.life.opens()
             self.post()
@@ -206,7 +208,7 @@ class World:
                 life.learns(PostFailed(call_failed(FailureKind.CONFLICT, code=code)))
             case "late and reset":
                 self.passes(TIMES.post_timeout * when)
-                self._later(TIMES.settle * when, lambda: self.acts(run))
+                self._later(TIMES.grace_period * when, lambda: self.acts(run))
                 life.learns(PostFailed(call_failed(FailureKind.AMBIGUOUS, reset_seen=True)))
             case _:
                 if fate == "reply lost":
@@ -239,7 +241,7 @@ def test_on_a_quiet_day_every_request_is_started_once() -> None:
         data_after=5,
         others_start_at=[],
         stale_looks=set(),
-        failed_looks=set(),
+        failed_polls=set(),
         restarts=set(),
     )
     world = World(script)
@@ -261,7 +263,7 @@ def test_after_every_kind_of_loss_the_run_is_started_in_the_end() -> None:
             data_after=None,
             others_start_at=[],
             stale_looks=set(),
-            failed_looks=set(),
+            failed_polls=set(),
             restarts=set(),
         )
         world = World(script)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptix_operator.api.status import HistoryEntry
-from scriptix_operator.core.startqueue import FREE_ATTEMPTS, Claim, StartQueue, claim_of
+from scriptix_operator.core.startqueue import FREE_ATTEMPTS, QueueEntry, StartQueue, queue_entry_of
 from scriptix_operator.core.training import TrainingKey
 from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at
 
@@ -27,20 +27,23 @@ def a_claim(  # noqa: PLR0913 - each has a default
     repeated: bool = False,
     late: bool = False,
     rerun: bool = False,
-) -> Claim:
+) -> QueueEntry:
     """A resource that could start, created and waiting since so many minutes after eight."""
     key = TrainingKey(namespace, name)
     since = at(minutes=minute)
-    return Claim(key, f"uid-{name}", repeated or late, late, priority, rerun, since, since)
+    return QueueEntry(key, f"uid-{name}", repeated or late, late, priority, rerun, since, since)
 
 
 def _order(
-    *claims: Claim, started: Mapping[str, int] = NONE, late: bool = True, first: int = 999
+    *queue_entries: QueueEntry,
+    started: Mapping[str, int] = NONE,
+    late: bool = True,
+    first: int = 999,
 ) -> str:
     """Names of those who come first."""
     queue = StartQueue()
-    for claim in claims:
-        queue.join(claim)
+    for queue_entry in queue_entries:
+        queue.join(queue_entry)
     keys = queue.order(started, late=late).first(first)
     return " ".join(key.name for key in keys)
 
@@ -50,7 +53,7 @@ def _order(
 
 def test_new_work_is_as_old_as_its_resource() -> None:
     training = a_training(created_at=at(minutes=3), priority=7)
-    assert claim_of(training, at(hours=1)) == Claim(
+    assert queue_entry_of(training, at(hours=1)) == QueueEntry(
         key=training.key,
         uid=training.uid,
         is_repeated=False,
@@ -71,13 +74,13 @@ def test_new_work_is_as_old_as_its_resource() -> None:
 )
 def test_a_rerun_is_as_old_as_its_waiting(queued_at: datetime | None, since: datetime) -> None:
     status = a_status(run=a_run(id="run-1", queued_at=queued_at), history=PAST)
-    claim = claim_of(a_training(status=status), at(hours=1))
-    assert (claim.is_rerun, claim.since) == (True, since)
+    queue_entry = queue_entry_of(a_training(status=status), at(hours=1))
+    assert (queue_entry.is_rerun, queue_entry.since) == (True, since)
 
 
 def test_a_first_run_does_not_become_younger_by_its_waiting() -> None:
     status = a_status(run=a_run(queued_at=at(minutes=5)))
-    assert claim_of(a_training(status=status), at(hours=1)).since == EIGHT
+    assert queue_entry_of(a_training(status=status), at(hours=1)).since == EIGHT
 
 
 @pytest.mark.parametrize(
@@ -89,8 +92,8 @@ def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
     repeated: bool,  # noqa: FBT001 - the expected value
     late: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    claim = claim_of(a_training(status=a_status(run=a_run(attempt=attempt))), EIGHT)
-    assert (claim.is_repeated, claim.is_late) == (repeated, late)
+    queue_entry = queue_entry_of(a_training(status=a_status(run=a_run(attempt=attempt))), EIGHT)
+    assert (queue_entry.is_repeated, queue_entry.is_late) == (repeated, late)
 
 
 # Within a namespace.
@@ -124,7 +127,7 @@ def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
         pytest.param(a_claim("x"), a_claim("y"), id="at last, anything that stays"),
     ],
 )
-def test_within_a_namespace(earlier: Claim, later: Claim) -> None:
+def test_within_a_namespace(earlier: QueueEntry, later: QueueEntry) -> None:
     names = f"{earlier.key.name} {later.key.name}"
     assert _order(earlier, later) == _order(later, earlier) == names
 
@@ -144,24 +147,24 @@ def test_within_a_namespace(earlier: Claim, later: Claim) -> None:
 def test_between_namespaces_the_fewest_starts_in_the_window_come_first(
     started: dict[str, int], order: str
 ) -> None:
-    claims = [
+    queue_entries = [
         a_claim("a1", "team-a"),
         a_claim("a2", "team-a", minute=1),
         a_claim("b1", "team-b", minute=2),
         a_claim("b2", "team-b", minute=3),
     ]
-    assert _order(*claims, started=started) == order
+    assert _order(*queue_entries, started=started) == order
 
 
 def test_where_they_have_started_equally_many_new_work_comes_before_reruns_then_the_oldest() -> (
     None
 ):
-    claims = [
+    queue_entries = [
         a_claim("rerun", "team-a", minute=0, rerun=True),
         a_claim("young", "team-b", minute=9),
         a_claim("old", "team-c", minute=8),
     ]
-    assert _order(*claims) == "old young rerun"
+    assert _order(*queue_entries) == "old young rerun"
 
 
 @pytest.mark.parametrize("priority", [0, 1000])
@@ -173,13 +176,13 @@ def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) ->
 
 
 def test_a_tenants_own_order_is_kept_between_the_others() -> None:
-    claims = [
+    queue_entries = [
         a_claim("urgent", "team-a", minute=5, priority=9),
         a_claim("old", "team-a"),
         a_claim("b", "team-b", minute=1),
     ]
     # The head of a line stands for it: not the old one behind it.
-    assert _order(*claims) == "b urgent old"
+    assert _order(*queue_entries) == "b urgent old"
 
 
 @given(
@@ -192,16 +195,19 @@ def test_a_tenants_own_order_is_kept_between_the_others() -> None:
 def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
     wishes: list[tuple[str, int, bool, int]], started: dict[str, int]
 ) -> None:
-    claims = [
+    queue_entries = [
         a_claim(f"n{n}", namespace, minute=minute, priority=priority, rerun=rerun)
         for n, (namespace, priority, rerun, minute) in enumerate(wishes)
     ]
     queue = StartQueue()
-    for claim in claims:
-        queue.join(claim)
+    for queue_entry in queue_entries:
+        queue.join(queue_entry)
     keys = queue.order(started, late=True).first(99)
-    assert sorted(keys) == sorted(claim.key for claim in claims)
-    counts, waiting = Counter(started), Counter(claim.key.namespace for claim in claims)
+    assert sorted(keys) == sorted(queue_entry.key for queue_entry in queue_entries)
+    counts, waiting = (
+        Counter(started),
+        Counter(queue_entry.key.namespace for queue_entry in queue_entries),
+    )
     for key in keys:
         assert counts[key.namespace] == min(counts[name] for name in waiting if waiting[name])
         counts[key.namespace] += 1
@@ -223,24 +229,24 @@ def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
     late: bool,  # noqa: FBT001 - both ways
     gone: int,
 ) -> None:
-    claims = [
+    queue_entries = [
         a_claim(f"n{n}", namespace, minute=minute, priority=priority, late=lost)
         for n, (namespace, priority, lost, minute) in enumerate(wishes)
     ]
     queue = StartQueue()
-    for claim in claims:
-        queue.join(claim)
-    for claim in claims[:gone]:
-        queue.leave(claim.key)
+    for queue_entry in queue_entries:
+        queue.join(queue_entry)
+    for queue_entry in queue_entries[:gone]:
+        queue.leave(queue_entry.key)
     order = queue.order(started, late=late)
-    assert [order.index(key) for key in order] == list(range(len(claims[gone:])))
+    assert [order.index(key) for key in order] == list(range(len(queue_entries[gone:])))
     assert order.first(4) == tuple(order)[:4]
 
 
 def test_an_order_is_told_as_it_was_when_it_was_begun_with() -> None:
     queue = StartQueue()
-    for claim in (a_claim("one"), a_claim("two", minute=1)):
-        queue.join(claim)
+    for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
+        queue.join(queue_entry)
     keys = iter(queue.order(NONE, late=True))
     queue.leave(a_claim("two").key)
     queue.join(a_claim("three", "team-b"))
@@ -253,21 +259,21 @@ def test_thousands_join_without_the_others_being_ranked_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each joins by itself after a restart, and asks for its place."""
-    ranked: list[Claim] = []
-    within = vars(Claim)["within"].fget
+    ranked: list[QueueEntry] = []
+    within = vars(QueueEntry)["within"].fget
 
-    def counted(claim: Claim) -> object:
-        ranked.append(claim)
-        return within(claim)
+    def counted(queue_entry: QueueEntry) -> object:
+        ranked.append(queue_entry)
+        return within(queue_entry)
 
-    monkeypatch.setattr(Claim, "within", property(counted))
+    monkeypatch.setattr(QueueEntry, "within", property(counted))
     queue = StartQueue()
     for number in range(200):
-        claim = a_claim(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
-        queue.join(claim)
+        queue_entry = a_claim(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
+        queue.join(queue_entry)
         order = queue.order(NONE, late=True)
         order.first(8)
-        order.index(claim.key)
+        order.index(queue_entry.key)
     assert len(ranked) <= 5 * 200
 
 
@@ -283,12 +289,12 @@ def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their
     late: bool,  # noqa: FBT001 - both ways
     order: str,
 ) -> None:
-    claims = [
+    queue_entries = [
         a_claim("lost", "team-b", late=True),
         a_claim("a", "team-a", minute=1),
         a_claim("b", "team-a", minute=2, repeated=True),
     ]
-    assert _order(*claims, started={"team-a": 1}, late=late) == order
+    assert _order(*queue_entries, started={"team-a": 1}, late=late) == order
 
 
 # Coming and going.
@@ -297,8 +303,8 @@ def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their
 def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
     queue = StartQueue()
     one, two = a_claim("one"), a_claim("two", minute=1)
-    for claim in (one, two, one):
-        queue.join(claim)
+    for queue_entry in (one, two, one):
+        queue.join(queue_entry)
     assert (len(queue), one.key in queue) == (2, True)
     assert queue.order(NONE, late=True).index(two.key) == 1
     queue.leave(one.key)
@@ -309,8 +315,8 @@ def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
 
 def test_an_edit_changes_the_place() -> None:
     queue = StartQueue()
-    for claim in (a_claim("one"), a_claim("two", minute=1)):
-        queue.join(claim)
+    for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
+        queue.join(queue_entry)
     assert queue.order(NONE, late=True).index(a_claim("two").key) == 1
     queue.join(a_claim("two", minute=1, priority=1))
     assert len(queue) == 2
@@ -335,9 +341,9 @@ def test_the_order_follows_the_starts_and_is_made_no_oftener_than_it_changes() -
 
 
 def test_claims_are_told_apart_by_all_that_they_are_ranked_by() -> None:
-    claim = a_claim("one")
+    queue_entry = a_claim("one")
     queue = StartQueue()
-    queue.join(claim)
+    queue.join(queue_entry)
     order = queue.order(NONE, late=True)
-    queue.join(replace(claim, is_repeated=True))
+    queue.join(replace(queue_entry, is_repeated=True))
     assert queue.order(NONE, late=True) is not order

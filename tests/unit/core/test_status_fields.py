@@ -20,7 +20,7 @@ from scriptix_operator.api.status import (
     ServedBy,
     TrainingStatus,
 )
-from scriptix_operator.core.derive import settle
+from scriptix_operator.core.derive import derive_status
 from scriptix_operator.core.requests import begin_run
 from scriptix_operator.core.running import without_poll_facts
 from tests.unit.core.builders import EIGHT, a_training
@@ -155,4 +155,4 @@ def test_a_derived_field_follows_from_the_others(field: str) -> None:
         display=Display(progress="forged"),
         conditions=(),
     )
-    assert getattr(settle(training, forged, EIGHT), field) != getattr(forged, field)
+    assert getattr(derive_status(training, forged, EIGHT), field) != getattr(forged, field)

@@ -4,11 +4,11 @@ import pytest
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
-from scriptix_operator.core.observation import FetchLog, LookDeferred, Reserve, Rest
+from scriptix_operator.core.observation import AcquireStart, FetchLog, PollDeferred, RequeueAfter
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.requests import begin_retry, begin_run
 from scriptix_operator.core.situation import Durations
-from scriptix_operator.core.takeback import is_taken_back, take_back
+from scriptix_operator.core.takeback import cancel_request, is_cancelled
 from tests.unit.core.builders import (
     EIGHT,
     Life,
@@ -43,7 +43,7 @@ def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
     token, requested_at = request
     if token != life.training.spec.run_token:
         life.edit(run_token=token)
-    life.annotate(requested_at).waits(60).looks(model)
+    life.annotate(requested_at).waits(60).polls(model)
     return life
 
 
@@ -78,9 +78,9 @@ def test_a_request_stands_as_long_as_the_resource_asks_for_it(
         ("Succeeded", True) if stands else ("Pending", False)
     )
     if stands:
-        assert life.stores_log().action == Rest(None)
+        assert life.stores_log().action == RequeueAfter(None)
     else:
-        assert isinstance(life.waits(60).looks(DONE).action, Reserve)
+        assert isinstance(life.waits(60).polls(DONE).action, AcquireStart)
 
 
 def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
@@ -107,14 +107,14 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert (life.published, life.reasons_told) == (published, [*told, "RequestCancelled"])
     # Whether its log was whole is not known any more: one fetch tells, so long after the end.
     life.durations = Durations()
-    assert life.stores_log().action == Rest(None)
+    assert life.stores_log().action == RequeueAfter(None)
     assert life.status.log is not None
     assert life.status.log.state == "Complete"
 
 
 def test_a_failure_stands_again_with_its_reason() -> None:
     life = Life(a_training(run_token="v1")).runs()
-    life.waits(60).looks(a_model(5, started_at=EIGHT, error="Insufficient training data"))
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="Insufficient training data"))
     life.stores_log()
     message = life.status.message
     asks(life, ("v2", ""))
@@ -172,17 +172,17 @@ def test_a_cancelled_request_is_one_event_that_names_its_values(
     asks(life.restarts(), ("v1", "t1"), model)
     assert cancelled(life) == [text_of(request_text)]
     assert pending(life) is None
-    life.restarts().edit(priority=1).waits(60).looks(model)
+    life.restarts().edit(priority=1).waits(60).polls(model)
     assert len(cancelled(life)) == 1
 
 
 def test_a_request_that_a_newer_one_replaces_is_not_cancelled() -> None:
     life = Life(a_training(run_token="v1")).runs()
     for token in ("v2", "v3"):
-        life.edit(run_token=token).waits(60).looks(RUNNING)
+        life.edit(run_token=token).waits(60).polls(RUNNING)
     assert pending(life) == 'spec.runToken "v3"'
     life.waits(60).succeeds()
-    life.waits(60).looks(NOT_READY)
+    life.waits(60).polls(NOT_READY)
     assert (life.run.token, pending(life)) == ("v3", None)
     assert cancelled(life) == []
 
@@ -191,8 +191,8 @@ def test_a_request_between_two_polls_is_cancelled() -> None:
     """The annotation changes no generation, and the quota defers the poll."""
     life = Life(a_training(requested_at="t1")).runs()
     for requested_at in ("t2", "t1"):
-        life.annotate(requested_at).wakes()
-        assert isinstance(life.learns(LookDeferred(30.0)).action, Rest)
+        life.annotate(requested_at).wake_ups()
+        assert isinstance(life.learns(PollDeferred(30.0)).action, RequeueAfter)
     assert cancelled(life) == [text_of(ANNOTATION)]
 
 
@@ -201,7 +201,7 @@ def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.edit(run_token="v3").is_refused(FailureKind.RATE_LIMITED)
     assert pending(life) == 'spec.runToken "v3"'
-    life.waits(60).looks(NOT_READY)
+    life.waits(60).polls(NOT_READY)
     assert (life.run.token, pending(life)) == ("v3", None)
     assert cancelled(life) == []
 
@@ -211,50 +211,50 @@ def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_aga
     life.waits(60).succeeds()
     assert life.reason == "QualityGateFailed"
     asks(life, ("v2", ""))
-    life.edit(run_token="v1", quality_gate=None).wakes()
+    life.edit(run_token="v1", quality_gate=None).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_what_was_taken_back_can_be_asked_for_again() -> None:
     life = asks(asks(a_life(), ("v2", "t1")), ("v1", "t1"))
-    assert isinstance(life.edit(run_token="v2").looks(DONE).action, Reserve)
+    assert isinstance(life.edit(run_token="v2").polls(DONE).action, AcquireStart)
     assert life.run.token == "v2"
 
 
 def test_a_request_that_only_was_refused_can_be_taken_back() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED)
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.run.token) == ("Succeeded", "v1")
 
 
 def test_a_refused_request_goes_with_its_value() -> None:
     """What stays set beside it was used before, and keeps no request alive."""
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
-    life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wakes()
+    life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.requested_at) == ("Succeeded", "t1")
 
 
 def test_a_refused_request_stands_while_it_is_set() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED).waits(60).restarts()
-    assert isinstance(life.edit(priority=1).looks(DONE).action, Reserve)
+    assert isinstance(life.edit(priority=1).polls(DONE).action, AcquireStart)
     assert life.run.token == "v2"
 
 
 def test_a_queued_request_can_be_taken_back() -> None:
     life = a_life().edit(run_token="v2").waits(60)
-    life.looks(DONE)
+    life.polls(DONE)
     life.is_queued()
-    assert life.edit(run_token="v1").wakes().action == FetchLog(None)
+    assert life.edit(run_token="v1").wake_ups().action == FetchLog(None)
     assert (life.status.phase, life.status.queue) == ("Succeeded", None)
 
 
 def test_a_suspended_request_can_be_taken_back() -> None:
     life = a_life().edit(run_token="v2", suspend=True)
-    life.wakes()
+    life.wake_ups()
     assert life.status.phase == "Suspended"
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert life.status.phase == "Succeeded"
 
 
@@ -267,10 +267,10 @@ def test_what_was_sent_is_not_taken_back(phase: str) -> None:
         life.is_refused(FailureKind.AMBIGUOUS)
     if phase == "an attempt was lost":
         for _ in range(3):
-            life.waits(60).looks(DONE)
+            life.waits(60).polls(DONE)
         assert life.run.attempt == 2
     run = life.run.id
-    life.edit(run_token="v1").waits(1).looks(DONE)
+    life.edit(run_token="v1").waits(1).polls(DONE)
     assert (life.run.id, life.run.token) == (run, "v2")
 
 
@@ -289,22 +289,22 @@ def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
 def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
     """It was answered: the answer stands until another request."""
     life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
-    life.looks(a_model(1, started_at=EIGHT))
+    life.polls(a_model(1, started_at=EIGHT))
     assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
 
 
 def test_a_request_that_is_there_as_it_was_is_never_taken_back() -> None:
     """Whatever history holds: here as a hand may have written it."""
     training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
-    assert not is_taken_back(training)
+    assert not is_cancelled(training)
 
 
 def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
     """No token is needed for it, and so taking one away does not take the run back."""
     life = Life(a_training(run_token="v1"))
-    life.looks(a_model(1))
+    life.polls(a_model(1))
     life.edit(run_token="").waits(60).intends()
     assert life.run.token == ""
 
@@ -312,10 +312,10 @@ def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
 def test_a_retry_of_the_first_run_outlives_its_token() -> None:
     training = a_training(run_token="v1", backoff_limit=1, log={"collect": "Never"})
     life = Life(training).runs()
-    life.waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
-    life.edit(run_token="").wakes()
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="System error"))
+    life.edit(run_token="").wake_ups()
     assert life.reason == "WaitingForRetry"
-    life.waits(60).looks(a_model(1, started_at=EIGHT))
+    life.waits(60).polls(a_model(1, started_at=EIGHT))
     assert (life.status.phase, life.run.retries, life.run.token) == ("Pending", 1, "v1")
 
 
@@ -326,12 +326,12 @@ def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a
     life.edit(run_token="v2").waits(60).intends(DONE)
     life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
     failed = life.run.id
-    life.waits(60).looks(a_model(5, started_at=at(hours=1), error="System error"))
+    life.waits(60).polls(a_model(5, started_at=at(hours=1), error="System error"))
     assert life.reason == "WaitingForRetry"
     if begun:
-        life.waits(60).looks(a_model(1, started_at=at(hours=1)))
+        life.waits(60).polls(a_model(1, started_at=at(hours=1)))
         assert life.run.retries == 1
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
     # The end of the run was an event where no retry had begun; one that had is cancelled.
     assert [text.partition(",")[0] for text in cancelled(life)] == [
@@ -339,7 +339,7 @@ def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a
     ] * begun
     assert ("TrainingFailed" in life.reasons_told) == (not begun)
     # It was handled: asking for it again is no news.
-    life.edit(run_token="v2").wakes()
+    life.edit(run_token="v2").wake_ups()
     assert life.status.phase == "Failed"
 
 
@@ -349,8 +349,8 @@ def test_a_request_reverted_during_its_run_is_not_retried() -> None:
     life.edit(run_token="v2").waits(60).intends(DONE)
     life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
     life.edit(run_token="v1").waits(60)
-    life.looks(a_model(5, started_at=at(hours=1), error="System error"))
-    assert (life.status.phase, life.action) == ("Failed", Rest(None))
+    life.polls(a_model(5, started_at=at(hours=1), error="System error"))
+    assert (life.status.phase, life.action) == ("Failed", RequeueAfter(None))
 
 
 def test_a_late_retry_goes_with_its_request() -> None:
@@ -365,8 +365,8 @@ def test_a_late_retry_goes_with_its_request() -> None:
     waiting = edited(training, backoff_limit=10)
     waiting = waiting.with_status(replace(status, run=run))
     assert {entry.token for entry in status.history} == {"v2"}
-    assert not is_taken_back(waiting)
-    assert is_taken_back(edited(waiting, run_token="v1"))
+    assert not is_cancelled(waiting)
+    assert is_cancelled(edited(waiting, run_token="v1"))
 
 
 def test_an_older_status_tells_what_asked_for_its_run() -> None:
@@ -376,8 +376,8 @@ def test_an_older_status_tells_what_asked_for_its_run() -> None:
     training = a_training(
         run_token="v2", requested_at="t1", status=a_status(run=run, history=(past,))
     )
-    assert not is_taken_back(training)
-    assert is_taken_back(edited(training, run_token=""))
+    assert not is_cancelled(training)
+    assert is_cancelled(edited(training, run_token=""))
 
 
 NOT_RESTORED = {
@@ -396,7 +396,7 @@ def test_cancelling_restores_each_status_field() -> None:
     past = replace(PAST, id="run-1")
     ended = replace(whole_status(), failure=None, history=(past,))
     rerun = begin_run(a_training(run_token="v2", status=ended))
-    restored = take_back(replace(rerun, last_observed_at=ended.last_observed_at))
+    restored = cancel_request(replace(rerun, last_observed_at=ended.last_observed_at))
     fields = TrainingStatus.model_fields
     changed = {name for name in fields if getattr(restored, name) != getattr(ended, name)}
     assert changed == NOT_RESTORED | {
@@ -408,7 +408,7 @@ def test_cancelling_restores_each_status_field() -> None:
 @pytest.mark.parametrize(("outcome", "progress"), [("Succeeded", 100), ("Failed", None)])
 def test_history_of_an_older_version_restores_the_end(outcome: str, progress: int | None) -> None:
     last = HistoryEntry(id="run-0", outcome=outcome, finished_at=EIGHT, word_error_rate="9.9")
-    status = take_back(TrainingStatus(run=a_run(token="v2"), history=(last,)))
+    status = cancel_request(TrainingStatus(run=a_run(token="v2"), history=(last,)))
     assert status.progress == progress
     assert status.stage == (None if progress is None else "FinalEvaluation")
     assert status.metrics is not None
@@ -448,8 +448,8 @@ def test_only_what_can_be_undone_is_taken_back(
     withdrawn: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     training = a_training(status=a_status(run=run, history=history))
-    assert is_taken_back(training) == withdrawn
-    assert not is_taken_back(edited(training, run_token="v2", backoff_limit=1))
+    assert is_cancelled(training) == withdrawn
+    assert not is_cancelled(edited(training, run_token="v2", backoff_limit=1))
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_what_history_tells_is_what_stands(
     reason: str | None, outcome: str, wer: str | None, expected: tuple[str | None, ...]
 ) -> None:
     entry = replace(PAST, reason=reason, outcome=outcome, word_error_rate=wer, message=None)
-    status = take_back(a_status(run=a_run(), history=(entry,)))
+    status = cancel_request(a_status(run=a_run(), history=(entry,)))
     rate, rating = (
         (status.metrics.word_error_rate, status.metrics.rating) if status.metrics else (None, None)
     )

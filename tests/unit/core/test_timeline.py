@@ -13,19 +13,19 @@ from scriptix_operator.api.reasons import FailureReason, Stage
 from scriptix_operator.api.status import MAX_TIMELINE, HistoryEntry
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.timeline import (
-    MARKS,
     MAX_PAST,
+    MILESTONES,
+    NOT_REACHED,
     REFERENCE,
-    UNSEEN,
     PastRun,
     PastRuns,
     is_whole,
-    with_marks,
+    with_milestones,
 )
 from scriptix_operator.core.training import Training
 from tests.unit.core.builders import EIGHT, KEY, OTHER_KEY, a_run, a_status, a_training, at
 
-EVEN = tuple(36 * mark for mark in MARKS)
+EVEN = tuple(36 * mark for mark in MILESTONES)
 """The timeline of a run of an hour whose progress is even."""
 
 
@@ -33,32 +33,34 @@ EVEN = tuple(36 * mark for mark in MARKS)
 
 
 @pytest.mark.parametrize(
-    ("timeline", "progress", "marks"),
+    ("timeline", "progress", "milestones"),
     [
         pytest.param((), 0, (), id="nothing yet"),
         pytest.param((), 9, (), id="just before the first"),
         pytest.param((), 10, (100,), id="the first"),
         pytest.param((), 15, (100,), id="a little late"),
-        pytest.param((), 16, (UNSEEN,), id="too late to tell"),
-        pytest.param((), 43, (UNSEEN, UNSEEN, UNSEEN, 100), id="several at once: the last"),
+        pytest.param((), 16, (NOT_REACHED,), id="too late to tell"),
+        pytest.param(
+            (), 43, (NOT_REACHED, NOT_REACHED, NOT_REACHED, 100), id="several at once: the last"
+        ),
         pytest.param((50, 60), 29, (50, 60), id="between two"),
         pytest.param((50, 60), 30, (50, 60, 100), id="the next"),
         pytest.param((50, 60), 10, (50, 60), id="progress that goes back"),
         pytest.param((50,) * 9, 100, (*(50,) * 9, 100), id="the end is the last mark's, too"),
         pytest.param((50,) * 10, 100, (50,) * 10, id="all are there"),
-        pytest.param((), 250, (UNSEEN,) * 10, id="nonsense"),
+        pytest.param((), 250, (NOT_REACHED,) * 10, id="nonsense"),
     ],
 )
 def test_each_mark_is_noted_when_it_is_first_seen(
-    timeline: tuple[int, ...], progress: int, marks: tuple[int, ...]
+    timeline: tuple[int, ...], progress: int, milestones: tuple[int, ...]
 ) -> None:
-    assert with_marks(timeline, progress, 99.6) == marks
+    assert with_milestones(timeline, progress, 99.6) == milestones
 
 
 def test_a_run_is_whole_when_it_has_come_past_all_marks_seen_or_not() -> None:
-    assert is_whole(with_marks((), 100, 1.0))
-    assert not is_whole(with_marks((), 94, 1.0))
-    assert len(MARKS) <= MAX_TIMELINE
+    assert is_whole(with_milestones((), 100, 1.0))
+    assert not is_whole(with_milestones((), 94, 1.0))
+    assert len(MILESTONES) <= MAX_TIMELINE
 
 
 # A run's way.
@@ -89,7 +91,7 @@ def test_the_share_of_the_time_follows_the_documents_timeline(progress: int, sha
     [
         pytest.param(EVEN, {5: 0.05, 10: 0.1, 62.5: 0.625, 99: 0.99}, id="even"),
         pytest.param((), {25: 0.25, 80: 0.8}, id="without marks: even"),
-        pytest.param((UNSEEN, 1800), {10: 0.25, 20: 0.5, 60: 0.75}, id="between those seen"),
+        pytest.param((NOT_REACHED, 1800), {10: 0.25, 20: 0.5, 60: 0.75}, id="between those seen"),
         pytest.param((600, 500, 1800), {10: 1 / 6, 30: 0.5}, id="marks that go back are nonsense"),
         pytest.param((0, 1800), {10: 0.25, 20: 0.5}, id="so are those at no time"),
         pytest.param((600, 3600, 4000), {10: 1 / 6, 55: 7 / 12}, id="or after the end"),
@@ -103,7 +105,7 @@ def test_the_share_is_in_proportion_between_marks(
 
 
 @given(
-    st.lists(st.integers(-1, 5000), max_size=len(MARKS)),
+    st.lists(st.integers(-1, 5000), max_size=len(MILESTONES)),
     st.floats(1, 5000),
     st.floats(0, 100),
     st.floats(0, 100),
@@ -132,7 +134,7 @@ def test_how_long_the_documents_run_is_in_each_stage(stage: Stage, hours: float)
     assert REFERENCE.seconds_in(stage) == pytest.approx(hours * 3600)
 
 
-@given(st.lists(st.integers(1, 4000), max_size=len(MARKS)))
+@given(st.lists(st.integers(1, 4000), max_size=len(MILESTONES)))
 def test_the_stages_take_all_the_time_together(timeline: list[int]) -> None:
     run = PastRun.of(7, 3600.0, tuple(timeline))
     assert sum(run.seconds_in(stage) for stage in Stage) == pytest.approx(3600)
@@ -162,7 +164,7 @@ def _past(*trainings: Training) -> PastRuns:
 
 
 @pytest.mark.parametrize(
-    ("facts", "is_told"),
+    ("facts", "is_reported"),
     [
         pytest.param({}, True, id="a success"),
         pytest.param(
@@ -179,15 +181,17 @@ def _past(*trainings: Training) -> PastRuns:
         pytest.param({"finished_at": at(hours=31 * 24 + 1)}, False, id="for ever"),
         pytest.param({"timeline": EVEN[:-1]}, False, id="it was not followed to its end"),
         pytest.param({"timeline": ()}, False, id="it was not followed at all"),
-        pytest.param({"timeline": (UNSEEN,) * len(MARKS)}, True, id="followed, but no mark seen"),
+        pytest.param(
+            {"timeline": (NOT_REACHED,) * len(MILESTONES)}, True, id="followed, but no mark seen"
+        ),
     ],
 )
 def test_a_run_that_went_to_its_end_tells_of_those_to_come(
     facts: dict[str, Any],
-    is_told: bool,  # noqa: FBT001 - the expected value
+    is_reported: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     told = PastRun.of(7, 3600.0, facts.get("timeline", EVEN))
-    assert _past(ended(**facts)).of(KEY.fingerprint) == ((told,) if is_told else ())
+    assert _past(ended(**facts)).of(KEY.fingerprint) == ((told,) if is_reported else ())
 
 
 def test_runs_are_told_apart_by_key_and_those_without_one_are_nobodys() -> None:
@@ -223,15 +227,17 @@ def test_of_too_many_the_newest_are_learned_from() -> None:
 
 def test_what_is_learned_from_is_the_same_however_resources_came_and_went() -> None:
     """It is kept up, not gathered anew: thousands of resources have ten past runs each."""
-    luck, past, known = random.Random(5), PastRuns(), dict[str, Training]()  # noqa: S311 - a seed
+    jitter, past, known = random.Random(5), PastRuns(), dict[str, Training]()  # noqa: S311 - a seed
     for _ in range(600):
-        name = f"t{luck.randrange(40)}"
-        if name in known and luck.random() < 0.3:
+        name = f"t{jitter.randrange(40)}"
+        if name in known and jitter.random() < 0.3:
             past.remove(known.pop(name).key)
         else:
-            fingerprint = luck.choice([KEY, OTHER_KEY]).fingerprint
-            history = tuple(_earlier(at(hours=-luck.randrange(1, 90)), 1) for _ in range(2))
-            known[name] = ended(luck.randrange(1, 99), name=name, key=fingerprint, history=history)
+            fingerprint = jitter.choice([KEY, OTHER_KEY]).fingerprint
+            history = tuple(_earlier(at(hours=-jitter.randrange(1, 90)), 1) for _ in range(2))
+            known[name] = ended(
+                jitter.randrange(1, 99), name=name, key=fingerprint, history=history
+            )
             past.put(known[name])
         for key in (KEY, OTHER_KEY):
             assert past.of(key.fingerprint) == _past(*known.values()).of(key.fingerprint)

@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptix_operator.core.turns import MISSED_TURN, Turns
+from scriptix_operator.core.turns import DISPATCH_TIMEOUT, FairQueue
 
 SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 
-def _turns(**waiting: int) -> Turns[str, str]:
+def _turns(**waiting: int) -> FairQueue[str, str]:
     """A line in which so many of each kind wait."""
-    turns = Turns[str, str](SHARES)
+    turns = FairQueue[str, str](SHARES)
     for kind, count in waiting.items():
         for number in range(count):
             turns.ask(f"{kind}{number}", kind)
     return turns
 
 
-def _serve(turns: Turns[str, str], calls: int, at: float = 0.0) -> list[str]:
+def _serve(turns: FairQueue[str, str], calls: int, at: float = 0.0) -> list[str]:
     """Call the next ones; each comes at once, and goes."""
     served = []
     for _ in range(calls):
@@ -153,7 +153,9 @@ def test_one_that_is_put_off_is_expected_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "left"), [(MISSED_TURN, 1), (MISSED_TURN + 0.001, 0)], ids=["waited for", "missed"]
+    ("after", "left"),
+    [(DISPATCH_TIMEOUT, 1), (DISPATCH_TIMEOUT + 0.001, 0)],
+    ids=["waited for", "missed"],
 )
 def test_who_was_called_and_does_not_come_is_waited_for_a_moment_only(
     after: float, left: int

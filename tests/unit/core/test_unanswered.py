@@ -11,11 +11,11 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.circuit import CONFIRM
 from scriptix_operator.core.failures import failure
-from scriptix_operator.core.observation import Decision, LookFailed, Memory, Rest
+from scriptix_operator.core.observation import Decision, InProcessState, PollFailed, RequeueAfter
 from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.core.situation import Situation
+from scriptix_operator.core.situation import ReconcileContext
 from scriptix_operator.core.training import Training
-from scriptix_operator.core.unanswered import look_failed
+from scriptix_operator.core.unanswered import poll_failed
 from tests.unit.core.builders import (
     KEY,
     a_situation,
@@ -35,20 +35,20 @@ def fails(
     kind: FailureKind = FailureKind.AMBIGUOUS,
     *,
     training: Training | None = None,
-    memory: Memory | None = None,
-    look: dict[str, Any] | None = None,
+    state: InProcessState | None = None,
+    poll: dict[str, Any] | None = None,
     **facts: Any,  # noqa: ANN401 - values of CallFailure's fields
 ) -> Decision:
     """What is decided on a look that failed."""
-    step: Situation = a_situation(training or a_training(), NOW, memory)
-    decision = look_failed(step, LookFailed(call_failed(kind, **facts), **(look or {})))
-    check_status(step.training, decision.status)
+    ctx: ReconcileContext = a_situation(training or a_training(), NOW, state)
+    decision = poll_failed(ctx, PollFailed(call_failed(kind, **facts), **(poll or {})))
+    check_status(ctx.training, decision.status)
     return decision
 
 
 def waits(decision: Decision) -> float | None:
     """Seconds that it rests."""
-    assert isinstance(decision.action, Rest)
+    assert isinstance(decision.action, RequeueAfter)
     return decision.action.seconds
 
 
@@ -68,7 +68,7 @@ def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
     kind: FailureKind, reason: str, poll: int, wait: float
 ) -> None:
     training = a_training(poll_interval_seconds=poll)
-    decision = fails(kind, training=training, look={"key_source": KEY.source})
+    decision = fails(kind, training=training, poll={"key_source": KEY.source})
     assert decision.status.failure is not None
     assert decision.status.failure.reason == reason
     assert waits(decision) == wait
@@ -77,8 +77,8 @@ def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
 
 def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
     assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
-    sure = Memory(doubted_at=SEEN)
-    blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, memory=sure).status
+    sure = InProcessState(doubted_at=SEEN)
+    blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, state=sure).status
     assert (blocked.phase, blocked.finished_at, blocked.progress) == ("Running", None, 50)
 
 
@@ -106,21 +106,21 @@ REFUSALS = [
 def test_a_second_poll_confirms_a_contradicting_refusal(
     kind: FailureKind, status: int, training: Training, *, has_key_worked: bool
 ) -> None:
-    refused = partial(fails, kind, status=status, look={"has_key_worked": has_key_worked})
+    refused = partial(fails, kind, status=status, poll={"has_key_worked": has_key_worked})
     first = refused(training=training)
     assert (waits(first), first.status.failure) == (CONFIRM, None)
     assert first.status.conditions[0].reason == "ApiUnavailable"
-    assert first.memory.doubted_at == NOW
+    assert first.state.doubted_at == NOW
     for age, wait in ((1, CONFIRM - 1), (CONFIRM - 0.5, 0.5)):
-        early = Memory(doubted_at=NOW - timedelta(seconds=age))
-        soon = refused(training=training, memory=early)
-        assert (waits(soon), soon.status.failure, soon.memory) == (wait, None, early)
-    doubt = Memory(doubted_at=NOW - timedelta(seconds=CONFIRM))
-    assert refused(training=training, memory=doubt).status.failure is not None
+        early = InProcessState(doubted_at=NOW - timedelta(seconds=age))
+        soon = refused(training=training, state=early)
+        assert (waits(soon), soon.status.failure, soon.state) == (wait, None, early)
+    doubt = InProcessState(doubted_at=NOW - timedelta(seconds=CONFIRM))
+    assert refused(training=training, state=doubt).status.failure is not None
 
 
 @pytest.mark.parametrize(
-    ("look", "training"),
+    ("poll", "training"),
     [
         pytest.param({}, a_training(), id="never seen"),
         pytest.param({}, RUNNING, id="a run is followed, and its key is another now"),
@@ -137,33 +137,33 @@ def test_a_second_poll_confirms_a_contradicting_refusal(
     ],
 )
 def test_a_refusal_that_contradicts_nothing_counts_at_once(
-    look: dict[str, Any], training: Training
+    poll: dict[str, Any], training: Training
 ) -> None:
-    assert fails(UNAUTHORIZED, training=training, look=look).status.failure is not None
+    assert fails(UNAUTHORIZED, training=training, poll=poll).status.failure is not None
 
 
 def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
     worked = {"has_key_worked": True}
-    assert fails(UNAUTHORIZED, look=worked, status=401).memory.doubted_at == NOW
+    assert fails(UNAUTHORIZED, poll=worked, status=401).state.doubted_at == NOW
     # Of a model that was never seen, that says nothing.
-    assert fails(UNAUTHORIZED, look=worked, status=403).status.failure is not None
-    assert fails(NOT_FOUND, look=worked).status.failure is not None
+    assert fails(UNAUTHORIZED, poll=worked, status=403).status.failure is not None
+    assert fails(NOT_FOUND, poll=worked).status.failure is not None
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
 def test_an_answer_that_refuses_nothing_confirms_no_refusal(kind: FailureKind) -> None:
-    doubt = Memory(doubted_at=NOW - timedelta(hours=1))
-    after = fails(kind, training=RUNNING, memory=doubt)
-    assert (after.status.failure, after.memory.doubted_at) == (None, None)
+    doubt = InProcessState(doubted_at=NOW - timedelta(hours=1))
+    after = fails(kind, training=RUNNING, state=doubt)
+    assert (after.status.failure, after.state.doubted_at) == (None, None)
 
 
 def test_refusals_of_different_kinds_confirm_each_other() -> None:
-    first = fails(NOT_FOUND, training=RUNNING, status=404).memory
+    first = fails(NOT_FOUND, training=RUNNING, status=404).state
     early = replace(first, doubted_at=NOW - timedelta(seconds=1))
-    again = fails(UNAUTHORIZED, training=RUNNING, memory=early, status=403)
-    assert (waits(again), again.memory) == (CONFIRM - 1, early)
+    again = fails(UNAUTHORIZED, training=RUNNING, state=early, status=403)
+    assert (waits(again), again.state) == (CONFIRM - 1, early)
     late = replace(first, doubted_at=NOW - timedelta(seconds=CONFIRM))
-    why = fails(UNAUTHORIZED, training=RUNNING, memory=late, status=403).status.failure
+    why = fails(UNAUTHORIZED, training=RUNNING, state=late, status=403).status.failure
     assert why is not None
     assert why.reason == "Unauthorized"
 
@@ -179,18 +179,18 @@ def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
     assert (waits(decision), decision.status.failure) == (60, None)
     assert decision.status.conditions[0].reason == "ApiUnavailable"
     assert "default backend" in (decision.status.message or "")
-    assert decision.memory.gateway_since == NOW
+    assert decision.state.gateway_since == NOW
 
 
-@pytest.mark.parametrize("look", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
+@pytest.mark.parametrize("poll", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
 @pytest.mark.parametrize(("age", "is_stalled"), [(299, False), (300, True)])
 def test_a_gateway_that_refuses_for_5_minutes_is_for_a_human(
-    look: dict[str, Any], age: int, *, is_stalled: bool
+    poll: dict[str, Any], age: int, *, is_stalled: bool
 ) -> None:
-    memory = Memory(gateway_since=NOW - timedelta(seconds=age), failed_looks=9)
-    decision = fails(training=RUNNING, memory=memory, look=look, **BY_GATEWAY)
+    state = InProcessState(gateway_since=NOW - timedelta(seconds=age), failed_polls=9)
+    decision = fails(training=RUNNING, state=state, poll=poll, **BY_GATEWAY)
     assert waits(decision) == (60 if is_stalled else 1)
-    assert decision.memory.gateway_since == memory.gateway_since
+    assert decision.state.gateway_since == state.gateway_since
     why = decision.status.failure
     assert (why is not None) == is_stalled
     if why is not None:
@@ -199,12 +199,12 @@ def test_a_gateway_that_refuses_for_5_minutes_is_for_a_human(
 
 
 def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
-    memory = Memory(gateway_since=NOW - timedelta(hours=1))
-    shown = fails(training=RUNNING, memory=memory, **BY_GATEWAY).status
+    state = InProcessState(gateway_since=NOW - timedelta(hours=1))
+    shown = fails(training=RUNNING, state=state, **BY_GATEWAY).status
     again = fails(training=a_training(status=shown), **BY_GATEWAY)
     assert again.status.failure == shown.failure
-    away = fails(training=a_training(status=shown), memory=memory)
-    assert (away.status.failure, away.memory.gateway_since) == (None, None)
+    away = fails(training=a_training(status=shown), state=state)
+    assert (away.status.failure, away.state.gateway_since) == (None, None)
 
 
 # Rate limits.
@@ -225,13 +225,13 @@ def test_a_refused_look_is_made_again_when_the_key_may(
     decision = fails(
         FailureKind.RATE_LIMITED,
         retry_after=retry_after,
-        look={"again_in": again_in},
+        poll={"again_in": again_in},
         training=QUEUED,
     )
     assert waits(decision) == wait
     assert decision.status.conditions[0].reason == "RateLimited"
     assert decision.status.queue is not None
-    assert decision.memory.failed_looks == 0
+    assert decision.state.failed_polls == 0
 
 
 # No answer.
@@ -251,9 +251,9 @@ def test_a_refused_look_is_made_again_when_the_key_may(
 )
 def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, wait: float) -> None:
     training = a_training(poll_interval_seconds=poll)
-    decision = fails(training=training, memory=Memory(failed_looks=before))
+    decision = fails(training=training, state=InProcessState(failed_polls=before))
     assert waits(decision) == wait
-    assert decision.memory.failed_looks == before + 1
+    assert decision.state.failed_polls == before + 1
     assert decision.status.conditions[0].reason == "ApiUnavailable"
     assert decision.status.message == "No answer from the API (HTTP 500: oops)."
 
@@ -275,7 +275,7 @@ def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, w
 def test_next_poll_is_at_the_time_that_the_reply_names(
     named: float, before: int, wait: float
 ) -> None:
-    decision = fails(retry_after=named, memory=Memory(failed_looks=before))
+    decision = fails(retry_after=named, state=InProcessState(failed_polls=before))
     assert waits(decision) == wait
 
 
@@ -285,20 +285,20 @@ def test_named_time_is_shown() -> None:
         decision = fails(retry_after=120, training=training)
         assert (decision.status.message or "").endswith(f"{asks}13:02Z.")
     since = {"since": at(hours=3), "named_until": at(hours=5, minutes=1)}
-    decision = fails(retry_after=120, look=since)
+    decision = fails(retry_after=120, poll=since)
     assert waits(decision) == 60  # until the circuit breaker lets a poll through
     assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}13:01Z.")
 
 
 def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -> None:
-    memory = Memory(failed_looks=3)
-    decision = fails(memory=memory, look={"since": at(hours=3)})
-    assert (waits(decision), decision.memory) == (60, memory)
+    state = InProcessState(failed_polls=3)
+    decision = fails(state=state, poll={"since": at(hours=3)})
+    assert (waits(decision), decision.state) == (60, state)
     assert decision.status.message == "No answer from the API since 01-16 11:00Z (HTTP 500: oops)."
 
 
 @pytest.mark.parametrize(
-    ("looked_at", "since", "message"),
+    ("last_polled_at", "since", "message"),
     [
         pytest.param(
             None,
@@ -316,11 +316,13 @@ def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -
     ],
 )
 def test_how_old_the_facts_of_a_run_are_is_told(
-    looked_at: datetime | None, since: datetime | None, message: str
+    last_polled_at: datetime | None, since: datetime | None, message: str
 ) -> None:
-    decision = fails(training=RUNNING, memory=Memory(looked_at=looked_at), look={"since": since})
+    decision = fails(
+        training=RUNNING, state=InProcessState(last_polled_at=last_polled_at), poll={"since": since}
+    )
     assert decision.status.message == message
-    assert decision.status.last_observed_at == (looked_at or SEEN).replace(microsecond=0)
+    assert decision.status.last_observed_at == (last_polled_at or SEEN).replace(microsecond=0)
 
 
 @pytest.mark.parametrize(
@@ -343,5 +345,5 @@ def test_facts_without_a_time_or_without_a_run_are_of_no_time(
 def test_no_wait_goes_past_the_time_out() -> None:
     training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
     assert waits(fails(training=training)) == 7
-    sure = Memory(doubted_at=SEEN)
-    assert waits(fails(FailureKind.NOT_FOUND, training=training, memory=sure)) == 7
+    sure = InProcessState(doubted_at=SEEN)
+    assert waits(fails(FailureKind.NOT_FOUND, training=training, state=sure)) == 7

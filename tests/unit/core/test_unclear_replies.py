@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from scriptix_operator.core.observation import Look, Memory, Post, Reserve, Rest
+from scriptix_operator.core.observation import (
+    AcquireStart,
+    InProcessState,
+    Poll,
+    Post,
+    RequeueAfter,
+)
 from scriptix_operator.core.remote import CODE_KINDS, CallFailure, FailureKind
 from tests.unit.core.builders import EIGHT, Life, a_model, a_training
 
@@ -15,7 +21,7 @@ def answered(life: Life, code: str | None, **facts: Any) -> Life:  # noqa: ANN40
     """Start, and get a 2xx with an error; then restart the process."""
     told: dict[str, Any] = {"is_error_in_success": True, "code": code, "message": WORDS, **facts}
     life.intends().is_refused(FailureKind.AMBIGUOUS, **told)
-    life.memory = Memory()
+    life.state = InProcessState()
     return life
 
 
@@ -24,7 +30,7 @@ def not_started(life: Life) -> Life:
     for _ in range(3):
         if life.status.run is None or life.run.intent is None:
             break
-        life.waits(60).looks(a_model(2))
+        life.waits(60).polls(a_model(2))
     return life
 
 
@@ -38,7 +44,7 @@ def test_the_reply_is_kept_until_the_outcome_is_known() -> None:
     assert life.run.intent.reply is not None
     kept = life.run.intent.reply
     assert (kept.code, kept.message) == ("INSUFFICIENT_DATA", f"{WORDS} (current_hours: 2.5)")
-    life.waits(10).looks(a_model(2))
+    life.waits(10).polls(a_model(2))
     assert WORDS in (life.status.message or "")
     assert life.run.intent.reply == kept
     assert not_started(life).run.intent is None
@@ -49,19 +55,19 @@ def test_a_code_ends_or_holds_the_run_as_its_4xx_does(code: str) -> None:
     same = Life()
     same.intends().is_refused(CODE_KINDS[code], code=code, message=WORDS)
     life = not_started(answered(Life(), code))
-    if isinstance(same.action, Look):  # why it waits is said after that
+    if isinstance(same.action, Poll):  # why it waits is said after that
         assert outcome(life)[0] == outcome(same)[0]
     else:
         assert outcome(life) == outcome(same)
     assert (life.status.failure, life.action) == (same.status.failure, same.action)
-    if isinstance(life.action, Rest):
-        assert life.waits(1).wakes().action != Post()
+    if isinstance(life.action, RequeueAfter):
+        assert life.waits(1).wake_ups().action != Post()
 
 
 @pytest.mark.parametrize("code", ["INSUFFICIENT_DATA", "INVALID_REQUEST"])
 def test_a_rejected_start_has_no_further_attempt(code: str) -> None:
     life = not_started(answered(Life(), code))
-    assert (life.status.phase, life.run.attempt, life.action) == ("Failed", 1, Rest(None))
+    assert (life.status.phase, life.run.attempt, life.action) == ("Failed", 1, RequeueAfter(None))
 
 
 @pytest.mark.parametrize(
@@ -80,14 +86,14 @@ def test_any_other_reply_counts_as_an_attempt(code: str | None, facts: dict[str,
     life = not_started(answered(Life(), code, **facts))
     assert (life.run.attempt, life.run.intent) == (2, None)
     assert f"answered with an error ({WORDS})" in (life.status.message or "")
-    assert isinstance(life.waits(1).looks(a_model(2)).action, Reserve)
+    assert isinstance(life.waits(1).polls(a_model(2)).action, AcquireStart)
 
 
 @pytest.mark.parametrize("code", ["INSUFFICIENT_DATA", "INVALID_API_KEY", None])
 @pytest.mark.parametrize("state", [3, 4])
 def test_a_run_that_acted_is_followed_whatever_the_reply_said(code: str | None, state: int) -> None:
     life = answered(Life(), code)
-    life.waits(10).looks(a_model(state, started_at=EIGHT))
+    life.waits(10).polls(a_model(state, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
     assert life.run.intent is None
     assert life.status.failure is None
@@ -96,7 +102,7 @@ def test_a_run_that_acted_is_followed_whatever_the_reply_said(code: str | None, 
 @pytest.mark.parametrize("code", ["INVALID_API_KEY", "MODEL_NOT_READY"])
 def test_a_run_that_acted_late_is_not_started_again(code: str) -> None:
     life = not_started(answered(Life(), code))
-    life.waits(3600).looks(a_model(3, started_at=EIGHT))
+    life.waits(3600).polls(a_model(3, started_at=EIGHT))
     assert (life.status.phase, life.run.ownership) == ("Running", "Adopted")
 
 
@@ -109,17 +115,21 @@ def test_rerun_held_by_its_code_is_cancelled(code: str) -> None:
         FailureKind.AMBIGUOUS, is_error_in_success=True, code=code, message=WORDS
     )
     for _ in range(3):
-        life.waits(60).looks(model)
+        life.waits(60).polls(model)
     assert life.run.intent is None
-    life.edit(run_token="v1").waits(4000).wakes()
+    life.edit(run_token="v1").waits(4000).wake_ups()
     life.stores_log()
-    assert (life.run.token, life.status.phase, life.action) == ("v1", "Succeeded", Rest(None))
+    assert (life.run.token, life.status.phase, life.action) == (
+        "v1",
+        "Succeeded",
+        RequeueAfter(None),
+    )
 
 
 def test_a_start_that_others_have_resolved_is_held_by_its_reply() -> None:
     life = answered(Life(a_training()), "INSUFFICIENT_DATA")
     life.ledger = type(life.ledger)()
-    life.waits(60).looks(a_model(2))
+    life.waits(60).polls(a_model(2))
     assert outcome(life) == ("Failed", "InsufficientData")
 
 

@@ -11,20 +11,20 @@ from scriptix_operator.api.status import MAX_HISTORY, MAX_USED_REQUESTS
 from scriptix_operator.core.claims import model_in_use
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.observation import (
+    AcquireStart,
     FetchLog,
-    Look,
-    LookDeferred,
-    ModelSeen,
-    Reserve,
-    Rest,
-    Woken,
+    ModelPolled,
+    Poll,
+    PollDeferred,
+    RequeueAfter,
+    Triggered,
 )
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.training import TrainingKey, UnreadableField
 from scriptix_operator.core.unreadable import (
     describe_left_alone,
     describe_unreadable,
-    is_told,
+    is_reported,
     left_alone_patch,
 )
 from scriptix_operator.core.used import used_requests
@@ -63,8 +63,8 @@ def a_running(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
 
 def test_message_names_field_and_remedy_once_for_each_problem() -> None:
     life = Life().edit_unreadably("spec.log.collect")
-    life.wakes()
-    life.restarts().wakes()
+    life.wake_ups()
+    life.restarts().wake_ups()
     assert truths(life.status) == STALLED
     assert life.reason == "Unreadable"
     assert stalled(life) == (
@@ -74,9 +74,9 @@ def test_message_names_field_and_remedy_once_for_each_problem() -> None:
     )
     assert life.status.message == f"No training is started. {stalled(life)}"
     assert (life.reasons_told, life.writes) == (["Unreadable"], 1)
-    life.edit_unreadably("spec.log.collect").wakes()
+    life.edit_unreadably("spec.log.collect").wake_ups()
     assert (life.reasons_told, life.writes) == (["Unreadable"], 2)
-    life.edit_unreadably(PRIORITY, "status.history[1].id").wakes()
+    life.edit_unreadably(PRIORITY, "status.history[1].id").wake_ups()
     assert life.reasons_told == ["Unreadable", "Unreadable"]
     assert "status: kubectl edit --subresource=status" in stalled(life)
 
@@ -91,8 +91,8 @@ def test_message_is_bounded_and_keeps_its_remedy() -> None:
 
 def test_resource_is_as_before_once_it_can_be_read() -> None:
     life = a_running().edit_unreadably(PRIORITY)
-    life.wakes()
-    life.edit_unreadably().looks(a_model(3, started_at=EIGHT, progress=45))
+    life.wake_ups()
+    life.edit_unreadably().polls(a_model(3, started_at=EIGHT, progress=45))
     assert truths(life.status) == {
         "Succeeded": "Unknown",
         "Ready": "Unknown",
@@ -103,17 +103,17 @@ def test_resource_is_as_before_once_it_can_be_read() -> None:
 
 def test_message_of_an_unreadable_resource_is_not_kept() -> None:
     life = Life().edit_unreadably(PRIORITY)
-    life.wakes()
-    life.edit_unreadably().wakes()
-    life.learns(LookDeferred(5.0))
+    life.wake_ups()
+    life.edit_unreadably().wake_ups()
+    life.learns(PollDeferred(5.0))
     assert (life.reason, life.status.message) == ("Observed", "The model is about to be looked at.")
 
 
 def test_message_names_the_field_once() -> None:
     life = a_running().edit_unreadably(PRIORITY)
-    life.looks(a_model(3, started_at=EIGHT, progress=45))
-    life.edit_unreadably(PRIORITY).wakes()
-    life.learns(LookDeferred(5.0))
+    life.polls(a_model(3, started_at=EIGHT, progress=45))
+    life.edit_unreadably(PRIORITY).wake_ups()
+    life.learns(PollDeferred(5.0))
     assert life.status.message == f"Training: MainTraining, 45%. {stalled(life)}"
 
 
@@ -121,24 +121,24 @@ def test_status_field_that_becomes_unreadable_is_told() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     field = UnreadableField("status.progress", "status.progress", "input should be an integer")
     life.training = replace(life.training, unreadable=(field,))
-    life.wakes()
+    life.wake_ups()
     assert truths(life.status) == {"Succeeded": "True", "Ready": "True", "Stalled": "True"}
 
 
 def test_result_is_told_again_once_the_resource_can_be_read() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     told = life.status.message
-    life.edit_unreadably(PRIORITY).wakes()
+    life.edit_unreadably(PRIORITY).wake_ups()
     assert truths(life.status) == {"Succeeded": "True", "Ready": "True", "Stalled": "True"}
     # By another version of the operator: the generation stays.
     life.training = replace(life.training, unreadable=())
-    life.restarts().wakes()
+    life.restarts().wake_ups()
     assert (life.status.message, "Stalled" in truths(life.status)) == (told, False)
 
 
 def test_deleted_resource_need_not_be_readable() -> None:
     life = a_running().edit_unreadably(PRIORITY).is_deleted()
-    life.wakes()
+    life.wake_ups()
     assert describe_unreadable(life.training) is None
     assert life.reason == "BeingDeleted"
 
@@ -149,16 +149,16 @@ def test_deleted_resource_need_not_be_readable() -> None:
 @pytest.mark.parametrize("state", [2, 3, 4, 5])
 def test_nothing_is_started_or_adopted(state: int) -> None:
     life = Life().edit_unreadably(PRIORITY)
-    assert life.wakes().action == Rest(None)
-    assert life.sees(a_model(state, started_at=EIGHT)).action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
+    assert life.sees(a_model(state, started_at=EIGHT)).action == RequeueAfter(None)
     assert life.status.run is None
 
 
 def test_queued_resource_leaves_the_queue() -> None:
     life = Life()
-    life.looks(a_model(2))
+    life.polls(a_model(2))
     life.is_queued()
-    assert life.edit_unreadably(PRIORITY).wakes().action == Rest(None)
+    assert life.edit_unreadably(PRIORITY).wake_ups().action == RequeueAfter(None)
     assert (life.status.queue, life.status.phase) == (None, "Pending")
 
 
@@ -166,31 +166,31 @@ def test_no_run_is_asked_for_and_no_request_cancelled() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     run = life.run
     life.edit_unreadably("spec.runToken", run_token="v2").annotate("now")
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert life.run == run
-    life.edit_unreadably(run_token="v2").looks(a_model(1))
+    life.edit_unreadably(run_token="v2").polls(a_model(1))
     waiting = life.run
     assert waiting.token == "v2"
-    life.edit_unreadably("spec.runToken", run_token="").annotate("later").wakes()
+    life.edit_unreadably("spec.runToken", run_token="").annotate("later").wake_ups()
     assert life.run == waiting
 
 
 def test_retry_waits_and_is_not_cancelled() -> None:
     life = a_running(backoff_limit=1)
-    life.looks(a_model(5, started_at=EIGHT, error="Training failed due to system error"))
+    life.polls(a_model(5, started_at=EIGHT, error="Training failed due to system error"))
     run = life.run
     assert run.retry_at is not None
     life.waits(3600).edit_unreadably("spec.backoffLimit", backoff_limit=0)
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert life.run == run
     life.edit_unreadably(backoff_limit=1)
-    assert isinstance(life.wakes().action, Look)
+    assert isinstance(life.wake_ups().action, Poll)
     assert life.run.retries == 1
 
 
 def test_failed_run_is_not_retried_by_an_unreadable_limit() -> None:
     life = a_running(backoff_limit=1).edit_unreadably("spec.backoffLimit", backoff_limit=0)
-    life.looks(a_model(5, started_at=EIGHT, error="Training failed due to system error"))
+    life.polls(a_model(5, started_at=EIGHT, error="Training failed due to system error"))
     assert (life.status.phase, life.run.retry_at) == ("Failed", None)
 
 
@@ -205,21 +205,21 @@ def test_resource_that_starts_nothing_holds_no_model() -> None:
 def test_run_of_an_unreadable_resource_holds_its_model() -> None:
     for namespace, name in (("team-a", "odd"), ("team-b", "a resource in another namespace")):
         holder = TrainingKey(namespace, "odd")
-        seen = ModelSeen(a_model(2), KEY, unreadable_holder=holder)
+        seen = ModelPolled(a_model(2), KEY, unreadable_holder=holder)
         decision = decide(a_training(), seen, EIGHT)
-        assert isinstance(decision.action, Rest)
+        assert isinstance(decision.action, RequeueAfter)
         assert decision.status.conditions[0].reason == "ModelInUse"
         assert (decision.status.message or "").startswith(f"{name} may be training this model")
 
 
 def test_rerun_waits_where_the_history_of_another_resource_cannot_be_read() -> None:
     field = UnreadableField("status.history", "status.history[0].id", "")
-    rival = replace(a_training(name="rival"), unreadable=(field,))
+    competitor = replace(a_training(name="rival"), unreadable=(field,))
     life = Life(a_training(**NO_LOG)).runs().succeeds().edit(run_token="v2")
     unknown = a_model(4, started_at=EIGHT + timedelta(hours=9))
-    life.looks(unknown, rivals=(rival,))
+    life.polls(unknown, competitors=(competitor,))
     assert life.reason == "ModelInUse"
-    assert isinstance(life.looks(unknown).action, Reserve)
+    assert isinstance(life.polls(unknown).action, AcquireStart)
 
 
 # What is done.
@@ -227,11 +227,11 @@ def test_rerun_waits_where_the_history_of_another_resource_cannot_be_read() -> N
 
 def test_run_is_followed_to_its_end_and_published() -> None:
     life = a_running().edit_unreadably(PRIORITY)
-    life.looks(a_model(3, started_at=EIGHT, progress=45))
+    life.polls(a_model(3, started_at=EIGHT, progress=45))
     assert (life.status.progress, life.status.stage) == (45, "MainTraining")
     assert truths(life.status) == STALLED
     assert (life.status.message or "").startswith("Training: MainTraining, 45%. This version")
-    life.looks(DONE)
+    life.polls(DONE)
     assert (life.status.phase, life.published) == ("Succeeded", 1)
     assert life.status.metrics is not None
 
@@ -240,81 +240,81 @@ def test_lost_start_is_resolved_and_not_repeated() -> None:
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply")
     life.edit_unreadably(PRIORITY)
     acted = replace(life, told=[])
-    assert isinstance(acted.wakes().action, Look)
+    assert isinstance(acted.wake_ups().action, Poll)
     acted.sees(a_model(3, started_at=EIGHT))
     assert acted.run.ownership == "Unconfirmed"
     for _ in range(3):
-        life.waits(60).looks(a_model(2))
+        life.waits(60).polls(a_model(2))
     assert life.run.intent is None
-    assert life.waits(60).wakes().action == Rest(None)
+    assert life.waits(60).wake_ups().action == RequeueAfter(None)
     assert life.reason == "Unreadable"
 
 
 def test_end_is_judged_once_the_gate_can_be_read() -> None:
     life = a_running().edit_unreadably(GATE, quality_gate=UNREADABLE_GATE.model_dump())
-    life.looks(DONE)
+    life.polls(DONE)
     assert (life.status.phase, life.published, life.run.ownership) == ("Running", 0, "Owned")
     assert life.status.metrics is not None
     assert life.status.metrics.word_error_rate == "12.5"
     assert "neither judged nor published" in (life.status.message or "")
     for suspend in (True, False):
         unread = {"quality_gate": UNREADABLE_GATE.model_dump(), "suspend": suspend}
-        life.edit_unreadably(GATE, **unread).wakes()
+        life.edit_unreadably(GATE, **unread).wake_ups()
     assert (life.status.phase, life.published) == ("Running", 0)
     # Neither the wait for results nor the time-out ends it, nor new data.
-    assert life.waits(100_000).wakes().action != Rest(0.0)
+    assert life.waits(100_000).wake_ups().action != RequeueAfter(0.0)
     life.sees(a_model(2, started_at=EIGHT + timedelta(hours=9)))
-    assert life.restarts().wakes().action == Rest(None)
+    assert life.restarts().wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.published) == ("Running", 0)
     missed = replace(life)
-    missed.edit_unreadably(quality_gate={"max_word_error_rate": "10"}).wakes()
+    missed.edit_unreadably(quality_gate={"max_word_error_rate": "10"}).wake_ups()
     assert (missed.status.phase, missed.reason) == ("Failed", "QualityGateFailed")
-    life.edit_unreadably(quality_gate={"max_word_error_rate": "15"}).wakes()
+    life.edit_unreadably(quality_gate={"max_word_error_rate": "15"}).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_missed_gate_is_not_judged_again_by_an_unreadable_one() -> None:
     life = a_running(quality_gate={"max_word_error_rate": "10"})
-    life.looks(DONE)
+    life.polls(DONE)
     assert life.reason == "QualityGateFailed"
     life.edit_unreadably(GATE, quality_gate=UNREADABLE_GATE.model_dump())
-    assert life.wakes().action == Rest(None)
+    assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.published) == ("Failed", 0)
     # By a version that can read the gate: the generation stays.
     generation = life.training.generation
     life.edit_unreadably(quality_gate={"max_word_error_rate": "15"})
     life.training = replace(life.training, generation=generation)
-    life.restarts().wakes()
+    life.restarts().wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
 def test_unpublished_result_waits_for_a_gate_that_can_be_read() -> None:
     life = a_running()
     life.refusal = ("exceeded quota", True)
-    life.looks(DONE)
+    life.polls(DONE)
     assert life.reason == "ResultNotPublished"
     life.refusal = None
-    life.edit_unreadably(GATE, quality_gate=UNREADABLE_GATE.model_dump()).wakes()
+    life.edit_unreadably(GATE, quality_gate=UNREADABLE_GATE.model_dump()).wake_ups()
     assert life.reason == "ResultNotPublished"
-    life.edit_unreadably().wakes()
+    life.edit_unreadably().wake_ups()
     assert life.status.phase == "Succeeded"
 
 
 def test_run_does_not_time_out_by_an_unreadable_limit() -> None:
     life = a_running().edit_unreadably("spec.timeoutSeconds").waits(1_000_000)
-    life.looks(a_model(3, started_at=EIGHT, progress=45))
+    life.polls(a_model(3, started_at=EIGHT, progress=45))
     assert life.status.phase == "Running"
-    life.edit_unreadably().wakes()
+    life.edit_unreadably().wake_ups()
     assert life.reason == "TimedOut"
 
 
 @pytest.mark.parametrize("path", ["spec.log.maxBytes", "status.log.bytes"])
 def test_log_is_fetched_once_its_bounds_can_be_read(path: str) -> None:
     life = Life().runs().edit_unreadably(path).waits(60)
-    assert not isinstance(life.looks(DONE).action, FetchLog)
+    assert not isinstance(life.polls(DONE).action, FetchLog)
     assert (life.status.phase, life.status.log) == ("Succeeded", None)
     life.edit_unreadably()
-    assert isinstance(life.wakes().action, FetchLog)
+    assert isinstance(life.wake_ups().action, FetchLog)
 
 
 def test_longer_lists_of_a_newer_version_are_not_cut() -> None:
@@ -322,7 +322,7 @@ def test_longer_lists_of_a_newer_version_are_not_cut() -> None:
     assert len(used_requests(a_status(used_requests=hashes, run=a_run(token="v1")))) == len(hashes)
     history = [{"id": f"old-{n}", "outcome": "Failed"} for n in range(MAX_HISTORY + 5)]
     status = followed(finished_at=EIGHT, history=history)
-    decision = decide(a_training(run_token="v2", status=status), Woken(), EIGHT)
+    decision = decide(a_training(run_token="v2", status=status), Triggered(), EIGHT)
     assert len(decision.status.history) == len(history)
 
 
@@ -340,10 +340,10 @@ def test_left_alone_resource_is_told_once_and_its_outcome_stays() -> None:
     assert [c["type"] for c in patch["conditions"]] == ["Succeeded", "Ready", "Stalled", ["odd"]]
     assert patch["conditions"][0] == outcome
     assert patch["conditions"][3] == foreign
-    assert not is_told(status, "why")
+    assert not is_reported(status, "why")
     told = {**status, **patch}
-    assert is_told(told, "why")
-    assert not is_told(told, "why else")
+    assert is_reported(told, "why")
+    assert not is_reported(told, "why else")
     assert left_alone_patch(told, 3, "why", at(hours=1)) == {}
     later = left_alone_patch(told, 4, "why else", at(hours=1))
     since = [c.get("lastTransitionTime") for c in later["conditions"][1:3]]

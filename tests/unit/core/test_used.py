@@ -10,8 +10,8 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import AskedBy, Reason
 from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import Note, has_ended, settle
-from scriptix_operator.core.observation import Reserve, Woken
+from scriptix_operator.core.derive import ConditionReason, derive_status, has_ended
+from scriptix_operator.core.observation import AcquireStart, Triggered
 from scriptix_operator.core.remote import FailureKind
 from scriptix_operator.core.requests import is_unsent
 from scriptix_operator.core.used import Ask, is_used, repeated_request, used_requests
@@ -58,7 +58,7 @@ def in_a_fourth_run() -> Life:
 def test_a_used_token_beside_an_annotation_starts_nothing() -> None:
     life = a_long_life()
     third, first = life.run.id, life.status.history[-1].id
-    life.edit(run_token="v1").looks(a_model(2, started_at=at(hours=2)))
+    life.edit(run_token="v1").polls(a_model(2, started_at=at(hours=2)))
     assert (life.run.id, life.status.phase) == (third, "Succeeded")
     said = (
         f'spec.runToken "v1" was used before and starts no run: run {first} has answered it. To '
@@ -77,49 +77,51 @@ def test_a_token_that_stayed_set_for_another_run_names_its_own() -> None:
     first = life.run.id
     ran(life.annotate("t1"), 1)
     for token in ("v2", "v1"):  # a request that is cancelled leaves what it found
-        life.edit(run_token=token).wakes()
+        life.edit(run_token=token).wake_ups()
     ran(life.edit(run_token="v2"), 2)
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert f"run {first} has answered it" in (life.status.repeated_request or "")
 
 
 def test_a_repeated_request_is_one_event_for_each_edit() -> None:
     life = a_long_life().edit(run_token="v1")
     for priority in range(3):
-        life.restarts().waits(3600).edit(priority=priority).wakes()
+        life.restarts().waits(3600).edit(priority=priority).wake_ups()
     assert life.reasons_told.count("RequestAlreadyUsed") == 1
-    life.edit(run_token="v2").wakes()  # of the run in status: it asks for that very run
+    life.edit(run_token="v2").wake_ups()  # of the run in status: it asks for that very run
     assert life.status.repeated_request is None
     assert life.status.message is not None
     assert life.status.message.endswith("Use it as custom_model_7.")
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert life.reasons_told.count("RequestAlreadyUsed") == 2
 
 
 def test_a_repeated_annotation_is_said_without_an_edit() -> None:
     life = ran(a_long_life().annotate("t2"), 3)
     answered = life.status.history[0].id
-    life.annotate("t1").wakes()
+    life.annotate("t1").wake_ups()
     assert life.status.message is not None
     assert (
         f'The annotation scriptix.io/requested-at "t1" was used before and starts no run: run '
         f"{answered} has answered it."
     ) in life.status.message
-    life.annotate("").wakes()
+    life.annotate("").wake_ups()
     assert "requested-at" not in life.status.message
 
 
 def test_a_long_message_leaves_room_for_the_repeated_request() -> None:
     life = in_a_fourth_run()
-    life.waits(60).looks(a_model(5, started_at=at(hours=3), error="x " * 4000))
-    life.edit(run_token="v1").wakes()
+    life.waits(60).polls(a_model(5, started_at=at(hours=3), error="x " * 4000))
+    life.edit(run_token="v1").wake_ups()
     assert life.status.message is not None
     assert life.status.failure is not None
     assert len(life.status.message) > 4000
     end = f"… {life.status.failure.solution} {life.status.repeated_request}"
     assert life.status.message.endswith(end)
     other = followed(run=life.run, history=life.status.history)
-    settled = settle(life.training, other, EIGHT, Note(Reason.OBSERVED, "x" * 5000))
+    settled = derive_status(
+        life.training, other, EIGHT, ConditionReason(Reason.OBSERVED, "x" * 5000)
+    )
     assert settled.message is not None
     assert len(settled.message) == 4096
     assert settled.message.endswith(f"x… {settled.repeated_request}")
@@ -127,20 +129,20 @@ def test_a_long_message_leaves_room_for_the_repeated_request() -> None:
 
 def test_a_repeated_request_is_said_of_a_running_run() -> None:
     life = in_a_fourth_run()
-    life.edit(run_token="v2").waits(60).looks(RUNNING)
+    life.edit(run_token="v2").waits(60).polls(RUNNING)
     assert life.status.phase == "Running"
     for _ in range(3):  # the message is made again from itself
-        life.waits(60).looks(replace(RUNNING, progress=21))
+        life.waits(60).polls(replace(RUNNING, progress=21))
     assert (life.status.message or "").count('"v2" was used before') == 1
-    life.edit(run_token="v3").waits(60).looks(RUNNING)
+    life.edit(run_token="v3").waits(60).polls(RUNNING)
     assert life.status.message == "Training: InitialEpochs, 20%."
 
 
 def test_a_request_cancelled_while_another_is_repeated_is_said() -> None:
     life = a_long_life()
-    life.edit(run_token="v3").waits(60).looks(a_model(1, started_at=at(hours=2)))
+    life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=at(hours=2)))
     assert life.run.token == "v3"
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert (life.run.token, life.reasons_told[-1]) == ("v2", "RequestAlreadyUsed")
 
 
@@ -157,13 +159,13 @@ def test_a_value_is_used_from_its_intent_on(kind: FailureKind | None, is_asked: 
     life = a_long_life().edit(run_token="v3").waits(60)
     done = a_model(2, started_at=at(hours=2))
     if kind is None:
-        life.wakes()
+        life.wake_ups()
     else:
         life.intends(done).is_refused(kind)
-    life.edit(run_token="v2").wakes()
+    life.edit(run_token="v2").wake_ups()
     assert life.run.token == "v2"
-    life.edit(run_token="v3").waits(3600).looks(done)
-    assert (life.run.token == "v3") == isinstance(life.action, Reserve) == is_asked
+    life.edit(run_token="v3").waits(3600).polls(done)
+    assert (life.run.token == "v3") == isinstance(life.action, AcquireStart) == is_asked
     said = life.status.repeated_request or ""
     assert ("an earlier start has used it" in said) == (not is_asked)
 
@@ -171,14 +173,14 @@ def test_a_value_is_used_from_its_intent_on(kind: FailureKind | None, is_asked: 
 def test_a_collapsed_request_is_not_used() -> None:
     life = a_long_life()
     for token in ("v3", "v4"):
-        life.edit(run_token=token).wakes()
+        life.edit(run_token=token).wake_ups()
     life.waits(60).intends(a_model(2, started_at=at(hours=2)))
     assert (life.run.token, is_used(life.status, V3)) == ("v4", False)
 
 
 def test_a_member_removed_before_the_start_is_not_used() -> None:
     life = ran(Life(a_training(run_token="v1")), 0).edit(run_token="v2").annotate("t1")
-    life.wakes()
+    life.wake_ups()
     assert life.run.asked_by == ("RunToken", "RequestedAt")
     life.annotate("").waits(60).intends(a_model(2, started_at=EIGHT))
     assert (life.run.requested_at, is_used(life.status, T1)) == ("", False)
@@ -188,7 +190,7 @@ def test_a_member_removed_before_the_start_is_not_used() -> None:
 @pytest.mark.parametrize("state", [3, 4, 5])
 def test_an_adopted_run_uses_the_values_it_answers(state: int) -> None:
     life = Life(a_training(run_token="v1", requested_at="t1"))
-    life.looks(a_model(state, started_at=EIGHT))
+    life.polls(a_model(state, started_at=EIGHT))
     assert life.run.ownership == "Adopted"
     assert len(life.status.used_requests) == 2
     assert is_used(life.status, V1)
@@ -197,7 +199,7 @@ def test_an_adopted_run_uses_the_values_it_answers(state: int) -> None:
 
 def test_an_end_without_a_start_uses_the_values_it_answers() -> None:
     life = Life(a_training(run_token="v1", when_not_ready="Fail"))
-    life.looks(a_model(1))
+    life.polls(a_model(1))
     assert (life.status.phase, len(life.status.used_requests)) == ("Failed", 1)
 
 
@@ -205,17 +207,17 @@ def test_a_first_run_that_was_refused_keeps_its_value_used() -> None:
     life = Life(a_training(run_token="v1")).intends().is_refused(FailureKind.RATE_LIMITED)
     assert life.status.run is None
     ran(life.edit(run_token="v2"), 0)
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert life.run.token == "v2"
     assert "an earlier start has used it" in (life.status.repeated_request or "")
 
 
 def test_a_retry_keeps_the_values_of_its_request_used() -> None:
     life = Life(a_training(run_token="v1", backoff_limit=1, log={"collect": "Never"})).runs()
-    life.waits(60).looks(a_model(5, started_at=EIGHT, error="System error"))
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="System error"))
     used = life.status.used_requests
     assert len(used) == 1
-    life.waits(60).looks(a_model(1, started_at=EIGHT))
+    life.waits(60).polls(a_model(1, started_at=EIGHT))
     assert (life.run.retries, life.status.used_requests) == (1, used)
 
 
@@ -225,13 +227,13 @@ def test_a_value_added_to_a_retry_and_removed_cancels() -> None:
     life.edit(run_token="v2", backoff_limit=1, log={"collect": "Never"})
     life.waits(60).intends(a_model(2, started_at=EIGHT))
     life.is_accepted(a_model(3, progress=0, started_at=at(hours=1)))
-    life.waits(60).looks(a_model(5, started_at=at(hours=1), error="System error"))
+    life.waits(60).polls(a_model(5, started_at=at(hours=1), error="System error"))
     failed = life.run.id
-    life.waits(60).looks(a_model(1, started_at=at(hours=1)))
+    life.waits(60).polls(a_model(1, started_at=at(hours=1)))
     assert life.run.retries == 1
-    life.annotate("t1").wakes()
+    life.annotate("t1").wake_ups()
     assert (life.run.retries, life.run.asked_by) == (0, ("RequestedAt",))
-    life.annotate("").wakes()
+    life.annotate("").wake_ups()
     assert (life.run.id, life.status.phase) == (failed, "Failed")
 
 
@@ -293,11 +295,11 @@ def test_a_respelt_date_neither_starts_nor_is_repeated(before: str, after: str) 
     life = ran(Life(a_training(run_token=before)), 0).annotate(before)
     ran(life.annotate(before), 1)
     run = life.run
-    life.edit(run_token=after).annotate(after).wakes()
+    life.edit(run_token=after).annotate(after).wake_ups()
     assert (life.run, life.status.repeated_request) == (run, None)
     # Of an earlier run it is the used value that it is.
     ran(life.edit(run_token="v2").annotate(""), 2)
-    life.edit(run_token=after).wakes()
+    life.edit(run_token=after).wake_ups()
     said = f'spec.runToken "{after}" was used before and starts no run: run '
     assert (life.status.repeated_request or "").startswith(said)
     assert "has answered it" in (life.status.repeated_request or "")
@@ -307,11 +309,11 @@ def test_a_respelt_date_neither_starts_nor_is_repeated(before: str, after: str) 
 
 def test_a_respelt_date_still_asks_for_the_waiting_run() -> None:
     life = ran(Life(a_training(run_token="v1")), 0)
-    life.edit(run_token=DATE).waits(60).looks(a_model(1, started_at=EIGHT))
+    life.edit(run_token=DATE).waits(60).polls(a_model(1, started_at=EIGHT))
     waiting = life.run
-    life.edit(run_token=TIME).wakes()
+    life.edit(run_token=TIME).wake_ups()
     assert life.run == replace(waiting, token=TIME)
-    life.edit(run_token="v1").wakes()
+    life.edit(run_token="v1").wake_ups()
     assert life.run.token == "v1"
 
 
@@ -362,7 +364,7 @@ class Story:
             life.edit(run_token=value)
         if kind in {"annotation", "both"}:
             life.annotate(value)
-        life.wakes()
+        life.wake_ups()
         if was_over:
             # A used value never asks, and one that is not used asks at once.
             assert (life.run.id != before.id) == bool(self.present() - self.used)
@@ -382,10 +384,10 @@ class Story:
         is_running = life.run.ownership is not None and not has_ended(life.status)
         if is_running and kind in {"end", "fail"}:
             state = 4 if kind == "end" else 5
-            life.looks(a_model(state, started_at=started, error="System error"))
+            life.polls(a_model(state, started_at=started, error="System error"))
             event(f"{kind}, retry {life.run.retries}")
         else:
-            life.wakes()
+            life.wake_ups()
 
     def starts(self, kind: str) -> None:
         """Send what waits, if it can be; each intent is for a value that was not used, or again."""
@@ -395,7 +397,7 @@ class Story:
         if life.run.intent is not None or life.run.ownership is not None:
             return
         past = max((e.started_at for e in life.status.history if e.started_at), default=EIGHT)
-        if not isinstance(life.looks(a_model(2, started_at=past)).action, Reserve):
+        if not isinstance(life.polls(a_model(2, started_at=past)).action, AcquireStart):
             return
         life.intends(a_model(2, started_at=past))
         sent = self.sent.setdefault(life.run.id, set())
@@ -417,20 +419,20 @@ def test_deciding_twice_changes_nothing(rounds: list[tuple[tuple[str, str], str]
     """Whatever is edited and whatever happens between: a used value never asks again."""
     story = Story()
     life = story.life
-    for edit, step in rounds:
+    for edit, ctx in rounds:
         story.edits(*edit)
-        assert decide(life.training, Woken(), life.now, life.memory).status == life.status
-        story.steps(step)
-        life.wakes()  # an end makes room for what was asked for during the run
-        assert decide(life.training, Woken(), life.now, life.memory).status == life.status
+        assert decide(life.training, Triggered(), life.now, life.state).status == life.status
+        story.steps(ctx)
+        life.wake_ups()  # an end makes room for what was asked for during the run
+        assert decide(life.training, Triggered(), life.now, life.state).status == life.status
 
 
 @given(st.tuples(VALUES, VALUES), st.tuples(VALUES, VALUES))
 def test_a_revert_before_the_start_cancels(first: tuple[str, str], second: tuple[str, str]) -> None:
     life = ran(Life(a_training(run_token=first[0], requested_at=first[1])), 0)
     run, used = life.run, life.status.used_requests
-    life.edit(run_token=second[0]).annotate(second[1]).wakes()
+    life.edit(run_token=second[0]).annotate(second[1]).wake_ups()
     assert is_unsent(life.status) == (life.run.id != run.id)
-    life.edit(run_token=first[0]).annotate(first[1]).wakes()
+    life.edit(run_token=first[0]).annotate(first[1]).wake_ups()
     assert (life.run.id, life.status.used_requests) == (run.id, used)
     assert has_ended(life.status)

@@ -12,7 +12,7 @@ from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
 from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
 
-__all__ = ["Fault", "Shelf", "complete"]
+__all__ = ["FakeLedgerConfigMap", "Fault", "complete"]
 
 
 def complete() -> str | None:
@@ -36,7 +36,7 @@ class Fault(Enum):
     """Something that nobody thought of."""
 
 
-class Shelf(LedgerConfigMap):
+class FakeLedgerConfigMap(LedgerConfigMap):
     """Holds a ledger as text, as the cluster does."""
 
     def __init__(self, ledger: Ledger | None = None) -> None:

@@ -13,28 +13,28 @@ from scriptix_operator.api.status import PendingEnd, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind, Wish
-from scriptix_operator.core.observation import LookDeferred, Posted, PostFailed
+from scriptix_operator.core.looks import PollPriority, PollRequest
+from scriptix_operator.core.observation import PollDeferred, Posted, PostFailed
 from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.spending import Ticket
-from scriptix_operator.core.startqueue import claim_of
+from scriptix_operator.core.spending import Permit
+from scriptix_operator.core.startqueue import queue_entry_of
 from scriptix_operator.core.training import Training, TrainingKey
-from scriptix_operator.engine.caller import SEND_MARGIN, Caller, Slot
-from scriptix_operator.engine.calls import Calls, Heard
+from scriptix_operator.engine.caller import SEND_MARGIN, RemoteCalls, StartPermit
+from scriptix_operator.engine.calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.lanes import KeySchedulers
 from scriptix_operator.engine.ledger import StartLedger
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.kube.secrets import Keys
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_training, at, followed
-from tests.unit.engine.shelf import Fault, Shelf, complete
+from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
 
 WINDOW = 5.0
 TIMEOUT = 10.0
@@ -54,12 +54,12 @@ class Bench(Clock, Fence):
     """A connection for a start stands."""
     may_reply: asyncio.Event = field(default_factory=asyncio.Event)
     shutdown: Shutdown = field(default_factory=Shutdown)
-    roster: Roster = field(default_factory=Roster)
+    store: TrainingStore = field(default_factory=TrainingStore)
     diary: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Put into the store what is started."""
-        self.roster.put(a_training())
+        self.store.put(a_training())
         self.connected.set()
         self.may_reply.set()
 
@@ -83,7 +83,7 @@ class Bench(Clock, Fence):
         *,
         before_send: Callable[[], None],
         after_send: Callable[[], None],
-        on_rate: Heard,
+        on_rate: OnRateInfo,
     ) -> None:
         """Send, as ScriptixClient.run."""
         del model_id, key, on_rate
@@ -104,42 +104,46 @@ class Bench(Clock, Fence):
         del training
         return ApiKey("k", source=KEY.source)
 
-    async def poll(self, training: Training) -> Wish:
+    async def poll(self, training: Training) -> PollRequest:
         """Poll where no quota is left and the ledger cannot be read; returns what is asked for."""
-        lanes, shelf = self._lanes(), Shelf()
-        shelf.read_faults.extend([Fault.LOST] * 9)
-        asked: list[Wish] = []
+        schedulers, config_map = self._schedulers(), FakeLedgerConfigMap()
+        config_map.read_faults.extend([Fault.LOST] * 9)
+        asked: list[PollRequest] = []
 
-        def look(fingerprint: str, key: TrainingKey, wish: Wish) -> float:
+        def poll(fingerprint: str, key: TrainingKey, poll_request: PollRequest) -> float:
             del fingerprint, key
-            asked.append(wish)
+            asked.append(poll_request)
             return 1.0
 
-        lanes.look = look  # type: ignore[method-assign]
-        assert isinstance(await self._caller(lanes, shelf).look(training), LookDeferred)
+        schedulers.poll = poll  # type: ignore[method-assign]
+        assert isinstance(await self._caller(schedulers, config_map).poll(training), PollDeferred)
         return asked[0]
 
     async def start(self) -> Posted | PostFailed:
         """Start what was begun at 100."""
-        lanes = self._lanes()
+        schedulers = self._schedulers()
         key = ApiKey("k", source=KEY.source)
-        ticket = lanes.start(key.fingerprint, claim_of(a_training(), EIGHT))
-        assert isinstance(ticket, Ticket)
-        slot = Slot(lanes, key, ticket, basis=1)
-        return await self._caller(lanes, Shelf()).start(a_training(), slot, 100.0)
+        permit = schedulers.start(key.fingerprint, queue_entry_of(a_training(), EIGHT))
+        assert isinstance(permit, Permit)
+        slot = StartPermit(schedulers, key, permit, revision=1)
+        return await self._caller(schedulers, FakeLedgerConfigMap()).start(
+            a_training(), slot, 100.0
+        )
 
-    def _lanes(self) -> Lanes:
+    def _schedulers(self) -> KeySchedulers:
         limits = dict.fromkeys(Call, (Limit(1, 3600.0),))
-        return Lanes(limits, Timer(self.monotonic), self, lambda: 0.5)
+        return KeySchedulers(limits, WorkQueue(self.monotonic), self, lambda: 0.5)
 
-    def _caller(self, lanes: Lanes, shelf: Shelf) -> Caller:
-        ledger = StartLedger(shelf, Roster(), complete, timedelta(hours=1), self, Metrics())
-        return Caller(
+    def _caller(self, schedulers: KeySchedulers, config_map: FakeLedgerConfigMap) -> RemoteCalls:
+        ledger = StartLedger(
+            config_map, TrainingStore(), complete, timedelta(hours=1), self, Metrics()
+        )
+        return RemoteCalls(
             client=cast("ScriptixClient", self),
             keys=cast("Keys", self),
-            lanes=lanes,
-            calls=Calls(lanes, ledger, self, Metrics()),
-            roster=self.roster,
+            schedulers=schedulers,
+            calls=MeteredCalls(schedulers, ledger, self, Metrics()),
+            store=self.store,
             coverage=Coverage(),
             clock=self,
             ledger=ledger,
@@ -197,9 +201,9 @@ async def test_a_start_whose_time_is_over_is_not_sent(
 )
 async def test_a_start_of_a_deleted_resource_is_not_sent(known: Training | None) -> None:
     bench = Bench()
-    bench.roster.remove(a_training().key)
+    bench.store.remove(a_training().key)
     if known is not None:
-        bench.roster.put(known)
+        bench.store.put(known)
     answer = await bench.start()
     assert isinstance(answer, PostFailed)
     assert answer.failure.kind is FailureKind.NOT_SENT
@@ -253,20 +257,22 @@ PENDING = PendingEnd(training_status=4, seen_at=EIGHT)
 
 
 @pytest.mark.parametrize(
-    ("status", "wish"),
+    ("status", "poll_request"),
     [
-        pytest.param(followed(), Wish(LookKind.RUNNING, 60.0), id="followed"),
+        pytest.param(followed(), PollRequest(PollPriority.RUNNING, 60.0), id="followed"),
         pytest.param(
             followed(run=a_run(ownership="Owned", pending_end=PENDING)),
-            Wish(LookKind.RESOLUTION, None),
+            PollRequest(PollPriority.RESOLUTION, None),
             id="its end is pending",
         ),
         pytest.param(
-            followed(finished_at=at(hours=8)), Wish(LookKind.RESOLUTION, None), id="ended"
+            followed(finished_at=at(hours=8)),
+            PollRequest(PollPriority.RESOLUTION, None),
+            id="ended",
         ),
     ],
 )
 async def test_poll_for_results_has_the_priority_of_a_start(
-    status: TrainingStatus, wish: Wish
+    status: TrainingStatus, poll_request: PollRequest
 ) -> None:
-    assert await Bench().poll(a_training(status=status)) == wish
+    assert await Bench().poll(a_training(status=status)) == poll_request

@@ -11,25 +11,25 @@ from scriptix_operator.core.allowance import KEEP_AGAIN
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.circuit import MODELS
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.learned import Learned
+from scriptix_operator.core.learned import StoredLimit
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Ticket
-from scriptix_operator.engine.calls import Calls, Heard
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import Permit
+from scriptix_operator.engine.calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.lanes import KeySchedulers
 from scriptix_operator.engine.ledger import StartLedger
-from scriptix_operator.engine.roster import Roster
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.roster import TrainingStore
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.scriptix.errors import ScriptixError, error_of
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT
 from tests.unit.engine.clocks import Time
-from tests.unit.engine.shelf import Fault, Shelf, complete
+from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
 
 KEY, OTHER_KEY = ApiKey("k", "Secret/team-a/api-key"), ApiKey("o", "Secret/team-b/api-key")
 LIMITS = {call: (Limit(10, 3600.0),) for call in Call}
-FLAWED = RateTold(flaw="X-RateLimit-Limit: many is no number")
+FLAWED = RateLimitInfo(flaw="X-RateLimit-Limit: many is no number")
 
 
 @dataclass
@@ -37,42 +37,44 @@ class Bench:
     """Calls on a clock, and what they count."""
 
     time: Time = field(default_factory=Time)
-    shelf: Shelf = field(default_factory=lambda: Shelf(Ledger()))
+    config_map: FakeLedgerConfigMap = field(default_factory=lambda: FakeLedgerConfigMap(Ledger()))
     metrics: Metrics = field(default_factory=Metrics)
     takes: float = 2.0
     """Seconds that a call takes."""
 
     def __post_init__(self) -> None:
         """Make what is on the clock."""
-        self.lanes = Lanes(LIMITS, Timer(self.time.monotonic), self.time, lambda: 1.0)
-        ledger = StartLedger(
-            self.shelf, Roster(), complete, timedelta(hours=1), self.time, Metrics()
+        self.schedulers = KeySchedulers(
+            LIMITS, WorkQueue(self.time.monotonic), self.time, lambda: 1.0
         )
-        self.calls = Calls(self.lanes, ledger, self.time, self.metrics)
+        ledger = StartLedger(
+            self.config_map, TrainingStore(), complete, timedelta(hours=1), self.time, Metrics()
+        )
+        self.calls = MeteredCalls(self.schedulers, ledger, self.time, self.metrics)
 
-    def take(self, call: Call, key: ApiKey = KEY) -> Ticket:
+    def take(self, call: Call, key: ApiKey = KEY) -> Permit:
         """Take a call from its allowance."""
-        return self.lanes.of(key.fingerprint).budgets[call].take(self.time.monotonic())
+        return self.schedulers.of(key.fingerprint).limiters[call].acquire(self.time.monotonic())
 
     async def call(
         self,
         call: Call = Call.STATUS,
         failure: CallFailure | None = None,
-        told: RateTold | None = None,
+        told: RateLimitInfo | None = None,
         *,
         key: ApiKey = KEY,
         model_id: int = 7,
     ) -> str:
         """Make a call with this outcome."""
-        ticket = self.take(call, key)
-        return await self.calls.make(call, model_id, key, ticket, self.reply(failure, told))
+        permit = self.take(call, key)
+        return await self.calls.make(call, model_id, key, permit, self.reply(failure, told))
 
     def reply(
-        self, failure: CallFailure | None, told: RateTold | None
-    ) -> Callable[[Heard], Awaitable[str]]:
+        self, failure: CallFailure | None, told: RateLimitInfo | None
+    ) -> Callable[[OnRateInfo], Awaitable[str]]:
         """What a call is answered."""
 
-        async def send(heard: Heard) -> str:
+        async def send(heard: OnRateInfo) -> str:
             self.time.seconds += self.takes
             if told is not None:
                 heard(told)
@@ -88,7 +90,7 @@ class Bench:
 
     def in_flight(self, call: Call) -> int:
         """Calls without an answer."""
-        return self.lanes.of(KEY.fingerprint).budgets[call].in_flight
+        return self.schedulers.of(KEY.fingerprint).limiters[call].in_flight
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def refused(wait: float = 3598.0) -> CallFailure:
 async def test_a_reply_is_handed_on_counted_and_timed(bench: Bench, call: Call) -> None:
     assert await bench.call(call) == "the reply"
     assert bench.in_flight(call) == 0
-    assert bench.lanes.of(KEY.fingerprint).budgets[call].spent_by_tag(102.0).total() == 1
+    assert bench.schedulers.of(KEY.fingerprint).limiters[call].calls_by_tag(102.0).total() == 1
     requests = "scriptix_api_requests_total"
     assert bench.shown(requests, call=call.value, outcome="OK") == 1
     assert bench.shown("scriptix_api_request_seconds_sum", call=call.value) == 2
@@ -122,14 +124,16 @@ async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
     assert raised.value.failure == failure
     assert bench.shown("scriptix_api_requests_total", call="start", outcome=kind.value) == 1
     assert bench.in_flight(Call.START) == 0
-    spent = bench.lanes.of(KEY.fingerprint).budgets[Call.START].spent_by_tag(102.0).total()
-    assert spent == (kind is not FailureKind.NOT_SENT)
+    charges_of = (
+        bench.schedulers.of(KEY.fingerprint).limiters[Call.START].calls_by_tag(102.0).total()
+    )
+    assert charges_of == (kind is not FailureKind.NOT_SENT)
 
 
 async def test_a_bug_in_a_call_keeps_nobody_waiting_for_its_reply(bench: Bench) -> None:
     """As long as one start is on its way no other may be sent."""
 
-    async def send(heard: Heard) -> str:
+    async def send(heard: OnRateInfo) -> str:
         del heard
         raise ZeroDivisionError
 
@@ -143,7 +147,7 @@ async def test_looks_without_an_answer_open_the_circuit(bench: Bench) -> None:
     for model_id in range(MODELS):
         with pytest.raises(ScriptixError):
             await bench.call(failure=CallFailure(FailureKind.AMBIGUOUS, ""), model_id=model_id)
-    assert bench.lanes.of(KEY.fingerprint).circuit.outage is not None
+    assert bench.schedulers.of(KEY.fingerprint).breaker.open_circuit is not None
 
 
 async def test_what_a_refusal_teaches_is_kept_counted_and_said(
@@ -152,10 +156,10 @@ async def test_what_a_refusal_teaches_is_kept_counted_and_said(
     caplog.set_level(logging.INFO)
     await bench.calls.ledger.ready()
     with pytest.raises(ScriptixError):
-        await bench.call(Call.START, refused(), RateTold(limit=3, remaining=0, reset=3598.0))
-    learned = Learned(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
-    assert bench.shelf.ledger.limits == {KEY.fingerprint: {"start": (learned,)}}
-    assert bench.calls.ledger.learned(KEY.fingerprint) == {"start": (learned,)}
+        await bench.call(Call.START, refused(), RateLimitInfo(limit=3, remaining=0, reset=3598.0))
+    observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
+    assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": (observed_limits,)}}
+    assert bench.calls.ledger.observed_limits(KEY.fingerprint) == {"start": (observed_limits,)}
     assert bench.shown("scriptix_limits_learned_total", call="start") == 1
     said = f"{KEY.source}: limit of start calls is now 3/3600s"
     assert [record.getMessage() for record in caplog.records] == [said]
@@ -165,10 +169,10 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await bench.call(told=RateTold(limit=3, reset=60.0))
+    await bench.call(told=RateLimitInfo(limit=3, reset=60.0))
     bench.time.seconds += KEEP_AGAIN
-    await bench.call(told=RateTold(limit=10, reset=60.0))
-    assert bench.shelf.ledger.limits == {}
+    await bench.call(told=RateLimitInfo(limit=10, reset=60.0))
+    assert bench.config_map.ledger.limits == {}
     assert caplog.records[-1].getMessage().endswith("limit of status calls is now as configured")
     assert bench.shown("scriptix_limits_learned_total", call="status") == 2
 
@@ -176,9 +180,9 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
 async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
     await bench.calls.ledger.ready()
     for _ in range(3):
-        await bench.call(told=RateTold(limit=3, reset=60.0))
+        await bench.call(told=RateLimitInfo(limit=3, reset=60.0))
         await bench.call(Call.LOG)
-    writes = [ledger.limits for ledger in bench.shelf.writes if ledger.limits]
+    writes = [ledger.limits for ledger in bench.config_map.writes if ledger.limits]
     assert len(writes) == 1
 
 
@@ -186,12 +190,12 @@ async def test_a_lesson_that_cannot_be_kept_fails_no_call(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.calls.ledger.ready()
-    bench.shelf.write_faults.append(Fault.REFUSED)
-    assert await bench.call(told=RateTold(limit=3, reset=60.0)) == "the reply"
+    bench.config_map.write_faults.append(Fault.REFUSED)
+    assert await bench.call(told=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
         "a learned limit is not kept over a restart: write: 403"
     )
-    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.STATUS]
+    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
     assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
 
 
@@ -201,7 +205,7 @@ async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_ca
     for call, key in ((Call.STATUS, KEY), (Call.LOG, KEY), (Call.STATUS, OTHER_KEY)):
         for _ in range(2):
             await bench.call(call, told=FLAWED, key=key)
-    await bench.call(told=RateTold(limit=10, reset=60.0))
+    await bench.call(told=RateLimitInfo(limit=10, reset=60.0))
     said = [record.getMessage() for record in caplog.records]
     text = "the API's word on its limits is ignored: X-RateLimit-Limit: many is no number"
     assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]
@@ -210,29 +214,29 @@ async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_ca
 
 # Limits that a process before this one has learned.
 
-TAUGHT = Learned(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
+TAUGHT = StoredLimit(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
 TAUGHT_LEDGER = Ledger(limits={KEY.fingerprint: {"status": (TAUGHT,)}})
 
 
 def _status_limits(bench: Bench) -> tuple[Limit, ...]:
-    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.STATUS]
+    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
     return budget.limits(bench.time.monotonic())
 
 
 async def test_learned_limits_are_recalled_even_where_calls_were_made_before() -> None:
-    bench = Bench(shelf=Shelf(TAUGHT_LEDGER))
-    bench.lanes.of(KEY.fingerprint)
+    bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
+    bench.schedulers.of(KEY.fingerprint)
     await bench.calls.recall_limits(KEY)
     assert _status_limits(bench) == (Limit(6, 3600.0),)
 
 
 async def test_a_ledger_that_cannot_be_read_yet_is_asked_again_before_the_next_call() -> None:
-    bench = Bench(shelf=Shelf(TAUGHT_LEDGER))
-    bench.shelf.read_faults.append(Fault.LOST)
+    bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
+    bench.config_map.read_faults.append(Fault.LOST)
     await bench.calls.recall_limits(KEY)
     assert _status_limits(bench) == (Limit(10, 3600.0),)
     await bench.calls.recall_limits(KEY)
     assert _status_limits(bench) == (Limit(6, 3600.0),)
-    reads = bench.shelf.reads
+    reads = bench.config_map.reads
     await bench.calls.recall_limits(KEY)
-    assert bench.shelf.reads == reads
+    assert bench.config_map.reads == reads

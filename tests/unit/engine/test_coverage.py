@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scriptix_operator.core.ledger import Entry
+from scriptix_operator.core.ledger import InFlightStart
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine.coverage import SHOWN, Coverage
 from scriptix_operator.kube.trainings import ALL
@@ -14,9 +14,9 @@ KEY = TrainingKey("team-b", "holder")
 INTENT = {"run": {"id": "run-1", "intent": {"attempt": "one"}}}
 
 
-def an_entry(namespace: str = "team-b", uid: str = "uid-of-holder") -> Entry:
+def an_entry(namespace: str = "team-b", uid: str = "uid-of-holder") -> InFlightStart:
     """An in-flight start."""
-    return Entry(
+    return InFlightStart(
         serial=1,
         model_id=7,
         uid=uid,
@@ -86,7 +86,7 @@ def test_holder_that_cannot_be_parsed_exists() -> None:
 )
 def test_rival_that_cannot_be_parsed_is_of_its_model(spec: object, models: set[int]) -> None:
     coverage = unreadable("team-b", spec=spec)
-    assert {model for model in (7, 8) if coverage.may_hide_rival(model)} == models
+    assert {model for model in (7, 8) if coverage.may_hide_competitor(model)} == models
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_run_of_a_resource_that_cannot_be_parsed_counts(
 def test_rival_may_exist_in_an_unlisted_namespace() -> None:
     coverage = Coverage(("team-a", "team-b"))
     coverage.listed("team-a")
-    assert coverage.may_hide_rival(7)
+    assert coverage.may_hide_competitor(7)
     coverage.listed("team-b")
-    assert not coverage.may_hide_rival(7)
+    assert not coverage.may_hide_competitor(7)
 
 
 @pytest.mark.parametrize(

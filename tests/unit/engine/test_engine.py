@@ -13,22 +13,22 @@ from typing import Any, cast
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
-from scriptix_operator.core.derive import settle
+from scriptix_operator.core.derive import derive_status
 from scriptix_operator.core.lane import Call
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind, Wish
-from scriptix_operator.core.news import News
-from scriptix_operator.core.observation import SlotDeferred
-from scriptix_operator.core.spending import Ticket
-from scriptix_operator.core.startqueue import claim_of
+from scriptix_operator.core.looks import PollPriority, PollRequest
+from scriptix_operator.core.news import EventRecord
+from scriptix_operator.core.observation import StartQueued
+from scriptix_operator.core.spending import Permit
+from scriptix_operator.core.startqueue import queue_entry_of
 from scriptix_operator.core.training import Training, TrainingKey
 from scriptix_operator.engine import engine, resync
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_STEPS, Engine
-from scriptix_operator.engine.lanes import Answer, Lanes
-from scriptix_operator.engine.roster import Roster
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.engine import MAX_RETRY, PARALLEL_RECONCILES, Controller
+from scriptix_operator.engine.lanes import Answer, KeySchedulers
+from scriptix_operator.engine.roster import TrainingStore
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.kube.errors import GoneError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import LeadershipLostError
@@ -85,10 +85,12 @@ class Bench:
         self.problems = Problems()
         self.served: list[frozenset[str]] = []
         """The namespaces that are watched, with each change."""
-        self.roster = Roster()
+        self.store = TrainingStore()
         limit = (Limit(1, HOUR),)
-        self.timer = Timer(self.clock.monotonic)
-        self.lanes = Lanes(dict.fromkeys(Call, limit), self.timer, self.clock, lambda: 0.5)
+        self.work_queue = WorkQueue(self.clock.monotonic)
+        self.schedulers = KeySchedulers(
+            dict.fromkeys(Call, limit), self.work_queue, self.clock, lambda: 0.5
+        )
         self.listed: list[Raw] = []
         self.may_list = asyncio.Event()
         self.may_list.set()
@@ -101,20 +103,20 @@ class Bench:
         self.at_once: Counter[int] = Counter()
         self.most_at_once: Counter[int] = Counter()
         self.on_step: Callable[[TrainingKey], Awaitable[float | None]] = self._rest
-        self.engine = Engine(
-            step=self._step,
+        self.engine = Controller(
+            reconcile=self._step,
             list_all=self._list_from,
-            roster=self.roster,
+            store=self.store,
             coverage=self.coverage,
-            lanes=self.lanes,
+            schedulers=self.schedulers,
             events=events,
             clock=self.clock,
             metrics=self.metrics,
             problems=self.problems,
-            timer=self.timer,
-            sweep_interval=HOUR,
+            work_queue=self.work_queue,
+            resync_interval=HOUR,
             serve=self._serve,
-            tell_left_alone=self._tell,
+            report_left_alone=self._tell,
         )
         self.left_alone: list[str] = []
         """The resources that it was told of why they are left alone."""
@@ -131,11 +133,11 @@ class Bench:
         """Let the watch tell of a resource."""
         self.engine.seen(kind, _raw(name, **facts))
 
-    def queue_up(self, name: str) -> Ticket | SlotDeferred:
+    def queue_up(self, name: str) -> Permit | StartQueued:
         """Ask for the only start."""
-        ticket = self.lanes.start("key", claim_of(a_training(name=name), EIGHT))
-        assert isinstance(ticket, Ticket | SlotDeferred)
-        return ticket
+        permit = self.schedulers.start("key", queue_entry_of(a_training(name=name), EIGHT))
+        assert isinstance(permit, Permit | StartQueued)
+        return permit
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Let the engine work until it is so."""
@@ -145,7 +147,7 @@ class Bench:
                     return
                 await asyncio.sleep(0)
 
-    async def settle(self) -> None:
+    async def derive_status(self) -> None:
         """Let everything happen that needs no time to pass."""
         for _ in range(200):
             await asyncio.sleep(0)
@@ -162,7 +164,7 @@ class Bench:
             yield raw
 
     async def _step(self, key: TrainingKey) -> float | None:
-        training = self.roster.get(key)
+        training = self.store.get(key)
         assert training is not None
         model = training.spec.model_id
         self.steps.append(key.name)
@@ -189,7 +191,7 @@ async def _bench(*namespaces: str) -> AsyncIterator[Bench]:
 async def _running(bench: Bench) -> AsyncIterator[None]:
     task = asyncio.create_task(bench.engine.run(lambda: None))
     try:
-        await bench.settle()  # the first list is taken in, where the test has not stopped it
+        await bench.derive_status()  # the first list is taken in, where the test has not stopped it
         yield
     finally:
         task.cancel()
@@ -204,7 +206,7 @@ async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
         bench.listed = [_raw("a"), _raw("b")]
         async with _running(bench):
             bench.seen("b")
-            await bench.settle()
+            await bench.derive_status()
             assert bench.steps == []
             bench.may_list.set()
             await bench.until(lambda: len(bench.steps) == 2)
@@ -233,7 +235,7 @@ async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> No
             bench.seen(f"same-{number}", model=7)
             bench.seen(f"own-{number}", model=10 + number)
         await bench.until(lambda: len(bench.steps) == 4)
-        await bench.settle()
+        await bench.derive_status()
         assert sorted(bench.steps) == ["own-0", "own-1", "own-2", "same-0"]
         bench.may_step.set()
         await bench.until(lambda: len(bench.steps) == 6)
@@ -255,7 +257,7 @@ async def test_shutdown_begins_no_step_and_waits_for_starts_within_its_bound() -
             bench.seen("a", model=7)
             await bench.until(lambda: len(bench.steps) == 2)
             bench.seen("due-after-a", model=7)
-            await bench.settle()
+            await bench.derive_status()
             bench.engine.start_wait = 0.1
             bench.engine.shutdown.begin()
             replies["a"].set()
@@ -292,7 +294,7 @@ async def test_lost_lease_ends_the_shutdown_and_is_raised() -> None:
         await bench.until(lambda: bench.steps == ["a"])
         bench.engine.shutdown.begin()
         working.cancel()
-        await bench.settle()
+        await bench.derive_status()
         lost.set()
         # A cancellation that is left would cut off the release of the Lease.
         assert await asyncio.wait_for(working, TIMEOUT) == 0
@@ -301,13 +303,13 @@ async def test_lost_lease_ends_the_shutdown_and_is_raised() -> None:
 async def test_many_resources_on_one_model_do_not_hold_up_the_others() -> None:
     async with _bench() as bench, _running(bench):
         bench.may_step.clear()
-        for number in range(PARALLEL_STEPS + 10):
+        for number in range(PARALLEL_RECONCILES + 10):
             bench.seen(f"same-{number}", model=7)
-        await bench.settle()
+        await bench.derive_status()
         bench.seen("bystander", model=8)
         await bench.until(lambda: "bystander" in bench.steps)
         bench.may_step.set()
-        await bench.until(lambda: len(bench.steps) == PARALLEL_STEPS + 11)
+        await bench.until(lambda: len(bench.steps) == PARALLEL_RECONCILES + 11)
 
 
 async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
@@ -319,7 +321,7 @@ async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
         bench.may_step.set()
         await bench.until(lambda: bench.steps == ["a", "a"])
         bench.seen("a", "MODIFIED", version=3, generation=2)  # a write of status
-        await bench.settle()
+        await bench.derive_status()
         assert bench.steps == ["a", "a"]
 
 
@@ -337,9 +339,9 @@ async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() 
         await bench.until(lambda: bench.steps == ["a"])
         bench.seen("a", "DELETED")
         bench.may_step.set()
-        await bench.settle()
-        assert isinstance(bench.queue_up("z"), SlotDeferred)
-        assert bench.lanes.queued() == 1
+        await bench.derive_status()
+        assert isinstance(bench.queue_up("z"), StartQueued)
+        assert bench.schedulers.queued() == 1
 
 
 async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
@@ -348,9 +350,9 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
             bench.queue_up(name)
         bench.seen("a")
         bench.seen("a", "MODIFIED", version=2, deletionTimestamp="2025-01-16T09:00:00Z")
-        assert bench.roster.get(_key("a")) is not None
-        assert isinstance(bench.queue_up("z"), SlotDeferred)
-        assert bench.lanes.queued() == 1
+        assert bench.store.get(_key("a")) is not None
+        assert isinstance(bench.queue_up("z"), StartQueued)
+        assert bench.schedulers.queued() == 1
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
@@ -361,52 +363,54 @@ async def test_the_last_status_says_if_a_released_run_was_announced(
     """The reply to the write that says so may be on its way when the resource goes."""
     told: list[tuple[TrainingKey, str]] = []
 
-    async def publish(_: Events, training: Training, news: tuple[News, ...], __: datetime) -> None:
+    async def publish(
+        _: Events, training: Training, news: tuple[EventRecord, ...], __: datetime
+    ) -> None:
         told.extend((training.key, item.reason) for item in news)
 
     monkeypatch.setattr(Events, "publish", publish)
     running = a_training(name="a", status=followed())
-    last = settle(replace(running, is_being_deleted=has_said), followed(), EIGHT)
+    last = derive_status(replace(running, is_being_deleted=has_said), followed(), EIGHT)
     async with _bench() as bench, _running(bench):
-        known = {**_raw("a"), "status": dump_status(settle(running, followed(), EIGHT))}
+        known = {**_raw("a"), "status": dump_status(derive_status(running, followed(), EIGHT))}
         bench.engine.seen("ADDED", known)
         bench.engine.seen("DELETED", {**_raw("a", version=2), "status": dump_status(last)})
-        await bench.settle()
+        await bench.derive_status()
     assert told == ([] if has_said else [(_key("a"), "ReleasedRunningTraining")])
 
 
 async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:
     async with _bench() as bench, _running(bench):
 
-        async def look(key: TrainingKey) -> float | None:
-            bench.lanes.look("key", key, Wish(LookKind.RUNNING, HOUR))
+        async def poll(key: TrainingKey) -> float | None:
+            bench.schedulers.poll("key", key, PollRequest(PollPriority.RUNNING, HOUR))
             if key.name == "b":
                 raise UnavailableError("the API server is away")
             return None
 
-        bench.on_step = look
+        bench.on_step = poll
         for model, name in enumerate(("a", "b"), 7):
             bench.seen(name, model=model)
         await bench.until(lambda: sorted(bench.steps) == ["a", "b"])
-        await bench.settle()
-        assert bench.lanes.longest_stretch() == pytest.approx(1)
+        await bench.derive_status()
+        assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
 async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "MISSED_TURN", 0.0)
+    monkeypatch.setattr(engine, "DISPATCH_TIMEOUT", 0.0)
     async with _bench() as bench:
-        ticket, *_ = [
-            bench.lanes.look("key", _key(name), Wish(LookKind.RUNNING, HOUR))
+        permit, *_ = [
+            bench.schedulers.poll("key", _key(name), PollRequest(PollPriority.RUNNING, HOUR))
             for name in ("a", "b", "c")
         ]
-        assert isinstance(ticket, Ticket)
-        bench.lanes.answered("key", Call.STATUS, ticket, Answer(7))
+        assert isinstance(permit, Permit)
+        bench.schedulers.answered("key", Call.STATUS, permit, Answer(7))
         for name in ("b", "c"):
-            bench.timer.drop(_key(name))
+            bench.work_queue.drop(_key(name))
         async with _running(bench):
-            await bench.settle()
+            await bench.derive_status()
             bench.seen("c")
             await bench.until(lambda: bench.steps == ["c"])
             bench.clock.ahead = HOUR + 6
@@ -419,9 +423,9 @@ async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> N
             bench.queue_up(name)
         bench.seen("a")
         bench.seen("a", "MODIFIED", version=2, model=-1)
-        assert bench.roster.get(_key("a")) is None
-        assert isinstance(bench.queue_up("z"), SlotDeferred)
-        assert bench.lanes.queued() == 1
+        assert bench.store.get(_key("a")) is None
+        assert isinstance(bench.queue_up("z"), StartQueued)
+        assert bench.schedulers.queued() == 1
 
 
 async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_so() -> None:
@@ -433,7 +437,7 @@ async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_
         bench.on_step = not_found
         bench.seen("a")
         await bench.until(lambda: bench.steps == ["a"])
-        await bench.settle()
+        await bench.derive_status()
         bench.clock.ahead = MAX_RETRY
         bench.seen("b", model=8)
         await bench.until(lambda: sorted(bench.steps) == ["a", "a", "b"])
@@ -448,8 +452,8 @@ async def test_a_list_does_not_bring_back_what_was_deleted_since() -> None:
             await bench.list_begun.wait()
             bench.seen("a", "DELETED")
             bench.may_list.set()
-            await bench.settle()
-            assert list(bench.roster) == []
+            await bench.derive_status()
+            assert list(bench.store) == []
             assert bench.steps == []
 
 
@@ -465,8 +469,8 @@ async def test_a_list_does_not_drop_what_was_made_anew_since() -> None:
                 bench.seen(name, "DELETED", uid="old", version=5)
                 bench.seen(name, uid="new", version=6)
             bench.may_list.set()
-            await bench.settle()
-            assert {training.uid for training in bench.roster} == {"new"}
+            await bench.derive_status()
+            assert {training.uid for training in bench.store} == {"new"}
             assert sorted(set(bench.steps)) == ["listed", "not-listed"]
 
 
@@ -476,7 +480,7 @@ async def test_a_list_drops_what_the_watch_has_missed_the_deletion_of() -> None:
         bench.listed = [_raw("there")]
         async with _running(bench):
             await bench.until(lambda: bench.steps == ["there"])
-            assert {training.key for training in bench.roster} == {_key("there")}
+            assert {training.key for training in bench.store} == {_key("there")}
 
 
 # Several namespaces.
@@ -517,9 +521,9 @@ async def test_namespace_that_is_not_listed_delays_no_other(
             await bench.until(lambda: bench.steps == ["a"])
             # What is known of it takes no part yet, but the others see it.
             bench.seen("b", namespace="team-b", model=8, version=2)
-            await bench.settle()
+            await bench.derive_status()
             assert bench.steps == ["a"]
-            assert len(list(bench.roster)) == 2
+            assert len(list(bench.store)) == 2
             assert bench.coverage.unlisted == ("team-b",)
 
 
@@ -532,7 +536,7 @@ async def test_namespace_is_served_once_its_list_is_complete(
         lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
         lists.refused.add("team-b")
         async with _running(bench):
-            await bench.settle()
+            await bench.derive_status()
             assert bench.steps == []
             assert _listed(bench, "team-b") == 0
             assert bench.problems.sentences() == [
@@ -566,11 +570,11 @@ async def test_list_that_is_not_complete_removes_nothing(monkeypatch: pytest.Mon
         lists = Lists(bench, team_a=page[:1], team_b=page[1:])
         lists.refused.add("team-b")
         async with _running(bench):
-            await bench.settle()
-            kept = {str(training.key) for training in bench.roster}
+            await bench.derive_status()
+            kept = {str(training.key) for training in bench.store}
             assert kept == {"team-a/first-page", "team-b/first-page", "team-b/second-page"}
             lists.refused.clear()
-            await bench.until(lambda: len(list(bench.roster)) == 2)
+            await bench.until(lambda: len(list(bench.store)) == 2)
 
 
 async def test_a_bug_in_one_list_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -626,10 +630,10 @@ async def test_resource_is_stepped_when_what_can_be_read_of_it_changes() -> None
             await bench.until(lambda: bench.steps == ["a"])
             bench.engine.seen("MODIFIED", odd)
             await bench.until(lambda: bench.steps == ["a", "a"])
-            assert bench.roster.unreadable() == [_key("a")]
+            assert bench.store.unreadable() == [_key("a")]
             bench.seen("a", "MODIFIED", version=3)
             await bench.until(lambda: bench.steps == ["a", "a", "a"])
-            assert bench.roster.unreadable() == []
+            assert bench.store.unreadable() == []
 
 
 @pytest.mark.parametrize("older", [7, -1], ids=["was readable", "was unreadable"])
@@ -639,11 +643,11 @@ async def test_older_version_replaces_no_newer_one(older: int, newer: int) -> No
     async with _bench() as bench:
         bench.seen("a", "MODIFIED", version=10, model=newer)
         bench.engine.seen(None, _raw("a", version=9, model=older))
-        assert (bench.roster.get(_key("a")) is not None) == (newer == 7)
+        assert (bench.store.get(_key("a")) is not None) == (newer == 7)
         assert bool(bench.coverage.unreadable) == (newer != 7)
         assert bench.coverage.unreadable_version(_key("a")) == (None if newer == 7 else "10")
         bench.engine.seen(None, _raw("a", version=11, model=older))
-        assert (bench.roster.get(_key("a")) is not None) == (older == 7)
+        assert (bench.store.get(_key("a")) is not None) == (older == 7)
 
 
 async def test_starts_that_waited_for_a_namespace_go_on_at_once(
@@ -700,7 +704,7 @@ async def test_namespaces_stay_watched_where_none_can_be_listed(
             lists.refused |= {*names}
             bench.engine.relist()
             await bench.until(lambda: len(bench.problems.outstanding()) == len(names))
-            await bench.settle()
+            await bench.derive_status()
             assert bench.served[-1] == {*names}
             assert all(problem.is_outage for problem in bench.problems.outstanding())
             lists.refused.remove("team-a")
@@ -721,7 +725,7 @@ async def test_one_served_namespace_ends_the_outage(monkeypatch: pytest.MonkeyPa
         async with _running(bench):
             await bench.until(lambda: len(bench.problems.outstanding()) == 2)
             lists.slow.add("team-b")  # its own next report is long in coming
-            await bench.settle()
+            await bench.derive_status()
             lists.refused.remove("team-a")
             await bench.until(lambda: len(bench.problems.outstanding()) == 1)
             assert not bench.problems.outstanding()[0].is_outage

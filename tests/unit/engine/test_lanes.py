@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.status import Queue
-from scriptix_operator.core.circuit import MODELS, PROBE_INTERVAL, Outage
+from scriptix_operator.core.circuit import MODELS, TRIAL_INTERVAL, OpenCircuit
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.learned import Learned
-from scriptix_operator.core.ledger import Debit
+from scriptix_operator.core.learned import StoredLimit
+from scriptix_operator.core.ledger import StartCharge
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind, Wish
-from scriptix_operator.core.observation import SlotDeferred
+from scriptix_operator.core.looks import PollPriority, PollRequest
+from scriptix_operator.core.observation import StartQueued
 from scriptix_operator.core.positions import SETTLING
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateTold
-from scriptix_operator.core.spending import Ticket
-from scriptix_operator.core.startqueue import Claim, claim_of
+from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.spending import Permit
+from scriptix_operator.core.startqueue import QueueEntry, queue_entry_of
 from scriptix_operator.core.starts import PATIENCE
 from scriptix_operator.core.training import TrainingKey
-from scriptix_operator.core.turns import MISSED_TURN
-from scriptix_operator.engine.lanes import OUTAGE_WAIT, Answer, Lanes
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.core.turns import DISPATCH_TIMEOUT
+from scriptix_operator.engine.lanes import OPEN_CIRCUIT_WAIT, Answer, KeySchedulers
+from scriptix_operator.engine.timer import WorkQueue
 from tests.unit.core.builders import EIGHT, a_training, at
 from tests.unit.engine.clocks import Time
 
@@ -57,34 +57,34 @@ class Bench:
 
     def __post_init__(self) -> None:
         """Make what is on the clock."""
-        self.timer = Timer(self.time.monotonic)
-        self.lanes = Lanes(LIMITS, self.timer, self.time, lambda: 1.0)
+        self.work_queue = WorkQueue(self.time.monotonic)
+        self.schedulers = KeySchedulers(LIMITS, self.work_queue, self.time, lambda: 1.0)
 
-    def look(self, name: str, key: str = KEY) -> Ticket | Outage | float:
+    def poll(self, name: str, key: str = KEY) -> Permit | OpenCircuit | float:
         """Ask for a look."""
-        return self.lanes.look(key, a_key(name), Wish(LookKind.RUNNING, 60.0))
+        return self.schedulers.poll(key, a_key(name), PollRequest(PollPriority.RUNNING, 60.0))
 
-    def looked(
+    def polled(
         self, name: str, failure: CallFailure | None = None, *, key: str = KEY, model_id: int = 7
     ) -> bool:
         """Look, and have it answered at once; returns whether limits were learned from it."""
-        ticket = self.look(name, key)
-        assert isinstance(ticket, Ticket)
-        return self.lanes.answered(key, Call.STATUS, ticket, Answer(model_id, failure))
+        permit = self.poll(name, key)
+        assert isinstance(permit, Permit)
+        return self.schedulers.answered(key, Call.STATUS, permit, Answer(model_id, failure))
 
-    def start(self, name: str, key: str = KEY, **spec: Any) -> SlotDeferred | None:  # noqa: ANN401 - values of spec fields
+    def start(self, name: str, key: str = KEY, **spec: Any) -> StartQueued | None:  # noqa: ANN401 - values of spec fields
         """Start, and have it answered at once; returns why not if it may not."""
-        ticket = self.lanes.start(key, a_claim(name, **spec))
-        if isinstance(ticket, SlotDeferred):
-            return ticket
-        assert isinstance(ticket, Ticket)
-        self.lanes.answered(key, Call.START, ticket, Answer(7))
+        permit = self.schedulers.start(key, a_claim(name, **spec))
+        if isinstance(permit, StartQueued):
+            return permit
+        assert isinstance(permit, Permit)
+        self.schedulers.answered(key, Call.START, permit, Answer(7))
         return None
 
     async def woken(self) -> str:
         """Take out all that are due by now."""
         names = []
-        while (due := await self.timer.next(0)) is not None:
+        while (due := await self.work_queue.next(0)) is not None:
             names.append(due[0].name)
         return " ".join(names)
 
@@ -94,10 +94,10 @@ def a_key(name: str) -> TrainingKey:
     return TrainingKey("team-a", name)
 
 
-def a_claim(name: str, **spec: Any) -> Claim:  # noqa: ANN401 - values of spec fields
+def a_claim(name: str, **spec: Any) -> QueueEntry:  # noqa: ANN401 - values of spec fields
     """A resource that could start; the shorter the name the older."""
     training = a_training(name=name, created_at=at(seconds=len(name)), **spec)
-    return claim_of(training, EIGHT)
+    return queue_entry_of(training, EIGHT)
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def bench() -> Bench:
     """Return lanes with two starts an hour and ten looks a minute."""
     made = Bench()
     # What it was used for before is not known: no bursts in the first window.
-    made.lanes.of(KEY)
-    made.lanes.of(OTHER_KEY)
+    made.schedulers.of(KEY)
+    made.schedulers.of(OTHER_KEY)
     made.time.seconds = 60.0
     return made
 
@@ -115,48 +115,51 @@ def bench() -> Bench:
 
 
 async def test_whoever_has_to_wait_is_woken_when_its_turn_has_come(bench: Bench) -> None:
-    asked = [bench.look(name) for name in ("a", "b", "c", "d")]
-    assert [isinstance(ticket, Ticket) for ticket in asked] == [True, True, False, False]
+    asked = [bench.poll(name) for name in ("a", "b", "c", "d")]
+    assert [isinstance(permit, Permit) for permit in asked] == [True, True, False, False]
     assert await bench.woken() == ""
     bench.time.seconds += 6
     assert await bench.woken() == "c"
-    assert isinstance(bench.look("c"), Ticket)
+    assert isinstance(bench.poll("c"), Permit)
     bench.time.seconds += 6
     assert await bench.woken() == "d"
 
 
 async def test_a_timer_that_is_set_to_an_earlier_time_stays(bench: Bench) -> None:
     for name in ("a", "b"):
-        bench.look(name)
-    bench.timer.set(a_key("c"), 1.0)
-    bench.look("c")
+        bench.poll(name)
+    bench.work_queue.set(a_key("c"), 1.0)
+    bench.poll("c")
     bench.time.seconds += 1
     assert await bench.woken() == "c"
 
 
 def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
     for name in ("a", "b", "c"):
-        bench.look(name)
+        bench.poll(name)
         bench.start(name)
-    assert isinstance(bench.look("d", OTHER_KEY), Ticket)
+    assert isinstance(bench.poll("d", OTHER_KEY), Permit)
     assert bench.start("dddd", OTHER_KEY) is None
     assert bench.start("eeeee") is not None
 
 
 def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
-    bench.looked("a", refused(429, retry_after=30.0))
-    assert bench.lanes.wait(KEY, Call.STATUS) == 30
-    assert bench.look("b") == 30
-    assert (bench.lanes.wait(KEY, Call.START), bench.lanes.wait(OTHER_KEY, Call.STATUS)) == (0, 0)
+    bench.polled("a", refused(429, retry_after=30.0))
+    assert bench.schedulers.wait(KEY, Call.STATUS) == 30
+    assert bench.poll("b") == 30
+    assert (
+        bench.schedulers.wait(KEY, Call.START),
+        bench.schedulers.wait(OTHER_KEY, Call.STATUS),
+    ) == (0, 0)
     bench.time.seconds += 30
-    assert isinstance(bench.look("b"), Ticket)
+    assert isinstance(bench.poll("b"), Permit)
 
 
 async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
-    bench.looked("a", NOT_SENT)
-    assert isinstance(bench.look("b"), Ticket)
-    assert isinstance(bench.look("c"), Ticket)
-    assert not isinstance(bench.look("d"), Ticket)
+    bench.polled("a", NOT_SENT)
+    assert isinstance(bench.poll("b"), Permit)
+    assert isinstance(bench.poll("c"), Permit)
+    assert not isinstance(bench.poll("d"), Permit)
 
 
 @pytest.mark.parametrize(
@@ -166,103 +169,111 @@ async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
     bench: Bench, way: str
 ) -> None:
     for name in ("a", "b", "c", "d"):
-        bench.look(name)
+        bench.poll(name)
     match way:
         case "leaves":
-            bench.lanes.leave(a_key("c"))
+            bench.schedulers.leave(a_key("c"))
         case "is not watched":
-            bench.lanes.rests(a_key("c"), is_queued=False, is_watched=False, awaits_look=False)
+            bench.schedulers.finish_reconcile(
+                a_key("c"), is_queued=False, is_watched=False, awaits_poll=False
+            )
         case "has not asked":  # its Secret is gone, say
-            bench.lanes.rests(a_key("c"), is_queued=False, is_watched=True, awaits_look=False)
+            bench.schedulers.finish_reconcile(
+                a_key("c"), is_queued=False, is_watched=True, awaits_poll=False
+            )
         case "was spoilt":
-            bench.lanes.spoilt(a_key("c"))
+            bench.schedulers.requeue_failed(a_key("c"))
         case _:
-            bench.look("c", OTHER_KEY)
-    bench.timer.drop(a_key("c"))
+            bench.poll("c", OTHER_KEY)
+    bench.work_queue.drop(a_key("c"))
     bench.time.seconds += 6
     assert await bench.woken() == "d"
 
 
 async def test_who_waits_for_a_look_keeps_its_turn_when_the_step_is_over(bench: Bench) -> None:
     for name in ("a", "b", "c", "d"):
-        bench.look(name)
-        bench.lanes.rests(a_key(name), is_queued=False, is_watched=True, awaits_look=True)
+        bench.poll(name)
+        bench.schedulers.finish_reconcile(
+            a_key(name), is_queued=False, is_watched=True, awaits_poll=True
+        )
     bench.time.seconds += 6
     assert await bench.woken() == "c"
-    assert isinstance(bench.look("c"), Ticket)
+    assert isinstance(bench.poll("c"), Permit)
 
 
 async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
     bench: Bench,
 ) -> None:
     for name in ("a", "b", "c", "d"):
-        bench.look(name)
+        bench.poll(name)
     for name in ("c", "d"):
-        bench.timer.drop(a_key(name))
-    bench.time.seconds += 6 + MISSED_TURN + 0.1
-    bench.lanes.go_on()
+        bench.work_queue.drop(a_key(name))
+    bench.time.seconds += 6 + DISPATCH_TIMEOUT + 0.1
+    bench.schedulers.tick()
     assert await bench.woken() == "d"
 
 
 def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench: Bench) -> None:
     for number in range(30):
-        bench.look(f"t{number}")
+        bench.poll(f"t{number}")
         if 10 <= number < 20:
-            bench.lanes.rests(
-                a_key(f"t{number}"), is_queued=True, is_watched=True, awaits_look=False
+            bench.schedulers.finish_reconcile(
+                a_key(f"t{number}"), is_queued=True, is_watched=True, awaits_poll=False
             )
         elif number >= 20:
-            bench.lanes.spoilt(a_key(f"t{number}"))
-    assert bench.lanes.longest_stretch() == pytest.approx(1)
+            bench.schedulers.requeue_failed(a_key(f"t{number}"))
+    assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
 def test_a_step_that_was_spoilt_keeps_its_place_in_the_start_queue(bench: Bench) -> None:
     for name in ("a", "bb", "ccc"):
         bench.start(name)
-    bench.lanes.spoilt(a_key("ccc"))
-    assert bench.lanes.is_queued(a_key("ccc"))
+    bench.schedulers.requeue_failed(a_key("ccc"))
+    assert bench.schedulers.is_queued(a_key("ccc"))
 
 
 def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: Bench) -> None:
-    assert bench.lanes.longest_stretch() == 1
+    assert bench.schedulers.poll_interval_ratio() == 1
     for number in range(30):
-        bench.look(f"t{number}")
-    assert bench.lanes.pace(KEY, LookKind.RUNNING).kept(60) == pytest.approx(180)
-    assert bench.lanes.pace(OTHER_KEY, LookKind.RUNNING).kept(60) == 60
-    assert bench.lanes.longest_stretch() == pytest.approx(3)
+        bench.poll(f"t{number}")
+    assert bench.schedulers.granted_interval(KEY, PollPriority.RUNNING).kept(60) == pytest.approx(
+        180
+    )
+    assert bench.schedulers.granted_interval(OTHER_KEY, PollPriority.RUNNING).kept(60) == 60
+    assert bench.schedulers.poll_interval_ratio() == pytest.approx(3)
     for number in range(30):
-        bench.lanes.rests(
-            a_key(f"t{number}"), is_queued=False, is_watched=number < 10, awaits_look=False
+        bench.schedulers.finish_reconcile(
+            a_key(f"t{number}"), is_queued=False, is_watched=number < 10, awaits_poll=False
         )
-    assert bench.lanes.longest_stretch() == pytest.approx(1)
+    assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
 # The circuit.
 
 
 def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Bench) -> None:
-    bench.looked("a", REJECTED)
-    outage = Outage(REJECTED, bench.time.monotonic())
-    assert bench.lanes.open_circuits() == 1
-    assert bench.look("b") == outage
-    assert isinstance(bench.look("b", OTHER_KEY), Ticket)
-    bench.time.seconds += PROBE_INTERVAL - 0.001
-    assert bench.look("a") == outage
+    bench.polled("a", REJECTED)
+    open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
+    assert bench.schedulers.open_circuits() == 1
+    assert bench.poll("b") == open_circuit
+    assert isinstance(bench.poll("b", OTHER_KEY), Permit)
+    bench.time.seconds += TRIAL_INTERVAL - 0.001
+    assert bench.poll("a") == open_circuit
     bench.time.seconds += 0.001
-    probe = bench.look("a")
-    assert isinstance(probe, Ticket)
-    assert bench.look("b") == outage
-    assert not bench.lanes.answered(KEY, Call.STATUS, probe, Answer(7))
-    assert bench.lanes.open_circuits() == 0
+    probe = bench.poll("a")
+    assert isinstance(probe, Permit)
+    assert bench.poll("b") == open_circuit
+    assert not bench.schedulers.answered(KEY, Call.STATUS, probe, Answer(7))
+    assert bench.schedulers.open_circuits() == 0
     bench.time.seconds += 6
-    assert isinstance(bench.look("b"), Ticket)
+    assert isinstance(bench.poll("b"), Permit)
 
 
 def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
-    bench.looked("a", REJECTED)
+    bench.polled("a", REJECTED)
     bench.time.seconds += 600
-    bench.looked("a")
-    assert bench.look("b") == pytest.approx(6)
+    bench.polled("a")
+    assert bench.poll("b") == pytest.approx(6)
 
 
 @pytest.mark.parametrize(
@@ -278,50 +289,50 @@ def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
 def test_other_answers_do_not_stop_those_that_share_the_key(
     bench: Bench, call: Call, failure: CallFailure
 ) -> None:
-    ticket = bench.lanes.of(KEY).budgets[call].take(bench.time.monotonic())
-    bench.lanes.answered(KEY, call, ticket, Answer(7, failure))
-    assert bench.lanes.open_circuits() == 0
+    permit = bench.schedulers.of(KEY).limiters[call].acquire(bench.time.monotonic())
+    bench.schedulers.answered(KEY, call, permit, Answer(7, failure))
+    assert bench.schedulers.open_circuits() == 0
 
 
 def test_an_api_that_does_not_answer_for_several_models_is_away(bench: Bench) -> None:
     for model_id in range(MODELS):
-        bench.looked("a", SILENT, model_id=model_id)
+        bench.polled("a", SILENT, model_id=model_id)
         bench.time.seconds += 6
-    assert isinstance(bench.look("b"), Ticket)  # five seconds have passed: it is the probe
-    assert isinstance(bench.look("c"), Outage)
+    assert isinstance(bench.poll("b"), Permit)  # five seconds have passed: it is the probe
+    assert isinstance(bench.poll("c"), OpenCircuit)
 
 
 def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Bench) -> None:
     for name in ("a", "b", "c", "d"):
-        bench.look(name)
-    lane = bench.lanes.of(KEY)
-    lane.circuit.answered(Ticket(0.0), 7, REJECTED, bench.time.monotonic(), 1.0)
-    assert isinstance(bench.look("c"), Outage)
-    bench.time.seconds += PROBE_INTERVAL
-    lane.circuit.answered(Ticket(0.0), 7, None, bench.time.monotonic(), 1.0)
-    assert isinstance(bench.look("e"), Ticket)
+        bench.poll(name)
+    scheduler = bench.schedulers.of(KEY)
+    scheduler.breaker.answered(Permit(0.0), 7, REJECTED, bench.time.monotonic(), 1.0)
+    assert isinstance(bench.poll("c"), OpenCircuit)
+    bench.time.seconds += TRIAL_INTERVAL
+    scheduler.breaker.answered(Permit(0.0), 7, None, bench.time.monotonic(), 1.0)
+    assert isinstance(bench.poll("e"), Permit)
 
 
 def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
-    bench.looked("a", REJECTED)
-    bench.time.seconds += PROBE_INTERVAL  # not even as a probe: there are few
-    assert bench.lanes.log(KEY, a_key("a"), has_ended=True) == OUTAGE_WAIT
-    bench.looked("a")
-    assert isinstance(bench.lanes.log(KEY, a_key("a"), has_ended=True), Ticket)
-    assert bench.lanes.log(KEY, a_key("b"), has_ended=False) == 900
+    bench.polled("a", REJECTED)
+    bench.time.seconds += TRIAL_INTERVAL  # not even as a probe: there are few
+    assert bench.schedulers.log(KEY, a_key("a"), has_ended=True) == OPEN_CIRCUIT_WAIT
+    bench.polled("a")
+    assert isinstance(bench.schedulers.log(KEY, a_key("a"), has_ended=True), Permit)
+    assert bench.schedulers.log(KEY, a_key("b"), has_ended=False) == 900
 
 
 def test_no_start_is_made_while_the_circuit_is_open_not_even_as_a_probe(bench: Bench) -> None:
     """It may open between the last look at a model and its start."""
-    bench.lanes.turn(KEY, a_claim("a"))
-    outage = Outage(REJECTED, bench.time.monotonic())
-    bench.looked("bb", REJECTED)
-    assert bench.lanes.start(KEY, a_claim("a")) == outage
-    bench.time.seconds += PROBE_INTERVAL
-    assert bench.lanes.start(KEY, a_claim("a")) == outage
-    assert bench.lanes.is_queued(a_key("a"))
-    bench.looked("bb")
-    assert isinstance(bench.lanes.start(KEY, a_claim("a")), Ticket)
+    bench.schedulers.check_queue(KEY, a_claim("a"))
+    open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
+    bench.polled("bb", REJECTED)
+    assert bench.schedulers.start(KEY, a_claim("a")) == open_circuit
+    bench.time.seconds += TRIAL_INTERVAL
+    assert bench.schedulers.start(KEY, a_claim("a")) == open_circuit
+    assert bench.schedulers.is_queued(a_key("a"))
+    bench.polled("bb")
+    assert isinstance(bench.schedulers.start(KEY, a_claim("a")), Permit)
 
 
 # Starts.
@@ -333,10 +344,10 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     assert bench.start("bb") is None
     bench.start("ccc")
     bench.start("dddd", priority=5)
-    assert bench.start("eeeee") == SlotDeferred(None, SETTLING)  # it may be over by then
+    assert bench.start("eeeee") == StartQueued(None, SETTLING)  # it may be over by then
     bench.time.seconds = SETTLING
     urgent, second, youngest = (
-        bench.lanes.turn(KEY, a_claim(name, **spec))
+        bench.schedulers.check_queue(KEY, a_claim(name, **spec))
         for name, spec in (("dddd", {"priority": 5}), ("ccc", {}), ("eeeee", {}))
     )
     assert urgent is not None
@@ -364,30 +375,30 @@ async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.time.seconds += SETTLING
-    bench.lanes.go_on()
+    bench.schedulers.tick()
     assert await bench.woken() == "ccc dddd"
 
 
 def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
-    assert bench.lanes.turn(KEY, a_claim("a")) is None
-    assert bench.lanes.turn(KEY, a_claim("a")) is None
-    assert bench.lanes.is_queued(a_key("a"))
-    assert bench.lanes.queued() == 1
-    assert isinstance(bench.lanes.start(KEY, a_claim("a")), Ticket)
-    assert not bench.lanes.is_queued(a_key("a"))
-    place = bench.lanes.turn(KEY, a_claim("bb"))
+    assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
+    assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
+    assert bench.schedulers.is_queued(a_key("a"))
+    assert bench.schedulers.queued() == 1
+    assert isinstance(bench.schedulers.start(KEY, a_claim("a")), Permit)
+    assert not bench.schedulers.is_queued(a_key("a"))
+    place = bench.schedulers.check_queue(KEY, a_claim("bb"))
     # One at a time, until a whole window was accepted.
-    assert place == SlotDeferred(None, PATIENCE)
-    assert not bench.lanes.is_queued(a_key("never-seen"))
+    assert place == StartQueued(None, PATIENCE)
+    assert not bench.schedulers.is_queued(a_key("never-seen"))
 
 
 def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
-    bench.lanes.leave(a_key("ccc"))
-    bench.lanes.leave(a_key("never-there"))
+    bench.schedulers.leave(a_key("ccc"))
+    bench.schedulers.leave(a_key("never-there"))
     bench.start("eeeee")
-    assert bench.lanes.queued() == 2
+    assert bench.schedulers.queued() == 2
 
 
 def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) -> None:
@@ -396,7 +407,7 @@ def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) ->
         bench.start(name)
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name, OTHER_KEY)
-    assert len(bench.lanes.of(KEY).starts) == 0
+    assert len(bench.schedulers.of(KEY).starts) == 0
     bench.time.seconds += 3600.0
     assert bench.start("eeeee") is None
 
@@ -406,28 +417,34 @@ async def test_a_start_that_was_not_sent_is_there_for_the_next(
     bench: Bench,
     answered: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    ticket = bench.lanes.start(KEY, a_claim("a"))
-    assert isinstance(ticket, Ticket)
+    permit = bench.schedulers.start(KEY, a_claim("a"))
+    assert isinstance(permit, Permit)
     assert bench.start("bb") is not None
     if answered:
-        bench.lanes.answered(KEY, Call.START, ticket, Answer(7, NOT_SENT))
+        bench.schedulers.answered(KEY, Call.START, permit, Answer(7, NOT_SENT))
     else:
-        bench.lanes.give_back(KEY, ticket)
+        bench.schedulers.cancel(KEY, permit)
     assert await bench.woken() == "bb"
     assert bench.start("bb") is None
-    assert bench.lanes.wait(KEY, Call.START) == 0
+    assert bench.schedulers.wait(KEY, Call.START) == 0
 
 
 def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
-    bench.lanes.rests(a_key("ccc"), is_queued=True, is_watched=True, awaits_look=False)
-    assert bench.lanes.is_queued(a_key("ccc"))
-    bench.lanes.rests(a_key("ccc"), is_queued=False, is_watched=True, awaits_look=False)
-    assert not bench.lanes.is_queued(a_key("ccc"))
+    bench.schedulers.finish_reconcile(
+        a_key("ccc"), is_queued=True, is_watched=True, awaits_poll=False
+    )
+    assert bench.schedulers.is_queued(a_key("ccc"))
+    bench.schedulers.finish_reconcile(
+        a_key("ccc"), is_queued=False, is_watched=True, awaits_poll=False
+    )
+    assert not bench.schedulers.is_queued(a_key("ccc"))
     bench.time.seconds += 3600
     assert bench.start("dddd") is None
-    bench.lanes.rests(a_key("never-seen"), is_queued=False, is_watched=False, awaits_look=False)
+    bench.schedulers.finish_reconcile(
+        a_key("never-seen"), is_queued=False, is_watched=False, awaits_poll=False
+    )
 
 
 # Keys that nobody uses any more.
@@ -436,81 +453,85 @@ def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -
 def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
     bench: Bench,
 ) -> None:
-    bench.lanes.recall(KEY, SOURCE, [a_debit(0)], [])
-    bench.lanes.learn(KEY, {})
-    bench.looked("a")
-    bench.looked("b")
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(0)], [])
+    bench.schedulers.learn(KEY, {})
+    bench.polled("a")
+    bench.polled("b")
     bench.time.seconds += 3000
-    bench.lanes.drop_unused()
-    bench.lanes.leave(a_key("a"))
-    bench.looked("b", key=OTHER_KEY)
-    bench.lanes.drop_unused()
+    bench.schedulers.drop_unused()
+    bench.schedulers.leave(a_key("a"))
+    bench.polled("b", key=OTHER_KEY)
+    bench.schedulers.drop_unused()
     # Its start still counts, whoever comes back with it.
-    assert bench.lanes.has_recalled(KEY)
-    assert not bench.lanes.is_new_to(KEY, SOURCE)
+    assert bench.schedulers.has_recalled(KEY)
+    assert not bench.schedulers.is_new_to(KEY, SOURCE)
     bench.time.seconds += 600
-    bench.lanes.drop_unused()
-    assert not bench.lanes.has_recalled(KEY)
-    assert bench.lanes.is_new_to(KEY, SOURCE)
-    assert set(bench.lanes._lanes) == {OTHER_KEY}
+    bench.schedulers.drop_unused()
+    assert not bench.schedulers.has_recalled(KEY)
+    assert bench.schedulers.is_new_to(KEY, SOURCE)
+    assert set(bench.schedulers._schedulers) == {OTHER_KEY}
 
 
 def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: Bench) -> None:
-    ticket = bench.look("a")
-    assert isinstance(ticket, Ticket)
-    bench.lanes.leave(a_key("a"))
-    bench.lanes.leave(a_key("never-there"))
+    permit = bench.poll("a")
+    assert isinstance(permit, Permit)
+    bench.schedulers.leave(a_key("a"))
+    bench.schedulers.leave(a_key("never-there"))
     bench.time.seconds += 9000
-    bench.lanes.drop_unused()
+    bench.schedulers.drop_unused()
     held = Answer(7, refused(429, retry_after=7200.0))
-    bench.lanes.answered(KEY, Call.STATUS, ticket, held)
+    bench.schedulers.answered(KEY, Call.STATUS, permit, held)
     bench.time.seconds += 3000
-    bench.lanes.drop_unused()
-    assert bench.lanes.wait(KEY, Call.STATUS) > 0
+    bench.schedulers.drop_unused()
+    assert bench.schedulers.wait(KEY, Call.STATUS) > 0
 
 
 @pytest.mark.parametrize("way", ["has another key", "has ended"])
 def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, way: str) -> None:
-    bench.looked("a", REJECTED)
-    assert bench.lanes.open_circuits() == 1
+    bench.polled("a", REJECTED)
+    assert bench.schedulers.open_circuits() == 1
     if way == "has ended":
-        bench.lanes.rests(a_key("a"), is_queued=False, is_watched=False, awaits_look=False)
+        bench.schedulers.finish_reconcile(
+            a_key("a"), is_queued=False, is_watched=False, awaits_poll=False
+        )
     else:
-        bench.look("a", OTHER_KEY)
-    assert bench.lanes.open_circuits() == 0
+        bench.poll("a", OTHER_KEY)
+    assert bench.schedulers.open_circuits() == 0
 
 
 def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> None:
     for number in range(1440):
         bench.time.seconds += 60
-        bench.looked("a", key=f"key{number}")
-        bench.lanes.drop_unused()
-    assert len(bench.lanes._lanes) <= 3
+        bench.polled("a", key=f"key{number}")
+        bench.schedulers.drop_unused()
+    assert len(bench.schedulers._schedulers) <= 3
 
 
 # What outlives a process.
 
 
 def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
-    ticket = bench.lanes.start(KEY, a_claim("a"))
-    assert isinstance(ticket, Ticket)
-    refusal = Answer(7, refused(429, retry_after=3600.0), RateTold(limit=1))
-    assert bench.lanes.answered(KEY, Call.START, ticket, refusal)
-    learned = bench.lanes.learned(KEY, Call.START)
-    assert learned == (Learned(seconds=3600.0, count=1, at=at(seconds=60), clean_windows=24.0),)
-    assert bench.lanes.learned(KEY, Call.STATUS) == ()
+    permit = bench.schedulers.start(KEY, a_claim("a"))
+    assert isinstance(permit, Permit)
+    refusal = Answer(7, refused(429, retry_after=3600.0), RateLimitInfo(limit=1))
+    assert bench.schedulers.answered(KEY, Call.START, permit, refusal)
+    observed_limits = bench.schedulers.observed_limits(KEY, Call.START)
+    assert observed_limits == (
+        StoredLimit(seconds=3600.0, count=1, at=at(seconds=60), clean_windows=24.0),
+    )
+    assert bench.schedulers.observed_limits(KEY, Call.STATUS) == ()
     later = Bench(Time(7200.0))
-    assert not later.lanes.has_recalled(KEY)
-    later.lanes.learn(KEY, {"start": learned, "gone": learned})
-    assert later.lanes.has_recalled(KEY)
-    budget = later.lanes.of(KEY).budgets[Call.START]
+    assert not later.schedulers.has_recalled(KEY)
+    later.schedulers.learn(KEY, {"start": observed_limits, "gone": observed_limits})
+    assert later.schedulers.has_recalled(KEY)
+    budget = later.schedulers.of(KEY).limiters[Call.START]
     assert budget.limits(later.time.monotonic()) == (Limit(1, 3600.0),)
-    assert later.lanes.learned(KEY, Call.START) == learned
+    assert later.schedulers.observed_limits(KEY, Call.START) == observed_limits
 
 
-def a_debit(ago: float, attempt: int = 1, namespace: str = "team-a") -> Debit:
+def a_debit(ago: float, attempt: int = 1, namespace: str = "team-a") -> StartCharge:
     """A start that another process made, so many seconds before eight."""
-    return Debit(
+    return StartCharge(
         serial=1,
         id=f"u/r/{attempt}",
         model_id=7,
@@ -521,11 +542,11 @@ def a_debit(ago: float, attempt: int = 1, namespace: str = "team-a") -> Debit:
 
 
 def _wait(bench: Bench) -> float:
-    return bench.lanes.wait(KEY, Call.START)
+    return bench.schedulers.wait(KEY, Call.START)
 
 
 @pytest.mark.parametrize(
-    ("debits", "wait"),
+    ("charges", "wait"),
     [
         pytest.param([], 0, id="none"),
         pytest.param([600], 0, id="one of two"),
@@ -534,36 +555,36 @@ def _wait(bench: Bench) -> float:
         pytest.param([600, -60], 3000, id="one of a clock that is ahead counts as of now"),
     ],
 )
-def test_starts_of_other_processes_count(debits: list[float], wait: float) -> None:
+def test_starts_of_other_processes_count(charges: list[float], wait: float) -> None:
     bench = Bench()
-    assert bench.lanes.is_new_to(KEY, SOURCE)
-    bench.lanes.recall(KEY, SOURCE, [a_debit(ago) for ago in debits], [])
-    assert not bench.lanes.is_new_to(KEY, SOURCE)
+    assert bench.schedulers.is_new_to(KEY, SOURCE)
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(ago) for ago in charges], [])
+    assert not bench.schedulers.is_new_to(KEY, SOURCE)
     assert _wait(bench) == wait
     bench.time.seconds += 3599.0
-    assert bench.lanes.of(KEY).starts.budget.wait(bench.time.monotonic(), 1) == (
-        1 if -60 in debits else 0
+    assert bench.schedulers.of(KEY).starts.limiter.wait(bench.time.monotonic(), 1) == (
+        1 if -60 in charges else 0
     )
 
 
 def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each() -> None:
     bench = Bench()
-    bench.lanes.recall(KEY, SOURCE, [a_debit(900)], [])
-    assert bench.lanes.is_new_to(KEY, OTHER_SOURCE)
-    assert bench.lanes.is_new_to(OTHER_KEY, SOURCE)
-    bench.lanes.recall(KEY, OTHER_SOURCE, [a_debit(900)], [])
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(900)], [])
+    assert bench.schedulers.is_new_to(KEY, OTHER_SOURCE)
+    assert bench.schedulers.is_new_to(OTHER_KEY, SOURCE)
+    bench.schedulers.recall(KEY, OTHER_SOURCE, [a_debit(900)], [])
     assert _wait(bench) == 0
-    bench.lanes.recall(KEY, "third", [a_debit(900)], [a_debit(600)])
+    bench.schedulers.recall(KEY, "third", [a_debit(900)], [a_debit(600)])
     assert _wait(bench) == 2700
-    assert bench.lanes.wait(OTHER_KEY, Call.START) == 0
+    assert bench.schedulers.wait(OTHER_KEY, Call.START) == 0
 
 
 def test_starts_of_other_processes_count_for_their_namespaces_and_late_ones_as_late() -> None:
     bench = Bench()
-    bench.lanes.recall(KEY, SOURCE, [a_debit(600, 4, "team-b")], [])
-    starts, now = bench.lanes.of(KEY).starts, bench.time.monotonic()
-    assert starts.budget.spent_by_tag(now) == {"team-b": 1}
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(600, 4, "team-b")], [])
+    starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()
+    assert starts.limiter.calls_by_tag(now) == {"team-b": 1}
     assert starts._late.wait(now) == 3000
     bench = Bench()
-    bench.lanes.recall(KEY, SOURCE, [a_debit(600, 3)], [])
-    assert bench.lanes.of(KEY).starts._late.wait(now) == 0
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(600, 3)], [])
+    assert bench.schedulers.of(KEY).starts._late.wait(now) == 0

@@ -16,7 +16,7 @@ from scriptix_operator.api.status import LogStatus, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.learned import Learned
+from scriptix_operator.core.learned import StoredLimit
 from scriptix_operator.core.ledger import Ledger
 from scriptix_operator.core.limits import Limit
 from scriptix_operator.core.logbook import EMPTY
@@ -28,14 +28,20 @@ from scriptix_operator.core.observation import (
     WriteFailure,
 )
 from scriptix_operator.core.owner import Owner
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry, LogReply, RateTold
+from scriptix_operator.core.remote import (
+    CallFailure,
+    FailureKind,
+    LogEntry,
+    LogReply,
+    RateLimitInfo,
+)
 from scriptix_operator.core.training import Training
-from scriptix_operator.engine.calls import Calls, Heard
-from scriptix_operator.engine.lanes import Lanes
+from scriptix_operator.engine.calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.lanes import KeySchedulers
 from scriptix_operator.engine.ledger import StartLedger
 from scriptix_operator.engine.logfetcher import LARGE, LogFetcher
-from scriptix_operator.engine.roster import Roster
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.roster import TrainingStore
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import RefusedError, UnavailableError
 from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
@@ -45,7 +51,7 @@ from scriptix_operator.scriptix.errors import error_of
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_run, a_training, at, call_failed, followed
 from tests.unit.engine.clocks import Time
-from tests.unit.engine.shelf import Shelf, complete
+from tests.unit.engine.shelf import FakeLedgerConfigMap, complete
 
 KEY = ApiKey("k", "Secret/team-a/api-key")
 STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
@@ -57,11 +63,11 @@ BLOCKED = KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, "no Secret
 
 
 @dataclass
-class Rim:
+class EngineDependencies:
     """The API, the keys and the store, as the test has them; and what they were asked for."""
 
     answer: CallFailure | None = None
-    told: RateTold | None = None
+    told: RateLimitInfo | None = None
     no_key: KeyUnavailableError | None = None
     unreadable: Exception | None = None
     trouble: Exception | None = None
@@ -75,7 +81,7 @@ class Rim:
     may_save: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def log(
-        self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: Heard
+        self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: OnRateInfo
     ) -> LogReply:
         """Answer, as ScriptixClient.log."""
         assert (model_id, key) == (7, KEY)
@@ -103,7 +109,7 @@ class Rim:
         return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
 
     async def save(
-        self, opened: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+        self, with_start_begun: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
         """Store, as LogStore.save."""
         self.is_saving.set()
@@ -112,7 +118,9 @@ class Rim:
         if self.trouble is not None:
             raise self.trouble
         lines = [line.text for line in new.lines]
-        self.saved.append((opened.owner, opened.previous, run_id, max_bytes, lines))
+        self.saved.append(
+            (with_start_begun.owner, with_start_begun.previous, run_id, max_bytes, lines)
+        )
         return SavedLog(STORED, 1)
 
 
@@ -120,19 +128,21 @@ class Bench:
     """A fetcher of four logs an hour."""
 
     def __init__(self, ledger: Ledger | None = None) -> None:
-        self.rim, self.time = Rim(), Time()
+        self.dependencies, self.time = EngineDependencies(), Time()
         limits = {call: (Limit(4, 3600.0),) for call in Call}
-        self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 1.0)
-        shelf, window = Shelf(ledger or Ledger()), timedelta(hours=1)
-        self.roster = Roster()
-        starts = StartLedger(shelf, self.roster, complete, window, self.time, Metrics())
+        self.schedulers = KeySchedulers(
+            limits, WorkQueue(self.time.monotonic), self.time, lambda: 1.0
+        )
+        config_map, window = FakeLedgerConfigMap(ledger or Ledger()), timedelta(hours=1)
+        self.store = TrainingStore()
+        starts = StartLedger(config_map, self.store, complete, window, self.time, Metrics())
         self.fetcher = LogFetcher(
-            client=cast("ScriptixClient", self.rim),
-            keys=cast("Keys", self.rim),
-            lanes=self.lanes,
-            calls=Calls(self.lanes, starts, self.time, Metrics()),
-            store=cast("LogStore", self.rim),
-            roster=self.roster,
+            client=cast("ScriptixClient", self.dependencies),
+            keys=cast("Keys", self.dependencies),
+            schedulers=self.schedulers,
+            calls=MeteredCalls(self.schedulers, starts, self.time, Metrics()),
+            log_store=cast("LogStore", self.dependencies),
+            store=self.store,
             wait=120.0,
         )
 
@@ -164,9 +174,9 @@ def later(wait: float | None, state: LogState = LogState.COLLECTING) -> LogUnava
 
 
 async def test_a_log_of_a_resource_deleted_since_is_not_stored(bench: Bench) -> None:
-    bench.roster.put(replace(RUNNING, is_being_deleted=True))
+    bench.store.put(replace(RUNNING, is_being_deleted=True))
     assert await bench.fetch() == later(15.0)
-    assert (bench.rim.calls, bench.rim.saved) == (1, [])
+    assert (bench.dependencies.calls, bench.dependencies.saved) == (1, [])
 
 
 async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None:
@@ -178,17 +188,17 @@ async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None
         (2, "45.2")
     ]
     line = "2025-01-16T09:00:00Z INFO epoch 2/20 - WER: 45.2%"
-    assert bench.rim.saved == [(RUNNING.owner, LogStatus(), "run-1", 70_000, [line])]
+    assert bench.dependencies.saved == [(RUNNING.owner, LogStatus(), "run-1", 70_000, [line])]
     assert outcome.extent == LogExtent(LogReply(2, None), of_run=1, known=1, skipped=1)
 
 
 async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
     await bench.fetch(running(log=STORED))
-    assert bench.rim.saved[0][1] == STORED
+    assert bench.dependencies.saved[0][1] == STORED
 
 
 async def test_what_the_api_counts_is_handed_on(bench: Bench) -> None:
-    bench.rim.total = 156
+    bench.dependencies.total = 156
     outcome = await bench.fetch()
     assert isinstance(outcome, LogStored)
     assert outcome.extent.reply == LogReply(2, 156)
@@ -197,10 +207,14 @@ async def test_what_the_api_counts_is_handed_on(bench: Bench) -> None:
 async def test_no_log_call_is_made_once_another_run_has_begun(bench: Bench) -> None:
     ended = running(finished_at=at(minutes=30), log=LogStatus(end_seen_at=at(minutes=30)))
     other = a_training(name="other", status=followed(run=a_run(claimed_at=at(minutes=31))))
-    bench.roster.put(other)
+    bench.store.put(other)
     outcome = await bench.fetch(ended)
     assert isinstance(outcome, LogUnavailable)
-    assert (outcome.wait, outcome.state, bench.rim.calls) == (None, LogState.UNAVAILABLE, 0)
+    assert (outcome.wait, outcome.state, bench.dependencies.calls) == (
+        None,
+        LogState.UNAVAILABLE,
+        0,
+    )
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(119, 0), (120, 2)])
@@ -214,12 +228,12 @@ async def test_a_log_of_older_entries_only_is_taken_by_the_last_fetch(
     bench.time.seconds = seconds
     outcome = await bench.fetch(ended)
     assert isinstance(outcome, LogStored)
-    assert (outcome.extent.of_run, len(bench.rim.saved[0][-1])) == (kept, kept)
+    assert (outcome.extent.of_run, len(bench.dependencies.saved[0][-1])) == (kept, kept)
     assert outcome.asked_at == EIGHT + timedelta(seconds=seconds)
 
 
 async def test_time_of_a_fetch_is_when_its_call_was_sent(bench: Bench) -> None:
-    bench.rim.on_call = lambda: setattr(bench.time, "seconds", 130)  # a slow reply
+    bench.dependencies.on_call = lambda: setattr(bench.time, "seconds", 130)  # a slow reply
     outcome = await bench.fetch()
     assert isinstance(outcome, LogStored)
     assert outcome.asked_at == EIGHT
@@ -231,10 +245,10 @@ async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
 
 
 async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_for_a_log() -> None:
-    learned = Learned(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
-    bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (learned,)}}))
+    observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
+    bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (observed_limits,)}}))
     await bench.fetch(ENDED)
-    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.START]
+    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.START]
     assert budget.limits(0.0) == (Limit(3, 3600.0),)
 
 
@@ -242,7 +256,7 @@ async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
     bench = Bench()
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
     before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
-    bench.fetcher.calls.ledger.roster.put(before)
+    bench.fetcher.calls.ledger.store.put(before)
     # One in fifteen minutes is the pace of four an hour.
     assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
 
@@ -253,17 +267,17 @@ async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
 @pytest.mark.parametrize(
     ("failed_before", "wait"), [(0, 15), (1, 30), (3, 120), (8, 3600), (99, 3600)]
 )
-@pytest.mark.parametrize("reason", ["key", "answer", "store"])
+@pytest.mark.parametrize("reason", ["key", "answer", "log_store"])
 async def test_what_fails_is_tried_again_ever_more_seldom(
     bench: Bench, reason: str, failed_before: int, wait: float
 ) -> None:
     match reason:
         case "key":
-            bench.rim.no_key = BLOCKED
+            bench.dependencies.no_key = BLOCKED
         case "answer":
-            bench.rim.answer = CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500)
+            bench.dependencies.answer = CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500)
         case _:
-            bench.rim.trouble = UnavailableError("write: no answer")
+            bench.dependencies.trouble = UnavailableError("write: no answer")
     was_called = reason != "key"
     outcome = await bench.fetch(failed_before=failed_before)
     assert isinstance(outcome, LogUnavailable)
@@ -281,7 +295,7 @@ async def test_what_fails_is_tried_again_ever_more_seldom(
 async def test_a_refused_log_is_tried_again_when_the_api_says(
     bench: Bench, retry_after: float | None, failed_before: int, wait: float
 ) -> None:
-    bench.rim.answer = CallFailure(
+    bench.dependencies.answer = CallFailure(
         FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=retry_after
     )
     outcome = await bench.fetch(failed_before=failed_before)
@@ -294,7 +308,7 @@ async def test_who_says_that_there_is_no_log_is_handed_on(
     bench: Bench, status: int, *, is_from_gateway: bool
 ) -> None:
     answer = call_failed(FailureKind.AMBIGUOUS, status=status, is_from_gateway=is_from_gateway)
-    bench.rim.answer = answer
+    bench.dependencies.answer = answer
     text = f"The API has no log of this run: {answer.message}"
     assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer, message=text)
 
@@ -312,7 +326,7 @@ async def test_who_says_that_there_is_no_log_is_handed_on(
 async def test_success_that_cannot_be_used_is_counted(
     bench: Bench, kind: FailureKind, status: int | None, *, counts: bool
 ) -> None:
-    answer = bench.rim.answer = call_failed(kind, status=status)
+    answer = bench.dependencies.answer = call_failed(kind, status=status)
     outcome = await bench.fetch()
     assert isinstance(outcome, LogUnavailable)
     assert outcome.refusal == (answer if counts else None)
@@ -339,7 +353,7 @@ async def test_log_that_cannot_be_written_says_why(
     state: LogState,
     write_failure: WriteFailure | None,
 ) -> None:
-    bench.rim.trouble = error
+    bench.dependencies.trouble = error
     text = f"The log is not stored: {error}"
     wait = None if error is TAKEN else 15.0
     assert await bench.fetch() == replace(
@@ -356,18 +370,18 @@ async def test_log_that_cannot_be_written_says_why(
 async def test_no_log_call_is_spent_where_the_store_cannot_be_read(
     bench: Bench, error: Exception, write_failure: WriteFailure | None
 ) -> None:
-    bench.rim.unreadable = error
+    bench.dependencies.unreadable = error
     for _ in range(9):  # more than the quota has
         outcome = await bench.fetch()
         assert isinstance(outcome, LogUnavailable)
         assert (outcome.was_called, outcome.write_failure) == (False, write_failure)
-    bench.rim.unreadable = None
+    bench.dependencies.unreadable = None
     assert isinstance(await bench.fetch(), LogStored)
-    assert bench.rim.calls == 1
+    assert bench.dependencies.calls == 1
 
 
 async def test_a_bug_in_the_store_is_not_hidden(bench: Bench) -> None:
-    bench.rim.trouble = ZeroDivisionError()
+    bench.dependencies.trouble = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         await bench.fetch()
 
@@ -379,7 +393,7 @@ async def test_where_the_allowance_is_used_up_nobody_is_asked(bench: Bench) -> N
     assert isinstance(await bench.fetch(), LogStored)
     outcome = await bench.fetch()
     assert outcome == LogUnavailable(900.0, LogState.COLLECTING, 42.0, tried=False)
-    assert bench.rim.calls == 1
+    assert bench.dependencies.calls == 1
     bench.time.seconds += 900
     assert isinstance(await bench.fetch(), LogStored)
 
@@ -411,9 +425,9 @@ async def test_a_run_has_ended_also_where_another_is_to_follow(
 
 
 async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
-    bench.rim.told = RateTold(limit=2, reset=60.0)
+    bench.dependencies.told = RateLimitInfo(limit=2, reset=60.0)
     await bench.fetch()
-    budget = bench.lanes.of(KEY.fingerprint).budgets[Call.LOG]
+    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
     assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
 
 
@@ -423,14 +437,14 @@ async def test_logs_with_a_large_bound_take_turns(
     max_bytes: int,
     waits: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    bench.rim.is_slow = True
+    bench.dependencies.is_slow = True
     large = a_training(status=RUNNING.status, log={"maxBytes": max_bytes})
     first = asyncio.create_task(bench.fetch(large))
-    await bench.rim.is_saving.wait()
+    await bench.dependencies.is_saving.wait()
     second = asyncio.create_task(bench.fetch(replace(large, uid="another")))
     for _ in range(100):  # turns of the event loop, many more than it takes
         await asyncio.sleep(0)
     assert second.done() != waits
-    bench.rim.may_save.set()
+    bench.dependencies.may_save.set()
     assert isinstance(await first, LogStored)
     await second

@@ -7,12 +7,12 @@ import pytest
 
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import ServedBy, TrainingStatus
-from scriptix_operator.core.news import News
+from scriptix_operator.core.news import EventRecord
 from scriptix_operator.core.serving import RENEWAL, SILENCE
 from scriptix_operator.core.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.recorder import Recorder
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.recorder import StatusWriter
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.engine.serving import EVENTS_EACH, Serving
 from scriptix_operator.kube.errors import ConflictError, UnavailableError
 from scriptix_operator.kube.events import Events
@@ -29,14 +29,14 @@ class Bench(Clock):
 
     def __init__(self) -> None:
         self.moment = EIGHT
-        self.roster, self.metrics, self.problems = Roster(), Metrics(), Problems()
+        self.store, self.metrics, self.problems = TrainingStore(), Metrics(), Problems()
         self.published: list[str] = []
         self.written: list[str] = []
         self.fault: Exception | None = None
         self.serving = Serving(
             installation=OURS,
-            roster=self.roster,
-            recorder=cast("Recorder", self),
+            store=self.store,
+            status_writer=cast("StatusWriter", self),
             events=cast("Events", self),
             clock=self,
             metrics=self.metrics,
@@ -47,7 +47,9 @@ class Bench(Clock):
         """Wall time."""
         return self.moment
 
-    async def publish(self, training: Training, news: tuple[News, ...], _now: datetime) -> None:
+    async def publish(
+        self, training: Training, news: tuple[EventRecord, ...], _now: datetime
+    ) -> None:
         """Take an event, as Events.publish."""
         assert [item.reason for item in news] == [EventReason.SERVED_ELSEWHERE]
         self.published.append(training.key.name)
@@ -63,7 +65,7 @@ class Bench(Clock):
     def add(self, name: str, by: str) -> None:
         """Let an installation have written a resource at eight."""
         served_by = ServedBy(namespace=by, renewed_at=EIGHT)
-        self.roster.put(a_training(name=name, status=followed(served_by=served_by)))
+        self.store.put(a_training(name=name, status=followed(served_by=served_by)))
 
     @property
     def counted(self) -> float | None:

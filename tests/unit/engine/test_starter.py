@@ -19,38 +19,38 @@ from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.apikey import ApiKey
 from scriptix_operator.core.failures import failure
 from scriptix_operator.core.lane import Call
-from scriptix_operator.core.ledger import Ledger, Mark
+from scriptix_operator.core.ledger import LatestRun, Ledger
 from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.looks import LookKind, Wish
+from scriptix_operator.core.looks import PollPriority, PollRequest
 from scriptix_operator.core.observation import (
+    AcquireStart,
     Blocked,
-    LedgerRefused,
-    LookDeferred,
-    ModelSeen,
+    ModelPolled,
     Observation,
+    PollDeferred,
     Posted,
     PostFailed,
-    Reserve,
-    SlotDeferred,
+    StartLedgerNotWritable,
+    StartQueued,
 )
 from scriptix_operator.core.remote import FailureKind, RemoteModel
 from scriptix_operator.core.situation import Durations
-from scriptix_operator.core.spending import Ticket
-from scriptix_operator.core.startqueue import claim_of
+from scriptix_operator.core.spending import Permit
+from scriptix_operator.core.startqueue import queue_entry_of
 from scriptix_operator.core.training import Training, TrainingKey
-from scriptix_operator.engine.caller import Caller, Slot
+from scriptix_operator.engine.caller import RemoteCalls, StartPermit
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.lanes import Answer, Lanes
+from scriptix_operator.engine.lanes import Answer, KeySchedulers
 from scriptix_operator.engine.ledger import StartLedger
-from scriptix_operator.engine.recorder import Recorder
-from scriptix_operator.engine.roster import Roster
-from scriptix_operator.engine.starter import RECORD_ATTEMPTS, Starter
-from scriptix_operator.engine.stepper import Stepper
-from scriptix_operator.engine.timer import Timer
+from scriptix_operator.engine.recorder import StatusWriter
+from scriptix_operator.engine.roster import TrainingStore
+from scriptix_operator.engine.starter import RECORD_ATTEMPTS, RunStarter
+from scriptix_operator.engine.stepper import Reconciler
+from scriptix_operator.engine.timer import WorkQueue
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed, followed
-from tests.unit.engine.shelf import Fault, Shelf, complete
+from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
 
 NAME = TrainingKey("team-a", "cardiology")
 RUNNING = a_model(3, started_at=EIGHT, progress=0)
@@ -77,13 +77,13 @@ class Time(Clock):
 class Cluster:
     """The status of the one resource, written by compare-and-set; and a diary of all effects."""
 
-    roster: Roster
+    store: TrainingStore
     diary: list[str] = field(default_factory=list)
     training: Training | None = None
     faults: deque[Fault | Effect | None] = field(default_factory=deque)
     """Of each write, from the next on: what is lost of it, or what happens just before it."""
 
-    async def record(self, training: Training, status: TrainingStatus) -> Training:
+    async def write(self, training: Training, status: TrainingStatus) -> Training:
         """Write a status, as Recorder.record."""
         if training.status == status:
             return training
@@ -99,7 +99,7 @@ class Cluster:
         self.diary.append(f"status: {what}")
         if fault is Fault.REPLY_LOST:
             raise UnavailableError("write: no answer")
-        self.roster.renew(written)
+        self.store.renew(written)
         return written
 
     def _write(self, training: Training, status: TrainingStatus) -> Training:
@@ -124,7 +124,7 @@ class Cluster:
         """Read it, as Recorder.reload."""
         if self.training is None or self.training.uid != training.uid:
             raise GoneError("get: 404")
-        self.roster.renew(self.training)
+        self.store.renew(self.training)
         return self.training
 
 
@@ -143,37 +143,43 @@ class Api:
     instead: Observation | None = None
     """Of a look."""
 
-    async def look(self, training: Training) -> Observation:
+    async def poll(self, training: Training) -> Observation:
         """Show the model."""
         if self.instead is not None:
             return self.instead
         ledger = self.bench.ledger
-        basis = await ledger.ready()
+        revision = await ledger.ready()
         self.bench.cluster.diary.append("look")
-        entry, mark = ledger.entry(7), ledger.mark(7)
-        rivals = tuple(self.bench.roster.rivals(training))
-        return ModelSeen(self.model, KEY, rivals, entry, mark, basis)
+        entry, mark = ledger.in_flight(7), ledger.latest_run(7)
+        competitors = tuple(self.bench.store.competitors(training))
+        return ModelPolled(self.model, KEY, competitors, entry, mark, revision)
 
-    async def reserve(self, training: Training, wanted: Reserve) -> Observation | Slot:
+    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
         """Take a slot."""
-        lanes, key = self.bench.lanes, ApiKey("k", source=KEY.source)
-        ticket = lanes.start(key.fingerprint, claim_of(training, self.bench.time.now()))
-        assert isinstance(ticket, Ticket | SlotDeferred)
-        return Slot(lanes, key, ticket, wanted.basis) if isinstance(ticket, Ticket) else ticket
+        schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
+        permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
+        assert isinstance(permit, Permit | StartQueued)
+        return (
+            StartPermit(schedulers, key, permit, wanted.revision)
+            if isinstance(permit, Permit)
+            else permit
+        )
 
-    async def start(self, training: Training, slot: Slot, begun_at: float) -> Posted | PostFailed:
+    async def start(
+        self, training: Training, permit: StartPermit, begun_at: float
+    ) -> Posted | PostFailed:
         """Answer a POST."""
         assert begun_at <= self.bench.time.monotonic()
         self.bench.cluster.diary.append("POST")
         self.on_post()
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
-        fingerprint, ended = slot.key.fingerprint, Answer(training.spec.model_id, failure)
-        self.bench.lanes.answered(fingerprint, Call.START, slot.ticket, ended)
+        fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
+        self.bench.schedulers.answered(fingerprint, Call.START, permit.permit, ended)
         return answer
 
 
-class DiaryShelf(Shelf):
+class DiaryShelf(FakeLedgerConfigMap):
     """Notes what its writes do to the model's entry."""
 
     def __init__(self, diary: list[str]) -> None:
@@ -182,8 +188,8 @@ class DiaryShelf(Shelf):
 
     async def write(self, ledger: Ledger, version: str | None) -> str:
         """Compare and set."""
-        is_open = 7 in ledger.entries
-        if is_open != (7 in self.ledger.entries):
+        is_open = 7 in ledger.in_flight_starts
+        if is_open != (7 in self.ledger.in_flight_starts):
             self._diary.append("ledger: open" if is_open else "ledger: closed")
         return await super().write(ledger, version)
 
@@ -192,26 +198,33 @@ class Bench:
     """A stepper and all below it."""
 
     def __init__(self) -> None:
-        self.time, self.roster, self.metrics = Time(), Roster(), Metrics()
+        self.time, self.store, self.metrics = Time(), TrainingStore(), Metrics()
         limits = dict.fromkeys(Call, (Limit(3, 3600.0),))
-        self.lanes = Lanes(limits, Timer(self.time.monotonic), self.time, lambda: 0.5)
-        self.cluster = Cluster(self.roster)
-        self.shelf = DiaryShelf(self.cluster.diary)
+        self.schedulers = KeySchedulers(
+            limits, WorkQueue(self.time.monotonic), self.time, lambda: 0.5
+        )
+        self.cluster = Cluster(self.store)
+        self.config_map = DiaryShelf(self.cluster.diary)
         self.ledger = StartLedger(
-            self.shelf, self.roster, complete, timedelta(hours=1), self.time, self.metrics
+            self.config_map, self.store, complete, timedelta(hours=1), self.time, self.metrics
         )
         self.api = Api(self)
-        caller, recorder = cast("Caller", self.api), cast("Recorder", self.cluster)
+        remote_calls, status_writer = (
+            cast("RemoteCalls", self.api),
+            cast("StatusWriter", self.cluster),
+        )
         durations = Durations()
-        starts = Starter(self.roster, caller, recorder, self.ledger, self.time, durations)
+        starts = RunStarter(
+            self.store, remote_calls, status_writer, self.ledger, self.time, durations
+        )
         nothing: Any = None
-        self.stepper = Stepper(
-            roster=self.roster,
-            caller=caller,
-            starter=starts,
+        self.reconciler = Reconciler(
+            store=self.store,
+            remote_calls=remote_calls,
+            run_starter=starts,
             log_fetcher=nothing,
-            recorder=recorder,
-            lanes=self.lanes,
+            status_writer=status_writer,
+            schedulers=self.schedulers,
             ledger=self.ledger,
             clock=self.time,
             durations=durations,
@@ -221,12 +234,12 @@ class Bench:
 
     def add(self, training: Training) -> None:
         """Create it."""
-        self.roster.put(self.cluster.put(training))
+        self.store.put(self.cluster.put(training))
 
-    async def step(self) -> list[str]:
+    async def reconcile(self) -> list[str]:
         """Take a step; returns what it did."""
         self.cluster.diary.clear()
-        await self.stepper.step(NAME)
+        await self.reconciler.reconcile(NAME)
         return list(self.cluster.diary)
 
     @property
@@ -238,13 +251,13 @@ class Bench:
     @property
     def starts_left(self) -> int:
         """In the key's allowance, of three."""
-        budget = self.lanes.of(ApiKey("k", KEY.source).fingerprint).budgets[Call.START]
+        budget = self.schedulers.of(ApiKey("k", KEY.source).fingerprint).limiters[Call.START]
         return sum(budget.wait(self.time.monotonic(), ahead) == 0 for ahead in range(3))
 
     @property
-    def debits(self) -> int:
+    def charges(self) -> int:
         """In the ledger."""
-        own, before = self.ledger.spent(KEY.fingerprint, KEY.source)
+        own, before = self.ledger.charges_of(KEY.fingerprint, KEY.source)
         return len(own) + len(before)
 
 
@@ -266,7 +279,7 @@ START = ["look", "status: intent", "ledger: open", "POST"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "then", "starts_left", "debits"),
+    ("answer", "then", "starts_left", "charges"),
     [
         pytest.param(Posted(RUNNING), ["status: Owned", "ledger: closed"], 2, 1, id="accepted"),
         pytest.param(Posted(None), ["status: Owned", "ledger: closed"], 2, 1, id="accepted, empty"),
@@ -295,35 +308,35 @@ START = ["look", "status: intent", "ledger: open", "POST"]
     ],
 )
 async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
-    bench: Bench, answer: Posted | PostFailed, then: list[str], starts_left: int, debits: int
+    bench: Bench, answer: Posted | PostFailed, then: list[str], starts_left: int, charges: int
 ) -> None:
     bench.api.answers.append(answer)
-    assert await bench.step() == START + then
-    assert (bench.starts_left, bench.debits) == (starts_left, debits)
-    memory = bench.roster.memory(cast("Training", bench.cluster.training))
-    assert memory.answer is None
-    assert memory.entry == bench.ledger.entry(7)
+    assert await bench.reconcile() == START + then
+    assert (bench.starts_left, bench.charges) == (starts_left, charges)
+    state = bench.store.state(cast("Training", bench.cluster.training))
+    assert state.answer is None
+    assert state.in_flight == bench.ledger.in_flight(7)
 
 
 async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
     """Whatever start time its reply has: only polls tell that."""
     bench.api.answers.append(Posted(RUNNING))
-    await bench.step()
-    assert bench.ledger.mark(7) == Mark(superseded=True)
+    await bench.reconcile()
+    assert bench.ledger.latest_run(7) == LatestRun(superseded=True)
 
 
 # Before the POST.
 
 
 async def test_shutdown_during_a_poll_begins_no_start(bench: Bench) -> None:
-    look = bench.api.look
+    poll = bench.api.poll
 
     async def look_and_stop(training: Training) -> Observation:
-        bench.stepper.shutdown.begin()
-        return await look(training)
+        bench.reconciler.shutdown.begin()
+        return await poll(training)
 
-    bench.api.look = look_and_stop  # type: ignore[method-assign]
-    assert await bench.step() == ["look"]
+    bench.api.poll = look_and_stop  # type: ignore[method-assign]
+    assert await bench.reconcile() == ["look"]
 
 
 @pytest.mark.parametrize(
@@ -340,10 +353,10 @@ async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
     bench.cluster.faults.append(fault)
     if fault is Fault.LOST:
         with pytest.raises(UnavailableError):
-            await bench.step()
+            await bench.reconcile()
         assert bench.starts_left == 3
     else:
-        await bench.step()
+        await bench.reconcile()
     assert bench.cluster.diary == effects
 
 
@@ -353,23 +366,23 @@ async def test_an_intent_that_is_not_written_costs_nothing_and_is_decided_anew(
     bench.api.answers.append(Posted(RUNNING))
     training = cast("Training", bench.cluster.training)
     bench.cluster.faults.append(lambda: bench.cluster.is_put(training))
-    assert await bench.step() == ["look", *START, "status: Owned", "ledger: closed"]
+    assert await bench.reconcile() == ["look", *START, "status: Owned", "ledger: closed"]
     assert bench.starts_left == 2
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
 async def test_nothing_is_sent_unless_the_ledger_has_it(bench: Bench, fault: Fault) -> None:
     await bench.ledger.ready()
-    bench.shelf.write_faults.append(fault)
-    bench.shelf.read_faults.append(Fault.LOST)
+    bench.config_map.write_faults.append(fault)
+    bench.config_map.read_faults.append(Fault.LOST)
     with pytest.raises((KubeError, ZeroDivisionError)):
-        await bench.step()
+        await bench.reconcile()
     assert bench.cluster.diary == START[:-1]
     assert bench.starts_left == 3
-    bench.shelf.read_faults.clear()
+    bench.config_map.read_faults.clear()
     bench.time.moment = at(seconds=1)
     bench.api.answers.append(Posted(RUNNING))
-    effects = await bench.step()
+    effects = await bench.reconcile()
     if fault is Fault.REPLY_LOST:
         # Perhaps it was sent, for all that this step can know: the model has to tell.
         assert effects == ["look", "status: intent"]
@@ -383,8 +396,8 @@ async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_lo
 ) -> None:
     await bench.ledger.ready()
     bench.api.answers.append(Posted(RUNNING))
-    bench.cluster.faults += [bench.shelf.touch]
-    effects = await bench.step()
+    bench.cluster.faults += [bench.config_map.touch]
+    effects = await bench.reconcile()
     assert effects == [
         *START[:-1],
         "status: nothing",
@@ -392,7 +405,7 @@ async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_lo
         "status: Owned",
         "ledger: closed",
     ]
-    assert (bench.starts_left, bench.debits) == (2, 1)
+    assert (bench.starts_left, bench.charges) == (2, 1)
 
 
 def _deleted(bench: Bench, *, is_seen: bool = True) -> None:
@@ -401,7 +414,7 @@ def _deleted(bench: Bench, *, is_seen: bool = True) -> None:
         replace(cast("Training", bench.cluster.training), is_being_deleted=True)
     )
     if is_seen:
-        bench.roster.put(version)
+        bench.store.put(version)
 
 
 @pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "found out by a conflict"])
@@ -410,8 +423,8 @@ async def test_a_deletion_before_the_intent_starts_nothing(
     is_seen: bool,  # noqa: FBT001 - both ways
 ) -> None:
     bench.cluster.faults.append(lambda: _deleted(bench, is_seen=is_seen))
-    assert await bench.step() == ["look", "status: nothing"]
-    assert (bench.starts_left, bench.debits, bench.ledger.entry(7)) == (3, 0, None)
+    assert await bench.reconcile() == ["look", "status: nothing"]
+    assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
 
 
 async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
@@ -419,35 +432,37 @@ async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
 ) -> None:
     reserve = bench.api.reserve
 
-    async def deleted_meanwhile(training: Training, wanted: Reserve) -> Observation | Slot:
+    async def deleted_meanwhile(
+        training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
         reply = await reserve(training, wanted)
         _deleted(bench)
         return reply
 
     monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
-    assert await bench.step() == ["look", "status: nothing"]
-    assert (bench.starts_left, bench.debits) == (3, 0)
+    assert await bench.reconcile() == ["look", "status: nothing"]
+    assert (bench.starts_left, bench.charges) == (3, 0)
 
 
 async def test_an_end_seen_after_the_deletion_is_not_published(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
-    await bench.step()
+    await bench.reconcile()
     bench.api.model = replace(RUNNING, training_status=4)
-    look, published = bench.api.look, []
+    poll, published = bench.api.poll, []
 
     async def deleted_meanwhile(training: Training) -> Observation:
-        seen = await look(training)
+        seen = await poll(training)
         _deleted(bench)
         return seen
 
     async def publish(training: Training, status: TrainingStatus) -> None:
         published.append((training, status))
 
-    monkeypatch.setattr(bench.api, "look", deleted_meanwhile)
+    monkeypatch.setattr(bench.api, "poll", deleted_meanwhile)
     monkeypatch.setattr(bench.cluster, "publish", publish, raising=False)
-    assert await bench.step() == ["look", "status: Owned"]
+    assert await bench.reconcile() == ["look", "status: Owned"]
     assert published == []
     assert bench.status.phase == "Running"
 
@@ -456,9 +471,9 @@ async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> 
     """The caller holds the start back, as tests/unit/engine/test_caller.py has it."""
     bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
     bench.cluster.faults += [None, lambda: _deleted(bench)]
-    assert await bench.step() == [*START, "status: nothing", "ledger: closed"]
-    assert (bench.starts_left, bench.debits) == (3, 0)
-    assert await bench.step() == []
+    assert await bench.reconcile() == [*START, "status: nothing", "ledger: closed"]
+    assert (bench.starts_left, bench.charges) == (3, 0)
+    assert await bench.reconcile() == []
 
 
 @pytest.mark.parametrize(
@@ -473,12 +488,12 @@ async def test_a_deletion_during_the_post_keeps_its_answer(
 ) -> None:
     bench.api.answers.append(answer)
     bench.api.on_post = lambda: _deleted(bench)
-    assert await bench.step() == [*START, *then]
+    assert await bench.reconcile() == [*START, *then]
     bench.api.model = RUNNING
     resolved = ["look", "status: Unconfirmed", "ledger: closed"]
-    assert await bench.step() == (resolved if answer is LOST else [])
+    assert await bench.reconcile() == (resolved if answer is LOST else [])
     assert bench.status.conditions[0].reason == "BeingDeleted"
-    assert await bench.step() == []
+    assert await bench.reconcile() == []
 
 
 # After the POST.
@@ -490,7 +505,7 @@ async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
     bench.cluster.faults += [None, *[Fault.LOST] * lost]
-    effects = await bench.step()
+    effects = await bench.reconcile()
     assert effects == [*START, *["status lost: Owned"] * lost, "status: Owned", "ledger: closed"]
 
 
@@ -503,23 +518,23 @@ async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_wit
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS * steps]
     for _ in range(steps):
         with pytest.raises(UnavailableError):
-            await bench.step()
-    assert bench.ledger.entry(7) is not None
-    assert await bench.step() == ["status: Owned", "ledger: closed"]
+            await bench.reconcile()
+    assert bench.ledger.in_flight(7) is not None
+    assert await bench.reconcile() == ["status: Owned", "ledger: closed"]
     assert bench.status.run is not None
     assert bench.status.run.intent is None
     bench.api.model = RUNNING
-    assert (await bench.step())[0] == "look"
+    assert (await bench.reconcile())[0] == "look"
 
 
 async def test_an_unknown_outcome_that_was_recorded_late_is_looked_for(bench: Bench) -> None:
     bench.api.answers.append(LOST)
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
     with pytest.raises(UnavailableError):
-        await bench.step()
-    assert await bench.step() == ["status: intent"]
+        await bench.reconcile()
+    assert await bench.reconcile() == ["status: intent"]
     bench.api.model = RUNNING
-    assert await bench.step() == ["look", "status: Unconfirmed", "ledger: closed"]
+    assert await bench.reconcile() == ["look", "status: Unconfirmed", "ledger: closed"]
 
 
 async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Bench) -> None:
@@ -529,7 +544,7 @@ async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Ben
         bench.cluster.put(cast("Training", bench.cluster.training))
 
     bench.cluster.faults += [None, is_touched, is_touched]
-    assert await bench.step() == [*START, "status: Owned", "ledger: closed"]
+    assert await bench.reconcile() == [*START, "status: Owned", "ledger: closed"]
 
 
 async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
@@ -538,9 +553,9 @@ async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
     bench.api.answers.append(Posted(None))
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
     with pytest.raises(UnavailableError):
-        await bench.step()
+        await bench.reconcile()
     bench.cluster.put(cast("Training", bench.cluster.training))
-    assert await bench.step() == ["status: Owned", "ledger: closed"]
+    assert await bench.reconcile() == ["status: Owned", "ledger: closed"]
 
 
 async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_recorded_twice(
@@ -550,7 +565,7 @@ async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_reco
     bench.api.model = a_model(2)
     bench.cluster.faults += [None, Fault.REPLY_LOST]
     bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
-    effects = await bench.step()
+    effects = await bench.reconcile()
     assert effects[: len(START) + 2] == [*START, "status: Owned", "look"]
     assert effects[-1] == "ledger: closed"
     assert effects.count("POST") == 1
@@ -559,18 +574,23 @@ async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_reco
 async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(bench: Bench) -> None:
     """Its POST may have acted: the entry is in that one's ledger, and our own one has none."""
     bench.api.answers.append(LOST)
-    await bench.step()
+    await bench.reconcile()
     started = cast("Training", bench.cluster.training)
     other = ServedBy(namespace="elsewhere", renewed_at=bench.time.moment)
     bench.add(started.with_status(replace(started.status, served_by=other)))
-    bench.shelf.text = Ledger().model_dump_json(by_alias=True)
-    await bench.ledger.read_anew()
+    bench.config_map.text = Ledger().model_dump_json(by_alias=True)
+    await bench.ledger.take_over_again()
 
     bench.time.moment = at(minutes=29)
-    assert await bench.step() == []
+    assert await bench.reconcile() == []
     bench.time.moment = at(minutes=30)
     bench.api.model = a_model(3, started_at=EIGHT)
-    assert await bench.step() == ["ledger: open", "look", "status: Unconfirmed", "ledger: closed"]
+    assert await bench.reconcile() == [
+        "ledger: open",
+        "look",
+        "status: Unconfirmed",
+        "ledger: closed",
+    ]
 
 
 async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> None:
@@ -579,7 +599,7 @@ async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> Non
     training = cast("Training", bench.cluster.training)
     bench.cluster.faults += [None, lambda: bench.cluster.is_put(training)]
     bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
-    effects = await bench.step()
+    effects = await bench.reconcile()
     assert effects[: len(START) + 1] == [*START, "look"]
     assert effects.count("POST") == 1
 
@@ -603,17 +623,17 @@ async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledge
     bench.api.answers.append(answer)
 
     def is_deleted() -> None:
-        bench.roster.remove(NAME)
+        bench.store.remove(NAME)
         bench.cluster.training = None
         if anew:
             bench.cluster.training = a_training(uid="another")
 
     bench.api.on_post = is_deleted
     with pytest.raises(GoneError):
-        await bench.step()
+        await bench.reconcile()
     assert (bench.cluster.diary == [*START, "ledger: closed"]) == closes
-    assert (bench.ledger.entry(7) is None) == closes
-    assert (bench.ledger.mark(7) is not None) == (isinstance(answer, Posted))
+    assert (bench.ledger.in_flight(7) is None) == closes
+    assert (bench.ledger.latest_run(7) is not None) == (isinstance(answer, Posted))
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["gone", "re-created"])
@@ -625,39 +645,39 @@ async def test_a_start_held_back_since_its_resource_is_gone(
     bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
 
     def is_deleted() -> None:
-        bench.roster.remove(NAME)
+        bench.store.remove(NAME)
         bench.cluster.training = None
         if anew:
             bench.cluster.training = a_training(uid="another")
-            bench.roster.put(bench.cluster.training)
+            bench.store.put(bench.cluster.training)
 
     bench.api.on_post = is_deleted
     with pytest.raises(GoneError):
-        await bench.step()
+        await bench.reconcile()
     assert bench.cluster.diary == [*START, "ledger: closed"]
-    assert (bench.starts_left, bench.debits, bench.ledger.entry(7)) == (3, 0, None)
-    assert bench.ledger.mark(7) is None
+    assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
+    assert bench.ledger.latest_run(7) is None
 
 
 async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
-    bench.api.on_post = lambda: bench.shelf.write_faults.append(Fault.LOST)
-    await bench.step()
+    bench.api.on_post = lambda: bench.config_map.write_faults.append(Fault.LOST)
+    await bench.reconcile()
     assert bench.status.phase == "Running"
     bench.api.model = RUNNING
-    assert await bench.step() == ["look", "status: Owned", "ledger: closed"]
-    assert bench.ledger.mark(7) == Mark(at=EIGHT)
-    assert bench.shelf.ledger.entries == {}
+    assert await bench.reconcile() == ["look", "status: Owned", "ledger: closed"]
+    assert bench.ledger.latest_run(7) == LatestRun(at=EIGHT)
+    assert bench.config_map.ledger.in_flight_starts == {}
 
 
 @pytest.mark.parametrize(
     ("instead", "is_regular"),
     [
-        pytest.param(LookDeferred(5.0), True, id="waits for its turn"),
+        pytest.param(PollDeferred(5.0), True, id="waits for its turn"),
         pytest.param(Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone")), False, id="no key"),
-        pytest.param(LedgerRefused(), False, id="no ledger"),
+        pytest.param(StartLedgerNotWritable(), False, id="no ledger"),
     ],
 )
 async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others(
@@ -665,10 +685,12 @@ async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others
     instead: Observation,
     is_regular: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    bench.lanes.look(KEY.fingerprint, NAME, Wish(LookKind.WAITING, 1.0))
+    bench.schedulers.poll(KEY.fingerprint, NAME, PollRequest(PollPriority.WAITING, 1.0))
     bench.api.instead = instead
-    await bench.step()
-    assert (bench.lanes.pace(KEY.fingerprint, LookKind.WAITING).floor > 1) == is_regular
+    await bench.reconcile()
+    assert (
+        bench.schedulers.granted_interval(KEY.fingerprint, PollPriority.WAITING).floor > 1
+    ) == is_regular
 
 
 async def test_poll_for_an_edited_gate_keeps_its_turn(
@@ -678,12 +700,14 @@ async def test_poll_for_an_edited_gate_keeps_its_turn(
     ended = followed(finished_at=EIGHT, failure=why, observed_generation=0)
     gate = {"max_word_error_rate": "10"}
     bench.add(a_training(status=ended, quality_gate=gate, log={"collect": "Never"}))
-    bench.api.instead = LookDeferred(5.0)
-    rests: list[dict[str, bool]] = []
-    monkeypatch.setattr(bench.lanes, "rests", lambda _, **facts: rests.append(facts))
-    await bench.step()
-    assert rests == [{"is_queued": False, "is_watched": True, "awaits_look": True}]
+    bench.api.instead = PollDeferred(5.0)
+    finish_reconcile: list[dict[str, bool]] = []
+    monkeypatch.setattr(
+        bench.schedulers, "finish_reconcile", lambda _, **facts: finish_reconcile.append(facts)
+    )
+    await bench.reconcile()
+    assert finish_reconcile == [{"is_queued": False, "is_watched": True, "awaits_poll": True}]
     bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
-    await bench.step()
-    assert rests[1:] == [{"is_queued": False, "is_watched": False, "awaits_look": False}]
+    await bench.reconcile()
+    assert finish_reconcile[1:] == [{"is_queued": False, "is_watched": False, "awaits_poll": False}]
     assert bench.status.metrics is not None

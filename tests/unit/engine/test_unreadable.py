@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from scriptix_operator.core.news import News
+from scriptix_operator.core.news import EventRecord
 from scriptix_operator.core.training import TrainingKey
 from scriptix_operator.engine import unreadable
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.recorder import Recorder
-from scriptix_operator.engine.roster import Roster
+from scriptix_operator.engine.recorder import StatusWriter
+from scriptix_operator.engine.roster import TrainingStore
 from scriptix_operator.engine.unreadable import UnreadableReporter
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
@@ -50,31 +50,33 @@ class Cluster:
         self.raw["status"].update(patch)
         return self.raw
 
-    async def publish_about(self, subject: Subject, item: News, now: datetime) -> None:
+    async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
         """Note an event, as Events.publish_about."""
         del now
         assert (subject.key, item.warning) == (KEY, True)
         self.events.append(f"{item.reason}: {item.message}")
 
-    def recorder(self) -> Recorder:
+    def status_writer(self) -> StatusWriter:
         """A recorder that writes here."""
         trainings, events = cast("Trainings", self), cast("Events", self)
         config_maps = cast("ConfigMaps", None)
-        return Recorder(trainings, config_maps, events, Roster(), Clock(), Metrics(), "ours")
+        return StatusWriter(
+            trainings, config_maps, events, TrainingStore(), Clock(), Metrics(), "ours"
+        )
 
 
 async def test_reason_is_written_once_with_one_event() -> None:
     cluster = Cluster()
     for _ in range(2):  # the second one is another process
         for _ in range(2):
-            await cluster.recorder().tell_left_alone(cluster.raw, "why")
+            await cluster.status_writer().report_left_alone(cluster.raw, "why")
     assert len(cluster.patches) == 1
     assert cluster.raw["status"]["run"] == "odd"
     cluster.raw["metadata"]["generation"] = 5
-    await cluster.recorder().tell_left_alone(cluster.raw, "why")
+    await cluster.status_writer().report_left_alone(cluster.raw, "why")
     assert cluster.raw["status"]["observedGeneration"] == 5
     assert cluster.events == ["Unreadable: why"]
-    await cluster.recorder().tell_left_alone(cluster.raw, "why else")
+    await cluster.status_writer().report_left_alone(cluster.raw, "why else")
     assert cluster.events == ["Unreadable: why", "Unreadable: why else"]
 
 
@@ -85,7 +87,7 @@ async def test_reason_is_written_once_with_one_event() -> None:
 )
 async def test_nothing_is_written_where_that_helps_nobody(raw: Raw) -> None:
     cluster = Cluster()
-    await cluster.recorder().tell_left_alone(raw, "why")
+    await cluster.status_writer().report_left_alone(raw, "why")
     assert (cluster.patches, cluster.events) == ([], [])
 
 
@@ -136,8 +138,8 @@ async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.Mo
 async def test_resource_of_another_installation_is_left_to_that_installation() -> None:
     cluster = Cluster()
     cluster.raw["status"]["servedBy"] = {"namespace": "theirs", "renewedAt": "2026-11-22T08:00:00Z"}
-    await cluster.recorder().tell_left_alone(cluster.raw, "why")
+    await cluster.status_writer().report_left_alone(cluster.raw, "why")
     assert (cluster.patches, cluster.events) == ([], [])
     cluster.raw["status"]["servedBy"]["namespace"] = "ours"
-    await cluster.recorder().tell_left_alone(cluster.raw, "why")
+    await cluster.status_writer().report_left_alone(cluster.raw, "why")
     assert len(cluster.patches) == 1

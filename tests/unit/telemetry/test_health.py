@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scriptix_operator.telemetry.health import OUTAGE_SECONDS, Heartbeat, Problems, Readiness
+from scriptix_operator.telemetry.health import UNREACHABLE_AFTER, Heartbeat, Problems, Readiness
 
 
 class Clock:
@@ -111,7 +111,7 @@ def test_outage_counts_after_a_minute() -> None:
     problems.report("Namespaces", "One of them fails.", subject="b")
     clock.now += 3600.0
     problems.report("Watch", "It fails.", is_outage=True)
-    clock.now += OUTAGE_SECONDS - 1.0
+    clock.now += UNREACHABLE_AFTER - 1.0
     assert not problems.outage()
     clock.now += 1.0
     assert problems.outage()
@@ -126,10 +126,10 @@ def test_outage_counts_from_its_own_beginning() -> None:
     clock.now += 3600.0
     problems.report("Watch", "It fails.", is_outage=True)
     assert not problems.outage()
-    clock.now += OUTAGE_SECONDS
+    clock.now += UNREACHABLE_AFTER
     problems.report("Watch", "It fails.", is_outage=True)
     assert problems.outage()
-    assert problems.seconds()["Watch"] == 3600.0 + OUTAGE_SECONDS
+    assert problems.seconds()["Watch"] == 3600.0 + UNREACHABLE_AFTER
 
 
 def test_problem_text_is_bounded() -> None:

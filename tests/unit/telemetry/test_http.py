@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from scriptix_operator.telemetry.health import OUTAGE_SECONDS, Heartbeat, Problems, Readiness
+from scriptix_operator.telemetry.health import UNREACHABLE_AFTER, Heartbeat, Problems, Readiness
 from scriptix_operator.telemetry.http import MAX_CONNECTIONS, TelemetryServer
 
 LOOPBACK = "127.0.0.1"
@@ -62,7 +62,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_a_stuck_event_loop_is_noticed_and_its_recovery_too() -> None:
     heartbeat = Heartbeat(limit=0.5)
-    go_on = threading.Event()
+    tick = threading.Event()
 
     async def work(stop: asyncio.Event) -> None:
         beating = asyncio.create_task(heartbeat.follow_event_loop(interval=0.01))
@@ -77,13 +77,13 @@ def test_a_stuck_event_loop_is_noticed_and_its_recovery_too() -> None:
         until(lambda: ask(server, "/healthz")[:2] == (200, b"ok\n"))
 
         # A blocking call where none should be: it holds the loop until the test lets go.
-        loop.call_soon_threadsafe(go_on.wait, PATIENCE)
+        loop.call_soon_threadsafe(tick.wait, PATIENCE)
         until(lambda: ask(server, "/healthz")[0] == 503)
         complaint = ask(server, "/healthz")[1]
         assert complaint.startswith(b"The event loop has shown no sign of life for ")
         assert ask(server, "/metrics")[0] == 200
 
-        go_on.set()
+        tick.set()
         until(lambda: ask(server, "/healthz")[:2] == (200, b"ok\n"))
         loop.call_soon_threadsafe(stop.set)
         thread.join(PATIENCE)
@@ -107,7 +107,7 @@ def test_readyz_shows_problems_and_fails_on_an_outage() -> None:
         assert ask(server, "/readyz")[:2] == (200, b"ok\nFor 0s: Namespace b is not listed.\n")
         problems.report("Watch", "The watch fails.", is_outage=True)
         assert ask(server, "/readyz")[0] == 200
-        now[0] = OUTAGE_SECONDS
+        now[0] = UNREACHABLE_AFTER
         assert ask(server, "/readyz")[:2] == (
             503,
             b"For 1m0s: Namespace b is not listed.\nFor 1m0s: The watch fails.\n",

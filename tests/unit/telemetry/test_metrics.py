@@ -41,9 +41,9 @@ def test_runs_writes_and_steps_are_counted() -> None:
     metrics.run_started()
     metrics.run_finished(Outcome.FAILED)
     metrics.status_written("Conflict")
-    metrics.step_done("Waiting", 0.5)
-    metrics.step_done("Waiting", -3.0)
-    metrics.step_failed()
+    metrics.reconciled("Waiting", 0.5)
+    metrics.reconciled("Waiting", -3.0)
+    metrics.reconcile_failed()
     assert shown(metrics, "scriptix_runs_started_total") == 1
     assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 1
     assert shown(metrics, "scriptix_status_writes_total", outcome="Conflict") == 1
