@@ -18,7 +18,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	$(if $(UPGRADE),--upgrade)
 
-print_failures_page := -c 'from scriptix_operator.core.failure_page import failures_page; \
+print_failures_page := -c 'from scriptix_operator.core.status.failure_page import failures_page; \
 	print(failures_page(), end="")'
 
 .PHONY: help

@@ -20,9 +20,9 @@ from bench.scene import HOUR, OURS, Scene, model_id
 from bench.shapes import DOCUMENT, FAST_START, LONG_PREPROCESSING, LONGEST, script
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.eta import Running, estimate
-from scriptix_operator.core.timeline import PastRun, PastRuns, with_milestones
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.eta.estimate import Running, estimate
+from scriptix_operator.core.eta.timeline import PastRun, PastRuns, with_milestones
+from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_simulator.scripts import ModelScript
 from scriptix_simulator.timeline import Timeline
 from tests.virtual.loop import EPOCH, boottime, run_virtually

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import httpx
 
 from bench.baseline import FixedInterval
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_simulator.calls import Record
 from scriptix_simulator.config import SimulatorConfig, fingerprint
 from scriptix_simulator.scripts import ModelScript

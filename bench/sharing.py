@@ -12,8 +12,8 @@ from bench.baseline import PATH
 from bench.report import Report, Table, exactly, shown
 from bench.scene import HOUR, OURS, Scene, model_id, refused
 from bench.shapes import scripts, under_way
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.lane import Call
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_simulator.scripts import ModelScript
 from scriptix_simulator.units import Limit
 from tests.virtual.loop import run_virtually

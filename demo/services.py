@@ -24,7 +24,7 @@ import httpx
 from demo.errors import DemoError
 from demo.part import POLL_SECONDS, Part
 from demo.terminal import LIMITS, NAMESPACE, check_command, exports, ignored
-from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.settings import SettingsError, load_settings
 from tests.controlplane.cluster import LOOPBACK, ControlPlane
 from tests.controlplane.errors import ControlPlaneError

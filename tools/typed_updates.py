@@ -14,12 +14,12 @@ from mypy.plugin import FunctionSigContext, MethodSigContext, Plugin
 from mypy.types import CallableType, FunctionLike, Instance, get_proper_type
 
 REPLACE: Final = "scriptix_operator.api.base.replace"
-CONTEXT: Final = "scriptix_operator.core.situation.ReconcileContext"
+CONTEXT: Final = "scriptix_operator.core.reconcile.context.ReconcileContext"
 """The class whose methods update one of its parts."""
 METHODS: Final = {
     f"{CONTEXT}.with_facts": "scriptix_operator.api.status.TrainingStatus",
     f"{CONTEXT}.with_run": "scriptix_operator.api.status.Run",
-    f"{CONTEXT}.with_state": "scriptix_operator.core.observation.InProcessState",
+    f"{CONTEXT}.with_state": "scriptix_operator.core.reconcile.protocol.InProcessState",
 }
 """The class whose fields each method takes."""
 

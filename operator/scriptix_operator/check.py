@@ -12,14 +12,14 @@ from enum import StrEnum
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL
-from scriptix_operator.core.installation import Installation, show_namespaces, show_overlap
-from scriptix_operator.core.rights import EVERYTHING, Right, rights
+from scriptix_operator.core.cluster.installation import Installation, show_namespaces, show_overlap
+from scriptix_operator.core.cluster.permissions import EVERYTHING, Right, rights
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.kube.access_review import missing_verbs, whoami
 from scriptix_operator.kube.admission import is_confined
 from scriptix_operator.kube.connection import ClusterUnreachableError, configure, connect
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.installations import installation_in, installations
-from scriptix_operator.kube.rights import missing_verbs, whoami
 from scriptix_operator.kube.schema import SchemaError, check_schema
 from scriptix_operator.kube.trainings import ALL, Trainings, show_scope
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError

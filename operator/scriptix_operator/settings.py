@@ -31,13 +31,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from scriptix_operator.core.limits import (
+from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.ratelimit.limits import (
     Limit,
     format_duration,
     parse_duration,
     parse_limits,
 )
-from scriptix_operator.core.text import one_line
 
 __all__ = [
     "Settings",

@@ -13,32 +13,32 @@ from functools import partial
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
-from scriptix_operator.core.installation import watched_namespaces_annotation
-from scriptix_operator.core.lane import Call
-from scriptix_operator.core.lessons import PLANS
-from scriptix_operator.core.situation import Durations
-from scriptix_operator.engine.caller import RemoteCalls
-from scriptix_operator.engine.calls import MeteredCalls
+from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
+from scriptix_operator.core.ratelimit.inference import PLANS
+from scriptix_operator.core.reconcile.context import Durations
+from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.engine import Controller
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.lanes import KeySchedulers
-from scriptix_operator.engine.ledger import StartLedger
-from scriptix_operator.engine.logfetcher import LogFetcher
-from scriptix_operator.engine.recorder import StatusWriter
-from scriptix_operator.engine.roster import TrainingStore
-from scriptix_operator.engine.serving import Serving
+from scriptix_operator.engine.installation_watch import Serving
+from scriptix_operator.engine.log_fetcher import LogFetcher
+from scriptix_operator.engine.metered_calls import MeteredCalls
+from scriptix_operator.engine.reconciler import Reconciler
+from scriptix_operator.engine.remote_calls import RemoteCalls
+from scriptix_operator.engine.run_starter import RunStarter
+from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.starter import RunStarter
-from scriptix_operator.engine.stepper import Reconciler
-from scriptix_operator.engine.timer import WorkQueue
+from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
-from scriptix_operator.kube.ledger import LedgerConfigMap
+from scriptix_operator.kube.ledger_config_map import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
 from scriptix_operator.kube.schema import SchemaMissingError, check_schema
 from scriptix_operator.kube.secrets import DefaultKey, Keys

@@ -10,9 +10,9 @@ import yaml
 from prometheus_client.exposition import generate_latest
 
 from scriptix_operator.api.reasons import Outcome, Phase
-from scriptix_operator.core.gauges import Gauges
-from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.model.remote import FailureKind
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.status.gauges import Gauges
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.chart.helm import CHART, Helm, documents

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from scriptix_operator.api import names
-from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.scriptix import NotSentError, ScriptixClient
 from tests.chart.helm import Document, Helm, documents
 from tests.chart.network import INSIDE, network

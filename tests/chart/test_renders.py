@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scriptix_operator.core.election import LeaseTimes
+from scriptix_operator.core.cluster.election import LeaseTimes
 from scriptix_operator.kube.watch import STOP_TIMEOUT
 from scriptix_operator.settings import load_settings, unknown_settings
 from scriptix_operator.wiring import RECORDING

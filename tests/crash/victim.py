@@ -15,9 +15,9 @@ from typing import Any
 import scriptix_operator
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.cli import main
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.engine import clock
-from scriptix_operator.engine.stepper import Reconciler
+from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.scriptix.wire import Wire
 from tests.crash.awaits import Itinerary, Watched
 from tests.crash.orders import Ended, Orders, Stopped, Struck, write

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from scriptix_operator.api.crd import custom_resource_definition
 from scriptix_operator.api.names import API_VERSION, GROUP, KIND, PLURAL, VERSION
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.model.training import Training
 from scriptix_operator.kube.trainings import UnreadableError, dump_status, parse_training
 from tests.controlplane.cluster import ControlPlane
 from tests.fuzz.effort import CALLS

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from scriptix_operator.api.crd import custom_resource_definition
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.model.training import Training
 from scriptix_operator.kube.trainings import dump_status
 from scriptix_simulator import ModelScript, Scenario, SimulatorConfig
 from tests.fuzz.effort import LIVES

@@ -8,11 +8,11 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.logbook import EMPTY
-from scriptix_operator.core.logcollector import LogCollector
-from scriptix_operator.core.logwindow import Window
-from scriptix_operator.core.remote import LogEntry, LogReply, RateLimitInfo
+from scriptix_operator.core.logs.collector import LogCollector
+from scriptix_operator.core.logs.segments import EMPTY
+from scriptix_operator.core.logs.window import Window
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import LogEntry, LogReply, RateLimitInfo
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.logreader import LogReader

@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.claims import is_start_of
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import is_end_pending, is_finished, is_followed
-from scriptix_operator.core.ledger import (
+from scriptix_operator.core.ledger.ledger import (
     InFlightStart,
     LatestRun,
     Ledger,
@@ -22,7 +20,9 @@ from scriptix_operator.core.ledger import (
     with_start_begun,
     with_start_resolved,
 )
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.ledger.rebuild import rebuilt
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.protocol import (
     AcquireStart,
     Decision,
     InProcessState,
@@ -38,8 +38,8 @@ from scriptix_operator.core.observation import (
     StartGranted,
     Triggered,
 )
-from scriptix_operator.core.rebuild import rebuilt
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.status.conditions import is_end_pending, is_finished, is_followed
 from tests.model.rules import TIMEOUT, Mutation, Rules
 from tests.model.terms import (
     Numbers,

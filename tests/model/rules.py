@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from scriptix_operator.core.situation import Durations
+from scriptix_operator.core.reconcile.context import Durations
 from tests.model.values import Budget, View
 
 __all__ = ["LENIENT", "ONCE_READY", "RERUN", "TICKS", "Mutation", "Rules"]

@@ -1,4 +1,4 @@
-"""Starting: the ledger, the POST, and its reply (engine/starter.py, engine/ledger.py)."""
+"""Starting: the ledger, the POST, and its reply (engine/run_starter.py, engine/start_ledger.py)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A step of a resource: decide, settle, act, observe, until it rests (engine/stepper.py).
+"""A step of a resource: decide, settle, act, observe, until it rests (engine/reconciler.py).
 
 Each method that is named in a `Job` is one effect. Between two effects anything else may happen,
 for as long as it likes. What is decided in between is asked of the core.

@@ -6,10 +6,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.derive import is_end_pending
-from scriptix_operator.core.ledger import InFlightStart, LatestRun, Ledger
-from scriptix_operator.core.observation import Posted, PostFailed
-from scriptix_operator.core.remote import CallFailure, FailureKind, RemoteModel, TrainingState
+from scriptix_operator.core.ledger.ledger import InFlightStart, LatestRun, Ledger
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel, TrainingState
+from scriptix_operator.core.reconcile.protocol import Posted, PostFailed
+from scriptix_operator.core.status.conditions import is_end_pending
 from tests.model.values import Answer, View
 from tests.unit.core.builders import EIGHT, a_model, metrics
 

@@ -3,7 +3,7 @@
 from functools import lru_cache, partial
 
 from scriptix_operator.api.base import replace
-from scriptix_operator.core.ledger import InFlightStart
+from scriptix_operator.core.ledger.ledger import InFlightStart
 from tests.model.judgement import Judgement
 from tests.model.terms import OneLedger
 from tests.model.values import Job, Process, Recall, State

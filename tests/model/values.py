@@ -71,7 +71,7 @@ class Answer(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """core.observation.Memory, with times as ages in ticks."""
+    """core.reconcile.protocol.Memory, with times as ages in ticks."""
 
     entry: int | None = None
     answer: Answer | None = None
@@ -88,7 +88,7 @@ class Recall(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The outcome of a start: core.ledger.Settled."""
+    """The outcome of a start: core.ledger.ledger.Settled."""
 
     entry: int
     acted: bool

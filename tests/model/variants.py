@@ -8,7 +8,10 @@ from types import ModuleType
 from typing import NamedTuple
 from unittest.mock import patch
 
-from scriptix_operator.core import decide, requests, resolve, start
+from scriptix_operator.core import decide
+from scriptix_operator.core.requests import requests
+from scriptix_operator.core.start import admission as start
+from scriptix_operator.core.start import resolution as resolve
 from tests.model.promises import (
     Promise,
     a_token_is_used_once,

@@ -7,7 +7,7 @@ from typing import Any
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import API_VERSION, KIND, PLURAL
-from scriptix_operator.core.owner import Owner
+from scriptix_operator.core.model.owner import Owner
 from tests.controlplane.cluster import ControlPlane
 
 RESOURCES = f"/apis/{API_VERSION}/namespaces"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from scriptix_operator.core.owner import Owner
+from scriptix_operator.core.model.owner import Owner
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.errors import ConflictError, GoneError, RefusedError
 from tests.operator.logsupport import (

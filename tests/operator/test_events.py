@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.reasons import EventReason
-from scriptix_operator.core.news import EventRecord
+from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.kube.events import Events
 from tests.controlplane.cluster import ControlPlane
 from tests.unit.core.builders import a_training

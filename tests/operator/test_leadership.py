@@ -22,7 +22,7 @@ import pytest
 import yaml
 from kubernetes.aio.client import ApiClient
 
-from scriptix_operator.core.election import LeaseTimes
+from scriptix_operator.core.cluster.election import LeaseTimes
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.leadership import Leadership, LeadershipLostError, new_identity
 from scriptix_operator.telemetry.health import Problems

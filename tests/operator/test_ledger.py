@@ -1,4 +1,4 @@
-"""The start ledger at a real API server: kube/ledger.py, engine/ledger.py, and whole operators."""
+"""The start ledger at a real API server: kube/ledger_config_map.py, engine/start_ledger.py, and whole operators."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,13 @@ import pytest
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.status import Baseline, Intent
-from scriptix_operator.core.ledger import Ledger, StartCharge, StartOutcome
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.ledger.ledger import Ledger, StartCharge, StartOutcome
+from scriptix_operator.core.model.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.ledger import LedgerChangedError, StartLedger
-from scriptix_operator.engine.roster import TrainingStore
+from scriptix_operator.engine.start_ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, RefusedError
-from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
+from scriptix_operator.kube.ledger_config_map import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import API_KEY, QUIET, Lab, Operator, laboratory, phase_of

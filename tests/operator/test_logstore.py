@@ -1,6 +1,6 @@
 """kube/logstore.py against a real API server: kill it anywhere, save again, and count.
 
-tests/unit/core/test_logplan.py has the cases; here is what only the cluster can answer.
+tests/unit/core/logs/test_plan.py has the cases; here is what only the cluster can answer.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ import pytest
 from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.status import LogStatus
-from scriptix_operator.core.logcollector import LogCollector
-from scriptix_operator.core.loglines import UNTIMED, render
-from scriptix_operator.core.logwindow import Window
-from scriptix_operator.core.owner import Owner
-from scriptix_operator.core.remote import LogEntry
+from scriptix_operator.core.logs.collector import LogCollector
+from scriptix_operator.core.logs.lines import UNTIMED, render
+from scriptix_operator.core.logs.window import Window
+from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.core.model.remote import LogEntry
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.errors import ConflictError
 from scriptix_operator.kube.logstore import LogStore

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from scriptix_operator.check import Verdict, check
-from scriptix_operator.core.serving import SILENCE
+from scriptix_operator.core.cluster.served_by import SILENCE
 from scriptix_operator.engine.clock import Clock
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab, Operator, phase_of

@@ -14,7 +14,7 @@ from scriptix_operator.api.names import DEFAULT_SECRET
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.spec import ApiKeySecretRef, TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.secrets import DefaultKey, Keys, KeyUnavailableError
 from tests.controlplane.cluster import ControlPlane

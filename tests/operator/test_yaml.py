@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scriptix_operator.core.tokens import canonical
+from scriptix_operator.core.status.tokens import canonical
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.errors import ControlPlaneError
 from tests.operator.lab import Lab, Manifest, phase_of

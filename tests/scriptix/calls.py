@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import CallFailure, LogEntry
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import CallFailure, LogEntry
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError, Timeouts
 
 __all__ = ["BRIEF", "CALLS", "KEY", "MODEL", "Call", "failure_of", "fetched_log"]

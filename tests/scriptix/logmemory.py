@@ -17,8 +17,8 @@ from collections import deque
 from pathlib import Path
 from time import monotonic, process_time
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import LogEntry
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import LogEntry
 from scriptix_operator.scriptix import ScriptixClient
 
 __all__ = ["peak_memory"]

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from scriptix_operator.core.apikey import MAX_KEY_LENGTH, ApiKey, check_key
+from scriptix_operator.core.model.api_key import MAX_KEY_LENGTH, ApiKey, check_key
 from scriptix_operator.scriptix.auth import KeyAuth, check_header
 
 

@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 from pydantic import JsonValue
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import FailureKind, RemoteMetrics
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import FailureKind, RemoteMetrics
 from scriptix_operator.scriptix import (
     AmbiguousError,
     ConflictError,

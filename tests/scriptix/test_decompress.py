@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.model.remote import FailureKind
 from scriptix_operator.scriptix import (
     AmbiguousError,
     ScriptixClient,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.scriptix import errors
 from scriptix_operator.scriptix.errors import (
     TRANSPORT_ERRORS,

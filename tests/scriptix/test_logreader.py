@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scriptix_operator.core.remote import LogEntry, LogReply
+from scriptix_operator.core.model.remote import LogEntry, LogReply
 from scriptix_operator.scriptix import jsonstream, jsontext
 from scriptix_operator.scriptix.jsontext import BadReplyError
 from scriptix_operator.scriptix.logreader import LogReader

@@ -9,7 +9,7 @@ from itertools import groupby
 import httpx
 import pytest
 
-from scriptix_operator.core.remote import CallFailure, LogEntry, LogReply
+from scriptix_operator.core.model.remote import CallFailure, LogEntry, LogReply
 from scriptix_operator.scriptix import AmbiguousError, ScriptixClient, Timeouts
 from scriptix_operator.scriptix.client import MAX_CONNECTIONS
 from scriptix_operator.scriptix.logstream import SMALL, LogStreams

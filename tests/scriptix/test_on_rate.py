@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 import pytest
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import FailureKind, RateLimitInfo
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import FailureKind, RateLimitInfo
 from scriptix_operator.scriptix import RateLimitedError, ScriptixClient, ScriptixError, Timeouts
 from scriptix_simulator import Limit, ManualClock, SimulatorConfig, serve
 from tests.scriptix.calls import BRIEF, KEY, MODEL

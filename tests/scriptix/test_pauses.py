@@ -5,7 +5,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from scriptix_operator.core.remote import RateLimitInfo
+from scriptix_operator.core.model.remote import RateLimitInfo
 from scriptix_operator.scriptix.pauses import MAX_CALLS, MAX_PAUSE, rate_limit_info, retry_after
 
 DATE = "Thu, 16 Jan 2025 08:00:00 GMT"

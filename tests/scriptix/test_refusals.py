@@ -6,7 +6,7 @@ from http import HTTPStatus
 import httpx
 import pytest
 
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.scriptix.refusals import error_in_success, refusal
 
 SECRET = "secret-key"

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from scriptix_operator.core.remote import RemoteMetrics, RemoteModel
-from scriptix_operator.core.text import clean
+from scriptix_operator.core.model.remote import RemoteMetrics, RemoteModel
+from scriptix_operator.core.model.text import clean
 from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.replies import read_model
 

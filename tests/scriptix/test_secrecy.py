@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from scriptix_operator.core.remote import RemoteModel
+from scriptix_operator.core.model.remote import RemoteModel
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from tests.scriptix.calls import BRIEF, CALLS, KEY, MODEL, Call, fetched_log
 from tests.scriptix.rawserver import Ending, raw_server, reply

@@ -6,7 +6,7 @@ import httpcore
 import httpx
 import pytest
 
-from scriptix_operator.core.remote import FailureKind
+from scriptix_operator.core.model.remote import FailureKind
 from scriptix_operator.scriptix import (
     AmbiguousError,
     NotSentError,

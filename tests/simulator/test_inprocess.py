@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.remote import CallFailure, FailureKind, LogEntry
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, LogEntry
 from scriptix_operator.scriptix import NotSentError, ScriptixClient, ScriptixError
 from scriptix_simulator import (
     Clock,

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.settings import (
     Settings,
     SettingsError,

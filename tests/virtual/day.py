@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from scriptix_operator.api.reasons import Phase
-from scriptix_operator.core.derive import is_finished
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.status.conditions import is_finished
 from scriptix_simulator import Fault, ModelChange, ModelScript, SimulatorConfig
 from scriptix_simulator.calls import Record
 from scriptix_simulator.inprocess import InProcess

@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import Protocol
 
 from scriptix_operator.api.reasons import Phase
-from scriptix_operator.core.budget import LATE
-from scriptix_operator.core.circuit import MAX_TRIAL
-from scriptix_operator.core.lane import Call
-from scriptix_operator.core.lessons import CLEAN_WINDOWS
-from scriptix_operator.core.looks import SHARES, PollPriority
-from scriptix_operator.core.starts import EXPECTED, PATIENCE
+from scriptix_operator.core.ratelimit.inference import CLEAN_WINDOWS
+from scriptix_operator.core.ratelimit.limiter import LATE
+from scriptix_operator.core.scheduling.circuit_breaker import MAX_TRIAL
+from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.polls import SHARES, PollPriority
+from scriptix_operator.core.scheduling.starts import EXPECTED, PATIENCE
 from scriptix_operator.scriptix.client import Timeouts
 from scriptix_simulator import Limit
 from tests.virtual.day import Day, key_in

@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 import pytest
 
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.lane import Call
-from scriptix_operator.core.limits import Limit
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_simulator import Limit as ServerLimit
 from scriptix_simulator import ModelScript, Scenario, SimulatorConfig
 from scriptix_simulator.replies import RetryHint

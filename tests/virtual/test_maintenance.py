@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from scriptix_operator.api.reasons import Phase
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.model.training import Training
 from scriptix_simulator import Limit, ModelScript, Scenario, SimulatorConfig
 from scriptix_simulator.state import ApiRequest, endpoint
 from tests.virtual.loop import boottime, run_virtually

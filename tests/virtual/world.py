@@ -18,14 +18,14 @@ import httpx
 
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, TrainingStatus
-from scriptix_operator.core.apikey import ApiKey
-from scriptix_operator.core.logbook import EMPTY
-from scriptix_operator.core.logcollector import Collected
-from scriptix_operator.core.news import EventRecord
-from scriptix_operator.core.owner import Owner
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.logs.collector import Collected
+from scriptix_operator.core.logs.segments import EMPTY
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.engine import Controller
+from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError

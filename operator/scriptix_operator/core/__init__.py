@@ -1,1 +1,1 @@
-"""Pure decisions: no I/O, no clock, no asyncio. Facts go in, frozen decisions come out."""
+"""The decisions, pure: no I/O, no clock, no randomness. `decide` is the entry."""

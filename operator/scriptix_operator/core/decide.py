@@ -9,29 +9,17 @@ from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.answers import refused, started
-from scriptix_operator.core.claims import is_start_of, model_in_use, unreadable_in_use
 from scriptix_operator.core.deletion import awaits_outcome, released, without_effects
-from scriptix_operator.core.derive import (
-    ConditionReason,
-    awaits_retry,
-    has_ended,
-    is_end_pending,
-    is_followed,
-    is_over,
-    is_starting,
-    is_unpublished,
-    may_be_running,
-)
-from scriptix_operator.core.ending import (
+from scriptix_operator.core.follow.gate_poll import judge_again, published_reason
+from scriptix_operator.core.follow.log_collection import with_log_tried_again, without_log_failures
+from scriptix_operator.core.follow.next_action import (
     conclude,
     is_retry_held,
     log_stored,
     log_unavailable,
     publish_failed,
 )
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.follow import (
+from scriptix_operator.core.follow.outcome import (
     OBSERVATION_REFRESH,
     believe,
     ended_at,
@@ -42,10 +30,14 @@ from scriptix_operator.core.follow import (
     naming_unreadable,
     with_poll,
 )
-from scriptix_operator.core.gate_poll import judge_again, published_reason
-from scriptix_operator.core.ledger import StartOutcome
-from scriptix_operator.core.logcollection import with_log_tried_again, without_log_failures
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.follow.pending_end import is_wait_over, poll_results, with_next_poll
+from scriptix_operator.core.follow.poll_failed import poll_failed
+from scriptix_operator.core.follow.progressing import without_poll_facts
+from scriptix_operator.core.follow.replaced import replaced_before_poll
+from scriptix_operator.core.ledger.ledger import StartOutcome
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.context import RECHECK, Durations, ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
     Blocked,
     CheckQueue,
     Decision,
@@ -68,16 +60,24 @@ from scriptix_operator.core.observation import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.pacing import next_poll, shown_interval, spread
-from scriptix_operator.core.pending_end import is_wait_over, poll_results, with_next_poll
-from scriptix_operator.core.replaced import replaced_before_poll
-from scriptix_operator.core.requests import (
+from scriptix_operator.core.requests.cancellation import cancel_request, is_cancelled
+from scriptix_operator.core.requests.requests import (
     begin_retry,
     begin_run,
     is_run_asked_for,
     newest_request,
 )
-from scriptix_operator.core.resolve import (
+from scriptix_operator.core.scheduling.poll_interval import next_poll, shown_interval, spread
+from scriptix_operator.core.start.admission import (
+    abort_start,
+    begin,
+    consider,
+    queue_up,
+    start_nothing,
+)
+from scriptix_operator.core.start.contention import is_start_of, model_in_use, unreadable_in_use
+from scriptix_operator.core.start.reply import refused, started
+from scriptix_operator.core.start.resolution import (
     acted_after_all,
     concluded,
     newly_polled_start,
@@ -85,13 +85,19 @@ from scriptix_operator.core.resolve import (
     resolve_for_others,
     resolved_by_others,
 )
-from scriptix_operator.core.running import without_poll_facts
-from scriptix_operator.core.situation import RECHECK, Durations, ReconcileContext
-from scriptix_operator.core.start import abort_start, begin, consider, queue_up, start_nothing
-from scriptix_operator.core.takeback import cancel_request, is_cancelled
-from scriptix_operator.core.training import Training
-from scriptix_operator.core.unanswered import poll_failed
-from scriptix_operator.core.unreadable import reported_unreadable
+from scriptix_operator.core.status.conditions import (
+    ConditionReason,
+    awaits_retry,
+    has_ended,
+    is_end_pending,
+    is_followed,
+    is_over,
+    is_starting,
+    is_unpublished,
+    may_be_running,
+)
+from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.unreadable import reported_unreadable
 
 __all__ = ["decide"]
 

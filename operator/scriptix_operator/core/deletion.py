@@ -8,10 +8,10 @@ right for other resources with the model.
 from dataclasses import replace
 
 from scriptix_operator.api.reasons import FailureReason
-from scriptix_operator.core.claims import is_start_of
-from scriptix_operator.core.derive import awaits_retry, has_ended, is_finished, is_starting, release
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.follow.progressing import without_poll_facts
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.context import ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
     Decision,
     ModelPolled,
     NoStartInFlight,
@@ -19,9 +19,15 @@ from scriptix_operator.core.observation import (
     Poll,
     RequeueAfter,
 )
-from scriptix_operator.core.running import without_poll_facts
-from scriptix_operator.core.situation import ReconcileContext
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.status.conditions import (
+    awaits_retry,
+    has_ended,
+    is_finished,
+    is_starting,
+    release,
+)
+from scriptix_operator.core.status.failures import failure
 
 __all__ = ["awaits_outcome", "released", "without_effects"]
 

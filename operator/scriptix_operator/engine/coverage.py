@@ -7,9 +7,9 @@ list fails hides no in-flight start: this process is the only one that makes any
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scriptix_operator.core.installation import show_namespaces
-from scriptix_operator.core.ledger import InFlightStart
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.cluster.installation import show_namespaces
+from scriptix_operator.core.ledger.ledger import InFlightStart
+from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.kube.trainings import ALL, Raw
 
 __all__ = ["Coverage"]

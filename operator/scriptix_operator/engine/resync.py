@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from scriptix_operator.core.backoff import backoff
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.roster import TrainingStore
+from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.trainings import ALL, Raw, key_of, show_scope
 from scriptix_operator.telemetry.health import Problems

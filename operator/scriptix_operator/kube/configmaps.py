@@ -1,6 +1,6 @@
 """ConfigMaps beside a resource: written only where they are its own.
 
-kube/control.py says whose an object is. What is dead or restored counts as absent: nothing of it is
+kube/ownership.py says whose an object is. What is dead or restored counts as absent: nothing of it is
 read, and it makes way when its name is needed.
 
 Errors: NameTaken, and those of kube/errors.py. A ConflictError means that somebody wrote the object
@@ -22,8 +22,9 @@ from kubernetes.aio.client import (
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import ARGOCD_IGNORE_UPDATES, GROUP, KIND, PLURAL, VERSION
-from scriptix_operator.core.owner import Owner
-from scriptix_operator.kube.control import (
+from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.kube.errors import ConflictError, GoneError, translated
+from scriptix_operator.kube.ownership import (
     Control,
     control_of,
     describe_controller,
@@ -32,7 +33,6 @@ from scriptix_operator.kube.control import (
     reference_to,
     reference_to_dead,
 )
-from scriptix_operator.kube.errors import ConflictError, GoneError, translated
 
 __all__ = ["ConfigMaps", "NameTaken", "StoredConfigMap"]
 

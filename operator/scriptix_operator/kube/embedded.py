@@ -22,7 +22,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from scriptix_operator.api.names import GROUP, PLURAL, VERSION
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.text import one_line
 from scriptix_operator.kube.streams import Scope, Streams
 
 __all__ = ["EmbeddedKopf", "Sink"]

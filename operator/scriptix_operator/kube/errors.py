@@ -16,7 +16,7 @@ import aiohttp
 from kubernetes.aio.client import ApiException
 from kubernetes.aio.config import ConfigException
 
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.text import one_line
 
 __all__ = [
     "ConflictError",

@@ -18,8 +18,8 @@ from kubernetes.aio.client import (
 
 from scriptix_operator.api.names import API_VERSION, KIND, MANAGED_BY
 from scriptix_operator.api.reasons import EventReason
-from scriptix_operator.core.news import EventRecord
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.kube.errors import KubeError, translated
 
 __all__ = ["Events", "Subject"]

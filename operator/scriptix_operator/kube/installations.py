@@ -9,8 +9,8 @@ from scriptix_operator.api.names import (
     PROBLEMS_ANNOTATION,
     WATCHES_ANNOTATION,
 )
-from scriptix_operator.core.installation import Installation, watches_of
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.cluster.installation import Installation, watches_of
+from scriptix_operator.core.model.text import one_line
 from scriptix_operator.kube.errors import GoneError, translated
 
 __all__ = ["installation_in", "installations"]

@@ -1,6 +1,6 @@
 """Who works: a coordination.k8s.io Lease, held by one process at a time.
 
-As client-go does it; core/election.py decides. The election of the kubernetes package is not used:
+As client-go does it; core/cluster/election.py decides. The election of the kubernetes package is not used:
 it has no release, a refused connection ends it, and it writes local time as UTC.
 
 - Writes carry the resourceVersion that was read, so of two contenders one gets 409.
@@ -19,7 +19,13 @@ from typing import Final, NoReturn, TypeVar
 from kubernetes.aio import client
 
 from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
-from scriptix_operator.core.election import LeaseObservation, LeaseTimes, Move, decide, observe
+from scriptix_operator.core.cluster.election import (
+    LeaseObservation,
+    LeaseTimes,
+    Move,
+    decide,
+    observe,
+)
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
 from scriptix_operator.kube.problems import ProblemReports
 

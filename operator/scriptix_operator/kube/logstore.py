@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import LogStatus
-from scriptix_operator.core.logbook import (
+from scriptix_operator.core.logs.collector import Collected
+from scriptix_operator.core.logs.plan import plan
+from scriptix_operator.core.logs.segments import (
     EMPTY,
     LogIndex,
     SealedSegment,
@@ -19,9 +21,7 @@ from scriptix_operator.core.logbook import (
     segment_name,
     segment_number,
 )
-from scriptix_operator.core.logcollector import Collected
-from scriptix_operator.core.logplan import plan
-from scriptix_operator.core.owner import Owner
+from scriptix_operator.core.model.owner import Owner
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken, StoredConfigMap
 from scriptix_operator.kube.errors import ConflictError
 

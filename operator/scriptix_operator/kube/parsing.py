@@ -16,8 +16,8 @@ from scriptix_operator.api.reasons import ConditionType
 from scriptix_operator.api.spec import UNREADABLE_GATE, TrainingSpec
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.api.times import parse_time
-from scriptix_operator.core.training import Training, TrainingKey, UnreadableField
-from scriptix_operator.core.unreadable import DERIVED, ESSENTIAL, describe_left_alone
+from scriptix_operator.core.model.training import Training, TrainingKey, UnreadableField
+from scriptix_operator.core.status.unreadable import DERIVED, ESSENTIAL, describe_left_alone
 
 __all__ = ["Raw", "UnreadableError", "key_of", "parse_training"]
 

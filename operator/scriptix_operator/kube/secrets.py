@@ -9,11 +9,11 @@ from kubernetes.aio.client import ApiClient, CoreV1Api
 from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Failure
-from scriptix_operator.core.apikey import ApiKey, check_key
-from scriptix_operator.core.catalogue import Cause
-from scriptix_operator.core.derive import may_be_running
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.model.api_key import ApiKey, check_key
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.conditions import may_be_running
+from scriptix_operator.core.status.failure_catalog import Cause
+from scriptix_operator.core.status.failures import failure
 from scriptix_operator.kube.errors import GoneError, RefusedError, translated
 
 __all__ = ["DefaultKey", "KeyUnavailableError", "Keys"]

@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from scriptix_operator.api.names import PLURAL
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.text import one_line
 
 __all__ = ["IDLE_LIMIT", "Scope", "Streams"]
 

@@ -7,9 +7,9 @@ from kubernetes.aio.client import ApiClient, CustomObjectsApi
 
 from scriptix_operator.api.names import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from scriptix_operator.api.status import MAX_CONDITIONS, TrainingStatus
-from scriptix_operator.core.merge import merge_patch
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.kube.errors import RefusedError, UnavailableError, translated
+from scriptix_operator.kube.merge_patch import merge_patch
 from scriptix_operator.kube.parsing import Raw, UnreadableError, key_of, parse_training
 
 __all__ = [

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import httpx
 
-from scriptix_operator.core.apikey import ApiKey
+from scriptix_operator.core.model.api_key import ApiKey
 
 __all__ = ["KeyAuth", "check_header"]
 

@@ -23,8 +23,8 @@ from typing import Self, TypeVar
 
 import httpx
 
-from scriptix_operator.core.apikey import ApiKey, check_key
-from scriptix_operator.core.remote import (
+from scriptix_operator.core.model.api_key import ApiKey, check_key
+from scriptix_operator.core.model.remote import (
     CallFailure,
     FailureKind,
     LogEntry,

@@ -7,7 +7,7 @@ after decompression, so a few bytes on the wire cannot become gigabytes in memor
 import zlib
 from collections.abc import Iterator
 
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.text import one_line
 
 __all__ = ["BodyError", "Decompressor"]
 

@@ -1,6 +1,6 @@
 """What a call can raise, and the two tables that decide it.
 
-* ScriptixError                 has .failure, a core.remote.CallFailure
+* ScriptixError                 has .failure, a core.model.remote.CallFailure
   x DefiniteError               the call has had no effect
     + NotSentError              no connection was made, or the sender held it back
     + UnauthorizedError         401, 402, 403
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.text import one_line
 
 __all__ = [
     "STATUS_KINDS",

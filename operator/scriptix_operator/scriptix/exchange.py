@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
-from scriptix_operator.core.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.scriptix.auth import KeyAuth
 from scriptix_operator.scriptix.errors import NotSentError, transport_failure
 from scriptix_operator.scriptix.jsontext import BadReplyError

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from decimal import Decimal, DecimalException
 
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.text import one_line
 
 __all__ = [
     "DECODER",

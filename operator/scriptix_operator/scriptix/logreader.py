@@ -8,7 +8,7 @@ can follow entries.
 import codecs
 from collections.abc import Callable, Iterable
 
-from scriptix_operator.core.remote import LogEntry, LogReply
+from scriptix_operator.core.model.remote import LogEntry, LogReply
 from scriptix_operator.scriptix import jsontext
 from scriptix_operator.scriptix.jsonstream import JsonStream, NotJsonError, Steps
 from scriptix_operator.scriptix.jsontext import BadReplyError, not_json, read_object, scrubbed

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
-from scriptix_operator.core.remote import CallFailure, LogEntry, LogReply
+from scriptix_operator.core.model.remote import CallFailure, LogEntry, LogReply
 from scriptix_operator.scriptix.exchange import unusable
 from scriptix_operator.scriptix.jsontext import BadReplyError
 from scriptix_operator.scriptix.logreader import LogReader

@@ -16,8 +16,8 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from scriptix_operator.core.remote import RateLimitInfo
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.remote import RateLimitInfo
+from scriptix_operator.core.model.text import one_line
 
 __all__ = ["MAX_CALLS", "MAX_PAUSE", "rate_limit_info", "retry_after"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
 
-from scriptix_operator.core.remote import CallFailure, FailureKind
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.text import one_line
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, kind_of_status
 from scriptix_operator.scriptix.jsontext import BadReplyError, excerpt, read_object
 from scriptix_operator.scriptix.pauses import retry_after

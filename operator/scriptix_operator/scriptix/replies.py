@@ -1,4 +1,4 @@
-"""Replies with a model, and the parts of a reply with a log, read into the types of core/remote.py.
+"""Replies with a model, and the parts of a reply with a log, read into the types of core/model/remote.py.
 
 Both dialects: the object itself, or `{"result": …}` around it. Unknown fields are ignored. `id`
 and `training_status` must be there and readable: they alone decide whether the reply is usable.
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from scriptix_operator.core.remote import (
+from scriptix_operator.core.model.remote import (
     LogEntry,
     RemoteMetrics,
     RemoteModel,
     TrainingState,
 )
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.text import one_line
 from scriptix_operator.scriptix.jsontext import BadReplyError, found, scrubbed
 from scriptix_operator.scriptix.spellings import (
     hours,

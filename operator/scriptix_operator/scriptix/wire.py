@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
-from scriptix_operator.core.text import one_line
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.text import one_line
 from scriptix_operator.scriptix.decompress import BodyError, Decompressor
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
 from scriptix_operator.scriptix.pauses import rate_limit_info

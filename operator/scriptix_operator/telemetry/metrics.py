@@ -21,8 +21,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from scriptix_operator.api.reasons import Outcome, Phase
-from scriptix_operator.core.gauges import NO_GAUGES, Gauges
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
 from scriptix_operator.telemetry.health import Problems
 
 __all__ = ["Metrics"]

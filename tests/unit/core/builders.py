@@ -1,6 +1,6 @@
 """Builders for the core's tests, and `Life`: a resource that goes through `decide` step by step.
 
-`Life` does what engine/stepper.py does, without the engine. Whatever a test tells it, each status
+`Life` does what engine/reconciler.py does, without the engine. Whatever a test tells it, each status
 that comes out is held against the promises that hold for all of them (`check_status`).
 """
 
@@ -14,16 +14,23 @@ from scriptix_operator.api.reasons import LogState, Ownership, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, Metrics, Queue, Run, TrainingStatus
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import awaits_retry, is_finished, is_unpublished
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import (
+from scriptix_operator.core.ledger.ledger import (
     InFlightStart,
     Ledger,
     with_start_begun,
     with_start_resolved,
 )
-from scriptix_operator.core.news import EventRecord, transition_events
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.model.remote import (
+    CallFailure,
+    FailureKind,
+    LogReply,
+    RemoteMetrics,
+    RemoteModel,
+    TrainingState,
+)
+from scriptix_operator.core.model.training import Training, TrainingKey, UnreadableField
+from scriptix_operator.core.reconcile.context import Durations, ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
     AcquireStart,
     Action,
     CheckQueue,
@@ -47,16 +54,9 @@ from scriptix_operator.core.observation import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.remote import (
-    CallFailure,
-    FailureKind,
-    LogReply,
-    RemoteMetrics,
-    RemoteModel,
-    TrainingState,
-)
-from scriptix_operator.core.situation import Durations, ReconcileContext
-from scriptix_operator.core.training import Training, TrainingKey, UnreadableField
+from scriptix_operator.core.status.conditions import awaits_retry, is_finished, is_unpublished
+from scriptix_operator.core.status.events import EventRecord, transition_events
+from scriptix_operator.core.status.failures import failure
 from scriptix_operator.kube.trainings import dump_status
 
 __all__ = [

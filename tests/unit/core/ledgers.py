@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from scriptix_operator.api.status import Baseline, Intent
-from scriptix_operator.core.ledger import Ledger, StartCharge
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.ledger.ledger import Ledger, StartCharge
+from scriptix_operator.core.model.training import Training
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training
 
 __all__ = ["BEFORE", "READY", "debits_of", "starting"]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
-from scriptix_operator.core.logbook import EMPTY, LOG_KEY, LogIndex, SealedSegment
-from scriptix_operator.core.logcollector import LogCollector
-from scriptix_operator.core.loglines import UNTIMED, render
-from scriptix_operator.core.logplan import plan
-from scriptix_operator.core.logwindow import Window
-from scriptix_operator.core.remote import LogEntry
+from scriptix_operator.core.logs.collector import LogCollector
+from scriptix_operator.core.logs.lines import UNTIMED, render
+from scriptix_operator.core.logs.plan import plan
+from scriptix_operator.core.logs.segments import EMPTY, LOG_KEY, LogIndex, SealedSegment
+from scriptix_operator.core.logs.window import Window
+from scriptix_operator.core.model.remote import LogEntry
 
 EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
 EIGHT_SECOND = 1737014400

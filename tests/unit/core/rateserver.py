@@ -12,10 +12,10 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from scriptix_operator.core.budget import RateLimiter
-from scriptix_operator.core.limits import Limit
-from scriptix_operator.core.remote import CallFailure, FailureKind, RateLimitInfo
-from scriptix_operator.core.spending import Permit
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.ratelimit.limiter import RateLimiter
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.window import Permit
 
 __all__ = ["Play", "Reply", "Server", "Tells"]
 

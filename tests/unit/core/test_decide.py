@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from scriptix_operator.api.reasons import FailureReason, LogState, Phase
 from scriptix_operator.api.status import Baseline, LearningPoint, LogStatus, Queue, TrainingStatus
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.derive import awaits_retry, is_starting
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import InFlightStart, LatestRun
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.eta.timeline import PastRun
+from scriptix_operator.core.ledger.ledger import InFlightStart, LatestRun
+from scriptix_operator.core.model.remote import (
+    CallFailure,
+    FailureKind,
+    LogReply,
+    RemoteMetrics,
+    RemoteModel,
+)
+from scriptix_operator.core.reconcile.protocol import (
     AcquireStart,
     Blocked,
     CheckQueue,
@@ -42,15 +48,9 @@ from scriptix_operator.core.observation import (
     StartLedgerNotWritable,
     StartQueued,
 )
-from scriptix_operator.core.pacing import GrantedInterval
-from scriptix_operator.core.remote import (
-    CallFailure,
-    FailureKind,
-    LogReply,
-    RemoteMetrics,
-    RemoteModel,
-)
-from scriptix_operator.core.timeline import PastRun
+from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
+from scriptix_operator.core.status.conditions import awaits_retry, is_starting
+from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
     KEY,

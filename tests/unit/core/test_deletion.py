@@ -7,13 +7,12 @@ import pytest
 
 from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.status import Baseline, Intent, LogStatus, Queue, TrainingStatus
-from scriptix_operator.core.claims import model_in_use
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.freshness import is_stale
-from scriptix_operator.core.ledger import Ledger, StartOutcome, with_start_begun
-from scriptix_operator.core.news import deletion_events, transition_events
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.ledger.ledger import Ledger, StartOutcome, with_start_begun
+from scriptix_operator.core.ledger.rebuild import rebuilt
+from scriptix_operator.core.model.remote import FailureKind
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.protocol import (
     Blocked,
     CheckQueue,
     Decision,
@@ -37,10 +36,11 @@ from scriptix_operator.core.observation import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.rebuild import rebuilt
-from scriptix_operator.core.remote import FailureKind
-from scriptix_operator.core.resolve import resolve_for_others
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.start.contention import model_in_use
+from scriptix_operator.core.start.resolution import resolve_for_others
+from scriptix_operator.core.start.staleness import is_stale
+from scriptix_operator.core.status.events import deletion_events, transition_events
+from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
     KEY,

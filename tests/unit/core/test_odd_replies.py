@@ -9,10 +9,10 @@ import pytest
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.status import Baseline, TrainingStatus
-from scriptix_operator.core.follow import ended_at, follow
-from scriptix_operator.core.ledger import LatestRun
-from scriptix_operator.core.observation import AcquireStart, Poll, RequeueAfter
-from scriptix_operator.core.remote import RemoteModel
+from scriptix_operator.core.follow.outcome import ended_at, follow
+from scriptix_operator.core.ledger.ledger import LatestRun
+from scriptix_operator.core.model.remote import RemoteModel
+from scriptix_operator.core.reconcile.protocol import AcquireStart, Poll, RequeueAfter
 from tests.unit.core.builders import (
     EIGHT,
     Life,

@@ -1,4 +1,4 @@
-"""core/resolve.py: a start in the ledger that is not the own one of who needs the model."""
+"""core/start/resolution.py: a start in the ledger that is not the own one of who needs the model."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,15 +9,16 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
 from scriptix_operator.core.decide import decide
-from scriptix_operator.core.failures import failure
-from scriptix_operator.core.ledger import (
+from scriptix_operator.core.ledger.ledger import (
     InFlightStart,
     LatestRun,
     Ledger,
     StartOutcome,
     with_start_begun,
 )
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.model.remote import FailureKind, RemoteModel
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.reconcile.protocol import (
     AcquireStart,
     Decision,
     InProcessState,
@@ -26,9 +27,8 @@ from scriptix_operator.core.observation import (
     RequeueAfter,
     StartGranted,
 )
-from scriptix_operator.core.remote import FailureKind, RemoteModel
-from scriptix_operator.core.resolve import concluded, resolve_for_others
-from scriptix_operator.core.training import Training, TrainingKey
+from scriptix_operator.core.start.resolution import concluded, resolve_for_others
+from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
     KEY,

@@ -15,7 +15,9 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scriptix_operator.core.observation import (
+from scriptix_operator.core.model.remote import FailureKind, RemoteModel
+from scriptix_operator.core.reconcile.context import Durations
+from scriptix_operator.core.reconcile.protocol import (
     AcquireStart,
     Poll,
     PollFailed,
@@ -25,8 +27,6 @@ from scriptix_operator.core.observation import (
     RequeueAfter,
     StartGranted,
 )
-from scriptix_operator.core.remote import FailureKind, RemoteModel
-from scriptix_operator.core.situation import Durations
 from tests.unit.core.builders import EIGHT, Life, a_model, a_training, call_failed, metrics
 
 BEFORE = EIGHT - timedelta(days=30)

@@ -20,9 +20,9 @@ from scriptix_operator.api.status import (
     ServedBy,
     TrainingStatus,
 )
-from scriptix_operator.core.derive import derive_status
-from scriptix_operator.core.requests import begin_run
-from scriptix_operator.core.running import without_poll_facts
+from scriptix_operator.core.follow.progressing import without_poll_facts
+from scriptix_operator.core.requests.requests import begin_run
+from scriptix_operator.core.status.conditions import derive_status
 from tests.unit.core.builders import EIGHT, a_training
 
 DERIVED = {

@@ -8,9 +8,9 @@ import asyncio
 from collections import deque
 from enum import Enum, auto
 
-from scriptix_operator.core.ledger import Ledger
+from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
-from scriptix_operator.kube.ledger import LedgerConfigMap, LedgerUnreadableError
+from scriptix_operator.kube.ledger_config_map import LedgerConfigMap, LedgerUnreadableError
 
 __all__ = ["FakeLedgerConfigMap", "Fault", "complete"]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scriptix_operator.core.ledger import InFlightStart
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.ledger.ledger import InFlightStart
+from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.engine.coverage import SHOWN, Coverage
 from scriptix_operator.kube.trainings import ALL
 from tests.unit.core.ledgers import READY

@@ -6,7 +6,7 @@ import pytest
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import UNREADABLE_GATE
-from scriptix_operator.core.training import Training
+from scriptix_operator.core.model.training import Training
 from scriptix_operator.kube.parsing import UnreadableError, parse_training
 from scriptix_operator.kube.trainings import dump_status, status_patch
 from tests.unit.core.builders import EIGHT, at, followed

@@ -4,8 +4,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scriptix_operator.api.reasons import Outcome, Phase
-from scriptix_operator.core.gauges import NO_GAUGES, Gauges
-from scriptix_operator.core.training import TrainingKey
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 

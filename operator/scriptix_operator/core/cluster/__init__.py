@@ -1,0 +1,1 @@
+"""Decisions about the cluster: leader election, permissions, other installations."""

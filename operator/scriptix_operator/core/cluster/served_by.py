@@ -1,0 +1,118 @@
+"""Which installation serves a resource, where several watch it.
+
+Each status write names the installation, under the resourceVersion of what was read. So of two
+that would start one run, one writes its intent, and the other one finds its name. An installation
+is the namespace of its Lease and start ledger: all its processes are one, and so are those of a
+later release in that namespace.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import EventReason
+from scriptix_operator.api.status import ServedBy, TrainingStatus
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.conditions import is_finished
+from scriptix_operator.core.status.events import EventRecord
+
+__all__ = [
+    "left_alone",
+    "left_alone_event",
+    "left_for",
+    "left_text",
+    "needs_renewal",
+    "was_served_elsewhere",
+    "with_server",
+]
+
+RENEWAL = timedelta(minutes=12)
+"""Age of `servedBy` at which it is written for its own sake. Above the 10 minutes after which a
+poll refreshes lastObservedAt: a resource that is polled regularly costs no further write."""
+
+SILENCE = timedelta(minutes=30)
+"""After this time another installation takes over. One that works has renewed twice by then,
+whatever the Scriptix API does. Taking over from one that works after all (its API server was
+unreachable, or its clock differs by more than the rest) starts nothing twice: resourceVersion
+decides."""
+SILENCE_TEXT = "30m"
+
+
+def with_server(
+    training: Training, status: TrainingStatus, installation: str, now: datetime
+) -> TrainingStatus:
+    """What is written in place of the status that `training` has: `status`, with who writes it.
+
+    A status that has not changed is left as it is, unless others could take the resource over.
+    """
+    is_ours = status.served_by is not None and status.served_by.namespace == installation
+    is_due = not is_ours or needs_renewal(training, installation, now)
+    if status == training.status and (not is_due or _is_at_rest(training)):
+        return status
+    served_by = ServedBy(namespace=installation, renewed_at=now)
+    return replace(status, served_by=served_by)
+
+
+def needs_renewal(training: Training, installation: str, now: datetime) -> bool:
+    """Whether `servedBy` of a resource that this installation serves is old."""
+    served_by = training.status.served_by
+    if served_by is None or served_by.namespace != installation or _is_at_rest(training):
+        return False
+    return abs(now - served_by.renewed_at) >= RENEWAL
+
+
+def _is_at_rest(training: Training) -> bool:
+    """Whether nothing is done for a resource before it is edited; taking it over starts nothing."""
+    return training.spec.suspend or is_finished(training.status) or training.is_being_deleted
+
+
+def was_served_elsewhere(training: Training, installation: str) -> bool:
+    """Whether the last one to write the status was another installation, however long ago."""
+    served_by = training.status.served_by
+    return served_by is not None and served_by.namespace != installation
+
+
+def left_for(training: Training, installation: str, now: datetime) -> float | None:
+    """Seconds for which a resource is left alone; None: this installation may serve it.
+
+    A time far ahead is that of a clock that is wrong, or was typed: it holds nobody up.
+    """
+    served_by = training.status.served_by
+    if served_by is None or not was_served_elsewhere(training, installation):
+        return None
+    age = now - served_by.renewed_at
+    return (SILENCE - age).total_seconds() if abs(age) < SILENCE else None
+
+
+def left_alone(
+    trainings: Iterable[Training], installation: str, now: datetime
+) -> dict[str, list[Training]]:
+    """The resources that are left alone, by the installation that serves them."""
+    left = defaultdict(list)
+    for training in trainings:
+        served_by = training.status.served_by
+        if served_by is not None and left_for(training, installation, now) is not None:
+            left[served_by.namespace].append(training)
+    return dict(left)
+
+
+def left_text(other: str, left: list[Training]) -> str:
+    """What is wrong, and what to do, for those who run the operator."""
+    many = "1 resource is" if len(left) == 1 else f"{len(left)} resources are"
+    return (
+        f"{many} left alone until the installation in namespace {other}, which serves them, has "
+        f"not written their status for {SILENCE_TEXT}. Let no namespace be served by both "
+        "(SCRIPTIX_WATCH_NAMESPACES), or uninstall one of them. The first is "
+        f"{min(training.key for training in left)}."
+    )
+
+
+def left_alone_event(other: str, installation: str) -> EventRecord:
+    """What a resource that is left alone is told."""
+    text = (
+        f"The installation of the operator in namespace {other} serves this resource; the one in "
+        f"namespace {installation} watches it, too, and leaves it alone until the other one has "
+        f"not written its status for {SILENCE_TEXT}."
+    )
+    return EventRecord(EventReason.SERVED_ELSEWHERE, text, warning=True)

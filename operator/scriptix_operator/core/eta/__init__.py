@@ -1,0 +1,1 @@
+"""How the estimated completion of a run is calculated."""

@@ -1,0 +1,189 @@
+"""How progress goes with time: the marks of a run, those of past runs, and the document's timeline.
+
+Source of the reference: the remote API's document ("Training Timeline", a 20-hour dataset).
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import nlargest
+from itertools import chain
+from typing import NamedTuple
+
+from scriptix_operator.api.reasons import FailureReason, Stage
+from scriptix_operator.core.model.progress import STAGES
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.status.conditions import last_key
+
+__all__ = [
+    "LONGEST",
+    "MILESTONES",
+    "REFERENCE",
+    "PastRun",
+    "PastRuns",
+    "is_whole",
+    "with_milestones",
+]
+
+MILESTONES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+"""Percents of which it is noted when a run reaches them."""
+NOT_REACHED = -1
+"""In a timeline: the mark was passed between two looks far apart, or before the first."""
+SLACK = 5
+"""Percent by which progress may have passed a mark when it is first seen, for the time to count."""
+LONGEST = 31 * 86_400.0
+"""Seconds; what is said to have taken longer has not: somebody's clock is wrong."""
+MAX_PAST = 20
+"""Past runs of a key that are learned from, the newest."""
+
+
+def with_milestones(timeline: tuple[int, ...], progress: int, seconds: float) -> tuple[int, ...]:
+    """The timeline of a run after a look.
+
+    Args:
+        timeline: Seconds into the run at which each of the first MARKS was first seen.
+        progress: Percent at this look.
+        seconds: Of the run that have passed.
+    """
+    new = [milestone for milestone in MILESTONES[len(timeline) :] if milestone <= progress]
+    seen = (round(seconds) if progress - milestone <= SLACK else NOT_REACHED for milestone in new)
+    return (*timeline, *seen)
+
+
+def is_whole(timeline: tuple[int, ...]) -> bool:
+    """Whether the run has come past all marks."""
+    return len(timeline) == len(MILESTONES)
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that went to its end, to learn from."""
+
+    model_id: int
+    seconds: float
+    """It took."""
+    points: tuple[tuple[int, float], ...]
+    """Percent against the share (0 to 1) of its time that had passed; both ascend, from the
+    beginning to the end."""
+
+    @classmethod
+    def of(cls, model_id: int, seconds: float, timeline: tuple[int, ...]) -> "PastRun":
+        """The run of a timeline, as `with_marks`; marks that make no sense are left out."""
+        points = [(0, 0.0)]
+        for milestone, at in zip(MILESTONES, timeline, strict=False):
+            if points[-1][1] * seconds < at < seconds:
+                points.append((milestone, at / seconds))
+        return cls(model_id, seconds, (*points, (100, 1.0)))
+
+    def share(self, progress: float) -> float:
+        """Which share (0 to 1) of its time had passed at `progress` percent."""
+        progress = min(max(progress, 0.0), 100.0)
+        index = bisect_right(self.points, progress, key=lambda point: point[0])
+        if index == len(self.points):
+            return 1.0
+        (low, since), (high, until) = self.points[index - 1], self.points[index]
+        return since + (until - since) * (progress - low) / (high - low)
+
+    def seconds_in(self, stage: Stage) -> float:
+        """How long it was in a stage."""
+        ends = [*(begin for begin, _ in STAGES[1:]), 100]
+        begin, end = next((b, e) for (b, s), e in zip(STAGES, ends, strict=True) if s is stage)
+        return (self.share(end) - self.share(begin)) * self.seconds
+
+
+HOURS = ((0, 0.0), (5, 0.25), (10, 0.5), (30, 2.0), (50, 4.0), (75, 6.0), (95, 7.5), (100, 8.0))
+"""Percent against hours of the document's timeline: progress is not linear in time."""
+REFERENCE = PastRun(0, 8 * 3600.0, tuple((percent, hours / 8) for percent, hours in HOURS))
+"""The document's run."""
+
+
+class EndedRun(NamedTuple):
+    """What a status tells of a run that went to its end; the newest is the largest."""
+
+    ended_at: datetime
+    model_id: int
+    seconds: float
+    timeline: tuple[int, ...]
+
+
+def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
+    """The runs of a resource that went to their end, and the fingerprint of its API key."""
+    status, fingerprint = training.status, last_key(training.status)
+    if fingerprint is None:
+        return "", ()
+    reason = None if status.failure is None else status.failure.reason
+    present = (reason, status.started_at, status.finished_at, status.timeline)
+    earlier = ((e.reason, e.started_at, e.finished_at, e.timeline) for e in status.history)
+    model_id = training.spec.model_id
+    return fingerprint, tuple(
+        EndedRun(ended, model_id, (ended - began).total_seconds(), timeline)
+        for why, began, ended, timeline in (present, *earlier)
+        # One that failed on its way tells nothing of how long it would have taken.
+        if why in {None, FailureReason.QUALITY_GATE_FAILED}
+        and is_whole(timeline)
+        and began is not None
+        and ended is not None
+        and 0 < (ended - began).total_seconds() <= LONGEST
+    )
+
+
+class PastRuns:
+    """Runs that went to their end, by API key, as long as resources tell of them."""
+
+    def __init__(self) -> None:
+        self._timeline_of: dict[TrainingKey, tuple[str, tuple[EndedRun, ...]]] = {}
+        self._by_key: defaultdict[str, dict[TrainingKey, tuple[EndedRun, ...]]] = defaultdict(dict)
+        self._newest: dict[str, tuple[EndedRun, ...]] = {}
+        """The newest MAX_PAST of each key, the oldest first, where they were gathered."""
+        self._made: dict[str, tuple[PastRun, ...]] = {}
+
+    def put(self, training: Training) -> None:
+        """Take in what a resource tells of, in place of what it told before."""
+        progress_steps = ended_runs(training)
+        if progress_steps == self._timeline_of.get(training.key, ("", ())):
+            return
+        self.remove(training.key)
+        fingerprint, runs = progress_steps
+        if not runs:
+            return
+        self._timeline_of[training.key] = progress_steps
+        self._by_key[fingerprint][training.key] = runs
+        newest = self._newest.get(fingerprint)
+        if newest is not None:
+            self._keep(fingerprint, [*newest, *runs])
+
+    def remove(self, key: TrainingKey) -> None:
+        """Forget what a resource has told of."""
+        fingerprint, runs = self._timeline_of.pop(key, ("", ()))
+        if not runs:
+            return
+        lines = self._by_key[fingerprint]
+        del lines[key]
+        if not lines:
+            del self._by_key[fingerprint]
+        newest = self._newest.get(fingerprint)
+        if newest is not None and max(runs) >= newest[0]:
+            # Others follow in their places: which, is found out when it is asked for.
+            del self._newest[fingerprint]
+            self._made.pop(fingerprint, None)
+
+    def of(self, fingerprint: str) -> tuple[PastRun, ...]:
+        """The newest MAX_PAST with the key of this fingerprint, the oldest of these first."""
+        if fingerprint not in self._by_key:
+            return ()
+        if fingerprint not in self._newest:
+            self._keep(fingerprint, chain.from_iterable(self._by_key[fingerprint].values()))
+        if fingerprint not in self._made:
+            self._made[fingerprint] = tuple(
+                PastRun.of(run.model_id, run.seconds, run.timeline)
+                for run in self._newest[fingerprint]
+            )
+        return self._made[fingerprint]
+
+    def _keep(self, fingerprint: str, runs: Iterable[EndedRun]) -> None:
+        newest = tuple(reversed(nlargest(MAX_PAST, runs)))
+        if newest != self._newest.get(fingerprint):
+            self._newest[fingerprint] = newest
+            self._made.pop(fingerprint, None)

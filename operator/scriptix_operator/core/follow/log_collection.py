@@ -1,0 +1,309 @@
+"""When the log of a run is fetched, and what status says of it (docs/logs.md has the table).
+
+While the run goes on: on news. After its end: at once, and twice more, since an API may write the
+last entries some seconds later. The times are facts in status: a restart neither repeats a fetch
+nor leaves one out.
+"""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import GIVEN_UP, FailureReason, LogState
+from scriptix_operator.api.spec import CollectLog
+from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
+from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.context import ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
+    LogExtent,
+    LogStored,
+    LogUnavailable,
+    WriteFailure,
+)
+from scriptix_operator.core.status.conditions import has_ended, is_over
+
+__all__ = [
+    "NO_LOG",
+    "is_first_fetch_due",
+    "is_last_fetch",
+    "log_due_in",
+    "superseded",
+    "with_log_stored",
+    "with_log_tried_again",
+    "with_log_unavailable",
+    "with_log_wanted_after_end",
+    "without_log_failures",
+]
+
+FETCHED = frozenset({LogState.COMPLETE, LogState.PARTIAL})
+
+SECOND_FETCH = 1 / 12
+"""Part of Durations.log after which the log is fetched a second time after the end: 10 s of 2m."""
+NO_LOG = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+"""Statuses by which the API says that there is no log."""
+MAX_REFUSALS, MAX_GATEWAY_REFUSALS = 2, 6
+"""So many replies that there is no log are believed: two of the API, since one may be of a replica
+that does not know the model yet. Those of a gateway, and a 2xx that cannot be used, say nothing of
+the log; six of them, which take about 8 minutes, end the attempts all the same: each is one of the
+key's few log calls."""
+MAX_WRITE_REFUSALS, MAX_WRITE_FAILURES = 3, 8
+"""So many refusals of the cluster, or other failures to write, end the attempts: after 45 s and
+about half an hour. Each costs a log call, too."""
+MAX_TOTAL = 2**53
+"""A larger total_entries is nonsense."""
+TRIED_AGAIN = "After any change of spec the operator tries again."
+ENDED = "No further log calls are made for this run: its last entries may be missing."
+
+
+def with_log_wanted_after_end(ctx: ReconcileContext) -> ReconcileContext:
+    """With the time of the end, from which the fetches after the end count; recorded once.
+
+    What could not be had during the run may be there at its end. A log that is not wanted after
+    the end is as whole as it will be.
+    """
+    log = ctx.status.log or LogStatus()
+    if not has_ended(ctx.status) or log.state in FETCHED:
+        return ctx
+    if is_over(ctx.status) and not _is_asked_for(ctx):
+        return _without_fetches(ctx, log)
+    # Without the time of an end an older version of the operator has given the log up.
+    had_ended = ctx.recorded is not None and has_ended(ctx.recorded)
+    is_known = log.end_seen_at is not None or (had_ended and log.state in GIVEN_UP)
+    return ctx if is_known or not _is_wanted(ctx) else _collecting(ctx, log)
+
+
+def _collecting(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
+    """With a log that is to be fetched, at once where the run has ended."""
+    now = ctx.now.replace(microsecond=0) if has_ended(ctx.status) else None
+    log = replace(
+        log,
+        state=LogState.COLLECTING.value,
+        message=None,
+        end_seen_at=log.end_seen_at or now,
+        next_fetch_at=now,
+    )
+    return without_log_failures(ctx).with_facts(log=log)
+
+
+def _without_fetches(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
+    if log.state in GIVEN_UP or (log.state is None and log.next_fetch_at is None):
+        return ctx
+    is_stored = log.last_fetched_at is not None and log.entries > 0
+    state, message = (LogState.PARTIAL.value, ENDED) if is_stored else (None, None)
+    return ctx.with_facts(log=replace(log, state=state, message=message, next_fetch_at=None))
+
+
+def with_log_tried_again(ctx: ReconcileContext) -> ReconcileContext:
+    """With a log that was given up wanted again, as after an edit of the resource."""
+    log = ctx.status.log
+    if log is None or log.state not in GIVEN_UP or not _is_wanted(ctx):
+        return ctx
+    return _collecting(ctx, log)
+
+
+def without_log_failures(ctx: ReconcileContext, *, is_wanted: bool = True) -> ReconcileContext:
+    """With no failed fetch remembered."""
+    return ctx.with_state(
+        log_wanted=is_wanted,
+        failed_logs=0,
+        log_refusals=0,
+        log_gateway_refusals=0,
+        log_write_refusals=0,
+        log_write_failures=0,
+        log_not_before=None,
+    )
+
+
+def _is_wanted(ctx: ReconcileContext) -> bool:
+    return _is_asked_for(ctx) and not (ctx.spec.suspend or _is_held(ctx))
+
+
+def _is_held(ctx: ReconcileContext) -> bool:
+    """Whether it is not known how the log is to be stored, or what of it is."""
+    return ctx.training.cannot_read("spec.log", "status.log")
+
+
+def _is_asked_for(ctx: ReconcileContext) -> bool:
+    status = ctx.status
+    wanted = {
+        CollectLog.NEVER: False,
+        CollectLog.ON_FAILURE: is_over(status) and status.failure is not None,
+        CollectLog.ALWAYS: True,
+    }[ctx.spec.log.collect]
+    if not wanted or status.run is None or status.run.ownership is None:
+        return False
+    # After a time-out no further calls are made, as the message says.
+    return status.failure is None or status.failure.reason != FailureReason.TIMED_OUT
+
+
+def log_due_in(ctx: ReconcileContext) -> float | None:
+    """Seconds until the log is to be fetched; None: not before something changes."""
+    log = ctx.status.log or LogStatus()
+    if not _is_wanted(ctx) or log.state in GIVEN_UP:
+        return None
+    if not (log.state not in FETCHED if has_ended(ctx.status) else ctx.state.log_wanted):
+        return None
+    times = [ctx.now, ctx.state.log_not_before, log.next_fetch_at]
+    return (max(at for at in times if at is not None) - ctx.now).total_seconds()
+
+
+def is_first_fetch_due(ctx: ReconcileContext) -> bool:
+    """Whether the log of a run that has ended was not stored since, and is to be fetched."""
+    log = ctx.status.log or LogStatus()
+    if log_due_in(ctx) is None:
+        return False
+    fetched_at, end_seen_at = log.last_fetched_at, log.end_seen_at
+    return fetched_at is None or end_seen_at is None or fetched_at < end_seen_at
+
+
+def is_last_fetch(status: TrainingStatus, asked_at: datetime, wait: float) -> bool:
+    """Whether no fetch of the run's log follows one that is sent at `asked_at`.
+
+    Args:
+        status: With the run.
+        asked_at: When the log call is sent.
+        wait: Durations.log, in seconds.
+    """
+    log = status.log
+    if log is None or log.end_seen_at is None:
+        return False
+    next_at = _next_fetch_at(log.end_seen_at, asked_at, wait)
+    retry_at = status.run.retry_at if status.run else None
+    return next_at is None or (retry_at is not None and retry_at <= next_at)
+
+
+def superseded(
+    training: Training, others: Iterable[Training], due_in: float | None
+) -> LogUnavailable | None:
+    """What becomes of a log of which the API may give another run's entries; None: it may not.
+
+    No call can tell the entries of this run from those of a run that another resource has begun
+    since: the clocks of the operator and of the log differ.
+    """
+    log = training.status.log
+    if log is None or log.end_seen_at is None:
+        return None
+    began = [run.claimed_at for other in others if (run := other.status.run) and run.claimed_at]
+    if all(at < log.end_seen_at for at in began):
+        return None
+    if log.last_fetched_at is None:
+        state, text = LogState.UNAVAILABLE, "log of this one was fetched"
+    else:
+        state, text = LogState.PARTIAL, "last fetch: entries of this one may be missing"
+    message = f"Another run of the model began before the {text}."
+    return LogUnavailable(None, state, due_in, tried=False, message=message)
+
+
+def with_log_stored(ctx: ReconcileContext, stored: LogStored) -> ReconcileContext:
+    """The log is stored: whole after the last fetch, else to be fetched again."""
+    now, total = ctx.now.replace(microsecond=0), stored.extent.reply.total
+    # A slow reply has what the log had when the call was sent.
+    asked_at = (stored.asked_at or ctx.now).replace(microsecond=0)
+    before = ctx.status.log or LogStatus()
+    state, message, next_at = LogState.COLLECTING, None, None
+    end_seen_at = before.end_seen_at or now if has_ended(ctx.status) else None
+    if end_seen_at is not None:
+        next_at = _next_fetch_at(end_seen_at, asked_at, ctx.durations.log)
+        if next_at is None:
+            state, message = _state_of(stored.extent)
+    log = replace(
+        stored.log,
+        state=state.value,
+        message=message,
+        total_entries=total if total is not None and 0 <= total <= MAX_TOTAL else None,
+        last_fetched_at=asked_at,
+        end_seen_at=end_seen_at,
+        next_fetch_at=next_at,
+        recent_calls=_recent_calls(ctx),
+    )
+    curve = stored.learning_curve or ctx.status.learning_curve
+    return without_log_failures(ctx, is_wanted=False).with_facts(log=log, learning_curve=curve)
+
+
+def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:
+    """When the log is fetched after a fetch that was sent at `asked_at`; whole seconds."""
+    parts = (wait * SECOND_FETCH, wait)
+    times = (end_seen_at + timedelta(seconds=math.ceil(part)) for part in parts)
+    return next((at for at in times if at > asked_at), None)
+
+
+def _state_of(extent: LogExtent) -> tuple[LogState, str | None]:
+    """What the log is after the last fetch, and why."""
+    given, total, known = extent.reply.entries, extent.reply.total, extent.known
+    if total is not None and max(given, known) < total:
+        text = f"The API gave {given} of the {total} entries that it says its log has."
+        return LogState.PARTIAL, text
+    if not known:
+        what = f"has {given} entries, none of them of this run" if given else "is empty"
+        return LogState.UNAVAILABLE, f"The API's log {what}. {TRIED_AGAIN}"
+    if extent.of_run > known:
+        text = "Entries that appeared in the API's log after newer ones were stored, and are not: "
+        return LogState.PARTIAL, f"{text}{extent.of_run - known}."
+    if extent.skipped:
+        text = "Entries of the API's log that are older than this run, and not stored for it: "
+        return LogState.COMPLETE, f"{text}{extent.skipped}."
+    return LogState.COMPLETE, None
+
+
+def with_log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> ReconcileContext:
+    """The log was not stored: with the time of another try, or given up."""
+    ctx = _with_failure(ctx, failed)
+    log, given_up = ctx.status.log or LogStatus(), _given_up(ctx, failed)
+    if failed.was_called:
+        log = replace(log, recent_calls=_recent_calls(ctx))
+    if given_up is not None:
+        message = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2)
+        if given_up in GIVEN_UP:
+            message = f"{message.removesuffix('.')}. {TRIED_AGAIN}" if message else TRIED_AGAIN
+        log = replace(log, state=given_up.value, message=message, next_fetch_at=None)
+    elif failed.message is not None:
+        message = one_line(failed.message, TEXT)
+        log = replace(log, state=LogState.COLLECTING.value, message=message)
+    if given_up is None and failed.wait is not None and failed.tried and has_ended(ctx.status):
+        # A restart is no reason to try sooner.
+        now = ctx.now.replace(microsecond=0)
+        log = replace(log, next_fetch_at=now + timedelta(seconds=math.ceil(failed.wait)))
+    if log != (ctx.status.log or LogStatus()):
+        ctx = ctx.with_facts(log=log)
+    wait = None if given_up else failed.wait
+    return ctx.with_state(
+        log_wanted=wait is not None,
+        failed_logs=ctx.state.failed_logs + failed.tried,
+        log_not_before=None if wait is None else ctx.now + timedelta(seconds=wait),
+    )
+
+
+def _with_failure(ctx: ReconcileContext, failed: LogUnavailable) -> ReconcileContext:
+    state, refusal = ctx.state, failed.refusal
+    if failed.write_failure is not None:
+        is_refused = failed.write_failure is WriteFailure.REFUSED
+        return ctx.with_state(
+            log_write_refusals=state.log_write_refusals + is_refused,
+            log_write_failures=state.log_write_failures + 1,
+        )
+    if refusal is None:
+        return ctx
+    if refusal.is_from_gateway or refusal.status not in NO_LOG:
+        return ctx.with_state(log_gateway_refusals=state.log_gateway_refusals + 1)
+    return ctx.with_state(log_refusals=state.log_refusals + 1)
+
+
+def _given_up(ctx: ReconcileContext, failed: LogUnavailable) -> LogState | None:
+    state = ctx.state
+    if failed.wait is None:
+        return failed.state
+    refusals, gateway_refusals = state.log_refusals, state.log_gateway_refusals
+    if refusals >= MAX_REFUSALS or gateway_refusals >= MAX_GATEWAY_REFUSALS:
+        return LogState.UNAVAILABLE
+    refusals, failures = state.log_write_refusals, state.log_write_failures
+    if refusals >= MAX_WRITE_REFUSALS or failures >= MAX_WRITE_FAILURES:
+        return LogState.REFUSED
+    return None
+
+
+def _recent_calls(ctx: ReconcileContext) -> tuple[datetime, ...]:
+    known = ctx.status.log.recent_calls if ctx.status.log else ()
+    return (*known, ctx.now.replace(microsecond=0))[-MAX_RECENT_LOG_CALLS:]

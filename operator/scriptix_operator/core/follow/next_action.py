@@ -1,0 +1,164 @@
+"""What follows a look at a followed run: its log, its end, or the next look."""
+
+from datetime import timedelta
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import FailureReason
+from scriptix_operator.api.status import Failure
+from scriptix_operator.core.follow.log_collection import (
+    is_first_fetch_due,
+    log_due_in,
+    with_log_stored,
+    with_log_unavailable,
+    with_log_wanted_after_end,
+)
+from scriptix_operator.core.follow.pending_end import await_results
+from scriptix_operator.core.follow.progressing import training_reason, without_poll_facts
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext, soonest
+from scriptix_operator.core.reconcile.protocol import (
+    Decision,
+    FetchLog,
+    LogStored,
+    LogUnavailable,
+    PublishFailed,
+    RequeueAfter,
+)
+from scriptix_operator.core.requests.cancellation import cancel_request, is_cancelled
+from scriptix_operator.core.requests.requests import is_run_asked_for, next_run
+from scriptix_operator.core.status.conditions import (
+    ConditionReason,
+    awaits_retry,
+    has_ended,
+    is_end_pending,
+    is_finished,
+    is_over,
+)
+from scriptix_operator.core.status.failures import failure
+
+__all__ = [
+    "conclude",
+    "fail",
+    "is_retry_held",
+    "log_stored",
+    "log_unavailable",
+    "publish_failed",
+]
+
+LOG_PATIENCE = timedelta(hours=1)
+"""A retry waits so long for the log of the run that failed: the window of the log allowance. The
+API may have only the log of the newest run."""
+FIRST_RETRY = 5.0
+"""Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
+UNREPORTED = 4
+"""Tries to publish before a failure is told that is no refusal: a hiccup of the cluster is over by
+then, after 75 s of waits."""
+
+
+def conclude(ctx: ReconcileContext, condition_reason: ConditionReason | None = None) -> Decision:
+    """Fetch the log where it is due; else rest: for good after the end, or until the next look.
+
+    A run that has just succeeded is published. A pending end is polled for its results only.
+    """
+    if is_end_pending(ctx.status):
+        return await_results(ctx)
+    if awaits_retry(ctx.status) and (is_run_asked_for(ctx.training) or is_cancelled(ctx.training)):
+        # Changed while it ran: there is no retry of what is not asked for any more.
+        ctx = ctx.with_status(cancel_request(ctx.status))
+    ctx = with_log_wanted_after_end(ctx)
+    due_in, fetch_in = _due_in(ctx), log_due_in(ctx)
+    if fetch_in == 0:
+        action: FetchLog | RequeueAfter = FetchLog(due_in)
+    elif is_over(ctx.status):
+        action = RequeueAfter(soonest(due_in, fetch_in))
+    else:
+        return ctx.requeue(ctx.next_poll, condition_reason)
+    published = is_finished(ctx.status) and ctx.status.failure is None
+    return ctx.answer(action, condition_reason, publish=published)
+
+
+def is_retry_held(ctx: ReconcileContext) -> bool:
+    """Whether a retry whose time has come waits for the log of the run that failed.
+
+    For the first fetch after the end only: the later ones are left out. Tried at least once,
+    however late that is: the resource may have been suspended all the while.
+    """
+    retry_at = ctx.run.retry_at
+    if retry_at is None or not is_first_fetch_due(ctx):
+        return False
+    return ctx.state.failed_logs == 0 or ctx.now < retry_at + LOG_PATIENCE
+
+
+def _due_in(ctx: ReconcileContext) -> float | None:
+    """Seconds until there is something to do beside the log; None: until the resource changes."""
+    if not is_over(ctx.status):
+        return ctx.next_poll
+    if is_run_asked_for(ctx.training):
+        return 0.0  # during the run, so nothing else will wake it
+    retry_at = ctx.run.retry_at if ctx.status.run else None
+    if retry_at is None:
+        return None
+    if ctx.now >= retry_at and is_retry_held(ctx):
+        retry_at += LOG_PATIENCE
+    return max((retry_at - ctx.now).total_seconds(), 0.0)
+
+
+def fail(ctx: ReconcileContext, why: Failure) -> Decision:
+    """End the requested run without a remote one."""
+    run = ctx.status.run or next_run(ctx.training)
+    ended = ctx.with_status(without_poll_facts(ctx.status)).with_facts(
+        run=run,
+        failure=why,
+        queue=None,
+        finished_at=ctx.now.replace(microsecond=0),
+    )
+    return conclude(ended)
+
+
+def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
+    """A run has succeeded and its result could not be published: told, and tried again.
+
+    Whoever waits for success finds the result; so it is not told before. What the API said of the
+    run is kept all the same: the model may be changed there before the result is published.
+    """
+    tries = ctx.state.failed_publishes + 1
+    ctx = ctx.with_state(failed_publishes=tries)
+    wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
+    if not (failed.refused or ctx.training.is_being_deleted) and tries <= UNREPORTED:
+        # As it was recorded: an edit of the gate must not count as observed and not be judged
+        # again, and the ledger's entry of a start stays open until its outcome is recorded.
+        status = ctx.status
+        if is_end_pending(status):
+            # The results that have ended the wait are kept: no further poll may show them.
+            status = replace(status, metrics=failed.success.status.metrics)
+        return Decision(status, RequeueAfter(wait), ctx.state)
+    message = f"The training has succeeded, but its result is not published: {failed.message}"
+    why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
+    # The conditions that were decided on tell of a success that was never recorded.
+    status = replace(failed.success.status, failure=why, conditions=ctx.status.conditions)
+    ctx = with_log_wanted_after_end(ctx.with_status(status))
+    fetch_in = log_due_in(ctx)
+    decision = ctx.answer(
+        FetchLog(wait) if fetch_in == 0 else RequeueAfter(soonest(wait, fetch_in))
+    )
+    return replace(decision, start_outcome=failed.success.start_outcome)
+
+
+def log_stored(ctx: ReconcileContext, stored: LogStored) -> Decision:
+    """The log is stored: rest until it is fetched again, or until the next poll."""
+    ctx = with_log_stored(ctx, stored)
+    condition_reason = None if has_ended(ctx.status) else training_reason(ctx.status)
+    return _after_log(ctx, stored.due_in, condition_reason)
+
+
+def log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> Decision:
+    """The log could not be had now: try later, or say that it cannot be had."""
+    return _after_log(with_log_unavailable(ctx, failed), failed.due_in)
+
+
+def _after_log(
+    ctx: ReconcileContext, due_in: float | None, condition_reason: ConditionReason | None = None
+) -> Decision:
+    if is_over(ctx.status):
+        due_in = _due_in(ctx)
+    return ctx.requeue(soonest(due_in, log_due_in(ctx)), condition_reason)

@@ -1,0 +1,162 @@
+"""A look without an answer to go by: refused, lost, or not made at all."""
+
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.status import Failure, TrainingStatus
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.model.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
+from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext, soonest
+from scriptix_operator.core.reconcile.protocol import Decision, PollFailed
+from scriptix_operator.core.scheduling.circuit_breaker import (
+    CONFIRM,
+    FIRST_TRIAL,
+    MAX_NAMED,
+    rejects_key,
+)
+from scriptix_operator.core.status.conditions import ConditionReason, is_followed, last_key
+from scriptix_operator.core.status.failures import blocked_call, failure
+
+__all__ = ["poll_failed", "rate_limited", "vouches_for"]
+
+LEAST_WAIT = 1.0
+"""Seconds after a refusal because of the rate limit, whatever the reply says."""
+
+MAX_POLL_BACKOFF = 300.0
+"""Seconds between looks at most while the API does not answer, unless more are asked for."""
+
+BEHIND = 1.0
+"""Seconds after the time that a reply names: another model makes the trial call before that."""
+
+GATEWAY_PATIENCE = 300.0
+"""Seconds of a gateway's refusals after which a human is asked to check the way to the API."""
+
+
+def vouches_for(status: TrainingStatus, fingerprint: str) -> bool:
+    """Whether a status says that the API has accepted the key with this fingerprint."""
+    why = status.failure
+    is_rejected = why is not None and why.reason == FailureReason.UNAUTHORIZED
+    return last_key(status) == fingerprint and status.model is not None and not is_rejected
+
+
+def poll_failed(ctx: ReconcileContext, poll: PollFailed) -> Decision:
+    """Say what is the matter, and when the next look is."""
+    call = poll.failure
+    blocked = blocked_call(call, poll.key_source)
+    if blocked is not None:
+        return _refused(ctx.with_state(gateway_since=None), poll, blocked)
+    ctx = ctx.with_state(doubted_at=None)
+    if call.is_from_gateway:
+        return _refused_by_gateway(ctx, poll)
+    ctx = ctx.with_facts(failure=None).with_state(gateway_since=None)
+    if call.kind is FailureKind.RATE_LIMITED:
+        text = "The API refused a call because of its rate limit; next look"
+        return rate_limited(ctx, call, poll.again_in, text)
+    return _unanswered(ctx, poll)
+
+
+def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decision:
+    """Refused by the API: blocked, once it is certain.
+
+    A 404 may be a model that is being restored, a 403 a key whose rights are being changed: neither
+    says anything of a run.
+    """
+    doubted_at = ctx.state.doubted_at or ctx.now
+    left = CONFIRM - (ctx.now - doubted_at).total_seconds()
+    if left <= 0 or not _is_doubtful(ctx, poll, blocked):
+        ctx = ctx.with_facts(failure=blocked, queue=None)
+        return ctx.requeue(min(ctx.poll, RECHECK))
+    ctx = ctx.with_state(doubted_at=doubted_at)
+    facts, ctx = _old_facts(ctx.with_facts(failure=None))
+    text = (
+        f"The API refused a poll ({poll.failure.message}), against its earlier replies. The next "
+        f"poll confirms it or not{facts}."
+    )
+    return ctx.requeue(left, ConditionReason(Reason.API_UNAVAILABLE, text))
+
+
+def _is_doubtful(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> bool:
+    """Whether a refusal contradicts what was known: of the key, or of the model.
+
+    A replica that is behind, or restarts, refuses one poll and not the next.
+    """
+    shown = ctx.status.failure
+    if poll.since is not None or (shown is not None and shown.reason == blocked.reason):
+        return False
+    if rejects_key(poll.failure):
+        return poll.has_key_worked
+    return ctx.status.model is not None or is_followed(ctx.status)
+
+
+def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
+    """Refused in place of the API: trouble on the way, and a matter for a human if it lasts."""
+    since = ctx.state.gateway_since or ctx.now
+    ctx = ctx.with_state(gateway_since=since)
+    shown = ctx.status.failure
+    is_shown = shown is not None and shown.reason == FailureReason.GATEWAY_REFUSED
+    left = GATEWAY_PATIENCE - (ctx.now - since).total_seconds()
+    if not is_shown and left > 0:
+        return _unanswered(ctx.with_facts(failure=None), poll, left)
+    text = f"A proxy or gateway refuses the polls ({poll.failure.message})."
+    why = failure(FailureReason.GATEWAY_REFUSED, text)
+    _, ctx = _old_facts(ctx.with_facts(failure=why, queue=None))
+    return ctx.requeue(min(ctx.poll, RECHECK))
+
+
+def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None = None) -> Decision:
+    """No answer of the API: polled again ever more seldom, but within `at_most` seconds."""
+    call = poll.failure
+    facts, ctx = _old_facts(ctx)
+    if poll.since is not None:
+        # All wait for the one probe; whoever is not looked at cannot fail.
+        text = f"No answer from the API since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
+        text += _named_text(poll.named_until)
+        return ctx.requeue(
+            soonest(ctx.next_poll, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
+        )
+    failed = ctx.state.failed_polls + 1
+    # One whose looks are far apart would else show for hours what has passed within seconds.
+    wait = backoff(min(ctx.poll, RECHECK), failed - 1, max(ctx.poll, MAX_POLL_BACKOFF))
+    text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
+    if named >= FIRST_TRIAL:
+        # As named, but ever more seldom where that turns out to be too early again and again.
+        wait = min(max(named, backoff(FIRST_TRIAL, failed - 1, RECHECK)), MAX_NAMED) + BEHIND
+    wait = wait if at_most is None else min(wait, at_most)
+    if named >= FIRST_TRIAL:
+        text += _named_text(ctx.now + timedelta(seconds=wait))
+    condition_reason = ConditionReason(Reason.API_UNAVAILABLE, text)
+    return ctx.with_state(failed_polls=failed).requeue(wait, condition_reason)
+
+
+def _named_text(until: datetime | None) -> str:
+    if until is None:
+        return ""
+    return f" The reply asks to wait; the next call is due at {until:%H:%MZ}."
+
+
+def _old_facts(ctx: ReconcileContext) -> tuple[str, ReconcileContext]:
+    """How old the facts of a followed run are, in words and in status."""
+    if not is_followed(ctx.status):
+        return "", ctx
+    seen_at = ctx.state.last_polled_at or ctx.status.last_observed_at
+    if seen_at is None:
+        return "; the facts shown are the last ones known", ctx
+    shown = ctx.with_facts(last_observed_at=seen_at.replace(microsecond=0))
+    return f"; the facts shown are of {seen_at:%m-%d %H:%MZ}", shown
+
+
+def rate_limited(
+    ctx: ReconcileContext, call: CallFailure, again_in: float | None, text: str
+) -> Decision:
+    """The API refused a call because of its rate limit.
+
+    Args:
+        step: The resource.
+        call: The refusal.
+        again_in: Seconds until the key may be used again; None: as the refusal says.
+        told: What happened, for people; the time of the next call follows.
+    """
+    asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
+    wait = max(asked if again_in is None else again_in, LEAST_WAIT)
+    until = ctx.now + timedelta(seconds=wait)
+    return ctx.requeue(wait, ConditionReason(Reason.RATE_LIMITED, f"{text} {until:%H:%MZ}."))

@@ -1,0 +1,63 @@
+"""A run that has ended and was replaced before a poll could show its outcome."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from scriptix_operator.api.reasons import FailureReason, Ownership
+from scriptix_operator.core.follow.next_action import conclude
+from scriptix_operator.core.follow.outcome import ended_at
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.context import ReconcileContext
+from scriptix_operator.core.reconcile.protocol import Decision
+from scriptix_operator.core.status.failures import failure
+
+__all__ = ["consumed", "replaced_before_poll"]
+
+
+def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
+    """End the run with an unknown outcome.
+
+    Args:
+        step: Of the resource.
+        started_at: Run start time of the run.
+    """
+    text = (
+        "The training was started and has ended, but the model was changed since, so the "
+        "outcome cannot be read any more."
+    )
+    run = ctx.run
+    ctx = ctx.with_run(
+        ownership=run.ownership or Ownership.UNCONFIRMED.value,
+        intent=None,
+        started_training_at=started_at,
+    ).without_start_state()
+    return conclude(
+        ctx.with_facts(
+            failure=failure(FailureReason.UNKNOWN, text),
+            started_at=started_at,
+            finished_at=ended_at(started_at, ctx.now),
+            queue=None,
+        )
+    )
+
+
+def replaced_before_poll(ctx: ReconcileContext, competitors: Sequence[Training]) -> Decision | None:
+    """The end of a run that no poll has shown, and that another resource's run has replaced.
+
+    That resource was started while the namespace of this one was not listed. The run start time in
+    the rival's baseline is newer than in this run's baseline, so the rival's is this run's. The
+    model now shows the rival's run.
+    """
+    run = ctx.status.run
+    if run is None or run.baseline is None or run.started_training_at is not None:
+        return None
+    own = run.baseline.started_training_at
+    for competitor in competitors:
+        other = competitor.status.run
+        if other is None or other.baseline is None:
+            continue
+        is_sent = other.ownership is not None or other.intent is not None
+        start = other.baseline.started_training_at
+        if is_sent and start is not None and (own is None or start > own):
+            return consumed(ctx, start)
+    return None

@@ -1,0 +1,304 @@
+"""The start ledger: which starts were paid for, and which may be under way (DESIGN §4).
+
+It decides; the intent in status explains. Pure: engine/start_ledger.py keeps one in a ConfigMap, written
+by compare-and-set, so that of two processes that would start one model only one can.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from pydantic import Field
+
+from scriptix_operator.api.base import ApiModel, replace
+from scriptix_operator.api.status import Baseline, Run
+from scriptix_operator.api.times import Time
+from scriptix_operator.core.ledger.observed_limits import StoredLimit, StoredLimits, kept
+from scriptix_operator.core.model.remote import RemoteModel, TrainingState
+from scriptix_operator.core.model.training import Training
+
+__all__ = [
+    "NO_START",
+    "InFlightStart",
+    "LatestRun",
+    "Ledger",
+    "StartCharge",
+    "StartInFlightError",
+    "StartOutcome",
+    "charge_of",
+    "charges_of",
+    "in_flight_start_of",
+    "pruned",
+    "remembered",
+    "with_observed_limits",
+    "with_start_begun",
+    "with_start_resolved",
+]
+
+MAX_CHARGES = 1000
+"""Kept at most, the newest: 0.3 of the 1 MiB that a ConfigMap holds, 0.55 with the longest names.
+Who allows more starts than that in one window has the API's own refusals after a restart."""
+
+NO_START = 0
+"""The serial of no entry: serials begin with 1."""
+ONE_SECOND = timedelta(seconds=1)
+V = TypeVar("V")
+
+
+class InFlightStart(ApiModel):
+    """A start of a model that may be under way: its outcome is not known."""
+
+    serial: int
+    """Unique: a conclusion about one entry can never close another."""
+    model_id: int
+    uid: str
+    """Of the resource; another of the same name has another."""
+    namespace: str
+    name: str
+    run: str
+    attempt: int
+    nonce: str = ""
+    """Of the intent."""
+    baseline: Baseline
+    """The model before the request's first attempt."""
+
+
+class StartCharge(ApiModel):
+    """A start that was taken from a key's allowance."""
+
+    serial: int
+    """Of the entry that was opened with it."""
+    id: str
+    """uid/run/attempt, for people."""
+    model_id: int
+    namespace: str
+    key_source: str
+    """Where the key came from: a key that is replaced there takes its debits along."""
+    at: Time
+    """When the reply was read, else when it was opened; it ages from here."""
+
+    @property
+    def attempt(self) -> int:
+        """Number of the POST for its run, from 1."""
+        number = self.id.rpartition("/")[2]
+        return int(number) if number.isdecimal() else 1
+
+
+class LatestRun(ApiModel):
+    """The newest training of a model that is known of, by its run start time in polls."""
+
+    at: Time | None = None
+    """None: never trained, or never seen with a marker."""
+    superseded: bool = False
+    """A start has acted since, whose own run start time no poll has shown yet."""
+
+    def outdates(self, model: RemoteModel) -> bool:
+        """Whether a look shows the model as it was before: it decides nothing."""
+        if self.superseded and model.started_at == self.at:
+            return model.training_status in {TrainingState.NOT_READY, TrainingState.READY}
+        return self.at is not None and model.started_at is not None and model.started_at < self.at
+
+
+class Ledger(ApiModel):
+    """What one installation has started."""
+
+    serial: int = 0
+    """Counts starts and leaders: a write that was decided before one of them is refused."""
+    writer: str = ""
+    """The process that wrote it last: two may want to write the same, and only one has."""
+    charges: dict[str, tuple[StartCharge, ...]] = Field(default_factory=dict)
+    """By key fingerprint, oldest first."""
+    in_flight_starts: dict[int, InFlightStart] = Field(default_factory=dict)
+    """By model."""
+    latest_runs: dict[int, LatestRun] = Field(default_factory=dict)
+    """By model, of those with an entry or a debit; statuses hold the rest."""
+    limits: StoredLimits = Field(default_factory=dict)
+    """What the API was found to allow, where that is less than is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartOutcome:
+    """The outcome of the start that an entry stands for."""
+
+    in_flight: InFlightStart
+    acted: bool
+    """It has started a run."""
+    run_start_time: datetime | None = None
+    """Run start time of that run, where a poll has shown it."""
+    sent: bool = True
+    """False: it has never left this machine, so it takes nothing from the allowance."""
+
+
+class StartInFlightError(Exception):
+    """A start of the model may be under way; this one must not be sent."""
+
+
+def with_start_begun(
+    ledger: Ledger, training: Training, now: datetime
+) -> tuple[Ledger, InFlightStart]:
+    """Debit the start whose intent `training` carries, and open its model's entry.
+
+    Raises:
+        EntryOpenError: One is open.
+    """
+    run, model_id = training.status.run, training.spec.model_id
+    if run is None or run.intent is None or run.baseline is None:
+        raise ValueError(f"{training.key} has no intent to start")
+    there = ledger.in_flight_starts.get(model_id)
+    if there is not None:
+        raise StartInFlightError(f"a start of model {model_id} has no known outcome yet")
+    in_flight = in_flight_start_of(training, run, run.baseline, ledger.serial + 1)
+    charge = charge_of(training, run, in_flight.serial, now)
+    fingerprint = run.intent.key_fingerprint
+    charges = (*ledger.charges.get(fingerprint, ()), charge)
+    updated = replace(
+        ledger,
+        serial=in_flight.serial,
+        in_flight_starts={**ledger.in_flight_starts, model_id: in_flight},
+        charges={**ledger.charges, fingerprint: charges},
+    )
+    return updated, in_flight
+
+
+def with_start_resolved(ledger: Ledger, outcome: StartOutcome, now: datetime) -> Ledger:
+    """Close an entry whose outcome is known.
+
+    Where it is not there any more (others have closed it) only what is known of the model counts.
+    """
+    in_flight, model_id = outcome.in_flight, outcome.in_flight.model_id
+    there, in_flight_starts, latest_runs = (
+        ledger.in_flight_starts.get(model_id),
+        ledger.in_flight_starts,
+        ledger.latest_runs,
+    )
+    if there is not None and there.serial == in_flight.serial:
+        in_flight_starts = _without(in_flight_starts, model_id)
+    if outcome.acted:
+        latest_run = _newest(
+            latest_runs.get(model_id, LatestRun()),
+            _latest_run_of(in_flight.baseline, outcome.run_start_time),
+        )
+        latest_runs = {**latest_runs, model_id: latest_run}
+    charges = {
+        fingerprint: tuple(
+            replace(charge, at=_aging_from(now)) if charge.serial == in_flight.serial else charge
+            for charge in group
+            if outcome.sent or charge.serial != in_flight.serial
+        )
+        for fingerprint, group in ledger.charges.items()
+    }
+    return replace(
+        ledger, in_flight_starts=in_flight_starts, latest_runs=latest_runs, charges=charges
+    )
+
+
+def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
+    """Forget what is older than the window, and the marks that nothing here needs."""
+    young = [
+        (charge.serial, fingerprint, charge)
+        for fingerprint, group in ledger.charges.items()
+        for charge in group
+        if charge.at > now - window
+    ]
+    charges: dict[str, tuple[StartCharge, ...]] = {}
+    for _, fingerprint, charge in sorted(young, key=lambda item: item[0])[-MAX_CHARGES:]:
+        charges[fingerprint] = (*charges.get(fingerprint, ()), charge)
+    needed = {*ledger.in_flight_starts, *(d.model_id for group in charges.values() for d in group)}
+    latest_runs = {
+        model_id: latest_run
+        for model_id, latest_run in ledger.latest_runs.items()
+        if model_id in needed
+    }
+    limits = kept(ledger.limits, now)
+    return replace(ledger, charges=charges, latest_runs=latest_runs, limits=limits)
+
+
+def with_observed_limits(
+    ledger: Ledger, fingerprint: str, call: str, observed: tuple[StoredLimit, ...]
+) -> Ledger:
+    """Keep what was learned of the limits of a key."""
+    calls = {**ledger.limits.get(fingerprint, {}), call: observed}
+    return replace(ledger, limits={**ledger.limits, fingerprint: calls})
+
+
+def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> LatestRun | None:
+    """The mark of a model, unless the next write will forget it: that may be long in coming."""
+    latest_run = ledger.latest_runs.get(model_id)
+    needed = latest_run is not None and (
+        model_id in ledger.in_flight_starts
+        or any(
+            charge.model_id == model_id and charge.at > now - window
+            for group in ledger.charges.values()
+            for charge in group
+        )
+    )
+    return latest_run if needed else None
+
+
+def charges_of(
+    ledger: Ledger, fingerprint: str, key_source: str
+) -> tuple[list[StartCharge], list[StartCharge]]:
+    """The starts that count against a key.
+
+    Returns:
+        Those made with the key itself, and those made with others that its source held before.
+    """
+    before = [
+        charge
+        for other, group in ledger.charges.items()
+        if other != fingerprint
+        for charge in group
+        if charge.key_source == key_source
+    ]
+    return list(ledger.charges.get(fingerprint, ())), before
+
+
+def in_flight_start_of(
+    training: Training, run: Run, baseline: Baseline, serial: int
+) -> InFlightStart:
+    """The entry of a start whose intent stands in status."""
+    return InFlightStart(
+        serial=serial,
+        model_id=training.spec.model_id,
+        uid=training.uid,
+        namespace=training.key.namespace,
+        name=training.key.name,
+        run=run.id,
+        attempt=run.attempt,
+        nonce=run.intent.nonce if run.intent else "",
+        baseline=baseline,
+    )
+
+
+def charge_of(training: Training, run: Run, serial: int, at: datetime) -> StartCharge:
+    """The debit of a start."""
+    return StartCharge(
+        serial=serial,
+        id=f"{training.uid}/{run.id}/{run.attempt}",
+        model_id=training.spec.model_id,
+        namespace=training.key.namespace,
+        key_source=run.key_source or "",
+        at=_aging_from(at),
+    )
+
+
+def _aging_from(now: datetime) -> datetime:
+    """Times are kept to the second: rounded up, so that no start ages early."""
+    return now.replace(microsecond=0) + (ONE_SECOND if now.microsecond else timedelta(0))
+
+
+def _latest_run_of(baseline: Baseline, run_start_time: datetime | None) -> LatestRun:
+    if run_start_time is not None:
+        return LatestRun(at=run_start_time)
+    return LatestRun(at=baseline.started_training_at, superseded=True)
+
+
+def _newest(one: LatestRun, other: LatestRun) -> LatestRun:
+    if one.at is None or other.at is None:
+        return other if one.at is None else one
+    return other if (other.at, other.superseded) > (one.at, one.superseded) else one
+
+
+def _without(mapping: Mapping[int, V], key: int) -> dict[int, V]:
+    return {k: v for k, v in mapping.items() if k != key}

@@ -1,0 +1,1 @@
+"""How fetched log lines are merged into segments that fit into ConfigMaps."""

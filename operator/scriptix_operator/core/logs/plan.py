@@ -1,0 +1,109 @@
+"""Decides what to seal, what to keep and what to append when a log was fetched.
+
+Lines are appended in the order of their time; one that arrived late, older than lines stored
+before, keeps its own stamp behind them.
+
+A new run starts a new tail; what the old one held is sealed as the last chunk of its run. Chunks of
+earlier runs count towards the bound and, being oldest, fall off first.
+
+Known limit. A chunk that one killed save sealed and the next one, killed too, dropped may stay
+until the resource goes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from scriptix_operator.api.status import MAX_LOG_CONFIG_MAPS
+from scriptix_operator.core.logs.collector import Collected
+from scriptix_operator.core.logs.lines import START, Line, Position, total
+from scriptix_operator.core.logs.segments import LogIndex, SealedSegment
+
+__all__ = ["Plan", "plan"]
+
+SEGMENT_BYTES = 512 * 1024
+"""Most bytes of data in a sealed object: half of what a ConfigMap may hold."""
+INDEX_BYTES = 512
+"""Kept free in a sealed object for its index."""
+SENT_BYTES = 1024 * 1024 - 64 * 1024
+"""Most bytes of log in a request: above 1 MiB aiohttp warns that it blocks the event loop."""
+SEGMENTS_KEPT = 4
+"""A chunk is at most this part of the bound, so that dropping one keeps most of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order: create, write the tail, delete.
+
+    So a chunk is there as long as the index knows it; for a moment more than the bound is stored.
+    """
+
+    seal: tuple[SealedSegment, ...]
+    log_index: LogIndex
+    """What is stored afterwards, less the chunks in `seal`. Others are to be deleted."""
+
+
+def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) -> Plan:
+    """Decide how to store what is new.
+
+    Args:
+        book: What is stored, as `new` was collected with it.
+        new: What a reply has of run `run_id`. With nothing of that, the tail is left to the run
+            before.
+        run_id: The present run.
+        max_bytes: Most bytes of lines kept, of all runs.
+    """
+    seals: list[SealedSegment] = []
+    if new.entries and log_index.run_id != run_id:
+        if log_index.active:
+            seals.append(SealedSegment.of(log_index, log_index.before, log_index.active))
+        log_index = replace(
+            log_index, run_id=run_id, since=new.since, before=START, active=(), first=log_index.next
+        )
+    if new.cut is not None:
+        # More is new than may be kept at all: the log goes on from there.
+        seals.clear()
+        log_index = replace(log_index, segments=(), before=new.cut, active=())
+    earlier = len(seals)
+    full, before, active = _fill(log_index, chain(log_index.active, new.lines), max_bytes)
+    seals += full
+
+    segments = list(log_index.segments)
+    sizes = [len(seal.log) for seal in seals]
+    size = sum(segment.size for segment in segments) + sum(sizes) + total(active)
+    while size > max_bytes or len(segments) + len(seals) >= MAX_LOG_CONFIG_MAPS:
+        if segments:
+            size -= segments.pop(0).size
+        else:  # never without one: a tail is a quarter of the bound
+            seals.pop(0)
+            size -= sizes.pop(0)
+            earlier = max(0, earlier - 1)
+    numbered = tuple(replace(seal, number=log_index.next + i) for i, seal in enumerate(seals))
+    first = log_index.first + earlier  # `earlier` is set only where first is the next number
+    log_index = replace(
+        log_index, segments=tuple(segments), first=first, before=before, active=active
+    )
+    return Plan(numbered, log_index)
+
+
+def _fill(
+    log_index: LogIndex, lines: Iterable[Line], max_bytes: int
+) -> tuple[list[SealedSegment], Position, tuple[Line, ...]]:
+    """Cut `lines` into full chunks and a rest.
+
+    Returns:
+        The chunks, what comes before the rest, and the rest.
+    """
+    limit = min(SEGMENT_BYTES - INDEX_BYTES, max_bytes // SEGMENTS_KEPT)
+    segments: list[SealedSegment] = []
+    before, rest = log_index.before, list[Line]()
+    size = sent = 0
+    for line in lines:
+        size += line.size
+        sent += line.sent_size
+        if (size > limit or sent > SENT_BYTES) and rest:
+            segments.append(SealedSegment.of(log_index, before, rest))
+            before = segments[-1].end
+            rest, size, sent = [], line.size, line.sent_size
+        rest.append(line)
+    return segments, before, tuple(rest)

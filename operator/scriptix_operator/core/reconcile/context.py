@@ -1,0 +1,204 @@
+"""What the parts of `decide` share: the facts of one step and the ways to answer."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import Run, TrainingStatus
+from scriptix_operator.core.model.remote import TrainingState
+from scriptix_operator.core.model.text import unreadable_text
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.protocol import Action, Decision, InProcessState, RequeueAfter
+from scriptix_operator.core.status.conditions import (
+    ConditionReason,
+    derive_status,
+    is_end_pending,
+    may_be_running,
+)
+from scriptix_operator.core.status.unreadable import describe_unreadable, reported_unreadable
+from scriptix_operator.core.status.used_requests import pending_request, repeated_request
+
+__all__ = ["Durations", "ReconcileContext", "soonest"]
+
+RECHECK = 60.0
+"""Seconds after which a block that needs no call to the API is looked at again, at most."""
+
+RESOLVE = 5.0
+"""Seconds between looks while a start's outcome is unknown, at most."""
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest of several waits; None: for nothing."""
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Seconds of the start protocol (DESIGN §4); never compared across clocks."""
+
+    send_window: float = 5.0
+    """W: a POST is sent only within this time of writing its intent."""
+    post_timeout: float = 30.0
+    """P: a POST is given up after this time."""
+    grace_period: float = 10.0
+    """S: what a lost POST may still need to act."""
+    agree: float = 2.0
+    """Least time between two looks that must agree."""
+    results: float = 120.0
+    """How long results that the API has not shown with the end of a run are awaited."""
+    log: float = 120.0
+    """The last entries of a log are in it so long after the end of the run."""
+
+    @property
+    def unseen(self) -> float:
+        """After this time an intent seen now can have no POST on its way any more."""
+        return self.send_window + self.post_timeout + self.grace_period
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileContext:
+    """One step: the resource with its kept-up status, the time, and what is remembered."""
+
+    training: Training
+    now: datetime
+    state: InProcessState
+    durations: Durations = field(default_factory=Durations)
+    poll_in: float | None = None
+    """Seconds until the next look, as pacing has it; None: as asked for."""
+    recorded: TrainingStatus | None = None
+    """The status that the step began with."""
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """What is asked for."""
+        return self.training.spec
+
+    @property
+    def status(self) -> TrainingStatus:
+        """The facts so far."""
+        return self.training.status
+
+    @property
+    def run(self) -> Run:
+        """The run in status.
+
+        Raises:
+            ValueError: there is none; the caller should have looked.
+        """
+        if self.status.run is None:
+            raise ValueError(f"{self.training.key} has no run in status")
+        return self.status.run
+
+    @property
+    def poll(self) -> float:
+        """Wanted seconds between looks."""
+        return float(self.spec.poll_interval_seconds)
+
+    @property
+    def next_poll(self) -> float:
+        """Seconds until the next look, if nothing else is to be done."""
+        return self.poll if self.poll_in is None else self.poll_in
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether nothing has changed since the status was settled: most steps bring no news."""
+        status = self.status
+        if status is not self.recorded or status.observed_generation != self.training.generation:
+            return False
+        if reported_unreadable(status) != describe_unreadable(self.training):
+            return False
+        # The annotation requested-at changes no generation.
+        requests = repeated_request(self.training, status), pending_request(self.training, status)
+        return (status.repeated_request, status.pending_request) == requests
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run times out; None while nothing of it can be running."""
+        run = self.status.run
+        if run is None or run.claimed_at is None or not may_be_running(self.status):
+            return None
+        if self.training.is_being_deleted:
+            return None  # what is left to learn is the outcome of a start, however late
+        if self.training.cannot_read("spec.timeoutSeconds") or self.is_verdict_held:
+            return None
+        return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
+
+    @property
+    def is_verdict_held(self) -> bool:
+        """Whether the run has ended and waits for a quality gate that can be read."""
+        run = self.status.run
+        if run is None or run.pending_end is None or not is_end_pending(self.status):
+            return False
+        is_success = run.pending_end.training_status == TrainingState.SUCCEEDED
+        return is_success and self.training.cannot_read("spec.qualityGate")
+
+    @property
+    def results_until(self) -> datetime | None:
+        """Until when the results of a pending end are awaited; None: they are not."""
+        run = self.status.run
+        if run is None or run.pending_end is None or not is_end_pending(self.status):
+            return None
+        until = run.pending_end.seen_at + timedelta(seconds=self.durations.results)
+        return None if self.is_verdict_held and self.now >= until else until
+
+    def with_status(self, status: TrainingStatus) -> "ReconcileContext":
+        """The same step with other facts."""
+        return replace(self, training=self.training.with_status(status))
+
+    def with_facts(self, **facts: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same step with some facts of the status replaced."""
+        return self.with_status(replace(self.status, **facts))
+
+    def with_run(self, **facts: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same step with some facts of the run replaced."""
+        return self.with_facts(run=replace(self.run, **facts))
+
+    def with_state(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same step with another memory."""
+        return replace(self, state=replace(self.state, **state))
+
+    def without_start_state(self) -> "ReconcileContext":
+        """The same step when the outcome of the open start is known."""
+        return self.with_state(
+            in_flight=None,
+            answer=None,
+            intent_seen_at=None,
+            agreed_at=None,
+            repeated_at=None,
+            reset_seen=False,
+        )
+
+    def without_doubt(self) -> "ReconcileContext":
+        """The same step where no polls are made: the next refusal is the first."""
+        return self.with_state(doubted_at=None, gateway_since=None)
+
+    def answer(
+        self,
+        action: Action,
+        condition_reason: ConditionReason | None = None,
+        *,
+        publish: bool = False,
+    ) -> Decision:
+        """Settle the facts and end the step with `action`."""
+        status = self.status
+        if condition_reason is not None and self.state.unreadable:
+            condition_reason = ConditionReason(
+                condition_reason.reason,
+                f"{condition_reason.message} {unreadable_text(self.state.unreadable)}",
+            )
+        if condition_reason is not None or not self.is_derived:
+            status = derive_status(self.training, status, self.now, condition_reason)
+        return Decision(status, action, self.state, publish)
+
+    def requeue(
+        self, seconds: float | None, condition_reason: ConditionReason | None = None
+    ) -> Decision:
+        """Wait `seconds`, but not past the run's time-out, nor past the wait for its results."""
+        bounds = [self.deadline]
+        if self.results_until is not None:
+            due = self.state.results_poll_at
+            bounds += [self.results_until, due if due is not None and due > self.now else None]
+        waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
+        return self.answer(RequeueAfter(soonest(seconds, *waits)), condition_reason)

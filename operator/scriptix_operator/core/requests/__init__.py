@@ -1,0 +1,1 @@
+"""What asks for a run, and the cancellation of a request."""

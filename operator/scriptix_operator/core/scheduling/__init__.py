@@ -1,0 +1,1 @@
+"""Which resource calls the API next, with which API key."""

@@ -1,0 +1,221 @@
+"""Who starts next of those that share a key, and could start now.
+
+Between namespaces: the fewest starts in the window first, then new work before reruns, then the
+oldest request. Within one: those whose start was lost behind those that have had none, priority,
+new work before reruns, age.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import heapify, heappop, heapreplace
+from itertools import chain, islice
+from typing import NamedTuple
+
+from scriptix_operator.core.model.training import Training, TrainingKey
+
+__all__ = ["FREE_ATTEMPTS", "QueueEntry", "QueueSnapshot", "StartQueue", "queue_entry_of"]
+
+FREE_ATTEMPTS = 3
+"""Attempts of one run that follow one another without a delay; then the delay doubles."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """A resource that could start now."""
+
+    key: TrainingKey
+    uid: str
+    is_repeated: bool
+    """A start for it was lost before."""
+    is_late: bool
+    """So many were lost that it may only have a part of the allowance."""
+    priority: int
+    is_rerun: bool
+    """The resource has had a run before."""
+    created_at: datetime
+    """Of the resource, which asks for its first run itself."""
+    joined_at: datetime
+    """Since when it could start."""
+
+    @property
+    def since(self) -> datetime:
+        """Its age. A rerun has that of its waiting: the resource may be years old."""
+        return self.joined_at if self.is_rerun else self.created_at
+
+    @property
+    def within(self) -> tuple[bool, int, bool, datetime, str]:
+        """What the order within a namespace goes by."""
+        return self.is_repeated, -self.priority, self.is_rerun, self.since, self.uid
+
+    @property
+    def between(self) -> tuple[bool, datetime, str]:
+        """What the order between namespaces goes by, where they have started equally many."""
+        return self.is_rerun, self.since, self.uid
+
+
+def queue_entry_of(training: Training, now: datetime) -> QueueEntry:
+    """What a resource that could start now is ranked by."""
+    status, run = training.status, training.status.run
+    attempt = 1 if run is None else run.attempt
+    # Not of the queue's place: a start that is refused or withdrawn, or a block, ends that.
+    joined_at = None if run is None else run.queued_at
+    return QueueEntry(
+        key=training.key,
+        uid=training.uid,
+        is_repeated=attempt > 1,
+        is_late=attempt > FREE_ATTEMPTS,
+        priority=training.spec.priority,
+        is_rerun=bool(status.history),
+        created_at=training.created_at,
+        joined_at=joined_at or now,
+    )
+
+
+class _Wait(NamedTuple):
+    """A claim as it stands in its namespace's line; sorts by what the order there goes by."""
+
+    within: tuple[bool, int, bool, datetime, str]
+    between: tuple[bool, datetime, str]
+    key: TrainingKey
+
+    @classmethod
+    def of(cls, queue_entry: QueueEntry) -> "_Wait":
+        return cls(queue_entry.within, queue_entry.between, queue_entry.key)
+
+
+_Lines = Mapping[str, Sequence[_Wait]]
+"""Those who wait, in the order within their namespace, by namespace; no line is empty."""
+
+
+class QueueSnapshot:
+    """The order of those who wait, until one of them comes or goes.
+
+    Nothing is sorted for it: thousands join after a restart, and each asks for its place.
+
+    Args:
+        claims: All of them.
+        groups: Their lines; those of a group come before all of the next.
+        started: Starts in the window, by namespace.
+    """
+
+    def __init__(
+        self,
+        queue_entries: Mapping[TrainingKey, QueueEntry],
+        groups: Sequence[_Lines],
+        started: Mapping[str, int],
+    ) -> None:
+        self._queue_entries = queue_entries
+        self._groups = groups
+        self._started = started
+
+    def __len__(self) -> int:
+        return len(self._queue_entries)
+
+    def __contains__(self, key: TrainingKey) -> bool:
+        return key in self._queue_entries
+
+    def __iter__(self) -> Iterator[TrainingKey]:
+        """All of them; those who come or go meanwhile change nothing."""
+        copies = [{name: tuple(line) for name, line in group.items()} for group in self._groups]
+        return chain.from_iterable(_in_order(group, self._started) for group in copies)
+
+    def first(self, count: int) -> tuple[TrainingKey, ...]:
+        """Those who are next."""
+        keys = chain.from_iterable(_in_order(group, self._started) for group in self._groups)
+        return tuple(islice(keys, count))
+
+    def index(self, key: TrainingKey) -> int:
+        """How many come before `key`."""
+        wait, before = _Wait.of(self._queue_entries[key]), 0
+        for group in self._groups:
+            line = group.get(key.namespace, ())
+            position = bisect_left(line, wait)
+            if position < len(line) and line[position] == wait:
+                return before + self._before(group, wait, position)
+            before += sum(map(len, group.values()))
+        raise KeyError(key)
+
+    def _before(self, group: _Lines, wait: _Wait, position: int) -> int:
+        """How many of a group come before the one at `place` of its own line."""
+        # Each stands in its line as high as its namespace will have started by then.
+        height = self._started.get(wait.key.namespace, 0) + position
+        rank, before = (wait.between, wait.key.namespace), 0
+        for namespace, line in group.items():
+            lower = height - self._started.get(namespace, 0)
+            if lower >= len(line):
+                before += len(line)
+            elif lower >= 0:
+                before += lower + ((line[lower].between, namespace) < rank)
+        return before
+
+
+class StartQueue:
+    """Those that wait for a start."""
+
+    def __init__(self) -> None:
+        self._queue_entries: dict[TrainingKey, QueueEntry] = {}
+        self._all: dict[str, list[_Wait]] = {}
+        self._parts: tuple[dict[str, list[_Wait]], ...] = ({}, {})
+        """All once more: those who are not late, and those who are."""
+        self._order: QueueSnapshot | None = None
+        """None: one of them has come or gone."""
+        self._ordered_for: tuple[Mapping[str, int], bool] | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue_entries)
+
+    def __contains__(self, key: TrainingKey) -> bool:
+        return key in self._queue_entries
+
+    def join(self, queue_entry: QueueEntry) -> None:
+        """Wait for a start, or wait on under another claim."""
+        if self._queue_entries.get(queue_entry.key) != queue_entry:
+            self.leave(queue_entry.key)
+            self._queue_entries[queue_entry.key] = queue_entry
+            for lines in (self._all, self._parts[queue_entry.is_late]):
+                insort(lines.setdefault(queue_entry.key.namespace, []), _Wait.of(queue_entry))
+            self._order = None
+
+    def leave(self, key: TrainingKey) -> None:
+        """Wait no more."""
+        queue_entry = self._queue_entries.pop(key, None)
+        if queue_entry is not None:
+            for lines in (self._all, self._parts[queue_entry.is_late]):
+                line = lines[key.namespace]
+                del line[bisect_left(line, _Wait.of(queue_entry))]
+                if not line:
+                    del lines[key.namespace]
+            self._order = None
+
+    def order(self, started: Mapping[str, int], *, late: bool) -> QueueSnapshot:
+        """All that wait, in order.
+
+        Args:
+            started: Starts in the window, by namespace.
+            late: Whether those whose starts were lost again and again may start now; else they
+                come behind all others.
+        """
+        if self._order is None or self._ordered_for != (started, late):
+            groups = (self._all,) if late else self._parts
+            self._ordered_for = dict(started), late
+            self._order = QueueSnapshot(self._queue_entries, groups, self._ordered_for[0])
+        return self._order
+
+
+def _in_order(lines: _Lines, started: Mapping[str, int]) -> Iterator[TrainingKey]:
+    """Take from one namespace after the other, as if each taken had started."""
+    heads = [
+        (started.get(namespace, 0), line[0].between, namespace, 0)
+        for namespace, line in lines.items()
+    ]
+    heapify(heads)
+    while heads:
+        starts, _, namespace, position = heads[0]
+        line = lines[namespace]
+        yield line[position].key
+        if position + 1 < len(line):
+            heapreplace(heads, (starts + 1, line[position + 1].between, namespace, position + 1))
+        else:
+            heappop(heads)

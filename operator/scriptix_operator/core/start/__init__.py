@@ -1,0 +1,1 @@
+"""How the start of a run is decided (docs/start-protocol.md)."""

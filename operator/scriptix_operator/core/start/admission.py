@@ -1,0 +1,280 @@
+"""Whether a run is started: first sight of the model, reruns, the queue, and the intent.
+
+DESIGN §2 ("What asks for a run") and §4 steps 1 and 2.
+"""
+
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
+from scriptix_operator.api.spec import ExistingTraining, WhenNotReady
+from scriptix_operator.api.status import Baseline, Intent, Queue
+from scriptix_operator.core.follow.next_action import conclude, fail
+from scriptix_operator.core.follow.outcome import follow
+from scriptix_operator.core.model.remote import TrainingState
+from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
+    AcquireStart,
+    Decision,
+    KeyUse,
+    ModelPolled,
+    Post,
+    StartGranted,
+    StartQueued,
+)
+from scriptix_operator.core.requests.requests import next_run
+from scriptix_operator.core.start.contention import was_started_by
+from scriptix_operator.core.start.staleness import is_stale
+from scriptix_operator.core.status.conditions import ConditionReason
+from scriptix_operator.core.status.failure_catalog import Cause
+from scriptix_operator.core.status.failures import failure
+
+__all__ = [
+    "abort_start",
+    "begin",
+    "consider",
+    "may_be_hidden_run",
+    "queue_up",
+    "start_nothing",
+    "wait_for_hidden",
+]
+
+REPORTED_CHANGE = timedelta(minutes=2)
+"""By which an expected start has to move, to be written anew."""
+IMMINENT = timedelta(seconds=5)
+"""A start that is expected within this time is waited for without a report."""
+
+
+def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> Decision:
+    """Decide on a model that no run of this resource is at, nor any start.
+
+    Args:
+        step: The resource.
+        seen: The look.
+        in_use: What another resource has on the model, as claims.model_in_use.
+    """
+    if ctx.training.unreadable:
+        return start_nothing(ctx)
+    if in_use is not None:
+        return _wait(ctx, Reason.MODEL_IN_USE, in_use)
+    model, first_sight = seen.model, ctx.status.run is None
+    if is_stale(ctx.training, seen):
+        return _wait(
+            ctx,
+            Reason.UNEXPECTED_STATUS,
+            "The API shows a training before the last one known here; waiting for it to catch up.",
+        )
+    if model.is_start_time_unreadable:
+        return _wait(
+            ctx,
+            Reason.UNEXPECTED_STATUS,
+            "The API gives a start time of the model's last training that cannot be read, so that "
+            "trainings cannot be distinguished. Nothing is started or adopted until the API gives "
+            "it in a documented form.",
+        )
+    match model.training_status:
+        case TrainingState.READY:
+            return _reserve(ctx, seen)
+        case TrainingState.NOT_READY:
+            if ctx.spec.when_not_ready is WhenNotReady.FAIL:
+                text = "The model is not ready to run and spec.whenNotReady is Fail."
+                return _reject(ctx, seen.key, text, Cause.MODEL_NOT_READY)
+            return _wait(
+                ctx,
+                Reason.WAITING_FOR_MODEL,
+                "The model is not ready to run; the training starts automatically once its data "
+                "has been uploaded (at least 5 hours of audio).",
+            )
+        case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
+            if first_sight:
+                return _existing(ctx, seen)
+            return _again(ctx, seen)
+        case other:
+            return _wait(
+                ctx,
+                Reason.UNEXPECTED_STATUS,
+                f"The API shows training_status {other}, which is not documented; waiting for 2 "
+                "(ready to run).",
+            )
+
+
+def start_nothing(ctx: ReconcileContext) -> Decision:
+    """Wait for an edit, or for another version: not all of the resource can be read."""
+    condition_reason = ConditionReason(Reason.UNREADABLE, "No training is started.")
+    return ctx.with_facts(queue=None).requeue(None, condition_reason)
+
+
+def _reserve(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    """Ask for a start, unless this key was refused one a moment ago."""
+    cooldown = ctx.state.cooldown
+    if cooldown is not None and cooldown.key == seen.key.fingerprint and ctx.now < cooldown.until:
+        return ctx.with_facts(failure=cooldown.failure, queue=None).requeue(min(ctx.poll, RECHECK))
+    return ctx.answer(AcquireStart(seen.model, seen.key, seen.revision))
+
+
+def _existing(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    """First sight of a model that is being trained, or has been."""
+    state = seen.model.training_status
+    what = {
+        TrainingState.RUNNING: "is already being trained",
+        TrainingState.SUCCEEDED: "is already trained",
+        TrainingState.FAILED: "has already failed a training",
+    }[TrainingState(state)]
+    match ctx.spec.existing_training:
+        case ExistingTraining.ADOPT:
+            return _adopt(ctx, seen)
+        case ExistingTraining.FAIL:
+            running = state == TrainingState.RUNNING
+            cause = Cause.TRAINING_IN_PROGRESS if running else Cause.TRAINED_BEFORE
+            text = f"The model {what} and spec.existingTraining is Fail."
+            return _reject(ctx, seen.key, text, cause)
+        case ExistingTraining.WAIT:
+            return _wait(
+                ctx,
+                Reason.WAITING_FOR_MODEL,
+                f"The model {what}; the training starts once it is ready to run again.",
+            )
+
+
+def _adopt(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    run = replace(
+        next_run(ctx.training),
+        ownership=Ownership.ADOPTED.value,
+        key_source=seen.key.source,
+        key_fingerprint=seen.key.fingerprint,
+        claimed_at=ctx.now.replace(microsecond=0),
+    )
+    adopted = replace(ctx.status, run=run, queue=None)
+    status, condition_reason = follow(ctx.spec, adopted, seen.model, ctx.now, seen.past)
+    return conclude(ctx.with_status(status).with_state(log_wanted=True), condition_reason)
+
+
+def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    """A rerun at a model that is running or done: never adopted, tried once when done."""
+    model = seen.model
+    if model.training_status == TrainingState.RUNNING:
+        return _wait(
+            ctx,
+            Reason.WAITING_FOR_MODEL,
+            "The model is being trained; the requested run starts after it.",
+        )
+    if may_be_hidden_run(ctx, seen):
+        return wait_for_hidden(ctx)
+    present = Baseline(training_status=model.training_status, started_training_at=model.started_at)
+    if model.started_at is not None and ctx.run.refused != present:
+        return _reserve(ctx, seen)
+    return _wait(
+        ctx,
+        Reason.WAITING_FOR_MODEL,
+        "The API does not start this model again as it is; upload new data, and the requested "
+        "run starts by itself.",
+    )
+
+
+def may_be_hidden_run(ctx: ReconcileContext, seen: ModelPolled) -> bool:
+    """Whether the training that the model shows may belong to a resource that cannot be read."""
+    known = (ctx.training, *seen.competitors)
+    is_hidden = seen.has_hidden_competitor or any(
+        one.cannot_read("status.history") for one in known
+    )
+    return is_hidden and not any(was_started_by(one, seen.model) for one in known)
+
+
+def wait_for_hidden(ctx: ReconcileContext) -> Decision:
+    """Wait until the operator can read all resources with this model."""
+    return _wait(
+        ctx,
+        Reason.MODEL_IN_USE,
+        "The model's last training may belong to a resource that the operator cannot read, or "
+        "in a namespace that it cannot list; the requested run waits until it can. The "
+        "operator's log names the cause.",
+    )
+
+
+def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
+    """Write the intent: after it is recorded, and only then, the POST is sent."""
+    run = ctx.status.run or next_run(ctx.training)
+    model = granted.model
+    baseline = run.baseline or Baseline(
+        training_status=model.training_status, started_training_at=model.started_at
+    )
+    at = ctx.now.replace(microsecond=0)
+    intent = Intent(
+        attempt=run.attempt,
+        at=at,
+        key_fingerprint=granted.key.fingerprint,
+        nonce=granted.nonce,
+    )
+    run = replace(
+        run,
+        key_source=granted.key.source,
+        key_fingerprint=granted.key.fingerprint,
+        claimed_at=at,
+        queued_at=run.queued_at or at,
+        baseline=baseline,
+        intent=intent,
+    )
+    ctx = ctx.with_facts(run=run, queue=None, failure=None).without_start_state()
+    return ctx.answer(Post(), ConditionReason(Reason.STARTING, "The training is being started."))
+
+
+def abort_start(ctx: ReconcileContext) -> ReconcileContext:
+    """Take the intent back: it has definitely started nothing.
+
+    At the only POST of the first run the model is at first sight again. A rerun's request keeps its
+    place in status.
+    """
+    ctx = ctx.without_start_state()
+    if ctx.run.attempt == 1 and not ctx.status.history:
+        return ctx.with_facts(run=None)
+    keep = ctx.run.baseline if ctx.run.attempt > 1 else None
+    return ctx.with_run(intent=None, claimed_at=None, baseline=keep)
+
+
+def queue_up(ctx: ReconcileContext, deferred: StartQueued) -> Decision:
+    """Wait for the key's start allowance; a wait that is over within seconds is not reported."""
+    if ctx.status.run is not None and ctx.run.queued_at is None:
+        ctx = ctx.with_run(queued_at=ctx.now.replace(microsecond=0))
+    queue = _queue_position(ctx.status.queue, deferred.queue)
+    if queue is None or (ctx.status.queue is None and _is_imminent(queue, ctx.now)):
+        condition_reason = ConditionReason(
+            Reason.OBSERVED, "The model can be trained; its start is being scheduled."
+        )
+        return ctx.with_facts(failure=None).requeue(deferred.wait, condition_reason)
+    at = queue.estimated_start_at
+    when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
+    condition_reason = ConditionReason(
+        Reason.WAITING_FOR_START_QUOTA,
+        f"Waiting for the API key's start allowance: {queue.position} of {queue.of} in the "
+        f"queue{when}.",
+    )
+    return ctx.with_facts(queue=queue, failure=None).requeue(deferred.wait, condition_reason)
+
+
+def _is_imminent(queue: Queue, now: datetime) -> bool:
+    """Whether the start is expected within seconds."""
+    return queue.estimated_start_at is not None and queue.estimated_start_at <= now + IMMINENT
+
+
+def _queue_position(old: Queue | None, new: Queue | None) -> Queue | None:
+    """The position to report; an expected time that has hardly moved is no news."""
+    if new is None:
+        return old
+    if old is None or (old.position, old.of) != (new.position, new.of):
+        return new
+    if old.estimated_start_at is None or new.estimated_start_at is None:
+        return new
+    moved = abs(new.estimated_start_at - old.estimated_start_at)
+    return old if moved < REPORTED_CHANGE else new
+
+
+def _wait(ctx: ReconcileContext, reason: Reason, message: str) -> Decision:
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll, ConditionReason(reason, message))
+
+
+def _reject(ctx: ReconcileContext, key: KeyUse, message: str, cause: Cause) -> Decision:
+    ctx = ctx.with_facts(
+        run=ctx.status.run
+        or replace(next_run(ctx.training), key_source=key.source, key_fingerprint=key.fingerprint)
+    )
+    return fail(ctx, failure(FailureReason.START_REJECTED, message, cause=cause))

@@ -1,0 +1,198 @@
+"""What the answer to a start means: accepted, refused, or not known (DESIGN §4 steps 3 and 4)."""
+
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import Ownership, Reason
+from scriptix_operator.api.spec import WhenNotReady
+from scriptix_operator.api.status import TEXT, StartReply
+from scriptix_operator.core.follow.next_action import fail
+from scriptix_operator.core.follow.outcome import follow
+from scriptix_operator.core.follow.poll_failed import rate_limited
+from scriptix_operator.core.ledger.ledger import InFlightStart, StartOutcome
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.model.remote import (
+    CODE_KINDS,
+    CallFailure,
+    FailureKind,
+    RemoteModel,
+    TrainingState,
+)
+from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.reconcile.context import RECHECK, RESOLVE, ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
+    Decision,
+    Poll,
+    Posted,
+    PostFailed,
+    StartCooldown,
+)
+from scriptix_operator.core.start.admission import abort_start
+from scriptix_operator.core.status.conditions import ConditionReason
+from scriptix_operator.core.status.failures import (
+    blocked_call,
+    refused_for_now,
+    rejected_start,
+    with_details,
+)
+
+__all__ = ["not_started", "refused", "started"]
+
+MAX_BACKOFF = 3600.0
+"""Seconds between starts at most while the API refuses them."""
+
+
+def started(ctx: ReconcileContext, posted: Posted) -> Decision:
+    """The API accepted the start: this run is ours, whatever the next polls show.
+
+    The run start time in the reply is shown until a poll shows the run, and is compared with
+    nothing: another server may have written what polls read.
+    """
+    in_flight, shown = ctx.state.in_flight, _shown_start(ctx, posted.model)
+    ctx = ctx.with_run(ownership=Ownership.OWNED.value, intent=None).without_start_state()
+    ctx = ctx.with_state(cooldown=None, refusals=0, log_wanted=True)
+    model = posted.model
+    ctx = ctx.with_state(unreadable=() if model is None else model.unreadable)
+    condition_reason: ConditionReason | None = ConditionReason(
+        Reason.TRAINING, "The training was started."
+    )
+    if shown is not None:
+        ctx = ctx.with_facts(started_at=shown)
+    if model is not None and model.training_status == TrainingState.RUNNING:
+        status, condition_reason = follow(ctx.spec, ctx.status, model, ctx.now, ())
+        ctx = ctx.with_status(status).with_run(started_training_at=None)
+    return _with_outcome(ctx.requeue(ctx.poll, condition_reason), in_flight, acted=True)
+
+
+def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime | None:
+    """The run start time in the reply, unless it is still that of the run before."""
+    before = ctx.run.baseline.started_training_at if ctx.run.baseline else None
+    start = None if model is None else model.started_at
+    return start if start is not None and (before is None or start > before) else None
+
+
+def refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
+    """The API refused the start, or its answer is not known."""
+    in_flight, decision = ctx.state.in_flight, _refused(ctx, failed)
+    if decision.status.run is not None and decision.status.run.intent is not None:
+        return decision
+    sent = failed.failure.kind is not FailureKind.NOT_SENT
+    return _with_outcome(decision, in_flight, acted=False, sent=sent)
+
+
+def _with_outcome(
+    decision: Decision, in_flight: InFlightStart | None, *, acted: bool, sent: bool = True
+) -> Decision:
+    if in_flight is None:
+        return decision
+    return replace(decision, start_outcome=StartOutcome(in_flight, acted=acted, sent=sent))
+
+
+def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
+    call, kind = failed.failure, failed.failure.kind
+    if kind is FailureKind.AMBIGUOUS:
+        return _outcome_unknown(_keeping_reply(ctx, call), call)
+    tried_before = ctx.run.attempt > 1
+    key = ctx.run.key_fingerprint or "", ctx.run.key_source
+    if kind is FailureKind.CONFLICT and tried_before:
+        # An earlier POST of ours may be what is in the way. If not, the model as it is is refused.
+        return _outcome_unknown(ctx.with_run(refused=ctx.run.baseline), call)
+    if kind is FailureKind.REJECTED:
+        ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
+        return fail(ctx, rejected_start(call))
+    if kind is FailureKind.CONFLICT:
+        ctx = ctx.with_run(refused=ctx.run.baseline)
+    return _held(abort_start(ctx), failed, key)
+
+
+def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
+    """A start that has started nothing, by its reply: over or held as after the same refusal.
+
+    None: the reply does not say that another attempt is in vain.
+
+    Args:
+        step: Not starting any more.
+        reply: The reply to the start.
+    """
+    kind = CODE_KINDS.get(reply.code or "")
+    if kind is None:
+        return None
+    call = CallFailure(kind, reply.message, code=reply.code)
+    if kind is FailureKind.REJECTED:
+        return fail(ctx, rejected_start(call))
+    if kind is FailureKind.CONFLICT:
+        ctx = ctx.with_run(refused=ctx.run.baseline)
+    key = ctx.run.key_fingerprint or "", ctx.run.key_source
+    return _held(abort_start(ctx), PostFailed(call), key)
+
+
+def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
+    """What the reply says is needed when the outcome is known, perhaps by another process."""
+    intent = ctx.run.intent
+    if intent is None or not (call.is_error_in_success or call.is_from_gateway):
+        return ctx
+    code = call.code if call.is_error_in_success else None
+    reply = StartReply(code=code, message=one_line(with_details(call), TEXT))
+    return ctx.with_run(intent=replace(intent, reply=reply))
+
+
+def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
+    """A start that has started nothing, and that is tried again later."""
+    call = failed.failure
+    match call.kind:
+        case FailureKind.NOT_SENT:
+            ctx = ctx.with_state(refusals=ctx.state.refusals + 1)
+            return _unreachable(ctx, call)
+        case FailureKind.RATE_LIMITED:
+            text = "The API refused the start because of its rate limit; next try"
+            return rate_limited(ctx, call, failed.again_in, text)
+        case FailureKind.CONFLICT:
+            ctx = ctx.with_state(refusals=ctx.state.refusals + 1)
+            return _conflict(ctx, call)
+        case _:
+            return _denied(ctx, call, *key)
+
+
+def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str | None) -> Decision:
+    """Blocked: a new key is noticed within a minute; with this one the waits grow."""
+    why, refusals = blocked_call(call, key_source), ctx.state.refusals + 1
+    if why is not None:
+        until = ctx.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
+        ctx = ctx.with_state(cooldown=StartCooldown(key, why, until), refusals=refusals)
+    return ctx.with_facts(failure=why).requeue(min(ctx.poll, RECHECK))
+
+
+def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
+    """409 to the request's only POST: what is there is not ours."""
+    if call.code == "TRAINING_IN_PROGRESS" and ctx.state.refusals == 1:
+        return ctx.answer(Poll())
+    not_ready = call.code == "MODEL_NOT_READY"
+    if not_ready and ctx.spec.when_not_ready is WhenNotReady.FAIL:
+        return fail(ctx, rejected_start(call))
+    wait = backoff(ctx.poll, ctx.state.refusals, max(ctx.poll, MAX_BACKOFF))
+    return ctx.requeue(wait, ConditionReason(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
+
+
+def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
+    if call.reset_seen:
+        # What is on its way has left this machine by now, whenever the intent was written.
+        ctx = ctx.with_state(reset_seen=True, intent_seen_at=ctx.now)
+    condition_reason = ConditionReason(
+        Reason.START_OUTCOME_UNKNOWN,
+        f"Whether the start was accepted is not known ({call.message}). The model is being "
+        "watched to find out; the start is not repeated before that is certain.",
+    )
+    # A poll before the time that the reply names would fail. Longer than a start may take to act
+    # is not waited: the model may be trained meanwhile.
+    named = min(call.retry_after or 0.0, ctx.durations.unseen)
+    return ctx.requeue(max(min(ctx.poll, RESOLVE), named), condition_reason)
+
+
+def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
+    why = call.message.rstrip(".")
+    condition_reason = ConditionReason(
+        Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again."
+    )
+    return ctx.requeue(
+        backoff(ctx.poll, ctx.state.refusals - 1, max(ctx.poll, 300.0)), condition_reason
+    )

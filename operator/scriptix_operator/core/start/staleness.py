@@ -1,0 +1,43 @@
+"""Whether a look is older than what is known: such a one decides nothing (DESIGN §4)."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.ledger.ledger import LatestRun
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.protocol import ModelPolled
+
+__all__ = ["is_stale", "recorded_starts"]
+
+
+def is_stale(training: Training, seen: ModelPolled) -> bool:
+    """Whether a training of the model is known that the look does not show yet.
+
+    It may be known from the statuses of all resources with this model, or from the ledger, which
+    remembers the starts of resources that are gone.
+    """
+    baseline = training.status.run.baseline if training.status.run else None
+    starts = [*recorded_starts(training.status)]
+    if baseline is not None and baseline.started_training_at is not None:
+        starts.append(baseline.started_training_at)
+    for competitor in seen.competitors:
+        starts += recorded_starts(competitor.status)
+    known = max(starts, default=None)
+    latest_run = seen.latest_run
+    if latest_run is not None and latest_run.at is None and training.status.history:
+        latest_run = None  # an API without markers: what was started since is in this very history
+    latest_runs = (LatestRun(at=known), latest_run)
+    return any(
+        latest_run is not None and latest_run.outdates(seen.model) for latest_run in latest_runs
+    )
+
+
+def recorded_starts(status: TrainingStatus) -> Iterator[datetime]:
+    """The run start times that polls have shown of a resource's runs.
+
+    What the replies to starts say is not among them: another server may have written it.
+    """
+    for run in (status.run, *status.history):
+        if run is not None and run.started_training_at is not None:
+            yield run.started_training_at

@@ -1,0 +1,297 @@
+"""What follows from the facts in status: phase, display strings and conditions (DESIGN §2).
+
+`settle` is the only way a status leaves the core, so the derived parts can never disagree with
+the facts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
+from scriptix_operator.core.model.text import clean
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.retry import retry_text
+from scriptix_operator.core.status.unreadable import describe_unreadable, reported_unreadable
+from scriptix_operator.core.status.used_requests import (
+    pending_request,
+    repeated_request,
+    used_requests,
+)
+
+__all__ = [
+    "ConditionReason",
+    "awaits_retry",
+    "derive_status",
+    "has_ended",
+    "is_blocked",
+    "is_end_pending",
+    "is_finished",
+    "is_followed",
+    "is_over",
+    "is_previous_run_restored",
+    "is_starting",
+    "is_unpublished",
+    "is_watched",
+    "last_key",
+    "may_be_running",
+    "phase_of",
+    "reason_of",
+    "release",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionReason:
+    """Why the status is as it is: one word for machines, one sentence for people."""
+
+    reason: str
+    """A Reason or a FailureReason; a newer operator's status may hold another."""
+    message: str
+
+
+def has_ended(status: TrainingStatus) -> bool:
+    """Whether the run in status is over, well or not; another may follow by itself."""
+    return status.finished_at is not None
+
+
+def awaits_retry(status: TrainingStatus) -> bool:
+    """Whether the run in status has failed and another for the same request follows."""
+    return has_ended(status) and status.run is not None and status.run.retry_at is not None
+
+
+def is_unpublished(status: TrainingStatus) -> bool:
+    """Whether the run has succeeded and its result is still to be published."""
+    why = status.failure
+    held_up = why is not None and why.reason == FailureReason.RESULT_NOT_PUBLISHED
+    return held_up and has_ended(status) and status.run is not None
+
+
+def is_over(status: TrainingStatus) -> bool:
+    """Whether nothing is left to do for the run in status but its log; a retry may follow."""
+    return has_ended(status) and not is_unpublished(status)
+
+
+def is_finished(status: TrainingStatus) -> bool:
+    """Whether what was asked for is over, well or not, and all is done that belongs to it."""
+    return is_over(status) and not awaits_retry(status)
+
+
+def is_blocked(status: TrainingStatus) -> bool:
+    """Whether a human must mend something before the run goes on."""
+    return status.failure is not None and not is_over(status)
+
+
+def is_followed(status: TrainingStatus) -> bool:
+    """Whether there is a remote run that is being followed."""
+    return status.run is not None and status.run.ownership is not None and not has_ended(status)
+
+
+def is_starting(status: TrainingStatus) -> bool:
+    """Whether a start is written down whose outcome is not."""
+    return status.run is not None and status.run.intent is not None and not has_ended(status)
+
+
+def is_end_pending(status: TrainingStatus) -> bool:
+    """Whether the API has shown the end of the followed run, and its results are awaited."""
+    return is_followed(status) and status.run is not None and status.run.pending_end is not None
+
+
+def may_be_running(status: TrainingStatus) -> bool:
+    """Whether a run of this resource is, or may be, going on at the API: followed, or starting."""
+    return is_followed(status) or is_starting(status)
+
+
+def last_key(status: TrainingStatus) -> str | None:
+    """Fingerprint of the API key of the run in status; of the run before, while a rerun waits."""
+    runs = (status.run, *status.history)
+    return next((run.key_fingerprint for run in runs if run and run.key_fingerprint), None)
+
+
+def is_previous_run_restored(old: TrainingStatus, new: TrainingStatus) -> bool:
+    """Whether `new` shows a run that was over in `old`: its end was told then."""
+    return new.run is not None and any(past.id == new.run.id for past in old.history)
+
+
+def is_watched(training: Training) -> bool:
+    """Whether the model is looked at again and again, as long as nobody changes the resource."""
+    return not (training.spec.suspend or has_ended(training.status))
+
+
+def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
+    """The phase; terminal ones outrank Suspended, and a blocked run keeps the one it is in."""
+    if is_finished(status):
+        return Phase.FAILED if status.failure else Phase.SUCCEEDED
+    if spec.suspend:
+        return Phase.SUSPENDED
+    if is_starting(status):
+        return Phase.STARTING
+    if is_followed(status) or is_unpublished(status):
+        return Phase.RUNNING
+    return Phase.QUEUED if status.queue else Phase.PENDING
+
+
+def reason_of(status: TrainingStatus) -> str | None:
+    """The reason that the conditions give; None where there are none yet."""
+    return next((c.reason for c in status.conditions if c.type == ConditionType.SUCCEEDED), None)
+
+
+def derive_status(
+    training: Training,
+    status: TrainingStatus,
+    now: datetime,
+    condition_reason: ConditionReason | None = None,
+) -> TrainingStatus:
+    """Bring the derived parts of `status` in line with its facts and the present spec.
+
+    Args:
+        training: The resource; its spec and generation are what is observed.
+        status: The facts.
+        now: For lastTransitionTime, UTC.
+        note: Why it is so; None keeps the reason and message that status has.
+    """
+    phase = phase_of(training.spec, status)
+    repeated, unreadable = repeated_request(training, status), describe_unreadable(training)
+    suffix = "".join(f" {text}" for text in (unreadable, repeated) if text is not None)
+    room = LONG_TEXT - len(suffix)
+    if training.is_being_deleted and _is_released(status, condition_reason):
+        condition_reason = release(status)
+    else:
+        condition_reason = (
+            _overriding_reason(training.spec, phase, status, room)
+            or condition_reason
+            or _kept_reason(status)
+        )
+    message = clean(condition_reason.message, room) + suffix
+    before = {condition.type: condition for condition in status.conditions}
+    truths = _truths(phase, status, condition_reason)
+    if unreadable is not None:
+        summary = truths[ConditionType.SUCCEEDED]
+        truths = _summed_up(summary, ConditionType.STALLED)
+    conditions = []
+    for kind, truth in truths.items():
+        reason, text = condition_reason.reason, message
+        if kind is ConditionType.STALLED and unreadable is not None:
+            reason, text = Reason.UNREADABLE.value, unreadable
+        # A copy of the condition: it keeps the fields that another version has written.
+        condition = replace(
+            before.get(kind) or Condition(type=kind),
+            status=truth,
+            reason=reason,
+            message=text,
+            observed_generation=training.generation,
+        )
+        conditions.append(_with_transition_time(condition, before.get(kind), now))
+    return replace(
+        status,
+        observed_generation=training.generation,
+        phase=phase.value,
+        message=message,
+        display=_display(phase, status),
+        pending_request=pending_request(training, status),
+        repeated_request=repeated,
+        used_requests=used_requests(status),
+        conditions=tuple(conditions),
+    )
+
+
+def release(status: TrainingStatus) -> ConditionReason:
+    """What is said of a resource that is being deleted and is not reconciled any more."""
+    text = "The resource is being deleted and is not reconciled any more."
+    if is_followed(status) and not is_end_pending(status):
+        text += " Its run at the API continues: the API cannot cancel it."
+    elif is_starting(status):
+        text += " If its start has acted, the run at the API continues: the API cannot cancel it."
+    return ConditionReason(Reason.BEING_DELETED, text)
+
+
+def _is_released(status: TrainingStatus, condition_reason: ConditionReason | None) -> bool:
+    """Whether a resource that is being deleted is done with; once it is, that stays.
+
+    A start without an outcome is resolved before.
+    """
+    if not is_starting(status):
+        return not is_finished(status)
+    said = None if condition_reason is None else condition_reason.reason
+    return Reason.BEING_DELETED in {said, reason_of(status)}
+
+
+def _with_transition_time(condition: Condition, old: Condition | None, now: datetime) -> Condition:
+    """The time of a condition stays as long as its status does."""
+    is_kept = old is not None and old.status == condition.status
+    if is_kept and condition.last_transition_time is not None:
+        return condition
+    return replace(condition, last_transition_time=now.replace(microsecond=0))
+
+
+def _overriding_reason(
+    spec: TrainingSpec, phase: Phase, status: TrainingStatus, room: int
+) -> ConditionReason | None:
+    """A failure speaks for itself: what happened, then what to do, or what is done about it."""
+    if status.failure is not None and phase is not Phase.SUSPENDED:
+        solution = status.failure.solution
+        # However long the API's words are, what to do must not be what is cut off.
+        message = clean(status.failure.message, room - len(solution) - 2)
+        stop = "" if message.endswith((".", "!", "?", "…")) else "."
+        if status.run is not None and awaits_retry(status):
+            text = retry_text(spec, status.run, f"{message}{stop}")
+            return ConditionReason(Reason.WAITING_FOR_RETRY, text)
+        return ConditionReason(status.failure.reason, f"{message}{stop} {solution}")
+    if phase is Phase.SUSPENDED:
+        runs_on = is_followed(status) and not is_end_pending(status)
+        going_on = "; a run at the API goes on, it cannot be cancelled" * runs_on
+        return ConditionReason(
+            Reason.SUSPENDED,
+            f"spec.suspend is set: the API is not called{going_on}. Set spec.suspend to false to "
+            "continue.",
+        )
+    return None
+
+
+def _kept_reason(status: TrainingStatus) -> ConditionReason:
+    reason = reason_of(status)
+    message = (status.message or "").removesuffix(f" {status.repeated_request}")
+    message = message.removesuffix(f" {reported_unreadable(status)}")
+    if reason in set(Reason) - {Reason.SUSPENDED, Reason.UNREADABLE} and message:
+        return ConditionReason(Reason(reason), message)
+    return ConditionReason(Reason.OBSERVED, "The model is about to be looked at.")
+
+
+def _truths(
+    phase: Phase, status: TrainingStatus, condition_reason: ConditionReason
+) -> dict[ConditionType, str]:
+    extra: ConditionType | None
+    match phase:
+        case Phase.SUCCEEDED:
+            summary, extra = "True", None
+        case Phase.FAILED:
+            summary, extra = "False", ConditionType.STALLED
+        case Phase.SUSPENDED:
+            summary, extra = "Unknown", ConditionType.SUSPENDED
+        case _:
+            summary = "Unknown"
+            blocked = is_blocked(status)
+            extra = ConditionType.STALLED if blocked else ConditionType.RECONCILING
+            if condition_reason.reason == Reason.BEING_DELETED:
+                extra = None
+    return _summed_up(summary, extra)
+
+
+def _summed_up(summary: str, extra: ConditionType | None) -> dict[ConditionType, str]:
+    truths = {ConditionType.SUCCEEDED: summary, ConditionType.READY: summary}
+    return truths if extra is None else {**truths, extra: "True"}
+
+
+def _display(phase: Phase, status: TrainingStatus) -> Display | None:
+    wer = status.metrics.word_error_rate if status.metrics else None
+    eta = status.estimated_completion_at
+    running = phase is Phase.RUNNING and not is_blocked(status)
+    display = Display(
+        progress=None if status.progress is None else f"{status.progress}%",
+        word_error_rate=None if wer is None else f"{wer}%",
+        eta=f"{eta:%m-%d %H:%MZ}" if eta is not None and running else None,
+        queue=f"{status.queue.position}/{status.queue.of}" if status.queue else None,
+    )
+    return None if display == Display() else display

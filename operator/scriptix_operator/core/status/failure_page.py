@@ -1,0 +1,62 @@
+"""docs/failures.md, made from the table that the operator itself goes by."""
+
+from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG, Remedy
+
+__all__ = ["failures_page"]
+
+INTRODUCTION = """\
+# What can fail, and what to do
+
+<!-- Made from operator/scriptix_operator/core/status/failure_catalog.py by `make docs`; edit it there. -->
+
+`status.failure.reason` names the row, `message` is what happened (in the API's own words where it
+spoke, shown whole up to 4096 characters, of a refused call 1024, control characters made harmless),
+`solution` is the remedy for this very case. The conditions give the same reason, `status.message`
+gives message and solution together.
+
+**Ends the run**: phase Failed, `Succeeded` is False, `Stalled` is True; another run needs a new
+`spec.runToken`. **Blocks**: phase Pending, Starting or Running, `Succeeded` stays Unknown,
+`Stalled` is True; it clears itself once mended. **Retried**: `spec.backoffLimit` may start another
+run by itself.
+
+`Stalled` with reason `Unreadable` is no failure of the run: the operator cannot read a field, which
+the message names, and starts nothing (decisions/0041-what-can-be-read-is-read.md).
+
+"""
+
+HEADER = (
+    "| Reason | What happened | Where it shows | Retried | What to do | Recognised by |",
+    "|---|---|---|---|---|---|",
+)
+
+
+PIPE, ESCAPED_PIPE = "|", r"\|"
+
+
+def failures_page() -> str:
+    """The whole page as Markdown."""
+    rows = (_row(reason.value, advice) for reason, advice in FAILURE_CATALOG.items())
+    return INTRODUCTION + "\n".join((*HEADER, *rows)) + "\n"
+
+
+def _row(reason: str, advice: Remedy) -> str:
+    solutions = [
+        advice.solution,
+        *(f"**{case.when}**: {case.solution}" for _, case in advice.cases),
+    ]
+    cells = (
+        f"`{reason}`",
+        advice.happened,
+        "blocks" if advice.blocks else "ends the run",
+        "yes" if advice.retryable else "no",
+        "<br>".join(solutions),
+        "; ".join(_signs(advice)),
+    )
+    return f"| {' | '.join(cell.replace(PIPE, ESCAPED_PIPE) for cell in cells)} |"
+
+
+def _signs(advice: Remedy) -> list[str]:
+    codes = [f"code `{code}`" for code in sorted(advice.codes)]
+    words = " or ".join(f"“{example}”" for example in advice.examples)
+    signs = (*codes, f"words such as {words}" if words else "", advice.recognised)
+    return [sign for sign in signs if sign]

@@ -1,0 +1,51 @@
+"""Retries: further runs after a run of ours has failed in a way that may pass (spec.backoffLimit).
+
+The failed run stays in status until its retry begins (`run.retryAt`): so its log can still be
+collected, what failed can be shown, and a limit that is lowered meanwhile leaves it as the end.
+The wait is a fact in status, not a timer: a restart neither shortens nor lengthens it.
+"""
+
+from datetime import datetime, timedelta
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import Ownership
+from scriptix_operator.api.spec import TrainingSpec
+from scriptix_operator.api.status import Run, TrainingStatus
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.model.text import one_line
+
+__all__ = ["retry_delay", "retry_text", "with_retry"]
+
+FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
+"""Seconds between a failed run and its retry; doubles with each."""
+WHY = 512
+"""Characters of the API's words beside a retry, so that an event has room for what follows."""
+
+
+def retry_delay(retries: int) -> float:
+    """Seconds until the next retry of a request of which so many have failed."""
+    return backoff(FIRST_DELAY, retries, MAX_DELAY)
+
+
+def with_retry(spec: TrainingSpec, status: TrainingStatus, now: datetime) -> TrainingStatus:
+    """The status of a run that has failed just now: with the time of its retry, if it has one.
+
+    Decided once, when it fails: a limit that is raised later starts nothing. A run that was
+    adopted is somebody else's, and so is the choice to repeat it.
+    """
+    run, why = status.run, status.failure
+    if run is None or why is None or not why.retryable or run.retries >= spec.backoff_limit:
+        return status
+    if run.ownership not in {Ownership.OWNED, Ownership.UNCONFIRMED}:
+        return status
+    at = now.replace(microsecond=0) + timedelta(seconds=retry_delay(run.retries))
+    return replace(status, run=replace(run, retry_at=at))
+
+
+def retry_text(spec: TrainingSpec, run: Run, why: str) -> str:
+    """Say what failed, which retry follows, and when: the same at each look."""
+    number, limit = run.retries + 1, spec.backoff_limit
+    return (
+        f"Run {run.id} failed: {one_line(why, WHY)} Retry {number} of {limit} follows at "
+        f"{run.retry_at:%Y-%m-%d %H:%M:%SZ}."
+    )

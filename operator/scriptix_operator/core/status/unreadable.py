@@ -1,0 +1,166 @@
+"""Resources that this version cannot read in full: a value of a newer one, or one written by hand.
+
+Nothing is started, adopted, retried or cancelled for such a resource. A run whose facts can be read
+is followed, without what the unreadable field would decide:
+
+- spec.timeoutSeconds: the run does not time out;
+- spec.qualityGate: the end of the run is not judged, and so not published;
+- spec.log, status.log: no log is fetched;
+- spec.backoffLimit: a run that fails is not retried.
+
+A resource whose ESSENTIAL fields cannot be read is not reconciled at all. What cannot be read is
+never written, and the derived fields, which are never read as facts, always are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from scriptix_operator.api.reasons import ConditionType, Reason
+from scriptix_operator.api.status import TEXT, TrainingStatus
+from scriptix_operator.api.times import format_time
+from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.model.training import Training, UnreadableField
+
+__all__ = [
+    "DERIVED",
+    "ESSENTIAL",
+    "describe_left_alone",
+    "describe_unreadable",
+    "is_reported",
+    "left_alone_patch",
+    "reported_unreadable",
+]
+
+ESSENTIAL = frozenset(
+    {
+        "spec",
+        "spec.modelId",
+        "spec.apiKeySecretRef",
+        "spec.suspend",
+        "status",
+        "status.run",
+        "status.finishedAt",
+        "status.failure",
+        "status.metrics",
+    }
+)
+"""Which run is followed, with which key, whether calls may be made, and how the run has ended."""
+DERIVED = frozenset(
+    {
+        "status.observedGeneration",
+        "status.phase",
+        "status.message",
+        "status.repeatedRequest",
+        "status.display",
+        "status.conditions",
+    }
+)
+"""Made from the other fields with each write."""
+
+SHOWN = 3
+"""Fields that a message names."""
+PART_LIMIT = 100
+"""Characters of a path, and of what the field would have to be: the remedy must not be cut off."""
+REMEDY = "Correct the field, or run a version of the operator that knows its value"
+STATUS_REMEDY = " (status: kubectl edit --subresource=status)"
+OUTCOMES = frozenset({"True", "False"})
+
+
+def describe_unreadable(training: Training) -> str | None:
+    """Say what cannot be read of a resource that is reconciled; None: nothing, or it is deleted."""
+    if not training.unreadable or training.is_being_deleted:
+        return None
+    effect = "Nothing is started for the resource; a run that has begun is followed."
+    return _text(training.unreadable, effect)
+
+
+def describe_left_alone(fields: Sequence[UnreadableField]) -> str:
+    """Say what cannot be read of a resource that is not reconciled."""
+    return _text(fields, "The resource is left alone: nothing is started, and no run is followed.")
+
+
+def _text(fields: Sequence[UnreadableField], effect: str) -> str:
+    named = [
+        f"{one_line(found.path, PART_LIMIT)} ({one_line(found.why, PART_LIMIT)})"
+        for found in fields[:SHOWN]
+    ]
+    more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
+    where = STATUS_REMEDY if any(found.top.startswith("status") for found in fields) else ""
+    text = (
+        f"This version of the operator cannot read {', '.join(named)}{more}. {effect} {REMEDY}"
+        f"{where}."
+    )
+    return one_line(text, TEXT)
+
+
+def reported_unreadable(status: TrainingStatus) -> str | None:
+    """What status says of fields that cannot be read; None: nothing."""
+    said = (c.message for c in status.conditions if _is_stalled(c.type, c.reason))
+    return next(said, None)
+
+
+def _is_stalled(kind: object, reason: object) -> bool:
+    return kind == ConditionType.STALLED and reason == Reason.UNREADABLE
+
+
+def is_reported(status: Mapping[str, Any], text: str) -> bool:
+    """Whether a status, as the API server gives it, says so already."""
+    conditions = status.get("conditions")
+    return isinstance(conditions, list) and any(
+        isinstance(one, Mapping)
+        and _is_stalled(one.get("type"), one.get("reason"))
+        and one.get("message") == text
+        for one in conditions
+    )
+
+
+def left_alone_patch(
+    status: Mapping[str, Any], generation: int, text: str, now: datetime
+) -> dict[str, Any]:
+    """The merge patch that tells in status why a resource is left alone.
+
+    It has the conditions of this operator, the message and the generation. An outcome that the
+    conditions tell stays.
+
+    Args:
+        status: As the API server gives it.
+        generation: metadata.generation.
+        text: As describe_left_alone.
+        now: UTC.
+
+    Returns:
+        The patch; empty where status says so already, or its conditions are no list.
+    """
+    before = status.get("conditions", [])
+    if not isinstance(before, list):
+        return {}
+    reported = {"message": text, "observedGeneration": generation}
+    wanted = {**reported, "conditions": list(_conditions(before, reported, now))}
+    return {key: value for key, value in wanted.items() if status.get(key) != value}
+
+
+def _conditions(before: list[Any], reported: Mapping[str, Any], now: datetime) -> Iterator[Any]:
+    known = {kind: old for old in before if (kind := _type_of(old)) is not None}
+    for kind in (ConditionType.SUCCEEDED, ConditionType.READY, ConditionType.STALLED):
+        old = known.get(kind, {})
+        if kind is not ConditionType.STALLED and old.get("status") in OUTCOMES:
+            yield old
+            continue
+        truth = "True" if kind is ConditionType.STALLED else "Unknown"
+        since = old.get("lastTransitionTime") if old.get("status") == truth else None
+        yield {
+            **old,
+            **reported,
+            "type": kind.value,
+            "status": truth,
+            "reason": Reason.UNREADABLE.value,
+            "lastTransitionTime": since or format_time(now),
+        }
+    yield from (old for old in before if _type_of(old) is None)
+
+
+def _type_of(condition: object) -> ConditionType | None:
+    """The type of a condition of this operator."""
+    kind = condition.get("type") if isinstance(condition, Mapping) else None
+    return next((each for each in ConditionType if each == kind), None)

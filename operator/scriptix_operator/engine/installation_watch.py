@@ -1,0 +1,110 @@
+"""Beside other installations: renews what this one serves, and reports what it leaves alone."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from scriptix_operator.core.cluster.served_by import (
+    left_alone,
+    left_alone_event,
+    left_text,
+    needs_renewal,
+)
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
+from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.trainings import UnreadableError
+from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metrics import Metrics
+
+__all__ = ["Serving"]
+
+SOURCE = "Installations"
+INTERVAL = 5.0
+"""Seconds between looks at all resources in memory."""
+EVENTS_EACH = 20
+"""Resources of a namespace that get an event about one other installation: all are counted in the
+metric and in /readyz, and a thousand events would say no more."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Serving:
+    """Keeps the resources that this installation serves, and reports those of others.
+
+    Args:
+        installation: This installation, by its namespace.
+    """
+
+    installation: str
+    store: TrainingStore
+    status_writer: StatusWriter
+    events: Events
+    clock: Clock
+    metrics: Metrics
+    problems: Problems
+    _others: set[str] = field(default_factory=set)
+    """The installations that are reported."""
+    _announced: dict[TrainingKey, str] = field(default_factory=dict)
+    """The installation of which a resource got an event."""
+
+    async def run(self) -> NoReturn:
+        """Work until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(INTERVAL)
+
+    async def refresh(self) -> None:
+        """Report what is left alone now, and renew what is due."""
+        left = left_alone(self.store, self.installation, self.clock.now())
+        self._report(left)
+        await self._publish_events(left)
+        await self._renew()
+
+    def _report(self, left: dict[str, list[Training]]) -> None:
+        self.metrics.left_alone(sum(map(len, left.values())))
+        for other in self._others - left.keys():
+            self.problems.clear(SOURCE, other)
+            logger.info("no resource is left alone for the installation in %s any more", other)
+        for other, trainings in left.items():
+            text = left_text(other, trainings)
+            self.problems.report(SOURCE, text, subject=other)
+            if other not in self._others:
+                logger.warning("%s", text)
+        self._others = set(left)
+
+    async def _publish_events(self, left: dict[str, list[Training]]) -> None:
+        """Publish an event about each resource that is newly left alone, one after the other."""
+        now_left = {one.key: other for other, trainings in left.items() for one in trainings}
+        self._announced = {
+            key: other for key, other in self._announced.items() if now_left.get(key) == other
+        }
+        counts = Counter((key.namespace, other) for key, other in self._announced.items())
+        for other, trainings in left.items():
+            news = left_alone_event(other, self.installation)
+            for training in sorted(trainings, key=lambda one: one.key):
+                group = (training.key.namespace, other)
+                if training.key in self._announced or counts[group] >= EVENTS_EACH:
+                    continue
+                counts[group] += 1
+                self._announced[training.key] = other
+                await self.events.publish(training, (news,), self.clock.now())
+
+    async def _renew(self) -> None:
+        """Write what this installation serves and has had nothing to write about for long."""
+        for training in self.store:
+            if not needs_renewal(training, self.installation, self.clock.now()):
+                continue
+            try:
+                await self.status_writer.record(training, training.status)
+            except (ConflictError, GoneError, UnreadableError) as error:
+                logger.debug("%s: not renewed, it has changed: %s", training.key, error)
+            except KubeError as error:
+                logger.warning("%s: not renewed: %s", training.key, error)
+                return  # the API server is unreachable: the others would only wait for it

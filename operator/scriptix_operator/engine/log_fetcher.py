@@ -1,0 +1,175 @@
+"""Fetching a run's log and storing it."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from scriptix_operator.api.reasons import LogState
+from scriptix_operator.core.follow.log_collection import NO_LOG, is_last_fetch, superseded
+from scriptix_operator.core.logs.collector import Collected, LogCollector
+from scriptix_operator.core.logs.segments import LogIndex
+from scriptix_operator.core.logs.window import window_of
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.protocol import (
+    LogExtent,
+    LogStored,
+    LogUnavailable,
+    WriteFailure,
+)
+from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.status.conditions import has_ended
+from scriptix_operator.engine.metered_calls import MeteredCalls
+from scriptix_operator.engine.schedulers import KeySchedulers
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.configmaps import NameTaken
+from scriptix_operator.kube.errors import KubeError, RefusedError
+from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
+from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.scriptix.client import ScriptixClient
+from scriptix_operator.scriptix.errors import ScriptixError
+
+__all__ = ["LARGE", "LogFetcher"]
+
+FIRST_RETRY, MAX_RETRY = 15.0, 3600.0
+"""Seconds before a failed fetch is tried again; doubles."""
+LARGE = 1024 * 1024
+"""Bytes of spec.log.maxBytes above which logs take turns; also its default."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFetcher:
+    """Fetches logs."""
+
+    client: ScriptixClient
+    keys: Keys
+    schedulers: KeySchedulers
+    calls: MeteredCalls
+    log_store: LogStore
+    store: TrainingStore
+    wait: float
+    """As Durations.log."""
+    large: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a log with a large bound is fetched and stored: such logs take turns."""
+
+    async def fetch(
+        self, training: Training, failed_before: int, due_in: float | None
+    ) -> LogStored | LogUnavailable:
+        """Fetch the log and store what is new in it.
+
+        With a bound above LARGE, one at a time: 16 MiB of lines take some 40 MiB until they are
+        stored, however slow the API server is.
+
+        Args:
+            training: With the run whose log it is.
+            failed_before: Fetches in a row that have failed before this one.
+            due_in: Seconds until the next look is due, handed through.
+
+        Raises:
+            KubeError: The API key could not be read just now.
+        """
+        if training.spec.log.max_bytes <= LARGE:
+            return await self._fetch(training, failed_before, due_in)
+        async with self.large:
+            return await self._fetch(training, failed_before, due_in)
+
+    async def _fetch(
+        self, training: Training, failed_before: int, due_in: float | None
+    ) -> LogStored | LogUnavailable:
+        if outcome := superseded(training, self.store.competitors(training), due_in):
+            return outcome
+        later = LogUnavailable(
+            backoff(FIRST_RETRY, failed_before, MAX_RETRY), LogState.COLLECTING, due_in
+        )
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError:
+            return later
+        # After a restart a run that has ended is not polled: its log may be the first call.
+        await self.calls.recall_limits(key)
+        ended, model_id = has_ended(training.status), training.spec.model_id
+        permit = self.schedulers.log(key.fingerprint, training.key, has_ended=ended)
+        if not isinstance(permit, Permit):
+            return replace(later, wait=permit, tried=False)
+        try:
+            with_start_begun = await self.log_store.open(training.owner, training.status.log)
+        except (NameTaken, KubeError) as error:
+            self.schedulers.cancel_log_call(key.fingerprint, permit)
+            return self._not_stored(training, error, later)
+        asked_at = self.calls.clock.now()
+        collector = self._collector(training, with_start_begun.log_index, asked_at)
+        try:
+            reply = await self.calls.make(
+                Call.LOG,
+                model_id,
+                key,
+                permit,
+                lambda on_rate_info: self.client.log(
+                    model_id, key, collector.add, on_rate=on_rate_info
+                ),
+            )
+        except ScriptixError as error:
+            was_called = error.failure.kind is not FailureKind.NOT_SENT
+            return _without_log(error.failure, replace(later, was_called=was_called))
+        later = replace(later, was_called=True)
+        if self.store.is_being_deleted(training):
+            return later  # since the call was made
+        try:
+            found, saved = await self._save(training, with_start_begun, collector)
+        except (NameTaken, KubeError) as error:
+            # Not raised: the step would be tried again within a minute, for ever, and each time
+            # spend one of the few log calls that all resources with this key have.
+            return self._not_stored(training, error, later)
+        extent = LogExtent(reply, of_run=found.entries, known=saved.lines, skipped=found.skipped)
+        return LogStored(saved.log, found.curve, due_in, extent, asked_at)
+
+    def _collector(
+        self, training: Training, log_index: LogIndex, asked_at: datetime
+    ) -> LogCollector:
+        """What takes the entries of the reply."""
+        status, max_bytes = training.status, training.spec.log.max_bytes
+        window = window_of(status, log_index, is_last=is_last_fetch(status, asked_at, self.wait))
+        run_id = status.run.id if status.run else ""
+        return LogCollector(log_index, window, run_id=run_id, max_bytes=max_bytes)
+
+    async def _save(
+        self, training: Training, with_start_begun: OpenLog, collector: LogCollector
+    ) -> tuple[Collected, SavedLog]:
+        run, max_bytes = training.status.run, training.spec.log.max_bytes
+        # Up to 16 MiB are put in order: not on the event loop's time.
+        found = await asyncio.to_thread(collector.result)
+        saved = await self.log_store.save(
+            with_start_begun, found, run_id=run.id if run else "", max_bytes=max_bytes
+        )
+        return found, saved
+
+    @staticmethod
+    def _not_stored(
+        training: Training, error: NameTaken | KubeError, later: LogUnavailable
+    ) -> LogUnavailable:
+        logger.warning("%s: the log is not stored: %s", training.key, error)
+        later = replace(later, message=f"The log is not stored: {error}")
+        if isinstance(error, NameTaken):
+            return replace(later, wait=None, state=LogState.NAME_TAKEN)
+        if isinstance(error, RefusedError):
+            return replace(later, write_failure=WriteFailure.REFUSED)
+        # Where no call was made none is spent: the API server may be away for long.
+        return replace(later, write_failure=WriteFailure.FAILED if later.was_called else None)
+
+
+def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
+    if failure.status in NO_LOG:
+        text = f"The API has no log of this run: {failure.message}"
+        return replace(later, refusal=failure, message=text)
+    later = replace(later, message=f"The log is not fetched: {failure.message}")
+    is_success = failure.status is not None and failure.status in range(200, 300)
+    if is_success and failure.kind is not FailureKind.RATE_LIMITED:
+        return replace(later, refusal=failure)  # too large for instance: another may be so, too
+    if failure.retry_after is not None and later.wait is not None:
+        return replace(later, wait=max(failure.retry_after, later.wait))
+    return later

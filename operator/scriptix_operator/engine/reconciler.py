@@ -1,0 +1,227 @@
+"""One step of one resource, from top to bottom: decide → record → act → observe, until it rests."""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+from scriptix_operator.core.cluster.served_by import left_for, was_served_elsewhere
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.reconcile.context import Durations
+from scriptix_operator.core.reconcile.protocol import (
+    AcquireStart,
+    Blocked,
+    CheckQueue,
+    Decision,
+    FetchLog,
+    Observation,
+    Poll,
+    PollDeferred,
+    Post,
+    PublishFailed,
+    RebuildPending,
+    RequeueAfter,
+    StartGranted,
+    StartLedgerNotWritable,
+    StartQueued,
+    Triggered,
+)
+from scriptix_operator.core.status.conditions import is_starting, is_watched
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.log_fetcher import LogFetcher
+from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.run_starter import RunStarter
+from scriptix_operator.engine.schedulers import KeySchedulers
+from scriptix_operator.engine.shutdown import Shutdown
+from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.configmaps import NameTaken
+from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
+
+__all__ = ["Reconciler"]
+
+MAX_ATTEMPTS = 5
+"""Versions of a resource that one step takes up, if others keep writing it."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Takes resources as far as they go now.
+
+    Args:
+        installation: This installation, by its namespace.
+    """
+
+    store: TrainingStore
+    remote_calls: RemoteCalls
+    run_starter: RunStarter
+    log_fetcher: LogFetcher
+    status_writer: StatusWriter
+    schedulers: KeySchedulers
+    ledger: StartLedger
+    clock: Clock
+    durations: Durations
+    installation: str
+    shutdown: Shutdown = field(default_factory=Shutdown)
+
+    async def reconcile(self, key: TrainingKey) -> float | None:
+        """Take a resource as far as it goes now.
+
+        One step at a time for each model, the caller sees to that. A version that others have
+        written anew since is read and visited anew.
+
+        Returns:
+            Seconds until it is due again; None: when it changes, or in the next leader.
+
+        Raises:
+            GoneError: It is not there any more.
+            KubeError: The cluster did not do its part; the resource is as it was last recorded.
+            UnreadableError: Somebody has made it so that it cannot be read.
+        """
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            training = self.store.get(key)
+            if training is None:
+                break
+            try:
+                return await self._reconcile_if_served(training)
+            except ConflictError as error:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+                logger.debug("%s; decided anew", error)
+                await self.status_writer.reload(training)
+        return None
+
+    async def _reconcile_if_served(self, training: Training) -> float | None:
+        """Visit one version of a resource, unless another installation serves it."""
+        wait = left_for(training, self.installation, self.clock.now())
+        if wait is not None:
+            self.schedulers.leave(training.key)
+            return wait
+        if is_starting(training.status) and was_served_elsewhere(training, self.installation):
+            # An intent without an entry is withdrawn as never sent, and the entry of this one is in
+            # the other installation's ledger.
+            await self.ledger.record_in_flight(training)
+        return await self._reconcile_version(training)
+
+    async def _reconcile_version(self, recorded: Training) -> float | None:
+        """Loop over one version of a resource; `recorded` is what the cluster has of it."""
+        permit: StartPermit | None = None
+        observation: Observation = Triggered(self.schedulers.is_queued(recorded.key))
+        resumed = await self._record_reply(recorded)
+        recorded, decision = resumed or (recorded, self._decide(recorded, observation))
+        while True:
+            decision = await self._published(recorded, decision)
+            recorded, decision = await self._resolve_start(recorded, decision)
+            if self.shutdown.is_begun and not isinstance(decision.action, RequeueAfter):
+                return None
+            current = recorded.with_status(decision.status)
+            match decision.action:
+                case Poll():
+                    observation = await self.remote_calls.poll(current)
+                case CheckQueue():
+                    observation = await self.remote_calls.check_queue(current)
+                case AcquireStart() as wanted:
+                    permit, observation = await self._reserve(current, wanted)
+                case Post():
+                    if permit is None:
+                        raise RuntimeError(f"{recorded.key}: a start without a slot")
+                    recorded, decision = await self._start(recorded, decision, permit)
+                    permit = None
+                    continue
+                case FetchLog(due_in):
+                    recorded = current = await self.status_writer.write(recorded, decision.status)
+                    failed = decision.state.failed_logs
+                    observation = await self.log_fetcher.fetch(current, failed, due_in)
+                case RequeueAfter(seconds):
+                    current = await self.status_writer.write(recorded, decision.status)
+                    awaits_poll = isinstance(observation, PollDeferred)
+                    self.schedulers.finish_reconcile(
+                        current.key,
+                        is_queued=self._is_queued(current, observation),
+                        # An ended run is polled where an edited gate lacks a metric.
+                        is_watched=(is_watched(current) or awaits_poll)
+                        and seconds is not None
+                        and not isinstance(
+                            observation, Blocked | StartLedgerNotWritable | RebuildPending
+                        ),
+                        awaits_poll=awaits_poll,
+                    )
+                    return seconds
+            decision = self._decide(current, observation)
+            permit = _needed(permit, decision)
+
+    async def _reserve(
+        self, training: Training, wanted: AcquireStart
+    ) -> tuple[StartPermit | None, Observation]:
+        reply = await self.remote_calls.reserve(training, wanted)
+        if isinstance(reply, StartPermit):
+            return reply, StartGranted(wanted.model, wanted.key, reply.nonce)
+        return None, reply
+
+    async def _start(
+        self, recorded: Training, decision: Decision, permit: StartPermit
+    ) -> tuple[Training, Decision]:
+        """Start a run and record the outcome, also where this process is told to end meanwhile."""
+        with self.shutdown.start_under_way():
+            return await self._resolve_start(
+                *await self.run_starter.start(recorded, decision, permit)
+            )
+
+    async def _record_reply(self, recorded: Training) -> tuple[Training, Decision] | None:
+        """Record the outcome of a start that a reconcile before this one could not record."""
+        with self.shutdown.start_under_way():
+            resumed = await self.run_starter.resume(recorded)
+            return None if resumed is None else await self._resolve_start(*resumed)
+
+    def _is_queued(self, training: Training, last: Observation) -> bool:
+        """Whether a resource keeps its place in the start queue; status may not report it yet."""
+        if training.status.queue is not None:
+            return True
+        waits = isinstance(last, StartQueued | PollDeferred)
+        return waits and self.schedulers.is_queued(training.key)
+
+    def _decide(self, training: Training, observation: Observation) -> Decision:
+        if self.store.is_being_deleted(training):
+            # Seen since the step began: no further call is made from the version before it.
+            training = replace(training, is_being_deleted=True)
+        state = self.store.state(training)
+        decision = decide(training, observation, self.clock.now(), state, self.durations)
+        self.store.store_state(training, decision.state)
+        return decision
+
+    async def _published(self, recorded: Training, decision: Decision) -> Decision:
+        """Publish the result before a success is recorded; decide anew where that fails."""
+        if not decision.publish:
+            return decision
+        try:
+            await self.status_writer.publish(recorded, decision.status)
+        except (NameTaken, RefusedError, ConflictError, UnavailableError) as error:
+            logger.warning("%s: the result is not published: %s", recorded.key, error)
+            refused = isinstance(error, NameTaken | RefusedError)
+            failed = PublishFailed(decision, str(error), refused=refused)
+            return self._decide(recorded, failed)
+        return replace(decision, publish=False)
+
+    async def _resolve_start(
+        self, recorded: Training, decision: Decision
+    ) -> tuple[Training, Decision]:
+        """Close the ledger's entry of a start whose outcome was learned, after recording that."""
+        if decision.start_outcome is None:
+            return recorded, decision
+        recorded = await self.status_writer.write(recorded, decision.status)
+        try:
+            await self.ledger.close(decision.start_outcome)
+        except KubeError as error:
+            # It is recorded. Whoever needs the model next finds the entry, and closes it.
+            logger.warning("%s: its start stays open in the ledger: %s", recorded.key, error)
+        return recorded, replace(decision, start_outcome=None)
+
+
+def _needed(permit: StartPermit | None, decision: Decision) -> StartPermit | None:
+    """The slot of the start that is decided on; given back where none is, as after a deletion."""
+    if permit is None or isinstance(decision.action, Post):
+        return permit
+    permit.cancel()
+    return None

@@ -1,0 +1,361 @@
+"""Calls to the Scriptix API, each under its key's allowance, turned into observations."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from scriptix_operator.core.follow.poll_failed import vouches_for
+from scriptix_operator.core.ledger.ledger import InFlightStart
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.protocol import (
+    AcquireStart,
+    Blocked,
+    KeyUse,
+    ModelPolled,
+    NoStartInFlight,
+    Observation,
+    PollDeferred,
+    PollFailed,
+    Posted,
+    PostFailed,
+    QueueReached,
+    RebuildPending,
+    StartLedgerNotWritable,
+    StartQueued,
+)
+from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
+from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
+from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.status.conditions import (
+    has_ended,
+    is_end_pending,
+    is_followed,
+    is_starting,
+)
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.coverage import Coverage
+from scriptix_operator.engine.fence import Fence
+from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.schedulers import KeySchedulers
+from scriptix_operator.engine.shutdown import Shutdown
+from scriptix_operator.engine.start_ledger import RebuildPendingError, StartLedger
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.errors import RefusedError
+from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.scriptix.client import ScriptixClient
+from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
+
+__all__ = ["RemoteCalls", "StartHeldBackError", "StartPermit"]
+
+SEND_MARGIN = 0.2
+"""Of the send window, kept for the bytes to leave: the fence ends a process that takes longer, and
+a busy machine must not come near that."""
+MAX_SEND_MARGIN = 1.0
+"""Seconds; the leadership is known for no more than ten ahead."""
+
+STOPPING = "the operator is stopping"
+
+logger = logging.getLogger(__name__)
+
+
+class StartHeldBackError(Exception):
+    """A start was held back at the last moment: its time is over, or it must not begin any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartPermit:
+    """A start that was taken from a key's allowance and is not sent yet."""
+
+    schedulers: KeySchedulers
+    key: ApiKey
+    permit: Permit
+    revision: int
+    """Of the ledger, when the model was seen."""
+    nonce: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Of the intent."""
+
+    def cancel(self) -> None:
+        """The start was not sent."""
+        self.schedulers.cancel(self.key.fingerprint, self.permit)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCalls:
+    """Makes the calls of a step.
+
+    Args:
+        client: The API.
+        keys: Where API keys come from.
+        lanes: What each key may still do.
+        calls: Makes the calls.
+        roster: Who else has a claim on a model.
+        coverage: Who may have one and is not in the store of resources.
+        clock: The clocks.
+        ledger: Which starts may be under way.
+        fence: Ends this process if it is paused in mid-send.
+        send_until: Until when, in monotonic seconds, this process may start trainings (it leads).
+        send_window: Seconds after a start's intent within which its POST may be sent.
+        shutdown: Whether this process is to end: then no POST is begun.
+    """
+
+    client: ScriptixClient
+    keys: Keys
+    schedulers: KeySchedulers
+    calls: MeteredCalls
+    store: TrainingStore
+    coverage: Coverage
+    clock: Clock
+    ledger: StartLedger
+    fence: Fence
+    send_until: Callable[[], float]
+    send_window: float
+    shutdown: Shutdown = field(default_factory=Shutdown)
+
+    async def poll(self, training: Training) -> Observation:
+        """Ask for the model.
+
+        Raises:
+            KubeError: The API key, or the start ledger, could not be read just now.
+        """
+        # Before the model: what is started from this look must be debited in no later version.
+        try:
+            revision = await self._read_ledger(training)
+        except RefusedError:
+            return StartLedgerNotWritable()  # why is in the log: it is the operator's own namespace
+        except RebuildPendingError as error:
+            return RebuildPending(str(error))
+        model_id = training.spec.model_id
+        in_flight, latest_run = self.ledger.in_flight(model_id), self.ledger.latest_run(model_id)
+        if training.is_being_deleted and (
+            in_flight is None or not is_start_of(in_flight, training)
+        ):
+            return NoStartInFlight()
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError as error:
+            return Blocked(error.failure)
+        await self.calls.recall_limits(key)
+        poll_request = self._poll_request(training, key)
+        if vouches_for(training.status, key.fingerprint):
+            self.schedulers.vouch(key.fingerprint)
+        has_worked = self.schedulers.has_worked(key.fingerprint)
+        permit = self.schedulers.poll(key.fingerprint, training.key, poll_request)
+        if isinstance(permit, OpenCircuit):
+            return self._not_made(permit, key)
+        if not isinstance(permit, Permit):
+            return PollDeferred(permit)
+        asked_at = self.clock.now()
+        try:
+            model = await self.calls.make(
+                Call.STATUS,
+                model_id,
+                key,
+                permit,
+                lambda on_rate_info: self.client.model(model_id, key, on_rate=on_rate_info),
+            )
+        except ScriptixError as error:
+            again_in = self.schedulers.wait(key.fingerprint, Call.STATUS)
+            return PollFailed(
+                error.failure, key.source, again_in=again_in, has_key_worked=has_worked
+            )
+        self._warn_of(model, training)
+        return ModelPolled(
+            model,
+            KeyUse(key.source, key.fingerprint),
+            competitors=tuple(self.store.competitors(training)),
+            in_flight=in_flight,
+            latest_run=latest_run,
+            revision=revision,
+            asked_at=asked_at,
+            past=self.store.past_runs(key.fingerprint),
+            granted_interval=self.schedulers.granted_interval(key.fingerprint, poll_request.kind),
+            jitter=self.schedulers.jitter(),
+            is_holder_unlisted=in_flight is not None and self._may_hide_holder(in_flight),
+            has_hidden_competitor=self.coverage.may_hide_competitor(model_id),
+            unreadable_holder=self.coverage.unreadable_holder(model_id),
+        )
+
+    def _warn_of(self, model: RemoteModel, training: Training) -> None:
+        """Say once which fields of a reply cannot be read: each poll may bring the same ones."""
+        if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
+            return
+        logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
+
+    def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
+        """Whether the resource of an in-flight start may exist although it is not in the store."""
+        known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
+        if known is not None and known.uid == in_flight.uid:
+            return False
+        return self.coverage.may_hide_holder(in_flight)
+
+    def _poll_request(self, training: Training, key: ApiKey) -> PollRequest:
+        """What look the resource asks for, and how often it wants one."""
+        status = training.status
+        if is_starting(status) or is_end_pending(status) or has_ended(status):
+            return PollRequest(PollPriority.RESOLUTION, None)
+        if is_followed(training.status):
+            kind = PollPriority.RUNNING
+        elif self.schedulers.is_queued(training.key):
+            # Whoever is next must not stand in line behind those who only see if they still may.
+            is_next = (
+                self.schedulers.check_queue(key.fingerprint, self._queue_entry(training)) is None
+            )
+            return PollRequest(PollPriority.BASELINE if is_next else PollPriority.WAITING, None)
+        else:
+            kind = PollPriority.WAITING
+        asked = float(training.spec.poll_interval_seconds)
+        # What is remembered may be of before an edit.
+        speed_up = max(asked / (self.store.state(training).interval or asked), 1.0)
+        return PollRequest(kind, asked, speed_up)
+
+    async def _read_ledger(self, training: Training) -> int:
+        """The version of the ledger that a poll is based on; a run that is known needs none.
+
+        An intent without its entry is taken back as never sent. That must be so in the ledger, and
+        not only in what this process knows of it: another leader may be about to send.
+        """
+        if is_followed(training.status) or has_ended(training.status):
+            return 0
+        revision = await self.ledger.ready()
+        in_flight = self.ledger.in_flight(training.spec.model_id)
+        has_start_in_flight = in_flight is not None and is_start_of(in_flight, training)
+        if is_starting(training.status) and not has_start_in_flight:
+            revision = await self.ledger.take_over_again()
+        return revision
+
+    async def check_queue(self, training: Training) -> Observation:
+        """Ask how far the start queue is, or stand in it again after a restart.
+
+        Raises:
+            KubeError: The API key, or the start ledger, could not be read just now.
+        """
+        try:
+            await self.ledger.ready()
+        except RefusedError:
+            return StartLedgerNotWritable()
+        except RebuildPendingError as error:
+            return RebuildPending(str(error))
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError as error:
+            return Blocked(error.failure)
+        await self.calls.recall_limits(key)
+        self._recall_starts(key)
+        return (
+            self.schedulers.check_queue(key.fingerprint, self._queue_entry(training))
+            or QueueReached()
+        )
+
+    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+        """Ask for a start: the slot, or why there is none.
+
+        Raises:
+            KubeError: The API key could not be read just now.
+        """
+        try:
+            key = await self.keys.resolve(training)
+        except KeyUnavailableError as error:
+            return Blocked(error.failure)
+        if key.fingerprint != wanted.key.fingerprint:
+            # The key was replaced since the look: what it showed may be another account's.
+            return PollDeferred(0.0)
+        self._recall_starts(key)
+        permit = self.schedulers.start(key.fingerprint, self._queue_entry(training))
+        if isinstance(permit, OpenCircuit):
+            return self._not_made(permit, key)
+        if isinstance(permit, StartQueued):
+            return permit
+        return StartPermit(self.schedulers, key, permit, wanted.revision)
+
+    def _not_made(self, open_circuit: OpenCircuit, key: ApiKey) -> PollFailed:
+        """A call that the open circuit does not let through."""
+        wall, now = self.clock.now(), self.clock.monotonic()
+        named = (
+            None
+            if open_circuit.named is None
+            else wall + timedelta(seconds=open_circuit.named - now)
+        )
+        since = wall - timedelta(seconds=now - open_circuit.since)
+        return PollFailed(open_circuit.failure, key.source, since, named_until=named)
+
+    def _queue_entry(self, training: Training) -> QueueEntry:
+        return queue_entry_of(training, self.clock.now().replace(microsecond=0))
+
+    def _recall_starts(self, key: ApiKey) -> None:
+        """Count what a process before this one has started with a key, or with those before it."""
+        if self.schedulers.is_new_to(key.fingerprint, key.source):
+            own, before = self.ledger.charges_of(key.fingerprint, key.source)
+            self.schedulers.recall(key.fingerprint, key.source, own, before)
+
+    async def start(
+        self, training: Training, permit: StartPermit, begun_at: float
+    ) -> Posted | PostFailed:
+        """Send the POST whose intent is recorded; once, whatever comes of it.
+
+        Args:
+            training: With the intent recorded.
+            slot: Taken from the key's allowance.
+            begun_at: Monotonic seconds when the intent's writing began.
+        """
+        armed: list[int] = []
+
+        def check() -> None:
+            armed.append(self.fence.arm(self._send_until(training, begun_at)))
+
+        def disarm() -> None:
+            for number in armed:
+                self.fence.disarm(number)
+
+        model_id = training.spec.model_id
+
+        async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
+            try:
+                # Before the check no byte has left, and after it none is held back.
+                async with self.shutdown.aborting(lambda: not armed):
+                    return await self.client.run(
+                        model_id,
+                        permit.key,
+                        before_send=check,
+                        after_send=disarm,
+                        on_rate=on_rate_info,
+                    )
+            except TimeoutError:
+                if armed:
+                    raise
+                raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
+
+        try:
+            model = await self.calls.make(Call.START, model_id, permit.key, permit.permit, send)
+        except ScriptixError as error:
+            again_in = self.schedulers.wait(permit.key.fingerprint, Call.START)
+            return PostFailed(error.failure, again_in)
+        finally:
+            disarm()
+        return Posted(model)
+
+    def _send_until(self, training: Training, begun_at: float) -> float:
+        """Until when, in monotonic seconds, a start may be sent whose intent is recorded.
+
+        Raises:
+            StaleSenderError: It may not.
+        """
+        now, lead = self.clock.monotonic(), self.send_until()
+        margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
+        if now > begun_at + self.send_window - margin:
+            late = now - begun_at
+            raise StartHeldBackError(f"{late:.1f} s have passed since the intent was written")
+        if now > lead - margin:
+            raise StartHeldBackError("this process does not lead any more, or not for long")
+        known = self.store.get(training.key)
+        if known is None or known.uid != training.uid or known.is_being_deleted:
+            raise StartHeldBackError("the resource is deleted, or is being deleted")
+        if self.shutdown.is_begun:
+            raise StartHeldBackError(STOPPING)
+        return min(begun_at + self.send_window, lead)

@@ -1,0 +1,149 @@
+"""Starting one run: the intent, the ledger, the POST, the answer (DESIGN §4, steps 2 to 4).
+
+The order is the protocol. Whatever is cut off leaves either nothing, an intent without an entry in
+the ledger (never sent), or an entry (perhaps sent: resolved from the model).
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+
+from scriptix_operator.core.decide import decide
+from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.context import Durations
+from scriptix_operator.core.reconcile.protocol import (
+    Decision,
+    InProcessState,
+    Posted,
+    PostFailed,
+    StartAborted,
+)
+from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.start_ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
+
+__all__ = ["RunStarter"]
+
+RECORD_ATTEMPTS = 7
+"""Tries to record the answer to a start, over about a minute; then it is for the next step."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarter:
+    """Starts runs that were decided on."""
+
+    store: TrainingStore
+    remote_calls: RemoteCalls
+    status_writer: StatusWriter
+    ledger: StartLedger
+    clock: Clock
+    durations: Durations
+
+    async def start(
+        self, recorded: Training, decision: Decision, permit: StartPermit
+    ) -> tuple[Training, Decision]:
+        """Write the intent, then the ledger; send the POST once; record the answer.
+
+        Args:
+            recorded: The resource without the intent.
+            decision: With the intent.
+            slot: Taken from the key's allowance; given back if nothing is sent.
+
+        Returns:
+            The resource as recorded, and what is to be done next.
+
+        Raises:
+            KubeError: The cluster did not do its part; a start that may be under way is in the
+                ledger.
+        """
+        begun_at = self.clock.monotonic()
+        try:
+            written = await self._write_intent(recorded, decision)
+            state = await self._open(written, permit)
+        except BaseException:
+            permit.cancel()
+            raise
+        if state is None:
+            permit.cancel()
+            return await self._record_answer(written, StartAborted(), self.store.state(written))
+        answer = await self.remote_calls.start(written, permit, begun_at)
+        state = replace(state, answer=answer)
+        self.store.store_state(written, state)
+        try:
+            return await self._record_answer(written, answer, state)
+        except GoneError:
+            # There is nobody to tell; but who uses the model next must not have to find out, and
+            # perhaps start it a second time for one that was made anew.
+            outcome = decide(written, answer, self.clock.now(), state, self.durations).start_outcome
+            if outcome is not None:
+                await self.ledger.close(outcome)
+            raise
+
+    async def resume(self, recorded: Training) -> tuple[Training, Decision] | None:
+        """Record the answer that a step before this one could not record.
+
+        It is remembered until that has succeeded: a definite answer must not be asked of the model.
+
+        Returns:
+            As `start`; None where there is no such answer, or its intent is not there any more.
+        """
+        state = self.store.state(recorded)
+        if state.answer is None or state.in_flight is None:
+            return None
+        if not is_start_of(state.in_flight, recorded):
+            return None
+        return await self._record_answer(recorded, state.answer, state)
+
+    async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
+        try:
+            return await self.status_writer.write(recorded, decision.status)
+        except UnavailableError:
+            # The reply may be what was lost: our intent there means that it was written.
+            fresh = await self.status_writer.reload(recorded)
+            if fresh.status.run != decision.status.run:
+                raise
+            return fresh
+
+    async def _open(self, written: Training, permit: StartPermit) -> InProcessState | None:
+        """Debit the start and open its entry; None where the ledger is not what was read."""
+        try:
+            in_flight = await self.ledger.open(written, permit.revision)
+        except LedgerChangedError as error:
+            logger.warning("%s: not started now: %s", written.key, error)
+            return None
+        state = self.store.state(written)
+        state = replace(state, in_flight=in_flight, intent_seen_at=self.clock.now())
+        self.store.store_state(written, state)
+        return state
+
+    async def _record_answer(
+        self, written: Training, answer: Posted | PostFailed | StartAborted, state: InProcessState
+    ) -> tuple[Training, Decision]:
+        """Record what the API answered to a start, whatever else has changed meanwhile."""
+        intent = written.status.run
+        for attempt in range(1, RECORD_ATTEMPTS + 1):
+            decision = decide(written, answer, self.clock.now(), state, self.durations)
+            try:
+                recorded = await self.status_writer.write(written, decision.status)
+            except ConflictError:
+                written = await self.status_writer.reload(written)
+                # An intent that looks like ours may be another leader's, of the same second; if
+                # ours was not sent, that is all there is to say.
+                if written.status.run != intent or isinstance(answer, StartAborted):
+                    raise
+            except UnavailableError as error:
+                if attempt == RECORD_ATTEMPTS:
+                    raise
+                logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
+                await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
+            else:
+                self.store.store_state(written, decision.state)
+                return recorded, decision
+        raise ConflictError(f"{written.key}: others keep writing it")

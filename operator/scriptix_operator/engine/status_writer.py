@@ -1,0 +1,158 @@
+"""Recording what was decided: the result first, then status, then the news of it."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from scriptix_operator.api.reasons import EventReason
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.cluster.served_by import was_served_elsewhere, with_server
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.conditions import is_followed
+from scriptix_operator.core.status.events import EventRecord, run_outcome, transition_events
+from scriptix_operator.core.status.result import result_data, result_name
+from scriptix_operator.core.status.unreadable import is_reported, left_alone_patch
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.configmaps import ConfigMaps
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
+from scriptix_operator.kube.events import Events, Subject
+from scriptix_operator.kube.trainings import Raw, Trainings, key_of
+from scriptix_operator.telemetry.metrics import Metrics
+
+__all__ = ["StatusWriter"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWriter:
+    """Writes decisions to the cluster.
+
+    Args:
+        installation: This installation, by its namespace: each status names the last to write it.
+    """
+
+    trainings: Trainings
+    config_maps: ConfigMaps
+    events: Events
+    store: TrainingStore
+    clock: Clock
+    metrics: Metrics
+    installation: str
+
+    async def write(self, training: Training, status: TrainingStatus) -> Training:
+        """Write `status` in place of the one that `training` has, with who serves the resource.
+
+        Nothing is written where they are equal and nobody else could take the resource over.
+
+        Returns:
+            The resource as written.
+
+        Raises:
+            ConflictError, GoneError, KubeError: As Trainings.write_status.
+        """
+        status = with_server(training, status, self.installation, self.clock.now())
+        with self._counting_failure():
+            written = await self.trainings.write_status(training, status)
+        if written is training:
+            return training
+        self.metrics.status_written("Written")
+        if was_served_elsewhere(training, self.installation):
+            logger.info("%s: taken over from another installation", written.key)
+        self._count(training.status, written.status)
+        self.store.renew(written)
+        events = transition_events(training.status, written.status)
+        for item in events:
+            level = logging.WARNING if item.warning else logging.INFO
+            logger.log(level, "%s: %s: %s", written.key, item.reason, item.message)
+        await self.events.publish(written, events, self.clock.now())
+        return written
+
+    async def report_left_alone(self, raw: Raw, text: str) -> None:
+        """Say in the conditions, and by an event, why a resource is left alone; once.
+
+        Args:
+            raw: The resource as the API server gives it.
+            text: Why.
+
+        Raises:
+            ConflictError, GoneError, KubeError: As Trainings.write_status.
+        """
+        key, metadata, status = key_of(raw), raw["metadata"], raw.get("status") or {}
+        if metadata.get("deletionTimestamp") is not None or not isinstance(status, Mapping):
+            return
+        served_by = status.get("servedBy")
+        server = served_by.get("namespace") if isinstance(served_by, Mapping) else None
+        if server not in {None, self.installation}:
+            return  # another installation, perhaps of a newer version, serves the resource
+        now, version = self.clock.now(), metadata["resourceVersion"]
+        patch = left_alone_patch(status, metadata.get("generation") or 0, text, now)
+        if not patch:
+            return
+        was_reported = is_reported(status, text)
+        with self._counting_failure():
+            await self.trainings.patch_status(key, metadata["uid"], version, patch)
+        self.metrics.status_written("Written")
+        if not was_reported:
+            item = EventRecord(EventReason.UNREADABLE, text, warning=True)
+            await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
+
+    @contextlib.contextmanager
+    def _counting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except KubeError as error:
+            self.metrics.status_written(_outcome(error))
+            raise
+
+    async def reload(self, training: Training) -> Training:
+        """The resource as it is now.
+
+        Raises:
+            GoneError: It is gone, or another of the same name has taken its place.
+            KubeError: The API server did not give it.
+        """
+        fresh = await self.trainings.get(training.key)
+        if fresh.uid != training.uid:
+            raise GoneError(f"{training.key} was deleted and made anew")
+        self.store.renew(fresh)
+        return fresh
+
+    async def publish(self, training: Training, status: TrainingStatus) -> None:
+        """Write the result ConfigMap of a run that has succeeded.
+
+        Raises:
+            NameTaken: Somebody else has its name.
+            KubeError: It could not be written.
+        """
+        if status.run is None:
+            raise ValueError(f"{training.key} has no run to publish")
+        name = result_name(training.key.name)
+        data = result_data(
+            model_id=training.spec.model_id,
+            model=status.model,
+            metrics=status.metrics,
+            run_id=status.run.id,
+            started_at=status.started_at,
+            finished_at=status.finished_at,
+        )
+        await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
+
+    def _count(self, old: TrainingStatus, new: TrainingStatus) -> None:
+        if is_followed(new) and not is_followed(old):
+            self.metrics.run_started()
+        outcome = run_outcome(old, new)
+        if outcome is not None:
+            self.metrics.run_finished(outcome)
+
+
+def _outcome(error: KubeError) -> str:
+    match error:
+        case ConflictError():
+            return "Conflict"
+        case GoneError():
+            return "Gone"
+        case _:
+            return "Failed"

@@ -1,0 +1,107 @@
+"""The start ledger as a ConfigMap in the operator's namespace, written by compare-and-set."""
+
+import json
+
+from kubernetes.aio.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
+from pydantic import ValidationError
+
+from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
+from scriptix_operator.core.ledger.ledger import Ledger
+from scriptix_operator.kube.errors import ConflictError, GoneError, translated
+
+__all__ = ["LedgerConfigMap", "LedgerUnreadableError", "dump"]
+
+TIMEOUT = 15.0
+ENTRY = "ledger"
+"""The key of the ConfigMap's data."""
+
+
+class LedgerUnreadableError(Exception):
+    """Somebody has made the ledger so that it cannot be read."""
+
+    def __init__(self, version: str, why: str) -> None:
+        super().__init__(why)
+        self.version = version
+        """Of the object that is there: a new ledger may be written over it."""
+
+
+class LedgerConfigMap:
+    """One ConfigMap.
+
+    Args:
+        api: The cluster.
+        namespace: The operator's.
+        name: Of the ConfigMap.
+    """
+
+    def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
+        self._core = CoreV1Api(api)
+        self._namespace = namespace
+        self._name = name
+        self._what = f"ledger {namespace}/{name}"
+
+    async def read(self) -> tuple[Ledger, str] | None:
+        """The ledger and its version; None if there is none.
+
+        Raises:
+            LedgerUnreadableError: There is something else.
+            KubeError: The API server did not give it.
+        """
+        try:
+            with translated(f"get {self._what}"):
+                found = await self._core.read_namespaced_config_map(
+                    self._name, self._namespace, _request_timeout=TIMEOUT
+                )
+        except GoneError:
+            return None
+        version = _version(found)
+        try:
+            return Ledger.model_validate_json((found.data or {})[ENTRY]), version
+        except KeyError:
+            raise LedgerUnreadableError(version, f"it has no data.{ENTRY}") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise LedgerUnreadableError(version, f"{where}: {first['msg']}") from error
+
+    async def write(self, ledger: Ledger, version: str | None) -> str:
+        """Put `ledger` in place of the version that was read; None: where there was none.
+
+        Returns:
+            The new version.
+
+        Raises:
+            ConflictError: Another version is there.
+            KubeError: The API server refused it, or did not answer; then it may be written.
+        """
+        body = V1ConfigMap(
+            metadata=V1ObjectMeta(
+                name=self._name,
+                labels={MANAGED_BY_LABEL: MANAGED_BY},
+                resource_version=version,
+            ),
+            data={ENTRY: dump(ledger)},
+        )
+        try:
+            with translated(f"write {self._what}"):
+                if version is None:
+                    written = await self._core.create_namespaced_config_map(
+                        self._namespace, body, _request_timeout=TIMEOUT
+                    )
+                else:
+                    written = await self._core.replace_namespaced_config_map(
+                        self._name, self._namespace, body, _request_timeout=TIMEOUT
+                    )
+        except GoneError as error:
+            raise ConflictError(f"{self._what} was deleted meanwhile") from error
+        return _version(written)
+
+
+def dump(ledger: Ledger) -> str:
+    """The ledger as the ConfigMap holds it."""
+    dumped = ledger.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return json.dumps(dumped, separators=(",", ":"), sort_keys=True)
+
+
+def _version(found: V1ConfigMap) -> str:
+    return (found.metadata and found.metadata.resource_version) or ""

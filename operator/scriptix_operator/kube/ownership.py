@@ -1,0 +1,111 @@
+"""Who controls a ConfigMap beside a resource, and how a resource's own one is marked.
+
+The owner reference with `controller: true` decides, and where there is no owner reference at all
+the labels do:
+
+    this resource                               ours: read, written, deleted
+    an earlier resource of the same name        dead: counts as absent; deleted when its name is
+                                                needed, else the garbage collector takes it
+    nobody, but labelled as this resource's     restored from a backup, which keeps labels and not
+                                                owner references: counts as absent; replaced when
+                                                its name is needed
+    anybody else, or nobody                     never touched
+"""
+
+from enum import Enum
+
+from kubernetes.aio.client import V1ConfigMap, V1ObjectMeta, V1OwnerReference
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.names import (
+    API_VERSION,
+    GROUP,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RUN_LABEL,
+    TRAINING_LABEL,
+)
+from scriptix_operator.core.model.owner import Owner
+
+__all__ = [
+    "Control",
+    "control_of",
+    "describe_controller",
+    "labels_of",
+    "metadata_of",
+    "reference_to",
+    "reference_to_dead",
+]
+
+NO_UID = "00000000-0000-0000-0000-000000000000"
+
+
+class Control(Enum):
+    """What an object beside a resource is to that resource."""
+
+    OURS = "ours"
+    DEAD = "dead"
+    RESTORED = "restored"
+    FOREIGN = "foreign"
+
+
+def control_of(found: V1ConfigMap, owner: Owner) -> Control:
+    """What `found` is to `owner`."""
+    controller = _controller(found)
+    if controller is None:
+        return Control.RESTORED if _is_restored(found, owner) else Control.FOREIGN
+    if controller.uid == owner.uid:
+        return Control.OURS
+    is_namesake = (
+        controller.api_version.split("/")[0] == GROUP
+        and controller.kind == KIND
+        and controller.name == owner.name
+    )
+    return Control.DEAD if is_namesake else Control.FOREIGN
+
+
+def _is_restored(found: V1ConfigMap, owner: Owner) -> bool:
+    metadata = metadata_of(found)
+    labels = metadata.labels or {}
+    return (
+        not metadata.owner_references
+        and labels.get(MANAGED_BY_LABEL) == MANAGED_BY
+        and labels.get(TRAINING_LABEL) == owner.name
+        and RUN_LABEL in labels
+    )
+
+
+def labels_of(owner: Owner, run_id: str) -> dict[str, str]:
+    """The labels of what is stored for a run of `owner`."""
+    return {MANAGED_BY_LABEL: MANAGED_BY, TRAINING_LABEL: owner.name, RUN_LABEL: run_id}
+
+
+def reference_to(owner: Owner) -> V1OwnerReference:
+    """Without blockOwnerDeletion, which would need a right on the owner's finalizers."""
+    return V1OwnerReference(
+        api_version=API_VERSION, kind=KIND, name=owner.name, uid=owner.uid, controller=True
+    )
+
+
+def reference_to_dead(owner: Owner) -> V1OwnerReference:
+    """That to an earlier resource of the same name whose uid nobody knows any more."""
+    return replace(reference_to(owner), uid=NO_UID)
+
+
+def metadata_of(found: V1ConfigMap) -> V1ObjectMeta:
+    """Its metadata, which the client takes for optional."""
+    return found.metadata or V1ObjectMeta()
+
+
+def describe_controller(found: V1ConfigMap) -> str:
+    """Who controls it, for people."""
+    controller = _controller(found)
+    if controller is None:
+        return "not controlled by it"
+    return f"controlled by {controller.kind} {controller.name} ({controller.uid})"
+
+
+def _controller(found: V1ConfigMap) -> V1OwnerReference | None:
+    references = metadata_of(found).owner_references or []
+    return next((reference for reference in references if reference.controller), None)

@@ -1,0 +1,354 @@
+"""core/follow/poll_failed.py: a look that was refused, lost, or not made at all."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.reasons import FailureReason
+from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.follow.poll_failed import poll_failed
+from scriptix_operator.core.model.remote import FailureKind
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.context import ReconcileContext
+from scriptix_operator.core.reconcile.protocol import (
+    Decision,
+    InProcessState,
+    PollFailed,
+    RequeueAfter,
+)
+from scriptix_operator.core.scheduling.circuit_breaker import CONFIRM
+from scriptix_operator.core.status.failures import failure
+from tests.unit.core.builders import (
+    KEY,
+    a_situation,
+    a_status,
+    a_training,
+    at,
+    call_failed,
+    check_status,
+    followed,
+)
+
+NOW = at(hours=5)
+SEEN = at(hours=4, seconds=0.25)
+
+
+def fails(
+    kind: FailureKind = FailureKind.AMBIGUOUS,
+    *,
+    training: Training | None = None,
+    state: InProcessState | None = None,
+    poll: dict[str, Any] | None = None,
+    **facts: Any,  # noqa: ANN401 - values of CallFailure's fields
+) -> Decision:
+    """What is decided on a look that failed."""
+    ctx: ReconcileContext = a_situation(training or a_training(), NOW, state)
+    decision = poll_failed(ctx, PollFailed(call_failed(kind, **facts), **(poll or {})))
+    check_status(ctx.training, decision.status)
+    return decision
+
+
+def waits(decision: Decision) -> float | None:
+    """Seconds that it rests."""
+    assert isinstance(decision.action, RequeueAfter)
+    return decision.action.seconds
+
+
+RUNNING = a_training(status=followed(progress=50, stage="MainTraining", last_observed_at=SEEN))
+QUEUED = a_training(status=a_status(queue={"position": 1, "of": 2}))
+
+
+# What a human must mend.
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(FailureKind.UNAUTHORIZED, "Unauthorized"), (FailureKind.NOT_FOUND, "ModelNotFound")],
+)
+@pytest.mark.parametrize(("poll", "wait"), [(20, 20), (60, 60), (600, 60)])
+def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
+    kind: FailureKind, reason: str, poll: int, wait: float
+) -> None:
+    training = a_training(poll_interval_seconds=poll)
+    decision = fails(kind, training=training, poll={"key_source": KEY.source})
+    assert decision.status.failure is not None
+    assert decision.status.failure.reason == reason
+    assert waits(decision) == wait
+    assert (KEY.source in decision.status.failure.message) == (kind is FailureKind.UNAUTHORIZED)
+
+
+def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
+    assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
+    sure = InProcessState(doubted_at=SEEN)
+    blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, state=sure).status
+    assert (blocked.phase, blocked.finished_at, blocked.progress) == ("Running", None, 50)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
+def test_what_was_mended_is_not_told_any_more(kind: FailureKind) -> None:
+    blocked = a_training(status=fails(FailureKind.NOT_FOUND).status)
+    assert fails(kind, training=blocked).status.failure is None
+
+
+# A refusal that contradicts what was known.
+
+SEEN_ONCE = a_training(status=a_status(model={"training_status": 2}))
+NOT_FOUND, UNAUTHORIZED = FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED
+
+
+REFUSALS = [
+    pytest.param(NOT_FOUND, 404, False, id="404"),
+    pytest.param(UNAUTHORIZED, 403, False, id="403"),
+    pytest.param(UNAUTHORIZED, 401, True, id="401, the key has worked"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "has_key_worked"), REFUSALS)
+@pytest.mark.parametrize("training", [RUNNING, SEEN_ONCE], ids=["followed", "seen before"])
+def test_a_second_poll_confirms_a_contradicting_refusal(
+    kind: FailureKind, status: int, training: Training, *, has_key_worked: bool
+) -> None:
+    refused = partial(fails, kind, status=status, poll={"has_key_worked": has_key_worked})
+    first = refused(training=training)
+    assert (waits(first), first.status.failure) == (CONFIRM, None)
+    assert first.status.conditions[0].reason == "ApiUnavailable"
+    assert first.state.doubted_at == NOW
+    for age, wait in ((1, CONFIRM - 1), (CONFIRM - 0.5, 0.5)):
+        early = InProcessState(doubted_at=NOW - timedelta(seconds=age))
+        soon = refused(training=training, state=early)
+        assert (waits(soon), soon.status.failure, soon.state) == (wait, None, early)
+    doubt = InProcessState(doubted_at=NOW - timedelta(seconds=CONFIRM))
+    assert refused(training=training, state=doubt).status.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("poll", "training"),
+    [
+        pytest.param({}, a_training(), id="never seen"),
+        pytest.param({}, RUNNING, id="a run is followed, and its key is another now"),
+        pytest.param(
+            {"since": at(hours=3), "has_key_worked": True},
+            RUNNING,
+            id="the circuit breaker is open",
+        ),
+        pytest.param(
+            {"has_key_worked": True},
+            a_training(status=followed(failure=failure(FailureReason.UNAUTHORIZED, "x"))),
+            id="shown before a restart",
+        ),
+    ],
+)
+def test_a_refusal_that_contradicts_nothing_counts_at_once(
+    poll: dict[str, Any], training: Training
+) -> None:
+    assert fails(UNAUTHORIZED, training=training, poll=poll).status.failure is not None
+
+
+def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
+    worked = {"has_key_worked": True}
+    assert fails(UNAUTHORIZED, poll=worked, status=401).state.doubted_at == NOW
+    # Of a model that was never seen, that says nothing.
+    assert fails(UNAUTHORIZED, poll=worked, status=403).status.failure is not None
+    assert fails(NOT_FOUND, poll=worked).status.failure is not None
+
+
+@pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
+def test_an_answer_that_refuses_nothing_confirms_no_refusal(kind: FailureKind) -> None:
+    doubt = InProcessState(doubted_at=NOW - timedelta(hours=1))
+    after = fails(kind, training=RUNNING, state=doubt)
+    assert (after.status.failure, after.state.doubted_at) == (None, None)
+
+
+def test_refusals_of_different_kinds_confirm_each_other() -> None:
+    first = fails(NOT_FOUND, training=RUNNING, status=404).state
+    early = replace(first, doubted_at=NOW - timedelta(seconds=1))
+    again = fails(UNAUTHORIZED, training=RUNNING, state=early, status=403)
+    assert (waits(again), again.state) == (CONFIRM - 1, early)
+    late = replace(first, doubted_at=NOW - timedelta(seconds=CONFIRM))
+    why = fails(UNAUTHORIZED, training=RUNNING, state=late, status=403).status.failure
+    assert why is not None
+    assert why.reason == "Unauthorized"
+
+
+# A gateway's refusal.
+
+BY_GATEWAY: dict[str, Any] = {"is_from_gateway": True, "message": "HTTP 404: default backend"}
+
+
+@pytest.mark.parametrize("training", [RUNNING, a_training()], ids=["followed", "never seen"])
+def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
+    decision = fails(training=training, **BY_GATEWAY)
+    assert (waits(decision), decision.status.failure) == (60, None)
+    assert decision.status.conditions[0].reason == "ApiUnavailable"
+    assert "default backend" in (decision.status.message or "")
+    assert decision.state.gateway_since == NOW
+
+
+@pytest.mark.parametrize("poll", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
+@pytest.mark.parametrize(("age", "is_stalled"), [(299, False), (300, True)])
+def test_a_gateway_that_refuses_for_5_minutes_is_for_a_human(
+    poll: dict[str, Any], age: int, *, is_stalled: bool
+) -> None:
+    state = InProcessState(gateway_since=NOW - timedelta(seconds=age), failed_polls=9)
+    decision = fails(training=RUNNING, state=state, poll=poll, **BY_GATEWAY)
+    assert waits(decision) == (60 if is_stalled else 1)
+    assert decision.state.gateway_since == state.gateway_since
+    why = decision.status.failure
+    assert (why is not None) == is_stalled
+    if why is not None:
+        assert why.reason == "GatewayRefused"
+        assert "SCRIPTIX_BASE_URL" in why.solution
+
+
+def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
+    state = InProcessState(gateway_since=NOW - timedelta(hours=1))
+    shown = fails(training=RUNNING, state=state, **BY_GATEWAY).status
+    again = fails(training=a_training(status=shown), **BY_GATEWAY)
+    assert again.status.failure == shown.failure
+    away = fails(training=a_training(status=shown), state=state)
+    assert (away.status.failure, away.state.gateway_since) == (None, None)
+
+
+# Rate limits.
+
+
+@pytest.mark.parametrize(
+    ("again_in", "retry_after", "wait"),
+    [
+        pytest.param(33.0, 5.0, 33, id="as the allowance has it"),
+        pytest.param(0.0, 5.0, 1, id="but not at once"),
+        pytest.param(None, 5.0, 5, id="as the API says"),
+        pytest.param(None, None, 60, id="as its document says"),
+    ],
+)
+def test_a_refused_look_is_made_again_when_the_key_may(
+    again_in: float | None, retry_after: float | None, wait: float
+) -> None:
+    decision = fails(
+        FailureKind.RATE_LIMITED,
+        retry_after=retry_after,
+        poll={"again_in": again_in},
+        training=QUEUED,
+    )
+    assert waits(decision) == wait
+    assert decision.status.conditions[0].reason == "RateLimited"
+    assert decision.status.queue is not None
+    assert decision.state.failed_polls == 0
+
+
+# No answer.
+
+
+@pytest.mark.parametrize(
+    ("poll", "before", "wait"),
+    [
+        pytest.param(60, 0, 60, id="the first: as asked for"),
+        pytest.param(60, 1, 120, id="doubled"),
+        pytest.param(60, 2, 240, id="doubled again"),
+        pytest.param(60, 3, 300, id="five minutes at most"),
+        pytest.param(1, 8, 256, id="from a second on"),
+        pytest.param(600, 0, 60, id="soon at first, however seldom it is looked at"),
+        pytest.param(600, 9, 600, id="more than five minutes if that is asked for"),
+    ],
+)
+def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, wait: float) -> None:
+    training = a_training(poll_interval_seconds=poll)
+    decision = fails(training=training, state=InProcessState(failed_polls=before))
+    assert waits(decision) == wait
+    assert decision.state.failed_polls == before + 1
+    assert decision.status.conditions[0].reason == "ApiUnavailable"
+    assert decision.status.message == "No answer from the API (HTTP 500: oops)."
+
+
+@pytest.mark.parametrize(
+    ("named", "before", "wait"),
+    [
+        pytest.param(120, 0, 121, id="as named"),
+        pytest.param(120, 9, 121, id="however often it has failed"),
+        pytest.param(30, 0, 31, id="sooner than a poll that fails"),
+        pytest.param(5, 0, 6, id="the shortest"),
+        pytest.param(5, 2, 21, id="too early twice"),
+        pytest.param(5, 9, 61, id="too early again and again"),
+        pytest.param(86_400, 0, 301, id="absurd"),
+        pytest.param(4.9, 0, 60, id="too short"),
+        pytest.param(0, 1, 120, id="none"),
+    ],
+)
+def test_next_poll_is_at_the_time_that_the_reply_names(
+    named: float, before: int, wait: float
+) -> None:
+    decision = fails(retry_after=named, state=InProcessState(failed_polls=before))
+    assert waits(decision) == wait
+
+
+def test_named_time_is_shown() -> None:
+    asks = "The reply asks to wait; the next call is due at "
+    for training in (a_training(), RUNNING):
+        decision = fails(retry_after=120, training=training)
+        assert (decision.status.message or "").endswith(f"{asks}13:02Z.")
+    since = {"since": at(hours=3), "named_until": at(hours=5, minutes=1)}
+    decision = fails(retry_after=120, poll=since)
+    assert waits(decision) == 60  # until the circuit breaker lets a poll through
+    assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}13:01Z.")
+
+
+def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -> None:
+    state = InProcessState(failed_polls=3)
+    decision = fails(state=state, poll={"since": at(hours=3)})
+    assert (waits(decision), decision.state) == (60, state)
+    assert decision.status.message == "No answer from the API since 01-16 11:00Z (HTTP 500: oops)."
+
+
+@pytest.mark.parametrize(
+    ("last_polled_at", "since", "message"),
+    [
+        pytest.param(
+            None,
+            None,
+            "No answer from the API (HTTP 500: oops); the facts shown are of 01-16 12:00Z.",
+            id="as recorded",
+        ),
+        pytest.param(
+            at(hours=4.5),
+            at(hours=4.75),
+            "No answer from the API since 01-16 12:45Z (HTTP 500: oops); the facts shown are of "
+            "01-16 12:30Z.",
+            id="as remembered, and no calls are made",
+        ),
+    ],
+)
+def test_how_old_the_facts_of_a_run_are_is_told(
+    last_polled_at: datetime | None, since: datetime | None, message: str
+) -> None:
+    decision = fails(
+        training=RUNNING, state=InProcessState(last_polled_at=last_polled_at), poll={"since": since}
+    )
+    assert decision.status.message == message
+    assert decision.status.last_observed_at == (last_polled_at or SEEN).replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        pytest.param(
+            followed(), "; the facts shown are the last ones known", id="no time is known"
+        ),
+        pytest.param(a_status(last_observed_at=SEEN), "", id="there is no run"),
+    ],
+)
+def test_facts_without_a_time_or_without_a_run_are_of_no_time(
+    status: TrainingStatus, told: str
+) -> None:
+    decision = fails(training=a_training(status=status))
+    assert decision.status.message == f"No answer from the API (HTTP 500: oops){told}."
+    assert decision.status.last_observed_at == status.last_observed_at
+
+
+def test_no_wait_goes_past_the_time_out() -> None:
+    training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
+    assert waits(fails(training=training)) == 7
+    sure = InProcessState(doubted_at=SEEN)
+    assert waits(fails(FailureKind.NOT_FOUND, training=training, state=sure)) == 7

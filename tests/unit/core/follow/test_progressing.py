@@ -1,0 +1,346 @@
+"""core/follow/progressing.py: what a look says of a run that goes on."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import Reason
+from scriptix_operator.api.status import LearningPoint, TrainingStatus
+from scriptix_operator.core.eta.timeline import MILESTONES, NOT_REACHED, PastRun
+from scriptix_operator.core.follow.progressing import (
+    running,
+    training_reason,
+    with_milestones_of,
+    without_poll_facts,
+)
+from scriptix_operator.core.status.conditions import ConditionReason
+from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, at, followed
+
+HOUR = 3600.0
+ADOPTED = a_run(ownership="Adopted", claimed_at=at(hours=3))
+
+
+def poll(
+    progress: int | None, now: datetime, status: TrainingStatus | None = None, *past: PastRun
+) -> TrainingStatus:
+    """The facts after a look that shows so much progress."""
+    model = a_model(3, progress=progress, started_at=EIGHT)
+    return running(status or followed(), model, now, 7, past)[0]
+
+
+def even(hours: float) -> PastRun:
+    """A past run of the model whose progress was even."""
+    return PastRun.of(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MILESTONES))
+
+
+# Progress.
+
+
+def test_a_look_brings_progress_stage_and_the_time_of_it() -> None:
+    status = poll(50, at(hours=4, seconds=0.25))
+    assert (status.progress, status.stage) == (50, "MainTraining")
+    assert status.last_progress_at == at(hours=4)
+
+
+def test_a_look_without_news_changes_nothing() -> None:
+    status = poll(50, at(hours=4))
+    assert poll(50, at(hours=7), status) == status
+    assert poll(None, at(hours=7), status) == status
+
+
+def test_progress_that_is_not_given_is_not_nothing() -> None:
+    status = poll(None, at(hours=1))
+    assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
+    assert (status.timeline, status.estimated_completion_at) == ((), None)
+
+
+def test_progress_that_goes_back_is_shown_as_it_is_and_is_news() -> None:
+    status = poll(40, at(hours=7), poll(75, at(hours=6)))
+    assert (status.progress, status.stage) == (40, "MainTraining")
+    assert status.last_progress_at == at(hours=7)
+
+
+def test_the_marker_is_taken_once() -> None:
+    status = poll(0, at(hours=1), followed(started_at=None))
+    assert status.started_at == EIGHT
+    later = a_model(3, progress=1, started_at=at(hours=2))
+    assert running(status, later, at(hours=3), 7, ())[0].started_at == EIGHT
+
+
+@pytest.mark.parametrize(
+    ("later", "progress", "said"),
+    [
+        (59, 51, False),
+        (60, 51, True),
+        (60, None, True),
+        (59, None, False),
+        (1, 50, False),
+        (1, 49, True),
+        (0, 49, False),
+        (-1, 49, False),
+        (-60, 51, False),
+        (None, 49, False),
+    ],
+)
+def test_another_start_is_said_from_a_minute_on_or_with_less_progress(
+    later: int | None, progress: int | None, *, said: bool
+) -> None:
+    start = None if later is None else at(seconds=later)
+    model = a_model(3, progress=progress, started_at=start)
+    _, note = running(followed(progress=50), model, at(hours=3), 7, ())
+    text = (
+        " The API shows a later start than the one followed: somebody else may have started the "
+        "model again."
+    )
+    assert note.message.endswith(text) == said
+
+
+def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
+    run = a_run(ownership="Owned", claimed_at=EIGHT)
+    unseen = followed(run=run, started_at=at(hours=-1), progress=50)
+    model = a_model(3, progress=49, started_at=EIGHT)
+    assert "somebody else" not in running(unseen, model, at(hours=3), 7, ())[1].message
+
+
+# Marks and the expected end.
+
+
+@pytest.mark.parametrize(
+    ("facts", "began"),
+    [
+        pytest.param({}, EIGHT, id="ours, from the intent on by our clock"),
+        pytest.param({"started_at": at(hours=-1)}, EIGHT, id="whatever the API's clock says"),
+        pytest.param({"run": ADOPTED}, EIGHT, id="adopted: by the API's clock"),
+        pytest.param({"run": ADOPTED, "started_at": at(minutes=30)}, at(minutes=30), id="only"),
+        pytest.param({"run": None}, EIGHT, id="without a run: by the API's clock"),
+    ],
+)
+def test_the_time_into_the_run_is_counted_by_the_clock_that_it_began_by(
+    facts: dict[str, Any], began: datetime
+) -> None:
+    status = poll(10, at(hours=1), followed(**facts))
+    seconds = (at(hours=1) - began).total_seconds()
+    assert status.timeline == (seconds,)
+    assert status.estimated_completion_at == began + timedelta(seconds=16 * seconds)
+
+
+def test_a_run_of_which_nobody_knows_when_it_began_has_no_marks_and_no_end() -> None:
+    status = followed(run=ADOPTED, started_at=None)
+    model = a_model(3, progress=50)
+    status, _ = running(status, model, at(hours=4), 7, ())
+    assert (status.progress, status.timeline, status.estimated_completion_at) == (50, (), None)
+    assert with_milestones_of(status, 60, at(hours=5)) == status
+
+
+def test_marks_are_noted_as_they_are_passed() -> None:
+    status = followed()
+    for progress, hours in ((5, 0.2), (12, 0.5), (47, 3), (30, 3.5), (50, 4)):
+        status = poll(progress, at(hours=hours), status)
+    assert status.timeline == (1800, NOT_REACHED, NOT_REACHED, NOT_REACHED, 14400)
+    assert with_milestones_of(status, 60, at(hours=4.5)).timeline == (*status.timeline, 16200)
+
+
+def test_the_end_is_expected_by_the_documents_timeline_and_told_with_its_spread() -> None:
+    status = poll(50, at(hours=4))
+    assert status.estimated_completion_at == at(hours=8)
+    assert status.estimated_completion_p90_at == at(hours=9)
+
+
+def test_the_end_is_expected_by_past_runs_where_there_are_any() -> None:
+    status = poll(20, at(hours=1), None, even(3))
+    assert status.estimated_completion_at == at(hours=5)
+    status = poll(0, at(minutes=1), None, even(3))
+    assert status.estimated_completion_at == at(hours=3)
+
+
+def test_before_ten_percent_no_end_is_told_and_one_that_was_is_taken_back() -> None:
+    assert poll(9, at(hours=1)).estimated_completion_at is None
+    status = poll(9, at(hours=5), poll(50, at(hours=4)))
+    assert (status.estimated_completion_at, status.estimated_completion_p90_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("progress", "now", "is_new"),
+    [
+        pytest.param(50, at(hours=7.99), False, id="not yet"),
+        pytest.param(50, at(hours=8), False, id="just now"),
+        pytest.param(50, at(hours=8, seconds=1), True, id="overdue"),
+        pytest.param(51, at(hours=4.1), True, id="there is progress"),
+    ],
+)
+def test_the_end_is_expected_anew_on_news_or_when_it_is_overdue(
+    progress: int,
+    now: datetime,
+    is_new: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    status = poll(50, at(hours=4))
+    later = poll(progress, now, status)
+    assert (later != status) == is_new
+    assert later.estimated_completion_at is not None
+    assert later.estimated_completion_at >= now - timedelta(seconds=1)
+
+
+def test_at_a_hundred_percent_the_end_stays_as_it_was_expected() -> None:
+    """Else each look would bring a new one."""
+    status = poll(100, at(hours=8))
+    assert poll(100, at(hours=9), status) == status
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 300)), max_size=30))
+def test_an_end_is_never_expected_in_the_past_and_times_are_to_the_second(
+    polls: list[tuple[int, int]],
+) -> None:
+    status, now = followed(), at(seconds=0.5)
+    for progress, minutes in polls:
+        now += timedelta(minutes=minutes)
+        status = poll(progress, now, status)
+        end, late = status.estimated_completion_at, status.estimated_completion_p90_at
+        if end is not None and progress < 100:
+            assert now - timedelta(seconds=1) <= end
+            assert late is not None
+            assert end <= late
+        assert TrainingStatus.model_validate(status.model_dump(mode="json")) == status
+
+
+# Standing still.
+
+
+def still(
+    progress: int, hours: float, *past: PastRun, status: TrainingStatus | None = None
+) -> float | None:
+    """Hours without progress after which a run that came so far is said to stand still."""
+    status = poll(progress, at(hours=hours), status, *past)
+    for minutes in range(0, 24 * 60, 5):
+        now = at(hours=hours, minutes=minutes)
+        status = poll(progress, now, status, *past)
+        if status.progress_stalled_at is not None:
+            assert status.progress_stalled_at <= now
+            return (status.progress_stalled_at - at(hours=hours)).total_seconds() / 3600
+    return None
+
+
+@pytest.mark.parametrize(
+    ("progress", "hours", "after"),
+    [
+        pytest.param(0, 0, 1.5 * 0.5, id="preprocessing"),
+        pytest.param(10, 0.5, 1.5 * 1.5, id="first epochs"),
+        pytest.param(50, 4, 1.5 * 3.6, id="main training"),
+        pytest.param(69, 5.5, 1.5 * 3.6, id="at its end"),
+        pytest.param(95, 7.5, 1.5 * 0.875, id="evaluation"),
+        pytest.param(50, 2, 1.5 * 3.6, id="a faster run has as long"),
+        pytest.param(50, 8, 1.5 * 7.2, id="a slower one has longer"),
+        pytest.param(100, 8, 1.5 * 0.875, id="all done, and not told how it ended"),
+    ],
+)
+def test_without_progress_for_longer_than_a_stage_may_take_a_run_stands_still(
+    progress: int, hours: float, after: float
+) -> None:
+    """However often its end was expected anew meanwhile."""
+    assert still(progress, hours) == pytest.approx(after, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("past", "after"),
+    [
+        pytest.param([even(5)], 1.5 * 2, id="as long as the stage took before"),
+        pytest.param([even(3), even(10)], 1.5 * 4, id="the longest"),
+        pytest.param([even(0.1)], 1 / 6, id="ten minutes at least"),
+    ],
+)
+def test_with_past_runs_a_run_stands_still_when_no_stage_ever_took_so_long(
+    past: list[PastRun], after: float
+) -> None:
+    assert still(50, 4, *past) == pytest.approx(after)
+
+
+def test_a_run_that_stands_still_is_told_of_until_there_is_progress() -> None:
+    status = poll(50, at(hours=4))
+    late = at(hours=9.4)
+    assert poll(50, late - timedelta(seconds=1), status).progress_stalled_at is None
+    status = poll(50, late, status)
+    assert status.progress_stalled_at == late
+    status = poll(50, at(hours=12), status)
+    assert status.progress_stalled_at == late
+    # Another run took longer meanwhile: it stays.
+    assert poll(50, at(hours=12), status, even(99)).progress_stalled_at == late
+    status = poll(51, at(hours=13), status)
+    assert status.progress_stalled_at is None
+    assert poll(50, at(hours=14), status).progress_stalled_at is None
+
+
+def test_a_clock_that_was_set_back_makes_no_run_stand_still() -> None:
+    status = replace(poll(50, at(hours=4)), progress_stalled_at=at(hours=3))
+    assert poll(50, at(hours=5), status).progress_stalled_at is None
+    ahead = replace(poll(50, at(hours=4)), progress_stalled_at=at(hours=20))
+    assert poll(50, at(hours=5), ahead).progress_stalled_at is None
+
+
+def test_a_run_without_progress_or_without_a_beginning_is_borne_with() -> None:
+    assert poll(None, at(hours=99)).progress_stalled_at is None
+    unknown = followed(run=ADOPTED, started_at=None, progress=50, last_progress_at=EIGHT)
+    status, _ = running(unknown, a_model(3, progress=50), at(hours=5), 7, ())
+    assert status.progress_stalled_at is None
+    status, _ = running(unknown, a_model(3, progress=50), at(hours=6), 7, ())
+    assert status.progress_stalled_at == at(hours=5.4)
+
+
+def test_what_is_not_looked_at_is_cleared() -> None:
+    cleared = without_poll_facts(poll(50, at(hours=20), poll(50, at(hours=4))))
+    assert cleared == followed(
+        progress=50,
+        stage="MainTraining",
+        last_progress_at=at(hours=4),
+        timeline=(NOT_REACHED,) * 4 + (14400,),
+    )
+
+
+# In words.
+
+POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in (1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        pytest.param({}, "Training.", id="nothing is known"),
+        pytest.param(
+            {"progress": 50, "stage": "MainTraining"}, "Training: MainTraining, 50%.", id="progress"
+        ),
+        pytest.param(
+            {"progress": 99, "stage": "FinalEvaluation"},
+            "Training: FinalEvaluation, 99%.",
+            id="nearly done",
+        ),
+        pytest.param(
+            {"progress": 100, "stage": "FinalEvaluation"},
+            "Training: FinalEvaluation, 100%. The API has yet to say how it ended.",
+            id="done",
+        ),
+        pytest.param(
+            {"learning_curve": POINTS},
+            "Training. Last logged: epoch 5/20, WER 45.5%.",
+            id="the log's last epoch",
+        ),
+        pytest.param(
+            {"poll_interval_seconds": 300},
+            "Training. Looked at about every 5 min: the API key's status calls have to suffice for "
+            "all that share it.",
+            id="seldom looked at",
+        ),
+    ],
+)
+def test_how_far_a_training_is_in_words(facts: dict[str, Any], text: str) -> None:
+    assert training_reason(a_status(**facts)) == ConditionReason(Reason.TRAINING, text)
+
+
+def test_a_run_that_stands_still_is_told_of_in_words() -> None:
+    status = poll(50, at(hours=10), poll(50, at(hours=4)))
+    assert training_reason(status) == ConditionReason(
+        Reason.PROGRESS_STALLED,
+        "Training: MainTraining, 50%. No progress since 01-16 12:00Z: MainTraining has never taken "
+        "so long. The run is followed on; spec.timeoutSeconds ends that.",
+    )

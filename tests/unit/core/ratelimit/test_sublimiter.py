@@ -1,0 +1,73 @@
+"""core/ratelimit/sublimiter.py: a part of an allowance."""
+
+import pytest
+
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
+from scriptix_operator.core.ratelimit.inference import ObservedLimit
+from scriptix_operator.core.ratelimit.limiter import RateLimiter
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.sublimiter import SubLimit
+from scriptix_operator.core.ratelimit.window import PastCall, Permit
+
+MINUTE, HOUR = 60.0, 3600.0
+NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
+LOST = CallFailure(FailureKind.AMBIGUOUS, "no reply")
+
+
+def a_part(*limits: Limit, part: float = 0.2) -> tuple[RateLimiter, SubLimit]:
+    whole = RateLimiter(limits)
+    return whole, SubLimit(whole, part)
+
+
+def acquire(whole: RateLimiter, part: SubLimit, now: float) -> Permit:
+    permit = whole.acquire(now)
+    part.acquire(permit)
+    return permit
+
+
+def test_no_more_than_the_part_is_free_on_its_way_and_for_a_window_after_the_answer() -> None:
+    whole, part = a_part(Limit(10, HOUR))
+    first, second = acquire(whole, part, 0.0), acquire(whole, part, 1.0)
+    assert part.wait(2.0) == HOUR
+    part.answered(first, 10.0, None)
+    assert part.wait(20.0) == HOUR - 10
+    part.answered(second, 30.0, LOST)
+    assert part.wait(40.0) == HOUR - 30
+    assert part.wait(HOUR + 10) == 0
+    assert part.in_flight == 0
+
+
+def test_of_several_windows_each_has_its_part() -> None:
+    whole, part = a_part(Limit(5, MINUTE), Limit(10, HOUR))
+    part.answered(acquire(whole, part, 0.0), 0.0, None)
+    assert part.wait(0.0) == MINUTE
+    part.answered(acquire(whole, part, MINUTE), MINUTE, None)
+    assert part.wait(2 * MINUTE) == HOUR - 2 * MINUTE
+
+
+def test_it_is_a_part_of_what_is_really_allowed_and_one_call_at_least() -> None:
+    whole, part = a_part(Limit(100, HOUR))
+    part.recall([PastCall(0.0)] * 3)
+    assert part.wait(1.0) == 0
+    whole.learn([ObservedLimit(HOUR, 5, 0.0)])
+    assert part.wait(1.0) == HOUR - 1
+    assert part.wait(HOUR) == 0
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "given back"])
+def test_what_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
+    whole, part = a_part(Limit(5, HOUR))
+    permit = acquire(whole, part, 0.0)
+    if answered:
+        part.answered(permit, 1.0, NOT_SENT)
+    else:
+        part.cancel(permit)
+    assert part.wait(1.0) == 0
+
+
+def test_calls_of_others_are_none_of_it() -> None:
+    whole, part = a_part(Limit(5, HOUR))
+    permit = whole.acquire(0.0)
+    part.answered(permit, 1.0, None)
+    part.cancel(permit)
+    assert part.wait(1.0) == 0

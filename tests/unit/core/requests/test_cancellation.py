@@ -1,0 +1,481 @@
+"""core/requests/cancellation.py: a request that is taken back before anything was sent for it."""
+
+import pytest
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
+from scriptix_operator.core.model.remote import FailureKind, RemoteModel
+from scriptix_operator.core.reconcile.context import Durations
+from scriptix_operator.core.reconcile.protocol import (
+    AcquireStart,
+    FetchLog,
+    PollDeferred,
+    RequeueAfter,
+)
+from scriptix_operator.core.requests.cancellation import cancel_request, is_cancelled
+from scriptix_operator.core.requests.requests import begin_retry, begin_run
+from tests.unit.core.builders import (
+    EIGHT,
+    Life,
+    a_model,
+    a_run,
+    a_status,
+    a_training,
+    at,
+    edited,
+    followed,
+    truths,
+    whole_status,
+)
+
+PAST_OF_V1 = HistoryEntry(id="run-0", token="v1", outcome="Succeeded", finished_at=EIGHT)
+
+Request = tuple[str, str]
+DONE = a_model(2, started_at=EIGHT)
+NOT_READY = a_model(1, started_at=EIGHT)
+RUNNING = a_model(3, started_at=EIGHT, progress=20)
+
+
+def a_life(first: Request = ("v1", "t1")) -> Life:
+    """A resource whose first run has succeeded."""
+    token, requested_at = first
+    life = Life(a_training(run_token=token, requested_at=requested_at)).runs()
+    return life.waits(60).succeeds()
+
+
+def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
+    """Ask for a run; the model is not ready for it, unless another is shown."""
+    token, requested_at = request
+    if token != life.training.spec.run_token:
+        life.edit(run_token=token)
+    life.annotate(requested_at).waits(60).polls(model)
+    return life
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "third", "stands"),
+    [
+        pytest.param(("v1", ""), ("v2", ""), ("v1", ""), True, id="token reverted"),
+        pytest.param(("", ""), ("v2", ""), ("", ""), True, id="first token reverted"),
+        pytest.param(("v1", ""), ("v2", ""), ("", ""), True, id="token removed"),
+        pytest.param(("", "t1"), ("", "t2"), ("", "t1"), True, id="annotation reverted"),
+        pytest.param(("", "t1"), ("", "t2"), ("", ""), True, id="annotation removed"),
+        pytest.param(("v1", "t1"), ("v2", "t2"), ("v1", "t1"), True, id="both reverted"),
+        pytest.param(("v1", "t1"), ("v2", "t1"), ("", "t1"), True, id="one removed, one as it was"),
+        pytest.param(("v1", ""), ("v2", ""), ("v2", ""), False, id="unchanged"),
+        pytest.param(("v1", ""), ("v2", ""), ("v3", ""), False, id="another token"),
+        pytest.param(("v1", "t1"), ("v2", "t2"), ("v1", "t2"), False, id="one of two reverted"),
+        pytest.param(("v1", "t1"), ("v2", "t2"), ("v2", ""), False, id="one of two removed"),
+    ],
+)
+def test_a_request_stands_as_long_as_the_resource_asks_for_it(
+    first: Request,
+    second: Request,
+    third: Request,
+    stands: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    life = a_life(first)
+    finished = life.run.id
+    asks(life, second)
+    assert (life.status.phase, life.run.id == finished) == ("Pending", False)
+    asks(life, third)
+    assert (life.status.phase, life.run.id == finished) == (
+        ("Succeeded", True) if stands else ("Pending", False)
+    )
+    if stands:
+        assert life.stores_log().action == RequeueAfter(None)
+    else:
+        assert isinstance(life.waits(60).polls(DONE).action, AcquireStart)
+
+
+def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
+    life = a_life()
+    before, told, published = life.status, life.reasons_told, life.published
+    asks(life, ("v2", "t1"))
+    told = life.reasons_told
+    asks(life, ("v1", "t1"))
+    status = life.status
+    assert truths(status) == {"Succeeded": "True", "Ready": "True"}
+    assert (status.started_at, status.finished_at) == (before.started_at, before.finished_at)
+    assert status.metrics == before.metrics
+    assert status.message == (
+        "The model is trained; the request to train it again was cancelled before its start."
+    )
+    assert status.log is not None
+    assert status.log.config_maps == ("cardiology-log",)
+    assert status.log.state is None
+    assert status.history == ()
+    assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
+    assert life.run.started_training_at == EIGHT
+    assert (life.run.token, life.run.requested_at) == ("v1", "t1")
+    # Nothing is published or told a second time.
+    assert (life.published, life.reasons_told) == (published, [*told, "RequestCancelled"])
+    # Whether its log was whole is not known any more: one fetch tells, so long after the end.
+    life.durations = Durations()
+    assert life.stores_log().action == RequeueAfter(None)
+    assert life.status.log is not None
+    assert life.status.log.state == "Complete"
+
+
+def test_a_failure_stands_again_with_its_reason() -> None:
+    life = Life(a_training(run_token="v1")).runs()
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="Insufficient training data"))
+    life.stores_log()
+    message = life.status.message
+    asks(life, ("v2", ""))
+    told = life.reasons_told
+    asks(life, ("v1", ""))
+    assert (life.status.phase, life.reason) == ("Failed", "InsufficientData")
+    assert life.status.message == message
+    assert life.reasons_told == [*told, "RequestCancelled"]
+
+
+def pending(life: Life) -> str | None:
+    """The request that waits for the end of the run in status."""
+    return life.status.pending_request
+
+
+def cancelled(life: Life) -> list[str]:
+    """The messages of the events about requests that were cancelled; none is a warning."""
+    items = [item for item in life.told if item.reason == "RequestCancelled"]
+    assert not any(item.warning for item in items)
+    return [item.message for item in items]
+
+
+def text_of(request: str) -> str:
+    """What the event says."""
+    return (
+        f"The request ({request}) was cancelled before its start, because the resource no longer "
+        "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
+        "the value in Git."
+    )
+
+
+TOKEN = 'spec.runToken "v2"'
+ANNOTATION = 'annotation scriptix.io/requested-at "t2"'
+
+
+@pytest.mark.parametrize(
+    ("second", "request_text"),
+    [
+        pytest.param(("v2", "t1"), TOKEN, id="token"),
+        pytest.param(("v1", "t2"), ANNOTATION, id="annotation"),
+        pytest.param(("v2", "t2"), f"{TOKEN} and {ANNOTATION}", id="both"),
+    ],
+)
+@pytest.mark.parametrize("running", [False, True], ids=["its run waits", "another run goes on"])
+def test_a_cancelled_request_is_one_event_that_names_its_values(
+    second: Request,
+    request_text: str,
+    running: bool,  # noqa: FBT001 - a case
+) -> None:
+    life, model = Life(a_training(run_token="v1", requested_at="t1")).runs(), RUNNING
+    if not running:
+        life, model = a_life(), NOT_READY
+    asks(life, second, model)
+    assert pending(life) == (request_text if running else None)
+    asks(life.restarts(), ("v1", "t1"), model)
+    assert cancelled(life) == [text_of(request_text)]
+    assert pending(life) is None
+    life.restarts().edit(priority=1).waits(60).polls(model)
+    assert len(cancelled(life)) == 1
+
+
+def test_a_request_that_a_newer_one_replaces_is_not_cancelled() -> None:
+    life = Life(a_training(run_token="v1")).runs()
+    for token in ("v2", "v3"):
+        life.edit(run_token=token).waits(60).polls(RUNNING)
+    assert pending(life) == 'spec.runToken "v3"'
+    life.waits(60).succeeds()
+    life.waits(60).polls(NOT_READY)
+    assert (life.run.token, pending(life)) == ("v3", None)
+    assert cancelled(life) == []
+
+
+def test_a_request_between_two_polls_is_cancelled() -> None:
+    """The annotation changes no generation, and the quota defers the poll."""
+    life = Life(a_training(requested_at="t1")).runs()
+    for requested_at in ("t2", "t1"):
+        life.annotate(requested_at).wake_ups()
+        assert isinstance(life.learns(PollDeferred(30.0)).action, RequeueAfter)
+    assert cancelled(life) == [text_of(ANNOTATION)]
+
+
+def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
+    """It is seen while the start of the older one is under way, and takes over its run."""
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.edit(run_token="v3").is_refused(FailureKind.RATE_LIMITED)
+    assert pending(life) == 'spec.runToken "v3"'
+    life.waits(60).polls(NOT_READY)
+    assert (life.run.token, pending(life)) == ("v3", None)
+    assert cancelled(life) == []
+
+
+def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_again() -> None:
+    life = Life(a_training(run_token="v1", quality_gate={"max_word_error_rate": "10"})).runs()
+    life.waits(60).succeeds()
+    assert life.reason == "QualityGateFailed"
+    asks(life, ("v2", ""))
+    life.edit(run_token="v1", quality_gate=None).wake_ups()
+    assert (life.status.phase, life.published) == ("Succeeded", 1)
+
+
+def test_what_was_taken_back_can_be_asked_for_again() -> None:
+    life = asks(asks(a_life(), ("v2", "t1")), ("v1", "t1"))
+    assert isinstance(life.edit(run_token="v2").polls(DONE).action, AcquireStart)
+    assert life.run.token == "v2"
+
+
+def test_a_request_that_only_was_refused_can_be_taken_back() -> None:
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.is_refused(FailureKind.RATE_LIMITED)
+    life.edit(run_token="v1").wake_ups()
+    assert (life.status.phase, life.run.token) == ("Succeeded", "v1")
+
+
+def test_a_refused_request_goes_with_its_value() -> None:
+    """What stays set beside it was used before, and keeps no request alive."""
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wake_ups()
+    assert (life.status.phase, life.run.requested_at) == ("Succeeded", "t1")
+
+
+def test_a_refused_request_stands_while_it_is_set() -> None:
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    life.is_refused(FailureKind.RATE_LIMITED).waits(60).restarts()
+    assert isinstance(life.edit(priority=1).polls(DONE).action, AcquireStart)
+    assert life.run.token == "v2"
+
+
+def test_a_queued_request_can_be_taken_back() -> None:
+    life = a_life().edit(run_token="v2").waits(60)
+    life.polls(DONE)
+    life.is_queued()
+    assert life.edit(run_token="v1").wake_ups().action == FetchLog(None)
+    assert (life.status.phase, life.status.queue) == ("Succeeded", None)
+
+
+def test_a_suspended_request_can_be_taken_back() -> None:
+    life = a_life().edit(run_token="v2", suspend=True)
+    life.wake_ups()
+    assert life.status.phase == "Suspended"
+    life.edit(run_token="v1").wake_ups()
+    assert life.status.phase == "Succeeded"
+
+
+@pytest.mark.parametrize("phase", ["Starting", "Running", "an attempt was lost"])
+def test_what_was_sent_is_not_taken_back(phase: str) -> None:
+    life = a_life().edit(run_token="v2").waits(60).intends(DONE)
+    if phase == "Running":
+        life.is_accepted()
+    else:
+        life.is_refused(FailureKind.AMBIGUOUS)
+    if phase == "an attempt was lost":
+        for _ in range(3):
+            life.waits(60).polls(DONE)
+        assert life.run.attempt == 2
+    run = life.run.id
+    life.edit(run_token="v1").waits(1).polls(DONE)
+    assert (life.run.id, life.run.token) == (run, "v2")
+
+
+def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
+    life = a_life(("v1", ""))
+    asks(life, ("v2", ""))
+    life.waits(60).intends(DONE).is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    second = life.run.id
+    life.waits(60).succeeds(at(hours=1))
+    asks(life, ("v3", ""))
+    assert life.status.phase == "Pending"
+    asks(life, ("v1", ""))
+    assert (life.status.phase, life.run.id) == ("Succeeded", second)
+
+
+def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
+    """It was answered: the answer stands until another request."""
+    life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
+    life.polls(a_model(1, started_at=EIGHT))
+    assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
+    life.edit(run_token="v1").wake_ups()
+    assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
+
+
+def test_a_request_that_is_there_as_it_was_is_never_taken_back() -> None:
+    """Whatever history holds: here as a hand may have written it."""
+    training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
+    assert not is_cancelled(training)
+
+
+def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
+    """No token is needed for it, and so taking one away does not take the run back."""
+    life = Life(a_training(run_token="v1"))
+    life.polls(a_model(1))
+    life.edit(run_token="").waits(60).intends()
+    assert life.run.token == ""
+
+
+def test_a_retry_of_the_first_run_outlives_its_token() -> None:
+    training = a_training(run_token="v1", backoff_limit=1, log={"collect": "Never"})
+    life = Life(training).runs()
+    life.waits(60).polls(a_model(5, started_at=EIGHT, error="System error"))
+    life.edit(run_token="").wake_ups()
+    assert life.reason == "WaitingForRetry"
+    life.waits(60).polls(a_model(1, started_at=EIGHT))
+    assert (life.status.phase, life.run.retries, life.run.token) == ("Pending", 1, "v1")
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["its retry waits", "its retry has begun"])
+def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a case
+    life = Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
+    life.waits(60).succeeds()
+    life.edit(run_token="v2").waits(60).intends(DONE)
+    life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    failed = life.run.id
+    life.waits(60).polls(a_model(5, started_at=at(hours=1), error="System error"))
+    assert life.reason == "WaitingForRetry"
+    if begun:
+        life.waits(60).polls(a_model(1, started_at=at(hours=1)))
+        assert life.run.retries == 1
+    life.edit(run_token="v1").wake_ups()
+    assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
+    # The end of the run was an event where no retry had begun; one that had is cancelled.
+    assert [text.partition(",")[0] for text in cancelled(life)] == [
+        "Retry 1 was cancelled before its start"
+    ] * begun
+    assert ("TrainingFailed" in life.reasons_told) == (not begun)
+    # It was handled: asking for it again is no news.
+    life.edit(run_token="v2").wake_ups()
+    assert life.status.phase == "Failed"
+
+
+def test_a_request_reverted_during_its_run_is_not_retried() -> None:
+    life = Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
+    life.waits(60).succeeds()
+    life.edit(run_token="v2").waits(60).intends(DONE)
+    life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    life.edit(run_token="v1").waits(60)
+    life.polls(a_model(5, started_at=at(hours=1), error="System error"))
+    assert (life.status.phase, life.action) == ("Failed", RequeueAfter(None))
+
+
+def test_a_late_retry_goes_with_its_request() -> None:
+    """Also when its earlier runs are all that history has left."""
+    training = a_training(run_token="v2", status=followed(run=a_run(token="v1"), finished_at=EIGHT))
+    status = begin_run(training)
+    for _ in range(12):
+        failed = training.with_status(replace(status, finished_at=EIGHT))
+        status = begin_retry(failed)
+    assert status.run is not None
+    run = replace(status.run, retries=10)
+    waiting = edited(training, backoff_limit=10)
+    waiting = waiting.with_status(replace(status, run=run))
+    assert {entry.token for entry in status.history} == {"v2"}
+    assert not is_cancelled(waiting)
+    assert is_cancelled(edited(waiting, run_token="v1"))
+
+
+def test_an_older_status_tells_what_asked_for_its_run() -> None:
+    """It has no askedBy; what stayed set beside the new token keeps no request alive."""
+    past = replace(PAST_OF_V1, requested_at="t1")
+    run = a_run(token="v2", requested_at="t1")
+    training = a_training(
+        run_token="v2", requested_at="t1", status=a_status(run=run, history=(past,))
+    )
+    assert not is_cancelled(training)
+    assert is_cancelled(edited(training, run_token=""))
+
+
+NOT_RESTORED = {
+    "estimated_completion_at",
+    "estimated_completion_p90_at",
+    "last_progress_at",
+    "progress_stalled_at",
+    "poll_interval_seconds",
+    "queue",
+}
+"""Facts of a run that is polled."""
+
+
+def test_cancelling_restores_each_status_field() -> None:
+    """But for the curve of a run still earlier, and for what `settle` derives."""
+    past = replace(PAST, id="run-1")
+    ended = replace(whole_status(), failure=None, history=(past,))
+    rerun = begin_run(a_training(run_token="v2", status=ended))
+    restored = cancel_request(replace(rerun, last_observed_at=ended.last_observed_at))
+    fields = TrainingStatus.model_fields
+    changed = {name for name in fields if getattr(restored, name) != getattr(ended, name)}
+    assert changed == NOT_RESTORED | {
+        *("log", "phase", "message", "repeated_request", "pending_request", "display"),
+        *("conditions", "used_requests"),
+    }
+
+
+@pytest.mark.parametrize(("outcome", "progress"), [("Succeeded", 100), ("Failed", None)])
+def test_history_of_an_older_version_restores_the_end(outcome: str, progress: int | None) -> None:
+    last = HistoryEntry(id="run-0", outcome=outcome, finished_at=EIGHT, word_error_rate="9.9")
+    status = cancel_request(TrainingStatus(run=a_run(token="v2"), history=(last,)))
+    assert status.progress == progress
+    assert status.stage == (None if progress is None else "FinalEvaluation")
+    assert status.metrics is not None
+    assert (status.metrics.word_error_rate, status.metrics.rating) == ("9.9", "Excellent")
+
+
+PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
+
+
+@pytest.mark.parametrize(
+    ("run", "history", "withdrawn"),
+    [
+        pytest.param(a_run(token="v2"), (PAST,), True, id="an unsent rerun"),
+        pytest.param(
+            a_run(token="v2"),
+            (replace(PAST, finished_at=None),),
+            False,
+            id="nothing that could stand again",
+        ),
+        pytest.param(a_run(token="v2"), (), False, id="nothing before it"),
+        pytest.param(a_run(token="v2", retries=1), (), False, id="a retry of nothing"),
+        pytest.param(
+            a_run(token="v2", baseline=Baseline(training_status=2)), (PAST,), False, id="tried"
+        ),
+        pytest.param(
+            a_run(token="v2", intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")),
+            (PAST,),
+            False,
+            id="being sent",
+        ),
+        pytest.param(a_run(token="v2", ownership="Owned"), (PAST,), False, id="running"),
+    ],
+)
+def test_only_what_can_be_undone_is_taken_back(
+    run: Run,
+    history: tuple[HistoryEntry, ...],
+    withdrawn: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    training = a_training(status=a_status(run=run, history=history))
+    assert is_cancelled(training) == withdrawn
+    assert not is_cancelled(edited(training, run_token="v2", backoff_limit=1))
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "wer", "expected"),
+    [
+        pytest.param(None, "Succeeded", "8", (None, "8", "Excellent"), id="succeeded"),
+        pytest.param(None, "Succeeded", None, (None, None, None), id="without a rate"),
+        pytest.param(None, "Succeeded", "low", (None, "low", None), id="edited by hand"),
+        pytest.param("TimedOut", "Failed", None, ("TimedOut", None, None), id="timed out"),
+        pytest.param("GpuOnFire", "Failed", None, ("Unknown", None, None), id="a newer reason"),
+        pytest.param(None, "Unknown", None, ("Unknown", None, None), id="an older entry"),
+    ],
+)
+def test_what_history_tells_is_what_stands(
+    reason: str | None, outcome: str, wer: str | None, expected: tuple[str | None, ...]
+) -> None:
+    entry = replace(PAST, reason=reason, outcome=outcome, word_error_rate=wer, message=None)
+    status = cancel_request(a_status(run=a_run(), history=(entry,)))
+    rate, rating = (
+        (status.metrics.word_error_rate, status.metrics.rating) if status.metrics else (None, None)
+    )
+    assert (status.failure.reason if status.failure else None, rate, rating) == expected
+    assert status.failure is None or status.failure.message
+    assert status.finished_at == EIGHT

@@ -1,0 +1,423 @@
+"""core/scheduling/circuit_breaker.py: when no call is made but a probe now and then."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from scriptix_operator.core.model.remote import CallFailure, FailureKind
+from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.scheduling.circuit_breaker import (
+    CONFIRM,
+    FIRST_TRIAL,
+    MAX_NAMED,
+    MAX_TRIAL,
+    MODELS,
+    PATIENCE,
+    REPEAT,
+    TRIAL_INTERVAL,
+    CircuitBreaker,
+    OpenCircuit,
+)
+from scriptix_operator.scriptix.errors import kind_of_status
+
+
+def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
+    """A look that failed."""
+    return CallFailure(kind, f"HTTP {status}", status)
+
+
+REJECTED = failed(FailureKind.UNAUTHORIZED, 401)
+SILENT = failed(FailureKind.AMBIGUOUS)
+PROBE, BEFORE = Permit(0.0), Permit(0.0)
+"""A look that is the probe once it is sent, and one that was sent before."""
+
+
+def _answers(
+    breaker: CircuitBreaker, now: float, *failures: CallFailure | None, jitter: float = 1
+) -> None:
+    """Looks at as many different models."""
+    for model_id, failure in enumerate(failures):
+        breaker.answered(PROBE, model_id, failure, now, jitter)
+
+
+def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = SILENT) -> float:
+    """Send a probe, and have it answered at once; seconds until the next."""
+    assert breaker.blocks(now) is None
+    breaker.sent(PROBE, now)
+    _answers(breaker, now, failure)
+    return breaker.trial_at - now
+
+
+# A rejected key.
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int) -> None:
+    breaker, rejection = CircuitBreaker(), failed(FailureKind.UNAUTHORIZED, status)
+    assert breaker.blocks(0.0) is None
+    breaker.answered(PROBE, 7, rejection, 0.0, 0.0)
+    assert breaker.blocks(TRIAL_INTERVAL - 0.001) == OpenCircuit(rejection, 0.0)
+    assert breaker.blocks(TRIAL_INTERVAL) is None
+    breaker.sent(PROBE, TRIAL_INTERVAL)
+    assert breaker.blocks(TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
+    assert not breaker.answered(PROBE, 8, rejection, TRIAL_INTERVAL + 1, 0.0)
+    assert breaker.blocks(2 * TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
+    breaker.sent(PROBE, 2 * TRIAL_INTERVAL + 1)
+    assert breaker.answered(PROBE, 8, None, 2 * TRIAL_INTERVAL + 2, 0.0)
+    assert breaker.open_circuit is None
+    assert breaker.blocks(2 * TRIAL_INTERVAL + 2) is None
+
+
+def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
+    breaker = CircuitBreaker()
+    now = 0.0
+    for _ in range(5):
+        _answers(breaker, now, REJECTED)
+        now += TRIAL_INTERVAL
+        breaker.sent(PROBE, now)
+    _answers(breaker, now, SILENT)  # nor if one is lost
+    assert breaker.blocks(now + TRIAL_INTERVAL - 0.001) == OpenCircuit(REJECTED, 0.0)
+    assert breaker.blocks(now + TRIAL_INTERVAL) is None
+
+
+def _worked() -> CircuitBreaker:
+    breaker = CircuitBreaker()
+    breaker.answered(BEFORE, 1, None, 0.0, 1)
+    return breaker
+
+
+def test_one_rejection_of_a_key_that_has_worked_opens_nothing() -> None:
+    breaker = _worked()
+    for now in (10.0, 10 + CONFIRM - 0.1):
+        assert not breaker.answered(BEFORE, 1, REJECTED, now, 1)
+        assert breaker.open_circuit is None
+    breaker.answered(BEFORE, 2, REJECTED, 10 + CONFIRM, 1)
+    assert breaker.open_circuit == OpenCircuit(REJECTED, 10 + CONFIRM)
+
+
+def test_a_success_clears_the_doubt_of_a_key() -> None:
+    breaker = _worked()
+    for now in range(0, 100, 10):
+        _answers(breaker, float(now), None, REJECTED)
+        assert breaker.open_circuit is None
+
+
+@pytest.mark.parametrize("status", [404, 409, 422])
+def test_a_refusal_that_needs_an_accepted_key_clears_the_doubt(status: int) -> None:
+    breaker = _worked()
+    for now in range(0, 100, 10):
+        _answers(breaker, float(now), failed(kind_of_status(status), status), REJECTED)
+        assert breaker.open_circuit is None
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        failed(FailureKind.RATE_LIMITED, 429),
+        failed(FailureKind.UNAUTHORIZED, 403),
+        failed(FailureKind.REJECTED, 400),
+        failed(FailureKind.AMBIGUOUS, 200),
+        SILENT,
+    ],
+    ids=["429", "403", "400", "unusable", "no answer"],
+)
+def test_what_says_nothing_of_a_key_leaves_the_doubt(between: CallFailure) -> None:
+    breaker = _worked()
+    _answers(breaker, 0.0, REJECTED, between)
+    assert breaker.open_circuit is None
+    _answers(breaker, CONFIRM, between, REJECTED)
+    assert breaker.open_circuit == OpenCircuit(REJECTED, CONFIRM)
+    # If it closes on such an answer to the probe, the next rejection opens it at once.
+    _probed(breaker, breaker.trial_at, between)
+    breaker.answered(BEFORE, 1, REJECTED, 100.0, 1)
+    assert breaker.open_circuit is not None
+    assert breaker.open_circuit.failure == REJECTED
+
+
+def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None:
+    breaker = _worked()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    now = breaker.trial_at
+    assert _probed(breaker, now, REJECTED) == CONFIRM
+    assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
+    assert _probed(breaker, now + CONFIRM, REJECTED) == TRIAL_INTERVAL
+    assert breaker.open_circuit == OpenCircuit(REJECTED, now + CONFIRM)
+
+
+# An API that is away.
+
+AWAY = [
+    pytest.param(failed(FailureKind.NOT_SENT), id="no connection"),
+    pytest.param(
+        CallFailure(FailureKind.AMBIGUOUS, "HTTP 404", 404, is_from_gateway=True), id="a gateway"
+    ),
+    pytest.param(failed(FailureKind.AMBIGUOUS), id="no reply"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 500), id="500"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 503), id="503"),
+]
+ANSWERS = [
+    pytest.param(None, id="an answer"),
+    pytest.param(failed(FailureKind.UNAUTHORIZED, 403), id="one model's 403"),
+    pytest.param(failed(FailureKind.NOT_FOUND, 404), id="no such model"),
+    pytest.param(failed(FailureKind.RATE_LIMITED, 429), id="too many"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 408), id="408"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 499), id="the last before a 5xx"),
+    pytest.param(failed(FailureKind.AMBIGUOUS, 200), id="garbage"),
+]
+
+
+@pytest.mark.parametrize("failure", AWAY)
+def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailure) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[failure] * (MODELS - 1))
+    assert breaker.blocks(0.0) is None
+    breaker.answered(PROBE, MODELS, failure, 1.0, 1.0)
+    assert breaker.blocks(1.0) == OpenCircuit(failure, 1.0)
+
+
+def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
+    breaker = CircuitBreaker()
+    for now in range(100):
+        breaker.answered(PROBE, 7, SILENT, float(now), 1.0)
+    assert breaker.open_circuit is None
+
+
+@pytest.mark.parametrize("failure", ANSWERS)
+def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, SILENT, SILENT, failure)
+    breaker.answered(PROBE, 3, SILENT, 0.0, 1.0)
+    breaker.answered(PROBE, 4, SILENT, 0.0, 1.0)
+    assert breaker.open_circuit is None
+
+
+@pytest.mark.parametrize("failure", ANSWERS)
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
+def test_any_answer_to_the_probe_closes_it(
+    failure: CallFailure | None, reason: CallFailure
+) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[reason] * MODELS)
+    breaker.sent(PROBE, 100.0)
+    assert breaker.answered(PROBE, 9, failure, 101.0, 1.0)
+    assert breaker.blocks(101.0) is None
+    assert not breaker.answered(PROBE, 9, failure, 102.0, 1.0)  # it was closed already
+    # It takes three again.
+    _answers(breaker, 103.0, *[SILENT] * (MODELS - 1))
+    assert breaker.open_circuit is None
+
+
+def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
+    breaker, waits, now = CircuitBreaker(), [], 0.0
+    _answers(breaker, now, *[SILENT] * MODELS)
+    assert breaker.trial_at == FIRST_TRIAL
+    for _ in range(6):
+        now = breaker.trial_at
+        waits.append(_probed(breaker, now))
+    assert waits == [10, 20, 40, 80, MAX_TRIAL, MAX_TRIAL]
+    assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
+    # After it was back, they begin anew.
+    _probed(breaker, breaker.trial_at, None)
+    _answers(breaker, 9999.0, *[SILENT] * MODELS)
+    assert breaker.trial_at == 9999.0 + FIRST_TRIAL
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
+def test_the_probes_of_many_keys_do_not_come_together(jitter: float, seconds: float) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS, jitter=jitter)
+    assert breaker.trial_at == seconds
+
+
+def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
+    """With sixty in flight the first probe would come after minutes."""
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * 60)
+    assert breaker.trial_at == FIRST_TRIAL
+    breaker.answered(PROBE, 99, SILENT, 4.0, 1.0)
+    assert breaker.blocks(FIRST_TRIAL) is None
+    assert _probed(breaker, FIRST_TRIAL) == 2 * FIRST_TRIAL
+
+
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
+def test_looks_from_before_that_end_after_the_probe_was_sent_are_not_taken_for_it(
+    reason: CallFailure,
+) -> None:
+    """Those that time out would put the next probe off, and one more would be on its way."""
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[reason] * MODELS)
+    breaker.sent(PROBE, 60.0)
+    for model_id in range(30):
+        breaker.answered(BEFORE, model_id, SILENT, 61.0, 1.0)
+    assert breaker.trial_at == 60.0 + PATIENCE
+    breaker.answered(PROBE, 7, SILENT, 90.0, 1.0)
+    assert breaker.trial_at == 90.0 + (TRIAL_INTERVAL if reason is REJECTED else 2 * FIRST_TRIAL)
+
+
+def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    breaker.sent(PROBE, 10.0)
+    assert breaker.blocks(10.0 + PATIENCE - 0.001) is not None
+    assert breaker.blocks(10.0 + PATIENCE) is None
+
+
+def test_a_call_while_it_is_closed_is_no_probe() -> None:
+    breaker = CircuitBreaker()
+    breaker.sent(PROBE, 0.0)
+    assert breaker.blocks(0.0) is None
+
+
+# A time that the API names.
+
+
+def _naming(seconds: float) -> CallFailure:
+    return CallFailure(FailureKind.AMBIGUOUS, "HTTP 503", 503, retry_after=seconds)
+
+
+def _opened_alone(seconds: float, now: float = 0.0) -> CircuitBreaker:
+    """One that the reply to one model's poll has opened."""
+    breaker = CircuitBreaker()
+    breaker.answered(BEFORE, 1, _naming(seconds), now, 1)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"),
+    [
+        pytest.param(FIRST_TRIAL, FIRST_TRIAL, id="the shortest"),
+        pytest.param(120.0, 120.0, id="as named"),
+        pytest.param(MAX_NAMED, MAX_NAMED, id="as long as one model counts"),
+        pytest.param(MAX_NAMED + 1, MAX_NAMED, id="longer"),
+        pytest.param(86_400.0, MAX_NAMED, id="absurd"),
+    ],
+)
+def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> None:
+    breaker, failure = _opened_alone(seconds), _naming(seconds)
+    open_circuit = OpenCircuit(failure, 0.0, named=due)
+    assert breaker.blocks(0.0) == breaker.blocks(due - 0.001) == open_circuit
+    assert breaker.blocks(due) is None
+    breaker.sent(PROBE, due)
+    assert breaker.blocks(due) == OpenCircuit(failure, 0.0)
+    assert breaker.answered(PROBE, 2, None, due + 1, 1)
+    assert breaker.open_circuit is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, FIRST_TRIAL - 0.1])
+def test_short_named_time_is_one_call_that_was_shed(seconds: float) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[_naming(seconds)] * (MODELS - 1))
+    assert breaker.open_circuit is None
+    breaker.answered(PROBE, MODELS, _naming(seconds), 0.0, 1)
+    assert breaker.trial_at == FIRST_TRIAL
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait"),
+    [
+        pytest.param(30.0, 30.0, id="another time"),
+        pytest.param(1.0, FIRST_TRIAL, id="soon"),
+        pytest.param(0.0, 2 * FIRST_TRIAL, id="at once: as if none was named"),
+    ],
+)
+def test_trial_call_that_names_another_time_is_followed(seconds: float, wait: float) -> None:
+    breaker = _opened_alone(120.0)
+    assert _probed(breaker, 120.0, _naming(seconds)) == wait
+    assert breaker.open_circuit is not None
+    assert breaker.open_circuit.named == (120 + wait if seconds else None)
+    assert breaker.open_circuit.since == 0
+
+
+@pytest.mark.parametrize("model", [1, 2], ids=["the same model", "another one"])
+def test_named_time_stops_polls_for_five_minutes_at_most(model: int) -> None:
+    breaker = _opened_alone(86_400.0)
+    for now in (MAX_NAMED, 2 * MAX_NAMED):
+        breaker.sent(PROBE, now)
+        breaker.answered(PROBE, model, _naming(86_400.0), now, 1)
+        assert breaker.trial_at == now + MAX_NAMED
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"), [(60.0, 120.0), (180.0, 181.0)], ids=["earlier", "later"]
+)
+def test_polls_that_were_in_flight_name_a_later_time_only(seconds: float, due: float) -> None:
+    breaker = _opened_alone(120.0)
+    breaker.answered(BEFORE, 2, _naming(seconds), 1.0, 1)
+    assert breaker.trial_at == due
+
+
+def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    breaker.answered(BEFORE, 9, _naming(120.0), 1.0, 1)
+    assert breaker.trial_at == 121
+    breaker.sent(PROBE, 121.0)
+    breaker.answered(BEFORE, 8, _naming(500.0), 122.0, 1)
+    assert breaker.trial_at == 121 + PATIENCE  # the answer to the trial call decides
+
+
+def test_one_model_stops_polls_no_second_time_before_its_answer() -> None:
+    breaker = _opened_alone(120.0)
+    for now in (120.0, 120.0 + 2 * REPEAT):
+        _answers(breaker, now, None)  # another model
+        breaker.answered(BEFORE, 1, _naming(120.0), now, 1)
+        assert breaker.open_circuit is None
+    breaker.answered(BEFORE, 1, None, 9000.0, 1)
+    breaker.answered(BEFORE, 1, _naming(120.0), 9001.0, 1)
+    assert breaker.open_circuit is not None
+
+
+@pytest.mark.parametrize(("now", "is_open"), [(120 + REPEAT - 1, False), (120 + REPEAT, True)])
+def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> None:
+    breaker = _opened_alone(120.0)
+    _answers(breaker, 120.0, None, None)
+    breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
+    assert (breaker.open_circuit is not None) == is_open
+    # Two more models confirm it.
+    breaker.answered(BEFORE, 3, SILENT, now, 1)
+    breaker.answered(BEFORE, 4, SILENT, now, 1)
+    breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
+    assert breaker.open_circuit is not None
+    assert breaker.trial_at == now + 120
+
+
+def test_polls_in_flight_put_off_no_trial_call_of_a_rejected_key() -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, REJECTED)
+    breaker.answered(BEFORE, 2, _naming(86_400.0), 1.0, 1)
+    assert breaker.trial_at == TRIAL_INTERVAL
+
+
+def test_rejected_key_is_tried_again_at_the_named_time() -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, REJECTED)
+    assert _probed(breaker, 60.0, _naming(200.0)) == 200
+    assert _probed(breaker, 260.0, REJECTED) == TRIAL_INTERVAL
+    assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)
+
+
+# From one to the other.
+
+
+@pytest.mark.parametrize(
+    ("answers", "open_circuit"),
+    [
+        pytest.param([REJECTED], OpenCircuit(REJECTED, 50.0), id="it is back, and rejects the key"),
+        pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="it is still away"),
+    ],
+)
+def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
+    answers: Sequence[CallFailure], open_circuit: OpenCircuit
+) -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    breaker.sent(PROBE, 50.0)
+    _answers(breaker, 50.0, *answers)
+    assert breaker.open_circuit == open_circuit
+
+
+def test_an_api_that_was_rejecting_and_is_away_is_told_of_as_rejecting() -> None:
+    breaker = CircuitBreaker()
+    _answers(breaker, 0.0, REJECTED, *[SILENT] * MODELS)
+    assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)
+    assert breaker.blocks(TRIAL_INTERVAL) is None

@@ -1,0 +1,136 @@
+"""core/scheduling/log_fetches.py: the few log calls of a key, those of runs that have ended first."""
+
+import pytest
+
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.window import PastCall, Permit
+from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
+from scriptix_operator.core.scheduling.log_fetches import RUNNING_PART, SHORTEST_WAIT, LogCalls
+
+HOUR = 3600.0
+NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
+LOST = CallFailure(FailureKind.AMBIGUOUS, "no reply")
+REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=HOUR)
+
+
+def a_key(name: str) -> TrainingKey:
+    """A resource."""
+    return TrainingKey("team-a", name)
+
+
+@pytest.fixture
+def logs() -> LogCalls:
+    """Return calls of four an hour, one after the other, three of them for runs that go on."""
+    return LogCalls((Limit(4, HOUR),))
+
+
+def _ask(logs: LogCalls, name: str, now: float, *, has_ended: bool = True) -> float | None:
+    """Ask; the wait, or None where it was granted, and answered at once."""
+    outcome = logs.ask(a_key(name), now, has_ended=has_ended)
+    if not isinstance(outcome, Permit):
+        return outcome
+    logs.answered(outcome, now)
+    return None
+
+
+def _go_on(logs: LogCalls, name: str, now: float) -> float | None:
+    return _ask(logs, name, now, has_ended=False)
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_with_room_everybody_has_its_call(
+    logs: LogCalls,
+    has_ended: bool,  # noqa: FBT001 - both ways
+) -> None:
+    assert _ask(logs, "a", 0.0, has_ended=has_ended) is None
+    assert _ask(logs, "b", 0.0, has_ended=has_ended) == 900
+    assert _ask(logs, "b", 900.0, has_ended=has_ended) is None
+
+
+def test_ended_runs_come_in_the_order_of_asking(logs: LogCalls) -> None:
+    _ask(logs, "a", 0.0)
+    assert [_ask(logs, name, 100.0) for name in "bcd"] == [800, 1700, 2600]
+    assert [_ask(logs, name, 900.0) for name in "dcb"] == [1800, 900, None]
+    assert [_ask(logs, name, 1800.0) for name in "dc"] == [900, None]
+
+
+def test_runs_that_go_on_wait_for_all_that_have_ended(logs: LogCalls) -> None:
+    _ask(logs, "a", 0.0)
+    assert _go_on(logs, "r", 100.0) == 800
+    _ask(logs, "b", 100.0)
+    assert _go_on(logs, "r", 100.0) == 1700
+    assert _go_on(logs, "r", 900.0) == 900  # b comes first, and may come a little later
+    assert _ask(logs, "b", 901.0) is None
+
+
+def test_who_does_not_come_is_waited_for_a_moment_only(logs: LogCalls) -> None:
+    _ask(logs, "a", 0.0)
+    _ask(logs, "b", 100.0)
+    assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT) is not None
+    assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT + 0.001) is None
+
+
+def test_who_leaves_is_not_waited_for(logs: LogCalls) -> None:
+    _ask(logs, "a", 0.0)
+    _ask(logs, "b", 100.0)
+    logs.leave(a_key("b"))
+    logs.leave(a_key("never-there"))
+    assert _go_on(logs, "r", 900.0) is None
+
+
+def test_runs_that_go_on_have_a_part_of_the_allowance_only(logs: LogCalls) -> None:
+    assert RUNNING_PART == 0.75
+    assert [_go_on(logs, "r", now) for now in (0.0, 900.0, 1800.0)] == [None] * 3
+    assert _go_on(logs, "r", 2700.0) == 900
+    assert _ask(logs, "e", 2700.0) is None
+    assert _go_on(logs, "r", 3600.0) is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "counts"),
+    [(None, True), (LOST, True), (REFUSED, True), (NOT_SENT, False)],
+    ids=["answered", "lost", "refused", "not sent"],
+)
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_what_was_sent_counts(
+    failure: CallFailure | None,
+    counts: bool,  # noqa: FBT001 - the expected value
+    has_ended: bool,  # noqa: FBT001 - both ways
+) -> None:
+    logs = LogCalls((Limit(1, HOUR),))
+    permit = logs.ask(a_key("a"), 0.0, has_ended=has_ended)
+    assert isinstance(permit, Permit)
+    assert _go_on(logs, "b", 0.0) == HOUR  # it is on its way
+    logs.answered(permit, 1.0, failure)
+    assert (_go_on(logs, "b", HOUR - 1) is not None) == counts
+    assert logs._running.in_flight == 0
+
+
+def test_a_refusal_may_teach_something(logs: LogCalls) -> None:
+    permit = logs.ask(a_key("a"), 0.0, has_ended=True)
+    assert isinstance(permit, Permit)
+    assert logs.answered(permit, 1.0, REFUSED, RateLimitInfo(limit=2))
+    assert logs.limiter.limits(1.0) == (Limit(2, HOUR),)
+
+
+def test_calls_of_a_process_before_count_and_the_next_keeps_step_with_the_last(
+    logs: LogCalls,
+) -> None:
+    logs.recall([PastCall(-600.0), PastCall(-1200.0)])
+    assert _ask(logs, "a", 0.0) == 300
+    assert _ask(logs, "a", 300.0) is None
+    full = LogCalls((Limit(4, HOUR),))
+    full.recall([PastCall(-HOUR + 1000.0 + n) for n in range(4)])
+    assert _ask(full, "a", 0.0) == 1000
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_log_call_never_waits_for_less_than_a_second(
+    logs: LogCalls,
+    has_ended: bool,  # noqa: FBT001 - both ways
+) -> None:
+    _ask(logs, "a", 0.0, has_ended=has_ended)
+    assert _ask(logs, "b", 900.0 - 1e-9, has_ended=has_ended) == SHORTEST_WAIT
+    assert _ask(logs, "b", 900.0, has_ended=has_ended) is None

@@ -1,0 +1,178 @@
+"""core/scheduling/poll_rates.py: what can be kept of the intervals that are asked for, so that all looks fit."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
+from scriptix_operator.core.scheduling.poll_rates import CLOSER, PollRates
+
+SHARES = {"a": 0.2, "b": 0.2, "c": 0.4, "d": 0.2}
+
+
+def _demand(**wanted: tuple[int, float]) -> PollRates[str, str]:
+    """So many of each kind, with such an interval."""
+    demand = PollRates[str, str](SHARES)
+    for kind, (count, interval) in wanted.items():
+        for number in range(count):
+            demand.wants(f"{kind}{number}", kind, interval)
+    return demand
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stretches"),
+    [
+        pytest.param({}, {"a": 1, "c": 1}, id="nobody wants any"),
+        pytest.param({"c": (100, 100)}, {"c": 1}, id="just enough for one kind alone"),
+        pytest.param({"c": (101, 100)}, {"c": 1.01}, id="one too many"),
+        pytest.param({"c": (400, 100)}, {"c": 4}, id="four times as many"),
+        pytest.param({"c": (200, 100), "d": (10, 100)}, {"c": 2 / 0.9, "d": 1}, id="d fits"),
+        pytest.param({"c": (30, 100), "d": (70, 100)}, {"c": 1, "d": 1}, id="d has what c leaves"),
+        pytest.param({"c": (30, 100), "d": (140, 100)}, {"c": 1, "d": 2}, id="and no more"),
+        pytest.param(
+            {"c": (200, 100), "d": (200, 100)}, {"c": 3, "d": 6}, id="both want more: two to one"
+        ),
+        pytest.param(
+            {"a": (200, 100), "b": (10, 100), "c": (180, 100)},
+            {"a": 200 / 30, "b": 1, "c": 3},
+            id="b leaves a half of its share to both",
+        ),
+    ],
+)
+def test_who_wants_more_than_the_share_is_stretched_by_what_the_others_leave(
+    wanted: dict[str, tuple[int, float]], stretches: dict[str, float]
+) -> None:
+    demand = _demand(**wanted)
+    for kind, interval_ratio in stretches.items():
+        assert demand.interval_ratio(kind, 1.0) == pytest.approx(interval_ratio)
+
+
+def test_whoever_asks_for_less_than_is_left_gets_it_whatever_another_asks_for() -> None:
+    demand = PollRates[str, str](SHARES)
+    for number in range(100):
+        demand.wants(f"often{number}", "c", 1)
+    for number in range(10):
+        demand.wants(f"seldom{number}", "c", 600)
+    granted_interval = demand.granted_interval("c", 1.0)
+    assert granted_interval.kept(600) == 600
+    assert granted_interval.kept(1) == pytest.approx(100 / (1 - 10 / 600))
+    for number in range(90):
+        demand.leave(f"often{number}")
+    assert demand.granted_interval("c", 1.0).kept(600) == 600
+
+
+def test_one_tenant_s_looks_each_second_cost_another_s_each_minute_next_to_nothing() -> None:
+    """Multiplied by one factor, the other's minute was an hour."""
+    demand = PollRates[str, str](SHARES)
+    for number in range(100):
+        demand.wants(f"a{number}", "c", 1)
+    for number in range(10):
+        demand.wants(f"b{number}", "c", 60)
+    assert demand.granted_interval("c", 100 / 60).kept(60) == pytest.approx(66)
+
+
+@pytest.mark.parametrize(
+    ("running", "speed_up", "granted_interval"),
+    [
+        pytest.param(50, 2.0, GrantedInterval(), id="all fit"),
+        pytest.param(50, 3.0, GrantedInterval(0.0, 0.5), id="half of what is wanted is left over"),
+        pytest.param(
+            100, 12.0, GrantedInterval(125.0, 0.2 / 0.8 / 11), id="all at once: a fifth is theirs"
+        ),
+    ],
+)
+def test_closer_looks_have_what_the_regular_ones_leave_and_a_fifth(
+    running: int, speed_up: float, granted_interval: GrantedInterval
+) -> None:
+    demand = PollRates[str, str](SHARES)
+    for number in range(running):
+        demand.wants(f"c{number}", "c", 100, speed_up)
+    found = demand.granted_interval("c", 1.0)
+    assert (found.floor, found.speed_up) == pytest.approx(
+        (granted_interval.floor, granted_interval.speed_up)
+    )
+
+
+def test_a_few_closer_looks_take_little_from_the_others() -> None:
+    demand = _demand(c=(190, 100))
+    for number in range(10):
+        demand.wants(f"end{number}", "c", 100, 2.0)
+    granted_interval = demand.granted_interval("c", 1.0)
+    assert (granted_interval.floor, granted_interval.speed_up) == pytest.approx((210, 1))
+    assert granted_interval.kept(100, 50) == pytest.approx(105)
+
+
+def test_a_higher_rate_has_room_for_more() -> None:
+    assert _demand(c=(200, 100)).interval_ratio("c", 2.0) == pytest.approx(1)
+
+
+def test_a_new_wish_takes_the_place_of_the_old() -> None:
+    demand = _demand(c=(200, 100))
+    for number in range(200):
+        demand.wants(f"c{number}", "c", 200)
+    assert demand.interval_ratio("c", 1.0) == pytest.approx(1)
+    for number in range(200):
+        demand.wants(f"c{number}", "d", 100)
+    assert demand.interval_ratio("c", 1.0) == 1
+    assert demand.interval_ratio("d", 1.0) == pytest.approx(2)
+
+
+def test_the_same_wish_again_changes_nothing() -> None:
+    demand = _demand(c=(200, 100))
+    demand.wants("c0", "c", 100)
+    assert demand.interval_ratio("c", 1.0) == pytest.approx(2)
+
+
+@given(st.lists(st.floats(1, 3600), min_size=1, max_size=50))
+def test_when_all_have_left_nothing_is_wanted_not_even_a_rest_of_rounding(
+    intervals: list[float],
+) -> None:
+    demand = _demand()
+    for number, interval in enumerate(intervals):
+        demand.wants(f"c{number}", "c", interval)
+    for number in range(len(intervals)):
+        demand.leave(f"c{number}")
+    demand.leave("never-there")
+    assert demand.interval_ratio("c", 1e-30) == 1
+
+
+WISHES = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(SHARES)),
+        st.sampled_from([1, 5, 60, 61, 600, 3600]),
+        st.sampled_from([1.0, 1.0, 1.0, 2.0, 12.0]),
+    ),
+    max_size=60,
+)
+
+
+@given(WISHES, st.floats(0.01, 10))
+def test_all_looks_fit_those_closer_too_and_none_is_further_apart_in_vain(
+    wishes: list[tuple[str, float, float]], rate: float
+) -> None:
+    demand = PollRates[str, str](SHARES)
+    asked, made, regular = (dict.fromkeys(SHARES, 0.0) for _ in range(3))
+    for number, (kind, interval, speed_up) in enumerate(wishes):
+        demand.wants(str(number), kind, interval, speed_up)
+        asked[kind] += speed_up / interval
+    for kind, interval, speed_up in wishes:
+        granted_interval = demand.granted_interval(kind, rate)
+        made[kind] += 1 / granted_interval.kept(interval, interval / speed_up)
+        regular[kind] += 1 / interval
+        # No worse than if all had the same and nobody's end were near.
+        members = sum(one == kind for one, _, _ in wishes)
+        fair = members / (rate * SHARES[kind] * (1 - CLOSER))
+        assert granted_interval.kept(interval) <= max(interval, fair) * 1.000001
+    assert sum(made.values()) <= rate * 1.000001
+    assert sum(made.values()) >= min(rate, sum(asked.values())) * 0.999999
+    for kind, share in SHARES.items():
+        assert made[kind] >= min(asked[kind], share * rate) * 0.999999
+        assert demand.interval_ratio(kind, rate) >= 1
+
+
+def test_so_many_intervals_as_there_can_be_are_counted_as_a_few() -> None:
+    """What can be kept is found at each look, for ten thousand resources too."""
+    demand = PollRates[str, str](SHARES)
+    for interval in range(1, 3601):
+        demand.wants(str(interval), "c", interval)
+    assert len(demand._counts["c"]) <= 250

@@ -1,0 +1,354 @@
+"""core/scheduling/start_queue.py: the order of those that could start now."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptix_operator.api.status import HistoryEntry
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.scheduling.start_queue import (
+    FREE_ATTEMPTS,
+    QueueEntry,
+    StartQueue,
+    queue_entry_of,
+)
+from tests.unit.core.builders import EIGHT, a_run, a_status, a_training, at
+
+PAST = (HistoryEntry(id="run-0", outcome="Succeeded"),)
+NONE: Mapping[str, int] = {}
+
+
+def a_claim(  # noqa: PLR0913 - each has a default
+    name: str,
+    namespace: str = "team-a",
+    *,
+    minute: float = 0,
+    priority: int = 0,
+    repeated: bool = False,
+    late: bool = False,
+    rerun: bool = False,
+) -> QueueEntry:
+    """A resource that could start, created and waiting since so many minutes after eight."""
+    key = TrainingKey(namespace, name)
+    since = at(minutes=minute)
+    return QueueEntry(key, f"uid-{name}", repeated or late, late, priority, rerun, since, since)
+
+
+def _order(
+    *queue_entries: QueueEntry,
+    started: Mapping[str, int] = NONE,
+    late: bool = True,
+    first: int = 999,
+) -> str:
+    """Names of those who come first."""
+    queue = StartQueue()
+    for queue_entry in queue_entries:
+        queue.join(queue_entry)
+    keys = queue.order(started, late=late).first(first)
+    return " ".join(key.name for key in keys)
+
+
+# What a claim is made of.
+
+
+def test_new_work_is_as_old_as_its_resource() -> None:
+    training = a_training(created_at=at(minutes=3), priority=7)
+    assert queue_entry_of(training, at(hours=1)) == QueueEntry(
+        key=training.key,
+        uid=training.uid,
+        is_repeated=False,
+        is_late=False,
+        priority=7,
+        is_rerun=False,
+        created_at=at(minutes=3),
+        joined_at=at(hours=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("queued_at", "since"),
+    [
+        pytest.param(None, at(hours=1), id="it joins now"),
+        pytest.param(at(minutes=5), at(minutes=5), id="it waits, or has waited before a refusal"),
+    ],
+)
+def test_a_rerun_is_as_old_as_its_waiting(queued_at: datetime | None, since: datetime) -> None:
+    status = a_status(run=a_run(id="run-1", queued_at=queued_at), history=PAST)
+    queue_entry = queue_entry_of(a_training(status=status), at(hours=1))
+    assert (queue_entry.is_rerun, queue_entry.since) == (True, since)
+
+
+def test_a_first_run_does_not_become_younger_by_its_waiting() -> None:
+    status = a_status(run=a_run(queued_at=at(minutes=5)))
+    assert queue_entry_of(a_training(status=status), at(hours=1)).since == EIGHT
+
+
+@pytest.mark.parametrize(
+    ("attempt", "repeated", "late"),
+    [(1, False, False), (2, True, False), (FREE_ATTEMPTS, True, False), (4, True, True)],
+)
+def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
+    attempt: int,
+    repeated: bool,  # noqa: FBT001 - the expected value
+    late: bool,  # noqa: FBT001 - the expected value
+) -> None:
+    queue_entry = queue_entry_of(a_training(status=a_status(run=a_run(attempt=attempt))), EIGHT)
+    assert (queue_entry.is_repeated, queue_entry.is_late) == (repeated, late)
+
+
+# Within a namespace.
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        pytest.param(
+            a_claim("x", minute=1, priority=-1000, rerun=True),
+            a_claim("y", priority=1000, repeated=True),
+            id="lost starts come behind all others",
+        ),
+        pytest.param(
+            a_claim("x", minute=1, priority=1, rerun=True),
+            a_claim("y", priority=0),
+            id="then priority",
+        ),
+        pytest.param(
+            a_claim("x", priority=-999, minute=1), a_claim("y", priority=-1000), id="negative, too"
+        ),
+        pytest.param(
+            a_claim("x", minute=1), a_claim("y", rerun=True), id="then new work before reruns"
+        ),
+        pytest.param(a_claim("y", minute=1), a_claim("x", minute=1.01), id="then age"),
+        pytest.param(
+            a_claim("x", repeated=True),
+            a_claim("y", minute=1, repeated=True),
+            id="of lost ones, too",
+        ),
+        pytest.param(a_claim("x"), a_claim("y"), id="at last, anything that stays"),
+    ],
+)
+def test_within_a_namespace(earlier: QueueEntry, later: QueueEntry) -> None:
+    names = f"{earlier.key.name} {later.key.name}"
+    assert _order(earlier, later) == _order(later, earlier) == names
+
+
+# Between namespaces.
+
+
+@pytest.mark.parametrize(
+    ("started", "order"),
+    [
+        pytest.param({}, "a1 b1 a2 b2", id="one from each in turn"),
+        pytest.param({"team-a": 1}, "b1 a1 b2 a2", id="the fewest starts first"),
+        pytest.param({"team-a": 2}, "b1 b2 a1 a2", id="all that it is behind"),
+        pytest.param({"team-a": 1, "team-b": 1, "team-c": 9}, "a1 b1 a2 b2", id="equally many"),
+    ],
+)
+def test_between_namespaces_the_fewest_starts_in_the_window_come_first(
+    started: dict[str, int], order: str
+) -> None:
+    queue_entries = [
+        a_claim("a1", "team-a"),
+        a_claim("a2", "team-a", minute=1),
+        a_claim("b1", "team-b", minute=2),
+        a_claim("b2", "team-b", minute=3),
+    ]
+    assert _order(*queue_entries, started=started) == order
+
+
+def test_where_they_have_started_equally_many_new_work_comes_before_reruns_then_the_oldest() -> (
+    None
+):
+    queue_entries = [
+        a_claim("rerun", "team-a", minute=0, rerun=True),
+        a_claim("young", "team-b", minute=9),
+        a_claim("old", "team-c", minute=8),
+    ]
+    assert _order(*queue_entries) == "old young rerun"
+
+
+@pytest.mark.parametrize("priority", [0, 1000])
+def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) -> None:
+    flood = [a_claim(f"a{n:03}", "team-a", priority=priority) for n in range(500)]
+    late = a_claim("b", "team-b", minute=60, priority=-1000, rerun=True)
+    assert _order(*flood, late, first=2) == "a000 b"
+    assert _order(*flood, late, started={"team-a": 1}, first=2) == "b a000"
+
+
+def test_a_tenants_own_order_is_kept_between_the_others() -> None:
+    queue_entries = [
+        a_claim("urgent", "team-a", minute=5, priority=9),
+        a_claim("old", "team-a"),
+        a_claim("b", "team-b", minute=1),
+    ]
+    # The head of a line stands for it: not the old one behind it.
+    assert _order(*queue_entries) == "b urgent old"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(-2, 2), st.booleans(), st.integers(0, 5)),
+        max_size=20,
+    ),
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 5)),
+)
+def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
+    wishes: list[tuple[str, int, bool, int]], started: dict[str, int]
+) -> None:
+    queue_entries = [
+        a_claim(f"n{n}", namespace, minute=minute, priority=priority, rerun=rerun)
+        for n, (namespace, priority, rerun, minute) in enumerate(wishes)
+    ]
+    queue = StartQueue()
+    for queue_entry in queue_entries:
+        queue.join(queue_entry)
+    keys = queue.order(started, late=True).first(99)
+    assert sorted(keys) == sorted(queue_entry.key for queue_entry in queue_entries)
+    counts, waiting = (
+        Counter(started),
+        Counter(queue_entry.key.namespace for queue_entry in queue_entries),
+    )
+    for key in keys:
+        assert counts[key.namespace] == min(counts[name] for name in waiting if waiting[name])
+        counts[key.namespace] += 1
+        waiting[key.namespace] -= 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(-2, 2), st.booleans(), st.integers(0, 5)),
+        max_size=20,
+    ),
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 5)),
+    st.booleans(),
+    st.integers(0, 3),
+)
+def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
+    wishes: list[tuple[str, int, bool, int]],
+    started: dict[str, int],
+    late: bool,  # noqa: FBT001 - both ways
+    gone: int,
+) -> None:
+    queue_entries = [
+        a_claim(f"n{n}", namespace, minute=minute, priority=priority, late=lost)
+        for n, (namespace, priority, lost, minute) in enumerate(wishes)
+    ]
+    queue = StartQueue()
+    for queue_entry in queue_entries:
+        queue.join(queue_entry)
+    for queue_entry in queue_entries[:gone]:
+        queue.leave(queue_entry.key)
+    order = queue.order(started, late=late)
+    assert [order.index(key) for key in order] == list(range(len(queue_entries[gone:])))
+    assert order.first(4) == tuple(order)[:4]
+
+
+def test_an_order_is_told_as_it_was_when_it_was_begun_with() -> None:
+    queue = StartQueue()
+    for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
+        queue.join(queue_entry)
+    keys = iter(queue.order(NONE, late=True))
+    queue.leave(a_claim("two").key)
+    queue.join(a_claim("three", "team-b"))
+    assert [key.name for key in keys] == ["one", "two"]
+    with pytest.raises(KeyError):
+        queue.order(NONE, late=True).index(a_claim("two").key)
+
+
+def test_thousands_join_without_the_others_being_ranked_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each joins by itself after a restart, and asks for its place."""
+    ranked: list[QueueEntry] = []
+    within = vars(QueueEntry)["within"].fget
+
+    def counted(queue_entry: QueueEntry) -> object:
+        ranked.append(queue_entry)
+        return within(queue_entry)
+
+    monkeypatch.setattr(QueueEntry, "within", property(counted))
+    queue = StartQueue()
+    for number in range(200):
+        queue_entry = a_claim(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
+        queue.join(queue_entry)
+        order = queue.order(NONE, late=True)
+        order.first(8)
+        order.index(queue_entry.key)
+    assert len(ranked) <= 5 * 200
+
+
+# Those whose starts were lost again and again.
+
+
+@pytest.mark.parametrize(
+    ("late", "order"),
+    [(True, "lost a b"), (False, "a b lost")],
+    ids=["it is their time", "it is not"],
+)
+def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their_time(
+    late: bool,  # noqa: FBT001 - both ways
+    order: str,
+) -> None:
+    queue_entries = [
+        a_claim("lost", "team-b", late=True),
+        a_claim("a", "team-a", minute=1),
+        a_claim("b", "team-a", minute=2, repeated=True),
+    ]
+    assert _order(*queue_entries, started={"team-a": 1}, late=late) == order
+
+
+# Coming and going.
+
+
+def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
+    queue = StartQueue()
+    one, two = a_claim("one"), a_claim("two", minute=1)
+    for queue_entry in (one, two, one):
+        queue.join(queue_entry)
+    assert (len(queue), one.key in queue) == (2, True)
+    assert queue.order(NONE, late=True).index(two.key) == 1
+    queue.leave(one.key)
+    queue.leave(TrainingKey("team-a", "never-there"))
+    assert (len(queue), one.key in queue) == (1, False)
+    assert queue.order(NONE, late=True).index(two.key) == 0
+
+
+def test_an_edit_changes_the_place() -> None:
+    queue = StartQueue()
+    for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
+        queue.join(queue_entry)
+    assert queue.order(NONE, late=True).index(a_claim("two").key) == 1
+    queue.join(a_claim("two", minute=1, priority=1))
+    assert len(queue) == 2
+    assert queue.order(NONE, late=True).index(a_claim("two").key) == 0
+
+
+def test_the_order_follows_the_starts_and_is_made_no_oftener_than_it_changes() -> None:
+    queue = StartQueue()
+    queue.join(a_claim("a", "team-a"))
+    queue.join(a_claim("b", "team-b", late=True))
+    started = Counter({"team-b": 1})
+    order = queue.order(started, late=True)
+    assert queue.order(Counter({"team-b": 1}), late=True) is order
+    queue.join(a_claim("a", "team-a"))
+    assert queue.order(started, late=True) is order
+    assert queue.order(started, late=False) is not order
+    # It is not the caller's to change it afterwards.
+    before = queue.order(started, late=True)
+    started["team-a"] = 2
+    assert queue.order(started, late=True) is not before
+    assert queue.order(started, late=True).index(a_claim("b", "team-b").key) == 0
+
+
+def test_claims_are_told_apart_by_all_that_they_are_ranked_by() -> None:
+    queue_entry = a_claim("one")
+    queue = StartQueue()
+    queue.join(queue_entry)
+    order = queue.order(NONE, late=True)
+    queue.join(replace(queue_entry, is_repeated=True))
+    assert queue.order(NONE, late=True) is not order

@@ -1,0 +1,458 @@
+"""core/scheduling/starts.py: whose turn it is to start, and who is woken for it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.window import PastCall, Permit
+from scriptix_operator.core.scheduling.polls import WakeUp
+from scriptix_operator.core.scheduling.queue_positions import SETTLING, Positions
+from scriptix_operator.core.scheduling.start_queue import QueueEntry
+from scriptix_operator.core.scheduling.starts import PATIENCE, REFRESH, Starts
+from tests.unit.core.builders import at
+
+HOUR = 3600.0
+LOST = CallFailure(FailureKind.AMBIGUOUS, "no reply")
+NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
+REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=HOUR)
+
+
+def a_claim(
+    name: str, namespace: str = "team-a", *, priority: int = 0, late: bool = False
+) -> QueueEntry:
+    """A resource that could start; those whose names come first are older."""
+    key = TrainingKey(namespace, name)
+    since = at(minutes=ord(name[0]), seconds=int(name[1:] or 0))
+    return QueueEntry(
+        key, name, late, late, priority, is_rerun=False, created_at=since, joined_at=since
+    )
+
+
+A, B, C, D, E = (a_claim(name) for name in "abcde")
+
+
+class Table:
+    """Starts with one key, and whom they wake.
+
+    Args:
+        count: Starts an hour.
+        spent: Starts before.
+        proved: Whether a whole window is known to be accepted.
+    """
+
+    def __init__(self, count: int = 5, *spent: PastCall, proved: bool = True) -> None:
+        self.wake_ups: list[WakeUp] = []
+        self.starts = Starts((Limit(count, HOUR),), self.wake_ups)
+        self.reporting: list[WakeUp] = []
+        self.starts._positions = Positions(self.reporting)
+        self.starts.recall(spent, [])
+        self.starts.limiter._limits.is_proved = proved
+
+    def waits(self, now: float, *queue_entries: QueueEntry) -> list[float | None]:
+        """Seconds that each would wait; None: it is its turn."""
+        positions = (self.starts.ask(queue_entry, now) for queue_entry in queue_entries)
+        return [None if place is None else place.start_in for place in positions]
+
+    def free(self, now: float, *queue_entries: QueueEntry) -> str:
+        """Whose turn it is."""
+        return "".join(c.key.name for c in queue_entries if self.starts.ask(c, now) is None)
+
+    def woken(self) -> list[tuple[str, float]]:
+        """Who was woken since, and for when."""
+        woken = [(wake_up.key.name, wake_up.at) for wake_up in self.wake_ups]
+        self.wake_ups.clear()
+        return woken
+
+    def starts_one(self, queue_entry: QueueEntry, now: float, seconds: float = 1.0) -> Permit:
+        """Start it, and have it answered after so long."""
+        assert self.starts.ask(queue_entry, now) is None
+        permit = self.starts.acquire(queue_entry, now)
+        self.starts.answered(permit, now + seconds)
+        return permit
+
+
+def _charged(count: int, at: float = 0.0, namespace: str = "team-a") -> Sequence[PastCall]:
+    return [PastCall(at, namespace)] * count
+
+
+# Places.
+
+
+def test_as_long_as_there_are_starts_each_has_its_turn() -> None:
+    table = Table(3)
+    assert table.free(100.0, A, B, C, D) == "abc"
+    assert table.waits(100.0, D) == [HOUR]
+
+
+def test_a_place_has_its_position_and_when_the_quota_reaches_it() -> None:
+    table = Table(2, PastCall(0.0), PastCall(600.0))
+    for queue_entry in (A, B, C):
+        table.starts.ask(queue_entry, 1000.0 - SETTLING)
+    positions = [table.starts.ask(queue_entry, 1000.0) for queue_entry in (A, B, C)]
+    assert [place and place.position for place in positions] == [(1, 3), (2, 3), (3, 3)]
+    assert [place and place.start_in for place in positions] == [2600, 3200, 6200]
+    assert len(table.starts) == 3
+    assert A.key in table.starts
+    assert D.key not in table.starts
+
+
+def test_whoever_ranks_higher_goes_in_between() -> None:
+    table = Table(1, PastCall(0.0))
+    assert table.waits(0.0, A, B) == [HOUR, 2 * HOUR]
+    assert table.waits(0.0, replace(C, priority=1), A) == [HOUR, 2 * HOUR]
+
+
+@pytest.mark.parametrize(
+    ("spent_at", "ask_in"),
+    [
+        pytest.param(0.0, SETTLING, id="an hour: for the position"),
+        pytest.param(-HOUR + 1, 1, id="a second: then"),
+    ],
+)
+def test_when_to_ask_for_the_position(spent_at: float, ask_in: float) -> None:
+    place = Table(1, PastCall(spent_at)).starts.ask(A, 0.0)
+    assert place is not None
+    assert (place.position, place.ask_in) == (None, ask_in)
+
+
+@pytest.mark.parametrize(
+    ("spent_at", "ask_in"),
+    [
+        pytest.param(0.0, REFRESH, id="an hour: now and then"),
+        pytest.param(-HOUR + 60, 60, id="a minute: then"),
+        pytest.param(-HOUR + 1, 1, id="a second: then"),
+    ],
+)
+def test_when_to_ask_again(spent_at: float, ask_in: float) -> None:
+    table = Table(1, PastCall(spent_at))
+    table.starts.ask(A, -SETTLING)
+    place = table.starts.ask(A, 0.0)
+    assert place is not None
+    assert place.ask_in == ask_in
+
+
+def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() -> None:
+    """The wake that it had for that is used up, and its own start is an hour away."""
+    table = Table(1, PastCall(-HOUR + 60))
+    table.waits(0.0, A, B)
+    table.starts.advance(SETTLING)
+    place = table.starts.ask(B, 10.0)
+    assert place is not None
+    assert place.start_in == HOUR + 50
+    assert place.ask_in == 50 + PATIENCE
+
+
+def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
+    """What the others report is of the snapshot too."""
+    table = Table(1, PastCall(0.0))
+    table.waits(0.0, A, B)
+    table.starts.advance(SETTLING)
+    urgent = replace(C, priority=1)
+    positions = [table.starts.ask(queue_entry, SETTLING + 1) for queue_entry in (A, urgent, B)]
+    assert [place and place.position for place in positions] == [(1, 2), None, (2, 2)]
+    assert [place and place.start_in for place in positions] == [
+        HOUR - SETTLING - 1,
+        HOUR - SETTLING - 1,
+        3 * HOUR - SETTLING - 1,
+    ]
+
+
+@pytest.mark.parametrize("way", ["leaves", "starts in vain"])
+def test_who_joins_again_has_no_position_from_before(way: str) -> None:
+    table = Table(1)
+    table.waits(0.0, A, B)
+    table.starts.advance(SETTLING)
+    if way == "leaves":
+        table.starts.leave(A.key, SETTLING)
+    else:
+        table.starts.cancel(table.starts.acquire(A, SETTLING), SETTLING)
+    table.starts.ask(replace(A, is_rerun=True), SETTLING + 1)  # B comes before it
+    place = table.starts.ask(replace(A, is_rerun=True), SETTLING + 1)
+    assert place is not None
+    assert place.position is None
+
+
+# Between namespaces.
+
+
+@pytest.mark.parametrize("priority", [0, 1000])
+def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) -> None:
+    table = Table(5, *_charged(5))
+    flood = [a_claim(f"a{number}", priority=priority) for number in range(500)]
+    for queue_entry in flood:
+        table.starts.ask(queue_entry, 0.0)
+    other = a_claim("z", "team-b", priority=-1000)
+    table.starts.ask(other, 0.0)
+    place = table.starts.ask(other, SETTLING)
+    assert place is not None
+    assert place.position == (1, 501)
+    assert table.free(HOUR, other) == "z"
+
+
+def test_starts_take_turns_between_namespaces_also_those_on_their_way() -> None:
+    table = Table(9)
+    other = a_claim("z", "team-b")
+    for queue_entry in (A, B, other):
+        table.starts.ask(queue_entry, 0.0)
+    table.starts.acquire(A, 0.0)
+    positions = [table.starts._order(0.0).index(queue_entry.key) for queue_entry in (other, B)]
+    assert positions == [0, 1]
+
+
+# Who is woken.
+
+
+def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later() -> None:
+    table = Table(1, PastCall(0.0))
+    table.waits(100.0, A)
+    assert table.woken() == [("a", HOUR)]
+    table.waits(100.0, B, C, D)
+    later = [HOUR + PATIENCE * place for place in (1, 2, 3)]
+    assert table.woken() == list(zip("bcd", later, strict=True))
+    table.waits(100.0, A, B, C, D)
+    assert table.woken() == []  # it is known
+
+
+def test_whoever_may_start_is_not_woken_for_it_again() -> None:
+    table = Table(2)
+    assert table.free(0.0, A, B) == "ab"
+    assert table.woken() == []
+    table.starts_one(A, 0.0)
+    assert table.woken() == [("b", 0.0)]  # earlier than it was told before
+    assert table.free(1.0, B) == "b"
+    assert table.woken() == []
+
+
+def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
+    table = Table(1, PastCall(0.0))
+    table.waits(0.0, A, B, C)
+    assert table.free(HOUR - 0.001, A, B, C) == ""
+    assert table.free(HOUR, B, C) == ""
+    assert table.free(HOUR + PATIENCE - 0.001, B, C) == ""
+    assert table.free(HOUR + PATIENCE, B, C) == "b"
+    assert table.free(HOUR + 2 * PATIENCE, C) == "c"
+    # Whoever comes has it; the others wait for the next.
+    table.starts_one(B, HOUR + 2 * PATIENCE)
+    assert table.free(HOUR + 3 * PATIENCE, A, C) == ""
+    assert table.waits(HOUR + 3 * PATIENCE, A, C) == [
+        pytest.approx(HOUR - PATIENCE + 1),
+        pytest.approx(2 * HOUR - PATIENCE + 1),
+    ]
+
+
+@pytest.mark.parametrize("first", [A, a_claim("z", "team-b")], ids=["a peer", "another tenant"])
+def test_a_start_that_has_long_been_free_is_kept_for_whoever_ranks_first(first: QueueEntry) -> None:
+    """And not for who asks first: those who are next may come within seconds of each other."""
+    table = Table(2, PastCall(0.0, "team-a"))
+    assert table.free(1000.0, first, B) == first.key.name
+    table.starts.leave(first.key, 1000.0)
+    table.starts.leave(B.key, 1000.0)
+    # All at once, the one that ranks first a moment later.
+    assert table.free(2000.0, D) == "d"
+    assert table.free(2000.0, first) == first.key.name
+    assert table.free(2000.0 + PATIENCE - 0.001, D) == ""
+    assert table.free(2000.0 + PATIENCE, D) == "d"
+
+
+def test_who_leaves_makes_room_at_once() -> None:
+    table = Table(1, PastCall(0.0))
+    table.waits(0.0, A, B)
+    table.woken()
+    table.starts.leave(A.key, 10.0)
+    assert table.woken() == [("b", HOUR)]
+    assert table.waits(10.0, B) == [HOUR - 10]
+    table.starts.leave(A.key, 10.0)  # no news
+    table.starts.leave(B.key, 10.0)
+    assert (len(table.starts), table.woken()) == (0, [])
+
+
+def test_a_start_that_was_not_sent_is_there_for_the_next() -> None:
+    for answered in (False, True):
+        table = Table(1)
+        assert table.free(0.0, A, B) == "a"
+        permit = table.starts.acquire(A, 0.0)
+        table.woken()
+        if answered:
+            assert not table.starts.answered(permit, 2.0, NOT_SENT)
+        else:
+            table.starts.cancel(permit, 2.0)
+        assert table.woken() == [("b", 2.0)]
+        assert table.free(2.0, B) == "b"
+
+
+# One at a time, until the limit is proved.
+
+
+def test_until_a_whole_window_was_accepted_one_start_is_in_flight_at_a_time() -> None:
+    table = Table(3, proved=False)
+    for queue_entry in (A, B, C, D):
+        table.starts.ask(queue_entry, 0.0)
+    first = table.starts.acquire(A, 0.0)
+    table.woken()
+    table.starts.advance(SETTLING)
+    place = table.starts.ask(B, SETTLING)
+    assert place is not None
+    assert (place.position, place.start_in, place.ask_in) == ((1, 3), 0, PATIENCE)
+    assert table.woken() == []
+    table.starts.answered(first, 6.0)
+    assert table.woken()[0] == ("b", 6.0)
+    for queue_entry, now in ((B, 6.0), (C, 8.0)):
+        table.starts_one(queue_entry, now)
+    # All three were accepted: from now on as many at once as there are.
+    assert table.free(HOUR + 10, D, E) == "de"
+    table.starts.acquire(D, HOUR + 10)
+    assert table.free(HOUR + 10, E) == "e"
+
+
+def test_a_start_that_took_long_leaves_the_next_its_time_to_come() -> None:
+    """It was free all the while; but nobody could have had it."""
+    table = Table(3, proved=False)
+    for queue_entry in (A, B, C):
+        table.starts.ask(queue_entry, 0.0)
+    permit = table.starts.acquire(A, 0.0)
+    table.woken()
+    table.starts.answered(permit, 30.0, LOST)
+    assert table.woken() == [("b", 30.0), ("c", 30.0 + PATIENCE)]
+    table = Table(2, proved=False)
+    for queue_entry in (A, B, C):
+        table.starts.ask(queue_entry, 0.0)
+    permit = table.starts.acquire(A, 0.0)
+    table.starts.answered(permit, 30.0, LOST)
+    assert table.free(30.0, C) == ""
+    assert table.free(30.0 + PATIENCE - 0.001, C, B) == "b"
+    assert table.free(30.0 + PATIENCE, C) == "c"
+
+
+def test_a_refusal_teaches_and_holds_all_and_starts_are_one_at_a_time_again() -> None:
+    table = Table(3)
+    for queue_entry in (A, B, C):
+        table.starts.ask(queue_entry, 0.0)
+    permit = table.starts.acquire(A, 0.0)
+    assert table.starts.answered(permit, 1.0, REFUSED, RateLimitInfo(limit=2))
+    assert table.waits(1.0, B, C) == [HOUR, HOUR]
+    assert table.free(HOUR + 1, B) == "b"
+    table.starts.acquire(B, HOUR + 1)
+    assert table.free(HOUR + 1, C) == ""
+
+
+# Those whose starts were lost again and again.
+
+L, M = a_claim("l", late=True), a_claim("m", late=True)
+
+
+def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
+    table = Table(10)
+    assert table.free(0.0, L) == "l"
+    table.starts_one(L, 0.0)
+    assert table.free(2.0, M) == "m"
+    table.starts_one(M, 2.0)
+    late = a_claim("n", late=True)
+    place = table.starts.ask(late, 4.0)
+    assert place is not None
+    assert place.start_in == pytest.approx(HOUR - 3)
+    # The others have all the rest, and come before it, for as long.
+    assert table.free(4.0, A, B, C) == "abc"
+    place = table.starts.ask(late, 4.0 + SETTLING)
+    assert place is not None
+    assert place.position == (4, 4)
+    assert table.free(HOUR + 1, late) == "n"
+
+
+def test_late_starts_have_one_where_a_fifth_is_less() -> None:
+    table = Table(3)
+    table.starts_one(L, 0.0)
+    assert table.free(2.0, M) == ""
+    assert table.waits(HOUR + 1, M) == [None]
+
+
+@pytest.mark.parametrize("failure", [None, LOST, REFUSED], ids=["accepted", "lost", "refused"])
+def test_a_late_start_that_was_sent_counts_whatever_became_of_it(
+    failure: CallFailure | None,
+) -> None:
+    table = Table(5)
+    table.starts.ask(L, 0.0)
+    permit = table.starts.acquire(L, 0.0)
+    assert table.free(0.0, M) == ""  # on its way
+    table.starts.answered(permit, 1.0, failure)
+    assert table.free(HOUR + 0.999, M) == ""
+    assert table.starts._late.wait(HOUR + 0.999) > 0
+    assert table.starts._late.wait(HOUR + 1) == 0
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
+def test_a_late_start_that_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
+    table = Table(5)
+    table.starts.ask(L, 0.0)
+    permit = table.starts.acquire(L, 0.0)
+    if answered:
+        table.starts.answered(permit, 1.0, NOT_SENT)
+    else:
+        table.starts.cancel(permit, 1.0)
+    assert table.free(1.0, M) == "m"
+
+
+def test_what_another_process_has_started_counts_late_starts_among_it() -> None:
+    table = Table(5)
+    table.starts.recall(_charged(3), _charged(1))
+    assert table.free(10.0, A, B, C) == "ab"
+    assert table.free(10.0, L) == ""
+    assert table.starts.limiter.calls_by_tag(10.0) == {"team-a": 3}
+    assert table.free(HOUR, L) == "l"
+
+
+# A day.
+
+
+@pytest.mark.parametrize("gone", [0, 5], ids=["all come", "some do not come"])
+@pytest.mark.parametrize("is_proved", [True, False], ids=["many at once", "one at a time"])
+def test_through_a_day_no_start_is_idle_and_tenants_take_turns(
+    gone: int,
+    is_proved: bool,  # noqa: FBT001 - both ways
+) -> None:
+    """Each comes when it is woken, or when it was told to ask again; then it looks, and starts."""
+    table = Table(5, *_charged(5, namespace="gone"), proved=is_proved)
+    flood = [a_claim(f"a{number}", "team-a", priority=1000) for number in range(60)]
+    others = [a_claim(f"z{number}", "team-b") for number in range(5)]
+    lost = [a_claim(f"l{number}", "team-c", late=True) for number in range(4)]
+    due = {queue_entry.key: 0.0 for queue_entry in (*flood, *others, *lost)}
+    queue_entries = {queue_entry.key: queue_entry for queue_entry in (*flood, *others, *lost)}
+    absent = {queue_entry.key for queue_entry in flood[5 : 5 + gone]}
+    started: list[tuple[float, QueueEntry]] = []
+    answers: list[tuple[float, Permit]] = []
+    while True:
+        key = min(due, key=lambda key: due[key])
+        now = min(due[key], *(at for at, _ in answers), 9 * HOUR)
+        if now >= 9 * HOUR:
+            break
+        if answers and answers[0][0] <= now:
+            table.starts.answered(answers.pop(0)[1], now)
+        elif key in absent and started:
+            due[key] = 99 * HOUR
+        else:
+            place = table.starts.ask(queue_entries[key], now)
+            due[key] = now + (0.3 if place is None else place.ask_in)
+            if place is None and table.starts.ask(queue_entries[key], now + 0.2) is None:
+                answers.append((now + 0.5, table.starts.acquire(queue_entries[key], now + 0.2)))
+                started.append((now, queue_entries[key]))
+                del due[key]
+        for wake_up in (*table.wake_ups, *table.reporting):
+            if wake_up.key in due and key not in absent:
+                due[wake_up.key] = min(due[wake_up.key], max(wake_up.at, now))
+        table.wake_ups.clear()
+        table.reporting.clear()
+    assert len(started) >= 0.95 * 8 * 5
+    assert {queue_entry.key.namespace for _, queue_entry in started[:5]} == {
+        "team-a",
+        "team-b",
+        "team-c",
+    }
+    first = [queue_entry.key.namespace for _, queue_entry in started[:15]]
+    assert first.count("team-b") == 5
+    late_ones = [at for at, queue_entry in started if queue_entry.is_late]
+    assert len(late_ones) == 4
+    assert all(later - sooner >= HOUR for sooner, later in pairwise(late_ones))

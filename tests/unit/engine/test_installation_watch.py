@@ -1,0 +1,130 @@
+"""engine/installation_watch.py: what is reported of the resources of others, and what is renewed."""
+
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+
+from scriptix_operator.api.reasons import EventReason
+from scriptix_operator.api.status import ServedBy, TrainingStatus
+from scriptix_operator.core.cluster.served_by import RENEWAL, SILENCE
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.events import EventRecord
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.installation_watch import EVENTS_EACH, Serving
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.errors import ConflictError, UnavailableError
+from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.trainings import UnreadableError
+from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, a_training, followed
+
+OURS, OTHER = "scriptix-system", "elsewhere"
+
+
+class Bench(Clock):
+    """What Serving works with; it publishes and writes into lists."""
+
+    def __init__(self) -> None:
+        self.moment = EIGHT
+        self.store, self.metrics, self.problems = TrainingStore(), Metrics(), Problems()
+        self.published: list[str] = []
+        self.written: list[str] = []
+        self.fault: Exception | None = None
+        self.serving = Serving(
+            installation=OURS,
+            store=self.store,
+            status_writer=cast("StatusWriter", self),
+            events=cast("Events", self),
+            clock=self,
+            metrics=self.metrics,
+            problems=self.problems,
+        )
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self.moment
+
+    async def publish(
+        self, training: Training, news: tuple[EventRecord, ...], _now: datetime
+    ) -> None:
+        """Take an event, as Events.publish."""
+        assert [item.reason for item in news] == [EventReason.SERVED_ELSEWHERE]
+        self.published.append(training.key.name)
+
+    async def record(self, training: Training, status: TrainingStatus) -> Training:
+        """Take a write, as Recorder.record."""
+        assert status == training.status
+        self.written.append(training.key.name)
+        if self.fault is not None:
+            raise self.fault
+        return training
+
+    def add(self, name: str, by: str) -> None:
+        """Let an installation have written a resource at eight."""
+        served_by = ServedBy(namespace=by, renewed_at=EIGHT)
+        self.store.put(a_training(name=name, status=followed(served_by=served_by)))
+
+    @property
+    def counted(self) -> float | None:
+        """The gauge."""
+        return self.metrics.registry.get_sample_value("scriptix_trainings_left_alone")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return a bench."""
+    return Bench()
+
+
+async def test_left_resources_are_reported_until_the_other_is_silent(bench: Bench) -> None:
+    for number in range(EVENTS_EACH + 5):
+        bench.add(f"r{number:02}", OTHER)
+    bench.add("served", OURS)
+    for _ in range(2):
+        await bench.serving.refresh()
+    assert bench.published == [f"r{number:02}" for number in range(EVENTS_EACH)]
+    assert bench.counted == EVENTS_EACH + 5
+    [problem] = bench.problems.outstanding()
+    assert (problem.source, problem.subject, problem.is_outage) == ("Installations", OTHER, False)
+    assert "25 resources are left alone" in problem.text
+
+    bench.moment += SILENCE
+    await bench.serving.refresh()
+    assert bench.counted == 0
+    assert bench.problems.outstanding() == []
+
+    bench.moment = EIGHT
+    bench.published.clear()
+    await bench.serving.refresh()
+    assert len(bench.published) == EVENTS_EACH
+
+
+@pytest.mark.parametrize(
+    ("fault", "tried"),
+    [
+        pytest.param(None, ["a", "b"], id="written"),
+        pytest.param(ConflictError("409"), ["a", "b"], id="changed meanwhile"),
+        pytest.param(
+            UnreadableError(a_training().key, ()),
+            ["a", "b"],
+            id="cannot be read any more",
+        ),
+        pytest.param(UnavailableError("no answer"), ["a"], id="the API server is unreachable"),
+    ],
+)
+async def test_what_is_served_here_is_renewed(
+    bench: Bench, fault: Exception | None, tried: list[str]
+) -> None:
+    for name in ("a", "b"):
+        bench.add(name, OURS)
+    bench.add("other", OTHER)
+    bench.moment += RENEWAL - timedelta(seconds=1)
+    await bench.serving.refresh()
+    assert bench.written == []
+    bench.moment += timedelta(seconds=1)
+    bench.fault = fault
+    await bench.serving.refresh()
+    assert bench.written == tried

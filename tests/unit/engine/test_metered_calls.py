@@ -1,0 +1,242 @@
+"""engine/metered_calls.py: what is counted of a call, and what is learned from its reply."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from scriptix_operator.core.ledger.ledger import Ledger
+from scriptix_operator.core.ledger.observed_limits import StoredLimit
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.ratelimit.effective_limits import KEEP_AGAIN
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.scheduling.circuit_breaker import MODELS
+from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.schedulers import KeySchedulers
+from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.engine.work_queue import WorkQueue
+from scriptix_operator.scriptix.errors import ScriptixError, error_of
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT
+from tests.unit.engine.clocks import Time
+from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
+
+KEY, OTHER_KEY = ApiKey("k", "Secret/team-a/api-key"), ApiKey("o", "Secret/team-b/api-key")
+LIMITS = {call: (Limit(10, 3600.0),) for call in Call}
+FLAWED = RateLimitInfo(flaw="X-RateLimit-Limit: many is no number")
+
+
+@dataclass
+class Bench:
+    """Calls on a clock, and what they count."""
+
+    time: Time = field(default_factory=Time)
+    config_map: FakeLedgerConfigMap = field(default_factory=lambda: FakeLedgerConfigMap(Ledger()))
+    metrics: Metrics = field(default_factory=Metrics)
+    takes: float = 2.0
+    """Seconds that a call takes."""
+
+    def __post_init__(self) -> None:
+        """Make what is on the clock."""
+        self.schedulers = KeySchedulers(
+            LIMITS, WorkQueue(self.time.monotonic), self.time, lambda: 1.0
+        )
+        ledger = StartLedger(
+            self.config_map, TrainingStore(), complete, timedelta(hours=1), self.time, Metrics()
+        )
+        self.calls = MeteredCalls(self.schedulers, ledger, self.time, self.metrics)
+
+    def take(self, call: Call, key: ApiKey = KEY) -> Permit:
+        """Take a call from its allowance."""
+        return self.schedulers.of(key.fingerprint).limiters[call].acquire(self.time.monotonic())
+
+    async def call(
+        self,
+        call: Call = Call.STATUS,
+        failure: CallFailure | None = None,
+        told: RateLimitInfo | None = None,
+        *,
+        key: ApiKey = KEY,
+        model_id: int = 7,
+    ) -> str:
+        """Make a call with this outcome."""
+        permit = self.take(call, key)
+        return await self.calls.make(call, model_id, key, permit, self.reply(failure, told))
+
+    def reply(
+        self, failure: CallFailure | None, told: RateLimitInfo | None
+    ) -> Callable[[OnRateInfo], Awaitable[str]]:
+        """What a call is answered."""
+
+        async def send(heard: OnRateInfo) -> str:
+            self.time.seconds += self.takes
+            if told is not None:
+                heard(told)
+            if failure is not None:
+                raise error_of(failure)
+            return "the reply"
+
+        return send
+
+    def shown(self, series: str, **labels: str) -> float | None:
+        """What a scrape shows."""
+        return self.metrics.registry.get_sample_value(series, labels)
+
+    def in_flight(self, call: Call) -> int:
+        """Calls without an answer."""
+        return self.schedulers.of(KEY.fingerprint).limiters[call].in_flight
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return a bench."""
+    return Bench()
+
+
+def refused(wait: float = 3598.0) -> CallFailure:
+    """A call that was refused for its rate."""
+    return CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
+
+
+@pytest.mark.parametrize("call", Call)
+async def test_a_reply_is_handed_on_counted_and_timed(bench: Bench, call: Call) -> None:
+    assert await bench.call(call) == "the reply"
+    assert bench.in_flight(call) == 0
+    assert bench.schedulers.of(KEY.fingerprint).limiters[call].calls_by_tag(102.0).total() == 1
+    requests = "scriptix_api_requests_total"
+    assert bench.shown(requests, call=call.value, outcome="OK") == 1
+    assert bench.shown("scriptix_api_request_seconds_sum", call=call.value) == 2
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
+    bench: Bench, kind: FailureKind
+) -> None:
+    failure = CallFailure(kind, "no")
+    with pytest.raises(ScriptixError) as raised:
+        await bench.call(Call.START, failure)
+    assert raised.value.failure == failure
+    assert bench.shown("scriptix_api_requests_total", call="start", outcome=kind.value) == 1
+    assert bench.in_flight(Call.START) == 0
+    charges_of = (
+        bench.schedulers.of(KEY.fingerprint).limiters[Call.START].calls_by_tag(102.0).total()
+    )
+    assert charges_of == (kind is not FailureKind.NOT_SENT)
+
+
+async def test_a_bug_in_a_call_keeps_nobody_waiting_for_its_reply(bench: Bench) -> None:
+    """As long as one start is on its way no other may be sent."""
+
+    async def send(heard: OnRateInfo) -> str:
+        del heard
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await bench.calls.make(Call.START, 7, KEY, bench.take(Call.START), send)
+    assert bench.in_flight(Call.START) == 0
+    assert bench.shown("scriptix_api_requests_total", call="start", outcome="Ambiguous") == 1
+
+
+async def test_looks_without_an_answer_open_the_circuit(bench: Bench) -> None:
+    for model_id in range(MODELS):
+        with pytest.raises(ScriptixError):
+            await bench.call(failure=CallFailure(FailureKind.AMBIGUOUS, ""), model_id=model_id)
+    assert bench.schedulers.of(KEY.fingerprint).breaker.open_circuit is not None
+
+
+async def test_what_a_refusal_teaches_is_kept_counted_and_said(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await bench.calls.ledger.ready()
+    with pytest.raises(ScriptixError):
+        await bench.call(Call.START, refused(), RateLimitInfo(limit=3, remaining=0, reset=3598.0))
+    observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
+    assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": (observed_limits,)}}
+    assert bench.calls.ledger.observed_limits(KEY.fingerprint) == {"start": (observed_limits,)}
+    assert bench.shown("scriptix_limits_learned_total", call="start") == 1
+    said = f"{KEY.source}: limit of start calls is now 3/3600s"
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
+async def test_a_limit_that_is_as_configured_again_is_forgotten(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await bench.call(told=RateLimitInfo(limit=3, reset=60.0))
+    bench.time.seconds += KEEP_AGAIN
+    await bench.call(told=RateLimitInfo(limit=10, reset=60.0))
+    assert bench.config_map.ledger.limits == {}
+    assert caplog.records[-1].getMessage().endswith("limit of status calls is now as configured")
+    assert bench.shown("scriptix_limits_learned_total", call="status") == 2
+
+
+async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
+    await bench.calls.ledger.ready()
+    for _ in range(3):
+        await bench.call(told=RateLimitInfo(limit=3, reset=60.0))
+        await bench.call(Call.LOG)
+    writes = [ledger.limits for ledger in bench.config_map.writes if ledger.limits]
+    assert len(writes) == 1
+
+
+async def test_a_lesson_that_cannot_be_kept_fails_no_call(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.calls.ledger.ready()
+    bench.config_map.write_faults.append(Fault.REFUSED)
+    assert await bench.call(told=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
+    assert caplog.records[-1].getMessage() == (
+        "a learned limit is not kept over a restart: write: 403"
+    )
+    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
+    assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
+
+
+async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_call(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for call, key in ((Call.STATUS, KEY), (Call.LOG, KEY), (Call.STATUS, OTHER_KEY)):
+        for _ in range(2):
+            await bench.call(call, told=FLAWED, key=key)
+    await bench.call(told=RateLimitInfo(limit=10, reset=60.0))
+    said = [record.getMessage() for record in caplog.records]
+    text = "the API's word on its limits is ignored: X-RateLimit-Limit: many is no number"
+    assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+# Limits that a process before this one has learned.
+
+TAUGHT = StoredLimit(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
+TAUGHT_LEDGER = Ledger(limits={KEY.fingerprint: {"status": (TAUGHT,)}})
+
+
+def _status_limits(bench: Bench) -> tuple[Limit, ...]:
+    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
+    return budget.limits(bench.time.monotonic())
+
+
+async def test_learned_limits_are_recalled_even_where_calls_were_made_before() -> None:
+    bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
+    bench.schedulers.of(KEY.fingerprint)
+    await bench.calls.recall_limits(KEY)
+    assert _status_limits(bench) == (Limit(6, 3600.0),)
+
+
+async def test_a_ledger_that_cannot_be_read_yet_is_asked_again_before_the_next_call() -> None:
+    bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
+    bench.config_map.read_faults.append(Fault.LOST)
+    await bench.calls.recall_limits(KEY)
+    assert _status_limits(bench) == (Limit(10, 3600.0),)
+    await bench.calls.recall_limits(KEY)
+    assert _status_limits(bench) == (Limit(6, 3600.0),)
+    reads = bench.config_map.reads
+    await bench.calls.recall_limits(KEY)
+    assert bench.config_map.reads == reads

@@ -1,0 +1,713 @@
+"""engine/run_starter.py and engine/reconciler.py: the order of a start's effects, whatever fails.
+
+The rim is the test's own, and writes down what it is asked for. All between is real: the decisions,
+the lanes, the ledger.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.reasons import FailureReason
+from scriptix_operator.api.status import ServedBy, TrainingStatus
+from scriptix_operator.core.ledger.ledger import LatestRun, Ledger
+from scriptix_operator.core.model.api_key import ApiKey
+from scriptix_operator.core.model.remote import FailureKind, RemoteModel
+from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.context import Durations
+from scriptix_operator.core.reconcile.protocol import (
+    AcquireStart,
+    Blocked,
+    ModelPolled,
+    Observation,
+    PollDeferred,
+    Posted,
+    PostFailed,
+    StartLedgerNotWritable,
+    StartQueued,
+)
+from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.start_queue import queue_entry_of
+from scriptix_operator.core.status.failures import failure
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.reconciler import Reconciler
+from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.run_starter import RECORD_ATTEMPTS, RunStarter
+from scriptix_operator.engine.schedulers import Answer, KeySchedulers
+from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.engine.work_queue import WorkQueue
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed, followed
+from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
+
+NAME = TrainingKey("team-a", "cardiology")
+RUNNING = a_model(3, started_at=EIGHT, progress=0)
+LOST = PostFailed(call_failed(FailureKind.AMBIGUOUS))
+Effect = Callable[[], None]
+
+
+@dataclass
+class Time(Clock):
+    """A clock that the test sets."""
+
+    moment: datetime = EIGHT
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self.moment
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return (self.moment - EIGHT).total_seconds()
+
+
+@dataclass
+class Cluster:
+    """The status of the one resource, written by compare-and-set; and a diary of all effects."""
+
+    store: TrainingStore
+    diary: list[str] = field(default_factory=list)
+    training: Training | None = None
+    faults: deque[Fault | Effect | None] = field(default_factory=deque)
+    """Of each write, from the next on: what is lost of it, or what happens just before it."""
+
+    async def write(self, training: Training, status: TrainingStatus) -> Training:
+        """Write a status, as Recorder.record."""
+        if training.status == status:
+            return training
+        run = status.run
+        what = "nothing" if run is None else "intent" if run.intent else f"{run.ownership}"
+        fault = self.faults.popleft() if self.faults else None
+        if fault is Fault.LOST:
+            self.diary.append(f"status lost: {what}")
+            raise UnavailableError("write: no answer")
+        if callable(fault):
+            fault()
+        written = self._write(training, status)
+        self.diary.append(f"status: {what}")
+        if fault is Fault.REPLY_LOST:
+            raise UnavailableError("write: no answer")
+        self.store.renew(written)
+        return written
+
+    def _write(self, training: Training, status: TrainingStatus) -> Training:
+        if self.training is None:
+            raise GoneError("write: 404")
+        if training.resource_version != self.training.resource_version:
+            raise ConflictError("write: 409")
+        return self.put(training.with_status(status))
+
+    def put(self, training: Training) -> Training:
+        """Write a new version."""
+        version = int(self.training.resource_version) + 1 if self.training else 1
+        changes = {"resource_version": str(version)}
+        self.training = Training(**{**_fields(training), **changes})
+        return self.training
+
+    def is_put(self, training: Training) -> None:
+        """Somebody else writes one."""
+        self.put(training)
+
+    async def reload(self, training: Training) -> Training:
+        """Read it, as Recorder.reload."""
+        if self.training is None or self.training.uid != training.uid:
+            raise GoneError("get: 404")
+        self.store.renew(self.training)
+        return self.training
+
+
+def _fields(training: Training) -> dict[str, Any]:
+    return {name: getattr(training, name) for name in Training.__dataclass_fields__}
+
+
+@dataclass
+class Api:
+    """The remote API as Caller shows it; each POST has the outcome that the test put in."""
+
+    bench: "Bench"
+    model: RemoteModel = field(default_factory=lambda: a_model(2))
+    answers: deque[Posted | PostFailed] = field(default_factory=deque)
+    on_post: Effect = lambda: None
+    instead: Observation | None = None
+    """Of a look."""
+
+    async def poll(self, training: Training) -> Observation:
+        """Show the model."""
+        if self.instead is not None:
+            return self.instead
+        ledger = self.bench.ledger
+        revision = await ledger.ready()
+        self.bench.cluster.diary.append("look")
+        entry, mark = ledger.in_flight(7), ledger.latest_run(7)
+        competitors = tuple(self.bench.store.competitors(training))
+        return ModelPolled(self.model, KEY, competitors, entry, mark, revision)
+
+    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+        """Take a slot."""
+        schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
+        permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
+        assert isinstance(permit, Permit | StartQueued)
+        return (
+            StartPermit(schedulers, key, permit, wanted.revision)
+            if isinstance(permit, Permit)
+            else permit
+        )
+
+    async def start(
+        self, training: Training, permit: StartPermit, begun_at: float
+    ) -> Posted | PostFailed:
+        """Answer a POST."""
+        assert begun_at <= self.bench.time.monotonic()
+        self.bench.cluster.diary.append("POST")
+        self.on_post()
+        answer = self.answers.popleft()
+        failure = answer.failure if isinstance(answer, PostFailed) else None
+        fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
+        self.bench.schedulers.answered(fingerprint, Call.START, permit.permit, ended)
+        return answer
+
+
+class DiaryShelf(FakeLedgerConfigMap):
+    """Notes what its writes do to the model's entry."""
+
+    def __init__(self, diary: list[str]) -> None:
+        super().__init__(Ledger())
+        self._diary = diary
+
+    async def write(self, ledger: Ledger, version: str | None) -> str:
+        """Compare and set."""
+        is_open = 7 in ledger.in_flight_starts
+        if is_open != (7 in self.ledger.in_flight_starts):
+            self._diary.append("ledger: open" if is_open else "ledger: closed")
+        return await super().write(ledger, version)
+
+
+class Bench:
+    """A stepper and all below it."""
+
+    def __init__(self) -> None:
+        self.time, self.store, self.metrics = Time(), TrainingStore(), Metrics()
+        limits = dict.fromkeys(Call, (Limit(3, 3600.0),))
+        self.schedulers = KeySchedulers(
+            limits, WorkQueue(self.time.monotonic), self.time, lambda: 0.5
+        )
+        self.cluster = Cluster(self.store)
+        self.config_map = DiaryShelf(self.cluster.diary)
+        self.ledger = StartLedger(
+            self.config_map, self.store, complete, timedelta(hours=1), self.time, self.metrics
+        )
+        self.api = Api(self)
+        remote_calls, status_writer = (
+            cast("RemoteCalls", self.api),
+            cast("StatusWriter", self.cluster),
+        )
+        durations = Durations()
+        starts = RunStarter(
+            self.store, remote_calls, status_writer, self.ledger, self.time, durations
+        )
+        nothing: Any = None
+        self.reconciler = Reconciler(
+            store=self.store,
+            remote_calls=remote_calls,
+            run_starter=starts,
+            log_fetcher=nothing,
+            status_writer=status_writer,
+            schedulers=self.schedulers,
+            ledger=self.ledger,
+            clock=self.time,
+            durations=durations,
+            installation="scriptix-system",
+        )
+        self.add(a_training(log={"collect": "Never"}, poll_interval_seconds=1))
+
+    def add(self, training: Training) -> None:
+        """Create it."""
+        self.store.put(self.cluster.put(training))
+
+    async def reconcile(self) -> list[str]:
+        """Take a step; returns what it did."""
+        self.cluster.diary.clear()
+        await self.reconciler.reconcile(NAME)
+        return list(self.cluster.diary)
+
+    @property
+    def status(self) -> TrainingStatus:
+        """As recorded."""
+        assert self.cluster.training is not None
+        return self.cluster.training.status
+
+    @property
+    def starts_left(self) -> int:
+        """In the key's allowance, of three."""
+        budget = self.schedulers.of(ApiKey("k", KEY.source).fingerprint).limiters[Call.START]
+        return sum(budget.wait(self.time.monotonic(), ahead) == 0 for ahead in range(3))
+
+    @property
+    def charges(self) -> int:
+        """In the ledger."""
+        own, before = self.ledger.charges_of(KEY.fingerprint, KEY.source)
+        return len(own) + len(before)
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a bench on which waiting takes no time."""
+    made = Bench()
+    sleep = asyncio.sleep
+
+    async def passes(seconds: float) -> None:
+        made.time.moment += timedelta(seconds=seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", passes)
+    return made
+
+
+START = ["look", "status: intent", "ledger: open", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "then", "starts_left", "charges"),
+    [
+        pytest.param(Posted(RUNNING), ["status: Owned", "ledger: closed"], 2, 1, id="accepted"),
+        pytest.param(Posted(None), ["status: Owned", "ledger: closed"], 2, 1, id="accepted, empty"),
+        pytest.param(LOST, ["status: intent"], 2, 1, id="not known"),
+        pytest.param(
+            PostFailed(call_failed(FailureKind.UNAUTHORIZED)),
+            ["status: nothing", "ledger: closed"],
+            2,
+            1,
+            id="refused",
+        ),
+        pytest.param(
+            PostFailed(call_failed(FailureKind.REJECTED)),
+            ["status: None", "ledger: closed"],
+            2,
+            1,
+            id="rejected",
+        ),
+        pytest.param(
+            PostFailed(call_failed(FailureKind.NOT_SENT)),
+            ["status: nothing", "ledger: closed"],
+            3,
+            0,
+            id="not sent",
+        ),
+    ],
+)
+async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
+    bench: Bench, answer: Posted | PostFailed, then: list[str], starts_left: int, charges: int
+) -> None:
+    bench.api.answers.append(answer)
+    assert await bench.reconcile() == START + then
+    assert (bench.starts_left, bench.charges) == (starts_left, charges)
+    state = bench.store.state(cast("Training", bench.cluster.training))
+    assert state.answer is None
+    assert state.in_flight == bench.ledger.in_flight(7)
+
+
+async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
+    """Whatever start time its reply has: only polls tell that."""
+    bench.api.answers.append(Posted(RUNNING))
+    await bench.reconcile()
+    assert bench.ledger.latest_run(7) == LatestRun(superseded=True)
+
+
+# Before the POST.
+
+
+async def test_shutdown_during_a_poll_begins_no_start(bench: Bench) -> None:
+    poll = bench.api.poll
+
+    async def look_and_stop(training: Training) -> Observation:
+        bench.reconciler.shutdown.begin()
+        return await poll(training)
+
+    bench.api.poll = look_and_stop  # type: ignore[method-assign]
+    assert await bench.reconcile() == ["look"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "effects"),
+    [
+        pytest.param(Fault.LOST, ["look", "status lost: intent"], id="lost"),
+        pytest.param(Fault.REPLY_LOST, [*START, "status: Owned", "ledger: closed"], id="reply"),
+    ],
+)
+async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
+    bench: Bench, fault: Fault, effects: list[str]
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.cluster.faults.append(fault)
+    if fault is Fault.LOST:
+        with pytest.raises(UnavailableError):
+            await bench.reconcile()
+        assert bench.starts_left == 3
+    else:
+        await bench.reconcile()
+    assert bench.cluster.diary == effects
+
+
+async def test_an_intent_that_is_not_written_costs_nothing_and_is_decided_anew(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    training = cast("Training", bench.cluster.training)
+    bench.cluster.faults.append(lambda: bench.cluster.is_put(training))
+    assert await bench.reconcile() == ["look", *START, "status: Owned", "ledger: closed"]
+    assert bench.starts_left == 2
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
+async def test_nothing_is_sent_unless_the_ledger_has_it(bench: Bench, fault: Fault) -> None:
+    await bench.ledger.ready()
+    bench.config_map.write_faults.append(fault)
+    bench.config_map.read_faults.append(Fault.LOST)
+    with pytest.raises((KubeError, ZeroDivisionError)):
+        await bench.reconcile()
+    assert bench.cluster.diary == START[:-1]
+    assert bench.starts_left == 3
+    bench.config_map.read_faults.clear()
+    bench.time.moment = at(seconds=1)
+    bench.api.answers.append(Posted(RUNNING))
+    effects = await bench.reconcile()
+    if fault is Fault.REPLY_LOST:
+        # Perhaps it was sent, for all that this step can know: the model has to tell.
+        assert effects == ["look", "status: intent"]
+    else:
+        # Never sent, so it is taken back and tried again at once.
+        assert effects == [*START, "status: Owned", "ledger: closed"]
+
+
+async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_looks_again(
+    bench: Bench,
+) -> None:
+    await bench.ledger.ready()
+    bench.api.answers.append(Posted(RUNNING))
+    bench.cluster.faults += [bench.config_map.touch]
+    effects = await bench.reconcile()
+    assert effects == [
+        *START[:-1],
+        "status: nothing",
+        *START,
+        "status: Owned",
+        "ledger: closed",
+    ]
+    assert (bench.starts_left, bench.charges) == (2, 1)
+
+
+def _deleted(bench: Bench, *, is_seen: bool = True) -> None:
+    """Set its deletionTimestamp; the watch may tell of it later."""
+    version = bench.cluster.put(
+        replace(cast("Training", bench.cluster.training), is_being_deleted=True)
+    )
+    if is_seen:
+        bench.store.put(version)
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "found out by a conflict"])
+async def test_a_deletion_before_the_intent_starts_nothing(
+    bench: Bench,
+    is_seen: bool,  # noqa: FBT001 - both ways
+) -> None:
+    bench.cluster.faults.append(lambda: _deleted(bench, is_seen=is_seen))
+    assert await bench.reconcile() == ["look", "status: nothing"]
+    assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
+
+
+async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = bench.api.reserve
+
+    async def deleted_meanwhile(
+        training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
+        reply = await reserve(training, wanted)
+        _deleted(bench)
+        return reply
+
+    monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
+    assert await bench.reconcile() == ["look", "status: nothing"]
+    assert (bench.starts_left, bench.charges) == (3, 0)
+
+
+async def test_an_end_seen_after_the_deletion_is_not_published(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    await bench.reconcile()
+    bench.api.model = replace(RUNNING, training_status=4)
+    poll, published = bench.api.poll, []
+
+    async def deleted_meanwhile(training: Training) -> Observation:
+        seen = await poll(training)
+        _deleted(bench)
+        return seen
+
+    async def publish(training: Training, status: TrainingStatus) -> None:
+        published.append((training, status))
+
+    monkeypatch.setattr(bench.api, "poll", deleted_meanwhile)
+    monkeypatch.setattr(bench.cluster, "publish", publish, raising=False)
+    assert await bench.reconcile() == ["look", "status: Owned"]
+    assert published == []
+    assert bench.status.phase == "Running"
+
+
+async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> None:
+    """The caller holds the start back, as tests/unit/engine/test_remote_calls.py has it."""
+    bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
+    bench.cluster.faults += [None, lambda: _deleted(bench)]
+    assert await bench.reconcile() == [*START, "status: nothing", "ledger: closed"]
+    assert (bench.starts_left, bench.charges) == (3, 0)
+    assert await bench.reconcile() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [
+        pytest.param(Posted(RUNNING), ["status: Owned", "ledger: closed"], id="accepted"),
+        pytest.param(LOST, ["status: intent"], id="not known"),
+    ],
+)
+async def test_a_deletion_during_the_post_keeps_its_answer(
+    bench: Bench, answer: Posted | PostFailed, then: list[str]
+) -> None:
+    bench.api.answers.append(answer)
+    bench.api.on_post = lambda: _deleted(bench)
+    assert await bench.reconcile() == [*START, *then]
+    bench.api.model = RUNNING
+    resolved = ["look", "status: Unconfirmed", "ledger: closed"]
+    assert await bench.reconcile() == (resolved if answer is LOST else [])
+    assert bench.status.conditions[0].reason == "BeingDeleted"
+    assert await bench.reconcile() == []
+
+
+# After the POST.
+
+
+@pytest.mark.parametrize("lost", [1, RECORD_ATTEMPTS - 1])
+async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
+    bench: Bench, lost: int
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.cluster.faults += [None, *[Fault.LOST] * lost]
+    effects = await bench.reconcile()
+    assert effects == [*START, *["status lost: Owned"] * lost, "status: Owned", "ledger: closed"]
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_without_a_look(
+    bench: Bench, steps: int
+) -> None:
+    """Not after one step only: a 2xx must not be asked of a model that is slow to show it."""
+    bench.api.answers.append(Posted(None))
+    bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS * steps]
+    for _ in range(steps):
+        with pytest.raises(UnavailableError):
+            await bench.reconcile()
+    assert bench.ledger.in_flight(7) is not None
+    assert await bench.reconcile() == ["status: Owned", "ledger: closed"]
+    assert bench.status.run is not None
+    assert bench.status.run.intent is None
+    bench.api.model = RUNNING
+    assert (await bench.reconcile())[0] == "look"
+
+
+async def test_an_unknown_outcome_that_was_recorded_late_is_looked_for(bench: Bench) -> None:
+    bench.api.answers.append(LOST)
+    bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
+    with pytest.raises(UnavailableError):
+        await bench.reconcile()
+    assert await bench.reconcile() == ["status: intent"]
+    bench.api.model = RUNNING
+    assert await bench.reconcile() == ["look", "status: Unconfirmed", "ledger: closed"]
+
+
+async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Bench) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+
+    def is_touched() -> None:
+        bench.cluster.put(cast("Training", bench.cluster.training))
+
+    bench.cluster.faults += [None, is_touched, is_touched]
+    assert await bench.reconcile() == [*START, "status: Owned", "ledger: closed"]
+
+
+async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(None))
+    bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
+    with pytest.raises(UnavailableError):
+        await bench.reconcile()
+    bench.cluster.put(cast("Training", bench.cluster.training))
+    assert await bench.reconcile() == ["status: Owned", "ledger: closed"]
+
+
+async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_recorded_twice(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.api.model = a_model(2)
+    bench.cluster.faults += [None, Fault.REPLY_LOST]
+    bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
+    effects = await bench.reconcile()
+    assert effects[: len(START) + 2] == [*START, "status: Owned", "look"]
+    assert effects[-1] == "ledger: closed"
+    assert effects.count("POST") == 1
+
+
+async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(bench: Bench) -> None:
+    """Its POST may have acted: the entry is in that one's ledger, and our own one has none."""
+    bench.api.answers.append(LOST)
+    await bench.reconcile()
+    started = cast("Training", bench.cluster.training)
+    other = ServedBy(namespace="elsewhere", renewed_at=bench.time.moment)
+    bench.add(started.with_status(replace(started.status, served_by=other)))
+    bench.config_map.text = Ledger().model_dump_json(by_alias=True)
+    await bench.ledger.take_over_again()
+
+    bench.time.moment = at(minutes=29)
+    assert await bench.reconcile() == []
+    bench.time.moment = at(minutes=30)
+    bench.api.model = a_model(3, started_at=EIGHT)
+    assert await bench.reconcile() == [
+        "ledger: open",
+        "look",
+        "status: Unconfirmed",
+        "ledger: closed",
+    ]
+
+
+async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> None:
+    """Somebody has restored an older status: what it says is not of this start."""
+    bench.api.answers.append(Posted(RUNNING))
+    training = cast("Training", bench.cluster.training)
+    bench.cluster.faults += [None, lambda: bench.cluster.is_put(training)]
+    bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
+    effects = await bench.reconcile()
+    assert effects[: len(START) + 1] == [*START, "look"]
+    assert effects.count("POST") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "closes"),
+    [
+        pytest.param(Posted(None), True, id="accepted"),
+        pytest.param(PostFailed(call_failed(FailureKind.RATE_LIMITED)), True, id="refused"),
+        pytest.param(LOST, False, id="not known"),
+    ],
+)
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledger(
+    bench: Bench,
+    answer: Posted | PostFailed,
+    closes: bool,  # noqa: FBT001 - the expected value
+    anew: bool,  # noqa: FBT001 - both sides
+) -> None:
+    """A GET may still show the model at rest, and the next to look would start it once more."""
+    bench.api.answers.append(answer)
+
+    def is_deleted() -> None:
+        bench.store.remove(NAME)
+        bench.cluster.training = None
+        if anew:
+            bench.cluster.training = a_training(uid="another")
+
+    bench.api.on_post = is_deleted
+    with pytest.raises(GoneError):
+        await bench.reconcile()
+    assert (bench.cluster.diary == [*START, "ledger: closed"]) == closes
+    assert (bench.ledger.in_flight(7) is None) == closes
+    assert (bench.ledger.latest_run(7) is not None) == (isinstance(answer, Posted))
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "re-created"])
+async def test_a_start_held_back_since_its_resource_is_gone(
+    bench: Bench,
+    anew: bool,  # noqa: FBT001 - both sides
+) -> None:
+    """Without a finalizer, the store is all that the caller has to see the deletion by."""
+    bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
+
+    def is_deleted() -> None:
+        bench.store.remove(NAME)
+        bench.cluster.training = None
+        if anew:
+            bench.cluster.training = a_training(uid="another")
+            bench.store.put(bench.cluster.training)
+
+    bench.api.on_post = is_deleted
+    with pytest.raises(GoneError):
+        await bench.reconcile()
+    assert bench.cluster.diary == [*START, "ledger: closed"]
+    assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
+    assert bench.ledger.latest_run(7) is None
+
+
+async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
+    bench: Bench,
+) -> None:
+    bench.api.answers.append(Posted(RUNNING))
+    bench.api.on_post = lambda: bench.config_map.write_faults.append(Fault.LOST)
+    await bench.reconcile()
+    assert bench.status.phase == "Running"
+    bench.api.model = RUNNING
+    assert await bench.reconcile() == ["look", "status: Owned", "ledger: closed"]
+    assert bench.ledger.latest_run(7) == LatestRun(at=EIGHT)
+    assert bench.config_map.ledger.in_flight_starts == {}
+
+
+@pytest.mark.parametrize(
+    ("instead", "is_regular"),
+    [
+        pytest.param(PollDeferred(5.0), True, id="waits for its turn"),
+        pytest.param(Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone")), False, id="no key"),
+        pytest.param(StartLedgerNotWritable(), False, id="no ledger"),
+    ],
+)
+async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others(
+    bench: Bench,
+    instead: Observation,
+    is_regular: bool,  # noqa: FBT001 - both ways
+) -> None:
+    bench.schedulers.poll(KEY.fingerprint, NAME, PollRequest(PollPriority.WAITING, 1.0))
+    bench.api.instead = instead
+    await bench.reconcile()
+    assert (
+        bench.schedulers.granted_interval(KEY.fingerprint, PollPriority.WAITING).floor > 1
+    ) == is_regular
+
+
+async def test_poll_for_an_edited_gate_keeps_its_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = failure(FailureReason.QUALITY_GATE_FAILED, "missed")
+    ended = followed(finished_at=EIGHT, failure=why, observed_generation=0)
+    gate = {"max_word_error_rate": "10"}
+    bench.add(a_training(status=ended, quality_gate=gate, log={"collect": "Never"}))
+    bench.api.instead = PollDeferred(5.0)
+    finish_reconcile: list[dict[str, bool]] = []
+    monkeypatch.setattr(
+        bench.schedulers, "finish_reconcile", lambda _, **facts: finish_reconcile.append(facts)
+    )
+    await bench.reconcile()
+    assert finish_reconcile == [{"is_queued": False, "is_watched": True, "awaits_poll": True}]
+    bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
+    await bench.reconcile()
+    assert finish_reconcile[1:] == [{"is_queued": False, "is_watched": False, "awaits_poll": False}]
+    assert bench.status.metrics is not None

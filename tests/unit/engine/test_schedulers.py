@@ -1,0 +1,590 @@
+"""engine/schedulers.py: who may call when with which key, and whom the timer wakes for it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.status import Queue
+from scriptix_operator.core.ledger.ledger import StartCharge
+from scriptix_operator.core.ledger.observed_limits import StoredLimit
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.scheduling.circuit_breaker import MODELS, TRIAL_INTERVAL, OpenCircuit
+from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
+from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.queue_positions import SETTLING
+from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
+from scriptix_operator.core.scheduling.starts import PATIENCE
+from scriptix_operator.engine.schedulers import OPEN_CIRCUIT_WAIT, Answer, KeySchedulers
+from scriptix_operator.engine.work_queue import WorkQueue
+from tests.unit.core.builders import EIGHT, a_training, at
+from tests.unit.engine.clocks import Time
+
+KEY, OTHER_KEY = "0123456789ab", "ba9876543210"
+SOURCE, OTHER_SOURCE = "Secret/team-a/api-key", "Secret/team-b/api-key"
+LIMITS = {
+    Call.START: (Limit(2, 3600.0),),
+    Call.STATUS: (Limit(10, 60.0),),
+    Call.LOG: (Limit(4, 3600.0),),
+}
+SILENT = CallFailure(FailureKind.AMBIGUOUS, "no reply")
+NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
+
+
+def refused(
+    status: int,
+    kind: FailureKind = FailureKind.RATE_LIMITED,
+    **facts: Any,  # noqa: ANN401 - values of its fields
+) -> CallFailure:
+    """A call that was refused."""
+    return CallFailure(kind, f"HTTP {status}", status, **facts)
+
+
+REJECTED = refused(401, FailureKind.UNAUTHORIZED)
+
+
+@dataclass
+class Bench:
+    """Lanes on a clock, with a timer."""
+
+    time: Time = field(default_factory=Time)
+
+    def __post_init__(self) -> None:
+        """Make what is on the clock."""
+        self.work_queue = WorkQueue(self.time.monotonic)
+        self.schedulers = KeySchedulers(LIMITS, self.work_queue, self.time, lambda: 1.0)
+
+    def poll(self, name: str, key: str = KEY) -> Permit | OpenCircuit | float:
+        """Ask for a look."""
+        return self.schedulers.poll(key, a_key(name), PollRequest(PollPriority.RUNNING, 60.0))
+
+    def polled(
+        self, name: str, failure: CallFailure | None = None, *, key: str = KEY, model_id: int = 7
+    ) -> bool:
+        """Look, and have it answered at once; returns whether limits were learned from it."""
+        permit = self.poll(name, key)
+        assert isinstance(permit, Permit)
+        return self.schedulers.answered(key, Call.STATUS, permit, Answer(model_id, failure))
+
+    def start(self, name: str, key: str = KEY, **spec: Any) -> StartQueued | None:  # noqa: ANN401 - values of spec fields
+        """Start, and have it answered at once; returns why not if it may not."""
+        permit = self.schedulers.start(key, a_claim(name, **spec))
+        if isinstance(permit, StartQueued):
+            return permit
+        assert isinstance(permit, Permit)
+        self.schedulers.answered(key, Call.START, permit, Answer(7))
+        return None
+
+    async def woken(self) -> str:
+        """Take out all that are due by now."""
+        names = []
+        while (due := await self.work_queue.next(0)) is not None:
+            names.append(due[0].name)
+        return " ".join(names)
+
+
+def a_key(name: str) -> TrainingKey:
+    """A resource."""
+    return TrainingKey("team-a", name)
+
+
+def a_claim(name: str, **spec: Any) -> QueueEntry:  # noqa: ANN401 - values of spec fields
+    """A resource that could start; the shorter the name the older."""
+    training = a_training(name=name, created_at=at(seconds=len(name)), **spec)
+    return queue_entry_of(training, EIGHT)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return lanes with two starts an hour and ten looks a minute."""
+    made = Bench()
+    # What it was used for before is not known: no bursts in the first window.
+    made.schedulers.of(KEY)
+    made.schedulers.of(OTHER_KEY)
+    made.time.seconds = 60.0
+    return made
+
+
+# Looks.
+
+
+async def test_whoever_has_to_wait_is_woken_when_its_turn_has_come(bench: Bench) -> None:
+    asked = [bench.poll(name) for name in ("a", "b", "c", "d")]
+    assert [isinstance(permit, Permit) for permit in asked] == [True, True, False, False]
+    assert await bench.woken() == ""
+    bench.time.seconds += 6
+    assert await bench.woken() == "c"
+    assert isinstance(bench.poll("c"), Permit)
+    bench.time.seconds += 6
+    assert await bench.woken() == "d"
+
+
+async def test_a_timer_that_is_set_to_an_earlier_time_stays(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.poll(name)
+    bench.work_queue.set(a_key("c"), 1.0)
+    bench.poll("c")
+    bench.time.seconds += 1
+    assert await bench.woken() == "c"
+
+
+def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
+    for name in ("a", "b", "c"):
+        bench.poll(name)
+        bench.start(name)
+    assert isinstance(bench.poll("d", OTHER_KEY), Permit)
+    assert bench.start("dddd", OTHER_KEY) is None
+    assert bench.start("eeeee") is not None
+
+
+def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
+    bench.polled("a", refused(429, retry_after=30.0))
+    assert bench.schedulers.wait(KEY, Call.STATUS) == 30
+    assert bench.poll("b") == 30
+    assert (
+        bench.schedulers.wait(KEY, Call.START),
+        bench.schedulers.wait(OTHER_KEY, Call.STATUS),
+    ) == (0, 0)
+    bench.time.seconds += 30
+    assert isinstance(bench.poll("b"), Permit)
+
+
+async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
+    bench.polled("a", NOT_SENT)
+    assert isinstance(bench.poll("b"), Permit)
+    assert isinstance(bench.poll("c"), Permit)
+    assert not isinstance(bench.poll("d"), Permit)
+
+
+@pytest.mark.parametrize(
+    "way", ["leaves", "is not watched", "has not asked", "was spoilt", "has another key"]
+)
+async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
+    bench: Bench, way: str
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.poll(name)
+    match way:
+        case "leaves":
+            bench.schedulers.leave(a_key("c"))
+        case "is not watched":
+            bench.schedulers.finish_reconcile(
+                a_key("c"), is_queued=False, is_watched=False, awaits_poll=False
+            )
+        case "has not asked":  # its Secret is gone, say
+            bench.schedulers.finish_reconcile(
+                a_key("c"), is_queued=False, is_watched=True, awaits_poll=False
+            )
+        case "was spoilt":
+            bench.schedulers.requeue_failed(a_key("c"))
+        case _:
+            bench.poll("c", OTHER_KEY)
+    bench.work_queue.drop(a_key("c"))
+    bench.time.seconds += 6
+    assert await bench.woken() == "d"
+
+
+async def test_who_waits_for_a_look_keeps_its_turn_when_the_step_is_over(bench: Bench) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.poll(name)
+        bench.schedulers.finish_reconcile(
+            a_key(name), is_queued=False, is_watched=True, awaits_poll=True
+        )
+    bench.time.seconds += 6
+    assert await bench.woken() == "c"
+    assert isinstance(bench.poll("c"), Permit)
+
+
+async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
+    bench: Bench,
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.poll(name)
+    for name in ("c", "d"):
+        bench.work_queue.drop(a_key(name))
+    bench.time.seconds += 6 + DISPATCH_TIMEOUT + 0.1
+    bench.schedulers.tick()
+    assert await bench.woken() == "d"
+
+
+def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench: Bench) -> None:
+    for number in range(30):
+        bench.poll(f"t{number}")
+        if 10 <= number < 20:
+            bench.schedulers.finish_reconcile(
+                a_key(f"t{number}"), is_queued=True, is_watched=True, awaits_poll=False
+            )
+        elif number >= 20:
+            bench.schedulers.requeue_failed(a_key(f"t{number}"))
+    assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
+
+
+def test_a_step_that_was_spoilt_keeps_its_place_in_the_start_queue(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc"):
+        bench.start(name)
+    bench.schedulers.requeue_failed(a_key("ccc"))
+    assert bench.schedulers.is_queued(a_key("ccc"))
+
+
+def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: Bench) -> None:
+    assert bench.schedulers.poll_interval_ratio() == 1
+    for number in range(30):
+        bench.poll(f"t{number}")
+    assert bench.schedulers.granted_interval(KEY, PollPriority.RUNNING).kept(60) == pytest.approx(
+        180
+    )
+    assert bench.schedulers.granted_interval(OTHER_KEY, PollPriority.RUNNING).kept(60) == 60
+    assert bench.schedulers.poll_interval_ratio() == pytest.approx(3)
+    for number in range(30):
+        bench.schedulers.finish_reconcile(
+            a_key(f"t{number}"), is_queued=False, is_watched=number < 10, awaits_poll=False
+        )
+    assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
+
+
+# The circuit.
+
+
+def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Bench) -> None:
+    bench.polled("a", REJECTED)
+    open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
+    assert bench.schedulers.open_circuits() == 1
+    assert bench.poll("b") == open_circuit
+    assert isinstance(bench.poll("b", OTHER_KEY), Permit)
+    bench.time.seconds += TRIAL_INTERVAL - 0.001
+    assert bench.poll("a") == open_circuit
+    bench.time.seconds += 0.001
+    probe = bench.poll("a")
+    assert isinstance(probe, Permit)
+    assert bench.poll("b") == open_circuit
+    assert not bench.schedulers.answered(KEY, Call.STATUS, probe, Answer(7))
+    assert bench.schedulers.open_circuits() == 0
+    bench.time.seconds += 6
+    assert isinstance(bench.poll("b"), Permit)
+
+
+def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
+    bench.polled("a", REJECTED)
+    bench.time.seconds += 600
+    bench.polled("a")
+    assert bench.poll("b") == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    ("call", "failure"),
+    [
+        pytest.param(Call.START, REJECTED, id="a refused start"),
+        pytest.param(Call.LOG, REJECTED, id="a refused log"),
+        pytest.param(Call.STATUS, refused(403, FailureKind.UNAUTHORIZED), id="one model's 403"),
+        pytest.param(Call.STATUS, refused(404, FailureKind.NOT_FOUND), id="no such model"),
+        pytest.param(Call.STATUS, refused(503, FailureKind.AMBIGUOUS), id="one without an answer"),
+    ],
+)
+def test_other_answers_do_not_stop_those_that_share_the_key(
+    bench: Bench, call: Call, failure: CallFailure
+) -> None:
+    permit = bench.schedulers.of(KEY).limiters[call].acquire(bench.time.monotonic())
+    bench.schedulers.answered(KEY, call, permit, Answer(7, failure))
+    assert bench.schedulers.open_circuits() == 0
+
+
+def test_an_api_that_does_not_answer_for_several_models_is_away(bench: Bench) -> None:
+    for model_id in range(MODELS):
+        bench.polled("a", SILENT, model_id=model_id)
+        bench.time.seconds += 6
+    assert isinstance(bench.poll("b"), Permit)  # five seconds have passed: it is the probe
+    assert isinstance(bench.poll("c"), OpenCircuit)
+
+
+def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Bench) -> None:
+    for name in ("a", "b", "c", "d"):
+        bench.poll(name)
+    scheduler = bench.schedulers.of(KEY)
+    scheduler.breaker.answered(Permit(0.0), 7, REJECTED, bench.time.monotonic(), 1.0)
+    assert isinstance(bench.poll("c"), OpenCircuit)
+    bench.time.seconds += TRIAL_INTERVAL
+    scheduler.breaker.answered(Permit(0.0), 7, None, bench.time.monotonic(), 1.0)
+    assert isinstance(bench.poll("e"), Permit)
+
+
+def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
+    bench.polled("a", REJECTED)
+    bench.time.seconds += TRIAL_INTERVAL  # not even as a probe: there are few
+    assert bench.schedulers.log(KEY, a_key("a"), has_ended=True) == OPEN_CIRCUIT_WAIT
+    bench.polled("a")
+    assert isinstance(bench.schedulers.log(KEY, a_key("a"), has_ended=True), Permit)
+    assert bench.schedulers.log(KEY, a_key("b"), has_ended=False) == 900
+
+
+def test_no_start_is_made_while_the_circuit_is_open_not_even_as_a_probe(bench: Bench) -> None:
+    """It may open between the last look at a model and its start."""
+    bench.schedulers.check_queue(KEY, a_claim("a"))
+    open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
+    bench.polled("bb", REJECTED)
+    assert bench.schedulers.start(KEY, a_claim("a")) == open_circuit
+    bench.time.seconds += TRIAL_INTERVAL
+    assert bench.schedulers.start(KEY, a_claim("a")) == open_circuit
+    assert bench.schedulers.is_queued(a_key("a"))
+    bench.polled("bb")
+    assert isinstance(bench.schedulers.start(KEY, a_claim("a")), Permit)
+
+
+# Starts.
+
+
+def test_starts_go_by_priority_then_age(bench: Bench) -> None:
+    bench.time.seconds = 0
+    assert bench.start("a") is None
+    assert bench.start("bb") is None
+    bench.start("ccc")
+    bench.start("dddd", priority=5)
+    assert bench.start("eeeee") == StartQueued(None, SETTLING)  # it may be over by then
+    bench.time.seconds = SETTLING
+    urgent, second, youngest = (
+        bench.schedulers.check_queue(KEY, a_claim(name, **spec))
+        for name, spec in (("dddd", {"priority": 5}), ("ccc", {}), ("eeeee", {}))
+    )
+    assert urgent is not None
+    assert urgent.queue == Queue(position=1, of=3, estimated_start_at=at(hours=1))
+    assert second is not None
+    assert second.queue == Queue(position=2, of=3, estimated_start_at=at(hours=1))
+    assert youngest is not None
+    assert youngest.queue == Queue(position=3, of=3, estimated_start_at=at(hours=2))
+    bench.time.seconds = 3600.0
+    assert bench.start("eeeee") is not None
+    assert bench.start("dddd", priority=5) is None
+
+
+async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    assert await bench.woken() == ""
+    bench.time.seconds += 3600
+    assert await bench.woken() == "ccc"
+    assert bench.start("ccc") is None
+    assert await bench.woken() == "dddd"
+
+
+async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.time.seconds += SETTLING
+    bench.schedulers.tick()
+    assert await bench.woken() == "ccc dddd"
+
+
+def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
+    assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
+    assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
+    assert bench.schedulers.is_queued(a_key("a"))
+    assert bench.schedulers.queued() == 1
+    assert isinstance(bench.schedulers.start(KEY, a_claim("a")), Permit)
+    assert not bench.schedulers.is_queued(a_key("a"))
+    place = bench.schedulers.check_queue(KEY, a_claim("bb"))
+    # One at a time, until a whole window was accepted.
+    assert place == StartQueued(None, PATIENCE)
+    assert not bench.schedulers.is_queued(a_key("never-seen"))
+
+
+def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.schedulers.leave(a_key("ccc"))
+    bench.schedulers.leave(a_key("never-there"))
+    bench.start("eeeee")
+    assert bench.schedulers.queued() == 2
+
+
+def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) -> None:
+    """Else nobody behind it there would ever be granted a start."""
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name, OTHER_KEY)
+    assert len(bench.schedulers.of(KEY).starts) == 0
+    bench.time.seconds += 3600.0
+    assert bench.start("eeeee") is None
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
+async def test_a_start_that_was_not_sent_is_there_for_the_next(
+    bench: Bench,
+    answered: bool,  # noqa: FBT001 - both ways
+) -> None:
+    permit = bench.schedulers.start(KEY, a_claim("a"))
+    assert isinstance(permit, Permit)
+    assert bench.start("bb") is not None
+    if answered:
+        bench.schedulers.answered(KEY, Call.START, permit, Answer(7, NOT_SENT))
+    else:
+        bench.schedulers.cancel(KEY, permit)
+    assert await bench.woken() == "bb"
+    assert bench.start("bb") is None
+    assert bench.schedulers.wait(KEY, Call.START) == 0
+
+
+def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -> None:
+    for name in ("a", "bb", "ccc", "dddd"):
+        bench.start(name)
+    bench.schedulers.finish_reconcile(
+        a_key("ccc"), is_queued=True, is_watched=True, awaits_poll=False
+    )
+    assert bench.schedulers.is_queued(a_key("ccc"))
+    bench.schedulers.finish_reconcile(
+        a_key("ccc"), is_queued=False, is_watched=True, awaits_poll=False
+    )
+    assert not bench.schedulers.is_queued(a_key("ccc"))
+    bench.time.seconds += 3600
+    assert bench.start("dddd") is None
+    bench.schedulers.finish_reconcile(
+        a_key("never-seen"), is_queued=False, is_watched=False, awaits_poll=False
+    )
+
+
+# Keys that nobody uses any more.
+
+
+def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
+    bench: Bench,
+) -> None:
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(0)], [])
+    bench.schedulers.learn(KEY, {})
+    bench.polled("a")
+    bench.polled("b")
+    bench.time.seconds += 3000
+    bench.schedulers.drop_unused()
+    bench.schedulers.leave(a_key("a"))
+    bench.polled("b", key=OTHER_KEY)
+    bench.schedulers.drop_unused()
+    # Its start still counts, whoever comes back with it.
+    assert bench.schedulers.has_recalled(KEY)
+    assert not bench.schedulers.is_new_to(KEY, SOURCE)
+    bench.time.seconds += 600
+    bench.schedulers.drop_unused()
+    assert not bench.schedulers.has_recalled(KEY)
+    assert bench.schedulers.is_new_to(KEY, SOURCE)
+    assert set(bench.schedulers._schedulers) == {OTHER_KEY}
+
+
+def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: Bench) -> None:
+    permit = bench.poll("a")
+    assert isinstance(permit, Permit)
+    bench.schedulers.leave(a_key("a"))
+    bench.schedulers.leave(a_key("never-there"))
+    bench.time.seconds += 9000
+    bench.schedulers.drop_unused()
+    held = Answer(7, refused(429, retry_after=7200.0))
+    bench.schedulers.answered(KEY, Call.STATUS, permit, held)
+    bench.time.seconds += 3000
+    bench.schedulers.drop_unused()
+    assert bench.schedulers.wait(KEY, Call.STATUS) > 0
+
+
+@pytest.mark.parametrize("way", ["has another key", "has ended"])
+def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, way: str) -> None:
+    bench.polled("a", REJECTED)
+    assert bench.schedulers.open_circuits() == 1
+    if way == "has ended":
+        bench.schedulers.finish_reconcile(
+            a_key("a"), is_queued=False, is_watched=False, awaits_poll=False
+        )
+    else:
+        bench.poll("a", OTHER_KEY)
+    assert bench.schedulers.open_circuits() == 0
+
+
+def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> None:
+    for number in range(1440):
+        bench.time.seconds += 60
+        bench.polled("a", key=f"key{number}")
+        bench.schedulers.drop_unused()
+    assert len(bench.schedulers._schedulers) <= 3
+
+
+# What outlives a process.
+
+
+def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
+    permit = bench.schedulers.start(KEY, a_claim("a"))
+    assert isinstance(permit, Permit)
+    refusal = Answer(7, refused(429, retry_after=3600.0), RateLimitInfo(limit=1))
+    assert bench.schedulers.answered(KEY, Call.START, permit, refusal)
+    observed_limits = bench.schedulers.observed_limits(KEY, Call.START)
+    assert observed_limits == (
+        StoredLimit(seconds=3600.0, count=1, at=at(seconds=60), clean_windows=24.0),
+    )
+    assert bench.schedulers.observed_limits(KEY, Call.STATUS) == ()
+    later = Bench(Time(7200.0))
+    assert not later.schedulers.has_recalled(KEY)
+    later.schedulers.learn(KEY, {"start": observed_limits, "gone": observed_limits})
+    assert later.schedulers.has_recalled(KEY)
+    budget = later.schedulers.of(KEY).limiters[Call.START]
+    assert budget.limits(later.time.monotonic()) == (Limit(1, 3600.0),)
+    assert later.schedulers.observed_limits(KEY, Call.START) == observed_limits
+
+
+def a_debit(ago: float, attempt: int = 1, namespace: str = "team-a") -> StartCharge:
+    """A start that another process made, so many seconds before eight."""
+    return StartCharge(
+        serial=1,
+        id=f"u/r/{attempt}",
+        model_id=7,
+        namespace=namespace,
+        key_source=SOURCE,
+        at=EIGHT - timedelta(seconds=ago),
+    )
+
+
+def _wait(bench: Bench) -> float:
+    return bench.schedulers.wait(KEY, Call.START)
+
+
+@pytest.mark.parametrize(
+    ("charges", "wait"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([600], 0, id="one of two"),
+        pytest.param([600, 300], 3000, id="both"),
+        pytest.param([3600, 300], 0, id="one has aged"),
+        pytest.param([600, -60], 3000, id="one of a clock that is ahead counts as of now"),
+    ],
+)
+def test_starts_of_other_processes_count(charges: list[float], wait: float) -> None:
+    bench = Bench()
+    assert bench.schedulers.is_new_to(KEY, SOURCE)
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(ago) for ago in charges], [])
+    assert not bench.schedulers.is_new_to(KEY, SOURCE)
+    assert _wait(bench) == wait
+    bench.time.seconds += 3599.0
+    assert bench.schedulers.of(KEY).starts.limiter.wait(bench.time.monotonic(), 1) == (
+        1 if -60 in charges else 0
+    )
+
+
+def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each() -> None:
+    bench = Bench()
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(900)], [])
+    assert bench.schedulers.is_new_to(KEY, OTHER_SOURCE)
+    assert bench.schedulers.is_new_to(OTHER_KEY, SOURCE)
+    bench.schedulers.recall(KEY, OTHER_SOURCE, [a_debit(900)], [])
+    assert _wait(bench) == 0
+    bench.schedulers.recall(KEY, "third", [a_debit(900)], [a_debit(600)])
+    assert _wait(bench) == 2700
+    assert bench.schedulers.wait(OTHER_KEY, Call.START) == 0
+
+
+def test_starts_of_other_processes_count_for_their_namespaces_and_late_ones_as_late() -> None:
+    bench = Bench()
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(600, 4, "team-b")], [])
+    starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()
+    assert starts.limiter.calls_by_tag(now) == {"team-b": 1}
+    assert starts._late.wait(now) == 3000
+    bench = Bench()
+    bench.schedulers.recall(KEY, SOURCE, [a_debit(600, 3)], [])
+    assert bench.schedulers.of(KEY).starts._late.wait(now) == 0

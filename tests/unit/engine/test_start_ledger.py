@@ -1,0 +1,670 @@
+"""engine/start_ledger.py: one process's hold on the ledger, whatever becomes of its reads and writes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from scriptix_operator.api.base import replace
+from scriptix_operator.api.status import Baseline, Intent
+from scriptix_operator.core.ledger.ledger import (
+    LatestRun,
+    Ledger,
+    StartOutcome,
+    pruned,
+    with_start_begun,
+)
+from scriptix_operator.core.ledger.observed_limits import KEPT, StoredLimit
+from scriptix_operator.core.model.training import Training
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.start_ledger import (
+    ATTEMPTS,
+    LedgerChangedError,
+    RebuildPendingError,
+    StartLedger,
+)
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.errors import RefusedError, UnavailableError
+from scriptix_operator.telemetry.metrics import Metrics
+from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training, at
+from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault
+
+TIMEOUT = 10.0
+"""Seconds after which a wait that would never end fails its test."""
+HOUR = timedelta(hours=1)
+
+
+def intending(model_id: int = 7, **facts: object) -> Training:
+    """A resource with an intent to start its model."""
+    run = a_run(
+        intent=Intent(attempt=1, at=EIGHT, key_fingerprint=KEY.fingerprint),
+        baseline=Baseline(training_status=2),
+        key_fingerprint=KEY.fingerprint,
+        key_source=KEY.source,
+        claimed_at=EIGHT,
+        **facts,
+    )
+    return a_training(name=f"model-{model_id}", model_id=model_id, status=a_status(run=run))
+
+
+@dataclass
+class Time(Clock):
+    """A clock that the test sets."""
+
+    moment: datetime = EIGHT
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self.moment
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.moment.timestamp()
+
+
+@dataclass
+class Bench:
+    """Processes that share a shelf."""
+
+    config_map: FakeLedgerConfigMap = field(default_factory=FakeLedgerConfigMap)
+    store: TrainingStore = field(default_factory=TrainingStore)
+    time: Time = field(default_factory=Time)
+    metrics: Metrics = field(default_factory=Metrics)
+    gap: str | None = None
+    """What is not known of all resources."""
+
+    def process(self) -> StartLedger:
+        """Another process."""
+        return StartLedger(
+            self.config_map, self.store, lambda: self.gap, HOUR, self.time, self.metrics
+        )
+
+    async def leader(self) -> StartLedger:
+        """One that has taken the ledger over; what it wrote for that is not counted."""
+        process = self.process()
+        await process.ready()
+        self.config_map.writes.clear()
+        self.config_map.write_begun.clear()
+        self.config_map.reads = 0
+        return process
+
+    def counted(self, outcome: str) -> float:
+        """Writes of that outcome, by the metrics."""
+        name = "scriptix_ledger_writes_total"
+        return self.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    """Return a bench; async for the events on its shelf."""
+    return Bench()
+
+
+async def start(process: StartLedger, model_id: int = 7) -> None:
+    """Read, open and close, as a start does."""
+    entry = await process.open(intending(model_id), await process.ready())
+    await process.close(StartOutcome(entry, acted=True))
+
+
+def in_tasks(*calls: Awaitable[Any]) -> list["asyncio.Future[Any]"]:
+    """Begin them all."""
+    return [asyncio.ensure_future(call) for call in calls]
+
+
+async def ended(*tasks: "asyncio.Future[Any]") -> list[Any]:
+    """Wait for them; returns results and exceptions."""
+    async with asyncio.timeout(TIMEOUT):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# Taking over.
+
+
+async def test_a_leader_writes_the_ledger_before_anything_is_decided_from_it(bench: Bench) -> None:
+    ledger, entry = with_start_begun(Ledger(serial=5), intending(), EIGHT)
+    bench.config_map.put(ledger)
+    process = bench.process()
+    assert await process.ready() == 1
+    assert process.in_flight(7) == entry
+    assert (len(bench.config_map.writes), bench.config_map.ledger.serial) == (1, ledger.serial + 1)
+    assert await process.ready() == 1
+    assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
+
+
+async def test_many_who_ask_at_once_take_it_over_once(bench: Bench) -> None:
+    process = bench.process()
+    assert await asyncio.gather(*(process.ready() for _ in range(50))) == [1] * 50
+    assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
+
+
+async def test_before_it_is_read_nothing_is_known(bench: Bench) -> None:
+    process = bench.process()
+    assert (process.in_flight(7), process.latest_run(7)) == (None, None)
+    assert process.charges_of(KEY.fingerprint, KEY.source) == ([], [])
+
+
+async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None:
+    ledger, entry = with_start_begun(Ledger(), intending(), EIGHT)
+    ledger = replace(ledger, in_flight_starts={}, latest_runs={7: LatestRun(at=EIGHT)})
+    bench.config_map.put(ledger)
+    bench.time.moment = at(hours=1)
+    process = await bench.leader()
+    assert process.charges_of(KEY.fingerprint, KEY.source) == ([], [])
+    left = bench.config_map.ledger
+    assert left == Ledger(serial=entry.serial + 1, writer=left.writer)
+
+
+async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(bench: Bench) -> None:
+    process = bench.process()
+    bench.config_map.write_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
+        await process.ready()
+    await process.ready()
+    await start(process)
+    bench.config_map.read_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
+        await bench.process().ready()
+
+
+async def test_refusal_that_is_over_is_no_problem_any_more(bench: Bench) -> None:
+    process = bench.process()
+    bench.config_map.write_faults += [Fault.REFUSED]
+    with pytest.raises(RefusedError):
+        await process.ready()
+    await process.retry_refused()
+    assert process.problems.outstanding() != []
+    bench.time.moment += timedelta(seconds=30)
+    await process.retry_refused()
+    assert process.problems.outstanding() == []
+    await process.retry_refused()
+    assert len(bench.config_map.writes) == 2
+
+
+async def test_a_cluster_that_refuses_the_ledger_is_not_asked_by_each_of_thousands(
+    bench: Bench,
+) -> None:
+    process = bench.process()
+    bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="write: 403"):
+            await process.ready()
+    assert len(bench.config_map.writes) == 1
+    bench.time.moment += timedelta(seconds=30)
+    for _ in range(3):
+        with pytest.raises(RefusedError):
+            await process.ready()
+    assert len(bench.config_map.writes) == 2
+    bench.time.moment += timedelta(seconds=30)
+    await start(process)
+
+
+async def test_a_take_over_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
+    bench.config_map.put(Ledger())
+    bench.config_map.open.clear()
+    task = asyncio.create_task(bench.process().ready())
+    for _ in range(ATTEMPTS):
+        await bench.config_map.write_begun.wait()
+        bench.config_map.write_begun.clear()
+        bench.config_map.touch()
+        bench.config_map.open.set()
+        await asyncio.sleep(0)
+        bench.config_map.open.clear()
+    (error,) = await ended(task)
+    assert isinstance(error, UnavailableError)
+    assert len(bench.config_map.writes) == ATTEMPTS
+    assert bench.counted("Conflict") == ATTEMPTS
+
+
+@pytest.mark.parametrize("there", [None, "garbage"])
+async def test_a_lost_ledger_is_rebuilt_from_all_resources_and_said_so(
+    bench: Bench, there: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.config_map.put(there)
+    training = intending()
+    bench.store.put(training)
+    process = await bench.leader()
+    entry = process.in_flight(7)
+    assert entry is not None
+    assert (entry.uid, entry.serial) == (training.uid, int(EIGHT.timestamp() * 1000) + 1)
+    assert bench.config_map.ledger.in_flight_starts == {7: entry}
+    said = [record.getMessage() for record in caplog.records]
+    assert said[-1] == "the start ledger is rebuilt from the status of all resources"
+    assert (said[0] == "the start ledger cannot be read (not JSON)") == (there is not None)
+
+
+@pytest.mark.parametrize("there", [None, "garbage"])
+async def test_lost_ledger_is_rebuilt_from_all_resources_only(
+    bench: Bench, there: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.config_map.put(there)
+    process = bench.process()
+    bench.gap = "namespace team-b not listed"
+    for _ in range(3):
+        with pytest.raises(RebuildPendingError, match="namespace team-b not listed"):
+            await process.ready()
+    # Thousands may ask: the cluster is asked once, and the cause is logged once.
+    assert (bench.config_map.reads, bench.config_map.writes) == (1, [])
+    assert len(caplog.records) == 1
+    assert "namespace team-b not listed" in caplog.text
+    bench.gap = None
+    bench.store.put(intending())
+    await process.ready()
+    assert bench.config_map.ledger.in_flight_starts.keys() == {7}
+
+
+async def test_readable_ledger_is_taken_over_beside_a_gap(bench: Bench) -> None:
+    ledger, entry = with_start_begun(Ledger(), intending(), EIGHT)
+    bench.config_map.put(ledger)
+    bench.gap = "namespace team-b not listed"
+    process = await bench.leader()
+    assert process.in_flight(7) == entry
+    await start(process, 8)
+
+
+async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.gap = "namespace team-b not listed"
+    bench.config_map.put(None)
+    with pytest.raises(RebuildPendingError):
+        await process.open(intending(), 1)
+    with pytest.raises(RebuildPendingError):
+        await process.ready()
+    assert bench.config_map.text is None
+
+
+# Opening and closing.
+
+
+async def test_a_start_takes_two_writes(bench: Bench) -> None:
+    process = await bench.leader()
+    await start(process)
+    assert (len(bench.config_map.writes), bench.config_map.reads) == (2, 0)
+    assert bench.counted("Written") == 3
+
+
+async def test_an_entry_is_there_for_others_before_its_start_is_told_of_it(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    assert bench.config_map.ledger.in_flight_starts == {7: entry} == {7: process.in_flight(7)}
+    own, before = process.charges_of(KEY.fingerprint, KEY.source)
+    assert ([charge.serial for charge in own], before) == ([entry.serial], [])
+    await process.close(StartOutcome(entry, acted=True, run_start_time=at(minutes=1)))
+    assert process.in_flight(7) is None
+    assert process.latest_run(7) == LatestRun(at=at(minutes=1))
+    assert bench.config_map.ledger.latest_runs == {7: LatestRun(at=at(minutes=1))}
+
+
+async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.config_map.open.clear()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in range(1, 51)))
+    await bench.config_map.write_begun.wait()
+    bench.config_map.open.set()
+    entries = await ended(*calls)
+    assert [process.in_flight(number) for number in range(1, 51)] == entries
+    # Those that came while the first was being written share the second.
+    assert [len(ledger.in_flight_starts) for ledger in bench.config_map.writes] == [1, 50]
+
+
+async def test_a_model_with_an_open_entry_gets_no_second_one(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    with pytest.raises(LedgerChangedError, match="a start of model 7 has no known outcome yet"):
+        await process.open(intending(id="run-2"), 1)
+    assert process.in_flight(7) == entry
+    assert len(bench.config_map.writes) == 1
+
+
+async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.config_map.open.clear()
+    calls = in_tasks(
+        process.open(intending(1), 1),
+        process.open(intending(), 1),
+        process.open(intending(id="run-2"), 1),
+        process.open(intending(2), 1),
+    )
+    await bench.config_map.write_begun.wait()
+    bench.config_map.open.set()
+    outcomes = await ended(*calls)
+    refused = [isinstance(outcome, LedgerChangedError) for outcome in outcomes]
+    assert refused == [False, False, True, False]
+    assert bench.config_map.ledger.in_flight_starts.keys() == {1, 2, 7}
+
+
+async def test_what_changes_nothing_is_not_written(bench: Bench) -> None:
+    process = await bench.leader()
+    _, entry = with_start_begun(Ledger(serial=99), intending(), EIGHT)
+    await process.close(StartOutcome(entry, acted=False))
+    assert bench.config_map.writes == []
+
+
+async def test_who_looks_while_it_is_written_sees_it_as_it_was(bench: Bench) -> None:
+    """Were an entry not there for that moment, its intent would be taken for never sent."""
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.config_map.open.clear()
+    bench.config_map.write_begun.clear()
+    other = asyncio.create_task(process.open(intending(8), 1))
+    await bench.config_map.write_begun.wait()
+    assert process.in_flight(7) == entry
+    assert len(process.charges_of(KEY.fingerprint, KEY.source)[0]) == 1
+    bench.config_map.open.set()
+    await other
+    await process.close(StartOutcome(entry, acted=True))
+    bench.config_map.write_faults.append(Fault.LOST)
+    with pytest.raises(UnavailableError):
+        await process.open(intending(9), 1)
+    assert process.latest_run(7) == LatestRun(superseded=True)
+    assert process.in_flight(8) is not None
+
+
+async def test_a_mark_is_forgotten_with_its_last_debit_even_if_nothing_is_written(
+    bench: Bench,
+) -> None:
+    """Else a model without markers would look stale until somebody else starts one."""
+    process = await bench.leader()
+    await start(process)
+    assert process.latest_run(7) == LatestRun(superseded=True)
+    bench.time.moment = at(minutes=59, seconds=59)
+    assert process.latest_run(7) is not None
+    bench.time.moment = at(hours=1)
+    assert process.latest_run(7) is None
+
+
+# Others.
+
+
+async def test_of_two_leaders_the_one_before_opens_nothing_any_more(bench: Bench) -> None:
+    old, revision = await bench.leader(), 1
+    new = await bench.leader()
+    with pytest.raises(LedgerChangedError, match="written by others"):
+        await old.open(intending(), revision)
+    assert bench.config_map.ledger.in_flight_starts == {}
+    assert bench.counted("Conflict") == 1
+    # The old one has taken it over in turn: whoever looked before is told so, and looks again.
+    assert await old.ready() == revision + 1
+    entry = await old.open(intending(), revision + 1)
+    with pytest.raises(LedgerChangedError):
+        await new.open(intending(), 1)
+    assert new.in_flight(7) == entry
+
+
+async def test_a_conflict_does_not_keep_an_entry_open(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.config_map.touch()
+    await process.close(StartOutcome(entry, acted=False))
+    assert bench.config_map.ledger.in_flight_starts == {}
+    assert bench.counted("Conflict") == 1
+
+
+async def test_who_closes_and_who_opens_in_one_write_fare_each_by_itself(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.config_map.open.clear()
+    bench.config_map.write_begun.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.config_map.write_begun.wait()
+    calls = in_tasks(process.open(intending(8), 1), process.close(StartOutcome(entry, acted=False)))
+    await asyncio.sleep(0)
+    bench.config_map.touch()
+    bench.config_map.open.set()
+    one, another, done = await ended(first, *calls)
+    assert isinstance(one, LedgerChangedError)
+    assert isinstance(another, LedgerChangedError)
+    assert done is None
+    assert bench.config_map.ledger.in_flight_starts == {}
+
+
+async def test_a_close_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    write = bench.config_map.write
+
+    async def requeue_failed(ledger: Ledger, version: str | None) -> str:
+        if ledger.in_flight_starts == {}:
+            bench.config_map.touch()
+        return await write(ledger, version)
+
+    bench.config_map.write = requeue_failed  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError, match="others keep writing"):
+        await process.close(StartOutcome(entry, acted=False))
+    assert bench.config_map.ledger.in_flight_starts == {7: entry}
+    assert bench.counted("Conflict") == ATTEMPTS
+
+
+async def test_a_ledger_deleted_meanwhile_is_rebuilt_and_the_start_is_not_sent(
+    bench: Bench,
+) -> None:
+    process = await bench.leader()
+    bench.store.put(intending(8))
+    bench.config_map.put(None)
+    with pytest.raises(LedgerChangedError):
+        await process.open(intending(), 1)
+    assert bench.config_map.ledger.in_flight_starts.keys() == {8}
+
+
+# Replies that do not come.
+
+
+async def test_after_a_lost_reply_what_is_there_decides(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.config_map.write_faults.append(Fault.REPLY_LOST)
+    entry = await process.open(intending(), 1)
+    assert bench.config_map.ledger.in_flight_starts == {7: entry}
+    assert (len(bench.config_map.writes), bench.config_map.reads) == (1, 1)
+    await process.close(StartOutcome(entry, acted=True))
+    assert bench.counted("Conflict") == 0
+    assert await process.ready() == 1
+
+
+Meanwhile = Callable[[FakeLedgerConfigMap], None]
+
+
+def read_back_fails(config_map: FakeLedgerConfigMap) -> None:
+    config_map.read_faults.append(Fault.LOST)
+
+
+def turns_to_garbage(config_map: FakeLedgerConfigMap) -> None:
+    config_map.put("garbage")
+
+
+def is_deleted(config_map: FakeLedgerConfigMap) -> None:
+    config_map.put(None)
+
+
+def others_write(config_map: FakeLedgerConfigMap) -> None:
+    config_map.put(Ledger(serial=1))
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.REPLY_LOST])
+@pytest.mark.parametrize("meanwhile", [read_back_fails, turns_to_garbage, is_deleted, others_write])
+async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
+    bench: Bench, fault: Fault, meanwhile: Meanwhile
+) -> None:
+    process = await bench.leader()
+    write = bench.config_map.write
+
+    async def disturbed(ledger: Ledger, version: str | None) -> str:
+        try:
+            return await write(ledger, version)
+        finally:
+            meanwhile(bench.config_map)
+
+    bench.config_map.write = disturbed  # type: ignore[method-assign]
+    bench.config_map.write_faults.append(fault)
+    with pytest.raises(UnavailableError):
+        await process.open(intending(), 1)
+    bench.config_map.write = write  # type: ignore[method-assign]
+    before = bench.config_map.version
+    assert await process.ready() == 2
+    # The PUT that was given up may still be on its way: the version that it names is gone.
+    assert bench.config_map.version > before
+    was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
+    assert (process.in_flight(7) is not None) == was_kept
+    with pytest.raises(LedgerChangedError):
+        await process.open(intending(8), 1)
+
+
+async def test_a_conflict_with_our_own_write_is_none(bench: Bench) -> None:
+    """The HTTP client repeats a PUT when its connection is cut: the first one has done it."""
+    process = await bench.leader()
+    bench.config_map.write_faults.append(Fault.REPEATED)
+    entry = await process.open(intending(), 1)
+    assert bench.config_map.ledger.in_flight_starts == {7: entry}
+    assert await process.ready() == 1
+    await process.close(StartOutcome(entry, acted=True))
+
+
+async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> None:
+    """Both found the same ledger, and want the same start at the same time: one may have it."""
+    one, other = await bench.leader(), bench.process()
+    revision = await other.ready()
+    one._version, one._ledger = other._version, other._ledger
+    await other.open(intending(), revision)
+    with pytest.raises(LedgerChangedError):
+        await one.open(intending(), await one.ready())
+
+
+async def test_a_refused_write_has_the_ledger_taken_over_anew(bench: Bench) -> None:
+    """So that whoever asks next is told of a refusal that lasts, before it writes an intent."""
+    process = await bench.leader()
+    bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
+    with pytest.raises(RefusedError):
+        await process.open(intending(), 1)
+    assert (process.in_flight(7), bench.counted("Failed")) == (None, 1)
+    with pytest.raises(RefusedError):
+        await process.ready()
+    bench.time.moment += timedelta(seconds=30)
+    await process.open(intending(), await process.ready())
+
+
+async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
+    """What three learn whose starts came while another was written, and then went wrong."""
+    process = await bench.leader()
+    bench.config_map.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.config_map.write_begun.wait()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
+    await asyncio.sleep(0)
+    bench.config_map.write_faults += [Fault.NONE, fault]
+    bench.config_map.open.set()
+    _, *errors = await ended(first, *calls)
+    return errors
+
+
+async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_own(
+    bench: Bench,
+) -> None:
+    errors = await errors_of_a_shared_write(bench, Fault.REFUSED)
+    assert [type(error) for error in errors] == [RefusedError] * 3
+    assert len({id(error) for error in errors}) == 3
+    assert {str(error) for error in errors} == {"write: 403"}
+
+
+async def test_a_shared_write_of_unknown_outcome_is_read_back_once_for_all(bench: Bench) -> None:
+    errors = await errors_of_a_shared_write(bench, Fault.LOST)
+    assert [type(error) for error in errors] == [UnavailableError] * 3
+    assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 2)
+
+
+async def test_a_bug_in_the_write_is_not_hidden_and_hangs_nobody(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.config_map.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.config_map.write_begun.wait()
+    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3)))
+    await asyncio.sleep(0)
+    bench.config_map.write_faults += [Fault.NONE, Fault.BUG]
+    bench.config_map.open.set()
+    _, writer, waiter = await ended(first, *calls)
+    assert isinstance(writer, ZeroDivisionError)
+    assert isinstance(waiter, UnavailableError)
+    assert await process.ready() == 2
+
+
+async def test_a_writer_that_is_cancelled_does_not_hang_those_that_wait_for_it(
+    bench: Bench,
+) -> None:
+    process = await bench.leader()
+    bench.config_map.open.clear()
+    first = asyncio.create_task(process.open(intending(1), 1))
+    await bench.config_map.write_begun.wait()
+    bench.config_map.write_begun.clear()
+    calls = in_tasks(process.open(intending(2), 1), process.open(intending(3), 1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await bench.config_map.write_begun.wait()  # the next has the pen, and carries the third
+    calls[0].cancel()
+    bench.config_map.open.set()
+    gone, writer, waiter = await ended(first, *calls)
+    assert isinstance(gone, asyncio.CancelledError)
+    assert isinstance(writer, asyncio.CancelledError)
+    assert isinstance(waiter, UnavailableError)
+    assert await process.ready() > 1
+
+
+# What was learned of limits.
+
+
+def observed_limits(count: int, when: datetime = EIGHT) -> tuple[StoredLimit, ...]:
+    """A limit, learned then."""
+    return (StoredLimit(seconds=3600.0, count=count, at=when, clean_windows=24.0),)
+
+
+async def test_what_was_learned_is_there_for_the_next_process(bench: Bench) -> None:
+    process = await bench.leader()
+    await process.learn(KEY.fingerprint, "start", observed_limits(3))
+    await process.learn(KEY.fingerprint, "log", observed_limits(9))
+    await process.learn(KEY.fingerprint, "start", observed_limits(2))
+    assert process.observed_limits(KEY.fingerprint) == {
+        "start": observed_limits(2),
+        "log": observed_limits(9),
+    }
+    assert process.observed_limits("another") == {}
+    later = bench.process()
+    assert later.observed_limits(KEY.fingerprint) == {}  # nothing was read
+    await later.ready()
+    assert later.observed_limits(KEY.fingerprint) == process.observed_limits(KEY.fingerprint)
+
+
+async def test_what_is_learned_needs_no_ledger_that_is_current(bench: Bench) -> None:
+    """Another process has written it meanwhile: it is read, and what was learned is added."""
+    process = await bench.leader()
+    entry = await process.open(intending(), 1)
+    bench.config_map.touch()
+    await process.learn(KEY.fingerprint, "start", observed_limits(3))
+    assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": observed_limits(3)}}
+    assert bench.config_map.ledger.in_flight_starts == {7: entry}
+
+
+async def test_what_was_learned_long_ago_is_forgotten_by_the_next_write(bench: Bench) -> None:
+    process = await bench.leader()
+    await process.learn("old", "start", observed_limits(3))
+    bench.time.moment = EIGHT + KEPT
+    await process.learn(KEY.fingerprint, "start", observed_limits(3, bench.time.moment))
+    assert bench.config_map.ledger.limits.keys() == {KEY.fingerprint}
+
+
+async def test_what_was_learned_already_is_not_written_again(bench: Bench) -> None:
+    process = await bench.leader()
+    for _ in range(2):
+        await process.learn(KEY.fingerprint, "start", observed_limits(3))
+    assert len(bench.config_map.writes) == 1
+
+
+async def test_a_limit_that_cannot_be_kept_is_told_of(bench: Bench) -> None:
+    process = await bench.leader()
+    bench.config_map.write_faults.append(Fault.REFUSED)
+    with pytest.raises(RefusedError):
+        await process.learn(KEY.fingerprint, "start", observed_limits(3))
+    assert process.observed_limits(KEY.fingerprint) == {}
+
+
+def test_the_shelf_keeps_what_is_put_on_it() -> None:
+    ledger, _ = with_start_begun(Ledger(), intending(), EIGHT)
+    assert pruned(FakeLedgerConfigMap(ledger).ledger, EIGHT, HOUR) == ledger

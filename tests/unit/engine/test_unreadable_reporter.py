@@ -1,0 +1,145 @@
+"""engine/unreadable_reporter.py, Recorder.tell_left_alone: telling why a resource is left alone, once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+import pytest
+
+from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.status.events import EventRecord
+from scriptix_operator.engine import unreadable_reporter as unreadable
+from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.status_writer import StatusWriter
+from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.engine.unreadable_reporter import UnreadableReporter
+from scriptix_operator.kube.configmaps import ConfigMaps
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
+from scriptix_operator.kube.events import Events, Subject
+from scriptix_operator.kube.trainings import Raw, Trainings
+from scriptix_operator.telemetry.metrics import Metrics
+
+KEY = TrainingKey("team-a", "odd")
+TIMEOUT = 10.0
+"""Seconds after which a wait that would never end fails its test."""
+
+
+def a_raw(name: str = "odd", **metadata: object) -> dict[str, Any]:
+    """A resource as the API server gives it."""
+    given = {"namespace": "team-a", "name": name, "uid": "u", "resourceVersion": "1", **metadata}
+    return {"metadata": given, "status": {"run": "odd", "phase": "Running"}}
+
+
+@dataclass
+class Cluster:
+    """One resource, and the events about it."""
+
+    raw: dict[str, Any] = field(default_factory=a_raw)
+    patches: list[Mapping[str, Any]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    async def patch_status(
+        self, key: TrainingKey, uid: str, resource_version: str, patch: Mapping[str, Any]
+    ) -> Raw:
+        """Merge a patch, as Trainings.patch_status."""
+        assert (key, uid, resource_version) == (KEY, "u", "1")
+        self.patches.append(patch)
+        self.raw["status"].update(patch)
+        return self.raw
+
+    async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
+        """Note an event, as Events.publish_about."""
+        del now
+        assert (subject.key, item.warning) == (KEY, True)
+        self.events.append(f"{item.reason}: {item.message}")
+
+    def status_writer(self) -> StatusWriter:
+        """A recorder that writes here."""
+        trainings, events = cast("Trainings", self), cast("Events", self)
+        config_maps = cast("ConfigMaps", None)
+        return StatusWriter(
+            trainings, config_maps, events, TrainingStore(), Clock(), Metrics(), "ours"
+        )
+
+
+async def test_reason_is_written_once_with_one_event() -> None:
+    cluster = Cluster()
+    for _ in range(2):  # the second one is another process
+        for _ in range(2):
+            await cluster.status_writer().report_left_alone(cluster.raw, "why")
+    assert len(cluster.patches) == 1
+    assert cluster.raw["status"]["run"] == "odd"
+    cluster.raw["metadata"]["generation"] = 5
+    await cluster.status_writer().report_left_alone(cluster.raw, "why")
+    assert cluster.raw["status"]["observedGeneration"] == 5
+    assert cluster.events == ["Unreadable: why"]
+    await cluster.status_writer().report_left_alone(cluster.raw, "why else")
+    assert cluster.events == ["Unreadable: why", "Unreadable: why else"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [a_raw(deletionTimestamp="2025-01-16T08:00:00Z"), {**a_raw(), "status": "odd"}],
+    ids=["being deleted", "status is no object"],
+)
+async def test_nothing_is_written_where_that_helps_nobody(raw: Raw) -> None:
+    cluster = Cluster()
+    await cluster.status_writer().report_left_alone(raw, "why")
+    assert (cluster.patches, cluster.events) == ([], [])
+
+
+async def told(errors: dict[str, deque[KubeError]], *dropped: str) -> list[str]:
+    """Whom a reporter tells of three resources, until the third one is told."""
+    tried: list[str] = []
+    done = asyncio.Event()
+
+    async def tell(raw: Raw, text: str) -> None:
+        name = raw["metadata"]["name"]
+        tried.append(f"{name}: {text}")
+        if errors.get(name):
+            raise errors[name].popleft()
+        if name == "last":
+            done.set()
+
+    reporter = UnreadableReporter(tell)
+    for name in ("first", "second", "last"):
+        reporter.put(a_raw(name), "why")
+    for name in dropped:
+        reporter.drop(TrainingKey("team-a", name))
+    task = asyncio.create_task(reporter.run())
+    async with asyncio.timeout(TIMEOUT):
+        await done.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    return tried
+
+
+async def test_telling_is_tried_again_where_the_cluster_did_not_take_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
+    errors = {"last": deque[KubeError]([UnavailableError("500"), UnavailableError("500")])}
+    assert await told(errors, "first") == ["second: why", *["last: why"] * 3]
+
+
+async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
+    errors = {
+        "first": deque[KubeError]([ConflictError("409")]),
+        "second": deque[KubeError]([GoneError("404")]),
+        "last": deque[KubeError]([UnavailableError("500")]),
+    }
+    assert await told(errors) == ["first: why", "second: why", "last: why", "last: why"]
+
+
+async def test_resource_of_another_installation_is_left_to_that_installation() -> None:
+    cluster = Cluster()
+    cluster.raw["status"]["servedBy"] = {"namespace": "theirs", "renewedAt": "2026-11-22T08:00:00Z"}
+    await cluster.status_writer().report_left_alone(cluster.raw, "why")
+    assert (cluster.patches, cluster.events) == ([], [])
+    cluster.raw["status"]["servedBy"]["namespace"] = "ours"
+    await cluster.status_writer().report_left_alone(cluster.raw, "why")
+    assert len(cluster.patches) == 1
