@@ -30,7 +30,7 @@ class FixedInterval:
     Args:
         client: With the key in its headers.
         interval: Seconds between the end of one call and the next.
-        luck: Where in its interval each loop begins.
+        jitter: Where in its interval each loop begins.
     """
 
     client: httpx.AsyncClient

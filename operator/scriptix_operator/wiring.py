@@ -285,7 +285,7 @@ def assemble(
 
     Args:
         settings: Of the operator.
-        rim: What it meets.
+        dependencies: What it meets.
         metrics: Where it counts.
         problems: Where it reports what fails.
         serve: Has these namespaces watched.

@@ -1,4 +1,4 @@
-"""The start ledger at a real API server: kube/ledger_config_map.py, engine/start_ledger.py, and whole operators."""
+"""The start ledger at a real API server, alone and in whole operators."""
 
 import json
 from collections.abc import Awaitable, Callable

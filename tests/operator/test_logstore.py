@@ -77,15 +77,13 @@ class Saver:
         since: int = UNTIMED,
     ) -> LogStatus:
         """Save and keep the status."""
-        with_start_begun = await self._store.open(self.owner, self.status)
+        stored_log = await self._store.open(self.owner, self.status)
         window = Window(since)
-        collector = LogCollector(
-            with_start_begun.log_index, window, run_id=run_id, max_bytes=max_bytes
-        )
+        collector = LogCollector(stored_log.log_index, window, run_id=run_id, max_bytes=max_bytes)
         for each in entries:
             collector.add(each)
         saved = await self._store.save(
-            with_start_begun, collector.result(), run_id=run_id, max_bytes=max_bytes
+            stored_log, collector.result(), run_id=run_id, max_bytes=max_bytes
         )
         self.status = saved.log
         return self.status

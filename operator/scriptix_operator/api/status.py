@@ -1,9 +1,9 @@
 """status of a CustomModelTraining: everything a person asks about.
 
 Strings carry no enum, pattern or format, and schemas only widen: an older CRD must never refuse
-what a newer operator has to say. Only lengths are bounded; core/model/text.py cuts remote text to them.
-The API server holds the bounds, and reading does not: a newer version may have wider ones. What a
-client may have left out because it is empty or zero is optional, too.
+what a newer operator has to say. Only lengths are bounded; core/model/text.py cuts remote text to
+them. The API server holds the bounds, and reading does not: a newer version may have wider ones.
+What a client may have left out because it is empty or zero is optional, too.
 """
 
 from typing import Annotated, Any

@@ -127,7 +127,7 @@ def decide(
         training: The resource with the status last recorded.
         observation: What was just learned.
         now: UTC.
-        memory: What this process remembers of the resource.
+        state: What this process remembers of the resource.
         durations: Of the start protocol.
     """
     ctx = ReconcileContext(

@@ -64,16 +64,16 @@ class _Busy:
 
 @dataclass(slots=True)
 class Controller:
-    """Steps every resource when it is due.
+    """Reconciles every resource when it is due.
 
     Args:
-        step: Takes a resource as far as it goes now, as Stepper.step.
+        reconcile: One reconcile of a resource, as Reconciler.reconcile.
         list_all: All resources of a namespace, or of all of them, as the API server gives them, as
             Trainings.all.
         coverage: What the store may be missing; namespaces that are not listed are not served.
         problems: Where it reports what it cannot list or parse.
-        timer: Due times, on the same clock; the lanes set them, too.
-        sweep_interval: Seconds between full lists, the second source beside the watch: a gap in
+        work_queue: Due times, on the same clock; the schedulers set them, too.
+        resync_interval: Seconds between full lists, the second source beside the watch: a gap in
             a watch loses deletions.
     """
 

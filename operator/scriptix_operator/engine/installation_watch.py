@@ -102,7 +102,7 @@ class Serving:
             if not needs_renewal(training, self.installation, self.clock.now()):
                 continue
             try:
-                await self.status_writer.record(training, training.status)
+                await self.status_writer.write(training, training.status)
             except (ConflictError, GoneError, UnreadableError) as error:
                 logger.debug("%s: not renewed, it has changed: %s", training.key, error)
             except KubeError as error:

@@ -97,12 +97,12 @@ class LogFetcher:
         if not isinstance(permit, Permit):
             return replace(later, wait=permit, tried=False)
         try:
-            with_start_begun = await self.log_store.open(training.owner, training.status.log)
+            stored_log = await self.log_store.open(training.owner, training.status.log)
         except (NameTaken, KubeError) as error:
             self.schedulers.cancel_log_call(key.fingerprint, permit)
             return self._not_stored(training, error, later)
         asked_at = self.calls.clock.now()
-        collector = self._collector(training, with_start_begun.log_index, asked_at)
+        collector = self._collector(training, stored_log.log_index, asked_at)
         try:
             reply = await self.calls.make(
                 Call.LOG,
@@ -120,7 +120,7 @@ class LogFetcher:
         if self.store.is_being_deleted(training):
             return later  # since the call was made
         try:
-            found, saved = await self._save(training, with_start_begun, collector)
+            found, saved = await self._save(training, stored_log, collector)
         except (NameTaken, KubeError) as error:
             # Not raised: the step would be tried again within a minute, for ever, and each time
             # spend one of the few log calls that all resources with this key have.
@@ -138,13 +138,13 @@ class LogFetcher:
         return LogCollector(log_index, window, run_id=run_id, max_bytes=max_bytes)
 
     async def _save(
-        self, training: Training, with_start_begun: OpenLog, collector: LogCollector
+        self, training: Training, stored_log: OpenLog, collector: LogCollector
     ) -> tuple[Collected, SavedLog]:
         run, max_bytes = training.status.run, training.spec.log.max_bytes
         # Up to 16 MiB are put in order: not on the event loop's time.
         found = await asyncio.to_thread(collector.result)
         saved = await self.log_store.save(
-            with_start_begun, found, run_id=run.id if run else "", max_bytes=max_bytes
+            stored_log, found, run_id=run.id if run else "", max_bytes=max_bytes
         )
         return found, saved
 

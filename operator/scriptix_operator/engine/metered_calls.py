@@ -30,7 +30,7 @@ class MeteredCalls:
     """Makes calls.
 
     Args:
-        lanes: What each key may still do.
+        schedulers: What each key may still do.
         ledger: Where learned limits are kept.
         clock: The clocks.
         metrics: Counts each call.
@@ -72,7 +72,7 @@ class MeteredCalls:
             call: Its kind.
             model_id: The model it is about.
             key: The key it is made with.
-            ticket: It, as taken.
+            permit: It, as taken.
             send: Makes it, and hands on what the reply says of the limit.
 
         Raises:

@@ -93,9 +93,9 @@ class RemoteCalls:
     Args:
         client: The API.
         keys: Where API keys come from.
-        lanes: What each key may still do.
+        schedulers: What each key may still do.
         calls: Makes the calls.
-        roster: Who else has a claim on a model.
+        store: Who else has a claim on a model.
         coverage: Who may have one and is not in the store of resources.
         clock: The clocks.
         ledger: Which starts may be under way.
@@ -301,7 +301,7 @@ class RemoteCalls:
 
         Args:
             training: With the intent recorded.
-            slot: Taken from the key's allowance.
+            permit: Taken from the key's allowance.
             begun_at: Monotonic seconds when the intent's writing began.
         """
         armed: list[int] = []

@@ -54,7 +54,7 @@ class RunStarter:
         Args:
             recorded: The resource without the intent.
             decision: With the intent.
-            slot: Taken from the key's allowance; given back if nothing is sent.
+            permit: Taken from the key's allowance; given back if nothing is sent.
 
         Returns:
             The resource as recorded, and what is to be done next.

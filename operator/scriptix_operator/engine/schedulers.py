@@ -1,7 +1,7 @@
 """The lanes of all API keys: made as keys turn up, and asked on behalf of resources.
 
-Decisions are in core/scheduling/key_scheduler.py. Here is what they lack: clocks, luck, and the timer that wakes
-whoever a lane expects.
+Decisions are in core/scheduling/key_scheduler.py. Here is what they lack: clocks, luck, and the
+timer that wakes whoever a lane expects.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -50,9 +50,9 @@ class KeySchedulers:
 
     Args:
         limits: The configured allowance for each kind of call.
-        timer: Wakes those who are expected.
+        work_queue: Wakes those who are expected.
         clock: The clocks.
-        luck: Draws a number from 0 to 1.
+        jitter: Draws a number from 0 to 1.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class KeySchedulers:
             key: Whose.
             is_queued: It waits for a start.
             is_watched: It will be looked at again by itself.
-            awaits_look: It was told to wait for a look, and will come when it is called. Whoever
+            awaits_poll: It was told to wait for a look, and will come when it is called. Whoever
                 cannot ask (its Secret is gone, say) must not stand in line: all would wait for it.
         """
         fingerprint = self._members.get(key)

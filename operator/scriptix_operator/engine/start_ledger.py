@@ -75,8 +75,8 @@ class StartLedger:
     """The ledger of this installation.
 
     Args:
-        store: Where it is kept.
-        roster: All resources, to rebuild a lost ledger from.
+        config_map: Where it is kept.
+        store: All resources, to rebuild a lost ledger from.
         gap: What keeps the store of resources from being complete; None: nothing.
         window: How long a start may count against an allowance, known or yet to be learned.
         clock: The clocks.
@@ -194,7 +194,7 @@ class StartLedger:
 
         Args:
             training: With the intent recorded.
-            basis: What `ready` returned before the model was looked at; None: any.
+            revision: What `ready` returned before the model was looked at; None: any.
 
         Raises:
             LedgerChangedError: It is not opened.

@@ -1,7 +1,7 @@
 """ConfigMaps beside a resource: written only where they are its own.
 
-kube/ownership.py says whose an object is. What is dead or restored counts as absent: nothing of it is
-read, and it makes way when its name is needed.
+kube/ownership.py says whose an object is. What is dead or restored counts as absent: nothing of it
+is read, and it makes way when its name is needed.
 
 Errors: NameTaken, and those of kube/errors.py. A ConflictError means that somebody wrote the object
 meanwhile: read it again.

@@ -1,7 +1,7 @@
 """Who works: a coordination.k8s.io Lease, held by one process at a time.
 
-As client-go does it; core/cluster/election.py decides. The election of the kubernetes package is not used:
-it has no release, a refused connection ends it, and it writes local time as UTC.
+As client-go does it; core/cluster/election.py decides. The election of the kubernetes package is
+not used: it has no release, a refused connection ends it, and it writes local time as UTC.
 
 - Writes carry the resourceVersion that was read, so of two contenders one gets 409.
 - The name of the holder is new in each process: a restarted pod is not taken for its predecessor.

@@ -88,12 +88,12 @@ class LogStore:
         return OpenLog(owner, log_index, active, frozenset(numbers), previous or LogStatus())
 
     async def save(
-        self, with_start_begun: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+        self, stored_log: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
         """Store what is new; after a failure open, fetch and save again.
 
         Args:
-            opened: What was stored when `new` was collected.
+            stored_log: What was stored when `new` was collected.
             new: What a reply has of run `run_id`.
             run_id: The present run.
             max_bytes: spec.log.maxBytes: UTF-8 bytes of lines kept, of all runs.
@@ -102,10 +102,10 @@ class LogStore:
             NameTaken: A name belongs to somebody else.
             KubeError: ConflictError if somebody has written a log since, and what else may happen.
         """
-        owner = with_start_begun.owner
+        owner = stored_log.owner
         # Up to 16 MiB are put together: not on the event loop's time.
         planned = await asyncio.to_thread(
-            plan, with_start_begun.log_index, new, run_id=run_id, max_bytes=max_bytes
+            plan, stored_log.log_index, new, run_id=run_id, max_bytes=max_bytes
         )
         log_index = planned.log_index
         for sealed in planned.seal:
@@ -117,13 +117,13 @@ class LogStore:
                 immutable=True,
             )
             log_index = log_index.with_segment(sealed)
-        await self._write_active(with_start_begun, log_index)
+        await self._write_active(stored_log, log_index)
         for number in sorted(
-            with_start_begun.numbers - {segment.number for segment in log_index.segments}
+            stored_log.numbers - {segment.number for segment in log_index.segments}
         ):
             await self._config_maps.delete(owner, segment_name(owner.name, number))
         return SavedLog(
-            _status(with_start_begun, log_index),
+            _status(stored_log, log_index),
             log_index.end.lines if log_index.run_id == run_id else 0,
         )
 
@@ -151,15 +151,15 @@ class LogStore:
         stored = await self._config_maps.get(owner, segment_name(owner.name, number))
         return None if stored is None else SealedSegment.read(number, stored.data)
 
-    async def _write_active(self, with_start_begun: OpenLog, log_index: LogIndex) -> None:
+    async def _write_active(self, stored_log: OpenLog, log_index: LogIndex) -> None:
         """Write the tail in place of the one that was read.
 
         Others may have changed its metadata while the log was fetched, which can take minutes.
         """
         owner, active, name = (
-            with_start_begun.owner,
-            with_start_begun.active,
-            active_name(with_start_begun.owner.name),
+            stored_log.owner,
+            stored_log.active,
+            active_name(stored_log.owner.name),
         )
         if active is None:
             if log_index.entries:
@@ -189,13 +189,13 @@ def _numbers(owner: Owner, status: LogStatus | None) -> set[int]:
     return {number for number in numbers if number is not None}
 
 
-def _status(with_start_begun: OpenLog, log_index: LogIndex) -> LogStatus:
-    name = with_start_begun.owner.name
+def _status(stored_log: OpenLog, log_index: LogIndex) -> LogStatus:
+    name = stored_log.owner.name
     names = tuple(segment_name(name, segment.number) for segment in log_index.segments)
     if log_index.entries:
         names = (*names, active_name(name))
     return replace(
-        with_start_begun.previous,
+        stored_log.previous,
         config_maps=names,
         entries=log_index.entries,
         bytes=log_index.size,

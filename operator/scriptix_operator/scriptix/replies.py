@@ -1,4 +1,4 @@
-"""Replies with a model, and the parts of a reply with a log, read into the types of core/model/remote.py.
+"""Replies with a model, and parts of a log, read into the types of core/model/remote.py.
 
 Both dialects: the object itself, or `{"result": …}` around it. Unknown fields are ignored. `id`
 and `training_status` must be there and readable: they alone decide whether the reply is usable.

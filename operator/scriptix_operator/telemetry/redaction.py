@@ -1,7 +1,8 @@
 """The last defence of API keys: known ones are replaced wherever they turn up in output.
 
-Nothing prints a key on purpose (core/model/api_key.py keeps it out of reprs). But an error of a library,
-a traceback or a dumped Secret may carry one, so whoever reads a key also registers it here.
+Nothing prints a key on purpose (core/model/api_key.py keeps it out of reprs). But an error of a
+library, a traceback or a dumped Secret may carry one, so whoever reads a key also registers it
+here.
 """
 
 import base64

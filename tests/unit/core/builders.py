@@ -1,7 +1,7 @@
 """Builders for the core's tests, and `Life`: a resource that goes through `decide` step by step.
 
-`Life` does what engine/reconciler.py does, without the engine. Whatever a test tells it, each status
-that comes out is held against the promises that hold for all of them (`check_status`).
+`Life` does what engine/reconciler.py does, without the engine. Whatever a test tells it, each
+status that comes out is held against the promises that hold for all of them (`check_status`).
 """
 
 from collections import Counter

@@ -63,7 +63,7 @@ class Server:
         limits: All of them hold at once.
         slides: Whether its windows slide; else each begins at a time of its own.
         tells: What it says.
-        luck: Where its windows begin.
+        jitter: Where its windows begin.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class Play:
     """A client that calls whenever its budget lets it.
 
     Args:
-        budget: What it keeps to.
+        limiter: What it keeps to.
         server: What it calls.
-        luck: How long each call and each reply take, and when others call.
+        jitter: How long each call and each reply take, and when others call.
         latency: Seconds that each of them takes at most.
         parallel: Calls in flight at most.
         pause: Seconds from a reply to the next call of one that has nothing to do meanwhile.

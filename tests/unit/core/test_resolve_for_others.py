@@ -1,4 +1,4 @@
-"""core/start/resolution.py: a start in the ledger that is not the own one of who needs the model."""
+"""A start in the ledger that is not the own one of who needs the model."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""engine/controller.py: what is stepped, when, and beside what; steps and lists are the test's own."""
+"""What is stepped, when, and beside what; steps and lists are the test's own."""
 
 import asyncio
 import logging
@@ -76,7 +76,7 @@ class Bench:
     """An engine, and what it is given to do.
 
     Args:
-        namespaces: What is watched; none: all.
+        events: What is watched; none: all.
     """
 
     def __init__(self, events: Events, *namespaces: str) -> None:

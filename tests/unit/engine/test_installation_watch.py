@@ -1,4 +1,4 @@
-"""engine/installation_watch.py: what is reported of the resources of others, and what is renewed."""
+"""What is reported of the resources of others, and what is renewed."""
 
 from datetime import datetime, timedelta
 from typing import cast

@@ -109,7 +109,7 @@ class EngineDependencies:
         return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
 
     async def save(
-        self, with_start_begun: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+        self, stored_log: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
         """Store, as LogStore.save."""
         self.is_saving.set()
@@ -118,9 +118,7 @@ class EngineDependencies:
         if self.trouble is not None:
             raise self.trouble
         lines = [line.text for line in new.lines]
-        self.saved.append(
-            (with_start_begun.owner, with_start_begun.previous, run_id, max_bytes, lines)
-        )
+        self.saved.append((stored_log.owner, stored_log.previous, run_id, max_bytes, lines))
         return SavedLog(STORED, 1)
 
 

@@ -1,4 +1,4 @@
-"""engine/start_ledger.py: one process's hold on the ledger, whatever becomes of its reads and writes."""
+"""One process's hold on the ledger, whatever becomes of its reads and writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""engine/unreadable_reporter.py, Recorder.tell_left_alone: telling why a resource is left alone, once."""
+"""engine/unreadable_reporter.py: why a resource is left alone is reported once."""
 
 import asyncio
 from collections import deque

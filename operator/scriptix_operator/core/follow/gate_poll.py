@@ -70,7 +70,7 @@ def published_reason(
     Args:
         spec: As edited.
         status: With the result.
-        note: What is said of it already; None: as when it was published.
+        condition_reason: What is said of it already; None: as when it was published.
     """
     condition_reason, changed = (
         condition_reason or trained_reason(status),

@@ -362,8 +362,8 @@ def ended_at(
     Args:
         started_at: When it began by the API's clock.
         now: By ours, which may be behind the API's.
-        told: What the API gives; an end before the beginning is left over from another run, and
-            one that is not yet is no end.
+        named_end: What the API gives; an end before the beginning is left over from another run,
+            and one that is not yet is no end.
     """
     if named_end is not None and (started_at or named_end) <= named_end <= now + MAX_AHEAD:
         return named_end

@@ -151,10 +151,10 @@ def rate_limited(
     """The API refused a call because of its rate limit.
 
     Args:
-        step: The resource.
+        ctx: The resource.
         call: The refusal.
         again_in: Seconds until the key may be used again; None: as the refusal says.
-        told: What happened, for people; the time of the next call follows.
+        text: What happened, for people; the time of the next call follows.
     """
     asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
     wait = max(asked if again_in is None else again_in, LEAST_WAIT)

@@ -185,8 +185,6 @@ def training_reason(status: TrainingStatus) -> ConditionReason:
         last = status.learning_curve[-1]
         text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
     if status.poll_interval_seconds is not None:
-        text += (
-            f" Looked at about every {reported_interval(status.poll_interval_seconds)}: the API key's "
-            "status calls have to suffice for all that share it."
-        )
+        interval = reported_interval(status.poll_interval_seconds)
+        text += f" Polling about every {interval}: the status-call quota of the API key is shared."
     return ConditionReason(reason, text)

@@ -18,7 +18,7 @@ def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
     """End the run with an unknown outcome.
 
     Args:
-        step: Of the resource.
+        ctx: Of the resource.
         started_at: Run start time of the run.
     """
     text = (

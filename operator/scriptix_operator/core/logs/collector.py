@@ -55,7 +55,7 @@ class LogCollector:
     """Collects one reply; `add` may be called from another thread.
 
     Args:
-        book: What is stored.
+        log_index: What is stored.
         window: Which entries are of the run.
         run_id: The run.
         max_bytes: Most UTF-8 bytes of lines to keep.

@@ -47,7 +47,7 @@ def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) ->
     """Decide how to store what is new.
 
     Args:
-        book: What is stored, as `new` was collected with it.
+        log_index: What is stored, as `new` was collected with it.
         new: What a reply has of run `run_id`. With nothing of that, the tail is left to the run
             before.
         run_id: The present run.

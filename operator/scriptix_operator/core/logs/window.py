@@ -34,7 +34,7 @@ def window_of(status: TrainingStatus, log_index: LogIndex, *, is_last: bool = Fa
 
     Args:
         status: With the run.
-        book: What is stored.
+        log_index: What is stored.
         is_last: No other fetch follows. Before the last one, entries of the run that are still to
             be written are no reason to take those of earlier runs.
 

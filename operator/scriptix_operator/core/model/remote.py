@@ -58,8 +58,8 @@ class RemoteMetrics:
 class RemoteModel:
     """One look at a custom model.
 
-    Texts are as the API gave them, unbounded and hostile; core/model/text.py bounds them before they
-    go anywhere.
+    Texts are as the API gave them, unbounded and hostile; core/model/text.py bounds them before
+    they go anywhere.
     """
 
     id: int

@@ -1,7 +1,7 @@
 """What the API allows one key for one kind of call: as configured, or less where it has said so.
 
-Refusals and headers teach stricter limits (core/ratelimit/inference.py); nothing ever exceeds the configured
-ones. Times are seconds on any clock that does not jump, given by the caller.
+Refusals and headers teach stricter limits (core/ratelimit/inference.py); nothing ever exceeds the
+configured ones. Times are seconds on any clock that does not jump, given by the caller.
 """
 
 from array import array

@@ -146,9 +146,9 @@ def observed_from(  # noqa: PLR0913, PLR0917 - all that is known of a refusal
     Args:
         passed: When each call that was let through was answered, ascending.
         limits: The limits that were kept to.
-        learned: Counts of those that were learned, by window: more may have been tried now.
+        observed: Counts of those that were learned, by window: more may have been tried now.
         refused_at: When the refused call was sent.
-        told: What the reply says of the limit.
+        rate_info: What the reply says of the limit.
         wait: Seconds after which the reply says to come back.
 
     Returns:
@@ -233,9 +233,9 @@ def heard(
     """What is known of a window after a reply that was let through and tells its limit.
 
     Args:
-        lesson: What was learned of the window before.
+        observed_limit: What was learned of the window before.
         configured: The window's limit by the settings; never exceeded.
-        told: What the reply says.
+        rate_info: What the reply says.
         now: When it was read.
 
     Returns:

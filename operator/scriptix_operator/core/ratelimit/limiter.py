@@ -144,11 +144,11 @@ class RateLimiter:
         """Count a call whose reply was read, or given up.
 
         Args:
-            ticket: The call.
+            permit: The call.
             now: When that was. It ages from then on: when the server counted it is not known, only
                 that it has by now; if there was no reply, that it will before long.
             failure: What went wrong; None: nothing.
-            told: What the reply says of the limit.
+            rate_info: What the reply says of the limit.
 
         Returns:
             Whether something was learned of the limits.

@@ -1,1 +1,1 @@
-"""The vocabulary of `decide`: observations, actions, decisions, and the context of one reconcile."""
+"""The vocabulary of `decide`: observations, actions, decisions, the context of a reconcile."""

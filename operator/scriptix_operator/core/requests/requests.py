@@ -1,8 +1,8 @@
 """What asks for a run (DESIGN §2), and the run's identity.
 
 A request is the pair (spec.runToken, annotation requested-at), opaque but for dates
-(core/status/tokens.py). Each member asks on its own, with a value that is not used (core/status/used_requests.py). The
-resource itself asks for the first run.
+(core/status/tokens.py). Each member asks on its own, with a value that is not used
+(core/status/used_requests.py). The resource itself asks for the first run.
 """
 
 import hashlib

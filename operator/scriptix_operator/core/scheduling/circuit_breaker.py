@@ -99,7 +99,7 @@ class CircuitBreaker:
         """Learn from the outcome of a look.
 
         Args:
-            ticket: The look.
+            permit: The look.
             model_id: The model that was looked at.
             failure: What went wrong; None: nothing.
             now: The time.

@@ -63,7 +63,7 @@ class PollScheduler:
 
     Args:
         limits: As configured.
-        wakes: Takes up who is expected when.
+        wake_ups: Takes up who is expected when.
     """
 
     def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:
@@ -134,7 +134,7 @@ class PollScheduler:
         Args:
             key: Whose.
             now: The time.
-            awaits_look: It was told to wait for its turn, and does.
+            awaits_poll: It was told to wait for its turn, and does.
             is_regular: It will be looked at at intervals.
         """
         if not awaits_poll:

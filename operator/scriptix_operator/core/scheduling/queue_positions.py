@@ -37,7 +37,7 @@ class Positions:
     """The latest snapshot of a start queue.
 
     Args:
-        wakes: Takes up who is due to report its position.
+        wake_ups: Takes up who is due to report its position.
     """
 
     def __init__(self, wake_ups: list[WakeUp]) -> None:

@@ -95,7 +95,7 @@ class QueueSnapshot:
     Nothing is sorted for it: thousands join after a restart, and each asks for its place.
 
     Args:
-        claims: All of them.
+        queue_entries: All of them.
         groups: Their lines; those of a group come before all of the next.
         started: Starts in the window, by namespace.
     """

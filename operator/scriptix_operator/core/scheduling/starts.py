@@ -48,7 +48,7 @@ class Starts:
 
     Args:
         limits: As configured.
-        wakes: Takes up who is expected when.
+        wake_ups: Takes up who is expected when.
     """
 
     def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:

@@ -49,7 +49,7 @@ def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> De
     """Decide on a model that no run of this resource is at, nor any start.
 
     Args:
-        step: The resource.
+        ctx: The resource.
         seen: The look.
         in_use: What another resource has on the model, as claims.model_in_use.
     """

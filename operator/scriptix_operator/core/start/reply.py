@@ -111,7 +111,7 @@ def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
     None: the reply does not say that another attempt is in vain.
 
     Args:
-        step: Not starting any more.
+        ctx: Not starting any more.
         reply: The reply to the start.
     """
     kind = CODE_KINDS.get(reply.code or "")

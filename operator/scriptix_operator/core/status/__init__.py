@@ -1,1 +1,1 @@
-"""What status shows: phase, conditions, messages, failures, events, the quality gate, the result."""
+"""What status shows: phase, conditions, messages, failures, events, quality gate, result."""

@@ -150,7 +150,7 @@ def derive_status(
         training: The resource; its spec and generation are what is observed.
         status: The facts.
         now: For lastTransitionTime, UTC.
-        note: Why it is so; None keeps the reason and message that status has.
+        condition_reason: Why it is so; None keeps the reason and message that status has.
     """
     phase = phase_of(training.spec, status)
     repeated, unreadable = repeated_request(training, status), describe_unreadable(training)

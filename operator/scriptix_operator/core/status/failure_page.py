@@ -7,7 +7,8 @@ __all__ = ["failures_page"]
 INTRODUCTION = """\
 # What can fail, and what to do
 
-<!-- Made from operator/scriptix_operator/core/status/failure_catalog.py by `make docs`; edit it there. -->
+<!-- Made from operator/scriptix_operator/core/status/failure_catalog.py by `make docs`; edit it
+there. -->
 
 `status.failure.reason` names the row, `message` is what happened (in the API's own words where it
 spoke, shown whole up to 4096 characters, of a refused call 1024, control characters made harmless),

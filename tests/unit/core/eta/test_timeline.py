@@ -1,4 +1,4 @@
-"""core/eta/timeline.py: marks of a run, and what past runs tell of the way from 0 to 100 percent."""
+"""Marks of a run, and what past runs tell of the way from 0 to 100 percent."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""core/ratelimit/inference.py: what refusals and headers teach, held against servers of either kind."""
+"""What refusals and headers teach, held against servers of either kind."""
 
 import math
 from collections.abc import Sequence

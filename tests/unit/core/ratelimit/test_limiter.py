@@ -1,4 +1,4 @@
-"""core/ratelimit/limiter.py: windows that slide, and whole stories with servers that limit the rate."""
+"""Windows that slide, and whole stories with servers that limit the rate."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""core/scheduling/log_fetches.py: the few log calls of a key, those of runs that have ended first."""
+"""The few log calls of a key, those of runs that have ended first."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""core/scheduling/poll_rates.py: what can be kept of the intervals that are asked for, so that all looks fit."""
+"""What can be kept of the intervals that are asked for, so that all looks fit."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""core/start/resolution.py: a start whose outcome is not known, by the table of DESIGN §4 step 5."""
+"""A start whose outcome is not known, by the table of DESIGN §4 step 5."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""core/status/conditions.py: phase, conditions, display and message follow from the facts (DESIGN §2)."""
+"""Phase, conditions, display and message follow from the facts (DESIGN §2)."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""docs/failures.md is what core/status/failure_page.py makes of the table, and the README leads to it."""
+"""docs/failures.md is made from the failure catalog, and the README links it."""
 
 import re
 from pathlib import Path

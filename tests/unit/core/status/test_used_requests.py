@@ -1,4 +1,4 @@
-"""core/status/used_requests.py: which requests are used, how long that is known, and what the resource says."""
+"""Which requests are used, how long that is known, and what the resource says."""
 
 import hashlib
 
