@@ -78,10 +78,10 @@ class FixedInterval:
             return None
 
     def _wait(self, reply: httpx.Response | None) -> float:
-        told = None if reply is None else reply.headers.get("Retry-After")
-        if reply is None or reply.status_code != HTTPStatus.TOO_MANY_REQUESTS or told is None:
+        announced = None if reply is None else reply.headers.get("Retry-After")
+        if reply is None or reply.status_code != HTTPStatus.TOO_MANY_REQUESTS or announced is None:
             return self.interval
-        if told.isdecimal():
-            return float(told)
-        until: datetime = parsedate_to_datetime(told)
+        if announced.isdecimal():
+            return float(announced)
+        until: datetime = parsedate_to_datetime(announced)
         return max((until.astimezone(UTC) - wall()).total_seconds(), 0.0)

@@ -187,7 +187,7 @@ class _Watched:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._told: dict[tuple[int, int], tuple[float, float]] = {}
+        self._estimates: dict[tuple[int, int], tuple[float, float]] = {}
         """By number of the model and point: in the loop's time, each."""
 
     def written(self, training: Training) -> None:
@@ -201,14 +201,14 @@ class _Watched:
         linear = began + (boottime() - began) / status.progress * 100
         for point in POINTS:
             if status.progress >= point:
-                self._told.setdefault((number, point), (expected, linear))
+                self._estimates.setdefault((number, point), (expected, linear))
 
     def errors(self, numbers: Sequence[int]) -> Errors:
         """Errors of these runs, now that they have ended."""
         ours, linear = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
         ends = self._scene.ends(OURS, numbers)
         for number, point in product(numbers, POINTS):
-            expected, guess = self._told[number, point]
+            expected, guess = self._estimates[number, point]
             duration = self._scene.world.state.models[model_id(0, number)].script.duration * HOUR
             ours[point].append(abs(expected - ends[number]) / duration)
             linear[point].append(abs(guess - ends[number]) / duration)

@@ -148,21 +148,23 @@ def too_large() -> Reply:
     return refusal(413, "PAYLOAD_TOO_LARGE", "Request body is too large")
 
 
-def rate_limited(limit: int, reset: int, retry_after: int, *, told: bool, hint: RetryHint) -> Reply:
+def rate_limited(
+    limit: int, reset: int, retry_after: int, *, rate_info: bool, hint: RetryHint
+) -> Reply:
     """429: the key's window is used up.
 
     Args:
         limit: Calls in a window.
         reset: When there will be another, in unix seconds.
         retry_after: The same in seconds from now.
-        told: Whether the details tell about the window, as the X-RateLimit headers do.
+        rate_info: Whether the details tell about the window, as the X-RateLimit headers do.
         hint: Where else it says when to come back; some servers refuse without a word about it.
     """
     body: dict[str, JsonValue] = {
         "error": HTTPStatus.TOO_MANY_REQUESTS.phrase,
         "message": "Rate limit exceeded",
         "error_code": "RATE_LIMIT_EXCEEDED",
-        "details": {"limit": limit, "reset_at": isoformat(reset)} if told else {},
+        "details": {"limit": limit, "reset_at": isoformat(reset)} if rate_info else {},
     }
     if hint in {"all", "body"}:
         body["retry_after"] = retry_after

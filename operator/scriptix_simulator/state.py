@@ -160,7 +160,7 @@ class SimulatorState:
             reply = replies.insufficient_scope()
         else:
             return self._limited(request, call, key, now, stale=stale)
-        return self._told(reply, self._look(call, key, access, now))
+        return self._rate_info(reply, self._reads(call, key, access, now))
 
     def _limited(
         self, request: ApiRequest, call: Call, key: str, now: float, *, stale: bool
@@ -168,15 +168,15 @@ class SimulatorState:
         limits = self._limits[call]
         allowance = self._windows.of((key, call), limits).take(now) if limits else None
         if allowance is None or allowance.allowed:
-            return self._told(self._served(request, call, now, stale=stale), allowance)
+            return self._rate_info(self._served(request, call, now, stale=stale), allowance)
         refused = replies.rate_limited(
             allowance.limit,
             allowance.reset,
             allowance.retry_after,
-            told=self.config.rate_headers != "never",
+            rate_info=self.config.rate_headers != "never",
             hint=self.config.retry_hint,
         )
-        return self._told(refused, allowance)
+        return self._rate_info(refused, allowance)
 
     def _served(self, request: ApiRequest, call: Call, now: float, *, stale: bool) -> Reply:
         if request.body is None:
@@ -229,16 +229,16 @@ class SimulatorState:
     def _wrapped(self, body: dict[str, JsonValue]) -> Reply:
         return Reply.of({"result": body} if self.config.wrapped else body)
 
-    def _look(
+    def _reads(
         self, call: Call, key: str | None, access: Access | None, now: float
     ) -> Allowance | None:
         limits = self._limits[call]
         if not limits:
             return None
         # A caller without a good key is told of windows that nobody spends from.
-        return self._windows.of((key if access else None, call), limits).look(now)
+        return self._windows.of((key if access else None, call), limits).reads(now)
 
-    def _told(self, reply: Reply, allowance: Allowance | None) -> Reply:
+    def _rate_info(self, reply: Reply, allowance: Allowance | None) -> Reply:
         when = self.config.rate_headers
         if (
             allowance is None
@@ -246,12 +246,12 @@ class SimulatorState:
             or (when == "refused" and reply.status != HTTPStatus.TOO_MANY_REQUESTS)
         ):
             return reply
-        told: Mapping[str, str] = {
+        rate_info: Mapping[str, str] = {
             "X-RateLimit-Limit": str(allowance.limit),
             "X-RateLimit-Remaining": str(allowance.remaining),
             "X-RateLimit-Reset": str(allowance.reset),
         }
-        return replace(reply, headers={**reply.headers, **told})
+        return replace(reply, headers={**reply.headers, **rate_info})
 
 
 def _no_endpoint(request: ApiRequest) -> Reply:

@@ -54,7 +54,7 @@ class Window:
     speed: float
     _calls: deque[int] = field(default_factory=deque)
 
-    def look(self, now: float) -> Allowance:
+    def reads(self, now: float) -> Allowance:
         """Return the allowance at `now` (unix seconds) without spending any of it."""
         return self._allowance(now, spend=False)
 
@@ -94,14 +94,14 @@ class Quota:
 
     windows: tuple[Window, ...]
 
-    def look(self, now: float) -> Allowance:
+    def reads(self, now: float) -> Allowance:
         """Return what is told at `now` (unix seconds) without spending any of it."""
-        return _tightest(window.look(now) for window in self.windows)
+        return _tightest(window.reads(now) for window in self.windows)
 
     def take(self, now: float) -> Allowance:
         """Spend one call of every window if each has one left; a refused call costs nothing."""
-        if not all(window.look(now).allowed for window in self.windows):
-            return self.look(now)
+        if not all(window.reads(now).allowed for window in self.windows):
+            return self.reads(now)
         return _tightest(window.take(now) for window in self.windows)
 
 

@@ -81,20 +81,20 @@ async def test_the_client_trusts_the_ca_that_it_is_given_and_no_other(
 ) -> None:
     async with network(certificates, api_port=1) as made:
 
-        async def look() -> str:
+        async def read() -> str:
             async with ScriptixClient(base_url=f"https://127.0.0.1:{made.tls_port}") as client:
                 with pytest.raises(Exception) as failure:  # noqa: PT011 - there is no API
                     await client.model(101, ApiKey("key", "a test"))
             return f"{type(failure.value).__name__}: {failure.value}"
 
         monkeypatch.delenv(CA_FILE, raising=False)
-        refused = await look()
+        refused = await read()
         assert refused.startswith(NotSentError.__name__)
         assert "certificate" in refused.lower()
         assert made.connections == []
 
         monkeypatch.setenv(CA_FILE, str(certificates / "apiserver.crt"))
-        assert "certificate" not in (await look()).lower()
+        assert "certificate" not in (await read()).lower()
         assert len(made.connections) == 1
 
 

@@ -52,8 +52,8 @@ async def test_two_values_run_a_training(
         "watchNamespaces": f"{{{namespace}}}",
     }
     readme = (REPOSITORY / "README.md").read_text()
-    told = re.findall(r"--set '?([\w.]+)=", readme)
-    assert told == list(values)
+    printed = re.findall(r"--set '?([\w.]+)=", readme)
+    assert printed == list(values)
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     for command in ("make image IMAGE=", "docker push "):
         image = f"{command}YOUR_REGISTRY/scriptix-operator:{version}\n"

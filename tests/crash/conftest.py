@@ -7,7 +7,7 @@ import pytest
 
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.matrix import Matrix
-from tests.crash.nursery import nursery
+from tests.crash.process_pool import pool
 from tests.crash.scene import Stage
 from tests.crash.table import Outcome, render
 from tests.operator.installation import install_crd
@@ -22,7 +22,7 @@ async def matrix(
     """A matrix whose outcomes end up in the table."""
     install_crd(control_plane)
     outcomes = request.config.stash.setdefault(OUTCOMES, [])
-    async with nursery() as made:
+    async with pool() as made:
         yield Matrix(Stage(control_plane, tmp_path, made.launch), outcomes)
 
 

@@ -48,7 +48,7 @@ async def discover(matrix: Matrix, situation: Situation) -> Found:
     """Find where a start waits in this situation, while nobody is struck."""
 
     async def play(scene: Scene) -> Found:
-        await scene.victim(scene.orders())
+        await scene.subject(scene.orders())
         await scene.recovered()
         assert await scene.starts() == 1
         names = [one.name for one in scene.itinerary()]
@@ -104,8 +104,8 @@ def _modes(at: Await) -> list[Mode]:
 
 async def kill(blow: Blow, scene: Scene) -> float:
     """Have the victim kill itself, start its successor, and wait until all is well."""
-    victim = await scene.victim(scene.orders(blow.at, mode=blow.mode, suspension=blow.suspension))
-    assert await victim.ended() == KILLED, f"it ended by itself:\n{victim.log[-3000:]}"
+    subject = await scene.subject(scene.orders(blow.at, mode=blow.mode, suspension=blow.suspension))
+    assert await subject.ended() == KILLED, f"it ended by itself:\n{subject.log[-3000:]}"
     assert scene.is_struck
     await scene.successor()
     return await scene.recovered()

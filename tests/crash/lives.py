@@ -8,11 +8,11 @@ from tests.crash.kills import Blow, Found
 from tests.crash.matrix import Case
 from tests.crash.scene import NAME, Scene, Situation
 
-__all__ = ["HEIR", "lives"]
+__all__ = ["SUCCESSOR", "lives"]
 
-HEIR = "heir"
+SUCCESSOR = "heir"
 
-Deed = Callable[[Scene], Awaitable[None]]
+Trial = Callable[[Scene], Awaitable[None]]
 """What somebody does, with or without an operator there."""
 
 
@@ -32,10 +32,10 @@ async def replace(scene: Scene) -> None:
     """Delete it, and create another with another name for the same model."""
     scene.may_adopt = True
     await scene.lab.delete(NAME)
-    await scene.ask(HEIR)
+    await scene.ask(SUCCESSOR)
 
 
-DEEDS: dict[str, Deed] = {
+DEEDS: dict[str, Trial] = {
     "suspended, resumed": suspend,
     "deleted, made anew": recreate,
     "deleted, an heir": replace,
@@ -47,33 +47,33 @@ def lives(situations: Iterable[Situation], found: Found) -> list[Case]:
     return [
         Case(situation, name, how, play)
         for situation in situations
-        for name, deed in DEEDS.items()
+        for name, trial in DEEDS.items()
         for how, play in (
-            ("killed before", partial(_after_a_kill, found.awaits[found.post], deed)),
-            ("alive", partial(_under_its_eyes, deed)),
+            ("killed before", partial(_after_a_kill, found.awaits[found.post], trial)),
+            ("alive", partial(_under_its_eyes, trial)),
         )
     ]
 
 
-async def _after_a_kill(post: Await, deed: Deed, scene: Scene) -> float:
+async def _after_a_kill(post: Await, trial: Trial, scene: Scene) -> float:
     blow = Blow(post, "within")
-    victim = await scene.victim(scene.orders(blow.at, mode="within", suspension=blow.suspension))
-    await victim.ended()
+    subject = await scene.subject(scene.orders(blow.at, mode="within", suspension=blow.suspension))
+    await subject.ended()
     assert scene.is_struck
-    await deed(scene)
+    await trial(scene)
     await scene.successor()
-    return await _outlived(deed, scene)
+    return await _outlived(trial, scene)
 
 
-async def _under_its_eyes(deed: Deed, scene: Scene) -> float:
-    await scene.victim(scene.orders())
+async def _under_its_eyes(trial: Trial, scene: Scene) -> float:
+    await scene.subject(scene.orders())
     await scene.lab.until_reason(NAME, "StartOutcomeUnknown")
-    await deed(scene)
-    return await _outlived(deed, scene)
+    await trial(scene)
+    return await _outlived(trial, scene)
 
 
-async def _outlived(deed: Deed, scene: Scene) -> float:
-    if deed is suspend:
+async def _outlived(trial: Trial, scene: Scene) -> float:
+    if trial is suspend:
         await scene.lab.until_phase(NAME, "Suspended")
         await scene.lab.edit(NAME, suspend=False)
-    return await scene.recovered(HEIR if deed is replace else NAME)
+    return await scene.recovered(SUCCESSOR if trial is replace else NAME)

@@ -43,7 +43,7 @@ async def _at_await(blow: Blow, scene: Scene) -> float:
 
 
 async def _pause(scene: Scene, orders: Orders) -> float:
-    paused = await scene.victim(orders, leader_election="true")
+    paused = await scene.subject(orders, leader_election="true")
     await scene.struck(paused)
     successor = await scene.successor(leader_election="true")
     await successor.printed("leading")

@@ -61,7 +61,7 @@ class Proxy:
     server: str
     headers: Mapping[str, str]
     session: aiohttp.ClientSession
-    spoilt: Write | None = None
+    failed: Write | None = None
     mishap: Mishap = "500"
     heard: Callable[[web.Request], None] = lambda _: None
     refuse: Callable[[web.Request], int | None] = lambda _: None
@@ -71,15 +71,15 @@ class Proxy:
     _counts: Counter[str] = field(default_factory=Counter)
 
     @property
-    def is_spoilt(self) -> bool:
+    def is_failed(self) -> bool:
         """Whether the write that was to be spoilt has come."""
-        return self.spoilt in self.writes
+        return self.failed in self.writes
 
     def spoil(self, write: Write | None, mishap: Mishap = "500") -> None:
         """Count from now on, and spoil this write."""
         self.writes.clear()
         self._counts.clear()
-        self.spoilt, self.mishap = write, mishap
+        self.failed, self.mishap = write, mishap
 
     async def add(self, event: Mapping[str, object]) -> None:
         """Send an event on all watch streams."""
@@ -97,7 +97,7 @@ class Proxy:
         self._counts[name] += 1
         write = Write(f"{name} #{self._counts[name]}", time.monotonic())
         self.writes.append(write)
-        if write != self.spoilt:
+        if write != self.failed:
             return await self._forward(request)
         if self.mishap != "reply lost":
             return _refusal(int(self.mishap))

@@ -39,13 +39,13 @@ async def _spoil(plane: ControlPlane, write: Write, mishap: Mishap, scene: Scene
     async with proxied(plane, scene.notes.parent) as proxy:
         scene.about_to_ask = partial(proxy.spoil, write, mishap)
         seconds = await _run(scene, proxy)
-        assert proxy.is_spoilt, f"it was never written; these were: {proxy.writes}"
+        assert proxy.is_failed, f"it was never written; these were: {proxy.writes}"
         return seconds
 
 
 async def _run(scene: Scene, proxy: Proxy) -> float:
     through = {"KUBECONFIG": str(proxy.kubeconfig)}
-    operator = await scene.victim(scene.orders(), through, leader_election="true")
+    operator = await scene.subject(scene.orders(), through, leader_election="true")
     try:
         return await scene.recovered()
     finally:

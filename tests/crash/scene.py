@@ -24,7 +24,7 @@ SPEC: Manifest = {"log": {"collect": "Never"}}
 SETTINGS = {"leader_election": "false", "start_grace_period": "1500ms", "secret_ttl": "1m"}
 """Waiting for the Lease of a killed leader would take 15 s each time. When a Secret is read again
 would depend on how fast the machine is, and so would the awaits on the way."""
-VICTIM = "tests.crash.victim"
+SUBJECT = "tests.crash.subject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +108,20 @@ class Scene:
         }
         return Orders.model_validate(orders | more)
 
-    async def victim(
+    async def subject(
         self, orders: Orders, environment: Mapping[str, str] | None = None, **settings: str
     ) -> Operator:
         """Start an operator with orders, and ask for the run."""
         lab = self.lab
         lab.model(MODEL)
         await lab.secret()
-        told = {**orders.environment(), **(environment or {})}
+        announced = {**orders.environment(), **(environment or {})}
         self.began = time.monotonic()
         if not self.situation.rerun:
             await self._prepare()
             await self.ask()
-            return await lab.operator(told, module=VICTIM, **SETTINGS | settings)
-        victim = await lab.operator(told, module=VICTIM, **SETTINGS | settings)
+            return await lab.operator(announced, module=SUBJECT, **SETTINGS | settings)
+        subject = await lab.operator(announced, module=SUBJECT, **SETTINGS | settings)
         await self.ask()
         await lab.until_phase(NAME, "Succeeded")
         if not self.situation.lenient:
@@ -129,7 +129,7 @@ class Scene:
         self.before = lab.starts(MODEL)
         await self._prepare()
         await lab.edit(NAME, runToken=AGAIN)
-        return victim
+        return subject
 
     async def ask(self, name: str = NAME) -> None:
         """Create a resource for the model."""
@@ -145,11 +145,11 @@ class Scene:
         self.began = time.monotonic()
         return await self.lab.operator({}, **SETTINGS | settings)
 
-    async def struck(self, victim: Operator) -> None:
+    async def struck(self, subject: Operator) -> None:
         """Wait until the victim has been struck."""
         async with asyncio.timeout(TIMEOUT):
             while not self.is_struck:
-                assert victim.runs, f"the victim ended by itself:\n{victim.log[-3000:]}"
+                assert subject.runs, f"the victim ended by itself:\n{subject.log[-3000:]}"
                 await asyncio.sleep(0.02)
 
     @property

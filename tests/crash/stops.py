@@ -24,9 +24,9 @@ def stops(situation: Situation, found: Found) -> list[Case]:
 
 async def _stop(blow: Blow, scene: Scene) -> float:
     orders = scene.orders(blow.at, mode=blow.mode, suspension=blow.suspension, signal="SIGTERM")
-    victim = await scene.victim(orders, post_timeout=PATIENT)
-    status = await victim.ended()
-    assert status == 0, f"exit status {status}:\n{victim.log[-3000:]}"
+    subject = await scene.subject(orders, post_timeout=PATIENT)
+    status = await subject.ended()
+    assert status == 0, f"exit status {status}:\n{subject.log[-3000:]}"
     assert scene.is_struck
     left = (await scene.lab.get(NAME)).get("status", {}).get("run") or {}
     assert "intent" not in left, f"an intent is left: {left}"

@@ -27,33 +27,33 @@ MAX_LINE = 20_000
 
 async def _calls(reply: Reply) -> list[object]:
     """What each of the three calls makes of it: a value, or one of our errors."""
-    told: list[object] = []
+    announced: list[object] = []
     key = ApiKey(KEY, "Secret/team/scriptix-api-key")
     transport = httpx.MockTransport(reply.answer)
     async with ScriptixClient(base_url="http://127.0.0.1", transport=transport) as client:
         entries: list[LogEntry] = []
         for call in (client.model, client.run, partial(client.log, add=entries.append)):
             try:
-                told.append(await call(MODEL, key, on_rate=told.append))
+                announced.append(await call(MODEL, key, on_rate=announced.append))
             except ScriptixError as error:
-                told.append(error)
-        told.append(entries)
-    return told
+                announced.append(error)
+        announced.append(entries)
+    return announced
 
 
 @CALLS
 @given(replies())
 def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: Reply) -> None:
-    for told in asyncio.run(_calls(reply)):
-        if isinstance(told, ScriptixError):
-            assert "\n" not in told.failure.message
-            assert len(told.failure.message) < 1024
-            shown = repr(told.failure) + "".join(traceback.format_exception(told))
+    for announced in asyncio.run(_calls(reply)):
+        if isinstance(announced, ScriptixError):
+            assert "\n" not in announced.failure.message
+            assert len(announced.failure.message) < 1024
+            shown = repr(announced.failure) + "".join(traceback.format_exception(announced))
         else:
-            shown = repr(told)
+            shown = repr(announced)
         assert KEY not in shown
-        if isinstance(told, RateLimitInfo):
-            assert told.reset is None or 0 <= told.reset < float("inf")
+        if isinstance(announced, RateLimitInfo):
+            assert announced.reset is None or 0 <= announced.reset < float("inf")
 
 
 def _at_once(body: bytes) -> tuple[LogReply, list[LogEntry]] | str:
@@ -97,10 +97,10 @@ def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
 @CALLS
 @given(replies())
 def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
-    for told in asyncio.run(_calls(reply)):
-        if not isinstance(told, list):
+    for announced in asyncio.run(_calls(reply)):
+        if not isinstance(announced, list):
             continue
-        entries = [entry for entry in told if isinstance(entry, LogEntry)]
+        entries = [entry for entry in announced if isinstance(entry, LogEntry)]
         collector = LogCollector(EMPTY, Window(), run_id="r1", max_bytes=1024 * 1024)
         for entry in entries:
             collector.add(entry)

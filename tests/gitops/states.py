@@ -53,19 +53,19 @@ def _asleep(life: Life) -> Life:
     return life
 
 
-def _looked(life: Life, status: int, **facts: object) -> Life:
+def _polled(life: Life, status: int, **facts: object) -> Life:
     life.polls(a_model(status, **facts))
     return life
 
 
 def _deferred() -> Life:
-    life = _looked(Life(), 2)
+    life = _polled(Life(), 2)
     life.is_queued()
     return life
 
 
 def _awaiting_retry() -> Life:
-    return _looked(Life(a_training(backoff_limit=2, log={"collect": "Never"})).runs(), 5, **_ENDED)
+    return _polled(Life(a_training(backoff_limit=2, log={"collect": "Never"})).runs(), 5, **_ENDED)
 
 
 def _without_secret(life: Life) -> Life:
@@ -78,7 +78,7 @@ def _without_secret(life: Life) -> Life:
 
 def _without_right(life: Life) -> Life:
     for _ in range(2):  # one refusal of a key that has worked is not believed yet
-        life.waits(60).look_fails(FailureKind.UNAUTHORIZED, message="HTTP 401: Invalid API key")
+        life.waits(60).poll_fails(FailureKind.UNAUTHORIZED, message="HTTP 401: Invalid API key")
     return life
 
 
@@ -96,15 +96,15 @@ _ENDED: Mapping[str, object] = {"started_at": EIGHT, "error": "Training failed d
 STATES: Mapping[str, State] = {
     "new": _working(Life),
     "edited": _working(lambda: Life().runs().succeeds().edit(priority=3)),
-    "edited-after-failure": _working(lambda: _looked(Life().runs(), 5, **_ENDED).edit(priority=3)),
-    "waiting-for-model": _working(lambda: _looked(Life(), 1)),
+    "edited-after-failure": _working(lambda: _polled(Life().runs(), 5, **_ENDED).edit(priority=3)),
+    "waiting-for-model": _working(lambda: _polled(Life(), 1)),
     "queued": _working(_deferred),
     "starting": _working(lambda: Life().intends()),
     "start-outcome-unknown": _working(
         lambda: Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply within 30 s")
     ),
-    "running": _working(lambda: _looked(Life().runs(), 3, started_at=EIGHT, progress=45)),
-    "adopted": _working(lambda: _looked(Life(), 3, started_at=EIGHT, progress=45)),
+    "running": _working(lambda: _polled(Life().runs(), 3, started_at=EIGHT, progress=45)),
+    "adopted": _working(lambda: _polled(Life(), 3, started_at=EIGHT, progress=45)),
     "waiting-for-retry": _working(_awaiting_retry),
     "running-again": _working(
         lambda: Life().runs().succeeds().edit(run_token="v2").intends(a_model(2))
@@ -114,8 +114,8 @@ STATES: Mapping[str, State] = {
     "result-not-published": _bad(
         lambda: Life(refusal=("exceeded quota: configmaps", True)).runs().succeeds()
     ),
-    "failed": _bad(lambda: _looked(Life().runs(), 5, **_ENDED)),
-    "failed-and-suspended": _bad(lambda: _asleep(_looked(Life().runs(), 5, **_ENDED))),
+    "failed": _bad(lambda: _polled(Life().runs(), 5, **_ENDED)),
+    "failed-and-suspended": _bad(lambda: _asleep(_polled(Life().runs(), 5, **_ENDED))),
     "unreadable-before-start": _bad(lambda: _unreadable(Life())),
     "unreadable-after-success": _bad(lambda: _unreadable(Life().runs().succeeds())),
     "gate-missed": _bad(_missing_its_gate),

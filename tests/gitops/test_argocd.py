@@ -202,7 +202,7 @@ def applied_of(item: Manifest) -> str | None:
     return operation_of(item) if is_newest else "never"
 
 
-async def assert_told(app: Application, lab: Lab, outcome: str, later: str) -> None:
+async def assert_reported(app: Application, lab: Lab, outcome: str, later: str) -> None:
     """Compare now, and once more from Argo CD's cache, when something beside a training changes."""
     item = await app.refresh("hard")
     assert f"{applied_of(item)} {status_of(item, 'CustomModelTraining')}" == outcome
@@ -237,7 +237,7 @@ async def test_a_new_training_with_a_field_that_does_not_exist(  # noqa: PLR0913
             assert "colour" not in (await lab.get("odd"))["spec"]
         else:
             await lab.until_all(lambda items: not items)
-        await assert_told(app, lab, outcome, later)
+        await assert_reported(app, lab, outcome, later)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ async def test_a_field_that_does_not_exist_is_added(  # noqa: PLR0913, PLR0917 -
         if sync_of(item) == "OutOfSync":
             revision = item["status"]["sync"]["revision"]
             await app.until(lambda item: is_done(item, revision))
-        await assert_told(app, lab, outcome, later)
+        await assert_reported(app, lab, outcome, later)
         assert "colour" not in (await lab.get("odd"))["spec"]
 
 

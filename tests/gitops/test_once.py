@@ -41,7 +41,7 @@ async def uids(lab: Lab) -> set[str]:
     return {(await lab.get(name))["metadata"]["uid"] for name in NAMES}
 
 
-async def until_made_anew(lab: Lab, before: set[str]) -> None:
+async def until_recreated(lab: Lab, before: set[str]) -> None:
     await until_both(lab, lambda item: item["metadata"]["uid"] not in before)
 
 
@@ -57,7 +57,7 @@ async def heal_a_deletion(app: Application, lab: Lab) -> None:
     before = await uids(lab)
     for name in NAMES:
         await lab.delete(name)
-    await until_made_anew(lab, before)
+    await until_recreated(lab, before)
 
 
 async def refresh_hard(app: Application, lab: Lab) -> None:
@@ -75,10 +75,10 @@ async def replace(app: Application, lab: Lab) -> None:
 async def replace_by_force(app: Application, lab: Lab) -> None:
     before = await uids(lab)
     await app.push(*manifests(priority=6, options="Force=true,Replace=true"))
-    await until_made_anew(lab, before)
+    await until_recreated(lab, before)
 
 
-async def prune_and_make_anew(app: Application, lab: Lab) -> None:
+async def prune_and_recreate(app: Application, lab: Lab) -> None:
     await app.push(config_map("bystander"))
     await lab.until_all(lambda items: not items)
     await app.push(*manifests())
@@ -86,7 +86,7 @@ async def prune_and_make_anew(app: Application, lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "disturb",
-    [heal_an_edit, heal_a_deletion, refresh_hard, replace, replace_by_force, prune_and_make_anew],
+    [heal_an_edit, heal_a_deletion, refresh_hard, replace, replace_by_force, prune_and_recreate],
 )
 async def test_nothing_is_started_twice(
     argocd: ArgoCD,

@@ -21,7 +21,7 @@ class Progress:
     total: int
     stream: TextIO
     done: int = 0
-    _told_percent: int = field(default=0, init=False)
+    _printed_percent: int = field(default=0, init=False)
 
     def advance(self) -> None:
         """Count one step."""
@@ -31,9 +31,9 @@ class Progress:
             filled = BAR_WIDTH * self.done // self.total
             bar = "#" * filled + "." * (BAR_WIDTH - filled)
             self._write(f"\r{self.label} [{bar}] {self.done}/{self.total}")
-        elif percent >= self._told_percent + LOG_STEP_PERCENT:
-            self._told_percent = percent - percent % LOG_STEP_PERCENT
-            self._write(f"{self.label}: {self._told_percent} % of {self.total} packages\n")
+        elif percent >= self._printed_percent + LOG_STEP_PERCENT:
+            self._printed_percent = percent - percent % LOG_STEP_PERCENT
+            self._write(f"{self.label}: {self._printed_percent} % of {self.total} packages\n")
 
     def close(self) -> None:
         """Leave the cursor on a line of its own."""

@@ -64,39 +64,39 @@ class Outside:
         posts.remove(post)
         gone = state._replace(posts=tuple(posts))
         unread = f"the POST for r{post.resource} is not read"
-        told = f"the POST for r{post.resource}"
+        answered = f"the POST for r{post.resource}"
         if state.model.status in self.rules.starts_from:
             after = self._trained(gone, post)
-            told += f" acts: training {after.model.marker} begins"
+            answered += f" acts: training {after.model.marker} begins"
             shown = after.model._replace(off=self.rules.off) if self.rules.reply else None
             answer = Answer("Accepted", shown)
         else:
             after, running = gone, state.model.status == 3
-            told += " is refused: 409"
+            answered += " is refused: 409"
             code = "TRAINING_IN_PROGRESS" if running else "MODEL_NOT_READY"
             answer = Answer("Conflict", code=code)
         if not post.awaited:
-            yield f"{told}; nobody waits for the reply", after
+            yield f"{answered}; nobody waits for the reply", after
             return
-        yield told, self._reply(after, post, answer)
+        yield answered, self._reply(after, post, answer)
         lost = _paid(after, "lost")
         if lost is not None:
-            yield f"{told}; the reply is lost", lost
+            yield f"{answered}; the reply is lost", lost
             yield f"the POST for r{post.resource} is lost", _paid(gone, "lost") or gone
         refused = _paid(gone, "refused")
         if refused is not None:
-            told = f"the POST for r{post.resource} is refused: 429"
-            yield told, self._reply(refused, post, Answer("RateLimited"))
-        yield from self._answered_otherwise(post, (told, after), (unread, gone))
+            answered = f"the POST for r{post.resource} is refused: 429"
+            yield answered, self._reply(refused, post, Answer("RateLimited"))
+        yield from self._answered_otherwise(post, (answered, after), (unread, gone))
 
     def _answered_otherwise(self, post: Message, *outcomes: Move) -> Iterator[Move]:
         """By a reply that does not tell what the API has done."""
         for fault, answers in AMBIGUOUS.items():
-            for told, after in outcomes:
+            for answered, after in outcomes:
                 poorer = _paid(after, fault)
                 if poorer is not None:
                     for answer in answers:
-                        said = f"{told}; it is answered: {answer}"
+                        said = f"{answered}; it is answered: {answer}"
                         yield said, self._reply(poorer, post, answer)
 
     def _reply(self, state: State, post: Message, answer: Answer) -> State:
@@ -124,8 +124,8 @@ class Outside:
             yield f"training {marker} ends", _shown(state, View(4, marker))
             bare = _paid(state, "bare")
             if bare is not None:
-                told = f"training {marker} ends, without results so far"
-                yield told, _shown(bare, View(4, marker, bare=True))
+                answered = f"training {marker} ends, without results so far"
+                yield answered, _shown(bare, View(4, marker, bare=True))
         arrived = _paid(state, "bare")
         if state.model.bare and arrived is not None:
             yield f"the results of training {marker} arrive", _shown(arrived, View(4, marker))
@@ -198,7 +198,7 @@ class Outside:
         if not (leads if job is None else job.at in {"look", "got", "send"}):
             return
         for resource, thing in enumerate(state.things):
-            copy = process.roster[resource]
+            copy = process.store[resource]
             is_known = thing is None if copy is None else copy.current
             if is_known or resource in process.unlisted:
                 continue
@@ -209,8 +209,8 @@ class Outside:
                 is_doomed or is_gone if job.resource == resource else job.at in {"look", "got"}
             ):
                 continue
-            told = f"{name_of(number)} is told of r{resource}"
-            yield told, with_process(state, number, _told(process, resource, thing))
+            answered = f"{name_of(number)} is told of r{resource}"
+            yield answered, with_process(state, number, _answered(process, resource, thing))
 
     def _crash(self, state: State, number: int) -> Iterator[Move]:
         after = _paid(state, "crash")
@@ -218,10 +218,10 @@ class Outside:
             yield from _restarted(f"{name_of(number)} is killed and starts again", after, number)
 
     def _succession(self, state: State) -> Iterator[Move]:
-        after, heir = _paid(state, "succession"), 1 - state.leader
-        if after is not None and state.processes[heir].job is None:
-            after = after._replace(leader=heir)
-            yield from _restarted(f"{name_of(heir)} becomes the leader", after, heir)
+        after, successor = _paid(state, "succession"), 1 - state.leader
+        if after is not None and state.processes[successor].job is None:
+            after = after._replace(leader=successor)
+            yield from _restarted(f"{name_of(successor)} becomes the leader", after, successor)
 
     def _listed(self, state: State, number: int) -> Iterator[Move]:
         """A namespace that could not be listed can be."""
@@ -229,7 +229,7 @@ class Outside:
         if process.job is None or process.job.at in {"look", "got"}:
             for resource in process.unlisted:
                 unlisted = tuple(other for other in process.unlisted if other != resource)
-                known = _told(process, resource, state.things[resource])
+                known = _answered(process, resource, state.things[resource])
                 after = with_process(state, number, known._replace(unlisted=unlisted))
                 yield f"{name_of(number)} lists the namespace of r{resource}", after
 
@@ -244,34 +244,34 @@ class Outside:
                 yield from self._edits(state, resource, thing)
 
     def _edits(self, state: State, resource: int, thing: Thing) -> Iterator[Move]:
-        anew, deleted = _paid(state, "anew"), _paid(state, "deleted")
+        recreated, deleted = _paid(state, "anew"), _paid(state, "deleted")
         suspend, doomed = _paid(state, "suspend"), _paid(state, "doomed")
         token = _paid(state, "token")
-        if anew is not None:
+        if recreated is not None:
             is_open = self.core.whose(self.core.entry(state.ledger))[0] == resource
             if is_open and self.core.facts(thing.status).ownership is None:
                 renewed = _with(state.renewed, resource, Renewal.BESIDE_OPEN)
-                anew = anew._replace(renewed=renewed)
+                recreated = recreated._replace(renewed=renewed)
             fresh = Thing(thing.uid + 1, self.core.blank, token=thing.token)
-            yield f"r{resource} is deleted and made anew", replaced(anew, resource, fresh)
+            yield f"r{resource} is deleted and made anew", replaced(recreated, resource, fresh)
         if token is not None:
             for value in TOKENS:
                 if value != thing.token:
-                    told = f"the token of r{resource} is set to {value!r}"
+                    answered = f"the token of r{resource} is set to {value!r}"
                     after = replaced(token, resource, thing._replace(token=value))
                     if value:  # a re-created resource is asked for another run
                         renewed = _with(state.renewed, resource, Renewal.NEW_DATA)
                         after = after._replace(renewed=renewed)
-                    yield told, after
+                    yield answered, after
         if deleted is not None:
             yield f"r{resource} is deleted", replaced(deleted, resource, None)
         if suspend is not None:
             edited = thing._replace(suspended=not thing.suspended)
-            told = "suspended" if edited.suspended else "resumed"
-            yield f"r{resource} is {told}", replaced(suspend, resource, edited)
+            answered = "suspended" if edited.suspended else "resumed"
+            yield f"r{resource} is {answered}", replaced(suspend, resource, edited)
         if doomed is not None and not thing.doomed:
-            told = f"the deletion of r{resource} begins, and a finalizer holds it"
-            yield told, replaced(doomed, resource, thing._replace(doomed=True))
+            answered = f"the deletion of r{resource} begins, and a finalizer holds it"
+            yield answered, replaced(doomed, resource, thing._replace(doomed=True))
 
 
 def _paid(state: State, fault: str) -> State | None:
@@ -326,34 +326,34 @@ def _is_gone_now(copy: Copy | None, thing: Thing | None) -> bool:
     return copy is not None and (thing is None or thing.uid != copy.thing.uid)
 
 
-def _told(process: Process, resource: int, thing: Thing | None) -> Process:
+def _answered(process: Process, resource: int, thing: Thing | None) -> Process:
     """Roster.put: what was remembered of one that is gone, or was made anew, is forgotten."""
-    known = process.roster[resource]
-    roster, recalls = list(process.roster), list(process.recalls)
-    roster[resource] = None if thing is None else Copy(thing, current=True)
+    known = process.store[resource]
+    store, recalls = list(process.store), list(process.recalls)
+    store[resource] = None if thing is None else Copy(thing, current=True)
     if known is None or thing is None or known.thing.uid != thing.uid:
         recalls[resource] = Recall()
-    return process._replace(roster=tuple(roster), recalls=tuple(recalls))
+    return process._replace(store=tuple(store), recalls=tuple(recalls))
 
 
-def _restarted(told: str, state: State, number: int) -> Iterator[Move]:
+def _restarted(answered: str, state: State, number: int) -> Iterator[Move]:
     """A process that has listed everything, or cannot list a namespace, and knows nothing else."""
     posts = tuple(
         post._replace(awaited=False) if post.sender == number else post for post in state.posts
     )
     state = state._replace(posts=posts)
-    yield told, _listing(state, number)
+    yield answered, _listing(state, number)
     poorer = _paid(state, "unlisted")
     if poorer is not None:
         for resource in range(len(state.things)):
-            said = f"{told} without the namespace of r{resource}"
+            said = f"{answered} without the namespace of r{resource}"
             yield said, _listing(poorer, number, resource)
 
 
 def _listing(state: State, number: int, *unlisted: int) -> State:
-    roster = tuple(
+    store = tuple(
         None if thing is None or resource in unlisted else Copy(thing, current=True)
         for resource, thing in enumerate(state.things)
     )
-    process = Process(roster, (Recall(),) * len(roster), unlisted=unlisted)
+    process = Process(store, (Recall(),) * len(store), unlisted=unlisted)
     return with_process(state, number, process)

@@ -80,7 +80,7 @@ def nothing_for_the_deleted(core: Judgement, state: State) -> str | None:
         job = process.job
         if job is None:
             continue
-        known = process.roster[job.resource]
+        known = process.store[job.resource]
         is_known = known is not None and known.thing.uid == job.base.thing.uid
         if job.at == "wait" and not is_known:
             return f"a POST is sent for r{job.resource}, which is known to be deleted"

@@ -14,14 +14,14 @@ class Recording(Steps):
 
     def record(self, here: Here) -> Iterator[Move]:
         """A write of status, over the version decided from."""
-        told = f"{here.name} writes r{here.job.resource}: {self.core.facts(here.job.status)}"
+        answered = f"{here.name} writes r{here.job.resource}: {self.core.facts(here.job.status)}"
         if here.job.base.current:
-            yield told, self._recorded(self.written(here))
+            yield answered, self._recorded(self.written(here))
             for outcome, after in self.unanswered(here):
                 given_up = after.goes_on(at="reread") if here.job.at == "intent" else after.ends()
-                yield told + outcome, given_up
+                yield answered + outcome, given_up
         else:
-            yield f"{told}: refused, changed since; reads it", self.visit_anew(here)
+            yield f"{answered}: refused, changed since; reads it", self.reconcile_again(here)
 
     def written(self, here: Here) -> Here:
         """The cluster has taken the status, and has said so."""
@@ -62,7 +62,7 @@ class Recording(Steps):
         copy = Copy(thing, current=True)
         return here.knowing(copy)._replace(job=here.job._replace(base=copy))
 
-    def visit_anew(self, here: Here) -> State:
+    def reconcile_again(self, here: Here) -> State:
         """Stepper.step: after a conflict the resource is read, and visited anew."""
         fresh, leads = self.reloaded(here), self.leads(here)
         if fresh is None:
@@ -97,25 +97,25 @@ class Recording(Steps):
         )
         decided = here._replace(job=here.job._replace(status=verdict.status))
         facts = self.core.facts(verdict.status)
-        told = f"{here.name} writes r{here.job.resource}: {facts} ({answer.kind})"
+        answered = f"{here.name} writes r{here.job.resource}: {facts} ({answer.kind})"
         if decided.is_recorded or here.job.base.current:
             recorded = decided if decided.is_recorded else self.written(decided)
-            yield told, self.proceed(recorded, verdict)
+            yield answered, self.proceed(recorded, verdict)
         else:
-            yield from self._answer_refused(here, told)
+            yield from self._answer_refused(here, answered)
             return
         if not decided.is_recorded:
             for outcome, after in self.unanswered(decided):
                 again = after.job._replace(status=here.job.status)
-                yield told + outcome + "; tries again", after._replace(job=again).goes_on()
-                yield told + outcome + "; gives up", after.ends()
+                yield answered + outcome + "; tries again", after._replace(job=again).goes_on()
+                yield answered + outcome + "; gives up", after.ends()
 
-    def _answer_refused(self, here: Here, told: str) -> Iterator[Move]:
+    def _answer_refused(self, here: Here, answered: str) -> Iterator[Move]:
         intent, fresh = self._run(here.job.base.thing.status), self.reloaded(here)
         is_withdrawn = here.job.answer is not None and here.job.answer.kind == "Withdrawn"
         if fresh is None:
-            yield f"{told}: refused, it is gone", here.ends()
+            yield f"{answered}: refused, it is gone", here.ends()
         elif self._run(fresh.job.base.thing.status) == intent and not is_withdrawn:
-            yield f"{told}: refused; reads it and finds its intent", fresh.goes_on()
+            yield f"{answered}: refused; reads it and finds its intent", fresh.goes_on()
         else:
-            yield f"{told}: refused; reads it, visits it anew", self.visit_anew(here)
+            yield f"{answered}: refused; reads it, visits it anew", self.reconcile_again(here)

@@ -31,7 +31,7 @@ class Mutation(Enum):
     """The entry is opened in whatever version of the ledger is there."""
     HASTY = auto()
     """That nothing has happened is believed after S, without W and P."""
-    ONE_LOOK = auto()
+    ONE_POLL = auto()
     """That nothing has happened is believed after one look."""
     NEVER_STALE = auto()
     """No look is taken for stale."""
@@ -98,7 +98,7 @@ class Rules:
     off: int = 0
     rivalry: bool = False
     same_clock: bool = False
-    slow_looks: bool = False
+    slow_polls: bool = False
     mutation: Mutation | None = None
 
     def having(self, budget: Budget) -> "Rules":
@@ -111,7 +111,7 @@ class Rules:
         match self.mutation:
             case Mutation.HASTY:
                 return _Hasty(1, 1, 1, 1)
-            case Mutation.ONE_LOOK:
+            case Mutation.ONE_POLL:
                 return replace(TICKS, agree=0)
             case _:
                 return TICKS

@@ -80,8 +80,8 @@ class Search:
                 broken = promise(self.core, state)
                 if broken is not None:
                     return found(broken, number)
-            for told, after in self._moves(state):
-                self._reach(self._tidy(after), number, told)
+            for answered, after in self._moves(state):
+                self._reach(self._tidy(after), number, answered)
             number += 1
         trap = self._trap() if traps else None
         if trap is not None:
@@ -93,13 +93,13 @@ class Search:
             yield from self._shell.moves(state, number)
         yield from self._outside.moves(state)
 
-    def _reach(self, state: State, number: int, told: str) -> None:
+    def _reach(self, state: State, number: int, answered: str) -> None:
         known = self._numbers.get(state)
         if known is None:
             known = self._numbers[state] = len(self._states)
             self._states.append(state)
             self._came_from.append(number)
-            self._by.append(told)
+            self._by.append(answered)
             self._before.append([])
         if number >= 0:
             self._before[known].append(number)
@@ -110,8 +110,8 @@ class Search:
         if rules.rerun:
             thing = Thing(0, self.core.adopted(rules.model), token="v2")
         things = (thing, *(Thing(0, self.core.blank) for _ in range(rules.resources - 1)))
-        roster = tuple(Copy(thing, current=True) for thing in things)
-        process = Process(roster, (Recall(),) * len(roster))
+        store = tuple(Copy(thing, current=True) for thing in things)
+        process = Process(store, (Recall(),) * len(store))
         return self._tidy(
             State(
                 model=rules.model,

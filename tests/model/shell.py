@@ -40,7 +40,7 @@ class Shell(Starting):
             here = Here(state, number, process, process.job)
             yield from self._effects[process.job.at](here)
         elif self.rules.rivalry or state.leader == number:
-            for resource, copy in enumerate(process.roster):
+            for resource, copy in enumerate(process.store):
                 if copy is not None:
                     after = self.begin(state, number, resource, copy)
                     if after != state:

@@ -32,14 +32,14 @@ class Starting(Recording):
         """StartLedger._take_over: read it; what was decided from another version is void."""
         found = here.state.ledger
         if found is None and self._may_not_rebuild(here):
-            told = f"{here.name} may not rebuild the ledger: a namespace is not listed"
+            answered = f"{here.name} may not rebuild the ledger: a namespace is not listed"
             # A conclusion that is recorded stays so; its entry is closed later.
-            yield told, self.act(here) if here.job.then == "close" else here.ends()
+            yield answered, self.act(here) if here.job.then == "close" else here.ends()
             return
         if found is None:
             known = tuple(
                 (resource, copy.thing)
-                for resource, copy in enumerate(here.process.roster)
+                for resource, copy in enumerate(here.process.store)
                 if copy is not None
             )
             found = self.core.rebuilt(known)
@@ -55,19 +55,19 @@ class Starting(Recording):
     def took(self, here: Here) -> Iterator[Move]:
         """And write it once, so that nobody else can write what was decided from it."""
         if not here.process.current:
-            told = f"{here.name} may not take the ledger over: changed since"
-            yield told, here.goes_on(at="take", found=None)
+            answered = f"{here.name} may not take the ledger over: changed since"
+            yield answered, here.goes_on(at="take", found=None)
             return
         found, then = here.job.found, here.job.then
         assert found is not None
         here = self._ledger_written(here, self.core.counted(found))
         job = here.job._replace(found=None, then="")
         here = here._replace(job=job)
-        told = f"{here.name} takes the ledger over"
+        answered = f"{here.name} takes the ledger over"
         if then == "withdraw":
-            yield told, self._withdrawn(here)
+            yield answered, self._withdrawn(here)
         else:
-            yield told, here.goes_on(at=then)
+            yield answered, here.goes_on(at=then)
 
     def _ledger_written(self, here: Here, ledger: int | None) -> Here:
         process = here.process._replace(ledger=ledger, current=True)
@@ -92,15 +92,15 @@ class Starting(Recording):
             yield f"{here.name} opens no entry: one is open", self._withdrawn(here)
             return
         updated, entry = done
-        told = f"{here.name} opens entry {self.core.owner(entry)}"
+        answered = f"{here.name} opens entry {self.core.owner(entry)}"
         if not here.process.current and not any_version:
             lost = here._replace(process=here.process._replace(ledger=None))
             after = lost.goes_on(at="take", then="withdraw", revision=False)
-            yield f"{told}: refused, the ledger has changed", after
+            yield f"{answered}: refused, the ledger has changed", after
             return
-        yield told, self._opened(self._ledger_written(here, updated), entry)
+        yield answered, self._opened(self._ledger_written(here, updated), entry)
         for outcome, unsure in self._unanswered(here, updated):
-            yield told + outcome, unsure.goes_on(at="reread_ledger", then="open", found=updated)
+            yield answered + outcome, unsure.goes_on(at="reread_ledger", then="open", found=updated)
 
     def _withdrawn(self, here: Here) -> State:
         if self.rules.mutation is Mutation.INTENT_AFTER_ENTRY:
@@ -140,12 +140,12 @@ class Starting(Recording):
         process = here.process._replace(ledger=found, current=True)
         job = here.job._replace(found=None, then="")
         here = here._replace(process=process, job=job)
-        told = f"{here.name} finds the ledger as it wrote it"
+        answered = f"{here.name} finds the ledger as it wrote it"
         entry = self.core.entry(found)
         if then == "open" and entry is not None:
-            yield told, self._opened(here, entry)
+            yield answered, self._opened(here, entry)
         else:
-            yield told, self.act(here)
+            yield answered, self.act(here)
 
     # Closing one.
 
@@ -154,20 +154,23 @@ class Starting(Recording):
         settled = here.job.settled
         assert settled is not None
         if here.process.ledger is None:
-            for told, after in self.take(here._replace(job=here.job._replace(then="close"))):
-                yield told, after
+            for answered, after in self.take(here._replace(job=here.job._replace(then="close"))):
+                yield answered, after
             return
         updated = self.core.with_start_resolved(here.process.ledger, settled)
-        told = f"{here.name} closes entry {self.core.owner(settled.entry)}"
+        answered = f"{here.name} closes entry {self.core.owner(settled.entry)}"
         if updated == here.process.ledger:
-            yield f"{told}, which is closed", self.act(here)
+            yield f"{answered}, which is closed", self.act(here)
         elif here.process.current:
-            yield told, self.act(self._ledger_written(here, updated))
+            yield answered, self.act(self._ledger_written(here, updated))
             for outcome, unsure in self._unanswered(here, updated):
-                yield told + outcome, unsure.goes_on(at="reread_ledger", then="act", found=updated)
+                yield (
+                    answered + outcome,
+                    unsure.goes_on(at="reread_ledger", then="act", found=updated),
+                )
         else:
             lost = here._replace(process=here.process._replace(ledger=None))
-            yield f"{told}: refused, changed since", lost.goes_on(at="take", then="close")
+            yield f"{answered}: refused, changed since", lost.goes_on(at="take", then="close")
 
     # The POST.
 
@@ -176,8 +179,8 @@ class Starting(Recording):
         begun, window = here.job.begun, TICKS.send_window
         assert begun is not None
         if self._is_deleted(here):
-            told = f"{here.name} does not send: the resource is deleted, or is being deleted"
-            yield told, self.replied(here, NOTHING_SENT)
+            answered = f"{here.name} does not send: the resource is deleted, or is being deleted"
+            yield answered, self.replied(here, NOTHING_SENT)
         elif begun > window or not self.leads(here):
             why = "too late" if begun > window else "it does not lead any more"
             yield f"{here.name} does not send: {why}", self.replied(here, NOTHING_SENT)
@@ -221,7 +224,7 @@ class Starting(Recording):
             return
         poorer = here.paying("late")
         if poorer is not None:
-            for is_reset, told in ((False, "gives the POST up"), (True, "sees a reset")):
+            for is_reset, answered in ((False, "gives the POST up"), (True, "sees a reset")):
                 posts = tuple(
                     _given_up(post, is_reset=is_reset) if post in waiting else post
                     for post in here.state.posts
@@ -229,7 +232,7 @@ class Starting(Recording):
                 state = poorer.state._replace(posts=posts)
                 answer = Answer("Ambiguous", reset=is_reset)
                 after = self.replied(poorer._replace(state=state), answer)
-                yield f"{here.name} {told}, which is still on its way", after
+                yield f"{here.name} {answered}, which is still on its way", after
 
     def replied(self, here: Here, answer: Answer) -> State:
         """Starter.start: what was answered is remembered before it is recorded."""

@@ -76,11 +76,11 @@ class Here(NamedTuple):
 
     def knowing(self, copy: Copy) -> "Here":
         """Roster.renew: where the resource is not known any more, it stays so."""
-        if self.process.roster[self.job.resource] is None:
+        if self.process.store[self.job.resource] is None:
             return self
-        roster = list(self.process.roster)
-        roster[self.job.resource] = copy
-        return self._replace(process=self.process._replace(roster=tuple(roster)))
+        store = list(self.process.store)
+        store[self.job.resource] = copy
+        return self._replace(process=self.process._replace(store=tuple(store)))
 
     def remembering(self, recall: Recall) -> "Here":
         """Roster.remember: as long as it is the resource that is known."""
@@ -92,7 +92,7 @@ class Here(NamedTuple):
 
     def behind(self) -> "Here":
         """The same where its copy of the resource is not the newest any more."""
-        here, copy = self, self.process.roster[self.job.resource]
+        here, copy = self, self.process.store[self.job.resource]
         if copy is not None:
             here = here.knowing(copy._replace(current=False))
         return here._replace(job=self.job._replace(base=self.job.base._replace(current=False)))
@@ -100,7 +100,7 @@ class Here(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether the store has the resource, and not another with its name."""
-        known = self.process.roster[self.job.resource]
+        known = self.process.store[self.job.resource]
         return known is not None and known.thing.uid == self.job.base.thing.uid
 
     @property
@@ -111,7 +111,7 @@ class Here(NamedTuple):
     @property
     def decided(self) -> Thing:
         """The resource with the status as decided; its deletion counts from when it is known."""
-        thing, known = self.job.base.thing, self.process.roster[self.job.resource]
+        thing, known = self.job.base.thing, self.process.store[self.job.resource]
         doomed = known is not None and known.thing.uid == thing.uid and known.thing.doomed
         return thing._replace(status=self.job.status, doomed=thing.doomed or doomed)
 
@@ -152,11 +152,11 @@ def noted(core: Judgement, state: State, resource: int) -> State:
 def outdated(state: State, number: int, resource: int) -> State:
     """What a process knows of a resource is not the newest version any more."""
     process = state.processes[number]
-    copy, job = process.roster[resource], process.job
+    copy, job = process.store[resource], process.job
     if copy is not None and copy.current:
-        roster = list(process.roster)
-        roster[resource] = copy._replace(current=False)
-        process = process._replace(roster=tuple(roster))
+        store = list(process.store)
+        store[resource] = copy._replace(current=False)
+        process = process._replace(store=tuple(store))
     if job is not None and job.resource == resource and job.base.current:
         process = process._replace(job=job._replace(base=job.base._replace(current=False)))
     return with_process(state, number, process)
@@ -226,12 +226,14 @@ class Steps:
         if self._is_idle(here):
             job, decided = here.job, here.decided
             verdict = self.core.idle(here.second, job.resource, decided, here.recall)
-            told = f"{here.name} has no start of r{job.resource} in flight, which is being deleted"
-            yield told, self.proceed(here, verdict)
+            answered = (
+                f"{here.name} has no start of r{job.resource} in flight, which is being deleted"
+            )
+            yield answered, self.proceed(here, verdict)
             return
         process = here.process._replace(misled=False)
-        told = f"{here.name} sees {here.state.model}"
-        yield from self._saw(here._replace(process=process), here.state.model, told)
+        answered = f"{here.name} sees {here.state.model}"
+        yield from self._saw(here._replace(process=process), here.state.model, answered)
         garbled = here._replace(process=process).paying("unreadable")
         if garbled is not None and here.state.model.marker is not None:
             view = here.state.model._replace(unreadable=True)
@@ -252,35 +254,35 @@ class Steps:
             here.job.resource, decided, ledger
         )
 
-    def _saw(self, here: Here, view: View, told: str) -> Iterator[Move]:
+    def _saw(self, here: Here, view: View, answered: str) -> Iterator[Move]:
         here = here._replace(job=here.job._replace(at="got", view=view))
-        if self.rules.slow_looks:
-            yield told, here.goes_on()
+        if self.rules.slow_polls:
+            yield answered, here.goes_on()
         else:
             for more, after in self.got(here):
-                yield told + more.removeprefix(f"{here.name} reads that"), after
+                yield answered + more.removeprefix(f"{here.name} reads that"), after
 
     def got(self, here: Here) -> Iterator[Move]:
         """Caller.look: the ledger is as known before the look, the rivals as known after it."""
         yield f"{here.name} reads that", self._seen(here, here.process.ledger)
         if self.rules.mutation is Mutation.LEDGER_MEANWHILE:
-            told = f"{here.name} reads that, while it writes the ledger for another model"
-            yield told, self._seen(here, None)
+            answered = f"{here.name} reads that, while it writes the ledger for another model"
+            yield answered, self._seen(here, None)
 
     def _seen(self, here: Here, ledger: int | None) -> State:
         assert here.job.view is not None
         competitors = tuple(
             (resource, copy.thing)
-            for resource, copy in enumerate(here.process.roster)
+            for resource, copy in enumerate(here.process.store)
             if copy is not None and resource != here.job.resource
         )
-        is_told = self.rules.mutation is not Mutation.UNLISTED_IS_GONE
+        is_answered = self.rules.mutation is not Mutation.UNLISTED_IS_GONE
         poll = Seen(
             here.job.view,
             self.core.entry(ledger),
             self.core.latest_run(ledger),
             competitors,
-            here.process.unlisted if is_told else (),
+            here.process.unlisted if is_answered else (),
         )
         return self.proceed(
             here,

@@ -20,20 +20,20 @@ class Tidy:
 
     def __call__(self, state: State) -> State:
         """The same state, simpler."""
-        return self._counting_anew(self._without_the_dead(state))
+        return self._counting_again(self._without_the_dead(state))
 
     def _without_the_dead(self, state: State) -> State:
         """A process that does not lead, and has ended its step, does nothing any more."""
         other = 1 - state.leader
         process = state.processes[other]
-        if self._rivalry or process.job is not None or not any(process.roster):
+        if self._rivalry or process.job is not None or not any(process.store):
             return state
         processes = list(state.processes)
-        resources = len(process.roster)
+        resources = len(process.store)
         processes[other] = Process((None,) * resources, (Recall(),) * resources)
         return state._replace(processes=tuple(processes))
 
-    def _counting_anew(self, state: State) -> State:
+    def _counting_again(self, state: State) -> State:
         """The ledger counts without end; only which of its numbers are equal, or newer, matters."""
         processes = state.processes
         jobs = [process.job for process in processes if process.job is not None]

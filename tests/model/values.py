@@ -41,14 +41,14 @@ class View(NamedTuple):
     """An end without results: no metrics, no error."""
 
     def __str__(self) -> str:
-        told = f"{self.status}"
+        answered = f"{self.status}"
         if self.unreadable:
-            told += " with a start time that cannot be read"
+            answered += " with a start time that cannot be read"
         elif self.marker is not None:
-            told += f" of training {self.marker}"
+            answered += f" of training {self.marker}"
         if self.off:
-            told += f" {self.off:+} s"
-        return told + (" without results" if self.bare else "")
+            answered += f" {self.off:+} s"
+        return answered + (" without results" if self.bare else "")
 
 
 class Answer(NamedTuple):
@@ -66,8 +66,8 @@ class Answer(NamedTuple):
     """A 2xx that carries an error."""
 
     def __str__(self) -> str:
-        told = "a gateway's 4xx" if self.gateway else "2xx with an error" if self.flawed else ""
-        return f"{told or self.kind}{f', {self.code}' if self.code else ''}"
+        answered = "a gateway's 4xx" if self.gateway else "2xx with an error" if self.flawed else ""
+        return f"{answered or self.kind}{f', {self.code}' if self.code else ''}"
 
 
 class Recall(NamedTuple):
@@ -143,7 +143,7 @@ class Job(NamedTuple):
 class Process(NamedTuple):
     """One process of the operator."""
 
-    roster: tuple[Copy | None, ...]
+    store: tuple[Copy | None, ...]
     recalls: tuple[Recall, ...]
     ledger: int | None = None
     """As it works with it; None: to be read."""
@@ -230,7 +230,7 @@ class Budget(NamedTuple):
     """Somebody else starts the model."""
     data: int = 0
     """New data: a trained model is ready to run again."""
-    anew: int = 0
+    recreated: int = 0
     """A resource is deleted and made anew from the same manifest."""
     deleted: int = 0
     """A resource is deleted for good."""

@@ -255,10 +255,10 @@ def mutated() -> dict[Mutation, Worse]:
     return {
         Mutation.ENTRY_AFTER_POST: Worse(Rules(Budget(crash=1, data=1))),
         Mutation.HASTY: Worse(Rules(Budget(late=1, data=1))),
-        Mutation.ONE_LOOK: Worse(Rules(Budget(late=1, stale=1, anew=1, data=1))),
-        Mutation.NEW_BASELINE: Worse(Rules(Budget(late=1, stale=1, data=1), slow_looks=True)),
+        Mutation.ONE_POLL: Worse(Rules(Budget(late=1, stale=1, recreated=1, data=1))),
+        Mutation.NEW_BASELINE: Worse(Rules(Budget(late=1, stale=1, data=1), slow_polls=True)),
         Mutation.NO_FENCE: Worse(Rules(Budget(succession=1, data=1))),
-        Mutation.NEVER_STALE: Worse(Rules(Budget(anew=1, stale=1), RERUN)),
+        Mutation.NEVER_STALE: Worse(Rules(Budget(recreated=1, stale=1), RERUN)),
         Mutation.LEDGER_MEANWHILE: Worse(trained),
         Mutation.ANY_LEDGER: Worse(Rules(Budget(data=1), rivalry=True)),
         Mutation.GATEWAY_BELIEVED: Worse(Rules(Budget(gateway=1, data=1))),

@@ -10,14 +10,14 @@ from scriptix_operator.api.names import DEFAULT_SECRET
 from tests.operator.lab import API_KEY, Lab, Manifest, condition_of, phase_of, reason_of
 
 
-def _assert_blocked(item: Manifest, reason: str, *told: str) -> None:
+def _assert_blocked(item: Manifest, reason: str, *announced: str) -> None:
     status = item["status"]
     assert status["failure"]["reason"] == reason
     stalled = condition_of(item, "Stalled")
     assert stalled is not None
     assert stalled["reason"] == reason
     assert condition_of(item, "Reconciling") is None
-    for text in told:
+    for text in announced:
         assert text in status["message"]
     assert status["message"].endswith(status["failure"]["solution"])
 
@@ -62,8 +62,8 @@ async def test_a_secret_without_the_key_says_how_to_see_what_it_has_and_not_what
     await lab.operator()
     await lab.train("misspelt", 103, **spec)
     blocked = await lab.until_reason("misspelt", "KeyNotFound")
-    look = f"`kubectl -n {lab.namespace} describe secret {secret}`"
-    _assert_blocked(blocked, "KeyNotFound", f'"{secret}"', f'no key "{entry}"', look)
+    read = f"`kubectl -n {lab.namespace} describe secret {secret}`"
+    _assert_blocked(blocked, "KeyNotFound", f'"{secret}"', f'no key "{entry}"', read)
     await lab.until_event("misspelt", "Unauthorized")
     assert "entry-7f3a" not in await lab.dump()
     await _assert_another_works(lab, 104)
@@ -186,8 +186,8 @@ async def test_replies_that_make_no_sense_are_told_and_outlived(lab: Lab) -> Non
         await lab.fault(fault, call="model", model=model_id, times="forever", **status)
         await lab.train(f"model-{model_id}", model_id)
     for model_id in (115, 116, 117):
-        told = await lab.until_reason(f"model-{model_id}", "ApiUnavailable")
-        assert lab.simulator.url not in told["status"]["message"]
+        announced = await lab.until_reason(f"model-{model_id}", "ApiUnavailable")
+        assert lab.simulator.url not in announced["status"]["message"]
     await _assert_another_works(lab, 118)
     await lab.admin("DELETE", "/faults")
     for model_id in (115, 116, 117):

@@ -50,7 +50,7 @@ def has_arrived(lab: Lab, model_id: int) -> bool:
     return bool(lab.posts(model_id))
 
 
-async def times_told(lab: Lab, name: str, reason: str) -> int:
+async def event_count(lab: Lab, name: str, reason: str) -> int:
     """How often an event was published."""
     return sum(e["count"] for e in await lab.events(name) if e["reason"] == reason)
 
@@ -90,7 +90,7 @@ async def test_a_resource_being_deleted_starts_nothing(lab: Lab) -> None:
     assert len(lab.posts()) == 1
     await let_go(lab, "leaving")
     await marker(lab, 802)
-    assert await times_told(lab, "leaving", RELEASED) == 0
+    assert await event_count(lab, "leaving", RELEASED) == 0
 
 
 async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None:
@@ -122,7 +122,7 @@ async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None
     assert reason_of(await lab.get("leaving")) == "BeingDeleted"
     await let_go(lab, "leaving")
     await marker(lab, 806)
-    assert await times_told(lab, "leaving", RELEASED) == 1
+    assert await event_count(lab, "leaving", RELEASED) == 1
     assert [call for call in lab.simulator.state.calls if call.model == 803] == calls
 
 
@@ -152,8 +152,8 @@ async def test_a_lost_start_is_resolved_while_its_deletion_pends(lab: Lab) -> No
     assert await entries(lab) == {}
     assert [lab.starts(model_id) for model_id in models.values()] == [1, 0]
     assert len(lab.posts(808)) == 1
-    assert await times_told(lab, "acted", RELEASED) == 1
-    assert await times_told(lab, "lost", RELEASED) == 0
+    assert await event_count(lab, "acted", RELEASED) == 1
+    assert await event_count(lab, "lost", RELEASED) == 0
     # A living resource with the model gets its turn.
     await lab.train("living", 808)
     await lab.until_phase("living", "Running")

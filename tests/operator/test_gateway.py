@@ -23,8 +23,8 @@ async def test_one_refused_poll_of_a_followed_run_blocks_nothing(
     await lab.train("followed", 701)
     await lab.until_phase("followed", "Running")
     await lab.fault(fault[0], call="model", model=701, **fault[1])
-    told = await lab.until_reason("followed", "ApiUnavailable")
-    assert (phase_of(told), condition_of(told, "Stalled")) == ("Running", None)
+    announced = await lab.until_reason("followed", "ApiUnavailable")
+    assert (phase_of(announced), condition_of(announced, "Stalled")) == ("Running", None)
     again = await lab.until_reason("followed", "Training")
     assert condition_of(again, "Stalled") is None
     await lab.admin("PATCH", "/models/701", {"finish": True})

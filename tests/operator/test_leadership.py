@@ -366,8 +366,8 @@ async def test_a_standby_waits_the_whole_duration_whatever_the_holders_clock_say
     async with running(standby.acquire()) as [standing_by]:
         await until(lambda: said("standing by for silent") >= 3)
         now[0] += 30.0
-        looks = said("standing by for silent")
-        await until(lambda: said("standing by for silent") >= looks + 3)
+        polls = said("standing by for silent")
+        await until(lambda: said("standing by for silent") >= polls + 3)
         assert not standing_by.done()
         now[0] += 0.5
         async with asyncio.timeout(PATIENCE):

@@ -131,9 +131,9 @@ async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> N
     assert refused in ready.text
     assert (await tenants.listed(operator, here), await tenants.listed(operator, there)) == (1, 0)
     found = [one async for one in check(tenants.environment) if one.topic == "namespace"]
-    told = {one.verdict: one.text for one in found}
-    assert here.namespace in told[Verdict.OK]
-    assert refused in told[Verdict.BAD]
+    announced = {one.verdict: one.text for one in found}
+    assert here.namespace in announced[Verdict.OK]
+    assert refused in announced[Verdict.BAD]
     assert here.posts(714) == []
 
     tenants.grant(there)

@@ -80,8 +80,8 @@ async def test_results_that_arrive_after_the_end_count(lab: Lab) -> None:
     assert result["data"]["word_error_rate"] == "12.5"
     failed = (await lab.until_reason("broken", "WaitingForRetry"))["status"]
     assert (failed["failure"]["reason"], "retryAt" in failed["run"]) == ("SystemError", True)
-    told = [event["reason"] for event in await lab.events("measured")]
-    assert told.count("TrainingSucceeded") == 1
+    announced = [event["reason"] for event in await lab.events("measured")]
+    assert announced.count("TrainingSucceeded") == 1
     assert len(lab.posts()) == 2
 
 
@@ -107,8 +107,8 @@ async def test_progress_is_shown_as_given_backwards_and_at_a_hundred_percent(lab
     assert last["status"]["message"].startswith(
         "Training: FinalEvaluation, 100%. The API has yet to say how it ended."
     )
-    told = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
-    assert "MainTraining, 40% (back from FineTuning, 75%)." in told
+    announced = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
+    assert "MainTraining, 40% (back from FineTuning, 75%)." in announced
     await lab.admin("PATCH", "/models/503", {"finish": True})
     await lab.until_phase("erratic", "Succeeded")
     assert lab.starts(503) == 1
@@ -199,10 +199,10 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
 
 async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
     words = "GPU 3 caught fire \u2620\x1b[31m"
-    told = "GPU 3 caught fire \u2620 [31m"
+    announced = "GPU 3 caught fire \u2620 [31m"
     forms: dict[str, tuple[int, dict[str, Any], str, str, str | None]] = {
-        "text": (511, {"error_form": "string"}, "Unknown", told, None),
-        "object": (512, {"error_form": "object"}, "Unknown", told, "TRAINING_FAILED"),
+        "text": (511, {"error_form": "string"}, "Unknown", announced, None),
+        "object": (512, {"error_form": "object"}, "Unknown", announced, "TRAINING_FAILED"),
         "null": (513, {"error_form": "null"}, "Unknown", "it says: Training failed", None),
         "absent": (514, {"omit": ["error"]}, "Unknown", "it says: Training failed", None),
         "list": (515, {"extra": {"error": ["a", 1]}}, "Unknown", '["a", 1]', None),

@@ -90,9 +90,9 @@ async def test_an_installation_reports_what_another_one_serves(overlap: Overlap)
     second = await overlap.second()
     await other.train("own", 822)
     await other.until_phase("own", "Succeeded")
-    told = f"1 resource is left alone until the installation in namespace {lab.namespace}"
-    await second.printed(told)
-    assert told in await overlap.readyz(second)
+    announced = f"1 resource is left alone until the installation in namespace {lab.namespace}"
+    await second.printed(announced)
+    assert announced in await overlap.readyz(second)
     metrics = await lab.client.get(f"{await second.url()}/metrics")
     assert "scriptix_trainings_left_alone 1.0" in metrics.text
     event = await lab.until_event("shared", "ServedElsewhere")

@@ -71,8 +71,8 @@ async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart
         "Failed",
         "SystemError",
     )
-    told = [event["reason"] for event in await lab.events("unlucky")]
-    assert "TrainingFailed" not in told
+    announced = [event["reason"] for event in await lab.events("unlucky")]
+    assert "TrainingFailed" not in announced
 
 
 async def test_a_retry_that_waits_follows_the_spec(lab: Lab) -> None:

@@ -159,8 +159,8 @@ async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
     await lab.train("afterwards", 415)
     await lab.until_phase("afterwards", "Succeeded")
     for name in {*models} - going_on:
-        told = {event["reason"] for event in await lab.events(name)}
-        assert "ReleasedRunningTraining" not in told, name
+        announced = {event["reason"] for event in await lab.events(name)}
+        assert "ReleasedRunningTraining" not in announced, name
     assert {call.method for call in lab.simulator.state.calls} <= {"GET", "POST"}
 
 

@@ -82,8 +82,8 @@ async def test_run_is_followed_and_none_started_with_a_newer_value(lab: Lab) -> 
     await lab.until_phase("newer", "Running")
     history = [{"id": "run-0", "outcome": "Failed", "invoice": "2025-16"}]
     conditions = [*(await lab.get("newer"))["status"]["conditions"], FOREIGN]
-    told = {"conditions": conditions, "history": history, "invoices": 1}
-    await lab.patch("newer", {"status": told}, "/status")
+    announced = {"conditions": conditions, "history": history, "invoices": 1}
+    await lab.patch("newer", {"status": announced}, "/status")
 
     await lab.edit("newer", existingTraining="Ask", runToken="again")
     shown = await lab.until("newer", lambda item: stalled_for(item, "spec.existingTraining"))

@@ -18,7 +18,7 @@ from tests.scriptix.rawserver import Ending, raw_server, reply
 HOUR = 3600.0
 DATE = "Date: Thu, 16 Jan 2025 08:00:00 GMT"
 HEADERS = ("X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 4", "X-RateLimit-Reset: 1737014430")
-TOLD = RateLimitInfo(limit=5, remaining=4, reset=30)
+RATE_INFO = RateLimitInfo(limit=5, remaining=4, reset=30)
 MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
 
 
@@ -92,7 +92,7 @@ async def test_accepted_and_refused_calls_tell_of_their_limit(
 async def test_each_status_tells_once(call: str, status: int) -> None:
     body = b"" if status == 204 else MODEL_BODY
     rate_info, _ = await heard(reply(f"{status} X", body, (DATE, *HEADERS)), call)
-    assert rate_info == [TOLD]
+    assert rate_info == [RATE_INFO]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -113,7 +113,7 @@ async def test_an_unusable_reply_tells_too(
     rate_info, error = await heard(answer, call)
     assert error is not None
     assert error.failure.kind is FailureKind.AMBIGUOUS
-    assert rate_info == [TOLD]
+    assert rate_info == [RATE_INFO]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -122,7 +122,7 @@ async def test_a_reply_tells_before_its_body_is_there(call: str) -> None:
     rate_info, error = await heard(answer, call, Ending.HANG, BRIEF)
     assert error is not None
     assert error.failure.message == "no whole reply within 0.5 s"
-    assert rate_info == [TOLD]
+    assert rate_info == [RATE_INFO]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -163,7 +163,7 @@ async def test_each_call_tells_its_own_listener_or_none(call: str) -> None:
         for listener in (first.append, None, third.append):
             await method(client, call)(MODEL, KEY, on_rate=listener)
     assert len(server.requests) == 3
-    assert (first, third) == ([TOLD], [TOLD])
+    assert (first, third) == ([RATE_INFO], [RATE_INFO])
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -19,23 +19,23 @@ def pause(body: dict[str, object] | None = None, **headers: str) -> float | None
     return retry_after(httpx.Headers(named), body or {})
 
 
-def told_by(*headers: tuple[str, str]) -> RateLimitInfo | None:
+def rate_info_by(*headers: tuple[str, str]) -> RateLimitInfo | None:
     raw = [(name.encode(), value.encode()) for name, value in headers]
     return rate_limit_info(httpx.Headers(raw), lambda text: text.replace(SECRET, "[API key]"))
 
 
 def of_a_limit(text: str) -> RateLimitInfo | None:
-    return told_by(("X-RateLimit-Limit", text))
+    return rate_info_by(("X-RateLimit-Limit", text))
 
 
 def of_a_remainder(text: str, limit: str | None = None) -> RateLimitInfo | None:
     headers = [] if limit is None else [("X-RateLimit-Limit", limit)]
-    return told_by(("X-RateLimit-Remaining", text), *headers)
+    return rate_info_by(("X-RateLimit-Remaining", text), *headers)
 
 
 def of_a_reset(text: str, date: str | None = DATE) -> RateLimitInfo | None:
     headers = [] if date is None else [("Date", date)]
-    return told_by(("X-RateLimit-Reset", text), *headers)
+    return rate_info_by(("X-RateLimit-Reset", text), *headers)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_a_pause_of_zero_is_an_answer_that_nothing_behind_it_overrules() -> None
 
 
 def test_a_reply_without_such_a_header_tells_nothing() -> None:
-    assert told_by() is None
-    assert told_by(("Date", DATE), ("Retry-After", "60"), ("X-RateLimit", "5")) is None
+    assert rate_info_by() is None
+    assert rate_info_by(("Date", DATE), ("Retry-After", "60"), ("X-RateLimit", "5")) is None
 
 
 def test_all_three_are_told_together() -> None:
-    assert told_by(
+    assert rate_info_by(
         ("x-ratelimit-limit", "100"),
         ("X-RATELIMIT-REMAINING", "99"),
         ("X-RateLimit-Reset", str(DATE_UNIX + 30)),
@@ -227,7 +227,7 @@ def test_a_limit_is_the_first_number_of_its_header(text: str, limit: int) -> Non
 
 def test_a_header_sent_twice_is_a_list() -> None:
     twice = (("X-RateLimit-Limit", "100"), ("X-RateLimit-Limit", "5"))
-    assert told_by(*twice) == RateLimitInfo(limit=100)
+    assert rate_info_by(*twice) == RateLimitInfo(limit=100)
 
 
 NO_CALLS = "is no number of calls"
@@ -351,14 +351,14 @@ def test_without_a_date_a_unix_time_tells_nothing_and_is_no_flaw(date: str | Non
 
 def test_each_header_is_read_without_its_x_where_it_is_missing_with_it() -> None:
     plain = (("RateLimit-Limit", "10"), ("RateLimit-Remaining", "9"), ("RateLimit-Reset", "8"))
-    assert told_by(*plain) == RateLimitInfo(limit=10, remaining=9, reset=8)
-    assert told_by(*plain, ("X-RateLimit-Limit", "50")) == RateLimitInfo(50, 9, 8)
-    assert told_by(*plain, ("X-RateLimit-Remaining", "5")) == RateLimitInfo(10, 5, 8)
-    assert told_by(*plain, ("X-RateLimit-Reset", "5")) == RateLimitInfo(10, 9, 5)
-    assert told_by(*plain, ("X-RateLimit-Limit", "")) == RateLimitInfo(
+    assert rate_info_by(*plain) == RateLimitInfo(limit=10, remaining=9, reset=8)
+    assert rate_info_by(*plain, ("X-RateLimit-Limit", "50")) == RateLimitInfo(50, 9, 8)
+    assert rate_info_by(*plain, ("X-RateLimit-Remaining", "5")) == RateLimitInfo(10, 5, 8)
+    assert rate_info_by(*plain, ("X-RateLimit-Reset", "5")) == RateLimitInfo(10, 9, 5)
+    assert rate_info_by(*plain, ("X-RateLimit-Limit", "")) == RateLimitInfo(
         remaining=9, reset=8, flaw='X-RateLimit-Limit: "" is no number of calls'
     )
-    assert told_by(("RateLimit-Limit", "no")) == RateLimitInfo(
+    assert rate_info_by(("RateLimit-Limit", "no")) == RateLimitInfo(
         flaw='RateLimit-Limit: "no" is no number of calls'
     )
 
@@ -366,7 +366,7 @@ def test_each_header_is_read_without_its_x_where_it_is_missing_with_it() -> None
 def test_several_flaws_are_one_bounded_line_without_the_key() -> None:
     hostile = "a\tb\x1b[2J" + "x" * 19 + SECRET + "x" * 10_000
     names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-    rate_info = told_by(*((name, hostile) for name in names))
+    rate_info = rate_info_by(*((name, hostile) for name in names))
     assert rate_info is not None
     quoted = '"a b [2J' + "x" * 19 + '[API key]xxxx…"'
     assert rate_info.flaw == (
@@ -389,10 +389,12 @@ def test_no_part_of_the_key_is_left_by_the_cut(before: int) -> None:
 def test_a_pause_that_cannot_be_one_is_a_flaw(text: str) -> None:
     shown = text.replace(SECRET, "[API key]")
     flaw = f'Retry-After: "{shown}" is neither a number of seconds nor a date'
-    assert told_by(("Retry-After", text)) == RateLimitInfo(flaw=flaw)
-    assert told_by(("Retry-After", text), ("X-RateLimit-Limit", "5")) == RateLimitInfo(5, flaw=flaw)
+    assert rate_info_by(("Retry-After", text)) == RateLimitInfo(flaw=flaw)
+    assert rate_info_by(("Retry-After", text), ("X-RateLimit-Limit", "5")) == RateLimitInfo(
+        5, flaw=flaw
+    )
 
 
 @pytest.mark.parametrize("text", ["0", "30", "1.5", DATE])
 def test_a_pause_alone_tells_nothing_of_the_limit(text: str) -> None:
-    assert told_by(("Retry-After", text)) is None
+    assert rate_info_by(("Retry-After", text)) is None

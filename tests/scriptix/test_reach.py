@@ -32,7 +32,7 @@ async def test_the_body_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "ending", "told"),
+    ("answer", "ending", "rate_info"),
     [
         pytest.param(b"", Ending.CLOSE, "ended without a whole HTTP reply", id="closed"),
         pytest.param(b"", Ending.RESET, "connection lost before the reply", id="reset"),
@@ -40,12 +40,12 @@ async def test_the_body_is_not_waited_for() -> None:
         pytest.param(b"", Ending.HANG, "no answer within 0.5 s", id="silent"),
     ],
 )
-async def test_what_is_no_answer_is_told(answer: bytes, ending: Ending, told: str) -> None:
+async def test_what_is_no_answer_is_told(answer: bytes, ending: Ending, rate_info: str) -> None:
     async with (
         raw_server(lambda _: (answer, ending)) as server,
         ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
     ):
-        with pytest.raises(ScriptixError, match=told):
+        with pytest.raises(ScriptixError, match=rate_info):
             await client.reach()
 
 

@@ -27,11 +27,13 @@ def everything_about(error: BaseException) -> str:
     """All that a program could print of an error, its causes and the variables on its way."""
     assert error.__traceback__ is not None
     of_ours = error.__traceback__.tb_next  # the test's own frame knows the key, of course
-    told = traceback.TracebackException.from_exception(
+    rate_info = traceback.TracebackException.from_exception(
         error.with_traceback(of_ours), capture_locals=True
     )
     chain = [error, error.__cause__, error.__context__]
-    return "".join(told.format()) + repr(chain) + repr([vars(e) for e in chain if e is not None])
+    return (
+        "".join(rate_info.format()) + repr(chain) + repr([vars(e) for e in chain if e is not None])
+    )
 
 
 HEADERS = (
@@ -62,11 +64,11 @@ async def test_a_server_that_echoes_the_key(
         ScriptixClient(base_url=server.url) as client,
     ):
         try:
-            told = repr(await call(client))
+            rate_info = repr(await call(client))
         except ScriptixError as error:
-            told = everything_about(error)
+            rate_info = everything_about(error)
     assert ECHO in server.requests[0]
-    for text in (told, everything_logged.text):
+    for text in (rate_info, everything_logged.text):
         assert KEY.value not in text
         assert KEY.value[:8] not in text
 

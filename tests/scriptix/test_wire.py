@@ -250,8 +250,8 @@ async def test_an_empty_2xx_takes_a_start_and_answers_no_look(answer: bytes) -> 
         ScriptixClient(base_url=server.url) as client,
     ):
         assert await client.run(MODEL, KEY) is None
-        for look in (client.model(MODEL, KEY), fetched_log(client)):
-            failure = await failure_of(look, AmbiguousError)
+        for read in (client.model(MODEL, KEY), fetched_log(client)):
+            failure = await failure_of(read, AmbiguousError)
             assert failure.message == "reply is empty"
 
 

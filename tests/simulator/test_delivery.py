@@ -101,8 +101,8 @@ async def test_a_refusal_may_say_nothing_about_when_to_come_back(served: Served)
     served.strike(Fault(fault="too_many"))
     reply = await served.run(1)
     assert (reply.status_code, reply.json()["error_code"]) == (429, "RATE_LIMIT_EXCEEDED")
-    told = {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
-    assert not told & reply.headers.keys()
+    rate_info = {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
+    assert not rate_info & reply.headers.keys()
     assert "retry_after" not in reply.json()
 
 

@@ -97,9 +97,9 @@ def test_a_gateway_answers_in_plain_text() -> None:
 @pytest.mark.parametrize("body", [None, {"error": "no"}])
 def test_an_error_in_success_is_a_2xx_with_an_error(body: JsonValue) -> None:
     reply = forge(Fault(fault="error_in_success", code="INSUFFICIENT_DATA", body=body))
-    told = json.loads(reply.payload)
+    rate_info = json.loads(reply.payload)
     assert reply.status == 200
-    assert told == body or told["error_code"] == "INSUFFICIENT_DATA"
+    assert rate_info == body or rate_info["error_code"] == "INSUFFICIENT_DATA"
 
 
 @pytest.mark.parametrize(

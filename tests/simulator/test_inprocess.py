@@ -33,7 +33,7 @@ from .support import AUTH, KEY
 PREFIX = "/api/v3/custom_models"
 STARTED = "http11.send_request_headers.started"
 SENT = "http11.send_request_body.complete"
-TOLD = (
+RATE_INFO = (
     *("Date", "Retry-After", "Location", "Content-Length"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
@@ -131,13 +131,13 @@ class Ask:
             )
         except httpx.TransportError as error:
             return type(error), str(error)
-        told = {name: reply.headers.get(name) for name in TOLD}
+        rate_info = {name: reply.headers.get(name) for name in RATE_INFO}
         if reply.content:
-            told["Content-Type"] = reply.headers["Content-Type"]
-        return reply.status_code, reply.reason_phrase, reply.content, told
+            rate_info["Content-Type"] = reply.headers["Content-Type"]
+        return reply.status_code, reply.reason_phrase, reply.content, rate_info
 
 
-def look(path: str, key: str = KEY) -> Ask:
+def reads(path: str, key: str = KEY) -> Ask:
     return Ask("GET", path, {"Authorization": f"Bearer {key}"})
 
 
@@ -151,30 +151,34 @@ LIMITED = replace(CONFIG, limit_starts=HOURLY_AND_DAILY, limit_status=(Limit(1, 
 SITUATIONS = [
     pytest.param(config, asks, id=name)
     for name, config, asks in [
-        ("looks", CONFIG, [look(f"/{model}") for model in range(7)]),
-        ("logs", CONFIG, [look(f"/{model}/log") for model in range(7)]),
+        ("looks", CONFIG, [reads(f"/{model}") for model in range(7)]),
+        ("logs", CONFIG, [reads(f"/{model}/log") for model in range(7)]),
         ("runs", CONFIG, [run(f"/{model}/run") for model in range(4)]),
         ("too-little-data", CONFIG, [run("/6/run")]),
-        ("a-run-and-a-look", CONFIG, [run("/1/run"), look("/1"), look("/1/log"), run("/1/run")]),
+        ("a-run-and-a-look", CONFIG, [run("/1/run"), reads("/1"), reads("/1/log"), run("/1/run")]),
         ("keys", CONFIG, [run("/1/run", key=key) for key in ("nobodys", "old", "reader")]),
         ("no-key", CONFIG, [Ask("GET", "/1", {}), Ask("GET", "/1", {"Authorization": KEY})]),
-        ("paths", CONFIG, [look("/1/"), look("/1?a=b"), look("/%31"), look("/a"), look("/1/a")]),
+        (
+            "paths",
+            CONFIG,
+            [reads("/1/"), reads("/1?a=b"), reads("/%31"), reads("/a"), reads("/1/a")],
+        ),
         ("methods", CONFIG, [Ask("DELETE", "/1"), Ask("GET", "/1/run"), Ask("PUT", "/1")]),
         ("bodies", CONFIG, [run("/1/run", body) for body in (b"", b"[]", b'{"a": 1}', b" { } ")]),
         ("no-content-type", CONFIG, [Ask("POST", "/1/run", content=b"{}")]),
         ("content-type", CONFIG, [run("/1/run", kind="text/json")]),
         ("charset", CONFIG, [run("/1/run", kind="Application/JSON ; charset=utf-8")]),
         ("large-bodies", CONFIG, [run("/1/run", b" " * size) for size in (65_536, 65_537)]),
-        ("limits", LIMITED, [*[run("/1/run")] * 3, *[look("/1")] * 2]),
-        ("rate-headers-refused", replace(LIMITED, rate_headers="refused"), [look("/1")] * 2),
-        ("rate-headers-never", replace(LIMITED, rate_headers="never"), [look("/1")] * 2),
-        ("retry-hint-date", replace(LIMITED, retry_hint="date"), [look("/1")] * 2),
-        ("wrapped", replace(CONFIG, wrapped=True), [look("/1"), run("/1/run")]),
-        ("empty", replace(CONFIG, run_body=False), [run("/1/run"), look("/1")]),
+        ("limits", LIMITED, [*[run("/1/run")] * 3, *[reads("/1")] * 2]),
+        ("rate-headers-refused", replace(LIMITED, rate_headers="refused"), [reads("/1")] * 2),
+        ("rate-headers-never", replace(LIMITED, rate_headers="never"), [reads("/1")] * 2),
+        ("retry-hint-date", replace(LIMITED, retry_hint="date"), [reads("/1")] * 2),
+        ("wrapped", replace(CONFIG, wrapped=True), [reads("/1"), run("/1/run")]),
+        ("empty", replace(CONFIG, run_body=False), [run("/1/run"), reads("/1")]),
         (
             "legacy-header",
             replace(CONFIG, auth_header="x-zoom-s2t-key", auth_scheme=""),
-            [Ask("GET", "/1", {"X-Zoom-S2T-Key": KEY}), look("/1")],
+            [Ask("GET", "/1", {"X-Zoom-S2T-Key": KEY}), reads("/1")],
         ),
     ]
 ]
@@ -205,8 +209,8 @@ FAULTS = [
 
 
 def named(fault: Fault) -> str:
-    told = fault.model_dump(mode="json", exclude_unset=True)
-    return "-".join(str(value) for value in told.values())
+    rate_info = fault.model_dump(mode="json", exclude_unset=True)
+    return "-".join(str(value) for value in rate_info.values())
 
 
 async def met(way: Way, asks: list[Ask]) -> tuple[list[object], list[object]]:
@@ -226,13 +230,13 @@ async def test_a_client_meets_what_it_meets_over_http(
 
 
 @pytest.mark.parametrize(
-    "ask", [run("/1/run"), look("/1"), look("/3/log")], ids=["run", "look", "log"]
+    "ask", [run("/1/run"), reads("/1"), reads("/3/log")], ids=["run", "look", "log"]
 )
 @pytest.mark.parametrize("fault", FAULTS, ids=named)
 async def test_a_fault_does_to_a_call_what_it_does_over_http(fault: Fault, ask: Ask) -> None:
     config = config_with(fault)
     async with over_http(config) as http, in_process(config) as process:
-        assert await met(process, [ask, look("/1")]) == await met(http, [ask, look("/1")])
+        assert await met(process, [ask, reads("/1")]) == await met(http, [ask, reads("/1")])
 
 
 async def test_an_empty_reply_cannot_be_cut() -> None:
@@ -463,7 +467,7 @@ def test_a_week_of_looks_is_alike_each_time() -> None:
 
             async def watch(model: int) -> None:
                 for _ in range(7 * 24):
-                    await look(f"/{model}").through(client)
+                    await reads(f"/{model}").through(client)
                     await asyncio.sleep(3600)
 
             async with asyncio.TaskGroup() as group:

@@ -35,7 +35,7 @@ def test_a_sliding_window_forgets_each_call_one_length_later() -> None:
 def test_a_fixed_window_forgets_all_calls_at_its_end() -> None:
     window = Window(Limit(2, 60), "fixed", speed=1)
     assert [window.take(NOON + 58).allowed for _ in range(3)] == [True, True, False]
-    assert window.look(NOON + 58).reset == NOON + 60
+    assert window.reads(NOON + 58).reset == NOON + 60
     assert [window.take(NOON + 60).allowed for _ in range(3)] == [True, True, False]
 
 
@@ -49,7 +49,7 @@ def test_windows_scale_with_the_speed(style: Style) -> None:
 
 def test_looking_spends_nothing() -> None:
     window = Window(Limit(1, 60), "sliding", speed=1)
-    assert [window.look(NOON).remaining for _ in range(3)] == [1, 1, 1]
+    assert [window.reads(NOON).remaining for _ in range(3)] == [1, 1, 1]
 
 
 def test_each_owner_has_windows_of_its_own() -> None:
@@ -86,7 +86,7 @@ def test_a_refused_call_counts_in_none_of_the_windows(style: Style, full: int) -
 
 
 @pytest.mark.parametrize(
-    ("limits", "at", "told"),
+    ("limits", "at", "rate_info"),
     [
         pytest.param([(5, 10), (3, 60)], [0], (True, 3, 2, 60), id="least-left"),
         pytest.param([(3, 60), (5, 10)], [0], (True, 3, 2, 60), id="least-left-in-any-order"),
@@ -101,12 +101,12 @@ def test_a_refused_call_counts_in_none_of_the_windows(style: Style, full: int) -
     ],
 )
 def test_the_window_that_holds_the_longest_is_told(
-    limits: list[tuple[int, float]], at: list[float], told: tuple[bool, int, int, int]
+    limits: list[tuple[int, float]], at: list[float], rate_info: tuple[bool, int, int, int]
 ) -> None:
     windows = quota("sliding", *(Limit(*limit) for limit in limits))
     answer = [windows.take(NOON + seconds) for seconds in at][-1]
     shown = (answer.allowed, answer.limit, answer.remaining, answer.reset - int(NOON))
-    assert shown == told
+    assert shown == rate_info
     assert answer.retry_after == answer.reset - int(NOON + at[-1])
 
 
@@ -152,7 +152,7 @@ def test_whoever_waits_as_told_is_let_through(
             # Looking forgets what is past, so the later look is made on windows of its own.
             again = Windows(style, speed).of("key", limits)
             assert all(again.take(at).allowed for at in passed)
-            assert again.look(later).allowed
+            assert again.reads(later).allowed
 
 
 @given(styles, limits, steps)
@@ -163,7 +163,7 @@ def test_what_is_told_is_what_is_left(
     now = NOON
     for wait in waits:
         now += wait
-        before = window.look(now)
+        before = window.reads(now)
         after = window.take(now)
         assert after.allowed == (before.remaining > 0)
         assert after.remaining == max(before.remaining - 1, 0)

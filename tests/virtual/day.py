@@ -37,7 +37,7 @@ LOST_STARTS = (
     {"fault": "status", "status": 502},
 )
 """The reply to a start is lost, whether or not it acted."""
-LOST_LOOKS = (
+LOST_POLLS = (
     {"fault": "delay", "delay": 45},  # longer than the operator waits
     {"fault": "truncated"},
     {"fault": "html"},
@@ -124,7 +124,7 @@ class Day:
 
     def __init__(self, plan: Plan, seed: int) -> None:
         self.plan = plan
-        self._luck = random.Random(f"day {seed}")  # noqa: S311 - repeatable on purpose
+        self._rng = random.Random(f"day {seed}")  # noqa: S311 - repeatable on purpose
         self.keys = [f"key-{number}" for number in range(len(plan.servers))]
         self.servers = dict(zip(self.keys, plan.servers, strict=True))
         namespaces = {_namespace(key): key for key in self.keys}
@@ -135,7 +135,7 @@ class Day:
             for key, server in self.servers.items()
         }
         apis = {
-            key: InProcess(state, clock, lambda: self._luck.uniform(*LATENCY))
+            key: InProcess(state, clock, lambda: self._rng.uniform(*LATENCY))
             for key, state in self.states.items()
         }
         self.world.wire = Servers(apis, plan.outage)
@@ -183,7 +183,7 @@ class Day:
         """Create the models and resources of a key: most at once, the others over half a day."""
         later = round(self.plan.resources * LATER)
         times = [0.0] * (self.plan.resources - later)
-        times += sorted(self._luck.uniform(0, self.plan.end / 2) for _ in range(later))
+        times += sorted(self._rng.uniform(0, self.plan.end / 2) for _ in range(later))
         first = MODELS * (self.keys.index(key) + 1)
         for model, at in enumerate(times, first):
             await asyncio.sleep(at - boottime())
@@ -194,23 +194,23 @@ class Day:
                 self._fault(key, model)
             spec = {
                 "pollIntervalSeconds": self.plan.poll,
-                "priority": self._luck.choice(PRIORITIES),
+                "priority": self._rng.choice(PRIORITIES),
             }
             resource = self.world.add(_namespace(key), f"model-{model}", model, **spec)
             self.models[resource] = model
 
     def _script(self) -> ModelScript:
         """A model: most are ready, some wait for data, run, or have run."""
-        duration, chance = self._luck.uniform(*self.plan.run_hours), self._luck.random()
+        duration, chance = self._rng.uniform(*self.plan.run_hours), self._rng.random()
         if chance < WAITING:
-            ready = self._luck.uniform(0, self.plan.hours / 2)
+            ready = self._rng.uniform(0, self.plan.hours / 2)
             return ModelScript(status=1, ready_after=ready, duration=duration)
         if chance < RUNNING:
-            return ModelScript(status=3, progress=self._luck.uniform(0, 99), duration=duration)
+            return ModelScript(status=3, progress=self._rng.uniform(0, 99), duration=duration)
         if chance < OVER:
-            return ModelScript(status=self._luck.choice((4, 5)), duration=duration)
+            return ModelScript(status=self._rng.choice((4, 5)), duration=duration)
         if chance < FAILING:
-            at = self._luck.uniform(1, 90)
+            at = self._rng.uniform(1, 90)
             return ModelScript(outcome=("mismatch",), fail_at=at, duration=duration)
         return ModelScript(duration=duration)
 
@@ -226,9 +226,9 @@ class Day:
     def _fault(self, key: str, model: int) -> None:
         """What goes wrong with a model."""
         faults = self.states[key].faults
-        for call, lost in (("run", LOST_STARTS), ("model", LOST_LOOKS)):
-            if self._luck.random() < LOST:
-                rule = {"call": call, "model": model, **self._luck.choice(lost)}
+        for call, lost in (("run", LOST_STARTS), ("model", LOST_POLLS)):
+            if self._rng.random() < LOST:
+                rule = {"call": call, "model": model, **self._rng.choice(lost)}
                 faults.add(Fault.model_validate(rule))
 
     async def _ask_again(self, key: str) -> None:
@@ -236,7 +236,7 @@ class Day:
         for _ in range(self.plan.reruns):
             done: list[TrainingKey] = []
             while not done:
-                await asyncio.sleep(self._luck.uniform(0.5, 1) * self.plan.run_hours[0] * HOUR)
+                await asyncio.sleep(self._rng.uniform(0.5, 1) * self.plan.run_hours[0] * HOUR)
                 done = [
                     resource
                     for resource, model in self.models.items()
@@ -244,7 +244,7 @@ class Day:
                     and self.asked[model] == 1
                     and is_finished(self.world.status(resource))
                 ]
-            resource = self._luck.choice(done)
+            resource = self._rng.choice(done)
             model = self.models[resource]
             self.states[key].patch(model, ModelChange(status=2), self.world.clock.now())
             self.world.edit(resource, runToken="again")

@@ -190,7 +190,7 @@ class Judge:
 
     # Looks.
 
-    def idle_looks(self, key: str) -> Iterator[Idle]:
+    def idle_polls(self, key: str) -> Iterator[Idle]:
         """When looks at runs were overdue, and more were allowed than made."""
         polls = self._sent[key, Call.STATUS]
         for span in self._overdue(key):

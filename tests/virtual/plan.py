@@ -24,14 +24,14 @@ class Server:
     polls: tuple[Limit, ...] = (Limit(100, MINUTE),)
     logs: tuple[Limit, ...] = (Limit(20, HOUR),)
     window: Style = "sliding"
-    told: RateHeaders = "always"
+    announced: RateHeaders = "always"
     hint: RetryHint = "all"
     lenient: bool = False
 
     @property
     def is_hinted(self) -> bool:
         """Whether a refusal tells when to come back."""
-        return self.told != "never" or self.hint != "none"
+        return self.announced != "never" or self.hint != "none"
 
     def config(self, key: str) -> SimulatorConfig:
         """The simulator's, for one key."""
@@ -42,7 +42,7 @@ class Server:
             limit_starts=self.starts,
             limit_status=self.polls,
             limit_logs=self.logs,
-            rate_headers=self.told,
+            rate_headers=self.announced,
             retry_hint=self.hint,
             lenient=self.lenient,
             keep_calls=BOOKS,
@@ -51,15 +51,21 @@ class Server:
 
 SERVERS = (
     Server(),
-    Server(THREE, (Limit(6, MINUTE),), window="fixed", told="never", hint="seconds", lenient=True),
-    Server(window="fixed", told="refused", hint="none"),
-    Server(THREE, told="never", hint="date", lenient=True),
-    Server(THREE, (Limit(6, MINUTE),), (Limit(10, HOUR),), told="never", hint="body"),
-    Server(THREE, (Limit(6, MINUTE),), told="never", hint="none"),
-    Server(polls=(Limit(8, MINUTE),), window="fixed", told="always", hint="none", lenient=True),
-    Server((Limit(5, HOUR), Limit(60, 24 * HOUR)), told="always", hint="seconds"),
-    Server(THREE, window="fixed", told="never", hint="none"),
-    Server((Limit(4, HOUR),), logs=(Limit(10, HOUR),), told="refused", hint="date", lenient=True),
+    Server(
+        THREE, (Limit(6, MINUTE),), window="fixed", announced="never", hint="seconds", lenient=True
+    ),
+    Server(window="fixed", announced="refused", hint="none"),
+    Server(THREE, announced="never", hint="date", lenient=True),
+    Server(THREE, (Limit(6, MINUTE),), (Limit(10, HOUR),), announced="never", hint="body"),
+    Server(THREE, (Limit(6, MINUTE),), announced="never", hint="none"),
+    Server(
+        polls=(Limit(8, MINUTE),), window="fixed", announced="always", hint="none", lenient=True
+    ),
+    Server((Limit(5, HOUR), Limit(60, 24 * HOUR)), announced="always", hint="seconds"),
+    Server(THREE, window="fixed", announced="never", hint="none"),
+    Server(
+        (Limit(4, HOUR),), logs=(Limit(10, HOUR),), announced="refused", hint="date", lenient=True
+    ),
 )
 """With limits as told and stricter, windows that slide and fixed ones, and hints of all kinds."""
 

@@ -86,7 +86,7 @@ def test_no_start_is_left_idle_while_work_waits(judge: Judge) -> None:
 
 
 def test_no_look_is_left_idle_while_one_is_overdue(judge: Judge) -> None:
-    assert [idle for key in judge.keys for idle in judge.idle_looks(key)] == []
+    assert [idle for key in judge.keys for idle in judge.idle_polls(key)] == []
 
 
 def test_the_same_seed_gives_the_same_day_call_by_call() -> None:

@@ -41,8 +41,8 @@ async def _learned(hint: RetryHint, begin: float) -> tuple[Limit, ...]:
         world.add("speech", f"model-{number}", number)
     async with world.operator() as engine:
         await asyncio.sleep(60)
-        lane = engine.schedulers.of(ApiKey("key", "").fingerprint)
-        return lane.limiters[Call.START].limits(boottime())
+        scheduler = engine.schedulers.of(ApiKey("key", "").fingerprint)
+        return scheduler.limiters[Call.START].limits(boottime())
 
 
 def test_the_next_process_counts_a_days_starts_against_the_plan_that_was_learned() -> None:

@@ -185,7 +185,7 @@ async def _wait_for_a_silent_socket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("main", "told"),
+    ("main", "announced"),
     [
         (_wait_for_nobody, "at 0 s .*\n.*_wait_for_nobody"),
         (_wait_within_no_time_limit, "at 0 s .*\n.*_wait_within_no_time_limit"),
@@ -194,9 +194,9 @@ async def _wait_for_a_silent_socket() -> None:
     ],
 )
 def test_a_deadlock_is_an_error_that_names_who_waits(
-    main: Callable[[], Coroutine[None, None, None]], told: str
+    main: Callable[[], Coroutine[None, None, None]], announced: str
 ) -> None:
-    with pytest.raises(DeadlockError, match=told):
+    with pytest.raises(DeadlockError, match=announced):
         run_virtually(main)
 
 

@@ -61,8 +61,8 @@ class Wire(httpx.AsyncBaseTransport):
         """Send a request on."""
         kind, model = endpoint(ApiRequest(request.method, request.url.path))
         key, call = key_of(request), KINDS[kind]
-        lane = self._world.engines[-1].schedulers.of(ApiKey(key, "").fingerprint)
-        limits = lane.limiters[call].limits(boottime())
+        scheduler = self._world.engines[-1].schedulers.of(ApiKey(key, "").fingerprint)
+        limits = scheduler.limiters[call].limits(boottime())
         sent = Sent(boottime(), key, call, model or 0, limits)
         self.sent.append(sent)
         try:

@@ -40,7 +40,7 @@ from scriptix_operator.wiring import EngineDependencies, assemble
 from scriptix_simulator.config import SimulatorConfig
 from scriptix_simulator.inprocess import InProcess
 from scriptix_simulator.state import SimulatorState
-from tests.unit.engine.shelf import FakeLedgerConfigMap
+from tests.unit.engine.fake_ledger import FakeLedgerConfigMap
 from tests.virtual.loop import VirtualClock, boottime, wall
 
 __all__ = ["World"]
@@ -128,7 +128,7 @@ class Logs(LogStore):
         return SavedLog(LogStatus(config_maps=("log",), entries=lines, bytes=100 * lines), lines)
 
 
-class Told(Events):
+class Published(Events):
     """The events."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class World:
         self.api = InProcess(self.state, self.clock, lambda: self.jitter.uniform(*LATENCY))
         self.wire: httpx.AsyncBaseTransport = self.api
         self.trainings, self.results, self.logs = Stored(), Results(), Logs()
-        self.events, self.keys, self.ledger = Told(), Secrets(keys), FakeLedgerConfigMap()
+        self.events, self.keys, self.ledger = Published(), Secrets(keys), FakeLedgerConfigMap()
         self.engines: list[Controller] = []
         self._settings = {f"SCRIPTIX_{name.upper()}": value for name, value in settings.items()}
 
@@ -213,7 +213,7 @@ class World:
             spec=TrainingSpec.model_validate({"modelId": model_id, **spec}),
             status=TrainingStatus(),
         )
-        self._told(self.trainings.put(training))
+        self._published(self.trainings.put(training))
         return key
 
     def edit(self, key: TrainingKey, **spec: Any) -> None:  # noqa: ANN401
@@ -223,7 +223,7 @@ class World:
         edited = replace(
             there, spec=TrainingSpec.model_validate(changed), generation=there.generation + 1
         )
-        self._told(self.trainings.put(edited))
+        self._published(self.trainings.put(edited))
 
     def delete(self, key: TrainingKey) -> None:
         """Delete a resource."""
@@ -235,7 +235,7 @@ class World:
         """The status of a resource."""
         return self.trainings.by_key[key].status
 
-    def _told(self, training: Training) -> None:
+    def _published(self, training: Training) -> None:
         for engine in self.engines:
             engine.seen("MODIFIED", as_raw(training))
 

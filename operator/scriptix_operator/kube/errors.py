@@ -60,7 +60,7 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise _class_of(error.status)(f"{what}: {error.status} {_told(error)}") from error
+        raise _class_of(error.status)(f"{what}: {error.status} {_api_message(error)}") from error
     except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
         raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
     except ValueError as error:
@@ -69,7 +69,7 @@ def translated(what: str) -> Iterator[None]:
         raise UnavailableError(f"{what}: the reply cannot be read ({name})") from None
 
 
-def _told(error: ApiException) -> str:
+def _api_message(error: ApiException) -> str:
     """What the API server says: the message of its Status object, else the body as it is."""
     body = str(error.body or "")
     try:

@@ -14,7 +14,7 @@ async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
     operator = await lab.operator(installed.environment())
     await train_and_fail(lab)
     await tell_the_same_twice(lab)
-    await begin_anew_beside_a_dead_log(lab, audit)
+    await begin_again_beside_a_dead_log(lab, audit)
     operator.terminate()
     assert await operator.ended() == 0
     return operator
@@ -52,7 +52,7 @@ async def tell_the_same_twice(lab: Lab) -> None:
             await asyncio.sleep(0.05)
 
 
-async def begin_anew_beside_a_dead_log(lab: Lab, audit: Audit) -> None:
+async def begin_again_beside_a_dead_log(lab: Lab, audit: Audit) -> None:
     """Make a resource anew: the dead one's log is deleted, once it is certain who is dead.
 
     The garbage collector would take it, too, and may be the first to; a finalizer holds it.

@@ -67,7 +67,7 @@ async def test_an_installed_operator_finds_all_that_it_needs(
     ]
 
 
-def told_of(grant: Grant) -> str:
+def reported_about(grant: Grant) -> str:
     """What is said of the right that a grant has given."""
     kind = f"{grant.resource}.{grant.group}" if grant.group else grant.resource
     text = f"may not {grant.verb} {kind}" + (f" {grant.name}" if grant.name else "")
@@ -83,7 +83,7 @@ async def test_each_right_that_is_missing_is_named_and_no_other(installed: Insta
         with withdrawn(installed.control_plane, installed.user, grant):
             [missing] = await findings(environment, "rights")
         assert missing.verdict is Verdict.BAD
-        assert missing.text.startswith(told_of(grant))
+        assert missing.text.startswith(reported_about(grant))
         names = f", resourceNames: [{grant.name}]" if grant.name else ""
         rule = f"resources: [{grant.resource}]{names}, verbs: [{grant.verb}]}}"
         assert missing.text.endswith(rule)
@@ -183,7 +183,7 @@ async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
     document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     nowhere = tmp_path / "nowhere.kubeconfig"
     nowhere.write_text(yaml.safe_dump(document))
-    for kubeconfig, told in ((stranger, "401 Unauthorized"), (nowhere, "127.0.0.1:9")):
+    for kubeconfig, announced in ((stranger, "401 Unauthorized"), (nowhere, "127.0.0.1:9")):
         environment = {"KUBECONFIG": str(kubeconfig), "SCRIPTIX_BASE_URL": lab.simulator.url}
         status, lines = await command.run(environment)
         assert [line[:15].split() for line in lines] == [
@@ -191,7 +191,7 @@ async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
             ["bad", "cluster"],
             ["ok", "api"],
         ]
-        assert told in lines[1]
+        assert announced in lines[1]
         assert status == 1
     status, lines = await command.run(
         {"KUBECONFIG": str(cluster.kubeconfig), "SCRIPTIX_BASE_URL": NOBODY}

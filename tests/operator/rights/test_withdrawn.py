@@ -59,7 +59,7 @@ async def test_without_a_ledger_it_starts_nothing_and_says_so(lab: Lab, lacking:
 
 
 @pytest.mark.parametrize(
-    ("lacking", "told"),
+    ("lacking", "announced"),
     [
         (
             "patch custommodeltrainings/status",
@@ -70,8 +70,8 @@ async def test_without_a_ledger_it_starts_nothing_and_says_so(lab: Lab, lacking:
     indirect=["lacking"],
 )
 async def test_where_status_cannot_tell_the_log_does_and_nothing_is_started(
-    lab: Lab, lacking: Installed, told: str
+    lab: Lab, lacking: Installed, announced: str
 ) -> None:
     operator = await begin(lab, lacking)
-    await operator.printed(told)
+    await operator.printed(announced)
     assert lab.posts() == []

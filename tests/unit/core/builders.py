@@ -285,7 +285,7 @@ class Life:
     now: datetime = EIGHT
     state: InProcessState = field(default_factory=InProcessState)
     action: Action | None = None
-    told: list[EventRecord] = field(default_factory=list)
+    events: list[EventRecord] = field(default_factory=list)
     writes: int = 0
     published: int = 0
     refusal: tuple[str, bool] | None = None
@@ -311,9 +311,9 @@ class Life:
         return self.status.conditions[0].reason
 
     @property
-    def reasons_told(self) -> list[str]:
+    def event_reasons(self) -> list[str]:
         """Reasons of the events so far."""
-        return [item.reason.value for item in self.told]
+        return [item.reason.value for item in self.events]
 
     def learns(self, observation: Observation) -> Decision:
         """Decide, record where the engine would, and check what came out."""
@@ -333,7 +333,7 @@ class Life:
             answered = isinstance(observation, Posted | PostFailed)
             self._recorded = before
             if answered or isinstance(decision.action, RequeueAfter | Post | FetchLog):
-                self.told += transition_events(before, decision.status)
+                self.events += transition_events(before, decision.status)
                 self.writes += dump_status(before) != dump_status(decision.status)
                 self._recorded = decision.status
         self.training = self.training.with_status(decision.status)
@@ -415,7 +415,7 @@ class Life:
             decision = self.sees(model, key=key, competitors=competitors)
         return decision
 
-    def look_fails(self, kind: FailureKind, **facts: Any) -> Decision:  # noqa: ANN401 - CallFailure's fields
+    def poll_fails(self, kind: FailureKind, **facts: Any) -> Decision:  # noqa: ANN401 - CallFailure's fields
         """Wake, and see nothing."""
         assert isinstance(self.wake_ups().action, Poll)
         return self.learns(PollFailed(call_failed(kind, **facts)))

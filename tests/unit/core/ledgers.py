@@ -8,7 +8,7 @@ from scriptix_operator.core.ledger.ledger import Ledger, StartCharge
 from scriptix_operator.core.model.training import Training
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training
 
-__all__ = ["BEFORE", "READY", "debits_of", "starting"]
+__all__ = ["BEFORE", "READY", "charges_of_key", "starting"]
 
 BEFORE = EIGHT - timedelta(days=30)
 READY = Baseline(training_status=2, started_training_at=BEFORE)
@@ -33,6 +33,6 @@ def starting(
     return a_training(name=f"of-{model_id}", model_id=model_id, status=a_status(run=a_run(**run)))
 
 
-def debits_of(ledger: Ledger) -> list[StartCharge]:
+def charges_of_key(ledger: Ledger) -> list[StartCharge]:
     """All of them."""
     return [charge for group in ledger.charges.values() for charge in group]

@@ -49,7 +49,7 @@ from scriptix_operator.core.reconcile.protocol import (
     StartQueued,
 )
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
-from scriptix_operator.core.status.conditions import awaits_retry, is_starting
+from scriptix_operator.core.status.conditions import awaits_retry, is_end_pending, is_starting
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
@@ -80,7 +80,7 @@ def test_the_documents_run_from_its_start_to_its_end() -> None:
             assert life.status.estimated_completion_at == at(hours=8)
     life.now = at(hours=8)
     life.succeeds(finished_at=at(hours=8))
-    assert life.reasons_told == [
+    assert life.event_reasons == [
         "TrainingStarted",
         "StageChanged",
         "StageChanged",
@@ -153,7 +153,7 @@ def test_a_block_is_looked_at_again_within_a_minute() -> None:
         life = Life(a_training(poll_interval_seconds=interval))
         life.wake_ups()
         assert life.learns(Blocked(NO_SECRET)).action == RequeueAfter(seconds)
-        assert life.look_fails(FailureKind.UNAUTHORIZED).action == RequeueAfter(seconds)
+        assert life.poll_fails(FailureKind.UNAUTHORIZED).action == RequeueAfter(seconds)
 
 
 def test_who_is_blocked_is_not_in_the_queue() -> None:
@@ -195,14 +195,14 @@ def test_a_look_that_fails_ends_nothing(
         life.runs()
     if running and stalled:
         # It contradicts what was known, so a second poll has to confirm it.
-        life.look_fails(kind, message="HTTP 5xx: oops", status=403)
+        life.poll_fails(kind, message="HTTP 5xx: oops", status=403)
         assert (life.reason, life.action) == ("ApiUnavailable", RequeueAfter(5))
         life.waits(5)
-    life.look_fails(kind, message="HTTP 5xx: oops")
+    life.poll_fails(kind, message="HTTP 5xx: oops")
     assert (life.status.phase, life.reason) == ("Running" if running else "Pending", reason)
     assert (life.action, "Stalled" in truths(life.status)) == (RequeueAfter(rests), stalled)
-    told = "the facts shown are of 01-16 08:00Z" in (life.status.message or "")
-    assert told == (running and reason == "ApiUnavailable")
+    events = "the facts shown are of 01-16 08:00Z" in (life.status.message or "")
+    assert events == (running and reason == "ApiUnavailable")
     life.waits(60).polls(a_model(3, started_at=EIGHT, progress=10))
     assert (life.status.phase, life.reason) == ("Running", "Training")
     assert life.state.failed_polls == 0
@@ -210,8 +210,8 @@ def test_a_look_that_fails_ends_nothing(
 
 def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
     life = Life()
-    life.look_fails(FailureKind.UNAUTHORIZED)
-    life.waits(60).look_fails(FailureKind.AMBIGUOUS)
+    life.poll_fails(FailureKind.UNAUTHORIZED)
+    life.waits(60).poll_fails(FailureKind.AMBIGUOUS)
     assert (life.reason, life.status.failure) == ("ApiUnavailable", None)
     assert "Reconciling" in truths(life.status)
 
@@ -223,18 +223,18 @@ def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
         (3600, [60, 120, 240]),
     ):
         life = Life(a_training(poll_interval_seconds=interval))
-        seen = [life.look_fails(FailureKind.AMBIGUOUS).action for _ in waits]
+        seen = [life.poll_fails(FailureKind.AMBIGUOUS).action for _ in waits]
         assert seen == [RequeueAfter(seconds) for seconds in waits]
 
 
 def test_a_rate_limited_look_waits_as_it_is_told() -> None:
     life = Life()
-    assert life.look_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
+    assert life.poll_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
     assert life.status.message == (
         "The API refused a call because of its rate limit; next look 08:01Z."
     )
-    assert life.waits(60).look_fails(FailureKind.RATE_LIMITED).action == RequeueAfter(60)
-    assert life.reasons_told == ["RateLimited"]
+    assert life.waits(60).poll_fails(FailureKind.RATE_LIMITED).action == RequeueAfter(60)
+    assert life.event_reasons == ["RateLimited"]
 
 
 def test_a_look_that_has_no_allowance_changes_nothing() -> None:
@@ -266,7 +266,7 @@ def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
     elif phase == "Pending":
         life.polls(a_model(1))
     elif phase == "Blocked":
-        life.look_fails(FailureKind.UNAUTHORIZED)
+        life.poll_fails(FailureKind.UNAUTHORIZED)
     elif phase == "Starting":
         life.intends().is_refused(FailureKind.AMBIGUOUS)
     elif phase in {"Running", "Succeeded", "Failed"}:
@@ -275,7 +275,7 @@ def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
     if phase in {"Succeeded", "Failed"}:  # with a log that is still to be fetched
         life.waits(60).polls(a_model(4 if phase == "Succeeded" else 5, started_at=EIGHT))
     terminal = phase in {"Succeeded", "Failed"}
-    told = life.reasons_told
+    events = life.event_reasons
     life.edit(suspend=True).waits(60)
     decision = life.wake_ups()
     assert isinstance(decision.action, RequeueAfter)
@@ -283,7 +283,7 @@ def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
     assert life.status.observed_generation == 2
     assert (life.status.queue, life.status.estimated_completion_at) == (None, None)
     assert terminal or life.status.failure is None
-    assert life.reasons_told == told
+    assert life.event_reasons == events
     written = life.writes
     life.waits(60).wake_ups()
     assert life.writes == written
@@ -325,7 +325,7 @@ def test_a_run_times_out_and_nothing_more_is_called() -> None:
     assert not life.status.failure.retryable
     assert "was not cancelled" in (life.status.message or "")
     assert "7200 seconds" in (life.status.message or "")
-    assert life.reasons_told[-1] == "TrainingTimedOut"
+    assert life.event_reasons[-1] == "TrainingTimedOut"
     assert life.status.estimated_completion_at is None
     life.edit(timeout_seconds=86400).waits(60)
     assert life.wake_ups().action == RequeueAfter(None)
@@ -344,9 +344,9 @@ def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
         Life(a_training(timeout_seconds=60)).runs(),
         Life(a_training(timeout_seconds=60)).intends().is_refused(FailureKind.AMBIGUOUS),
     ):
-        life.waits(25).look_fails(FailureKind.UNAUTHORIZED, status=403)
+        life.waits(25).poll_fails(FailureKind.UNAUTHORIZED, status=403)
         assert life.action == RequeueAfter(5)
-        life.waits(5).look_fails(FailureKind.UNAUTHORIZED, status=403)
+        life.waits(5).poll_fails(FailureKind.UNAUTHORIZED, status=403)
         assert (life.reason, life.action) == ("Unauthorized", RequeueAfter(30))
         life.waits(30).wake_ups()
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
@@ -512,7 +512,7 @@ def test_a_run_that_misses_its_gate_is_not_published_until_the_gate_is_relaxed()
     life.edit(quality_gate={"max_word_error_rate": "12.5"}).waits(60).wake_ups()
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.finished_at == finished
-    assert life.reasons_told[-2:] == ["QualityGateFailed", "TrainingSucceeded"]
+    assert life.event_reasons[-2:] == ["QualityGateFailed", "TrainingSucceeded"]
     life.edit(quality_gate={"max_word_error_rate": "1"}).waits(60).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
@@ -543,7 +543,7 @@ def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> Non
 def test_tightening_the_gate_of_a_published_result_is_said() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "15"})).runs()
     trained = life.waits(60).succeeds().status.message
-    told = life.reasons_told
+    events = life.event_reasons
     life.edit(quality_gate={"max_word_error_rate": "10"}).wake_ups()
     assert life.status.message == (
         f"{trained} The quality gate was changed after the result was published: the result stays "
@@ -563,7 +563,7 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
     assert (
         life.edit(quality_gate={"max_word_error_rate": "13"}).wake_ups().status.message == trained
     )
-    assert (life.reasons_told, life.published) == (told, 1)
+    assert (life.event_reasons, life.published) == (events, 1)
     # The next run is judged by the gate as it is then.
     life.edit(quality_gate={"max_word_error_rate": "10"}, run_token="v2").waits(60)
     life.intends(a_model(2, started_at=EIGHT)).is_accepted()
@@ -613,7 +613,7 @@ def test_a_result_that_is_refused_is_told_once_and_published_when_it_is_taken() 
     life.waits(60).wake_ups()
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.failure is None
-    assert life.reasons_told[-2:] == ["ResultNotPublished", "TrainingSucceeded"]
+    assert life.event_reasons[-2:] == ["ResultNotPublished", "TrainingSucceeded"]
 
 
 def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
@@ -650,7 +650,7 @@ def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
     life.refusal = None
     life.waits(5).succeeds()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
-    assert "ResultNotPublished" not in life.reasons_told
+    assert "ResultNotPublished" not in life.event_reasons
 
 
 def test_a_hiccup_that_lasts_is_told() -> None:
@@ -735,7 +735,7 @@ def test_waiting_is_told_and_written_once() -> None:
     life = Life(a_training(existing_training="Wait"))
     for _ in range(5):
         life.waits(60).polls(a_model(4, started_at=BEFORE))
-    assert (life.writes, life.reasons_told) == (1, ["WaitingForModel"])
+    assert (life.writes, life.event_reasons) == (1, ["WaitingForModel"])
 
 
 def test_without_an_answer_nothing_is_decided() -> None:
@@ -822,7 +822,7 @@ CURVES = st.lists(
 DUE = st.none() | st.floats(0, 3600)
 
 
-RIVALS = st.sampled_from(
+COMPETITORS = st.sampled_from(
     [
         (),
         (),
@@ -861,7 +861,7 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
                 ModelPolled,
                 MODELS,
                 KEYS,
-                RIVALS,
+                COMPETITORS,
                 entries,
                 MILESTONES,
                 past=PAST,
@@ -998,7 +998,7 @@ def test_no_life_does_more_than_resolve_after_deletion(state: str, data: st.Data
         polls = is_starting(life.status) and not life.training.spec.suspend
         assert isinstance(life.action, RequeueAfter | Poll if polls else RequeueAfter)
     assert life.published == published
-    assert life.reasons_told.count("ReleasedRunningTraining") <= 1
+    assert life.event_reasons.count("ReleasedRunningTraining") <= 1
 
 
 @settings(max_examples=150, deadline=None)
@@ -1012,14 +1012,16 @@ def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> 
     life.polls(model)
     if not isinstance(life.action, RequeueAfter):
         return  # a start or a log: something was done, and that is news
-    status, told, written = life.status, list(life.told), life.writes
+    status, events, written = life.status, list(life.events), life.writes
     life.polls(model)
     assert life.status == status
-    assert (life.told, life.writes) == (told, written)
+    assert (life.events, life.writes) == (events, written)
     # A minute later either, but for an unknown start that time resolves, and for an overdue end.
-    # Nor for a retry whose time has come.
+    # Nor for a retry whose time has come, nor for a pending end: its polls have times of their own,
+    # so `model` may not have been seen yet.
     overdue = status.estimated_completion_at is not None
-    if status.phase == Phase.STARTING or overdue or awaits_retry(status):
+    awaits = awaits_retry(status) or is_end_pending(status)
+    if status.phase == Phase.STARTING or overdue or awaits:
         return
     if isinstance(life.waits(1).polls(model).action, RequeueAfter) and life.status != status:
         assert (life.status.phase, life.reason) == ("Failed", "TimedOut")

@@ -252,7 +252,7 @@ NOTHING_ACTS = InProcessState(in_flight=ENTRY, intent_seen_at=at(hours=1), agree
 
 
 @pytest.mark.parametrize(
-    ("model", "acted", "told", "reason"),
+    ("model", "acted", "events", "reason"),
     [
         pytest.param(RUNNING, True, ["TrainingStarted", "ReleasedRunningTraining"], None, id="3"),
         pytest.param(ENDED, True, ["TrainingStarted"], "ResultNotPublished", id="4"),
@@ -276,7 +276,7 @@ NOTHING_ACTS = InProcessState(in_flight=ENTRY, intent_seen_at=at(hours=1), agree
 def test_the_outcome_of_an_in_flight_start_closes_its_entry(
     model: Any,  # noqa: ANN401 - pytest's parameters are untyped
     acted: bool,  # noqa: FBT001 - the expected value
-    told: list[str],
+    events: list[str],
     reason: str | None,
 ) -> None:
     training = deleted(STARTING)
@@ -288,7 +288,7 @@ def test_the_outcome_of_an_in_flight_start_closes_its_entry(
     assert (status.failure and status.failure.reason) == reason
     assert status.run is not None
     assert (status.run.intent, status.run.retry_at) == (None, None)
-    assert [item.reason for item in transition_events(STARTING, status)] == told
+    assert [item.reason for item in transition_events(STARTING, status)] == events
     # Nothing follows.
     again = after(training.with_status(status), Triggered(), decision.state)
     assert (again.action, again.status) == (RequeueAfter(None), status)
@@ -333,12 +333,12 @@ def test_a_released_run_is_announced_once(
     is_reported: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     first = after(deleted(status), Triggered()).status
-    told = [
+    events = [
         item
         for item in transition_events(status, first)
         if item.reason == "ReleasedRunningTraining"
     ]
-    assert [item.warning for item in told] == [True] * is_reported
+    assert [item.warning for item in events] == [True] * is_reported
     # Neither by the next process, nor when the resource goes.
     second = after(deleted(first), Triggered()).status
     assert transition_events(first, second) == ()
@@ -357,8 +357,8 @@ def test_a_start_that_others_resolve_is_announced_once() -> None:
     assert after(resumed, Triggered()).action == Poll()
     waiting = after(resumed, ModelPolled(a_model(7), KEY, in_flight=ENTRY)).status
     second = after(resumed.with_status(waiting), ModelPolled(RUNNING, KEY, in_flight=ENTRY)).status
-    told = (*transition_events(first, waiting), *transition_events(waiting, second))
-    assert [item.reason for item in told] == ["TrainingStarted"]
+    events = (*transition_events(first, waiting), *transition_events(waiting, second))
+    assert [item.reason for item in events] == ["TrainingStarted"]
 
 
 def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:

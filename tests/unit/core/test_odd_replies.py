@@ -71,7 +71,7 @@ def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
         39,
         "MainTraining",
     )
-    assert [item.message for item in life.told if item.reason == "StageChanged"] == [
+    assert [item.message for item in life.events if item.reason == "StageChanged"] == [
         "FineTuning, 75%.",
         "MainTraining, 40% (back from FineTuning, 75%).",
     ]
@@ -360,7 +360,7 @@ NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("told", "ended"),
+    ("events", "ended"),
     [
         pytest.param(at(hours=8), at(hours=8), id="as told"),
         pytest.param(EIGHT, EIGHT, id="at once"),
@@ -371,7 +371,9 @@ NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
         pytest.param(NEVER, at(hours=9), id="never"),
     ],
 )
-def test_the_end_is_the_apis_unless_it_is_left_over(told: datetime | None, ended: datetime) -> None:
-    assert ended_at(EIGHT, at(hours=9, seconds=0.5), told) == ended
+def test_the_end_is_the_apis_unless_it_is_left_over(
+    events: datetime | None, ended: datetime
+) -> None:
+    assert ended_at(EIGHT, at(hours=9, seconds=0.5), events) == ended
     assert ended_at(None, at(hours=9, seconds=0.5), None) == at(hours=9)
     assert ended_at(None, at(hours=9), BEFORE) == BEFORE

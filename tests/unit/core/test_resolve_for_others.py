@@ -63,7 +63,7 @@ ENTRY = with_start_begun(Ledger(), a_holder(), EIGHT)[1]
 """The start in the ledger."""
 NEVER = FailureReason.UNAUTHORIZED
 
-LOOKS = {
+POLLS = {
     "ours": a_model(3, started_at=EIGHT),
     "ended": a_model(4, started_at=EIGHT),
     "consumed": a_model(2, started_at=EIGHT),
@@ -133,7 +133,7 @@ def outcome_of(
     return (ACTED if outcome.acted else NOTHING), outcome
 
 
-@pytest.mark.parametrize("poll", LOOKS)
+@pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("state", HOLDERS)
 def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
     state: str, poll: str
@@ -141,23 +141,23 @@ def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
     holder, expected = HOLDERS[state]
     asker = a_training(name="asker")
     competitors = () if holder is None else (holder,)
-    what, outcome = outcome_of(asker, LOOKS[poll], *competitors)
-    assert what == expected[list(LOOKS).index(poll)]
+    what, outcome = outcome_of(asker, POLLS[poll], *competitors)
+    assert what == expected[list(POLLS).index(poll)]
     if isinstance(outcome, StartOutcome):
         assert outcome.sent
-        marker = LOOKS[poll].started_at
+        marker = POLLS[poll].started_at
         known = EIGHT if expected is DONE else marker if outcome.acted else None
         assert outcome.run_start_time == known
 
 
-@pytest.mark.parametrize("poll", LOOKS)
+@pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])
 def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll: str) -> None:
     """Its resource may exist, and learns of the outcome when the operator can read it."""
     asker = a_training(name="asker", namespace=namespace)
     long_ago = EIGHT - timedelta(hours=1)
     state = InProcessState(in_flight=ENTRY, intent_seen_at=long_ago, agreed_at=long_ago)
-    seen = ModelPolled(LOOKS[poll], KEY, in_flight=ENTRY, is_holder_unlisted=True)
+    seen = ModelPolled(POLLS[poll], KEY, in_flight=ENTRY, is_holder_unlisted=True)
     decision = decide(asker, seen, EIGHT, state)
     assert (decision.status.conditions[0].reason, decision.start_outcome) == (HELD, None)
     assert isinstance(decision.action, RequeueAfter)
@@ -166,25 +166,25 @@ def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll:
 
 def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() -> None:
     """A status restored from a backup, or one that was withdrawn while the POST was sent."""
-    assert outcome_of(a_holder(a_status()), LOOKS["ours"])[0] == ACTED
-    assert outcome_of(a_holder(a_status()), LOOKS["not happened"])[0] == NOTHING
-    assert outcome_of(a_holder(a_status(run=a_run())), LOOKS["ours"])[0] == ACTED
+    assert outcome_of(a_holder(a_status()), POLLS["ours"])[0] == ACTED
+    assert outcome_of(a_holder(a_status()), POLLS["not happened"])[0] == NOTHING
+    assert outcome_of(a_holder(a_status(run=a_run())), POLLS["ours"])[0] == ACTED
 
 
 @pytest.mark.parametrize("state", ["starting", "suspended"])
 def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> None:
     holder, _ = HOLDERS[state]
     assert holder is not None
-    _, near = outcome_of(a_training(), LOOKS["ours"], holder)
+    _, near = outcome_of(a_training(), POLLS["ours"], holder)
     foreign = replace(holder, key=TrainingKey("team-b", "secret-project"))
-    _, far = outcome_of(a_training(), LOOKS["ours"], foreign)
+    _, far = outcome_of(a_training(), POLLS["ours"], foreign)
     assert isinstance(near, Decision)
     assert isinstance(far, Decision)
     assert (near.status.message or "").startswith("holder has started this model")
-    told = far.status.message or ""
-    assert told.startswith("a resource in another namespace has started this model")
-    assert "team-b" not in told
-    assert "secret-project" not in told
+    events = far.status.message or ""
+    assert events.startswith("a resource in another namespace has started this model")
+    assert "team-b" not in events
+    assert "secret-project" not in events
     assert (near.action, near.status.queue, near.start_outcome) == (RequeueAfter(60), None, None)
 
 
@@ -252,7 +252,7 @@ def of(entry: InFlightStart, training: Training | None = None, *competitors: Tra
     return life
 
 
-def anew(**spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
+def recreated(**spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
     """Another resource with the name of the holder."""
     return a_training(name="holder", uid="anew", poll_interval_seconds=1, **spec)
 
@@ -301,7 +301,7 @@ def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(46).polls(READY)
-    life.waits(1).polls(LOOKS["stale"])
+    life.waits(1).polls(POLLS["stale"])
     life.waits(1).polls(READY)
     assert life.entry is not None
     life.waits(2).polls(READY)
@@ -312,7 +312,7 @@ def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
 def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_it(
     state: int, phase: str
 ) -> None:
-    life = of(ENTRY, anew(log={"collect": "Never"}))
+    life = of(ENTRY, recreated(log={"collect": "Never"}))
     life.polls(a_model(state, started_at=EIGHT, progress=0))
     assert (life.entry, life.status.phase) == (None, phase)
     assert life.run.ownership == "Unconfirmed"
@@ -321,7 +321,7 @@ def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_i
 
 @pytest.mark.parametrize("state", [1, 2])
 def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
-    life = of(ENTRY, anew(run_token="v1"))
+    life = of(ENTRY, recreated(run_token="v1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
     assert "the outcome cannot be read any more" in (life.status.message or "")
@@ -344,15 +344,15 @@ def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
     other: Training,
 ) -> None:
     life = of(ENTRY, other)
-    life.polls(LOOKS["consumed"])
+    life.polls(POLLS["consumed"])
     assert life.entry is None
     assert (life.status.phase, life.status.run) == ("Pending", None)
     assert isinstance(life.action, AcquireStart)
 
 
 def test_one_made_anew_that_has_run_before_has_lost_nothing_either() -> None:
-    life = of(ENTRY, replace(anew(run_token="v2"), status=OTHER_RUN))
-    life.polls(LOOKS["consumed"])
+    life = of(ENTRY, replace(recreated(run_token="v2"), status=OTHER_RUN))
+    life.polls(POLLS["consumed"])
     assert life.entry is None
     assert isinstance(life.action, AcquireStart)
 
@@ -372,11 +372,11 @@ def test_a_suspended_holder_whose_start_did_not_happen_may_try_it_again() -> Non
 def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
     holder = a_holder(intending(failure=failure(NEVER, "HTTP 401")))
     life = of(ENTRY, None, holder)
-    life.polls(LOOKS["ours"], competitors=(holder,))
+    life.polls(POLLS["ours"], competitors=(holder,))
     assert (life.reason, life.entry) == (HELD, ENTRY)
-    mended = Life(holder, ledger=life.ledger)
-    mended.polls(LOOKS["ours"])
-    assert (mended.run.ownership, mended.entry) == ("Unconfirmed", None)
+    fixed = Life(holder, ledger=life.ledger)
+    fixed.polls(POLLS["ours"])
+    assert (fixed.run.ownership, fixed.entry) == ("Unconfirmed", None)
 
 
 # The own intent.
@@ -407,7 +407,7 @@ def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> N
     assert (life.run.intent.attempt, life.run.baseline) == (3, BASELINE)
     # And a lost attempt before it that has acted after all is not followed by another.
     life = Life(a_holder(intending(attempt=3)))
-    life.polls(LOOKS["ours"])
+    life.polls(POLLS["ours"])
     assert life.run.ownership == "Unconfirmed"
 
 

@@ -62,7 +62,7 @@ class Script:
     data_after: float | None
     """Seconds after its end at which new data arrive."""
     others_start_at: list[float]
-    stale_looks: set[int]
+    stale_polls: set[int]
     failed_polls: set[int]
     restarts: set[int]
 
@@ -79,7 +79,7 @@ def scripts() -> st.SearchStrategy[Script]:
         lasts=st.sampled_from([0.5, 5, 20, 60, 600]),
         data_after=st.none() | st.sampled_from([0.5, 5, 30]),
         others_start_at=st.lists(st.floats(0, 300), max_size=2),
-        stale_looks=st.sets(st.integers(1, STEPS), max_size=STEPS // 2),
+        stale_polls=st.sets(st.integers(1, STEPS), max_size=STEPS // 2),
         failed_polls=steps,
         restarts=steps,
     )
@@ -178,7 +178,7 @@ class World:
             self.life.learns(PollFailed(call_failed(FailureKind.AMBIGUOUS)))
             return
         seen, before = self.shows(), self.shown_before
-        stale = number in self.script.stale_looks and number - 1 not in self.script.stale_looks
+        stale = number in self.script.stale_polls and number - 1 not in self.script.stale_polls
         decision = self.life.sees(before if stale and before else seen)
         if isinstance(decision.action, AcquireStart):
             decision = self.life.learns(StartGranted(decision.action.model, decision.action.key))
@@ -240,7 +240,7 @@ def test_on_a_quiet_day_every_request_is_started_once() -> None:
         lasts=20,
         data_after=5,
         others_start_at=[],
-        stale_looks=set(),
+        stale_polls=set(),
         failed_polls=set(),
         restarts=set(),
     )
@@ -262,7 +262,7 @@ def test_after_every_kind_of_loss_the_run_is_started_in_the_end() -> None:
             lasts=600,
             data_after=None,
             others_start_at=[],
-            stale_looks=set(),
+            stale_polls=set(),
             failed_polls=set(),
             restarts=set(),
         )

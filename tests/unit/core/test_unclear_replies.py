@@ -19,8 +19,8 @@ WORDS = "HTTP 200 X: not today"
 
 def answered(life: Life, code: str | None, **facts: Any) -> Life:  # noqa: ANN401 - CallFailure's
     """Start, and get a 2xx with an error; then restart the process."""
-    told: dict[str, Any] = {"is_error_in_success": True, "code": code, "message": WORDS, **facts}
-    life.intends().is_refused(FailureKind.AMBIGUOUS, **told)
+    events: dict[str, Any] = {"is_error_in_success": True, "code": code, "message": WORDS, **facts}
+    life.intends().is_refused(FailureKind.AMBIGUOUS, **events)
     life.state = InProcessState()
     return life
 

@@ -362,12 +362,12 @@ async def test_the_last_status_says_if_a_released_run_was_announced(
     has_said: bool,  # noqa: FBT001 - both ways
 ) -> None:
     """The reply to the write that says so may be on its way when the resource goes."""
-    told: list[tuple[TrainingKey, str]] = []
+    published: list[tuple[TrainingKey, str]] = []
 
     async def publish(
         _: Events, training: Training, news: tuple[EventRecord, ...], __: datetime
     ) -> None:
-        told.extend((training.key, item.reason) for item in news)
+        published.extend((training.key, item.reason) for item in news)
 
     monkeypatch.setattr(Events, "publish", publish)
     running = a_training(name="a", status=followed())
@@ -377,7 +377,7 @@ async def test_the_last_status_says_if_a_released_run_was_announced(
         bench.engine.seen("ADDED", known)
         bench.engine.seen("DELETED", {**_raw("a", version=2), "status": dump_status(last)})
         await bench.derive_status()
-    assert told == ([] if has_said else [(_key("a"), "ReleasedRunningTraining")])
+    assert published == ([] if has_said else [(_key("a"), "ReleasedRunningTraining")])
 
 
 async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:
@@ -655,11 +655,11 @@ async def test_starts_that_waited_for_a_namespace_go_on_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
-    told = {"type": "Succeeded", "status": "Unknown", "message": "-"}
+    published = {"type": "Succeeded", "status": "Unknown", "message": "-"}
     times = {"lastTransitionTime": "2025-01-16T08:00:00Z", "observedGeneration": 1}
     waiting = {
         **_raw("waiting"),
-        "status": {"conditions": [{**told, **times, "reason": "WaitingForNamespaces"}]},
+        "status": {"conditions": [{**published, **times, "reason": "WaitingForNamespaces"}]},
     }
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(waiting, _raw("other", model=8)), team_b=())

@@ -54,9 +54,9 @@ def stopped(process: "subprocess.Popen[str]") -> None:
 
 def lived(process: "subprocess.Popen[str]") -> bool:
     """Let it go on; returns whether it did."""
-    told, _ = process.communicate("go on\n")
-    assert process.returncode == (0 if told else FENCED)
-    return bool(told == "lived\n")
+    published, _ = process.communicate("go on\n")
+    assert process.returncode == (0 if published else FENCED)
+    return bool(published == "lived\n")
 
 
 def passes(seconds: float) -> None:
@@ -158,5 +158,5 @@ def test_the_signal_is_for_the_thread_that_sends_and_no_other_takes_it() -> None
     )
     with child(code + ENDED) as process:
         passes(0.1)  # in which any other thread has long taken it
-        told, _ = process.communicate("go on\n")
-        assert (told, process.returncode) == ("True\n", FENCED)
+        published, _ = process.communicate("go on\n")
+        assert (published, process.returncode) == ("True\n", FENCED)

@@ -54,7 +54,7 @@ class Bench(Clock):
         assert [item.reason for item in news] == [EventReason.SERVED_ELSEWHERE]
         self.published.append(training.key.name)
 
-    async def record(self, training: Training, status: TrainingStatus) -> Training:
+    async def write(self, training: Training, status: TrainingStatus) -> Training:
         """Take a write, as Recorder.record."""
         assert status == training.status
         self.written.append(training.key.name)

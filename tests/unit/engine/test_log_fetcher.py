@@ -51,7 +51,7 @@ from scriptix_operator.scriptix.errors import error_of
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_run, a_training, at, call_failed, followed
 from tests.unit.engine.clocks import Time
-from tests.unit.engine.shelf import FakeLedgerConfigMap, complete
+from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, complete
 
 KEY = ApiKey("k", "Secret/team-a/api-key")
 STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
@@ -67,7 +67,7 @@ class EngineDependencies:
     """The API, the keys and the store, as the test has them; and what they were asked for."""
 
     answer: CallFailure | None = None
-    told: RateLimitInfo | None = None
+    published: RateLimitInfo | None = None
     no_key: KeyUnavailableError | None = None
     unreadable: Exception | None = None
     trouble: Exception | None = None
@@ -87,8 +87,8 @@ class EngineDependencies:
         assert (model_id, key) == (7, KEY)
         self.calls += 1
         self.on_call()
-        if self.told is not None:
-            on_rate(self.told)
+        if self.published is not None:
+            on_rate(self.published)
         if self.answer is not None:
             raise error_of(self.answer)
         for entry in self.entries:
@@ -423,7 +423,7 @@ async def test_a_run_has_ended_also_where_another_is_to_follow(
 
 
 async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
-    bench.dependencies.told = RateLimitInfo(limit=2, reset=60.0)
+    bench.dependencies.published = RateLimitInfo(limit=2, reset=60.0)
     await bench.fetch()
     budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
     assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)

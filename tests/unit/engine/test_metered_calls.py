@@ -25,7 +25,7 @@ from scriptix_operator.scriptix.errors import ScriptixError, error_of
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT
 from tests.unit.engine.clocks import Time
-from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
+from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
 
 KEY, OTHER_KEY = ApiKey("k", "Secret/team-a/api-key"), ApiKey("o", "Secret/team-b/api-key")
 LIMITS = {call: (Limit(10, 3600.0),) for call in Call}
@@ -60,24 +60,24 @@ class Bench:
         self,
         call: Call = Call.STATUS,
         failure: CallFailure | None = None,
-        told: RateLimitInfo | None = None,
+        published: RateLimitInfo | None = None,
         *,
         key: ApiKey = KEY,
         model_id: int = 7,
     ) -> str:
         """Make a call with this outcome."""
         permit = self.take(call, key)
-        return await self.calls.make(call, model_id, key, permit, self.reply(failure, told))
+        return await self.calls.make(call, model_id, key, permit, self.reply(failure, published))
 
     def reply(
-        self, failure: CallFailure | None, told: RateLimitInfo | None
+        self, failure: CallFailure | None, published: RateLimitInfo | None
     ) -> Callable[[OnRateInfo], Awaitable[str]]:
         """What a call is answered."""
 
         async def send(heard: OnRateInfo) -> str:
             self.time.seconds += self.takes
-            if told is not None:
-                heard(told)
+            if published is not None:
+                heard(published)
             if failure is not None:
                 raise error_of(failure)
             return "the reply"
@@ -169,9 +169,9 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await bench.call(told=RateLimitInfo(limit=3, reset=60.0))
+    await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
     bench.time.seconds += KEEP_AGAIN
-    await bench.call(told=RateLimitInfo(limit=10, reset=60.0))
+    await bench.call(published=RateLimitInfo(limit=10, reset=60.0))
     assert bench.config_map.ledger.limits == {}
     assert caplog.records[-1].getMessage().endswith("limit of status calls is now as configured")
     assert bench.shown("scriptix_limits_learned_total", call="status") == 2
@@ -180,7 +180,7 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
 async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
     await bench.calls.ledger.ready()
     for _ in range(3):
-        await bench.call(told=RateLimitInfo(limit=3, reset=60.0))
+        await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
         await bench.call(Call.LOG)
     writes = [ledger.limits for ledger in bench.config_map.writes if ledger.limits]
     assert len(writes) == 1
@@ -191,7 +191,7 @@ async def test_a_lesson_that_cannot_be_kept_fails_no_call(
 ) -> None:
     await bench.calls.ledger.ready()
     bench.config_map.write_faults.append(Fault.REFUSED)
-    assert await bench.call(told=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
+    assert await bench.call(published=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
         "a learned limit is not kept over a restart: write: 403"
     )
@@ -204,8 +204,8 @@ async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_ca
 ) -> None:
     for call, key in ((Call.STATUS, KEY), (Call.LOG, KEY), (Call.STATUS, OTHER_KEY)):
         for _ in range(2):
-            await bench.call(call, told=FLAWED, key=key)
-    await bench.call(told=RateLimitInfo(limit=10, reset=60.0))
+            await bench.call(call, published=FLAWED, key=key)
+    await bench.call(published=RateLimitInfo(limit=10, reset=60.0))
     said = [record.getMessage() for record in caplog.records]
     text = "the API's word on its limits is ignored: X-RateLimit-Limit: many is no number"
     assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]

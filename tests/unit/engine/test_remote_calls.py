@@ -34,7 +34,7 @@ from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_training, at, followed
-from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
+from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
 
 WINDOW = 5.0
 TIMEOUT = 10.0

@@ -50,7 +50,7 @@ from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_failed, followed
-from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault, complete
+from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
 
 NAME = TrainingKey("team-a", "cardiology")
 RUNNING = a_model(3, started_at=EIGHT, progress=0)
@@ -179,7 +179,7 @@ class Api:
         return answer
 
 
-class DiaryShelf(FakeLedgerConfigMap):
+class DiaryConfigMap(FakeLedgerConfigMap):
     """Notes what its writes do to the model's entry."""
 
     def __init__(self, diary: list[str]) -> None:
@@ -204,7 +204,7 @@ class Bench:
             limits, WorkQueue(self.time.monotonic), self.time, lambda: 0.5
         )
         self.cluster = Cluster(self.store)
-        self.config_map = DiaryShelf(self.cluster.diary)
+        self.config_map = DiaryConfigMap(self.cluster.diary)
         self.ledger = StartLedger(
             self.config_map, self.store, complete, timedelta(hours=1), self.time, self.metrics
         )
@@ -331,11 +331,11 @@ async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
 async def test_shutdown_during_a_poll_begins_no_start(bench: Bench) -> None:
     poll = bench.api.poll
 
-    async def look_and_stop(training: Training) -> Observation:
+    async def poll_and_stop(training: Training) -> Observation:
         bench.reconciler.shutdown.begin()
         return await poll(training)
 
-    bench.api.poll = look_and_stop  # type: ignore[method-assign]
+    bench.api.poll = poll_and_stop  # type: ignore[method-assign]
     assert await bench.reconcile() == ["look"]
 
 
@@ -612,12 +612,12 @@ async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> Non
         pytest.param(LOST, False, id="not known"),
     ],
 )
-@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+@pytest.mark.parametrize("recreated", [False, True], ids=["gone", "made anew"])
 async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledger(
     bench: Bench,
     answer: Posted | PostFailed,
     closes: bool,  # noqa: FBT001 - the expected value
-    anew: bool,  # noqa: FBT001 - both sides
+    recreated: bool,  # noqa: FBT001 - both sides
 ) -> None:
     """A GET may still show the model at rest, and the next to look would start it once more."""
     bench.api.answers.append(answer)
@@ -625,7 +625,7 @@ async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledge
     def is_deleted() -> None:
         bench.store.remove(NAME)
         bench.cluster.training = None
-        if anew:
+        if recreated:
             bench.cluster.training = a_training(uid="another")
 
     bench.api.on_post = is_deleted
@@ -636,10 +636,10 @@ async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledge
     assert (bench.ledger.latest_run(7) is not None) == (isinstance(answer, Posted))
 
 
-@pytest.mark.parametrize("anew", [False, True], ids=["gone", "re-created"])
+@pytest.mark.parametrize("recreated", [False, True], ids=["gone", "re-created"])
 async def test_a_start_held_back_since_its_resource_is_gone(
     bench: Bench,
-    anew: bool,  # noqa: FBT001 - both sides
+    recreated: bool,  # noqa: FBT001 - both sides
 ) -> None:
     """Without a finalizer, the store is all that the caller has to see the deletion by."""
     bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
@@ -647,7 +647,7 @@ async def test_a_start_held_back_since_its_resource_is_gone(
     def is_deleted() -> None:
         bench.store.remove(NAME)
         bench.cluster.training = None
-        if anew:
+        if recreated:
             bench.cluster.training = a_training(uid="another")
             bench.store.put(bench.cluster.training)
 

@@ -453,7 +453,7 @@ def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -
 def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
     bench: Bench,
 ) -> None:
-    bench.schedulers.recall(KEY, SOURCE, [a_debit(0)], [])
+    bench.schedulers.recall(KEY, SOURCE, [a_charge(0)], [])
     bench.schedulers.learn(KEY, {})
     bench.polled("a")
     bench.polled("b")
@@ -529,7 +529,7 @@ def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
     assert later.schedulers.observed_limits(KEY, Call.START) == observed_limits
 
 
-def a_debit(ago: float, attempt: int = 1, namespace: str = "team-a") -> StartCharge:
+def a_charge(ago: float, attempt: int = 1, namespace: str = "team-a") -> StartCharge:
     """A start that another process made, so many seconds before eight."""
     return StartCharge(
         serial=1,
@@ -558,7 +558,7 @@ def _wait(bench: Bench) -> float:
 def test_starts_of_other_processes_count(charges: list[float], wait: float) -> None:
     bench = Bench()
     assert bench.schedulers.is_new_to(KEY, SOURCE)
-    bench.schedulers.recall(KEY, SOURCE, [a_debit(ago) for ago in charges], [])
+    bench.schedulers.recall(KEY, SOURCE, [a_charge(ago) for ago in charges], [])
     assert not bench.schedulers.is_new_to(KEY, SOURCE)
     assert _wait(bench) == wait
     bench.time.seconds += 3599.0
@@ -569,22 +569,22 @@ def test_starts_of_other_processes_count(charges: list[float], wait: float) -> N
 
 def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each() -> None:
     bench = Bench()
-    bench.schedulers.recall(KEY, SOURCE, [a_debit(900)], [])
+    bench.schedulers.recall(KEY, SOURCE, [a_charge(900)], [])
     assert bench.schedulers.is_new_to(KEY, OTHER_SOURCE)
     assert bench.schedulers.is_new_to(OTHER_KEY, SOURCE)
-    bench.schedulers.recall(KEY, OTHER_SOURCE, [a_debit(900)], [])
+    bench.schedulers.recall(KEY, OTHER_SOURCE, [a_charge(900)], [])
     assert _wait(bench) == 0
-    bench.schedulers.recall(KEY, "third", [a_debit(900)], [a_debit(600)])
+    bench.schedulers.recall(KEY, "third", [a_charge(900)], [a_charge(600)])
     assert _wait(bench) == 2700
     assert bench.schedulers.wait(OTHER_KEY, Call.START) == 0
 
 
 def test_starts_of_other_processes_count_for_their_namespaces_and_late_ones_as_late() -> None:
     bench = Bench()
-    bench.schedulers.recall(KEY, SOURCE, [a_debit(600, 4, "team-b")], [])
+    bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 4, "team-b")], [])
     starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()
     assert starts.limiter.calls_by_tag(now) == {"team-b": 1}
     assert starts._late.wait(now) == 3000
     bench = Bench()
-    bench.schedulers.recall(KEY, SOURCE, [a_debit(600, 3)], [])
+    bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 3)], [])
     assert bench.schedulers.of(KEY).starts._late.wait(now) == 0

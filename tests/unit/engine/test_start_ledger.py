@@ -30,7 +30,7 @@ from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training, at
-from tests.unit.engine.shelf import FakeLedgerConfigMap, Fault
+from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault
 
 TIMEOUT = 10.0
 """Seconds after which a wait that would never end fails its test."""

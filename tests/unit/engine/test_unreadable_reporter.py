@@ -91,7 +91,7 @@ async def test_nothing_is_written_where_that_helps_nobody(raw: Raw) -> None:
     assert (cluster.patches, cluster.events) == ([], [])
 
 
-async def told(errors: dict[str, deque[KubeError]], *dropped: str) -> list[str]:
+async def published(errors: dict[str, deque[KubeError]], *dropped: str) -> list[str]:
     """Whom a reporter tells of three resources, until the third one is told."""
     tried: list[str] = []
     done = asyncio.Event()
@@ -122,7 +122,7 @@ async def test_telling_is_tried_again_where_the_cluster_did_not_take_it(
 ) -> None:
     monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
     errors = {"last": deque[KubeError]([UnavailableError("500"), UnavailableError("500")])}
-    assert await told(errors, "first") == ["second: why", *["last: why"] * 3]
+    assert await published(errors, "first") == ["second: why", *["last: why"] * 3]
 
 
 async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.Mo
         "second": deque[KubeError]([GoneError("404")]),
         "last": deque[KubeError]([UnavailableError("500")]),
     }
-    assert await told(errors) == ["first: why", "second: why", "last: why", "last: why"]
+    assert await published(errors) == ["first: why", "second: why", "last: why", "last: why"]
 
 
 async def test_resource_of_another_installation_is_left_to_that_installation() -> None:

@@ -107,8 +107,8 @@ def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | 
 
 def with_details(call: CallFailure) -> str:
     """The refusal with the figures that the API gave: how many hours are missing, for example."""
-    message, told = call.message.rstrip(" ."), _details(call.details)
-    return one_line(f"{message} ({told})", LONG_TEXT // 2) if told else message
+    message, text = call.message.rstrip(" ."), _details(call.details)
+    return one_line(f"{message} ({text})", LONG_TEXT // 2) if text else message
 
 
 def _details(details: Mapping[str, object]) -> str:

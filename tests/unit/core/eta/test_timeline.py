@@ -190,8 +190,8 @@ def test_a_run_that_went_to_its_end_tells_of_those_to_come(
     facts: dict[str, Any],
     is_reported: bool,  # noqa: FBT001 - the expected value
 ) -> None:
-    told = PastRun.of(7, 3600.0, facts.get("timeline", EVEN))
-    assert _past(ended(**facts)).of(KEY.fingerprint) == ((told,) if is_reported else ())
+    events = PastRun.of(7, 3600.0, facts.get("timeline", EVEN))
+    assert _past(ended(**facts)).of(KEY.fingerprint) == ((events,) if is_reported else ())
 
 
 def test_runs_are_told_apart_by_key_and_those_without_one_are_nobodys() -> None:

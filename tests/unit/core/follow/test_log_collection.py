@@ -94,7 +94,7 @@ def test_log_is_fetched_at_the_end_and_after_10s_and_2m() -> None:
         life.waits(wait or 86400).wake_ups()
         assert isinstance(life.action, FetchLog) == (wait is not None)
     assert (log_of(life).end_seen_at, log_of(life).next_fetch_at) == (at(seconds=60), None)
-    assert life.reasons_told == ["TrainingStarted", "TrainingSucceeded"]
+    assert life.event_reasons == ["TrainingStarted", "TrainingSucceeded"]
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_last_fetch_decides_whether_the_log_is_whole(
     assert (log.state, log.entries, log.total_entries) == (state, 3, extent.reply.total)
     assert message in (log.message or "")
     assert (log.message is None) == (not message)
-    assert life.reasons_told[2:] == (["LogNotStored"] if state == "Unavailable" else [])
+    assert life.event_reasons[2:] == (["LogNotStored"] if state == "Unavailable" else [])
 
 
 @pytest.mark.parametrize(
@@ -392,9 +392,9 @@ def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() 
     running = replace(RUNNING, progress=45, stage="MainTraining")
     point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
     status = log_stored(a_step(running), stored(curve=(point,))).status
-    told = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
-    assert status.message == told
-    assert training_reason(status).message == told
+    events = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
+    assert status.message == events
+    assert training_reason(status).message == events
 
 
 # What is not.
@@ -497,7 +497,7 @@ def test_log_is_refused_once_the_cluster_insists(
     for observation in failures:
         life.learns(observation)
     assert (log_of(life).state == "Refused") == is_refused
-    assert life.reasons_told.count("LogNotStored") == is_refused
+    assert life.event_reasons.count("LogNotStored") == is_refused
     # Nothing is called for it any more, also by the next process.
     assert (life.restarts().waits(86400).wake_ups().action == RequeueAfter(None)) == is_refused
 
@@ -509,8 +509,8 @@ def test_refused_log_is_tried_again_after_an_edit() -> None:
     assert (log_of(life).message or "").endswith(
         "403 exceeded quota. After any change of spec the operator tries again."
     )
-    assert life.told[-1].message == log_of(life).message
-    assert life.told[-1].warning
+    assert life.events[-1].message == log_of(life).message
+    assert life.events[-1].warning
     life.waits(3600).edit(priority=1).wake_ups()
     assert life.action == FetchLog(None)
     assert life.stores_log().action == RequeueAfter(None)

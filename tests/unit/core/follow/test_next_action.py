@@ -181,19 +181,19 @@ def test_a_refused_result_is_tried_again_ever_more_seldom(before: int, seconds: 
     assert decision.state.failed_publishes == before + 1
 
 
-@pytest.mark.parametrize(("before", "told"), [(0, False), (3, False), (4, True), (5, True)])
+@pytest.mark.parametrize(("before", "events"), [(0, False), (3, False), (4, True), (5, True)])
 def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
     before: int,
-    told: bool,  # noqa: FBT001 - the expected value
+    events: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     ctx, failed = publishing(InProcessState(failed_publishes=before), refused=False)
     decision = publish_failed(ctx, failed)
-    assert (decision.status == ctx.status) is not told
-    assert (decision.status.failure is not None) is told
+    assert (decision.status == ctx.status) is not events
+    assert (decision.status.failure is not None) is events
     assert decision.state.failed_publishes == before + 1
 
 
-@pytest.mark.parametrize("refused", [True, False], ids=["told", "not told yet"])
+@pytest.mark.parametrize("refused", [True, False], ids=["events", "not told yet"])
 def test_a_start_is_settled_once_its_outcome_is_recorded(
     refused: bool,  # noqa: FBT001 - a row of the table
 ) -> None:

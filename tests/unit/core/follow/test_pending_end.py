@@ -131,7 +131,7 @@ def test_pending_end_is_polled_five_times_then_believed() -> None:
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.finished_at == at(minutes=1)
     assert "gave no word error rate" in (life.status.message or "")
-    assert life.reasons_told.count("TrainingSucceeded") == 1
+    assert life.event_reasons.count("TrainingSucceeded") == 1
 
 
 def test_results_wait_is_a_setting() -> None:
@@ -248,7 +248,7 @@ def test_error_that_arrives_later_is_retried() -> None:
     assert life.status.failure is not None
     assert (life.status.failure.reason, life.reason) == ("SystemError", "WaitingForRetry")
     assert life.run.retry_at == at(minutes=2, seconds=2)
-    assert life.reasons_told.count("RetryScheduled") == 1
+    assert life.event_reasons.count("RetryScheduled") == 1
 
 
 def test_failure_without_an_error_is_believed_and_not_retried() -> None:

@@ -331,7 +331,7 @@ def test_how_old_the_facts_of_a_run_are_is_told(
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "events"),
     [
         pytest.param(
             followed(), "; the facts shown are the last ones known", id="no time is known"
@@ -340,10 +340,10 @@ def test_how_old_the_facts_of_a_run_are_is_told(
     ],
 )
 def test_facts_without_a_time_or_without_a_run_are_of_no_time(
-    status: TrainingStatus, told: str
+    status: TrainingStatus, events: str
 ) -> None:
     decision = fails(training=a_training(status=status))
-    assert decision.status.message == f"No answer from the API (HTTP 500: oops){told}."
+    assert decision.status.message == f"No answer from the API (HTTP 500: oops){events}."
     assert decision.status.last_observed_at == status.last_observed_at
 
 

@@ -327,9 +327,8 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
         ),
         pytest.param(
             {"poll_interval_seconds": 300},
-            "Training. Looked at about every 5 min: the API key's status calls have to suffice for "
-            "all that share it.",
-            id="seldom looked at",
+            "Training. Polling about every 5 min: the status-call quota of the API key is shared.",
+            id="seldom polled",
         ),
     ],
 )

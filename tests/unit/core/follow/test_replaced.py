@@ -13,7 +13,7 @@ from tests.unit.core.builders import EIGHT, KEY, a_model, a_run, a_status, a_tra
 INTENT = Intent(attempt=1, at=at(hours=2), key_fingerprint=KEY.fingerprint)
 
 
-def a_rival(start: datetime | None, **run: object) -> Training:
+def a_competitor(start: datetime | None, **run: object) -> Training:
     """Another resource whose baseline has this run start time."""
     baseline = Baseline(training_status=2, started_training_at=start)
     status = a_status(run=a_run(id="run-2", baseline=baseline, **run))
@@ -24,11 +24,13 @@ def a_rival(start: datetime | None, **run: object) -> Training:
 @pytest.mark.parametrize(
     ("competitor", "is_replaced"),
     [
-        pytest.param(a_rival(at(hours=1), ownership="Owned"), True, id="rival started"),
-        pytest.param(a_rival(at(hours=1), intent=INTENT), True, id="rival about to start"),
-        pytest.param(a_rival(at(hours=1)), False, id="rival waits"),
-        pytest.param(a_rival(at(hours=-9), ownership="Owned"), None, id="rival of the run before"),
-        pytest.param(a_rival(None, ownership="Owned"), False, id="rival of the first run"),
+        pytest.param(a_competitor(at(hours=1), ownership="Owned"), True, id="rival started"),
+        pytest.param(a_competitor(at(hours=1), intent=INTENT), True, id="rival about to start"),
+        pytest.param(a_competitor(at(hours=1)), False, id="rival waits"),
+        pytest.param(
+            a_competitor(at(hours=-9), ownership="Owned"), None, id="rival of the run before"
+        ),
+        pytest.param(a_competitor(None, ownership="Owned"), False, id="rival of the first run"),
     ],
 )
 def test_later_baseline_of_a_rival_ends_an_unseen_run(
@@ -61,6 +63,6 @@ def test_run_that_a_poll_has_shown_is_not_replaced_by_a_baseline() -> None:
         baseline=Baseline(training_status=2),
     )
     training = a_training(status=a_status(run=run, started_at=at(hours=1)))
-    competitor = a_rival(at(hours=1), ownership="Owned")
+    competitor = a_competitor(at(hours=1), ownership="Owned")
     seen = ModelPolled(a_model(4, started_at=at(hours=1)), KEY, competitors=(competitor,))
     assert decide(training, seen, at(hours=3)).status.failure is None

@@ -28,7 +28,7 @@ from scriptix_operator.core.ledger.observed_limits import KEPT, StoredLimit
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.kube.ledger_config_map import dump
 from tests.unit.core.builders import EIGHT, KEY, OTHER_KEY, a_model, a_training, at
-from tests.unit.core.ledgers import BEFORE, READY, debits_of, starting
+from tests.unit.core.ledgers import BEFORE, READY, charges_of_key, starting
 
 HOUR = timedelta(hours=1)
 
@@ -66,7 +66,7 @@ def test_a_start_is_debited_and_its_models_entry_opened_under_one_number() -> No
 )
 def test_a_debit_tells_which_attempt_it_was_for(name: str, attempt: int) -> None:
     ledger, _ = with_start_begun(Ledger(), starting(attempt=4), EIGHT)
-    (charge,) = debits_of(ledger)
+    (charge,) = charges_of_key(ledger)
     assert charge.attempt == 4
     assert replace(charge, id=name).attempt == attempt
 
@@ -137,9 +137,9 @@ def test_a_debit_ages_from_the_answer_and_never_early(
     answered: datetime, ages_from: datetime
 ) -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), at(seconds=0.5))
-    assert debits_of(ledger)[0].at == at(seconds=1)
+    assert charges_of_key(ledger)[0].at == at(seconds=1)
     ledger = with_start_resolved(ledger, StartOutcome(entry, acted=True), answered)
-    assert debits_of(ledger)[0].at == ages_from
+    assert charges_of_key(ledger)[0].at == ages_from
 
 
 @pytest.mark.parametrize("acted", [True, False])
@@ -148,9 +148,12 @@ def test_only_a_start_that_was_never_sent_takes_nothing_from_the_allowance(
 ) -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
     ledger, _ = with_start_begun(ledger, starting(8), EIGHT)
-    assert len(debits_of(with_start_resolved(ledger, StartOutcome(entry, acted=acted), EIGHT))) == 2
+    assert (
+        len(charges_of_key(with_start_resolved(ledger, StartOutcome(entry, acted=acted), EIGHT)))
+        == 2
+    )
     given_back = with_start_resolved(ledger, StartOutcome(entry, acted=False, sent=False), EIGHT)
-    assert [charge.model_id for charge in debits_of(given_back)] == [8]
+    assert [charge.model_id for charge in charges_of_key(given_back)] == [8]
 
 
 def test_a_conclusion_about_one_entry_says_nothing_of_another() -> None:
@@ -160,8 +163,8 @@ def test_a_conclusion_about_one_entry_says_nothing_of_another() -> None:
     assert replace(second, serial=first.serial) == first
     late = with_start_resolved(ledger, StartOutcome(first, acted=False, sent=False), at(minutes=2))
     assert late.in_flight_starts == {7: second}
-    assert [charge.serial for charge in debits_of(late)] == [second.serial]
-    assert debits_of(late)[0].at == at(minutes=1)
+    assert [charge.serial for charge in charges_of_key(late)] == [second.serial]
+    assert charges_of_key(late)[0].at == at(minutes=1)
     # What is known of the model counts all the same.
     acted = with_start_resolved(
         ledger, StartOutcome(first, acted=True, run_start_time=EIGHT), at(minutes=2)
@@ -298,7 +301,9 @@ def test_of_too_many_debits_the_newest_are_kept_in_their_order_whatever_their_ke
         training = starting(number + 1, key=f"key-{number % 2}")
         ledger, _ = with_start_begun(ledger, training, EIGHT)
     kept = pruned(ledger, EIGHT, HOUR)
-    assert sorted(charge.serial for charge in debits_of(kept)) == list(range(4, MAX_CHARGES + 4))
+    assert sorted(charge.serial for charge in charges_of_key(kept)) == list(
+        range(4, MAX_CHARGES + 4)
+    )
     assert [charge.serial for charge in kept.charges["key-1"]] == list(range(4, MAX_CHARGES + 4, 2))
     assert kept.in_flight_starts == ledger.in_flight_starts
 

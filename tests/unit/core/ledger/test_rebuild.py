@@ -10,7 +10,7 @@ from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.ledger.ledger import MAX_CHARGES, Ledger, pruned
 from scriptix_operator.core.ledger.rebuild import rebuilt
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_status, a_training, at
-from tests.unit.core.ledgers import READY, debits_of, starting
+from tests.unit.core.ledgers import READY, charges_of_key, starting
 
 
 def test_without_any_run_there_is_nothing_to_rebuild() -> None:
@@ -27,7 +27,7 @@ def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out()
         9: ("uid-of-team-a-of-9", 1, READY),
     }
     # An entry has the number of its debit, as any: the answer to it is what that ages from.
-    charges = {charge.model_id: charge.serial for charge in debits_of(ledger)}
+    charges = {charge.model_id: charge.serial for charge in charges_of_key(ledger)}
     assert charges == {n: entry.serial for n, entry in ledger.in_flight_starts.items()}
     assert sorted(charges.values()) == [101, 102, 103]
     assert ledger.serial == 103
@@ -68,7 +68,7 @@ def test_what_statuses_tell_of_starts_is_debited_oldest_first() -> None:
         (13, "mine/run-3/2", at(minutes=3)),
         (14, "mine/run-4/1", at(minutes=4)),
     ]
-    assert {charge.key_source for charge in debits_of(ledger)} == {KEY.source}
+    assert {charge.key_source for charge in charges_of_key(ledger)} == {KEY.source}
     assert ledger.in_flight_starts.keys() == {8}
 
 
@@ -79,10 +79,10 @@ def test_a_run_that_somebody_else_has_started_costs_nothing(
     ownership: str | None, counts: int
 ) -> None:
     training = starting(intent=None, ownership=ownership)
-    assert len(debits_of(rebuilt([training], 0))) == counts
+    assert len(charges_of_key(rebuilt([training], 0))) == counts
     past = HistoryEntry(id="run-0", ownership=ownership, started_at=EIGHT, outcome="Failed")
     training = a_training(status=a_status(run=a_run(), history=(past,)))
-    assert len(debits_of(rebuilt([training], 0))) == counts
+    assert len(charges_of_key(rebuilt([training], 0))) == counts
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -91,7 +91,7 @@ def test_of_two_intents_at_one_model_the_newer_is_waited_for(order: int) -> None
     new = a_training(name="new", status=starting(claimed_at=at(minutes=2)).status)
     ledger = rebuilt([old, new][::order], 0)
     assert ledger.in_flight_starts[7].name == "new"
-    assert len(debits_of(ledger)) == 2
+    assert len(charges_of_key(ledger)) == 2
 
 
 def test_a_lost_ledger_that_statuses_tell_of_fits_into_a_config_map() -> None:
@@ -101,5 +101,5 @@ def test_a_lost_ledger_that_statuses_tell_of_fits_into_a_config_map() -> None:
     status = replace(starting(intent=None).status, history=past)
     trainings = [a_training(name=f"t{n}", status=status) for n in range(300)]
     ledger = pruned(rebuilt(trainings, 0), EIGHT, timedelta(days=30))
-    assert len(debits_of(ledger)) == MAX_CHARGES
-    assert min(charge.at for charge in debits_of(ledger)) >= at(minutes=-3)
+    assert len(charges_of_key(ledger)) == MAX_CHARGES
+    assert min(charge.at for charge in charges_of_key(ledger)) >= at(minutes=-3)

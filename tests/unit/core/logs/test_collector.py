@@ -18,7 +18,7 @@ from scriptix_operator.core.logs.lines import UNTIMED, Line, Position, render, s
 from scriptix_operator.core.logs.segments import EMPTY, LogIndex
 from scriptix_operator.core.logs.window import Window
 from scriptix_operator.core.model.remote import LogEntry
-from tests.unit.core.logshelf import EIGHT_SECOND, entry, in_order, whole, wide
+from tests.unit.core.fake_log_store import EIGHT_SECOND, entry, in_order, whole, wide
 
 MIB = 1024 * 1024
 EIGHT = Window(EIGHT_SECOND)

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from scriptix_operator.core.logs.segments import LogIndex, SealedSegment
 from scriptix_operator.core.model.remote import LogEntry
-from tests.unit.core.logshelf import EIGHT_SECOND, KilledError, Shelf, entry, in_order, whole, wide
+from tests.unit.core.fake_log_store import (
+    EIGHT_SECOND,
+    FakeLogStore,
+    KilledError,
+    entry,
+    in_order,
+    whole,
+    wide,
+)
 
 MINIMUM = 65536
 SEAL = 512 * 1024
@@ -43,7 +51,7 @@ def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
     blocks: Blocks, steps: list[int]
 ) -> None:
     ordered = in_order(entries_of(blocks))
-    at_once, stepwise = Shelf(), Shelf()
+    at_once, stepwise = FakeLogStore(), FakeLogStore()
     at_once.save(ordered, max_bytes=300_000)
     for step in (*steps, len(ordered)):
         stepwise.save(ordered[:step], max_bytes=300_000)
@@ -55,14 +63,14 @@ def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
 def test_late_and_unordered_entries_are_each_stored_once(
     blocks: Blocks, absent: list[set[int]]
 ) -> None:
-    shelf = Shelf()  # of short lines, so that nothing is sealed
+    fake = FakeLogStore()  # of short lines, so that nothing is sealed
     entries = entries_of(blocks)
     missing: set[int] = set(range(60))
     for step in (*absent, set[int]()):
         missing &= step
         shown = [e for i, e in enumerate(entries) if i not in missing]
-        shelf.save(shown)
-        assert Counter(shelf.text.splitlines()) == Counter(whole(shown).splitlines())
+        fake.save(shown)
+        assert Counter(fake.text.splitlines()) == Counter(whole(shown).splitlines())
 
 
 @given(logs, cuts, st.integers(0, 12), bounds)
@@ -73,18 +81,18 @@ def test_killed_at_any_write_the_next_save_makes_it_good(
     blocks: Blocks, steps: list[int], writes: int, max_bytes: int
 ) -> None:
     ordered = in_order(entries_of(blocks))
-    shelf = Shelf(writes_left=writes)
+    fake = FakeLogStore(writes_left=writes)
     for step in (*steps, len(ordered)):
         try:
-            shelf.save(ordered[:step], max_bytes=max_bytes)
+            fake.save(ordered[:step], max_bytes=max_bytes)
         except KilledError:
-            shelf.writes_left = 10**9
-        assert shelf.indexed <= shelf.segments.keys()
-    log_index = shelf.save(ordered, max_bytes=max_bytes)
-    assert shelf.indexed == shelf.segments.keys()
-    assert whole(ordered).endswith(shelf.text)
-    assert log_index.size == len(shelf.text.encode()) <= max_bytes
-    assert log_index.truncated == (shelf.text != whole(ordered))
+            fake.writes_left = 10**9
+        assert fake.indexed <= fake.segments.keys()
+    log_index = fake.save(ordered, max_bytes=max_bytes)
+    assert fake.indexed == fake.segments.keys()
+    assert whole(ordered).endswith(fake.text)
+    assert log_index.size == len(fake.text.encode()) <= max_bytes
+    assert log_index.truncated == (fake.text != whole(ordered))
     assert max_bytes == MINIMUM or not log_index.truncated
 
 
@@ -94,7 +102,7 @@ def test_killed_at_any_write_the_next_save_makes_it_good(
 def test_killed_saves_of_several_runs_are_made_good_by_the_next(
     runs: list[Blocks], steps: list[tuple[int, int, int]], max_bytes: int
 ) -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     parts = [
         in_order([entry("begin", run * 1000), *entries_of(blocks, run * 1000)])
         for run, blocks in enumerate(runs)
@@ -102,7 +110,7 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
     last = len(parts) - 1
 
     def save(run: int, count: int) -> LogIndex:
-        return shelf.save(
+        return fake.save(
             [*chain.from_iterable(parts[:run]), *parts[run][:count]],
             run_id=f"r{run}",
             max_bytes=max_bytes,
@@ -111,18 +119,18 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
 
     for run, count, writes in steps:
         # After one that is killed, one succeeds.
-        shelf.writes_left = writes if shelf.writes_left else 10**9
+        fake.writes_left = writes if fake.writes_left else 10**9
         with suppress(KilledError):
             save(min(run, last), count)
-        assert shelf.indexed <= shelf.segments.keys()
-    shelf.writes_left = 10**9
+        assert fake.indexed <= fake.segments.keys()
+    fake.writes_left = 10**9
     log_index = save(last, len(parts[last]))
     # Of a run before there may be chunks that the next one to be sealed brings to light.
-    assert all(number >= log_index.next for number in shelf.segments.keys() - shelf.indexed)
-    assert log_index.size == len(shelf.text.encode()) <= max_bytes
-    assert log_index.entries == shelf.text.count("\n")
+    assert all(number >= log_index.next for number in fake.segments.keys() - fake.indexed)
+    assert log_index.size == len(fake.text.encode()) <= max_bytes
+    assert log_index.entries == fake.text.count("\n")
     kept = sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active)
-    assert shelf.text.endswith(whole(parts[last][-kept:]))
+    assert fake.text.endswith(whole(parts[last][-kept:]))
     assert log_index.truncated == (kept < len(parts[last]))
     assert not log_index.truncated or kept == log_index.entries
 
@@ -132,10 +140,10 @@ def test_the_bound_holds_and_the_newest_lines_are_kept(
     blocks: Blocks, steps: list[int], max_bytes: int
 ) -> None:
     ordered = in_order(entries_of(blocks))
-    shelf = Shelf()
+    fake = FakeLogStore()
     for step in (*steps, len(ordered)):
-        log_index = shelf.save(ordered[:step], max_bytes=max_bytes)
-        text, full = shelf.text, whole(ordered[:step])
+        log_index = fake.save(ordered[:step], max_bytes=max_bytes)
+        text, full = fake.text, whole(ordered[:step])
         assert len(text.encode()) == log_index.size <= max_bytes
         assert full.endswith(text)
         # A dropped chunk is a quarter of the bound, or one line longer than that.
@@ -145,185 +153,185 @@ def test_the_bound_holds_and_the_newest_lines_are_kept(
 
 
 def test_saving_again_writes_nothing() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = wide(2000)
-    shelf.save(entries)
-    shelf.writes_left = 0
-    shelf.save(entries)
-    shelf.save(entries[::-1])
+    fake.save(entries)
+    fake.writes_left = 0
+    fake.save(entries)
+    fake.save(entries[::-1])
 
 
 def test_chunks_are_filled_to_512_kib_of_data() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     # 2,048 of these lines would fill a chunk to the last byte and leave none for its index.
-    shelf.save(wide(7000, size=256))
-    sizes = [sum(len(v.encode()) for v in data.values()) for data in shelf.segments.values()]
+    fake.save(wide(7000, size=256))
+    sizes = [sum(len(v.encode()) for v in data.values()) for data in fake.segments.values()]
     assert len(sizes) == 3
     assert all(SEAL - 1024 < size <= SEAL for size in sizes)
 
 
 def test_multibyte_text_is_measured_in_bytes() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = [entry("🎧" * 4000, i) for i in range(100)]
-    shelf.save(entries)
-    assert shelf.text == whole(entries)
-    assert all(len(text.encode()) <= SEAL for text in shelf.texts)
-    assert len(shelf.texts) == 5
+    fake.save(entries)
+    assert fake.text == whole(entries)
+    assert all(len(text.encode()) <= SEAL for text in fake.texts)
+    assert len(fake.texts) == 5
 
 
 @pytest.mark.parametrize("character", ["🎧", "語", '"', "\\"])
 def test_no_request_is_so_long_that_sending_it_blocks(character: str) -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = [entry(character * 4000, i) for i in range(300)]
-    shelf.save(entries)
-    assert shelf.text == whole(entries)
-    assert max(len(json.dumps(text)) for text in shelf.texts) <= 1024 * 1024 - 64 * 1024
+    fake.save(entries)
+    assert fake.text == whole(entries)
+    assert max(len(json.dumps(text)) for text in fake.texts) <= 1024 * 1024 - 64 * 1024
 
 
 def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = wide(3000)
     for count in (700, 1500, 1501, 3000):
-        shelf.save(entries[:count])
-    assert shelf.reads == 0
-    assert shelf.text == whole(entries)
+        fake.save(entries[:count])
+    assert fake.reads == 0
+    assert fake.text == whole(entries)
 
 
 def test_entry_late_for_a_sealed_part_is_counted_only() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries, late = wide(1200), entry("late", 3)
-    shelf.save(entries)
-    log_index = shelf.save([*entries, late])
-    assert shelf.text == whole(entries)
+    fake.save(entries)
+    log_index = fake.save([*entries, late])
+    assert fake.text == whole(entries)
     assert log_index.end.lines == len([*entries, late]) - 1
-    log_index = shelf.save([*entries, late, *wide(1500, begin=1200)])
-    assert shelf.text == whole([*entries, *wide(1500, begin=1200)])
+    log_index = fake.save([*entries, late, *wide(1500, begin=1200)])
+    assert fake.text == whole([*entries, *wide(1500, begin=1200)])
 
 
 def test_entry_late_for_the_active_segment_is_appended() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries, late = wide(1200), entry("late", 1100)
-    shelf.save(entries)
+    fake.save(entries)
     for _ in range(2):
-        shelf.save([*entries, late])
-        assert shelf.text == whole(entries) + whole([late])
+        fake.save([*entries, late])
+        assert fake.text == whole(entries) + whole([late])
 
 
 @pytest.mark.parametrize("per_second", [1, 7, 10**6], ids=["apart", "shared", "one-second"])
 def test_dropped_entries_do_not_come_back(per_second: int) -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = wide(900, per_second=per_second)
     for count in (300, 301, 450, 900):
-        shelf.save(entries[:count], max_bytes=200_000)
-        assert whole(entries[:count]).endswith(shelf.text)
-        assert shelf.text.count("\n") > 140
+        fake.save(entries[:count], max_bytes=200_000)
+        assert whole(entries[:count]).endswith(fake.text)
+        assert fake.text.count("\n") > 140
 
 
 def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     for count in range(180, 600, 7):
         entries = wide(count, per_second=10**6)
-        log_index = shelf.save(entries, max_bytes=200_000)
-        assert whole(entries).endswith(shelf.text)
+        log_index = fake.save(entries, max_bytes=200_000)
+        assert whole(entries).endswith(fake.text)
         assert log_index.next == 1 + (count - 1) // 50
 
 
 def test_an_entry_without_a_time_is_not_taken_for_an_equal_one_before() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     untimed = entry("again " + "x" * 500, None)
     entries = [*wide(16), untimed]
-    shelf.save(entries, max_bytes=MINIMUM)
-    assert len(shelf.texts) == 2
+    fake.save(entries, max_bytes=MINIMUM)
+    assert len(fake.texts) == 2
     entries += [entry("later", 100), untimed]
-    shelf.save(entries, max_bytes=MINIMUM)
-    assert shelf.text == whole(entries)
+    fake.save(entries, max_bytes=MINIMUM)
+    assert fake.text == whole(entries)
 
 
 def test_the_bound_is_kept_to_the_byte() -> None:
     for max_bytes, kept in ((67_000, 67), (66_999, 51), (66_001, 51)):
-        shelf = Shelf()
-        shelf.save(wide(60), max_bytes=max_bytes)
-        log_index = shelf.save(wide(67), max_bytes=max_bytes)
+        fake = FakeLogStore()
+        fake.save(wide(60), max_bytes=max_bytes)
+        log_index = fake.save(wide(67), max_bytes=max_bytes)
         assert log_index.entries == kept
 
 
 @pytest.mark.parametrize("length", [50, 60, 65, 66, 500])
 def test_a_long_new_run_drops_the_old_one_and_knows_its_own_chunks(length: int) -> None:
-    shelf = Shelf()
-    shelf.save(wide(10), run_id="r1", max_bytes=MINIMUM)
+    fake = FakeLogStore()
+    fake.save(wide(10), run_id="r1", max_bytes=MINIMUM)
     entries = [*wide(10), *wide(length, begin=1000)]
     start = EIGHT_SECOND + 1000
-    log_index = shelf.save(entries, run_id="r2", max_bytes=MINIMUM, since=start)
-    assert whole(entries).endswith(shelf.text)
+    log_index = fake.save(entries, run_id="r2", max_bytes=MINIMUM, since=start)
+    assert whole(entries).endswith(fake.text)
     own = sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active)
     assert own == min(length, log_index.entries)
     assert log_index.truncated == (own < length)
 
 
 def test_a_log_without_any_time_is_kept_too() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = [replace(e, at=None) for e in wide(900)]
     for count in (100, 450, 900):
-        shelf.save(entries[:count], max_bytes=200_000)
-        assert whole(entries[:count]).endswith(shelf.text)
+        fake.save(entries[:count], max_bytes=200_000)
+        assert whole(entries[:count]).endswith(fake.text)
 
 
 def test_a_remote_log_that_shrinks_takes_nothing_away() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     entries = wide(1200)
-    shelf.save(entries)
-    shelf.save(entries[1100:])
-    shelf.save([])
-    shelf.save(wide(5, begin=1200))
-    assert shelf.text == whole(wide(1205))
+    fake.save(entries)
+    fake.save(entries[1100:])
+    fake.save([])
+    fake.save(wide(5, begin=1200))
+    assert fake.text == whole(wide(1205))
 
 
 def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> None:
-    shelf = Shelf()
-    shelf.save(wide(900), max_bytes=200_000)
-    log_index = shelf.save(wide(50, begin=880), max_bytes=200_000)
-    assert whole(wide(930)).endswith(shelf.text)
+    fake = FakeLogStore()
+    fake.save(wide(900), max_bytes=200_000)
+    log_index = fake.save(wide(50, begin=880), max_bytes=200_000)
+    assert whole(wide(930)).endswith(fake.text)
     assert log_index.truncated
 
 
 def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     first, second = wide(10), wide(10, begin=100)
-    shelf.save(first, run_id="r1")
+    fake.save(first, run_id="r1")
     start = EIGHT_SECOND + 100
-    log_index = shelf.save([*first, *second], run_id="r2", since=start)
-    assert shelf.texts == [whole(first), whole(second)]
-    assert SealedSegment.read(1, shelf.segments[1]).run_id == "r1"
+    log_index = fake.save([*first, *second], run_id="r2", since=start)
+    assert fake.texts == [whole(first), whole(second)]
+    assert SealedSegment.read(1, fake.segments[1]).run_id == "r1"
     assert (log_index.segments_of_run, log_index.entries, log_index.truncated) == ((), 20, False)
 
 
 def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
-    shelf = Shelf()
-    shelf.save(wide(10), run_id="r1")
-    shelf.writes_left = 0
-    log_index = shelf.save(wide(10), run_id="r2", since=EIGHT_SECOND + 3600)
+    fake = FakeLogStore()
+    fake.save(wide(10), run_id="r1")
+    fake.writes_left = 0
+    log_index = fake.save(wide(10), run_id="r2", since=EIGHT_SECOND + 3600)
     assert log_index.run_id == "r1"
 
 
 def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     first, second = [entry("old")], wide(66, begin=1000)
-    shelf.save(first, run_id="r1", max_bytes=MINIMUM)
+    fake.save(first, run_id="r1", max_bytes=MINIMUM)
     start = EIGHT_SECOND + 1000
-    log_index = shelf.save([*first, *second], run_id="r2", max_bytes=MINIMUM, since=start)
+    log_index = fake.save([*first, *second], run_id="r2", max_bytes=MINIMUM, since=start)
     assert log_index.truncated
-    assert whole(second).endswith(shelf.text)
+    assert whole(second).endswith(fake.text)
 
 
 def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_one() -> None:
-    shelf = Shelf()
-    shelf.save(wide(60), run_id="r1", max_bytes=100_000)
+    fake = FakeLogStore()
+    fake.save(wide(60), run_id="r1", max_bytes=100_000)
     start = EIGHT_SECOND + 1000
-    log_index = shelf.save(
+    log_index = fake.save(
         [*wide(60), *wide(60, begin=1000)], run_id="r2", max_bytes=100_000, since=start
     )
     assert log_index.size <= 100_000
-    assert whole([*wide(60), *wide(60, begin=1000)]).endswith(shelf.text)
+    assert whole([*wide(60), *wide(60, begin=1000)]).endswith(fake.text)
     assert not log_index.truncated
     assert (
         sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active) == 60
@@ -332,17 +340,17 @@ def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_o
 
 @pytest.mark.parametrize("writes", range(8))
 def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     first, second = wide(600), wide(1300, begin=1000)
-    shelf.save(first, run_id="r1")
-    shelf.writes_left = writes
+    fake.save(first, run_id="r1")
+    fake.writes_left = writes
     start = EIGHT_SECOND + 1000
     try:
-        shelf.save(first + second, run_id="r2", since=start)
+        fake.save(first + second, run_id="r2", since=start)
     except KilledError:
-        shelf.writes_left = 10**9
-    log_index = shelf.save(first + second, run_id="r2", since=start)
-    assert shelf.text == whole(first + second)
+        fake.writes_left = 10**9
+    log_index = fake.save(first + second, run_id="r2", since=start)
+    assert fake.text == whole(first + second)
     assert (
         sum(segment.entries for segment in log_index.segments_of_run) + len(log_index.active)
         == 1300
@@ -351,28 +359,28 @@ def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -
 
 
 def test_many_short_runs_stay_within_what_status_can_name() -> None:
-    shelf = Shelf()
+    fake = FakeLogStore()
     for run in range(99):
-        shelf.save([entry("only", run * 10)], run_id=f"r{run}")
-    log_index = shelf.save([entry("only", 990)], run_id="r99")
+        fake.save([entry("only", run * 10)], run_id=f"r{run}")
+    log_index = fake.save([entry("only", 990)], run_id="r99")
     assert len(log_index.segments) + 1 == 64
     assert log_index.next == 100
 
 
 def test_a_lower_bound_is_kept_at_once() -> None:
-    shelf = Shelf()
-    shelf.save(wide(1500))
-    log_index = shelf.save(wide(1501), max_bytes=MINIMUM)
+    fake = FakeLogStore()
+    fake.save(wide(1500))
+    log_index = fake.save(wide(1501), max_bytes=MINIMUM)
     assert log_index.size <= MINIMUM
-    assert whole(wide(1501)).endswith(shelf.text)
+    assert whole(wide(1501)).endswith(fake.text)
     assert log_index.size > MINIMUM // 2
 
 
 def test_more_new_lines_than_may_be_kept_replace_what_was_stored() -> None:
-    shelf = Shelf()
-    shelf.save(wide(50), max_bytes=MINIMUM)
-    log_index = shelf.save(wide(5000), max_bytes=MINIMUM)
-    assert whole(wide(5000)).endswith(shelf.text)
+    fake = FakeLogStore()
+    fake.save(wide(50), max_bytes=MINIMUM)
+    log_index = fake.save(wide(5000), max_bytes=MINIMUM)
+    assert whole(wide(5000)).endswith(fake.text)
     assert log_index.before.lines + len(log_index.active) == 5000
-    shelf.save(wide(5003), max_bytes=MINIMUM)
-    assert whole(wide(5003)).endswith(shelf.text)
+    fake.save(wide(5003), max_bytes=MINIMUM)
+    assert whole(wide(5003)).endswith(fake.text)

@@ -116,7 +116,7 @@ def test_nothing_is_stored_at_first() -> None:
 
 
 def test_index_of_an_older_version_does_not_say_since_when_the_run_is() -> None:
-    index = '{"run":"r1","chunks":[],"first":1,"next":1,"before":[-9,0,0]}'
+    index = '{"run":"r1","segments":[],"first":1,"next":1,"before":[-9,0,0]}'
     read = LogIndex.read({LOG_KEY: "", INDEX_KEY: index})
     assert read is not None
     assert (read.run_id, read.since) == ("r1", None)

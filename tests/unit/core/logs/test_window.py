@@ -10,7 +10,7 @@ from scriptix_operator.core.logs.lines import START, UNTIMED, Line
 from scriptix_operator.core.logs.segments import EMPTY, LogIndex
 from scriptix_operator.core.logs.window import Window, window_of
 from tests.unit.core.builders import EIGHT, a_run, at, followed
-from tests.unit.core.logshelf import EIGHT_SECOND
+from tests.unit.core.fake_log_store import EIGHT_SECOND
 
 BEFORE = LogIndex("run-0", (), 1, 1, START, (Line(EIGHT_SECOND - 60, "last"),))
 """The run before is stored."""

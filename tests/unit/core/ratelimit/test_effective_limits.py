@@ -34,9 +34,9 @@ class Story:
     def __init__(self, *limits: Limit) -> None:
         self.allowance = EffectiveLimits(limits or [FIVE_AN_HOUR])
 
-    def passes(self, *times: float, told: RateLimitInfo | None = None) -> bool:
+    def passes(self, *times: float, events: RateLimitInfo | None = None) -> bool:
         """Calls that are let through; returns whether what was learned is to be kept."""
-        return [self.allowance.let_through(at, at, told) for at in times][-1]
+        return [self.allowance.let_through(at, at, events) for at in times][-1]
 
     def is_refused(
         self,
@@ -45,12 +45,12 @@ class Story:
         limit: int | None = None,
         *,
         sent_at: float | None = None,
-        told: RateLimitInfo | None = None,
+        events: RateLimitInfo | None = None,
     ) -> bool:
         """A call that is refused; returns whether what was learned is to be kept."""
         failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
-        told = told if limit is None else RateLimitInfo(limit=limit, remaining=0, reset=wait)
-        return self.allowance.refused(at if sent_at is None else sent_at, failure, told, at)
+        events = events if limit is None else RateLimitInfo(limit=limit, remaining=0, reset=wait)
+        return self.allowance.refused(at if sent_at is None else sent_at, failure, events, at)
 
     def counts(self, at: float) -> list[int]:
         """What is kept to, by window."""
@@ -155,7 +155,7 @@ def test_a_refusal_for_others_calls_disproves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "kept", "is_news"),
+    ("events", "kept", "is_news"),
     [
         pytest.param(
             RateLimitInfo(limit=3, reset=3000), [10, 3], True, id="of the window it fits into"
@@ -179,38 +179,38 @@ def test_a_refusal_for_others_calls_disproves_nothing() -> None:
     ],
 )
 def test_a_limit_that_a_reply_tells_holds_at_once(
-    told: RateLimitInfo | None,
+    events: RateLimitInfo | None,
     kept: list[int],
     is_news: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     story = Story(Limit(10, MINUTE), Limit(100, HOUR))
-    assert story.passes(0.0, told=told) == is_news
+    assert story.passes(0.0, events=events) == is_news
     assert story.counts(0.0) == kept
-    assert not story.passes(1.0, told=told)  # the second time it is no news
+    assert not story.passes(1.0, events=events)  # the second time it is no news
 
 
 def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
     story = Story()
     story.allowance.learn([ObservedLimit(HOUR, 2, 0.0)])
-    assert story.passes(0.0, told=RateLimitInfo(limit=4, reset=60))
+    assert story.passes(0.0, events=RateLimitInfo(limit=4, reset=60))
     assert story.counts(0.0) == [4]
-    assert not story.passes(KEEP_AGAIN - 1, told=RateLimitInfo(limit=5, reset=60))  # not so soon
+    assert not story.passes(KEEP_AGAIN - 1, events=RateLimitInfo(limit=5, reset=60))  # not so soon
     assert (story.counts(KEEP_AGAIN - 1), _observed_limits(story)) == ([5], ())
     assert story.passes(KEEP_AGAIN)
 
 
 def test_servers_that_tell_different_limits_cause_no_write_each_time() -> None:
     story = Story(Limit(100, MINUTE))
-    told = [RateLimitInfo(limit=limit, reset=30) for limit in (80, 90)]
-    writes = sum(story.passes(at / 10, told=told[at % 2]) for at in range(6000))
+    events = [RateLimitInfo(limit=limit, reset=30) for limit in (80, 90)]
+    writes = sum(story.passes(at / 10, events=events[at % 2]) for at in range(6000))
     assert writes <= 2 * 600 / KEEP_AGAIN
 
 
 def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
     story = Story()
-    assert story.passes(0.0, told=RateLimitInfo(limit=3, reset=60))
+    assert story.passes(0.0, events=RateLimitInfo(limit=3, reset=60))
     days = [
-        story.passes(day * DAY / 2, told=RateLimitInfo(limit=3, reset=60)) for day in range(1, 9)
+        story.passes(day * DAY / 2, events=RateLimitInfo(limit=3, reset=60)) for day in range(1, 9)
     ]
     assert days == [False, False, True] * 2 + [False, False]
 
@@ -218,7 +218,7 @@ def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
 def test_as_long_as_replies_tell_the_limit_no_more_is_tried() -> None:
     story = Story()
     for hour in range(3 * CLEAN_WINDOWS):
-        story.passes(hour * HOUR, told=RateLimitInfo(limit=3, reset=60))
+        story.passes(hour * HOUR, events=RateLimitInfo(limit=3, reset=60))
     assert story.counts((3 * CLEAN_WINDOWS) * HOUR) == [3]
 
 
@@ -243,16 +243,16 @@ def test_the_same_limit_once_more_is_no_news() -> None:
     assert not story.is_refused(9999.0, wait=3597.0, limit=3)
 
 
-@pytest.mark.parametrize("told", [None, RateLimitInfo(remaining=0)], ids=["nothing", "no limit"])
+@pytest.mark.parametrize("events", [None, RateLimitInfo(remaining=0)], ids=["nothing", "no limit"])
 def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_only(
-    told: RateLimitInfo | None,
+    events: RateLimitInfo | None,
 ) -> None:
     story = Story(Limit(20, HOUR))
-    assert not story.is_refused(0.0, told=told)  # nothing of ours to infer it from
+    assert not story.is_refused(0.0, events=events)  # nothing of ours to infer it from
     story.allowance.passed.extend([9000.0] * 4)
-    assert not story.is_refused(9001.0, told=told)
+    assert not story.is_refused(9001.0, events=events)
     story.passes(20_000.0, 20_001.0, 20_002.0, 20_003.0)
-    assert story.is_refused(20_004.0, told=told)
+    assert story.is_refused(20_004.0, events=events)
     assert [observed_limit.count for observed_limit in _observed_limits(story)] == [2]
 
 

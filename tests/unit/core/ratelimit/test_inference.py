@@ -192,7 +192,7 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
 
 
 @pytest.mark.parametrize(
-    ("limits", "passed", "told", "wait", "observed_limits"),
+    ("limits", "passed", "events", "wait", "observed_limits"),
     [
         pytest.param([FIVE_AN_HOUR], _passed(3), 3, 3590, (HOUR, 3), id="told"),
         pytest.param([FIVE_AN_HOUR], _passed(2), 3, 3590, (HOUR, 3), id="told, others use it too"),
@@ -243,17 +243,17 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
 def test_a_limit_that_is_named_is_taken_as_it_is(
     limits: Sequence[Limit],
     passed: list[float],
-    told: int,
+    events: int,
     wait: float,
     observed_limits: tuple[float, int] | None,
 ) -> None:
-    observed_limit = observed_from(passed, limits, {}, 0.0, _rate_info(told), wait)
+    observed_limit = observed_from(passed, limits, {}, 0.0, _rate_info(events), wait)
     assert observed_limit == (
         None if observed_limits is None else ObservedLimit(*observed_limits, 0.0)
     )
 
 
-@pytest.mark.parametrize("told", [None, _rate_info(None)], ids=["nothing told", "not the limit"])
+@pytest.mark.parametrize("events", [None, _rate_info(None)], ids=["nothing told", "not the limit"])
 @pytest.mark.parametrize(
     ("limits", "passed", "wait", "observed_limits"),
     [
@@ -290,9 +290,9 @@ def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
     passed: list[float],
     wait: float | None,
     observed_limits: tuple[float, int] | None,
-    told: RateLimitInfo | None,
+    events: RateLimitInfo | None,
 ) -> None:
-    observed_limit = observed_from(passed, limits, {}, 0.0, told, wait)
+    observed_limit = observed_from(passed, limits, {}, 0.0, events, wait)
     assert observed_limit == (
         None if observed_limits is None else ObservedLimit(*observed_limits, 0.0)
     )
@@ -349,15 +349,15 @@ def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
     st.none() | st.integers(-1, 12),
 )
 def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
-    limit: int, gaps: list[int], wait: int | None, told: int | None
+    limit: int, gaps: list[int], wait: int | None, events: int | None
 ) -> None:
     passed = [float(sum(gaps[:n])) for n in range(len(gaps))]
     limits = [Limit(limit, MINUTE)]
-    observed_limit = observed_from(passed, limits, {}, passed[-1] + 1, _rate_info(told), wait)
-    if told is None and observed_limit is not None:
+    observed_limit = observed_from(passed, limits, {}, passed[-1] + 1, _rate_info(events), wait)
+    if events is None and observed_limit is not None:
         assert 1 <= observed_limit.count < limit
     elif observed_limit is not None:
-        assert observed_limit.count == told
+        assert observed_limit.count == events
 
 
 # What others' calls have used up.
@@ -401,7 +401,7 @@ KNOWN = ObservedLimit(HOUR, 3, 7.0)
 
 
 @pytest.mark.parametrize(
-    ("told", "known"),
+    ("events", "known"),
     [
         pytest.param(None, KNOWN, id="nothing"),
         pytest.param(6, KNOWN, id="more than configured is another window's"),
@@ -412,6 +412,6 @@ KNOWN = ObservedLimit(HOUR, 3, 7.0)
     ],
 )
 def test_the_limit_on_a_reply_holds_from_now_on(
-    told: int | None, known: ObservedLimit | None
+    events: int | None, known: ObservedLimit | None
 ) -> None:
-    assert heard(KNOWN, FIVE_AN_HOUR, RateLimitInfo(limit=told), 99.0) == known
+    assert heard(KNOWN, FIVE_AN_HOUR, RateLimitInfo(limit=events), 99.0) == known

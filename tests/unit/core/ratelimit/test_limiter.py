@@ -230,8 +230,8 @@ def test_a_window_that_was_not_known_counts_what_was_called_before() -> None:
 
 
 def _answered(limiter: RateLimiter, now: float, remaining: int, reset: float = 30.0) -> None:
-    told = RateLimitInfo(limit=10, remaining=remaining, reset=reset)
-    limiter.answered(limiter.acquire(now), now, None, told)
+    events = RateLimitInfo(limit=10, remaining=remaining, reset=reset)
+    limiter.answered(limiter.acquire(now), now, None, events)
 
 
 @pytest.mark.parametrize(
@@ -286,11 +286,11 @@ def test_as_soon_as_more_is_left_more_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [None, RateLimitInfo(limit=10, remaining=0), RateLimitInfo(limit=10, reset=30.0)]
+    "events", [None, RateLimitInfo(limit=10, remaining=0), RateLimitInfo(limit=10, reset=30.0)]
 )
-def test_half_a_word_about_what_is_left_is_none(told: RateLimitInfo | None) -> None:
+def test_half_a_word_about_what_is_left_is_none(events: RateLimitInfo | None) -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
-    limiter.answered(limiter.acquire(100.0), 100.0, None, told)
+    limiter.answered(limiter.acquire(100.0), 100.0, None, events)
     assert limiter.wait(100.0, 8) == 0
 
 

@@ -90,9 +90,9 @@ def test_a_request_stands_as_long_as_the_resource_asks_for_it(
 
 def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     life = a_life()
-    before, told, published = life.status, life.reasons_told, life.published
+    before, events, published = life.status, life.event_reasons, life.published
     asks(life, ("v2", "t1"))
-    told = life.reasons_told
+    events = life.event_reasons
     asks(life, ("v1", "t1"))
     status = life.status
     assert truths(status) == {"Succeeded": "True", "Ready": "True"}
@@ -109,7 +109,7 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert life.run.started_training_at == EIGHT
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
     # Nothing is published or told a second time.
-    assert (life.published, life.reasons_told) == (published, [*told, "RequestCancelled"])
+    assert (life.published, life.event_reasons) == (published, [*events, "RequestCancelled"])
     # Whether its log was whole is not known any more: one fetch tells, so long after the end.
     life.durations = Durations()
     assert life.stores_log().action == RequeueAfter(None)
@@ -123,11 +123,11 @@ def test_a_failure_stands_again_with_its_reason() -> None:
     life.stores_log()
     message = life.status.message
     asks(life, ("v2", ""))
-    told = life.reasons_told
+    events = life.event_reasons
     asks(life, ("v1", ""))
     assert (life.status.phase, life.reason) == ("Failed", "InsufficientData")
     assert life.status.message == message
-    assert life.reasons_told == [*told, "RequestCancelled"]
+    assert life.event_reasons == [*events, "RequestCancelled"]
 
 
 def pending(life: Life) -> str | None:
@@ -137,7 +137,7 @@ def pending(life: Life) -> str | None:
 
 def cancelled(life: Life) -> list[str]:
     """The messages of the events about requests that were cancelled; none is a warning."""
-    items = [item for item in life.told if item.reason == "RequestCancelled"]
+    items = [item for item in life.events if item.reason == "RequestCancelled"]
     assert not any(item.warning for item in items)
     return [item.message for item in items]
 
@@ -342,7 +342,7 @@ def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a
     assert [text.partition(",")[0] for text in cancelled(life)] == [
         "Retry 1 was cancelled before its start"
     ] * begun
-    assert ("TrainingFailed" in life.reasons_told) == (not begun)
+    assert ("TrainingFailed" in life.event_reasons) == (not begun)
     # It was handled: asking for it again is no news.
     life.edit(run_token="v2").wake_ups()
     assert life.status.phase == "Failed"

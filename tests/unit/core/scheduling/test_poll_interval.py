@@ -169,7 +169,7 @@ def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: 
 
 
 @pytest.mark.parametrize(
-    ("told", "floor", "shown"),
+    ("events", "floor", "shown"),
     [
         pytest.param(120, 150, 120, id="a little longer than told"),
         pytest.param(120, 151, 180, id="longer than told"),
@@ -182,9 +182,9 @@ def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: 
     ],
 )
 def test_what_was_told_stays_while_it_is_about_right(
-    told: int | None, floor: float, shown: int | None
+    events: int | None, floor: float, shown: int | None
 ) -> None:
-    assert shown_interval(60.0, floor, told) == shown
+    assert shown_interval(60.0, floor, events) == shown
 
 
 @given(st.floats(1, 5000), st.lists(st.floats(1, 1.2), min_size=2))
@@ -192,10 +192,10 @@ def test_an_interval_that_wavers_by_a_fifth_is_told_twice_at_most(
     floor: float, wavers: list[float]
 ) -> None:
     """Each time that it is told anew is a status write for each resource of the key."""
-    told, writes = None, 0
+    events, writes = None, 0
     for waver in wavers:
-        before, told = told, shown_interval(5.0, floor * waver, told)
-        writes += told != before
+        before, events = events, shown_interval(5.0, floor * waver, events)
+        writes += events != before
     assert writes <= 2
 
 

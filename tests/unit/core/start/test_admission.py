@@ -73,10 +73,10 @@ def test_a_training_that_is_there_at_first_sight(state: int, existing: str) -> N
         assert life.run.claimed_at == EIGHT  # to the second, as status spells it
         assert life.run.claimed_at.microsecond == 0
         assert life.status.started_at == BEFORE
-        assert life.reasons_told[0] == "TrainingAdopted"
+        assert life.event_reasons[0] == "TrainingAdopted"
         assert (life.run.key_source, life.run.key_fingerprint) == (KEY.source, KEY.fingerprint)
     if existing == "Fail":
-        assert (life.reason, life.reasons_told) == ("StartRejected", ["StartRejected"])
+        assert (life.reason, life.event_reasons) == ("StartRejected", ["StartRejected"])
         assert (life.run.ownership, life.status.finished_at) == (None, EIGHT)
         assert "spec.existingTraining is Fail" in (life.status.message or "")
         assert (life.run.key_source, life.run.key_fingerprint) == (KEY.source, KEY.fingerprint)
@@ -101,7 +101,7 @@ def test_a_model_without_data_is_waited_for_or_failed(when: str, expected: str) 
     life = Life(a_training(when_not_ready=when))
     life.polls(a_model(1))
     assert outcome(life) == expected
-    assert life.reasons_told == [{"Wait": "WaitingForModel", "Fail": "StartRejected"}[when]]
+    assert life.event_reasons == [{"Wait": "WaitingForModel", "Fail": "StartRejected"}[when]]
 
 
 @pytest.mark.parametrize("state", [0, 6, 42, -1])
@@ -121,7 +121,7 @@ def test_who_waits_starts_once_the_model_is_ready(states: tuple[int, ...]) -> No
     for state in states:
         life.waits(60).polls(a_model(state, started_at=BEFORE))
     assert outcome(life) == RESERVES
-    assert life.reasons_told == ["WaitingForModel"]
+    assert life.event_reasons == ["WaitingForModel"]
 
 
 def test_a_model_in_use_is_neither_started_nor_adopted() -> None:
@@ -239,8 +239,8 @@ def test_a_rerun_keeps_its_age_in_the_queue_until_it_has_started(way: str) -> No
         case "no ledger":
             life.learns(StartLedgerNotWritable())
         case _:
-            life.look_fails(FailureKind.NOT_FOUND)
-            life.waits(5).look_fails(FailureKind.NOT_FOUND)
+            life.poll_fails(FailureKind.NOT_FOUND)
+            life.waits(5).poll_fails(FailureKind.NOT_FOUND)
     assert life.status.queue is None
     assert queue_entry_of(life.training, life.now).since == since
 
@@ -318,7 +318,7 @@ def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:
     assert life.status.display.queue == "3/12"
     life.waits(600).polls(a_model(2))
     life.is_queued(position=1, of=9, wait=60)
-    assert life.reasons_told == ["TrainingQueued"]
+    assert life.event_reasons == ["TrainingQueued"]
     life.waits(60).intends()
     assert life.status.queue is None
 
@@ -333,7 +333,7 @@ def test_a_wait_without_a_position_is_not_reported() -> None:
     assert life.waits(5).learns(Triggered(is_queued=True)).action == CheckQueue()
     life.learns(QueueReached())
     life.intends()
-    assert life.reasons_told == []
+    assert life.event_reasons == []
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_an_accepted_start_is_ours_whatever_the_reply_says(reply: RemoteModel | 
     decision = life.learns(Posted(reply))
     assert (life.status.phase, life.run.ownership, life.run.intent) == ("Running", "Owned", None)
     assert decision.action == RequeueAfter(60)
-    assert life.reasons_told == ["TrainingStarted"]
+    assert life.event_reasons == ["TrainingStarted"]
     assert life.state.log_wanted
     named = reply is not None and reply.started_at == EIGHT
     assert life.status.started_at == (EIGHT if named else None)
@@ -492,7 +492,7 @@ def test_an_answer_to_a_start_is_classified(
 
 def test_a_rejected_start_is_asked_for_again_by_the_person_that_mended_it() -> None:
     life = Life().intends().is_refused(FailureKind.REJECTED, code="INSUFFICIENT_DATA")
-    assert (life.status.phase, life.reasons_told) == ("Failed", ["StartRejected"])
+    assert (life.status.phase, life.event_reasons) == ("Failed", ["StartRejected"])
     life.waits(60).polls(a_model(2))
     assert life.status.phase == "Failed"
     life.edit(run_token="with-data").polls(a_model(2))

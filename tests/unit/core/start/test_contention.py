@@ -13,7 +13,7 @@ from scriptix_operator.core.start.contention import model_in_use
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, a_training, at, followed
 
-LOOKED = a_status(last_observed_at=EIGHT)
+POLLED = a_status(last_observed_at=EIGHT)
 """Of a resource whose look at the model succeeded."""
 ENDED = followed(finished_at=at(hours=8), started_at=EIGHT)
 STARTING = a_status(run=a_run(intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")))
@@ -22,20 +22,20 @@ RERUN = a_status(
     history=(HistoryEntry(id="run-1", started_training_at=EIGHT, outcome="Succeeded"),),
     last_observed_at=EIGHT,
 )
-BLOCKED = replace(LOOKED, failure=failure(FailureReason.UNAUTHORIZED, "HTTP 401"))
+BLOCKED = replace(POLLED, failure=failure(FailureReason.UNAUTHORIZED, "HTTP 401"))
 
 
-def mine(status: TrainingStatus = LOOKED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
+def mine(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
     """The resource that asks: made at nine."""
     return a_training(name="mine", created_at=at(hours=1), status=status, **facts)
 
 
-def older(status: TrainingStatus = LOOKED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
+def older(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
     """Another one, made at eight."""
     return a_training(name="older", created_at=EIGHT, status=status, **facts)
 
 
-def younger(status: TrainingStatus = LOOKED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
+def younger(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
     """Another one, made at ten."""
     return a_training(name="younger", created_at=at(hours=2), status=status, **facts)
 
@@ -154,14 +154,14 @@ def test_who_waits_for_new_data_does_not_hold_up_a_rerun() -> None:
 def test_a_holder_is_named_only_within_the_namespace(other: Training, model: Any) -> None:  # noqa: ANN401 - pytest's parameters are untyped
     foreign = replace(other, key=TrainingKey("team-b", "secret-project"))
     assert "older" in (model_in_use(mine(), [other], model) or "")
-    told = model_in_use(mine(), [foreign], model) or ""
-    assert "a resource in another namespace" in told
-    assert "team-b" not in told
-    assert "secret-project" not in told
+    events = model_in_use(mine(), [foreign], model) or ""
+    assert "a resource in another namespace" in events
+    assert "team-b" not in events
+    assert "secret-project" not in events
 
 
 def test_each_of_many_waits_for_the_oldest_only() -> None:
-    claims = [a_training(name=f"t{i}", created_at=at(minutes=i), status=LOOKED) for i in range(5)]
+    claims = [a_training(name=f"t{i}", created_at=at(minutes=i), status=POLLED) for i in range(5)]
     free = [
         claim.key.name
         for claim in claims

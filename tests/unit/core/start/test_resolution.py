@@ -132,7 +132,7 @@ def test_ours_needs_one_look(state: int) -> None:
     assert life.status.phase == {3: "Running", 4: "Succeeded", 5: "Failed"}[state]
     assert life.status.started_at == EIGHT
     assert life.run.claimed_at == EIGHT  # the intent's time
-    assert "TrainingStarted" in life.reasons_told
+    assert "TrainingStarted" in life.event_reasons
     assert life.state == InProcessState(log_wanted=True, last_polled_at=life.now)
 
 
@@ -224,7 +224,7 @@ def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
     assert "the outcome cannot be read any more" in (life.status.message or "")
     assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(seconds=5))
     assert life.run.started_training_at == EIGHT
-    assert life.reasons_told[-2:] == ["TrainingStarted", "TrainingFailed"]
+    assert life.event_reasons[-2:] == ["TrainingStarted", "TrainingFailed"]
     life.edit(run_token="again").waits(60).polls(READY)
     assert life.status.history[0].outcome == "Unknown"
 
@@ -240,7 +240,7 @@ def test_a_look_that_tells_nothing_is_waited_out(poll: RemoteModel) -> None:
         life.waits(5).polls(poll)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
     assert life.run.attempt == 1
-    assert life.reasons_told == ["StartOutcomeUnknown"]
+    assert life.event_reasons == ["StartOutcomeUnknown"]
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_each_lost_start_is_told() -> None:
     life = a_lost_start()
     asked_again_after(life, READY, ctx=5)
     lost_again(life)
-    assert life.reasons_told == ["StartOutcomeUnknown"] * 2
+    assert life.event_reasons == ["StartOutcomeUnknown"] * 2
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def settled(
     return derive_status(a_training(), status, EIGHT, ConditionReason(reason, message))
 
 
-def told(old: TrainingStatus, new: TrainingStatus) -> list[tuple[str, bool]]:
+def events(old: TrainingStatus, new: TrainingStatus) -> list[tuple[str, bool]]:
     """Reason and whether it is a warning, of each event."""
     return [(item.reason.value, item.warning) for item in transition_events(old, new)]
 
@@ -178,7 +178,7 @@ WAITING_AGAIN = settled(
 def test_a_transition_is_told(
     old: TrainingStatus, new: TrainingStatus, expected: list[tuple[str, bool]]
 ) -> None:
-    assert told(old, new) == expected
+    assert events(old, new) == expected
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,10 @@ def test_the_start_is_told_as_surely_as_it_is_known(new: str, expected: str) -> 
 
 def test_a_run_that_is_adopted_at_its_end_is_adopted_and_ended() -> None:
     end = settled(followed(run=a_run(ownership="Adopted"), finished_at=EIGHT))
-    assert [reason for reason, _ in told(WAITING, end)] == ["TrainingAdopted", "TrainingSucceeded"]
+    assert [reason for reason, _ in events(WAITING, end)] == [
+        "TrainingAdopted",
+        "TrainingSucceeded",
+    ]
 
 
 STATUSES = st.sampled_from(

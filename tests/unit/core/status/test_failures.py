@@ -169,7 +169,7 @@ TOO_LITTLE = call_failed(
 
 
 @pytest.mark.parametrize(
-    ("call", "reason", "told", "advised"),
+    ("call", "reason", "events", "advised"),
     [
         pytest.param(
             NOT_READY,
@@ -196,11 +196,11 @@ TOO_LITTLE = call_failed(
     ],
 )
 def test_the_documents_start_errors_tell_their_figures_and_their_solution(
-    call: CallFailure, reason: str, told: str, advised: str
+    call: CallFailure, reason: str, events: str, advised: str
 ) -> None:
     why = rejected_start(call)
     assert (why.reason, why.code, why.retryable) == (reason, call.code, False)
-    assert why.message.endswith(told)
+    assert why.message.endswith(events)
     assert why.solution.startswith(advised)
 
 

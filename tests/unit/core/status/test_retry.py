@@ -127,25 +127,25 @@ def test_while_a_retry_waits_nothing_looks_terminal() -> None:
     )
     assert life.status.failure is not None
     assert life.status.failure.reason == "SystemError"
-    assert life.reasons_told == ["TrainingStarted", "RetryScheduled"]
-    assert life.told[-1].message == life.status.message
-    assert life.told[-1].warning
+    assert life.event_reasons == ["TrainingStarted", "RetryScheduled"]
+    assert life.events[-1].message == life.status.message
+    assert life.events[-1].warning
     assert life.published == 0
 
 
 def test_a_failure_in_many_words_leaves_room_for_what_follows() -> None:
     life = Life(a_training(backoff_limit=1, log={"collect": "Never"})).runs()
     life.polls(a_model(5, started_at=EIGHT, error="System error " + "x" * 5000))
-    assert life.told[-1].message.endswith("Retry 1 of 1 follows at 2025-01-16 08:01:00Z.")
+    assert life.events[-1].message.endswith("Retry 1 of 1 follows at 2025-01-16 08:01:00Z.")
 
 
 def test_the_wait_is_printed_and_written_once() -> None:
     life = a_failed_life()
-    written, told, message = life.writes, life.reasons_told, life.status.message
+    written, events, message = life.writes, life.event_reasons, life.status.message
     for left in (59.5, 39.5, 19.5):
         assert life.wake_ups().action == RequeueAfter(left)
         life.waits(20)
-    assert (life.writes, life.reasons_told, life.status.message) == (written, told, message)
+    assert (life.writes, life.event_reasons, life.status.message) == (written, events, message)
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "after a restart"])
@@ -194,7 +194,7 @@ def test_retries_go_on_with_growing_delay_up_to_the_limit() -> None:
     assert life.run.retries == 2
     assert len(set(ids)) == 3
     assert [entry.id for entry in life.status.history] == ids[-2::-1]
-    assert life.reasons_told == [
+    assert life.event_reasons == [
         "TrainingStarted",
         "RetryScheduled",
         "TrainingStarted",
@@ -411,7 +411,7 @@ def test_a_limit_of_nothing_ends_the_wait_with_that_failure() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "SystemError")
     assert life.status.finished_at == at(hours=1)
     assert life.run.retry_at is None
-    assert life.reasons_told[-1] == "TrainingFailed"
+    assert life.event_reasons[-1] == "TrainingFailed"
 
 
 def test_a_lower_limit_that_still_allows_the_retry_is_told() -> None:
@@ -424,12 +424,12 @@ def test_a_limit_of_nothing_takes_back_a_retry_that_waits_for_the_model() -> Non
     life = a_failed_life().waits(60)
     failed = life.run.id
     life.polls(a_model(1, started_at=EIGHT))
-    told = life.reasons_told
+    events = life.event_reasons
     life.edit(backoff_limit=0)
     assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
     assert BROKEN in (life.status.message or "")
-    assert (life.status.history, life.reasons_told) == ((), [*told, "RequestCancelled"])
+    assert (life.status.history, life.event_reasons) == ((), [*events, "RequestCancelled"])
 
 
 def test_a_higher_limit_after_the_final_failure_starts_nothing() -> None:
@@ -456,7 +456,7 @@ def test_a_run_fails_for_good_if_nobody_wants_its_retry_any_more(
         Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
     )
     life.waits(60).polls(broken())
-    assert (life.status.phase, life.reasons_told[-1]) == ("Failed", "TrainingFailed")
+    assert (life.status.phase, life.event_reasons[-1]) == ("Failed", "TrainingFailed")
     assert life.action == RequeueAfter(0 if token == "v2" else None)
     life.waits(60).wake_ups()
     assert life.run.token == token

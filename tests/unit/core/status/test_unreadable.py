@@ -73,11 +73,11 @@ def test_message_names_field_and_remedy_once_for_each_problem() -> None:
         "or run a version of the operator that knows its value."
     )
     assert life.status.message == f"No training is started. {stalled(life)}"
-    assert (life.reasons_told, life.writes) == (["Unreadable"], 1)
+    assert (life.event_reasons, life.writes) == (["Unreadable"], 1)
     life.edit_unreadably("spec.log.collect").wake_ups()
-    assert (life.reasons_told, life.writes) == (["Unreadable"], 2)
+    assert (life.event_reasons, life.writes) == (["Unreadable"], 2)
     life.edit_unreadably(PRIORITY, "status.history[1].id").wake_ups()
-    assert life.reasons_told == ["Unreadable", "Unreadable"]
+    assert life.event_reasons == ["Unreadable", "Unreadable"]
     assert "status: kubectl edit --subresource=status" in stalled(life)
 
 
@@ -127,13 +127,13 @@ def test_status_field_that_becomes_unreadable_is_told() -> None:
 
 def test_result_is_told_again_once_the_resource_can_be_read() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
-    told = life.status.message
+    events = life.status.message
     life.edit_unreadably(PRIORITY).wake_ups()
     assert truths(life.status) == {"Succeeded": "True", "Ready": "True", "Stalled": "True"}
     # By another version of the operator: the generation stays.
     life.training = replace(life.training, unreadable=())
     life.restarts().wake_ups()
-    assert (life.status.message, "Stalled" in truths(life.status)) == (told, False)
+    assert (life.status.message, "Stalled" in truths(life.status)) == (events, False)
 
 
 def test_deleted_resource_need_not_be_readable() -> None:
@@ -239,7 +239,7 @@ def test_run_is_followed_to_its_end_and_published() -> None:
 def test_lost_start_is_resolved_and_not_repeated() -> None:
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply")
     life.edit_unreadably(PRIORITY)
-    acted = replace(life, told=[])
+    acted = replace(life, events=[])
     assert isinstance(acted.wake_ups().action, Poll)
     acted.sees(a_model(3, started_at=EIGHT))
     assert acted.run.ownership == "Unconfirmed"
@@ -341,11 +341,11 @@ def test_left_alone_resource_is_told_once_and_its_outcome_stays() -> None:
     assert patch["conditions"][0] == outcome
     assert patch["conditions"][3] == foreign
     assert not is_reported(status, "why")
-    told = {**status, **patch}
-    assert is_reported(told, "why")
-    assert not is_reported(told, "why else")
-    assert left_alone_patch(told, 3, "why", at(hours=1)) == {}
-    later = left_alone_patch(told, 4, "why else", at(hours=1))
+    events = {**status, **patch}
+    assert is_reported(events, "why")
+    assert not is_reported(events, "why else")
+    assert left_alone_patch(events, 3, "why", at(hours=1)) == {}
+    later = left_alone_patch(events, 4, "why else", at(hours=1))
     since = [c.get("lastTransitionTime") for c in later["conditions"][1:3]]
     assert since == ["2025-01-16T08:00:00Z"] * 2
 

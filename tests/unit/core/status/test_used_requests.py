@@ -74,7 +74,7 @@ def test_a_used_token_beside_an_annotation_starts_nothing() -> None:
         "The model is trained with a word error rate of 12.5% (VeryGood). Use it as "
         f"custom_model_7. {said}"
     )
-    assert [item.message for item in life.told if item.reason == "RequestAlreadyUsed"] == [said]
+    assert [item.message for item in life.events if item.reason == "RequestAlreadyUsed"] == [said]
 
 
 def test_a_token_that_stayed_set_for_another_run_names_its_own() -> None:
@@ -92,13 +92,13 @@ def test_a_repeated_request_is_one_event_for_each_edit() -> None:
     life = a_long_life().edit(run_token="v1")
     for priority in range(3):
         life.restarts().waits(3600).edit(priority=priority).wake_ups()
-    assert life.reasons_told.count("RequestAlreadyUsed") == 1
+    assert life.event_reasons.count("RequestAlreadyUsed") == 1
     life.edit(run_token="v2").wake_ups()  # of the run in status: it asks for that very run
     assert life.status.repeated_request is None
     assert life.status.message is not None
     assert life.status.message.endswith("Use it as custom_model_7.")
     life.edit(run_token="v1").wake_ups()
-    assert life.reasons_told.count("RequestAlreadyUsed") == 2
+    assert life.event_reasons.count("RequestAlreadyUsed") == 2
 
 
 def test_a_repeated_annotation_is_said_without_an_edit() -> None:
@@ -148,7 +148,7 @@ def test_a_request_cancelled_while_another_is_repeated_is_said() -> None:
     life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=at(hours=2)))
     assert life.run.token == "v3"
     life.edit(run_token="v1").wake_ups()
-    assert (life.run.token, life.reasons_told[-1]) == ("v2", "RequestAlreadyUsed")
+    assert (life.run.token, life.event_reasons[-1]) == ("v2", "RequestAlreadyUsed")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class KilledError(Exception):
 
 
 @dataclass
-class Shelf:
+class FakeLogStore:
     """Stands for the cluster."""
 
     segments: dict[int, dict[str, str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""An operator that strikes itself down where it is told to: `python -m tests.crash.victim run`.
+"""An operator that strikes itself down where it is told to: `python -m tests.crash.subject run`.
 
 The operator is the real one, imported and run by its own command; only the class attributes
 `Stepper.step` and `Wire.trace`, and the wall clock, are replaced by ones that look on.
@@ -27,7 +27,7 @@ MADE_READY = "http11.send_request_headers.started"
 """The last that httpcore tells before it writes."""
 
 
-class Assailant:
+class Injector:
     """Watches the steps, takes notes, and strikes where the orders say."""
 
     def __init__(self, orders: Orders) -> None:
@@ -92,7 +92,7 @@ class Assailant:
 Tracer = Callable[[FrameType, str, Any], Any]
 
 
-def watch_steps(orders: Orders, assailant: "Assailant") -> None:
+def watch_steps(orders: Orders, injector: "Injector") -> None:
     """Watch every step, and note how its resource is left."""
     reconcile = Reconciler.reconcile
 
@@ -101,9 +101,9 @@ def watch_steps(orders: Orders, assailant: "Assailant") -> None:
             found = self.store.get(key)
             return found if found and found.spec.run_token == orders.run_token else None
 
-        assailant.is_wanted = lambda: training() is not None
+        injector.is_wanted = lambda: training() is not None
         try:
-            return await Watched(reconcile(self, key), assailant, ROOT)
+            return await Watched(reconcile(self, key), injector, ROOT)
         finally:
             left = training()
             if left is not None:
@@ -120,15 +120,15 @@ def is_recorded(training: Training) -> bool:
     return is_asked_for and phase in {Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED}
 
 
-def strike_before_bytes(assailant: Assailant) -> None:
+def strike_before_bytes(injector: Injector) -> None:
     """Strike when the check before a start has passed and nothing is written yet."""
     trace = Wire.trace
 
     async def traced(self: Wire, event: str, info: Mapping[str, Any]) -> None:
         await trace(self, event, info)
         is_start = event == MADE_READY and info["request"].method == b"POST"
-        if is_start and assailant.is_wanted():
-            assailant.strike()
+        if is_start and injector.is_wanted():
+            injector.strike()
 
     Wire.trace = traced  # type: ignore[method-assign] # the point of this module
 
@@ -147,10 +147,10 @@ def shift_clock(seconds: float) -> None:
 def arm() -> None:
     """Do what the environment orders."""
     orders = Orders.from_environment()
-    assailant = Assailant(orders)
-    watch_steps(orders, assailant)
+    injector = Injector(orders)
+    watch_steps(orders, injector)
     if orders.before_bytes:
-        strike_before_bytes(assailant)
+        strike_before_bytes(injector)
     if orders.clock_shift:
         shift_clock(orders.clock_shift)
 

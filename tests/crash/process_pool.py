@@ -3,8 +3,8 @@
 Importing is four fifths of the CPU time that an operator takes to start, and the matrix starts
 hundreds. A child is a process like any other, with an environment and a log of its own.
 
-One end runs in the test; the other is `python -m tests.crash.nursery`. It has no threads, which a
-fork would lose. They talk in JSON lines.
+One end runs in the test; the other one is `python -m tests.crash.process_pool`. It has no threads,
+which a fork would lose. They talk in JSON lines.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from typing import Any
 from tests.operator.process import REPOSITORY
 from tests.tether import PR_SET_PDEATHSIG, tethered
 
-__all__ = ["Child", "Nursery", "nursery"]
+__all__ = ["Child", "ProcessPool", "pool"]
 
 WARM = ("scriptix_operator.cli", "tests.crash.awaits", "tests.crash.orders")
 
@@ -32,7 +32,7 @@ WARM = ("scriptix_operator.cli", "tests.crash.awaits", "tests.crash.orders")
 class Child:
     """A process that the nursery has started; used as one of asyncio's."""
 
-    def __init__(self, pid: int, owner: "Nursery") -> None:
+    def __init__(self, pid: int, owner: "ProcessPool") -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._owner = owner
@@ -56,7 +56,7 @@ class Child:
         self._over.set()
 
 
-class Nursery:
+class ProcessPool:
     """The end in the test."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -94,15 +94,15 @@ class Nursery:
 
 
 @asynccontextmanager
-async def nursery() -> AsyncIterator[Nursery]:
+async def pool() -> AsyncIterator[ProcessPool]:
     """Run a nursery as long as the block lasts; its children do not outlive it."""
     process = await asyncio.create_subprocess_exec(
-        *tethered([sys.executable, "-m", "tests.crash.nursery"]),
+        *tethered([sys.executable, "-m", "tests.crash.process_pool"]),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=REPOSITORY,
     )
-    made = Nursery(process)
+    made = ProcessPool(process)
     listening = asyncio.create_task(made.listen())
     try:
         yield made
