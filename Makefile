@@ -71,6 +71,7 @@ lint: install ## style, types, layers, known vulnerabilities, and whether genera
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@.venv/bin/python -m tools.check_words
 	@.venv/bin/python image/audit.py
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not what the models say; run: make crd" >&2; exit 1; }; done

@@ -1,1 +1,1 @@
-"""Proof by crash injection that each start happens once (DESIGN §4)."""
+"""Proof by crash injection that each start happens once (docs/start-protocol.md)."""

@@ -1,4 +1,4 @@
-"""An operator that is struck anywhere in a start: one run, without a human (DESIGN §4).
+"""An operator that is killed anywhere in a start: one run, no human (docs/start-protocol.md).
 
 The awaits and the writes are found by a run in which nothing breaks: one that somebody adds is a
 case by itself. The whole matrix is `make test-crash`; the rest of it is in `make test`.

@@ -1,6 +1,6 @@
 """States of a resource as the core writes them, and how GitOps tools have to read each.
 
-DESIGN §2 has the table: what Argo CD shows, and what kstatus, the library that Flux asks, makes of
+What Argo CD shows, and what kstatus, the library that Flux asks, makes of
 it. `python -m tests.gitops.customizations` writes them down as Argo CD's test data.
 """
 

@@ -1,4 +1,4 @@
-"""What is promised of every state (DESIGN §4 and §6)."""
+"""What is promised of every state (docs/start-protocol.md)."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -15,7 +15,7 @@ LENIENT = frozenset({2, 3, 4})
 """Statuses from which the API starts a training; 5 is to the protocol what 4 is."""
 
 TICKS = Durations(send_window=1, post_timeout=1, grace_period=1, agree=1, results=30)
-"""The durations of DESIGN §4 in ticks of the model: no order of events needs finer ones."""
+"""The durations of docs/start-protocol.md in ticks: no order of events needs finer ones."""
 TIMEOUT = 604800
 """spec.timeoutSeconds, the longest."""
 

@@ -173,7 +173,7 @@ class Message(NamedTuple):
 
 
 class Renewal(Enum):
-    """Whether one that is made anew may start again, as new data wait for that (DESIGN §2)."""
+    """Whether one that is made anew may start again, as new data wait for that."""
 
     NO_DATA = auto()
     NEW_DATA = auto()

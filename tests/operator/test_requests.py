@@ -1,4 +1,4 @@
-"""What asks for a run, and what does not (DESIGN §2), on the real API server."""
+"""What asks for a run, and what does not, on the real API server."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Retries, their persisted delay, and time-outs (DESIGN §2), on the real API server.
+"""Retries, their persisted delay, and time-outs, on the real API server.
 
 Delays of a minute and more are facts in status, so a test does not wait for them: it moves the
 fact into the past while no operator runs, which is also how a restart finds it.

@@ -1,4 +1,4 @@
-"""Suspending, deleting and blocking in every phase (DESIGN §2), on the real API server."""
+"""Suspending, deleting and blocking in every phase, on the real API server."""
 
 from tests.operator.lab import API_KEY, Lab, Manifest, condition_of, phase_of, reason_of
 

@@ -1,4 +1,4 @@
-"""settings.py: the contract of DESIGN §3, and one line for what is wrong."""
+"""settings.py: the contract with users, and one line for what is wrong."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Starting one run: the intent, the ledger, the POST, the answer (DESIGN §4, steps 2 to 4).
+"""Starts one run: intent, ledger, POST, reply (docs/start-protocol.md, steps 2 to 4).
 
 The order is the protocol. Whatever is cut off leaves either nothing, an intent without an entry in
 the ledger (never sent), or an entry (perhaps sent: resolved from the model).

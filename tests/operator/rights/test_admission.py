@@ -1,4 +1,4 @@
-"""What the operator's rights leave open and admission closes (DESIGN §2 and §5)."""
+"""What the operator's rights leave open and admission closes."""
 
 import time
 from collections.abc import Iterator

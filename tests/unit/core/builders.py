@@ -244,7 +244,7 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     """Hold a settled status against what is promised of every one."""
     # What is written is what was meant: within all bounds, and the same when it is read again.
     assert TrainingStatus.model_validate(dump_status(status)) == status
-    # DESIGN §2: it speaks of the present spec, in each of its parts.
+    # The status speaks of the present spec, in each of its parts.
     generations = {status.observed_generation, *(c.observed_generation for c in status.conditions)}
     assert generations == {training.generation}
     # Conditions are a map, and never say that it goes on and that it does not.

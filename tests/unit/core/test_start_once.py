@@ -1,7 +1,7 @@
 """The start protocol against a toy of the remote side: no request is started twice.
 
-The toy loses replies, lets POSTs act for as long after they were given up as DESIGN §4 allows for,
-shows a stale look now and then (never two in a row), ends trainings, gets new data and other
+The toy loses replies, lets POSTs act for as long after they were given up as
+docs/start-protocol.md allows for, shows a stale read now and then (never two in a row), ends trainings, gets new data and other
 people's starts; the process forgets everything now and then. Time goes from event to event.
 """
 
@@ -222,7 +222,7 @@ class World:
 @settings(max_examples=150, deadline=None)
 @given(scripts())
 def test_no_request_is_started_twice(script: Script) -> None:
-    """DESIGN §6: runs started ÷ runs asked for is 1, under every fault."""
+    """Runs started ÷ runs asked for is 1, under every fault."""
     world = World(script)
     for number in range(1, STEPS + 1):
         world.step(number)

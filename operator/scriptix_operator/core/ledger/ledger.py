@@ -1,4 +1,4 @@
-"""The start ledger: which starts were paid for, and which may be under way (DESIGN §4).
+"""The start ledger: which starts were charged, and which may be in flight (docs/start-protocol.md).
 
 It decides; the intent in status explains. Pure: engine/start_ledger.py keeps one in a ConfigMap,
 written by compare-and-set, so that of two processes that would start one model only one can.

@@ -36,7 +36,7 @@ def soonest(*waits: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds of the start protocol (DESIGN §4); never compared across clocks."""
+    """Seconds of the start protocol (docs/start-protocol.md); never compared across clocks."""
 
     send_window: float = 5.0
     """W: a POST is sent only within this time of writing its intent."""

@@ -1,4 +1,4 @@
-"""What asks for a run (DESIGN §2), and the run's identity.
+"""What asks for a run; and the run's identity.
 
 A request is the pair (spec.runToken, annotation requested-at), opaque but for dates
 (core/status/tokens.py). Each member asks on its own, with a value that is not used

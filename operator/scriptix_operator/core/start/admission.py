@@ -1,6 +1,6 @@
 """Whether a run is started: first sight of the model, reruns, the queue, and the intent.
 
-DESIGN §2 ("What asks for a run") and §4 steps 1 and 2.
+docs/start-protocol.md has the steps 1 and 2.
 """
 
 from datetime import datetime, timedelta

@@ -1,6 +1,6 @@
 """One model, several resources: who may start or adopt, and what the others are told.
 
-DESIGN §4 step 7: the run that a status records comes first, then the older claim.
+docs/start-protocol.md, step 7: the run that a status records comes first, then the older claim.
 """
 
 from collections.abc import Iterable

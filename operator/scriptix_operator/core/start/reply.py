@@ -1,4 +1,4 @@
-"""What the answer to a start means: accepted, refused, or not known (DESIGN §4 steps 3 and 4)."""
+"""What the reply to a start means: started, refused or ambiguous (docs/start-protocol.md, step 4)."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A start whose outcome is not known: read it from the model (DESIGN §4, step 5).
+"""A start whose outcome is not known: read it from the model (docs/start-protocol.md, step 5).
 
 The model is compared with the baseline of the request's first attempt. "Ours" needs one look;
 "not happened" needs two looks that agree, and enough time for a POST still on its way to act.

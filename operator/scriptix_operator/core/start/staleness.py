@@ -1,4 +1,4 @@
-"""Whether a look is older than what is known: such a one decides nothing (DESIGN §4)."""
+"""Whether a poll is a stale read, which decides nothing (docs/start-protocol.md)."""
 
 from collections.abc import Iterator
 from datetime import datetime

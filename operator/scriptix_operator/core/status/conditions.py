@@ -1,4 +1,4 @@
-"""What follows from the facts in status: phase, display strings and conditions (DESIGN §2).
+"""What follows from the facts in status: phase, display strings and conditions.
 
 `settle` is the only way a status leaves the core, so the derived parts can never disagree with
 the facts.

@@ -1,4 +1,4 @@
-"""Which Kubernetes events a change of status is worth: transitions only (DESIGN §2)."""
+"""Which Kubernetes events a change of status is worth: transitions only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""core/model/progress.py: stages and ratings, with the bounds of DESIGN §2."""
+"""core/model/progress.py: stages and ratings, with both sides of their bounds."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""core/requests/requests.py: what asks for a run, and what does not (DESIGN §2)."""
+"""core/requests/requests.py: what asks for a run, and what does not."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""First sight, reruns, and the definite answers to a start (DESIGN §2, §4.1-4)."""
+"""First sight, reruns, and the definite answers to a start."""
 
 from collections.abc import Callable
 from datetime import timedelta

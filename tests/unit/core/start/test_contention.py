@@ -1,4 +1,4 @@
-"""core/start/contention.py: one model, several resources (DESIGN §4 step 7)."""
+"""core/start/contention.py: one model, several resources (docs/start-protocol.md, step 7)."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""A start whose outcome is not known, by the table of DESIGN §4 step 5."""
+"""A start whose outcome is not known, by the table in docs/start-protocol.md."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Phase, conditions, display and message follow from the facts (DESIGN §2)."""
+"""Phase, conditions, display and message follow from the facts."""
 
 from datetime import datetime
 

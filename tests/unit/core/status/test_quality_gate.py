@@ -1,4 +1,4 @@
-"""core/status/quality_gate.py: the bounds of DESIGN §2 `qualityGate`, exact to the last digit."""
+"""core/status/quality_gate.py: the bounds of spec.qualityGate, exact to the last digit."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""core/status/retry.py: further runs after a retryable failure (DESIGN §2, spec.backoffLimit)."""
+"""core/status/retry.py: further runs after a retryable failure (spec.backoffLimit)."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
