@@ -1,8 +1,8 @@
 """The start protocol against a toy of the remote side: no request is started twice.
 
-The toy loses replies, lets POSTs act for as long after they were given up as
-docs/start-protocol.md allows for, shows a stale read now and then (never two in a row), ends trainings, gets new data and other
-people's starts; the process forgets everything now and then. Time goes from event to event.
+The toy loses replies, lets POSTs act for as long after they were given up as docs/start-protocol.md
+allows for, shows a stale read now and then (never two in a row), ends trainings, gets new data and
+other people's starts; the process forgets everything now and then. Time goes from event to event.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""What the reply to a start means: started, refused or ambiguous (docs/start-protocol.md, step 4)."""
+"""The reply to a start: started, refused or ambiguous (docs/start-protocol.md, step 4)."""
 
 from datetime import datetime, timedelta
 
