@@ -106,7 +106,7 @@ def test_docstrings_cite_what_exists() -> None:
         ("[words](docs/glossary.md)", "[words](docs/glossar.md)"),
         ("[names](docs/glossary.md#names)", "[names](docs/glossary.md#name)"),
         ("# Here\n[up](#here)", "# Here\n[up](#there)"),
-        ("`reconciler.py`", "`stepper.py`"),
+        ("`reconciler.py`", "`reconciled.py`"),
         ("docs/decisions/0011", "docs/decisions/0099"),
         ("https://example.com/core/decided.py", "see core/decided.py"),
     ],
