@@ -87,7 +87,7 @@ def faults(expression: str) -> Iterator[str]:
         yield from (f"no label {g}" for g in grouping.split(", ") if g not in labels)
 
 
-def test_each_alert_asks_for_what_there_is(offline: Helm) -> None:
+def test_each_alert_uses_existing_series(offline: Helm) -> None:
     for rule in rules(offline):
         assert list(faults(rule["expr"])) == [], rule["alert"]
         assert 'job="scriptix-system/scriptix-operator"' in rule["expr"], rule["alert"]
@@ -95,7 +95,7 @@ def test_each_alert_asks_for_what_there_is(offline: Helm) -> None:
             assert f"by ({label})" in rule["expr"], rule["alert"]
 
 
-def test_each_alert_says_how_bad_it_is_and_what_to_do(offline: Helm) -> None:
+def test_each_alert_has_severity_and_remedy(offline: Helm) -> None:
     names = [rule["alert"] for rule in rules(offline)]
     assert len(set(names)) == len(names)
     for rule in rules(offline):
@@ -112,12 +112,12 @@ def test_an_unreadable_resource_raises_an_alert(offline: Helm) -> None:
     assert rule["expr"].endswith(") > 0")
 
 
-def test_the_dashboard_shows_what_there_is() -> None:
+def test_dashboard_uses_existing_series() -> None:
     for title, expression in panels():
         assert list(faults(expression)) == [], title
 
 
-def test_the_dashboard_shows_everything_of_the_operator() -> None:
+def test_dashboard_shows_every_series_of_the_operator() -> None:
     shown = {name for _, expression in panels() for name, _ in SERIES.findall(expression)}
     aside = ("_count", "_sum", "_created")  # said of a histogram's buckets, or of a counter's age
     ours = {name for name in exposed() if name.startswith("scriptix_")}
@@ -133,7 +133,7 @@ def test_the_dashboard_shows_everything_of_the_operator() -> None:
         ("sum by (call) (scriptix_trainings)", "no label call"),
     ],
 )
-def test_a_wrong_expression_would_be_noticed(expression: str, words: str) -> None:
+def test_wrong_expression_is_detected(expression: str, words: str) -> None:
     assert list(faults(expression)) == [words]
 
 

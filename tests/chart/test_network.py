@@ -76,7 +76,7 @@ def certificates(cluster: ControlPlane) -> Path:
     return cluster.directory / "certs"
 
 
-async def test_the_client_trusts_the_ca_that_it_is_given_and_no_other(
+async def test_client_trusts_only_the_configured_ca(
     certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with network(certificates, api_port=1) as made:
@@ -99,7 +99,7 @@ async def test_the_client_trusts_the_ca_that_it_is_given_and_no_other(
 
 
 @pytest.mark.usefixtures("crd")
-async def test_a_training_is_started_through_a_proxy_each_start_in_its_own_tunnel(
+async def test_each_start_has_its_own_tunnel_through_a_proxy(
     cluster: ControlPlane, offline: Helm, certificates: Path, namespace: str, tmp_path: Path
 ) -> None:
     """The operator's process with the variables of the chart, but for where things are here."""

@@ -136,15 +136,13 @@ def test_the_root_is_the_cluster_overlay(cluster: ControlPlane) -> None:
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_the_api_server_takes_an_overlay_as_it_is_written(
-    cluster: ControlPlane, folder: str
-) -> None:
+def test_api_server_accepts_an_overlay_unchanged(cluster: ControlPlane, folder: str) -> None:
     found = returned(cluster, "-k", str(DEPLOY / folder))
     assert unlike(kustomized(cluster, folder), found) == []
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_pods_of_an_overlay_are_admitted_where_openshift_s_rule_is_enforced(
+def test_pods_of_an_overlay_are_admitted_under_openshift_rules(
     cluster: ControlPlane, folder: str
 ) -> None:
     for pod in pods_of(kustomized(cluster, folder)):

@@ -135,9 +135,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("values", "words"), UNKNOWN + MISTYPED + CONTRADICTIONS)
-def test_values_that_cannot_be_meant_are_refused(
-    offline: Helm, tmp_path: Path, values: str, words: str
-) -> None:
+def test_invalid_values_are_refused(offline: Helm, tmp_path: Path, values: str, words: str) -> None:
     with pytest.raises(HelmError) as refusal:
         offline.render(yaml.safe_load(values), tmp_path / "values.yaml")
     assert words in str(refusal.value)
@@ -161,7 +159,7 @@ def test_values_that_cannot_be_meant_are_refused(
         "resources: {limits: {cpu: 1, memory: 1Gi}}",
     ],
 )
-def test_values_at_the_edge_are_taken(offline: Helm, tmp_path: Path, values: str) -> None:
+def test_values_at_the_bounds_are_accepted(offline: Helm, tmp_path: Path, values: str) -> None:
     assert "kind: Deployment" in offline.render(yaml.safe_load(values), tmp_path / "values.yaml")
 
 
@@ -217,7 +215,7 @@ def variables_of(settings: Document) -> Iterator[tuple[str, str]]:
         "defaultKeyNamespaces: [b]",
     ],
 )
-def test_what_the_operator_would_refuse_at_its_start_is_refused_at_once(
+def test_chart_refuses_settings_that_the_operator_refuses(
     offline: Helm, tmp_path: Path, settings: str
 ) -> None:
     wanted: Document = yaml.safe_load(settings)
@@ -237,8 +235,6 @@ def test_what_the_operator_would_refuse_at_its_start_is_refused_at_once(
         "defaultSecret: a.b-c\ndefaultKeyNamespaces: ['*']",
     ],
 )
-def test_settings_at_the_edge_are_taken_by_the_chart_and_the_operator(
-    offline: Helm, tmp_path: Path, settings: str
-) -> None:
+def test_settings_at_the_bounds_are_accepted(offline: Helm, tmp_path: Path, settings: str) -> None:
     render = offline.render({"settings": yaml.safe_load(settings)}, tmp_path / "values.yaml")
     load_settings(variables(render))

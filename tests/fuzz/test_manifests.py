@@ -97,7 +97,7 @@ METADATA = {
 
 @CALLS
 @given(spec=SPECS, status=fitting(STATUS), annotation=st.text(max_size=400))
-def test_a_resource_is_read_or_left_alone_and_what_is_read_can_be_written(
+def test_readable_resource_can_be_written_back(
     spec: object, status: object, annotation: str
 ) -> None:
     metadata = {**METADATA, "annotations": {"scriptix.io/requested-at": annotation}}
@@ -137,7 +137,7 @@ def tried(
     return reply.is_success
 
 
-def test_whatever_spec_the_api_server_takes_the_operator_reads(cluster: ControlPlane) -> None:
+def test_operator_reads_every_spec_that_the_api_server_accepts(cluster: ControlPlane) -> None:
     taken = []
 
     @CALLS
@@ -149,7 +149,7 @@ def test_whatever_spec_the_api_server_takes_the_operator_reads(cluster: ControlP
     assert {True, False} == set(taken)
 
 
-def test_whatever_status_the_api_server_takes_is_read_or_left_alone(cluster: ControlPlane) -> None:
+def test_every_accepted_status_is_read_or_not_changed(cluster: ControlPlane) -> None:
     cluster.api.post(PATH, json=manifest({"modelId": 7})).raise_for_status()
     path = f"{PATH}/hostile/status"
     taken = []

@@ -127,7 +127,7 @@ async def live(plan: list[Reply | None]) -> None:
 
 @LIVES
 @given(st.lists(st.none() | replies(), min_size=1, max_size=12))
-def test_whatever_the_api_says_the_operator_goes_on_within_its_bounds(
+def test_operator_keeps_its_bounds_under_hostile_replies(
     plan: list[Reply | None],
 ) -> None:
     run_virtually(partial(live, plan))

@@ -43,7 +43,7 @@ async def _calls(reply: Reply) -> list[object]:
 
 @CALLS
 @given(replies())
-def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: Reply) -> None:
+def test_each_call_ends_in_a_value_or_known_error_without_key(reply: Reply) -> None:
     for announced in asyncio.run(_calls(reply)):
         if isinstance(announced, ScriptixError):
             assert "\n" not in announced.failure.message
@@ -85,7 +85,7 @@ def _in_pieces(body: bytes, size: int) -> tuple[LogReply, list[LogEntry]] | str:
 
 @CALLS
 @given(replies(), st.integers(1, 100))
-def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
+def test_log_in_pieces_equals_the_whole_log(reply: Reply, size: int) -> None:
     whole, pieces = _at_once(reply.body), _in_pieces(reply.body, max(size, len(reply.body) // 500))
     if isinstance(whole, str) and isinstance(pieces, str) and "is not JSON" in whole:
         # Seen early, so that less of it is quoted.
@@ -96,7 +96,7 @@ def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
 
 @CALLS
 @given(replies())
-def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
+def test_any_log_is_stored_as_bounded_printable_lines(reply: Reply) -> None:
     for announced in asyncio.run(_calls(reply)):
         if not isinstance(announced, list):
             continue

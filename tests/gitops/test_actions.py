@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "gitops.md"
 RETRAIN = "action/scriptix.io/CustomModelTraining/retrain"
 
 
-async def test_suspend_and_resume_hold_where_git_says_nothing_of_suspend(
+async def test_suspend_and_resume_hold_where_git_omits_suspend(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1, duration=10_000)
@@ -36,7 +36,7 @@ async def test_suspend_and_resume_hold_where_git_says_nothing_of_suspend(
     assert lab.starts() == len(lab.posts()) == 1
 
 
-async def test_self_heal_takes_an_action_back_where_git_declares_suspend(
+async def test_self_heal_reverts_an_action_where_git_declares_suspend(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1, duration=10_000)
@@ -85,7 +85,7 @@ async def test_self_heal_cancels_a_token_only_before_its_start(
     assert lab.starts() == len(lab.posts()) == 2
 
 
-async def test_retrain_starts_one_more_run_and_nothing_takes_it_for_a_difference(
+async def test_retrain_starts_one_run_and_is_no_difference(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1)

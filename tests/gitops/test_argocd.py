@@ -49,7 +49,7 @@ async def write(lab: Lab, name: str, key: str, text: str) -> None:
     assert reply.is_success, reply.text
 
 
-async def test_a_sync_wave_waits_for_a_training_and_goes_on_when_it_succeeds(
+async def test_sync_wave_waits_until_a_training_succeeds(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1, duration=10_000)
@@ -101,7 +101,7 @@ async def test_a_sync_wave_waits_as_long_as_a_training_is_suspended(
     assert lab.starts() == len(lab.posts()) == 1
 
 
-async def test_a_blocked_training_fails_its_wave_and_only_a_new_commit_is_tried_again(
+async def test_blocked_training_fails_its_wave_until_a_new_commit(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(4)
@@ -268,7 +268,7 @@ async def test_a_field_that_does_not_exist_is_added(  # noqa: PLR0913, PLR0917 -
         assert "colour" not in (await lab.get("odd"))["spec"]
 
 
-async def test_a_suspend_that_git_declares_is_a_difference_where_nothing_heals(
+async def test_suspend_declared_in_git_is_a_difference_without_heal(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(14, duration=10_000)
@@ -308,7 +308,7 @@ def entries(item: Manifest) -> int:
     return found
 
 
-async def test_updates_of_logs_cause_no_reconcile_and_a_stranger_s_config_map_does(
+async def test_log_updates_cause_no_refresh_of_the_application(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(21, duration=10_000)

@@ -113,7 +113,7 @@ def is_changed(item: Manifest, verb: str) -> bool:
     return bool(spec.get("suspend")) or spec.get("runToken") == "v2"
 
 
-def test_flux_keeps_what_a_field_manager_of_ones_own_has_set(
+def test_flux_keeps_fields_of_another_field_manager(
     flux: Flux, control_plane: ControlPlane, namespace: str
 ) -> None:
     trainings = [from_git(name) for name in KEPT]
@@ -129,7 +129,7 @@ def test_flux_keeps_what_a_field_manager_of_ones_own_has_set(
     assert set(flux.apply(*trainings).values()) == {"unchanged"}
 
 
-async def test_a_request_that_flux_removes_is_cancelled_with_an_event(flux: Flux, lab: Lab) -> None:
+async def test_request_removed_by_flux_is_cancelled_with_an_event(flux: Flux, lab: Lab) -> None:
     lab.model(1)
     git = training("asked", 1)
     await asyncio.to_thread(flux.apply, git)

@@ -72,9 +72,7 @@ def overrides(argocd_program: Path, tmp_path: Path) -> Overrides:
 
 
 @pytest.mark.parametrize("case", HEALTH_TESTS, ids=lambda case: Path(case["inputPath"]).stem)
-def test_the_health_of_a_state_is_what_the_design_says(
-    overrides: Overrides, case: Manifest
-) -> None:
+def test_health_of_each_state_is_as_designed(overrides: Overrides, case: Manifest) -> None:
     expected = case["healthStatus"]
     found = overrides.health(FOLDER / case["inputPath"])
     assert found == (expected["status"], expected["message"])
@@ -94,9 +92,7 @@ def test_actions_are_offered_where_they_make_sense(overrides: Overrides, case: M
     ACTION_TESTS["actionTests"],
     ids=lambda case: f"{case['action']} {Path(case['inputPath']).stem}",
 )
-def test_an_action_changes_what_it_says_and_nothing_else(
-    overrides: Overrides, case: Manifest
-) -> None:
+def test_action_changes_only_its_own_field(overrides: Overrides, case: Manifest) -> None:
     after = overrides.act(ACTIONS / case["inputPath"], case["action"])
     expected = yaml.safe_load((ACTIONS / case["expectedOutputPath"]).read_text())
     if case["action"] == "retrain":  # the time of the click, which no file can say beforehand

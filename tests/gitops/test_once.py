@@ -88,7 +88,7 @@ async def prune_and_recreate(app: Application, lab: Lab) -> None:
     "disturb",
     [heal_an_edit, heal_a_deletion, refresh_hard, replace, replace_by_force, prune_and_recreate],
 )
-async def test_nothing_is_started_twice(
+async def test_argo_cd_starts_nothing_twice(
     argocd: ArgoCD,
     lab: Lab,
     repository: Repository,
@@ -107,7 +107,7 @@ async def test_nothing_is_started_twice(
     assert (lab.starts(DONE), lab.starts(RUNNING), len(lab.posts())) == (1, 1, 2)
 
 
-async def test_a_cluster_rebuilt_from_the_same_repository_starts_nothing_again(
+async def test_cluster_rebuilt_from_its_repository_starts_nothing(
     argocd: ArgoCD, assets: Path, lab: Lab, repository: Repository, tmp_path: Path
 ) -> None:
     lab.model(DONE)

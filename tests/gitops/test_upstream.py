@@ -86,6 +86,6 @@ def test_argo_cd_s_own_tests_see_another_result_of_an_action(upstream: Upstream)
     assert "actions/resume/testdata/new.yaml" in upstream.run(ACTIONS)[1]
 
 
-def test_argo_cd_s_own_tests_see_what_else_retraining_changes(upstream: Upstream) -> None:
+def test_argo_cd_s_own_tests_see_an_extra_change_of_retraining(upstream: Upstream) -> None:
     upstream.edit("actions/testdata/retrained.yaml", "Succeeded", "Failed")
     assert "actions/retrain/testdata/finished.yaml" in upstream.run(ACTIONS)[1]

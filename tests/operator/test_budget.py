@@ -21,7 +21,7 @@ def all_succeeded(items: dict[str, Manifest]) -> bool:
     return len(items) == TRAININGS and {phase_of(item) for item in items.values()} == SUCCESSFUL
 
 
-async def test_a_limit_that_a_refusal_has_taught_is_kept_to_by_the_next_process(
+async def test_limit_learned_from_a_refusal_survives_a_restart(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     """Configured are four starts in a window, the API allows two."""
@@ -45,7 +45,7 @@ async def test_a_limit_that_a_refusal_has_taught_is_kept_to_by_the_next_process(
         assert lab.starts() == TRAININGS
 
 
-async def test_who_waits_for_a_start_is_told_the_place_and_the_time(
+async def test_queued_training_shows_its_position_and_start_time(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     async with laboratory(cluster, namespace, tmp_path, QUIET) as lab:
@@ -75,7 +75,7 @@ def _place(item: Manifest) -> tuple[int, int] | None:
     return None if queue is None else (queue["position"], queue["of"])
 
 
-async def test_an_api_that_is_away_is_probed_and_all_say_how_old_their_facts_are(
+async def test_status_shows_data_age_while_the_circuit_breaker_is_open(
     lab: Lab,
 ) -> None:
     await lab.secret()

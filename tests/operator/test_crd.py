@@ -169,7 +169,7 @@ def at(document: Document, path: str) -> object:
     return value
 
 
-def test_the_api_server_takes_the_crd_as_it_is(control_plane: ControlPlane) -> None:
+def test_api_server_accepts_the_crd(control_plane: ControlPlane) -> None:
     # Strict validation, the structural schema's rules and the cost estimate of the CEL rules.
     reply = install_crd(control_plane)
     assert "Warning" not in reply.headers, reply.headers["Warning"]
@@ -180,7 +180,7 @@ def test_the_api_server_takes_the_crd_as_it_is(control_plane: ControlPlane) -> N
     }
 
 
-def test_the_crd_as_the_api_server_gives_it_back_lacks_nothing(cluster: ControlPlane) -> None:
+def test_api_server_returns_the_whole_crd(cluster: ControlPlane) -> None:
     assert missing_fields(cluster.api.get(CRD_PATH).json()) == []
 
 
@@ -291,7 +291,7 @@ def test_a_string_is_refused(trainings: Trainings, path: str, value: str, messag
         (None, "spec"),
     ],
 )
-def test_what_is_required_is_asked_for(trainings: Trainings, spec: object, field: str) -> None:
+def test_missing_required_field_is_refused(trainings: Trainings, spec: object, field: str) -> None:
     trainings.create(spec, dry=True).refused_at(field, "")
 
 
@@ -376,7 +376,7 @@ def test_the_model_cannot_be_removed_to_change_it_later(
     trainings.patch(patch).refused_at(field, "Required value")
 
 
-def test_all_else_can_be_changed(trainings: Trainings) -> None:
+def test_all_fields_but_the_model_can_be_changed(trainings: Trainings) -> None:
     trainings.create({"modelId": 101, "apiKeySecretRef": {"name": "mine"}}).taken()
     changed = trainings.patch(
         {
@@ -395,7 +395,7 @@ def test_all_else_can_be_changed(trainings: Trainings) -> None:
     assert changed["spec"]["log"] == {"collect": "Never", "maxBytes": 1048576}
 
 
-def test_status_at_creation_is_ignored_and_nobody_has_looked_yet(trainings: Trainings) -> None:
+def test_status_at_creation_is_ignored(trainings: Trainings) -> None:
     status = {"observedGeneration": 1, "phase": "Succeeded"}
     created = trainings.create({"modelId": 1}, status=status).taken()
     assert created["status"] == {"observedGeneration": -1}
@@ -408,7 +408,7 @@ def test_status_through_the_resource_itself_is_ignored(trainings: Trainings) -> 
     assert trainings.get()["status"] == {"observedGeneration": -1}
 
 
-def test_a_status_without_observed_generation_is_of_no_generation(trainings: Trainings) -> None:
+def test_observed_generation_has_a_default(trainings: Trainings) -> None:
     trainings.create({"modelId": 1}).taken()
     trainings.patch_status({"observedGeneration": None, "phase": "Succeeded"}).taken()
     assert trainings.get()["status"] == {"observedGeneration": -1, "phase": "Succeeded"}
@@ -586,7 +586,7 @@ def test_kubectl_explain_reads_well(kubectl: Callable[..., str], field: str) -> 
         assert sentence in text
 
 
-def test_kubectl_get_shows_what_a_person_asks_first(
+def test_kubectl_get_shows_the_main_columns(
     trainings: Trainings, kubectl: Callable[..., str]
 ) -> None:
     trainings.create({"modelId": 101}, name="cardiology-en").taken()
@@ -613,7 +613,9 @@ def test_kubectl_get_shows_what_a_person_asks_first(
     assert {name: cell for name, cell in shown.items() if cell} == {"NAME": "fresh", "MODEL": "102"}
 
 
-def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable[..., str]) -> None:
+def test_kubectl_get_wide_shows_the_other_columns(
+    trainings: Trainings, kubectl: Callable[..., str]
+) -> None:
     trainings.create({"modelId": 101}, name="cardiology-en").taken()
     # The API server prints a date column by the machine's clock.
     three_hours_ago = datetime.now(UTC) - timedelta(hours=3, seconds=1)  # noqa: TID251
@@ -634,7 +636,7 @@ def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable
 
 
 @pytest.mark.parametrize("word", ["cmt", "scriptix", "custommodeltraining"])
-def test_kubectl_knows_it_by_short_name_category_and_singular(
+def test_kubectl_finds_short_name_category_and_singular(
     trainings: Trainings, kubectl: Callable[..., str], word: str
 ) -> None:
     trainings.create({"modelId": 101}, name="cardiology-en").taken()

@@ -85,9 +85,7 @@ async def test_crd_applied_again_is_watched_and_its_runs_are_adopted(
         assert (lab.starts(951), lab.starts(952)) == (1, 1)
 
 
-async def test_operator_waits_for_a_crd_that_is_missing(
-    cluster: ControlPlane, tmp_path: Path
-) -> None:
+async def test_operator_waits_for_a_missing_crd(cluster: ControlPlane, tmp_path: Path) -> None:
     """A process that ended would be restarted minutes after the CRD is back."""
     cluster.api.delete(CRD_PATH).raise_for_status()
     async with laboratory(cluster, SYSTEM, tmp_path) as lab:

@@ -93,7 +93,7 @@ async def test_a_resource_being_deleted_starts_nothing(lab: Lab) -> None:
     assert await event_count(lab, "leaving", RELEASED) == 0
 
 
-async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None:
+async def test_release_of_a_run_is_one_event_across_a_restart(lab: Lab) -> None:
     """Foreground deletion, the default of Argo CD: its finalizer is one of two here."""
     lab.model(803, duration=ENDLESS)
     await lab.secret()
@@ -126,7 +126,7 @@ async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None
     assert [call for call in lab.simulator.state.calls if call.model == 803] == calls
 
 
-async def test_a_lost_start_is_resolved_while_its_deletion_pends(lab: Lab) -> None:
+async def test_unknown_start_is_resolved_while_deletion_is_pending(lab: Lab) -> None:
     models = {"acted": 807, "lost": 808}
     lab.model(807, duration=ENDLESS)
     lab.model(808, duration=ENDLESS)

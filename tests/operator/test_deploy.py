@@ -109,7 +109,7 @@ def test_the_pod_passes_the_restricted_standard(
     assert 'violates PodSecurity "restricted' in reply.json()["message"]
 
 
-def test_the_container_is_closed(deployment: Document) -> None:
+def test_container_has_no_privileges(deployment: Document) -> None:
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
@@ -255,7 +255,7 @@ def test_the_operator_reads_its_own_crd_only(control_plane: ControlPlane) -> Non
 
 
 @pytest.mark.usefixtures("applied")
-def test_no_other_service_account_of_the_namespace_has_these_rights(
+def test_other_service_accounts_lack_these_permissions(
     control_plane: ControlPlane,
 ) -> None:
     user = f"system:serviceaccount:{SYSTEM}:default"
@@ -313,7 +313,7 @@ def test_the_crd_directory_can_be_applied_as_it_is(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.usefixtures("applied")
-def test_the_example_secret_is_the_one_that_is_looked_for(kubectl: Kubectl, namespace: str) -> None:
+def test_example_secret_has_the_default_name_and_key(kubectl: Kubectl, namespace: str) -> None:
     file = EXAMPLES / "secret" / "scriptix-api-key.yaml"
     printed = kubectl("apply", "--dry-run=server", f"-n{namespace}", "-f", str(file), "-o", "yaml")
     assert yaml.safe_load(printed)["metadata"]["name"] == "scriptix-api-key"
@@ -323,7 +323,7 @@ def test_the_example_secret_is_the_one_that_is_looked_for(kubectl: Kubectl, name
 CHART = REPOSITORY / "charts" / "scriptix-operator"
 
 
-def test_the_version_is_one() -> None:
+def test_version_is_the_same_everywhere() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     tags = set()

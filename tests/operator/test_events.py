@@ -21,7 +21,7 @@ REASONS = (
 )
 
 
-async def test_events_of_the_same_second_are_listed_as_they_came(
+async def test_events_of_one_second_are_listed_in_their_order(
     cluster: ControlPlane, namespace: str, client: ApiClient
 ) -> None:
     training = a_training()

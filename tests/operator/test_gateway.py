@@ -33,7 +33,7 @@ async def test_one_refused_poll_of_a_followed_run_blocks_nothing(
 
 
 @pytest.mark.parametrize("fault", ["gateway", "error_in_success"])
-async def test_a_start_that_acted_is_followed_whatever_the_reply(lab: Lab, fault: str) -> None:
+async def test_accepted_start_is_followed_whatever_the_reply(lab: Lab, fault: str) -> None:
     status = {"status": 403} if fault == "gateway" else {"code": "INSUFFICIENT_DATA"}
     lab.model(702, duration=8000)
     await lab.secret()

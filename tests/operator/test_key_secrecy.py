@@ -19,7 +19,7 @@ def _spellings(key: str) -> set[str]:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", ""], ids=["bearer", "bare header"])
-async def test_no_key_is_in_what_a_whole_run_leaves_behind(
+async def test_key_is_in_no_output_of_a_whole_run(
     cluster: ControlPlane, namespace: str, tmp_path: Path, scheme: str
 ) -> None:
     header = "Authorization" if scheme else "x-api-key"

@@ -60,7 +60,7 @@ def reference_of(training: Manifest) -> str:
         ),
     ],
 )
-def test_a_reference_follows_the_secret_that_is_generated(
+def test_reference_follows_the_generated_secret(
     cluster: ControlPlane, tmp_path: Path, changes: Manifest, name: str
 ) -> None:
     for generator in changes.get("secretGenerator", ()):

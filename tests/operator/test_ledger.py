@@ -56,7 +56,7 @@ def written(space: Namespace) -> Json:
 # One process and another.
 
 
-async def test_the_ledger_is_made_and_taken_over(
+async def test_ledger_is_created_and_taken_over(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     first = a_process(store)
@@ -73,7 +73,7 @@ async def test_the_ledger_is_made_and_taken_over(
     assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}", f"PUT {NAME}"]
 
 
-async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over(
+async def test_former_leader_begins_no_start_after_a_takeover(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     old, new = a_process(store), a_process(store)
@@ -89,7 +89,7 @@ async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over
     assert written(space)["entries"]["7"]["serial"] == entry.serial
 
 
-async def test_an_entry_is_closed_whoever_has_written_meanwhile(
+async def test_in_flight_start_is_resolved_after_a_concurrent_write(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     process = a_process(store)
@@ -100,7 +100,7 @@ async def test_an_entry_is_closed_whoever_has_written_meanwhile(
     assert written(space)["entries"] == {}
 
 
-async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
+async def test_deleted_ledger_is_rebuilt_before_the_next_start(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     process = a_process(store, intending(8))
@@ -124,7 +124,7 @@ async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
         pytest.param({"other": "{}"}, id="another key"),
     ],
 )
-async def test_garbage_is_said_and_written_over(
+async def test_unreadable_ledger_is_logged_and_overwritten(
     space: Namespace,
     store: LedgerConfigMap,
     data: dict[str, str],
@@ -141,9 +141,7 @@ async def test_garbage_is_said_and_written_over(
     assert "garbage" not in caplog.text
 
 
-async def test_what_a_newer_operator_writes_is_read(
-    space: Namespace, store: LedgerConfigMap
-) -> None:
+async def test_ledger_of_a_newer_operator_is_read(space: Namespace, store: LedgerConfigMap) -> None:
     space.make(NAME, {"ledger": '{"serial": 5, "learnedLimits": {"k": 1}}'})
     found = await store.read()
     assert found is not None
@@ -166,7 +164,7 @@ async def test_compare_and_set(space: Namespace, store: LedgerConfigMap) -> None
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body")
-async def test_a_ledger_that_is_too_large_is_refused_and_not_taken_for_unavailable(
+async def test_oversize_ledger_is_refused_and_not_retried(
     store: LedgerConfigMap,
 ) -> None:
     charge = StartCharge(
@@ -184,7 +182,7 @@ async def an_operator(lab: Lab) -> Operator:
     return await lab.operator(limit_starts="1/1h", leader_election="false")
 
 
-async def test_an_allowance_survives_the_operator(lab: Lab) -> None:
+async def test_start_quota_survives_a_restart(lab: Lab) -> None:
     lab.model(501)
     lab.model(502)
     await lab.secret()
@@ -200,7 +198,7 @@ async def test_an_allowance_survives_the_operator(lab: Lab) -> None:
     assert len(lab.posts()) == 1
 
 
-async def test_a_resource_that_is_gone_takes_no_start_back(lab: Lab) -> None:
+async def test_deleted_resource_returns_no_start_quota(lab: Lab) -> None:
     """The ledger remembers it; no status does."""
     lab.model(503)
     lab.model(504)
@@ -218,7 +216,7 @@ async def test_a_resource_that_is_gone_takes_no_start_back(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "new process"])
-async def test_a_key_that_is_replaced_takes_its_debits_along(
+async def test_replaced_key_keeps_its_start_quota_charges(
     cluster: ControlPlane,
     namespace: str,
     tmp_path: Path,
@@ -260,9 +258,7 @@ async def _spoil(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("disturb", [_delete, _spoil], ids=["deleted", "spoilt"])
-async def test_a_lost_ledger_is_rebuilt_under_a_working_operator(
-    lab: Lab, disturb: Disturb
-) -> None:
+async def test_lost_ledger_is_rebuilt_while_the_operator_runs(lab: Lab, disturb: Disturb) -> None:
     lab.model(507)
     lab.model(508)
     await lab.secret()

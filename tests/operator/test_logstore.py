@@ -106,7 +106,7 @@ def saver(space: Namespace, client: ApiClient) -> Saver:
     return Saver(space, LogStore(ConfigMaps(client)))
 
 
-async def test_a_log_is_stored_and_status_tells_where(saver: Saver) -> None:
+async def test_log_is_stored_and_status_names_its_config_maps(saver: Saver) -> None:
     entries = [entry("Training started"), entry("größer 🎧", 300)]
     status = await saver.save(entries)
     text = "2025-01-16T08:00:00Z INFO Training started\n2025-01-16T08:05:00Z INFO größer 🎧\n"
@@ -115,18 +115,18 @@ async def test_a_log_is_stored_and_status_tells_where(saver: Saver) -> None:
     assert saver.space.read(TAIL)["metadata"]["labels"]["scriptix.io/run"] == "r1"
 
 
-async def test_what_the_engine_keeps_in_status_stays(saver: Saver) -> None:
+async def test_log_save_keeps_other_status_fields(saver: Saver) -> None:
     saver.status = LogStatus(state="Collecting", last_fetched_at=EIGHT)
     status = await saver.save([entry("x")])
     assert (status.state, status.last_fetched_at) == ("Collecting", EIGHT)
 
 
-async def test_an_empty_log_makes_nothing(saver: Saver) -> None:
+async def test_empty_log_creates_nothing(saver: Saver) -> None:
     assert await saver.save([]) == LogStatus()
     assert saver.space.names() == []
 
 
-async def test_nothing_new_costs_two_reads(saver: Saver, status_writer: Recorder) -> None:
+async def test_unchanged_log_costs_two_reads(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(700))
     status_writer.calls.clear()
     await saver.save(wide(700))
@@ -142,7 +142,7 @@ async def test_new_lines_cost_two_reads_and_one_write(
     assert status_writer.calls == [f"GET {TAIL}", "GET cardio-log-0003", f"PUT {TAIL}"]
 
 
-async def test_full_chunks_are_sealed_at_512_kib_and_immutable(saver: Saver) -> None:
+async def test_full_segments_are_sealed_at_512_kib_and_immutable(saver: Saver) -> None:
     status = await saver.save(wide(1100), max_bytes=2**24)
     assert status.config_maps == ("cardio-log-0001", "cardio-log-0002", TAIL)
     for name in status.config_maps[:-1]:
@@ -162,7 +162,7 @@ async def test_the_widest_characters_fit_through_the_api(saver: Saver) -> None:
     assert status.bytes == len(whole(entries).encode())
 
 
-async def test_the_oldest_chunks_are_deleted_to_keep_the_bound(saver: Saver) -> None:
+async def test_oldest_segments_are_deleted_to_keep_the_bound(saver: Saver) -> None:
     for lines in (30, 60, 90, 120):
         status = await saver.save(wide(lines), max_bytes=MINIMUM)
         assert status.bytes == len(saver.text.encode()) <= MINIMUM
@@ -232,7 +232,7 @@ async def test_killed_at_any_write_the_next_save_makes_it_good(
         assert status.truncated is not scene.fits
 
 
-async def test_a_new_run_seals_the_tail_under_the_old_run(saver: Saver) -> None:
+async def test_new_run_seals_the_active_segment_of_the_old_run(saver: Saver) -> None:
     await saver.save(wide(10))
     start = EIGHT_SECOND + 3600
     status = await saver.save([*wide(10), entry("again", 3600)], run_id="r2", since=start)
@@ -242,7 +242,7 @@ async def test_a_new_run_seals_the_tail_under_the_old_run(saver: Saver) -> None:
     assert [each["scriptix.io/run"] for each in labels] == ["r1", "r2"]
 
 
-async def test_a_tail_that_a_person_deleted_is_made_anew_without_doubles(saver: Saver) -> None:
+async def test_deleted_active_segment_is_recreated_without_duplicates(saver: Saver) -> None:
     await saver.save(wide(1000))
     assert saver.status is not None
     assert len(saver.status.config_maps) == 4
@@ -252,7 +252,7 @@ async def test_a_tail_that_a_person_deleted_is_made_anew_without_doubles(saver: 
     assert saver.space.names() == sorted(status.config_maps)
 
 
-async def test_a_tail_whose_index_a_person_broke_is_written_anew(saver: Saver) -> None:
+async def test_active_segment_with_a_broken_index_is_rewritten(saver: Saver) -> None:
     await saver.save(wide(1000))
     saver.space.patch(TAIL, {"data": {"index": "{"}})
     status = await saver.save(wide(1001))
@@ -260,7 +260,7 @@ async def test_a_tail_whose_index_a_person_broke_is_written_anew(saver: Saver) -
     assert saver.space.names() == sorted(status.config_maps)
 
 
-async def test_all_chunks_that_are_left_stay_if_a_person_deleted_the_tail_too(
+async def test_remaining_segments_stay_if_the_active_one_is_deleted(
     saver: Saver,
 ) -> None:
     await saver.save(wide(1000))
@@ -271,22 +271,20 @@ async def test_all_chunks_that_are_left_stay_if_a_person_deleted_the_tail_too(
     assert saver.space.names() == sorted(status.config_maps)
 
 
-async def test_numbers_grow_on_from_what_status_says(saver: Saver) -> None:
+async def test_segment_numbers_continue_from_status(saver: Saver) -> None:
     saver.status = LogStatus(next_segment=42)
     status = await saver.save(wide(300))
     assert status.config_maps == ("cardio-log-0042", TAIL)
 
 
-async def test_a_lost_status_is_made_up_for_by_the_tail(saver: Saver) -> None:
+async def test_lost_status_is_recovered_from_the_active_segment(saver: Saver) -> None:
     before = await saver.save(wide(1000))
     saver.status = None
     assert await saver.save(wide(1000)) == before
 
 
 @pytest.mark.parametrize("name", [TAIL, "cardio-log-0002"])
-async def test_a_name_that_somebody_else_has_is_told_and_left_alone(
-    saver: Saver, name: str
-) -> None:
+async def test_log_config_map_of_another_owner_is_reported(saver: Saver, name: str) -> None:
     theirs = saver.space.make(name, {"theirs": "1"})
     with pytest.raises(NameTaken) as caught:
         await saver.save(wide(1000))
@@ -297,7 +295,7 @@ async def test_a_name_that_somebody_else_has_is_told_and_left_alone(
     assert saver.text == whole(wide(1000))
 
 
-async def test_chunks_of_a_dead_resource_are_replaced(space: Namespace, saver: Saver) -> None:
+async def test_segments_of_a_deleted_resource_are_replaced(space: Namespace, saver: Saver) -> None:
     # A version that the garbage collector cannot look up, so it leaves them to us.
     dead = reference_to(
         saver.owner,
@@ -310,9 +308,7 @@ async def test_chunks_of_a_dead_resource_are_replaced(space: Namespace, saver: S
     assert saver.text == whole(wide(1000))
 
 
-async def test_what_was_restored_of_a_log_is_fetched_again_and_never_read(
-    space: Namespace, saver: Saver
-) -> None:
+async def test_restored_log_is_fetched_again_and_never_read(space: Namespace, saver: Saver) -> None:
     # The status of the resource was restored, too, and names what has lost its owner.
     saver.status = LogStatus(config_maps=("cardio-log-0001", TAIL), entries=2, next_segment=2)
     for name in ("cardio-log-0001", "cardio-log-0002", TAIL):
@@ -325,7 +321,7 @@ async def test_what_was_restored_of_a_log_is_fetched_again_and_never_read(
     assert space.read("cardio-log-0001")["data"] == {"log": "old\n"}
 
 
-async def test_a_write_in_between_is_seen(saver: Saver, status_writer: Recorder) -> None:
+async def test_concurrent_log_write_is_detected(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(10))
     touch = partial(saver.space.patch, TAIL, {"metadata": {"annotations": {"note": "x"}}})
     status_writer.meanwhile(f"PUT {TAIL}", touch)
@@ -334,7 +330,9 @@ async def test_a_write_in_between_is_seen(saver: Saver, status_writer: Recorder)
     assert saver.space.read(TAIL)["metadata"]["annotations"]["note"] == "x"
 
 
-async def test_it_gives_up_where_others_keep_writing(saver: Saver, status_writer: Recorder) -> None:
+async def test_log_save_gives_up_after_repeated_conflicts(
+    saver: Saver, status_writer: Recorder
+) -> None:
     await saver.save(wide(10))
     numbers = count()
 

@@ -104,7 +104,7 @@ def tenants(cluster: ControlPlane, lab: Lab, tmp_path: Path) -> Tenants:
     return made
 
 
-async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> None:
+async def test_other_namespaces_are_served_beside_an_unlisted_one(tenants: Tenants) -> None:
     here, there = tenants.here, tenants.there
     for number in range(711, 715):
         here.model(number)
@@ -149,7 +149,7 @@ async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> N
     assert operator.log.count(warning) == 1
 
 
-async def test_start_of_an_unlisted_resource_is_left_to_it(tenants: Tenants) -> None:
+async def test_start_of_an_unlisted_resource_is_left_open(tenants: Tenants) -> None:
     here, there = tenants.here, tenants.there
     here.model(721)
     for lab in (here, there):

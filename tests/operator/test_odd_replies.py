@@ -27,7 +27,7 @@ def lab_with(cluster: ControlPlane, namespace: str, tmp_path: Path) -> MakeLab:
     return partial(laboratory, cluster, namespace, tmp_path)
 
 
-async def test_success_without_metrics_is_success_but_passes_no_gate(lab: Lab) -> None:
+async def test_success_without_metrics_passes_no_quality_gate(lab: Lab) -> None:
     lab.model(501, metrics=None)
     lab.model(502, metrics={"character_error_rate": 8.3})
     await lab.secret()
@@ -96,7 +96,7 @@ async def _assert_shown(lab: Lab, progress: int, stage: str) -> Manifest:
     return shown
 
 
-async def test_progress_is_shown_as_given_backwards_and_at_a_hundred_percent(lab: Lab) -> None:
+async def test_progress_is_shown_as_given_even_if_it_decreases(lab: Lab) -> None:
     lab.model(503, duration=8000)
     await lab.secret()
     await lab.operator()
@@ -115,7 +115,7 @@ async def test_progress_is_shown_as_given_backwards_and_at_a_hundred_percent(lab
 
 
 @pytest.mark.parametrize("before", ["success", "mismatch"], ids=["4", "5"])
-async def test_the_end_of_the_run_before_is_not_taken_for_this_ones(
+async def test_end_of_the_previous_run_does_not_end_this_run(
     lab_with: MakeLab, before: str
 ) -> None:
     # Lenient: it starts a model that is at 4 or 5, so that no look at 2 lies between the runs.
@@ -197,7 +197,7 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
     assert len(lab.posts()) == 2
 
 
-async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
+async def test_error_is_reported_in_each_of_its_forms(lab: Lab) -> None:
     words = "GPU 3 caught fire \u2620\x1b[31m"
     announced = "GPU 3 caught fire \u2620 [31m"
     forms: dict[str, tuple[int, dict[str, Any], str, str, str | None]] = {
@@ -226,7 +226,7 @@ async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("skew", [SKEW, -SKEW], ids=["the API's is ahead", "the API's is behind"])
-async def test_clocks_that_differ_by_minutes_decide_nothing(lab_with: MakeLab, skew: int) -> None:
+async def test_clock_skew_of_minutes_changes_no_decision(lab_with: MakeLab, skew: int) -> None:
     async with lab_with(replace(QUIET, clock_offset=skew)) as lab:
         lab.model(521)
         lab.model(522, omit=["finished_training_at"])

@@ -11,7 +11,7 @@ from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab
 
 
-async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
+async def test_operator_waits_for_an_unreachable_api_server(
     lab: Lab, cluster: ControlPlane, tmp_path: Path
 ) -> None:
     lab.model(801)

@@ -19,7 +19,7 @@ async def _end_without_room(lab: Lab, name: str, model: int) -> str:
     return quota
 
 
-async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_allowed(
+async def test_result_over_quota_is_reported_and_published_later(
     lab: Lab,
 ) -> None:
     await lab.secret()
@@ -57,7 +57,7 @@ async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_al
     assert (await lab.until_event("cramped", "TrainingSucceeded"))["type"] == "Normal"
 
 
-async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: Lab) -> None:
+async def test_refused_result_is_retried_automatically(lab: Lab) -> None:
     lab.model(603, outcome="mismatch")
     await lab.secret()
     operator = await lab.operator()
@@ -71,7 +71,7 @@ async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: L
     assert "step failed" not in operator.log
 
 
-async def test_the_result_of_one_run_is_left_alone_by_another_that_misses_its_gate(
+async def test_result_stays_when_the_next_run_misses_its_gate(
     lab: Lab,
 ) -> None:
     lab.model(604, duration=2)

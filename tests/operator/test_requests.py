@@ -104,7 +104,7 @@ async def test_a_used_token_starts_nothing_and_names_its_run(lab: Lab) -> None:
     assert lab.starts(305) == len(lab.posts(305)) == 3
 
 
-async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) -> None:
+async def test_requests_during_a_run_start_one_run_after_it(lab: Lab) -> None:
     lab.model(302, duration=10_000)
     await lab.secret()
     await lab.operator()
@@ -122,7 +122,7 @@ async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) ->
     assert lab.starts(302) == 2
 
 
-async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> None:
+async def test_revert_cancels_a_waiting_request(lab: Lab) -> None:
     lab.model(303, duration=1)
     await lab.secret()
     first_operator = await lab.operator()
@@ -176,7 +176,7 @@ FIRST_SIGHT = {
 DOCUMENTED = frozenset(range(1, 6))
 
 
-async def test_a_cluster_rebuilt_from_its_manifests_starts_only_what_has_new_data(
+async def test_rebuilt_cluster_starts_only_models_with_new_data(
     lab: Lab,
 ) -> None:
     """Every training_status against every existingTraining, made twice with an empty status."""
@@ -223,7 +223,7 @@ async def test_a_cluster_rebuilt_from_its_manifests_starts_only_what_has_new_dat
 
 
 @pytest.mark.parametrize("when", ["Wait", "Fail"])
-async def test_a_model_that_is_not_ready_is_waited_for_or_failed(lab: Lab, when: str) -> None:
+async def test_rerun_of_a_model_that_is_not_ready_waits_or_fails(lab: Lab, when: str) -> None:
     lab.model(304, status=1, duration=1)
     await lab.secret()
     await lab.operator()

@@ -72,7 +72,7 @@ async def test_restored_without_status_a_run_is_adopted_and_published(lab: Lab) 
     assert lab.starts(651) == 1
 
 
-async def test_restored_with_status_a_run_stays_and_the_next_one_is_published(lab: Lab) -> None:
+async def test_restored_status_keeps_its_run_and_next_one_is_published(lab: Lab) -> None:
     backup = await lose_and_restore(lab, 652, with_status=True)
     calls = len(lab.simulator.state.calls)
     edited = await lab.edit("saved", suspend=True)

@@ -29,7 +29,7 @@ def awaits_retry(item: Manifest) -> bool:
     return reason_of(item) == "WaitingForRetry" and log.get("state") == "Complete"
 
 
-async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart(lab: Lab) -> None:
+async def test_run_that_fails_at_the_api_is_retried_after_a_restart(lab: Lab) -> None:
     lab.model(501, outcome=("system_error", "success"), fail_at=20, duration=2)
     await lab.secret()
     operator = await lab.operator(leader_election="false")
@@ -75,7 +75,7 @@ async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart
     assert "TrainingFailed" not in announced
 
 
-async def test_a_retry_that_waits_follows_the_spec(lab: Lab) -> None:
+async def test_delayed_retry_follows_the_spec(lab: Lab) -> None:
     for model_id in (511, 512, 513):
         lab.model(model_id, outcome=("system_error", "success"), fail_at=1, duration=2)
     lab.model(514, status=5, outcome="system_error")
@@ -117,7 +117,7 @@ async def test_a_retry_that_waits_follows_the_spec(lab: Lab) -> None:
     assert [lab.starts(model_id) for model_id in (511, 512, 513, 514)] == [1, 2, 1, 0]
 
 
-async def test_a_run_times_out_also_while_suspended_and_is_asked_about_no_more(lab: Lab) -> None:
+async def test_run_times_out_while_suspended_and_is_not_polled_again(lab: Lab) -> None:
     for model_id in (521, 522, 523):
         lab.model(model_id, duration=10_000)
     await lab.secret()

@@ -47,7 +47,7 @@ async def _ledger(lab: Lab) -> dict[str, Any]:
     [(TERM, TERM), (INT, INT), (INT, TERM)],
     ids=["SIGTERM twice", "ctrl-C twice", "ctrl-C, then SIGTERM"],
 )
-async def test_a_second_signal_does_not_keep_the_lease_from_being_released(
+async def test_lease_is_released_after_a_second_signal(
     lab: Lab, cluster: ControlPlane, tmp_path: Path, first: signal.Signals, second: signal.Signals
 ) -> None:
     async with proxied(cluster, tmp_path) as proxy:
@@ -65,7 +65,7 @@ async def test_a_second_signal_does_not_keep_the_lease_from_being_released(
     assert f"{second.name}: stopping already" in operator.log
 
 
-async def test_sigterm_waits_until_a_start_is_recorded_and_begins_no_other(
+async def test_sigterm_waits_for_a_start_and_begins_no_other(
     lab: Lab, cluster: ControlPlane, tmp_path: Path
 ) -> None:
     lab.model(301)

@@ -58,7 +58,7 @@ async def set_the_stage(lab: Lab) -> dict[str, int]:
     return models
 
 
-async def test_a_suspended_resource_is_left_alone_in_each_phase_and_comes_back(lab: Lab) -> None:
+async def test_resource_is_suspended_and_resumed_in_each_phase(lab: Lab) -> None:
     models = await set_the_stage(lab)
     edited = {name: await lab.edit(name, suspend=True) for name in models}
     generations = {name: item["metadata"]["generation"] for name, item in edited.items()}
@@ -102,7 +102,7 @@ async def test_a_suspended_resource_is_left_alone_in_each_phase_and_comes_back(l
     assert set(starts.values()) == {1}, starts
 
 
-async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) -> None:
+async def test_suspended_resource_leaves_the_start_queue(lab: Lab) -> None:
     for model_id in (411, 412, 413):
         lab.model(model_id, duration=1)
     await lab.secret()
@@ -124,7 +124,7 @@ async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) ->
     assert (lab.starts(412), len(lab.posts())) == (0, 2)
 
 
-async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) -> None:
+async def test_suspension_waits_for_a_start_in_flight(lab: Lab) -> None:
     lab.model(416, duration=ENDLESS)
     await lab.secret()
     await lab.fault("delay", call="run", delay=5)
@@ -140,7 +140,7 @@ async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) 
     assert (lab.starts(416), len(lab.posts())) == (1, 1)
 
 
-async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
+async def test_deletion_reports_a_run_that_may_continue(lab: Lab) -> None:
     models = await set_the_stage(lab)
     lab.model(414, duration=ENDLESS)
     await lab.train("suspended", 414)
@@ -164,7 +164,7 @@ async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
     assert {call.method for call in lab.simulator.state.calls} <= {"GET", "POST"}
 
 
-async def test_what_blocks_a_run_under_way_clears_itself(lab: Lab) -> None:
+async def test_blocked_run_continues_once_the_cause_is_fixed(lab: Lab) -> None:
     """Four reasons, each mended after it was told; no run is lost, none started twice."""
     reasons = {
         "secret": "SecretNotFound",

@@ -141,7 +141,7 @@ async def test_run_is_judged_once_its_gate_can_be_read(lab: Lab) -> None:
     assert lab.starts(2) == 1
 
 
-async def test_resource_whose_run_cannot_be_read_is_left_alone(lab: Lab) -> None:
+async def test_resource_with_an_unreadable_run_is_not_changed(lab: Lab) -> None:
     lab.model(3, duration=ENDLESS)
     await lab.secret()
     operator = await lab.operator()

@@ -71,7 +71,7 @@ async def test_waiting_ends_with_each_outcome_of_a_training(lab: Lab, waiting: W
     assert "spec.modelId" in blocked[1]
 
 
-async def test_waiting_for_a_rerun_skips_the_outcome_before(lab: Lab, waiting: Waiting) -> None:
+async def test_waiting_for_a_rerun_ignores_the_previous_outcome(lab: Lab, waiting: Waiting) -> None:
     lab.model(925, outcome=["mismatch", "success"], duration=4)
     await lab.secret()
     await lab.operator()
@@ -84,7 +84,7 @@ async def test_waiting_for_a_rerun_skips_the_outcome_before(lab: Lab, waiting: W
     assert "The model is trained" in output
 
 
-async def test_waiting_tells_no_outcome_from_a_failure(lab: Lab, waiting: Waiting) -> None:
+async def test_waiting_distinguishes_no_outcome_from_a_failure(lab: Lab, waiting: Waiting) -> None:
     await lab.train("idle", 926)  # no operator runs
     status, _, errors = await waiting.returns("wait_for_training idle 1s")
     assert (status, "timed out waiting" in errors) == (2, True)

@@ -177,7 +177,7 @@ async def hangs() -> None:
 
 
 @pytest.mark.parametrize("first", [returns, idles, exits, hangs])
-async def test_watch_restarts_a_kopf_that_does_not_watch(
+async def test_watch_restarts_kopf_when_it_does_not_watch(
     lab: Lab,
     cluster: ControlPlane,
     tmp_path: Path,
@@ -215,7 +215,7 @@ async def test_watch_serves_exactly_the_namespaces_that_are_set(
         await made.until(lambda: made.paths() == [""])
 
 
-async def test_refused_namespace_is_a_problem_but_no_outage(
+async def test_refused_namespace_is_a_problem_and_no_failure_to_watch(
     lab: Lab, cluster: ControlPlane, tmp_path: Path, second: str
 ) -> None:
     async with watching(cluster, tmp_path, lab.namespace, second) as made:
@@ -230,7 +230,7 @@ async def test_refused_namespace_is_a_problem_but_no_outage(
         await made.until(lambda: made.problems.outstanding() == [])
 
 
-async def test_namespace_without_the_right_to_watch_is_left_out(
+async def test_namespace_without_watch_permission_is_left_out(
     lab: Lab,
     cluster: ControlPlane,
     tmp_path: Path,

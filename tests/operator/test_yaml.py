@@ -143,7 +143,7 @@ def test_what_kustomize_makes_of_a_date_is_the_same_token(
         *(("1_000", "integer"), ("1.10", "number"), ("yes", "boolean"), ("on", "boolean")),
     ],
 )
-def test_a_token_without_quotes_that_is_no_text_is_refused(
+def test_unquoted_token_that_is_not_a_string_is_refused(
     cluster: ControlPlane, namespace: str, tmp_path: Path, token: str, kind: str
 ) -> None:
     manifest = written(tmp_path, token)
@@ -155,7 +155,7 @@ def test_a_token_without_quotes_that_is_no_text_is_refused(
 @pytest.mark.parametrize(
     ("bound", "kind"), [("15", "integer"), ("12.5", "number"), ("1e1", "integer")]
 )
-def test_a_bound_without_quotes_is_refused(
+def test_unquoted_bound_is_refused(
     cluster: ControlPlane, namespace: str, tmp_path: Path, bound: str, kind: str
 ) -> None:
     said = f'spec.qualityGate.maxWordErrorRate in body must be of type string: "{kind}"'

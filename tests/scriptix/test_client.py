@@ -98,7 +98,7 @@ DIALECTS = [
 
 
 @pytest.mark.parametrize(("wrapped", "run_body", "header", "scheme"), DIALECTS)
-async def test_a_run_from_start_to_end_in_each_dialect(
+async def test_run_is_followed_in_each_response_variant(
     *, wrapped: bool, run_body: bool, header: str, scheme: str
 ) -> None:
     config = replace(
@@ -278,7 +278,7 @@ async def test_a_dropped_connection(rig: Rig, call: Call, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_start_whose_reply_is_lost(rig: Rig, *, reset: bool) -> None:
+async def test_start_with_a_lost_reply_is_ambiguous(rig: Rig, *, reset: bool) -> None:
     rig.simulator.state.faults.add(Fault(fault="drop_after", call="run", reset=reset))
     failure = await failure_of(rig.client.run(MODEL, KEY), AmbiguousError)
     assert failure.reset_seen
@@ -335,7 +335,7 @@ async def test_mistyped_replies_are_named(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"ok": True}, {"id": 8, "training_status": 3}, {"id": []}])
-async def test_a_start_counts_whatever_object_it_is_answered_with(
+async def test_any_object_in_a_2xx_confirms_a_start(
     rig: Rig, body: JsonValue, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.simulator.state.faults.add(Fault(fault="status", status=201, body=body))
@@ -391,7 +391,7 @@ async def test_a_silent_server_runs_into_the_read_timeout(call: Call) -> None:
         assert (failure.status, failure.reset_seen) == (None, False)
 
 
-async def test_the_reply_to_a_start_is_waited_for_up_to_the_total() -> None:
+async def test_start_has_only_the_total_timeout() -> None:
     """Longer than a look: given up, its outcome would be unknown."""
     async with rig_with(timeouts=Timeouts(read=0.1, total=0.6)) as rig:
         rig.simulator.state.faults.add(Fault(fault="delay", delay=HOUR))
@@ -414,7 +414,7 @@ async def test_a_reply_that_drips_runs_into_the_total(call: Call) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "sk 123", "sk-123\n"])
-async def test_a_key_that_no_header_carries_is_not_sent(rig: Rig, bad: str) -> None:
+async def test_key_unfit_for_a_header_is_not_sent(rig: Rig, bad: str) -> None:
     key = ApiKey(bad, source="test")
     calls = rig.client.model(MODEL, key), rig.client.run(MODEL, key), fetched_log(rig.client, key)
     for call in calls:

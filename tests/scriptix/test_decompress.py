@@ -91,7 +91,7 @@ def test_the_bound_counts_compressed_bytes_too() -> None:
         decompressed("gzip", gzip.compress(b"") + b"\0" * LIMIT, 7)
 
 
-def test_a_bomb_takes_no_more_memory_than_the_bound() -> None:
+def test_decompression_bomb_takes_no_more_memory_than_the_bound() -> None:
     bomb = gzip.compress(bytes(64 * 2**20))
     tracemalloc.start()
     try:
@@ -179,7 +179,7 @@ def test_only_a_known_coding_is_quoted(coding: str, quoted: str) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("compress", [gzip.compress, lambda body: gzip.compress(body)[:-9]])
-async def test_a_compressed_reply_is_as_good_as_a_plain_one(call: Call, compress: Compress) -> None:
+async def test_compressed_reply_equals_the_plain_one(call: Call, compress: Compress) -> None:
     packed = compress(MODEL_BODY)
     answer = reply(body=packed, headers=("Content-Encoding: gzip",))
     async with (

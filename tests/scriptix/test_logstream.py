@@ -110,7 +110,7 @@ async def test_large_logs_are_read_one_at_a_time() -> None:
     assert len([one for one, _ in groupby(with_turn)]) == 3
 
 
-async def test_a_log_waits_for_its_turn_on_no_time_of_its_own() -> None:
+async def test_timeout_of_a_waiting_log_is_paused() -> None:
     streams = LogStreams()
     first, second = Fetch(streams, Body(large_log())), Fetch(streams, Body(large_log()))
     reading = asyncio.create_task(first.read())
@@ -130,7 +130,7 @@ async def test_a_log_waits_for_its_turn_on_no_time_of_its_own() -> None:
     assert asyncio.get_running_loop().time() < left < asyncio.get_running_loop().time() + HOUR
 
 
-async def test_a_small_log_waits_for_no_turn() -> None:
+async def test_small_log_is_read_beside_a_large_one() -> None:
     streams = LogStreams()
     first, small = Fetch(streams, Body(large_log())), Fetch(streams, Body(large_log(SMALL // 2)))
     reading = asyncio.create_task(first.read())
@@ -165,7 +165,7 @@ End = Callable[[Fetch, Reading], Awaitable[None]]
 
 
 @pytest.mark.parametrize("end", [_cancelled, _broken_off, _timed_out])
-async def test_a_large_log_that_fails_frees_its_turn(end: End) -> None:
+async def test_failed_large_log_lets_the_next_one_begin(end: End) -> None:
     streams = LogStreams()
     first, second = Fetch(streams, Body(large_log())), Fetch(streams, Body(large_log()))
     reading = asyncio.create_task(first.read())
@@ -178,7 +178,7 @@ async def test_a_large_log_that_fails_frees_its_turn(end: End) -> None:
 
 
 @pytest.mark.parametrize("end", [_cancelled, _timed_out])
-async def test_a_large_log_that_fails_while_it_waits_takes_no_turn(end: End) -> None:
+async def test_large_log_that_fails_while_waiting_blocks_no_other(end: End) -> None:
     streams = LogStreams()
     first, second, third = (Fetch(streams, Body(large_log())) for _ in range(3))
     reading = asyncio.create_task(first.read())

@@ -89,7 +89,9 @@ async def test_errors_of_the_transport(
     assert KEY.value not in everything_logged.text
 
 
-async def test_a_start_held_back(everything_logged: pytest.LogCaptureFixture) -> None:
+async def test_aborted_start_does_not_show_the_key(
+    everything_logged: pytest.LogCaptureFixture,
+) -> None:
     def before_send() -> None:
         raise RuntimeError("not now")
 

@@ -158,9 +158,7 @@ def test_percentage_may_be_text_with_its_sign(value: object, number: int) -> Non
         (spellings.whole, 3.5),
     ],
 )
-def test_number_that_cannot_be_meant_is_not_read(
-    reader: Callable[[object], object], value: object
-) -> None:
+def test_implausible_number_is_not_read(reader: Callable[[object], object], value: object) -> None:
     with pytest.raises(ValueError, match=r"^expected a .*, found "):
         reader(given(value))
 

@@ -54,7 +54,7 @@ async def test_the_bytes_of_a_start() -> None:
     }
 
 
-async def test_the_bytes_of_a_look() -> None:
+async def test_the_bytes_of_a_poll() -> None:
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
         ScriptixClient(
@@ -99,7 +99,7 @@ async def test_starts_at_the_same_time_have_connections_of_their_own() -> None:
     assert (server.connections, len(server.requests)) == (5, 5)
 
 
-async def test_many_looks_share_a_few_connections() -> None:
+async def test_many_polls_share_a_few_connections() -> None:
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -150,7 +150,7 @@ async def test_a_refused_connection_is_not_sent(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_name_that_nobody_has_is_not_sent(call: Call) -> None:
+async def test_unknown_host_name_is_not_sent(call: Call) -> None:
     async with ScriptixClient(base_url="http://scriptix.invalid") as client:
         await failure_of(call(client), NotSentError)
 
@@ -185,7 +185,7 @@ async def test_a_connection_without_tls_is_not_sent(call: Call, greeting: bytes)
     ],
 )
 @pytest.mark.parametrize("call", CALLS)
-async def test_replies_that_never_were(
+async def test_broken_replies_are_ambiguous(
     call: Call, answer: bytes, ending: Ending, status: int | None, *, reset_seen: bool
 ) -> None:
     async with (
@@ -244,7 +244,7 @@ async def test_the_body_of_a_refusal_is_bounded(call: Call, size: int, message: 
         pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n" + reply("200 OK"), id="after-103"),
     ],
 )
-async def test_an_empty_2xx_takes_a_start_and_answers_no_look(answer: bytes) -> None:
+async def test_empty_2xx_confirms_a_start_and_is_no_reply_to_a_poll(answer: bytes) -> None:
     async with (
         raw_server(lambda _: (answer, Ending.CLOSE)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -305,7 +305,7 @@ class HeldBackError(Exception):
     """The sender's own."""
 
 
-async def test_before_send_can_hold_a_start_back() -> None:
+async def test_before_send_can_abort_a_start() -> None:
     def before_send() -> None:
         raise HeldBackError("the window is over")
 
@@ -320,7 +320,7 @@ async def test_before_send_can_hold_a_start_back() -> None:
     assert [request[:4] for request in server.requests] == [b"POST"]
 
 
-async def test_before_send_is_called_once_with_the_connection_made_and_nothing_sent() -> None:
+async def test_before_send_is_called_once_after_connecting() -> None:
     seen: list[tuple[int, int]] = []
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
@@ -345,7 +345,7 @@ async def test_before_send_is_not_called_without_a_connection() -> None:
     assert called == []
 
 
-async def test_a_proxys_tunnel_is_not_yet_the_request() -> None:
+async def test_before_send_is_not_called_for_a_proxy_tunnel() -> None:
     called: list[bool | None] = []
     wire = Wire(lambda: called.append(wire.sent))
     assert wire.sent is None
@@ -376,7 +376,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["refused", "closed", "reset", "silent", "no-tls-behind-it"],
 )
-async def test_a_proxy_of_the_environment_that_makes_no_tunnel_is_not_sent(
+async def test_refused_proxy_tunnel_is_not_sent(
     monkeypatch: pytest.MonkeyPatch, answer: bytes, ending: Ending
 ) -> None:
     called: list[None] = []
@@ -417,7 +417,7 @@ async def test_plain_http_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("no_proxies")
-async def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_variable_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_server(lambda _: keep(reply("200 OK"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", "example.com, .invalid")
@@ -454,7 +454,7 @@ def of(method: str) -> dict[str, httpcore.Request]:
     return {"request": httpcore.Request(method, "https://api.example/")}
 
 
-async def test_after_send_is_called_once_when_all_bytes_are_with_the_kernel() -> None:
+async def test_after_send_is_called_once_after_the_last_byte() -> None:
     rate_info: list[str] = []
 
     def script(request: bytes) -> tuple[bytes, Ending]:
@@ -489,7 +489,7 @@ async def test_after_send_does_not_wait_for_a_reply(ending: Ending) -> None:
     assert rate_info == ["after"]
 
 
-async def test_after_send_is_not_called_for_a_start_that_was_held_back() -> None:
+async def test_after_send_is_not_called_for_an_aborted_start() -> None:
     rate_info: list[str] = []
 
     def before_send() -> None:
@@ -522,7 +522,7 @@ async def test_after_send_is_not_called_for_a_proxys_tunnel(
     assert rate_info == []
 
 
-async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> None:
+async def test_after_send_ignores_the_body_of_a_proxy_tunnel() -> None:
     rate_info: list[str] = []
     wire = Wire(after_send=lambda: rate_info.append("after"))
     for event, method in (
@@ -538,7 +538,7 @@ async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> No
     assert rate_info == ["after"]
 
 
-async def test_another_transport_can_stand_in_for_the_network() -> None:
+async def test_another_transport_can_replace_the_network() -> None:
     def app(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"Bearer {KEY.value}"
         return httpx.Response(200, content=MODEL_BODY)

@@ -40,7 +40,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return Command(monkeypatch, capsys)
 
 
-async def test_an_installed_operator_finds_all_that_it_needs(
+async def test_check_finds_no_problem_in_an_installed_operator(
     command: Command, lab: Lab, installed: Installed
 ) -> None:
     environment = {**installed.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
@@ -77,7 +77,7 @@ def reported_about(grant: Grant) -> str:
     return f"{text}{everywhere}, which is needed "
 
 
-async def test_each_right_that_is_missing_is_named_and_no_other(installed: Installed) -> None:
+async def test_check_names_each_missing_permission_and_no_other(installed: Installed) -> None:
     environment = installed.environment()
     for grant in sorted(installed.grants(), key=str):
         with withdrawn(installed.control_plane, installed.user, grant):
@@ -91,7 +91,7 @@ async def test_each_right_that_is_missing_is_named_and_no_other(installed: Insta
         assert f"; bind {role} to {installed.user} with the rule" in missing.text
 
 
-async def test_an_identity_without_rights_is_told_each_and_fails(
+async def test_check_names_every_permission_that_an_identity_lacks(
     command: Command, cluster: ControlPlane, lab: Lab, namespaced: Installed
 ) -> None:
     cluster.kubectl("-n", namespaced.namespace, "delete", "rolebinding", "--all")
@@ -113,7 +113,7 @@ async def test_an_identity_without_rights_is_told_each_and_fails(
     ]
 
 
-async def test_an_operator_that_no_policy_confines_is_warned(
+async def test_check_warns_where_no_admission_policy_applies(
     command: Command, cluster: ControlPlane, lab: Lab, cluster_wide: Installed
 ) -> None:
     environment = {**cluster_wide.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
@@ -138,7 +138,7 @@ async def until_policy(environment: Mapping[str, str], verdict: Verdict) -> Find
                 return finding
 
 
-async def test_who_cannot_try_the_admission_policy_is_told_why(
+async def test_check_reports_why_the_admission_policy_is_untested(
     cluster: ControlPlane, cluster_wide: Installed
 ) -> None:
     [note] = await findings({"KUBECONFIG": str(cluster.kubeconfig)}, "policy")
@@ -156,7 +156,7 @@ async def test_who_cannot_try_the_admission_policy_is_told_why(
     assert "cannot be tried: create a ConfigMap in namespace default" in note.text
 
 
-async def test_a_crd_that_would_drop_an_intent_is_told(cluster: ControlPlane) -> None:
+async def test_check_reports_a_crd_that_would_drop_an_intent(cluster: ControlPlane) -> None:
     environment = {"KUBECONFIG": str(cluster.kubeconfig)}
     crd = cluster.api.get(CRD_PATH).json()
     [version] = crd["spec"]["versions"]
@@ -173,7 +173,7 @@ async def test_a_crd_that_would_drop_an_intent_is_told(cluster: ControlPlane) ->
     assert finding.verdict is Verdict.OK
 
 
-async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
+async def test_check_names_what_is_unreachable_and_checks_the_others(
     command: Command, cluster: ControlPlane, lab: Lab, tmp_path: Path
 ) -> None:
     document = yaml.safe_load(cluster.kubeconfig.read_text())
@@ -200,7 +200,7 @@ async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
     assert status == 1
 
 
-async def test_a_bad_setting_is_one_line_and_an_unknown_one_a_note(command: Command) -> None:
+async def test_check_reports_a_bad_setting_in_one_line(command: Command) -> None:
     status, lines = await command.run({"SCRIPTIX_HTTP_PORT": "none"})
     assert status == 1
     assert [line[:34] for line in lines] == ["bad   settings  SCRIPTIX_HTTP_PORT"]
@@ -209,7 +209,7 @@ async def test_a_bad_setting_is_one_line_and_an_unknown_one_a_note(command: Comm
     assert "SCRIPTIX_WATCH_NAMESPACES meant" in note.text
 
 
-async def test_who_serves_the_same_namespaces_as_another_is_refused(
+async def test_check_refuses_two_installations_for_the_same_namespaces(
     command: Command, cluster: ControlPlane, lab: Lab
 ) -> None:
     def second(watches: str, own: str = "kube-public") -> dict[str, str]:
@@ -250,7 +250,7 @@ async def test_who_serves_the_same_namespaces_as_another_is_refused(
     assert await others("") == []
 
 
-async def test_an_operator_with_its_own_rights_sees_who_shares_its_lease(
+async def test_check_with_own_permissions_sees_who_shares_the_lease(
     lab: Lab, namespaced: Installed
 ) -> None:
     operator = await lab.operator(namespaced.environment())

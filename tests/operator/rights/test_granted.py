@@ -14,7 +14,7 @@ from tests.operator.rights.job import main_job
 TRAININGS = "/apis/scriptix.io/v1alpha1"
 
 
-async def test_the_job_needs_all_that_is_granted_and_asks_for_nothing_else(
+async def test_operator_needs_all_granted_permissions_and_no_other(
     lab: Lab, installed: Installed
 ) -> None:
     audit = Audit(lab.control_plane, installed.user)
@@ -51,7 +51,7 @@ def make_secret(control_plane: ControlPlane, namespace: str, name: str) -> None:
     control_plane.kubectl("-n", namespace, "create", "secret", "generic", name)
 
 
-def test_it_reads_a_secret_by_its_name_and_lists_none(
+def test_operator_reads_a_secret_by_name_and_lists_none(
     control_plane: ControlPlane, namespace: str, installed: Installed, as_operator: httpx.Client
 ) -> None:
     make_secret(control_plane, namespace, "team")
@@ -64,7 +64,7 @@ def test_it_reads_a_secret_by_its_name_and_lists_none(
         assert forbidden(as_operator.get(path, params={"fieldSelector": "metadata.name=team"}))
 
 
-def test_in_one_namespace_it_sees_nothing_of_another(
+def test_namespaced_operator_sees_nothing_of_other_namespaces(
     namespace: str, confined: httpx.Client
 ) -> None:
     other = "/api/v1/namespaces/kube-system"
@@ -83,7 +83,7 @@ def test_in_one_namespace_it_sees_nothing_of_another(
     assert confined.get(f"{TRAININGS}/namespaces/{namespace}/custommodeltrainings").is_success
 
 
-def test_in_its_own_namespace_it_reads_only_what_is_its_own(
+def test_operator_reads_only_its_own_objects_in_its_namespace(
     control_plane: ControlPlane, namespaced: Installed, confined: httpx.Client
 ) -> None:
     make_secret(control_plane, namespaced.namespace, DEFAULT_SECRET)
