@@ -1,4 +1,4 @@
-"""The renders before the real API server: its schemas, its admission, its Pod Security."""
+"""The renders before the real API server: schemas, admission and Pod Security."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from tests.controlplane.cluster import ControlPlane
 
 @pytest.fixture(scope="module")
 def schemas(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the schemas of all kinds that the API server knows."""
+    """Return a folder with the schemas of all kinds that the API server serves."""
     folder = tmp_path_factory.mktemp("schemas")
     write_schemas(cluster.api.get("/openapi/v2").json(), folder)
     return folder
@@ -30,7 +30,7 @@ Conform = Callable[[str], list[Document]]
 
 @pytest.fixture
 def conform(kubeconform: Path, schemas: Path) -> Conform:
-    """Return what says what kubeconform finds wrong with manifests."""
+    """Return a function that lists kubeconform's findings about manifests."""
     flags = ("-strict", "-verbose", "-output=json", f"-schema-location={schemas}/{LOCATION}")
 
     def faults(manifests: str) -> list[Document]:

@@ -26,7 +26,7 @@ TAKE_OVER = ("--take-ownership", "--force-conflicts")
 
 @pytest.fixture
 def release(cluster: ControlPlane, online: Helm, namespace: str) -> Iterator[Callable[..., str]]:
-    """Install or upgrade a release in the test's namespace; take it and the CRD away at the end."""
+    """Install or upgrade a release in the test's namespace; delete it and the CRD at the end."""
 
     def install(*assignments: str, chart: Path = CHART) -> str:
         sets = [f"--set={assignment}" for assignment in assignments]
@@ -60,7 +60,7 @@ async def test_release_with_two_values_runs_a_training(
         assert image in readme
     notes = release(*(f"{name}={value}" for name, value in values.items()))
     wait_until_served(cluster, names.GROUP)
-    # What the notes have people type is right.
+    # The commands in the release notes work.
     [manifest] = re.findall(r"<<'END'\n(.*?)\n  END\n", notes, re.DOTALL)
     (tmp_path / "training.yaml").write_text(manifest)
     cluster.kubectl("-n", namespace, "apply", "--dry-run=server", "-f", f"{tmp_path}/training.yaml")
@@ -84,7 +84,7 @@ async def test_release_with_two_values_runs_a_training(
 
 
 def left(cluster: ControlPlane, namespace: str) -> set[str]:
-    """Name what is labelled as the release's."""
+    """Name the objects with the release's label."""
     label = f"app.kubernetes.io/instance={RELEASE}"
     return set(cluster.kubectl("-n", namespace, "get", LISTED, "-l", label, "-o=name").split())
 
@@ -105,7 +105,7 @@ def test_uninstalling_keeps_the_crd_and_its_resources(
     assert left(cluster, namespace) == set()
     assert cluster.api.get(f"{path}/kept").json()["metadata"]["uid"] == created["metadata"]["uid"]
 
-    # The release that comes back takes the CRD over again, and the resource is still the same.
+    # The release, installed again, takes over the CRD, and the resource is unchanged.
     release()
     assert cluster.api.get(f"{path}/kept").json()["metadata"]["uid"] == created["metadata"]["uid"]
 
@@ -159,7 +159,7 @@ def test_an_upgrade_renews_the_previous_crd_under_its_resources(
         assert now["spec"].items() >= before["spec"].items()
         assert now["status"] == before["status"]
         assert now["metadata"]["generation"] == before["metadata"]["generation"]
-        # As it stands it is still valid, spec and status.
+        # The unchanged resource is still valid, in spec and status.
         for subresource in ("", "/status"):
             reply = cluster.api.put(
                 f"{path}/{name}{subresource}", params={"fieldValidation": "Strict"}, json=now

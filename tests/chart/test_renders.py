@@ -1,4 +1,4 @@
-"""What the chart renders, case by case, held against files that people have read."""
+"""The render of each case, compared with the reviewed golden file."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def load(path: Path) -> Document:
 
 
 def leaves(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Name each value of the chart: whatever is no object of further ones of the chart."""
+    """Name each value of the chart: each leaf of the chart's values."""
     if isinstance(values, dict) and values and path[-1:] not in {("labels",), ("resources",)}:
         for name, value in values.items():
             yield from leaves(value, (*path, name))
@@ -51,7 +51,7 @@ def set_in(case: str) -> list[tuple[str, ...]]:
 
 
 def without(values: Document, path: tuple[str, ...]) -> Document:
-    """Return the values less one of them."""
+    """Return the values without one of them."""
     first, *rest = path
     kept = {name: value for name, value in values.items() if name != first}
     return kept | {first: without(values[first], tuple(rest))} if rest else kept

@@ -1,4 +1,4 @@
-"""Values that cannot be meant are refused, with words that name them."""
+"""Invalid values are refused with a message that names them."""
 
 import re
 from collections.abc import Iterator
@@ -164,11 +164,11 @@ def test_values_at_the_bounds_are_accepted(offline: Helm, tmp_path: Path, values
 
 
 FREE = {"resources", "metrics.dashboard.labels"}
-"""Below these is what Kubernetes or the user names; that may be taken away."""
+"""Kubernetes or the user names the fields below these; such a field may be removed."""
 
 
 def paths(values: Document, above: str = "") -> Iterator[str]:
-    """All that the chart's own values.yaml names, down to what is free."""
+    """All paths that the chart's values.yaml names, down to the free ones."""
     for name, value in values.items():
         path = f"{above}{name}"
         if path != "resources":
@@ -179,13 +179,13 @@ def paths(values: Document, above: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("path", [*paths(yaml.safe_load((CHART / "values.yaml").read_text()))])
 def test_a_value_that_was_left_empty_is_refused(offline: Helm, path: str) -> None:
-    """Null takes a default away: without namespaces, the whole cluster would be served."""
+    """Null removes a default: without namespaces, the whole cluster would be served."""
     with pytest.raises(HelmError, match=f"missing property '{path.rpartition('.')[2]}'"):
         offline.template(sets=[f"{path}=null"])
 
 
 def variables_of(settings: Document) -> Iterator[tuple[str, str]]:
-    """Spell settings of the chart as the operator's variables, without the chart."""
+    """Write settings of the chart as the operator's variables, without the chart."""
     for name, value in settings.items():
         variable = re.sub("([A-Z])", r"_\1", name).upper()
         yield f"SCRIPTIX_{variable}", ",".join(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What is shipped for Argo CD: made files are current, and Argo CD's own defaults are kept."""
+"""The files for Argo CD: generated files are current, and Argo CD's own defaults are kept."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Argo CD's own tests of resource_customizations, run over our folder as they would be upstream."""
+"""Argo CD's own tests of resource_customizations, run over gitops/argocd."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ CASES = {
 
 
 class Upstream:
-    """Argo CD's tests, and a copy of our folder at the place where they look for theirs.
+    """Argo CD's tests, and a copy of the operator's folder at the path that they read.
 
     Args:
         program: The tests.
@@ -65,7 +65,7 @@ class Upstream:
 
 @pytest.fixture
 def upstream(lua_tools: Path, tmp_path: Path) -> Upstream:
-    """Return Argo CD's tests with our folder as it is."""
+    """Return Argo CD's tests with the unchanged folder."""
     return Upstream(lua_tools / LUA_TESTS, tmp_path)
 
 

@@ -1,7 +1,7 @@
-"""What goes wrong from outside.
+"""Problems that come from outside the operator.
 
-Each leaves a message in status that says what is wrong and what to do, recovers by itself once
-mended, and never stops other resources.
+Each problem has a message in status with the cause and the remedy, clears automatically once it is
+fixed, and never stops other resources.
 """
 
 import pytest
@@ -23,7 +23,7 @@ def _assert_blocked(item: Manifest, reason: str, *announced: str) -> None:
 
 
 async def _assert_another_works(lab: Lab, model_id: int) -> None:
-    """Another resource, with a key of its own, goes through all the while."""
+    """Another resource, with its own key, succeeds meanwhile."""
     lab.model(model_id)
     await lab.secret(name="another")
     await lab.train("bystander", model_id, apiKeySecretRef={"name": "another"})
@@ -56,7 +56,7 @@ async def test_missing_secret_is_named_and_noticed_when_created(lab: Lab) -> Non
 async def test_secret_without_the_key_is_reported_without_its_content(
     lab: Lab, secret: str, entry: str, spec: dict[str, object]
 ) -> None:
-    """Whoever edits trainings need not be allowed to read Secrets."""
+    """A user who edits trainings may lack permission to read Secrets."""
     lab.model(103)
     await lab.put_secret({"entry-7f3a": API_KEY}, secret)
     await lab.operator()
@@ -181,7 +181,7 @@ async def test_unreadable_replies_are_reported_and_the_run_continues(lab: Lab) -
     await lab.operator()
     for model_id, fault in ((115, "html"), (116, "truncated"), (117, "wrong_types")):
         lab.model(model_id)
-        # A page from a proxy is as likely to come with 200.
+        # A proxy may send its page with 200.
         status = {"status": 200} if fault == "html" else {}
         await lab.fault(fault, call="model", model=model_id, times="forever", **status)
         await lab.train(f"model-{model_id}", model_id)
@@ -209,7 +209,7 @@ async def test_edit_during_a_run_is_observed_and_starts_nothing(lab: Lab) -> Non
     assert failed["status"]["failure"]["reason"] == "QualityGateFailed"
     assert "is 12.5% (at most 10% wanted)" in failed["status"]["message"]
     assert await lab.config_map("edited-result") is None
-    # Relaxing the gate judges the finished run again, without a call.
+    # A relaxed quality gate is applied to the finished run again, without a call.
     await lab.until("edited", lambda item: item["status"].get("log", {}).get("state") == "Complete")
     calls = len(lab.simulator.state.calls)
     await lab.edit("edited", qualityGate={"maxWordErrorRate": "15"})
@@ -228,7 +228,7 @@ async def test_deleted_resource_reports_that_its_run_continues(lab: Lab) -> None
     await lab.delete("deleted")
     event = await lab.until_event("deleted", "ReleasedRunningTraining")
     assert event["type"] == "Warning"
-    # No finalizer held it, and nothing calls the API for it any more.
+    # No finalizer delayed the deletion, and no call is made for the resource any more.
     await lab.until_all(lambda items: "deleted" not in items)
     await _assert_another_works(lab, 121)
     assert [call.method for call in lab.simulator.state.calls if call.model == 120].count(
@@ -240,14 +240,14 @@ async def test_recreated_resource_adopts_the_run_and_starts_none(lab: Lab) -> No
     lab.model(122, duration=20)
     await lab.secret()
     await lab.operator()
-    await lab.train("anew", 122)
-    await lab.until("anew", lambda item: item.get("status", {}).get("log", {}).get("entries", 0))
-    await lab.delete("anew")
-    await lab.train("anew", 122)
-    done = await lab.until_phase("anew", "Succeeded")
+    await lab.train("again", 122)
+    await lab.until("again", lambda item: item.get("status", {}).get("log", {}).get("entries", 0))
+    await lab.delete("again")
+    await lab.train("again", 122)
+    done = await lab.until_phase("again", "Succeeded")
     assert done["status"]["run"]["ownership"] == "Adopted"
     assert lab.starts(122) == 1
-    stored = await lab.config_map("anew-log")
+    stored = await lab.config_map("again-log")
     assert stored is not None
     assert stored["metadata"]["ownerReferences"][0]["uid"] == done["metadata"]["uid"]
 
@@ -283,7 +283,7 @@ async def test_config_map_of_another_owner_is_reported_and_untouched(lab: Lab) -
         "crowded", lambda item: item.get("status", {}).get("log", {}).get("state") == "NameTaken"
     )
     assert done["metadata"]["name"] == "crowded"
-    # Whoever waits for success finds the result; what is there now is somebody else's.
+    # A client that waits for success reads the result; this ConfigMap has another owner.
     held_up = await lab.until_reason("crowded", "ResultNotPublished")
     _assert_blocked(held_up, "ResultNotPublished", "ConfigMap crowded-result is not controlled")
     assert (await lab.until_event("crowded", "ResultNotPublished"))["type"] == "Warning"

@@ -1,4 +1,4 @@
-"""What is wrong with one resource, or with one part of its work, leaves the rest alone."""
+"""A problem of one resource, or of one part of its work, does not affect the others."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ async def test_forbidden_model_does_not_stop_others_with_the_same_key(
 
 @pytest.fixture
 def without_config_maps(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Path:
-    """Write the kubeconfig of somebody with the operator's rights, but for ConfigMaps."""
+    """Write the kubeconfig of a user with the operator's permissions, except for ConfigMaps."""
     kubectl, account = cluster.kubectl, f"--serviceaccount={namespace}:confined"
     trainings, crds = f"{PLURAL}.{GROUP}", "customresourcedefinitions.apiextensions.k8s.io"
     resources = f"{trainings},{trainings}/status,secrets,events,leases.coordination.k8s.io"

@@ -1,4 +1,4 @@
-"""What `kubectl get cmt` shows of resources that a whole operator reconciles."""
+"""The output of `kubectl get cmt` for resources that a whole operator reconciles."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""kube/configmaps.py against a real API server: what is written, and what is never touched."""
+"""kube/configmaps.py against a real API server: which objects are written, and which never."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ DATA = {"model_id": "123", "word_error_rate": "12.5"}
 
 @pytest.fixture
 def config_maps(client: ApiClient) -> ConfigMaps:
-    """Return what is tested."""
+    """Return the object under test."""
     return ConfigMaps(client)
 
 
@@ -66,7 +66,7 @@ async def test_a_new_run_replaces_all_data_in_one_update(
     assert space.read(NAME)["metadata"]["labels"]["scriptix.io/run"] == "r2"
 
 
-async def test_foreign_labels_and_annotations_stay_and_ours_are_fixed(
+async def test_foreign_labels_stay_and_changed_own_ones_are_restored(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()
@@ -140,7 +140,7 @@ async def test_creating_an_existing_config_map_is_a_conflict(
 
 NO_SUCH_UID = "00000000-0000-0000-0000-000000000000"
 
-# The garbage collector leaves references alone whose kind it cannot look up.
+# The garbage collector ignores references whose kind it cannot resolve.
 FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
     "nobody": lambda _owner, _other: None,
     "another-kind": lambda owner, _: reference_to(owner, kind="Nonesuch", uid=NO_SUCH_UID),
@@ -157,7 +157,7 @@ LABELS = {
     "another-name": RESTORED,
     "no-controller": RESTORED,
 }
-"""Labels by the name of the case; of a restored object all three of ours count, and no owner."""
+"""Labels by the name of the case; a restored object has all three labels and no owner."""
 
 
 @pytest.mark.parametrize("case", FOREIGN)
@@ -181,7 +181,7 @@ async def test_config_map_of_another_owner_is_never_touched(
 
 
 def dead_reference(owner: Owner) -> Json:
-    """Refer to an earlier incarnation in a version that the garbage collector cannot look up."""
+    """Refer to an earlier incarnation in a version that the garbage collector cannot resolve."""
     return reference_to(owner, apiVersion="scriptix.io/v1alpha0", uid=NO_SUCH_UID)
 
 
@@ -192,7 +192,7 @@ async def test_config_map_of_a_deleted_resource_is_recreated(
     left = space.make(NAME, {"old": "1"}, reference_to(dead))
     space.delete_resource()
     owner = space.make_resource()
-    # The garbage collector may be quicker than we are; both ways must end the same.
+    # The garbage collector may be first; the result must be the same.
     assert await config_maps.get(owner, NAME) is None
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
     made = space.read(NAME)

@@ -1,4 +1,4 @@
-"""kube/leadership.py against a real API server, through a gate that can be shut.
+"""kube/leadership.py against a real API server, through a proxy that can be shut.
 
 Durations are shrunk and conditions awaited; nothing is asserted about how long anything took.
 """
@@ -30,7 +30,7 @@ from tests.controlplane.cluster import ControlPlane
 
 QUICK = LeaseTimes(duration=2, renew_deadline=1.5, retry=0.1, request=0.5, release=5.0)
 PATIENT = LeaseTimes(duration=120, renew_deadline=90.0, retry=0.1, request=1.0, release=5.0)
-"""For tests in which nothing may expire, however slow the machine is."""
+"""Durations with which nothing expires, even on a slow machine."""
 PATIENCE = 60.0
 NAME = "scriptix-operator"
 
@@ -48,30 +48,30 @@ class Observer:
 
     @property
     def path(self) -> str:
-        """Where the Lease is."""
+        """Path of the Lease."""
         return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{NAME}"
 
     def spec(self) -> dict[str, Any]:
-        """Its spec; empty where there is no Lease."""
+        """The spec of the Lease; empty without a Lease."""
         reply = self.control_plane.api.get(self.path)
         return dict(reply.json()["spec"]) if reply.is_success else {}
 
     def patch(self, **spec: object) -> None:
-        """Change it by hand."""
+        """Change the Lease as an administrator."""
         merge = {"Content-Type": "application/merge-patch+json"}
         self.control_plane.api.patch(
             self.path, json={"spec": spec}, headers=merge
         ).raise_for_status()
 
     def create(self, **spec: object) -> None:
-        """Make it by hand."""
+        """Create the Lease as an administrator."""
         body = {"metadata": {"name": NAME}, "spec": spec}
         self.control_plane.api.post(
             self.path.removesuffix(f"/{NAME}"), json=body
         ).raise_for_status()
 
     def delete(self) -> None:
-        """Remove it by hand."""
+        """Delete the Lease as an administrator."""
         self.control_plane.api.delete(self.path).raise_for_status()
 
 
@@ -146,7 +146,7 @@ async def loss(holding: asyncio.Task[Any]) -> str:
 
 @dataclass
 class Gate:
-    """A way to the API server that can be shut, or let requests in and no replies out."""
+    """A proxy before the API server that can be shut, or pass requests and no replies."""
 
     target: int
     port: int = 0
@@ -156,14 +156,14 @@ class Gate:
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def open(self) -> None:
-        """Let everything through."""
+        """Pass everything."""
         self.deaf = False
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def shut(self) -> None:
-        """Refuse connections and end those that are there."""
+        """Refuse connections and end the existing ones."""
         if self._server is not None:
             self._server.close()
             for writer in self._open:
@@ -173,7 +173,7 @@ class Gate:
             await until(lambda: not self._open)
 
     def deaf_from_now(self) -> datetime:
-        """Tell the time, and lose the reply to the first write: the time is asked just before."""
+        """Return the time, and lose the reply to the first write, which follows at once."""
         self.deaf, self._has_been_deaf = not self._has_been_deaf, True
         return utc_now()
 
@@ -184,7 +184,7 @@ class Gate:
                 both.create_task(self._copy(reader, onward, is_reply=False))
                 both.create_task(self._copy(there, writer, is_reply=True))
         except* OSError:
-            writer.transport.abort()  # what a client sees of a server that is gone
+            writer.transport.abort()  # as a client sees a server that is gone
 
     async def _copy(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool
@@ -202,7 +202,7 @@ class Gate:
 
 @dataclass
 class Gated:
-    """A gate, and a client that goes through it."""
+    """A gate, and a client that uses it."""
 
     gate: Gate
     api: ApiClient
@@ -221,7 +221,7 @@ async def gated(control_plane: ControlPlane) -> AsyncIterator[Gated]:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
-    """How often the leadership has said something like this, quietly or not."""
+    """The number of log records, of any level, that contain a text."""
     caplog.set_level(logging.DEBUG, logger="scriptix_operator.kube.leadership")
     return lambda text: sum(text in message for message in caplog.messages)
 
@@ -270,7 +270,7 @@ async def test_released_lease_is_taken_over_and_counted(
         await asyncio.wait([holding])
         assert not first.is_leading
         await first.release()
-        async with asyncio.timeout(PATIENCE):  # far less than the Lease would need to expire
+        async with asyncio.timeout(PATIENCE):  # far less than the duration of the Lease
             await standing_by
     assert second.is_leading
     assert lease.spec()["holderIdentity"] == second.identity
@@ -316,7 +316,7 @@ async def test_release_without_api_server_is_bounded_and_logged(
 async def test_holder_that_stops_renewing_is_replaced_after_it_stops(
     api: ApiClient, gated: Gated, lease: Observer
 ) -> None:
-    # Long enough for an attempt to renew, also on a machine that is slow.
+    # Long enough for an attempt to renew, also on a slow machine.
     times = replace(QUICK, duration=6, renew_deadline=4.0)
     first = contender(gated.api, lease, "first", times=times)
     second = contender(api, lease, "second", times=times)

@@ -1,4 +1,4 @@
-"""The main job on a real API server: a resource is started, followed, and told of."""
+"""The main job on a real API server: a resource is started, followed and reported."""
 
 import asyncio
 
@@ -64,12 +64,12 @@ async def test_result_exists_when_success_is_reported(lab: Lab) -> None:
 
 
 async def test_each_transition_is_one_event(lab: Lab) -> None:
-    lab.model(14, duration=16)  # long enough to be looked at under way
+    lab.model(14, duration=16)  # long enough for a poll during the run
     await lab.secret()
     await lab.operator()
-    await lab.train("told", 14)
-    await lab.until_event("told", "TrainingSucceeded")
-    events = await lab.events("told")
+    await lab.train("reported", 14)
+    await lab.until_event("reported", "TrainingSucceeded")
+    events = await lab.events("reported")
     reasons = [event["reason"] for event in events]
     assert reasons[0] == "TrainingStarted"
     assert reasons[-1] == "TrainingSucceeded"

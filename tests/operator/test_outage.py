@@ -18,7 +18,7 @@ async def test_operator_waits_for_an_unreachable_api_server(
     await lab.secret()
     await lab.train("patient", 801)
     server = cluster.api.base_url
-    # Bound, so that nobody else takes the port, and refusing until it listens.
+    # Bound, so that no other process takes the port; connections are refused until it listens.
     away = socket.socket()
     away.bind(("127.0.0.1", 0))
     port = away.getsockname()[1]

@@ -30,7 +30,7 @@ async def lose_and_restore(lab: Lab, model: int, *, with_status: bool) -> Manife
     api, path = lab.control_plane.api, f"/api/v1/namespaces/{lab.namespace}/configmaps"
     for config_map in config_maps:
         assert config_map is not None
-        # Not left to the garbage collector, which takes up to 30 s to learn of a new CRD.
+        # The test deletes them: the garbage collector takes up to 30 s to discover a new CRD.
         api.delete(f"{path}/{config_map['metadata']['name']}")
         stale = {**restored(config_map), "data": {**config_map["data"], "stale": "yes"}}
         reply = api.post(path, json=stale)
@@ -52,7 +52,7 @@ def restored(saved: Manifest) -> Manifest:
 
 
 async def assert_replaced(lab: Lab, training: Manifest) -> None:
-    """Both are whole, of the present run, and the garbage collector's in the end."""
+    """Assert that both ConfigMaps are complete, current, and garbage collected in the end."""
     for name in CONFIG_MAPS:
         found = await lab.config_map(name)
         assert found is not None

@@ -1,4 +1,4 @@
-"""kube/secrets.py against a real API server: whose key a training uses, and when there is none."""
+"""kube/secrets.py against a real API server: which key a training uses, or that it has none."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -50,10 +50,10 @@ class Space:
         self._control_plane.api.post(f"/api/v1/{path}", json=body).raise_for_status()
 
     def training(self, *, begun_in: str = "", secret: str = "") -> Training:
-        """A resource of the tenant's.
+        """A resource in the tenant's namespace.
 
         Args:
-            begun_in: The namespace whose Secret its run began with; empty: it has no run.
+            begun_in: The namespace whose Secret its run began with; empty: no run.
             secret: The Secret that spec names, if any.
         """
         source = f"Secret/{begun_in}/{DEFAULT_SECRET}/api-key"
@@ -71,7 +71,7 @@ class Space:
         )
 
     def keys(self, client: ApiClient) -> Keys:
-        """What is tested; every namespace may use the operator's own key."""
+        """The object under test; every namespace may use the operator's own key."""
         default = DefaultKey(self.system, DEFAULT_SECRET, lambda _: True)
         return Keys(client, default, ttl=60.0, clock=lambda: 0.0, hide=lambda _: None)
 
@@ -115,7 +115,7 @@ async def test_a_namespace_without_a_secret_uses_the_operators_key(
 async def test_forbidden_secret_is_never_replaced_by_the_operators_key(
     space: Space, confined: ApiClient
 ) -> None:
-    """It may be there: then the run would be paid for by somebody else."""
+    """The Secret may exist; then the wrong account would pay for the run."""
     space.secret(space.tenant, OWN_KEY)
     with pytest.raises(KeyUnavailableError, match="may not read Secret") as caught:
         await space.keys(confined).resolve(space.training())

@@ -1,4 +1,4 @@
-"""Starts whose answer is lost, and operators that die: one run each, without a human."""
+"""Lost replies to starts, and operators that crash: one run for each request, without a human."""
 
 import pytest
 

@@ -3,7 +3,7 @@
 from tests.operator.lab import API_KEY, Lab, Manifest, condition_of, phase_of, reason_of
 
 ENDLESS = 10_000
-"""Hours of a run that ends when the test says so."""
+"""Hours of a run that the test ends."""
 
 
 def truths(item: Manifest) -> dict[str, str]:
@@ -12,7 +12,7 @@ def truths(item: Manifest) -> dict[str, str]:
 
 
 async def set_the_stage(lab: Lab) -> dict[str, int]:
-    """Bring a resource into each phase but Queued.
+    """Bring a resource into each phase except Queued.
 
     Returns:
         The models by resource, which is named for its phase.
@@ -52,7 +52,7 @@ async def set_the_stage(lab: Lab) -> dict[str, int]:
             and items["succeeded"]["status"].get("log", {}).get("state") == "Complete"
         )
     )
-    # Its answer is unknown for seven seconds at least: the send window, time-out and settling.
+    # The outcome is unknown for at least seven seconds: send window, time-out and grace period.
     await lab.train("starting", 402)
     await lab.until_reason("starting", "StartOutcomeUnknown")
     return models
@@ -78,7 +78,7 @@ async def test_resource_is_suspended_and_resumed_in_each_phase(lab: Lab) -> None
     assert truths(held["succeeded"]) == {"Succeeded": "True", "Ready": "True"}
     assert phase_of(held["failed"]) == "Failed"
     assert "intent" in held["starting"]["status"]["run"]
-    # While another resource lives its whole life, none of these is asked about.
+    # While another resource is trained to its end, none of these is polled.
     lab.model(407, duration=1)
     await lab.train("bystander", 407)
     await lab.until_phase("bystander", "Succeeded")
@@ -117,7 +117,7 @@ async def test_suspended_resource_leaves_the_start_queue(lab: Lab) -> None:
     await lab.edit("second", suspend=True)
     second = await lab.until_phase("second", "Suspended")
     assert "queue" not in second["status"]
-    # It is its turn next, not the suspended one's.
+    # This resource is first in the queue, not the suspended one.
     await lab.until_phase("third", "Running")
     await lab.edit("second", suspend=False)
     await lab.until_phase("second", "Pending")
@@ -132,7 +132,7 @@ async def test_suspension_waits_for_a_start_in_flight(lab: Lab) -> None:
     await lab.train("sent", 416)
     await lab.simulator.until(lambda: len(lab.posts()) == 1)
     edited = await lab.edit("sent", suspend=True)
-    assert "intent" in edited["status"]["run"]  # its answer is on its way
+    assert "intent" in edited["status"]["run"]  # its reply is on its way
     held = await lab.until_phase("sent", "Suspended")
     held = await lab.until("sent", lambda item: "ownership" in item["status"]["run"])
     assert (phase_of(held), held["status"]["run"]["ownership"]) == ("Suspended", "Owned")
@@ -154,7 +154,7 @@ async def test_deletion_reports_a_run_that_may_continue(lab: Lab) -> None:
     for name in going_on:
         event = await lab.until_event(name, "ReleasedRunningTraining")
         assert event["type"] == "Warning"
-    # Deletions are seen in their order, so by now all have been.
+    # Deletions are observed in their order, so all have been observed by now.
     lab.model(415, duration=1)
     await lab.train("afterwards", 415)
     await lab.until_phase("afterwards", "Succeeded")
@@ -165,7 +165,7 @@ async def test_deletion_reports_a_run_that_may_continue(lab: Lab) -> None:
 
 
 async def test_blocked_run_continues_once_the_cause_is_fixed(lab: Lab) -> None:
-    """Four reasons, each mended after it was told; no run is lost, none started twice."""
+    """Four reasons, each fixed after it was reported; no run is lost or started twice."""
     reasons = {
         "secret": "SecretNotFound",
         "key": "KeyNotFound",

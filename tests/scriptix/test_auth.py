@@ -1,4 +1,4 @@
-"""The key's way into the header."""
+"""The API key in the request header."""
 
 import httpx
 import pytest
@@ -57,5 +57,5 @@ def test_redaction() -> None:
     auth = KeyAuth(ApiKey("sk-123", source="test"), "Authorization", "Bearer")
     assert auth.redact("no sk-123, sk-123") == "no [API key], [API key]"
     assert "sk-123" not in repr(auth)
-    # A "key" this short is in every other word.
+    # A key this short is part of ordinary words.
     assert KeyAuth(ApiKey("abc", source="test"), "a", "").redact("abcd") == "abcd"

@@ -1,4 +1,4 @@
-"""Compressed replies: what is read of them, within which bound."""
+"""Compressed replies are read within the bound."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ Compress = Callable[[bytes], bytes]
 
 
 def raw_deflate(body: bytes) -> bytes:
-    """Without a zlib header."""
+    """Compress without a zlib header."""
     return zlib.compress(body, wbits=-zlib.MAX_WBITS)
 
 
@@ -67,7 +67,7 @@ def test_a_body_is_read_however_it_is_cut(coding: str, compress: Compress, size:
 def test_a_body_is_decompressed_in_small_pieces(
     monkeypatch: pytest.MonkeyPatch, coding: str, compress: Compress, size: int
 ) -> None:
-    """Also where all input is consumed and output is still to come."""
+    """This holds also where all input is consumed and output is pending."""
     monkeypatch.setattr(decompress, "PIECE", 10)
     for body in (BODY, *(b" " * length for length in range(0, LIMIT, 9))):
         packed = compress(body)
@@ -171,7 +171,7 @@ def test_gzip_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_only_a_known_coding_is_quoted(coding: str, quoted: str) -> None:
-    """The header may echo the key, and what is cut off a key is not recognised any more."""
+    """The header may echo the key, and a truncated key could not be redacted."""
     with pytest.raises(BodyError) as caught:
         Decompressor(coding, LIMIT)
     assert str(caught.value).endswith(f"cannot read {quoted}")

@@ -1,4 +1,4 @@
-"""The tables of errors are whole: httpx's errors and all HTTP statuses are enumerated."""
+"""The tables of errors are complete for httpx's errors and all HTTP statuses."""
 
 import errno
 from collections.abc import Iterator
@@ -41,10 +41,10 @@ NOT_SENT = {
 ENDED = {httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError}
 
 NOT_OF_A_CALL = {
-    httpx.HTTPStatusError,  # raise_for_status, which is not called
-    httpx.InvalidURL,  # the base URL is checked, the rest of the URL is ours
+    httpx.HTTPStatusError,  # of raise_for_status, which the client does not call
+    httpx.InvalidURL,  # the base URL is checked, and the client makes the path
     httpx.CookieConflict,  # no cookies are kept
-    httpx.StreamError,  # wrong use of httpx: a bug is to be seen
+    httpx.StreamError,  # wrong use of httpx: a bug must not be hidden
     httpx.StreamConsumed,
     httpx.StreamClosed,
     httpx.ResponseNotRead,
@@ -123,7 +123,7 @@ def test_the_docstring_draws_every_class() -> None:
         pytest.param(OSError(errno.EHOSTUNREACH, "no route"), False, id="no-route"),
     ],
 )
-def test_a_reset_is_one_only_if_the_peer_sent_it(below: OSError, *, by_peer: bool) -> None:
+def test_only_a_reset_by_the_peer_counts(below: OSError, *, by_peer: bool) -> None:
     error = httpx.ReadError("")
     error.__context__ = RuntimeError("a layer between")
     error.__context__.__context__ = below

@@ -1,4 +1,4 @@
-"""JSON from a stranger."""
+"""Untrusted JSON."""
 
 from decimal import Decimal
 
@@ -50,7 +50,7 @@ def test_wrong_utf_8_is_replaced() -> None:
     assert read(b'{"name": "caf\xe9"}') == {"name": "caf\ufffd"}
 
 
-def test_a_byte_order_mark_and_raw_control_characters_are_taken() -> None:
+def test_byte_order_mark_and_control_characters_are_accepted() -> None:
     assert read(b'\xef\xbb\xbf{"a": "x\ny"}') == {"a": "x\ny"}
 
 
@@ -96,7 +96,7 @@ def test_key_is_redacted_in_every_text() -> None:
     body = read(f'{{"{SECRET}": ["{SECRET}!", {{"a": "secret\\u002dKey;1"}}], "n": 1}}')
     assert body == {"***": ["***!", {"a": "***"}], "n": 1}
     assert "secret" not in problem(f"<html>{SECRET}", f"text/{SECRET}").lower()
-    # The quotation ends within the key: nothing of the key may be left of it.
+    # The quotation ends within the key: no part of the key may remain.
     assert "secret" not in problem("x" * 150 + SECRET * 20, "text/plain")
 
 

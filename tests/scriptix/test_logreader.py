@@ -1,4 +1,4 @@
-"""Replies with a log, well-formed and otherwise, in pieces of any size."""
+"""Well-formed and malformed replies with a log, in pieces of any size."""
 
 import json
 import tracemalloc
@@ -17,7 +17,7 @@ MODEL = 7
 SECRET = "secret-Key;1"
 EIGHT = datetime(2025, 1, 16, 8, tzinfo=UTC)
 SIZES = [1, 2, 7, 64, 1_000_000]
-"""Bytes of the pieces."""
+"""Sizes of the pieces, in bytes."""
 
 
 def read(body: bytes, size: int = 64) -> tuple[LogReply, list[LogEntry]]:
@@ -197,7 +197,7 @@ def test_log_without_a_model_id_is_accepted() -> None:
 def test_malformed_json_is_an_error(body: bytes, size: int) -> None:
     begin, quoted = problem(body, size)[:19], problem(body, size)[19:]
     assert begin == "reply is not JSON: "
-    assert quoted  # as much of it as was there when the error was seen
+    assert quoted  # the part of the body that had arrived at the error
     assert body.decode().startswith(quoted)
 
 
@@ -268,7 +268,7 @@ LARGE = [
 @pytest.mark.parametrize("size", [1, 2, 7])
 @pytest.mark.parametrize("value", LARGE)
 @pytest.mark.parametrize("head", [b'{"log_entries": ["a", ', b'{"x": '])
-def test_a_value_that_is_too_large_is_left_out(
+def test_oversize_value_is_omitted(
     monkeypatch: pytest.MonkeyPatch, value: bytes, head: bytes, size: int
 ) -> None:
     monkeypatch.setattr(jsonstream, "MAX_VALUE", len(value) - size - 1)
@@ -306,7 +306,7 @@ def test_white_space_between_values_has_no_bound(monkeypatch: pytest.MonkeyPatch
     assert [entry.message for entry in read(body, 1)[1]] == ["1"]
 
 
-def test_one_giant_text_takes_little_memory() -> None:
+def test_oversize_text_takes_little_memory() -> None:
     def pieces() -> Iterable[bytes]:
         yield '{"log_entries": ["\N{GRINNING FACE}'.encode()
         for _ in range(60):

@@ -1,4 +1,4 @@
-"""Who calls the client learns what each reply tells of the rate limit, whatever the reply is."""
+"""The client reports the rate-limit info of each reply to its caller, whatever the reply is."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,12 +23,12 @@ MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
 
 
 class RatedCall(Protocol):
-    """A call of the client that hears of the rate limit."""
+    """A call of the client that receives rate-limit info."""
 
     def __call__(
         self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateLimitInfo], None] | None
     ) -> Awaitable[object]:
-        """Make it."""
+        """Make the call."""
 
 
 CALLS = ["model", "run", "log"]
@@ -52,7 +52,7 @@ def method(client: ScriptixClient, call: str) -> RatedCall:
 async def heard(
     answer: bytes, call: str, ending: Ending = Ending.CLOSE, timeouts: Timeouts | None = None
 ) -> tuple[list[RateLimitInfo], ScriptixError | None]:
-    """What a call with this answer tells, and the error that it ends in."""
+    """Return the rate-limit info of a call with this answer, and the error of the call."""
     rate_info: list[RateLimitInfo] = []
     async with (
         raw_server(lambda _: (answer, ending)) as server,

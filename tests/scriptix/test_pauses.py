@@ -1,4 +1,4 @@
-"""How long to wait, and what is told of the limit: every place, and every way to say nonsense."""
+"""Retry-After and rate-limit info: each place in a reply, and invalid values."""
 
 from decimal import Decimal
 

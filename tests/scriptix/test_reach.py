@@ -1,4 +1,4 @@
-"""Reaching the API without a key: whatever answers in HTTP will do."""
+"""Reachability of the API, without a key: any HTTP reply counts."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What a reply that is not 2xx says."""
+"""Replies other than 2xx."""
 
 import json
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Models, well-formed and otherwise."""
+"""Well-formed and malformed models."""
 
 import json
 from dataclasses import replace
@@ -216,7 +216,7 @@ def test_error_of_any_type_is_read_as_text(
     assert (seen.error, seen.error_code) == (text, code)
 
 
-def test_lone_surrogates_are_taken_and_can_be_cleaned() -> None:
+def test_lone_surrogates_are_accepted_and_can_be_cleaned() -> None:
     body = read_object(b'{"id": 7, "training_status": 2, "name": "\\ud800x"}', "", str)
     name = read_model(body, MODEL).name
     assert name is not None

@@ -1,4 +1,4 @@
-"""What is on the wire: the bytes of a request, its connection, and when it begins."""
+"""The bytes of a request, its connection, and the time of its first byte."""
 
 import asyncio
 
@@ -142,7 +142,7 @@ async def test_cookies_do_not_travel_from_key_to_key() -> None:
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_refused_connection_is_not_sent(call: Call) -> None:
     async with raw_server(lambda _: keep(TAKEN)) as server:
-        pass  # its port is closed again
+        pass  # the port is closed again
     async with ScriptixClient(base_url=server.url) as client:
         failure = await failure_of(call(client), NotSentError)
     assert (failure.kind, failure.status) == (FailureKind.NOT_SENT, None)
@@ -280,7 +280,7 @@ async def test_replies_left_unread_hold_no_connection() -> None:
     assert server.connections == 2 * MAX_CONNECTIONS
 
 
-async def test_a_reply_that_announces_too_much_is_refused_unread() -> None:
+async def test_reply_with_an_excessive_length_is_refused_unread() -> None:
     answer = reply(body=b"{", length=2**20 + 1)
     async with (
         raw_server(lambda _: (answer, Ending.HANG)) as server,
@@ -302,7 +302,7 @@ async def test_a_chunked_reply_is_bounded_too() -> None:
 
 
 class HeldBackError(Exception):
-    """The sender's own."""
+    """An error of the caller."""
 
 
 async def test_before_send_can_abort_a_start() -> None:
@@ -316,7 +316,7 @@ async def test_before_send_can_abort_a_start() -> None:
         failure = await failure_of(client.run(MODEL, KEY, before_send=before_send), NotSentError)
         assert failure.kind is FailureKind.NOT_SENT
         assert failure.message == "held back before sending: the window is over"
-        await client.run(MODEL, KEY)  # one more on the same client: the first left nothing behind
+        await client.run(MODEL, KEY)  # another start on the same client: the first left no state
     assert [request[:4] for request in server.requests] == [b"POST"]
 
 
@@ -426,7 +426,7 @@ async def test_no_proxy_variable_is_respected(monkeypatch: pytest.MonkeyPatch) -
     assert proxy.connections == 0
 
 
-async def test_a_call_that_is_cancelled_is_cancelled() -> None:
+async def test_cancelled_call_raises_cancelled_error() -> None:
     async with (
         raw_server(lambda _: (b"", Ending.HANG)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -472,7 +472,7 @@ async def test_after_send_is_called_once_after_the_last_byte() -> None:
             after_send=lambda: rate_info.append("after"),
         )
         assert rate_info == ["before", "after", "received {}"]
-        # Whatever the reply: it is about the bytes, not about the answer.
+        # after_send depends on the bytes, not on the reply.
         await client.run(MODEL, KEY, after_send=lambda: rate_info.append("after"))
     assert rate_info[3:] == ["after", "received {}"]
 
@@ -551,5 +551,5 @@ async def test_another_transport_can_replace_the_network() -> None:
 
 
 def _timeouts(ending: Ending) -> Timeouts:
-    """Brief ones only where nothing else ends the call: a busy machine takes its time."""
+    """Short time-outs only where nothing else ends the call: a busy machine is slow."""
     return BRIEF if ending is Ending.HANG else Timeouts()

@@ -170,7 +170,7 @@ async def test_admin_error_names_the_problem(
     assert said in reply.json()["details"][0]
 
 
-async def test_a_body_that_is_no_json_is_refused(served: Served) -> None:
+async def test_body_that_is_not_json_is_refused(served: Served) -> None:
     assert (await served.admin.put("/models/1", content=b"{")).status_code == 422
 
 

@@ -1,4 +1,4 @@
-"""The API over HTTP: endpoints, refusals, limits and dialects."""
+"""The API over HTTP: endpoints, refusals, limits and response variants."""
 
 from typing import Literal
 
@@ -81,8 +81,8 @@ async def test_a_lenient_server_starts_from_any_status_but_1(
 async def test_two_starts_in_one_second_have_two_run_start_times(start: Start) -> None:
     served = await start(SimulatorConfig(lenient=True))
     served.sim.put(1)
-    markers = [(await served.run(1)).json()["started_training_at"] for _ in range(3)]
-    assert markers == [START, "2025-01-16T08:00:01Z", "2025-01-16T08:00:02Z"]
+    start_times = [(await served.run(1)).json()["started_training_at"] for _ in range(3)]
+    assert start_times == [START, "2025-01-16T08:00:01Z", "2025-01-16T08:00:02Z"]
 
 
 async def test_too_little_data_is_refused(served: Served) -> None:
@@ -237,7 +237,7 @@ async def test_reads_have_limits_of_their_own(
     assert (await served.api.get(path)).status_code == 200
 
 
-async def test_full_window_refuses_beside_one_that_is_not_full(start: Start) -> None:
+async def test_full_window_refuses_although_another_has_room(start: Start) -> None:
     limits = (Limit(2, 3600), Limit(3, 24 * 3600))
     served = await start(SimulatorConfig(limit_starts=limits, any_model=True))
     for model, left in enumerate(["1", "0"]):

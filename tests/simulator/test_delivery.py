@@ -191,4 +191,4 @@ async def test_simulator_ends_during_calls_in_progress(served: Served) -> None:
         await served.run(1)
     served.strike(Fault(fault="delay", delay=1000 * HOUR))
     await served.give_up(served.get(1), sleepers=2)
-    # The end of the `start` fixture must not wait for the answer; the test's time limit says so.
+    # The end of the `start` fixture must not wait for the reply; the test's time limit checks that.

@@ -1,4 +1,4 @@
-"""The API without sockets: what a client meets is what it meets over HTTP."""
+"""The API without sockets behaves as over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -37,18 +37,18 @@ RATE_INFO = (
     *("Date", "Retry-After", "Location", "Content-Length"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
-"""Headers that matter to a client."""
+"""Headers that a client uses."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to a simulator.
+    """A transport to a simulator.
 
     Attributes:
-        url: Where it is.
-        state: The simulator's.
-        until: Waits for a condition, which is asked again after each step of each call.
-        transport: What leads there; None: the network.
+        url: URL of the simulator.
+        state: State of the simulator.
+        until: Waits for a condition, which is checked after each step of each call.
+        transport: The httpx transport; None: the network.
     """
 
     url: str
@@ -68,7 +68,7 @@ class Way:
         return ScriptixClient(base_url=self.url, transport=self.transport)
 
     def runs(self) -> list[Record]:
-        """Return the starts that came in."""
+        """Return the received starts."""
         return self.state.calls.select("run")
 
 
@@ -96,7 +96,7 @@ WayTo = Callable[[SimulatorConfig], AbstractAsyncContextManager[Way]]
 
 
 def config_with(*faults: Fault) -> SimulatorConfig:
-    """Return the command's defaults with some models, and faults that strike the first calls."""
+    """Return the command's defaults with some models, and faults for the first calls."""
     models = {
         1: ModelScript(),
         2: ModelScript(status=1),
@@ -124,7 +124,7 @@ class Ask:
     content: bytes | None = None
 
     async def through(self, client: httpx.AsyncClient) -> object:
-        """Return all that matters about the reply, or the error in place of one."""
+        """Return the relevant parts of the reply, or the error."""
         try:
             reply = await client.request(
                 self.method, self.path, headers=self.headers, content=self.content
@@ -151,11 +151,11 @@ LIMITED = replace(CONFIG, limit_starts=HOURLY_AND_DAILY, limit_status=(Limit(1, 
 SITUATIONS = [
     pytest.param(config, asks, id=name)
     for name, config, asks in [
-        ("looks", CONFIG, [reads(f"/{model}") for model in range(7)]),
+        ("polls", CONFIG, [reads(f"/{model}") for model in range(7)]),
         ("logs", CONFIG, [reads(f"/{model}/log") for model in range(7)]),
         ("runs", CONFIG, [run(f"/{model}/run") for model in range(4)]),
         ("too-little-data", CONFIG, [run("/6/run")]),
-        ("a-run-and-a-look", CONFIG, [run("/1/run"), reads("/1"), reads("/1/log"), run("/1/run")]),
+        ("a-run-and-a-poll", CONFIG, [run("/1/run"), reads("/1"), reads("/1/log"), run("/1/run")]),
         ("keys", CONFIG, [run("/1/run", key=key) for key in ("nobodys", "old", "reader")]),
         ("no-key", CONFIG, [Ask("GET", "/1", {}), Ask("GET", "/1", {"Authorization": KEY})]),
         (
@@ -214,7 +214,7 @@ def named(fault: Fault) -> str:
 
 
 async def met(way: Way, asks: list[Ask]) -> tuple[list[object], list[object]]:
-    """Return what a client meets, and what the book says of it."""
+    """Return the client's replies, and the simulator's records of them."""
     async with way.client(headers={}) as client:
         replies = [await ask.through(client) for ask in asks]
     await way.until(lambda: len(way.state.calls) == len(asks))
@@ -230,7 +230,7 @@ async def test_replies_in_process_equal_those_over_http(
 
 
 @pytest.mark.parametrize(
-    "ask", [run("/1/run"), reads("/1"), reads("/3/log")], ids=["run", "look", "log"]
+    "ask", [run("/1/run"), reads("/1"), reads("/3/log")], ids=["run", "poll", "log"]
 )
 @pytest.mark.parametrize("fault", FAULTS, ids=named)
 async def test_faults_in_process_equal_those_over_http(fault: Fault, ask: Ask) -> None:
@@ -325,7 +325,7 @@ async def test_hooks_are_called_before_and_after_sending(
     assert seen == [(STARTED, b"POST"), (SENT, None)]
 
 
-async def test_an_api_that_refuses_connections_sees_no_call() -> None:
+async def test_refused_connections_record_no_call() -> None:
     sent = []
     async with in_process(CONFIG) as way, way.operators_client() as client:
         assert way.transport is not None

@@ -86,8 +86,8 @@ def test_no_two_runs_share_a_run_start_time(waits: list[float]) -> None:
     for wait in waits:
         now += wait
         model = begin(model, now, SPEED, "key")
-    markers = [run.marker for run in model.runs]
-    assert markers == sorted(set(markers))
+    start_times = [run.marker for run in model.runs]
+    assert start_times == sorted(set(start_times))
 
 
 def test_a_start_cuts_off_the_run_under_way() -> None:

@@ -1,4 +1,4 @@
-"""How a model and its log look at a moment."""
+"""Replies with a model or its log, at a given time."""
 
 from typing import Any, get_args
 
@@ -242,9 +242,9 @@ def test_no_time_precedes_a_delayed_run_start_time() -> None:
     model = begin(begun(), NOW, SPEED, "key")
     model = change(model, ModelChange(fail="mismatch"), NOW, SPEED)
     body = model_body(model, NOW)
-    marker = "2025-01-16T08:00:01Z"
-    assert body["started_training_at"] == body["failed_at"] == body["updated_at"] == marker
-    assert {entry["timestamp"] for entry in entries(model, NOW)} == {marker}
+    start_time = "2025-01-16T08:00:01Z"
+    assert body["started_training_at"] == body["failed_at"] == body["updated_at"] == start_time
+    assert {entry["timestamp"] for entry in entries(model, NOW)} == {start_time}
 
 
 @given(

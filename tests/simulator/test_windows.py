@@ -20,7 +20,7 @@ def quota(style: Style, *limits: Limit) -> Quota:
     return Windows(style, speed=1).of("key", limits)
 
 
-def test_a_sliding_window_forgets_each_call_one_length_later() -> None:
+def test_sliding_window_frees_each_call_after_its_length() -> None:
     window = Window(Limit(2, 60), "sliding", speed=1)
     assert window.take(NOON).remaining == 1
     assert window.take(NOON + 30).remaining == 0
@@ -32,7 +32,7 @@ def test_a_sliding_window_forgets_each_call_one_length_later() -> None:
     assert window.take(NOON + 90).allowed
 
 
-def test_a_fixed_window_forgets_all_calls_at_its_end() -> None:
+def test_fixed_window_frees_all_calls_at_its_end() -> None:
     window = Window(Limit(2, 60), "fixed", speed=1)
     assert [window.take(NOON + 58).allowed for _ in range(3)] == [True, True, False]
     assert window.reads(NOON + 58).reset == NOON + 60
@@ -63,7 +63,7 @@ def test_each_owner_has_windows_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("style", "at", "allowed"),
     [
-        # Two in 10 s and three in 60 s: the short window is full, then free, then the long one is.
+        # Two in 10 s, three in 60 s: the short window fills and empties, then the long one fills.
         ("sliding", [0, 0, 9.9, 10, 20, 59.9, 60], [1, 1, 0, 1, 0, 0, 1]),
         ("fixed", [0, 0, 9.9, 10, 20, 59.9, 60, 60, 60], [1, 1, 0, 1, 0, 0, 1, 1, 0]),
     ],
@@ -147,7 +147,7 @@ def test_call_after_the_reported_wait_is_allowed(
             passed.append(now)
             continue
         for later in (now + answer.retry_after, max(answer.reset, now)):
-            # Looking forgets what is past, so the later look is made on windows of its own.
+            # A read drops expired calls, so the later read uses separate windows.
             again = Windows(style, speed).of("key", limits)
             assert all(again.take(at).allowed for at in passed)
             assert again.reads(later).allowed

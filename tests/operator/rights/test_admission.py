@@ -1,4 +1,4 @@
-"""What the operator's rights leave open and admission closes."""
+"""The admission policy refuses what the operator's RBAC permissions alone would allow."""
 
 import time
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def wide(
 
 @pytest.fixture
 def as_operator(wide: Installed) -> Iterator[httpx.Client]:
-    """Connect with its token."""
+    """Connect with the operator's token."""
     with wide.client() as client:
         yield client
 
@@ -63,7 +63,7 @@ def test_operator_cannot_write_or_delete_kube_system_config_maps(
     path, before = f"{KUBE_SYSTEM}/{space.name}", made.json()
     owner = reference_to(space.make_resource())
     assert denied(as_operator.put(path, json={**before, "data": {"Corefile": "mine"}}))
-    # Taking it over, so that it may be written next, is a write to it, too.
+    # A change of the owner, which would allow the next write, is refused too.
     owned = {**before["metadata"], "ownerReferences": [owner]}
     assert denied(as_operator.put(path, json={**before, "metadata": owned}))
     assert denied(as_operator.delete(path))
@@ -81,7 +81,7 @@ def test_operator_creates_replaces_and_deletes_its_config_maps(
     path = f"{collection}/cardio-log"
     replaced = as_operator.put(path, json={**made.json(), "data": {"log": "two lines"}})
     assert replaced.is_success, replaced.text
-    # Letting go of it would leave an object that nobody controls and it could not delete.
+    # Without its owner the object would have no controller, and the operator could not delete it.
     loose = {**replaced.json()["metadata"], "ownerReferences": []}
     assert denied(as_operator.put(path, json={**replaced.json(), "metadata": loose}))
     deleted = as_operator.delete(path)
@@ -162,7 +162,7 @@ def test_others_delete_config_maps_as_before(
 
 
 def test_blocking_owner_reference_is_refused(as_operator: httpx.Client, space: Namespace) -> None:
-    # So the main job, which this API server lets pass, cannot have asked for it.
+    # So the main job, which this API server allows, cannot have sent such a request.
     blocking = reference_to(space.make_resource(), blockOwnerDeletion=True)
     collection = f"/api/v1/namespaces/{space.name}/configmaps"
     reply = as_operator.post(collection, json=config_map("cardio-log", blocking))

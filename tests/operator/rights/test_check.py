@@ -1,4 +1,4 @@
-"""`scriptix-operator check` on a real API server, by those who have their rights or lack them."""
+"""`scriptix-operator check` on a real API server, with and without permissions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ from tests.operator.rights.installed import Installed
 
 
 class Command:
-    """The command, without a process of its own: to start one takes seconds."""
+    """The command in this process: starting another process takes seconds."""
 
     def __init__(self, environ: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]) -> None:
         self._environ = environ
         self._output = output
 
     async def run(self, environment: Mapping[str, str]) -> tuple[int, list[str]]:
-        """Run it; returns its exit status and lines."""
+        """Run the command; return the exit status and the lines of output."""
         with self._environ.context() as environ:
             for name, value in environment.items():
                 environ.setenv(name, value)
-            # In a thread: it has an event loop of its own, and the simulator goes on in ours.
+            # In a thread: the command has its own event loop, and the simulator runs in the test's.
             status = await asyncio.to_thread(main, ["check"])
         return status, self._output.readouterr().out.splitlines()
 
@@ -61,14 +61,14 @@ async def test_check_finds_no_problem_in_an_installed_operator(
     assert lines[4].endswith(" can be listed")
     assert f"{installed.user} may not list Leases" in lines[5]
     assert f"{lab.simulator.url} answers (HTTP " in lines[6]
-    # No key was shown, so no allowance is spent.
+    # No key was sent, so no quota is consumed.
     assert [(call.method, call.path, call.key) for call in lab.simulator.state.calls] == [
         ("GET", "/", None)
     ]
 
 
 def reported_about(grant: Grant) -> str:
-    """What is said of the right that a grant has given."""
+    """The finding about the permission of a grant."""
     kind = f"{grant.resource}.{grant.group}" if grant.group else grant.resource
     text = f"may not {grant.verb} {kind}" + (f" {grant.name}" if grant.name else "")
     if grant.namespace:
@@ -101,9 +101,9 @@ async def test_check_names_every_permission_that_an_identity_lacks(
     assert status == 1
     bad = [line for line in lines if line.startswith("bad")]
     assert {line.split()[1] for line in bad} == {"rights", "namespace"}
-    # One for each rule that is needed, but the one for the CRD; and the namespace.
+    # One for each needed rule except the one for the CRD, and one for the namespace.
     assert len(bad) == 11
-    # Whatever it lacks, the rest is looked at.
+    # The other topics are checked all the same.
     assert [line[:15].split()[1] for line in lines if not line.startswith("bad")] == [
         "settings",
         "cluster",
@@ -130,7 +130,7 @@ async def test_check_warns_where_no_admission_policy_applies(
 
 
 async def until_policy(environment: Mapping[str, str], verdict: Verdict) -> Finding:
-    """Wait until the API server has heard of a change of the policy's binding."""
+    """Wait until the API server has observed a change of the policy's binding."""
     async with asyncio.timeout(EFFECT_SECONDS):
         while True:
             [finding] = await findings(environment, "policy")
@@ -239,7 +239,7 @@ async def test_check_refuses_two_installations_for_the_same_namespaces(
     status, _ = await command.run({**second("texts"), "SCRIPTIX_BASE_URL": lab.simulator.url})
     assert status == 0
 
-    # Its own Lease is no other's, unless who holds it serves something else.
+    # The installation's own Lease is no conflict, unless its holder serves other namespaces.
     assert await others(f"{lab.namespace},speech", own=lab.namespace) == []
     [shared] = await others("texts", own=lab.namespace)
     assert shared.verdict is Verdict.BAD

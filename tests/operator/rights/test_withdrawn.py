@@ -1,4 +1,4 @@
-"""What becomes of the job where one verb is missing: nothing is started unseen, and it is told."""
+"""Without a permission the operator reports the problem, and starts nothing unrecorded."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def the(installed: Installed, verb: str, resource: str, namespace: str) -> Grant
 
 @pytest.fixture
 def lacking(lab: Lab, namespaced: Installed, request: pytest.FixtureRequest) -> Iterator[Installed]:
-    """Withdraw `verb resource`, `own` for the operator's own namespace."""
+    """Remove the permission `verb resource`; `own` for the operator's own namespace."""
     verb, resource, *own = request.param.split()
     namespace = namespaced.namespace if own else lab.namespace
     grant = the(namespaced, verb, resource, namespace)
