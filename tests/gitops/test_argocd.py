@@ -26,7 +26,7 @@ from tests.operator.process import TIMEOUT
 pytestmark = pytest.mark.gitops
 
 SETTINGS: Mapping[str, tuple[Sequence[str], str]] = {
-    "as Argo CD does by itself": ((), ""),
+    "default of Argo CD": ((), ""),
     "applied by the server": (("ServerSideApply=true",), ""),
     "compared by the server": ((), "ServerSideDiff=true"),
     "applied by the server, compared without": (("ServerSideApply=true",), "ServerSideDiff=false"),
@@ -215,7 +215,7 @@ async def assert_reported(app: Application, lab: Lab, outcome: str, later: str) 
 @pytest.mark.parametrize(
     ("settings", "outcome", "later"),
     [
-        ("as Argo CD does by itself", "Succeeded OutOfSync", "OutOfSync"),
+        ("default of Argo CD", "Succeeded OutOfSync", "OutOfSync"),
         ("applied by the server", "Failed OutOfSync", "OutOfSync"),
         ("compared by the server", "Succeeded Unknown", "Synced"),
         ("applied by the server, compared without", "Failed OutOfSync", "OutOfSync"),
@@ -243,7 +243,7 @@ async def test_new_training_with_an_unknown_field(  # noqa: PLR0913, PLR0917 - a
 @pytest.mark.parametrize(
     ("settings", "outcome", "later"),
     [
-        ("as Argo CD does by itself", "Succeeded OutOfSync", "OutOfSync"),
+        ("default of Argo CD", "Succeeded OutOfSync", "OutOfSync"),
         ("applied by the server", "never Unknown", "Synced"),
         ("compared by the server", "never Unknown", "Synced"),
         ("applied by the server, compared without", "Failed OutOfSync", "OutOfSync"),

@@ -142,7 +142,7 @@ NO_SUCH_UID = "00000000-0000-0000-0000-000000000000"
 
 # The garbage collector ignores references whose kind it cannot resolve.
 FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
-    "nobody": lambda _owner, _other: None,
+    "no owner": lambda _owner, _other: None,
     "another-kind": lambda owner, _: reference_to(owner, kind="Nonesuch", uid=NO_SUCH_UID),
     "another-group": lambda owner, _: reference_to(
         owner, apiVersion="example.com/v1", uid=NO_SUCH_UID
@@ -153,7 +153,7 @@ FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
 
 
 LABELS = {
-    "nobody": {name: value for name, value in RESTORED.items() if name != "scriptix.io/run"},
+    "no owner": {name: value for name, value in RESTORED.items() if name != "scriptix.io/run"},
     "another-name": RESTORED,
     "no-controller": RESTORED,
 }

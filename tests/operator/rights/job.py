@@ -13,7 +13,7 @@ async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
     await give_keys(lab, installed)
     operator = await lab.operator(installed.environment())
     await train_and_fail(lab)
-    await tell_the_same_twice(lab)
+    await repeat_an_event(lab)
     await begin_again_beside_a_dead_log(lab, audit)
     operator.terminate()
     assert await operator.ended() == 0
@@ -39,7 +39,7 @@ async def train_and_fail(lab: Lab) -> None:
     assert await lab.config_map("allowed-result") is not None
 
 
-async def tell_the_same_twice(lab: Lab) -> None:
+async def repeat_an_event(lab: Lab) -> None:
     """Let a resource wait twice: a repeated event is read, and its count is patched."""
     lab.model(403, status=1)
     await lab.train("waiting", 403)

@@ -97,7 +97,7 @@ TRAINING: Document = {
     "controller": True,
 }
 OTHER_OWNERS = [
-    pytest.param((), id="nobody"),
+    pytest.param((), id="no owner"),
     pytest.param(({**TRAINING, "controller": False},), id="no-controller"),
     pytest.param(({**TRAINING, "kind": "Training"},), id="another-kind"),
     pytest.param(({**TRAINING, "apiVersion": "example.com/v1"},), id="another-group"),
