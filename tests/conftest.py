@@ -19,7 +19,7 @@ from tests.gitops import tools as gitops
 from tests.gotools.errors import ToolError
 
 # A slow machine is no failure of the code under test. Every run tries the same examples, so that a
-# red test is about the change at hand; HYPOTHESIS_PROFILE=explore looks for new ones, fuzz long.
+# red test is about the change at hand; HYPOTHESIS_PROFILE=explore tries new ones, fuzz many more.
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -33,15 +33,15 @@ BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
     "gitops_tools": gitops.TOOLS.find_or_build,
     "lua_tools": gitops.LUA_TOOLS.find_or_build,
 }
-"""What is built from Go modules, by the name of the fixture that is the folder with the result."""
+"""Builds of Go modules, by the name of the fixture that returns the folder with the result."""
 
 BUILT = pytest.StashKey[dict[str, Path | ToolError]]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what is asked for before the first test: minutes that no test's time-out has to bear.
+    """Build the needed tools before the first test: no test's time-out includes the minutes.
 
-    A failure is kept for the tests that need it; the others run.
+    A failure is reported by the tests that need the tool; the others run.
     """
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     if session.config.option.collectonly:
@@ -49,7 +49,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     capture = session.config.pluginmanager.getplugin("capturemanager")
     assert capture is not None  # a part of pytest that cannot be switched off
     with capture.global_and_fixture_disabled():
-        # In this order: what the control plane has compiled, the others need not.
+        # In this order: the others reuse packages that the control plane's build has compiled.
         for name in [name for name in BUILDS if name in wanted]:
             _find_or_build(session.config, name)
 
@@ -117,7 +117,7 @@ def control_plane(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Make a namespace of the test's own, so that tests see nothing of each other."""
+    """Create a namespace for the test, so that tests do not affect each other."""
     readable = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
     name = f"{readable}-{secrets.token_hex(4)}"
     document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -1,7 +1,7 @@
-"""Runs a command that dies with its parent, however the parent dies.
+"""Runs a command that ends with its parent, however the parent ends.
 
-A killed test run must leave no API server behind. The kernel can see to that, but only the child
-itself can ask for it, so this file runs as a script between fork and exec. (`preexec_fn` could do
+A killed test run must leave no API server behind. The kernel can end the child, but only the child
+itself can request that, so this file runs as a script between fork and exec. (`preexec_fn` could do
 the same, but may deadlock in a process with threads.) The signal comes when the *thread* that
 started the child ends, so start from one that lives as long as the child shall.
 """
@@ -24,11 +24,11 @@ def tethered(command: Sequence[str | Path]) -> list[str]:
 
 
 def _main(parent: int, command: list[str]) -> None:
-    if sys.platform == "linux":  # elsewhere the child just is not tied
+    if sys.platform == "linux":  # other systems: the child is not tied
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent ended before the request
             sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606  # no shell is the point
 

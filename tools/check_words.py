@@ -51,6 +51,7 @@ EXEMPT: Final = (
     "docs/decisions/",
     "docs/glossary.md",
     "requirements/",
+    "tests/chart/previous/",
     "tests/gitops/go.",
     "tools/check_words.py",
 )

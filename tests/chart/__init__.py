@@ -1,1 +1,1 @@
-"""The chart and deploy/, read by the tools that people use: helm, kubeconform, kubectl."""
+"""The chart and deploy/, checked with helm, kubeconform and kubectl."""

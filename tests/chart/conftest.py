@@ -23,7 +23,7 @@ PAUSE = 0.05
 
 @pytest.fixture(scope="session")
 def offline(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Return a Helm that knows no cluster."""
+    """Return a Helm without a cluster."""
     return Helm(helm, tmp_path_factory.mktemp("helm"))
 
 
@@ -31,10 +31,10 @@ def offline(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def cluster(
     assets: Path, chart_tools: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """Run a control plane of the chart's own: releases own the CRD there, and take it away.
+    """Run a control plane for the chart tests: releases own and delete the CRD there.
 
     It has the namespaces of the cases, with Pod Security, and the Prometheus operator's CRDs. In
-    that of the release OpenShift's rule on users holds, too.
+    the namespace of the release OpenShift's rule on users applies too.
     """
     with ControlPlane(assets, tmp_path_factory.mktemp("chart")) as running:
         for name in (NAMESPACE, *OTHER_NAMESPACES):
@@ -48,7 +48,7 @@ def cluster(
 
 
 def enforce_openshift(cluster: ControlPlane) -> None:
-    """Install OpenShift's rule on users, and wait until the API server goes by it."""
+    """Install OpenShift's rule on users, and wait until the API server enforces it."""
     cluster.kubectl("annotate", "namespace", NAMESPACE, UID_RANGE)
     cluster.kubectl("apply", "-f", str(OPENSHIFT))
     [pod] = pods_of(documents(cluster.kubectl("kustomize", str(REPOSITORY / "deploy"))))
@@ -67,7 +67,7 @@ def online(helm: Path, cluster: ControlPlane, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def namespace(cluster: ControlPlane, request: pytest.FixtureRequest) -> str:
-    """Make a namespace of the test's own, where the restricted standard is enforced."""
+    """Create a namespace for the test, where the restricted standard is enforced."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("label", "namespace", name, *RESTRICTED)

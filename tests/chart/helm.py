@@ -1,4 +1,4 @@
-"""Runs Helm as a user would, but with nothing of the user's own configuration."""
+"""Runs Helm as a user would, without the user's own configuration."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,21 @@ CHART = REPOSITORY / "charts" / "scriptix-operator"
 RELEASE = "scriptix-operator"
 NAMESPACE = "scriptix-system"
 OLDEST_KUBERNETES = "v1.32.0"
-"""What Chart.yaml asks for. Without a cluster Helm would take the one that it was built with."""
+"""The version that Chart.yaml requires. Helm without a cluster assumes its build's."""
 
 
 class HelmError(Exception):
-    """Helm refused; the text is Helm's own."""
+    """Helm failed; the text is Helm's output."""
 
 
 @dataclass(frozen=True)
 class Helm:
-    """A Helm with a home of its own.
+    """A Helm with a separate home folder.
 
     Attributes:
         binary: The program.
-        home: Where it keeps what it likes to keep.
-        kubeconfig: The cluster; without one only what needs none works.
+        home: Helm's cache, configuration and data.
+        kubeconfig: The cluster; without one only commands that need none work.
     """
 
     binary: Path
@@ -40,14 +40,14 @@ class Helm:
     kubeconfig: Path | None = None
 
     def __call__(self, *arguments: str | Path) -> str:
-        """Run a command and return what it prints.
+        """Run a command and return its output.
 
         Raises:
-            HelmError: with what it prints instead.
+            HelmError: with the output of the failed command.
         """
         kinds = ("CACHE", "CONFIG", "DATA")
         environment = {f"HELM_{kind}_HOME": str(self.home / kind.lower()) for kind in kinds}
-        environment["HOME"] = str(self.home)  # what it asks of a cluster is cached there
+        environment["HOME"] = str(self.home)  # the discovery cache
         if self.kubeconfig is not None:
             environment["KUBECONFIG"] = str(self.kubeconfig)
         reply = subprocess.run(
@@ -71,7 +71,7 @@ class Helm:
         )
 
     def render(self, values: Mapping[str, Any], file: Path) -> str:
-        """Render the chart with values, by way of a file."""
+        """Render the chart with values, through a file."""
         file.write_text(yaml.safe_dump(dict(values)))
         return self.template(file)
 

@@ -1,7 +1,7 @@
 """A company's network: TLS with a CA of its own before the simulator, and a proxy on the way.
 
 The certificate is the test API server's own; it is for 127.0.0.1 and `kubernetes.default.svc`.
-The latter is no name that resolves here, so whoever reaches it came through the proxy.
+The latter does not resolve here, so each connection to it came through the proxy.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Network:
-    """Where things are, and what passed.
+    """Addresses of the network, and the recorded traffic.
 
     Attributes:
-        tls_port: Of the API behind TLS, on loopback.
-        proxy_url: Of the proxy.
-        asked: What the proxy was asked to connect to.
-        connections: What was sent on each connection to the API, decrypted.
+        tls_port: Port of the API behind TLS, on loopback.
+        proxy_url: URL of the proxy.
+        asked: Targets that the proxy was asked to connect to.
+        connections: Bytes that were sent on each connection to the API, decrypted.
     """
 
     tls_port: int = 0
@@ -38,7 +38,7 @@ class Network:
 
 @asynccontextmanager
 async def network(certificates: Path, api_port: int) -> AsyncIterator[Network]:
-    """Serve it before the API on a port of loopback, with apiserver.crt and apiserver.key."""
+    """Serve the network before the API on a loopback port, with apiserver.crt and apiserver.key."""
     made = Network()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates / "apiserver.crt", certificates / "apiserver.key")
@@ -63,14 +63,14 @@ async def network(certificates: Path, api_port: int) -> AsyncIterator[Network]:
 
 @asynccontextmanager
 async def _serve(handle: Handle, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve on a free port; connections that are open at the end are cut."""
+    """Serve on a free port; open connections are closed at the end."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        # That the other side goes is how connections end.
+        # Connections end when the other side closes them.
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             await handle(reader, writer)
         tasks.discard(task)

@@ -1,4 +1,4 @@
-"""Charts that have ours among their dependencies, as docs/helm.md has people write them."""
+"""Charts with the operator's chart as a dependency, as docs/helm.md describes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +21,10 @@ def write_parent(
     """Write a chart and have Helm fetch its dependency.
 
     Args:
-        helm: What fetches it.
-        folder: Where to, and the chart's name.
-        values: Of the dependency.
-        templates: What the chart has beside it.
+        helm: The Helm that fetches the dependency.
+        folder: The chart's folder, which is also its name.
+        values: Values of the dependency.
+        templates: The chart's own templates.
         alias: Another name of the dependency.
     """
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]

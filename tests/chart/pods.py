@@ -1,4 +1,4 @@
-"""Pods as controllers would make them of rendered Deployments, before the real API server."""
+"""Pods of rendered Deployments, as controllers would create them, before the real API server."""
 
 from collections.abc import Iterable
 
@@ -25,6 +25,6 @@ def pods_of(manifests: Iterable[Document]) -> list[Document]:
 
 
 def dry_run(cluster: ControlPlane, pod: Document) -> httpx.Response:
-    """Offer a Pod to the namespace that enforces the restricted standard, and OpenShift's rule."""
+    """Create a Pod in a dry run, under the restricted standard and OpenShift's rule."""
     path = f"/api/v1/namespaces/{NAMESPACE}/pods"
     return cluster.api.post(path, params={"dryRun": "All", "fieldValidation": "Strict"}, json=pod)

@@ -22,7 +22,7 @@ PAUSE = 0.05
 
 
 def remove_crd(cluster: ControlPlane) -> None:
-    """Delete the CRD, if there is one, and wait until it is gone."""
+    """Delete the CRD, if it exists, and wait until it is gone."""
     cluster.kubectl("delete", "crd", names.CRD_NAME, "--ignore-not-found", "--wait=false")
     await_no_crd(cluster)
 
@@ -56,13 +56,13 @@ def variables(manifests: str) -> dict[str, str]:
 def environment_of(
     cluster: ControlPlane, manifests: str, directory: Path, reachable: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return what the operator's process is to see.
+    """Return the environment of the operator's process.
 
     Args:
-        cluster: Where the release is.
-        manifests: Of the release.
+        cluster: The cluster of the release.
+        manifests: Manifests of the release.
         directory: For a kubeconfig in place of the mounted token.
-        reachable: Variables that name what is elsewhere in a test.
+        reachable: Variables whose addresses differ in a test.
     """
     [account] = [d for d in documents(manifests) if d["kind"] == "ServiceAccount"]
     namespace = account["metadata"]["namespace"]

@@ -1,7 +1,7 @@
-"""The golden renders: what each case of values changes, written down to be read.
+"""The golden renders: the changes of each case of values, stored for review.
 
 `cluster` is whole. Of each other case there are the documents that differ from it, and the names of
-those that it lacks. `python -m tests.chart.renders` writes them anew (`make renders`).
+those that the case lacks. `python -m tests.chart.renders` updates them (`make renders`).
 """
 
 import os
@@ -26,18 +26,18 @@ def values_of(case: str) -> Path:
 
 
 def golden(case: str) -> Path:
-    """Return the file with what the case is to change."""
+    """Return the file with the case's golden render."""
     return FOLDER / "renders" / f"{case}.yaml"
 
 
 def read(helm: Helm, case: str) -> str:
-    """Return what the chart says now in a case."""
+    """Return the current render of a case."""
     text = helm.template(values_of(case))
     return text if case == WHOLE else difference(helm.template(values_of(WHOLE)), text)
 
 
 def difference(whole: str, other: str) -> str:
-    """Return the documents of the other render that are not in the whole, and name the lacking."""
+    """Return the documents of the other render that the whole lacks, and name the missing ones."""
     base = _by_name(whole)
     theirs = _by_name(other)
     lacking = [f"# without {name}\n" for name in base if name not in theirs]

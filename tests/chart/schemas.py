@@ -1,7 +1,7 @@
 """JSON Schemas for kubeconform, made from what the real API server publishes about its kinds.
 
-The API server tells of each kind it serves, custom ones included, in one OpenAPI document. Here it
-becomes a file for each kind that says the same more strictly: fields that are not named there are
+The API server describes each kind it serves, custom ones included, in one OpenAPI document. This
+module makes a stricter file for each kind: fields that the document does not name are
 refused.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["LOCATION", "write_schemas"]
 
 LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
-"""How kubeconform finds a kind's file."""
+"""Pattern by which kubeconform finds a kind's file."""
 REFERENCE = "#/definitions/"
 
 Schema = dict[str, Any]
@@ -29,7 +29,7 @@ def write_schemas(openapi: Schema, folder: Path) -> None:
                     other: definitions[other] for other in _reachable(definitions, name)
                 }
             }
-            # As kubeconform's KindSuffix has it: the first part of the group, if there is one.
+            # As kubeconform's KindSuffix: the first part of the group, if there is one.
             group = kind["group"].partition(".")[0]
             parts = filter(None, (kind["kind"].lower(), group, kind["version"]))
             file = f"{'-'.join(parts)}.json"
@@ -37,13 +37,13 @@ def write_schemas(openapi: Schema, folder: Path) -> None:
 
 
 def _strict(schema: Any) -> Any:  # noqa: ANN401 - JSON, from the outside
-    """Return the schema with unknown fields refused, and with what OpenAPI v2 cannot say."""
+    """Return the schema with unknown fields refused, and with rules that OpenAPI v2 lacks."""
     if isinstance(schema, list):
         return [_strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     strict = {
-        # The names in here are fields, not words of the schema.
+        # These names are fields, not keywords of the schema.
         name: {field: _strict(value) for field, value in inner.items()}
         if name == "properties"
         else _strict(inner)

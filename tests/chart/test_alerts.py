@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for figures that the operator really has."""
+"""Alerts and dashboard use series that the operator exports."""
 
 import json
 import re
@@ -22,18 +22,18 @@ SERIES = re.compile(r"\b((?:scriptix|process)_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)(?:=|!=|=~|!~)"([^"]*)"')
 GROUPING = re.compile(r"\bby \(([^)]*)\)")
 OF_THE_TARGET = {"job", "pod"}
-"""Labels that Prometheus adds to what it scrapes."""
+"""Labels that Prometheus adds to scraped series."""
 TEXTS = {
     "outcome": {*Outcome, *FailureKind, "OK", "Written", "Conflict", "Gone", "Failed"},
     "phase": {*Phase},
     "call": {"start", "status", "log"},
     "job": {"scriptix-system/scriptix-operator", "$job"},
 }
-"""Values of labels that an expression may ask for."""
+"""Label values that an expression may use."""
 
 
 def exposed() -> dict[str, set[str]]:
-    """Return the labels of each series of an operator that has done everything once."""
+    """Return the labels of each series of an operator that has set every metric once."""
     problems = Problems()
     problems.report("Watch", "The watch fails.")
     metrics = Metrics(problems)
@@ -71,7 +71,7 @@ def panels() -> Iterator[tuple[str, str]]:
 
 
 def faults(expression: str) -> Iterator[str]:
-    """Name what an expression asks for and the operator does not have."""
+    """Name the series and labels of an expression that the operator lacks."""
     series = exposed()
     for name, matchers in SERIES.findall(expression):
         if name not in series:
@@ -87,7 +87,7 @@ def faults(expression: str) -> Iterator[str]:
         yield from (f"no label {g}" for g in grouping.split(", ") if g not in labels)
 
 
-def test_each_alert_asks_for_what_there_is(offline: Helm) -> None:
+def test_each_alert_uses_existing_series(offline: Helm) -> None:
     for rule in rules(offline):
         assert list(faults(rule["expr"])) == [], rule["alert"]
         assert 'job="scriptix-system/scriptix-operator"' in rule["expr"], rule["alert"]
@@ -95,7 +95,7 @@ def test_each_alert_asks_for_what_there_is(offline: Helm) -> None:
             assert f"by ({label})" in rule["expr"], rule["alert"]
 
 
-def test_each_alert_says_how_bad_it_is_and_what_to_do(offline: Helm) -> None:
+def test_each_alert_has_severity_and_remedy(offline: Helm) -> None:
     names = [rule["alert"] for rule in rules(offline)]
     assert len(set(names)) == len(names)
     for rule in rules(offline):
@@ -106,20 +106,20 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do(offline: Helm) -> None:
 def test_an_unreadable_resource_raises_an_alert(offline: Helm) -> None:
     [rule] = [r for r in rules(offline) if r["alert"] == "ScriptixTrainingIsUnreadable"]
     [(series, _)] = SERIES.findall(rule["expr"])
-    # It is there with 0, too: the alert ends.
+    # The series exists with 0 too, so the alert ends.
     assert series == "scriptix_trainings_unreadable"
     assert rule["expr"].startswith("max(")
     assert rule["expr"].endswith(") > 0")
 
 
-def test_the_dashboard_shows_what_there_is() -> None:
+def test_dashboard_uses_existing_series() -> None:
     for title, expression in panels():
         assert list(faults(expression)) == [], title
 
 
-def test_the_dashboard_shows_everything_of_the_operator() -> None:
+def test_dashboard_shows_every_series_of_the_operator() -> None:
     shown = {name for _, expression in panels() for name, _ in SERIES.findall(expression)}
-    aside = ("_count", "_sum", "_created")  # said of a histogram's buckets, or of a counter's age
+    aside = ("_count", "_sum", "_created")  # added to a histogram's buckets, or to a counter's age
     ours = {name for name in exposed() if name.startswith("scriptix_")}
     assert {name for name in ours if not name.endswith(aside)} - shown == set()
 
@@ -133,11 +133,11 @@ def test_the_dashboard_shows_everything_of_the_operator() -> None:
         ("sum by (call) (scriptix_trainings)", "no label call"),
     ],
 )
-def test_a_wrong_expression_would_be_noticed(expression: str, words: str) -> None:
+def test_wrong_expression_is_detected(expression: str, words: str) -> None:
     assert list(faults(expression)) == [words]
 
 
-def test_the_dashboard_is_shipped_as_it_is(offline: Helm) -> None:
+def test_dashboard_is_shipped_unchanged(offline: Helm) -> None:
     render = documents(offline.template(values_of("pod-monitor")))
     [shipped] = [d["data"] for d in render if d["metadata"]["name"].endswith("-dashboard")]
     text = shipped["scriptix-operator.json"]

@@ -1,4 +1,4 @@
-"""The renders before the real API server: its schemas, its admission, its Pod Security."""
+"""The renders before the real API server: schemas, admission and Pod Security."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from tests.controlplane.cluster import ControlPlane
 
 @pytest.fixture(scope="module")
 def schemas(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the schemas of all kinds that the API server knows."""
+    """Return a folder with the schemas of all kinds that the API server serves."""
     folder = tmp_path_factory.mktemp("schemas")
     write_schemas(cluster.api.get("/openapi/v2").json(), folder)
     return folder
@@ -30,7 +30,7 @@ Conform = Callable[[str], list[Document]]
 
 @pytest.fixture
 def conform(kubeconform: Path, schemas: Path) -> Conform:
-    """Return what says what kubeconform finds wrong with manifests."""
+    """Return a function that lists kubeconform's findings about manifests."""
     flags = ("-strict", "-verbose", "-output=json", f"-schema-location={schemas}/{LOCATION}")
 
     def faults(manifests: str) -> list[Document]:
@@ -60,7 +60,7 @@ def test_kubeconform_finds_nothing(offline: Helm, conform: Conform, case: str) -
         ("proxy", "port: 53", "port: true"),
     ],
 )
-def test_kubeconform_would_find_something(
+def test_kubeconform_detects_a_wrong_field(
     offline: Helm, conform: Conform, case: str, right: str, wrong: str
 ) -> None:
     render = offline.template(values_of(case))
@@ -69,7 +69,7 @@ def test_kubeconform_would_find_something(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_api_server_takes_everything_as_it_is_written(
+def test_api_server_accepts_all_renders_unchanged(
     offline: Helm, cluster: ControlPlane, tmp_path: Path, case: str
 ) -> None:
     render = offline.template(values_of(case), sets=["crds.install=true"])
@@ -84,7 +84,7 @@ def pod_of(offline: Helm, case: str) -> Any:  # noqa: ANN401 - JSON
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_pod_is_admitted_where_restricted_and_openshift_s_rule_are_enforced(
+def test_pod_is_admitted_under_restricted_and_openshift_rules(
     offline: Helm, cluster: ControlPlane, case: str
 ) -> None:
     reply = dry_run(cluster, pod_of(offline, case))
@@ -93,7 +93,7 @@ def test_a_pod_is_admitted_where_restricted_and_openshift_s_rule_are_enforced(
 
 
 @pytest.mark.parametrize("promise", ["allowPrivilegeEscalation", "capabilities"])
-def test_the_same_pod_with_a_promise_less_is_not_admitted(
+def test_pod_without_one_restriction_is_not_admitted(
     offline: Helm, cluster: ControlPlane, promise: str
 ) -> None:
     pod = pod_of(offline, "cluster")
@@ -104,7 +104,7 @@ def test_the_same_pod_with_a_promise_less_is_not_admitted(
 
 
 @pytest.mark.parametrize("field", ["runAsUser", "fsGroup"])
-def test_the_same_pod_with_an_id_of_its_own_is_not_admitted(
+def test_pod_with_a_fixed_user_id_is_not_admitted(
     offline: Helm, cluster: ControlPlane, field: str
 ) -> None:
     pod = pod_of(offline, "cluster")

@@ -1,4 +1,4 @@
-"""CAs of one's own and proxies: what the chart sets is what the operator's client goes by."""
+"""Custom CAs and proxies: the operator's client uses what the chart sets."""
 
 import re
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from tests.operator.lab import laboratory
 
 CA_FILE = "SSL_CERT_FILE"
 API_SERVER = "$(KUBERNETES_SERVICE_HOST)"
-"""Kubernetes puts the address there when it starts the container."""
+"""Kubernetes replaces the variable with the address when it starts the container."""
 
 
 def mounted(manifests: str) -> dict[str, Document]:
-    """Return what each folder of the container has, by the volumes."""
+    """Return the files in each folder of the container, by the volumes."""
     [deployment] = [d for d in documents(manifests) if d["kind"] == "Deployment"]
     spec = deployment["spec"]["template"]["spec"]
     [container] = spec["containers"]
@@ -42,7 +42,7 @@ def mounted(manifests: str) -> dict[str, Document]:
         ),
     ],
 )
-def test_the_ca_file_is_a_key_of_what_is_mounted(
+def test_ca_file_is_a_key_of_the_mounted_volume(
     offline: Helm, assignments: tuple[str, ...], source: Document, key: str
 ) -> None:
     render = offline.template(sets=assignments)
@@ -64,7 +64,7 @@ def test_the_api_server_is_excluded_from_any_proxy(offline: Helm) -> None:
 
 @pytest.fixture
 def crd(cluster: ControlPlane) -> Iterator[None]:
-    """Install the CRD for a test; releases of other tests own theirs."""
+    """Install the CRD for a test; releases of other tests own their CRD."""
     install_crd(cluster)
     yield
     cluster.kubectl("delete", "crd", names.CRD_NAME)
@@ -76,7 +76,7 @@ def certificates(cluster: ControlPlane) -> Path:
     return cluster.directory / "certs"
 
 
-async def test_the_client_trusts_the_ca_that_it_is_given_and_no_other(
+async def test_client_trusts_only_the_configured_ca(
     certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with network(certificates, api_port=1) as made:
@@ -99,10 +99,10 @@ async def test_the_client_trusts_the_ca_that_it_is_given_and_no_other(
 
 
 @pytest.mark.usefixtures("crd")
-async def test_a_training_is_started_through_a_proxy_each_start_in_its_own_tunnel(
+async def test_each_start_has_its_own_tunnel_through_a_proxy(
     cluster: ControlPlane, offline: Helm, certificates: Path, namespace: str, tmp_path: Path
 ) -> None:
-    """The operator's process with the variables of the chart, but for where things are here."""
+    """The operator runs with the variables of the chart, except for addresses of the test."""
     url = f"https://{INSIDE}:8443"
     assignments = (f"settings.baseUrl={url}", "customCA.configMap=ca", "proxy.https=http://proxy")
     chart = variables(offline.template(sets=assignments))

@@ -1,4 +1,4 @@
-"""Each overlay of deploy/ is what the chart makes of the same wishes, object by object."""
+"""Each overlay of deploy/ equals the render of the chart with the same values, object by object."""
 
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,10 @@ BESIDE = {
         ("Service", NAMESPACE, "scriptix-simulator"),
     }
 }
-"""What a folder has for itself."""
+"""Objects that only the folder has."""
 
 WIDE = f"{NAMESPACE}-"
-"""The chart's prefix of what is in no namespace: several releases may be in a cluster."""
+"""The chart's prefix of cluster-scoped names: a cluster may have several releases."""
 
 Name = tuple[str, str, str]
 
@@ -57,7 +57,7 @@ def charted(helm: Helm, folder: str, file: Path) -> list[Document]:
 
 
 def comparable(manifests: list[Document]) -> dict[Name, Document]:
-    """Return what is to be equal of each object, by its name.
+    """Return the compared part of each object, by name.
 
     Not the labels of objects (Helm has its own), nor by which names objects in no namespace refer
     to each other, nor whether a variable comes from a ConfigMap.
@@ -104,7 +104,7 @@ def _normalise(document: Any, settings: dict[str, dict[str, str]]) -> None:  # n
 
 
 def _resolve(container: Document, settings: dict[str, dict[str, str]]) -> None:
-    """Put what the operator makes of its variables in the place of the variables."""
+    """Replace the variables with the settings that the operator reads from them."""
     variables = container.pop("env", [])
     plain = {e["name"]: e.get("value", "") for e in variables if "valueFrom" not in e}
     for source in container.pop("envFrom", ()):
@@ -119,7 +119,7 @@ def _resolve(container: Document, settings: dict[str, dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_an_overlay_is_what_the_chart_makes(
+def test_overlay_equals_the_render_of_the_chart(
     cluster: ControlPlane, offline: Helm, tmp_path: Path, folder: str
 ) -> None:
     deployed = comparable(kustomized(cluster, folder))
@@ -131,20 +131,18 @@ def test_an_overlay_is_what_the_chart_makes(
         assert deployed[name] == document, name
 
 
-def test_the_root_is_the_cluster_overlay(cluster: ControlPlane) -> None:
+def test_root_kustomization_is_the_cluster_overlay(cluster: ControlPlane) -> None:
     assert kustomized(cluster, ".") == kustomized(cluster, "overlays/cluster")
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_the_api_server_takes_an_overlay_as_it_is_written(
-    cluster: ControlPlane, folder: str
-) -> None:
+def test_api_server_accepts_an_overlay_unchanged(cluster: ControlPlane, folder: str) -> None:
     found = returned(cluster, "-k", str(DEPLOY / folder))
     assert unlike(kustomized(cluster, folder), found) == []
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_pods_of_an_overlay_are_admitted_where_openshift_s_rule_is_enforced(
+def test_pods_of_an_overlay_are_admitted_under_openshift_rules(
     cluster: ControlPlane, folder: str
 ) -> None:
     for pod in pods_of(kustomized(cluster, folder)):
@@ -152,7 +150,7 @@ def test_pods_of_an_overlay_are_admitted_where_openshift_s_rule_is_enforced(
         assert reply.is_success, reply.text
 
 
-def test_the_settings_in_deploy_are_all_that_the_chart_has() -> None:
+def test_deploy_has_all_settings_of_the_chart() -> None:
     values = yaml.safe_load((REPOSITORY / "charts/scriptix-operator/values.yaml").read_text())
     lines = (DEPLOY / "base" / "settings.env").read_text().splitlines()
     named = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}

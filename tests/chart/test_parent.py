@@ -1,4 +1,4 @@
-"""The chart as a dependency: what Helm adds to its values, and a CRD that is there in time."""
+"""The chart as a dependency: values that Helm adds, and a CRD that is created in time."""
 
 import re
 import shlex
@@ -32,7 +32,7 @@ def test_a_parent_chart_turns_it_on_and_off(offline: Helm, tmp_path: Path) -> No
 
 @pytest.fixture
 def fresh(helm: Path, cluster: ControlPlane, tmp_path: Path) -> Iterator[Helm]:
-    """Return a Helm that has not seen the cluster, which has no CRD."""
+    """Return a Helm without a discovery cache, for a cluster without the CRD."""
     assert not cluster.api.get(CRD_PATH).is_success
     yield Helm(helm, tmp_path, cluster.kubeconfig)
     remove_crd(cluster)
@@ -54,7 +54,7 @@ def test_a_parent_chart_with_trainings_is_installed_at_once(
     path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}/first"
     before = cluster.api.get(path).json()["metadata"]["uid"]
 
-    # The next version: Helm leaves what is in crds/ alone, so kubectl applies it.
+    # The next version: Helm does not update crds/, so kubectl applies the CRD.
     current = CHART / "files" / PREVIOUS.name
     shutil.copy(current, parent / "crds")
     [command] = re.findall(r"    kubectl (apply .*) -f crds/\n", DOCUMENTED)

@@ -26,7 +26,7 @@ TAKE_OVER = ("--take-ownership", "--force-conflicts")
 
 @pytest.fixture
 def release(cluster: ControlPlane, online: Helm, namespace: str) -> Iterator[Callable[..., str]]:
-    """Install or upgrade a release in the test's namespace; take it and the CRD away at the end."""
+    """Install or upgrade a release in the test's namespace; delete it and the CRD at the end."""
 
     def install(*assignments: str, chart: Path = CHART) -> str:
         sets = [f"--set={assignment}" for assignment in assignments]
@@ -40,7 +40,7 @@ def release(cluster: ControlPlane, online: Helm, namespace: str) -> Iterator[Cal
     remove_crd(cluster)
 
 
-async def test_two_values_run_a_training(
+async def test_release_with_two_values_runs_a_training(
     cluster: ControlPlane,
     online: Helm,
     namespace: str,
@@ -60,7 +60,7 @@ async def test_two_values_run_a_training(
         assert image in readme
     notes = release(*(f"{name}={value}" for name, value in values.items()))
     wait_until_served(cluster, names.GROUP)
-    # What the notes have people type is right.
+    # The commands in the release notes work.
     [manifest] = re.findall(r"<<'END'\n(.*?)\n  END\n", notes, re.DOTALL)
     (tmp_path / "training.yaml").write_text(manifest)
     cluster.kubectl("-n", namespace, "apply", "--dry-run=server", "-f", f"{tmp_path}/training.yaml")
@@ -84,7 +84,7 @@ async def test_two_values_run_a_training(
 
 
 def left(cluster: ControlPlane, namespace: str) -> set[str]:
-    """Name what is labelled as the release's."""
+    """Name the objects with the release's label."""
     label = f"app.kubernetes.io/instance={RELEASE}"
     return set(cluster.kubectl("-n", namespace, "get", LISTED, "-l", label, "-o=name").split())
 
@@ -105,12 +105,12 @@ def test_uninstalling_keeps_the_crd_and_its_resources(
     assert left(cluster, namespace) == set()
     assert cluster.api.get(f"{path}/kept").json()["metadata"]["uid"] == created["metadata"]["uid"]
 
-    # The release that comes back takes the CRD over again, and the resource is still the same.
+    # The release, installed again, takes over the CRD, and the resource is unchanged.
     release()
     assert cluster.api.get(f"{path}/kept").json()["metadata"]["uid"] == created["metadata"]["uid"]
 
 
-def test_a_crd_that_is_not_kept_goes(
+def test_uninstalling_deletes_a_crd_that_is_not_kept(
     cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
 ) -> None:
     release("crds.keep=false")
@@ -159,7 +159,7 @@ def test_an_upgrade_renews_the_previous_crd_under_its_resources(
         assert now["spec"].items() >= before["spec"].items()
         assert now["status"] == before["status"]
         assert now["metadata"]["generation"] == before["metadata"]["generation"]
-        # As it stands it is still valid, spec and status.
+        # The unchanged resource is still valid, in spec and status.
         for subresource in ("", "/status"):
             reply = cluster.api.put(
                 f"{path}/{name}{subresource}", params={"fieldValidation": "Strict"}, json=now
@@ -168,7 +168,7 @@ def test_an_upgrade_renews_the_previous_crd_under_its_resources(
             now = reply.json()
 
 
-def test_the_notes_tell_the_next_step(
+def test_release_notes_name_the_next_command(
     cluster: ControlPlane, namespace: str, release: Callable[..., str]
 ) -> None:
     notes = release()
@@ -213,7 +213,7 @@ def test_two_releases_in_one_namespace_would_share_a_lease(
             online("install", "second", *second, f"--namespace={namespace}")
 
 
-def test_values_are_kept_in_an_upgrade_to_a_chart_with_a_new_one(
+def test_upgrade_keeps_values_when_the_chart_has_a_new_one(
     cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str], tmp_path: Path
 ) -> None:
     previous = tmp_path / CHART.name
@@ -251,7 +251,7 @@ def test_leader_election_can_be_turned_off_and_on_again(
     assert strategy() == "RollingUpdate"
 
 
-def test_a_crd_of_somebody_else_is_taken_over_only_when_told(
+def test_foreign_crd_is_taken_over_only_on_request(
     cluster: ControlPlane, online: Helm, namespace: str, release: Callable[..., str]
 ) -> None:
     cluster.kubectl("create", "-f", str(CHART / "files" / f"{names.CRD_NAME}.yaml"))
@@ -262,7 +262,7 @@ def test_a_crd_of_somebody_else_is_taken_over_only_when_told(
     assert annotations["meta.helm.sh/release-name"] == RELEASE
 
 
-def test_a_crd_that_another_release_has_left_is_taken_over_when_told(
+def test_crd_left_by_another_release_is_taken_over_on_request(
     online: Helm, namespace: str, release: Callable[..., str]
 ) -> None:
     release()

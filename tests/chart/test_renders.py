@@ -1,4 +1,4 @@
-"""What the chart renders, case by case, held against files that people have read."""
+"""The render of each case, compared with the reviewed golden file."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def load(path: Path) -> Document:
 
 
 def leaves(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Name each value of the chart: whatever is no object of further ones of the chart."""
+    """Name each value of the chart: each leaf of the chart's values."""
     if isinstance(values, dict) and values and path[-1:] not in {("labels",), ("resources",)}:
         for name, value in values.items():
             yield from leaves(value, (*path, name))
@@ -51,14 +51,14 @@ def set_in(case: str) -> list[tuple[str, ...]]:
 
 
 def without(values: Document, path: tuple[str, ...]) -> Document:
-    """Return the values less one of them."""
+    """Return the values without one of them."""
     first, *rest = path
     kept = {name: value for name, value in values.items() if name != first}
     return kept | {first: without(values[first], tuple(rest))} if rest else kept
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_lint_has_nothing_to_say(offline: Helm, case: str) -> None:
+def test_helm_lint_finds_nothing(offline: Helm, case: str) -> None:
     values = f"--values={values_of(case)}"
     printed = offline("lint", CHART, "--strict", f"--namespace={NAMESPACE}", values)
     assert "1 chart(s) linted, 0 chart(s) failed" in printed
@@ -66,11 +66,11 @@ def test_lint_has_nothing_to_say(offline: Helm, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_case_renders_as_it_was_read(offline: Helm, case: str) -> None:
+def test_case_renders_as_recorded(offline: Helm, case: str) -> None:
     assert read(offline, case) == golden(case).read_text(), "is that meant? then: make renders"
 
 
-def test_no_golden_render_is_left_over() -> None:
+def test_each_golden_render_belongs_to_a_case() -> None:
     assert sorted(path.stem for path in golden("x").parent.iterdir()) == CASES
 
 
@@ -170,7 +170,7 @@ def test_names_follow_the_release(offline: Helm, release: str, name: str) -> Non
     assert names["ClusterRoleBinding"] == f"ns-{name}"
 
 
-def test_names_that_yaml_takes_for_something_else_stay_names(offline: Helm) -> None:
+def test_names_that_yaml_would_convert_stay_strings(offline: Helm) -> None:
     sets = ("watchNamespaces={no,1e3}", "customCA.secret=0x1", "priorityClassName=off")
     given = (f"--set-string={assignment}" for assignment in sets)
     render = documents(offline("template", "123", CHART, "--namespace=on", *given))
@@ -183,15 +183,13 @@ def test_names_that_yaml_takes_for_something_else_stay_names(offline: Helm) -> N
     assert deployment["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
 
 
-def test_without_a_lease_an_upgrade_never_runs_two_at_once(offline: Helm) -> None:
+def test_upgrade_without_a_lease_never_runs_two_pods(offline: Helm) -> None:
     render = documents(offline.template(sets=["settings.leaderElection=false"]))
     [deployment] = [document for document in render if document["kind"] == "Deployment"]
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_names_and_labels_are_valid_whatever_release_and_version_are_called(
-    offline: Helm, tmp_path: Path
-) -> None:
+def test_names_and_labels_are_valid_for_any_release_name(offline: Helm, tmp_path: Path) -> None:
     offline("package", CHART, "--version=0.2.0+build.7", "--app-version=0.2.0+7", "-d", tmp_path)
     package = tmp_path / "scriptix-operator-0.2.0+build.7.tgz"
     sets = ("--set=metrics.serviceMonitor.enabled=true", "--set=image.tag=0.2.0")

@@ -1,4 +1,4 @@
-"""Values that cannot be meant are refused, with words that name them."""
+"""Invalid values are refused with a message that names them."""
 
 import re
 from collections.abc import Iterator
@@ -135,9 +135,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("values", "words"), UNKNOWN + MISTYPED + CONTRADICTIONS)
-def test_values_that_cannot_be_meant_are_refused(
-    offline: Helm, tmp_path: Path, values: str, words: str
-) -> None:
+def test_invalid_values_are_refused(offline: Helm, tmp_path: Path, values: str, words: str) -> None:
     with pytest.raises(HelmError) as refusal:
         offline.render(yaml.safe_load(values), tmp_path / "values.yaml")
     assert words in str(refusal.value)
@@ -161,16 +159,16 @@ def test_values_that_cannot_be_meant_are_refused(
         "resources: {limits: {cpu: 1, memory: 1Gi}}",
     ],
 )
-def test_values_at_the_edge_are_taken(offline: Helm, tmp_path: Path, values: str) -> None:
+def test_values_at_the_bounds_are_accepted(offline: Helm, tmp_path: Path, values: str) -> None:
     assert "kind: Deployment" in offline.render(yaml.safe_load(values), tmp_path / "values.yaml")
 
 
 FREE = {"resources", "metrics.dashboard.labels"}
-"""Below these is what Kubernetes or the user names; that may be taken away."""
+"""Kubernetes or the user names the fields below these; such a field may be removed."""
 
 
 def paths(values: Document, above: str = "") -> Iterator[str]:
-    """All that the chart's own values.yaml names, down to what is free."""
+    """All paths that the chart's values.yaml names, down to the free ones."""
     for name, value in values.items():
         path = f"{above}{name}"
         if path != "resources":
@@ -181,13 +179,13 @@ def paths(values: Document, above: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("path", [*paths(yaml.safe_load((CHART / "values.yaml").read_text()))])
 def test_a_value_that_was_left_empty_is_refused(offline: Helm, path: str) -> None:
-    """Null takes a default away: without namespaces, the whole cluster would be served."""
+    """Null removes a default: without namespaces, the whole cluster would be served."""
     with pytest.raises(HelmError, match=f"missing property '{path.rpartition('.')[2]}'"):
         offline.template(sets=[f"{path}=null"])
 
 
 def variables_of(settings: Document) -> Iterator[tuple[str, str]]:
-    """Spell settings of the chart as the operator's variables, without the chart."""
+    """Write settings of the chart as the operator's variables, without the chart."""
     for name, value in settings.items():
         variable = re.sub("([A-Z])", r"_\1", name).upper()
         yield f"SCRIPTIX_{variable}", ",".join(value) if isinstance(value, list) else value
@@ -217,7 +215,7 @@ def variables_of(settings: Document) -> Iterator[tuple[str, str]]:
         "defaultKeyNamespaces: [b]",
     ],
 )
-def test_what_the_operator_would_refuse_at_its_start_is_refused_at_once(
+def test_chart_refuses_settings_that_the_operator_refuses(
     offline: Helm, tmp_path: Path, settings: str
 ) -> None:
     wanted: Document = yaml.safe_load(settings)
@@ -237,8 +235,6 @@ def test_what_the_operator_would_refuse_at_its_start_is_refused_at_once(
         "defaultSecret: a.b-c\ndefaultKeyNamespaces: ['*']",
     ],
 )
-def test_settings_at_the_edge_are_taken_by_the_chart_and_the_operator(
-    offline: Helm, tmp_path: Path, settings: str
-) -> None:
+def test_settings_at_the_bounds_are_accepted(offline: Helm, tmp_path: Path, settings: str) -> None:
     render = offline.render({"settings": yaml.safe_load(settings)}, tmp_path / "values.yaml")
     load_settings(variables(render))

@@ -1,7 +1,7 @@
-"""What comes back from the API server, held against what was written.
+"""Compares objects that the API server returns with the manifests that were written.
 
-Where a GitOps tool does not know the kind, a field that the API server drops or spells otherwise
-is a difference that stays.
+Where a GitOps tool does not know the kind, a field that the API server drops or rewrites is a
+permanent difference.
 """
 
 import json
@@ -15,7 +15,7 @@ __all__ = ["returned", "unlike"]
 
 
 def returned(cluster: ControlPlane, *what: str) -> list[Document]:
-    """Apply manifests without keeping them, and return what the API server makes of them.
+    """Apply manifests in a dry run, and return the objects of the API server.
 
     A warning is an error: it may be of a Deployment whose pods Pod Security would refuse. The CRD
     of another test's release may be there, and belong to Helm.
@@ -27,7 +27,7 @@ def returned(cluster: ControlPlane, *what: str) -> list[Document]:
 
 
 def unlike(written: list[Document], found: list[Document]) -> list[str]:
-    """Name each field that did not come back as it was written; defaults may be added."""
+    """Name each field that was not returned as written; defaults may be added."""
     assert [_name(document) for document in written] == [_name(document) for document in found]
     return [
         f"{_name(before)}: {difference}"

@@ -1,4 +1,4 @@
-"""How much is tried: little in `make test`, much in `make fuzz`, by hypothesis's profile."""
+"""Number of examples: few in `make test`, many in `make fuzz`, by hypothesis's profile."""
 
 from hypothesis import Phase, settings
 
@@ -7,11 +7,11 @@ __all__ = ["CALLS", "LIVES"]
 _NAME = settings.get_current_profile_name()
 _PROFILE = settings.get_profile(_NAME)
 
-# A failure is told at once, as it was found; only `make fuzz` takes minutes to make it smaller.
+# `make test` reports a failure as found; only `make fuzz` spends minutes on shrinking it.
 _PHASES = [p for p in Phase if p != Phase.shrink] if _NAME == "repeatable" else list(Phase)
 
 CALLS = settings(phases=_PHASES)
-"""Of single calls and manifests."""
+"""Examples of single calls and manifests."""
 
 LIVES = settings(max_examples=max(_PROFILE.max_examples // 10, 10), phases=_PHASES)
-"""Of whole operators: one takes as long as a hundred calls."""
+"""Examples of whole operators: one takes as long as a hundred calls."""

@@ -1,7 +1,7 @@
-"""What a hostile or broken API may reply: any status, headers and body, and the key in all of them.
+"""Replies of a hostile or broken API: any status, headers and body, with the key in each of them.
 
 Wholly random bytes never get past the first check, so most bodies are models and logs with the
-fields that a reader looks for and values that it does not expect.
+fields that a reader expects and values that it does not expect.
 """
 
 import json
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 __all__ = ["KEY", "Reply", "replies"]
 
 KEY = "sk-fuzzed-9b1c77e04d"
-"""The API key: servers quote it where one does not expect it."""
+"""The API key, which servers quote in unexpected places."""
 
 LONG = "x" * 3000
 
@@ -196,7 +196,7 @@ class Reply:
     error: httpx.RequestError | None = None
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """Give it; for a httpx.MockTransport.
+        """Return the reply to a httpx.MockTransport.
 
         Raises:
             httpx.RequestError: The connection ends.
@@ -207,6 +207,6 @@ class Reply:
 
 
 def replies() -> st.SearchStrategy[Reply]:
-    """All of it."""
+    """Return the whole body."""
     whole = st.builds(Reply, _codes, _headers, _bodies)
     return st.one_of(whole, whole, whole, st.builds(Reply, _codes, _headers, _bodies, _broken))

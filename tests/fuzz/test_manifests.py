@@ -1,7 +1,7 @@
 """Hostile manifests: the real API server refuses them or the operator can read them.
 
-Everybody who may edit a training writes spec; whoever may write status could write anything there.
-Neither may bring the operator down, and what it cannot read it must leave alone.
+Any user who may edit a training writes spec; a user who may write status can write any value there.
+Neither may stop the operator, and the operator must not change a resource that it cannot read.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _odd: st.SearchStrategy[Any] = st.recursive(
 
 
 def fitting(schema: Schema) -> st.SearchStrategy[Any]:
-    """Values that a schema takes, CEL rules and patterns aside, with odd ones among them."""
+    """Values that a schema accepts, apart from CEL rules and patterns, and odd values."""
     return st.one_of(_fitting(schema), _fitting(schema), _fitting(schema), _odd)
 
 
@@ -72,11 +72,11 @@ _almost = st.builds(
     lambda model, other: {"modelId": model, **other}, st.integers(1, 2**53 - 1), _one_field
 )
 SPECS = _almost | _almost | _almost | fitting(SPEC)
-"""Of many odd fields one is always refused; with one of them it comes to light what is taken."""
+"""Among many odd fields one is always refused; a single odd field may be accepted."""
 
 
 def manifest(spec: object) -> dict[str, Any]:
-    """A resource as somebody may write it."""
+    """A resource as a user may write it."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -97,7 +97,7 @@ METADATA = {
 
 @CALLS
 @given(spec=SPECS, status=fitting(STATUS), annotation=st.text(max_size=400))
-def test_a_resource_is_read_or_left_alone_and_what_is_read_can_be_written(
+def test_readable_resource_can_be_written_back(
     spec: object, status: object, annotation: str
 ) -> None:
     metadata = {**METADATA, "annotations": {"scriptix.io/requested-at": annotation}}
@@ -120,7 +120,7 @@ def tried(
     kind: str,
     *leave_alone: type[Exception],
 ) -> bool:
-    """Write it on trial; whether it was taken, and the operator then read it."""
+    """Write in a dry run; return whether it was accepted, and then read by the operator."""
     reply = write(
         path,
         params={"dryRun": "All"},
@@ -129,15 +129,15 @@ def tried(
     )
     if reply.is_success:
         document = reply.json()
-        document["metadata"].setdefault("resourceVersion", "1")  # what is only tried has none
+        document["metadata"].setdefault("resourceVersion", "1")  # a dry run returns none
         with contextlib.suppress(*leave_alone):
             parse_training(document)
-    # A refusal is the writer's fault, never the server's.
+    # A refusal is a client error, never a server error.
     assert reply.is_success or reply.is_client_error, reply.text
     return reply.is_success
 
 
-def test_whatever_spec_the_api_server_takes_the_operator_reads(cluster: ControlPlane) -> None:
+def test_operator_reads_every_spec_that_the_api_server_accepts(cluster: ControlPlane) -> None:
     taken = []
 
     @CALLS
@@ -149,7 +149,7 @@ def test_whatever_spec_the_api_server_takes_the_operator_reads(cluster: ControlP
     assert {True, False} == set(taken)
 
 
-def test_whatever_status_the_api_server_takes_is_read_or_left_alone(cluster: ControlPlane) -> None:
+def test_every_accepted_status_is_read_or_not_changed(cluster: ControlPlane) -> None:
     cluster.api.post(PATH, json=manifest({"modelId": 7})).raise_for_status()
     path = f"{PATH}/hostile/status"
     taken = []

@@ -1,9 +1,9 @@
 """Hostile replies in the middle of a whole operator's work, in virtual time.
 
 The engine, the client and the decisions are the real ones; between them and the simulator stands a
-wire that answers some calls by itself, as hypothesis makes it up. Whatever it says, the operator
-goes on, each status fits into the CRD, no text shows the key, and a namespace with another key does
-not notice.
+transport that answers some calls with replies from hypothesis. Whatever it replies, the operator
+continues, each status fits into the CRD, no text shows the key, and a namespace with another key is
+not affected.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ ROOT = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3S
 MAX_EVENT = 1024
 """Characters that the API server takes for an event's message."""
 MAX_STATUS = 64 * 1024
-"""Bytes: far from the 1.5 MB that etcd takes in a request."""
+"""In bytes: far below the 1.5 MB that etcd accepts in a request."""
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with unknown fields refused: the API server would drop them without a word."""
+    """The schema with unknown fields refused: the API server would drop them silently."""
     result = {**schema}
     if "properties" in schema:
         result["properties"] = {name: closed(one) for name, one in schema["properties"].items()}
@@ -51,11 +51,11 @@ STATUS = Draft202012Validator(closed(ROOT["properties"]["status"]))
 
 
 class Hostile(httpx.AsyncBaseTransport):
-    """Answers calls with the hostile key by itself where the plan says so.
+    """Answers calls with the hostile key as planned.
 
     Args:
-        world: What it is put into.
-        plan: For each call in turn: a reply, or None for the API's own. Begins anew at its end.
+        world: The world whose transport is replaced.
+        plan: For each call in turn: a reply, or None for the API's own. The plan repeats.
     """
 
     def __init__(self, world: World, plan: list[Reply | None]) -> None:
@@ -64,21 +64,21 @@ class Hostile(httpx.AsyncBaseTransport):
         world.wire = self
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer, or pass on."""
+        """Answer the call, or pass it on."""
         if KEY not in request.headers["Authorization"]:
             return await self._behind.handle_async_request(request)
         reply = next(self._plan)
         if reply is None:
             return await self._behind.handle_async_request(request)
         await asyncio.sleep(0.2)
-        # A model under another number is refused as a whole; most are to get further than that.
+        # A reply with another model is refused as a whole; most replies should be read further.
         number = request.url.path.split("/")[4].encode()
         body = reply.body.replace(b'"id": 7,', b'"id": ' + number + b",")
         return replace(reply, body=body).answer(request)
 
 
 def check(training: Training) -> None:
-    """Hold a status that was written against what holds for all of them."""
+    """Assert the invariants of a written status."""
     status = dump_status(training.status)
     flaws = [f"{error.json_path}: {error.message[:200]}" for error in STATUS.iter_errors(status)]
     assert not flaws, flaws
@@ -88,7 +88,7 @@ def check(training: Training) -> None:
 
 
 async def live(plan: list[Reply | None]) -> None:
-    """Two hours of three trainings whose API goes mad, and of one whose API does not."""
+    """Run three trainings with a hostile API and one with a normal API, for two hours."""
     models = {number: ModelScript() for number in (7, 8, 9, 10)}
     config = SimulatorConfig(
         speed=24,
@@ -102,7 +102,9 @@ async def live(plan: list[Reply | None]) -> None:
     def written(training: Training) -> None:
         try:
             check(training)
-        except AssertionError as error:  # the engine would take it for a fault of one resource
+        except (
+            AssertionError
+        ) as error:  # the engine would treat the error as a problem of one resource
             failures.append(error)
 
     world.trainings.on_status = written
@@ -111,7 +113,7 @@ async def live(plan: list[Reply | None]) -> None:
     world.add("mad", "waits", 9, existingTraining="Wait", pollIntervalSeconds=120)
     calm = world.add("calm", "calm", 10, pollIntervalSeconds=120)
     async with world.operator() as engine:
-        for _ in range(120):  # by minutes: a step that fails is tried again for all the time
+        for _ in range(120):  # by minutes: a failed reconcile is retried all the time
             await asyncio.sleep(60)
             errors = engine.metrics.registry.get_sample_value("scriptix_step_errors_total")
             assert errors == 0, "a step raised; its traceback is in the log"
@@ -127,7 +129,7 @@ async def live(plan: list[Reply | None]) -> None:
 
 @LIVES
 @given(st.lists(st.none() | replies(), min_size=1, max_size=12))
-def test_whatever_the_api_says_the_operator_goes_on_within_its_bounds(
+def test_operator_keeps_its_bounds_under_hostile_replies(
     plan: list[Reply | None],
 ) -> None:
     run_virtually(partial(live, plan))

@@ -1,4 +1,4 @@
-"""Hostile replies: whatever the API says, a call ends as its contract says, and tells no key."""
+"""Hostile replies: whatever the API replies, a call ends as documented, and shows no key."""
 
 import asyncio
 import traceback
@@ -26,7 +26,7 @@ MAX_LINE = 20_000
 
 
 async def _calls(reply: Reply) -> list[object]:
-    """What each of the three calls makes of it: a value, or one of our errors."""
+    """Return the result of each of the three calls: a value, or a ScriptixError."""
     announced: list[object] = []
     key = ApiKey(KEY, "Secret/team/scriptix-api-key")
     transport = httpx.MockTransport(reply.answer)
@@ -43,7 +43,7 @@ async def _calls(reply: Reply) -> list[object]:
 
 @CALLS
 @given(replies())
-def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: Reply) -> None:
+def test_each_call_ends_in_a_value_or_known_error_without_key(reply: Reply) -> None:
     for announced in asyncio.run(_calls(reply)):
         if isinstance(announced, ScriptixError):
             assert "\n" not in announced.failure.message
@@ -57,7 +57,7 @@ def test_each_call_ends_in_a_value_or_an_error_of_ours_and_shows_no_key(reply: R
 
 
 def _at_once(body: bytes) -> tuple[LogReply, list[LogEntry]] | str:
-    """The log in a whole body, or why there is none."""
+    """The log in a whole body, or the error."""
     try:
         reply = read_object(body, "", str)
         total = read_log_frame(reply, MODEL)
@@ -72,7 +72,7 @@ def _at_once(body: bytes) -> tuple[LogReply, list[LogEntry]] | str:
 
 
 def _in_pieces(body: bytes, size: int) -> tuple[LogReply, list[LogEntry]] | str:
-    """The same, read in pieces of `size` bytes."""
+    """The log read in pieces of `size` bytes, or the error."""
     entries: list[LogEntry] = []
     reader = LogReader(MODEL, "", str, entries.append)
     try:
@@ -85,10 +85,10 @@ def _in_pieces(body: bytes, size: int) -> tuple[LogReply, list[LogEntry]] | str:
 
 @CALLS
 @given(replies(), st.integers(1, 100))
-def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
+def test_log_in_pieces_equals_the_whole_log(reply: Reply, size: int) -> None:
     whole, pieces = _at_once(reply.body), _in_pieces(reply.body, max(size, len(reply.body) // 500))
     if isinstance(whole, str) and isinstance(pieces, str) and "is not JSON" in whole:
-        # Seen early, so that less of it is quoted.
+        # The error is found earlier, so less of the body is quoted.
         assert whole.startswith(pieces.removesuffix("…").rstrip())
     else:
         assert pieces == whole
@@ -96,7 +96,7 @@ def test_a_log_in_pieces_is_read_as_at_once(reply: Reply, size: int) -> None:
 
 @CALLS
 @given(replies())
-def test_any_log_is_stored_as_printable_lines_of_bounded_length(reply: Reply) -> None:
+def test_any_log_is_stored_as_bounded_printable_lines(reply: Reply) -> None:
     for announced in asyncio.run(_calls(reply)):
         if not isinstance(announced, list):
             continue

@@ -1,9 +1,9 @@
-"""The whole of Argo CD but its user interface, as processes beside a test control plane.
+"""Argo CD without its user interface, as processes beside a test control plane.
 
 Redis, the repo server, the application controller and the API server are the released ones, with
 the settings that Argo CD is installed with, and with gitops/argocd/argocd-cm.yaml merged into them
-as docs/gitops.md tells people to. Nothing is polled for by the controller: it compares when a
-watch tells it to, or when `refresh` asks it, as a webhook would.
+as docs/gitops.md describes. The controller does not poll: a watch, or `refresh` as a webhook
+would, triggers a comparison.
 """
 
 import base64
@@ -34,9 +34,9 @@ START_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 PROGRAMS = ("argocd-repo-server", "argocd-application-controller", "argocd-server")
-"""The program is told by its own name which of them it is."""
+"""The components: the name of the program selects one of them."""
 SCRIPTS = ("git-verify-wrapper.sh", "gpg-wrapper.sh")
-"""The repo server runs them for each commit, also where no signature is asked for."""
+"""Programs that the repo server runs for each commit, also where no signature is required."""
 
 
 class ArgoCD:
@@ -44,9 +44,9 @@ class ArgoCD:
 
     Args:
         tools: The directory with the program.
-        helm: What it renders charts with.
+        helm: The program that renders charts.
         source: The folder with its source, for CRDs and default settings.
-        control_plane: Where it keeps its Applications; also the first cluster that it fills.
+        control_plane: The cluster of its Applications, and the first destination.
         directory: For logs and data.
     """
 
@@ -80,10 +80,10 @@ class ArgoCD:
 
     @property
     def log(self) -> Iterator[Mapping[str, Any]]:
-        """What the application controller has logged so far."""
+        """The application controller's log records so far."""
         text = (self._directory / "argocd-application-controller.log").read_text()
         for line in text.splitlines():
-            if line.startswith("{") and line.endswith("}"):  # the last one may be half written
+            if line.startswith("{") and line.endswith("}"):  # the last line may be incomplete
                 yield json.loads(line)
 
     def add_cluster(self, name: str, control_plane: ControlPlane) -> None:
@@ -157,7 +157,7 @@ class ArgoCD:
         cluster = ["--kubeconfig", str(self._control_plane.kubeconfig), "--namespace", NAMESPACE]
         here = ["--address", LOOPBACK]
         repo_flags = [*here, "--port", str(repo), "--disable-tls", "--client-ca-path", ""]
-        # Without a period nothing happens that no watch and no test has asked for.
+        # Without a period only watches and tests trigger comparisons.
         controller_flags = [*plain, *cluster, "--app-resync", "0", "--loglevel", "debug"]
         server_flags = [*plain, *cluster, *here, "--port", str(server), "--disable-auth"]
         all_flags = (repo_flags, controller_flags, [*server_flags, "--insecure"])
@@ -189,7 +189,7 @@ class ArgoCD:
         return part
 
     def _until(self, holds: Callable[[], bool]) -> None:
-        """Wait for it, as long as everything that was started runs."""
+        """Wait for the condition, as long as all started processes run."""
         deadline = time.monotonic() + START_SECONDS
         while not holds():
             for part in self._parts:
@@ -202,5 +202,5 @@ class ArgoCD:
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:  # it does not listen yet
+    except httpx.TransportError:  # the server does not listen yet
         return False

@@ -1,4 +1,4 @@
-"""Fixtures of the GitOps tests: one Argo CD for all of them, a lab and a repository for each."""
+"""Fixtures of the GitOps tests: one Argo CD for all tests, a lab and a repository for each."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ from tests.operator.lab import Lab, laboratory
 
 @pytest.fixture(scope="session")
 def argocd_program(gitops_tools: Path) -> Path:
-    """Return the program that is all of Argo CD."""
+    """Return the program with all components of Argo CD."""
     return gitops_tools / ARGOCD
 
 
@@ -40,22 +40,22 @@ async def lab(
     argocd: ArgoCD, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> AsyncIterator[Lab]:
     """Make a lab in a cluster that Argo CD fills, with an API key and an operator."""
-    del argocd  # it has installed the CRD, and is there before and after the lab
+    del argocd  # it has installed the CRD, and exists before and after the lab
     async with laboratory(control_plane, namespace, tmp_path) as made:
         await made.secret()
-        await made.operator(leader_election="false")  # a Lease that is lost would end it
+        await made.operator(leader_election="false")  # a lost Lease would end the operator
         yield made
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """Make an empty repository."""
+    """Create an empty repository."""
     return Repository(tmp_path / "repository")
 
 
 @pytest.fixture
 def unseen(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
-    """Return a file with a training as the API server has made it; no operator has seen it."""
+    """Return a file with a training as the API server stores it before the first reconcile."""
     install_crd(control_plane)
     path = tmp_path / "unseen.yaml"
     path.write_text(yaml.safe_dump(training("unseen", 1)))

@@ -1,7 +1,7 @@
-"""Writes what is made from gitops/argocd's Lua files: their test data and the argocd-cm snippet.
+"""Generates from gitops/argocd's Lua files: their test data and the argocd-cm snippet.
 
-`make gitops` runs this module; a test holds what is there against what it would write. The folder
-has the layout of Argo CD's own resource_customizations, so that it can be offered to it, and passes
+`make gitops` runs this module; a test compares the files with its output. The folder
+has the layout of Argo CD's own resource_customizations, so that it can be contributed, and passes
 Argo CD's own tests (test_upstream.py).
 """
 
@@ -40,13 +40,13 @@ jqPathExpressions:
 
 
 class _Literal(str):
-    """Text that is written as a block, line for line."""
+    """Text that is written as a block scalar."""
 
     __slots__ = ()
 
 
 class _Dumper(yaml.SafeDumper):
-    """Knows `_Literal`."""
+    """A YAML dumper with block scalars."""
 
 
 _Dumper.add_representer(
@@ -55,7 +55,7 @@ _Dumper.add_representer(
 
 
 def generated() -> dict[Path, str]:
-    """Return all files that are made, with their content."""
+    """Return all generated files, with their content."""
     return {SNIPPET: _snippet(), **dict(_test_data())}
 
 
@@ -91,7 +91,7 @@ def _snippet() -> str:
 
 
 def _test_data() -> Iterator[tuple[Path, str]]:
-    """What upstream's own tests read: a resource in each state, and the health it has."""
+    """Test data of Argo CD's own tests: a resource in each state, and its health."""
     tests = []
     for name, state in STATES.items():
         resource = manifest(name)

@@ -1,4 +1,4 @@
-"""A git repository on disk, and an Application of Argo CD that has it synced into a cluster."""
+"""A git repository on disk, and an Application of Argo CD that syncs it into a cluster."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/applications"
 REFRESH = "argocd.argoproj.io/refresh"
 POLL_SECONDS = 0.1
 UNKNOWN = "not found as part of application"
-"""What Argo CD says of a resource that it has made and not yet seen."""
+"""Argo CD's health status of a resource that it has created and not yet observed."""
 
 Condition = Callable[[Manifest], bool]
 
@@ -58,10 +58,10 @@ def config_map(name: str, *, wave: int = 0, **data: str) -> Manifest:
 
 
 class Repository:
-    """A repository of manifests; each commit is all that it holds.
+    """A repository of manifests; each commit replaces all content.
 
     Args:
-        directory: A folder that is not there yet.
+        directory: A folder that does not exist yet.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -71,13 +71,13 @@ class Repository:
         self._git("init", "--quiet", "--initial-branch=main")
 
     def commit(self, *manifests: Manifest) -> None:
-        """Make these manifests the content."""
+        """Replace the content with these manifests."""
         text = yaml.safe_dump_all(manifests, sort_keys=False)
         (self.directory / "manifests.yaml").write_text(text)
         self._commit()
 
     def commit_folder(self, folder: Path) -> None:
-        """Make what a folder holds the content."""
+        """Replace the content with the files of a folder."""
         shutil.copytree(folder, self.directory, dirs_exist_ok=True)
         self._commit()
 
@@ -95,13 +95,13 @@ class Repository:
 
 
 class Application:
-    """An Application that syncs a repository into a lab's namespace; syncs and prunes by itself.
+    """An Application that syncs a repository into a lab's namespace and prunes automatically.
 
     Args:
         name: Its name.
-        argocd: What runs it.
+        argocd: Runs the Application.
         client: A connection to the API server that holds it.
-        repository: What is synced.
+        repository: The synced repository.
     """
 
     def __init__(
@@ -147,14 +147,14 @@ class Application:
         assert reply.is_success, reply.text
 
     async def get(self) -> Manifest:
-        """It, as it is now."""
+        """The current Application."""
         reply = await self._client.get(f"{APPLICATIONS}/{self.name}")
         assert reply.is_success, reply.text
         manifest: Manifest = reply.json()
         return manifest
 
     async def until(self, holds: Condition) -> Manifest:
-        """Wait until it is so."""
+        """Wait until the Application meets the condition."""
         item: Manifest = {}
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -168,13 +168,13 @@ class Application:
             raise AssertionError(f"Application not so after {TIMEOUT:.0f} s:\n{text}") from None
 
     async def until_healthy(self, health: str) -> Manifest:
-        """Wait until it is Synced, in all of its parts, and has this health."""
+        """Wait until the Application and all resources are Synced, with this health."""
         return await self.until(lambda item: is_synced(item) and health_of(item) == health)
 
     async def refresh(self, kind: str = "normal") -> Manifest:
-        """Have it compared with the newest commit, as a webhook does; "hard": without caches.
+        """Trigger a comparison with the newest commit, as a webhook does; "hard": without caches.
 
-        Returns it as that comparison has left it; the next comparison may be close behind.
+        Returns the Application after that comparison; the next one may follow soon.
         """
         asked = await self._patch({"metadata": {"annotations": {REFRESH: kind}}})
         async with asyncio.timeout(TIMEOUT), aclosing(self._since(version_of(asked))) as versions:
@@ -217,7 +217,7 @@ class Application:
         await self.refresh()
 
     async def versions(self) -> AsyncIterator[Manifest]:
-        """It now, and after each change."""
+        """The Application now, and after each change."""
         now = await self.get()
         yield now
         async for item in self._since(version_of(now)):
@@ -236,7 +236,7 @@ class Application:
                 yield event["object"]
 
     async def delete(self) -> None:
-        """Delete it, and leave what it has synced."""
+        """Delete the Application, and keep the synced resources."""
         await self._client.delete(f"{APPLICATIONS}/{self.name}")
 
     async def _patch(self, patch: Mapping[str, Any]) -> Manifest:
@@ -305,15 +305,15 @@ async def application(  # noqa: PLR0913 - each has a default
     """Make an Application for a lab, and delete it in the end.
 
     Args:
-        argocd: What runs it.
-        lab: Whose namespace it fills.
-        repository: What it syncs.
+        argocd: Runs the Application.
+        lab: The lab whose namespace is the destination.
+        repository: The synced repository.
         home: A connection to Argo CD's own cluster, if the lab's is another.
         cluster: Argo CD's name of the lab's cluster.
-        suffix: Of its name, to tell several in one test apart.
+        suffix: Suffix of the name, which distinguishes several Applications in one test.
         options: Sync options of all its resources.
         compare: Options of its comparisons.
-        heal: Whether it takes back what differs from Git.
+        heal: Whether self-heal reverts what differs from Git.
         values: Of the chart, if the repository is one.
     """
     made = Application(f"{lab.namespace}{suffix}", argocd, home or lab.client, repository)

@@ -1,4 +1,4 @@
-"""States of a resource as the core writes them, and how GitOps tools have to read each.
+"""States of a resource as the core writes them, and what GitOps tools have to show.
 
 What Argo CD shows, and what kstatus, the library that Flux asks, makes of
 it. `python -m tests.gitops.customizations` writes them down as Argo CD's test data.
@@ -23,7 +23,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state, made by the core, and what tools have to show."""
+    """A state, written by the core, and what tools have to show."""
 
     make: Callable[[], Life]
     argocd: str
@@ -77,7 +77,7 @@ def _without_secret(life: Life) -> Life:
 
 
 def _without_right(life: Life) -> Life:
-    for _ in range(2):  # one refusal of a key that has worked is not believed yet
+    for _ in range(2):  # one refusal of a key that has worked does not block the resource yet
         life.waits(60).poll_fails(FailureKind.UNAUTHORIZED, message="HTTP 401: Invalid API key")
     return life
 
@@ -128,7 +128,7 @@ STATES: Mapping[str, State] = {
 
 
 def manifest(name: str) -> Manifest:
-    """The resource in a state, as the API server gives it, less what does not matter here."""
+    """The resource in a state, as the API server returns it, with the relevant fields only."""
     training = STATES[name].make().training
     spec = training.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     status = dump_status(training.status)

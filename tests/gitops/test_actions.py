@@ -1,4 +1,4 @@
-"""The actions, run by Argo CD's API server as a click runs them, with self-heal at work."""
+"""The actions, run by Argo CD's API server as from the user interface, with self-heal."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "gitops.md"
 RETRAIN = "action/scriptix.io/CustomModelTraining/retrain"
 
 
-async def test_suspend_and_resume_hold_where_git_says_nothing_of_suspend(
+async def test_suspend_and_resume_hold_where_git_omits_suspend(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1, duration=10_000)
@@ -36,7 +36,7 @@ async def test_suspend_and_resume_hold_where_git_says_nothing_of_suspend(
     assert lab.starts() == len(lab.posts()) == 1
 
 
-async def test_self_heal_takes_an_action_back_where_git_declares_suspend(
+async def test_self_heal_reverts_an_action_where_git_declares_suspend(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1, duration=10_000)
@@ -59,7 +59,7 @@ async def test_self_heal_cancels_a_token_only_before_its_start(
     repository.commit(training("scripted", 1, runToken="v1"))
     async with application(argocd, lab, repository, heal=False) as app:
         first = await lab.until_phase("scripted", "Succeeded")
-        # The new data has not arrived yet, so the request waits.
+        # The model has no new data yet, so the request waits.
         await lab.admin("PATCH", "/models/1", {"status": 1})
         await lab.edit("scripted", runToken="v2")
         await lab.until_reason("scripted", "WaitingForModel")
@@ -71,7 +71,7 @@ async def test_self_heal_cancels_a_token_only_before_its_start(
         assert healed["status"]["run"]["id"] == first["status"]["run"]["id"]
         assert lab.starts() == 1
 
-        # What has been started is not cancelled: the value that Git has is the repeated one then.
+        # A started request is not cancelled: the value in Git is then a repeated token.
         await app.heal(on=False)
         await lab.admin("PATCH", "/models/1", {"status": 2, "script": {"duration": 10_000}})
         await lab.edit("scripted", runToken="v3")
@@ -85,14 +85,14 @@ async def test_self_heal_cancels_a_token_only_before_its_start(
     assert lab.starts() == len(lab.posts()) == 2
 
 
-async def test_retrain_starts_one_more_run_and_nothing_takes_it_for_a_difference(
+async def test_retrain_starts_one_run_and_is_no_difference(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1)
     repository.commit(training("again", 1))
     async with application(argocd, lab, repository) as app:
         first = await lab.until_phase("again", "Succeeded")
-        await lab.admin("PATCH", "/models/1", {"status": 2})  # new data has come
+        await lab.admin("PATCH", "/models/1", {"status": 2})  # new data has arrived
         await app.act("retrain", "again", lab)
         second = await lab.until(
             "again",
@@ -108,7 +108,7 @@ async def test_retrain_starts_one_more_run_and_nothing_takes_it_for_a_difference
         assert (await lab.get("again"))["metadata"]["annotations"][REQUESTED_AT] == asked
         assert lab.starts() == 2
 
-        # A replacement loses the annotation, which asks for nothing.
+        # A replacement removes the annotation, which starts nothing.
         replaced = training("again", 1, priority=6)
         replaced["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] = "Replace=true"
         await app.push(replaced)

@@ -1,4 +1,4 @@
-"""Trainings under a real Argo CD: sync waves, health, sync status, and what makes it look again."""
+"""Trainings under a real Argo CD: sync waves, health, sync status, and what triggers a refresh."""
 
 import asyncio
 from collections import Counter
@@ -26,12 +26,12 @@ from tests.operator.process import TIMEOUT
 pytestmark = pytest.mark.gitops
 
 SETTINGS: Mapping[str, tuple[Sequence[str], str]] = {
-    "as Argo CD does by itself": ((), ""),
+    "default of Argo CD": ((), ""),
     "applied by the server": (("ServerSideApply=true",), ""),
     "compared by the server": ((), "ServerSideDiff=true"),
     "applied by the server, compared without": (("ServerSideApply=true",), "ServerSideDiff=false"),
 }
-"""Sync options and compare options; who applies by the server also compares by it, unless told."""
+"""Sync options and compare options; server-side apply implies server-side diff unless it is off."""
 
 
 async def finish(lab: Lab, model_id: int) -> None:
@@ -49,14 +49,14 @@ async def write(lab: Lab, name: str, key: str, text: str) -> None:
     assert reply.is_success, reply.text
 
 
-async def test_a_sync_wave_waits_for_a_training_and_goes_on_when_it_succeeds(
+async def test_sync_wave_waits_until_a_training_succeeds(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(1, duration=10_000)
     repository.commit(training("first", 1), config_map("second", wave=1, used="yes"))
     async with application(argocd, lab, repository) as app:
         await lab.until_phase("first", "Running")
-        # Whatever makes Argo CD look again, the wave has to wait.
+        # The wave has to wait, whatever triggers a refresh.
         await app.refresh("hard")
         waiting = await app.until(lambda item: health_of(item) == "Progressing")
         assert operation_of(waiting) == "Running"
@@ -68,7 +68,7 @@ async def test_a_sync_wave_waits_for_a_training_and_goes_on_when_it_succeeds(
     assert lab.starts() == len(lab.posts()) == 1
 
 
-async def test_a_failed_training_ends_the_sync_and_degrades_the_application(
+async def test_failed_training_ends_the_sync_and_degrades_the_app(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(2, outcome="mismatch")
@@ -101,7 +101,7 @@ async def test_a_sync_wave_waits_as_long_as_a_training_is_suspended(
     assert lab.starts() == len(lab.posts()) == 1
 
 
-async def test_a_blocked_training_fails_its_wave_and_only_a_new_commit_is_tried_again(
+async def test_blocked_training_fails_its_wave_until_a_new_commit(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(4)
@@ -111,7 +111,7 @@ async def test_a_blocked_training_fails_its_wave_and_only_a_new_commit_is_tried_
         failed = await app.until(lambda item: operation_of(item) == "Failed")
         await app.until(lambda item: health_of(item) == "Degraded")
         assert lab.posts() == []
-        # With the reason gone the training goes on, and the sync does not.
+        # With the cause fixed the training continues, and the sync does not.
         await lab.secret(name="later")
         await lab.until_phase("first", "Succeeded")
         await app.refresh("hard")
@@ -143,7 +143,7 @@ EVERYTHING: Manifest = {
 
 @asynccontextmanager
 async def watched(app: Application) -> AsyncIterator[list[str]]:
-    """Gather the differences that an Application shows once it has been synced."""
+    """Collect the differences that an Application shows once it has been synced."""
     found: list[str] = []
 
     async def watch() -> None:
@@ -185,12 +185,12 @@ async def test_defaults_and_status_are_no_difference(
 
 
 def names_the_field(item: Manifest) -> bool:
-    """Whether the Application says which field is wrong."""
+    """Whether the Application names the wrong field."""
     return "colour" in str(item["status"].get("conditions"))
 
 
 def status_of(item: Manifest, kind: str) -> str:
-    """The sync status of the only part of a kind."""
+    """The sync status of the only resource of a kind."""
     (found,) = (part for part in item["status"]["resources"] if part["kind"] == kind)
     return str(found["status"])
 
@@ -215,13 +215,13 @@ async def assert_reported(app: Application, lab: Lab, outcome: str, later: str) 
 @pytest.mark.parametrize(
     ("settings", "outcome", "later"),
     [
-        ("as Argo CD does by itself", "Succeeded OutOfSync", "OutOfSync"),
+        ("default of Argo CD", "Succeeded OutOfSync", "OutOfSync"),
         ("applied by the server", "Failed OutOfSync", "OutOfSync"),
         ("compared by the server", "Succeeded Unknown", "Synced"),
         ("applied by the server, compared without", "Failed OutOfSync", "OutOfSync"),
     ],
 )
-async def test_a_new_training_with_a_field_that_does_not_exist(  # noqa: PLR0913, PLR0917 - a table
+async def test_new_training_with_an_unknown_field(  # noqa: PLR0913, PLR0917 - a table
     argocd: ArgoCD, lab: Lab, repository: Repository, settings: str, outcome: str, later: str
 ) -> None:
     odd = training("odd", 13, suspend=True, colour="blue")
@@ -243,13 +243,13 @@ async def test_a_new_training_with_a_field_that_does_not_exist(  # noqa: PLR0913
 @pytest.mark.parametrize(
     ("settings", "outcome", "later"),
     [
-        ("as Argo CD does by itself", "Succeeded OutOfSync", "OutOfSync"),
+        ("default of Argo CD", "Succeeded OutOfSync", "OutOfSync"),
         ("applied by the server", "never Unknown", "Synced"),
         ("compared by the server", "never Unknown", "Synced"),
         ("applied by the server, compared without", "Failed OutOfSync", "OutOfSync"),
     ],
 )
-async def test_a_field_that_does_not_exist_is_added(  # noqa: PLR0913, PLR0917 - a table
+async def test_unknown_field_added_to_a_training(  # noqa: PLR0913, PLR0917 - a table
     argocd: ArgoCD, lab: Lab, repository: Repository, settings: str, outcome: str, later: str
 ) -> None:
     stranger = config_map("stranger", used="yes")
@@ -268,7 +268,7 @@ async def test_a_field_that_does_not_exist_is_added(  # noqa: PLR0913, PLR0917 -
         assert "colour" not in (await lab.get("odd"))["spec"]
 
 
-async def test_a_suspend_that_git_declares_is_a_difference_where_nothing_heals(
+async def test_suspend_declared_in_git_is_a_difference_without_heal(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(14, duration=10_000)
@@ -282,11 +282,11 @@ async def test_a_suspend_that_git_declares_is_a_difference_where_nothing_heals(
         assert (await lab.get("declared"))["spec"]["suspend"] is True
 
 
-# Which objects make Argo CD compare.
+# Objects whose changes trigger a refresh.
 
 
 def causes(argocd: ArgoCD, namespace: str) -> Iterator[str]:
-    """Names of the ConfigMaps whose changes made Argo CD look at the Application again."""
+    """Names of the ConfigMaps whose changes triggered a refresh of the Application."""
     for line in argocd.log:
         caused = line.get("msg") == "Requesting app refresh caused by object update"
         if caused and line["kind"] == "ConfigMap" and line["namespace"] == namespace:
@@ -294,7 +294,7 @@ def causes(argocd: ArgoCD, namespace: str) -> Iterator[str]:
 
 
 async def until_caused(argocd: ArgoCD, lab: Lab, name: str, times: int) -> None:
-    """Wait until changes of a ConfigMap have made Argo CD look so many times."""
+    """Wait until changes of a ConfigMap have triggered this number of refreshes."""
     async with asyncio.timeout(TIMEOUT):
         while True:
             if Counter(causes(argocd, lab.namespace))[name] >= times:
@@ -303,12 +303,12 @@ async def until_caused(argocd: ArgoCD, lab: Lab, name: str, times: int) -> None:
 
 
 def entries(item: Manifest) -> int:
-    """How many lines of log are stored."""
+    """Number of stored log lines."""
     found: int = item.get("status", {}).get("log", {}).get("entries", 0)
     return found
 
 
-async def test_updates_of_logs_cause_no_reconcile_and_a_stranger_s_config_map_does(
+async def test_log_updates_cause_no_refresh_of_the_application(
     argocd: ArgoCD, lab: Lab, repository: Repository
 ) -> None:
     lab.model(21, duration=10_000)
@@ -321,10 +321,10 @@ async def test_updates_of_logs_cause_no_reconcile_and_a_stranger_s_config_map_do
         for number in range(3):
             await write(lab, "logged-log", "log", f"line {number}\n")
         before = Counter(causes(argocd, lab.namespace))["stranger"]
-        # ConfigMaps are watched in one stream: what is seen of the stranger comes after the log.
+        # ConfigMaps are watched in one stream: the foreign one is observed after the log.
         for number in (1, 2):
             await write(lab, "stranger", "key", f"value {number}")
             await until_caused(argocd, lab, "stranger", before + number)
-        # One for each that was made, and none for any update.
+        # One refresh for each creation, and none for an update.
         seen = Counter(causes(argocd, lab.namespace))
         assert (seen["logged-log"], seen["logged-result"]) == (1, 1)

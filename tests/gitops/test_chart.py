@@ -1,4 +1,4 @@
-"""The operator's own chart as an Application: what Argo CD renders and applies stays Synced."""
+"""The operator's chart as an Application: the objects that Argo CD applies stay Synced."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ OPTIONAL: Mapping[str, Any] = {
         "prometheusRule": {"enabled": True},
         "dashboard": {"enabled": True},
     },
-    # The API server spells these in its own way, which Argo CD knows: "1", and no value.
+    # The API server normalizes these values as Argo CD does: "1", and no value.
     "resources": {"requests": {"cpu": "1000m"}},
     "extraEnv": [{"name": "EMPTY", "value": ""}],
 }

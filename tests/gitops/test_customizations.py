@@ -1,4 +1,4 @@
-"""What is shipped for Argo CD: made files are current, and Argo CD's own defaults are kept."""
+"""The files for Argo CD: generated files are current, and Argo CD's own defaults are kept."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.gitops.tools import source
 IGNORED = "resource.customizations.ignoreResourceUpdates.ConfigMap"
 
 
-def test_the_snippet_and_the_test_data_are_what_the_sources_make_of_them() -> None:
+def test_snippet_and_test_data_are_current() -> None:
     files = generated()
     stale = [str(path) for path, text in files.items() if path.read_text() != text]
     assert stale == [], "run: make gitops"
@@ -22,7 +22,7 @@ def test_the_snippet_and_the_test_data_are_what_the_sources_make_of_them() -> No
     }
 
 
-def test_nothing_asks_for_lua_s_libraries() -> None:
+def test_lua_files_use_no_libraries() -> None:
     for path in FOLDER.rglob("*.lua"):
         assert re.findall(r"\b(string|math|io|debug)\s*[.:]", path.read_text()) == []
         assert set(re.findall(r'require\("(\w+)"\)', path.read_text())) <= {"os"}

@@ -1,4 +1,4 @@
-"""What Flux makes of each state, told by the library that it asks."""
+"""Flux's status of each state, computed with kstatus, the library that Flux uses."""
 
 import subprocess
 from pathlib import Path
@@ -21,13 +21,13 @@ def kstatus(tools: Path, resources: str) -> dict[str, str]:
     return dict(line.split("\t") for line in reply.stdout.splitlines())
 
 
-def test_flux_reads_each_state_as_the_design_says(gitops_tools: Path) -> None:
+def test_flux_status_of_each_state_is_as_designed(gitops_tools: Path) -> None:
     documents = yaml.safe_dump_all(manifest(name) for name in STATES)
     expected = {name: state.kstatus for name, state in STATES.items()}
     assert kstatus(gitops_tools, documents) == expected
 
 
-def test_flux_waits_for_a_resource_that_no_operator_has_seen(
+def test_flux_waits_for_a_resource_before_its_first_reconcile(
     gitops_tools: Path, unseen: Path
 ) -> None:
     assert kstatus(gitops_tools, unseen.read_text()) == {"unseen": "InProgress"}

@@ -1,4 +1,4 @@
-"""What Flux does to what people set with kubectl, by the library that Flux applies with."""
+"""Flux and fields that users set with kubectl, tested with the library that Flux applies with."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ class Flux:
         self._namespace = namespace
 
     def apply(self, *manifests: Manifest) -> dict[str, str]:
-        """Apply what Git has; returns what was done, by name."""
+        """Apply the manifests in Git; return the actions, by name."""
         for manifest in manifests:
             manifest["metadata"]["namespace"] = self._namespace
         reply = subprocess.run(
@@ -56,7 +56,7 @@ class Flux:
         return {name: action for action, name in lines}
 
     def kubectl(self, name: str, verb: str, *arguments: str) -> None:
-        """Change a training as a person does."""
+        """Change a training as a user does."""
         self._control_plane.kubectl("-n", self._namespace, verb, "cmt", name, *arguments)
 
 
@@ -88,12 +88,12 @@ KEPT = {
     "own-annotation": (ASK, (OWN,), True),
     "own-suspend": (SUSPEND, (OWN,), True),
     "own-token": (TOKEN, (OWN,), True),
-    # What Git declares is Git's, whoever has changed it.
+    # A field that Git declares gets Git's value again.
     "declared-token": (TOKEN, (OWN,), False),
     "merged-annotation": (ASK, (), True),
     "merged-suspend": (SUSPEND, (), True),
 }
-"""By training: what kubectl changes, with which options, and whether that stays."""
+"""By training: the change with kubectl, its options, and whether it stays."""
 
 
 def from_git(name: str) -> Manifest:
@@ -106,14 +106,14 @@ def from_git(name: str) -> Manifest:
 
 
 def is_changed(item: Manifest, verb: str) -> bool:
-    """Whether a training is as kubectl has left it."""
+    """Whether a training still has kubectl's change."""
     if verb == "annotate":
         return REQUESTED_AT in item["metadata"].get("annotations", {})
     spec = item["spec"]
     return bool(spec.get("suspend")) or spec.get("runToken") == "v2"
 
 
-def test_flux_keeps_what_a_field_manager_of_ones_own_has_set(
+def test_flux_keeps_fields_of_another_field_manager(
     flux: Flux, control_plane: ControlPlane, namespace: str
 ) -> None:
     trainings = [from_git(name) for name in KEPT]
@@ -125,16 +125,16 @@ def test_flux_keeps_what_a_field_manager_of_ones_own_has_set(
     items = {item["metadata"]["name"]: item for item in yaml.safe_load(shown)["items"]}
     kept = {name: is_changed(items[name], change[0]) for name, (change, _, _) in KEPT.items()}
     assert kept == {name: stays for name, (_, _, stays) in KEPT.items()}
-    # Nothing is left to do: what stays is no difference for Flux.
+    # The remaining change is no difference for Flux.
     assert set(flux.apply(*trainings).values()) == {"unchanged"}
 
 
-async def test_a_request_that_flux_removes_is_cancelled_with_an_event(flux: Flux, lab: Lab) -> None:
+async def test_request_removed_by_flux_is_cancelled_with_an_event(flux: Flux, lab: Lab) -> None:
     lab.model(1)
     git = training("asked", 1)
     await asyncio.to_thread(flux.apply, git)
     first = await lab.until_phase("asked", "Succeeded")
-    # The new data has not arrived yet, so the request waits.
+    # The model has no new data yet, so the request waits.
     await lab.admin("PATCH", "/models/1", {"status": 1})
     await asyncio.to_thread(flux.kubectl, "asked", *ASK)
     await lab.until_reason("asked", "WaitingForModel")
@@ -144,7 +144,7 @@ async def test_a_request_that_flux_removes_is_cancelled_with_an_event(flux: Flux
     again = await lab.get("asked")
     assert phase_of(again) == "Succeeded"
     assert again["status"]["run"]["id"] == first["status"]["run"]["id"]
-    # With a field manager of its own the same request stays, and is answered.
+    # With another field manager the same request stays, and starts a run.
     await asyncio.to_thread(flux.kubectl, "asked", *ASK, OWN)
     await lab.until_reason("asked", "WaitingForModel")
     await asyncio.to_thread(flux.apply, git)

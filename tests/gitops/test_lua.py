@@ -1,4 +1,4 @@
-"""The Lua scripts, run by `argocd admin settings resource-overrides` as the product runs them."""
+"""The Lua scripts, run by `argocd admin settings resource-overrides`."""
 
 import os
 import subprocess
@@ -34,11 +34,11 @@ class Overrides:
         self._home = home
 
     def run(self, command: str, resource: Path, *arguments: str) -> str:
-        """Run a command on a manifest and return what it prints."""
+        """Run a command on a manifest and return its output."""
         overrides = [str(self._program), "admin", "settings", "resource-overrides"]
         reply = subprocess.run(
             [*overrides, command, str(resource), *arguments, "--argocd-cm-path", str(SNIPPET)],
-            # Argo CD hands the resource before and after to it, and prints what it prints.
+            # Argo CD passes the resource before and after to it, and prints its output.
             env={**os.environ, "HOME": str(self._home), "KUBECTL_EXTERNAL_DIFF": "tail -qn +1"},
             capture_output=True,
             text=True,
@@ -53,7 +53,7 @@ class Overrides:
         return status.removeprefix("STATUS: "), message.removeprefix("MESSAGE: ")
 
     def actions(self, resource: Path) -> dict[str, bool]:
-        """Return the actions that are offered, and which of them may be clicked."""
+        """Return the offered actions, and whether each is enabled."""
         rows = [line.split() for line in self.run("list-actions", resource).splitlines()[1:]]
         return {name: disabled == "false" for name, disabled in rows}
 
@@ -67,14 +67,12 @@ class Overrides:
 
 @pytest.fixture
 def overrides(argocd_program: Path, tmp_path: Path) -> Overrides:
-    """Return what runs the scripts."""
+    """Return a runner of the scripts."""
     return Overrides(argocd_program, tmp_path)
 
 
 @pytest.mark.parametrize("case", HEALTH_TESTS, ids=lambda case: Path(case["inputPath"]).stem)
-def test_the_health_of_a_state_is_what_the_design_says(
-    overrides: Overrides, case: Manifest
-) -> None:
+def test_health_of_each_state_is_as_designed(overrides: Overrides, case: Manifest) -> None:
     expected = case["healthStatus"]
     found = overrides.health(FOLDER / case["inputPath"])
     assert found == (expected["status"], expected["message"])
@@ -94,12 +92,10 @@ def test_actions_are_offered_where_they_make_sense(overrides: Overrides, case: M
     ACTION_TESTS["actionTests"],
     ids=lambda case: f"{case['action']} {Path(case['inputPath']).stem}",
 )
-def test_an_action_changes_what_it_says_and_nothing_else(
-    overrides: Overrides, case: Manifest
-) -> None:
+def test_action_changes_only_its_own_field(overrides: Overrides, case: Manifest) -> None:
     after = overrides.act(ACTIONS / case["inputPath"], case["action"])
     expected = yaml.safe_load((ACTIONS / case["expectedOutputPath"]).read_text())
-    if case["action"] == "retrain":  # the time of the click, which no file can say beforehand
+    if case["action"] == "retrain":  # the time of the action, which no file can contain
         annotations = after["metadata"].pop("annotations")
         assert annotations.keys() == {REQUESTED_AT}
         clicked = datetime.strptime(annotations[REQUESTED_AT], "%Y-%m-%dT%H:%M:%S%z")
@@ -112,7 +108,7 @@ def test_each_action_is_tried() -> None:
     assert tried == {script.parent.name for script in ACTIONS.glob("*/action.lua")}
 
 
-def test_a_resource_that_no_operator_has_seen_is_progressing(
+def test_resource_is_progressing_before_its_first_reconcile(
     overrides: Overrides, unseen: Path
 ) -> None:
     assert overrides.health(unseen)[0] == "Progressing"

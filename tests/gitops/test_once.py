@@ -19,7 +19,7 @@ SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 
 
 def manifests(priority: int = 5, options: str = "") -> list[Manifest]:
-    """Return a training that ends at once, one that runs until it is told to end, and another."""
+    """Return a training that ends at once, one that the test ends, and another."""
     trainings = [training(name, number, priority=priority) for number, name in enumerate(NAMES, 1)]
     if options:
         for item in trainings:
@@ -46,7 +46,7 @@ async def until_recreated(lab: Lab, before: set[str]) -> None:
 
 
 async def heal_an_edit(app: Application, lab: Lab) -> None:
-    del app  # it heals by itself
+    del app  # self-heal is on
     for name in NAMES:
         await lab.edit(name, priority=7)
     await until_both(lab, lambda item: item["spec"]["priority"] == 5)
@@ -88,7 +88,7 @@ async def prune_and_recreate(app: Application, lab: Lab) -> None:
     "disturb",
     [heal_an_edit, heal_a_deletion, refresh_hard, replace, replace_by_force, prune_and_recreate],
 )
-async def test_nothing_is_started_twice(
+async def test_argo_cd_starts_nothing_twice(
     argocd: ArgoCD,
     lab: Lab,
     repository: Repository,
@@ -107,7 +107,7 @@ async def test_nothing_is_started_twice(
     assert (lab.starts(DONE), lab.starts(RUNNING), len(lab.posts())) == (1, 1, 2)
 
 
-async def test_a_cluster_rebuilt_from_the_same_repository_starts_nothing_again(
+async def test_cluster_rebuilt_from_its_repository_starts_nothing(
     argocd: ArgoCD, assets: Path, lab: Lab, repository: Repository, tmp_path: Path
 ) -> None:
     lab.model(DONE)
@@ -115,7 +115,7 @@ async def test_a_cluster_rebuilt_from_the_same_repository_starts_nothing_again(
     repository.commit(*manifests())
     async with application(argocd, lab, repository):
         await under_way(lab)
-    await lab.close()  # the first cluster's operator is lost with it, and its ledger
+    await lab.close()  # the first cluster is lost with its operator and ledger
     with ControlPlane(assets, tmp_path / "rebuilt") as rebuilt:
         install_crd(rebuilt)
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lab.namespace}}

@@ -1,4 +1,4 @@
-"""Argo CD's own tests of resource_customizations, run over our folder as they would be upstream."""
+"""Argo CD's own tests of resource_customizations, run over gitops/argocd."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ CASES = {
 
 
 class Upstream:
-    """Argo CD's tests, and a copy of our folder at the place where they look for theirs.
+    """Argo CD's tests, and a copy of the operator's folder at the path that they read.
 
     Args:
         program: The tests.
@@ -65,7 +65,7 @@ class Upstream:
 
 @pytest.fixture
 def upstream(lua_tools: Path, tmp_path: Path) -> Upstream:
-    """Return Argo CD's tests with our folder as it is."""
+    """Return Argo CD's tests with the unchanged folder."""
     return Upstream(lua_tools / LUA_TESTS, tmp_path)
 
 
@@ -86,6 +86,6 @@ def test_argo_cd_s_own_tests_see_another_result_of_an_action(upstream: Upstream)
     assert "actions/resume/testdata/new.yaml" in upstream.run(ACTIONS)[1]
 
 
-def test_argo_cd_s_own_tests_see_what_else_retraining_changes(upstream: Upstream) -> None:
+def test_argo_cd_s_own_tests_see_an_extra_change_of_retraining(upstream: Upstream) -> None:
     upstream.edit("actions/testdata/retrained.yaml", "Succeeded", "Failed")
     assert "actions/retrain/testdata/finished.yaml" in upstream.run(ACTIONS)[1]

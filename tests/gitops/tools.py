@@ -34,7 +34,7 @@ TOOLS = ToolSet(
 )
 
 # Argo CD's tests walk a folder on disk and run the scripts that were compiled into them. With both
-# from the folder, one program is good for any state of our files; this alone is not Argo CD's.
+# from the folder, one program works for any state of the folder; only this differs from Argo CD.
 SCRIPTS_FROM_DISK = """\
 package resource_customizations
 
@@ -47,7 +47,7 @@ import (
 var Embedded = os.DirFS("../../resource_customizations").(fs.ReadFileFS)
 """
 
-# A set of its own, so that a change here does not have Argo CD built again.
+# A separate set, so that a change here does not cause a new build of Argo CD.
 LUA_TOOLS = ToolSet(
     name="gitops-lua",
     title="Argo CD's tests of Lua files",

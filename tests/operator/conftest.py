@@ -1,4 +1,4 @@
-"""Fixtures of the operator's tests: the CRD is installed, and each test has a lab of its own."""
+"""Fixtures of the operator's tests: the CRD is installed, and each test has its own lab."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,5 +43,5 @@ async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
 
 @pytest.fixture
 def status_writer(client: ApiClient) -> Recorder:
-    """Listen to the client's calls."""
+    """Record the client's calls."""
     return Recorder(client)

@@ -41,7 +41,7 @@ def find_python(version: str) -> Path | None:
 
 
 def environment(python: Path, version: str) -> Path:
-    """Return the interpreter of an environment with the pinned requirements, made if need be."""
+    """Return the Python of an environment with the pinned requirements; create it if needed."""
     pins = b"".join(path.read_bytes() for path in REQUIREMENTS)
     name = hashlib.sha256(pins + str(python).encode()).hexdigest()[:16]
     directory = cache_root(os.environ) / f"python{version}" / name

@@ -1,4 +1,4 @@
-"""Puts the CRD of this checkout on a test control plane; several test modules may ask for it."""
+"""Puts the CRD of this checkout on a test control plane; several test modules may use it."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ POLL_SECONDS = 0.05
 
 
 def install_crd(control_plane: ControlPlane) -> httpx.Response:
-    """Apply the file in crds/ and wait until its kind is served and explained.
+    """Apply the file in crds/ and wait until its kind is served and documented.
 
     Returns:
         The API server's reply to the manifest.

@@ -36,7 +36,7 @@ QUIET = SimulatorConfig(
     limit_status=ROOMY,
     limit_logs=ROOMY,
 )
-"""A run takes four seconds, and nothing is limited."""
+"""Configuration in which a run takes four seconds and no call is limited."""
 
 Manifest = dict[str, Any]
 Condition = Callable[[Manifest], bool]
@@ -55,11 +55,11 @@ PACE = {
     "SCRIPTIX_LIMIT_STATUS": "10000/1m",
     "SCRIPTIX_LIMIT_LOGS": "10000/1m",
 }
-"""Settings of the tests: the protocol's durations shortened, budgets out of the way."""
+"""Settings of the tests: the protocol's durations are short, and quotas are large."""
 
 
 class Lab:
-    """What a test works with; make one with `laboratory`."""
+    """A namespace, a simulator and the operators of one test; `laboratory` makes a lab."""
 
     def __init__(  # noqa: PLR0913 - only `laboratory` calls it
         self,
@@ -89,13 +89,13 @@ class Lab:
     async def secret(
         self, value: str = API_KEY, name: str = DEFAULT_SECRET, namespace: str = ""
     ) -> None:
-        """Put an API key into a Secret, new or not; in another namespace where one is given."""
+        """Put an API key into a Secret, new or not; in `namespace` if it is given."""
         await self.put_secret({"api-key": value}, name, namespace)
 
     async def put_secret(
         self, data: Mapping[str, str], name: str = DEFAULT_SECRET, namespace: str = ""
     ) -> None:
-        """Put a Secret with this data, in place of one that is there."""
+        """Put a Secret with this data; replace an existing one."""
         encoded = {k: base64.b64encode(v.encode()).decode() for k, v in data.items()}
         path = f"/api/v1/namespaces/{namespace or self.namespace}/secrets"
         body = {
@@ -151,19 +151,19 @@ class Lab:
         assert reply.is_success, reply.text
 
     async def get(self, name: str) -> Manifest:
-        """A resource as it is now."""
+        """Return the current resource."""
         reply = await self._client.get(self._path(name))
         assert reply.is_success, reply.text
         return _manifest(reply)
 
     async def until(self, name: str, holds: Condition) -> Manifest:
-        """Wait until a resource is so; returns it as it was then."""
+        """Wait until a resource meets the condition; return the resource at that time."""
         return (await self.until_all(lambda items: name in items and holds(items[name])))[name]
 
     async def until_all(
         self, hold: Callable[[dict[str, Manifest]], bool], seconds: float = TIMEOUT
     ) -> dict[str, Manifest]:
-        """Wait until the namespace's resources, by name, are so."""
+        """Wait until the namespace's resources, by name, meet the condition."""
         items: dict[str, Manifest] = {}
         try:
             async with asyncio.timeout(seconds):
@@ -217,14 +217,14 @@ class Lab:
         return _manifest(reply)
 
     def forbid_config_maps(self) -> str:
-        """Put a quota on the namespace that is used up; returns its path."""
+        """Put an exhausted ResourceQuota on the namespace; return its path."""
         path = f"/api/v1/namespaces/{self.namespace}/resourcequotas"
         hard = {"count/configmaps": "0"}
         body = {"metadata": {"name": "few"}, "spec": {"hard": hard}}
         api = self.control_plane.api
         made = api.post(path, json={"apiVersion": "v1", "kind": "ResourceQuota", **body})
         assert made.is_success, made.text
-        # What the quota controller would write, which the test control plane does without.
+        # The quota controller, which the test control plane lacks, would write this status.
         counted = {**made.json(), "status": {"hard": hard, "used": hard}}
         reply = api.put(f"{path}/few/status", json=counted)
         assert reply.is_success, reply.text
@@ -240,7 +240,7 @@ class Lab:
         return sorted(items, key=lambda item: int(item["metadata"]["resourceVersion"]))
 
     async def until_event(self, name: str, reason: str) -> Manifest:
-        """Wait until there is such an event; events follow the status that they tell of."""
+        """Wait until the event exists; an event follows the status that it reports."""
         async with asyncio.timeout(TIMEOUT):
             while True:
                 for event in await self.events(name):
@@ -258,7 +258,7 @@ class Lab:
     # The API.
 
     def model(self, model_id: int, **script: object) -> None:
-        """Make a model at the simulator: ready to run, unless the script says else."""
+        """Make a model at the simulator: ready to run, unless the script has another status."""
         self.simulator.put(model_id, ModelScript.model_validate(script))
 
     async def admin(self, method: str, path: str, body: object = None) -> None:
@@ -276,12 +276,12 @@ class Lab:
         return [call for call in calls if model_id in {None, call.model}]
 
     def log_calls(self, model_id: int) -> int:
-        """How many GETs of a model's log have arrived."""
+        """Number of GETs of a model's log that have arrived."""
         calls = self.simulator.state.calls
         return sum(call.kind == "log" and call.model == model_id for call in calls)
 
     def starts(self, model_id: int | None = None) -> int:
-        """How many POSTs have started a run."""
+        """Number of POSTs that have started a run."""
         return sum(call.started is not None for call in self.posts(model_id))
 
     # The operator.
@@ -296,7 +296,7 @@ class Lab:
 
         Args:
             environment: More variables, by their whole names.
-            module: What to run in place of the operator's own; takes the same arguments.
+            module: Module to run in place of the operator's; takes the same arguments.
             settings: More settings, by name without their prefix.
         """
         number = len(self._operators)

@@ -1,4 +1,4 @@
-"""What the tests of ConfigMaps share: a resource that owns, a client, and ways to kill it."""
+"""Helpers of the ConfigMap tests: an owning resource, a client, and ways to crash the client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Json = dict[str, Any]
 
 
 class KilledError(Exception):
-    """The process ends here."""
+    """Stands for the end of the process."""
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace as a person with all rights sees it."""
+    """A namespace, accessed with all permissions."""
 
     control_plane: ControlPlane
     name: str
@@ -39,7 +39,7 @@ class Namespace:
         return Owner(self.name, name, made["metadata"]["uid"])
 
     def delete_resource(self, name: str = "cardio") -> None:
-        """Delete it; the garbage collector takes what it owned."""
+        """Delete the resource; the garbage collector deletes the objects that it owned."""
         self._call("DELETE", f"{RESOURCES}/{self.name}/{PLURAL}/{name}")
 
     def make(
@@ -114,10 +114,10 @@ RESTORED = {
 
 
 class Recorder:
-    """Counts a client's calls, and kills it before or after a chosen write.
+    """Counts a client's calls, and ends the client before or after a chosen write.
 
     Args:
-        client: Its `call_api` is replaced, the way every call goes.
+        client: The client whose `call_api`, which every call uses, is replaced.
     """
 
     def __init__(self, client: ApiClient) -> None:

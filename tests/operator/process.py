@@ -1,4 +1,4 @@
-"""An operator process of a test: how it is launched, and what can be done to it."""
+"""An operator process of a test: launch it, signal it, and read its log."""
 
 import asyncio
 import re
@@ -19,17 +19,17 @@ TIMEOUT = 120.0
 
 
 class Process(Protocol):
-    """What a lab needs of asyncio's processes."""
+    """The part of asyncio's Process that a lab uses."""
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs."""
+        """The exit status; None while the process runs."""
 
     def send_signal(self, signal: int, /) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
 
     async def wait(self) -> int:
-        """Wait for its end."""
+        """Wait for the end of the process."""
 
 
 Launch = Callable[[str, Mapping[str, str], Path], Awaitable[Process]]
@@ -37,7 +37,7 @@ Launch = Callable[[str, Mapping[str, str], Path], Awaitable[Process]]
 
 
 async def spawn(module: str, variables: Mapping[str, str], log_file: Path) -> Process:
-    """Launch in the ordinary way: as a process of its own, tied to this one's life."""
+    """Launch as a separate process, which ends with this one."""
     with log_file.open("wb") as output:
         return await asyncio.create_subprocess_exec(
             *tethered([sys.executable, "-m", module, "run"]),
@@ -49,7 +49,7 @@ async def spawn(module: str, variables: Mapping[str, str], log_file: Path) -> Pr
 
 
 class Operator:
-    """An operator process; what it prints is in `log_file`."""
+    """An operator process; `log_file` has its output."""
 
     def __init__(self, process: Process, log_file: Path) -> None:
         self._process = process
@@ -57,7 +57,7 @@ class Operator:
 
     @property
     def log(self) -> str:
-        """What it has printed so far."""
+        """The output so far."""
         return self.log_file.read_text(encoding="utf-8")
 
     async def printed(self, pattern: str) -> re.Match[str]:
@@ -72,13 +72,13 @@ class Operator:
                 await asyncio.sleep(0.05)
 
     async def url(self) -> str:
-        """Where its health and metrics are served."""
+        """URL of the health endpoints and metrics."""
         port = (await self.printed(r"served on port (\d+)"))[1]
         return f"http://127.0.0.1:{port}"
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process still runs."""
         return self._process.returncode is None
 
     def resume(self) -> None:
@@ -86,18 +86,18 @@ class Operator:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL, as a node that dies."""
+        """SIGKILL, as if the node failed."""
         self._process.send_signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """SIGTERM, as a rollout does it."""
+        """SIGTERM, as a rollout sends it."""
         self.signal(signal.SIGTERM)
 
     def signal(self, number: int) -> None:
-        """Send it any signal."""
+        """Send any signal to the process."""
         self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait for its end; returns the exit status."""
+        """Wait for the end of the process; return the exit status."""
         async with asyncio.timeout(TIMEOUT):
             return await self._process.wait()

@@ -4,7 +4,7 @@ __all__ = ["cells", "rows"]
 
 
 def cells(line: str, header: str) -> dict[str, str]:
-    """Cut a row where kubectl's header has its columns: a cell may be empty or have blanks."""
+    """Split a row at the columns of kubectl's header: a cell may be empty or contain blanks."""
     starts = [i for i, c in enumerate(header) if c != " " and (i == 0 or header[i - 1] == " ")]
     ends = [*starts[1:], max(len(line), len(header))]
     return {
@@ -14,7 +14,7 @@ def cells(line: str, header: str) -> dict[str, str]:
 
 
 def rows(table: str) -> dict[str, dict[str, str]]:
-    """The rows of a table by the name in their first column."""
+    """The rows of a table, by the name in the first column."""
     header, *lines = table.splitlines()
     cut = (cells(line, header) for line in lines)
     return {row["NAME"]: row for row in cut}

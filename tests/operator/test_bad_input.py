@@ -1,7 +1,7 @@
-"""What goes wrong from outside.
+"""Problems that come from outside the operator.
 
-Each leaves a message in status that says what is wrong and what to do, recovers by itself once
-mended, and never stops other resources.
+Each problem has a message in status with the cause and the remedy, clears automatically once it is
+fixed, and never stops other resources.
 """
 
 import pytest
@@ -23,14 +23,14 @@ def _assert_blocked(item: Manifest, reason: str, *announced: str) -> None:
 
 
 async def _assert_another_works(lab: Lab, model_id: int) -> None:
-    """Another resource, with a key of its own, goes through all the while."""
+    """Another resource, with its own key, succeeds meanwhile."""
     lab.model(model_id)
     await lab.secret(name="another")
     await lab.train("bystander", model_id, apiKeySecretRef={"name": "another"})
     await lab.until_phase("bystander", "Succeeded")
 
 
-async def test_a_missing_secret_is_named_and_noticed_when_it_comes(lab: Lab) -> None:
+async def test_missing_secret_is_named_and_noticed_when_created(lab: Lab) -> None:
     lab.model(101)
     await lab.operator()
     await lab.train("keyless", 101)
@@ -53,10 +53,10 @@ async def test_a_missing_secret_is_named_and_noticed_when_it_comes(lab: Lab) -> 
     ],
     ids=["conventional", "named by the training"],
 )
-async def test_a_secret_without_the_key_says_how_to_see_what_it_has_and_not_what(
+async def test_secret_without_the_key_is_reported_without_its_content(
     lab: Lab, secret: str, entry: str, spec: dict[str, object]
 ) -> None:
-    """Whoever edits trainings need not be allowed to read Secrets."""
+    """A user who edits trainings may lack permission to read Secrets."""
     lab.model(103)
     await lab.put_secret({"entry-7f3a": API_KEY}, secret)
     await lab.operator()
@@ -71,7 +71,7 @@ async def test_a_secret_without_the_key_says_how_to_see_what_it_has_and_not_what
     await lab.until_phase("misspelt", "Succeeded")
 
 
-async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(lab: Lab) -> None:
+async def test_key_unfit_for_a_header_is_refused_and_not_shown(lab: Lab) -> None:
     lab.model(105)
     await lab.put_secret({"api-key": "two words-7f3a"})
     await lab.operator()
@@ -82,7 +82,7 @@ async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(lab:
     assert len(lab.simulator.state.calls) == 0
 
 
-async def test_a_named_secret_is_never_replaced_by_another(lab: Lab) -> None:
+async def test_named_secret_is_never_replaced_by_another(lab: Lab) -> None:
     lab.model(106)
     await lab.secret()
     await lab.operator()
@@ -92,7 +92,7 @@ async def test_a_named_secret_is_never_replaced_by_another(lab: Lab) -> None:
     assert len(lab.simulator.state.calls) == 0
 
 
-async def test_a_rejected_key_is_probed_sparingly_and_a_new_one_noticed(lab: Lab) -> None:
+async def test_rejected_key_gets_trial_calls_and_new_key_is_noticed(lab: Lab) -> None:
     lab.model(107)
     await lab.secret("not-a-key-of-theirs")
     await lab.operator()
@@ -106,7 +106,7 @@ async def test_a_rejected_key_is_probed_sparingly_and_a_new_one_noticed(lab: Lab
     await lab.until_phase("rejected", "Succeeded")
 
 
-async def test_a_key_without_the_right_to_start_is_told_by_the_start(lab: Lab) -> None:
+async def test_key_without_write_scope_is_reported_by_the_start(lab: Lab) -> None:
     lab.model(109)
     await lab.admin("PUT", "/keys", {"keys": {"reader-key-1": "read", API_KEY: "write"}})
     await lab.secret("reader-key-1")
@@ -120,7 +120,7 @@ async def test_a_key_without_the_right_to_start_is_told_by_the_start(lab: Lab) -
     assert lab.starts(109) == 1
 
 
-async def test_a_key_that_is_not_paid_for_is_told_so(lab: Lab) -> None:
+async def test_key_without_payment_is_reported(lab: Lab) -> None:
     lab.model(127)
     await lab.secret()
     body = {"error": "Payment Required", "message": "Plan exhausted", "error_code": "PLAN"}
@@ -132,7 +132,7 @@ async def test_a_key_that_is_not_paid_for_is_told_so(lab: Lab) -> None:
     assert "valid API key" not in blocked["status"]["message"]
 
 
-async def test_an_unknown_model_is_told_and_found_when_it_is_there(lab: Lab) -> None:
+async def test_unknown_model_is_reported_and_found_when_created(lab: Lab) -> None:
     await lab.secret()
     await lab.operator()
     await lab.train("unknown", 110)
@@ -143,7 +143,7 @@ async def test_an_unknown_model_is_told_and_found_when_it_is_there(lab: Lab) -> 
     await lab.until_phase("unknown", "Succeeded")
 
 
-async def test_an_api_that_is_away_at_the_start_is_tried_again(lab: Lab) -> None:
+async def test_start_is_retried_when_the_api_was_unreachable(lab: Lab) -> None:
     lab.model(112)
     await lab.secret()
     await lab.fault("drop_before", call="model", model=112, times="forever")
@@ -159,7 +159,7 @@ async def test_an_api_that_is_away_at_the_start_is_tried_again(lab: Lab) -> None
     assert lab.starts(112) == 1
 
 
-async def test_an_api_that_is_away_in_mid_run_leaves_the_last_facts(lab: Lab) -> None:
+async def test_status_keeps_last_facts_while_the_api_is_unreachable(lab: Lab) -> None:
     lab.model(114, duration=100)
     await lab.secret()
     await lab.operator()
@@ -176,12 +176,12 @@ async def test_an_api_that_is_away_in_mid_run_leaves_the_last_facts(lab: Lab) ->
     assert lab.starts(114) == 1
 
 
-async def test_replies_that_make_no_sense_are_told_and_outlived(lab: Lab) -> None:
+async def test_unreadable_replies_are_reported_and_the_run_continues(lab: Lab) -> None:
     await lab.secret()
     await lab.operator()
     for model_id, fault in ((115, "html"), (116, "truncated"), (117, "wrong_types")):
         lab.model(model_id)
-        # A page from a proxy is as likely to come with 200.
+        # A proxy may send its page with 200.
         status = {"status": 200} if fault == "html" else {}
         await lab.fault(fault, call="model", model=model_id, times="forever", **status)
         await lab.train(f"model-{model_id}", model_id)
@@ -195,7 +195,7 @@ async def test_replies_that_make_no_sense_are_told_and_outlived(lab: Lab) -> Non
         assert lab.starts(model_id) == 1
 
 
-async def test_an_edit_in_mid_run_is_observed_and_starts_nothing(lab: Lab) -> None:
+async def test_edit_during_a_run_is_observed_and_starts_nothing(lab: Lab) -> None:
     lab.model(119, duration=10_000)
     await lab.secret()
     await lab.operator()
@@ -209,7 +209,7 @@ async def test_an_edit_in_mid_run_is_observed_and_starts_nothing(lab: Lab) -> No
     assert failed["status"]["failure"]["reason"] == "QualityGateFailed"
     assert "is 12.5% (at most 10% wanted)" in failed["status"]["message"]
     assert await lab.config_map("edited-result") is None
-    # Relaxing the gate judges the finished run again, without a call.
+    # A relaxed quality gate is applied to the finished run again, without a call.
     await lab.until("edited", lambda item: item["status"].get("log", {}).get("state") == "Complete")
     calls = len(lab.simulator.state.calls)
     await lab.edit("edited", qualityGate={"maxWordErrorRate": "15"})
@@ -219,7 +219,7 @@ async def test_an_edit_in_mid_run_is_observed_and_starts_nothing(lab: Lab) -> No
     assert lab.starts(119) == 1
 
 
-async def test_a_deleted_resource_lets_its_run_go_on_and_says_so(lab: Lab) -> None:
+async def test_deleted_resource_reports_that_its_run_continues(lab: Lab) -> None:
     lab.model(120, duration=100)
     await lab.secret()
     await lab.operator()
@@ -228,7 +228,7 @@ async def test_a_deleted_resource_lets_its_run_go_on_and_says_so(lab: Lab) -> No
     await lab.delete("deleted")
     event = await lab.until_event("deleted", "ReleasedRunningTraining")
     assert event["type"] == "Warning"
-    # No finalizer held it, and nothing calls the API for it any more.
+    # No finalizer delayed the deletion, and no call is made for the resource any more.
     await lab.until_all(lambda items: "deleted" not in items)
     await _assert_another_works(lab, 121)
     assert [call.method for call in lab.simulator.state.calls if call.model == 120].count(
@@ -236,23 +236,23 @@ async def test_a_deleted_resource_lets_its_run_go_on_and_says_so(lab: Lab) -> No
     ) == 0
 
 
-async def test_a_resource_made_anew_adopts_the_run_and_starts_none(lab: Lab) -> None:
+async def test_recreated_resource_adopts_the_run_and_starts_none(lab: Lab) -> None:
     lab.model(122, duration=20)
     await lab.secret()
     await lab.operator()
-    await lab.train("anew", 122)
-    await lab.until("anew", lambda item: item.get("status", {}).get("log", {}).get("entries", 0))
-    await lab.delete("anew")
-    await lab.train("anew", 122)
-    done = await lab.until_phase("anew", "Succeeded")
+    await lab.train("again", 122)
+    await lab.until("again", lambda item: item.get("status", {}).get("log", {}).get("entries", 0))
+    await lab.delete("again")
+    await lab.train("again", 122)
+    done = await lab.until_phase("again", "Succeeded")
     assert done["status"]["run"]["ownership"] == "Adopted"
     assert lab.starts(122) == 1
-    stored = await lab.config_map("anew-log")
+    stored = await lab.config_map("again-log")
     assert stored is not None
     assert stored["metadata"]["ownerReferences"][0]["uid"] == done["metadata"]["uid"]
 
 
-async def test_two_resources_on_one_model_take_turns(lab: Lab) -> None:
+async def test_competing_trainings_run_one_after_the_other(lab: Lab) -> None:
     lab.model(123)
     await lab.secret()
     await lab.train("older", 123)
@@ -269,7 +269,7 @@ async def test_two_resources_on_one_model_take_turns(lab: Lab) -> None:
     assert lab.starts(123) == 2
 
 
-async def test_a_name_that_somebody_else_has_is_not_touched_and_told(lab: Lab) -> None:
+async def test_config_map_of_another_owner_is_reported_and_untouched(lab: Lab) -> None:
     lab.model(124)
     await lab.secret()
     path = f"/api/v1/namespaces/{lab.namespace}/configmaps"
@@ -283,7 +283,7 @@ async def test_a_name_that_somebody_else_has_is_not_touched_and_told(lab: Lab) -
         "crowded", lambda item: item.get("status", {}).get("log", {}).get("state") == "NameTaken"
     )
     assert done["metadata"]["name"] == "crowded"
-    # Whoever waits for success finds the result; what is there now is somebody else's.
+    # A client that waits for success reads the result; this ConfigMap has another owner.
     held_up = await lab.until_reason("crowded", "ResultNotPublished")
     _assert_blocked(held_up, "ResultNotPublished", "ConfigMap crowded-result is not controlled")
     assert (await lab.until_event("crowded", "ResultNotPublished"))["type"] == "Warning"
@@ -296,7 +296,7 @@ async def test_a_name_that_somebody_else_has_is_not_touched_and_told(lab: Lab) -
     assert lab.starts(124) == 1
 
 
-async def test_too_many_requests_are_waited_out(lab: Lab) -> None:
+async def test_start_waits_until_the_rate_limit_allows_it(lab: Lab) -> None:
     lab.model(125)
     await lab.secret()
     await lab.fault("too_many", call="run", model=125, headers={"Retry-After": "2"})
@@ -309,7 +309,7 @@ async def test_too_many_requests_are_waited_out(lab: Lab) -> None:
     assert [call.status for call in lab.posts(125)] == [429, 200]
 
 
-async def test_a_start_without_enough_data_fails_with_the_remedy(lab: Lab) -> None:
+async def test_start_with_insufficient_data_fails_with_the_remedy(lab: Lab) -> None:
     lab.model(126, data_hours=2.5)
     await lab.secret()
     await lab.operator()

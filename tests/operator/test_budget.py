@@ -1,4 +1,4 @@
-"""The API key's allowances, by whole operators: what is learned, the queue, and an API away."""
+"""The API key's quotas in whole operators: observed limits, the queue, and the circuit breaker."""
 
 import asyncio
 from dataclasses import replace
@@ -11,25 +11,25 @@ from tests.operator.lab import QUIET, Lab, Manifest, laboratory, phase_of, reaso
 
 SPEED = QUIET.speed
 WINDOW = 12.0
-"""Real seconds in which the API allows so many starts."""
+"""Length of the API's window, in real seconds."""
 TRAININGS = 5
 SUCCESSFUL = {"Succeeded"}
 
 
 def all_succeeded(items: dict[str, Manifest]) -> bool:
-    """Whether every training has."""
+    """Whether every training has succeeded."""
     return len(items) == TRAININGS and {phase_of(item) for item in items.values()} == SUCCESSFUL
 
 
-async def test_a_limit_that_a_refusal_has_taught_is_kept_to_by_the_next_process(
+async def test_limit_learned_from_a_refusal_survives_a_restart(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
-    """Configured are four starts in a window, the API allows two."""
+    """Four starts in a window are configured; the API allows two."""
     limit = (Limit(2, WINDOW * SPEED),)
     config = replace(QUIET, limit_starts=limit, rate_headers="refused")
     async with laboratory(cluster, namespace, tmp_path, config) as lab:
         await lab.secret()
-        # Without a Lease the next one need not wait until that of the killed one is over.
+        # Without a Lease the next process need not wait until the killed one's has expired.
         launch = partial(lab.operator, limit_starts=f"4/{WINDOW:.0f}s", leader_election="false")
         operator = await launch()
         for number in range(1, TRAININGS + 1):
@@ -45,7 +45,7 @@ async def test_a_limit_that_a_refusal_has_taught_is_kept_to_by_the_next_process(
         assert lab.starts() == TRAININGS
 
 
-async def test_who_waits_for_a_start_is_told_the_place_and_the_time(
+async def test_queued_training_shows_its_position_and_start_time(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     async with laboratory(cluster, namespace, tmp_path, QUIET) as lab:
@@ -75,7 +75,7 @@ def _place(item: Manifest) -> tuple[int, int] | None:
     return None if queue is None else (queue["position"], queue["of"])
 
 
-async def test_an_api_that_is_away_is_probed_and_all_say_how_old_their_facts_are(
+async def test_status_shows_data_age_while_the_circuit_breaker_is_open(
     lab: Lab,
 ) -> None:
     await lab.secret()
@@ -93,7 +93,9 @@ async def test_an_api_that_is_away_is_probed_and_all_say_how_old_their_facts_are
         assert away["status"]["progress"] >= 5
         assert "; the facts shown are of " in away["status"]["message"]
     failed = sum(call.status == 503 for call in lab.simulator.state.calls)
-    assert failed <= 2 * len(names)  # each is polled every second, and all stop with the third
+    assert failed <= 2 * len(
+        names
+    )  # each is polled every second, and the breaker opens at the third
     await lab.admin("DELETE", "/faults")
     for name in names:
         await lab.until_phase(name, "Succeeded")

@@ -1,4 +1,4 @@
-"""What is wrong with one resource, or with one part of its work, leaves the rest alone."""
+"""A problem of one resource, or of one part of its work, does not affect the others."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab, reason_of
 
 
-async def test_a_model_that_the_key_may_not_see_does_not_stop_others_with_that_key(
+async def test_forbidden_model_does_not_stop_others_with_the_same_key(
     lab: Lab,
 ) -> None:
     lab.model(701)
@@ -29,7 +29,7 @@ async def test_a_model_that_the_key_may_not_see_does_not_stop_others_with_that_k
 
 @pytest.fixture
 def without_config_maps(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Path:
-    """Write the kubeconfig of somebody with the operator's rights, but for ConfigMaps."""
+    """Write the kubeconfig of a user with the operator's permissions, except for ConfigMaps."""
     kubectl, account = cluster.kubectl, f"--serviceaccount={namespace}:confined"
     trainings, crds = f"{PLURAL}.{GROUP}", "customresourcedefinitions.apiextensions.k8s.io"
     resources = f"{trainings},{trainings}/status,secrets,events,leases.coordination.k8s.io"
@@ -50,7 +50,7 @@ def without_config_maps(cluster: ControlPlane, namespace: str, tmp_path: Path) -
     return path
 
 
-async def test_without_the_right_to_keep_a_ledger_nothing_is_started_and_that_is_said(
+async def test_forbidden_ledger_is_reported_and_nothing_is_started(
     lab: Lab, without_config_maps: Path
 ) -> None:
     lab.model(704)
@@ -62,7 +62,7 @@ async def test_without_the_right_to_keep_a_ledger_nothing_is_started_and_that_is
     assert lab.posts() == []
 
 
-async def test_a_log_that_cannot_be_stored_holds_up_neither_the_looks_nor_the_end(
+async def test_failed_log_write_delays_neither_polls_nor_the_outcome(
     lab: Lab, without_config_maps: Path
 ) -> None:
     lab.model(703, outcome="poor_transcripts")

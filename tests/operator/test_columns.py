@@ -1,4 +1,4 @@
-"""What `kubectl get cmt` shows of resources that a whole operator reconciles."""
+"""The output of `kubectl get cmt` for resources that a whole operator reconciles."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from tests.operator.lab import Lab
 from tests.operator.tables import rows
 
 
-async def test_kubectl_get_shows_what_is_wrong(lab: Lab) -> None:
+async def test_kubectl_get_shows_phase_and_reason_of_each_problem(lab: Lab) -> None:
     for number in range(1, 6):
         lab.model(730 + number, duration=8000 if number == 1 else 1)
     await lab.secret()

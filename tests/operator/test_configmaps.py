@@ -1,4 +1,4 @@
-"""kube/configmaps.py against a real API server: what is written, and what is never touched."""
+"""kube/configmaps.py against a real API server: which objects are written, and which never."""
 
 from collections.abc import Callable
 
@@ -23,11 +23,11 @@ DATA = {"model_id": "123", "word_error_rate": "12.5"}
 
 @pytest.fixture
 def config_maps(client: ApiClient) -> ConfigMaps:
-    """Return what is tested."""
+    """Return the object under test."""
     return ConfigMaps(client)
 
 
-async def test_an_object_is_made_with_owner_labels_and_data(
+async def test_config_map_is_created_with_owner_labels_and_data(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()
@@ -44,7 +44,7 @@ async def test_an_object_is_made_with_owner_labels_and_data(
     assert "immutable" not in made
 
 
-async def test_what_would_change_nothing_is_not_written(
+async def test_unchanged_config_map_is_not_written(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -66,7 +66,7 @@ async def test_a_new_run_replaces_all_data_in_one_update(
     assert space.read(NAME)["metadata"]["labels"]["scriptix.io/run"] == "r2"
 
 
-async def test_labels_and_annotations_of_others_stay_and_ours_are_put_right(
+async def test_foreign_labels_stay_and_changed_own_ones_are_restored(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()
@@ -84,7 +84,7 @@ async def test_labels_and_annotations_of_others_stay_and_ours_are_put_right(
     assert metadata["labels"]["scriptix.io/run"] == "r1"
 
 
-async def test_a_write_in_between_is_seen_and_written_over(
+async def test_concurrent_write_is_detected_and_overwritten(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -94,7 +94,7 @@ async def test_a_write_in_between_is_seen_and_written_over(
     assert space.read(NAME)["data"] == {"model_id": "9"}
 
 
-async def test_a_deletion_in_between_is_made_good(
+async def test_config_map_deleted_concurrently_is_created_again(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -104,7 +104,7 @@ async def test_a_deletion_in_between_is_made_good(
     assert space.read(NAME)["data"] == {"model_id": "9"}
 
 
-async def test_a_creation_in_between_is_seen(
+async def test_concurrent_creation_is_detected(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -115,7 +115,7 @@ async def test_a_creation_in_between_is_seen(
     assert space.read(NAME)["data"] == DATA
 
 
-async def test_one_that_a_person_made_immutable_is_made_anew(
+async def test_config_map_made_immutable_by_a_user_is_recreated(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()
@@ -127,7 +127,7 @@ async def test_one_that_a_person_made_immutable_is_made_anew(
     assert after["metadata"]["uid"] != before
 
 
-async def test_creating_what_is_there_already_is_a_conflict(
+async def test_creating_an_existing_config_map_is_a_conflict(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()
@@ -140,9 +140,9 @@ async def test_creating_what_is_there_already_is_a_conflict(
 
 NO_SUCH_UID = "00000000-0000-0000-0000-000000000000"
 
-# The garbage collector leaves references alone whose kind it cannot look up.
+# The garbage collector ignores references whose kind it cannot resolve.
 FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
-    "nobody": lambda _owner, _other: None,
+    "no owner": lambda _owner, _other: None,
     "another-kind": lambda owner, _: reference_to(owner, kind="Nonesuch", uid=NO_SUCH_UID),
     "another-group": lambda owner, _: reference_to(
         owner, apiVersion="example.com/v1", uid=NO_SUCH_UID
@@ -153,15 +153,15 @@ FOREIGN: dict[str, Callable[[Owner, Owner], Json | None]] = {
 
 
 LABELS = {
-    "nobody": {name: value for name, value in RESTORED.items() if name != "scriptix.io/run"},
+    "no owner": {name: value for name, value in RESTORED.items() if name != "scriptix.io/run"},
     "another-name": RESTORED,
     "no-controller": RESTORED,
 }
-"""Labels by the name of the case; of a restored object all three of ours count, and no owner."""
+"""Labels by the name of the case; a restored object has all three labels and no owner."""
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-async def test_an_object_of_somebody_else_is_never_touched(
+async def test_config_map_of_another_owner_is_never_touched(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder, case: str
 ) -> None:
     owner, other = space.make_resource(), space.make_resource("neuro")
@@ -181,18 +181,18 @@ async def test_an_object_of_somebody_else_is_never_touched(
 
 
 def dead_reference(owner: Owner) -> Json:
-    """Refer to an earlier incarnation in a version that the garbage collector cannot look up."""
+    """Refer to an earlier incarnation in a version that the garbage collector cannot resolve."""
     return reference_to(owner, apiVersion="scriptix.io/v1alpha0", uid=NO_SUCH_UID)
 
 
-async def test_what_a_dead_resource_left_is_absent_and_made_anew(
+async def test_config_map_of_a_deleted_resource_is_recreated(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     dead = space.make_resource()
     left = space.make(NAME, {"old": "1"}, reference_to(dead))
     space.delete_resource()
     owner = space.make_resource()
-    # The garbage collector may be quicker than we are; both ways must end the same.
+    # The garbage collector may be first; the result must be the same.
     assert await config_maps.get(owner, NAME) is None
     assert await config_maps.put(owner, NAME, DATA, run_id="r1") is True
     made = space.read(NAME)
@@ -201,7 +201,7 @@ async def test_what_a_dead_resource_left_is_absent_and_made_anew(
     assert status_writer.writes[-1] == f"POST {NAME}"
 
 
-async def test_without_a_collection_the_dead_one_is_deleted_with_its_uid(
+async def test_config_map_of_a_deleted_resource_is_deleted_by_uid(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -213,7 +213,7 @@ async def test_without_a_collection_the_dead_one_is_deleted_with_its_uid(
     assert made["metadata"]["uid"] != left["metadata"]["uid"]
 
 
-async def test_a_dead_one_that_was_replaced_meanwhile_is_not_deleted(
+async def test_config_map_replaced_concurrently_is_not_deleted(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -231,7 +231,7 @@ async def test_a_dead_one_that_was_replaced_meanwhile_is_not_deleted(
         await config_maps.put(owner, NAME, DATA, run_id="r1")
 
 
-async def test_a_replaced_resource_does_not_delete_what_its_successor_has(
+async def test_replaced_resource_keeps_config_maps_of_its_successor(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     replaced = space.make_resource()
@@ -244,7 +244,7 @@ async def test_a_replaced_resource_does_not_delete_what_its_successor_has(
     assert await config_maps.delete(replaced, NAME) is False
 
 
-async def test_what_was_restored_is_absent_and_replaced_whole(
+async def test_restored_config_map_is_absent_and_replaced_completely(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -264,7 +264,7 @@ async def test_what_was_restored_is_absent_and_replaced_whole(
     assert made["metadata"]["uid"] == left["metadata"]["uid"]
 
 
-async def test_restored_immutable_data_is_never_read_killed_at_any_write(
+async def test_restored_immutable_data_is_not_read_after_any_crash(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -282,7 +282,7 @@ async def test_restored_immutable_data_is_never_read_killed_at_any_write(
         space.delete(NAME)
 
 
-async def test_what_was_restored_is_not_replaced_once_it_is_another_object(
+async def test_restored_config_map_with_a_new_uid_is_not_replaced(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -298,7 +298,7 @@ async def test_what_was_restored_is_not_replaced_once_it_is_another_object(
     assert space.read(NAME)["data"] == {"theirs": "1"}
 
 
-async def test_a_replaced_resource_leaves_what_was_restored_to_its_successor(
+async def test_replaced_resource_leaves_restored_data_to_its_successor(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     replaced = space.make_resource()
@@ -310,7 +310,7 @@ async def test_a_replaced_resource_leaves_what_was_restored_to_its_successor(
     assert space.read(NAME) == left
 
 
-async def test_deleting_takes_ours_and_nothing_twice(
+async def test_delete_removes_each_own_config_map_once(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()
@@ -320,7 +320,7 @@ async def test_deleting_takes_ours_and_nothing_twice(
     assert space.names() == []
 
 
-async def test_what_is_gone_just_before_it_is_deleted_is_no_error(
+async def test_deleting_a_config_map_that_is_gone_is_no_error(
     space: Namespace, config_maps: ConfigMaps, status_writer: Recorder
 ) -> None:
     owner = space.make_resource()
@@ -330,7 +330,7 @@ async def test_what_is_gone_just_before_it_is_deleted_is_no_error(
     assert space.names() == []
 
 
-async def test_what_is_refused_says_which_object(space: Namespace, config_maps: ConfigMaps) -> None:
+async def test_refused_write_names_the_object(space: Namespace, config_maps: ConfigMaps) -> None:
     owner = space.make_resource()
     with pytest.raises(RefusedError, match=f"{space.name}/{NAME}"):
         await config_maps.put(owner, NAME, {"not a key": "1"}, run_id="r1")
@@ -342,7 +342,7 @@ async def test_what_is_refused_says_which_object(space: Namespace, config_maps: 
         await config_maps.put(owner, NAME, {"not a key": "1"}, run_id="r1")
 
 
-async def test_the_garbage_collector_takes_what_a_deleted_resource_had(
+async def test_config_maps_of_a_deleted_resource_are_collected(
     space: Namespace, config_maps: ConfigMaps
 ) -> None:
     owner = space.make_resource()

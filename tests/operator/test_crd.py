@@ -1,4 +1,4 @@
-"""The CRD on a real API server: what it takes, what it refuses and with which words."""
+"""The CRD on a real API server: which resources it accepts and refuses, and the messages."""
 
 import copy
 import json
@@ -31,7 +31,7 @@ EXPLAINED: dict[str, list[str]] = yaml.safe_load(
 )
 
 ASTRAL = "\N{MUSICAL SYMBOL G CLEF}"
-"""One character, two UTF-16 units, four bytes: shows what a length counts."""
+"""One character, two UTF-16 units, four bytes: shows the unit of a length."""
 
 NARROW = ["NAME", "MODEL", "PHASE", "REASON", "PROGRESS", "STAGE", "WER", "ETA", "AGE"]
 RUNNING = TrainingStatus(
@@ -57,14 +57,14 @@ RUNNING = TrainingStatus(
 
 
 class Reply:
-    """What the API server said to a write."""
+    """The API server's reply to a write."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._document: Document = response.json()
 
     def taken(self) -> Document:
-        """Assert that it was taken, and return what the API server made of it."""
+        """Assert that the write was accepted, and return the stored object."""
         assert self._response.is_success, self._document["message"]
         return self._document
 
@@ -79,7 +79,7 @@ class Reply:
         ]
 
     def refused_at(self, field: str, message: str) -> None:
-        """Assert that `field` was refused with `message` among its words."""
+        """Assert that `field` was refused with a text that contains `message`."""
         found = self.causes()
         assert any(at == field and message in said for at, said in found), found
 
@@ -93,7 +93,7 @@ class Trainings:
         self._path = f"/apis/{self._api_version}/namespaces/{namespace}/{names.PLURAL}"
 
     def create(self, spec: object, *, name: str = "t", dry: bool = False, **more: object) -> Reply:
-        """Create a resource; `more` is further parts of it, such as status."""
+        """Create a resource; `more` holds other fields, such as status."""
         document = {
             "apiVersion": self._api_version,
             "kind": names.KIND,
@@ -109,7 +109,7 @@ class Trainings:
         return Reply(self._api.get(f"{self._path}/{name}")).taken()
 
     def patch(self, patch: object, *, name: str = "t") -> Reply:
-        """Merge a patch into a resource, as a person does."""
+        """Merge a patch into a resource, as a user does."""
         reply = self._api.patch(f"{self._path}/{name}", headers=MERGE_PATCH, json=patch)
         return Reply(reply)
 
@@ -123,7 +123,7 @@ class Trainings:
         return Reply(reply)
 
     def select(self, selector: str) -> list[str]:
-        """List the names that a field selector leaves."""
+        """List the names that a field selector matches."""
         reply = self._api.get(self._path, params={"fieldSelector": selector})
         return [item["metadata"]["name"] for item in Reply(reply).taken()["items"]]
 
@@ -141,7 +141,7 @@ def trainings(cluster: ControlPlane, namespace: str) -> Trainings:
 
 @pytest.fixture
 def kubectl(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Callable[..., str]:
-    """Run kubectl in the test's namespace, with a cache that no other control plane has filled."""
+    """Run kubectl in the test's namespace, with a discovery cache of its own."""
 
     def run(*arguments: str) -> str:
         return cluster.kubectl(f"--cache-dir={tmp_path}", f"--namespace={namespace}", *arguments)
@@ -169,7 +169,7 @@ def at(document: Document, path: str) -> object:
     return value
 
 
-def test_the_api_server_takes_the_crd_as_it_is(control_plane: ControlPlane) -> None:
+def test_api_server_accepts_the_crd(control_plane: ControlPlane) -> None:
     # Strict validation, the structural schema's rules and the cost estimate of the CEL rules.
     reply = install_crd(control_plane)
     assert "Warning" not in reply.headers, reply.headers["Warning"]
@@ -180,7 +180,7 @@ def test_the_api_server_takes_the_crd_as_it_is(control_plane: ControlPlane) -> N
     }
 
 
-def test_the_crd_as_the_api_server_gives_it_back_lacks_nothing(cluster: ControlPlane) -> None:
+def test_api_server_returns_the_whole_crd(cluster: ControlPlane) -> None:
     assert missing_fields(cluster.api.get(CRD_PATH).json()) == []
 
 
@@ -223,7 +223,7 @@ def test_every_bounded_number_of_the_spec_is_tried() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        # It counts characters, not bytes.
+        # The length counts characters, not bytes.
         pytest.param("runToken", ASTRAL * 64, id="runToken-64"),
         pytest.param("runToken", "", id="runToken-empty"),
         pytest.param("apiKeySecretRef.name", "a", id="secret-1"),
@@ -244,7 +244,7 @@ def test_every_bounded_number_of_the_spec_is_tried() -> None:
         ),
     ],
 )
-def test_a_string_is_taken(trainings: Trainings, path: str, value: str) -> None:
+def test_valid_string_is_accepted(trainings: Trainings, path: str, value: str) -> None:
     spec = trainings.create(spec_with(path, value), dry=True).taken()["spec"]
     assert at(spec, path) == value
 
@@ -279,7 +279,9 @@ PERCENT_MESSAGE = "write the percentage as a quoted decimal such as '12.5'"
         ),
     ],
 )
-def test_a_string_is_refused(trainings: Trainings, path: str, value: str, message: str) -> None:
+def test_invalid_string_is_refused(
+    trainings: Trainings, path: str, value: str, message: str
+) -> None:
     trainings.create(spec_with(path, value), dry=True).refused_at(f"spec.{path}", message)
 
 
@@ -291,7 +293,7 @@ def test_a_string_is_refused(trainings: Trainings, path: str, value: str, messag
         (None, "spec"),
     ],
 )
-def test_what_is_required_is_asked_for(trainings: Trainings, spec: object, field: str) -> None:
+def test_missing_required_field_is_refused(trainings: Trainings, spec: object, field: str) -> None:
     trainings.create(spec, dry=True).refused_at(field, "")
 
 
@@ -369,14 +371,14 @@ def test_the_model_cannot_be_changed(trainings: Trainings) -> None:
     [({"spec": {"modelId": None}}, "spec.modelId"), ({"spec": None}, "spec")],
     ids=["model", "spec"],
 )
-def test_the_model_cannot_be_removed_to_change_it_later(
+def test_model_cannot_be_removed_from_the_spec(
     trainings: Trainings, patch: object, field: str
 ) -> None:
     trainings.create({"modelId": 101}).taken()
     trainings.patch(patch).refused_at(field, "Required value")
 
 
-def test_all_else_can_be_changed(trainings: Trainings) -> None:
+def test_all_fields_but_the_model_can_be_changed(trainings: Trainings) -> None:
     trainings.create({"modelId": 101, "apiKeySecretRef": {"name": "mine"}}).taken()
     changed = trainings.patch(
         {
@@ -395,20 +397,20 @@ def test_all_else_can_be_changed(trainings: Trainings) -> None:
     assert changed["spec"]["log"] == {"collect": "Never", "maxBytes": 1048576}
 
 
-def test_status_at_creation_is_ignored_and_nobody_has_looked_yet(trainings: Trainings) -> None:
+def test_status_at_creation_is_ignored(trainings: Trainings) -> None:
     status = {"observedGeneration": 1, "phase": "Succeeded"}
     created = trainings.create({"modelId": 1}, status=status).taken()
     assert created["status"] == {"observedGeneration": -1}
     assert trainings.get()["status"] == {"observedGeneration": -1}
 
 
-def test_status_through_the_resource_itself_is_ignored(trainings: Trainings) -> None:
+def test_status_in_a_write_to_the_resource_is_ignored(trainings: Trainings) -> None:
     trainings.create({"modelId": 1}).taken()
     trainings.patch({"status": {"phase": "Succeeded"}}).taken()
     assert trainings.get()["status"] == {"observedGeneration": -1}
 
 
-def test_a_status_without_observed_generation_is_of_no_generation(trainings: Trainings) -> None:
+def test_observed_generation_has_a_default(trainings: Trainings) -> None:
     trainings.create({"modelId": 1}).taken()
     trainings.patch_status({"observedGeneration": None, "phase": "Succeeded"}).taken()
     assert trainings.get()["status"] == {"observedGeneration": -1, "phase": "Succeeded"}
@@ -418,7 +420,7 @@ LISTS_OF_TIMES = {"recentCalls"}
 
 
 def sample(schema: Document, name: str = "") -> Any:  # noqa: ANN401 - JSON of any type
-    """Make a status that has every field; those of a time hold one."""
+    """Make a status with every field; time fields hold a time."""
     match schema["type"]:
         case "object":
             return {name: sample(child, name) for name, child in schema["properties"].items()}
@@ -438,7 +440,7 @@ def written(status: TrainingStatus) -> Document:
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def test_every_field_that_the_models_write_is_kept(trainings: Trainings) -> None:
+def test_every_written_status_field_is_kept(trainings: Trainings) -> None:
     trainings.create({"modelId": 1}).taken()
     status = written(TrainingStatus.model_validate(sample(STATUS)))
     trainings.patch_status(status).taken()
@@ -475,7 +477,7 @@ def maximal(schema: Document, number: int = 0) -> Any:  # noqa: ANN401 - a JSON 
             return True
 
 
-def test_a_status_of_greatest_lengths_is_taken_and_kept(trainings: Trainings) -> None:
+def test_status_of_greatest_lengths_is_accepted_and_kept(trainings: Trainings) -> None:
     trainings.create({"modelId": 1}).taken()
     greatest = maximal(STATUS)
     trainings.patch_status(greatest).taken()
@@ -574,7 +576,7 @@ def test_kubectl_refuses_an_unknown_field(kubectl: Callable[..., str], tmp_path:
     manifest.write_text(yaml.safe_dump(document))
     with pytest.raises(ControlPlaneError, match=r'unknown field "spec\.qualityGate\.maxWER"'):
         kubectl("create", "--validate=strict", "-f", str(manifest))
-    # Where nobody validates strictly, the misspelt bound is pruned; the gate's rule catches it.
+    # Without strict validation the misspelt bound is pruned; the gate's rule refuses the rest.
     with pytest.raises(ControlPlaneError, match="a quality gate without a bound"):
         kubectl("create", "--validate=ignore", "-f", str(manifest))
 
@@ -586,7 +588,7 @@ def test_kubectl_explain_reads_well(kubectl: Callable[..., str], field: str) -> 
         assert sentence in text
 
 
-def test_kubectl_get_shows_what_a_person_asks_first(
+def test_kubectl_get_shows_the_main_columns(
     trainings: Trainings, kubectl: Callable[..., str]
 ) -> None:
     trainings.create({"modelId": 101}, name="cardiology-en").taken()
@@ -613,7 +615,9 @@ def test_kubectl_get_shows_what_a_person_asks_first(
     assert {name: cell for name, cell in shown.items() if cell} == {"NAME": "fresh", "MODEL": "102"}
 
 
-def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable[..., str]) -> None:
+def test_kubectl_get_wide_shows_the_other_columns(
+    trainings: Trainings, kubectl: Callable[..., str]
+) -> None:
     trainings.create({"modelId": 101}, name="cardiology-en").taken()
     # The API server prints a date column by the machine's clock.
     three_hours_ago = datetime.now(UTC) - timedelta(hours=3, seconds=1)  # noqa: TID251
@@ -634,7 +638,7 @@ def test_kubectl_get_wide_shows_the_rest(trainings: Trainings, kubectl: Callable
 
 
 @pytest.mark.parametrize("word", ["cmt", "scriptix", "custommodeltraining"])
-def test_kubectl_knows_it_by_short_name_category_and_singular(
+def test_kubectl_finds_short_name_category_and_singular(
     trainings: Trainings, kubectl: Callable[..., str], word: str
 ) -> None:
     trainings.create({"modelId": 101}, name="cardiology-en").taken()

@@ -1,4 +1,4 @@
-"""The CRD is deleted and applied again while the operator runs, on a control plane of its own."""
+"""The CRD is deleted and applied again while the operator runs, on a separate control plane."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SYSTEM = "default"
 
 @pytest.fixture
 def cluster(assets: Path, tmp_path: Path) -> Iterator[ControlPlane]:
-    """Run a control plane for this test: others would lose their resources."""
+    """Run a control plane for this test only: other tests would lose their resources."""
     with ControlPlane(assets, tmp_path / "controlplane") as running:
         install_crd(running)
         yield running
@@ -63,7 +63,7 @@ async def test_crd_applied_again_is_watched_and_its_runs_are_adopted(
 
             await asyncio.to_thread(lambda: api.delete(CRD_PATH).raise_for_status())
             await until(lambda: api.get(trainings).status_code == httpx.codes.NOT_FOUND)
-            # Said by a Kopf that was started while the CRD was missing.
+            # Logged by Kopf when it starts while the CRD is missing.
             await until(lambda: "CustomResourceDefinition may be missing" in note())
             ready = await health.get("/readyz")
             assert "The watch fails: namespace default: " in ready.text
@@ -75,7 +75,7 @@ async def test_crd_applied_again_is_watched_and_its_runs_are_adopted(
             assert "The watch fails: " in finding.text
 
             await asyncio.to_thread(install_crd, cluster)
-            # Long before the next full list: only the watch shows them.
+            # The next resync is far away: only the watch shows the resources.
             await lab.train("first", 951)
             await lab.train("second", 952)
             await lab.until_phase("first", "Succeeded")
@@ -85,10 +85,8 @@ async def test_crd_applied_again_is_watched_and_its_runs_are_adopted(
         assert (lab.starts(951), lab.starts(952)) == (1, 1)
 
 
-async def test_operator_waits_for_a_crd_that_is_missing(
-    cluster: ControlPlane, tmp_path: Path
-) -> None:
-    """A process that ended would be restarted minutes after the CRD is back."""
+async def test_operator_waits_for_a_missing_crd(cluster: ControlPlane, tmp_path: Path) -> None:
+    """A process that ended would be restarted minutes after the CRD has been created again."""
     cluster.api.delete(CRD_PATH).raise_for_status()
     async with laboratory(cluster, SYSTEM, tmp_path) as lab:
         lab.model(953)

@@ -19,7 +19,7 @@ RELEASED = "ReleasedRunningTraining"
 
 
 async def held(lab: Lab, name: str, model_id: int, **spec: object) -> None:
-    """Create a resource with somebody's finalizer."""
+    """Create a resource with a finalizer of another controller."""
     await lab.train(name, model_id, **spec)
     await lab.patch(name, {"metadata": {"finalizers": [FINALIZER]}})
 
@@ -30,18 +30,18 @@ async def let_go(lab: Lab, name: str) -> None:
     await lab.until_all(lambda items: name not in items)
 
 
-async def marker(lab: Lab, model_id: int) -> None:
-    """Train another model: what was seen before that has been dealt with."""
+async def train_another(lab: Lab, model_id: int) -> None:
+    """Train another model: events before it have been handled."""
     lab.model(model_id, duration=1)
-    await lab.train(f"marker-{model_id}", model_id)
-    await lab.until_phase(f"marker-{model_id}", "Succeeded")
+    await lab.train(f"another-{model_id}", model_id)
+    await lab.until_phase(f"another-{model_id}", "Succeeded")
 
 
-async def entries(lab: Lab) -> dict[str, Manifest]:
+async def in_flight_starts(lab: Lab) -> dict[str, Manifest]:
     """The in-flight starts of the ledger, by model."""
     ledger = await lab.config_map(LEDGER)
     assert ledger is not None
-    found: dict[str, Manifest] = json.loads(ledger["data"]["ledger"])["entries"]
+    found: dict[str, Manifest] = json.loads(ledger["data"]["ledger"])["inFlightStarts"]
     return found
 
 
@@ -51,7 +51,7 @@ def has_arrived(lab: Lab, model_id: int) -> bool:
 
 
 async def event_count(lab: Lab, name: str, reason: str) -> int:
-    """How often an event was published."""
+    """The number of times that an event was published."""
     return sum(e["count"] for e in await lab.events(name) if e["reason"] == reason)
 
 
@@ -82,18 +82,18 @@ async def test_a_resource_being_deleted_starts_nothing(lab: Lab) -> None:
     await lab.admin("PATCH", "/models/801", {"status": 2})
     done = await lab.until_phase("living", "Succeeded")
     assert done["status"]["run"]["ownership"] == "Owned"
-    # An edit and a request ask for nothing any more.
+    # An edit and a request have no effect any more.
     await lab.edit("leaving", runToken="v2")
     await lab.until("leaving", lambda item: item["status"]["observedGeneration"] == 3)
     assert (await lab.get("leaving"))["metadata"]["deletionTimestamp"]
     assert "run" not in left["status"]
     assert len(lab.posts()) == 1
     await let_go(lab, "leaving")
-    await marker(lab, 802)
+    await train_another(lab, 802)
     assert await event_count(lab, "leaving", RELEASED) == 0
 
 
-async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None:
+async def test_release_of_a_run_is_one_event_across_a_restart(lab: Lab) -> None:
     """Foreground deletion, the default of Argo CD: its finalizer is one of two here."""
     lab.model(803, duration=ENDLESS)
     await lab.secret()
@@ -106,27 +106,27 @@ async def test_a_released_run_is_announced_once_over_a_restart(lab: Lab) -> None
         json={"propagationPolicy": "Foreground"},
     )
     assert reply.is_success, reply.text
-    # The garbage collector removes its finalizer again, at a time of its own.
+    # The garbage collector removes its finalizer again, some time later.
     assert "foregroundDeletion" in reply.json()["metadata"]["finalizers"]
     left = await lab.until_reason("leaving", "BeingDeleted")
     assert phase_of(left) == "Running"
     event = await lab.until_event("leaving", RELEASED)
     assert event["type"] == "Warning"
     calls = [call for call in lab.simulator.state.calls if call.model == 803]
-    await marker(lab, 804)
+    await train_another(lab, 804)
     assert 'name="leaving"' not in (await lab.client.get(f"{await first.url()}/metrics")).text
     first.terminate()
     await first.ended()
     await lab.operator()
-    await marker(lab, 805)
+    await train_another(lab, 805)
     assert reason_of(await lab.get("leaving")) == "BeingDeleted"
     await let_go(lab, "leaving")
-    await marker(lab, 806)
+    await train_another(lab, 806)
     assert await event_count(lab, "leaving", RELEASED) == 1
     assert [call for call in lab.simulator.state.calls if call.model == 803] == calls
 
 
-async def test_a_lost_start_is_resolved_while_its_deletion_pends(lab: Lab) -> None:
+async def test_unknown_start_is_resolved_while_deletion_is_pending(lab: Lab) -> None:
     models = {"acted": 807, "lost": 808}
     lab.model(807, duration=ENDLESS)
     lab.model(808, duration=ENDLESS)
@@ -138,23 +138,23 @@ async def test_a_lost_start_is_resolved_while_its_deletion_pends(lab: Lab) -> No
         await held(lab, name, model_id)
         await lab.until(name, lambda item: "intent" in item.get("status", {}).get("run", {}))
         await lab.fault("status", call="model", model=model_id, status=503, times="forever")
-        # A deletion that is seen before the POST leaves holds the POST back.
+        # A deletion that is observed before the POST leaves aborts the start.
         await lab.simulator.until(partial(has_arrived, lab, model_id))
         await lab.delete(name)
     await lab.simulator.until(lambda: lab.starts(807) == 1)
-    assert set(await entries(lab)) == {str(model_id) for model_id in models.values()}
+    assert set(await in_flight_starts(lab)) == {str(model_id) for model_id in models.values()}
     await lab.admin("DELETE", "/faults")
     acted = await lab.until_reason("acted", "BeingDeleted")
     lost = await lab.until_reason("lost", "BeingDeleted")
     assert acted["status"]["run"]["ownership"] == "Unconfirmed"
     assert {"ownership", "intent"}.isdisjoint(lost["status"]["run"])
-    await marker(lab, 809)
-    assert await entries(lab) == {}
+    await train_another(lab, 809)
+    assert await in_flight_starts(lab) == {}
     assert [lab.starts(model_id) for model_id in models.values()] == [1, 0]
     assert len(lab.posts(808)) == 1
     assert await event_count(lab, "acted", RELEASED) == 1
     assert await event_count(lab, "lost", RELEASED) == 0
-    # A living resource with the model gets its turn.
+    # A resource with the same model that is not being deleted is served next.
     await lab.train("living", 808)
     await lab.until_phase("living", "Running")
     assert lab.starts(808) == 1

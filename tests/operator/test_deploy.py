@@ -1,4 +1,4 @@
-"""deploy/ on a real API server: applied as a user would, then asked what it allows."""
+"""deploy/ on a real API server: applied as a user would, then checked for its permissions."""
 
 import json
 import re
@@ -29,14 +29,14 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 @pytest.fixture(scope="module")
 def kubectl(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """Run kubectl with a cache that no other control plane has filled."""
+    """Run kubectl with a discovery cache of its own."""
     cache = tmp_path_factory.mktemp("kubectl")
     return lambda *arguments: control_plane.kubectl(f"--cache-dir={cache}", *arguments)
 
 
 @pytest.fixture(scope="module")
 def applied(control_plane: ControlPlane, kubectl: Kubectl) -> list[str]:
-    """Install the operator with the one documented command; names what was applied."""
+    """Install the operator with the one documented command; return the names of the objects."""
     printed = kubectl("apply", "-k", str(DEPLOY))
     wait_until_served(control_plane, "scriptix.io")
     return [line.split()[0] for line in printed.splitlines()]
@@ -44,7 +44,7 @@ def applied(control_plane: ControlPlane, kubectl: Kubectl) -> list[str]:
 
 @pytest.fixture(scope="module")
 def built(kubectl: Kubectl) -> list[Document]:
-    """Build deploy/ as kustomize sees it."""
+    """Build deploy/ with kustomize."""
     return list(yaml.safe_load_all(kubectl("kustomize", str(DEPLOY))))
 
 
@@ -101,7 +101,7 @@ def test_the_pod_passes_the_restricted_standard(
     assert reply.is_success, reply.text
     assert "Warning" not in reply.headers, reply.headers["Warning"]
 
-    # The namespace does enforce it: the same pod without its promises is refused.
+    # The namespace enforces the standard: the pod without its restrictions is refused.
     naked = json.loads(json.dumps(template["spec"]))
     del naked["containers"][0]["securityContext"]
     reply = dry_run(naked)
@@ -109,7 +109,7 @@ def test_the_pod_passes_the_restricted_standard(
     assert 'violates PodSecurity "restricted' in reply.json()["message"]
 
 
-def test_the_container_is_closed(deployment: Document) -> None:
+def test_container_has_no_privileges(deployment: Document) -> None:
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
@@ -124,7 +124,7 @@ def test_the_container_is_closed(deployment: Document) -> None:
     assert container["resources"].keys() == {"requests", "limits"}
 
 
-def test_the_probes_ask_the_port_that_the_operator_listens_on(deployment: Document) -> None:
+def test_probes_use_the_port_of_the_operator(deployment: Document) -> None:
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": 8080}]
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
@@ -240,7 +240,7 @@ def test_the_operator_elects_a_leader_in_its_own_namespace(control_plane: Contro
         }
 
     assert rights("scriptix-operator") == {"get", "create", "update"}
-    # RBAC cannot bind a create to a name.
+    # RBAC cannot restrict create to a name.
     assert rights("another") == {"create"}
 
 
@@ -255,7 +255,7 @@ def test_the_operator_reads_its_own_crd_only(control_plane: ControlPlane) -> Non
 
 
 @pytest.mark.usefixtures("applied")
-def test_no_other_service_account_of_the_namespace_has_these_rights(
+def test_other_service_accounts_lack_these_permissions(
     control_plane: ControlPlane,
 ) -> None:
     user = f"system:serviceaccount:{SYSTEM}:default"
@@ -288,7 +288,7 @@ def test_people_never_get_a_verb_for_status(
     def rights(what: str) -> set[str]:
         return {v for v in VERBS if allowed(api, namespace, [], f"{v} {what}", namespace)}
 
-    # The cluster's own controller adds our rules to the role, and the authorizer hears of it later.
+    # A controller of the cluster adds the rules to the role; the authorizer observes them later.
     deadline = time.monotonic() + AGGREGATED_SECONDS
     while rights("scriptix.io/custommodeltrainings") != AGGREGATED[role]:
         assert time.monotonic() < deadline, rights("scriptix.io/custommodeltrainings")
@@ -307,13 +307,13 @@ def test_the_examples_are_accepted(kubectl: Kubectl, namespace: str, flag: str) 
     ]
 
 
-def test_the_crd_directory_can_be_applied_as_it_is(kubectl: Kubectl) -> None:
+def test_crd_directory_can_be_applied_unchanged(kubectl: Kubectl) -> None:
     printed = kubectl("apply", "--dry-run=server", "-f", str(REPOSITORY / "crds"))
     assert printed.split()[0].endswith("/custommodeltrainings.scriptix.io")
 
 
 @pytest.mark.usefixtures("applied")
-def test_the_example_secret_is_the_one_that_is_looked_for(kubectl: Kubectl, namespace: str) -> None:
+def test_example_secret_has_the_default_name_and_key(kubectl: Kubectl, namespace: str) -> None:
     file = EXAMPLES / "secret" / "scriptix-api-key.yaml"
     printed = kubectl("apply", "--dry-run=server", f"-n{namespace}", "-f", str(file), "-o", "yaml")
     assert yaml.safe_load(printed)["metadata"]["name"] == "scriptix-api-key"
@@ -323,7 +323,7 @@ def test_the_example_secret_is_the_one_that_is_looked_for(kubectl: Kubectl, name
 CHART = REPOSITORY / "charts" / "scriptix-operator"
 
 
-def test_the_version_is_one() -> None:
+def test_version_is_the_same_everywhere() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     tags = set()

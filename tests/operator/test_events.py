@@ -21,12 +21,12 @@ REASONS = (
 )
 
 
-async def test_events_of_the_same_second_are_listed_as_they_came(
+async def test_events_of_one_second_are_listed_in_their_order(
     cluster: ControlPlane, namespace: str, client: ApiClient
 ) -> None:
     training = a_training()
     training = replace(training, key=replace(training.key, namespace=namespace))
-    news = tuple(EventRecord(reason, f"{reason}.") for reason in REASONS)
-    await Events(client, "operator-0").publish(training, news, NOON)
+    records = tuple(EventRecord(reason, f"{reason}.") for reason in REASONS)
+    await Events(client, "operator-0").publish(training, records, NOON)
     table = cluster.kubectl("-n", namespace, "events")
     assert [line.split()[2] for line in table.splitlines()[1:]] == list(REASONS)

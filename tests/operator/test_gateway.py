@@ -1,4 +1,4 @@
-"""What stands between the operator and the API: one odd reply against all that is known."""
+"""A gateway between the operator and the API: one odd reply does not outweigh known facts."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.operator.lab import Lab, condition_of, phase_of
     ],
     ids=["gateway", "404", "401"],
 )
-async def test_one_refused_poll_of_a_followed_run_blocks_nothing(
+async def test_one_refused_poll_does_not_block_a_followed_run(
     lab: Lab, fault: tuple[str, dict[str, object]]
 ) -> None:
     lab.model(701, duration=8000)
@@ -33,7 +33,7 @@ async def test_one_refused_poll_of_a_followed_run_blocks_nothing(
 
 
 @pytest.mark.parametrize("fault", ["gateway", "error_in_success"])
-async def test_a_start_that_acted_is_followed_whatever_the_reply(lab: Lab, fault: str) -> None:
+async def test_accepted_start_is_followed_whatever_the_reply(lab: Lab, fault: str) -> None:
     status = {"status": 403} if fault == "gateway" else {"code": "INSUFFICIENT_DATA"}
     lab.model(702, duration=8000)
     await lab.secret()

@@ -8,7 +8,7 @@ from tests.operator.lab import TIMEOUT, Lab, Operator
 
 
 async def series_of(lab: Lab, operator: Operator, name: str) -> dict[str, float]:
-    """The series of a resource, by the names of their metrics."""
+    """The series of a resource, by metric name."""
     text = (await lab.client.get(f"{await operator.url()}/metrics")).text
     return {
         sample.name: sample.value
@@ -42,7 +42,7 @@ async def test_gauges_of_a_finished_training_survive_a_restart(lab: Lab) -> None
     await first.ended()
     second = await lab.operator()
     await until_shown(lab, second, "finished", expected)
-    # A deletion before the watch has begun is noticed by the next resync only.
+    # Only the next resync notices a deletion before the watch has begun.
     edited = await lab.edit("finished", priority=1)
     generation = edited["metadata"]["generation"]
     await lab.until("finished", lambda item: item["status"]["observedGeneration"] == generation)

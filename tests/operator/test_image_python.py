@@ -1,6 +1,6 @@
-"""The watch and the leadership on the image's Python: asyncio ends threads otherwise there.
+"""Watch and leadership on the image's Python, where asyncio ends threads in another way.
 
-So it does a task group that is cancelled from outside: see a Lease that is lost in a shutdown.
+The same holds for a task group that is cancelled from outside, as by a Lease lost in a shutdown.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ FILES = (
     "tests/operator/test_stopping.py::test_a_lost_lease_ends_the_wait_for_a_start",
 )
 OTHERS = "not refused_namespace and not left_out"
-"""All but the long tests of namespaces without a right: asyncio plays no part in them."""
+"""Excludes the long tests of namespaces without permission, which do not depend on asyncio."""
 OPTIONS = ("-q", "-p", "no:cacheprovider", "--numprocesses=2", "--dist=worksteal")
 """The tests mostly wait, so two processes that share them take half the time."""
 

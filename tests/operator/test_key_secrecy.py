@@ -1,4 +1,4 @@
-"""The API key is in nothing that a whole run leaves behind."""
+"""The API key is in no output of a whole run."""
 
 import base64
 from dataclasses import replace
@@ -19,25 +19,27 @@ def _spellings(key: str) -> set[str]:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", ""], ids=["bearer", "bare header"])
-async def test_no_key_is_in_what_a_whole_run_leaves_behind(
+async def test_key_is_in_no_output_of_a_whole_run(
     cluster: ControlPlane, namespace: str, tmp_path: Path, scheme: str
 ) -> None:
     header = "Authorization" if scheme else "x-api-key"
     config = replace(QUIET, keys={KEY: "write"}, auth_header=header, auth_scheme=scheme)
     async with laboratory(cluster, namespace, tmp_path, config) as lab:
         lab.model(301)
-        lab.model(302, outcome="system_error", error=f"the key {KEY} was no good")  # it echoes it
+        lab.model(
+            302, outcome="system_error", error=f"the key {KEY} was no good"
+        )  # the message echoes the key
         await lab.secret(REJECTED)
         operator = await lab.operator(
             auth_header=header, auth_scheme=scheme, log_level="DEBUG", log_format="json"
         )
-        for name, model in (("told", 301), ("echoed", 302)):
+        for name, model in (("refused", 301), ("echoed", 302)):
             await lab.train(name, model)
-        await lab.until_reason("told", "Unauthorized")
+        await lab.until_reason("refused", "Unauthorized")
         await lab.secret(KEY)
         await lab.fault("drop_after", call="run", model=301)
         await lab.fault("status", call="model", model=302, body={"error": f"bad key {KEY}"})
-        for name in ("told", "echoed"):
+        for name in ("refused", "echoed"):
             await lab.until(
                 name, lambda item: item["status"].get("log", {}).get("state") == "Complete"
             )

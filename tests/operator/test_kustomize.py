@@ -1,4 +1,4 @@
-"""Names that Kustomize changes: of Secrets that it generates, and of what reads a result."""
+"""Names that Kustomize changes: of generated Secrets, and of objects that read a result."""
 
 import re
 import shutil
@@ -60,7 +60,7 @@ def reference_of(training: Manifest) -> str:
         ),
     ],
 )
-def test_a_reference_follows_the_secret_that_is_generated(
+def test_reference_follows_the_generated_secret(
     cluster: ControlPlane, tmp_path: Path, changes: Manifest, name: str
 ) -> None:
     for generator in changes.get("secretGenerator", ()):
@@ -73,7 +73,7 @@ def test_a_reference_follows_the_secret_that_is_generated(
 
 
 def test_a_reference_stays_without_the_configuration(cluster: ControlPlane, tmp_path: Path) -> None:
-    """The page says so; with a Kustomize that knows the field the configuration can go."""
+    """The page says so; once Kustomize knows the field, the configuration can be removed."""
     shutil.copytree(EXAMPLE, tmp_path / "plain")
     file = tmp_path / "plain" / "kustomization.yaml"
     document = yaml.safe_load(file.read_text())
@@ -127,7 +127,7 @@ async def test_a_changed_key_under_a_hashed_name_starts_no_run(
     example = file.read_text()
 
     async def apply(key: str) -> Manifest:
-        """Put a key into the generator, apply, and wait until the operator has observed that."""
+        """Put a key into the generator, apply, and wait until the operator observes it."""
         file.write_text(example.replace("put-your-key-here", key))
         cluster.kubectl("-n", namespace, "apply", "-k", str(overlay))
         generation = (await lab.get("cardiology-en"))["metadata"]["generation"]
@@ -148,7 +148,7 @@ async def test_a_changed_key_under_a_hashed_name_starts_no_run(
         del lab.simulator.state.keys[OLD_KEY]
         await lab.admin("PATCH", "/models/101", {"finish": True})
         done = await lab.until_phase("cardiology-en", "Succeeded")
-        # After the end, on a model that could be started.
+        # After the end, with a model that is startable.
         await lab.admin("PATCH", "/models/101", {"status": 2})
         lab.simulator.state.keys[OLD_KEY] = "write"
         ended = await apply(OLD_KEY)

@@ -1,4 +1,4 @@
-"""kube/leadership.py against a real API server, through a gate that can be shut.
+"""kube/leadership.py against a real API server, through a proxy that can be shut.
 
 Durations are shrunk and conditions awaited; nothing is asserted about how long anything took.
 """
@@ -30,7 +30,7 @@ from tests.controlplane.cluster import ControlPlane
 
 QUICK = LeaseTimes(duration=2, renew_deadline=1.5, retry=0.1, request=0.5, release=5.0)
 PATIENT = LeaseTimes(duration=120, renew_deadline=90.0, retry=0.1, request=1.0, release=5.0)
-"""For tests in which nothing may expire, however slow the machine is."""
+"""Durations with which nothing expires, even on a slow machine."""
 PATIENCE = 60.0
 NAME = "scriptix-operator"
 
@@ -48,30 +48,30 @@ class Observer:
 
     @property
     def path(self) -> str:
-        """Where the Lease is."""
+        """Path of the Lease."""
         return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{NAME}"
 
     def spec(self) -> dict[str, Any]:
-        """Its spec; empty where there is no Lease."""
+        """The spec of the Lease; empty without a Lease."""
         reply = self.control_plane.api.get(self.path)
         return dict(reply.json()["spec"]) if reply.is_success else {}
 
     def patch(self, **spec: object) -> None:
-        """Change it by hand."""
+        """Change the Lease as an administrator."""
         merge = {"Content-Type": "application/merge-patch+json"}
         self.control_plane.api.patch(
             self.path, json={"spec": spec}, headers=merge
         ).raise_for_status()
 
     def create(self, **spec: object) -> None:
-        """Make it by hand."""
+        """Create the Lease as an administrator."""
         body = {"metadata": {"name": NAME}, "spec": spec}
         self.control_plane.api.post(
             self.path.removesuffix(f"/{NAME}"), json=body
         ).raise_for_status()
 
     def delete(self) -> None:
-        """Remove it by hand."""
+        """Delete the Lease as an administrator."""
         self.control_plane.api.delete(self.path).raise_for_status()
 
 
@@ -146,7 +146,7 @@ async def loss(holding: asyncio.Task[Any]) -> str:
 
 @dataclass
 class Gate:
-    """A way to the API server that can be shut, or let requests in and no replies out."""
+    """A proxy before the API server that can be shut, or pass requests and no replies."""
 
     target: int
     port: int = 0
@@ -156,14 +156,14 @@ class Gate:
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def open(self) -> None:
-        """Let everything through."""
+        """Pass everything."""
         self.deaf = False
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def shut(self) -> None:
-        """Refuse connections and end those that are there."""
+        """Refuse connections and end the existing ones."""
         if self._server is not None:
             self._server.close()
             for writer in self._open:
@@ -173,7 +173,7 @@ class Gate:
             await until(lambda: not self._open)
 
     def deaf_from_now(self) -> datetime:
-        """Tell the time, and lose the reply to the first write: the time is asked just before."""
+        """Return the time, and lose the reply to the first write, which follows at once."""
         self.deaf, self._has_been_deaf = not self._has_been_deaf, True
         return utc_now()
 
@@ -184,7 +184,7 @@ class Gate:
                 both.create_task(self._copy(reader, onward, is_reply=False))
                 both.create_task(self._copy(there, writer, is_reply=True))
         except* OSError:
-            writer.transport.abort()  # what a client sees of a server that is gone
+            writer.transport.abort()  # as a client sees a server that is gone
 
     async def _copy(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool
@@ -202,7 +202,7 @@ class Gate:
 
 @dataclass
 class Gated:
-    """A gate, and a client that goes through it."""
+    """A gate, and a client that uses it."""
 
     gate: Gate
     api: ApiClient
@@ -221,12 +221,12 @@ async def gated(control_plane: ControlPlane) -> AsyncIterator[Gated]:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
-    """How often the leadership has said something like this, quietly or not."""
+    """The number of log records, of any level, that contain a text."""
     caplog.set_level(logging.DEBUG, logger="scriptix_operator.kube.leadership")
     return lambda text: sum(text in message for message in caplog.messages)
 
 
-async def test_of_five_that_begin_at_once_one_leads(
+async def test_one_of_five_concurrent_candidates_leads(
     api: ApiClient, lease: Observer, said: Callable[[str], int]
 ) -> None:
     contenders = [contender(api, lease, f"pod-{number}") for number in range(5)]
@@ -237,9 +237,7 @@ async def test_of_five_that_begin_at_once_one_leads(
         assert [task.done() for task in tasks].count(True) == 1
 
 
-async def test_the_lease_says_who_since_when_and_for_how_long(
-    api: ApiClient, lease: Observer
-) -> None:
+async def test_lease_names_holder_time_and_duration(api: ApiClient, lease: Observer) -> None:
     before = utc_now()
     leader = await acquired(contender(api, lease, "pod-a"))
     first = lease.spec()
@@ -252,9 +250,7 @@ async def test_the_lease_says_who_since_when_and_for_how_long(
     assert lease.spec() == first | {"renewTime": lease.spec()["renewTime"]}
 
 
-async def test_a_whole_second_is_a_time_that_the_api_server_takes(
-    api: ApiClient, lease: Observer
-) -> None:
+async def test_api_server_accepts_a_time_of_whole_seconds(api: ApiClient, lease: Observer) -> None:
     seconds = (
         datetime(2025, 1, 16, 8, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count()
     )
@@ -262,7 +258,7 @@ async def test_a_whole_second_is_a_time_that_the_api_server_takes(
     assert lease.spec()["renewTime"] == "2025-01-16T08:00:00.000001Z"
 
 
-async def test_a_release_hands_over_and_the_transition_is_counted(
+async def test_released_lease_is_taken_over_and_counted(
     api: ApiClient, lease: Observer, said: Callable[[str], int]
 ) -> None:
     first, second = contender(api, lease, "first"), contender(api, lease, "second")
@@ -274,14 +270,14 @@ async def test_a_release_hands_over_and_the_transition_is_counted(
         await asyncio.wait([holding])
         assert not first.is_leading
         await first.release()
-        async with asyncio.timeout(PATIENCE):  # far less than the Lease would need to expire
+        async with asyncio.timeout(PATIENCE):  # far less than the duration of the Lease
             await standing_by
     assert second.is_leading
     assert lease.spec()["holderIdentity"] == second.identity
     assert lease.spec()["leaseTransitions"] == 1
 
 
-async def test_after_a_release_the_lease_names_nobody(api: ApiClient, lease: Observer) -> None:
+async def test_released_lease_has_no_holder(api: ApiClient, lease: Observer) -> None:
     leader = await acquired(contender(api, lease))
     await leader.release()
     assert not leader.is_leading
@@ -290,20 +286,22 @@ async def test_after_a_release_the_lease_names_nobody(api: ApiClient, lease: Obs
     assert lease.spec()["leaseTransitions"] == 0
 
 
-async def test_a_release_leaves_the_lease_of_another_alone(api: ApiClient, lease: Observer) -> None:
+async def test_release_does_not_change_the_lease_of_another(
+    api: ApiClient, lease: Observer
+) -> None:
     leader = await acquired(contender(api, lease))
     lease.patch(holderIdentity="another")
     await leader.release()
     assert lease.spec()["holderIdentity"] == "another"
 
 
-async def test_who_never_led_has_nothing_to_release(gated: Gated, lease: Observer) -> None:
+async def test_candidate_that_never_led_releases_nothing(gated: Gated, lease: Observer) -> None:
     standby = contender(gated.api, lease)
     await gated.gate.shut()
     await standby.release()
 
 
-async def test_a_release_without_an_api_server_is_bounded_and_told(
+async def test_release_without_api_server_is_bounded_and_logged(
     gated: Gated, lease: Observer, said: Callable[[str], int]
 ) -> None:
     times = replace(PATIENT, request=2 * PATIENCE / 3, release=0.2)
@@ -315,10 +313,10 @@ async def test_a_release_without_an_api_server_is_bounded_and_told(
     assert not leader.is_leading
 
 
-async def test_a_holder_that_stops_renewing_is_replaced_after_it_knows(
+async def test_holder_that_stops_renewing_is_replaced_after_it_stops(
     api: ApiClient, gated: Gated, lease: Observer
 ) -> None:
-    # Long enough for an attempt to renew, also on a machine that is slow.
+    # Long enough for an attempt to renew, also on a slow machine.
     times = replace(QUICK, duration=6, renew_deadline=4.0)
     first = contender(gated.api, lease, "first", times=times)
     second = contender(api, lease, "second", times=times)
@@ -334,7 +332,7 @@ async def test_a_holder_that_stops_renewing_is_replaced_after_it_knows(
     assert lease.spec()["holderIdentity"] == second.identity
 
 
-async def test_a_process_that_was_held_up_past_its_deadline_does_not_renew(
+async def test_process_paused_past_its_deadline_does_not_renew(
     api: ApiClient, lease: Observer
 ) -> None:
     now = [100.0]
@@ -354,7 +352,7 @@ async def test_a_process_that_was_held_up_past_its_deadline_does_not_renew(
 
 
 @pytest.mark.parametrize("age", [timedelta(hours=-1), timedelta(days=400)])
-async def test_a_standby_waits_the_whole_duration_whatever_the_holders_clock_says(
+async def test_standby_waits_the_whole_duration_by_its_own_clock(
     age: timedelta, api: ApiClient, lease: Observer, said: Callable[[str], int]
 ) -> None:
     renewed = f"{utc_now() - age:%Y-%m-%dT%H:%M:%S.%fZ}"
@@ -376,7 +374,7 @@ async def test_a_standby_waits_the_whole_duration_whatever_the_holders_clock_say
     assert lease.spec()["leaseTransitions"] == 5
 
 
-async def test_who_is_deposed_by_another_ends(api: ApiClient, lease: Observer) -> None:
+async def test_leader_replaced_by_another_ends(api: ApiClient, lease: Observer) -> None:
     leader = await acquired(contender(api, lease))
     async with running(leader.hold()) as [holding]:
         lease.patch(holderIdentity="usurper")
@@ -385,7 +383,9 @@ async def test_who_is_deposed_by_another_ends(api: ApiClient, lease: Observer) -
     assert lease.spec()["holderIdentity"] == "usurper"
 
 
-async def test_whose_lease_is_emptied_or_deleted_ends(api: ApiClient, lease: Observer) -> None:
+async def test_leader_ends_when_its_lease_is_emptied_or_deleted(
+    api: ApiClient, lease: Observer
+) -> None:
     leader = await acquired(contender(api, lease))
     async with running(leader.hold()) as [holding]:
         lease.patch(holderIdentity=None)
@@ -397,7 +397,7 @@ async def test_whose_lease_is_emptied_or_deleted_ends(api: ApiClient, lease: Obs
     assert lease.spec() == {}
 
 
-async def test_a_label_that_somebody_sets_deposes_nobody(
+async def test_label_set_by_a_user_does_not_end_the_leadership(
     api: ApiClient, lease: Observer, control_plane: ControlPlane
 ) -> None:
     leader = await acquired(contender(api, lease))
@@ -411,7 +411,7 @@ async def test_a_label_that_somebody_sets_deposes_nobody(
     assert lease.spec()["leaseTransitions"] == 0
 
 
-async def test_the_lease_has_the_notes_of_its_holder_beside_those_of_others(
+async def test_lease_keeps_annotations_of_its_holder_and_of_others(
     api: ApiClient, lease: Observer, control_plane: ControlPlane
 ) -> None:
     def notes() -> dict[str, str]:
@@ -426,7 +426,7 @@ async def test_the_lease_has_the_notes_of_its_holder_beside_those_of_others(
     assert notes() == {"serves": "b", "by": "hand"}
 
 
-async def test_an_api_server_that_refuses_for_a_while_costs_nothing_within_the_deadline(
+async def test_leader_survives_refusals_within_the_deadline(
     gated: Gated, lease: Observer, said: Callable[[str], int]
 ) -> None:
     leader = await acquired(contender(gated.api, lease))
@@ -442,7 +442,7 @@ async def test_an_api_server_that_refuses_for_a_while_costs_nothing_within_the_d
     assert lease.spec()["leaseTransitions"] == 0
 
 
-async def test_a_renewal_whose_reply_is_lost_deposes_nobody(
+async def test_lost_reply_to_a_renewal_does_not_end_the_leadership(
     gated: Gated, lease: Observer, said: Callable[[str], int]
 ) -> None:
     leader = await acquired(contender(gated.api, lease))
@@ -458,9 +458,7 @@ async def test_a_renewal_whose_reply_is_lost_deposes_nobody(
         assert not holding.done()
 
 
-async def test_an_acquisition_whose_reply_is_lost_is_found_out(
-    gated: Gated, lease: Observer
-) -> None:
+async def test_acquisition_with_a_lost_reply_is_detected(gated: Gated, lease: Observer) -> None:
     leader = contender(gated.api, lease, now=gated.gate.deaf_from_now)
     async with running(leader.acquire()) as [acquiring]:
         await until(lambda: lease.spec().get("holderIdentity") == leader.identity)
@@ -473,7 +471,7 @@ async def test_an_acquisition_whose_reply_is_lost_is_found_out(
     assert lease.spec()["leaseTransitions"] == 0
 
 
-async def test_who_is_stopped_while_acquiring_leaves_no_lease_in_its_name(
+async def test_candidate_stopped_while_acquiring_leaves_no_lease(
     gated: Gated, lease: Observer
 ) -> None:
     leader = contender(gated.api, lease, now=gated.gate.deaf_from_now)
@@ -484,7 +482,7 @@ async def test_who_is_stopped_while_acquiring_leaves_no_lease_in_its_name(
     assert "holderIdentity" not in lease.spec()
 
 
-async def test_a_restarted_pod_of_the_same_name_is_another_contender(
+async def test_restarted_pod_of_the_same_name_is_another_candidate(
     api: ApiClient, lease: Observer, said: Callable[[str], int]
 ) -> None:
     before = await acquired(contender(api, lease, "operator-0"))
@@ -505,7 +503,7 @@ RIGHTS = [
 ]
 
 
-async def test_the_documented_rights_are_enough_and_their_lack_is_waited_out(
+async def test_documented_permissions_suffice_and_are_waited_for(
     control_plane: ControlPlane, lease: Observer, said: Callable[[str], int]
 ) -> None:
     core = f"/api/v1/namespaces/{lease.namespace}/serviceaccounts"
@@ -537,7 +535,7 @@ async def test_the_documented_rights_are_enough_and_their_lack_is_waited_out(
     assert "holderIdentity" not in lease.spec()
 
 
-async def test_the_same_complaint_is_made_once_aloud(
+async def test_repeated_failure_is_logged_once_as_a_warning(
     gated: Gated, lease: Observer, caplog: pytest.LogCaptureFixture, said: Callable[[str], int]
 ) -> None:
     await gated.gate.shut()
@@ -547,7 +545,7 @@ async def test_the_same_complaint_is_made_once_aloud(
     assert len(aloud) == 1
 
 
-def test_no_two_processes_have_one_identity() -> None:
+def test_each_process_has_an_identity_of_its_own() -> None:
     assert len({new_identity("pod") for _ in range(1000)}) == 1000
 
 

@@ -28,7 +28,7 @@ NAME = "scriptix-operator-ledger"
 
 @pytest.fixture
 def store(client: ApiClient, space: Namespace) -> LedgerConfigMap:
-    """Return where the ledger is kept."""
+    """Return the ledger's ConfigMap."""
     return LedgerConfigMap(client, space.name, NAME)
 
 
@@ -40,40 +40,40 @@ def intending(model_id: int = 7) -> Training:
 
 
 def a_process(store: LedgerConfigMap, *trainings: Training) -> StartLedger:
-    """A process that knows these resources."""
-    roster = TrainingStore()
+    """The ledger of a process that knows these resources."""
+    trainings_store = TrainingStore()
     for training in trainings:
-        roster.put(training)
-    return StartLedger(store, roster, lambda: None, timedelta(hours=1), Clock(), Metrics())
+        trainings_store.put(training)
+    return StartLedger(store, trainings_store, lambda: None, timedelta(hours=1), Clock(), Metrics())
 
 
 def written(space: Namespace) -> Json:
-    """What is in the ledger."""
+    """Return the content of the ledger."""
     text: Json = json.loads(space.read(NAME)["data"]["ledger"])
     return text
 
 
-# One process and another.
+# Two processes.
 
 
-async def test_the_ledger_is_made_and_taken_over(
+async def test_ledger_is_created_and_taken_over(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     first = a_process(store)
     revision = await first.ready()
-    entry = await first.open(intending(), revision)
+    in_flight = await first.open(intending(), revision)
     assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}"]
     made = space.read(NAME)
     assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "scriptix-operator"}
-    assert written(space)["entries"]["7"]["serial"] == entry.serial
+    assert written(space)["inFlightStarts"]["7"]["serial"] == in_flight.serial
     second = a_process(store)
     await second.ready()
-    assert second.in_flight(7) == entry
-    assert written(space)["serial"] == entry.serial + 1
+    assert second.in_flight(7) == in_flight
+    assert written(space)["serial"] == in_flight.serial + 1
     assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}", f"PUT {NAME}"]
 
 
-async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over(
+async def test_former_leader_begins_no_start_after_a_takeover(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     old, new = a_process(store), a_process(store)
@@ -81,26 +81,26 @@ async def test_who_was_leader_before_opens_nothing_after_the_next_has_taken_over
     revision = await new.ready()
     with pytest.raises(LedgerChangedError):
         await old.open(intending(), before)
-    assert written(space)["entries"] == {}
-    # It has read the ledger again for that; so the new one, too, has to look again.
+    assert written(space)["inFlightStarts"] == {}
+    # The old process has taken the ledger over again for this, so the new one has to do so too.
     with pytest.raises(LedgerChangedError):
         await new.open(intending(), revision)
-    entry = await new.open(intending(), await new.ready())
-    assert written(space)["entries"]["7"]["serial"] == entry.serial
+    in_flight = await new.open(intending(), await new.ready())
+    assert written(space)["inFlightStarts"]["7"]["serial"] == in_flight.serial
 
 
-async def test_an_entry_is_closed_whoever_has_written_meanwhile(
+async def test_in_flight_start_is_resolved_after_a_concurrent_write(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     process = a_process(store)
-    entry = await process.open(intending(), await process.ready())
+    in_flight = await process.open(intending(), await process.ready())
     touch: Json = {"metadata": {"annotations": {"touched": "yes"}}}
     status_writer.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, touch))
-    await process.close(StartOutcome(entry, acted=False))
-    assert written(space)["entries"] == {}
+    await process.close(StartOutcome(in_flight, acted=False))
+    assert written(space)["inFlightStarts"] == {}
 
 
-async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
+async def test_deleted_ledger_is_rebuilt_before_the_next_start(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     process = a_process(store, intending(8))
@@ -108,9 +108,9 @@ async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
     space.delete(NAME)
     with pytest.raises(LedgerChangedError):
         await process.open(intending(), revision)
-    assert written(space)["entries"].keys() == {"8"}
+    assert written(space)["inFlightStarts"].keys() == {"8"}
     await process.open(intending(), await process.ready())
-    assert written(space)["entries"].keys() == {"7", "8"}
+    assert written(space)["inFlightStarts"].keys() == {"7", "8"}
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ async def test_a_ledger_that_is_deleted_is_rebuilt_before_anything_is_started(
         pytest.param({"ledger": ""}, id="empty"),
         pytest.param({"ledger": "garbage"}, id="no JSON"),
         pytest.param({"ledger": '{"serial": "many"}'}, id="no number"),
-        pytest.param({"ledger": '{"entries": {"seven": {}}}'}, id="no model"),
+        pytest.param({"ledger": '{"inFlightStarts": {"seven": {}}}'}, id="no model"),
         pytest.param({"other": "{}"}, id="another key"),
     ],
 )
-async def test_garbage_is_said_and_written_over(
+async def test_unreadable_ledger_is_logged_and_overwritten(
     space: Namespace,
     store: LedgerConfigMap,
     data: dict[str, str],
@@ -135,15 +135,13 @@ async def test_garbage_is_said_and_written_over(
         await store.read()
     process = a_process(store, intending(8))
     await process.ready()
-    assert written(space)["entries"].keys() == {"8"}
+    assert written(space)["inFlightStarts"].keys() == {"8"}
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert caplog.records[0].getMessage().startswith("the start ledger cannot be read (")
     assert "garbage" not in caplog.text
 
 
-async def test_what_a_newer_operator_writes_is_read(
-    space: Namespace, store: LedgerConfigMap
-) -> None:
+async def test_ledger_of_a_newer_operator_is_read(space: Namespace, store: LedgerConfigMap) -> None:
     space.make(NAME, {"ledger": '{"serial": 5, "learnedLimits": {"k": 1}}'})
     found = await store.read()
     assert found is not None
@@ -166,7 +164,7 @@ async def test_compare_and_set(space: Namespace, store: LedgerConfigMap) -> None
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body")
-async def test_a_ledger_that_is_too_large_is_refused_and_not_taken_for_unavailable(
+async def test_oversize_ledger_is_refused_and_not_retried(
     store: LedgerConfigMap,
 ) -> None:
     charge = StartCharge(
@@ -180,11 +178,11 @@ async def test_a_ledger_that_is_too_large_is_refused_and_not_taken_for_unavailab
 
 
 async def an_operator(lab: Lab) -> Operator:
-    """Start one that may start one training an hour, and leads at once."""
+    """Start an operator that leads at once and may start one training an hour."""
     return await lab.operator(limit_starts="1/1h", leader_election="false")
 
 
-async def test_an_allowance_survives_the_operator(lab: Lab) -> None:
+async def test_start_quota_survives_a_restart(lab: Lab) -> None:
     lab.model(501)
     lab.model(502)
     await lab.secret()
@@ -200,8 +198,8 @@ async def test_an_allowance_survives_the_operator(lab: Lab) -> None:
     assert len(lab.posts()) == 1
 
 
-async def test_a_resource_that_is_gone_takes_no_start_back(lab: Lab) -> None:
-    """The ledger remembers it; no status does."""
+async def test_deleted_resource_returns_no_start_quota(lab: Lab) -> None:
+    """The charge is in the ledger and in no status."""
     lab.model(503)
     lab.model(504)
     await lab.secret()
@@ -218,7 +216,7 @@ async def test_a_resource_that_is_gone_takes_no_start_back(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "new process"])
-async def test_a_key_that_is_replaced_takes_its_debits_along(
+async def test_replaced_key_keeps_its_start_quota_charges(
     cluster: ControlPlane,
     namespace: str,
     tmp_path: Path,
@@ -251,7 +249,7 @@ async def _delete(lab: Lab) -> None:
     lab.control_plane.api.delete(path).raise_for_status()
 
 
-async def _spoil(lab: Lab) -> None:
+async def _overwrite(lab: Lab) -> None:
     lab.control_plane.api.patch(
         f"/api/v1/namespaces/{lab.namespace}/configmaps/{NAME}",
         json={"data": {"ledger": "garbage"}},
@@ -259,10 +257,8 @@ async def _spoil(lab: Lab) -> None:
     ).raise_for_status()
 
 
-@pytest.mark.parametrize("disturb", [_delete, _spoil], ids=["deleted", "spoilt"])
-async def test_a_lost_ledger_is_rebuilt_under_a_working_operator(
-    lab: Lab, disturb: Disturb
-) -> None:
+@pytest.mark.parametrize("disturb", [_delete, _overwrite], ids=["deleted", "garbage"])
+async def test_lost_ledger_is_rebuilt_while_the_operator_runs(lab: Lab, disturb: Disturb) -> None:
     lab.model(507)
     lab.model(508)
     await lab.secret()
@@ -277,6 +273,6 @@ async def test_a_lost_ledger_is_rebuilt_under_a_working_operator(
     held = await lab.config_map(NAME)
     assert held is not None
     ledger = Ledger.model_validate_json(held["data"]["ledger"])
-    # That of the first is known from its status.
+    # The charge of the first start is rebuilt from status.
     assert {charge.model_id for group in ledger.charges.values() for charge in group} == {507, 508}
     assert phase_of(await lab.get("one")) == "Succeeded"

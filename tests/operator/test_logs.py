@@ -1,4 +1,4 @@
-"""Logs that are not whole, from the simulator to the resource; docs/logs.md has the states."""
+"""Incomplete logs, from the simulator to the resource; docs/logs.md has the states."""
 
 from datetime import datetime, timedelta
 
@@ -71,7 +71,7 @@ async def test_refused_log_costs_no_calls_until_the_resource_is_edited(lab: Lab)
     quota = lab.forbid_config_maps()
     await lab.admin("PATCH", "/models/803", {"script": {"log_extra": {}}})
     await lab.admin("PATCH", "/models/803", {"fail": "system_error"})
-    # Three tries, within 45 s.
+    # Three attempts within 45 s.
     refused = await lab.until("refused", lambda item: _log(item).get("state") == "Refused")
     assert "exceeded quota: few" in _log(refused)["message"]
     assert _log(refused)["configMaps"] == []

@@ -1,6 +1,6 @@
-"""kube/logstore.py against a real API server: kill it anywhere, save again, and count.
+"""kube/logstore.py against a real API server: crash at any write, save again, count entries.
 
-tests/unit/core/logs/test_plan.py has the cases; here is what only the cluster can answer.
+tests/unit/core/logs/test_plan.py has the cases; these tests cover the behaviour of the cluster.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from tests.operator.logsupport import (
 
 MINIMUM = 65536
 SEAL = 512 * 1024
-TAIL = "cardio-log"
+ACTIVE = "cardio-log"
 EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
 EIGHT_SECOND = 1737014400
 
@@ -54,12 +54,12 @@ def whole(entries: Sequence[LogEntry]) -> str:
 
 
 class Saver:
-    """Saves the logs of one resource as the engine does, with the status that it last wrote.
+    """Saves the logs of one resource as the engine does, with the status of the last save.
 
     Args:
-        space: Where the resource is.
-        store: What is tested.
-        name: Name of the resource, which is made.
+        space: The resource's namespace.
+        store: The store under test.
+        name: Name of the resource, which is created.
     """
 
     def __init__(self, space: Namespace, store: LogStore, name: str = "cardio") -> None:
@@ -76,7 +76,7 @@ class Saver:
         max_bytes: int = 2**20,
         since: int = UNTIMED,
     ) -> LogStatus:
-        """Save and keep the status."""
+        """Save, and remember the status."""
         stored_log = await self._store.open(self.owner, self.status)
         window = Window(since)
         collector = LogCollector(stored_log.log_index, window, run_id=run_id, max_bytes=max_bytes)
@@ -96,41 +96,41 @@ class Saver:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole stored log."""
         return "".join(self.texts)
 
 
 @pytest.fixture
 def saver(space: Namespace, client: ApiClient) -> Saver:
-    """Return what saves the log of a new resource."""
+    """Return a saver for the log of a new resource."""
     return Saver(space, LogStore(ConfigMaps(client)))
 
 
-async def test_a_log_is_stored_and_status_tells_where(saver: Saver) -> None:
+async def test_log_is_stored_and_status_names_its_config_maps(saver: Saver) -> None:
     entries = [entry("Training started"), entry("größer 🎧", 300)]
     status = await saver.save(entries)
     text = "2025-01-16T08:00:00Z INFO Training started\n2025-01-16T08:05:00Z INFO größer 🎧\n"
     assert saver.texts == [text]
-    assert status == LogStatus(config_maps=(TAIL,), entries=2, bytes=len(text.encode()))
-    assert saver.space.read(TAIL)["metadata"]["labels"]["scriptix.io/run"] == "r1"
+    assert status == LogStatus(config_maps=(ACTIVE,), entries=2, bytes=len(text.encode()))
+    assert saver.space.read(ACTIVE)["metadata"]["labels"]["scriptix.io/run"] == "r1"
 
 
-async def test_what_the_engine_keeps_in_status_stays(saver: Saver) -> None:
+async def test_log_save_keeps_other_status_fields(saver: Saver) -> None:
     saver.status = LogStatus(state="Collecting", last_fetched_at=EIGHT)
     status = await saver.save([entry("x")])
     assert (status.state, status.last_fetched_at) == ("Collecting", EIGHT)
 
 
-async def test_an_empty_log_makes_nothing(saver: Saver) -> None:
+async def test_empty_log_creates_nothing(saver: Saver) -> None:
     assert await saver.save([]) == LogStatus()
     assert saver.space.names() == []
 
 
-async def test_nothing_new_costs_two_reads(saver: Saver, status_writer: Recorder) -> None:
+async def test_unchanged_log_costs_two_reads(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(700))
     status_writer.calls.clear()
     await saver.save(wide(700))
-    assert status_writer.calls == [f"GET {TAIL}", "GET cardio-log-0003"]
+    assert status_writer.calls == [f"GET {ACTIVE}", "GET cardio-log-0003"]
 
 
 async def test_new_lines_cost_two_reads_and_one_write(
@@ -139,12 +139,12 @@ async def test_new_lines_cost_two_reads_and_one_write(
     await saver.save(wide(700))
     status_writer.calls.clear()
     await saver.save(wide(710))
-    assert status_writer.calls == [f"GET {TAIL}", "GET cardio-log-0003", f"PUT {TAIL}"]
+    assert status_writer.calls == [f"GET {ACTIVE}", "GET cardio-log-0003", f"PUT {ACTIVE}"]
 
 
-async def test_full_chunks_are_sealed_at_512_kib_and_immutable(saver: Saver) -> None:
+async def test_full_segments_are_sealed_at_512_kib_and_immutable(saver: Saver) -> None:
     status = await saver.save(wide(1100), max_bytes=2**24)
-    assert status.config_maps == ("cardio-log-0001", "cardio-log-0002", TAIL)
+    assert status.config_maps == ("cardio-log-0001", "cardio-log-0002", ACTIVE)
     for name in status.config_maps[:-1]:
         segment = saver.space.read(name)
         assert segment["immutable"] is True
@@ -162,7 +162,7 @@ async def test_the_widest_characters_fit_through_the_api(saver: Saver) -> None:
     assert status.bytes == len(whole(entries).encode())
 
 
-async def test_the_oldest_chunks_are_deleted_to_keep_the_bound(saver: Saver) -> None:
+async def test_oldest_segments_are_deleted_to_keep_the_bound(saver: Saver) -> None:
     for lines in (30, 60, 90, 120):
         status = await saver.save(wide(lines), max_bytes=MINIMUM)
         assert status.bytes == len(saver.text.encode()) <= MINIMUM
@@ -232,61 +232,59 @@ async def test_killed_at_any_write_the_next_save_makes_it_good(
         assert status.truncated is not scene.fits
 
 
-async def test_a_new_run_seals_the_tail_under_the_old_run(saver: Saver) -> None:
+async def test_new_run_seals_the_active_segment_of_the_old_run(saver: Saver) -> None:
     await saver.save(wide(10))
     start = EIGHT_SECOND + 3600
     status = await saver.save([*wide(10), entry("again", 3600)], run_id="r2", since=start)
-    assert status.config_maps == ("cardio-log-0001", TAIL)
+    assert status.config_maps == ("cardio-log-0001", ACTIVE)
     assert saver.texts == [whole(wide(10)), "2025-01-16T09:00:00Z INFO again\n"]
     labels = [saver.space.read(name)["metadata"]["labels"] for name in status.config_maps]
     assert [each["scriptix.io/run"] for each in labels] == ["r1", "r2"]
 
 
-async def test_a_tail_that_a_person_deleted_is_made_anew_without_doubles(saver: Saver) -> None:
+async def test_deleted_active_segment_is_recreated_without_duplicates(saver: Saver) -> None:
     await saver.save(wide(1000))
     assert saver.status is not None
     assert len(saver.status.config_maps) == 4
-    saver.space.delete(TAIL)
+    saver.space.delete(ACTIVE)
     status = await saver.save(wide(1001))
     assert saver.text == whole(wide(1001))
     assert saver.space.names() == sorted(status.config_maps)
 
 
-async def test_a_tail_whose_index_a_person_broke_is_written_anew(saver: Saver) -> None:
+async def test_active_segment_with_a_broken_index_is_rewritten(saver: Saver) -> None:
     await saver.save(wide(1000))
-    saver.space.patch(TAIL, {"data": {"index": "{"}})
+    saver.space.patch(ACTIVE, {"data": {"index": "{"}})
     status = await saver.save(wide(1001))
     assert saver.text == whole(wide(1001))
     assert saver.space.names() == sorted(status.config_maps)
 
 
-async def test_all_chunks_that_are_left_stay_if_a_person_deleted_the_tail_too(
+async def test_remaining_segments_stay_if_the_active_one_is_deleted(
     saver: Saver,
 ) -> None:
     await saver.save(wide(1000))
     saver.space.delete("cardio-log-0002")
-    saver.space.delete(TAIL)
+    saver.space.delete(ACTIVE)
     status = await saver.save(wide(1000))
-    assert status.config_maps == ("cardio-log-0001", "cardio-log-0003", TAIL)
+    assert status.config_maps == ("cardio-log-0001", "cardio-log-0003", ACTIVE)
     assert saver.space.names() == sorted(status.config_maps)
 
 
-async def test_numbers_grow_on_from_what_status_says(saver: Saver) -> None:
+async def test_segment_numbers_continue_from_status(saver: Saver) -> None:
     saver.status = LogStatus(next_segment=42)
     status = await saver.save(wide(300))
-    assert status.config_maps == ("cardio-log-0042", TAIL)
+    assert status.config_maps == ("cardio-log-0042", ACTIVE)
 
 
-async def test_a_lost_status_is_made_up_for_by_the_tail(saver: Saver) -> None:
+async def test_lost_status_is_recovered_from_the_active_segment(saver: Saver) -> None:
     before = await saver.save(wide(1000))
     saver.status = None
     assert await saver.save(wide(1000)) == before
 
 
-@pytest.mark.parametrize("name", [TAIL, "cardio-log-0002"])
-async def test_a_name_that_somebody_else_has_is_told_and_left_alone(
-    saver: Saver, name: str
-) -> None:
+@pytest.mark.parametrize("name", [ACTIVE, "cardio-log-0002"])
+async def test_log_config_map_of_another_owner_is_reported(saver: Saver, name: str) -> None:
     theirs = saver.space.make(name, {"theirs": "1"})
     with pytest.raises(NameTaken) as caught:
         await saver.save(wide(1000))
@@ -297,51 +295,51 @@ async def test_a_name_that_somebody_else_has_is_told_and_left_alone(
     assert saver.text == whole(wide(1000))
 
 
-async def test_chunks_of_a_dead_resource_are_replaced(space: Namespace, saver: Saver) -> None:
-    # A version that the garbage collector cannot look up, so it leaves them to us.
+async def test_segments_of_a_deleted_resource_are_replaced(space: Namespace, saver: Saver) -> None:
+    # The garbage collector cannot resolve this version, so the operator replaces the segments.
     dead = reference_to(
         saver.owner,
         apiVersion="scriptix.io/v1alpha0",
         uid="00000000-0000-0000-0000-000000000000",
     )
-    for name in (TAIL, "cardio-log-0001"):
+    for name in (ACTIVE, "cardio-log-0001"):
         space.make(name, {"log": "old\n"}, dead)
     await saver.save(wide(1000))
     assert saver.text == whole(wide(1000))
 
 
-async def test_what_was_restored_of_a_log_is_fetched_again_and_never_read(
-    space: Namespace, saver: Saver
-) -> None:
-    # The status of the resource was restored, too, and names what has lost its owner.
-    saver.status = LogStatus(config_maps=("cardio-log-0001", TAIL), entries=2, next_segment=2)
-    for name in ("cardio-log-0001", "cardio-log-0002", TAIL):
-        space.make(name, {"log": "old\n"}, labels=RESTORED, immutable=name != TAIL)
+async def test_restored_log_is_fetched_again_and_never_read(space: Namespace, saver: Saver) -> None:
+    # The restored status names the segments that have lost their owner.
+    saver.status = LogStatus(config_maps=("cardio-log-0001", ACTIVE), entries=2, next_segment=2)
+    for name in ("cardio-log-0001", "cardio-log-0002", ACTIVE):
+        space.make(name, {"log": "old\n"}, labels=RESTORED, immutable=name != ACTIVE)
     status = await saver.save(wide(1000))
-    assert status.config_maps == ("cardio-log-0002", "cardio-log-0003", "cardio-log-0004", TAIL)
+    assert status.config_maps == ("cardio-log-0002", "cardio-log-0003", "cardio-log-0004", ACTIVE)
     assert saver.text == whole(wide(1000))
     assert all(space.read(name)["metadata"]["ownerReferences"] for name in status.config_maps)
-    # No name that is needed: left, as everything is that no training controls.
+    # The name is not needed: the object stays, like every object without a training as controller.
     assert space.read("cardio-log-0001")["data"] == {"log": "old\n"}
 
 
-async def test_a_write_in_between_is_seen(saver: Saver, status_writer: Recorder) -> None:
+async def test_concurrent_log_write_is_detected(saver: Saver, status_writer: Recorder) -> None:
     await saver.save(wide(10))
-    touch = partial(saver.space.patch, TAIL, {"metadata": {"annotations": {"note": "x"}}})
-    status_writer.meanwhile(f"PUT {TAIL}", touch)
+    touch = partial(saver.space.patch, ACTIVE, {"metadata": {"annotations": {"note": "x"}}})
+    status_writer.meanwhile(f"PUT {ACTIVE}", touch)
     await saver.save(wide(1000))
     assert saver.text == whole(wide(1000))
-    assert saver.space.read(TAIL)["metadata"]["annotations"]["note"] == "x"
+    assert saver.space.read(ACTIVE)["metadata"]["annotations"]["note"] == "x"
 
 
-async def test_it_gives_up_where_others_keep_writing(saver: Saver, status_writer: Recorder) -> None:
+async def test_log_save_gives_up_after_repeated_conflicts(
+    saver: Saver, status_writer: Recorder
+) -> None:
     await saver.save(wide(10))
     numbers = count()
 
     def touch() -> None:
         note = str(next(numbers))
-        saver.space.patch(TAIL, {"metadata": {"annotations": {"note": note}}})
-        status_writer.meanwhile(f"PUT {TAIL}", touch)
+        saver.space.patch(ACTIVE, {"metadata": {"annotations": {"note": note}}})
+        status_writer.meanwhile(f"PUT {ACTIVE}", touch)
 
     touch()
     with pytest.raises(ConflictError):
@@ -355,7 +353,7 @@ async def test_two_leaders_at_once_store_each_entry_once(space: Namespace, saver
     results = await asyncio.gather(
         saver.save(wide(900)), other.save(wide(800)), return_exceptions=True
     )
-    # What the slower one has sealed or written is refused; it fetches the log again.
+    # The writes of the slower leader are refused; it fetches the log again.
     assert [type(each) for each in results].count(ConflictError) <= 1
     await saver.save(wide(900))
     assert saver.text == whole(wide(900))
@@ -363,7 +361,7 @@ async def test_two_leaders_at_once_store_each_entry_once(space: Namespace, saver
     assert space.names() == sorted(saver.status.config_maps)
 
 
-async def test_the_garbage_collector_takes_the_log_with_the_resource(saver: Saver) -> None:
+async def test_log_is_garbage_collected_with_the_resource(saver: Saver) -> None:
     status = await saver.save(wide(1000))
     saver.space.delete_resource()
     for name in status.config_maps:

@@ -1,11 +1,11 @@
-"""The main job on a real API server: a resource is started, followed, and told of."""
+"""The main job on a real API server: a resource is started, followed and reported."""
 
 import asyncio
 
 from tests.operator.lab import Lab, condition_of, phase_of
 
 
-async def test_a_ready_model_is_trained_to_the_end(lab: Lab) -> None:
+async def test_ready_model_is_trained_to_the_end(lab: Lab) -> None:
     lab.model(11)
     await lab.secret()
     await lab.operator()
@@ -31,7 +31,7 @@ async def test_a_ready_model_is_trained_to_the_end(lab: Lab) -> None:
     assert lab.posts()[0].body_ok
 
 
-async def test_its_log_is_stored_complete_and_the_curve_is_read_from_it(lab: Lab) -> None:
+async def test_complete_log_is_stored_and_the_curve_is_read_from_it(lab: Lab) -> None:
     lab.model(12)
     await lab.secret()
     await lab.operator()
@@ -50,7 +50,7 @@ async def test_its_log_is_stored_complete_and_the_curve_is_read_from_it(lab: Lab
     assert curve[0]["wordErrorRate"] == "45.2"
 
 
-async def test_its_result_is_there_when_success_is_told(lab: Lab) -> None:
+async def test_result_exists_when_success_is_reported(lab: Lab) -> None:
     lab.model(13)
     await lab.secret()
     await lab.operator()
@@ -63,13 +63,13 @@ async def test_its_result_is_there_when_success_is_told(lab: Lab) -> None:
     assert result["metadata"]["ownerReferences"][0]["uid"] == done["metadata"]["uid"]
 
 
-async def test_events_tell_the_story_once(lab: Lab) -> None:
-    lab.model(14, duration=16)  # long enough to be looked at under way
+async def test_each_transition_is_one_event(lab: Lab) -> None:
+    lab.model(14, duration=16)  # long enough for a poll during the run
     await lab.secret()
     await lab.operator()
-    await lab.train("told", 14)
-    await lab.until_event("told", "TrainingSucceeded")
-    events = await lab.events("told")
+    await lab.train("reported", 14)
+    await lab.until_event("reported", "TrainingSucceeded")
+    events = await lab.events("reported")
     reasons = [event["reason"] for event in events]
     assert reasons[0] == "TrainingStarted"
     assert reasons[-1] == "TrainingSucceeded"
@@ -78,7 +78,7 @@ async def test_events_tell_the_story_once(lab: Lab) -> None:
     assert all(event["type"] == "Normal" for event in events)
 
 
-async def test_a_failed_run_says_why_and_what_to_do(lab: Lab) -> None:
+async def test_failed_run_shows_reason_and_remedy(lab: Lab) -> None:
     lab.model(15, outcome="mismatch")
     await lab.secret()
     await lab.operator()
@@ -95,7 +95,7 @@ async def test_a_failed_run_says_why_and_what_to_do(lab: Lab) -> None:
     assert await lab.config_map("mismatched-result") is None
 
 
-async def test_a_model_without_data_is_waited_for(lab: Lab) -> None:
+async def test_training_waits_for_a_model_without_data(lab: Lab) -> None:
     lab.model(16, status=1)
     await lab.secret()
     await lab.operator()
@@ -108,7 +108,7 @@ async def test_a_model_without_data_is_waited_for(lab: Lab) -> None:
     assert lab.starts(16) == 1
 
 
-async def test_a_training_that_is_there_is_adopted_without_a_start(lab: Lab) -> None:
+async def test_existing_training_is_adopted_without_a_start(lab: Lab) -> None:
     lab.model(17, status=3, progress=45)
     lab.model(18, status=4)
     await lab.secret()
@@ -161,7 +161,7 @@ async def test_a_new_run_token_trains_again_once(lab: Lab) -> None:
     assert earlier["wordErrorRate"] == "12.5"
 
 
-async def test_a_suspended_resource_calls_nothing_until_it_is_resumed(lab: Lab) -> None:
+async def test_suspended_resource_calls_nothing_until_resumed(lab: Lab) -> None:
     lab.model(21)
     await lab.secret()
     await lab.operator()
@@ -174,7 +174,7 @@ async def test_a_suspended_resource_calls_nothing_until_it_is_resumed(lab: Lab) 
     await lab.until_phase("paused", "Succeeded")
 
 
-async def test_a_start_allowance_is_kept_by_waiting_in_the_queue(lab: Lab) -> None:
+async def test_start_quota_is_kept_by_waiting_in_the_queue(lab: Lab) -> None:
     for model_id in (22, 23):
         lab.model(model_id)
     await lab.secret()

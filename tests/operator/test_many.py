@@ -14,7 +14,7 @@ RESOURCES = 100
 
 
 @pytest.mark.timeout(400)
-async def test_a_hundred_resources_at_once_give_a_hundred_runs_of_one_start_each(
+async def test_hundred_resources_start_one_run_each(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     config = replace(QUIET, speed=960.0, any_model=True)

@@ -25,17 +25,17 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 @dataclass
 class Tenants:
-    """Two namespaces of one operator, whose ServiceAccount is bound to a role in each."""
+    """Two namespaces of one operator, whose ServiceAccount has a RoleBinding in each."""
 
     cluster: ControlPlane
     here: Lab
-    """The operator's own namespace, which it may always list."""
+    """The operator's own namespace, which is always listed."""
     there: Lab
     kubeconfig: Path
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Of the operator."""
+        """Environment of the operator."""
         return {
             "KUBECONFIG": str(self.kubeconfig),
             "POD_NAMESPACE": self.here.namespace,
@@ -60,16 +60,16 @@ class Tenants:
         assert reply.is_success, reply.text
 
     def revoke(self, lab: Lab) -> None:
-        """Delete it."""
+        """Delete the RoleBinding."""
         path = f"{RBAC}/namespaces/{lab.namespace}/rolebindings/tenants"
         assert self.cluster.api.delete(path).is_success
 
     async def shown(self, operator: Operator, page: str) -> httpx.Response:
-        """What the operator shows."""
+        """The operator's metrics."""
         return await self.here.client.get(f"{await operator.url()}/{page}")
 
     async def listed(self, operator: Operator, lab: Lab) -> float:
-        """What the metric says of a namespace."""
+        """The metric's value for a namespace."""
         name = f'scriptix_namespace_listed{{namespace="{lab.namespace}"}} '
         lines = (await self.shown(operator, "metrics")).text.splitlines()
         [value] = [line.removeprefix(name) for line in lines if line.startswith(name)]
@@ -78,7 +78,7 @@ class Tenants:
 
 @pytest.fixture
 def tenants(cluster: ControlPlane, lab: Lab, tmp_path: Path) -> Tenants:
-    """Make the second namespace, and an identity that may nothing but in the first."""
+    """Make the second namespace, and an identity with permissions in the first only."""
     there = copy.copy(lab)
     there.namespace = f"{lab.namespace}-b"
     cluster.kubectl("create", "namespace", there.namespace)
@@ -104,7 +104,7 @@ def tenants(cluster: ControlPlane, lab: Lab, tmp_path: Path) -> Tenants:
     return made
 
 
-async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> None:
+async def test_other_namespaces_are_served_beside_an_unlisted_one(tenants: Tenants) -> None:
     here, there = tenants.here, tenants.there
     for number in range(711, 715):
         here.model(number)
@@ -140,7 +140,7 @@ async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> N
     await there.until_phase("after", "Succeeded")
     assert (await tenants.shown(operator, "readyz")).text == "ok\n"
     assert await tenants.listed(operator, there) == 1
-    # Its watch was begun, too: what is new there is seen before the next list.
+    # The watch has begun too: a new resource is observed before the next resync.
     here.model(715)
     await there.train("new", 715)
     await there.until_phase("new", "Succeeded")
@@ -149,7 +149,7 @@ async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> N
     assert operator.log.count(warning) == 1
 
 
-async def test_start_of_an_unlisted_resource_is_left_to_it(tenants: Tenants) -> None:
+async def test_start_of_an_unlisted_resource_is_left_open(tenants: Tenants) -> None:
     here, there = tenants.here, tenants.there
     here.model(721)
     for lab in (here, there):
@@ -168,7 +168,7 @@ async def test_start_of_an_unlisted_resource_is_left_to_it(tenants: Tenants) -> 
     waiting = await here.until_reason("asker", "ModelInUse")
     assert there.namespace not in waiting["status"]["message"]
     assert "resource in another namespace" in waiting["status"]["message"]
-    # Its end is that of the other one, whose namespace comes back.
+    # The start is resolved by the other resource, whose namespace is listed again.
     await here.until("asker", lambda item: item["status"]["model"]["trainingStatus"] == 4)
     assert reason_of(await here.get("asker")) == "ModelInUse"
     tenants.grant(there)

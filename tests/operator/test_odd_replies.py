@@ -16,18 +16,18 @@ from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import QUIET, Lab, Manifest, laboratory
 
 SKEW = 600
-"""Seconds; ten times the time-out of the runs that it must not end."""
+"""Seconds; ten times the time-out of the runs that the clock skew must not end."""
 
 MakeLab = Callable[[SimulatorConfig], AbstractAsyncContextManager[Lab]]
 
 
 @pytest.fixture
 def lab_with(cluster: ControlPlane, namespace: str, tmp_path: Path) -> MakeLab:
-    """Return what makes a lab whose simulator is set up in a way of its own."""
+    """Return a function that makes a lab with the given simulator."""
     return partial(laboratory, cluster, namespace, tmp_path)
 
 
-async def test_success_without_metrics_is_success_but_passes_no_gate(lab: Lab) -> None:
+async def test_success_without_metrics_passes_no_quality_gate(lab: Lab) -> None:
     lab.model(501, metrics=None)
     lab.model(502, metrics={"character_error_rate": 8.3})
     await lab.secret()
@@ -45,7 +45,7 @@ async def test_success_without_metrics_is_success_but_passes_no_gate(lab: Lab) -
     assert failed["status"]["failure"]["reason"] == "QualityGateFailed"
     assert "word error rate is not given (at most 100% wanted)" in failed["status"]["message"]
     assert await lab.config_map("gated-result") is None
-    # Edited, the gate is judged by what the API shows of the run by then.
+    # After an edit the quality gate is applied to the metrics that the API shows by then.
     await lab.admin("PATCH", "/models/502", {"script": {"metrics": {"word_error_rate": 12.5}}})
     await lab.edit("gated", qualityGate={"maxWordErrorRate": "99"})
     passed = await lab.until_phase("gated", "Succeeded")
@@ -70,7 +70,7 @@ async def test_results_that_arrive_after_the_end_count(lab: Lab) -> None:
     seen = (await lab.until("measured", _awaits_results))["status"]
     assert (seen["phase"], seen["model"]["trainingStatus"]) == ("Running", 4)
     assert "its results are awaited until" in seen["message"]
-    operator.kill()  # the end that was seen is a fact in status
+    operator.kill()  # the observed end is recorded in status
     await operator.ended()
     await lab.operator(leader_election="false")
     done = (await lab.until_phase("measured", "Succeeded"))["status"]
@@ -96,7 +96,7 @@ async def _assert_shown(lab: Lab, progress: int, stage: str) -> Manifest:
     return shown
 
 
-async def test_progress_is_shown_as_given_backwards_and_at_a_hundred_percent(lab: Lab) -> None:
+async def test_progress_is_shown_as_given_even_if_it_decreases(lab: Lab) -> None:
     lab.model(503, duration=8000)
     await lab.secret()
     await lab.operator()
@@ -115,10 +115,10 @@ async def test_progress_is_shown_as_given_backwards_and_at_a_hundred_percent(lab
 
 
 @pytest.mark.parametrize("before", ["success", "mismatch"], ids=["4", "5"])
-async def test_the_end_of_the_run_before_is_not_taken_for_this_ones(
+async def test_end_of_the_previous_run_does_not_end_this_run(
     lab_with: MakeLab, before: str
 ) -> None:
-    # Lenient: it starts a model that is at 4 or 5, so that no look at 2 lies between the runs.
+    # A lenient server starts a model at 4 or 5, so no poll shows 2 between the runs.
     async with lab_with(replace(QUIET, lenient=True)) as lab:
         lab.model(504, outcome=[before, "success"], duration=2)
         await lab.secret()
@@ -160,7 +160,7 @@ async def test_reply_start_time_a_second_off_ends_no_run(lab: Lab, offset: int) 
     assert "somebody else" not in status["message"]
     await lab.admin("PATCH", "/models/505", {"finish": True})
     await lab.until_phase("rounded", "Succeeded")
-    # Neither does it hold up the next run.
+    # The offset does not delay the next run either.
     await lab.admin("PATCH", "/models/505", {"status": 2, "script": {"duration": 8}})
     await lab.edit("rounded", runToken="v2")
     await lab.until("rounded", lambda item: len(item["status"].get("history", ())) == 1)
@@ -180,7 +180,7 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
     await lab.until("spelled", lambda item: item.get("status", {}).get("progress") == 45)
     await lab.admin("PATCH", "/models/506", {"finish": True})
     await lab.until_phase("spelled", "Succeeded")
-    # Its end is seen, though it cannot be read when that was.
+    # The end of the run is observed, although its time cannot be read.
     done = (await lab.until_phase("unreadable", "Succeeded"))["status"]
     assert "finishedAt" in done
     named = "Not readable in the API's reply: finished_training_at, training_progress."
@@ -188,7 +188,7 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
     said = 'finished_training_at: expected a time such as 2025-01-16T08:00:00Z, found text "soon"'
     assert operator.log.count(f"{lab.namespace}/unreadable: not readable in the API's rep") == 1
     assert said in operator.log
-    # Nothing is adopted or started where trainings cannot be distinguished.
+    # No run is adopted or started where runs cannot be distinguished.
     waits = await lab.until_reason("undated", "UnexpectedStatus")
     assert waits["status"]["phase"] == "Pending"
     assert "start time" in waits["status"]["message"]
@@ -197,7 +197,7 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
     assert len(lab.posts()) == 2
 
 
-async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
+async def test_error_is_reported_in_each_of_its_forms(lab: Lab) -> None:
     words = "GPU 3 caught fire \u2620\x1b[31m"
     announced = "GPU 3 caught fire \u2620 [31m"
     forms: dict[str, tuple[int, dict[str, Any], str, str, str | None]] = {
@@ -226,7 +226,7 @@ async def test_an_error_is_told_in_whatever_form_it_comes(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("skew", [SKEW, -SKEW], ids=["the API's is ahead", "the API's is behind"])
-async def test_clocks_that_differ_by_minutes_decide_nothing(lab_with: MakeLab, skew: int) -> None:
+async def test_clock_skew_of_minutes_changes_no_decision(lab_with: MakeLab, skew: int) -> None:
     async with lab_with(replace(QUIET, clock_offset=skew)) as lab:
         lab.model(521)
         lab.model(522, omit=["finished_training_at"])
@@ -247,6 +247,6 @@ async def test_clocks_that_differ_by_minutes_decide_nothing(lab_with: MakeLab, s
             started = parse_time(status["startedAt"])
             ended = parse_time(status["finishedAt"])
             off = (started - now).total_seconds()
-            assert abs(off - skew) < SKEW / 2  # as the API gave it
+            assert abs(off - skew) < SKEW / 2  # as in the API's reply
             assert started <= ended
         assert len(lab.posts()) == 2

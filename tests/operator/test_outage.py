@@ -11,14 +11,14 @@ from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab
 
 
-async def test_an_api_server_that_is_away_at_the_start_is_waited_for(
+async def test_operator_waits_for_an_unreachable_api_server(
     lab: Lab, cluster: ControlPlane, tmp_path: Path
 ) -> None:
     lab.model(801)
     await lab.secret()
     await lab.train("patient", 801)
     server = cluster.api.base_url
-    # Bound, so that nobody else takes the port, and refusing until it listens.
+    # Bound, so that no other process takes the port; connections are refused until it listens.
     away = socket.socket()
     away.bind(("127.0.0.1", 0))
     port = away.getsockname()[1]

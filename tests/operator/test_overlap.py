@@ -17,15 +17,15 @@ TRAININGS = tuple(f"t{number:02}" for number in range(12))
 
 @dataclass
 class Overlap:
-    """An installation in the namespace of the trainings, and one that serves its own, too."""
+    """An installation in the namespace of the trainings, and one that serves that namespace too."""
 
     lab: Lab
     other: Lab
-    """Where the second installation is; its calls are made at the same simulator."""
+    """The second installation's lab; both installations call the same simulator."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the second installation."""
+        """Environment of the second installation."""
         return {
             "KUBECONFIG": str(self.lab.control_plane.kubeconfig),
             "POD_NAMESPACE": self.other.namespace,
@@ -38,15 +38,15 @@ class Overlap:
         return await self.lab.operator(self.environment)
 
     async def readyz(self, operator: Operator) -> str:
-        """What /readyz of an operator says."""
+        """The text of an operator's /readyz."""
         return (await self.lab.client.get(f"{await operator.url()}/readyz")).text
 
     async def server_of(self, name: str) -> str:
-        """The installation that serves a resource."""
+        """Return the installation that serves a resource."""
         return str((await self.lab.get(name))["status"]["servedBy"]["namespace"])
 
     async def fall_silent(self, name: str) -> None:
-        """Let the one that serves a resource have written it for the last time long ago."""
+        """Move the last write of a resource's installation into the past."""
         long_ago = Clock().now() - SILENCE - timedelta(seconds=1)
         served_by = {"renewedAt": f"{long_ago:%Y-%m-%dT%H:%M:%SZ}"}
         await self.lab.patch(name, {"status": {"servedBy": served_by}}, "/status")
@@ -54,7 +54,7 @@ class Overlap:
 
 @pytest.fixture
 def overlap(cluster: ControlPlane, lab: Lab) -> Overlap:
-    """Make the second installation's namespace."""
+    """Create the second installation's namespace."""
     other = copy.copy(lab)
     other.namespace = f"{lab.namespace}-b"
     cluster.kubectl("create", "namespace", other.namespace)
@@ -62,7 +62,7 @@ def overlap(cluster: ControlPlane, lab: Lab) -> Overlap:
 
 
 async def test_two_installations_start_each_new_training_once(overlap: Overlap) -> None:
-    """The API takes its time for the first start, and a second one costs the quota."""
+    """The first start is slow, and a second one would consume the quota."""
     lab = overlap.lab
     for number in range(len(TRAININGS)):
         lab.model(800 + number, duration=10)
@@ -103,13 +103,13 @@ async def test_an_installation_reports_what_another_one_serves(overlap: Overlap)
     await lab.until_phase("shared", "Succeeded")
     assert await overlap.server_of("shared") == lab.namespace
     assert len(lab.posts(821)) == 1
-    # Whoever cannot wait removes the name.
+    # A user who cannot wait removes the name.
     await lab.patch("shared", {"status": {"servedBy": None}}, "/status")
     await second.printed("no resource is left alone")
 
 
 async def reported(overlap: Overlap) -> list[bool]:
-    """What `check` says of the second installation, once its Lease says it: whether it is bad."""
+    """Whether `check` reports the second installation as bad, once its Lease shows it."""
     while True:
         found = [one async for one in check(overlap.environment)]
         said = [one for one in found if "left alone" in one.text]
@@ -117,10 +117,10 @@ async def reported(overlap: Overlap) -> list[bool]:
             return [one.verdict is Verdict.BAD for one in said]
 
 
-async def test_an_installation_that_has_moved_takes_over_a_start_under_way(
+async def test_moved_installation_takes_over_an_in_flight_start(
     overlap: Overlap,
 ) -> None:
-    """It has a start ledger of its own, which knows nothing of the start."""
+    """The second installation's own start ledger does not have the start."""
     lab, other = overlap.lab, overlap.other
     lab.model(831)
     lab.model(832)

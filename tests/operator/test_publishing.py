@@ -1,15 +1,15 @@
-"""The result ConfigMap: there when success is told, and left alone by whatever is no success."""
+"""The result ConfigMap: it exists when success is reported, and only a success changes it."""
 
 from tests.operator.lab import Lab, condition_of, phase_of, reason_of
 
 
 async def _end_without_room(lab: Lab, name: str, model: int) -> str:
-    """Train a model to its end, with no room for another ConfigMap by then.
+    """Train a model to its end, with an exhausted ConfigMap quota by then.
 
-    Not before: the operator's own ledger is one too, and in these tests it is in this namespace.
+    The quota comes after the start: the operator's ledger is a ConfigMap in this namespace too.
 
     Returns:
-        The path of the quota that is in the way.
+        The path of the ResourceQuota.
     """
     lab.model(model, duration=8000)
     await lab.train(name, model, log={"collect": "Never"})
@@ -19,7 +19,7 @@ async def _end_without_room(lab: Lab, name: str, model: int) -> str:
     return quota
 
 
-async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_allowed(
+async def test_result_over_quota_is_reported_and_published_later(
     lab: Lab,
 ) -> None:
     await lab.secret()
@@ -39,7 +39,7 @@ async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_al
     assert succeeded is not None
     assert succeeded["status"] == "Unknown"
     assert (await lab.until_event("cramped", "ResultNotPublished"))["type"] == "Warning"
-    # The outcome is kept though the model is changed and the process dies; the API is not asked.
+    # The outcome survives a change of the model and a crash, without a call to the API.
     await lab.admin("PATCH", "/models/601", {"status": 2})
     calls = len(lab.simulator.state.calls)
     operator.kill()
@@ -57,7 +57,7 @@ async def test_a_result_that_a_quota_forbids_is_told_and_published_when_it_is_al
     assert (await lab.until_event("cramped", "TrainingSucceeded"))["type"] == "Normal"
 
 
-async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: Lab) -> None:
+async def test_refused_result_is_retried_automatically(lab: Lab) -> None:
     lab.model(603, outcome="mismatch")
     await lab.secret()
     operator = await lab.operator()
@@ -71,7 +71,7 @@ async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: L
     assert "step failed" not in operator.log
 
 
-async def test_the_result_of_one_run_is_left_alone_by_another_that_misses_its_gate(
+async def test_result_stays_when_the_next_run_misses_its_gate(
     lab: Lab,
 ) -> None:
     lab.model(604, duration=2)
@@ -97,7 +97,7 @@ async def test_the_result_of_one_run_is_left_alone_by_another_that_misses_its_ga
     assert second is not None
     assert second["data"]["word_error_rate"] == "12.5001"
     assert second["data"]["run_id"] == passed["status"]["run"]["id"] != first["data"]["run_id"]
-    # Narrowed again, it stays what it is: published is published.
+    # A published result stays, even if the quality gate is tightened again.
     narrowed = await lab.edit("gated", qualityGate={"maxWordErrorRate": "1"})
     seen = narrowed["metadata"]["generation"]
     await lab.until("gated", lambda item: item["status"]["observedGeneration"] == seen)

@@ -1,4 +1,4 @@
-"""What asks for a run, and what does not, on the real API server."""
+"""Requests for a run on the real API server: which edits start one, and which do not."""
 
 import pytest
 
@@ -8,7 +8,7 @@ REQUESTED_AT = "scriptix.io/requested-at"
 
 
 def request_of(item: Manifest) -> tuple[str, str]:
-    """The pair that the run in status answers."""
+    """The token and annotation that the run in status answers."""
     run = item.get("status", {}).get("run", {})
     return run.get("token", ""), run.get("requestedAt", "")
 
@@ -37,20 +37,20 @@ async def test_each_new_request_starts_one_run_and_a_revert_none(lab: Lab) -> No
     await lab.admin("PATCH", "/models/301", {"status": 2})
     await lab.edit("asked", runToken="v2")
     await until_done(lab, "asked", "v2")
-    # The annotation, which is no edit.
+    # The annotation, which does not change the generation.
     await lab.admin("PATCH", "/models/301", {"status": 2})
     before = await lab.get("asked")
     annotation = {"metadata": {"annotations": {REQUESTED_AT: "2026-11-23T08:00:00Z"}}}
     annotated = await lab.patch("asked", annotation)
     assert annotated["metadata"]["generation"] == before["metadata"]["generation"]
     await until_done(lab, "asked", "v2", "2026-11-23T08:00:00Z")
-    # Both at once.
+    # Token and annotation together.
     await lab.admin("PATCH", "/models/301", {"status": 2})
     annotation = {"metadata": {"annotations": {REQUESTED_AT: "2026-11-23T09:00:00Z"}}}
     await lab.patch("asked", {**annotation, "spec": {"runToken": "v3"}})
     await until_done(lab, "asked", "v3", "2026-11-23T09:00:00Z")
     assert lab.starts(301) == len(lab.posts(301)) == 4
-    # A revert to a pair that was handled, then no pair at all; the model could be started.
+    # A revert to a handled pair, then no pair; the model is startable.
     await lab.admin("PATCH", "/models/301", {"status": 2})
     annotation = {"metadata": {"annotations": {REQUESTED_AT: "2026-11-23T08:00:00Z"}}}
     edited = await lab.patch("asked", {**annotation, "spec": {"runToken": "v2"}})
@@ -82,7 +82,7 @@ async def test_a_used_token_starts_nothing_and_names_its_run(lab: Lab) -> None:
     await lab.admin("PATCH", "/models/305", {"status": 2})
     await lab.patch("repeated", {"metadata": {"annotations": {REQUESTED_AT: "t1"}}})
     third = await until_done(lab, "repeated", "v2", "t1")
-    # The model could be started; v1 beside t1 is a pair that was never set.
+    # The model is startable; v1 with t1 is a pair that was never set.
     await lab.admin("PATCH", "/models/305", {"status": 2})
     said = (
         f'spec.runToken "v1" was used before and starts no run: run {first["status"]["run"]["id"]}'
@@ -93,7 +93,7 @@ async def test_a_used_token_starts_nothing_and_names_its_run(lab: Lab) -> None:
     assert said in repeated["status"]["message"]
     assert len(repeated["status"]["usedRequests"]) == 3
     await lab.until_event("repeated", "RequestAlreadyUsed")
-    # Another process and another edit have nothing to add.
+    # A restart and another edit change nothing.
     first_operator.kill()
     await first_operator.ended()
     await lab.operator()
@@ -104,7 +104,7 @@ async def test_a_used_token_starts_nothing_and_names_its_run(lab: Lab) -> None:
     assert lab.starts(305) == len(lab.posts(305)) == 3
 
 
-async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) -> None:
+async def test_requests_during_a_run_start_one_run_after_it(lab: Lab) -> None:
     lab.model(302, duration=10_000)
     await lab.secret()
     await lab.operator()
@@ -114,7 +114,7 @@ async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) ->
         await until_observed(lab, await lab.edit("busy", runToken=token))
     assert request_of(await lab.get("busy")) == ("v1", "")
     await lab.admin("PATCH", "/models/302", {"finish": True, "script": {"duration": 1}})
-    # Nothing but the end of the first run makes it go on.
+    # Only the end of the first run starts the next one.
     waiting = await lab.until("busy", lambda item: request_of(item) == ("v3", ""))
     assert [past["token"] for past in waiting["status"]["history"]] == ["v1"]
     await lab.admin("PATCH", "/models/302", {"status": 2})
@@ -122,7 +122,7 @@ async def test_requests_during_a_run_are_one_and_taken_when_it_ends(lab: Lab) ->
     assert lab.starts(302) == 2
 
 
-async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> None:
+async def test_revert_cancels_a_waiting_request(lab: Lab) -> None:
     lab.model(303, duration=1)
     await lab.secret()
     first_operator = await lab.operator()
@@ -144,12 +144,12 @@ async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> 
     for field in ("display", "metrics", "learningCurve", "progress", "stage", "timeline"):
         assert stands["status"][field] == first["status"][field], field
     assert "history" not in stands["status"]
-    # History does not say whether the log was complete, so it is fetched once more.
+    # History does not record whether the log was complete, so the log is fetched once more.
     await lab.until(
         "undecided", lambda item: item.get("status", {}).get("log", {}).get("state") == "Complete"
     )
     await lab.until_event("undecided", "RequestCancelled")
-    # New data start nothing now, nor does another process; end and cancellation are told once.
+    # Neither new data nor a restart starts a run; outcome and cancellation are reported once.
     first_operator.kill()
     await first_operator.ended()
     await lab.operator()
@@ -165,7 +165,7 @@ async def test_a_request_that_only_waits_is_taken_back_by_a_revert(lab: Lab) -> 
 
 EXISTING = ("Adopt", "Wait", "Fail")
 FIRST_SIGHT = {
-    # training_status: what becomes of it with Adopt, Wait, Fail
+    # training_status: the phase with Adopt, Wait and Fail
     1: ("Pending", "Pending", "Pending"),
     2: ("Succeeded", "Succeeded", "Succeeded"),
     3: ("Succeeded", "Pending", "Failed"),
@@ -176,7 +176,7 @@ FIRST_SIGHT = {
 DOCUMENTED = frozenset(range(1, 6))
 
 
-async def test_a_cluster_rebuilt_from_its_manifests_starts_only_what_has_new_data(
+async def test_rebuilt_cluster_starts_only_models_with_new_data(
     lab: Lab,
 ) -> None:
     """Every training_status against every existingTraining, made twice with an empty status."""
@@ -215,7 +215,7 @@ async def test_a_cluster_rebuilt_from_its_manifests_starts_only_what_has_new_dat
     for name in rows:
         await lab.delete(name)
     await lab.until_all(lambda items: not items)
-    # What has been started is trained now, and adopted like the rest, or left alone.
+    # A started model is trained by now, and is adopted like the others, or is not changed.
     phases = {name: phase for name, (_, _, _, phase) in rows.items()}
     phases |= {f"status-2-{e.lower()}": p for e, p in zip(EXISTING, FIRST_SIGHT[4], strict=True)}
     await make_all(phases)
@@ -223,7 +223,7 @@ async def test_a_cluster_rebuilt_from_its_manifests_starts_only_what_has_new_dat
 
 
 @pytest.mark.parametrize("when", ["Wait", "Fail"])
-async def test_a_model_that_is_not_ready_is_waited_for_or_failed(lab: Lab, when: str) -> None:
+async def test_rerun_of_a_model_that_is_not_ready_waits_or_fails(lab: Lab, when: str) -> None:
     lab.model(304, status=1, duration=1)
     await lab.secret()
     await lab.operator()

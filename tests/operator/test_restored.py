@@ -30,7 +30,7 @@ async def lose_and_restore(lab: Lab, model: int, *, with_status: bool) -> Manife
     api, path = lab.control_plane.api, f"/api/v1/namespaces/{lab.namespace}/configmaps"
     for config_map in config_maps:
         assert config_map is not None
-        # Not left to the garbage collector, which takes up to 30 s to learn of a new CRD.
+        # The test deletes them: the garbage collector takes up to 30 s to discover a new CRD.
         api.delete(f"{path}/{config_map['metadata']['name']}")
         stale = {**restored(config_map), "data": {**config_map["data"], "stale": "yes"}}
         reply = api.post(path, json=stale)
@@ -52,7 +52,7 @@ def restored(saved: Manifest) -> Manifest:
 
 
 async def assert_replaced(lab: Lab, training: Manifest) -> None:
-    """Both are whole, of the present run, and the garbage collector's in the end."""
+    """Assert that both ConfigMaps are complete, current, and garbage collected in the end."""
     for name in CONFIG_MAPS:
         found = await lab.config_map(name)
         assert found is not None
@@ -72,7 +72,7 @@ async def test_restored_without_status_a_run_is_adopted_and_published(lab: Lab) 
     assert lab.starts(651) == 1
 
 
-async def test_restored_with_status_a_run_stays_and_the_next_one_is_published(lab: Lab) -> None:
+async def test_restored_status_keeps_its_run_and_next_one_is_published(lab: Lab) -> None:
     backup = await lose_and_restore(lab, 652, with_status=True)
     calls = len(lab.simulator.state.calls)
     edited = await lab.edit("saved", suspend=True)

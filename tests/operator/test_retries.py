@@ -1,7 +1,7 @@
 """Retries, their persisted delay, and time-outs, on the real API server.
 
-Delays of a minute and more are facts in status, so a test does not wait for them: it moves the
-fact into the past while no operator runs, which is also how a restart finds it.
+Delays of a minute and more are recorded in status, so a test does not wait for them: it moves the
+recorded time into the past while no operator runs, as a restart would find it.
 """
 
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ async def make_earlier(lab: Lab, name: str, fact: str, **by: float) -> None:
 
 
 async def ends(operator: Operator) -> None:
-    """Kill an operator."""
+    """Kill an operator, and wait for its end."""
     operator.kill()
     await operator.ended()
 
@@ -29,7 +29,7 @@ def awaits_retry(item: Manifest) -> bool:
     return reason_of(item) == "WaitingForRetry" and log.get("state") == "Complete"
 
 
-async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart(lab: Lab) -> None:
+async def test_run_that_fails_at_the_api_is_retried_after_a_restart(lab: Lab) -> None:
     lab.model(501, outcome=("system_error", "success"), fail_at=20, duration=2)
     await lab.secret()
     operator = await lab.operator(leader_election="false")
@@ -44,7 +44,9 @@ async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart
     }
     ended = datetime.fromisoformat(status["finishedAt"])
     retry_at = datetime.fromisoformat(status["run"]["retryAt"])
-    assert 55 <= (retry_at - ended).total_seconds() <= 115  # counted from when it was seen
+    assert (
+        55 <= (retry_at - ended).total_seconds() <= 115
+    )  # counted from the observation of the failure
     assert status["message"] == (
         f"Run {status['run']['id']} failed: Training failed due to system error. Retry 1 of 2 "
         f"follows at {retry_at:%Y-%m-%d %H:%M:%SZ}."
@@ -58,7 +60,7 @@ async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart
     await ends(operator)
     await make_earlier(lab, "unlucky", "retryAt", minutes=1)
     await lab.operator(leader_election="false")
-    # The API does not start a failed model again as it is: tried once, told, and waited out.
+    # The API does not restart an unchanged failed model: one attempt, a message, then waiting.
     await lab.until_reason("unlucky", "WaitingForModel")
     assert [call.status for call in lab.posts(501)] == [200, 409]
     await lab.admin("PATCH", "/models/501", {"status": 2})
@@ -75,7 +77,7 @@ async def test_a_run_of_ours_that_fails_at_their_side_is_retried_after_a_restart
     assert "TrainingFailed" not in announced
 
 
-async def test_a_retry_that_waits_follows_the_spec(lab: Lab) -> None:
+async def test_delayed_retry_follows_the_spec(lab: Lab) -> None:
     for model_id in (511, 512, 513):
         lab.model(model_id, outcome=("system_error", "success"), fail_at=1, duration=2)
     lab.model(514, status=5, outcome="system_error")
@@ -89,25 +91,25 @@ async def test_a_retry_that_waits_follows_the_spec(lab: Lab) -> None:
     await lab.until_all(
         lambda items: all(awaits_retry(items[name]) for name in ("ended", "renewed", "held"))
     )
-    # A lower limit ends the wait, with the failure that it was for.
+    # A lower limit ends the delay, with the failure of the run.
     await lab.edit("ended", backoffLimit=0)
     ended = await lab.until_phase("ended", "Failed")
     assert ended["status"]["failure"]["reason"] == "SystemError"
     assert condition_of(ended, "Stalled") is not None
     await lab.until_event("ended", "TrainingFailed")
-    # Suspend holds it.
+    # Suspension holds the retry.
     await lab.edit("held", suspend=True)
     held = await lab.until_phase("held", "Suspended")
     assert held["status"]["run"]["retryAt"]
     await lab.edit("held", suspend=False)
     await lab.until_reason("held", "WaitingForRetry")
-    # A new request takes over at once.
+    # A new request replaces the retry at once.
     await lab.admin("PATCH", "/models/512", {"status": 2})
     await lab.edit("renewed", runToken="v2")
     renewed = await lab.until_phase("renewed", "Succeeded")
     assert renewed["status"]["run"]["token"] == "v2"
     assert renewed["status"]["run"]["retries"] == 0
-    # A higher limit after the end starts nothing.
+    # A higher limit after the outcome starts nothing.
     raised = await lab.edit("ended", backoffLimit=10)
     await lab.until(
         "ended",
@@ -117,7 +119,7 @@ async def test_a_retry_that_waits_follows_the_spec(lab: Lab) -> None:
     assert [lab.starts(model_id) for model_id in (511, 512, 513, 514)] == [1, 2, 1, 0]
 
 
-async def test_a_run_times_out_also_while_suspended_and_is_asked_about_no_more(lab: Lab) -> None:
+async def test_run_times_out_while_suspended_and_is_not_polled_again(lab: Lab) -> None:
     for model_id in (521, 522, 523):
         lab.model(model_id, duration=10_000)
     await lab.secret()
@@ -147,7 +149,7 @@ async def test_a_run_times_out_also_while_suspended_and_is_asked_about_no_more(l
         assert "not cancelled" in failure["solution"]
         await lab.until_event(name, "TrainingTimedOut")
     assert phase_of(await lab.get("young")) == "Running"
-    # A rerun waits for the training that was given up on.
+    # A rerun waits for the run that timed out.
     await lab.edit("late", runToken="again")
     await lab.until_reason("late", "WaitingForModel")
     assert {call.model for call in [*lab.simulator.state.calls][calls:]} == {521, 523}

@@ -1,4 +1,4 @@
-"""kube/secrets.py against a real API server: whose key a training uses, and when there is none."""
+"""kube/secrets.py against a real API server: which key a training uses, or that it has none."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -50,10 +50,10 @@ class Space:
         self._control_plane.api.post(f"/api/v1/{path}", json=body).raise_for_status()
 
     def training(self, *, begun_in: str = "", secret: str = "") -> Training:
-        """A resource of the tenant's.
+        """A resource in the tenant's namespace.
 
         Args:
-            begun_in: The namespace whose Secret its run began with; empty: it has no run.
+            begun_in: The namespace whose Secret its run began with; empty: no run.
             secret: The Secret that spec names, if any.
         """
         source = f"Secret/{begun_in}/{DEFAULT_SECRET}/api-key"
@@ -71,7 +71,7 @@ class Space:
         )
 
     def keys(self, client: ApiClient) -> Keys:
-        """What is tested; every namespace may use the operator's own key."""
+        """The object under test; every namespace may use the operator's own key."""
         default = DefaultKey(self.system, DEFAULT_SECRET, lambda _: True)
         return Keys(client, default, ttl=60.0, clock=lambda: 0.0, hide=lambda _: None)
 
@@ -95,7 +95,7 @@ async def confined(cluster: ControlPlane, space: Space, tmp_path: Path) -> Async
         yield connected
 
 
-async def test_the_namespaces_own_key_comes_before_the_operators(
+async def test_key_of_the_namespace_precedes_the_operators_key(
     space: Space, client: ApiClient
 ) -> None:
     space.secret(space.tenant, OWN_KEY)
@@ -112,10 +112,10 @@ async def test_a_namespace_without_a_secret_uses_the_operators_key(
     assert (await space.keys(client).resolve(space.training())).value == DEFAULT_KEY
 
 
-async def test_a_secret_that_may_not_be_read_is_never_replaced_by_the_operators_key(
+async def test_forbidden_secret_is_never_replaced_by_the_operators_key(
     space: Space, confined: ApiClient
 ) -> None:
-    """It may be there: then the run would be paid for by somebody else."""
+    """The Secret may exist; then the wrong account would pay for the run."""
     space.secret(space.tenant, OWN_KEY)
     with pytest.raises(KeyUnavailableError, match="may not read Secret") as caught:
         await space.keys(confined).resolve(space.training())
@@ -124,7 +124,7 @@ async def test_a_secret_that_may_not_be_read_is_never_replaced_by_the_operators_
     assert "Create" not in caught.value.failure.solution
 
 
-async def test_a_run_that_began_with_the_operators_key_goes_on_with_it(
+async def test_run_begun_with_the_operators_key_continues_with_it(
     space: Space, client: ApiClient
 ) -> None:
     space.secret(space.tenant, OWN_KEY)  # created during the run
@@ -134,9 +134,7 @@ async def test_a_run_that_began_with_the_operators_key_goes_on_with_it(
     assert (await space.keys(client).resolve(ended)).value == OWN_KEY
 
 
-async def test_a_run_that_began_with_its_own_key_never_falls_back(
-    space: Space, client: ApiClient
-) -> None:
+async def test_run_begun_with_its_own_key_never_falls_back(space: Space, client: ApiClient) -> None:
     training = space.training(begun_in=space.tenant)  # the Secret was deleted during the run
     with pytest.raises(KeyUnavailableError, match="is not in namespace") as caught:
         await space.keys(client).resolve(training)
@@ -144,7 +142,7 @@ async def test_a_run_that_began_with_its_own_key_never_falls_back(
 
 
 @pytest.mark.parametrize("begun_in", ["tenant", "system"])
-async def test_an_edit_gives_a_run_another_source(
+async def test_edit_changes_the_key_source_of_a_run(
     space: Space, client: ApiClient, begun_in: str
 ) -> None:
     space.secret(space.tenant, OWN_KEY)

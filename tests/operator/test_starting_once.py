@@ -1,4 +1,4 @@
-"""Starts whose answer is lost, and operators that die: one run each, without a human."""
+"""Lost replies to starts, and operators that crash: one run for each request, without a human."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.operator.lab import Lab, condition_of, phase_of
         pytest.param("truncated", {}, 1, id="half a reply"),
     ],
 )
-async def test_a_start_with_a_lost_answer_runs_once(
+async def test_start_with_a_lost_reply_runs_once(
     lab: Lab, fault: str, rule: dict[str, object], posts: int
 ) -> None:
     lab.model(201)
@@ -36,7 +36,7 @@ async def test_a_start_with_a_lost_answer_runs_once(
     assert (await lab.until_event("lost", "StartOutcomeUnknown"))["type"] == "Warning"
 
 
-async def test_an_operator_killed_in_mid_post_resolves_it_after_its_restart(lab: Lab) -> None:
+async def test_start_interrupted_by_a_crash_is_resolved_after_restart(lab: Lab) -> None:
     lab.model(202)
     await lab.secret()
     await lab.fault("delay", call="run", delay=1.5)
@@ -53,7 +53,7 @@ async def test_an_operator_killed_in_mid_post_resolves_it_after_its_restart(lab:
     assert done["status"]["run"]["ownership"] == "Unconfirmed"
 
 
-async def test_a_restarted_operator_follows_on(lab: Lab) -> None:
+async def test_restarted_operator_continues_to_follow_runs(lab: Lab) -> None:
     lab.model(203, duration=20)
     await lab.secret()
     first = await lab.operator()
@@ -67,7 +67,7 @@ async def test_a_restarted_operator_follows_on(lab: Lab) -> None:
     assert lab.starts(203) == 1
 
 
-async def test_of_two_replicas_one_works_and_the_other_takes_over(lab: Lab) -> None:
+async def test_second_replica_takes_over(lab: Lab) -> None:
     lab.model(204, duration=40)
     await lab.secret()
     leader = await lab.operator()

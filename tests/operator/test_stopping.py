@@ -1,4 +1,4 @@
-"""The operator receives SIGTERM or SIGINT, once and again, while starts are under way or not."""
+"""The operator receives SIGTERM or SIGINT, once or again, with and without starts in flight."""
 
 import json
 import signal
@@ -47,14 +47,14 @@ async def _ledger(lab: Lab) -> dict[str, Any]:
     [(TERM, TERM), (INT, INT), (INT, TERM)],
     ids=["SIGTERM twice", "ctrl-C twice", "ctrl-C, then SIGTERM"],
 )
-async def test_a_second_signal_does_not_keep_the_lease_from_being_released(
+async def test_lease_is_released_after_a_second_signal(
     lab: Lab, cluster: ControlPlane, tmp_path: Path, first: signal.Signals, second: signal.Signals
 ) -> None:
     async with proxied(cluster, tmp_path) as proxy:
         operator = await _operator(lab, proxy)
 
         def insist(request: web.Request) -> None:
-            # A leader that renews writes only; it reads its Lease to give it up.
+            # A renewal only writes; a read of the Lease precedes its release.
             if request.method == "GET" and request.path.endswith(f"/leases/{LEASE}"):
                 operator.signal(second)
 
@@ -65,7 +65,7 @@ async def test_a_second_signal_does_not_keep_the_lease_from_being_released(
     assert f"{second.name}: stopping already" in operator.log
 
 
-async def test_sigterm_waits_until_a_start_is_recorded_and_begins_no_other(
+async def test_sigterm_waits_for_a_start_and_begins_no_other(
     lab: Lab, cluster: ControlPlane, tmp_path: Path
 ) -> None:
     lab.model(301)
@@ -97,7 +97,7 @@ async def test_sigterm_waits_until_a_start_is_recorded_and_begins_no_other(
     left = await lab.get("under-way")
     assert (left["status"]["phase"], left["status"]["run"]["ownership"]) == ("Running", "Owned")
     ledger = await _ledger(lab)
-    assert (ledger.get("entries", {}), len(ledger["debits"])) == ({}, 1)
+    assert (ledger.get("inFlightStarts", {}), len(ledger["charges"])) == ({}, 1)
     assert "holderIdentity" not in (await _lease(lab))["spec"]
     assert len(lab.posts()) == 1
 
@@ -115,7 +115,7 @@ async def test_sigterm_aborts_a_start_whose_post_was_not_sent(
         operator = await _operator(lab, proxy)
 
         def stop(request: web.Request) -> None:
-            # Created by the leader's taking it over, then written between intent and POST.
+            # The take-over creates the ledger; a PUT is the write between intent and POST.
             if request.method == "PUT" and request.path.endswith(f"/configmaps/{LEDGER}"):
                 operator.terminate()
                 proxy.heard = lambda _: None
@@ -128,7 +128,7 @@ async def test_sigterm_aborts_a_start_whose_post_was_not_sent(
     assert left["status"].get("run") is None
     assert "The start was not sent: the operator is stopping." in left["status"]["message"]
     ledger = await _ledger(lab)
-    assert (ledger.get("entries", {}), ledger.get("debits", {})) == ({}, {})
+    assert (ledger.get("inFlightStarts", {}), ledger.get("charges", {})) == ({}, {})
 
     await lab.operator()
     await lab.until_phase("unsent", "Running")

@@ -3,7 +3,7 @@
 from tests.operator.lab import API_KEY, Lab, Manifest, condition_of, phase_of, reason_of
 
 ENDLESS = 10_000
-"""Hours of a run that ends when the test says so."""
+"""Hours of a run that the test ends."""
 
 
 def truths(item: Manifest) -> dict[str, str]:
@@ -12,7 +12,7 @@ def truths(item: Manifest) -> dict[str, str]:
 
 
 async def set_the_stage(lab: Lab) -> dict[str, int]:
-    """Bring a resource into each phase but Queued.
+    """Bring a resource into each phase except Queued.
 
     Returns:
         The models by resource, which is named for its phase.
@@ -52,13 +52,13 @@ async def set_the_stage(lab: Lab) -> dict[str, int]:
             and items["succeeded"]["status"].get("log", {}).get("state") == "Complete"
         )
     )
-    # Its answer is unknown for seven seconds at least: the send window, time-out and settling.
+    # The outcome is unknown for at least seven seconds: send window, time-out and grace period.
     await lab.train("starting", 402)
     await lab.until_reason("starting", "StartOutcomeUnknown")
     return models
 
 
-async def test_a_suspended_resource_is_left_alone_in_each_phase_and_comes_back(lab: Lab) -> None:
+async def test_resource_is_suspended_and_resumed_in_each_phase(lab: Lab) -> None:
     models = await set_the_stage(lab)
     edited = {name: await lab.edit(name, suspend=True) for name in models}
     generations = {name: item["metadata"]["generation"] for name, item in edited.items()}
@@ -78,7 +78,7 @@ async def test_a_suspended_resource_is_left_alone_in_each_phase_and_comes_back(l
     assert truths(held["succeeded"]) == {"Succeeded": "True", "Ready": "True"}
     assert phase_of(held["failed"]) == "Failed"
     assert "intent" in held["starting"]["status"]["run"]
-    # While another resource lives its whole life, none of these is asked about.
+    # While another resource is trained to its end, none of these is polled.
     lab.model(407, duration=1)
     await lab.train("bystander", 407)
     await lab.until_phase("bystander", "Succeeded")
@@ -102,7 +102,7 @@ async def test_a_suspended_resource_is_left_alone_in_each_phase_and_comes_back(l
     assert set(starts.values()) == {1}, starts
 
 
-async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) -> None:
+async def test_suspended_resource_leaves_the_start_queue(lab: Lab) -> None:
     for model_id in (411, 412, 413):
         lab.model(model_id, duration=1)
     await lab.secret()
@@ -117,14 +117,14 @@ async def test_a_suspended_resource_gives_up_its_place_in_the_queue(lab: Lab) ->
     await lab.edit("second", suspend=True)
     second = await lab.until_phase("second", "Suspended")
     assert "queue" not in second["status"]
-    # It is its turn next, not the suspended one's.
+    # This resource is first in the queue, not the suspended one.
     await lab.until_phase("third", "Running")
     await lab.edit("second", suspend=False)
     await lab.until_phase("second", "Pending")
     assert (lab.starts(412), len(lab.posts())) == (0, 2)
 
 
-async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) -> None:
+async def test_suspension_waits_for_a_start_in_flight(lab: Lab) -> None:
     lab.model(416, duration=ENDLESS)
     await lab.secret()
     await lab.fault("delay", call="run", delay=5)
@@ -132,7 +132,7 @@ async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) 
     await lab.train("sent", 416)
     await lab.simulator.until(lambda: len(lab.posts()) == 1)
     edited = await lab.edit("sent", suspend=True)
-    assert "intent" in edited["status"]["run"]  # its answer is on its way
+    assert "intent" in edited["status"]["run"]  # its reply is on its way
     held = await lab.until_phase("sent", "Suspended")
     held = await lab.until("sent", lambda item: "ownership" in item["status"]["run"])
     assert (phase_of(held), held["status"]["run"]["ownership"]) == ("Suspended", "Owned")
@@ -140,7 +140,7 @@ async def test_a_post_in_flight_is_finished_before_a_suspension_holds(lab: Lab) 
     assert (lab.starts(416), len(lab.posts())) == (1, 1)
 
 
-async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
+async def test_deletion_reports_a_run_that_may_continue(lab: Lab) -> None:
     models = await set_the_stage(lab)
     lab.model(414, duration=ENDLESS)
     await lab.train("suspended", 414)
@@ -154,7 +154,7 @@ async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
     for name in going_on:
         event = await lab.until_event(name, "ReleasedRunningTraining")
         assert event["type"] == "Warning"
-    # Deletions are seen in their order, so by now all have been.
+    # Deletions are observed in their order, so all have been observed by now.
     lab.model(415, duration=1)
     await lab.train("afterwards", 415)
     await lab.until_phase("afterwards", "Succeeded")
@@ -164,8 +164,8 @@ async def test_deleting_says_that_a_run_goes_on_iff_one_may(lab: Lab) -> None:
     assert {call.method for call in lab.simulator.state.calls} <= {"GET", "POST"}
 
 
-async def test_what_blocks_a_run_under_way_clears_itself(lab: Lab) -> None:
-    """Four reasons, each mended after it was told; no run is lost, none started twice."""
+async def test_blocked_run_continues_once_the_cause_is_fixed(lab: Lab) -> None:
+    """Four reasons, each fixed after it was reported; no run is lost or started twice."""
     reasons = {
         "secret": "SecretNotFound",
         "key": "KeyNotFound",

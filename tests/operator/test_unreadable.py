@@ -13,18 +13,18 @@ from tests.operator.installation import CRD_PATH, install_crd
 from tests.operator.lab import TIMEOUT, Lab, Manifest, Operator, condition_of, phase_of, reason_of
 
 ENDLESS = 10_000
-"""Hours of a run that ends when the test says so."""
+"""Hours of a run that the test ends."""
 FOREIGN = {
     "type": "example.com/Billed",
     "status": "True",
     "lastTransitionTime": "2025-01-16T08:00:00.123456Z",
     "invoice": "2025-17",
 }
-"""A condition of somebody else, with a field that this version's conditions do not have."""
+"""A condition of another controller, with a field that this version's conditions lack."""
 
 
 def newer_crd() -> dict[str, Any]:
-    """Make the CRD of a newer version: more values, more fields, other types."""
+    """Return the CRD of a newer version: more values, more fields, other types."""
     crd = custom_resource_definition()
     root = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     spec, status = root["spec"]["properties"], root["status"]["properties"]
@@ -141,7 +141,7 @@ async def test_run_is_judged_once_its_gate_can_be_read(lab: Lab) -> None:
     assert lab.starts(2) == 1
 
 
-async def test_resource_whose_run_cannot_be_read_is_left_alone(lab: Lab) -> None:
+async def test_resource_with_an_unreadable_run_is_not_changed(lab: Lab) -> None:
     lab.model(3, duration=ENDLESS)
     await lab.secret()
     operator = await lab.operator()
@@ -162,17 +162,17 @@ async def test_resource_whose_run_cannot_be_read_is_left_alone(lab: Lab) -> None
     }
     assert await unreadable_events(lab, "odd") == [("Warning", 1)]
 
-    # Its run counts: the model is neither started nor adopted by another resource.
+    # The run still counts: no other resource starts or adopts the model.
     await lab.admin("PATCH", "/models/3", {"finish": True})
-    await lab.train("rival", 3)
-    waits = await lab.until_reason("rival", "ModelInUse")
+    await lab.train("competitor", 3)
+    waits = await lab.until_reason("competitor", "ModelInUse")
     assert "odd may be training this model" in waits["status"]["message"]
     operator.kill()
     await operator.ended()
     before = (await lab.get("odd"))["metadata"]["resourceVersion"]
     operator = await lab.operator()
     await gauge(lab, operator, 1)
-    await lab.until_reason("rival", "ModelInUse")
+    await lab.until_reason("competitor", "ModelInUse")
     assert (await lab.get("odd"))["metadata"]["resourceVersion"] == before
     assert await unreadable_events(lab, "odd") == [("Warning", 1)]
 

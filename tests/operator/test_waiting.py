@@ -15,7 +15,7 @@ FUNCTION = re.findall(r"```bash\n(wait_for_training\(\) .*?\n)```", README, re.D
 
 
 class Waiting:
-    """bash, as a user has it who works in the lab's namespace."""
+    """bash, configured for the lab's namespace."""
 
     def __init__(self, lab: Lab, directory: Path) -> None:
         plane, self._kubeconfig = lab.control_plane, directory / "kubeconfig"
@@ -35,7 +35,7 @@ class Waiting:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        # To the end of the output, which comes when all processes have ended that could write it.
+        # The output ends when all processes that could write it have ended.
         output, errors = await process.communicate()
         assert process.returncode is not None
         return process.returncode, output.decode(), errors.decode()
@@ -71,7 +71,7 @@ async def test_waiting_ends_with_each_outcome_of_a_training(lab: Lab, waiting: W
     assert "spec.modelId" in blocked[1]
 
 
-async def test_waiting_for_a_rerun_skips_the_outcome_before(lab: Lab, waiting: Waiting) -> None:
+async def test_waiting_for_a_rerun_ignores_the_previous_outcome(lab: Lab, waiting: Waiting) -> None:
     lab.model(925, outcome=["mismatch", "success"], duration=4)
     await lab.secret()
     await lab.operator()
@@ -84,7 +84,7 @@ async def test_waiting_for_a_rerun_skips_the_outcome_before(lab: Lab, waiting: W
     assert "The model is trained" in output
 
 
-async def test_waiting_tells_no_outcome_from_a_failure(lab: Lab, waiting: Waiting) -> None:
+async def test_waiting_distinguishes_no_outcome_from_a_failure(lab: Lab, waiting: Waiting) -> None:
     await lab.train("idle", 926)  # no operator runs
     status, _, errors = await waiting.returns("wait_for_training idle 1s")
     assert (status, "timed out waiting" in errors) == (2, True)
@@ -103,7 +103,7 @@ async def test_waiting_ends_when_the_training_is_deleted(lab: Lab, waiting: Wait
 
 
 async def watched(lab: Lab, times: int) -> None:
-    """Wait until the API server serves so many watches of trainings."""
+    """Wait until the API server serves this number of watches of trainings."""
     async with asyncio.timeout(TIMEOUT):
         while True:
             if await watches(lab) >= times:
@@ -112,7 +112,7 @@ async def watched(lab: Lab, times: int) -> None:
 
 
 async def watches(lab: Lab) -> int:
-    """Return how many watches of trainings the API server serves."""
+    """Return the number of watches of trainings that the API server serves."""
     text = (await lab.client.get("/metrics")).text
     counts = re.findall(
         r"^apiserver_longrunning_requests{.*resource=\"custommodeltrainings\".*} (\d+)",

@@ -33,7 +33,7 @@ ERROR = {
 
 @dataclass
 class Watching:
-    """A running watch, what it has seen, and the proxy that it goes through."""
+    """A running watch, the resources it has observed, and its proxy."""
 
     watch: Watch
     proxy: Proxy
@@ -43,7 +43,7 @@ class Watching:
     failures: int = 0
 
     def sink(self, _kind: str | None, raw: dict[str, Any]) -> None:
-        """Note what was seen."""
+        """Record an observed resource."""
         self.names.add(raw["metadata"]["name"])
 
     def beat(self) -> None:
@@ -55,11 +55,11 @@ class Watching:
         self.failures += 1
 
     async def sees(self, name: str) -> None:
-        """Wait until a resource was seen."""
+        """Wait until a resource was observed."""
         await self.until(lambda: name in self.names)
 
     async def open(self, count: int = 1) -> None:
-        """Wait until so many streams are open."""
+        """Wait until this number of streams is open."""
         await self.until(lambda: len(self.proxy.watches) == count)
 
     def paths(self) -> list[str]:
@@ -67,7 +67,7 @@ class Watching:
         return sorted(self.proxy.watches.values())
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until this is so."""
+        """Wait until the condition is true."""
         async with asyncio.timeout(TIMEOUT):
             while not holds():  # noqa: ASYNC110 - it is asked, it does not tell
                 await asyncio.sleep(0.02)
@@ -96,7 +96,7 @@ async def watching(
 
 @pytest.fixture
 def second(cluster: ControlPlane) -> Iterator[str]:
-    """Make another namespace."""
+    """Create another namespace."""
     name = f"second-{secrets.token_hex(4)}"
     cluster.api.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
     yield name
@@ -160,24 +160,24 @@ async def returns() -> None:
 
 
 async def idles() -> None:
-    """Ask for nothing, as a Kopf that found no CRD."""
+    """Make no request, as Kopf does without a CRD."""
     await asyncio.Event().wait()
 
 
 async def exits() -> None:
-    """End by what is no Exception."""
+    """End with an error that is no Exception."""
     raise SystemExit(1)
 
 
 async def hangs() -> None:
-    """Idle, and ignore being cancelled."""
+    """Make no request, and ignore cancellation."""
     while True:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("first", [returns, idles, exits, hangs])
-async def test_watch_restarts_a_kopf_that_does_not_watch(
+async def test_watch_restarts_kopf_when_it_does_not_watch(
     lab: Lab,
     cluster: ControlPlane,
     tmp_path: Path,
@@ -215,7 +215,7 @@ async def test_watch_serves_exactly_the_namespaces_that_are_set(
         await made.until(lambda: made.paths() == [""])
 
 
-async def test_refused_namespace_is_a_problem_but_no_outage(
+async def test_refused_namespace_is_a_problem_and_no_failure_to_watch(
     lab: Lab, cluster: ControlPlane, tmp_path: Path, second: str
 ) -> None:
     async with watching(cluster, tmp_path, lab.namespace, second) as made:
@@ -230,7 +230,7 @@ async def test_refused_namespace_is_a_problem_but_no_outage(
         await made.until(lambda: made.problems.outstanding() == [])
 
 
-async def test_namespace_without_the_right_to_watch_is_left_out(
+async def test_namespace_without_watch_permission_is_left_out(
     lab: Lab,
     cluster: ControlPlane,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""What values without quotes become on their way from YAML to the API server."""
+"""Unquoted values on their way from YAML to the API server."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def written(
     bound: str = '"15"',
     name: str = "written",
 ) -> Path:
-    """Write a training as a person does, values as they are; returns the manifest."""
+    """Write a training as a user does, values unquoted; return the manifest."""
     manifest = directory / "training.yaml"
     manifest.write_text(f"""\
 apiVersion: scriptix.io/v1alpha1
@@ -69,7 +69,7 @@ async def test_a_date_that_kustomize_rewrites_starts_no_run(lab: Lab, tmp_path: 
     manifest = written(tmp_path, "2026-11-29", requested_at=at)
     first = await applied(lab, "-f", str(manifest))
     assert first["spec"]["runToken"] == "2026-11-29"
-    # The model could be started each time.
+    # The model is startable each time.
     await lab.admin("PATCH", "/models/321", {"status": 2})
     kustomized = await applied(lab, "-k", str(tmp_path))
     assert kustomized["spec"]["runToken"] == "2026-11-29T00:00:00Z"
@@ -81,7 +81,7 @@ async def test_a_date_that_kustomize_rewrites_starts_no_run(lab: Lab, tmp_path: 
         assert "repeatedRequest" not in item["status"]
     assert first["status"]["run"]["token"] == "2026-11-29"
     assert len(lab.posts(321)) == 1
-    # Another day is another token, however it is applied.
+    # Another day is another token, with each way to apply it.
     manifest = written(tmp_path, "2026-11-30", requested_at=at)
     lab.control_plane.kubectl("-n", lab.namespace, "apply", "-k", str(tmp_path))
     await lab.until(
@@ -117,7 +117,7 @@ LEFT = (
 )
 
 
-def test_what_kustomize_makes_of_a_date_is_the_same_token(
+def test_date_rewritten_by_kustomize_is_the_same_token(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     texts = [*REWRITTEN, *LEFT]
@@ -143,7 +143,7 @@ def test_what_kustomize_makes_of_a_date_is_the_same_token(
         *(("1_000", "integer"), ("1.10", "number"), ("yes", "boolean"), ("on", "boolean")),
     ],
 )
-def test_a_token_without_quotes_that_is_no_text_is_refused(
+def test_unquoted_token_that_is_not_a_string_is_refused(
     cluster: ControlPlane, namespace: str, tmp_path: Path, token: str, kind: str
 ) -> None:
     manifest = written(tmp_path, token)
@@ -155,7 +155,7 @@ def test_a_token_without_quotes_that_is_no_text_is_refused(
 @pytest.mark.parametrize(
     ("bound", "kind"), [("15", "integer"), ("12.5", "number"), ("1e1", "integer")]
 )
-def test_a_bound_without_quotes_is_refused(
+def test_unquoted_bound_is_refused(
     cluster: ControlPlane, namespace: str, tmp_path: Path, bound: str, kind: str
 ) -> None:
     said = f'spec.qualityGate.maxWordErrorRate in body must be of type string: "{kind}"'

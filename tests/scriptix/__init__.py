@@ -1,1 +1,1 @@
-"""Tests of the API client: real HTTP to the simulator, and raw bytes where it is too polite."""
+"""Tests of the API client: HTTP to the simulator, and a server of raw bytes."""

@@ -1,4 +1,4 @@
-"""The calls of the client as values, for tests that hold for each of them."""
+"""The calls of the client as values, for tests that apply to each call."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ MODEL = 7
 KEY = ApiKey("sk-Zq8/verysecret+key==", source="Secret/test/scriptix-api-key")
 
 BRIEF = Timeouts(connect=5, read=5, total=0.5, log_total=0.5)
-"""For servers that never finish: nothing else ends such a call. What comes before is local."""
+"""Time-outs for servers that never finish a reply: only the time-out ends such a call."""
 
 Call = Callable[[ScriptixClient], Awaitable[object]]
 

@@ -5,8 +5,8 @@ entries of each log, the peak memory in bytes, CPU seconds, and the longest time
 event loop was blocked.
 
 The bound is RLIMIT_DATA: it counts all private writable memory, touched or not, and so more than
-the container's limit does. RLIMIT_AS would count what never takes a page as well: the libraries'
-code, and the 64 MiB of addresses that glibc reserves for each thread.
+the container's limit does. RLIMIT_AS would also count addresses without memory pages: the
+libraries' code, and the 64 MiB of addresses that glibc reserves for each thread.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from scriptix_operator.scriptix import ScriptixClient
 __all__ = ["peak_memory"]
 
 KEPT = 10_000
-"""Entries that the caller keeps of each log."""
+"""Number of entries that the caller keeps of each log."""
 
 TICK = 0.001
 """Seconds between two measurements of how long the event loop was blocked."""
@@ -33,7 +33,7 @@ TICK = 0.001
 def peak_memory() -> int:
     """The most memory that this process has had, in bytes.
 
-    Not ru_maxrss, which a process inherits from the one that it was forked from.
+    ru_maxrss is not used: a forked process inherits its parent's value.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
@@ -41,14 +41,14 @@ def peak_memory() -> int:
 
 
 async def _fetch(client: ScriptixClient, model_id: int) -> int:
-    """Fetch one log as the operator does; the place to put another collector in."""
+    """Fetch one log as the operator does."""
     newest: deque[LogEntry] = deque(maxlen=KEPT)
     key = ApiKey("sk-of-the-memory-test", source="test")
     return (await client.log(model_id, key, newest.append)).entries
 
 
 async def _longest_pause() -> float:
-    """How long the event loop was blocked at most, until cancelled."""
+    """Measure the longest blockage of the event loop, until cancelled."""
     longest, last = 0.0, monotonic()
     try:
         while True:

@@ -1,4 +1,4 @@
-"""A server that sends whatever bytes it is told to, and writes down what it got."""
+"""A server that sends given bytes and records what it receives."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ _LENGTH = re.compile(rb"(?i)content-length: *([0-9]+)")
 
 
 class Ending(Enum):
-    """What becomes of a connection after a reply."""
+    """The end of a connection after a reply."""
 
     KEEP = "keep"
     CLOSE = "close"
@@ -24,12 +24,12 @@ class Ending(Enum):
 
 
 Script = Callable[[bytes], tuple[bytes, Ending]]
-"""From a request, head and body, to the bytes of the answer and what follows them."""
+"""Returns the bytes of the reply to a request (head and body), and the end of the connection."""
 
 
 @dataclass
 class RawServer:
-    """Where it listens, and what came in."""
+    """The server's address, and the received requests."""
 
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
@@ -37,13 +37,13 @@ class RawServer:
     arrival: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def received(self, count: int) -> None:
-        """Return once so many requests have come in."""
+        """Return once this number of requests has come in."""
         async with self.arrival:
             await self.arrival.wait_for(lambda: len(self.requests) >= count)
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """URL of the server, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
 

@@ -1,4 +1,4 @@
-"""The key's way into the header."""
+"""The API key in the request header."""
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ def sent(header: str, scheme: str) -> httpx.Request:
     return next(KeyAuth(ApiKey("sk-123", source="test"), header, scheme).auth_flow(request))
 
 
-def test_bearer_by_default_and_a_bare_key_without_a_scheme() -> None:
+def test_default_scheme_is_bearer_and_an_empty_one_sends_the_key() -> None:
     assert sent("Authorization", "Bearer").headers["authorization"] == "Bearer sk-123"
     bare = sent("x-zoom-s2t-key", "").headers
     assert bare["x-zoom-s2t-key"] == "sk-123"
@@ -22,13 +22,13 @@ def test_bearer_by_default_and_a_bare_key_without_a_scheme() -> None:
 @pytest.mark.parametrize(
     ("header", "scheme"), [("", ""), ("x y", ""), ("x:", ""), ("ä", ""), ("x\n", ""), ("x", "a b")]
 )
-def test_a_header_or_scheme_that_http_has_not(header: str, scheme: str) -> None:
+def test_invalid_header_or_scheme_is_refused(header: str, scheme: str) -> None:
     with pytest.raises(ValueError, match="not a"):
         check_header(header, scheme)
 
 
 @pytest.mark.parametrize("value", ["k", "sk-123", "!~/+=:;,.", "x" * MAX_KEY_LENGTH])
-def test_keys_that_a_header_carries(value: str) -> None:
+def test_valid_keys_are_accepted(value: str) -> None:
     check_key(value)
 
 
@@ -47,7 +47,7 @@ def test_keys_that_a_header_carries(value: str) -> None:
         ("sk-123" + "x" * MAX_KEY_LENGTH, "longer than"),
     ],
 )
-def test_keys_that_a_header_cannot_carry(value: str, why: str) -> None:
+def test_invalid_keys_are_refused(value: str, why: str) -> None:
     with pytest.raises(ValueError, match=why) as caught:
         check_key(value)
     assert "sk-123" not in repr(caught.value)
@@ -57,5 +57,5 @@ def test_redaction() -> None:
     auth = KeyAuth(ApiKey("sk-123", source="test"), "Authorization", "Bearer")
     assert auth.redact("no sk-123, sk-123") == "no [API key], [API key]"
     assert "sk-123" not in repr(auth)
-    # A "key" this short is in every other word.
+    # A key this short is part of ordinary words.
     assert KeyAuth(ApiKey("abc", source="test"), "a", "").redact("abcd") == "abcd"

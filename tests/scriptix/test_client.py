@@ -1,4 +1,4 @@
-"""The client against the simulator, over real HTTP: each dialect, each refusal, each fault."""
+"""The client against the simulator, over real HTTP: each response variant, refusal and fault."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -52,18 +52,18 @@ PATIENT = Timeouts()
 
 @dataclass(frozen=True)
 class Rig:
-    """A simulator whose clock stands at 08:00 until moved, and a client of it."""
+    """A simulator whose clock shows 08:00 until it is advanced, and a client."""
 
     client: ScriptixClient
     simulator: Simulator
     clock: ManualClock
 
     def calls(self, kind: str) -> int:
-        """How many calls of a kind came in."""
+        """Number of received calls of a kind."""
         return sum(record.kind == kind for record in self.simulator.state.calls)
 
     def runs(self) -> int:
-        """How often the model was started."""
+        """Number of starts of the model."""
         return len(self.simulator.state.models[MODEL].runs)
 
 
@@ -89,7 +89,7 @@ async def rig() -> AsyncIterator[Rig]:
         yield rig
 
 
-DIALECTS = [
+VARIANTS = [
     pytest.param(wrapped, run_body, header, scheme, id=f"{header}-{wrapped=}-{run_body=}")
     for wrapped, run_body, (header, scheme) in itertools.product(
         (False, True), (False, True), (("Authorization", "Bearer"), ("x-zoom-s2t-key", ""))
@@ -97,8 +97,8 @@ DIALECTS = [
 ]
 
 
-@pytest.mark.parametrize(("wrapped", "run_body", "header", "scheme"), DIALECTS)
-async def test_a_run_from_start_to_end_in_each_dialect(
+@pytest.mark.parametrize(("wrapped", "run_body", "header", "scheme"), VARIANTS)
+async def test_run_is_followed_in_each_response_variant(
     *, wrapped: bool, run_body: bool, header: str, scheme: str
 ) -> None:
     config = replace(
@@ -194,7 +194,7 @@ async def test_keys_that_are_refused(rig: Rig, key: ApiKey, code: str) -> None:
         assert (failure.status, failure.code) == (401, code)
 
 
-async def test_a_key_that_may_only_read(rig: Rig) -> None:
+async def test_read_only_key(rig: Rig) -> None:
     await rig.client.model(MODEL, READER)
     failure = await failure_of(rig.client.run(MODEL, READER), UnauthorizedError)
     assert (failure.status, failure.code) == (403, "INSUFFICIENT_SCOPE")
@@ -263,7 +263,7 @@ async def test_each_status(rig: Rig, call: Call, status: int, error: type[Script
     failure = await failure_of(call(rig.client), error)
     assert (failure.status, failure.code) == (status, "SIMULATED_FAULT")
     assert not failure.reset_seen
-    assert len(rig.simulator.state.calls) == 1  # no call is ever repeated
+    assert len(rig.simulator.state.calls) == 1  # the client repeats no call
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -278,7 +278,7 @@ async def test_a_dropped_connection(rig: Rig, call: Call, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_start_whose_reply_is_lost(rig: Rig, *, reset: bool) -> None:
+async def test_start_with_a_lost_reply_is_ambiguous(rig: Rig, *, reset: bool) -> None:
     rig.simulator.state.faults.add(Fault(fault="drop_after", call="run", reset=reset))
     failure = await failure_of(rig.client.run(MODEL, KEY), AmbiguousError)
     assert failure.reset_seen
@@ -335,7 +335,7 @@ async def test_mistyped_replies_are_named(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"ok": True}, {"id": 8, "training_status": 3}, {"id": []}])
-async def test_a_start_counts_whatever_object_it_is_answered_with(
+async def test_any_object_in_a_2xx_confirms_a_start(
     rig: Rig, body: JsonValue, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.simulator.state.faults.add(Fault(fault="status", status=201, body=body))
@@ -374,7 +374,7 @@ async def test_no_redirect_is_followed(rig: Rig, call: Call, status: int, locati
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_silent_server_runs_into_the_total(call: Call) -> None:
+async def test_silent_server_exceeds_the_total_timeout(call: Call) -> None:
     async with rig_with(timeouts=BRIEF) as rig:
         rig.simulator.state.faults.add(Fault(fault="delay", delay=HOUR))
         failure = await failure_of(call(rig.client), AmbiguousError)
@@ -383,7 +383,7 @@ async def test_a_silent_server_runs_into_the_total(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call.id != "run"])
-async def test_a_silent_server_runs_into_the_read_timeout(call: Call) -> None:
+async def test_silent_server_exceeds_the_read_timeout(call: Call) -> None:
     async with rig_with(timeouts=Timeouts(read=0.1)) as rig:
         rig.simulator.state.faults.add(Fault(fault="delay", delay=HOUR))
         failure = await failure_of(call(rig.client), AmbiguousError)
@@ -391,8 +391,8 @@ async def test_a_silent_server_runs_into_the_read_timeout(call: Call) -> None:
         assert (failure.status, failure.reset_seen) == (None, False)
 
 
-async def test_the_reply_to_a_start_is_waited_for_up_to_the_total() -> None:
-    """Longer than a look: given up, its outcome would be unknown."""
+async def test_start_has_only_the_total_timeout() -> None:
+    """A start is given more time than a poll: after a time-out its outcome is unknown."""
     async with rig_with(timeouts=Timeouts(read=0.1, total=0.6)) as rig:
         rig.simulator.state.faults.add(Fault(fault="delay", delay=HOUR))
         failure = await failure_of(rig.client.run(MODEL, KEY), AmbiguousError)
@@ -400,13 +400,13 @@ async def test_the_reply_to_a_start_is_waited_for_up_to_the_total() -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_reply_that_drips_runs_into_the_total(call: Call) -> None:
+async def test_dripping_reply_exceeds_the_total_timeout(call: Call) -> None:
     async with (
         serve(CONFIG) as simulator,
         ScriptixClient(base_url=simulator.url, timeouts=BRIEF) as client,
     ):
         simulator.put(MODEL)
-        # Each byte is in time for the read time-out, all of them take half a minute.
+        # Each byte comes within the read time-out; all bytes take half a minute.
         simulator.state.faults.add(Fault(fault="drip", interval=0.05))
         failure = await failure_of(call(client), AmbiguousError)
         assert failure.message == "no whole reply within 0.5 s"
@@ -414,7 +414,7 @@ async def test_a_reply_that_drips_runs_into_the_total(call: Call) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "sk 123", "sk-123\n"])
-async def test_a_key_that_no_header_carries_is_not_sent(rig: Rig, bad: str) -> None:
+async def test_key_unfit_for_a_header_is_not_sent(rig: Rig, bad: str) -> None:
     key = ApiKey(bad, source="test")
     calls = rig.client.model(MODEL, key), rig.client.run(MODEL, key), fetched_log(rig.client, key)
     for call in calls:

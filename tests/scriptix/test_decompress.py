@@ -1,4 +1,4 @@
-"""Compressed replies: what is read of them, within which bound."""
+"""Compressed replies are read within the bound."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ Compress = Callable[[bytes], bytes]
 
 
 def raw_deflate(body: bytes) -> bytes:
-    """Without a zlib header."""
+    """Compress without a zlib header."""
     return zlib.compress(body, wbits=-zlib.MAX_WBITS)
 
 
@@ -67,7 +67,7 @@ def test_a_body_is_read_however_it_is_cut(coding: str, compress: Compress, size:
 def test_a_body_is_decompressed_in_small_pieces(
     monkeypatch: pytest.MonkeyPatch, coding: str, compress: Compress, size: int
 ) -> None:
-    """Also where all input is consumed and output is still to come."""
+    """This holds also where all input is consumed and output is pending."""
     monkeypatch.setattr(decompress, "PIECE", 10)
     for body in (BODY, *(b" " * length for length in range(0, LIMIT, 9))):
         packed = compress(body)
@@ -91,7 +91,7 @@ def test_the_bound_counts_compressed_bytes_too() -> None:
         decompressed("gzip", gzip.compress(b"") + b"\0" * LIMIT, 7)
 
 
-def test_a_bomb_takes_no_more_memory_than_the_bound() -> None:
+def test_decompression_bomb_takes_no_more_memory_than_the_bound() -> None:
     bomb = gzip.compress(bytes(64 * 2**20))
     tracemalloc.start()
     try:
@@ -171,7 +171,7 @@ def test_gzip_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_only_a_known_coding_is_quoted(coding: str, quoted: str) -> None:
-    """The header may echo the key, and what is cut off a key is not recognised any more."""
+    """The header may echo the key, and a truncated key could not be redacted."""
     with pytest.raises(BodyError) as caught:
         Decompressor(coding, LIMIT)
     assert str(caught.value).endswith(f"cannot read {quoted}")
@@ -179,7 +179,7 @@ def test_only_a_known_coding_is_quoted(coding: str, quoted: str) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("compress", [gzip.compress, lambda body: gzip.compress(body)[:-9]])
-async def test_a_compressed_reply_is_as_good_as_a_plain_one(call: Call, compress: Compress) -> None:
+async def test_compressed_reply_equals_the_plain_one(call: Call, compress: Compress) -> None:
     packed = compress(MODEL_BODY)
     answer = reply(body=packed, headers=("Content-Encoding: gzip",))
     async with (

@@ -1,4 +1,4 @@
-"""The tables of errors are whole: httpx's errors and all HTTP statuses are enumerated."""
+"""The tables of errors are complete for httpx's errors and all HTTP statuses."""
 
 import errno
 from collections.abc import Iterator
@@ -41,10 +41,10 @@ NOT_SENT = {
 ENDED = {httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError}
 
 NOT_OF_A_CALL = {
-    httpx.HTTPStatusError,  # raise_for_status, which is not called
-    httpx.InvalidURL,  # the base URL is checked, the rest of the URL is ours
+    httpx.HTTPStatusError,  # of raise_for_status, which the client does not call
+    httpx.InvalidURL,  # the base URL is checked, and the client makes the path
     httpx.CookieConflict,  # no cookies are kept
-    httpx.StreamError,  # wrong use of httpx: a bug is to be seen
+    httpx.StreamError,  # wrong use of httpx: a bug must not be hidden
     httpx.StreamConsumed,
     httpx.StreamClosed,
     httpx.ResponseNotRead,
@@ -67,7 +67,7 @@ def test_every_request_error_of_httpx_has_an_entry_of_its_own() -> None:
     assert set(TRANSPORT_ERRORS) == set(subclasses(httpx.RequestError))
 
 
-def test_every_other_exception_of_httpx_is_known_not_to_come_from_a_call() -> None:
+def test_other_httpx_exceptions_do_not_come_from_a_call() -> None:
     public = {
         cls
         for cls in vars(httpx).values()
@@ -86,7 +86,7 @@ def test_only_errors_before_the_first_byte_say_not_sent(cls: type[httpx.RequestE
 
 
 @pytest.mark.parametrize("cls", list(TRANSPORT_ERRORS))
-def test_what_the_wire_saw_outweighs_the_error(cls: type[httpx.RequestError]) -> None:
+def test_bytes_on_the_wire_outweigh_the_error(cls: type[httpx.RequestError]) -> None:
     assert meaning(cls("why"), sent=True).kind is FailureKind.AMBIGUOUS
     assert meaning(cls("why"), sent=False).kind is FailureKind.NOT_SENT
 
@@ -123,14 +123,14 @@ def test_the_docstring_draws_every_class() -> None:
         pytest.param(OSError(errno.EHOSTUNREACH, "no route"), False, id="no-route"),
     ],
 )
-def test_a_reset_is_one_only_if_the_peer_sent_it(below: OSError, *, by_peer: bool) -> None:
+def test_only_a_reset_by_the_peer_counts(below: OSError, *, by_peer: bool) -> None:
     error = httpx.ReadError("")
     error.__context__ = RuntimeError("a layer between")
     error.__context__.__context__ = below
     assert meaning(error).reset_seen is by_peer
 
 
-def test_a_connection_that_we_closed_tells_nothing() -> None:
+def test_connection_closed_by_the_client_is_no_reset() -> None:
     assert meaning(httpx.ReadError("")).reset_seen
     assert not meaning(httpx.ReadError(""), closing=True).reset_seen
 
@@ -144,7 +144,7 @@ def test_an_errors_own_text_is_redacted_and_bounded() -> None:
     assert len(failure.message) == 1024
 
 
-def test_an_error_from_below_httpx_is_ambiguous() -> None:
+def test_error_of_the_transport_is_ambiguous() -> None:
     failure = meaning(OSError(errno.EIO, "odd"))
     assert (failure.kind, failure.reset_seen) == (FailureKind.AMBIGUOUS, False)
     assert "odd" in failure.message

@@ -1,4 +1,4 @@
-"""JSON from a stranger."""
+"""Untrusted JSON."""
 
 from decimal import Decimal
 
@@ -25,7 +25,7 @@ def problem(body: str | bytes, content_type: str = "application/json") -> str:
     return str(caught.value)
 
 
-def test_numbers_with_a_point_stay_what_they_are() -> None:
+def test_decimal_numbers_keep_their_text() -> None:
     assert read('{"a": 12.30, "b": 3, "c": 1e2}') == {"a": Decimal("12.30"), "b": 3, "c": 100}
     assert str(read('{"a": 12.30}')["a"]) == "12.30"
 
@@ -34,7 +34,7 @@ def test_numbers_with_a_point_stay_what_they_are() -> None:
     "number",
     ["NaN", "Infinity", "-Infinity", "9" * 5000, "1e" + "9" * 30],
 )
-def test_a_number_that_is_none_spoils_only_its_own_field(number: str) -> None:
+def test_invalid_number_invalidates_only_its_own_field(number: str) -> None:
     body = read(f'{{"id": 7, "odd": {number}}}')
     odd = body.pop("odd")
     assert isinstance(odd, Decimal)
@@ -50,7 +50,7 @@ def test_wrong_utf_8_is_replaced() -> None:
     assert read(b'{"name": "caf\xe9"}') == {"name": "caf\ufffd"}
 
 
-def test_a_byte_order_mark_and_raw_control_characters_are_taken() -> None:
+def test_byte_order_mark_and_control_characters_are_accepted() -> None:
     assert read(b'\xef\xbb\xbf{"a": "x\ny"}') == {"a": "x\ny"}
 
 
@@ -59,7 +59,7 @@ def test_nesting_has_an_end(bracket: str) -> None:
     assert problem('{"a":' + bracket * 100_000) == "reply is nested too deep"
 
 
-def test_a_reply_does_not_unfold_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parsed_reply_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsontext, "MAX_ITEMS", 5)
     assert read('{"a": [{}, {}, []]}') == {"a": [{}, {}, []]}
     assert problem('{"a": [{}, {}, [], {}]}') == "reply has more than 5 items"
@@ -81,7 +81,9 @@ def test_a_reply_does_not_unfold_in_memory(monkeypatch: pytest.MonkeyPatch) -> N
         (b"\x1b[2Jhi", "text/plain", "reply is not JSON but text/plain: [2Jhi"),
     ],
 )
-def test_what_is_no_object_is_named(body: bytes, content_type: str, message: str) -> None:
+def test_reply_without_an_object_names_its_type(
+    body: bytes, content_type: str, message: str
+) -> None:
     assert problem(body, content_type) == message
 
 
@@ -90,11 +92,11 @@ def test_a_quoted_reply_is_bounded() -> None:
     assert len(problem("x", "t" * 100_000)) == 200
 
 
-def test_the_key_is_taken_out_of_every_text() -> None:
+def test_key_is_redacted_in_every_text() -> None:
     body = read(f'{{"{SECRET}": ["{SECRET}!", {{"a": "secret\\u002dKey;1"}}], "n": 1}}')
     assert body == {"***": ["***!", {"a": "***"}], "n": 1}
     assert "secret" not in problem(f"<html>{SECRET}", f"text/{SECRET}").lower()
-    # The quotation ends within the key: nothing of the key may be left of it.
+    # The quotation ends within the key: no part of the key may remain.
     assert "secret" not in problem("x" * 150 + SECRET * 20, "text/plain")
 
 

@@ -13,10 +13,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
 BAR = 250 * MIB
-"""Of the peak memory; about 60 are seen. A reader that held the replies took 1,640."""
+"""Bound of the peak memory; about 60 are measured. A reader that held the replies took 1,640."""
 LOGS = 3
 SIZE = 57 * MIB
-"""Of a log; 64 MiB are taken."""
+"""Size of a log; the client accepts 64 MiB."""
 ENTRIES = 10_000
 LINES = b",".join(
     b'{"timestamp":"2025-01-16T%02d:%02d:%02dZ","level":"info","message":"step %d loss 0.%03d"}'
@@ -34,7 +34,7 @@ def memory_limit() -> int:
 
 @asynccontextmanager
 async def serving_large_logs() -> AsyncIterator[str]:
-    """Serve a log of SIZE to each request, from little memory."""
+    """Serve a log of SIZE to each request, with little memory."""
     begin, end = b'{"log_entries":[', b'],"model_id":%d}'
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ async def serving_large_logs() -> AsyncIterator[str]:
             writer.write(last)
             await writer.drain()
         except ConnectionError:
-            pass  # the process has failed; its output says why
+            pass  # the process has failed; its output has the reason
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -58,8 +58,8 @@ async def serving_large_logs() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-@pytest.mark.timeout(600)  # it is work for a processor, and tests share those
-async def test_three_large_logs_at_once_take_half_the_memory_limit() -> None:
+@pytest.mark.timeout(600)  # CPU-bound, and tests share the processors
+async def test_three_large_logs_fit_into_half_the_memory_limit() -> None:
     async with serving_large_logs() as url:
         command = ("-m", "tests.scriptix.logmemory", url, str(LOGS), str(memory_limit()))
         process = await asyncio.create_subprocess_exec(

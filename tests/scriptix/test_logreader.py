@@ -1,4 +1,4 @@
-"""Replies with a log, well-formed and otherwise, in pieces of any size."""
+"""Well-formed and malformed replies with a log, in pieces of any size."""
 
 import json
 import tracemalloc
@@ -17,7 +17,7 @@ MODEL = 7
 SECRET = "secret-Key;1"
 EIGHT = datetime(2025, 1, 16, 8, tzinfo=UTC)
 SIZES = [1, 2, 7, 64, 1_000_000]
-"""Bytes of the pieces."""
+"""Sizes of the pieces, in bytes."""
 
 
 def read(body: bytes, size: int = 64) -> tuple[LogReply, list[LogEntry]]:
@@ -163,11 +163,11 @@ def test_total_entries_is_a_whole_number_or_unknown(
         ),
     ],
 )
-def test_what_is_no_log_of_this_model_is_named(body: object, message: str) -> None:
+def test_reply_without_a_log_of_this_model_is_named(body: object, message: str) -> None:
     assert problem(json.dumps(body).encode()) == message
 
 
-def test_a_log_need_not_say_whose_it_is() -> None:
+def test_log_without_a_model_id_is_accepted() -> None:
     assert log_of({"log_entries": ["x"]}) == [LogEntry(None, "info", "x")]
 
 
@@ -197,7 +197,7 @@ def test_a_log_need_not_say_whose_it_is() -> None:
 def test_malformed_json_is_an_error(body: bytes, size: int) -> None:
     begin, quoted = problem(body, size)[:19], problem(body, size)[19:]
     assert begin == "reply is not JSON: "
-    assert quoted  # as much of it as was there when the error was seen
+    assert quoted  # the part of the body that had arrived at the error
     assert body.decode().startswith(quoted)
 
 
@@ -231,7 +231,7 @@ def test_a_reply_that_is_no_object_is_named(body: bytes, message: str, size: int
         (b'{"message": 1, "message": "last"}', "last"),
     ],
 )
-def test_an_odd_value_spoils_only_its_own_entry(entry: bytes, message: str, size: int) -> None:
+def test_odd_value_invalidates_only_its_own_entry(entry: bytes, message: str, size: int) -> None:
     body = b'\xef\xbb\xbf{"log_entries": [' + entry + b', "good"]}'
     assert [entry.message for entry in read(body, size)[1]] == [message, "good"]
 
@@ -268,7 +268,7 @@ LARGE = [
 @pytest.mark.parametrize("size", [1, 2, 7])
 @pytest.mark.parametrize("value", LARGE)
 @pytest.mark.parametrize("head", [b'{"log_entries": ["a", ', b'{"x": '])
-def test_a_value_that_is_too_large_is_left_out(
+def test_oversize_value_is_omitted(
     monkeypatch: pytest.MonkeyPatch, value: bytes, head: bytes, size: int
 ) -> None:
     monkeypatch.setattr(jsonstream, "MAX_VALUE", len(value) - size - 1)
@@ -282,7 +282,7 @@ def test_a_value_that_is_too_large_is_left_out(
 @pytest.mark.parametrize(
     "value", [b"1" * 40, b'{"a": 1, "b"}            ', b'["a" "b"]                ', b"<html>" * 9]
 )
-def test_a_malformed_value_is_not_taken_for_a_large_one(
+def test_malformed_value_does_not_count_as_too_large(
     monkeypatch: pytest.MonkeyPatch, value: bytes
 ) -> None:
     monkeypatch.setattr(jsonstream, "MAX_VALUE", 20)
@@ -306,7 +306,7 @@ def test_white_space_between_values_has_no_bound(monkeypatch: pytest.MonkeyPatch
     assert [entry.message for entry in read(body, 1)[1]] == ["1"]
 
 
-def test_one_giant_text_takes_little_memory() -> None:
+def test_oversize_text_takes_little_memory() -> None:
     def pieces() -> Iterable[bytes]:
         yield '{"log_entries": ["\N{GRINNING FACE}'.encode()
         for _ in range(60):
@@ -336,7 +336,7 @@ def test_the_message_of_an_entry_is_cut() -> None:
 @pytest.mark.parametrize(
     "quoted", [SECRET, SECRET.replace("-", "\\u002d"), SECRET.replace("s", "\\u0073", 1)]
 )
-def test_the_key_is_taken_out_of_every_entry(quoted: str, size: int) -> None:
+def test_key_is_redacted_in_every_entry(quoted: str, size: int) -> None:
     entries = [
         f'"{quoted}"',
         f'{{"message": "<{quoted}>", "level": "{quoted}"}}',
@@ -357,7 +357,7 @@ def test_the_key_is_taken_out_of_every_entry(quoted: str, size: int) -> None:
     assert problem(mistyped, size).endswith('found text "***"')
 
 
-def test_fields_that_are_not_used_are_forgotten() -> None:
+def test_unused_fields_are_not_kept_in_memory() -> None:
     reader = LogReader(MODEL, "", str, lambda _: None)
     reader.finish([b'{"a": [1], "result": {"b": {}, "log_entries": ["x"]}, "message": "m"}'])
     assert reader.body == {"result": {"log_entries": []}, "message": "m"}

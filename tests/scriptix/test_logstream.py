@@ -1,4 +1,4 @@
-"""Logs on their way in: read while they arrive, large ones one at a time."""
+"""Logs are read while they arrive, large ones one at a time."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def large_log(size: int = 3 * SMALL) -> bytes:
 
 
 async def until(is_true: Callable[[], bool]) -> None:
-    """Return once it is true."""
+    """Return once the condition is true."""
     async with asyncio.timeout(30):
         while not is_true():  # noqa: ASYNC110 - it becomes true in a worker thread
             await asyncio.sleep(0.001)
@@ -38,7 +38,7 @@ Reading = asyncio.Task[LogReply | CallFailure]
 
 @dataclass
 class Body(httpx.AsyncByteStream):
-    """The body of a reply, which stops before its last piece until it is released."""
+    """The body of a reply; its last piece follows once it is released."""
 
     data: bytes
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,33 +52,33 @@ class Body(httpx.AsyncByteStream):
 
 @dataclass
 class Fetch:
-    """One log that is read."""
+    """One log that is being read."""
 
     streams: LogStreams
     body: Body
     total: float = HOUR
     order: list["Fetch"] = field(default_factory=list)
-    """The log of each entry that was added, of this and other logs."""
+    """The log of each added entry, of this and other logs."""
     added: int = 0
     deadline: asyncio.Timeout | None = None
 
     def add(self, _: LogEntry) -> None:
-        """Take an entry."""
+        """Record an entry."""
         self.added += 1
         self.order.append(self)
 
     @property
-    def has_turn(self) -> bool:
-        """Whether more of it was read than of a log that waits."""
+    def is_being_read(self) -> bool:
+        """Whether more of this log was read than of a waiting log."""
         return self.added * len(ENTRY) > SMALL + 2 * PIECE
 
     @property
     def waits(self) -> bool:
-        """Whether its time is stopped."""
+        """Whether the deadline is paused."""
         return self.deadline is not None and self.deadline.when() is None
 
     async def read(self) -> LogReply | CallFailure:
-        """Read it."""
+        """Read the log."""
         response = httpx.Response(200, stream=self.body)
         async with asyncio.timeout(self.total) as self.deadline:
             return await self.streams.read(
@@ -102,25 +102,25 @@ async def test_large_logs_are_read_one_at_a_time() -> None:
     await asyncio.gather(*(fetch.read() for fetch in fetches))
     beginning = SMALL // len(ENTRY)
     seen = dict.fromkeys(map(id, fetches), 0)
-    with_turn = []
+    being_read = []
     for fetch in order:
         seen[id(fetch)] += 1
         if seen[id(fetch)] > beginning:
-            with_turn.append(id(fetch))
-    assert len([one for one, _ in groupby(with_turn)]) == 3
+            being_read.append(id(fetch))
+    assert len([one for one, _ in groupby(being_read)]) == 3
 
 
-async def test_a_log_waits_for_its_turn_on_no_time_of_its_own() -> None:
+async def test_timeout_of_a_waiting_log_is_paused() -> None:
     streams = LogStreams()
     first, second = Fetch(streams, Body(large_log())), Fetch(streams, Body(large_log()))
     reading = asyncio.create_task(first.read())
-    await until(lambda: first.has_turn)
+    await until(lambda: first.is_being_read)
     waiting = asyncio.create_task(second.read())
     await until(lambda: second.waits)
     assert not first.waits
     first.body.released.set()
     await reading
-    await until(lambda: second.has_turn)
+    await until(lambda: second.is_being_read)
     assert not second.waits
     second.body.released.set()
     await waiting
@@ -130,11 +130,11 @@ async def test_a_log_waits_for_its_turn_on_no_time_of_its_own() -> None:
     assert asyncio.get_running_loop().time() < left < asyncio.get_running_loop().time() + HOUR
 
 
-async def test_a_small_log_waits_for_no_turn() -> None:
+async def test_small_log_is_read_beside_a_large_one() -> None:
     streams = LogStreams()
     first, small = Fetch(streams, Body(large_log())), Fetch(streams, Body(large_log(SMALL // 2)))
     reading = asyncio.create_task(first.read())
-    await until(lambda: first.has_turn)
+    await until(lambda: first.is_being_read)
     small.body.released.set()
     assert await small.read() == LogReply(small.added, None)
     assert not reading.done()
@@ -165,11 +165,11 @@ End = Callable[[Fetch, Reading], Awaitable[None]]
 
 
 @pytest.mark.parametrize("end", [_cancelled, _broken_off, _timed_out])
-async def test_a_large_log_that_fails_frees_its_turn(end: End) -> None:
+async def test_failed_large_log_lets_the_next_one_begin(end: End) -> None:
     streams = LogStreams()
     first, second = Fetch(streams, Body(large_log())), Fetch(streams, Body(large_log()))
     reading = asyncio.create_task(first.read())
-    await until(lambda: first.has_turn)
+    await until(lambda: first.is_being_read)
     waiting = asyncio.create_task(second.read())
     await until(lambda: second.waits)
     await end(first, reading)
@@ -178,11 +178,11 @@ async def test_a_large_log_that_fails_frees_its_turn(end: End) -> None:
 
 
 @pytest.mark.parametrize("end", [_cancelled, _timed_out])
-async def test_a_large_log_that_fails_while_it_waits_takes_no_turn(end: End) -> None:
+async def test_large_log_that_fails_while_waiting_blocks_no_other(end: End) -> None:
     streams = LogStreams()
     first, second, third = (Fetch(streams, Body(large_log())) for _ in range(3))
     reading = asyncio.create_task(first.read())
-    await until(lambda: first.has_turn)
+    await until(lambda: first.is_being_read)
     waiting = asyncio.create_task(second.read())
     await until(lambda: second.waits)
     await end(second, waiting)
@@ -193,7 +193,7 @@ async def test_a_large_log_that_fails_while_it_waits_takes_no_turn(end: End) -> 
 
 
 async def test_polls_continue_while_large_logs_wait() -> None:
-    """And logs that are cancelled free their connections."""
+    """Cancelled logs free their connections."""
     body = large_log()
     answers = {
         b"/log ": (reply(body=body[:-1], length=len(body)), Ending.HANG),

@@ -1,4 +1,4 @@
-"""Who calls the client learns what each reply tells of the rate limit, whatever the reply is."""
+"""The client reports the rate-limit info of each reply to its caller, whatever the reply is."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,12 +23,12 @@ MODEL_BODY = b'{"id": 7, "training_status": 3, "log_entries": []}'
 
 
 class RatedCall(Protocol):
-    """A call of the client that hears of the rate limit."""
+    """A call of the client that receives rate-limit info."""
 
     def __call__(
         self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateLimitInfo], None] | None
     ) -> Awaitable[object]:
-        """Make it."""
+        """Make the call."""
 
 
 CALLS = ["model", "run", "log"]
@@ -52,7 +52,7 @@ def method(client: ScriptixClient, call: str) -> RatedCall:
 async def heard(
     answer: bytes, call: str, ending: Ending = Ending.CLOSE, timeouts: Timeouts | None = None
 ) -> tuple[list[RateLimitInfo], ScriptixError | None]:
-    """What a call with this answer tells, and the error that it ends in."""
+    """Return the rate-limit info of a call with this answer, and the error of the call."""
     rate_info: list[RateLimitInfo] = []
     async with (
         raw_server(lambda _: (answer, ending)) as server,
@@ -69,7 +69,7 @@ async def heard(
 @pytest.mark.parametrize(
     ("rate_headers", "accepted", "refused"), [("always", 1, 1), ("refused", 0, 1), ("never", 0, 0)]
 )
-async def test_accepted_and_refused_calls_tell_of_their_limit(
+async def test_accepted_and_refused_calls_report_their_limit(
     call: str, rate_headers: Literal["always", "refused", "never"], accepted: int, refused: int
 ) -> None:
     exhausted = RateLimitInfo(limit=1, remaining=0, reset=HOUR)
@@ -89,7 +89,7 @@ async def test_accepted_and_refused_calls_tell_of_their_limit(
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 404, 409, 422, 429, 500, 503])
-async def test_each_status_tells_once(call: str, status: int) -> None:
+async def test_each_status_reports_the_limit_once(call: str, status: int) -> None:
     body = b"" if status == 204 else MODEL_BODY
     rate_info, _ = await heard(reply(f"{status} X", body, (DATE, *HEADERS)), call)
     assert rate_info == [RATE_INFO]
@@ -106,7 +106,7 @@ async def test_each_status_tells_once(call: str, status: int) -> None:
         pytest.param(b"{", (), 100, id="broken off"),
     ],
 )
-async def test_an_unusable_reply_tells_too(
+async def test_unusable_reply_reports_its_limit(
     call: str, body: bytes, extra: tuple[str, ...], length: int | None
 ) -> None:
     answer = reply("200 OK", body, (DATE, *HEADERS, *extra), length=length)
@@ -117,7 +117,7 @@ async def test_an_unusable_reply_tells_too(
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_reply_tells_before_its_body_is_there(call: str) -> None:
+async def test_limit_is_reported_before_the_body_arrives(call: str) -> None:
     answer = reply("200 OK", b"{", (DATE, *HEADERS), length=100)
     rate_info, error = await heard(answer, call, Ending.HANG, BRIEF)
     assert error is not None
@@ -127,14 +127,14 @@ async def test_a_reply_tells_before_its_body_is_there(call: str) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [200, 429])
-async def test_a_reply_that_says_nothing_of_a_limit_tells_nothing(call: str, status: int) -> None:
+async def test_reply_without_rate_headers_reports_nothing(call: str, status: int) -> None:
     answer = reply(f"{status} X", MODEL_BODY, (DATE, "Retry-After: 60"))
     assert (await heard(answer, call))[0] == []
 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET, Ending.HANG])
-async def test_without_a_reply_nothing_is_told(call: str, ending: Ending) -> None:
+async def test_call_without_a_reply_reports_no_limit(call: str, ending: Ending) -> None:
     beginning = "\r\n".join(("HTTP/1.1 200 OK", DATE, *HEADERS)).encode()
     rate_info, error = await heard(beginning, call, ending, BRIEF)
     assert error is not None
@@ -142,7 +142,7 @@ async def test_without_a_reply_nothing_is_told(call: str, ending: Ending) -> Non
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_call_that_is_not_made_tells_nothing(call: str) -> None:
+async def test_call_that_is_not_made_reports_no_limit(call: str) -> None:
     rate_info: list[RateLimitInfo] = []
     async with ScriptixClient(base_url="http://localhost") as client:
         with pytest.raises(ScriptixError) as caught:
@@ -152,7 +152,7 @@ async def test_a_call_that_is_not_made_tells_nothing(call: str) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_each_call_tells_its_own_listener_or_none(call: str) -> None:
+async def test_each_call_reports_to_its_own_listener(call: str) -> None:
     first: list[RateLimitInfo] = []
     third: list[RateLimitInfo] = []
     answer = reply("200 OK", MODEL_BODY, (DATE, *HEADERS))
@@ -168,7 +168,7 @@ async def test_each_call_tells_its_own_listener_or_none(call: str) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [200, 429])
-async def test_a_key_that_is_echoed_in_the_limit_is_told_to_nobody(
+async def test_key_echoed_in_a_rate_header_is_not_reported(
     call: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -182,7 +182,7 @@ async def test_a_key_that_is_echoed_in_the_limit_is_told_to_nobody(
         assert KEY.value[:8] not in text
 
 
-async def test_the_limit_of_a_start_is_told_after_it_was_sent() -> None:
+async def test_limit_of_a_start_is_reported_after_sending() -> None:
     order: list[str] = []
     answer = reply("200 OK", MODEL_BODY, (DATE, *HEADERS))
     async with (
@@ -199,7 +199,7 @@ async def test_the_limit_of_a_start_is_told_after_it_was_sent() -> None:
     assert order == ["before", "after", "rate"]
 
 
-async def test_a_start_counts_whatever_is_told_beside_it() -> None:
+async def test_unreadable_limit_does_not_change_a_start() -> None:
     odd = tuple(f"{h.partition(':')[0]}: {'9' * 5000}" for h in HEADERS)
     rate_info, error = await heard(reply("201 Created", MODEL_BODY, ("Date: never", *odd)), "run")
     assert error is None

@@ -1,4 +1,4 @@
-"""How long to wait, and what is told of the limit: every place, and every way to say nonsense."""
+"""Retry-After and rate-limit info: each place in a reply, and invalid values."""
 
 from decimal import Decimal
 
@@ -83,7 +83,7 @@ def test_retry_after_in_seconds(text: str, seconds: float) -> None:
         "٦٠",
     ],
 )
-def test_nonsense_in_retry_after_is_as_good_as_missing(text: str) -> None:
+def test_invalid_retry_after_counts_as_missing(text: str) -> None:
     headers = httpx.Headers([(b"Retry-After", text.encode()), (b"Date", DATE.encode())])
     assert retry_after(headers, {}) is None
 
@@ -102,13 +102,11 @@ def test_nonsense_in_retry_after_is_as_good_as_missing(text: str) -> None:
         ("Thu, 16 Jan 2125 08:00:00 GMT", None),
     ],
 )
-def test_retry_after_as_a_date_is_read_against_the_replys_date(
-    text: str, seconds: float | None
-) -> None:
+def test_retry_after_date_is_relative_to_the_reply_date(text: str, seconds: float | None) -> None:
     assert pause(retry_after=text, date=DATE) == seconds
 
 
-def test_an_instant_without_a_date_to_read_it_against_says_nothing() -> None:
+def test_retry_after_date_without_a_reply_date_is_ignored() -> None:
     assert pause(retry_after="Thu, 16 Jan 2025 08:01:30 GMT") is None
     assert pause(retry_after="Thu, 16 Jan 2025 08:01:30 GMT", date="today") is None
     assert pause(x_ratelimit_reset=str(DATE_UNIX + 30)) is None
@@ -174,32 +172,30 @@ def test_rate_limit_reset_is_unix_seconds(text: str, seconds: float | None) -> N
         ("100000000", None),  # a unix time, and long past
     ],
 )
-def test_a_reset_too_small_for_a_unix_time_is_seconds_from_now(
-    text: str, seconds: float | None, date: str
-) -> None:
+def test_small_reset_is_seconds_from_now(text: str, seconds: float | None, date: str) -> None:
     assert pause(x_ratelimit_reset=text, date=date) == seconds
 
 
-def test_the_header_comes_before_the_body_and_the_reset() -> None:
+def test_retry_after_header_precedes_body_and_reset() -> None:
     reset = {"x_ratelimit_reset": str(DATE_UNIX + 3), "date": DATE}
     assert pause({"retry_after": 2}, retry_after="1", **reset) == 1
     assert pause({"retry_after": 2}, retry_after="x", **reset) == 2
     assert pause({"retry_after": -2}, **reset) == 3
 
 
-def test_a_pause_of_zero_is_an_answer_that_nothing_behind_it_overrules() -> None:
+def test_retry_after_of_zero_precedes_body_and_reset() -> None:
     reset = {"x_ratelimit_reset": str(DATE_UNIX + 3), "date": DATE}
     assert pause({"retry_after": 2}, retry_after="0", **reset) == 0
     assert pause({"retry_after": 0, "details": {"retry_after": 2}}, **reset) == 0
     assert pause({"details": {"retry_after": 0}}, **reset) == 0
 
 
-def test_a_reply_without_such_a_header_tells_nothing() -> None:
+def test_reply_without_rate_headers_has_no_rate_info() -> None:
     assert rate_info_by() is None
     assert rate_info_by(("Date", DATE), ("Retry-After", "60"), ("X-RateLimit", "5")) is None
 
 
-def test_all_three_are_told_together() -> None:
+def test_limit_remaining_and_reset_are_read_together() -> None:
     assert rate_info_by(
         ("x-ratelimit-limit", "100"),
         ("X-RATELIMIT-REMAINING", "99"),
@@ -252,7 +248,7 @@ NO_COUNTS = [
 
 
 @pytest.mark.parametrize(("text", "why"), [*NO_COUNTS, ("0", "would allow no call, ever")])
-def test_a_limit_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
+def test_invalid_limit_is_a_flaw(text: str, why: str) -> None:
     assert of_a_limit(text) == RateLimitInfo(flaw=f'X-RateLimit-Limit: "{text}" {why}')
 
 
@@ -260,7 +256,7 @@ def test_a_limit_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
     ("text", "remaining"),
     [("0", 0), ("1", 1), ("7, 7;w=60", 7), (str(MAX_CALLS), MAX_CALLS)],
 )
-def test_what_remains_is_told_with_or_without_a_limit(text: str, remaining: int) -> None:
+def test_remaining_is_read_with_or_without_a_limit(text: str, remaining: int) -> None:
     assert of_a_remainder(text) == RateLimitInfo(remaining=remaining)
     assert of_a_remainder(text, str(MAX_CALLS)) == RateLimitInfo(
         limit=MAX_CALLS, remaining=remaining
@@ -268,7 +264,7 @@ def test_what_remains_is_told_with_or_without_a_limit(text: str, remaining: int)
 
 
 @pytest.mark.parametrize(("text", "why"), NO_COUNTS)
-def test_a_remainder_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
+def test_invalid_remaining_is_a_flaw(text: str, why: str) -> None:
     flaw = f'X-RateLimit-Remaining: "{text}" {why}'
     assert of_a_remainder(text, "5") == RateLimitInfo(limit=5, flaw=flaw)
 
@@ -289,7 +285,7 @@ def test_a_remainder_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
         ),
     ],
 )
-def test_no_more_can_remain_than_a_limit_allows(
+def test_remaining_above_the_limit_is_a_flaw(
     text: str, limit: str, rate_info: RateLimitInfo
 ) -> None:
     assert of_a_remainder(text, limit) == rate_info
@@ -311,7 +307,7 @@ def test_no_more_can_remain_than_a_limit_allows(
         (str(MONTH), MONTH),
     ],
 )
-def test_a_reset_is_told_in_seconds_from_the_reply(text: str, reset: float) -> None:
+def test_reset_is_read_in_seconds_from_the_reply(text: str, reset: float) -> None:
     assert of_a_reset(text) == RateLimitInfo(reset=reset)
 
 
@@ -335,12 +331,12 @@ NO_TIME = "is neither a unix time nor a number of seconds"
         (f"{DATE_UNIX}000", "is more than a month away"),
     ],
 )
-def test_a_reset_that_cannot_be_one_is_a_flaw(text: str, why: str) -> None:
+def test_invalid_reset_is_a_flaw(text: str, why: str) -> None:
     assert of_a_reset(text) == RateLimitInfo(flaw=f'X-RateLimit-Reset: "{text}" {why}')
 
 
 @pytest.mark.parametrize("date", [None, "today"])
-def test_without_a_date_a_unix_time_tells_nothing_and_is_no_flaw(date: str | None) -> None:
+def test_unix_reset_without_a_reply_date_is_ignored(date: str | None) -> None:
     assert of_a_reset(str(DATE_UNIX + 30), date) == RateLimitInfo()
     assert of_a_reset("99999999", date) == RateLimitInfo(
         flaw='X-RateLimit-Reset: "99999999" is more than a month away'
@@ -349,7 +345,7 @@ def test_without_a_date_a_unix_time_tells_nothing_and_is_no_flaw(date: str | Non
     assert of_a_reset("30", date) == RateLimitInfo(reset=30)
 
 
-def test_each_header_is_read_without_its_x_where_it_is_missing_with_it() -> None:
+def test_header_without_x_prefix_replaces_a_missing_one() -> None:
     plain = (("RateLimit-Limit", "10"), ("RateLimit-Remaining", "9"), ("RateLimit-Reset", "8"))
     assert rate_info_by(*plain) == RateLimitInfo(limit=10, remaining=9, reset=8)
     assert rate_info_by(*plain, ("X-RateLimit-Limit", "50")) == RateLimitInfo(50, 9, 8)
@@ -377,7 +373,7 @@ def test_several_flaws_are_one_bounded_line_without_the_key() -> None:
 
 
 @pytest.mark.parametrize("before", range(25, 45))
-def test_no_part_of_the_key_is_left_by_the_cut(before: int) -> None:
+def test_truncation_leaves_no_part_of_the_key(before: int) -> None:
     rate_info = of_a_limit("x" * before + SECRET)
     assert rate_info is not None
     assert rate_info.flaw is not None
@@ -386,7 +382,7 @@ def test_no_part_of_the_key_is_left_by_the_cut(before: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["-5", "soon", "1e3", "", f"x{SECRET}"])
-def test_a_pause_that_cannot_be_one_is_a_flaw(text: str) -> None:
+def test_invalid_retry_after_is_a_flaw(text: str) -> None:
     shown = text.replace(SECRET, "[API key]")
     flaw = f'Retry-After: "{shown}" is neither a number of seconds nor a date'
     assert rate_info_by(("Retry-After", text)) == RateLimitInfo(flaw=flaw)
@@ -396,5 +392,5 @@ def test_a_pause_that_cannot_be_one_is_a_flaw(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "30", "1.5", DATE])
-def test_a_pause_alone_tells_nothing_of_the_limit(text: str) -> None:
+def test_retry_after_alone_is_no_rate_info(text: str) -> None:
     assert rate_info_by(("Retry-After", text)) is None

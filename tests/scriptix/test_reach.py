@@ -1,4 +1,4 @@
-"""Reaching the API without a key: whatever answers in HTTP will do."""
+"""Reachability of the API, without a key: any HTTP reply counts."""
 
 import socket
 
@@ -11,7 +11,7 @@ from tests.scriptix.rawserver import Ending, raw_server, reply
 
 @pytest.mark.parametrize("status", [200, 302, 401, 404, 429, 503])
 @pytest.mark.parametrize("path", ["", "/", "/gateway"])
-async def test_any_answer_tells_that_it_is_there(status: int, path: str) -> None:
+async def test_any_http_reply_means_reachable(status: int, path: str) -> None:
     answer = reply(f"{status} Whatever", headers=("Location: /elsewhere",))
     async with raw_server(lambda _: (answer, Ending.CLOSE)) as server:
         async with ScriptixClient(base_url=server.url + path) as client:
@@ -22,7 +22,7 @@ async def test_any_answer_tells_that_it_is_there(status: int, path: str) -> None
     assert "authorization" not in head
 
 
-async def test_the_body_is_not_waited_for() -> None:
+async def test_reachability_does_not_wait_for_the_body() -> None:
     endless = reply("200 OK", b"<html>", length=1_000_000)
     async with (
         raw_server(lambda _: (endless, Ending.HANG)) as server,
@@ -40,7 +40,9 @@ async def test_the_body_is_not_waited_for() -> None:
         pytest.param(b"", Ending.HANG, "no answer within 0.5 s", id="silent"),
     ],
 )
-async def test_what_is_no_answer_is_told(answer: bytes, ending: Ending, rate_info: str) -> None:
+async def test_reply_that_is_not_http_is_reported(
+    answer: bytes, ending: Ending, rate_info: str
+) -> None:
     async with (
         raw_server(lambda _: (answer, ending)) as server,
         ScriptixClient(base_url=server.url, timeouts=BRIEF) as client,
@@ -49,7 +51,7 @@ async def test_what_is_no_answer_is_told(answer: bytes, ending: Ending, rate_inf
             await client.reach()
 
 
-async def test_where_nobody_listens_that_is_told() -> None:
+async def test_refused_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     async with ScriptixClient(base_url=f"http://127.0.0.1:{port}") as client:

@@ -1,4 +1,4 @@
-"""What a reply that is not 2xx says."""
+"""Replies other than 2xx."""
 
 import json
 from http import HTTPStatus
@@ -81,7 +81,9 @@ GATEWAY_BODIES = [
 
 @pytest.mark.parametrize(("body", "text"), GATEWAY_BODIES)
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 409, 413, 422, 451])
-def test_a_4xx_without_the_apis_json_is_a_gateways(status: int, body: object, text: str) -> None:
+def test_4xx_without_the_json_of_the_api_is_from_a_gateway(
+    status: int, body: object, text: str
+) -> None:
     failure = refused(body, status)
     assert (failure.kind, failure.is_from_gateway) == (FailureKind.AMBIGUOUS, True)
     words = text.format(phrase=HTTPStatus(status).phrase)
@@ -89,13 +91,13 @@ def test_a_4xx_without_the_apis_json_is_a_gateways(status: int, body: object, te
 
 
 @pytest.mark.parametrize("body", [body for body, _ in GATEWAY_BODIES])
-def test_a_429_and_a_5xx_mean_the_same_from_anybody(body: object) -> None:
+def test_429_and_5xx_of_a_gateway_mean_the_same(body: object) -> None:
     limited, broken = refused(body, 429), refused(body, 503)
     assert (limited.kind, limited.is_from_gateway) == (FailureKind.RATE_LIMITED, False)
     assert (broken.kind, broken.is_from_gateway) == (FailureKind.AMBIGUOUS, False)
 
 
-def test_a_status_that_nobody_knows_has_a_message_too() -> None:
+def test_unknown_http_status_has_a_message() -> None:
     assert refused(b"", 599).message == "HTTP 599: unknown status"
 
 
@@ -135,7 +137,7 @@ def test_details_are_plain() -> None:
     assert refused({"error": {"details": {"a": 1}}}).details == {"a": 1}
 
 
-def test_a_redirect_says_where_to_and_not_more() -> None:
+def test_redirect_message_shows_neither_key_nor_query() -> None:
     failure = refused(b"", 302, location=f"https://login.example/{SECRET}?session=12345")
     assert failure.kind is FailureKind.AMBIGUOUS
     assert failure.is_from_gateway
@@ -154,12 +156,12 @@ def test_the_pause_is_read_from_headers_and_body() -> None:
 
 
 @pytest.mark.parametrize(("status", "pause"), [(429, 9), (503, None)])
-def test_reset_of_the_limit_is_no_end_of_an_outage(status: int, pause: float | None) -> None:
+def test_rate_limit_reset_is_no_retry_time_of_a_5xx(status: int, pause: float | None) -> None:
     headers = {"X-RateLimit-Reset": "9"}
     assert refused({"error": "x"}, status, headers).retry_after == pause
 
 
-def test_the_key_is_nowhere() -> None:
+def test_refusal_never_contains_the_key() -> None:
     failure = refused(
         {
             "message": f"Invalid key {SECRET}",

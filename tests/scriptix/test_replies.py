@@ -1,4 +1,4 @@
-"""Models, well-formed and otherwise."""
+"""Well-formed and malformed models."""
 
 import json
 from dataclasses import replace
@@ -181,12 +181,12 @@ def test_progress_is_as_given_but_whole(value: object, progress: int | None) -> 
 
 
 @pytest.mark.parametrize(("status", "hour"), [(4, 16), (5, 12), (3, 16), (9, 16)])
-def test_the_end_is_the_one_that_fits_the_status(status: int, hour: int) -> None:
+def test_end_time_is_chosen_by_the_status(status: int, hour: int) -> None:
     ends = {"finished_training_at": "2025-01-16T16:00:00Z", "failed_at": "2025-01-16T12:00:00Z"}
     assert model(training_status=status, **ends).finished_at == EIGHT.replace(hour=hour)
 
 
-def test_a_failed_run_does_not_take_the_end_of_an_earlier_success() -> None:
+def test_failed_run_ignores_the_end_of_an_earlier_success() -> None:
     ends = {"finished_training_at": "2025-01-16T16:00:00Z"}
     assert model(training_status=5, **ends).finished_at is None
 
@@ -209,14 +209,14 @@ def test_a_failed_run_does_not_take_the_end_of_an_earlier_success() -> None:
         (True, "true", None),
     ],
 )
-def test_error_is_text_whatever_it_came_as(
+def test_error_of_any_type_is_read_as_text(
     value: object, text: str | None, code: str | None
 ) -> None:
     seen = model(training_status=5, error=value)
     assert (seen.error, seen.error_code) == (text, code)
 
 
-def test_lone_surrogates_are_taken_and_can_be_cleaned() -> None:
+def test_lone_surrogates_are_accepted_and_can_be_cleaned() -> None:
     body = read_object(b'{"id": 7, "training_status": 2, "name": "\\ud800x"}', "", str)
     name = read_model(body, MODEL).name
     assert name is not None

@@ -1,4 +1,4 @@
-"""The key is nowhere: not in an error, not in what hangs on it, not in a log at any level."""
+"""The key is in no error, in no cause of an error, and in no log of any level."""
 
 import logging
 import traceback
@@ -16,7 +16,7 @@ SOURCES = ("httpx", "httpcore.http11", "httpcore.connection", "asyncio")
 
 @pytest.fixture
 def everything_logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """All loggers there are, at DEBUG, set one by one as somebody hunting a bug would."""
+    """All loggers at DEBUG, each set by itself, as for debugging."""
     caplog.set_level(logging.DEBUG)
     for name in {*logging.root.manager.loggerDict, *SOURCES}:
         caplog.set_level(logging.DEBUG, logger=name)
@@ -24,9 +24,9 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixt
 
 
 def everything_about(error: BaseException) -> str:
-    """All that a program could print of an error, its causes and the variables on its way."""
+    """All that a program could print of an error: causes, and variables in tracebacks."""
     assert error.__traceback__ is not None
-    of_ours = error.__traceback__.tb_next  # the test's own frame knows the key, of course
+    of_ours = error.__traceback__.tb_next  # the test's own frame has the key
     rate_info = traceback.TracebackException.from_exception(
         error.with_traceback(of_ours), capture_locals=True
     )
@@ -89,7 +89,9 @@ async def test_errors_of_the_transport(
     assert KEY.value not in everything_logged.text
 
 
-async def test_a_start_held_back(everything_logged: pytest.LogCaptureFixture) -> None:
+async def test_aborted_start_does_not_show_the_key(
+    everything_logged: pytest.LogCaptureFixture,
+) -> None:
     def before_send() -> None:
         raise RuntimeError("not now")
 

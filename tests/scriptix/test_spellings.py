@@ -1,4 +1,4 @@
-"""Spellings of times and numbers that can mean one thing only."""
+"""Unambiguous spellings of times and numbers."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ EIGHT = datetime(2025, 1, 16, 8, tzinfo=UTC)
 
 
 def given(value: object) -> object:
-    """A value as it comes out of a reply."""
+    """A value as parsed from a reply."""
     return read_object(json.dumps({"value": value}).encode(), "", str)["value"]
 
 
@@ -108,7 +108,7 @@ def test_first_and_last_times_that_are_read(value: object) -> None:
         "01/02/2025 08:00:00",
         "0000-00-01",
         "-0001-11-29T00:00:00Z",
-        "Fri, 16 Jan 2025 08:00:00 GMT",  # it was a Thursday
+        "Fri, 16 Jan 2025 08:00:00 GMT",  # the date was a Thursday
         "Thu, 16 Jan 25 08:00:00 GMT",
         "Thu, 16 Jan 2025 08:00:00 CET",
         "Thu, 16 Xxx 2025 08:00:00 GMT",
@@ -158,9 +158,7 @@ def test_percentage_may_be_text_with_its_sign(value: object, number: int) -> Non
         (spellings.whole, 3.5),
     ],
 )
-def test_number_that_cannot_be_meant_is_not_read(
-    reader: Callable[[object], object], value: object
-) -> None:
+def test_implausible_number_is_not_read(reader: Callable[[object], object], value: object) -> None:
     with pytest.raises(ValueError, match=r"^expected a .*, found "):
         reader(given(value))
 

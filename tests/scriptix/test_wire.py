@@ -1,4 +1,4 @@
-"""What is on the wire: the bytes of a request, its connection, and when it begins."""
+"""The bytes of a request, its connection, and the time of its first byte."""
 
 import asyncio
 
@@ -54,7 +54,7 @@ async def test_the_bytes_of_a_start() -> None:
     }
 
 
-async def test_the_bytes_of_a_look() -> None:
+async def test_the_bytes_of_a_poll() -> None:
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
         ScriptixClient(
@@ -99,7 +99,7 @@ async def test_starts_at_the_same_time_have_connections_of_their_own() -> None:
     assert (server.connections, len(server.requests)) == (5, 5)
 
 
-async def test_many_looks_share_a_few_connections() -> None:
+async def test_many_polls_share_a_few_connections() -> None:
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -142,7 +142,7 @@ async def test_cookies_do_not_travel_from_key_to_key() -> None:
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_refused_connection_is_not_sent(call: Call) -> None:
     async with raw_server(lambda _: keep(TAKEN)) as server:
-        pass  # its port is closed again
+        pass  # the port is closed again
     async with ScriptixClient(base_url=server.url) as client:
         failure = await failure_of(call(client), NotSentError)
     assert (failure.kind, failure.status) == (FailureKind.NOT_SENT, None)
@@ -150,7 +150,7 @@ async def test_a_refused_connection_is_not_sent(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_name_that_nobody_has_is_not_sent(call: Call) -> None:
+async def test_unknown_host_name_is_not_sent(call: Call) -> None:
     async with ScriptixClient(base_url="http://scriptix.invalid") as client:
         await failure_of(call(client), NotSentError)
 
@@ -185,7 +185,7 @@ async def test_a_connection_without_tls_is_not_sent(call: Call, greeting: bytes)
     ],
 )
 @pytest.mark.parametrize("call", CALLS)
-async def test_replies_that_never_were(
+async def test_broken_replies_are_ambiguous(
     call: Call, answer: bytes, ending: Ending, status: int | None, *, reset_seen: bool
 ) -> None:
     async with (
@@ -244,7 +244,7 @@ async def test_the_body_of_a_refusal_is_bounded(call: Call, size: int, message: 
         pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n" + reply("200 OK"), id="after-103"),
     ],
 )
-async def test_an_empty_2xx_takes_a_start_and_answers_no_look(answer: bytes) -> None:
+async def test_empty_2xx_confirms_a_start_and_is_no_reply_to_a_poll(answer: bytes) -> None:
     async with (
         raw_server(lambda _: (answer, Ending.CLOSE)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -280,7 +280,7 @@ async def test_replies_left_unread_hold_no_connection() -> None:
     assert server.connections == 2 * MAX_CONNECTIONS
 
 
-async def test_a_reply_that_announces_too_much_is_refused_unread() -> None:
+async def test_reply_with_an_excessive_length_is_refused_unread() -> None:
     answer = reply(body=b"{", length=2**20 + 1)
     async with (
         raw_server(lambda _: (answer, Ending.HANG)) as server,
@@ -302,10 +302,10 @@ async def test_a_chunked_reply_is_bounded_too() -> None:
 
 
 class HeldBackError(Exception):
-    """The sender's own."""
+    """An error of the caller."""
 
 
-async def test_before_send_can_hold_a_start_back() -> None:
+async def test_before_send_can_abort_a_start() -> None:
     def before_send() -> None:
         raise HeldBackError("the window is over")
 
@@ -316,11 +316,11 @@ async def test_before_send_can_hold_a_start_back() -> None:
         failure = await failure_of(client.run(MODEL, KEY, before_send=before_send), NotSentError)
         assert failure.kind is FailureKind.NOT_SENT
         assert failure.message == "held back before sending: the window is over"
-        await client.run(MODEL, KEY)  # one more on the same client: the first left nothing behind
+        await client.run(MODEL, KEY)  # another start on the same client: the first left no state
     assert [request[:4] for request in server.requests] == [b"POST"]
 
 
-async def test_before_send_is_called_once_with_the_connection_made_and_nothing_sent() -> None:
+async def test_before_send_is_called_once_after_connecting() -> None:
     seen: list[tuple[int, int]] = []
     async with (
         raw_server(lambda _: keep(TAKEN)) as server,
@@ -345,7 +345,7 @@ async def test_before_send_is_not_called_without_a_connection() -> None:
     assert called == []
 
 
-async def test_a_proxys_tunnel_is_not_yet_the_request() -> None:
+async def test_before_send_is_not_called_for_a_proxy_tunnel() -> None:
     called: list[bool | None] = []
     wire = Wire(lambda: called.append(wire.sent))
     assert wire.sent is None
@@ -376,7 +376,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["refused", "closed", "reset", "silent", "no-tls-behind-it"],
 )
-async def test_a_proxy_of_the_environment_that_makes_no_tunnel_is_not_sent(
+async def test_refused_proxy_tunnel_is_not_sent(
     monkeypatch: pytest.MonkeyPatch, answer: bytes, ending: Ending
 ) -> None:
     called: list[None] = []
@@ -417,7 +417,7 @@ async def test_plain_http_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("no_proxies")
-async def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_variable_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_server(lambda _: keep(reply("200 OK"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", "example.com, .invalid")
@@ -426,7 +426,7 @@ async def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert proxy.connections == 0
 
 
-async def test_a_call_that_is_cancelled_is_cancelled() -> None:
+async def test_cancelled_call_raises_cancelled_error() -> None:
     async with (
         raw_server(lambda _: (b"", Ending.HANG)) as server,
         ScriptixClient(base_url=server.url) as client,
@@ -454,7 +454,7 @@ def of(method: str) -> dict[str, httpcore.Request]:
     return {"request": httpcore.Request(method, "https://api.example/")}
 
 
-async def test_after_send_is_called_once_when_all_bytes_are_with_the_kernel() -> None:
+async def test_after_send_is_called_once_after_the_last_byte() -> None:
     rate_info: list[str] = []
 
     def script(request: bytes) -> tuple[bytes, Ending]:
@@ -472,7 +472,7 @@ async def test_after_send_is_called_once_when_all_bytes_are_with_the_kernel() ->
             after_send=lambda: rate_info.append("after"),
         )
         assert rate_info == ["before", "after", "received {}"]
-        # Whatever the reply: it is about the bytes, not about the answer.
+        # after_send depends on the bytes, not on the reply.
         await client.run(MODEL, KEY, after_send=lambda: rate_info.append("after"))
     assert rate_info[3:] == ["after", "received {}"]
 
@@ -489,7 +489,7 @@ async def test_after_send_does_not_wait_for_a_reply(ending: Ending) -> None:
     assert rate_info == ["after"]
 
 
-async def test_after_send_is_not_called_for_a_start_that_was_held_back() -> None:
+async def test_after_send_is_not_called_for_an_aborted_start() -> None:
     rate_info: list[str] = []
 
     def before_send() -> None:
@@ -522,7 +522,7 @@ async def test_after_send_is_not_called_for_a_proxys_tunnel(
     assert rate_info == []
 
 
-async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> None:
+async def test_after_send_ignores_the_body_of_a_proxy_tunnel() -> None:
     rate_info: list[str] = []
     wire = Wire(after_send=lambda: rate_info.append("after"))
     for event, method in (
@@ -538,7 +538,7 @@ async def test_of_a_tunnel_and_its_request_only_the_requests_body_counts() -> No
     assert rate_info == ["after"]
 
 
-async def test_another_transport_can_stand_in_for_the_network() -> None:
+async def test_another_transport_can_replace_the_network() -> None:
     def app(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"Bearer {KEY.value}"
         return httpx.Response(200, content=MODEL_BODY)
@@ -551,5 +551,5 @@ async def test_another_transport_can_stand_in_for_the_network() -> None:
 
 
 def _timeouts(ending: Ending) -> Timeouts:
-    """Brief ones only where nothing else ends the call: a busy machine takes its time."""
+    """Short time-outs only where nothing else ends the call: a busy machine is slow."""
     return BRIEF if ending is Ending.HANG else Timeouts()

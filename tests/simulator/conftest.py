@@ -19,7 +19,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def start(clock: ManualClock) -> AsyncIterator[Start]:
-    """Return what starts simulators on `clock`."""
+    """Return a function that starts simulators on `clock`."""
     async with AsyncExitStack() as stack:
 
         async def start(config: SimulatorConfig | None = None) -> Served:

@@ -1,4 +1,4 @@
-"""What the tests over HTTP share: a simulator on a clock that stands still, and its clients."""
+"""Helpers of the tests over HTTP: a simulator on a manual clock, and its clients."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,18 +15,18 @@ HOUR = 3600 / 480
 """Real seconds in a simulated hour at the default speed."""
 
 START = "2025-01-16T08:00:00Z"
-"""What the manual clock shows first."""
+"""Initial time of the manual clock."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A simulator and what talks to it.
+    """A simulator and its clients.
 
     Attributes:
         sim: The simulator, on `clock`.
         clock: Its clock.
         api: A client with a good key; paths begin at `/api/v3/custom_models`.
-        admin: A client of the admin view; paths begin at `/admin`.
+        admin: A client of the admin view; its paths begin at `/admin`.
     """
 
     sim: Simulator
@@ -35,30 +35,30 @@ class Served:
     admin: httpx.AsyncClient
 
     async def run(self, model: int) -> httpx.Response:
-        """Ask for a run."""
+        """Start a run."""
         return await self.api.post(f"/{model}/run", json={})
 
     async def get(self, model: int) -> httpx.Response:
-        """Ask for a model."""
+        """Get a model."""
         return await self.api.get(f"/{model}")
 
     async def log(self, model: int) -> httpx.Response:
-        """Ask for a log."""
+        """Get a log."""
         return await self.api.get(f"/{model}/log")
 
     async def give_up(self, call: Coroutine[None, None, httpx.Response], sleepers: int = 1) -> None:
-        """Make a call and hang up once `sleepers` sleep over it at the server."""
+        """Make a call, and disconnect once the server has this number of sleepers."""
         asked = asyncio.create_task(call)
         await self.clock.wait_for_sleepers(sleepers)
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
 
     def strike(self, fault: Fault) -> None:
-        """Put a fault in force."""
+        """Activate a fault."""
         self.sim.state.faults.add(fault)
 
     def runs(self, model: int) -> int:
-        """Return how many runs of a model were begun."""
+        """Return the number of runs of a model."""
         return len(self.sim.state.models[model].runs)
 
 
@@ -66,5 +66,5 @@ class Start(Protocol):
     """Starts a simulator that ends with the test."""
 
     async def __call__(self, config: SimulatorConfig | None = None) -> Served:
-        """Return it, and what talks to it."""
+        """Return the simulator and its clients."""
         ...

@@ -13,7 +13,7 @@ from scriptix_simulator.faults import FaultName
 from .support import HOUR, KEY, START, Served
 
 
-async def test_the_page_names_what_there_is(served: Served) -> None:
+async def test_admin_page_lists_all_endpoints(served: Served) -> None:
     page = await served.admin.get("/")
     assert page.headers["Content-Type"].startswith("text/html")
     assert all(name in page.text for name in ("summary", "calls", "models", "faults", "keys"))
@@ -21,7 +21,7 @@ async def test_the_page_names_what_there_is(served: Served) -> None:
     assert without_slash.text == page.text
 
 
-async def test_the_page_says_what_each_field_means(served: Served) -> None:
+async def test_admin_page_explains_each_field(served: Served) -> None:
     text = (await served.admin.get("/")).text
     rows = re.findall("<tr><td><code>(.+)</code><td>(.+)<td>(.*)<td>(.+)", text)
     fields = [name for name, *_ in rows]
@@ -36,7 +36,7 @@ async def test_the_page_says_what_each_field_means(served: Served) -> None:
     assert all(f"<tr><td><code>{name}</code><td>" in text for name in get_args(FaultName))
 
 
-async def test_the_examples_of_the_page_work_as_they_stand(served: Served) -> None:
+async def test_examples_of_the_admin_page_work(served: Served) -> None:
     text = (await served.admin.get("/")).text
     commands = [shlex.split(unescape(one)) for one in re.findall("<pre>(.+)</pre>", text)]
     assert len(commands) > 5
@@ -87,7 +87,7 @@ async def test_calls_can_be_picked(served: Served) -> None:
     assert (await served.admin.get("/calls?after=x")).status_code == 422
 
 
-async def test_the_admin_view_does_not_show_its_own_calls_or_any_key(served: Served) -> None:
+async def test_admin_view_shows_neither_its_own_calls_nor_keys(served: Served) -> None:
     await served.get(1)
     pages = [await served.admin.get(path) for path in ("/calls", "/keys", "/models", "/summary")]
     assert len(served.sim.state.calls) == 1
@@ -162,7 +162,7 @@ async def test_an_unknown_model_is_not_found(served: Served, method: str) -> Non
         ("PUT", "/keys", {"keys": {"k": "admin"}}, "keys.k: Input should be 'write'"),
     ],
 )
-async def test_what_is_wrong_is_said(
+async def test_admin_error_names_the_problem(
     served: Served, method: str, path: str, body: object, said: str
 ) -> None:
     reply = await served.admin.request(method, path, json=body)
@@ -170,7 +170,7 @@ async def test_what_is_wrong_is_said(
     assert said in reply.json()["details"][0]
 
 
-async def test_a_body_that_is_no_json_is_refused(served: Served) -> None:
+async def test_body_that_is_not_json_is_refused(served: Served) -> None:
     assert (await served.admin.put("/models/1", content=b"{")).status_code == 422
 
 

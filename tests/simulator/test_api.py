@@ -1,4 +1,4 @@
-"""The API over HTTP: endpoints, refusals, limits and dialects."""
+"""The API over HTTP: endpoints, refusals, limits and response variants."""
 
 from typing import Literal
 
@@ -78,11 +78,11 @@ async def test_a_lenient_server_starts_from_any_status_but_1(
     assert refused(await served.run(2)) == (409, "MODEL_NOT_READY")
 
 
-async def test_two_starts_in_one_second_have_two_markers(start: Start) -> None:
+async def test_two_starts_in_one_second_have_two_run_start_times(start: Start) -> None:
     served = await start(SimulatorConfig(lenient=True))
     served.sim.put(1)
-    markers = [(await served.run(1)).json()["started_training_at"] for _ in range(3)]
-    assert markers == [START, "2025-01-16T08:00:01Z", "2025-01-16T08:00:02Z"]
+    start_times = [(await served.run(1)).json()["started_training_at"] for _ in range(3)]
+    assert start_times == [START, "2025-01-16T08:00:01Z", "2025-01-16T08:00:02Z"]
 
 
 async def test_too_little_data_is_refused(served: Served) -> None:
@@ -117,7 +117,7 @@ async def test_an_unknown_model_is_not_found(served: Served, model: str) -> None
     assert refused(await served.api.post(f"/{model}/run", json={})) == (404, "MODEL_NOT_FOUND")
 
 
-async def test_any_model_may_be_known_at_first_sight(start: Start) -> None:
+async def test_any_model_can_exist_from_its_first_call(start: Start) -> None:
     scenario = Scenario(default=ModelScript(duration=1))
     served = await start(SimulatorConfig(any_model=True, scenario=scenario))
     assert (await served.get(77)).json()["training_status"] == 2
@@ -126,7 +126,7 @@ async def test_any_model_may_be_known_at_first_sight(start: Start) -> None:
     assert (await served.get(78)).json()["training_status"] == 4
 
 
-async def test_a_scenario_is_there_from_the_first(start: Start) -> None:
+async def test_scenario_is_loaded_at_startup(start: Start) -> None:
     scenario = Scenario(
         models={5: ModelScript(status=4)}, faults=(Fault(fault="status", status=500),)
     )
@@ -140,7 +140,7 @@ def test_time_cannot_stand_still() -> None:
         SimulatorConfig(speed=0)
 
 
-async def test_other_methods_and_paths_are_refused_and_written_down(served: Served) -> None:
+async def test_other_methods_and_paths_are_refused_and_recorded(served: Served) -> None:
     assert refused(await served.api.delete("/1")) == (405, "METHOD_NOT_ALLOWED")
     assert refused(await served.api.get("/1/run")) == (405, "METHOD_NOT_ALLOWED")
     assert refused(await served.api.get("/1/stop")) == (404, "NOT_FOUND")
@@ -180,7 +180,7 @@ async def test_a_key_without_the_scope_reads_only(start: Start) -> None:
     assert reply.json()["details"] == {"required_scope": "custom_models:write"}
 
 
-async def test_the_legacy_dialect(start: Start) -> None:
+async def test_legacy_response_variant(start: Start) -> None:
     config = SimulatorConfig(
         auth_header="x-zoom-s2t-key", auth_scheme="", wrapped=True, run_body=False
     )
@@ -198,7 +198,7 @@ async def test_the_legacy_dialect(start: Start) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-async def test_a_timeline_of_ones_own_shows_in_both_dialects(start: Start, legacy: bool) -> None:  # noqa: FBT001 - a case
+async def test_custom_timeline_shows_in_both_response_variants(start: Start, legacy: bool) -> None:  # noqa: FBT001 - a case
     served = await start(SimulatorConfig(wrapped=legacy, run_body=not legacy))
     script = {"timeline": [[0, 0], ["6h", 10], [10, 100]]}
     assert (await served.admin.put("/models/1", json=script)).status_code == 200
@@ -237,7 +237,7 @@ async def test_reads_have_limits_of_their_own(
     assert (await served.api.get(path)).status_code == 200
 
 
-async def test_a_full_window_refuses_whatever_the_other_one_has_left(start: Start) -> None:
+async def test_full_window_refuses_although_another_has_room(start: Start) -> None:
     limits = (Limit(2, 3600), Limit(3, 24 * 3600))
     served = await start(SimulatorConfig(limit_starts=limits, any_model=True))
     for model, left in enumerate(["1", "0"]):
@@ -268,14 +268,14 @@ async def test_each_key_has_windows_of_its_own(start: Start) -> None:
     assert (await served.api.get("/1", headers=other)).status_code == 200
 
 
-async def test_a_refusal_after_the_limit_was_asked_spends_a_start(served: Served) -> None:
+async def test_start_refused_after_the_limit_check_is_charged(served: Served) -> None:
     served.sim.put(2, ModelScript(status=1))
     served.sim.put(3, ModelScript(data_hours=1))
     left = [(await served.run(model)).headers["X-RateLimit-Remaining"] for model in (2, 3, 404)]
     assert left == ["4", "3", "2"]
 
 
-async def test_a_refusal_for_the_key_spends_nothing(start: Start) -> None:
+async def test_start_refused_for_its_key_is_not_charged(start: Start) -> None:
     served = await start(SimulatorConfig(keys={"demo-key": "read"}))
     replies = [await served.run(1) for _ in range(7)]
     assert {reply.status_code for reply in replies} == {403}
@@ -298,7 +298,7 @@ async def test_limits_can_be_off(start: Start) -> None:
 
 
 @pytest.mark.parametrize("when", ["always", "refused", "never"])
-async def test_servers_differ_in_what_they_tell_about_limits(
+async def test_rate_headers_setting_decides_which_replies_have_them(
     start: Start, when: RateHeaders
 ) -> None:
     served = await start(SimulatorConfig(rate_headers=when, limit_status=(Limit(1, 60),)))
@@ -321,7 +321,7 @@ async def test_servers_differ_in_what_they_tell_about_limits(
         ("none", None, None),
     ],
 )
-async def test_when_to_come_back_is_told_apart_from_the_windows(
+async def test_retry_hint_is_independent_of_the_windows(
     start: Start, hint: RetryHint, header: str | None, body: int | None, when: RateHeaders
 ) -> None:
     limit = Limit(1, 10.4 * 480)
@@ -336,7 +336,7 @@ async def test_when_to_come_back_is_told_apart_from_the_windows(
     assert bool(refusal.json()["details"]) == (when != "never")
 
 
-async def test_every_reply_tells_about_the_limit_by_the_servers_own_clock(served: Served) -> None:
+async def test_rate_headers_follow_the_clock_of_the_server(served: Served) -> None:
     replies = [await served.get(1), await served.get(2)]
     replies += [await served.api.get("/1", headers={"Authorization": "Bearer nobodys"})]
     for reply in replies:
@@ -344,7 +344,7 @@ async def test_every_reply_tells_about_the_limit_by_the_servers_own_clock(served
         assert reply.headers["Date"] == "Thu, 16 Jan 2025 08:00:00 GMT"
 
 
-async def test_calls_are_written_down_without_their_key(served: Served) -> None:
+async def test_calls_are_recorded_without_their_key(served: Served) -> None:
     await served.run(1)
     await served.run(1)
     accepted, refusal = served.sim.state.calls.select("run")

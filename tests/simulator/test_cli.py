@@ -1,4 +1,4 @@
-"""The command, as a process of its own."""
+"""The command, as a separate process."""
 
 import signal
 import socket
@@ -41,7 +41,7 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> None:
+def test_simulator_prints_its_url_and_ends_on_a_signal(number: signal.Signals) -> None:
     with command() as (process, url):
         reply = httpx.get(f"{url}/api/v3/custom_models/1", headers=AUTH)
         assert reply.json()["error_code"] == "MODEL_NOT_FOUND"
@@ -51,7 +51,7 @@ def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> 
         assert process.stderr.read() == ""
 
 
-def test_the_demo_overlay_starts_one_that_has_any_model_for_its_key() -> None:
+def test_demo_overlay_starts_a_simulator_with_any_model() -> None:
     overlay = Path(__file__).parents[2] / "deploy" / "overlays" / "demo"
     _, deployment = yaml.safe_load_all((overlay / "simulator.yaml").read_text())
     [container] = deployment["spec"]["template"]["spec"]["containers"]

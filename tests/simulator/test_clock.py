@@ -10,7 +10,7 @@ from scriptix_simulator import Limit, ManualClock, ShiftedClock, SimulatorConfig
 from .support import Start
 
 
-async def test_a_manual_clock_wakes_sleepers_in_their_order() -> None:
+async def test_manual_clock_resumes_sleepers_in_their_order() -> None:
     clock = ManualClock(0)
     woken = []
 
@@ -29,7 +29,7 @@ async def test_a_manual_clock_wakes_sleepers_in_their_order() -> None:
     assert clock.now() == 2.5
 
 
-async def test_a_cancelled_sleeper_is_not_woken() -> None:
+async def test_cancelled_sleeper_is_not_resumed() -> None:
     clock = ManualClock(0)
     sleeper = asyncio.create_task(clock.sleep(1))
     await clock.wait_for_sleepers()
@@ -43,7 +43,7 @@ async def test_sleeping_for_nothing_returns_at_once() -> None:
     await ManualClock(0).sleep(0)
 
 
-async def test_the_system_clock_moves_by_itself() -> None:
+async def test_system_clock_advances() -> None:
     clock = SystemClock()
     before = clock.now()
     await clock.sleep(0)
@@ -66,7 +66,7 @@ async def test_a_shifted_clock_shows_another_time_and_sleeps_as_long() -> None:
     [(600, "2025-01-16T08:10:00Z"), (-600, "2025-01-16T07:50:00Z")],
     ids=["ahead", "behind"],
 )
-async def test_a_clock_that_is_wrong_is_so_in_all_that_a_reply_tells(
+async def test_shifted_clock_applies_to_the_whole_reply(
     start: Start, offset: float, shown: str
 ) -> None:
     config = SimulatorConfig(clock_offset=offset, speed=1, limit_starts=(Limit(1, 3600),))

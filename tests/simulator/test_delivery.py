@@ -30,7 +30,7 @@ async def test_a_start_is_acted_on_after_its_client_has_given_up(served: Served)
     assert (await served.get(1)).json()["started_training_at"] == "2025-01-16T08:00:40Z"
 
 
-async def test_a_late_start_is_acted_on_after_the_connection_is_gone(served: Served) -> None:
+async def test_late_start_takes_effect_after_the_connection_is_gone(served: Served) -> None:
     served.strike(Fault(fault="late", call="run", after=40))
     with pytest.raises(httpx.RemoteProtocolError):
         await served.run(1)
@@ -106,7 +106,7 @@ async def test_a_refusal_may_say_nothing_about_when_to_come_back(served: Served)
     assert "retry_after" not in reply.json()
 
 
-async def test_truncated_json_looks_complete_to_http(served: Served) -> None:
+async def test_truncated_json_is_a_complete_http_reply(served: Served) -> None:
     served.strike(Fault(fault="truncated"))
     reply = await served.run(1)
     assert reply.status_code == 200
@@ -153,21 +153,21 @@ async def test_wrong_types_keep_the_names(served: Served) -> None:
     assert log == {"0": {"timestamp": 20, "level": 4, "message": 16}}
 
 
-async def test_a_stale_answer_shows_what_was_before_the_start(served: Served) -> None:
+async def test_stale_reply_shows_the_model_before_the_start(served: Served) -> None:
     await served.run(1)
     served.strike(Fault(fault="stale"))
     assert (await served.get(1)).json()["training_status"] == Status.READY
     assert (await served.get(1)).json()["training_status"] == Status.RUNNING
 
 
-async def test_a_faulty_call_that_was_not_acted_on_spends_no_start(served: Served) -> None:
+async def test_start_without_effect_is_not_charged(served: Served) -> None:
     served.strike(Fault(fault="status", times=3))
     for _ in range(3):
         await served.run(1)
     assert (await served.run(1)).headers["X-RateLimit-Remaining"] == "4"
 
 
-async def test_a_start_that_breaks_off_halfway_is_written_down_and_not_acted_on(
+async def test_start_cut_off_halfway_is_recorded_without_effect(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = httpx.URL(served.sim.url)
@@ -185,10 +185,10 @@ async def test_a_start_that_breaks_off_halfway_is_written_down_and_not_acted_on(
     assert not caplog.records
 
 
-async def test_a_simulator_ends_in_spite_of_calls_under_way(served: Served) -> None:
+async def test_simulator_ends_during_calls_in_progress(served: Served) -> None:
     served.strike(Fault(fault="late", after=1000 * HOUR))
     with pytest.raises(httpx.RemoteProtocolError):
         await served.run(1)
     served.strike(Fault(fault="delay", delay=1000 * HOUR))
     await served.give_up(served.get(1), sleepers=2)
-    # The end of the `start` fixture must not wait for the answer; the test's time limit says so.
+    # The end of the `start` fixture must not wait for the reply; the test's time limit checks that.

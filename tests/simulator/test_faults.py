@@ -1,4 +1,4 @@
-"""Which fault strikes which call."""
+"""Matching of faults to calls."""
 
 import json
 import zlib
@@ -18,26 +18,26 @@ def queue(*faults: Fault) -> FaultQueue:
     return made
 
 
-def test_a_fault_strikes_as_often_as_it_says() -> None:
+def test_fault_applies_the_configured_number_of_times() -> None:
     faults = queue(Fault(fault="cut", times=2))
     assert [faults.take("run", 1) is None for _ in range(3)] == [False, False, True]
 
 
-def test_a_fault_may_strike_forever() -> None:
+def test_fault_can_apply_forever() -> None:
     faults = queue(Fault(fault="cut", times="forever"))
     assert all(faults.take("run", 1) for _ in range(100))
     faults.clear()
     assert faults.take("run", 1) is None
 
 
-def test_a_fault_strikes_only_the_calls_it_is_for() -> None:
+def test_fault_applies_only_to_its_calls() -> None:
     faults = queue(Fault(fault="cut", call="run", model=1))
     assert faults.take("model", 1) is None
     assert faults.take("run", 2) is None
     assert faults.take("run", 1) is not None
 
 
-def test_the_oldest_fault_that_matches_strikes_alone() -> None:
+def test_only_the_oldest_matching_fault_applies() -> None:
     faults = queue(
         Fault(fault="cut", call="log"), Fault(fault="html"), Fault(fault="stale", times=3)
     )
@@ -76,7 +76,7 @@ def test_a_wrong_fault_is_refused(wrong: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FORGED - {"error_in_success"}))
-def test_a_made_up_reply_is_no_success(name: str) -> None:
+def test_forged_reply_is_no_success(name: str) -> None:
     assert forge(Fault.model_validate({"fault": name})).status >= 300
 
 
@@ -106,7 +106,7 @@ def test_an_error_in_success_is_a_2xx_with_an_error(body: JsonValue) -> None:
     ("coding", "name", "bits"),
     [("gzip", "gzip", 31), ("deflate", "deflate", 15), ("raw-deflate", "deflate", -15)],
 )
-def test_a_compressed_reply_holds_the_true_one(
+def test_compressed_reply_contains_the_original(
     coding: Literal["gzip", "deflate", "raw-deflate"], name: str, bits: int
 ) -> None:
     reply = distort(Fault(fault="compressed", coding=coding), Reply.of({"id": 7}))

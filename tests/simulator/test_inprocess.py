@@ -1,4 +1,4 @@
-"""The API without sockets: what a client meets is what it meets over HTTP."""
+"""The API without sockets behaves as over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -37,18 +37,18 @@ RATE_INFO = (
     *("Date", "Retry-After", "Location", "Content-Length"),
     *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
-"""Headers that matter to a client."""
+"""Headers that a client uses."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to a simulator.
+    """A transport to a simulator.
 
     Attributes:
-        url: Where it is.
-        state: The simulator's.
-        until: Waits for a condition, which is asked again after each step of each call.
-        transport: What leads there; None: the network.
+        url: URL of the simulator.
+        state: State of the simulator.
+        until: Waits for a condition, which is checked after each step of each call.
+        transport: The httpx transport; None: the network.
     """
 
     url: str
@@ -68,7 +68,7 @@ class Way:
         return ScriptixClient(base_url=self.url, transport=self.transport)
 
     def runs(self) -> list[Record]:
-        """Return the starts that came in."""
+        """Return the received starts."""
         return self.state.calls.select("run")
 
 
@@ -96,7 +96,7 @@ WayTo = Callable[[SimulatorConfig], AbstractAsyncContextManager[Way]]
 
 
 def config_with(*faults: Fault) -> SimulatorConfig:
-    """Return the command's defaults with some models, and faults that strike the first calls."""
+    """Return the command's defaults with some models, and faults for the first calls."""
     models = {
         1: ModelScript(),
         2: ModelScript(status=1),
@@ -124,7 +124,7 @@ class Ask:
     content: bytes | None = None
 
     async def through(self, client: httpx.AsyncClient) -> object:
-        """Return all that matters about the reply, or the error in place of one."""
+        """Return the relevant parts of the reply, or the error."""
         try:
             reply = await client.request(
                 self.method, self.path, headers=self.headers, content=self.content
@@ -151,11 +151,11 @@ LIMITED = replace(CONFIG, limit_starts=HOURLY_AND_DAILY, limit_status=(Limit(1, 
 SITUATIONS = [
     pytest.param(config, asks, id=name)
     for name, config, asks in [
-        ("looks", CONFIG, [reads(f"/{model}") for model in range(7)]),
+        ("polls", CONFIG, [reads(f"/{model}") for model in range(7)]),
         ("logs", CONFIG, [reads(f"/{model}/log") for model in range(7)]),
         ("runs", CONFIG, [run(f"/{model}/run") for model in range(4)]),
         ("too-little-data", CONFIG, [run("/6/run")]),
-        ("a-run-and-a-look", CONFIG, [run("/1/run"), reads("/1"), reads("/1/log"), run("/1/run")]),
+        ("a-run-and-a-poll", CONFIG, [run("/1/run"), reads("/1"), reads("/1/log"), run("/1/run")]),
         ("keys", CONFIG, [run("/1/run", key=key) for key in ("nobodys", "old", "reader")]),
         ("no-key", CONFIG, [Ask("GET", "/1", {}), Ask("GET", "/1", {"Authorization": KEY})]),
         (
@@ -214,7 +214,7 @@ def named(fault: Fault) -> str:
 
 
 async def met(way: Way, asks: list[Ask]) -> tuple[list[object], list[object]]:
-    """Return what a client meets, and what the book says of it."""
+    """Return the client's replies, and the simulator's records of them."""
     async with way.client(headers={}) as client:
         replies = [await ask.through(client) for ask in asks]
     await way.until(lambda: len(way.state.calls) == len(asks))
@@ -222,7 +222,7 @@ async def met(way: Way, asks: list[Ask]) -> tuple[list[object], list[object]]:
 
 
 @pytest.mark.parametrize(("config", "asks"), SITUATIONS)
-async def test_a_client_meets_what_it_meets_over_http(
+async def test_replies_in_process_equal_those_over_http(
     config: SimulatorConfig, asks: list[Ask]
 ) -> None:
     async with over_http(config) as http, in_process(config) as process:
@@ -230,10 +230,10 @@ async def test_a_client_meets_what_it_meets_over_http(
 
 
 @pytest.mark.parametrize(
-    "ask", [run("/1/run"), reads("/1"), reads("/3/log")], ids=["run", "look", "log"]
+    "ask", [run("/1/run"), reads("/1"), reads("/3/log")], ids=["run", "poll", "log"]
 )
 @pytest.mark.parametrize("fault", FAULTS, ids=named)
-async def test_a_fault_does_to_a_call_what_it_does_over_http(fault: Fault, ask: Ask) -> None:
+async def test_faults_in_process_equal_those_over_http(fault: Fault, ask: Ask) -> None:
     config = config_with(fault)
     async with over_http(config) as http, in_process(config) as process:
         assert await met(process, [ask, reads("/1")]) == await met(http, [ask, reads("/1")])
@@ -247,9 +247,7 @@ async def test_an_empty_reply_cannot_be_cut() -> None:
 
 @pytest.mark.parametrize("call", ["model", "run", "log"])
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.fault != "cut"], ids=named)
-async def test_the_operator_makes_of_a_fault_what_it_makes_of_it_over_http(
-    fault: Fault, call: str
-) -> None:
+async def test_client_reads_faults_in_process_as_over_http(fault: Fault, call: str) -> None:
     async def made(way: Way) -> object:
         async with way.operators_client() as client:
             try:
@@ -270,7 +268,7 @@ async def called(client: ScriptixClient, call: str) -> object:
     return await client.log(1, key, entries.append), entries
 
 
-async def test_of_a_reply_that_is_cut_the_operator_sees_the_status() -> None:
+async def test_status_of_a_cut_reply_is_read() -> None:
     async with (
         in_process(config_with(Fault(fault="cut"))) as way,
         way.operators_client() as client,
@@ -290,7 +288,7 @@ def refuse() -> None:
 
 
 @WAYS
-async def test_what_is_raised_before_the_sending_keeps_a_start_from_being_sent(
+async def test_error_in_before_send_aborts_a_start(
     way_to: WayTo,
 ) -> None:
     async with way_to(CONFIG) as way, way.operators_client() as client:
@@ -301,7 +299,7 @@ async def test_what_is_raised_before_the_sending_keeps_a_start_from_being_sent(
 
 
 @WAYS
-async def test_what_is_raised_after_the_sending_comes_too_late(way_to: WayTo) -> None:
+async def test_error_in_after_send_does_not_abort_a_start(way_to: WayTo) -> None:
     async with way_to(CONFIG) as way, way.operators_client() as client:
         with pytest.raises(LookupError, match="not now"):
             await client.run(1, ApiKey(KEY, source="test"), after_send=refuse)
@@ -309,7 +307,7 @@ async def test_what_is_raised_after_the_sending_comes_too_late(way_to: WayTo) ->
 
 
 @WAYS
-async def test_the_hooks_are_told_before_anything_is_sent_and_after_all_of_it(
+async def test_hooks_are_called_before_and_after_sending(
     way_to: WayTo,
 ) -> None:
     seen: list[tuple[str, object]] = []
@@ -327,7 +325,7 @@ async def test_the_hooks_are_told_before_anything_is_sent_and_after_all_of_it(
     assert seen == [(STARTED, b"POST"), (SENT, None)]
 
 
-async def test_an_api_that_refuses_connections_sees_no_call() -> None:
+async def test_refused_connections_record_no_call() -> None:
     sent = []
     async with in_process(CONFIG) as way, way.operators_client() as client:
         assert way.transport is not None
@@ -343,7 +341,7 @@ async def test_an_api_that_refuses_connections_sees_no_call() -> None:
         assert await client.run(1, ApiKey(KEY, source="test")) is not None
 
 
-async def test_half_of_the_latency_is_before_the_server_acts_and_half_after_it() -> None:
+async def test_half_of_the_latency_precedes_the_effect() -> None:
     clock = ManualClock()
     begun = clock.now()
     latencies = iter([10.0, 0.0])
@@ -381,7 +379,7 @@ def test_a_start_is_acted_on_after_its_client_has_given_up() -> None:
     run_virtually(main)
 
 
-def test_a_late_start_is_acted_on_after_its_connection_and_its_client_are_gone() -> None:
+def test_late_start_takes_effect_after_its_client_is_closed() -> None:
     async def main() -> None:
         config = config_with(Fault(fault="late", after=40, hold=3))
         async with in_process(config, VirtualClock()) as way:
@@ -397,7 +395,7 @@ def test_a_late_start_is_acted_on_after_its_connection_and_its_client_are_gone()
     run_virtually(main)
 
 
-def test_a_server_that_has_stopped_acts_on_nothing_any_more() -> None:
+def test_stopped_server_starts_nothing() -> None:
     async def main() -> None:
         config = config_with(Fault(fault="late", after=40))
         async with in_process(config, VirtualClock()) as way, way.client() as client:
@@ -411,7 +409,7 @@ def test_a_server_that_has_stopped_acts_on_nothing_any_more() -> None:
     run_virtually(main)
 
 
-def test_whoever_waits_for_a_server_that_stops_sees_the_connection_close() -> None:
+def test_stopped_server_closes_waiting_connections() -> None:
     async def main() -> None:
         config = config_with(Fault(fault="delay", delay=40))
         async with in_process(config, VirtualClock()) as way, way.client(timeout=None) as client:
@@ -436,9 +434,7 @@ def test_whoever_waits_for_a_server_that_stops_sees_the_connection_close() -> No
         (Fault(fault="late", hold=20.1), None),
     ],
 )
-def test_a_client_waits_for_each_piece_as_long_as_it_was_told(
-    fault: Fault, came: float | None
-) -> None:
+def test_read_timeout_applies_to_each_piece(fault: Fault, came: float | None) -> None:
     async def main() -> None:
         timeout = httpx.Timeout(None, read=20)
         async with (
@@ -458,7 +454,7 @@ def test_a_client_waits_for_each_piece_as_long_as_it_was_told(
     run_virtually(main)
 
 
-def test_a_week_of_looks_is_alike_each_time() -> None:
+def test_week_of_polls_is_deterministic() -> None:
     async def main() -> list[object]:
         latencies = iter([0.1, 0.25, 0.5] * 1000)
         config = config_with(Fault(fault="drop_before", times=3), Fault(fault="delay", delay=900))

@@ -37,20 +37,20 @@ def test_a_run_takes_as_long_as_its_script_says() -> None:
 SLOW_START = ((0, 0), (6, 10), (10, 100))
 
 
-def test_a_run_gets_on_as_its_script_s_timeline_says_stretched_to_its_duration() -> None:
+def test_timeline_is_scaled_to_the_duration_of_the_run() -> None:
     run = begun(ModelScript(timeline=SLOW_START, duration=8)).runs[0]
     assert run.progress(NOW + 0.6 * RUN) == pytest.approx(10)
     assert run.progress(NOW + 0.8 * RUN) == pytest.approx(55)
 
 
-def test_a_script_s_timeline_says_when_a_failure_strikes_and_how_old_a_run_is_at_first() -> None:
+def test_timeline_sets_failure_time_and_initial_age() -> None:
     failing = begun(ModelScript(timeline=SLOW_START, outcome=("insufficient_data",))).runs[0]
     assert failing.ends - NOW == pytest.approx(0.3 * RUN)
     running = made(ModelScript(timeline=SLOW_START, status=3, progress=10)).runs[0]
     assert NOW - running.began == pytest.approx(0.6 * RUN)
 
 
-def test_a_new_timeline_is_that_of_later_runs() -> None:
+def test_new_timeline_applies_to_later_runs() -> None:
     model = change(
         begun(), ModelChange(script={"timeline": [[0, 0], ["6h", 10], [10, 100]]}), NOW, SPEED
     )
@@ -60,34 +60,34 @@ def test_a_new_timeline_is_that_of_later_runs() -> None:
 
 
 @pytest.mark.parametrize("outcome", sorted(FAILURES))
-def test_each_failure_of_the_document_strikes_with_its_message(outcome: FailureName) -> None:
+def test_each_documented_failure_has_its_message(outcome: FailureName) -> None:
     run = begun(ModelScript(outcome=(outcome,))).runs[0]
     assert run.error == FAILURES[outcome].message
     assert run.progress(NOW + RUN) == pytest.approx(FAILURES[outcome].at)
     assert run.status(run.ends) == Status.FAILED
 
 
-def test_a_failure_of_ones_own_strikes_where_the_script_says() -> None:
+def test_custom_failure_occurs_where_the_script_says() -> None:
     script = ModelScript(outcome=("system_error",), error="GPU on fire", fail_at=50)
     run = begun(script).runs[0]
     assert run.error == "GPU on fire"
     assert run.ends == pytest.approx(NOW + RUN / 2)
 
 
-def test_the_runs_of_a_model_take_its_outcomes_in_turn() -> None:
+def test_runs_of_a_model_have_its_outcomes_in_order() -> None:
     model = begun(ModelScript(outcome=("mismatch", "success")))
     model = begin(model, NOW + RUN, SPEED, "key")
     assert [run.error is None for run in model.runs] == [False, True]
 
 
 @given(st.lists(st.floats(0, 2), max_size=8))
-def test_no_two_runs_share_a_marker(waits: list[float]) -> None:
+def test_no_two_runs_share_a_run_start_time(waits: list[float]) -> None:
     model, now = made(), NOW
     for wait in waits:
         now += wait
         model = begin(model, now, SPEED, "key")
-    markers = [run.marker for run in model.runs]
-    assert markers == sorted(set(markers))
+    start_times = [run.marker for run in model.runs]
+    assert start_times == sorted(set(start_times))
 
 
 def test_a_start_cuts_off_the_run_under_way() -> None:
@@ -149,13 +149,13 @@ def test_without_a_run_there_is_nothing_to_end(wanted: ModelChange) -> None:
         patched(begun(), wanted, NOW + 2 * RUN)
 
 
-def test_somebody_else_may_start_a_run() -> None:
+def test_run_can_be_started_by_another_user() -> None:
     model = patched(made(), ModelChange(start=True))
     assert model.status(NOW + 10) == Status.RUNNING
     assert model.runs[0].key is None
 
 
-def test_a_changed_script_is_for_later_runs() -> None:
+def test_changed_script_applies_to_later_runs() -> None:
     model = patched(begun(), ModelChange(script={"outcome": "mismatch", "name": "New"}))
     assert model.script == ModelScript(outcome=("mismatch",), name="New")
     assert model.runs[0].error is None

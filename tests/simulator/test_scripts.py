@@ -11,7 +11,7 @@ from scriptix_simulator.scripts import load_scenario as load
 EXAMPLE = Path(__file__).parent / "scenario.yaml"
 
 
-def test_the_example_says_all_that_a_scenario_can() -> None:
+def test_example_scenario_has_every_field() -> None:
     scenario = load(EXAMPLE)
     assert scenario.models[1] == ModelScript()
     assert scenario.models[2].ready_after == 0.5

@@ -1,4 +1,4 @@
-"""Timelines: the document's, and others."""
+"""The documented timeline, and others."""
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ def test_a_share_leads_back_to_its_progress(timeline: Timeline, progress: float)
 @pytest.mark.parametrize(
     ("progress", "hour"), [(-1, 0), (0, 0), (5, 2.5), (10, 4), (90, 5), (95, 8.5), (101, 10)]
 )
-def test_the_share_of_a_progress_is_where_it_is_first_reached(progress: float, hour: float) -> None:
+def test_share_of_a_progress_is_its_first_occurrence(progress: float, hour: float) -> None:
     assert SLOW_START.share_at(progress) == pytest.approx(hour / 10)
 
 
@@ -58,9 +58,7 @@ def test_the_share_of_a_progress_is_where_it_is_first_reached(progress: float, h
         (((0.0, 0.0), (2.0, 10.0), (3.0, 9.9), (8.0, 100.0)), "from 10 to 9.9"),
     ],
 )
-def test_a_timeline_that_is_none_is_refused(
-    points: tuple[tuple[float, float], ...], said: str
-) -> None:
+def test_invalid_timeline_is_refused(points: tuple[tuple[float, float], ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Timeline(points)
 

@@ -1,4 +1,4 @@
-"""The lines of a run."""
+"""The log lines of a run."""
 
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ def test_lines_come_in_the_order_they_are_written() -> None:
     assert 0 <= shares[0] <= shares[-1] < 1
 
 
-def test_with_the_closing_line_there_are_as_many_as_in_the_document() -> None:
+def test_number_of_lines_is_as_documented() -> None:
     assert len(list(lines(12.5))) + 1 == 156
 
 

@@ -14,7 +14,7 @@ def test_a_duration_is_a_number_with_a_unit(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "h", "-1h", "1 h", "1e3s", "1h30m"])
-def test_anything_else_is_no_duration(text: str) -> None:
+def test_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration; write for example"):
         parse_seconds(text)
 
@@ -29,7 +29,7 @@ def test_a_limit_is_a_count_and_a_duration() -> None:
 
 
 @pytest.mark.parametrize("text", ["5", "5/", "/1h", "0/1h", "5/0s", "five/1h", "5/1 h"])
-def test_anything_else_is_no_limit(text: str) -> None:
+def test_invalid_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="limit"):
         Limit.parse(text)
 

@@ -1,4 +1,4 @@
-"""How a model and its log look at a moment."""
+"""Replies with a model or its log, at a given time."""
 
 from typing import Any, get_args
 
@@ -156,7 +156,7 @@ def test_results_are_shown_after_the_end() -> None:
     assert (late["error"], late["status_message"]) == ("boom", "Training failed")
 
 
-def test_new_data_leaves_only_the_marker_of_a_run() -> None:
+def test_new_data_keeps_only_the_run_start_time() -> None:
     model = change(begun(), ModelChange(status=2), NOW + 2 * RUN, SPEED)
     body = model_body(model, NOW + 2 * RUN)
     assert body["training_status"] == 2
@@ -181,7 +181,7 @@ def test_progress_can_be_scripted() -> None:
     assert at[5]["training_progress"] is None
 
 
-def test_fields_can_be_laid_over_and_left_out() -> None:
+def test_fields_can_be_overridden_and_omitted() -> None:
     script = ModelScript(extra={"name": 5, "region": "eu"}, omit=("id", "status_message"))
     body = model_body(begun(script), NOW)
     assert (body["name"], body["region"]) == (5, "eu")
@@ -238,13 +238,13 @@ def test_log_lines_can_be_long_and_the_reply_odd() -> None:
     assert log_body(model, NOW)["total_entries"] == "many"
 
 
-def test_nothing_is_dated_before_a_marker_that_was_moved_on() -> None:
+def test_no_time_precedes_a_delayed_run_start_time() -> None:
     model = begin(begun(), NOW, SPEED, "key")
     model = change(model, ModelChange(fail="mismatch"), NOW, SPEED)
     body = model_body(model, NOW)
-    marker = "2025-01-16T08:00:01Z"
-    assert body["started_training_at"] == body["failed_at"] == body["updated_at"] == marker
-    assert {entry["timestamp"] for entry in entries(model, NOW)} == {marker}
+    start_time = "2025-01-16T08:00:01Z"
+    assert body["started_training_at"] == body["failed_at"] == body["updated_at"] == start_time
+    assert {entry["timestamp"] for entry in entries(model, NOW)} == {start_time}
 
 
 @given(

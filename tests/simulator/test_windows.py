@@ -20,7 +20,7 @@ def quota(style: Style, *limits: Limit) -> Quota:
     return Windows(style, speed=1).of("key", limits)
 
 
-def test_a_sliding_window_forgets_each_call_one_length_later() -> None:
+def test_sliding_window_frees_each_call_after_its_length() -> None:
     window = Window(Limit(2, 60), "sliding", speed=1)
     assert window.take(NOON).remaining == 1
     assert window.take(NOON + 30).remaining == 0
@@ -32,7 +32,7 @@ def test_a_sliding_window_forgets_each_call_one_length_later() -> None:
     assert window.take(NOON + 90).allowed
 
 
-def test_a_fixed_window_forgets_all_calls_at_its_end() -> None:
+def test_fixed_window_frees_all_calls_at_its_end() -> None:
     window = Window(Limit(2, 60), "fixed", speed=1)
     assert [window.take(NOON + 58).allowed for _ in range(3)] == [True, True, False]
     assert window.reads(NOON + 58).reset == NOON + 60
@@ -47,7 +47,7 @@ def test_windows_scale_with_the_speed(style: Style) -> None:
     assert window.take(NOON + 7.5).allowed
 
 
-def test_looking_spends_nothing() -> None:
+def test_reading_a_window_is_not_charged() -> None:
     window = Window(Limit(1, 60), "sliding", speed=1)
     assert [window.reads(NOON).remaining for _ in range(3)] == [1, 1, 1]
 
@@ -63,7 +63,7 @@ def test_each_owner_has_windows_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("style", "at", "allowed"),
     [
-        # Two in 10 s and three in 60 s: the short window is full, then free, then the long one is.
+        # Two in 10 s, three in 60 s: the short window fills and empties, then the long one fills.
         ("sliding", [0, 0, 9.9, 10, 20, 59.9, 60], [1, 1, 0, 1, 0, 0, 1]),
         ("fixed", [0, 0, 9.9, 10, 20, 59.9, 60, 60, 60], [1, 1, 0, 1, 0, 0, 1, 1, 0]),
     ],
@@ -100,7 +100,7 @@ def test_a_refused_call_counts_in_none_of_the_windows(style: Style, full: int) -
         ),
     ],
 )
-def test_the_window_that_holds_the_longest_is_told(
+def test_window_that_blocks_longest_is_reported(
     limits: list[tuple[int, float]], at: list[float], rate_info: tuple[bool, int, int, int]
 ) -> None:
     windows = quota("sliding", *(Limit(*limit) for limit in limits))
@@ -111,7 +111,7 @@ def test_the_window_that_holds_the_longest_is_told(
 
 
 @pytest.mark.parametrize("lengths", [(10.2, 10.9), (10.9, 10.2)])
-def test_of_windows_that_end_in_the_same_second_the_later_is_told(
+def test_later_of_two_windows_in_one_second_is_reported(
     lengths: tuple[float, float],
 ) -> None:
     both = quota("sliding", *(Limit(1, length) for length in lengths))
@@ -121,9 +121,7 @@ def test_of_windows_that_end_in_the_same_second_the_later_is_told(
 
 
 @given(steps, st.integers(1, 5))
-def test_a_sliding_window_never_lets_more_through_than_its_limit(
-    waits: list[float], count: int
-) -> None:
+def test_sliding_window_never_exceeds_its_limit(waits: list[float], count: int) -> None:
     window = Window(Limit(count, 60), "sliding", speed=1)
     now, passed = NOON, []
     for wait in waits:
@@ -136,7 +134,7 @@ def test_a_sliding_window_never_lets_more_through_than_its_limit(
 
 
 @given(styles, limits, steps, st.floats(0.5, 5000))
-def test_whoever_waits_as_told_is_let_through(
+def test_call_after_the_reported_wait_is_allowed(
     style: Style, limits: list[Limit], waits: list[float], speed: float
 ) -> None:
     now = NOON
@@ -149,14 +147,14 @@ def test_whoever_waits_as_told_is_let_through(
             passed.append(now)
             continue
         for later in (now + answer.retry_after, max(answer.reset, now)):
-            # Looking forgets what is past, so the later look is made on windows of its own.
+            # A read drops expired calls, so the later read uses separate windows.
             again = Windows(style, speed).of("key", limits)
             assert all(again.take(at).allowed for at in passed)
             assert again.reads(later).allowed
 
 
 @given(styles, limits, steps)
-def test_what_is_told_is_what_is_left(
+def test_reported_remaining_is_correct(
     style: Style, limits: list[Limit], waits: list[float]
 ) -> None:
     window = quota(style, *limits)

@@ -1,1 +1,1 @@
-"""What the operator is granted, beside what it asks the API server for."""
+"""Compares the operator's permissions with its requests to the API server."""

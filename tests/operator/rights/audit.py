@@ -1,4 +1,4 @@
-"""The API server's own record of who asked for what, and by which binding it was allowed."""
+"""The API server's audit log: the requests of each user, and the bindings that allowed them."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def audited(directory: Path) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request for an object, and the binding that allowed it; None: it was forbidden."""
+    """One request for an object, and the binding that allowed the request; None: forbidden."""
 
     verb: str
     group: str
@@ -48,14 +48,14 @@ class Request:
     binding: str | None
 
     def uses(self, grant: Grant) -> bool:
-        """Whether it was this grant that allowed the request."""
+        """Whether this grant allowed the request."""
         mine = (self.binding, self.group, self.resource, self.verb)
         theirs = (grant.binding, grant.group, grant.resource, grant.verb)
         return mine == theirs and grant.name in {"", self.name}
 
 
 class Audit:
-    """What a user has asked for since this was made."""
+    """The requests of a user since this object was created."""
 
     def __init__(self, control_plane: ControlPlane, user: str) -> None:
         self._log = control_plane.directory / LOG
@@ -63,11 +63,11 @@ class Audit:
         self._begin = self._log.stat().st_size if self._log.exists() else 0
 
     def requests(self) -> set[Request]:
-        """All that is recorded so far; requests for no object, such as /apis, are left out."""
+        """The requests recorded so far, without requests for no object, such as /apis."""
         return set(self._requests())
 
     def needed(self, grants: set[Grant]) -> set[Grant]:
-        """Those without which something would have been refused: no other of them allowed it."""
+        """Return the grants that are needed: each is the only one that allowed some request."""
         allowing = [
             [grant for grant in grants if request.uses(grant)] for request in self.requests()
         ]
@@ -78,7 +78,7 @@ class Audit:
             file.seek(self._begin)
             for line in file:
                 if not line.endswith(b"\n"):
-                    return  # it is being written
+                    return  # the file is being written
                 event = json.loads(line)
                 if event["user"]["username"] == self._user and "objectRef" in event:
                     yield _request(event)

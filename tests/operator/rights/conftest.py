@@ -1,4 +1,4 @@
-"""A control plane of its own: it audits, and guards owner references more strictly than usual."""
+"""A control plane that audits, and that checks owner references more strictly than the default."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def control_plane(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="package")
 def cluster(control_plane: ControlPlane) -> ControlPlane:
-    """Return it with the CRD installed."""
+    """Return the control plane with the CRD installed."""
     install_crd(control_plane)
     return control_plane
 

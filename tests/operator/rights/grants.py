@@ -1,4 +1,4 @@
-"""What a ServiceAccount is granted, verb by verb, as the API server has it."""
+"""The permissions of a ServiceAccount, verb by verb, as the API server stores them."""
 
 import itertools
 import time
@@ -19,13 +19,13 @@ class Grant:
     """One verb on one resource, by one binding.
 
     Args:
-        binding: As the API server's reasons name it, `RoleBinding name/namespace` for instance.
-        namespace: Where it holds; empty: everywhere.
-        role: Path of the role that is bound.
+        binding: The name in the API server's reasons, such as `RoleBinding name/namespace`.
+        namespace: Namespace of the permission; empty: everywhere.
+        role: Path of the bound role.
         group: API group; empty: the core.
         resource: With its subresource, if it is one.
-        name: The only object that it is for; empty: any.
-        verb: What may be done.
+        name: The only object that the permission is for; empty: any.
+        verb: The allowed verb.
     """
 
     binding: str
@@ -42,7 +42,7 @@ class Grant:
 
 
 def grants_of(control_plane: ControlPlane, namespace: str, account: str) -> set[Grant]:
-    """All that is bound to a ServiceAccount by its own name."""
+    """The permissions that are bound to a ServiceAccount by its own name."""
     subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
     return {
         grant
@@ -55,7 +55,7 @@ def grants_of(control_plane: ControlPlane, namespace: str, account: str) -> set[
 
 @contextmanager
 def withdrawn(control_plane: ControlPlane, user: str, grant: Grant) -> Iterator[None]:
-    """Take one verb out of its role for a while; other verbs of the same rule stay."""
+    """Remove one verb from its role within the block; other verbs of the rule stay."""
     role = _get(control_plane, grant.role)
     kept = [
         {**rule, "verbs": verbs}
@@ -82,7 +82,7 @@ def _put_rules(control_plane: ControlPlane, grant: Grant, rules: list[dict[str, 
 
 
 def _wait_until(control_plane: ControlPlane, user: str, grant: Grant, *, allowed: bool) -> None:
-    """Wait until the authorizer has heard of the change."""
+    """Wait until the authorizer has observed the change."""
     resource, _, subresource = grant.resource.partition("/")
     attributes = {
         "verb": grant.verb,

@@ -1,4 +1,4 @@
-"""The operator installed as its manifests say, in both scopes, and a token of its own."""
+"""The operator installed from its manifests in both scopes, with its ServiceAccount's token."""
 
 import os
 import ssl
@@ -23,7 +23,7 @@ POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
 
 
 def denied(reply: httpx.Response, policy: str = "") -> bool:
-    """Whether an admission policy of ours has refused a request, or the one of that name."""
+    """Whether an admission policy of the operator, or the one with this name, refused a request."""
     if reply.status_code != httpx.codes.FORBIDDEN:
         return False
     message = reply.json()["message"]
@@ -32,11 +32,11 @@ def denied(reply: httpx.Response, policy: str = "") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """An operator as its ServiceAccount sees the cluster.
+    """An installed operator, accessed with its ServiceAccount.
 
     Args:
         control_plane: The cluster.
-        namespace: The operator's own.
+        namespace: The operator's namespace.
         watches: The namespaces that it serves, comma separated; empty: all.
         directory: Where the kubeconfig goes.
         account: The name of its ServiceAccount.
@@ -52,11 +52,11 @@ class Installed:
 
     @property
     def user(self) -> str:
-        """The ServiceAccount's name as the API server has it."""
+        """The ServiceAccount's user name at the API server."""
         return f"system:serviceaccount:{self.namespace}:{self.account}"
 
     def grants(self) -> set[Grant]:
-        """What it is granted."""
+        """The permissions of the ServiceAccount."""
         return grants_of(self.control_plane, self.namespace, self.account)
 
     def token(self) -> str:
@@ -79,8 +79,8 @@ class Installed:
     def confined(self) -> Iterator[None]:
         """Enforce its admission policy within the block.
 
-        Not for longer: a policy applies to each operator for all namespaces, so that of one
-        installation would hide that another's does not work.
+        The policy is removed afterwards. It applies to each operator for all namespaces, so the
+        policy of one installation would hide that the policy of another has no effect.
         """
         self._wait_for_policy()
         yield
@@ -100,7 +100,7 @@ class Installed:
                 time.sleep(0.1)
 
     def environment(self) -> dict[str, str]:
-        """What its pod would have: the token, the namespaces and the settings."""
+        """Return the environment of the pod: the token, the namespaces and the settings."""
         document = yaml.safe_load(self.control_plane.kubeconfig.read_text())
         document["users"][0]["user"] = {"token": self.token()}
         path = self.directory / "operator.kubeconfig"
@@ -129,7 +129,7 @@ namespace: {own}
 
 
 def install_overlay(control_plane: ControlPlane, directory: Path, own: str) -> Installed:
-    """Apply an overlay upon deploy/ that gives everything other names and another namespace."""
+    """Apply an overlay of deploy/ that changes all names and the namespace."""
     deploy = os.path.relpath(REPOSITORY / "deploy", directory)
     (directory / "kustomization.yaml").write_text(OVERLAY.format(deploy=deploy, own=own))
     control_plane.kubectl("apply", "-k", str(directory))
@@ -146,7 +146,7 @@ def install_chart(  # noqa: PLR0913 - where, with what, and as what
     watched: str = "",
     release: str = ACCOUNT,
 ) -> Installed:
-    """Install the chart for one namespace or for all, its operator in one that is made for it."""
+    """Install the chart for one namespace or for all, in a new namespace."""
     control_plane.kubectl("create", "namespace", own)
     sets = [f"--set=settings.defaultSecret={DEFAULT_SECRET}"]
     if watched:

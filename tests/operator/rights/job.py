@@ -1,4 +1,4 @@
-"""All that the operator ever asks of the API server, brought about on purpose."""
+"""Causes every kind of request that the operator makes to the API server."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from tests.operator.rights.installed import DEFAULT_SECRET, Installed
 
 
 async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
-    """Train, fail, wait, begin anew and stop; returns the operator, which has ended."""
+    """Train, fail, wait, re-create and stop; return the operator, which has ended."""
     await give_keys(lab, installed)
     operator = await lab.operator(installed.environment())
     await train_and_fail(lab)
-    await tell_the_same_twice(lab)
+    await repeat_an_event(lab)
     await begin_again_beside_a_dead_log(lab, audit)
     operator.terminate()
     assert await operator.ended() == 0
@@ -21,7 +21,7 @@ async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
 
 
 async def give_keys(lab: Lab, installed: Installed) -> None:
-    """Put the operator's own key beside it, and one of the team's into the team's namespace."""
+    """Put the operator's own key into its namespace, and a key of the team into the team's."""
     await lab.secret(name=DEFAULT_SECRET, namespace=installed.namespace)
     await lab.secret(name="team")
 
@@ -39,8 +39,8 @@ async def train_and_fail(lab: Lab) -> None:
     assert await lab.config_map("allowed-result") is not None
 
 
-async def tell_the_same_twice(lab: Lab) -> None:
-    """Let a resource wait twice: the same news again is one event, which is read and patched."""
+async def repeat_an_event(lab: Lab) -> None:
+    """Let a resource wait twice: a repeated event is read, and its count is patched."""
     lab.model(403, status=1)
     await lab.train("waiting", 403)
     await lab.until_reason("waiting", "WaitingForModel")
@@ -53,9 +53,9 @@ async def tell_the_same_twice(lab: Lab) -> None:
 
 
 async def begin_again_beside_a_dead_log(lab: Lab, audit: Audit) -> None:
-    """Make a resource anew: the dead one's log is deleted, once it is certain who is dead.
+    """Re-create a resource: the operator deletes the log of the deleted one.
 
-    The garbage collector would take it, too, and may be the first to; a finalizer holds it.
+    The garbage collector would delete the log too, and may be first; a finalizer delays it.
     """
     space = Namespace(lab.control_plane, lab.namespace)
     space.patch("allowed-log", {"metadata": {"finalizers": ["scriptix.io/held-by-a-test"]}})

@@ -1,4 +1,4 @@
-"""What the operator's rights leave open and admission closes."""
+"""The admission policy refuses what the operator's RBAC permissions alone would allow."""
 
 import time
 from collections.abc import Iterator
@@ -50,12 +50,12 @@ def wide(
 
 @pytest.fixture
 def as_operator(wide: Installed) -> Iterator[httpx.Client]:
-    """Connect with its token."""
+    """Connect with the operator's token."""
     with wide.client() as client:
         yield client
 
 
-def test_it_cannot_write_or_delete_a_config_map_of_kube_system(
+def test_operator_cannot_write_or_delete_kube_system_config_maps(
     control_plane: ControlPlane, as_operator: httpx.Client, space: Namespace
 ) -> None:
     made = control_plane.api.post(KUBE_SYSTEM, json=config_map(space.name))
@@ -63,7 +63,7 @@ def test_it_cannot_write_or_delete_a_config_map_of_kube_system(
     path, before = f"{KUBE_SYSTEM}/{space.name}", made.json()
     owner = reference_to(space.make_resource())
     assert denied(as_operator.put(path, json={**before, "data": {"Corefile": "mine"}}))
-    # Taking it over, so that it may be written next, is a write to it, too.
+    # A change of the owner, which would allow the next write, is refused too.
     owned = {**before["metadata"], "ownerReferences": [owner]}
     assert denied(as_operator.put(path, json={**before, "metadata": owned}))
     assert denied(as_operator.delete(path))
@@ -71,7 +71,9 @@ def test_it_cannot_write_or_delete_a_config_map_of_kube_system(
     assert control_plane.api.get(path).json() == before
 
 
-def test_it_makes_replaces_and_deletes_its_own(as_operator: httpx.Client, space: Namespace) -> None:
+def test_operator_creates_replaces_and_deletes_its_config_maps(
+    as_operator: httpx.Client, space: Namespace
+) -> None:
     owned = config_map("cardio-log", reference_to(space.make_resource()))
     collection = f"/api/v1/namespaces/{space.name}/configmaps"
     made = as_operator.post(collection, json=owned)
@@ -79,7 +81,7 @@ def test_it_makes_replaces_and_deletes_its_own(as_operator: httpx.Client, space:
     path = f"{collection}/cardio-log"
     replaced = as_operator.put(path, json={**made.json(), "data": {"log": "two lines"}})
     assert replaced.is_success, replaced.text
-    # Letting go of it would leave an object that nobody controls and it could not delete.
+    # Without its owner the object would have no controller, and the operator could not delete it.
     loose = {**replaced.json()["metadata"], "ownerReferences": []}
     assert denied(as_operator.put(path, json={**replaced.json(), "metadata": loose}))
     deleted = as_operator.delete(path)
@@ -95,7 +97,7 @@ TRAINING: Document = {
     "controller": True,
 }
 OTHER_OWNERS = [
-    pytest.param((), id="nobody"),
+    pytest.param((), id="no owner"),
     pytest.param(({**TRAINING, "controller": False},), id="no-controller"),
     pytest.param(({**TRAINING, "kind": "Training"},), id="another-kind"),
     pytest.param(({**TRAINING, "apiVersion": "example.com/v1"},), id="another-group"),
@@ -103,7 +105,7 @@ OTHER_OWNERS = [
 
 
 @pytest.mark.parametrize("owners", OTHER_OWNERS)
-def test_it_makes_no_config_map_that_a_training_does_not_control(
+def test_config_map_without_a_training_as_controller_is_refused(
     as_operator: httpx.Client, space: Namespace, owners: tuple[Document, ...]
 ) -> None:
     collection = f"/api/v1/namespaces/{space.name}/configmaps"
@@ -111,7 +113,7 @@ def test_it_makes_no_config_map_that_a_training_does_not_control(
     assert denied(reply), reply.text
 
 
-def test_it_writes_its_ledger_in_its_own_namespace(
+def test_operator_writes_its_ledger_in_its_own_namespace(
     wide: Installed, as_operator: httpx.Client
 ) -> None:
     path = f"/api/v1/namespaces/{wide.namespace}/configmaps"
@@ -159,10 +161,8 @@ def test_others_delete_config_maps_as_before(
     assert reply.is_success, reply.text
 
 
-def test_an_owner_reference_that_blocks_is_refused_where_permission_is_enforced(
-    as_operator: httpx.Client, space: Namespace
-) -> None:
-    # So the main job, which this API server lets pass, cannot have asked for it.
+def test_blocking_owner_reference_is_refused(as_operator: httpx.Client, space: Namespace) -> None:
+    # So the main job, which this API server allows, cannot have sent such a request.
     blocking = reference_to(space.make_resource(), blockOwnerDeletion=True)
     collection = f"/api/v1/namespaces/{space.name}/configmaps"
     reply = as_operator.post(collection, json=config_map("cardio-log", blocking))
@@ -170,7 +170,7 @@ def test_an_owner_reference_that_blocks_is_refused_where_permission_is_enforced(
     assert "cannot set blockOwnerDeletion" in reply.json()["message"]
 
 
-def test_what_was_restored_is_replaced_and_never_deleted(
+def test_restored_config_map_is_replaced_and_never_deleted(
     as_operator: httpx.Client, space: Namespace
 ) -> None:
     owner = reference_to(space.make_resource())
@@ -183,7 +183,7 @@ def test_what_was_restored_is_replaced_and_never_deleted(
 
 
 @pytest.mark.parametrize("label", [name for name in RESTORED if "velero" not in name])
-def test_with_a_label_less_it_is_not_replaced(
+def test_config_map_without_one_of_the_labels_is_not_replaced(
     as_operator: httpx.Client, space: Namespace, label: str
 ) -> None:
     owner = reference_to(space.make_resource())
@@ -195,7 +195,7 @@ def test_with_a_label_less_it_is_not_replaced(
 
 @pytest.mark.usefixtures("as_operator")
 @pytest.mark.parametrize("immutable", [False, True])
-async def test_the_operator_replaces_what_was_restored_under_the_policy(
+async def test_operator_replaces_restored_config_maps_under_the_policy(
     wide: Installed, space: Namespace, *, immutable: bool
 ) -> None:
     owner = space.make_resource()

@@ -1,4 +1,4 @@
-"""`scriptix-operator check` on a real API server, by those who have their rights or lack them."""
+"""`scriptix-operator check` on a real API server, with and without permissions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ from tests.operator.rights.installed import Installed
 
 
 class Command:
-    """The command, without a process of its own: to start one takes seconds."""
+    """The command in this process: starting another process takes seconds."""
 
     def __init__(self, environ: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]) -> None:
         self._environ = environ
         self._output = output
 
     async def run(self, environment: Mapping[str, str]) -> tuple[int, list[str]]:
-        """Run it; returns its exit status and lines."""
+        """Run the command; return the exit status and the lines of output."""
         with self._environ.context() as environ:
             for name, value in environment.items():
                 environ.setenv(name, value)
-            # In a thread: it has an event loop of its own, and the simulator goes on in ours.
+            # In a thread: the command has its own event loop, and the simulator runs in the test's.
             status = await asyncio.to_thread(main, ["check"])
         return status, self._output.readouterr().out.splitlines()
 
@@ -40,7 +40,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return Command(monkeypatch, capsys)
 
 
-async def test_an_installed_operator_finds_all_that_it_needs(
+async def test_check_finds_no_problem_in_an_installed_operator(
     command: Command, lab: Lab, installed: Installed
 ) -> None:
     environment = {**installed.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
@@ -61,14 +61,14 @@ async def test_an_installed_operator_finds_all_that_it_needs(
     assert lines[4].endswith(" can be listed")
     assert f"{installed.user} may not list Leases" in lines[5]
     assert f"{lab.simulator.url} answers (HTTP " in lines[6]
-    # No key was shown, so no allowance is spent.
+    # No key was sent, so no quota is consumed.
     assert [(call.method, call.path, call.key) for call in lab.simulator.state.calls] == [
         ("GET", "/", None)
     ]
 
 
 def reported_about(grant: Grant) -> str:
-    """What is said of the right that a grant has given."""
+    """The finding about the permission of a grant."""
     kind = f"{grant.resource}.{grant.group}" if grant.group else grant.resource
     text = f"may not {grant.verb} {kind}" + (f" {grant.name}" if grant.name else "")
     if grant.namespace:
@@ -77,7 +77,7 @@ def reported_about(grant: Grant) -> str:
     return f"{text}{everywhere}, which is needed "
 
 
-async def test_each_right_that_is_missing_is_named_and_no_other(installed: Installed) -> None:
+async def test_check_names_each_missing_permission_and_no_other(installed: Installed) -> None:
     environment = installed.environment()
     for grant in sorted(installed.grants(), key=str):
         with withdrawn(installed.control_plane, installed.user, grant):
@@ -91,7 +91,7 @@ async def test_each_right_that_is_missing_is_named_and_no_other(installed: Insta
         assert f"; bind {role} to {installed.user} with the rule" in missing.text
 
 
-async def test_an_identity_without_rights_is_told_each_and_fails(
+async def test_check_names_every_permission_that_an_identity_lacks(
     command: Command, cluster: ControlPlane, lab: Lab, namespaced: Installed
 ) -> None:
     cluster.kubectl("-n", namespaced.namespace, "delete", "rolebinding", "--all")
@@ -101,9 +101,9 @@ async def test_an_identity_without_rights_is_told_each_and_fails(
     assert status == 1
     bad = [line for line in lines if line.startswith("bad")]
     assert {line.split()[1] for line in bad} == {"rights", "namespace"}
-    # One for each rule that is needed, but the one for the CRD; and the namespace.
+    # One for each needed rule except the one for the CRD, and one for the namespace.
     assert len(bad) == 11
-    # Whatever it lacks, the rest is looked at.
+    # The other topics are checked all the same.
     assert [line[:15].split()[1] for line in lines if not line.startswith("bad")] == [
         "settings",
         "cluster",
@@ -113,7 +113,7 @@ async def test_an_identity_without_rights_is_told_each_and_fails(
     ]
 
 
-async def test_an_operator_that_no_policy_confines_is_warned(
+async def test_check_warns_where_no_admission_policy_applies(
     command: Command, cluster: ControlPlane, lab: Lab, cluster_wide: Installed
 ) -> None:
     environment = {**cluster_wide.environment(), "SCRIPTIX_BASE_URL": lab.simulator.url}
@@ -130,7 +130,7 @@ async def test_an_operator_that_no_policy_confines_is_warned(
 
 
 async def until_policy(environment: Mapping[str, str], verdict: Verdict) -> Finding:
-    """Wait until the API server has heard of a change of the policy's binding."""
+    """Wait until the API server has observed a change of the policy's binding."""
     async with asyncio.timeout(EFFECT_SECONDS):
         while True:
             [finding] = await findings(environment, "policy")
@@ -138,7 +138,7 @@ async def until_policy(environment: Mapping[str, str], verdict: Verdict) -> Find
                 return finding
 
 
-async def test_who_cannot_try_the_admission_policy_is_told_why(
+async def test_check_reports_why_the_admission_policy_is_untested(
     cluster: ControlPlane, cluster_wide: Installed
 ) -> None:
     [note] = await findings({"KUBECONFIG": str(cluster.kubeconfig)}, "policy")
@@ -156,7 +156,7 @@ async def test_who_cannot_try_the_admission_policy_is_told_why(
     assert "cannot be tried: create a ConfigMap in namespace default" in note.text
 
 
-async def test_a_crd_that_would_drop_an_intent_is_told(cluster: ControlPlane) -> None:
+async def test_check_reports_a_crd_that_would_drop_an_intent(cluster: ControlPlane) -> None:
     environment = {"KUBECONFIG": str(cluster.kubeconfig)}
     crd = cluster.api.get(CRD_PATH).json()
     [version] = crd["spec"]["versions"]
@@ -173,7 +173,7 @@ async def test_a_crd_that_would_drop_an_intent_is_told(cluster: ControlPlane) ->
     assert finding.verdict is Verdict.OK
 
 
-async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
+async def test_check_names_what_is_unreachable_and_checks_the_others(
     command: Command, cluster: ControlPlane, lab: Lab, tmp_path: Path
 ) -> None:
     document = yaml.safe_load(cluster.kubeconfig.read_text())
@@ -200,7 +200,7 @@ async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
     assert status == 1
 
 
-async def test_a_bad_setting_is_one_line_and_an_unknown_one_a_note(command: Command) -> None:
+async def test_check_reports_a_bad_setting_in_one_line(command: Command) -> None:
     status, lines = await command.run({"SCRIPTIX_HTTP_PORT": "none"})
     assert status == 1
     assert [line[:34] for line in lines] == ["bad   settings  SCRIPTIX_HTTP_PORT"]
@@ -209,7 +209,7 @@ async def test_a_bad_setting_is_one_line_and_an_unknown_one_a_note(command: Comm
     assert "SCRIPTIX_WATCH_NAMESPACES meant" in note.text
 
 
-async def test_who_serves_the_same_namespaces_as_another_is_refused(
+async def test_check_refuses_two_installations_for_the_same_namespaces(
     command: Command, cluster: ControlPlane, lab: Lab
 ) -> None:
     def second(watches: str, own: str = "kube-public") -> dict[str, str]:
@@ -239,7 +239,7 @@ async def test_who_serves_the_same_namespaces_as_another_is_refused(
     status, _ = await command.run({**second("texts"), "SCRIPTIX_BASE_URL": lab.simulator.url})
     assert status == 0
 
-    # Its own Lease is no other's, unless who holds it serves something else.
+    # The installation's own Lease is no conflict, unless its holder serves other namespaces.
     assert await others(f"{lab.namespace},speech", own=lab.namespace) == []
     [shared] = await others("texts", own=lab.namespace)
     assert shared.verdict is Verdict.BAD
@@ -250,7 +250,7 @@ async def test_who_serves_the_same_namespaces_as_another_is_refused(
     assert await others("") == []
 
 
-async def test_an_operator_with_its_own_rights_sees_who_shares_its_lease(
+async def test_check_with_own_permissions_sees_who_shares_the_lease(
     lab: Lab, namespaced: Installed
 ) -> None:
     operator = await lab.operator(namespaced.environment())

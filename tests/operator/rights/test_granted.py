@@ -1,4 +1,4 @@
-"""The operator is granted what its job asks the API server for, and nothing else (issue 6)."""
+"""The operator has the permissions that its requests need, and no other (issue 6)."""
 
 from collections.abc import Iterator
 
@@ -14,16 +14,16 @@ from tests.operator.rights.job import main_job
 TRAININGS = "/apis/scriptix.io/v1alpha1"
 
 
-async def test_the_job_needs_all_that_is_granted_and_asks_for_nothing_else(
+async def test_operator_needs_all_granted_permissions_and_no_other(
     lab: Lab, installed: Installed
 ) -> None:
     audit = Audit(lab.control_plane, installed.user)
     operator = await main_job(lab, installed, audit)
-    # What the admission policy asks about is in no request: test_admission shows what it is for.
+    # No request needs the permission that marks the operator: test_admission shows its purpose.
     granted = {grant for grant in installed.grants() if grant.verb != "operate"}
     assert {request for request in audit.requests() if request.binding is None} == set()
     assert sorted(map(str, granted - audit.needed(granted))) == []
-    # Nothing was allowed by way of a group that all ServiceAccounts are in.
+    # No request was allowed through a group that all ServiceAccounts are in.
     bindings = {request.binding for request in audit.requests()}
     assert bindings == {grant.binding for grant in granted}
     assert "released the Lease" in operator.log
@@ -38,7 +38,7 @@ def as_operator(installed: Installed) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def confined(namespaced: Installed) -> Iterator[httpx.Client]:
-    """Connect with that of an operator that serves one namespace."""
+    """Connect with the token of an operator that serves one namespace."""
     with namespaced.client() as client:
         yield client
 
@@ -51,7 +51,7 @@ def make_secret(control_plane: ControlPlane, namespace: str, name: str) -> None:
     control_plane.kubectl("-n", namespace, "create", "secret", "generic", name)
 
 
-def test_it_reads_a_secret_by_its_name_and_lists_none(
+def test_operator_reads_a_secret_by_name_and_lists_none(
     control_plane: ControlPlane, namespace: str, installed: Installed, as_operator: httpx.Client
 ) -> None:
     make_secret(control_plane, namespace, "team")
@@ -60,11 +60,11 @@ def test_it_reads_a_secret_by_its_name_and_lists_none(
     for path in (secrets, f"/api/v1/namespaces/{installed.namespace}/secrets", "/api/v1/secrets"):
         assert forbidden(as_operator.get(path)), path
         assert forbidden(as_operator.get(path, params={"watch": "true"})), path
-        # One by its name, but as a list: so a watch on it would begin.
+        # A list of one Secret by its name, as a watch on the Secret would begin.
         assert forbidden(as_operator.get(path, params={"fieldSelector": "metadata.name=team"}))
 
 
-def test_in_one_namespace_it_sees_nothing_of_another(
+def test_namespaced_operator_sees_nothing_of_other_namespaces(
     namespace: str, confined: httpx.Client
 ) -> None:
     other = "/api/v1/namespaces/kube-system"
@@ -83,7 +83,7 @@ def test_in_one_namespace_it_sees_nothing_of_another(
     assert confined.get(f"{TRAININGS}/namespaces/{namespace}/custommodeltrainings").is_success
 
 
-def test_in_its_own_namespace_it_reads_only_what_is_its_own(
+def test_operator_reads_only_its_own_objects_in_its_namespace(
     control_plane: ControlPlane, namespaced: Installed, confined: httpx.Client
 ) -> None:
     make_secret(control_plane, namespaced.namespace, DEFAULT_SECRET)

@@ -1,4 +1,4 @@
-"""What becomes of the job where one verb is missing: nothing is started unseen, and it is told."""
+"""Without a permission the operator reports the problem, and starts nothing unrecorded."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def the(installed: Installed, verb: str, resource: str, namespace: str) -> Grant
 
 @pytest.fixture
 def lacking(lab: Lab, namespaced: Installed, request: pytest.FixtureRequest) -> Iterator[Installed]:
-    """Withdraw `verb resource`, `own` for the operator's own namespace."""
+    """Remove the permission `verb resource`; `own` for the operator's own namespace."""
     verb, resource, *own = request.param.split()
     namespace = namespaced.namespace if own else lab.namespace
     grant = the(namespaced, verb, resource, namespace)
@@ -39,9 +39,7 @@ async def begin(lab: Lab, installed: Installed) -> Operator:
 
 
 @pytest.mark.parametrize("lacking", ["get secrets"], indirect=True)
-async def test_without_secrets_it_says_which_one_it_may_not_read(
-    lab: Lab, lacking: Installed
-) -> None:
+async def test_forbidden_secret_is_named_in_status(lab: Lab, lacking: Installed) -> None:
     await begin(lab, lacking)
     item = await lab.until_reason("one", "SecretNotFound")
     assert 'may not read Secret "scriptix-api-key"' in item["status"]["message"]
@@ -51,7 +49,9 @@ async def test_without_secrets_it_says_which_one_it_may_not_read(
 
 
 @pytest.mark.parametrize("lacking", ["create configmaps own"], indirect=True)
-async def test_without_a_ledger_it_starts_nothing_and_says_so(lab: Lab, lacking: Installed) -> None:
+async def test_nothing_is_started_without_permission_for_the_ledger(
+    lab: Lab, lacking: Installed
+) -> None:
     await begin(lab, lacking)
     item = await lab.until_reason("one", "StartLedgerNotWritable")
     assert "ledger" in item["status"]["message"]
@@ -69,7 +69,7 @@ async def test_without_a_ledger_it_starts_nothing_and_says_so(lab: Lab, lacking:
     ],
     indirect=["lacking"],
 )
-async def test_where_status_cannot_tell_the_log_does_and_nothing_is_started(
+async def test_forbidden_status_write_is_logged_and_nothing_is_started(
     lab: Lab, lacking: Installed, announced: str
 ) -> None:
     operator = await begin(lab, lacking)
