@@ -212,7 +212,7 @@ def test_plain_http_is_fine_on_loopback(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1.example", "localhost.example", "10.0.0.1"])
-def test_plain_http_is_not_fine_on_what_only_looks_like_loopback(host: str) -> None:
+def test_plain_http_is_refused_on_a_loopback_lookalike(host: str) -> None:
     with pytest.raises(SettingsError, match="plain http"):
         load_settings({"SCRIPTIX_BASE_URL": f"http://{host}"})
 

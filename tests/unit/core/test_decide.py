@@ -126,7 +126,7 @@ def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> No
 
 
 @pytest.mark.parametrize("stage", ["before a start", "while starting", "while running"])
-def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None:
+def test_block_is_reported_with_a_remedy_and_clears_itself(stage: str) -> None:
     life = Life()
     phase = {"before a start": "Pending", "while starting": "Starting"}.get(stage, "Running")
     if phase == "Starting":
@@ -148,7 +148,7 @@ def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None
     assert truths(life.status)["Reconciling"] == "True"
 
 
-def test_a_block_is_looked_at_again_within_a_minute() -> None:
+def test_blocked_resource_is_polled_within_a_minute() -> None:
     for interval, seconds in ((3600, 60), (5, 5)):
         life = Life(a_training(poll_interval_seconds=interval))
         life.wake_ups()
@@ -156,7 +156,7 @@ def test_a_block_is_looked_at_again_within_a_minute() -> None:
         assert life.poll_fails(FailureKind.UNAUTHORIZED).action == RequeueAfter(seconds)
 
 
-def test_who_is_blocked_is_not_in_the_queue() -> None:
+def test_blocked_resource_is_not_in_the_queue() -> None:
     for observation in (Blocked(NO_SECRET), PollFailed(CallFailure(FailureKind.NOT_FOUND, "404"))):
         life = Life()
         life.polls(a_model(2))
@@ -183,7 +183,7 @@ def test_who_is_blocked_is_not_in_the_queue() -> None:
         (FailureKind.NOT_FOUND, "ModelNotFound", 60, True),
     ],
 )
-def test_a_look_that_fails_ends_nothing(
+def test_failed_poll_ends_nothing(
     kind: FailureKind,
     reason: str,
     rests: float,
@@ -208,7 +208,7 @@ def test_a_look_that_fails_ends_nothing(
     assert life.state.failed_polls == 0
 
 
-def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
+def test_block_that_is_not_repeated_is_cleared() -> None:
     life = Life()
     life.poll_fails(FailureKind.UNAUTHORIZED)
     life.waits(60).poll_fails(FailureKind.AMBIGUOUS)
@@ -216,7 +216,7 @@ def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
     assert "Reconciling" in truths(life.status)
 
 
-def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
+def test_polls_of_an_unreachable_api_back_off() -> None:
     for interval, waits in (
         (60, [60, 120, 240, 300, 300]),
         (1, [1, 2, 4, 8, 16]),
@@ -227,7 +227,7 @@ def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
         assert seen == [RequeueAfter(seconds) for seconds in waits]
 
 
-def test_a_rate_limited_look_waits_as_it_is_told() -> None:
+def test_rate_limited_poll_waits_for_retry_after() -> None:
     life = Life()
     assert life.poll_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
     assert life.status.message == (
@@ -237,7 +237,7 @@ def test_a_rate_limited_look_waits_as_it_is_told() -> None:
     assert life.event_reasons == ["RateLimited"]
 
 
-def test_a_look_that_has_no_allowance_changes_nothing() -> None:
+def test_poll_without_quota_changes_nothing() -> None:
     life = Life().runs()
     life.wake_ups()
     before = life.status
@@ -245,7 +245,7 @@ def test_a_look_that_has_no_allowance_changes_nothing() -> None:
     assert life.status == before
 
 
-def test_an_edit_is_observed_even_out_of_allowance() -> None:
+def test_edit_is_observed_without_quota() -> None:
     life = Life().runs().edit(priority=5)
     life.wake_ups()
     life.learns(PollDeferred(17))
@@ -258,7 +258,7 @@ def test_an_edit_is_observed_even_out_of_allowance() -> None:
 @pytest.mark.parametrize(
     "phase", ["new", "Queued", "Pending", "Blocked", "Starting", "Running", "Succeeded", "Failed"]
 )
-def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
+def test_suspended_resource_makes_no_calls_and_resumes(phase: str) -> None:
     life = Life(a_training(existing_training="Wait"))
     if phase == "Queued":
         life.polls(a_model(2))
@@ -312,7 +312,7 @@ def test_a_post_in_flight_is_finished_when_suspended(reply: RemoteModel | None) 
 # Time-outs.
 
 
-def test_a_run_times_out_and_nothing_more_is_called() -> None:
+def test_timed_out_run_makes_no_further_calls() -> None:
     life = Life(a_training(timeout_seconds=7200)).runs()
     life.waits(7199.5).polls(a_model(3, progress=30, started_at=EIGHT))
     life.stores_log()
@@ -360,7 +360,7 @@ def test_an_adopted_run_times_out_from_its_adoption() -> None:
 
 
 @pytest.mark.parametrize("state", [1, 2], ids=["waiting", "queued"])
-def test_who_has_not_started_never_times_out(state: int) -> None:
+def test_resource_without_a_start_never_times_out(state: int) -> None:
     life = Life(a_training(timeout_seconds=60))
     for _ in range(5):
         life.waits(3600).polls(a_model(state))
@@ -394,7 +394,7 @@ def test_another_run_follows_the_first() -> None:
     assert len(life.status.history) == 1
 
 
-def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
+def test_new_request_clears_in_process_state_of_the_last_run() -> None:
     life = Life().runs().waits(60).succeeds()
     life.state = replace(
         life.state,
@@ -455,9 +455,7 @@ def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase
 
 @pytest.mark.parametrize("collect", ["Always", "OnFailure", "Never"])
 @pytest.mark.parametrize("end", ["succeeded", "failed", "timed out", "the log is not there"])
-def test_a_request_made_during_a_run_is_taken_at_its_end_without_being_woken(
-    end: str, collect: str
-) -> None:
+def test_request_during_a_run_follows_its_end_without_a_trigger(end: str, collect: str) -> None:
     life = Life(a_training(log={"collect": collect}, timeout_seconds=3600)).runs()
     life.edit(run_token="v2").waits(60).polls(a_model(3, started_at=EIGHT))
     if isinstance(life.action, FetchLog):
@@ -501,7 +499,7 @@ def test_the_first_run_answers_the_newest_request() -> None:
 GATE = {"max_word_error_rate": "10"}
 
 
-def test_a_run_that_misses_its_gate_is_not_published_until_the_gate_is_relaxed() -> None:
+def test_run_that_misses_its_gate_is_published_once_relaxed() -> None:
     life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
     finished = life.status.finished_at
@@ -571,7 +569,7 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
     assert (life.reason, life.published) == ("QualityGateFailed", 1)
 
 
-def test_a_tightened_gate_is_said_of_a_run_that_stands_again() -> None:
+def test_tightened_gate_is_reported_for_a_restored_run() -> None:
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
     life.edit(run_token="v2", quality_gate={"max_character_error_rate": "8"}).waits(60)
     life.polls(a_model(1, started_at=EIGHT))
@@ -598,7 +596,7 @@ REFUSED = ('create ConfigMap team-a/cardiology-result: 403 exceeded quota: "few"
 HICCUP = ("create ConfigMap team-a/cardiology-result: 500 failed calling webhook", False)
 
 
-def test_a_result_that_is_refused_is_told_once_and_published_when_it_is_taken() -> None:
+def test_refused_result_is_reported_once_and_published_later() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -628,7 +626,7 @@ def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
     assert life.run.token == "v2"
 
 
-def test_what_a_run_has_brought_outlives_a_restart_and_a_changed_model() -> None:
+def test_metrics_outlive_a_restart_and_a_changed_model() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds(finished_at=at(hours=8))
@@ -641,7 +639,7 @@ def test_what_a_run_has_brought_outlives_a_restart_and_a_changed_model() -> None
     assert life.status.metrics.word_error_rate == "12.5"
 
 
-def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
+def test_short_publishing_failure_is_not_reported() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = HICCUP
     written = life.writes
@@ -653,7 +651,7 @@ def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
     assert "ResultNotPublished" not in life.event_reasons
 
 
-def test_a_hiccup_that_lasts_is_told() -> None:
+def test_lasting_publishing_failure_is_reported() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = HICCUP
     for wait in (5, 10, 20, 40, 60):
@@ -719,7 +717,7 @@ def test_an_edit_judges_no_other_failure_again() -> None:
 # Writing only what is new.
 
 
-def test_a_look_alone_is_written_every_ten_minutes() -> None:
+def test_poll_without_changes_is_written_every_ten_minutes() -> None:
     life = Life().runs().waits(4 * 3600)
     life.polls(a_model(3, progress=50, started_at=EIGHT))
     life.stores_log()
@@ -731,7 +729,7 @@ def test_a_look_alone_is_written_every_ten_minutes() -> None:
     assert (life.writes, life.status.last_observed_at) == (written + 1, at(hours=4, minutes=10))
 
 
-def test_waiting_is_told_and_written_once() -> None:
+def test_waiting_is_reported_and_written_once() -> None:
     life = Life(a_training(existing_training="Wait"))
     for _ in range(5):
         life.waits(60).polls(a_model(4, started_at=BEFORE))
@@ -744,7 +742,7 @@ def test_without_an_answer_nothing_is_decided() -> None:
         decide(training, cast("Observation", "nonsense"), EIGHT)
 
 
-def test_without_a_ledger_nothing_is_started_and_that_is_said() -> None:
+def test_missing_ledger_prevents_starts_and_is_reported() -> None:
     life = Life()
     life.wake_ups()
     life.learns(StartLedgerNotWritable())
@@ -940,7 +938,7 @@ def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_no_life_brings_out_a_bad_status(data: st.DataObject) -> None:
+def test_no_random_life_produces_an_invalid_status(data: st.DataObject) -> None:
     lives_on(Life(a_training(**data.draw(EDITS, "spec"))), data, 25)
 
 
@@ -982,7 +980,7 @@ def begun(state: str) -> Life:
     ),
     st.data(),
 )
-def test_no_life_goes_on_with_a_bad_status(state: str, data: st.DataObject) -> None:
+def test_no_random_life_continues_from_an_invalid_status(state: str, data: st.DataObject) -> None:
     lives_on(begun(state), data, 12)
 
 
@@ -1003,7 +1001,7 @@ def test_no_life_does_more_than_resolve_after_deletion(state: str, data: st.Data
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> None:
+def test_deciding_twice_without_changes_is_idempotent(data: st.DataObject) -> None:
     life = Life(a_training(**data.draw(EDITS, "spec")))
     lives_on(life, data, data.draw(st.integers(0, 20), "steps"))
     model = data.draw(MODELS, "model")
@@ -1040,7 +1038,7 @@ def test_the_same_facts_bring_the_same_decision(data: st.DataObject) -> None:
         assert decide(life.training, observation, life.now, life.state) == once
 
 
-def test_a_finished_status_without_a_run_is_left_alone() -> None:
+def test_finished_status_without_a_run_is_unchanged() -> None:
     """As a hand may have written it."""
     status = TrainingStatus(finished_at=EIGHT)
     life = Life(a_training(status=status))
@@ -1048,7 +1046,7 @@ def test_a_finished_status_without_a_run_is_left_alone() -> None:
     assert life.published == 0
 
 
-def test_success_is_published_before_it_is_told() -> None:
+def test_success_is_published_before_it_is_reported() -> None:
     life = Life().runs().waits(60)
     decision = life.polls(a_model(4, started_at=EIGHT, metrics=metrics()))
     assert (decision.publish, decision.action) == (True, FetchLog(None))

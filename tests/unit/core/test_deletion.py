@@ -273,7 +273,7 @@ NOTHING_ACTS = InProcessState(in_flight=ENTRY, intent_seen_at=at(hours=1), agree
         pytest.param(READY, False, [], None, id="not happened"),
     ],
 )
-def test_the_outcome_of_an_in_flight_start_closes_its_entry(
+def test_outcome_of_an_in_flight_start_resolves_it(
     model: Any,  # noqa: ANN401 - pytest's parameters are untyped
     acted: bool,  # noqa: FBT001 - the expected value
     events: list[str],
@@ -361,7 +361,7 @@ def test_a_start_that_others_resolve_is_announced_once() -> None:
     assert [item.reason for item in events] == ["TrainingStarted"]
 
 
-def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
+def test_unresolved_start_is_announced_at_the_removal() -> None:
     waiting = after(deleted(STARTING), PollFailed(AMBIGUOUS)).status
     assert waiting.conditions[0].reason != "BeingDeleted"
     assert [item.reason for item in deletion_events(waiting)] == ["ReleasedRunningTraining"]
@@ -372,7 +372,7 @@ def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
     [(STARTING, "Its training may run at the API"), (followed(), "its training runs at the API")],
     ids=["in flight", "running"],
 )
-def test_the_release_of_a_start_is_said_with_may(status: TrainingStatus, words: str) -> None:
+def test_release_of_a_possible_run_is_worded_with_may(status: TrainingStatus, words: str) -> None:
     (item,) = deletion_events(status)
     assert words in item.message
 
@@ -398,7 +398,7 @@ def test_a_resource_being_deleted_does_not_hold_its_model(
 
 
 @pytest.mark.parametrize("suspend", [False, True])
-def test_its_recorded_outcome_is_consulted_then_it_counts_as_gone(
+def test_deleted_holders_outcome_counts_then_it_is_gone(
     suspend: bool,  # noqa: FBT001 - both ways
 ) -> None:
     asker = a_training(name="asker")
@@ -414,7 +414,7 @@ def test_its_recorded_outcome_is_consulted_then_it_counts_as_gone(
     assert outcome(recorded, READY) == StartOutcome(ENTRY, acted=True, run_start_time=at(hours=1))
 
 
-def test_it_counts_for_stale_replies_and_for_a_rebuilt_ledger() -> None:
+def test_deleted_resource_counts_for_stale_reads_and_rebuilds() -> None:
     seen = ModelPolled(READY, KEY, (deleted(followed()),))
     assert is_stale(a_training(name="other"), seen)
     assert set(rebuilt([deleted(STARTING)], 0).in_flight_starts) == {7}

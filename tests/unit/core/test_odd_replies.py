@@ -46,7 +46,7 @@ def test_the_readme_leads_to_the_table() -> None:
 @pytest.mark.parametrize(
     "given", [None, metrics(None, None, None)], ids=["no metrics", "none of them"]
 )
-def test_success_without_metrics_is_published_and_told_without_them(given: object) -> None:
+def test_success_without_metrics_is_published_and_reported(given: object) -> None:
     life = a_life().runs().waits(60).succeeds(metrics=given)
     assert (life.status.phase, life.published) == ("Running", 0)
     assert (life.status.message or "").endswith("its results are awaited until 08:03:00Z.")
@@ -62,7 +62,7 @@ def test_success_without_metrics_is_published_and_told_without_them(given: objec
 # Progress.
 
 
-def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
+def test_decreased_progress_is_reported_with_the_earlier_value() -> None:
     life = a_life().runs()
     for progress in (75, 40, 39):
         life.waits(600).polls(a_model(3, progress=progress, started_at=EIGHT))
@@ -192,7 +192,7 @@ def test_another_resource_waits_for_the_run_that_polls_show() -> None:
     assert isinstance(other.action, AcquireStart)
 
 
-def test_ledger_mark_of_a_start_is_outdated_by_no_rounding() -> None:
+def test_ledger_run_start_time_is_not_outdated_by_rounding() -> None:
     """The resource is gone, so that only the ledger knows of its run."""
     gone = replied()
     other = Life(a_training(name="radiology", log=NO_LOG), now=at(hours=9))
@@ -262,14 +262,14 @@ def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> N
     assert (life.status.message or "").count("Not readable in the API's reply: failed_at.") == 1
 
 
-def test_a_progress_of_nothing_is_no_proof_that_the_run_gets_on() -> None:
+def test_progress_of_zero_does_not_count_as_progress() -> None:
     """It is what the reply to the start says, before any look."""
     status = replace(a_rerun(4), progress=0)
     same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1), ())
     assert same == status
 
 
-def test_a_rerun_outlives_stale_looks_and_reads_its_own_end() -> None:
+def test_rerun_outlives_stale_reads_and_reads_its_own_end() -> None:
     life = a_life().runs().waits(60).succeeds()
     life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
     life.is_accepted(None)
@@ -292,7 +292,7 @@ SKEWS = pytest.mark.parametrize("skew", [-7200, -600, 0, 600, 7200])
 
 
 @SKEWS
-def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> None:
+def test_eta_of_an_owned_run_uses_the_operators_clock(skew: int) -> None:
     theirs = EIGHT + timedelta(seconds=skew)
     life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
     life.now = at(hours=4)
@@ -302,13 +302,13 @@ def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> Non
 
 
 @pytest.mark.parametrize("ownership", [Ownership.OWNED, Ownership.UNCONFIRMED])
-def test_a_run_of_ours_without_a_marker_has_an_expected_end_too(ownership: Ownership) -> None:
+def test_owned_run_without_a_run_start_time_has_an_eta(ownership: Ownership) -> None:
     status = followed(run=a_run(ownership=ownership, claimed_at=EIGHT), started_at=None)
     status, _ = follow(a_training().spec, status, a_model(3, progress=50), at(hours=4), ())
     assert status.estimated_completion_at == at(hours=8)
 
 
-def test_of_an_adopted_run_only_the_apis_own_instant_is_known() -> None:
+def test_adopted_run_uses_the_apis_start_time() -> None:
     life = a_life()
     life.now = at(hours=4)
     life.polls(a_model(3, progress=50, started_at=EIGHT))
@@ -316,7 +316,7 @@ def test_of_an_adopted_run_only_the_apis_own_instant_is_known() -> None:
     assert life.run.claimed_at == at(hours=4)
 
 
-def test_a_start_that_lies_in_our_future_is_shown_and_no_end_is_guessed() -> None:
+def test_run_start_time_in_the_future_is_shown_without_an_eta() -> None:
     status = a_life().polls(a_model(3, progress=50, started_at=at(minutes=10))).status
     assert (status.phase, status.started_at) == ("Running", at(minutes=10))
     assert status.estimated_completion_at is None

@@ -135,9 +135,7 @@ def outcome_of(
 
 @pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("state", HOLDERS)
-def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
-    state: str, poll: str
-) -> None:
+def test_start_outcome_follows_the_model_and_its_resource(state: str, poll: str) -> None:
     holder, expected = HOLDERS[state]
     asker = a_training(name="asker")
     competitors = () if holder is None else (holder,)
@@ -152,7 +150,7 @@ def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
 
 @pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])
-def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll: str) -> None:
+def test_start_of_an_unlisted_holder_is_not_resolved(namespace: str, poll: str) -> None:
     """Its resource may exist, and learns of the outcome when the operator can read it."""
     asker = a_training(name="asker", namespace=namespace)
     long_ago = EIGHT - timedelta(hours=1)
@@ -164,7 +162,7 @@ def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll:
     assert ("holder" in (decision.status.message or "")) == (namespace == "team-a")
 
 
-def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() -> None:
+def test_start_missing_in_its_holders_status_is_polled() -> None:
     """A status restored from a backup, or one that was withdrawn while the POST was sent."""
     assert outcome_of(a_holder(a_status()), POLLS["ours"])[0] == ACTED
     assert outcome_of(a_holder(a_status()), POLLS["not happened"])[0] == NOTHING
@@ -172,7 +170,7 @@ def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() 
 
 
 @pytest.mark.parametrize("state", ["starting", "suspended"])
-def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> None:
+def test_holder_is_named_in_its_own_namespace_only(state: str) -> None:
     holder, _ = HOLDERS[state]
     assert holder is not None
     _, near = outcome_of(a_training(), POLLS["ours"], holder)
@@ -207,7 +205,7 @@ def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> N
         pytest.param(intending(attempt=2).run, (False, None), id="the next intent"),
     ],
 )
-def test_a_status_is_recorded_before_its_entry_is_closed(
+def test_status_is_recorded_before_the_start_is_resolved(
     run: Any,  # noqa: ANN401 - pytest's parameters are untyped
     known: tuple[bool, Any] | None,
 ) -> None:
@@ -222,7 +220,7 @@ def test_a_status_is_recorded_before_its_entry_is_closed(
 
 
 @pytest.mark.parametrize("known_to", ["the ledger", "a rival", "the history"])
-def test_a_look_that_is_older_than_a_known_training_decides_no_start(known_to: str) -> None:
+def test_poll_older_than_a_known_training_decides_no_start(known_to: str) -> None:
     """It agrees with the baseline just because it is as old."""
     past = (HistoryEntry(id="run-0", started_training_at=EIGHT, outcome="Failed"),)
     competitor = a_training(name="rival", status=a_status(history=past))
@@ -268,7 +266,7 @@ def freed_after(life: Life, model: RemoteModel, *competitors: Training, ctx: flo
     return (life.now - since).total_seconds()
 
 
-def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_started() -> None:
+def test_start_of_a_deleted_holder_is_resolved_before_another() -> None:
     """W + P + S from when this process first saw it, then two looks that agree, 2 s apart."""
     life = of(ENTRY)
     life.waits(3600).polls(READY)
@@ -278,7 +276,7 @@ def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_st
     assert life.state == InProcessState(last_polled_at=life.now)
 
 
-def test_another_entry_at_the_model_restarts_the_clock() -> None:
+def test_another_in_flight_start_restarts_the_wait() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(45).polls(READY)
@@ -289,7 +287,7 @@ def test_another_entry_at_the_model_restarts_the_clock() -> None:
     assert freed_after(life, READY) == 47
 
 
-def test_what_was_agreed_on_before_a_restart_is_forgotten_with_it() -> None:
+def test_agreement_of_polls_is_lost_with_a_restart() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(45).polls(READY)
@@ -297,7 +295,7 @@ def test_what_was_agreed_on_before_a_restart_is_forgotten_with_it() -> None:
     assert freed_after(life, READY) == 47
 
 
-def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
+def test_inconclusive_poll_breaks_the_agreement() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(46).polls(READY)
@@ -309,9 +307,7 @@ def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
 
 
 @pytest.mark.parametrize(("state", "phase"), [(3, "Running"), (4, "Succeeded"), (5, "Failed")])
-def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_it(
-    state: int, phase: str
-) -> None:
+def test_recreated_resource_takes_over_the_run_of_its_name(state: int, phase: str) -> None:
     life = of(ENTRY, recreated(log={"collect": "Never"}))
     life.polls(a_model(state, started_at=EIGHT, progress=0))
     assert (life.entry, life.status.phase) == (None, phase)
@@ -320,7 +316,7 @@ def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_i
 
 
 @pytest.mark.parametrize("state", [1, 2])
-def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
+def test_recreated_resource_learns_that_its_run_was_consumed(state: int) -> None:
     life = of(ENTRY, recreated(run_token="v1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
@@ -340,7 +336,7 @@ def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
     ],
     ids=["of another name", "of another namespace"],
 )
-def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
+def test_consumed_run_does_not_affect_other_names(
     other: Training,
 ) -> None:
     life = of(ENTRY, other)
@@ -350,14 +346,14 @@ def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
     assert isinstance(life.action, AcquireStart)
 
 
-def test_one_made_anew_that_has_run_before_has_lost_nothing_either() -> None:
+def test_consumed_run_does_not_affect_a_recreated_later_run() -> None:
     life = of(ENTRY, replace(recreated(run_token="v2"), status=OTHER_RUN))
     life.polls(POLLS["consumed"])
     assert life.entry is None
     assert isinstance(life.action, AcquireStart)
 
 
-def test_a_suspended_holder_whose_start_did_not_happen_may_try_it_again() -> None:
+def test_suspended_holder_may_repeat_a_start_not_happened() -> None:
     holder = a_holder(suspend=True)
     life = of(ENTRY, None, holder)
     assert freed_after(life, READY, holder) == 47
@@ -369,7 +365,7 @@ def test_a_suspended_holder_whose_start_did_not_happen_may_try_it_again() -> Non
     assert resumed.status.run is None
 
 
-def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
+def test_fixed_holder_resolves_its_own_start() -> None:
     holder = a_holder(intending(failure=failure(NEVER, "HTTP 401")))
     life = of(ENTRY, None, holder)
     life.polls(POLLS["ours"], competitors=(holder,))
@@ -383,7 +379,7 @@ def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "new process"])
-def test_an_intent_without_an_entry_is_void_at_once(
+def test_intent_without_an_in_flight_start_is_void_at_once(
     restarted: bool,  # noqa: FBT001 - both sides
 ) -> None:
     life = Life(a_holder())
@@ -419,7 +415,7 @@ def test_a_void_intent_of_a_rerun_keeps_its_request() -> None:
     assert (life.run.id, life.run.intent, life.run.baseline) == ("run-1", None, None)
 
 
-def test_an_intent_of_another_attempt_than_the_entrys_is_void_and_the_entry_was_settled() -> None:
+def test_intent_of_another_attempt_is_void() -> None:
     life = Life(a_holder(intending(attempt=2)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(READY)
@@ -427,7 +423,7 @@ def test_an_intent_of_another_attempt_than_the_entrys_is_void_and_the_entry_was_
     assert isinstance(life.action, AcquireStart)
 
 
-def test_an_entry_left_open_by_a_crash_is_closed_by_the_run_that_it_is_of() -> None:
+def test_start_left_in_flight_by_a_crash_is_resolved_by_its_run() -> None:
     life = Life(a_holder(followed(started_at=EIGHT)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(a_model(3, started_at=EIGHT, progress=5))
@@ -435,7 +431,7 @@ def test_an_entry_left_open_by_a_crash_is_closed_by_the_run_that_it_is_of() -> N
     assert life.ledger.latest_runs[7].at == EIGHT
 
 
-def test_an_entry_of_somebody_else_is_not_closed_by_who_follows_a_run() -> None:
+def test_followed_run_does_not_resolve_a_foreign_start() -> None:
     life = Life(a_training(name="asker", status=followed(started_at=EIGHT)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(a_model(3, started_at=EIGHT, progress=5))
@@ -443,7 +439,7 @@ def test_an_entry_of_somebody_else_is_not_closed_by_who_follows_a_run() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.NOT_SENT, FailureKind.RATE_LIMITED])
-def test_a_definite_refusal_closes_the_entry_and_says_whether_it_was_sent(
+def test_definite_refusal_resolves_the_start(
     kind: FailureKind,
 ) -> None:
     life = Life(a_training(poll_interval_seconds=1)).intends(READY)

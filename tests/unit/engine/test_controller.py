@@ -200,7 +200,7 @@ async def _running(bench: Bench) -> AsyncIterator[None]:
         assert task.cancelled()
 
 
-async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
+async def test_nothing_is_reconciled_before_all_resources_are_known() -> None:
     """Else one that is seen first would adopt the run of one that is seen last."""
     async with _bench() as bench:
         bench.may_list.clear()
@@ -214,7 +214,7 @@ async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
             assert sorted(bench.steps) == ["a", "b"]
 
 
-async def test_a_list_that_fails_is_tried_again_and_waited_for() -> None:
+async def test_failed_list_is_retried_and_awaited() -> None:
     async with _bench() as bench:
 
         async def fails_once(_scope: str) -> AsyncIterator[Raw]:
@@ -229,7 +229,7 @@ async def test_a_list_that_fails_is_tried_again_and_waited_for() -> None:
         assert bench.lists == 2
 
 
-async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> None:
+async def test_one_reconcile_at_a_time_for_each_model() -> None:
     async with _bench() as bench, _running(bench):
         bench.may_step.clear()
         for number in range(3):
@@ -243,7 +243,7 @@ async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> No
         assert bench.most_at_once[7] == 1
 
 
-async def test_shutdown_begins_no_step_and_waits_for_starts_within_its_bound() -> None:
+async def test_shutdown_begins_no_reconcile_and_awaits_starts() -> None:
     async with _bench() as bench:
         replies = {"a": asyncio.Event(), "never-recorded": asyncio.Event()}
 
@@ -313,7 +313,7 @@ async def test_many_resources_on_one_model_do_not_hold_up_the_others() -> None:
         await bench.until(lambda: len(bench.steps) == PARALLEL_RECONCILES + 11)
 
 
-async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
+async def test_resource_edited_during_its_reconcile_is_requeued() -> None:
     async with _bench() as bench, _running(bench):
         bench.may_step.clear()
         bench.seen("a")
@@ -326,7 +326,7 @@ async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
         assert bench.steps == ["a", "a"]
 
 
-async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() -> None:
+async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
     async with _bench() as bench, _running(bench):
 
         async def queue_up(key: TrainingKey) -> float | None:
@@ -357,7 +357,7 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
-async def test_the_last_status_says_if_a_released_run_was_announced(
+async def test_last_status_says_whether_the_release_was_announced(
     monkeypatch: pytest.MonkeyPatch,
     has_said: bool,  # noqa: FBT001 - both ways
 ) -> None:
@@ -380,7 +380,7 @@ async def test_the_last_status_says_if_a_released_run_was_announced(
     assert published == ([] if has_said else [(_key("a"), "ReleasedRunningTraining")])
 
 
-async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:
+async def test_failed_reconcile_takes_no_share_of_the_polls() -> None:
     async with _bench() as bench, _running(bench):
 
         async def poll(key: TrainingKey) -> float | None:
@@ -397,7 +397,7 @@ async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until
         assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
-async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
+async def test_key_schedulers_skip_absent_resources_automatically(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engine, "DISPATCH_TIMEOUT", 0.0)
@@ -418,7 +418,7 @@ async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
             await bench.until(lambda: bench.steps == ["c", "c"])
 
 
-async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> None:
+async def test_unreadable_resource_leaves_the_start_queue() -> None:
     async with _bench() as bench:
         for name in ("the-only-start", "a"):
             bench.queue_up(name)
@@ -429,7 +429,7 @@ async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> N
         assert bench.schedulers.queued() == 1
 
 
-async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_so() -> None:
+async def test_missing_resource_is_kept_until_the_watch_deletes_it() -> None:
     async with _bench() as bench, _running(bench):
 
         async def not_found(_key: TrainingKey) -> float | None:
@@ -444,7 +444,7 @@ async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_
         await bench.until(lambda: sorted(bench.steps) == ["a", "a", "b"])
 
 
-async def test_a_list_does_not_bring_back_what_was_deleted_since() -> None:
+async def test_list_does_not_restore_a_deleted_resource() -> None:
     async with _bench() as bench:
         bench.seen("a")
         bench.listed = [_raw("a")]
@@ -458,7 +458,7 @@ async def test_a_list_does_not_bring_back_what_was_deleted_since() -> None:
             assert bench.steps == []
 
 
-async def test_a_list_does_not_drop_what_was_made_anew_since() -> None:
+async def test_list_does_not_drop_a_recreated_resource() -> None:
     async with _bench() as bench:
         bench.seen("listed", uid="old")
         bench.seen("not-listed", uid="old")
@@ -475,7 +475,7 @@ async def test_a_list_does_not_drop_what_was_made_anew_since() -> None:
             assert sorted(set(bench.steps)) == ["listed", "not-listed"]
 
 
-async def test_a_list_drops_what_the_watch_has_missed_the_deletion_of() -> None:
+async def test_list_drops_resources_whose_deletion_was_missed() -> None:
     async with _bench() as bench:
         bench.seen("gone")
         bench.listed = [_raw("there")]
@@ -609,7 +609,7 @@ async def test_resource_that_cannot_be_parsed_is_known_while_it_exists(
             assert bench.coverage.unreadable == {_key("bad"): "uid-of-bad"}
 
 
-async def test_resource_that_cannot_be_parsed_is_told_so_while_that_holds() -> None:
+async def test_unparseable_resource_is_reported_while_it_lasts() -> None:
     async with _bench() as bench:
         for name in ("bad", "mended", "gone"):
             bench.seen(name, model=-1)
@@ -623,7 +623,7 @@ async def test_resource_that_cannot_be_parsed_is_told_so_while_that_holds() -> N
             await bench.until(lambda: bench.left_alone == ["bad", "bad"])
 
 
-async def test_resource_is_stepped_when_what_can_be_read_of_it_changes() -> None:
+async def test_change_of_readable_fields_causes_a_reconcile() -> None:
     odd = {**_raw("a", version=2), "status": {"progress": "45%"}}
     async with _bench() as bench:
         bench.listed = [_raw("a")]
@@ -651,7 +651,7 @@ async def test_older_version_replaces_no_newer_one(older: int, newer: int) -> No
         assert (bench.store.get(_key("a")) is not None) == (older == 7)
 
 
-async def test_starts_that_waited_for_a_namespace_go_on_at_once(
+async def test_starts_that_waited_for_a_namespace_continue_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
@@ -671,7 +671,7 @@ async def test_starts_that_waited_for_a_namespace_go_on_at_once(
             await bench.until(lambda: bench.steps == ["waiting"])
 
 
-async def test_namespace_that_loses_its_right_keeps_its_resources(
+async def test_namespace_that_loses_permission_keeps_its_resources(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
@@ -718,7 +718,7 @@ async def test_namespaces_stay_watched_where_none_can_be_listed(
                 assert bench.served == [{*names}]
 
 
-async def test_one_served_namespace_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_served_namespace_clears_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(), team_b=())

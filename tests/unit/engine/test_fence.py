@@ -66,7 +66,7 @@ def passes(seconds: float) -> None:
         time.sleep(left)
 
 
-def test_who_is_stopped_past_its_time_dies_before_it_runs_again() -> None:
+def test_process_paused_past_its_deadline_dies_before_it_resumes() -> None:
     with child(f"fence.arm(now() + 0.3)\n{SAY_AND_READ}{ENDED}") as process:
         stopped(process)
         passes(0.4)
@@ -74,7 +74,7 @@ def test_who_is_stopped_past_its_time_dies_before_it_runs_again() -> None:
         assert not lived(process)
 
 
-def test_who_is_woken_in_time_lives() -> None:
+def test_process_resumed_in_time_lives() -> None:
     code = f"number = fence.arm(now() + 60)\n{SAY_AND_READ}fence.disarm(number)\n"
     with child(code + ENDED) as process:
         stopped(process)
@@ -82,19 +82,19 @@ def test_who_is_woken_in_time_lives() -> None:
         assert lived(process)
 
 
-def test_who_hangs_past_its_time_dies_without_being_stopped() -> None:
+def test_process_hanging_past_its_deadline_dies() -> None:
     with child(f"fence.arm(now() + 0.1)\n{SAY_AND_READ}{ENDED}") as process:
         assert process.wait() == FENCED
 
 
 @pytest.mark.parametrize("deadline", ["now()", "now() - 5"], ids=["now", "long ago"])
-def test_a_time_that_is_over_ends_the_process_at_once(deadline: str) -> None:
+def test_past_deadline_ends_the_process_at_once(deadline: str) -> None:
     code = f'print("ready", flush=True)\nfence.arm({deadline})\ntime.sleep(60)\n{ENDED}'
     with child(code) as process:
         assert process.wait() == FENCED
 
 
-def test_who_has_disarmed_may_be_stopped_for_as_long_as_it_likes() -> None:
+def test_disarmed_process_may_be_paused() -> None:
     code = "fence.disarm(fence.arm(now() + 0.1))\n"
     with child(code + SAY_AND_READ + ENDED) as process:
         stopped(process)
@@ -147,7 +147,7 @@ def test_process_1_of_a_container_is_not_spared() -> None:
         assert process.wait() == FENCED
 
 
-def test_the_signal_is_for_the_thread_that_sends_and_no_other_takes_it() -> None:
+def test_signal_goes_to_the_sending_thread_only() -> None:
     """Another would end the process, too, but the sender might go on until then."""
     code = (
         "import signal\n"

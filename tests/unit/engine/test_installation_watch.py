@@ -79,7 +79,7 @@ def bench() -> Bench:
     return Bench()
 
 
-async def test_left_resources_are_reported_until_the_other_is_silent(bench: Bench) -> None:
+async def test_skipped_resources_are_reported_while_another_serves(bench: Bench) -> None:
     for number in range(EVENTS_EACH + 5):
         bench.add(f"r{number:02}", OTHER)
     bench.add("served", OURS)
@@ -115,7 +115,7 @@ async def test_left_resources_are_reported_until_the_other_is_silent(bench: Benc
         pytest.param(UnavailableError("no answer"), ["a"], id="the API server is unreachable"),
     ],
 )
-async def test_what_is_served_here_is_renewed(
+async def test_resources_served_here_are_renewed(
     bench: Bench, fault: Exception | None, tried: list[str]
 ) -> None:
     for name in ("a", "b"):

@@ -190,7 +190,7 @@ async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None
     assert outcome.extent == LogExtent(LogReply(2, None), of_run=1, known=1, skipped=1)
 
 
-async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
+async def test_earlier_stored_log_is_passed_on(bench: Bench) -> None:
     await bench.fetch(running(log=STORED))
     assert bench.dependencies.saved[0][1] == STORED
 
@@ -242,7 +242,7 @@ async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
         await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
 
 
-async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_for_a_log() -> None:
+async def test_observed_limits_are_loaded_before_a_first_log_call() -> None:
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
     bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (observed_limits,)}}))
     await bench.fetch(ENDED)
@@ -250,7 +250,7 @@ async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_f
     assert budget.limits(0.0) == (Limit(3, 3600.0),)
 
 
-async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
+async def test_log_calls_in_statuses_count_after_a_restart() -> None:
     bench = Bench()
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
     before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
@@ -266,7 +266,7 @@ async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
     ("failed_before", "wait"), [(0, 15), (1, 30), (3, 120), (8, 3600), (99, 3600)]
 )
 @pytest.mark.parametrize("reason", ["key", "answer", "log_store"])
-async def test_what_fails_is_tried_again_ever_more_seldom(
+async def test_failed_log_fetches_back_off(
     bench: Bench, reason: str, failed_before: int, wait: float
 ) -> None:
     match reason:
@@ -302,7 +302,7 @@ async def test_a_refused_log_is_tried_again_when_the_api_says(
 
 @pytest.mark.parametrize("is_from_gateway", [False, True], ids=["API", "gateway"])
 @pytest.mark.parametrize("status", [404, 405])
-async def test_who_says_that_there_is_no_log_is_handed_on(
+async def test_refusal_of_a_missing_log_is_passed_on(
     bench: Bench, status: int, *, is_from_gateway: bool
 ) -> None:
     answer = call_failed(FailureKind.AMBIGUOUS, status=status, is_from_gateway=is_from_gateway)
@@ -365,7 +365,7 @@ async def test_log_that_cannot_be_written_says_why(
     [(TAKEN, None), (REFUSED, WriteFailure.REFUSED), (AWAY, None)],
     ids=["name taken", "refused", "unavailable"],
 )
-async def test_no_log_call_is_spent_where_the_store_cannot_be_read(
+async def test_no_log_call_is_made_while_the_store_is_unreadable(
     bench: Bench, error: Exception, write_failure: WriteFailure | None
 ) -> None:
     bench.dependencies.unreadable = error
@@ -387,7 +387,7 @@ async def test_a_bug_in_the_store_is_not_hidden(bench: Bench) -> None:
 # The allowance.
 
 
-async def test_where_the_allowance_is_used_up_nobody_is_asked(bench: Bench) -> None:
+async def test_no_log_call_is_made_without_quota(bench: Bench) -> None:
     assert isinstance(await bench.fetch(), LogStored)
     outcome = await bench.fetch()
     assert outcome == LogUnavailable(900.0, LogState.COLLECTING, 42.0, tried=False)
@@ -422,7 +422,7 @@ async def test_a_run_has_ended_also_where_another_is_to_follow(
     assert isinstance(await bench.fetch(ended), LogStored)
 
 
-async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
+async def test_rate_limit_info_of_a_log_reply_is_used(bench: Bench) -> None:
     bench.dependencies.published = RateLimitInfo(limit=2, reset=60.0)
     await bench.fetch()
     budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
@@ -430,7 +430,7 @@ async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("max_bytes", "waits"), [(LARGE, False), (LARGE + 1, True)])
-async def test_logs_with_a_large_bound_take_turns(
+async def test_logs_with_a_large_bound_alternate(
     bench: Bench,
     max_bytes: int,
     waits: bool,  # noqa: FBT001 - the expected value

@@ -130,7 +130,7 @@ async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
     assert charges_of == (kind is not FailureKind.NOT_SENT)
 
 
-async def test_a_bug_in_a_call_keeps_nobody_waiting_for_its_reply(bench: Bench) -> None:
+async def test_bug_in_a_call_completes_its_permit(bench: Bench) -> None:
     """As long as one start is on its way no other may be sent."""
 
     async def send(heard: OnRateInfo) -> str:
@@ -143,14 +143,14 @@ async def test_a_bug_in_a_call_keeps_nobody_waiting_for_its_reply(bench: Bench) 
     assert bench.shown("scriptix_api_requests_total", call="start", outcome="Ambiguous") == 1
 
 
-async def test_looks_without_an_answer_open_the_circuit(bench: Bench) -> None:
+async def test_unanswered_polls_open_the_circuit(bench: Bench) -> None:
     for model_id in range(MODELS):
         with pytest.raises(ScriptixError):
             await bench.call(failure=CallFailure(FailureKind.AMBIGUOUS, ""), model_id=model_id)
     assert bench.schedulers.of(KEY.fingerprint).breaker.open_circuit is not None
 
 
-async def test_what_a_refusal_teaches_is_kept_counted_and_said(
+async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -165,7 +165,7 @@ async def test_what_a_refusal_teaches_is_kept_counted_and_said(
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
-async def test_a_limit_that_is_as_configured_again_is_forgotten(
+async def test_limit_that_is_as_configured_again_is_removed(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -177,7 +177,7 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
     assert bench.shown("scriptix_limits_learned_total", call="status") == 2
 
 
-async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
+async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
     await bench.calls.ledger.ready()
     for _ in range(3):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
@@ -186,7 +186,7 @@ async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
     assert len(writes) == 1
 
 
-async def test_a_lesson_that_cannot_be_kept_fails_no_call(
+async def test_unsaved_observed_limit_fails_no_call(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.calls.ledger.ready()
@@ -199,7 +199,7 @@ async def test_a_lesson_that_cannot_be_kept_fails_no_call(
     assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
 
 
-async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_call(
+async def test_invalid_rate_limit_info_is_reported_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     for call, key in ((Call.STATUS, KEY), (Call.LOG, KEY), (Call.STATUS, OTHER_KEY)):
@@ -223,14 +223,14 @@ def _status_limits(bench: Bench) -> tuple[Limit, ...]:
     return budget.limits(bench.time.monotonic())
 
 
-async def test_learned_limits_are_recalled_even_where_calls_were_made_before() -> None:
+async def test_observed_limits_are_loaded_after_earlier_calls() -> None:
     bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
     bench.schedulers.of(KEY.fingerprint)
     await bench.calls.recall_limits(KEY)
     assert _status_limits(bench) == (Limit(6, 3600.0),)
 
 
-async def test_a_ledger_that_cannot_be_read_yet_is_asked_again_before_the_next_call() -> None:
+async def test_unreadable_ledger_is_read_again_before_the_next_call() -> None:
     bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
     bench.config_map.read_faults.append(Fault.LOST)
     await bench.calls.recall_limits(KEY)

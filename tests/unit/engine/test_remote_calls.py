@@ -163,7 +163,7 @@ class Bench(Clock, Fence):
         pytest.param(2, 2 + WINDOW - LAST, 3, id="at the last moment of the leadership"),
     ],
 )
-async def test_while_a_start_is_sent_the_fence_is_armed_for_the_end_of_its_time(
+async def test_fence_is_armed_while_a_start_is_sent(
     after: float, leads_for: float, deadline: float
 ) -> None:
     bench = Bench(now_is=100 + after, leads_until=100 + leads_for)
@@ -180,7 +180,7 @@ async def test_while_a_start_is_sent_the_fence_is_armed_for_the_end_of_its_time(
         pytest.param(0, -math.inf, "does not lead any more", id="not the leader"),
     ],
 )
-async def test_a_start_whose_time_is_over_is_not_sent(
+async def test_start_past_its_send_window_is_not_sent(
     after: float, leads_for: float, why: str
 ) -> None:
     bench = Bench(now_is=100 + after, leads_until=100 + leads_for)
@@ -228,7 +228,7 @@ async def test_shutdown_aborts_a_start_that_still_connects() -> None:
     assert bench.diary == []
 
 
-async def test_shutdown_lets_no_byte_leave_once_the_connection_stands() -> None:
+async def test_shutdown_lets_no_byte_leave_after_the_connection() -> None:
     bench = Bench()
     bench.connected.clear()
     start = asyncio.create_task(bench.start())

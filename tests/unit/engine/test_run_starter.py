@@ -307,7 +307,7 @@ START = ["look", "status: intent", "ledger: open", "POST"]
         ),
     ],
 )
-async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
+async def test_start_is_recorded_twice_before_and_after_its_post(
     bench: Bench, answer: Posted | PostFailed, then: list[str], starts_left: int, charges: int
 ) -> None:
     bench.api.answers.append(answer)
@@ -360,7 +360,7 @@ async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
     assert bench.cluster.diary == effects
 
 
-async def test_an_intent_that_is_not_written_costs_nothing_and_is_decided_anew(
+async def test_unwritten_intent_costs_nothing_and_is_decided_again(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
@@ -371,7 +371,7 @@ async def test_an_intent_that_is_not_written_costs_nothing_and_is_decided_anew(
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
-async def test_nothing_is_sent_unless_the_ledger_has_it(bench: Bench, fault: Fault) -> None:
+async def test_nothing_is_sent_without_an_in_flight_start(bench: Bench, fault: Fault) -> None:
     await bench.ledger.ready()
     bench.config_map.write_faults.append(fault)
     bench.config_map.read_faults.append(Fault.LOST)
@@ -391,7 +391,7 @@ async def test_nothing_is_sent_unless_the_ledger_has_it(bench: Bench, fault: Fau
         assert effects == [*START, "status: Owned", "ledger: closed"]
 
 
-async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_looks_again(
+async def test_start_decided_on_an_older_ledger_is_aborted(
     bench: Bench,
 ) -> None:
     await bench.ledger.ready()
@@ -427,7 +427,7 @@ async def test_a_deletion_before_the_intent_starts_nothing(
     assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
 
 
-async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
+async def test_deletion_returns_a_reserved_permit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reserve = bench.api.reserve
@@ -483,7 +483,7 @@ async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> 
         pytest.param(LOST, ["status: intent"], id="not known"),
     ],
 )
-async def test_a_deletion_during_the_post_keeps_its_answer(
+async def test_deletion_during_the_post_keeps_its_outcome(
     bench: Bench, answer: Posted | PostFailed, then: list[str]
 ) -> None:
     bench.api.answers.append(answer)
@@ -500,9 +500,7 @@ async def test_a_deletion_during_the_post_keeps_its_answer(
 
 
 @pytest.mark.parametrize("lost", [1, RECORD_ATTEMPTS - 1])
-async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
-    bench: Bench, lost: int
-) -> None:
+async def test_start_outcome_is_recorded_once_the_cluster_accepts(bench: Bench, lost: int) -> None:
     bench.api.answers.append(Posted(RUNNING))
     bench.cluster.faults += [None, *[Fault.LOST] * lost]
     effects = await bench.reconcile()
@@ -510,9 +508,7 @@ async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_without_a_look(
-    bench: Bench, steps: int
-) -> None:
+async def test_start_outcome_is_recorded_later_without_a_poll(bench: Bench, steps: int) -> None:
     """Not after one step only: a 2xx must not be asked of a model that is slow to show it."""
     bench.api.answers.append(Posted(None))
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS * steps]
@@ -527,7 +523,7 @@ async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_wit
     assert (await bench.reconcile())[0] == "look"
 
 
-async def test_an_unknown_outcome_that_was_recorded_late_is_looked_for(bench: Bench) -> None:
+async def test_unknown_outcome_recorded_late_is_resolved_by_polls(bench: Bench) -> None:
     bench.api.answers.append(LOST)
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
     with pytest.raises(UnavailableError):
@@ -537,7 +533,7 @@ async def test_an_unknown_outcome_that_was_recorded_late_is_looked_for(bench: Be
     assert await bench.reconcile() == ["look", "status: Unconfirmed", "ledger: closed"]
 
 
-async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Bench) -> None:
+async def test_start_outcome_survives_other_writes(bench: Bench) -> None:
     bench.api.answers.append(Posted(RUNNING))
 
     def is_touched() -> None:
@@ -547,7 +543,7 @@ async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Ben
     assert await bench.reconcile() == [*START, "status: Owned", "ledger: closed"]
 
 
-async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
+async def test_late_recorded_outcome_survives_a_conflict(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(None))
@@ -558,7 +554,7 @@ async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
     assert await bench.reconcile() == ["status: Owned", "ledger: closed"]
 
 
-async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_recorded_twice(
+async def test_outcome_recorded_by_a_lost_reply_is_not_repeated(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
@@ -571,7 +567,7 @@ async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_reco
     assert effects.count("POST") == 1
 
 
-async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(bench: Bench) -> None:
+async def test_start_of_another_installation_resolves_once_it_is_gone(bench: Bench) -> None:
     """Its POST may have acted: the entry is in that one's ledger, and our own one has none."""
     bench.api.answers.append(LOST)
     await bench.reconcile()
@@ -593,7 +589,7 @@ async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(ben
     ]
 
 
-async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> None:
+async def test_outcome_of_another_intent_is_not_recorded(bench: Bench) -> None:
     """Somebody has restored an older status: what it says is not of this start."""
     bench.api.answers.append(Posted(RUNNING))
     training = cast("Training", bench.cluster.training)
@@ -613,7 +609,7 @@ async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> Non
     ],
 )
 @pytest.mark.parametrize("recreated", [False, True], ids=["gone", "made anew"])
-async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledger(
+async def test_outcome_of_a_deleted_resources_start_stays_in_ledger(
     bench: Bench,
     answer: Posted | PostFailed,
     closes: bool,  # noqa: FBT001 - the expected value
@@ -637,7 +633,7 @@ async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledge
 
 
 @pytest.mark.parametrize("recreated", [False, True], ids=["gone", "re-created"])
-async def test_a_start_held_back_since_its_resource_is_gone(
+async def test_start_of_a_deleted_resource_is_aborted(
     bench: Bench,
     recreated: bool,  # noqa: FBT001 - both sides
 ) -> None:
@@ -659,7 +655,7 @@ async def test_a_start_held_back_since_its_resource_is_gone(
     assert bench.ledger.latest_run(7) is None
 
 
-async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
+async def test_unresolved_start_is_resolved_after_the_next_poll(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
@@ -680,7 +676,7 @@ async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
         pytest.param(StartLedgerNotWritable(), False, id="no ledger"),
     ],
 )
-async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others(
+async def test_blocked_poll_takes_no_share_of_the_polls(
     bench: Bench,
     instead: Observation,
     is_regular: bool,  # noqa: FBT001 - both ways
@@ -693,7 +689,7 @@ async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others
     ) == is_regular
 
 
-async def test_poll_for_an_edited_gate_keeps_its_turn(
+async def test_poll_for_an_edited_gate_keeps_its_dispatch(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why = failure(FailureReason.QUALITY_GATE_FAILED, "missed")

@@ -114,7 +114,7 @@ def bench() -> Bench:
 # Looks.
 
 
-async def test_whoever_has_to_wait_is_woken_when_its_turn_has_come(bench: Bench) -> None:
+async def test_waiting_resource_is_triggered_when_dispatched(bench: Bench) -> None:
     asked = [bench.poll(name) for name in ("a", "b", "c", "d")]
     assert [isinstance(permit, Permit) for permit in asked] == [True, True, False, False]
     assert await bench.woken() == ""
@@ -125,7 +125,7 @@ async def test_whoever_has_to_wait_is_woken_when_its_turn_has_come(bench: Bench)
     assert await bench.woken() == "d"
 
 
-async def test_a_timer_that_is_set_to_an_earlier_time_stays(bench: Bench) -> None:
+async def test_earlier_due_time_is_kept(bench: Bench) -> None:
     for name in ("a", "b"):
         bench.poll(name)
     bench.work_queue.set(a_key("c"), 1.0)
@@ -134,7 +134,7 @@ async def test_a_timer_that_is_set_to_an_earlier_time_stays(bench: Bench) -> Non
     assert await bench.woken() == "c"
 
 
-def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
+def test_keys_are_independent(bench: Bench) -> None:
     for name in ("a", "b", "c"):
         bench.poll(name)
         bench.start(name)
@@ -143,7 +143,7 @@ def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
     assert bench.start("eeeee") is not None
 
 
-def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
+def test_refusal_holds_polls_of_that_key_only(bench: Bench) -> None:
     bench.polled("a", refused(429, retry_after=30.0))
     assert bench.schedulers.wait(KEY, Call.STATUS) == 30
     assert bench.poll("b") == 30
@@ -155,7 +155,7 @@ def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
     assert isinstance(bench.poll("b"), Permit)
 
 
-async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
+async def test_unsent_poll_costs_nothing(bench: Bench) -> None:
     bench.polled("a", NOT_SENT)
     assert isinstance(bench.poll("b"), Permit)
     assert isinstance(bench.poll("c"), Permit)
@@ -165,9 +165,7 @@ async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "way", ["leaves", "is not watched", "has not asked", "was spoilt", "has another key"]
 )
-async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
-    bench: Bench, way: str
-) -> None:
+async def test_unwanted_dispatch_passes_to_the_next(bench: Bench, way: str) -> None:
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
     match way:
@@ -190,7 +188,7 @@ async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
     assert await bench.woken() == "d"
 
 
-async def test_who_waits_for_a_look_keeps_its_turn_when_the_step_is_over(bench: Bench) -> None:
+async def test_waiting_poll_stays_queued_after_the_reconcile(bench: Bench) -> None:
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
         bench.schedulers.finish_reconcile(
@@ -201,7 +199,7 @@ async def test_who_waits_for_a_look_keeps_its_turn_when_the_step_is_over(bench: 
     assert isinstance(bench.poll("c"), Permit)
 
 
-async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
+async def test_key_scheduler_skips_an_absent_resource_automatically(
     bench: Bench,
 ) -> None:
     for name in ("a", "b", "c", "d"):
@@ -213,7 +211,7 @@ async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
     assert await bench.woken() == "d"
 
 
-def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench: Bench) -> None:
+def test_queued_or_failed_reconcile_takes_no_share_of_the_polls(bench: Bench) -> None:
     for number in range(30):
         bench.poll(f"t{number}")
         if 10 <= number < 20:
@@ -225,14 +223,14 @@ def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench
     assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
-def test_a_step_that_was_spoilt_keeps_its_place_in_the_start_queue(bench: Bench) -> None:
+def test_failed_reconcile_keeps_its_start_queue_position(bench: Bench) -> None:
     for name in ("a", "bb", "ccc"):
         bench.start(name)
     bench.schedulers.requeue_failed(a_key("ccc"))
     assert bench.schedulers.is_queued(a_key("ccc"))
 
 
-def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: Bench) -> None:
+def test_intervals_are_lengthened_for_a_shared_key(bench: Bench) -> None:
     assert bench.schedulers.poll_interval_ratio() == 1
     for number in range(30):
         bench.poll(f"t{number}")
@@ -251,7 +249,7 @@ def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: 
 # The circuit.
 
 
-def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Bench) -> None:
+def test_rejected_key_gets_a_trial_call_each_minute(bench: Bench) -> None:
     bench.polled("a", REJECTED)
     open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
     assert bench.schedulers.open_circuits() == 1
@@ -269,7 +267,7 @@ def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Benc
     assert isinstance(bench.poll("b"), Permit)
 
 
-def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
+def test_calls_after_an_outage_are_spread(bench: Bench) -> None:
     bench.polled("a", REJECTED)
     bench.time.seconds += 600
     bench.polled("a")
@@ -286,15 +284,13 @@ def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
         pytest.param(Call.STATUS, refused(503, FailureKind.AMBIGUOUS), id="one without an answer"),
     ],
 )
-def test_other_answers_do_not_stop_those_that_share_the_key(
-    bench: Bench, call: Call, failure: CallFailure
-) -> None:
+def test_other_failures_do_not_stop_the_key(bench: Bench, call: Call, failure: CallFailure) -> None:
     permit = bench.schedulers.of(KEY).limiters[call].acquire(bench.time.monotonic())
     bench.schedulers.answered(KEY, call, permit, Answer(7, failure))
     assert bench.schedulers.open_circuits() == 0
 
 
-def test_an_api_that_does_not_answer_for_several_models_is_away(bench: Bench) -> None:
+def test_circuit_opens_after_failures_of_several_models(bench: Bench) -> None:
     for model_id in range(MODELS):
         bench.polled("a", SILENT, model_id=model_id)
         bench.time.seconds += 6
@@ -302,7 +298,7 @@ def test_an_api_that_does_not_answer_for_several_models_is_away(bench: Bench) ->
     assert isinstance(bench.poll("c"), OpenCircuit)
 
 
-def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Bench) -> None:
+def test_poll_given_up_in_an_outage_delays_no_other(bench: Bench) -> None:
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
     scheduler = bench.schedulers.of(KEY)
@@ -313,7 +309,7 @@ def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Benc
     assert isinstance(bench.poll("e"), Permit)
 
 
-def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
+def test_no_log_is_fetched_while_the_circuit_is_open(bench: Bench) -> None:
     bench.polled("a", REJECTED)
     bench.time.seconds += TRIAL_INTERVAL  # not even as a probe: there are few
     assert bench.schedulers.log(KEY, a_key("a"), has_ended=True) == OPEN_CIRCUIT_WAIT
@@ -322,7 +318,7 @@ def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
     assert bench.schedulers.log(KEY, a_key("b"), has_ended=False) == 900
 
 
-def test_no_start_is_made_while_the_circuit_is_open_not_even_as_a_probe(bench: Bench) -> None:
+def test_no_start_is_made_while_the_circuit_is_open(bench: Bench) -> None:
     """It may open between the last look at a model and its start."""
     bench.schedulers.check_queue(KEY, a_claim("a"))
     open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
@@ -361,7 +357,7 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     assert bench.start("dddd", priority=5) is None
 
 
-async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> None:
+async def test_next_resource_is_triggered_when_a_start_is_free(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     assert await bench.woken() == ""
@@ -371,7 +367,7 @@ async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> No
     assert await bench.woken() == "dddd"
 
 
-async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None:
+async def test_positions_are_reported_without_a_request(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.time.seconds += SETTLING
@@ -379,7 +375,7 @@ async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None
     assert await bench.woken() == "ccc dddd"
 
 
-def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
+def test_asking_for_the_position_uses_no_start(bench: Bench) -> None:
     assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
     assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
     assert bench.schedulers.is_queued(a_key("a"))
@@ -392,7 +388,7 @@ def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
     assert not bench.schedulers.is_queued(a_key("never-seen"))
 
 
-def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
+def test_resource_that_leaves_delays_no_other(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.schedulers.leave(a_key("ccc"))
@@ -413,7 +409,7 @@ def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) ->
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
-async def test_a_start_that_was_not_sent_is_there_for_the_next(
+async def test_unsent_start_is_free_for_the_next(
     bench: Bench,
     answered: bool,  # noqa: FBT001 - both ways
 ) -> None:
@@ -429,7 +425,7 @@ async def test_a_start_that_was_not_sent_is_there_for_the_next(
     assert bench.schedulers.wait(KEY, Call.START) == 0
 
 
-def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -> None:
+def test_reconcile_without_a_queue_entry_leaves_the_queue(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.schedulers.finish_reconcile(
@@ -450,7 +446,7 @@ def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -
 # Keys that nobody uses any more.
 
 
-def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
+def test_unused_key_without_counting_calls_is_removed(
     bench: Bench,
 ) -> None:
     bench.schedulers.recall(KEY, SOURCE, [a_charge(0)], [])
@@ -472,7 +468,7 @@ def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
     assert set(bench.schedulers._schedulers) == {OTHER_KEY}
 
 
-def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: Bench) -> None:
+def test_key_with_a_call_in_flight_or_a_hold_is_kept(bench: Bench) -> None:
     permit = bench.poll("a")
     assert isinstance(permit, Permit)
     bench.schedulers.leave(a_key("a"))
@@ -487,7 +483,7 @@ def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: 
 
 
 @pytest.mark.parametrize("way", ["has another key", "has ended"])
-def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, way: str) -> None:
+def test_circuit_of_an_unused_key_is_not_reported_as_open(bench: Bench, way: str) -> None:
     bench.polled("a", REJECTED)
     assert bench.schedulers.open_circuits() == 1
     if way == "has ended":
@@ -499,7 +495,7 @@ def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, wa
     assert bench.schedulers.open_circuits() == 0
 
 
-def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> None:
+def test_many_new_keys_leave_only_counting_ones(bench: Bench) -> None:
     for number in range(1440):
         bench.time.seconds += 60
         bench.polled("a", key=f"key{number}")
@@ -510,7 +506,7 @@ def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> 
 # What outlives a process.
 
 
-def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
+def test_observed_limits_of_a_key_are_taken_over(bench: Bench) -> None:
     permit = bench.schedulers.start(KEY, a_claim("a"))
     assert isinstance(permit, Permit)
     refusal = Answer(7, refused(429, retry_after=3600.0), RateLimitInfo(limit=1))
@@ -567,7 +563,7 @@ def test_starts_of_other_processes_count(charges: list[float], wait: float) -> N
     )
 
 
-def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each() -> None:
+def test_starts_of_a_key_from_two_sources_are_counted_once() -> None:
     bench = Bench()
     bench.schedulers.recall(KEY, SOURCE, [a_charge(900)], [])
     assert bench.schedulers.is_new_to(KEY, OTHER_SOURCE)
@@ -579,7 +575,7 @@ def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each(
     assert bench.schedulers.wait(OTHER_KEY, Call.START) == 0
 
 
-def test_starts_of_other_processes_count_for_their_namespaces_and_late_ones_as_late() -> None:
+def test_starts_of_other_processes_count_by_namespace() -> None:
     bench = Bench()
     bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 4, "team-b")], [])
     starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()

@@ -85,7 +85,7 @@ async def test_reason_is_written_once_with_one_event() -> None:
     [a_raw(deletionTimestamp="2025-01-16T08:00:00Z"), {**a_raw(), "status": "odd"}],
     ids=["being deleted", "status is no object"],
 )
-async def test_nothing_is_written_where_that_helps_nobody(raw: Raw) -> None:
+async def test_nothing_is_written_where_it_is_useless(raw: Raw) -> None:
     cluster = Cluster()
     await cluster.status_writer().report_left_alone(raw, "why")
     assert (cluster.patches, cluster.events) == ([], [])
@@ -117,7 +117,7 @@ async def published(errors: dict[str, deque[KubeError]], *dropped: str) -> list[
     return tried
 
 
-async def test_telling_is_tried_again_where_the_cluster_did_not_take_it(
+async def test_failed_report_is_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
@@ -125,7 +125,7 @@ async def test_telling_is_tried_again_where_the_cluster_did_not_take_it(
     assert await published(errors, "first") == ["second: why", *["last: why"] * 3]
 
 
-async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outdated_version_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
     errors = {
         "first": deque[KubeError]([ConflictError("409")]),

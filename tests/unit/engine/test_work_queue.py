@@ -42,7 +42,7 @@ async def _names(work_queue: WorkQueue) -> str:
     return names
 
 
-async def test_what_is_due_comes_in_the_order_of_its_times(
+async def test_due_resources_come_in_the_order_of_their_times(
     work_queue: WorkQueue, hand: Hand
 ) -> None:
     work_queue.set(A, 3)
@@ -62,14 +62,14 @@ async def test_of_equal_times_the_one_set_first_comes_first(work_queue: WorkQueu
     assert await _names(work_queue) == "cab"
 
 
-async def test_it_says_how_late_a_resource_is(work_queue: WorkQueue, hand: Hand) -> None:
+async def test_work_queue_reports_latency(work_queue: WorkQueue, hand: Hand) -> None:
     work_queue.set(A, 1)
     hand.at += 4
     assert await work_queue.next(0) == (A, 3.0)
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 5), (5, 1)], ids=["later", "sooner"])
-async def test_a_new_time_takes_the_place_of_the_old(
+async def test_new_due_time_replaces_the_old(
     work_queue: WorkQueue, hand: Hand, first: float, second: float
 ) -> None:
     work_queue.set(A, first)
@@ -115,9 +115,7 @@ async def test_a_time_that_is_brought_forward_while_it_waits_is_noticed_at_once(
     assert await waiting == (A, 0.0)
 
 
-async def test_what_has_come_may_be_brought_forward_again(
-    work_queue: WorkQueue, hand: Hand
-) -> None:
+async def test_taken_resource_may_be_queued_again(work_queue: WorkQueue, hand: Hand) -> None:
     work_queue.set(A, 0)
     assert await _names(work_queue) == "a"
     work_queue.bring_forward(A, 1)
@@ -125,7 +123,7 @@ async def test_what_has_come_may_be_brought_forward_again(
     assert await _names(work_queue) == "a"
 
 
-async def test_what_was_dropped_does_not_come(work_queue: WorkQueue, hand: Hand) -> None:
+async def test_dropped_resource_is_not_returned(work_queue: WorkQueue, hand: Hand) -> None:
     work_queue.set(A, 1)
     work_queue.set(B, 1)
     work_queue.drop(A)

@@ -55,7 +55,7 @@ def test_a_status_decides_the_kind(status: int, kind: type[KubeError]) -> None:
     ],
     ids=["a Status", "no message", "empty message", "no object", "no JSON", "no body", "long"],
 )
-def test_what_the_api_server_says_is_told_without_its_wrapping(body: str | None, told: str) -> None:
+def test_api_server_message_is_unwrapped(body: str | None, told: str) -> None:
     error = ApiException(status=403, reason="Forbidden")
     error.body = body
     with pytest.raises(RefusedError) as caught, translated("create it"):
@@ -68,7 +68,7 @@ def test_what_the_api_server_says_is_told_without_its_wrapping(body: str | None,
     [TimeoutError(), aiohttp.ServerDisconnectedError(), ConnectionResetError()],
     ids=["no reply in time", "cut", "reset"],
 )
-def test_no_answer_may_come_right(error: Exception) -> None:
+def test_missing_reply_is_retryable(error: Exception) -> None:
     told = f"^get it: {type(error).__name__}"
     with pytest.raises(UnavailableError, match=told), translated("get it"):
         raise error

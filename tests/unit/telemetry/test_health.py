@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-def test_who_beats_in_time_gives_no_cause_for_complaint() -> None:
+def test_heartbeat_in_time_is_healthy() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
     with heartbeat.watching("The timer") as beat:
@@ -29,7 +29,7 @@ def test_who_beats_in_time_gives_no_cause_for_complaint() -> None:
         assert heartbeat.complaints() == []
 
 
-def test_who_is_late_is_named_until_it_beats_again() -> None:
+def test_late_heartbeat_is_named_until_the_next_one() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
     with heartbeat.watching("The timer") as beat, heartbeat.watching("The sweep", limit=60.0):
@@ -41,7 +41,7 @@ def test_who_is_late_is_named_until_it_beats_again() -> None:
         assert heartbeat.complaints() == []
 
 
-def test_who_has_left_is_not_missed() -> None:
+def test_ended_heartbeat_is_not_missed() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
     with heartbeat.watching("The timer"):
@@ -105,7 +105,7 @@ def test_problem_keeps_its_first_time_until_cleared() -> None:
     assert problems.seconds()["Watch"] == 0.0
 
 
-def test_outage_counts_after_a_minute() -> None:
+def test_outage_fails_readiness_after_a_minute() -> None:
     clock = Clock()
     problems = Problems(clock)
     problems.report("Namespaces", "One of them fails.", subject="b")

@@ -156,7 +156,7 @@ def test_it_listens_on_ipv6_too() -> None:
         assert ask(server, "/healthz", host="::1")[0] == 200
 
 
-def test_a_connection_that_says_too_little_is_cut_however_busy_it_looks() -> None:
+def test_slow_connection_is_closed() -> None:
     with serving(connection_seconds=1.0) as server:
         with socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE) as slow:
             slow.settimeout(0.02)
@@ -174,7 +174,7 @@ def test_a_connection_that_says_too_little_is_cut_however_busy_it_looks() -> Non
         assert ask(server, "/healthz")[0] == 200
 
 
-def test_too_many_connections_are_dropped_and_room_is_made_again() -> None:
+def test_excess_connections_are_dropped_until_others_close() -> None:
     with serving() as server:
         held = [
             socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE)

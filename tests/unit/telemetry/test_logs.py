@@ -77,7 +77,7 @@ def test_a_json_line_has_time_level_logger_message_and_fields() -> None:
     }
 
 
-def test_a_line_tells_its_time_in_utc_to_the_millisecond() -> None:
+def test_line_has_its_time_in_utc_to_the_millisecond() -> None:
     out = Output()
     configure_logging("json", "INFO", out)
     record = logging.makeLogRecord({"levelno": logging.INFO, "msg": "x"})
@@ -135,7 +135,7 @@ def test_no_way_leads_a_hidden_value_into_the_log(log_format: Literal["json", "t
     assert redact(f"<{KEY}>") == "<***>"
 
 
-def test_a_line_that_cannot_be_written_is_told_without_its_arguments(
+def test_unwritable_line_is_reported_without_its_arguments(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("json", "INFO", Output())
@@ -157,7 +157,7 @@ def kopf_says(level: int, message: str) -> None:
     logging.getLogger("kopf.objects").log(level, message, extra=extra)
 
 
-def test_kopf_is_silent_about_what_went_well_and_names_what_did_not() -> None:
+def test_kopf_logs_failures_and_no_successes() -> None:
     out = Output()
     configure_logging("json", "INFO", out)
     kopf_says(logging.INFO, "Handler 'feed' succeeded.")

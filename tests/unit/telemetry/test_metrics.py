@@ -26,7 +26,7 @@ def test_calls_are_counted_by_kind_and_outcome_and_timed_by_kind() -> None:
     assert shown(metrics, "scriptix_api_request_seconds_sum", call="start") == 2.0
 
 
-def test_a_phase_that_is_not_told_has_no_trainings() -> None:
+def test_phase_that_is_not_reported_has_no_trainings() -> None:
     metrics = Metrics()
     assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
     metrics.phases({Phase.QUEUED: 3, Phase.RUNNING: 1})
@@ -35,7 +35,7 @@ def test_a_phase_that_is_not_told_has_no_trainings() -> None:
     assert shown(metrics, "scriptix_trainings", phase="Running") == 4
 
 
-def test_runs_writes_and_steps_are_counted() -> None:
+def test_runs_writes_and_reconciles_are_counted() -> None:
     metrics = Metrics()
     assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 0
     metrics.run_started()

@@ -44,7 +44,7 @@ def served(
         pytest.param(OTHER, EIGHT - SILENCE, None, id="a time far ahead"),
     ],
 )
-def test_a_resource_is_left_alone_until_the_other_is_silent(
+def test_resource_is_left_alone_while_another_serves_it(
     namespace: str | None, now: datetime, seconds: float | None
 ) -> None:
     assert left_for(served(namespace), OURS, now) == seconds
@@ -74,7 +74,7 @@ NEWS = followed(progress=10)
         ),
     ],
 )
-def test_a_write_names_the_installation_and_none_is_made_for_that_at_rest(
+def test_write_names_its_installation(
     training: Training, status: TrainingStatus, now: datetime, *, is_written: bool
 ) -> None:
     written = with_server(training, status, OURS, now)
@@ -101,12 +101,12 @@ def test_a_write_names_the_installation_and_none_is_made_for_that_at_rest(
         pytest.param(served(None), False, id="is nobody's"),
     ],
 )
-def test_what_is_served_and_not_at_rest_is_renewed(training: Training, *, is_due: bool) -> None:
+def test_served_active_resources_are_renewed(training: Training, *, is_due: bool) -> None:
     assert needs_renewal(training, OURS, EIGHT + RENEWAL) is is_due
     assert not needs_renewal(training, OURS, EIGHT + RENEWAL - SECOND)
 
 
-def test_those_left_alone_are_counted_by_installation() -> None:
+def test_skipped_resources_are_counted_by_installation() -> None:
     theirs = [a_training(name=name, status=served(OTHER).status) for name in ("b", "a")]
     left = left_alone([*theirs, served("third"), served(), served(None)], OURS, EIGHT)
     assert {other: len(trainings) for other, trainings in left.items()} == {OTHER: 2, "third": 1}

@@ -65,7 +65,7 @@ def late(running: Running, past: Sequence[PastRun] = ()) -> float:
     ("progress", "hours"), [(10, 0.5), (30, 2), (50, 4), (75, 6), (95, 7.5), (99, 7.9)]
 )
 @pytest.mark.parametrize("granted_interval", [0.5, 1, 1.5])
-def test_the_documents_run_is_expected_to_end_after_eight_hours_from_any_of_its_points(
+def test_documents_run_has_an_eta_of_eight_hours_at_any_point(
     progress: int, hours: float, granted_interval: float
 ) -> None:
     """And one that is slower or faster, in proportion."""
@@ -86,7 +86,7 @@ def test_the_documents_run_is_expected_to_end_after_eight_hours_from_any_of_its_
         pytest.param(50, -1, id="the clocks disagree"),
     ],
 )
-def test_without_enough_to_go_by_no_end_is_told(progress: int, hours: float) -> None:
+def test_no_eta_without_enough_progress(progress: int, hours: float) -> None:
     assert likely(a_run(progress, hours)) is None
 
 
@@ -104,14 +104,14 @@ def test_without_enough_to_go_by_no_end_is_told(progress: int, hours: float) -> 
         pytest.param((NOT_REACHED,) * 4 + (3600,), 8, id="it has only just come there"),
     ],
 )
-def test_a_run_of_another_shape_is_expected_to_go_on_at_its_pace(
+def test_eta_of_a_run_of_another_shape_follows_its_pace(
     timeline: tuple[int, ...], hours: float
 ) -> None:
     """At 50 % after 4 hours, which the document's run is as well."""
     assert likely(a_run(50, 4, timeline=timeline)) == pytest.approx(hours)
 
 
-def test_an_even_run_is_foretold_from_its_second_mark_on() -> None:
+def test_eta_of_an_even_run_is_exact_from_the_second_milestone() -> None:
     timeline = with_milestones((), 10, 0.8 * HOUR)
     errors = []
     for progress in range(20, 100, 5):
@@ -127,7 +127,7 @@ def test_an_even_run_is_foretold_from_its_second_mark_on() -> None:
 # With past runs.
 
 
-def test_the_median_of_what_past_runs_foretell_is_expected() -> None:
+def test_eta_is_the_median_of_past_run_estimates() -> None:
     slow_start = PastRun.of(
         7, 10 * HOUR, tuple(round(HOUR * (5 + mark / 20)) for mark in MILESTONES)
     )
@@ -149,7 +149,7 @@ def test_the_document_counts_beside_few_past_runs_if_it_lies_among_them() -> Non
     assert likely(a_run(30, 2), runs[:3]) == pytest.approx(2 / 0.3)  # it is none of them
 
 
-def test_past_runs_are_believed_whatever_the_marks() -> None:
+def test_past_runs_outweigh_the_milestones() -> None:
     assert likely(a_run(50, 4, timeline=(60,)), [even(3)]) == pytest.approx(8)
 
 
@@ -162,14 +162,14 @@ def test_past_runs_are_believed_whatever_the_marks() -> None:
         pytest.param([], None, id="nobody knows"),
     ],
 )
-def test_before_progress_tells_anything_runs_of_the_same_model_do(
+def test_past_runs_of_the_model_give_an_eta_before_progress(
     past: list[PastRun], hours: float | None
 ) -> None:
     assert likely(a_run(9, 0.4), past) == (None if hours is None else pytest.approx(hours))
 
 
 @pytest.mark.parametrize("progress", [TELLING, 100])
-def test_no_end_is_told_by_past_runs_while_no_time_has_passed(progress: int) -> None:
+def test_past_runs_give_no_eta_while_no_time_has_passed(progress: int) -> None:
     assert likely(a_run(progress, 0), [even(3)]) is None
 
 
@@ -184,12 +184,12 @@ def test_no_end_is_told_by_past_runs_while_no_time_has_passed(progress: int) -> 
         pytest.param(FEW, 8, id="ten: their own spread"),
     ],
 )
-def test_few_runs_are_not_believed_to_be_all_alike(runs: int, later: float) -> None:
+def test_few_past_runs_do_not_narrow_the_p90_estimate(runs: int, later: float) -> None:
     """The document's, which foretells the same, is no proof of it."""
     assert late(a_run(50, 4), [even(3)] * runs) == pytest.approx(later)
 
 
-def test_nine_of_ten_have_ended_by_the_later_time() -> None:
+def test_nine_of_ten_runs_end_by_the_p90_estimate() -> None:
     past = [even(hours) for hours in range(1, 21)]
     assert likely(a_run(0, 0.5), past) == pytest.approx(10.5)
     assert late(a_run(0, 0.5), past) == pytest.approx(18)
@@ -209,9 +209,7 @@ def test_nine_of_ten_have_ended_by_the_later_time() -> None:
         pytest.param(12, Estimate(14 * HOUR, 18 * HOUR), id="four hours"),
     ],
 )
-def test_a_run_that_is_overdue_is_given_half_of_that_time_again(
-    now: float, expected: Estimate
-) -> None:
+def test_eta_of_an_overdue_run_adds_half_the_overdue_time(now: float, expected: Estimate) -> None:
     found = estimate(a_run(50, 4, now), ())
     assert found is not None
     assert (found.likely, found.late) == pytest.approx((expected.likely, expected.late))
@@ -224,7 +222,7 @@ PAST = st.lists(
 
 
 @given(st.integers(-5, 200), st.floats(0, 1e5), st.floats(0, 1e5), TIMELINES, PAST)
-def test_an_end_is_never_expected_in_the_past_nor_the_later_time_before_it(
+def test_eta_is_never_past_and_p90_never_before_p50(
     progress: int, seconds: float, since: float, timeline: tuple[int, ...], past: list[PastRun]
 ) -> None:
     now = seconds + since
@@ -235,7 +233,7 @@ def test_an_end_is_never_expected_in_the_past_nor_the_later_time_before_it(
 
 
 @given(st.integers(0, 100), st.floats(0, 1e12), TIMELINES, PAST)
-def test_whatever_is_told_of_a_run_its_end_is_a_date(
+def test_eta_is_a_date_for_any_progress(
     progress: int, seconds: float, timeline: tuple[int, ...], past: list[PastRun]
 ) -> None:
     found = estimate(Running(7, progress, seconds, 3600.0, timeline), past)

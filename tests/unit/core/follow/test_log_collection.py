@@ -168,7 +168,7 @@ def test_another_run_of_the_model_ends_the_fetches(
     assert ("operator tries again" in (after.message or "")) == (state == "Unavailable")
 
 
-def test_run_that_goes_on_is_not_superseded() -> None:
+def test_running_run_is_not_superseded() -> None:
     other = a_training(name="other", status=followed(run=a_run(claimed_at=at(hours=1))))
     assert superseded(a_training(status=RUNNING), [other], None) is None
 
@@ -283,7 +283,7 @@ def test_fetch_that_was_not_tried_changes_no_status() -> None:
     assert log_of(life) == before
 
 
-def test_end_of_the_run_forgets_the_failures_before_it() -> None:
+def test_end_of_the_run_clears_the_failures_before_it() -> None:
     life = Life(durations=Durations()).runs().waits(60)
     life.polls(a_model(3, progress=5, started_at=EIGHT))
     for _ in range(2):
@@ -383,12 +383,12 @@ def test_log_stored_during_the_run_is_collected_further() -> None:
     assert decision.action == RequeueAfter(60)
 
 
-def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
+def test_learning_curve_outlives_dropped_lines() -> None:
     status = replace(RUNNING, learning_curve=CURVE)
     assert log_stored(a_step(status), stored()).status.learning_curve == CURVE
 
 
-def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() -> None:
+def test_epoch_in_a_log_is_shown_before_the_next_poll() -> None:
     running = replace(RUNNING, progress=45, stage="MainTraining")
     point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
     status = log_stored(a_step(running), stored(curve=(point,))).status
@@ -404,7 +404,7 @@ def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() 
     ("wait", "due_in", "seconds"),
     [(15, 60, 15), (600, 60, 60), (None, 60, 60)],
 )
-def test_a_log_that_could_not_be_had_delays_no_look(
+def test_failed_log_fetch_delays_no_poll(
     wait: float | None, due_in: float | None, seconds: float | None
 ) -> None:
     failed = LogUnavailable(wait, LogState.NAME_TAKEN, due_in)
@@ -412,12 +412,12 @@ def test_a_log_that_could_not_be_had_delays_no_look(
 
 
 @pytest.mark.parametrize("wait", [15, None])
-def test_after_the_end_only_the_log_is_waited_for(wait: float | None) -> None:
+def test_after_the_end_only_log_fetches_are_due(wait: float | None) -> None:
     failed = LogUnavailable(wait, LogState.NAME_TAKEN, None)
     assert log_unavailable(a_step(SUCCEEDED), failed).action == RequeueAfter(wait)
 
 
-def test_a_log_is_tried_again_while_there_is_hope() -> None:
+def test_log_fetch_is_retried_while_it_may_succeed() -> None:
     decision = log_unavailable(a_step(RUNNING, news=True), replace(LOST, due_in=60))
     assert (decision.state.log_wanted, decision.state.failed_logs) == (True, 1)
     assert decision.status.log is None
@@ -540,7 +540,7 @@ def test_new_run_tries_a_refused_log_again() -> None:
     assert (log_of(life).state, log_of(life).message) == (None, None)
 
 
-def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_looked_at() -> None:
+def test_failed_log_fetch_waits_out_its_backoff_despite_polls() -> None:
     failed = log_unavailable(a_step(RUNNING, news=True), replace(LOST, wait=90, due_in=60))
     training = a_training(status=RUNNING)
 
@@ -555,7 +555,7 @@ def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_look
 
 
 @pytest.mark.parametrize("state", [LogState.NAME_TAKEN, LogState.UNAVAILABLE])
-def test_a_log_that_can_never_be_had_says_why(state: LogState) -> None:
+def test_permanently_failed_log_fetch_shows_its_reason(state: LogState) -> None:
     life = an_ended_life()
     life.learns(LogUnavailable(None, state, None, message="x" * 2000))
     assert log_of(life).state == state

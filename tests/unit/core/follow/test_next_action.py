@@ -104,20 +104,20 @@ def a_step(
         pytest.param(a_step(SUCCEEDED, suspend=True), False, id="suspended at its end"),
     ],
 )
-def test_the_log_is_fetched_when_it_is_wanted_and_may_be_had(
+def test_log_is_fetched_when_wanted_and_available(
     ctx: ReconcileContext,
     fetched: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     assert isinstance(conclude(ctx).action, FetchLog) == fetched
 
 
-def test_a_run_that_goes_on_is_looked_at_again_after_the_poll_interval() -> None:
+def test_running_run_is_polled_after_the_poll_interval() -> None:
     assert conclude(a_step(RUNNING, poll_interval_seconds=90)).action == RequeueAfter(90)
     transition_events = a_step(RUNNING, transition_events=True, poll_interval_seconds=90)
     assert conclude(transition_events).action == FetchLog(90)
 
 
-def test_a_finished_run_rests_for_good() -> None:
+def test_finished_run_is_not_requeued() -> None:
     assert conclude(a_step(SUCCEEDED, state="Complete")).action == RequeueAfter(None)
     assert conclude(a_step(SUCCEEDED)).action == FetchLog(None)
 
@@ -151,7 +151,7 @@ def publishing(
     return ctx, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
 
 
-def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> None:
+def test_refused_result_is_reported_with_the_runs_metrics() -> None:
     decision = publish_failed(*publishing())
     status = decision.status
     assert status.failure is not None
@@ -164,7 +164,7 @@ def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> 
     assert (decision.action, decision.publish) == (RequeueAfter(5), False)
 
 
-def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -> None:
+def test_unrecorded_success_leaves_conditions_unchanged() -> None:
     """Else each try would write another time of transition."""
     decision = publish_failed(*publishing())
     assert {c.last_transition_time for c in decision.status.conditions if c.type != "Stalled"} == {
@@ -175,14 +175,14 @@ def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -
 @pytest.mark.parametrize(
     ("before", "seconds"), [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (10**6, 60)]
 )
-def test_a_refused_result_is_tried_again_ever_more_seldom(before: int, seconds: float) -> None:
+def test_refused_result_is_retried_with_backoff(before: int, seconds: float) -> None:
     decision = publish_failed(*publishing(InProcessState(failed_publishes=before)))
     assert decision.action == RequeueAfter(seconds)
     assert decision.state.failed_publishes == before + 1
 
 
 @pytest.mark.parametrize(("before", "events"), [(0, False), (3, False), (4, True), (5, True)])
-def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
+def test_short_cluster_failure_is_not_reported(
     before: int,
     events: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
 
 
 @pytest.mark.parametrize("refused", [True, False], ids=["events", "not told yet"])
-def test_a_start_is_settled_once_its_outcome_is_recorded(
+def test_start_is_resolved_once_its_outcome_is_recorded(
     refused: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
     """The ledger's entry is closed after the record, and not where nothing is recorded."""
@@ -231,6 +231,6 @@ def test_log_of_an_unpublished_run_is_fetched_meanwhile() -> None:
     assert publish_failed(ctx, failed).action == RequeueAfter(3)
 
 
-def test_an_unpublished_run_times_out_no_more() -> None:
+def test_unpublished_run_does_not_time_out() -> None:
     ctx = a_step(UNPUBLISHED, timeout_seconds=60)
     assert ctx.deadline is None

@@ -46,7 +46,7 @@ def test_progress_brings_stage_and_expected_end() -> None:
     assert note.message == "Training: MainTraining, 50%."
 
 
-def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
+def test_last_epoch_of_the_log_is_shown_with_the_progress() -> None:
     points = [
         LearningPoint(epoch=1, of=20, word_error_rate="45.2"),
         LearningPoint(epoch=5, of=20, word_error_rate="28.3"),
@@ -57,7 +57,7 @@ def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
     assert note.message == "Training: MainTraining, 30%. Last logged: epoch 5/20, WER 28.3%."
 
 
-def test_progress_that_is_not_given_is_not_nothing() -> None:
+def test_absent_progress_is_not_zero() -> None:
     poll = a_model(3, started_at=EIGHT)
     status, note = follow(SPEC, followed(), poll, at(hours=1), ())
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
@@ -76,7 +76,7 @@ def test_progress_going_backwards_is_shown_as_it_is() -> None:
     assert status.finished_at is None
 
 
-def test_progress_that_stands_still_keeps_its_time() -> None:
+def test_unchanged_progress_keeps_its_time() -> None:
     poll = a_model(3, progress=50, started_at=EIGHT)
     status, _ = follow(SPEC, followed(), poll, at(hours=4), ())
     later, _ = follow(SPEC, status, poll, at(hours=5), ())
@@ -89,7 +89,7 @@ def test_times_are_to_the_second_as_status_spells_them() -> None:
     assert status.last_progress_at == at(hours=4)
 
 
-def test_an_end_that_is_overdue_is_expected_anew() -> None:
+def test_overdue_eta_is_computed_again() -> None:
     poll = a_model(3, progress=95, started_at=EIGHT)
     status, _ = follow(SPEC, followed(), poll, at(hours=7.5), ())
     assert status.estimated_completion_at == at(hours=8)
@@ -98,7 +98,7 @@ def test_an_end_that_is_overdue_is_expected_anew() -> None:
     assert late.estimated_completion_at > at(hours=9)
 
 
-def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> None:
+def test_run_at_100_percent_is_not_written_at_each_poll() -> None:
     poll = a_model(3, progress=100, started_at=EIGHT)
     status, _ = follow(SPEC, followed(), poll, at(hours=8), ())
     later, _ = follow(SPEC, status, poll, at(hours=9), ())
@@ -125,7 +125,7 @@ def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> No
     ],
 )
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_start_time_in_polls_tells_whose_run_is_shown(
+def test_run_start_time_in_polls_identifies_the_run(
     known: TrainingStatus, seconds: int, state: int, *, is_this: bool
 ) -> None:
     seen = a_model(state, started_at=BEFORE + timedelta(seconds=seconds), progress=5)
@@ -141,14 +141,14 @@ def test_start_time_in_the_reply_is_replaced_once() -> None:
     assert again == status
 
 
-def test_the_marker_of_an_adopted_run_is_taken_once() -> None:
+def test_run_start_time_of_an_adopted_run_is_recorded_once() -> None:
     status, _ = follow(
         SPEC, followed(started_at=None), a_model(3, started_at=EIGHT), at(hours=1), ()
     )
     assert status.started_at == EIGHT
 
 
-def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
+def test_changed_run_start_time_is_reported_but_not_acted_on() -> None:
     later = a_model(3, progress=5, started_at=at(hours=2))
     status, note = follow(SPEC, followed(progress=50), later, at(hours=3), ())
     assert status.started_at == EIGHT
@@ -163,7 +163,7 @@ def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
     [a_start(), a_start(marker=False)],
     ids=["the reply named the marker", "only the baseline is known"],
 )
-def test_a_stale_look_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
+def test_stale_read_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
     """A reply from before our run: whatever it says is about the run before."""
     poll = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
     same, note = follow(SPEC, status, poll, at(minutes=1), ())
@@ -173,7 +173,7 @@ def test_a_stale_look_after_a_start_changes_nothing(state: int, status: Training
 
 
 @pytest.mark.parametrize("state", [1, 2])
-def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
+def test_model_that_is_not_running_yet_is_polled_again(state: int) -> None:
     status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1), ())
     assert status.finished_at is None
     assert note is not None
@@ -184,9 +184,7 @@ def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
 @pytest.mark.parametrize(
     "known", [None, EIGHT], ids=["never had a marker", "its marker is not given any more"]
 )
-def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time_out(
-    state: int, known: object
-) -> None:
+def test_vanished_run_without_a_start_time_waits_for_the_timeout(state: int, known: object) -> None:
     seen = followed(started_at=known, progress=45, stage="MainTraining")
     status, note = follow(SPEC, seen, a_model(state), at(hours=3), ())
     assert status == seen
@@ -201,9 +199,7 @@ def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time
 
 @pytest.mark.parametrize("state", [1, 2])
 @pytest.mark.parametrize("marker", [EIGHT, at(hours=1)], ids=["our marker", "a later one"])
-def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
-    state: int, marker: object
-) -> None:
+def test_model_changed_after_the_run_makes_the_outcome_unknown(state: int, marker: object) -> None:
     status, note = follow(SPEC, followed(), a_model(state, started_at=marker), at(hours=9), ())
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
@@ -293,7 +289,7 @@ def test_a_failed_run_without_an_error_is_failed_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(("limit", "retried"), [(0, False), (1, True)])
-def test_a_failure_that_may_pass_has_a_retry_if_the_spec_allows_it(
+def test_retryable_failure_is_retried_if_the_spec_allows_it(
     limit: int,
     retried: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -353,7 +349,7 @@ def test_what_is_shown_of_the_model_is_bounded() -> None:
         pytest.param(timedelta(minutes=10), False, True, id="ten minutes"),
     ],
 )
-def test_a_look_alone_is_written_every_ten_minutes(
+def test_poll_without_changes_is_written_every_ten_minutes(
     age: timedelta | None,
     changed: bool,  # noqa: FBT001 - a row of the table
     stamped: bool,  # noqa: FBT001 - a row of the table

@@ -316,7 +316,7 @@ def test_stale_poll_does_not_undo_a_pending_end(seen: RemoteModel) -> None:
     ],
 )
 @pytest.mark.parametrize("end", [NO_CER, SILENT], ids=["success", "failure"])
-def test_pending_end_stands_when_the_model_moves_on(end: RemoteModel, seen: RemoteModel) -> None:
+def test_pending_end_is_kept_when_the_model_changes(end: RemoteModel, seen: RemoteModel) -> None:
     life = a_pending(end, quality_gate={**GATE, "max_word_error_rate": "10"}).waits(2)
     life.polls(seen)
     reason = "QualityGateFailed" if end is NO_CER else "Unknown"
@@ -327,7 +327,7 @@ def test_pending_end_stands_when_the_model_moves_on(end: RemoteModel, seen: Remo
     assert life.status.history[0].outcome == "Failed"
 
 
-def test_end_without_a_start_time_stands_when_the_model_is_at_2() -> None:
+def test_end_without_a_start_time_is_kept_when_the_model_is_at_2() -> None:
     life = a_pending(replace(BARE, started_at=None)).waits(2)
     life.polls(a_model(2))
     assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(minutes=1))

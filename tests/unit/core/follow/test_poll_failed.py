@@ -69,7 +69,7 @@ QUEUED = a_training(status=a_status(queue={"position": 1, "of": 2}))
     [(FailureKind.UNAUTHORIZED, "Unauthorized"), (FailureKind.NOT_FOUND, "ModelNotFound")],
 )
 @pytest.mark.parametrize(("poll", "wait"), [(20, 20), (60, 60), (600, 60)])
-def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
+def test_failure_for_a_human_is_reported_and_polled_each_minute(
     kind: FailureKind, reason: str, poll: int, wait: float
 ) -> None:
     training = a_training(poll_interval_seconds=poll)
@@ -80,7 +80,7 @@ def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
     assert (KEY.source in decision.status.failure.message) == (kind is FailureKind.UNAUTHORIZED)
 
 
-def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
+def test_blocked_resource_leaves_the_queue_and_keeps_its_run() -> None:
     assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
     sure = InProcessState(doubted_at=SEEN)
     blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, state=sure).status
@@ -88,7 +88,7 @@ def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
-def test_what_was_mended_is_not_told_any_more(kind: FailureKind) -> None:
+def test_fixed_failure_is_no_longer_reported(kind: FailureKind) -> None:
     blocked = a_training(status=fails(FailureKind.NOT_FOUND).status)
     assert fails(kind, training=blocked).status.failure is None
 
@@ -156,13 +156,13 @@ def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
-def test_an_answer_that_refuses_nothing_confirms_no_refusal(kind: FailureKind) -> None:
+def test_other_failure_confirms_no_refusal(kind: FailureKind) -> None:
     doubt = InProcessState(doubted_at=NOW - timedelta(hours=1))
     after = fails(kind, training=RUNNING, state=doubt)
     assert (after.status.failure, after.state.doubted_at) == (None, None)
 
 
-def test_refusals_of_different_kinds_confirm_each_other() -> None:
+def test_refusals_with_different_reasons_confirm_each_other() -> None:
     first = fails(NOT_FOUND, training=RUNNING, status=404).state
     early = replace(first, doubted_at=NOW - timedelta(seconds=1))
     again = fails(UNAUTHORIZED, training=RUNNING, state=early, status=403)
@@ -179,7 +179,7 @@ BY_GATEWAY: dict[str, Any] = {"is_from_gateway": True, "message": "HTTP 404: def
 
 
 @pytest.mark.parametrize("training", [RUNNING, a_training()], ids=["followed", "never seen"])
-def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
+def test_refusal_of_a_gateway_counts_as_api_unavailable(training: Training) -> None:
     decision = fails(training=training, **BY_GATEWAY)
     assert (waits(decision), decision.status.failure) == (60, None)
     assert decision.status.conditions[0].reason == "ApiUnavailable"
@@ -189,7 +189,7 @@ def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
 
 @pytest.mark.parametrize("poll", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
 @pytest.mark.parametrize(("age", "is_stalled"), [(299, False), (300, True)])
-def test_a_gateway_that_refuses_for_5_minutes_is_for_a_human(
+def test_gateway_refusing_for_5_minutes_blocks_the_resource(
     poll: dict[str, Any], age: int, *, is_stalled: bool
 ) -> None:
     state = InProcessState(gateway_since=NOW - timedelta(seconds=age), failed_polls=9)
@@ -224,7 +224,7 @@ def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
         pytest.param(None, None, 60, id="as its document says"),
     ],
 )
-def test_a_refused_look_is_made_again_when_the_key_may(
+def test_rate_limited_poll_is_repeated_when_the_key_may_call(
     again_in: float | None, retry_after: float | None, wait: float
 ) -> None:
     decision = fails(
@@ -254,7 +254,7 @@ def test_a_refused_look_is_made_again_when_the_key_may(
         pytest.param(600, 9, 600, id="more than five minutes if that is asked for"),
     ],
 )
-def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, wait: float) -> None:
+def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
     training = a_training(poll_interval_seconds=poll)
     decision = fails(training=training, state=InProcessState(failed_polls=before))
     assert waits(decision) == wait
@@ -295,7 +295,7 @@ def test_named_time_is_shown() -> None:
     assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}13:01Z.")
 
 
-def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -> None:
+def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
     state = InProcessState(failed_polls=3)
     decision = fails(state=state, poll={"since": at(hours=3)})
     assert (waits(decision), decision.state) == (60, state)
@@ -320,7 +320,7 @@ def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -
         ),
     ],
 )
-def test_how_old_the_facts_of_a_run_are_is_told(
+def test_age_of_a_runs_status_is_shown(
     last_polled_at: datetime | None, since: datetime | None, message: str
 ) -> None:
     decision = fails(
@@ -339,15 +339,13 @@ def test_how_old_the_facts_of_a_run_are_is_told(
         pytest.param(a_status(last_observed_at=SEEN), "", id="there is no run"),
     ],
 )
-def test_facts_without_a_time_or_without_a_run_are_of_no_time(
-    status: TrainingStatus, events: str
-) -> None:
+def test_age_is_not_shown_without_a_time_or_a_run(status: TrainingStatus, events: str) -> None:
     decision = fails(training=a_training(status=status))
     assert decision.status.message == f"No answer from the API (HTTP 500: oops){events}."
     assert decision.status.last_observed_at == status.last_observed_at
 
 
-def test_no_wait_goes_past_the_time_out() -> None:
+def test_no_requeue_is_after_the_timeout() -> None:
     training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
     assert waits(fails(training=training)) == 7
     sure = InProcessState(doubted_at=SEEN)

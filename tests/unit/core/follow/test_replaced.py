@@ -33,7 +33,7 @@ def a_competitor(start: datetime | None, **run: object) -> Training:
         pytest.param(a_competitor(None, ownership="Owned"), False, id="rival of the first run"),
     ],
 )
-def test_later_baseline_of_a_rival_ends_an_unseen_run(
+def test_later_baseline_of_a_competitor_ends_an_unseen_run(
     before: datetime | None, competitor: Training, *, is_replaced: bool | None
 ) -> None:
     run = a_run(

@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 # Opening.
 
 
-def test_a_start_is_debited_and_its_models_entry_opened_under_one_number() -> None:
+def test_start_is_charged_and_opened_under_one_serial() -> None:
     ledger, entry = with_start_begun(Ledger(serial=41), starting(attempt=2), at(seconds=3))
     assert entry == InFlightStart(
         serial=42,
@@ -64,14 +64,14 @@ def test_a_start_is_debited_and_its_models_entry_opened_under_one_number() -> No
 @pytest.mark.parametrize(
     ("name", "attempt"), [("u/r/1", 1), ("u/r/12", 12), ("u/r/", 1), ("u/r/x", 1), ("", 1)]
 )
-def test_a_debit_tells_which_attempt_it_was_for(name: str, attempt: int) -> None:
+def test_charge_names_its_attempt(name: str, attempt: int) -> None:
     ledger, _ = with_start_begun(Ledger(), starting(attempt=4), EIGHT)
     (charge,) = charges_of_key(ledger)
     assert charge.attempt == 4
     assert replace(charge, id=name).attempt == attempt
 
 
-def test_a_model_with_an_open_entry_gets_no_second_one_whoever_asks() -> None:
+def test_model_has_one_in_flight_start_at_most() -> None:
     ledger, _ = with_start_begun(Ledger(), starting(), EIGHT)
     for training in (starting(), starting(id="run-2"), starting(attempt=2)):
         with pytest.raises(StartInFlightError):
@@ -91,7 +91,7 @@ def test_a_start_without_an_intent_is_a_bug(training: Training) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.booleans()), max_size=30))
-def test_a_number_is_never_given_twice_and_a_conclusion_closes_its_own_entry_only(
+def test_serials_are_unique_and_resolve_only_their_own_start(
     story: list[tuple[int, bool, bool]],
 ) -> None:
     """Each start has the same uid, run and attempt: after a withdrawal that is so."""
@@ -133,7 +133,7 @@ def _an_entry(**facts: Any) -> dict[str, Any]:  # noqa: ANN401 - values of Entry
         pytest.param(at(seconds=5.999999), at(seconds=6), id="just before the next"),
     ],
 )
-def test_a_debit_ages_from_the_answer_and_never_early(
+def test_charge_ages_from_the_reply_and_never_early(
     answered: datetime, ages_from: datetime
 ) -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), at(seconds=0.5))
@@ -143,7 +143,7 @@ def test_a_debit_ages_from_the_answer_and_never_early(
 
 
 @pytest.mark.parametrize("acted", [True, False])
-def test_only_a_start_that_was_never_sent_takes_nothing_from_the_allowance(
+def test_only_an_unsent_start_is_not_charged(
     acted: bool,  # noqa: FBT001 - both sides
 ) -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
@@ -156,7 +156,7 @@ def test_only_a_start_that_was_never_sent_takes_nothing_from_the_allowance(
     assert [charge.model_id for charge in charges_of_key(given_back)] == [8]
 
 
-def test_a_conclusion_about_one_entry_says_nothing_of_another() -> None:
+def test_resolving_one_start_leaves_the_others_in_flight() -> None:
     ledger, first = with_start_begun(Ledger(), starting(), EIGHT)
     ledger = with_start_resolved(ledger, StartOutcome(first, acted=False), EIGHT)
     ledger, second = with_start_begun(ledger, starting(), at(minutes=1))
@@ -207,7 +207,7 @@ OLDER, NEWER = EIGHT - HOUR, EIGHT + HOUR
         pytest.param(LatestRun(at=EIGHT), None, None, LatestRun(at=EIGHT), id="one that says less"),
     ],
 )
-def test_the_newest_training_is_remembered(
+def test_newest_run_start_time_is_kept(
     there: LatestRun | None, baseline: datetime | None, marker: datetime | None, mark: LatestRun
 ) -> None:
     before = Baseline(training_status=2, started_training_at=baseline)
@@ -241,7 +241,7 @@ def test_the_newest_training_is_remembered(
         pytest.param(LatestRun(superseded=True), EIGHT, set(), id="the first itself"),
     ],
 )
-def test_a_look_from_before_the_newest_training_is_outdated(
+def test_poll_before_the_newest_run_is_a_stale_read(
     mark: LatestRun, seen: datetime | None, outdated: set[int]
 ) -> None:
     polls = {state: a_model(state, started_at=seen) for state in range(-1, 7)}
@@ -251,14 +251,14 @@ def test_a_look_from_before_the_newest_training_is_outdated(
 # Forgetting.
 
 
-def test_a_debit_is_kept_for_a_window_from_when_it_ages() -> None:
+def test_charge_is_kept_for_one_window() -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
     ledger = with_start_resolved(ledger, StartOutcome(entry, acted=True), EIGHT)
     assert pruned(ledger, at(minutes=59, seconds=59), HOUR) == ledger
     assert pruned(ledger, at(hours=1), HOUR) == Ledger(serial=entry.serial)
 
 
-def test_a_mark_is_kept_as_long_as_its_model_has_an_entry_or_a_debit() -> None:
+def test_run_start_time_is_kept_while_a_start_or_charge_is() -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
     latest_runs = {7: LatestRun(at=BEFORE), 8: LatestRun(at=BEFORE)}
     ledger = replace(ledger, latest_runs=latest_runs)
@@ -278,7 +278,7 @@ def test_a_mark_is_kept_as_long_as_its_model_has_an_entry_or_a_debit() -> None:
 
 
 @given(st.sets(st.integers(1, 3)), st.sets(st.integers(1, 3)), st.integers(0, 7200))
-def test_what_is_remembered_is_what_the_next_write_would_keep(
+def test_state_in_use_is_what_the_next_write_would_keep(
     debited: set[int], still_open: set[int], seconds: int
 ) -> None:
     ledger = Ledger()
@@ -295,7 +295,7 @@ def test_what_is_remembered_is_what_the_next_write_would_keep(
         assert remembered(ledger, model_id, now, HOUR) == kept.get(model_id)
 
 
-def test_of_too_many_debits_the_newest_are_kept_in_their_order_whatever_their_keys() -> None:
+def test_newest_charges_are_kept_in_order_for_all_keys() -> None:
     ledger = Ledger()
     for number in range(MAX_CHARGES + 3):
         training = starting(number + 1, key=f"key-{number % 2}")
@@ -311,7 +311,7 @@ def test_of_too_many_debits_the_newest_are_kept_in_their_order_whatever_their_ke
 # Allowances.
 
 
-def test_a_key_takes_over_what_its_source_has_spent_before() -> None:
+def test_new_key_takes_over_the_charges_of_its_source() -> None:
     ledger = Ledger()
     for model_id, key, source in (
         (1, KEY.fingerprint, KEY.source),
@@ -339,7 +339,7 @@ def observed_limits(count: int) -> StoredLimit:
     return StoredLimit(seconds=3600.0, count=count, at=EIGHT, clean_windows=24.0)
 
 
-def test_the_ledger_keeps_of_each_kind_of_call_what_was_learned_last() -> None:
+def test_ledger_keeps_the_last_observed_limits_of_each_operation() -> None:
     ledger = with_observed_limits(Ledger(), "one", "start", (observed_limits(3),))
     ledger = with_observed_limits(ledger, "one", "log", (observed_limits(9),))
     ledger = with_observed_limits(ledger, "two", "start", (observed_limits(1),))

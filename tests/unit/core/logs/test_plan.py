@@ -47,9 +47,7 @@ def entries_of(blocks: Blocks, begin: int = 0) -> list[LogEntry]:
 
 
 @given(logs, cuts)
-def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
-    blocks: Blocks, steps: list[int]
-) -> None:
+def test_growing_log_is_stored_as_if_saved_at_once(blocks: Blocks, steps: list[int]) -> None:
     ordered = in_order(entries_of(blocks))
     at_once, stepwise = FakeLogStore(), FakeLogStore()
     at_once.save(ordered, max_bytes=300_000)
@@ -161,7 +159,7 @@ def test_saving_again_writes_nothing() -> None:
     fake.save(entries[::-1])
 
 
-def test_chunks_are_filled_to_512_kib_of_data() -> None:
+def test_segments_are_filled_to_512_kib_of_data() -> None:
     fake = FakeLogStore()
     # 2,048 of these lines would fill a chunk to the last byte and leave none for its index.
     fake.save(wide(7000, size=256))
@@ -188,7 +186,7 @@ def test_no_request_is_so_long_that_sending_it_blocks(character: str) -> None:
     assert max(len(json.dumps(text)) for text in fake.texts) <= 1024 * 1024 - 64 * 1024
 
 
-def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
+def test_sealed_segments_are_not_read_while_the_log_grows() -> None:
     fake = FakeLogStore()
     entries = wide(3000)
     for count in (700, 1500, 1501, 3000):
@@ -197,7 +195,7 @@ def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
     assert fake.text == whole(entries)
 
 
-def test_entry_late_for_a_sealed_part_is_counted_only() -> None:
+def test_entry_late_for_a_sealed_segment_is_only_counted() -> None:
     fake = FakeLogStore()
     entries, late = wide(1200), entry("late", 3)
     fake.save(entries)
@@ -256,7 +254,7 @@ def test_the_bound_is_kept_to_the_byte() -> None:
 
 
 @pytest.mark.parametrize("length", [50, 60, 65, 66, 500])
-def test_a_long_new_run_drops_the_old_one_and_knows_its_own_chunks(length: int) -> None:
+def test_long_new_run_drops_the_old_runs_segments(length: int) -> None:
     fake = FakeLogStore()
     fake.save(wide(10), run_id="r1", max_bytes=MINIMUM)
     entries = [*wide(10), *wide(length, begin=1000)]
@@ -294,7 +292,7 @@ def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> Non
     assert log_index.truncated
 
 
-def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
+def test_new_run_seals_the_active_segment() -> None:
     fake = FakeLogStore()
     first, second = wide(10), wide(10, begin=100)
     fake.save(first, run_id="r1")
@@ -305,7 +303,7 @@ def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
     assert (log_index.segments_of_run, log_index.entries, log_index.truncated) == ((), 20, False)
 
 
-def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
+def test_new_run_without_a_line_keeps_the_active_segment() -> None:
     fake = FakeLogStore()
     fake.save(wide(10), run_id="r1")
     fake.writes_left = 0
@@ -323,7 +321,7 @@ def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
     assert whole(second).endswith(fake.text)
 
 
-def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_one() -> None:
+def test_segments_of_earlier_runs_are_dropped_first() -> None:
     fake = FakeLogStore()
     fake.save(wide(60), run_id="r1", max_bytes=100_000)
     start = EIGHT_SECOND + 1000

@@ -75,7 +75,7 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
         ),
     ],
 )
-def test_entries_of_a_run_are_told_from_earlier_ones(
+def test_entries_of_a_run_are_separated_from_earlier_ones(
     status: TrainingStatus, log_index: LogIndex, window: Window
 ) -> None:
     assert window_of(status, log_index) == window

@@ -64,7 +64,7 @@ def _observed_limits(story: Story) -> Sequence[ObservedLimit]:
 # What is kept to.
 
 
-def test_without_a_lesson_the_configured_limits_hold_shortest_window_first() -> None:
+def test_configured_limits_apply_without_observed_limits() -> None:
     hour, minute = Limit(100, HOUR), Limit(10, MINUTE)
     assert EffectiveLimits([hour, minute]).limits(0.0) == (minute, hour)
 
@@ -84,7 +84,7 @@ def test_without_a_lesson_the_configured_limits_hold_shortest_window_first() -> 
         ),
     ],
 )
-def test_what_another_process_has_learned_is_kept_to(
+def test_observed_limits_of_another_process_apply(
     observed_limits: list[ObservedLimit], kept: list[Limit]
 ) -> None:
     story = Story()
@@ -92,14 +92,14 @@ def test_what_another_process_has_learned_is_kept_to(
     assert list(story.allowance.limits(0.0)) == kept
 
 
-def test_one_more_than_was_learned_is_tried_after_clean_windows_and_not_two() -> None:
+def test_one_more_call_is_tried_after_clean_windows() -> None:
     story = Story()
     story.allowance.learn([ObservedLimit(HOUR, 3, 0.0)])
     days = [0.0, CLEAN_WINDOWS - 0.01, CLEAN_WINDOWS, 2 * CLEAN_WINDOWS, 99 * CLEAN_WINDOWS]
     assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 4, 4]
 
 
-def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None:
+def test_accepted_calls_that_refute_a_limit_raise_it_by_one() -> None:
     story = Story()
     story.allowance.learn([ObservedLimit(HOUR, 1, 0.0)])
     begin = CLEAN_WINDOWS * HOUR
@@ -126,7 +126,7 @@ def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None
         pytest.param([0, 1, 2, 3, 4, 9999], True, id="once is enough"),
     ],
 )
-def test_the_limit_is_proved_when_a_whole_window_was_let_through(
+def test_accepted_full_window_proves_the_limit(
     times: list[float],
     is_proved: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -135,7 +135,7 @@ def test_the_limit_is_proved_when_a_whole_window_was_let_through(
     assert story.allowance.is_proved == is_proved
 
 
-def test_a_stricter_limit_has_to_be_proved_anew() -> None:
+def test_stricter_limit_must_be_proved_again() -> None:
     story = Story()
     story.passes(0, 1, 2, 3, 4)
     assert story.is_refused(4000.0, wait=3590.0, limit=2)
@@ -178,7 +178,7 @@ def test_a_refusal_for_others_calls_disproves_nothing() -> None:
         pytest.param(None, [10, 100], False, id="nothing"),
     ],
 )
-def test_a_limit_that_a_reply_tells_holds_at_once(
+def test_limit_named_by_a_reply_applies_at_once(
     events: RateLimitInfo | None,
     kept: list[int],
     is_news: bool,  # noqa: FBT001 - the expected value
@@ -189,7 +189,7 @@ def test_a_limit_that_a_reply_tells_holds_at_once(
     assert not story.passes(1.0, events=events)  # the second time it is no news
 
 
-def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
+def test_reply_raises_and_removes_an_observed_limit() -> None:
     story = Story()
     story.allowance.learn([ObservedLimit(HOUR, 2, 0.0)])
     assert story.passes(0.0, events=RateLimitInfo(limit=4, reset=60))
@@ -199,14 +199,14 @@ def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
     assert story.passes(KEEP_AGAIN)
 
 
-def test_servers_that_tell_different_limits_cause_no_write_each_time() -> None:
+def test_replies_with_different_limits_cause_few_writes() -> None:
     story = Story(Limit(100, MINUTE))
     events = [RateLimitInfo(limit=limit, reset=30) for limit in (80, 90)]
     writes = sum(story.passes(at / 10, events=events[at % 2]) for at in range(6000))
     assert writes <= 2 * 600 / KEEP_AGAIN
 
 
-def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
+def test_repeatedly_named_limit_stays_current() -> None:
     story = Story()
     assert story.passes(0.0, events=RateLimitInfo(limit=3, reset=60))
     days = [
@@ -215,7 +215,7 @@ def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
     assert days == [False, False, True] * 2 + [False, False]
 
 
-def test_as_long_as_replies_tell_the_limit_no_more_is_tried() -> None:
+def test_no_extra_call_is_tried_while_replies_name_the_limit() -> None:
     story = Story()
     for hour in range(3 * CLEAN_WINDOWS):
         story.passes(hour * HOUR, events=RateLimitInfo(limit=3, reset=60))
@@ -225,7 +225,7 @@ def test_as_long_as_replies_tell_the_limit_no_more_is_tried() -> None:
 # What a refusal teaches.
 
 
-def test_a_limit_that_is_named_is_learned_whatever_was_thought_of_it_before() -> None:
+def test_named_limit_replaces_an_inferred_one() -> None:
     story = Story()
     story.passes(0, 1, 2)
     assert story.is_refused(3.0, wait=3597.0, limit=3)
@@ -236,7 +236,7 @@ def test_a_limit_that_is_named_is_learned_whatever_was_thought_of_it_before() ->
     assert _observed_limits(story) == (ObservedLimit(HOUR, 2, 20 * HOUR),)
 
 
-def test_the_same_limit_once_more_is_no_news() -> None:
+def test_same_limit_again_causes_no_write() -> None:
     story = Story()
     story.passes(0, 1, 2)
     assert story.is_refused(3.0, wait=3597.0, limit=3)
@@ -265,9 +265,7 @@ def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_o
         pytest.param(CLEAN_WINDOWS * HOUR, 4, id="one more was tried, and is too much"),
     ],
 )
-def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
-    at: float, count: int
-) -> None:
+def test_inferred_limit_is_corrected_soon_or_after_more_calls(at: float, count: int) -> None:
     story = Story(Limit(20, HOUR))
     story.allowance.learn([ObservedLimit(HOUR, 4, 0.0)])
     story.passes(at - 4, at - 3, at - 2, at - 1)
@@ -280,7 +278,7 @@ def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
     assert observed_limit.clean_windows == CLEAN_WINDOWS * (2 if is_retried else 1)
 
 
-def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -> None:
+def test_refused_extra_call_doubles_the_wait_for_the_next() -> None:
     story, at, patience = Story(Limit(20, HOUR)), 0.0, float(CLEAN_WINDOWS)
     story.allowance.learn([ObservedLimit(HOUR, 1, 0.0)])
     patiences = []
@@ -296,7 +294,7 @@ def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -
     assert patience == MAX_CLEAN_WINDOWS
 
 
-def test_a_correction_does_not_make_it_impatient() -> None:
+def test_correction_does_not_shorten_the_wait_for_more() -> None:
     story = Story(Limit(20, HOUR))
     story.allowance.learn([ObservedLimit(HOUR, 4, 0.0, 4 * CLEAN_WINDOWS)])
     story.passes(0, 1, 2, 3)
@@ -306,7 +304,7 @@ def test_a_correction_does_not_make_it_impatient() -> None:
     assert _observed_limits(story) == (ObservedLimit(HOUR, 1, 9999.0, 4 * CLEAN_WINDOWS),)
 
 
-def test_a_word_that_has_misled_is_not_believed_again() -> None:
+def test_misleading_retry_after_is_not_believed_again() -> None:
     """A minute, whatever the truth: the window seems to have begun before all calls."""
     story = Story(Limit(20, HOUR))
     story.passes(0, 1000, 1001, 1002, 1003)
@@ -321,7 +319,7 @@ def test_a_word_that_has_misled_is_not_believed_again() -> None:
 # Calls that are on their way when one is refused.
 
 
-def test_calls_that_were_on_their_way_when_one_was_refused_repeat_that_only() -> None:
+def test_refusals_of_in_flight_calls_add_nothing() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0, 1, 2, 3)
     assert story.is_refused(4.0, wait=56.0)
@@ -333,9 +331,7 @@ def test_calls_that_were_on_their_way_when_one_was_refused_repeat_that_only() ->
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(20, [2, 3, 4]), (4, [2, 3, 3])])
-def test_calls_that_were_on_their_way_and_are_let_through_raise_what_was_inferred(
-    limit: int, counts: list[int]
-) -> None:
+def test_accepted_in_flight_calls_raise_the_inferred_limit(limit: int, counts: list[int]) -> None:
     """But never up to what was refused."""
     story = Story(Limit(limit, MINUTE))
     story.passes(0.1, 0.2)
@@ -348,7 +344,7 @@ def test_calls_that_were_on_their_way_and_are_let_through_raise_what_was_inferre
     assert story.counts(61.0) == counts[-1:]
 
 
-def test_what_a_reply_says_of_the_limit_is_not_inferred_over_again() -> None:
+def test_named_limit_is_not_inferred_again() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
@@ -357,7 +353,7 @@ def test_what_a_reply_says_of_the_limit_is_not_inferred_over_again() -> None:
     assert story.counts(0.5) == [20]
 
 
-def test_calls_on_their_way_at_a_later_refusal_do_not_raise_what_was_inferred_before_it() -> None:
+def test_calls_in_flight_at_a_later_refusal_raise_no_limit() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     story.is_refused(0.3, wait=60.0)
@@ -368,7 +364,7 @@ def test_calls_on_their_way_at_a_later_refusal_do_not_raise_what_was_inferred_be
     assert [observed_limit.count for observed_limit in _observed_limits(story)] == [2]
 
 
-def test_calls_that_were_on_their_way_do_not_touch_a_limit_that_was_named() -> None:
+def test_in_flight_calls_do_not_change_a_named_limit() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, limit=3, sent_at=0.0)
@@ -380,7 +376,7 @@ def test_calls_that_were_on_their_way_do_not_touch_a_limit_that_was_named() -> N
 # Others' load.
 
 
-def test_after_a_refusal_for_others_calls_a_little_less_is_kept_to_for_a_while() -> None:
+def test_refusal_for_others_calls_lowers_the_limit_for_a_while() -> None:
     story = Story(Limit(100, MINUTE))
     story.passes(*(n / 10 for n in range(100)))
     assert not story.is_refused(100.0)
@@ -408,7 +404,7 @@ def test_a_refusal_holds_as_long_as_it_says_within_reason(wait: float, seconds: 
     assert story.allowance.held_until == 100.0 + seconds
 
 
-def test_what_is_said_again_is_believed_up_to_a_day() -> None:
+def test_repeated_wait_is_believed_up_to_a_day() -> None:
     story, holds, now = Story(Limit(10, MINUTE)), [], 0.0
     for _ in range(6):
         story.is_refused(now, wait=1e9)
@@ -417,7 +413,7 @@ def test_what_is_said_again_is_believed_up_to_a_day() -> None:
     assert holds == [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR, MAX_HOLD]
 
 
-def test_the_wait_of_a_plan_that_is_learned_is_believed_at_once() -> None:
+def test_wait_within_an_observed_window_is_believed_at_once() -> None:
     # Else a call of ours whose reply was lost, and which is not known to count, is missing there.
     story = Story()
     story.passes(*(720.0 * number for number in range(58)))
@@ -439,7 +435,7 @@ def test_the_longest_configured_window_is_believed_at_once() -> None:
         pytest.param([Limit(10, MINUTE), Limit(99, 6000.0)], [3840, 6000], id="the longest window"),
     ],
 )
-def test_without_a_word_a_refusal_that_nothing_explains_holds_for_a_window_and_doubles(
+def test_unexplained_refusal_holds_for_a_window_and_doubles(
     limits: list[Limit], longest: list[float]
 ) -> None:
     story, holds, now = Story(*limits), [], 0.0
@@ -450,7 +446,7 @@ def test_without_a_word_a_refusal_that_nothing_explains_holds_for_a_window_and_d
     assert holds == [60, 120, 240, 480, 960, 1920, *longest]
 
 
-def test_without_a_word_a_refusal_that_teaches_leaves_the_wait_to_the_lesson() -> None:
+def test_refusal_that_infers_a_limit_adds_no_wait() -> None:
     story = Story(Limit(10, MINUTE))
     story.passes(0, 1, 2)
     assert story.is_refused(3.0)
@@ -459,7 +455,7 @@ def test_without_a_word_a_refusal_that_teaches_leaves_the_wait_to_the_lesson() -
     assert story.allowance.held_until == 3.3 + SHORTEST_HOLD * MINUTE
 
 
-def test_a_server_that_goes_on_saying_at_once_is_asked_ever_more_seldom() -> None:
+def test_repeated_refusals_with_zero_retry_after_back_off() -> None:
     story, holds, now = Story(Limit(10, MINUTE)), [], 0.0
     for _ in range(9):
         story.is_refused(now, wait=0.0)
@@ -468,7 +464,7 @@ def test_a_server_that_goes_on_saying_at_once_is_asked_ever_more_seldom() -> Non
     assert holds == [0.6, 1.2, 2.4, 4.8, 9.6, 19.2, 38.4, 60, 60]
 
 
-def test_a_call_that_is_let_through_ends_the_row() -> None:
+def test_accepted_call_ends_the_series_of_refusals() -> None:
     story = Story(Limit(10, MINUTE))
     for now in (100.0, 200.0, 300.0):
         story.is_refused(now, wait=0.0)
@@ -487,7 +483,7 @@ def test_a_shorter_wait_does_not_cut_a_longer_one() -> None:
     assert story.allowance.held_until == 152.0
 
 
-def test_what_was_let_through_is_remembered_within_bounds() -> None:
+def test_accepted_calls_are_kept_within_bounds() -> None:
     story = Story(Limit(10, MINUTE))
     story.passes(*map(float, range(2 * MAX_REMEMBERED + 1)))
     assert len(story.allowance.passed) == MAX_REMEMBERED + 1

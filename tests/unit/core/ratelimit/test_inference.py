@@ -37,9 +37,7 @@ FIVE_AN_HOUR = Limit(5, HOUR)
         pytest.param(99 * CLEAN_WINDOWS, 4, id="ever so long: it was not made use of"),
     ],
 )
-def test_one_call_more_is_tried_when_a_limit_was_kept_to_long_enough(
-    windows: float, count: int
-) -> None:
+def test_one_more_call_is_tried_after_clean_windows(windows: float, count: int) -> None:
     assert ObservedLimit(MINUTE, 3, 100.0).allows(100.0 + windows * MINUTE) == count
     patient = ObservedLimit(MINUTE, 3, 100.0, 2 * CLEAN_WINDOWS)
     assert patient.allows(100.0 + 2 * windows * MINUTE) == count
@@ -47,9 +45,7 @@ def test_one_call_more_is_tried_when_a_limit_was_kept_to_long_enough(
 
 @pytest.mark.parametrize("seconds", [MINUTE, HOUR])
 @pytest.mark.parametrize("count", [1, 2, 6])
-def test_a_limit_is_refuted_by_what_no_server_with_it_lets_through(
-    seconds: float, count: int
-) -> None:
+def test_limit_is_refuted_by_calls_it_would_not_accept(seconds: float, count: int) -> None:
     windows = 2 * (count + 1)
     # The most that fixed windows let through: all of each at once, in one more than fit in.
     most = sorted(begin * seconds for begin in range(windows + 1) for _ in range(count))
@@ -95,7 +91,7 @@ def test_the_known_use_is_the_most_in_any_one_window(passed: Sequence[float], us
         pytest.param((-3, -3, -3, -3), 2, id="answered at the same moment"),
     ],
 )
-def test_without_a_word_either_kind_of_window_is_thought_of(
+def test_both_kinds_of_window_are_assumed_without_headers(
     passed: Sequence[float], count: int
 ) -> None:
     assert smallest_limit(passed, MINUTE, 0.0) == count
@@ -117,7 +113,7 @@ def test_without_a_word_either_kind_of_window_is_thought_of(
         pytest.param((), 50, 1, id="nothing to go by"),
     ],
 )
-def test_the_time_until_more_is_allowed_tells_when_the_window_began(
+def test_reset_time_gives_the_begin_of_the_window(
     passed: Sequence[float], wait: float, count: int
 ) -> None:
     assert smallest_limit(passed, MINUTE, 0.0, wait) == count
@@ -154,7 +150,7 @@ BEGINS = st.none() | st.integers(0, 19).map(lambda n: 3 * n + 1.5)
 
 
 @given(st.integers(1, 9), GAPS, BEGINS)
-def test_a_limit_that_is_learned_without_a_word_is_never_too_high_nor_below_half(
+def test_inferred_limit_is_never_too_high_nor_below_half(
     limit: int, gaps: list[int], begin: float | None
 ) -> None:
     played = _played(limit, gaps, begin)
@@ -165,7 +161,7 @@ def test_a_limit_that_is_learned_without_a_word_is_never_too_high_nor_below_half
 
 
 @given(st.integers(1, 9), GAPS, BEGINS)
-def test_a_limit_that_is_learned_with_the_time_until_more_is_allowed_is_exact(
+def test_limit_inferred_with_a_reset_time_is_exact(
     limit: int, gaps: list[int], begin: float | None
 ) -> None:
     played = _played(limit, gaps, begin)
@@ -308,7 +304,7 @@ def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
         pytest.param({MINUTE: 4, HOUR: 80}, ObservedLimit(HOUR, 85, 0.0), id="both were tried"),
     ],
 )
-def test_where_more_was_tried_than_was_learned_that_is_what_is_refused(
+def test_refusal_of_the_extra_call_confirms_the_observed_limit(
     observed_limits: dict[float, int], observed_limit: ObservedLimit
 ) -> None:
     limits = [Limit(5, MINUTE), Limit(90, HOUR)]
@@ -324,7 +320,7 @@ def test_where_more_was_tried_than_was_learned_that_is_what_is_refused(
     ],
 )
 @pytest.mark.parametrize("ago", [1.5, KEPT_WINDOWS - 0.01])
-def test_a_refusal_below_half_of_what_was_let_through_before_is_others_load(
+def test_refusal_below_half_of_past_use_is_load_of_others(
     before: int,
     now: int,
     is_lesson: bool,  # noqa: FBT001 - the expected value
@@ -335,7 +331,7 @@ def test_a_refusal_below_half_of_what_was_let_through_before_is_others_load(
     assert (observed_limit is not None) == is_lesson
 
 
-def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
+def test_calls_accepted_long_ago_are_ignored() -> None:
     passed = [*_passed(20, KEPT_WINDOWS * HOUR), *_passed(1)]
     assert observed_from(passed, [Limit(20, HOUR)], {}, 0.0, None, None) == ObservedLimit(
         HOUR, 1, 0.0
@@ -348,7 +344,7 @@ def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
     st.none() | st.integers(0, 100),
     st.none() | st.integers(-1, 12),
 )
-def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
+def test_inferred_limit_is_stricter_but_never_zero(
     limit: int, gaps: list[int], wait: int | None, events: int | None
 ) -> None:
     passed = [float(sum(gaps[:n])) for n in range(len(gaps))]
@@ -375,7 +371,7 @@ def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
         pytest.param(_passed(50), TWO_WINDOWS, 9999, (HOUR, 45, 0.04), id="longer than any"),
     ],
 )
-def test_after_others_load_a_little_less_than_our_own_use_is_kept_to(
+def test_load_of_others_lowers_the_limit_below_our_use(
     passed: list[float],
     limits: Sequence[Limit],
     wait: float | None,

@@ -34,7 +34,7 @@ def spent(limits: Sequence[Limit], *times: float) -> RateLimiter:
 # Windows.
 
 
-def test_a_fresh_budget_has_its_whole_count_at_once() -> None:
+def test_fresh_limiter_grants_its_whole_count_at_once() -> None:
     limiter = RateLimiter(FIVE_AN_HOUR)
     for _ in range(5):
         assert limiter.wait(100.0) == 0
@@ -90,7 +90,7 @@ def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> Non
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before its answer", "by its answer"])
-def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa: FBT001 - both ways
+def test_permit_of_an_unsent_call_is_returned(answered: bool) -> None:  # noqa: FBT001 - both ways
     limiter = RateLimiter((Limit(1, MINUTE),))
     permit = limiter.acquire(5.0)
     assert (limiter.in_flight, limiter.wait(5.0)) == (1, 60)
@@ -106,11 +106,11 @@ def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa
     [(0, 0), (4, 0), (5, 3600), (9, 3600), (10, 7200)],
     ids=["first", "fifth", "sixth", "tenth", "eleventh"],
 )
-def test_those_ahead_go_first(ahead: int, wait: float) -> None:
+def test_calls_ahead_in_the_queue_count_first(ahead: int, wait: float) -> None:
     assert RateLimiter(FIVE_AN_HOUR).wait(0.0, ahead) == wait
 
 
-def test_more_calls_than_the_limit_age_each_by_itself() -> None:
+def test_more_calls_than_the_limit_age_one_by_one() -> None:
     """The limit was lowered: by hand between two processes, or as it was learned."""
     limiter = RateLimiter((Limit(2, HOUR),))
     limiter.recall([PastCall(600.0 * n) for n in range(5)])
@@ -169,7 +169,7 @@ def test_no_window_ever_holds_more_than_its_count(count: int, gaps: list[int]) -
         (FailureKind.NOT_SENT, False, False),
     ],
 )
-def test_whatever_may_have_reached_the_server_counts_and_its_word_proves_the_limit(
+def test_calls_that_may_have_arrived_count_toward_the_limit(
     kind: FailureKind | None,
     counts: bool,  # noqa: FBT001 - the expected value
     proves: bool,  # noqa: FBT001 - the expected value
@@ -182,14 +182,14 @@ def test_whatever_may_have_reached_the_server_counts_and_its_word_proves_the_lim
     assert limiter.in_flight == 0
 
 
-def test_a_refusal_that_says_when_to_come_back_costs_nothing_more() -> None:
+def test_refusal_with_retry_after_is_not_charged() -> None:
     limiter = RateLimiter((Limit(5, HOUR),))
     refusal = replace(REFUSED, retry_after=60.0)
     limiter.answered(limiter.acquire(0.0), 1.0, refusal, RateLimitInfo(limit=3))
     assert [limiter.wait(1.0, ahead) for ahead in range(4)] == [60, 60, 60, 3660]
 
 
-def test_calls_are_counted_by_whom_they_were_for_in_the_longest_window() -> None:
+def test_calls_are_counted_by_tag_in_the_longest_window() -> None:
     limiter = RateLimiter((Limit(9, MINUTE), Limit(50, HOUR)))
     limiter.recall([PastCall(0.0, "a"), PastCall(1.0, "b"), PastCall(2.0, "a")])
     limiter.acquire(3.0, "c")
@@ -206,7 +206,7 @@ def test_what_another_process_has_called_counts_in_the_order_of_time() -> None:
     assert [limiter.wait(500.0, ahead) for ahead in range(5)] == [3100, 3200, 3300, 3400, 3500]
 
 
-def test_a_limit_is_learned_from_what_another_process_has_called() -> None:
+def test_calls_of_another_process_infer_a_limit() -> None:
     limiter = RateLimiter(FIVE_AN_HOUR)
     limiter.recall([PastCall(0.0), PastCall(1.0)])
     assert limiter.answered(limiter.acquire(2.0), 2.0, replace(REFUSED, retry_after=3598.0))
@@ -243,13 +243,13 @@ def _answered(limiter: RateLimiter, now: float, remaining: int, reset: float = 3
         pytest.param(0, [30, 30, 30], id="none left"),
     ],
 )
-def test_what_is_left_by_others_is_not_exceeded(remaining: int, waits: list[float]) -> None:
+def test_remaining_quota_is_not_exceeded(remaining: int, waits: list[float]) -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     _answered(limiter, 100.0, remaining)
     assert [limiter.wait(100.0, ahead) for ahead in range(3)] == waits
 
 
-def test_what_is_left_goes_down_with_each_call_and_up_with_one_that_was_not_sent() -> None:
+def test_remaining_quota_follows_sent_and_returned_calls() -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     _answered(limiter, 100.0, 1)
     permit = limiter.acquire(101.0)
@@ -261,7 +261,7 @@ def test_what_is_left_goes_down_with_each_call_and_up_with_one_that_was_not_sent
     assert limiter.wait(130.0) == 0
 
 
-def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
+def test_in_flight_calls_may_or_may_not_be_in_remaining() -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     first, second = limiter.acquire(100.0), limiter.acquire(100.0)
     limiter.answered(first, 101.0, None, RateLimitInfo(limit=10, remaining=2, reset=30.0))
@@ -271,14 +271,14 @@ def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
 
 
 @pytest.mark.parametrize("days", [1, 30])
-def test_a_reset_farther_away_than_any_window_is_tried_after_an_hour(days: int) -> None:
+def test_reset_beyond_any_window_is_tried_after_an_hour(days: int) -> None:
     """If it was not meant so, nothing else would ever tell."""
     limiter = RateLimiter((Limit(10, 60.0),))
     _answered(limiter, 100.0, 0, reset=days * 86400.0)
     assert limiter.wait(100.0) == BELIEVED
 
 
-def test_as_soon_as_more_is_left_more_is_called() -> None:
+def test_higher_remaining_quota_is_used_at_once() -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     _answered(limiter, 100.0, 1)
     _answered(limiter, 110.0, 8)
@@ -288,7 +288,7 @@ def test_as_soon_as_more_is_left_more_is_called() -> None:
 @pytest.mark.parametrize(
     "events", [None, RateLimitInfo(limit=10, remaining=0), RateLimitInfo(limit=10, reset=30.0)]
 )
-def test_half_a_word_about_what_is_left_is_none(events: RateLimitInfo | None) -> None:
+def test_incomplete_remaining_header_is_ignored(events: RateLimitInfo | None) -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     limiter.answered(limiter.acquire(100.0), 100.0, None, events)
     assert limiter.wait(100.0, 8) == 0
@@ -307,7 +307,7 @@ def _sent(limiter: RateLimiter, until: float, now: float = 0.0) -> list[float]:
     return sent
 
 
-def test_an_even_budget_makes_a_burst_of_a_fifth_and_then_keeps_its_pace() -> None:
+def test_paced_limiter_bursts_a_fifth_then_keeps_its_pace() -> None:
     limiter = RateLimiter((Limit(20, MINUTE),), evenly=True)
     assert _sent(limiter, 15.0) == [0.0] * 4 + [3.0, 6.0, 9.0, 12.0]
     assert limiter.rate(15.0) == 20 / MINUTE
@@ -321,14 +321,14 @@ def test_a_burst_is_a_fifth_but_one_call_at_least(count: int, burst: int) -> Non
     assert len(_sent(limiter, 0.001)) == burst == max(int(BURST * count), 1)
 
 
-def test_an_even_budget_makes_no_burst_in_a_window_whose_past_is_not_known() -> None:
+def test_paced_limiter_makes_no_burst_in_an_unknown_window() -> None:
     limiter = RateLimiter((Limit(20, MINUTE), Limit(1000, HOUR)), evenly=True)
     limiter.pace(0.0)
     assert _sent(limiter, 59.9)[:4] == pytest.approx([0, 3.6, 7.2, 10.8])
     assert _sent(limiter, 60.001, 60.0) == [60.0] * 3
 
 
-def test_the_pace_is_that_of_the_scarcest_window_and_of_what_was_learned() -> None:
+def test_pace_follows_the_strictest_limit_observed_ones_too() -> None:
     limiter = RateLimiter((Limit(20, MINUTE), Limit(600, HOUR)), evenly=True)
     assert limiter.rate(0.0) == 600 / HOUR
     limiter.learn([ObservedLimit(MINUTE, 5, 0.0)])
@@ -336,7 +336,7 @@ def test_the_pace_is_that_of_the_scarcest_window_and_of_what_was_learned() -> No
     assert limiter.rate(0.0) == 5 / MINUTE
 
 
-def test_a_call_that_was_not_sent_leaves_its_place_in_the_pace() -> None:
+def test_unsent_call_frees_its_time_in_the_pace() -> None:
     limiter = RateLimiter((Limit(5, MINUTE),), evenly=True)
     permit = limiter.acquire(0.0)
     assert limiter.wait(1.0) == 11
@@ -403,7 +403,7 @@ CLIENTS = st.fixed_dictionaries(
 )
 @settings(max_examples=60)
 @given(LIMITS, CLIENTS)
-def test_who_keeps_to_the_limits_is_never_refused(
+def test_client_within_the_limits_is_never_refused(
     limits: tuple[Limit, ...], client: dict[str, Any]
 ) -> None:
     """Whatever the server's windows are, and however long calls and replies take."""
@@ -422,7 +422,7 @@ LOGS = ((Limit(20, HOUR),), (7, 12, 19), True)
 @pytest.mark.parametrize(("configured", "truths", "evenly"), [STARTS, LOGS], ids=["few", "evenly"])
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", Tells)
-def test_a_stricter_limit_is_learned_from_one_refusal_and_used_up(
+def test_stricter_limit_is_inferred_from_one_refusal(
     configured: Sequence[Limit],
     truths: Sequence[int],
     evenly: bool,  # noqa: FBT001 - both ways
@@ -459,7 +459,7 @@ def test_a_stricter_limit_is_learned_from_one_refusal_and_used_up(
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", Tells)
 @pytest.mark.parametrize("truth", [7, 33, 99])
-def test_calls_in_parallel_learn_a_stricter_limit_as_one_after_the_other(
+def test_parallel_calls_infer_the_limit_that_serial_calls_do(
     truth: int,
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
@@ -488,7 +488,7 @@ TEN_AND_NINETY = (Limit(10, MINUTE), Limit(90, HOUR))
 @pytest.mark.parametrize("limits", [(10, 60), (4, 90), (4, 60)], ids=["hour", "minute", "both"])
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", SAID)
-def test_of_several_windows_the_one_that_is_stricter_is_learned(
+def test_stricter_of_several_windows_is_inferred(
     limits: tuple[int, int],
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
@@ -510,7 +510,7 @@ def test_of_several_windows_the_one_that_is_stricter_is_learned(
 @pytest.mark.parametrize(
     ("tells", "refusals"), [(Tells.EVERYTHING, 1), (Tells.REFUSALS, 1), (Tells.RETRY_AFTER, 18)]
 )
-def test_an_hour_that_is_not_configured_is_learned_where_it_is_named(
+def test_named_hour_window_is_observed_without_configuration(
     tells: Tells,
     refusals: int,
     slides: bool,  # noqa: FBT001 - both kinds
@@ -522,7 +522,7 @@ def test_an_hour_that_is_not_configured_is_learned_where_it_is_named(
     assert len(played.accepted) >= 0.95 * 9 * 60
 
 
-def test_one_call_more_is_tried_and_refused_ever_more_seldom() -> None:
+def test_extra_calls_that_are_refused_back_off() -> None:
     played = play([Limit(5, MINUTE)], [Limit(2, MINUTE)], slides=True, tells=Tells.RETRY_AFTER)
     played.run(8 * CLEAN_WINDOWS * MINUTE)
     gaps = [
@@ -544,7 +544,7 @@ def test_a_limit_that_was_raised_is_found_again_a_call_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("tells", Tells)
-def test_a_limit_that_becomes_stricter_later_is_learned_as_well(tells: Tells) -> None:
+def test_limit_that_becomes_stricter_later_is_inferred(tells: Tells) -> None:
     for seed in range(3):
         played = play([Limit(10, MINUTE)], [Limit(10, MINUTE)], slides=True, tells=tells, seed=seed)
         played.run(10 * MINUTE)
@@ -557,7 +557,7 @@ def test_a_limit_that_becomes_stricter_later_is_learned_as_well(tells: Tells) ->
 
 
 @pytest.mark.parametrize("tells", Tells)
-def test_what_was_learned_needs_no_refusal_in_the_next_process(tells: Tells) -> None:
+def test_observed_limits_need_no_refusal_after_a_restart(tells: Tells) -> None:
     played = play([Limit(10, MINUTE)], [Limit(6, MINUTE)], slides=False, tells=tells)
     played.run(6 * MINUTE)
     later = Play(
@@ -576,7 +576,7 @@ OTHERS = [0.06, 0.16]
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", Tells)
 @pytest.mark.parametrize("configured", [10, 20], ids=["half", "whole"])
-def test_with_another_client_on_the_key_few_calls_are_refused_and_named_limits_stay_true(
+def test_second_client_on_the_key_causes_few_refusals(
     configured: int,
     others: float,
     slides: bool,  # noqa: FBT001 - both kinds
@@ -600,7 +600,7 @@ def test_with_another_client_on_the_key_few_calls_are_refused_and_named_limits_s
 
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", [Tells.EVERYTHING, Tells.REFUSALS])
-def test_a_named_limit_is_learned_beside_another_client_as_it_is(
+def test_named_limit_is_observed_exactly_beside_a_second_client(
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:

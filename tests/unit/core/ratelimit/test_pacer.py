@@ -40,11 +40,11 @@ def test_a_pause_is_made_up_for_by_a_burst_and_no_more(pause: float, waits: list
 
 
 @pytest.mark.parametrize(("ahead", "wait"), [(0, 0), (1, 0), (2, 2), (9, 16)])
-def test_those_ahead_take_their_part_of_the_burst_first(ahead: int, wait: float) -> None:
+def test_calls_ahead_use_the_burst_first(ahead: int, wait: float) -> None:
     assert Pacer().wait(100.0, 2.0, 2, ahead) == wait
 
 
-def test_a_call_that_was_not_made_leaves_its_place() -> None:
+def test_call_that_was_not_made_frees_its_time() -> None:
     spread = Pacer()
     _waits(spread, 100.0, 1, 3)
     spread.cancel(2.0)

@@ -49,12 +49,14 @@ def test_a_run_times_out_from_its_intent_or_adoption(
     ],
     ids=["far off", "near", "near, without another reason to wake", "past"],
 )
-def test_no_rest_outlasts_the_run(now: datetime, wanted: float | None, seconds: float) -> None:
+def test_no_requeue_is_after_the_runs_timeout(
+    now: datetime, wanted: float | None, seconds: float
+) -> None:
     ctx = a_situation(a_training(status=followed(), timeout_seconds=7200), now)
     assert ctx.requeue(wanted).action == RequeueAfter(seconds)
 
 
-def test_after_the_end_a_rest_may_be_for_good() -> None:
+def test_finished_run_may_never_be_requeued() -> None:
     training = a_training(status=followed(finished_at=at(hours=1)), timeout_seconds=7200)
     assert a_situation(training).requeue(None).action == RequeueAfter(None)
     assert a_situation(a_training()).requeue(None).action == RequeueAfter(None)
@@ -65,12 +67,12 @@ def test_a_run_that_is_not_there_is_a_mistake_of_the_caller() -> None:
         _ = a_situation(a_training()).run
 
 
-def test_an_answer_is_settled() -> None:
+def test_decision_has_a_derived_phase() -> None:
     decision = a_situation(a_training(status=followed())).answer(Poll(), publish=True)
     assert (decision.status.phase, decision.action, decision.publish) == ("Running", Poll(), True)
 
 
-def test_what_is_had_and_remembered_is_in_the_next_step() -> None:
+def test_context_copies_keep_earlier_facts_and_state() -> None:
     ctx = a_situation(a_training(status=followed())).with_facts(progress=7).with_run(attempt=2)
     ctx = ctx.with_state(failed_polls=3)
     assert (ctx.status.progress, ctx.run.attempt, ctx.state.failed_polls) == (7, 2, 3)

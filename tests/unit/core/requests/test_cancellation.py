@@ -68,7 +68,7 @@ def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
         pytest.param(("v1", "t1"), ("v2", "t2"), ("v2", ""), False, id="one of two removed"),
     ],
 )
-def test_a_request_stands_as_long_as_the_resource_asks_for_it(
+def test_request_is_kept_while_the_resource_asks_for_it(
     first: Request,
     second: Request,
     third: Request,
@@ -88,7 +88,7 @@ def test_a_request_stands_as_long_as_the_resource_asks_for_it(
         assert isinstance(life.waits(60).polls(DONE).action, AcquireStart)
 
 
-def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
+def test_cancellation_restores_the_previous_run_from_history() -> None:
     life = a_life()
     before, events, published = life.status, life.event_reasons, life.published
     asks(life, ("v2", "t1"))
@@ -117,7 +117,7 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert life.status.log.state == "Complete"
 
 
-def test_a_failure_stands_again_with_its_reason() -> None:
+def test_cancellation_restores_a_failure_with_its_reason() -> None:
     life = Life(a_training(run_token="v1")).runs()
     life.waits(60).polls(a_model(5, started_at=EIGHT, error="Insufficient training data"))
     life.stores_log()
@@ -211,7 +211,7 @@ def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
     assert cancelled(life) == []
 
 
-def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_again() -> None:
+def test_gate_reverted_with_the_request_judges_the_restored_run() -> None:
     life = Life(a_training(run_token="v1", quality_gate={"max_word_error_rate": "10"})).runs()
     life.waits(60).succeeds()
     assert life.reason == "QualityGateFailed"
@@ -220,34 +220,34 @@ def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_aga
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
-def test_what_was_taken_back_can_be_asked_for_again() -> None:
+def test_cancelled_request_can_be_made_again() -> None:
     life = asks(asks(a_life(), ("v2", "t1")), ("v1", "t1"))
     assert isinstance(life.edit(run_token="v2").polls(DONE).action, AcquireStart)
     assert life.run.token == "v2"
 
 
-def test_a_request_that_only_was_refused_can_be_taken_back() -> None:
+def test_refused_request_can_be_cancelled() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED)
     life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.run.token) == ("Succeeded", "v1")
 
 
-def test_a_refused_request_goes_with_its_value() -> None:
+def test_refused_request_is_cancelled_with_its_value() -> None:
     """What stays set beside it was used before, and keeps no request alive."""
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.requested_at) == ("Succeeded", "t1")
 
 
-def test_a_refused_request_stands_while_it_is_set() -> None:
+def test_refused_request_is_kept_while_its_value_is_set() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED).waits(60).restarts()
     assert isinstance(life.edit(priority=1).polls(DONE).action, AcquireStart)
     assert life.run.token == "v2"
 
 
-def test_a_queued_request_can_be_taken_back() -> None:
+def test_queued_request_can_be_cancelled() -> None:
     life = a_life().edit(run_token="v2").waits(60)
     life.polls(DONE)
     life.is_queued()
@@ -255,7 +255,7 @@ def test_a_queued_request_can_be_taken_back() -> None:
     assert (life.status.phase, life.status.queue) == ("Succeeded", None)
 
 
-def test_a_suspended_request_can_be_taken_back() -> None:
+def test_suspended_request_can_be_cancelled() -> None:
     life = a_life().edit(run_token="v2", suspend=True)
     life.wake_ups()
     assert life.status.phase == "Suspended"
@@ -264,7 +264,7 @@ def test_a_suspended_request_can_be_taken_back() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Starting", "Running", "an attempt was lost"])
-def test_what_was_sent_is_not_taken_back(phase: str) -> None:
+def test_sent_request_is_not_cancelled(phase: str) -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     if phase == "Running":
         life.is_accepted()
@@ -279,7 +279,7 @@ def test_what_was_sent_is_not_taken_back(phase: str) -> None:
     assert (life.run.id, life.run.token) == (run, "v2")
 
 
-def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
+def test_revert_to_an_older_request_cancels_the_newest() -> None:
     life = a_life(("v1", ""))
     asks(life, ("v2", ""))
     life.waits(60).intends(DONE).is_accepted(a_model(3, started_at=at(hours=1), progress=0))
@@ -291,7 +291,7 @@ def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
     assert (life.status.phase, life.run.id) == ("Succeeded", second)
 
 
-def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
+def test_request_that_ended_without_a_run_is_not_cancelled() -> None:
     """It was answered: the answer stands until another request."""
     life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
     life.polls(a_model(1, started_at=EIGHT))
@@ -300,7 +300,7 @@ def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
 
 
-def test_a_request_that_is_there_as_it_was_is_never_taken_back() -> None:
+def test_unchanged_request_is_never_cancelled() -> None:
     """Whatever history holds: here as a hand may have written it."""
     training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
     assert not is_cancelled(training)
@@ -325,7 +325,7 @@ def test_a_retry_of_the_first_run_outlives_its_token() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["its retry waits", "its retry has begun"])
-def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a case
+def test_retry_is_cancelled_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a case
     life = Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
     life.waits(60).succeeds()
     life.edit(run_token="v2").waits(60).intends(DONE)
@@ -358,7 +358,7 @@ def test_a_request_reverted_during_its_run_is_not_retried() -> None:
     assert (life.status.phase, life.action) == ("Failed", RequeueAfter(None))
 
 
-def test_a_late_retry_goes_with_its_request() -> None:
+def test_late_retry_is_cancelled_with_its_request() -> None:
     """Also when its earlier runs are all that history has left."""
     training = a_training(run_token="v2", status=followed(run=a_run(token="v1"), finished_at=EIGHT))
     status = begin_run(training)
@@ -374,7 +374,7 @@ def test_a_late_retry_goes_with_its_request() -> None:
     assert is_cancelled(edited(waiting, run_token="v1"))
 
 
-def test_an_older_status_tells_what_asked_for_its_run() -> None:
+def test_status_of_an_older_version_names_its_request() -> None:
     """It has no askedBy; what stayed set beside the new token keeps no request alive."""
     past = replace(PAST_OF_V1, requested_at="t1")
     run = a_run(token="v2", requested_at="t1")
@@ -447,7 +447,7 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
         pytest.param(a_run(token="v2", ownership="Owned"), (PAST,), False, id="running"),
     ],
 )
-def test_only_what_can_be_undone_is_taken_back(
+def test_only_reversible_requests_are_cancelled(
     run: Run,
     history: tuple[HistoryEntry, ...],
     withdrawn: bool,  # noqa: FBT001 - the expected value
@@ -468,7 +468,7 @@ def test_only_what_can_be_undone_is_taken_back(
         pytest.param(None, "Unknown", None, ("Unknown", None, None), id="an older entry"),
     ],
 )
-def test_what_history_tells_is_what_stands(
+def test_history_restores_the_same_run(
     reason: str | None, outcome: str, wer: str | None, expected: tuple[str | None, ...]
 ) -> None:
     entry = replace(PAST, reason=reason, outcome=outcome, word_error_rate=wer, message=None)

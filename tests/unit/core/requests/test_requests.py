@@ -130,7 +130,7 @@ VALUES = st.sampled_from(["", "a", "b", "c"])
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=10))
-def test_no_request_is_answered_twice(edits: list[tuple[str, str]]) -> None:
+def test_no_request_starts_two_runs(edits: list[tuple[str, str]]) -> None:
     """Whatever is edited, reverted, removed: a run is made for a new value, and only once."""
     status = a_status(run=a_run(), finished_at=EIGHT)
     used: set[tuple[str, str]] = set()
@@ -261,7 +261,7 @@ def test_history_keeps_all_metrics_and_the_newest_curve() -> None:
     assert (older.id, older.learning_curve) == ("run-0", ())
 
 
-def test_only_the_newest_ten_runs_are_remembered() -> None:
+def test_history_keeps_the_newest_ten_runs() -> None:
     status = ENDED
     for i in range(12):
         training = a_training(run_token=f"v{i + 2}", status=status)
@@ -269,7 +269,7 @@ def test_only_the_newest_ten_runs_are_remembered() -> None:
     assert [entry.token for entry in status.history] == [f"v{i}" for i in range(12, 2, -1)]
 
 
-def test_a_failed_run_is_remembered_with_its_reason() -> None:
+def test_history_keeps_the_reason_of_a_failed_run() -> None:
     ended = replace(ENDED, failure=failure(FailureReason.SYSTEM_ERROR, "x\n" * 999))
     (entry,) = begin_run(a_training(run_token="v2", status=ended)).history
     assert (entry.outcome, entry.reason) == ("Failed", "SystemError")
@@ -321,7 +321,7 @@ def test_used_values_outlive_their_runs_in_history() -> None:
         pytest.param(FailureReason.QUALITY_GATE_FAILED, 4, "Failed", id="missed its gate"),
     ],
 )
-def test_the_outcome_is_remembered(
+def test_history_keeps_the_outcome(
     reason: FailureReason | None, seen: int | None, outcome: str
 ) -> None:
     facts = {

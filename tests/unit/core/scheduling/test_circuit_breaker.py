@@ -52,7 +52,7 @@ def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = S
 
 
 @pytest.mark.parametrize("status", [401, 402])
-def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int) -> None:
+def test_rejected_key_gets_a_trial_call_each_minute(status: int) -> None:
     breaker, rejection = CircuitBreaker(), failed(FailureKind.UNAUTHORIZED, status)
     assert breaker.blocks(0.0) is None
     breaker.answered(PROBE, 7, rejection, 0.0, 0.0)
@@ -68,7 +68,7 @@ def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int
     assert breaker.blocks(2 * TRIAL_INTERVAL + 2) is None
 
 
-def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
+def test_trial_calls_of_a_rejected_key_do_not_back_off() -> None:
     breaker = CircuitBreaker()
     now = 0.0
     for _ in range(5):
@@ -86,7 +86,7 @@ def _worked() -> CircuitBreaker:
     return breaker
 
 
-def test_one_rejection_of_a_key_that_has_worked_opens_nothing() -> None:
+def test_first_rejection_of_a_working_key_opens_no_circuit() -> None:
     breaker = _worked()
     for now in (10.0, 10 + CONFIRM - 0.1):
         assert not breaker.answered(BEFORE, 1, REJECTED, now, 1)
@@ -121,7 +121,7 @@ def test_a_refusal_that_needs_an_accepted_key_clears_the_doubt(status: int) -> N
     ],
     ids=["429", "403", "400", "unusable", "no answer"],
 )
-def test_what_says_nothing_of_a_key_leaves_the_doubt(between: CallFailure) -> None:
+def test_reply_that_says_nothing_of_the_key_keeps_the_doubt(between: CallFailure) -> None:
     breaker = _worked()
     _answers(breaker, 0.0, REJECTED, between)
     assert breaker.open_circuit is None
@@ -167,7 +167,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("failure", AWAY)
-def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailure) -> None:
+def test_circuit_opens_after_failures_of_three_models(failure: CallFailure) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[failure] * (MODELS - 1))
     assert breaker.blocks(0.0) is None
@@ -175,7 +175,7 @@ def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailu
     assert breaker.blocks(1.0) == OpenCircuit(failure, 1.0)
 
 
-def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
+def test_failures_of_one_model_do_not_open_the_circuit() -> None:
     breaker = CircuitBreaker()
     for now in range(100):
         breaker.answered(PROBE, 7, SILENT, float(now), 1.0)
@@ -183,7 +183,7 @@ def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
-def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) -> None:
+def test_any_reply_resets_the_failures(failure: CallFailure | None) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, SILENT, SILENT, failure)
     breaker.answered(PROBE, 3, SILENT, 0.0, 1.0)
@@ -193,7 +193,7 @@ def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) 
 
 @pytest.mark.parametrize("failure", ANSWERS)
 @pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
-def test_any_answer_to_the_probe_closes_it(
+def test_any_reply_to_the_trial_call_closes_the_circuit(
     failure: CallFailure | None, reason: CallFailure
 ) -> None:
     breaker = CircuitBreaker()
@@ -207,7 +207,7 @@ def test_any_answer_to_the_probe_closes_it(
     assert breaker.open_circuit is None
 
 
-def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
+def test_trial_calls_of_an_unreachable_api_back_off() -> None:
     breaker, waits, now = CircuitBreaker(), [], 0.0
     _answers(breaker, now, *[SILENT] * MODELS)
     assert breaker.trial_at == FIRST_TRIAL
@@ -223,13 +223,13 @@ def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
-def test_the_probes_of_many_keys_do_not_come_together(jitter: float, seconds: float) -> None:
+def test_trial_calls_of_many_keys_are_jittered(jitter: float, seconds: float) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS, jitter=jitter)
     assert breaker.trial_at == seconds
 
 
-def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
+def test_polls_in_flight_at_the_opening_are_no_trial_calls() -> None:
     """With sixty in flight the first probe would come after minutes."""
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * 60)
@@ -240,7 +240,7 @@ def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
 
 
 @pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
-def test_looks_from_before_that_end_after_the_probe_was_sent_are_not_taken_for_it(
+def test_older_polls_are_not_taken_for_the_trial_call(
     reason: CallFailure,
 ) -> None:
     """Those that time out would put the next probe off, and one more would be on its way."""
@@ -254,7 +254,7 @@ def test_looks_from_before_that_end_after_the_probe_was_sent_are_not_taken_for_i
     assert breaker.trial_at == 90.0 + (TRIAL_INTERVAL if reason is REJECTED else 2 * FIRST_TRIAL)
 
 
-def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
+def test_trial_call_without_a_reply_is_replaced() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
     breaker.sent(PROBE, 10.0)
@@ -262,7 +262,7 @@ def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
     assert breaker.blocks(10.0 + PATIENCE) is None
 
 
-def test_a_call_while_it_is_closed_is_no_probe() -> None:
+def test_call_of_a_closed_circuit_is_no_trial_call() -> None:
     breaker = CircuitBreaker()
     breaker.sent(PROBE, 0.0)
     assert breaker.blocks(0.0) is None
@@ -356,7 +356,7 @@ def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
     assert breaker.trial_at == 121 + PATIENCE  # the answer to the trial call decides
 
 
-def test_one_model_stops_polls_no_second_time_before_its_answer() -> None:
+def test_one_model_stops_polls_once_before_its_next_reply() -> None:
     breaker = _opened_alone(120.0)
     for now in (120.0, 120.0 + 2 * REPEAT):
         _answers(breaker, now, None)  # another model
@@ -406,7 +406,7 @@ def test_rejected_key_is_tried_again_at_the_named_time() -> None:
         pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="it is still away"),
     ],
 )
-def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
+def test_unreachable_api_may_reject_the_key_once_it_replies(
     answers: Sequence[CallFailure], open_circuit: OpenCircuit
 ) -> None:
     breaker = CircuitBreaker()
@@ -416,7 +416,7 @@ def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
     assert breaker.open_circuit == open_circuit
 
 
-def test_an_api_that_was_rejecting_and_is_away_is_told_of_as_rejecting() -> None:
+def test_rejected_key_stays_reported_while_unreachable() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, REJECTED, *[SILENT] * MODELS)
     assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)

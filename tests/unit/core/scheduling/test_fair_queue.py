@@ -35,7 +35,7 @@ def _kinds(served: list[str]) -> Counter[str]:
     return Counter(key[0] for key in served)
 
 
-def test_within_a_kind_the_first_to_ask_is_the_first_called() -> None:
+def test_within_a_priority_the_queue_is_first_in_first_out() -> None:
     turns = _turns(a=3)
     turns.ask("a0", "a")  # again: it keeps its place
     assert _serve(turns, 4) == ["a0", "a1", "a2"]
@@ -51,7 +51,7 @@ def test_within_a_kind_the_first_to_ask_is_the_first_called() -> None:
         pytest.param({"a": 3, "b": 1}, {"a": 3, "b": 1}, id="there is enough"),
     ],
 )
-def test_each_kind_gets_its_share_and_what_the_others_leave(
+def test_each_priority_gets_its_share_and_unused_ones(
     waiting: dict[str, int], served: dict[str, int]
 ) -> None:
     given_out = _kinds(_serve(_turns(**waiting), 20))
@@ -63,7 +63,7 @@ def test_each_kind_gets_its_share_and_what_the_others_leave(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30)), max_size=20),
     st.permutations("abc"),
 )
-def test_whatever_was_before_each_kind_has_its_share_from_the_first_call_on(
+def test_each_priority_has_its_share_from_the_first_call_on(
     before: list[tuple[str, int]], order: list[str]
 ) -> None:
     """A kind that had all to itself for days is not shut out, nor one that wanted nothing."""
@@ -86,9 +86,7 @@ def test_whatever_was_before_each_kind_has_its_share_from_the_first_call_on(
 @pytest.mark.parametrize(
     ("waits", "others"), [("a", "b"), ("b", "a"), ("c", "a")], ids=["high", "low", "lowest"]
 )
-def test_a_share_that_nobody_asked_for_is_not_saved_up_while_others_wait(
-    waits: str, others: str
-) -> None:
+def test_unused_share_is_not_saved_up(waits: str, others: str) -> None:
     turns = _turns(**{others: 99})
     _serve(turns, 50)
     for number in range(50):
@@ -97,7 +95,7 @@ def test_a_share_that_nobody_asked_for_is_not_saved_up_while_others_wait(
     assert _kinds(_serve(turns, 20))[waits] <= 20 * fair + 1
 
 
-def test_who_asks_again_and_again_has_no_more_than_its_share_either() -> None:
+def test_repeated_requests_get_no_more_than_their_share() -> None:
     turns = _turns(a=99)
     served = []
     for _ in range(32):
@@ -106,14 +104,14 @@ def test_who_asks_again_and_again_has_no_more_than_its_share_either() -> None:
     assert _kinds(served)["b"] == 12
 
 
-def test_nobody_in_line_is_nobody_called() -> None:
+def test_empty_queue_dispatches_nothing() -> None:
     turns = _turns()
     assert turns.call(5.0) is None
     assert (len(turns), turns.called, turns.called_for("a0")) == (0, 0, None)
     assert not turns.is_expecting(0.0)
 
 
-def test_one_that_was_called_stays_so_until_it_comes() -> None:
+def test_dispatched_resource_stays_so_until_it_calls() -> None:
     turns = _turns(a=2)
     assert turns.call(5.0) == "a0"
     turns.ask("a0", "b")
@@ -123,14 +121,14 @@ def test_one_that_was_called_stays_so_until_it_comes() -> None:
     assert (len(turns), turns.called, turns.called_for("a0")) == (1, 1, None)
 
 
-def test_who_asks_for_another_kind_of_call_goes_to_the_end_of_that_line() -> None:
+def test_changed_priority_joins_at_the_end_of_its_queue() -> None:
     turns = _turns(a=2, b=1)
     turns.ask("a0", "b")
     assert len(turns) == 3
     assert _serve(turns, 9) == ["a1", "b0", "a0"]
 
 
-def test_who_leaves_is_not_called() -> None:
+def test_resource_that_leaves_is_not_dispatched() -> None:
     turns = _turns(a=3)
     turns.leave("a1")
     turns.leave("never-there")
@@ -138,13 +136,13 @@ def test_who_leaves_is_not_called() -> None:
 
 
 @pytest.mark.parametrize(("now", "expecting"), [(4.999, True), (5.0, False), (6.0, False)])
-def test_whether_somebody_is_expected(now: float, expecting: bool) -> None:  # noqa: FBT001 - the expected value
+def test_queue_expects_a_dispatched_resource_for_a_while(now: float, expecting: bool) -> None:  # noqa: FBT001 - the expected value
     turns = _turns(a=1)
     turns.call(5.0)
     assert turns.is_expecting(now) == expecting
 
 
-def test_one_that_is_put_off_is_expected_then() -> None:
+def test_deferred_resource_is_expected_at_its_new_time() -> None:
     turns = _turns(a=1)
     turns.call(5.0)
     turns.put_off("a0", 8.0)
@@ -157,9 +155,7 @@ def test_one_that_is_put_off_is_expected_then() -> None:
     [(DISPATCH_TIMEOUT, 1), (DISPATCH_TIMEOUT + 0.001, 0)],
     ids=["waited for", "missed"],
 )
-def test_who_was_called_and_does_not_come_is_waited_for_a_moment_only(
-    after: float, left: int
-) -> None:
+def test_dispatched_resource_that_does_not_call_is_skipped(after: float, left: int) -> None:
     turns = _turns(a=1)
     turns.call(5.0)
     turns.drop_missed(5.0 + after)

@@ -40,7 +40,7 @@ def _go_on(logs: LogCalls, name: str, now: float) -> float | None:
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_with_room_everybody_has_its_call(
+def test_every_log_call_is_granted_within_the_quota(
     logs: LogCalls,
     has_ended: bool,  # noqa: FBT001 - both ways
 ) -> None:
@@ -49,14 +49,14 @@ def test_with_room_everybody_has_its_call(
     assert _ask(logs, "b", 900.0, has_ended=has_ended) is None
 
 
-def test_ended_runs_come_in_the_order_of_asking(logs: LogCalls) -> None:
+def test_ended_runs_are_first_in_first_out(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     assert [_ask(logs, name, 100.0) for name in "bcd"] == [800, 1700, 2600]
     assert [_ask(logs, name, 900.0) for name in "dcb"] == [1800, 900, None]
     assert [_ask(logs, name, 1800.0) for name in "dc"] == [900, None]
 
 
-def test_runs_that_go_on_wait_for_all_that_have_ended(logs: LogCalls) -> None:
+def test_running_runs_wait_for_all_ended_runs(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     assert _go_on(logs, "r", 100.0) == 800
     _ask(logs, "b", 100.0)
@@ -65,14 +65,14 @@ def test_runs_that_go_on_wait_for_all_that_have_ended(logs: LogCalls) -> None:
     assert _ask(logs, "b", 901.0) is None
 
 
-def test_who_does_not_come_is_waited_for_a_moment_only(logs: LogCalls) -> None:
+def test_absent_resource_is_skipped_after_a_moment(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     _ask(logs, "b", 100.0)
     assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT) is not None
     assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT + 0.001) is None
 
 
-def test_who_leaves_is_not_waited_for(logs: LogCalls) -> None:
+def test_resource_that_leaves_delays_no_other(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     _ask(logs, "b", 100.0)
     logs.leave(a_key("b"))
@@ -80,7 +80,7 @@ def test_who_leaves_is_not_waited_for(logs: LogCalls) -> None:
     assert _go_on(logs, "r", 900.0) is None
 
 
-def test_runs_that_go_on_have_a_part_of_the_allowance_only(logs: LogCalls) -> None:
+def test_running_runs_have_a_share_of_the_log_quota(logs: LogCalls) -> None:
     assert RUNNING_PART == 0.75
     assert [_go_on(logs, "r", now) for now in (0.0, 900.0, 1800.0)] == [None] * 3
     assert _go_on(logs, "r", 2700.0) == 900
@@ -94,7 +94,7 @@ def test_runs_that_go_on_have_a_part_of_the_allowance_only(logs: LogCalls) -> No
     ids=["answered", "lost", "refused", "not sent"],
 )
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_what_was_sent_counts(
+def test_sent_log_call_counts_without_a_reply(
     failure: CallFailure | None,
     counts: bool,  # noqa: FBT001 - the expected value
     has_ended: bool,  # noqa: FBT001 - both ways
@@ -108,14 +108,14 @@ def test_what_was_sent_counts(
     assert logs._running.in_flight == 0
 
 
-def test_a_refusal_may_teach_something(logs: LogCalls) -> None:
+def test_refusal_of_a_log_call_may_infer_a_limit(logs: LogCalls) -> None:
     permit = logs.ask(a_key("a"), 0.0, has_ended=True)
     assert isinstance(permit, Permit)
     assert logs.answered(permit, 1.0, REFUSED, RateLimitInfo(limit=2))
     assert logs.limiter.limits(1.0) == (Limit(2, HOUR),)
 
 
-def test_calls_of_a_process_before_count_and_the_next_keeps_step_with_the_last(
+def test_log_calls_of_an_earlier_process_count(
     logs: LogCalls,
 ) -> None:
     logs.recall([PastCall(-600.0), PastCall(-1200.0)])

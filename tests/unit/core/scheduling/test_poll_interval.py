@@ -34,15 +34,13 @@ MINUTE, HOUR = 60.0, 3600.0
         pytest.param(-601, 60, id="long overdue"),
     ],
 )
-def test_looks_are_closer_around_the_expected_end(to_end: float | None, seconds: float) -> None:
+def test_polls_are_closer_around_the_eta(to_end: float | None, seconds: float) -> None:
     assert next_poll(60.0, to_end, 8 * HOUR, None).seconds == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("asked", [1.0, 4.9, CLOSEST])
 @pytest.mark.parametrize("to_end", [None, 0.0, 9999.0])
-def test_whoever_asks_for_less_than_the_closest_has_it_all_the_time(
-    asked: float, to_end: float | None
-) -> None:
+def test_interval_below_the_closest_is_always_granted(asked: float, to_end: float | None) -> None:
     assert next_poll(asked, to_end, HOUR, None).seconds == asked
 
 
@@ -57,7 +55,7 @@ def test_whoever_asks_for_less_than_the_closest_has_it_all_the_time(
         pytest.param(0, MAX_SPARE, MAX_SPARE, id="never more"),
     ],
 )
-def test_looks_are_saved_up_as_long_as_the_end_is_far(
+def test_poll_credit_grows_while_the_eta_is_far(
     age: float, spare: float | None, polls: float
 ) -> None:
     interval = next_poll(60.0, None, age, spare)
@@ -72,9 +70,7 @@ def test_looks_are_saved_up_as_long_as_the_end_is_far(
         pytest.param(0.49, 60.0, 0.59, id="not enough"),
     ],
 )
-def test_a_closer_look_is_paid_for_by_what_was_saved(
-    spare: float, seconds: float, left: float
-) -> None:
+def test_closer_poll_uses_poll_credit(spare: float, seconds: float, left: float) -> None:
     """By the half of one that it comes early; and it saves up for the time that it waits."""
     interval = next_poll(60.0, 300.0, 0.0, spare)
     assert interval.seconds == seconds
@@ -86,7 +82,7 @@ def test_a_closer_look_is_paid_for_by_what_was_saved(
     st.lists(st.none() | st.floats(-1e4, 1e5), min_size=1, max_size=200),
     st.floats(0, 1e5),
 )
-def test_over_any_run_no_more_than_a_tenth_of_the_looks_come_on_top(
+def test_closer_polls_add_at_most_a_tenth_over_any_run(
     asked: float, ends: list[float | None], age: float
 ) -> None:
     """Whatever is expected of it, and however often that changes."""
@@ -104,9 +100,7 @@ def test_over_any_run_no_more_than_a_tenth_of_the_looks_come_on_top(
 @pytest.mark.parametrize(
     ("error", "late"), [(0.0, 5), (0.01, 15), (0.05, 30)], ids=["exact", "by 1 %", "by 5 %"]
 )
-def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
-    error: float, late: float
-) -> None:
+def test_end_near_the_eta_is_seen_sooner_than_by_even_polls(error: float, late: float) -> None:
     """A look a minute tells of it 30 seconds late in the mean; after runs of 6 to 12 hours."""
     jitter, latest, polls, asked = Random(1), 0.0, 0, 0.0  # noqa: S311 - repeatable on purpose
     for _ in range(200):
@@ -126,7 +120,7 @@ def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
 @pytest.mark.parametrize(
     ("jitter", "seconds"), [(0.0, 114.0), (0.5, 120.0), (1.0, 126.0)], ids=["least", "mean", "most"]
 )
-def test_intervals_vary_a_little(jitter: float, seconds: float) -> None:
+def test_poll_intervals_are_jittered(jitter: float, seconds: float) -> None:
     assert spread(120.0, jitter) == pytest.approx(seconds)
 
 
@@ -146,7 +140,7 @@ def test_intervals_vary_a_little(jitter: float, seconds: float) -> None:
         ),
     ],
 )
-def test_an_interval_is_kept_as_the_key_allows(
+def test_granted_interval_is_kept(
     granted_interval: GrantedInterval, wanted: float | None, kept: float
 ) -> None:
     assert granted_interval.kept(60, wanted) == pytest.approx(kept)
@@ -164,7 +158,7 @@ def test_an_interval_is_kept_as_the_key_allows(
         pytest.param(120000, 86400, id="more than a day is told as one"),
     ],
 )
-def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: int | None) -> None:
+def test_reported_interval_is_rounded_coarsely(floor: float, shown: int | None) -> None:
     assert shown_interval(60.0, floor) == shown
 
 
@@ -181,14 +175,14 @@ def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: 
         pytest.param(86400, 120000, 86400, id="longer than any that is told"),
     ],
 )
-def test_what_was_told_stays_while_it_is_about_right(
+def test_reported_interval_is_kept_while_roughly_right(
     events: int | None, floor: float, shown: int | None
 ) -> None:
     assert shown_interval(60.0, floor, events) == shown
 
 
 @given(st.floats(1, 5000), st.lists(st.floats(1, 1.2), min_size=2))
-def test_an_interval_that_wavers_by_a_fifth_is_told_twice_at_most(
+def test_interval_varying_by_a_fifth_is_reported_twice_at_most(
     floor: float, wavers: list[float]
 ) -> None:
     """Each time that it is told anew is a status write for each resource of the key."""
@@ -200,7 +194,7 @@ def test_an_interval_that_wavers_by_a_fifth_is_told_twice_at_most(
 
 
 @given(st.floats(7.5, 5000))
-def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float) -> None:
+def test_reported_interval_is_near_and_not_below_the_granted(floor: float) -> None:
     shown = shown_interval(5.0, floor)
     assert shown is not None
     assert floor <= shown <= 2.5 * floor

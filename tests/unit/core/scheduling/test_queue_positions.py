@@ -75,7 +75,7 @@ def test_positions_are_taken_seconds_after_a_change_and_once() -> None:
     assert line.woken(999.0) == []
 
 
-def test_who_has_left_by_then_has_no_position() -> None:
+def test_resource_that_left_has_no_position() -> None:
     line = Line([1, 2])
     line.woken(100.0)
     line.leave(1)
@@ -98,7 +98,7 @@ def test_positions_are_taken_at_most_twice_a_minute() -> None:
     assert (line.of(3), line.of(9)) == ((1, 2), (2, 2))
 
 
-def test_only_the_first_fifty_are_woken_for_their_positions() -> None:
+def test_only_the_first_fifty_are_triggered_for_positions() -> None:
     line = Line(range(200))
     line.woken(0.0)
     assert line.woken(SETTLING) == list(range(FIRST))
@@ -120,7 +120,7 @@ def test_an_overtaken_resource_gives_up_its_first_position() -> None:
     assert [line.of(number) for number in last_two] == [(FIRST + 1, 53), (FIRST + 2, 53)]
 
 
-def test_only_those_whose_position_changes_are_woken() -> None:
+def test_only_changed_positions_trigger_a_reconcile() -> None:
     line = Line([1, 2, 4])
     line.woken(0.0)
     line.woken(SETTLING)

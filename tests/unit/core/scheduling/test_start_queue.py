@@ -149,9 +149,7 @@ def test_within_a_namespace(earlier: QueueEntry, later: QueueEntry) -> None:
         pytest.param({"team-a": 1, "team-b": 1, "team-c": 9}, "a1 b1 a2 b2", id="equally many"),
     ],
 )
-def test_between_namespaces_the_fewest_starts_in_the_window_come_first(
-    started: dict[str, int], order: str
-) -> None:
+def test_namespace_with_the_fewest_starts_comes_first(started: dict[str, int], order: str) -> None:
     queue_entries = [
         a_claim("a1", "team-a"),
         a_claim("a2", "team-a", minute=1),
@@ -161,9 +159,7 @@ def test_between_namespaces_the_fewest_starts_in_the_window_come_first(
     assert _order(*queue_entries, started=started) == order
 
 
-def test_where_they_have_started_equally_many_new_work_comes_before_reruns_then_the_oldest() -> (
-    None
-):
+def test_equal_namespaces_rank_first_runs_then_the_oldest() -> None:
     queue_entries = [
         a_claim("rerun", "team-a", minute=0, rerun=True),
         a_claim("young", "team-b", minute=9),
@@ -228,7 +224,7 @@ def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
     st.booleans(),
     st.integers(0, 3),
 )
-def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
+def test_position_counts_who_comes_before_after_any_change(
     wishes: list[tuple[str, int, bool, int]],
     started: dict[str, int],
     late: bool,  # noqa: FBT001 - both ways
@@ -248,7 +244,7 @@ def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
     assert order.first(4) == tuple(order)[:4]
 
 
-def test_an_order_is_told_as_it_was_when_it_was_begun_with() -> None:
+def test_order_is_a_snapshot_of_its_beginning() -> None:
     queue = StartQueue()
     for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
         queue.join(queue_entry)
@@ -260,7 +256,7 @@ def test_an_order_is_told_as_it_was_when_it_was_begun_with() -> None:
         queue.order(NONE, late=True).index(a_claim("two").key)
 
 
-def test_thousands_join_without_the_others_being_ranked_anew(
+def test_joining_does_not_rank_the_others_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each joins by itself after a restart, and asks for its place."""
@@ -290,7 +286,7 @@ def test_thousands_join_without_the_others_being_ranked_anew(
     [(True, "lost a b"), (False, "a b lost")],
     ids=["it is their time", "it is not"],
 )
-def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their_time(
+def test_repeatedly_lost_starts_rank_last_until_their_time(
     late: bool,  # noqa: FBT001 - both ways
     order: str,
 ) -> None:
@@ -305,7 +301,7 @@ def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their
 # Coming and going.
 
 
-def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
+def test_rejoining_keeps_the_position_and_leaving_loses_it() -> None:
     queue = StartQueue()
     one, two = a_claim("one"), a_claim("two", minute=1)
     for queue_entry in (one, two, one):
@@ -318,7 +314,7 @@ def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
     assert queue.order(NONE, late=True).index(two.key) == 0
 
 
-def test_an_edit_changes_the_place() -> None:
+def test_edit_changes_the_position() -> None:
     queue = StartQueue()
     for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
         queue.join(queue_entry)
@@ -345,7 +341,7 @@ def test_the_order_follows_the_starts_and_is_made_no_oftener_than_it_changes() -
     assert queue.order(started, late=True).index(a_claim("b", "team-b").key) == 0
 
 
-def test_claims_are_told_apart_by_all_that_they_are_ranked_by() -> None:
+def test_queue_entries_differ_in_all_ranking_fields() -> None:
     queue_entry = a_claim("one")
     queue = StartQueue()
     queue.join(queue_entry)

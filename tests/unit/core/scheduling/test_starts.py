@@ -83,13 +83,13 @@ def _charged(count: int, at: float = 0.0, namespace: str = "team-a") -> Sequence
 # Places.
 
 
-def test_as_long_as_there_are_starts_each_has_its_turn() -> None:
+def test_starts_within_the_quota_are_granted() -> None:
     table = Table(3)
     assert table.free(100.0, A, B, C, D) == "abc"
     assert table.waits(100.0, D) == [HOUR]
 
 
-def test_a_place_has_its_position_and_when_the_quota_reaches_it() -> None:
+def test_queued_start_has_a_position_and_an_expected_time() -> None:
     table = Table(2, PastCall(0.0), PastCall(600.0))
     for queue_entry in (A, B, C):
         table.starts.ask(queue_entry, 1000.0 - SETTLING)
@@ -101,7 +101,7 @@ def test_a_place_has_its_position_and_when_the_quota_reaches_it() -> None:
     assert D.key not in table.starts
 
 
-def test_whoever_ranks_higher_goes_in_between() -> None:
+def test_higher_rank_goes_ahead_in_the_queue() -> None:
     table = Table(1, PastCall(0.0))
     assert table.waits(0.0, A, B) == [HOUR, 2 * HOUR]
     assert table.waits(0.0, replace(C, priority=1), A) == [HOUR, 2 * HOUR]
@@ -136,7 +136,7 @@ def test_when_to_ask_again(spent_at: float, ask_in: float) -> None:
     assert place.ask_in == ask_in
 
 
-def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() -> None:
+def test_asking_for_the_position_keeps_the_order() -> None:
     """The wake that it had for that is used up, and its own start is an hour away."""
     table = Table(1, PastCall(-HOUR + 60))
     table.waits(0.0, A, B)
@@ -163,7 +163,7 @@ def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
 
 
 @pytest.mark.parametrize("way", ["leaves", "starts in vain"])
-def test_who_joins_again_has_no_position_from_before(way: str) -> None:
+def test_rejoining_has_no_earlier_position(way: str) -> None:
     table = Table(1)
     table.waits(0.0, A, B)
     table.starts.advance(SETTLING)
@@ -194,7 +194,7 @@ def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) ->
     assert table.free(HOUR, other) == "z"
 
 
-def test_starts_take_turns_between_namespaces_also_those_on_their_way() -> None:
+def test_namespaces_alternate_counting_in_flight_starts() -> None:
     table = Table(9)
     other = a_claim("z", "team-b")
     for queue_entry in (A, B, other):
@@ -207,7 +207,7 @@ def test_starts_take_turns_between_namespaces_also_those_on_their_way() -> None:
 # Who is woken.
 
 
-def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later() -> None:
+def test_next_starts_are_triggered_one_by_one_when_free() -> None:
     table = Table(1, PastCall(0.0))
     table.waits(100.0, A)
     assert table.woken() == [("a", HOUR)]
@@ -218,7 +218,7 @@ def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later()
     assert table.woken() == []  # it is known
 
 
-def test_whoever_may_start_is_not_woken_for_it_again() -> None:
+def test_granted_start_is_not_triggered_again() -> None:
     table = Table(2)
     assert table.free(0.0, A, B) == "ab"
     assert table.woken() == []
@@ -228,7 +228,7 @@ def test_whoever_may_start_is_not_woken_for_it_again() -> None:
     assert table.woken() == []
 
 
-def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
+def test_free_start_goes_to_the_next_if_the_first_is_absent() -> None:
     table = Table(1, PastCall(0.0))
     table.waits(0.0, A, B, C)
     assert table.free(HOUR - 0.001, A, B, C) == ""
@@ -246,7 +246,7 @@ def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
 
 
 @pytest.mark.parametrize("first", [A, a_claim("z", "team-b")], ids=["a peer", "another tenant"])
-def test_a_start_that_has_long_been_free_is_kept_for_whoever_ranks_first(first: QueueEntry) -> None:
+def test_long_free_start_is_kept_for_the_first_rank(first: QueueEntry) -> None:
     """And not for who asks first: those who are next may come within seconds of each other."""
     table = Table(2, PastCall(0.0, "team-a"))
     assert table.free(1000.0, first, B) == first.key.name
@@ -259,7 +259,7 @@ def test_a_start_that_has_long_been_free_is_kept_for_whoever_ranks_first(first: 
     assert table.free(2000.0 + PATIENCE, D) == "d"
 
 
-def test_who_leaves_makes_room_at_once() -> None:
+def test_leaving_frees_the_start_at_once() -> None:
     table = Table(1, PastCall(0.0))
     table.waits(0.0, A, B)
     table.woken()
@@ -271,7 +271,7 @@ def test_who_leaves_makes_room_at_once() -> None:
     assert (len(table.starts), table.woken()) == (0, [])
 
 
-def test_a_start_that_was_not_sent_is_there_for_the_next() -> None:
+def test_unsent_start_is_free_for_the_next() -> None:
     for answered in (False, True):
         table = Table(1)
         assert table.free(0.0, A, B) == "a"
@@ -328,7 +328,7 @@ def test_a_start_that_took_long_leaves_the_next_its_time_to_come() -> None:
     assert table.free(30.0 + PATIENCE, C) == "c"
 
 
-def test_a_refusal_teaches_and_holds_all_and_starts_are_one_at_a_time_again() -> None:
+def test_refusal_holds_all_starts_then_allows_one_at_a_time() -> None:
     table = Table(3)
     for queue_entry in (A, B, C):
         table.starts.ask(queue_entry, 0.0)
@@ -345,7 +345,7 @@ def test_a_refusal_teaches_and_holds_all_and_starts_are_one_at_a_time_again() ->
 L, M = a_claim("l", late=True), a_claim("m", late=True)
 
 
-def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
+def test_late_starts_have_a_fifth_of_the_quota_at_most() -> None:
     table = Table(10)
     assert table.free(0.0, L) == "l"
     table.starts_one(L, 0.0)
@@ -363,7 +363,7 @@ def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
     assert table.free(HOUR + 1, late) == "n"
 
 
-def test_late_starts_have_one_where_a_fifth_is_less() -> None:
+def test_late_starts_have_at_least_one_start() -> None:
     table = Table(3)
     table.starts_one(L, 0.0)
     assert table.free(2.0, M) == ""
@@ -410,7 +410,7 @@ def test_what_another_process_has_started_counts_late_starts_among_it() -> None:
 
 @pytest.mark.parametrize("gone", [0, 5], ids=["all come", "some do not come"])
 @pytest.mark.parametrize("is_proved", [True, False], ids=["many at once", "one at a time"])
-def test_through_a_day_no_start_is_idle_and_tenants_take_turns(
+def test_no_start_is_idle_in_a_day_and_tenants_alternate(
     gone: int,
     is_proved: bool,  # noqa: FBT001 - both ways
 ) -> None:

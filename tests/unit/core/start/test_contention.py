@@ -77,9 +77,7 @@ def test_of_two_made_in_one_second_the_uid_decides() -> None:
 
 @pytest.mark.parametrize("state", [3, 4, 5])
 @pytest.mark.parametrize("record", [ENDED, RERUN], ids=["in its status", "in its history"])
-def test_nobody_adopts_a_run_that_another_status_records(
-    state: int, record: TrainingStatus
-) -> None:
+def test_run_recorded_by_another_status_is_not_adopted(state: int, record: TrainingStatus) -> None:
     there = a_model(state, started_at=EIGHT)
     assert "belongs to younger" in (model_in_use(mine(), [younger(record)], there) or "")
 
@@ -114,7 +112,7 @@ def test_run_that_no_poll_has_shown_is_not_adopted_by_another(
         pytest.param(a_model(2, started_at=EIGHT), id="new data for it"),
     ],
 )
-def test_what_another_has_trained_before_is_in_nobodys_way(
+def test_past_run_of_another_resource_does_not_block(
     model: Any,  # noqa: ANN401 - pytest's parameters are untyped
 ) -> None:
     assert model_in_use(mine(), [younger(ENDED)], model) is None
@@ -124,7 +122,7 @@ def test_a_rerun_adopts_nothing_and_so_may_start_where_another_has_trained() -> 
     assert model_in_use(mine(RERUN), [older(ENDED)], a_model(4, started_at=EIGHT)) is None
 
 
-def test_after_a_lost_start_a_run_of_anothers_is_not_taken_for_ours() -> None:
+def test_run_of_another_is_not_taken_for_an_unknown_start() -> None:
     baseline = Baseline(training_status=2, started_training_at=at(hours=-9))
     lost = a_status(run=a_run(attempt=2, baseline=baseline))
     there = a_model(4, started_at=EIGHT)
@@ -134,7 +132,7 @@ def test_after_a_lost_start_a_run_of_anothers_is_not_taken_for_ours() -> None:
     assert model_in_use(mine(lost), [younger(record)], before) is None
 
 
-def test_who_waits_for_new_data_does_not_hold_up_a_rerun() -> None:
+def test_resource_waiting_for_data_does_not_block_a_rerun() -> None:
     """The older one is told to change this one's runToken; then that must get its turn."""
     there = a_model(4, started_at=EIGHT)
     rerun = mine(RERUN)

@@ -94,13 +94,13 @@ def test_an_ambiguous_start_is_compared_with_the_baseline(
         (5, EIGHT, OURS),
     ],
 )
-def test_a_model_that_was_never_trained_has_no_marker_to_compare(
+def test_untrained_model_has_no_run_start_time_to_compare(
     state: int, marker: datetime | None, observed: ObservedOutcome
 ) -> None:
     assert compare(Baseline(training_status=2), a_model(state, started_at=marker)) is observed
 
 
-def test_an_intent_that_the_ledger_knows_nothing_of_was_never_sent() -> None:
+def test_intent_without_an_in_flight_start_was_never_sent() -> None:
     life = Life().intends(READY)
     life.ledger = Ledger()
     life.restarts().polls(READY)
@@ -122,7 +122,7 @@ def a_lost_start(*, reset: bool = False) -> Life:
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_ours_needs_one_look(state: int) -> None:
+def test_owned_run_needs_one_poll(state: int) -> None:
     life = a_lost_start().waits(60)
     life.polls(READY)
     life.state = replace(life.state, refusals=2)
@@ -137,7 +137,7 @@ def test_ours_needs_one_look(state: int) -> None:
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_again(
+def test_run_with_the_baselines_start_time_needs_two_polls(
     state: int,
 ) -> None:
     """It may be the one before, in a stale look: then the next one shows the model as it is."""
@@ -189,7 +189,7 @@ def test_unreadable_start_time_decides_only_an_evident_start(
             break
 
 
-def test_a_look_is_as_old_as_its_question() -> None:
+def test_poll_is_as_old_as_its_request() -> None:
     """One that was asked before a POST could have acted, and answered after, says nothing."""
     life = a_lost_start().waits(60)
     early = at(seconds=44)
@@ -205,7 +205,7 @@ def test_a_look_is_as_old_as_its_question() -> None:
     assert life.run.intent is None
 
 
-def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() -> None:
+def test_intent_of_the_same_second_is_not_mistaken() -> None:
     life = a_lost_start()
     assert life.run.intent is not None
     other = replace(life.run.intent, nonce="another")
@@ -217,7 +217,7 @@ def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() ->
 
 
 @pytest.mark.parametrize("state", [1, 2])
-def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
+def test_replaced_run_is_consumed_and_reported(state: int) -> None:
     life = a_lost_start()
     life.waits(5.25).polls(a_model(state, started_at=EIGHT))
     assert (life.status.phase, life.reason, life.run.intent) == ("Failed", "Unknown", None)
@@ -234,7 +234,7 @@ def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
     [a_model(3, started_at=STALE), a_model(7, started_at=BEFORE), a_model(7)],
     ids=["stale", "unknown status", "unknown status without a marker"],
 )
-def test_a_look_that_tells_nothing_is_waited_out(poll: RemoteModel) -> None:
+def test_inconclusive_poll_is_repeated(poll: RemoteModel) -> None:
     life = a_lost_start()
     for _ in range(100):
         life.waits(5).polls(poll)
@@ -246,7 +246,7 @@ def test_a_look_that_tells_nothing_is_waited_out(poll: RemoteModel) -> None:
 @pytest.mark.parametrize(
     ("is_being_deleted", "most", "polls"), [(False, 60, 700), (True, 600, 150)]
 )
-def test_undecided_start_is_polled_less_and_less_often(
+def test_undecided_start_is_polled_with_backoff(
     most: int, polls: int, *, is_being_deleted: bool
 ) -> None:
     life = Life(a_training(poll_interval_seconds=60)).intends(READY)
@@ -280,33 +280,33 @@ def asked_again_after(life: Life, model: RemoteModel, *, ctx: float = 0.5) -> fl
     return (life.now - since).total_seconds()
 
 
-def test_not_happened_takes_the_time_in_which_a_post_may_still_act() -> None:
+def test_not_happened_waits_until_a_post_cannot_act() -> None:
     """W + P + S after the intent, then two looks that agree, 2 s apart."""
     assert asked_again_after(a_lost_start(), READY) == 47
 
 
-def test_not_happened_takes_the_settling_time_after_a_reset_that_we_saw() -> None:
+def test_not_happened_waits_for_the_grace_period_after_a_reset() -> None:
     assert asked_again_after(a_lost_start(reset=True), READY) == 12
 
 
-def test_the_settling_time_begins_with_the_reset_and_not_with_the_intent() -> None:
+def test_grace_period_begins_with_the_reset() -> None:
     life = Life(a_training(poll_interval_seconds=1)).intends(READY).waits(29)
     life.is_refused(FailureKind.AMBIGUOUS, reset_seen=True)
     assert asked_again_after(life, READY) == 12
 
 
-def test_a_time_out_counts_from_the_intent() -> None:
+def test_timeout_counts_from_the_intent() -> None:
     life = Life(a_training(poll_interval_seconds=1)).intends(READY).waits(30)
     life.is_refused(FailureKind.AMBIGUOUS)
     assert asked_again_after(life, READY) == 17
 
 
-def test_after_a_restart_the_time_counts_from_the_first_look() -> None:
+def test_after_a_restart_the_wait_counts_from_the_first_poll() -> None:
     life = a_lost_start(reset=True).waits(3600).restarts()
     assert asked_again_after(life, READY) == 47.5  # the first look is half a second away
 
 
-def test_one_stale_look_at_the_end_cannot_hide_a_start_that_has_acted() -> None:
+def test_one_stale_read_cannot_hide_a_start_that_acted() -> None:
     """A look from before the start acted agrees with the looks from then; it must not decide."""
     life = a_lost_start()
     life.waits(1).polls(READY)
@@ -315,7 +315,7 @@ def test_one_stale_look_at_the_end_cannot_hide_a_start_that_has_acted() -> None:
     assert life.run.ownership == "Unconfirmed"
 
 
-def test_two_looks_agree_only_without_another_between_them() -> None:
+def test_two_polls_agree_only_in_succession() -> None:
     life = a_lost_start().waits(45)
     life.polls(READY)
     life.waits(1.5).polls(a_model(7))
@@ -327,7 +327,7 @@ def test_two_looks_agree_only_without_another_between_them() -> None:
     assert life.run.intent is None
 
 
-def test_looks_follow_one_another_as_fast_as_they_can_decide_something() -> None:
+def test_resolving_polls_are_due_when_they_can_decide() -> None:
     life = a_lost_start()
     assert life.action == RequeueAfter(1)
     assert life.waits(5).polls(READY).action == RequeueAfter(2)
@@ -386,7 +386,7 @@ def test_from_the_fourth_attempt_on_the_delay_doubles_up_to_an_hour() -> None:
     assert life.run.attempt == 11
 
 
-def test_each_lost_start_is_told() -> None:
+def test_each_start_with_unknown_outcome_is_reported() -> None:
     life = a_lost_start()
     asked_again_after(life, READY, ctx=5)
     lost_again(life)
@@ -401,9 +401,7 @@ def test_each_lost_start_is_told() -> None:
         pytest.param(a_model(2, started_at=EIGHT), "Failed", id="it was replaced"),
     ],
 )
-def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
-    poll: RemoteModel, phase: str
-) -> None:
+def test_late_acting_start_is_not_followed_by_a_second(poll: RemoteModel, phase: str) -> None:
     life = a_lost_start()
     asked_again_after(life, READY, ctx=5)
     life.polls(READY)
@@ -413,7 +411,7 @@ def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
     assert life.run.ownership == "Unconfirmed"
 
 
-def test_a_lost_start_that_acted_after_all_has_a_time_out_too() -> None:
+def test_late_acting_start_times_out() -> None:
     """Its intent was given up, and with it the time that the time-out counts from."""
     life = a_lost_start()
     asked_again_after(life, READY, ctx=5)
@@ -452,7 +450,7 @@ def test_an_intent_that_stays_open_times_out_from_when_it_was_written() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:
+def test_run_of_another_resource_does_not_resolve_a_start() -> None:
     life = a_lost_start()
     asked_again_after(life, READY, ctx=5)
     radiology = a_training(name="radiology", status=followed())
@@ -460,7 +458,7 @@ def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:
     assert (life.run.ownership, life.reason) == (None, "ModelInUse")
 
 
-def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
+def test_409_after_an_unknown_start_is_resolved_by_polls() -> None:
     life = a_lost_start()
     asked_again_after(life, READY, ctx=5)
     life.intends(READY).is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
@@ -469,7 +467,7 @@ def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
     assert life.run.ownership == "Unconfirmed"
 
 
-def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> None:
+def test_refused_rerun_after_an_unknown_start_is_not_repeated() -> None:
     done = a_model(4, started_at=BEFORE)
     past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Succeeded"),)
     status = a_status(run=a_run(token="v2"), history=past)
@@ -482,7 +480,7 @@ def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> No
     assert life.reason == "WaitingForModel"
 
 
-def test_a_resolved_start_forgets_what_only_it_needed() -> None:
+def test_resolved_start_clears_its_fields() -> None:
     life = a_lost_start(reset=True)
     asked_again_after(life, READY)
     state = life.state
@@ -507,7 +505,7 @@ def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
     assert concluded(life.entry, life.training) is None
 
 
-def test_who_is_made_anew_takes_the_start_of_its_name_even_where_it_would_wait() -> None:
+def test_recreated_resource_takes_over_the_start_of_its_name() -> None:
     life = Life(a_training(existing_training="Wait")).intends()
     ledger = life.ledger
     life = Life(a_training(existing_training="Wait", uid="another"), ledger=ledger)
@@ -517,7 +515,7 @@ def test_who_is_made_anew_takes_the_start_of_its_name_even_where_it_would_wait()
     assert life.entry is None
 
 
-def test_a_409_whose_entry_could_not_be_closed_does_not_make_the_run_there_ours() -> None:
+def test_409_with_an_unresolved_start_does_not_own_the_run() -> None:
     life = Life(a_training(existing_training="Wait")).intends()
     ledger = life.ledger
     life.is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
@@ -527,7 +525,7 @@ def test_a_409_whose_entry_could_not_be_closed_does_not_make_the_run_there_ours(
     assert life.entry is None
 
 
-def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before_it() -> None:
+def test_request_cancelled_after_a_timeout_resolves_no_start() -> None:
     life = Life(a_training(timeout_seconds=60)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
     life.waits(60).wake_ups()
@@ -539,7 +537,7 @@ def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before
 
 
 @pytest.mark.parametrize("state", [3, 4])
-def test_hidden_rivals_run_is_no_earlier_attempt(state: int) -> None:
+def test_run_of_a_hidden_competitor_is_no_earlier_attempt(state: int) -> None:
     life = Life().intends()
     life.is_refused(FailureKind.AMBIGUOUS)
     while life.run.intent is not None:

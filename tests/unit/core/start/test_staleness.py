@@ -71,7 +71,7 @@ class Poll:
     ],
 )
 @pytest.mark.parametrize("place", PLACES)
-def test_a_training_that_is_known_anywhere_outdates_the_looks_before_it(
+def test_training_known_anywhere_makes_older_polls_stale(
     place: str, poll: Poll, state: int
 ) -> None:
     status, seen = remembered_by(place, EIGHT)
@@ -82,7 +82,7 @@ def test_a_training_that_is_known_anywhere_outdates_the_looks_before_it(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
-def test_a_stale_look_decides_nothing_at_first_sight(place: str, state: int) -> None:
+def test_stale_read_decides_nothing_at_the_first_observation(place: str, state: int) -> None:
     status, seen = remembered_by(place, EIGHT)
     if status.run is not None and status.run.ownership is not None:
         return  # it is followed: what it looks at is its own
@@ -95,14 +95,14 @@ def test_a_stale_look_decides_nothing_at_first_sight(place: str, state: int) -> 
     assert life.status.run == status.run
 
 
-def test_the_marker_of_a_run_that_this_resource_has_yet_to_get_is_no_marker_of_its_own() -> None:
+def test_start_time_of_a_run_to_adopt_does_not_make_it_stale() -> None:
     """Adopting sets started_at; without an ownership it is left from nothing at all."""
     status = a_status(run=a_run(), started_at=EIGHT)
     assert not is_stale(MINE.with_status(status), ModelPolled(a_model(4, started_at=BEFORE), KEY))
 
 
 @pytest.mark.parametrize(("state", "stale"), [(1, True), (2, True), (3, False), (4, False)])
-def test_a_start_that_acted_without_telling_its_marker_outdates_a_model_at_rest(
+def test_start_without_a_run_start_time_makes_status_2_stale(
     state: int,
     stale: bool,  # noqa: FBT001 - the expected value
 ) -> None:

@@ -175,7 +175,7 @@ WAITING_AGAIN = settled(
         ),
     ],
 )  # fmt: skip
-def test_a_transition_is_told(
+def test_each_transition_has_its_event(
     old: TrainingStatus, new: TrainingStatus, expected: list[tuple[str, bool]]
 ) -> None:
     assert events(old, new) == expected
@@ -189,7 +189,7 @@ def test_a_transition_is_told(
         ("Adopted", "Run run-1 takes over a training that was there."),
     ],
 )
-def test_the_start_is_told_as_surely_as_it_is_known(new: str, expected: str) -> None:
+def test_start_event_is_as_certain_as_its_outcome(new: str, expected: str) -> None:
     (item,) = transition_events(STARTING, settled(followed(run=a_run(ownership=new))))
     assert item.message == expected
 
@@ -217,7 +217,7 @@ STATUSES = st.sampled_from(
 
 
 @given(STATUSES)
-def test_no_transition_is_no_news(status: TrainingStatus) -> None:
+def test_no_transition_causes_no_event(status: TrainingStatus) -> None:
     assert transition_events(status, status) == ()
     assert transition_events(status, replace(status, message="Put otherwise.")) == ()
 
@@ -268,7 +268,7 @@ def test_the_message_of_an_end_is_that_of_status() -> None:
         "failed",
     ],
 )
-def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: bool) -> None:  # noqa: FBT001 - the expected value
+def test_deletion_is_reported_if_a_run_continues(status: TrainingStatus, released: bool) -> None:  # noqa: FBT001 - the expected value
     assert [item.reason for item in deletion_events(status)] == [
         "ReleasedRunningTraining"
     ] * released

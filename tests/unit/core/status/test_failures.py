@@ -73,7 +73,7 @@ def test_every_reason_has_its_row_and_every_cause_is_a_case_of_one() -> None:
     assert sorted(causes) == sorted(Cause)
 
 
-def test_what_blocks_is_no_end() -> None:
+def test_blocking_failure_does_not_end_the_run() -> None:
     blocking = {reason for reason, advice in FAILURE_CATALOG.items() if advice.blocks}
     assert blocking == {
         FailureReason.SECRET_NOT_FOUND,
@@ -85,20 +85,20 @@ def test_what_blocks_is_no_end() -> None:
     }
 
 
-def test_words_that_nobody_has_foreseen_are_shown_whole() -> None:
+def test_unknown_error_text_is_shown_whole() -> None:
     """Up to what status holds, and to the last character before that."""
     whole = "x" * LONG_TEXT
     assert remote_failure(a_model(5, error=whole)).message == whole
     assert remote_failure(a_model(5, error=whole + "x")).message == whole[:-1] + "…"
 
 
-def test_control_characters_in_the_words_do_no_harm() -> None:
+def test_control_characters_in_error_texts_are_removed() -> None:
     why = remote_failure(a_model(5, error="\x1b[2Jred\x07 \u202eevil\nnext", error_code="a\x1bb\n"))
     assert (why.message, why.code) == ("[2Jred   evil\nnext", "a b")
 
 
 @pytest.mark.parametrize("error", [None, "", " \n "], ids=["null", "empty", "blank"])
-def test_a_failure_without_words_says_so(error: str | None) -> None:
+def test_failure_without_a_text_says_so(error: str | None) -> None:
     why = remote_failure(a_model(5, error=error, status_message=None))
     assert (why.reason, why.message) == ("Unknown", "The API gives no reason.")
 
@@ -123,7 +123,7 @@ def test_each_reason_has_a_solution_that_ends_as_a_sentence(reason: FailureReaso
     assert len(failure(reason, "x").solution) > 40
 
 
-def test_a_timed_out_run_is_said_to_go_on() -> None:
+def test_timed_out_run_is_reported_to_continue() -> None:
     assert "not cancelled" in failure(FailureReason.TIMED_OUT, "x").solution
 
 
@@ -195,7 +195,7 @@ TOO_LITTLE = call_failed(
         ),
     ],
 )
-def test_the_documents_start_errors_tell_their_figures_and_their_solution(
+def test_documents_start_errors_show_figures_and_remedy(
     call: CallFailure, reason: str, events: str, advised: str
 ) -> None:
     why = rejected_start(call)
@@ -222,7 +222,7 @@ def test_the_documents_start_errors_tell_their_figures_and_their_solution(
         ),
     ],
 )
-def test_a_start_refused_for_now_says_what_is_waited_for(call: CallFailure, advised: str) -> None:
+def test_temporarily_refused_start_names_what_it_waits_for(call: CallFailure, advised: str) -> None:
     assert refused_for_now(call).startswith("The API refused the start: HTTP 409")
     assert advised in refused_for_now(call)
     assert "runToken" not in refused_for_now(call)
@@ -245,9 +245,7 @@ def test_details_are_bounded_and_what_is_not_given_is_left_out() -> None:
         (403, "give it the scope custom_models:write and access to the model", "billing"),
     ],
 )
-def test_a_key_is_mended_in_the_way_that_its_refusal_asks_for(
-    status: int, advised: str, not_advised: str
-) -> None:
+def test_remedy_for_a_key_follows_its_refusal(status: int, advised: str, not_advised: str) -> None:
     call = call_failed(FailureKind.UNAUTHORIZED, f"HTTP {status}: No", status=status)
     why = blocked_call(call, "Secret/team-a/scriptix-api-key/api-key")
     assert why is not None
@@ -257,7 +255,7 @@ def test_a_key_is_mended_in_the_way_that_its_refusal_asks_for(
     assert "key is that of Secret/team-a/scriptix-api-key/api-key" in why.message
 
 
-def test_a_secret_that_may_not_be_read_is_not_to_be_created() -> None:
+def test_unreadable_secret_is_not_reported_as_missing() -> None:
     missing = failure(FailureReason.SECRET_NOT_FOUND, "x").solution
     forbidden = failure(FailureReason.SECRET_NOT_FOUND, "x", cause=Cause.SECRET_FORBIDDEN).solution
     assert "Create the Secret" in missing
@@ -286,14 +284,14 @@ def test_every_solution_fits_into_status_and_ends_as_a_sentence() -> None:
         (FailureKind.AMBIGUOUS, None),
     ],
 )
-def test_a_human_must_mend_a_key_or_a_model_id(kind: FailureKind, reason: str | None) -> None:
+def test_key_or_model_id_needs_a_human(kind: FailureKind, reason: str | None) -> None:
     why = blocked_call(call_failed(kind, "HTTP 4xx", code="CODE"))
     assert (why.reason if why else None) == reason
     assert why is None or (why.message, why.code) == ("HTTP 4xx", "CODE")
 
 
 @given(st.text(st.characters(), max_size=200), st.none() | st.text(st.characters(), max_size=200))
-def test_hostile_words_are_bounded(text: str, code: str | None) -> None:
+def test_hostile_error_texts_are_bounded(text: str, code: str | None) -> None:
     why = remote_failure(a_model(5, error=text * 60, error_code=code))
     assert len(why.message) <= LONG_TEXT
     assert why.code is None or len(why.code) <= SHORT

@@ -117,7 +117,7 @@ def test_message_names_the_field_once() -> None:
     assert life.status.message == f"Training: MainTraining, 45%. {stalled(life)}"
 
 
-def test_status_field_that_becomes_unreadable_is_told() -> None:
+def test_status_field_that_becomes_unreadable_is_reported() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     field = UnreadableField("status.progress", "status.progress", "input should be an integer")
     life.training = replace(life.training, unreadable=(field,))
@@ -125,7 +125,7 @@ def test_status_field_that_becomes_unreadable_is_told() -> None:
     assert truths(life.status) == {"Succeeded": "True", "Ready": "True", "Stalled": "True"}
 
 
-def test_result_is_told_again_once_the_resource_can_be_read() -> None:
+def test_result_is_reported_again_once_the_resource_is_readable() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     events = life.status.message
     life.edit_unreadably(PRIORITY).wake_ups()
@@ -236,7 +236,7 @@ def test_run_is_followed_to_its_end_and_published() -> None:
     assert life.status.metrics is not None
 
 
-def test_lost_start_is_resolved_and_not_repeated() -> None:
+def test_start_with_unknown_outcome_is_resolved_not_repeated() -> None:
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply")
     life.edit_unreadably(PRIORITY)
     acted = replace(life, events=[])
@@ -329,7 +329,7 @@ def test_longer_lists_of_a_newer_version_are_not_cut() -> None:
 # A resource that is left alone.
 
 
-def test_left_alone_resource_is_told_once_and_its_outcome_stays() -> None:
+def test_skipped_resource_is_reported_once_and_keeps_its_outcome() -> None:
     outcome = {"type": "Succeeded", "status": "True", "reason": "TrainingSucceeded"}
     foreign = {"type": ["odd"], "cost": 5}
     begun = {"type": "Reconciling", "status": "True"}

@@ -242,7 +242,7 @@ def test_a_value_added_to_a_retry_and_removed_cancels() -> None:
     assert (life.run.id, life.status.phase) == (failed, "Failed")
 
 
-def test_older_statuses_know_what_their_history_tells() -> None:
+def test_used_values_of_older_statuses_come_from_history() -> None:
     past = tuple(HistoryEntry(id=t, token=t, outcome="Succeeded") for t in ("v2", "v1"))
     status = a_status(run=a_run(token="v3", ownership="Owned"), history=past)
     assert [is_used(status, ask) for ask in (V1, V2, V3, T1)] == [True, True, True, False]
