@@ -1,4 +1,4 @@
-"""The baseline is what it is said to be: no better, and no worse either."""
+"""The baseline client behaves as documented: no better and no worse."""
 
 import random
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""settings.py: the contract with users, and one line for what is wrong."""
+"""settings.py: the contract with users, and one line for each error."""
 
 import socket
 
@@ -183,7 +183,7 @@ def test_a_bad_setting_is_named_in_one_line(variable: str, value: str, problem: 
     with pytest.raises(SettingsError) as caught:
         load_settings({variable: value})
     assert str(caught.value) == f"{variable}: {problem}"
-    # What a person may have pasted a credential into is not repeated, nor kept as the cause.
+    # A value that may contain a pasted credential is not repeated, nor kept as the cause.
     assert "hush" not in str(caught.value).lower()
     assert caught.value.__suppress_context__
 

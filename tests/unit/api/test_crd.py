@@ -1,4 +1,4 @@
-"""The CRD as generated: what tests/operator/test_crd.py shows in action is counted up here."""
+"""The generated CRD; tests/operator/test_crd.py tests it in an API server."""
 
 import copy
 import re
@@ -27,7 +27,7 @@ STATUS: Schema = ROOT["properties"]["status"]
 
 
 def walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
-    """Every schema with the path that people know it by, parents first."""
+    """Return every schema with its path, parents first."""
     yield path, schema
     for name, child in schema.get("properties", {}).items():
         yield from walk(child, f"{path}.{name}")
@@ -179,7 +179,7 @@ def test_every_schema_is_structural_and_bounded(path: str, schema: Schema) -> No
         case "integer":
             assert schema["format"] in {"int32", "int64"}
         case "object":
-            # No free-form maps: a key that nobody bounded would be a string that nobody bounded.
+            # No free-form maps: their keys would be unbounded strings.
             assert schema.keys() & {"properties", "additionalProperties"} == {"properties"}
         case kind:
             assert kind == "boolean", path
@@ -208,7 +208,7 @@ def test_status_refuses_nothing_but_a_wrong_type_or_length(path: str, schema: Sc
     allowed = harmless | {"x-kubernetes-list-type"}
     if schema["type"] == "integer":
         allowed |= {"format"}
-        # What the remote side counts in may outgrow 32 bits, and the format is enforced.
+        # Counts of the remote side may exceed 32 bits, and the API server enforces the format.
         assert schema["format"] == "int64"
     if path in {".status", ".status.observedGeneration"}:
         allowed |= {"default"}

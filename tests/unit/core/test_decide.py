@@ -1,4 +1,4 @@
-"""core/decide.py: the order in which a step judges, and what holds of every step."""
+"""core/decide.py: the order of decisions in a reconcile, and its invariants."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -122,7 +122,7 @@ def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> No
     assert life.status.log.state == "Complete"
 
 
-# Being blocked: not failed; says what to do; clears itself.
+# Blocked: not failed; shows a remedy; clears automatically.
 
 
 @pytest.mark.parametrize("stage", ["before a start", "while starting", "while running"])
@@ -167,7 +167,7 @@ def test_blocked_resource_is_not_in_the_queue() -> None:
         assert (life.status.phase, life.status.queue) == ("Pending", None)
 
 
-# What a failed look means, before a start and during a run.
+# Failed polls, before a start and during a run.
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["before a start", "running"])
@@ -194,7 +194,7 @@ def test_failed_poll_ends_nothing(
     if running:
         life.runs()
     if running and stalled:
-        # It contradicts what was known, so a second poll has to confirm it.
+        # The refusal contradicts an earlier poll, so a second poll has to confirm it.
         life.poll_fails(kind, message="HTTP 5xx: oops", status=403)
         assert (life.reason, life.action) == ("ApiUnavailable", RequeueAfter(5))
         life.waits(5)
@@ -272,7 +272,7 @@ def test_suspended_resource_makes_no_calls_and_resumes(phase: str) -> None:
     elif phase in {"Running", "Succeeded", "Failed"}:
         life.runs().waits(3600).polls(a_model(3, started_at=EIGHT, progress=30))
         assert life.status.estimated_completion_at is not None
-    if phase in {"Succeeded", "Failed"}:  # with a log that is still to be fetched
+    if phase in {"Succeeded", "Failed"}:  # with a log fetch still due
         life.waits(60).polls(a_model(4 if phase == "Succeeded" else 5, started_at=EIGHT))
     terminal = phase in {"Succeeded", "Failed"}
     events = life.event_reasons
@@ -309,7 +309,7 @@ def test_a_post_in_flight_is_finished_when_suspended(reply: RemoteModel | None) 
     assert "goes on" in (life.status.message or "")
 
 
-# Time-outs.
+# Timeouts.
 
 
 def test_timed_out_run_makes_no_further_calls() -> None:
@@ -447,7 +447,9 @@ def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase
         assert (life.run.id, life.run.token) == (first, "v1")
     life.annotate("t1").polls(a_model(3, started_at=EIGHT))
     life.waits(60).succeeds()
-    assert life.action == RequeueAfter(0)  # nothing else will wake it: the edit was seen long ago
+    assert life.action == RequeueAfter(
+        0
+    )  # no other trigger follows: the edit was observed long ago
     life.wake_ups()
     assert (life.run.token, life.run.requested_at) == ("v3", "t1")
     assert [entry.token for entry in life.status.history] == ["v1"]
@@ -474,7 +476,7 @@ def test_request_during_a_run_follows_its_end_without_a_trigger(end: str, collec
 
 
 def test_a_request_that_waits_for_the_model_is_replaced_by_a_newer_one() -> None:
-    """Two edits before anything was started ask for one training, not for two."""
+    """Two edits before the start request one training, not two."""
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
     life.edit(run_token="v2").waits(60).polls(a_model(1, started_at=EIGHT))
     life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=EIGHT))
@@ -525,7 +527,7 @@ def test_a_gate_without_its_metric_is_missed() -> None:
 
 
 def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> None:
-    """And calls nothing: the metrics in status are what it is judged by."""
+    """No call is made: the metrics in status decide."""
     life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
     for bound, phase, published in (
         ("12.4999", "Failed", 0),
@@ -553,7 +555,7 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
         "TrainingSucceeded",
         RequeueAfter(None),
     )
-    # Said once for each edit, and no more after the gate is relaxed.
+    # Reported once for each edit, and not after the gate is relaxed.
     said, writes = life.status.message, life.writes
     assert life.waits(600).wake_ups().status.message == said
     assert life.writes == writes
@@ -562,7 +564,7 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
         life.edit(quality_gate={"max_word_error_rate": "13"}).wake_ups().status.message == trained
     )
     assert (life.event_reasons, life.published) == (events, 1)
-    # The next run is judged by the gate as it is then.
+    # The next run is judged by the gate at that time.
     life.edit(quality_gate={"max_word_error_rate": "10"}, run_token="v2").waits(60)
     life.intends(a_model(2, started_at=EIGHT)).is_accepted()
     life.waits(60).succeeds(at(hours=1))
@@ -589,7 +591,7 @@ def test_a_run_that_misses_its_gate_leaves_the_result_of_the_run_before() -> Non
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 1)
 
 
-# The result, where the cluster does not take it.
+# Results that the cluster refuses.
 
 
 REFUSED = ('create ConfigMap team-a/cardiology-result: 403 exceeded quota: "few"', True)
@@ -618,7 +620,7 @@ def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().edit(run_token="v2").waits(60)
     life.refusal = REFUSED
     life.succeeds()
-    assert (life.action, life.run.token) == (RequeueAfter(5), "")  # and not at once, for ever
+    assert (life.action, life.run.token) == (RequeueAfter(5), "")  # and not at once in a loop
     life.refusal = None
     life.waits(5).wake_ups()
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(0))
@@ -631,7 +633,7 @@ def test_metrics_outlive_a_restart_and_a_changed_model() -> None:
     life.refusal = REFUSED
     life.succeeds(finished_at=at(hours=8))
     life.refusal = None
-    # At the API the model has new data by now; nobody asks.
+    # The model has new data by now, but no poll is sent.
     life.restarts().waits(60)
     assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(hours=8))
@@ -663,7 +665,7 @@ def test_lasting_publishing_failure_is_reported() -> None:
 
 
 def test_a_relaxed_gate_whose_result_is_held_up_is_judged_again() -> None:
-    """The edit must not count as observed before it has been judged to the end."""
+    """The edit must not count as observed before its judgement is complete."""
     life = Life(a_training(quality_gate=GATE, log={"collect": "Never"})).runs().waits(60).succeeds()
     life.refusal = HICCUP
     life.edit(quality_gate=None).waits(60).wake_ups()
@@ -714,7 +716,7 @@ def test_an_edit_judges_no_other_failure_again() -> None:
     assert (life.status.phase, life.reason, life.published) == ("Failed", "SystemError", 0)
 
 
-# Writing only what is new.
+# Writes only for changes.
 
 
 def test_poll_without_changes_is_written_every_ten_minutes() -> None:
@@ -767,7 +769,7 @@ def test_start_waits_until_a_lost_ledger_can_be_rebuilt() -> None:
     assert life.polls(a_model(2)).action == AcquireStart(a_model(2), KEY, 0)
 
 
-# What holds of every step: random lives.
+# Invariants of every reconcile: random lives.
 
 
 HOSTILE = st.builds(
@@ -847,11 +849,11 @@ ORPHAN = InFlightStart(
     attempt=1,
     baseline=Baseline(training_status=2, started_training_at=BEFORE),
 )
-"""Of a resource of the same name that is gone."""
+"""The run of a deleted resource of the same name."""
 
 
 def replies(life: Life) -> st.SearchStrategy[Observation]:
-    """What the engine may learn from the action that was decided."""
+    """The observations that may follow the decided action."""
     match life.action:
         case Poll():
             entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
@@ -917,7 +919,7 @@ EDITS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 
 def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
-    """Let anything happen that may; `Life` checks each status on the way."""
+    """Draw observations and edits; `Life` checks each status."""
     for _ in range(steps):
         if isinstance(life.action, RequeueAfter | None):
             life.waits(data.draw(st.sampled_from([0, 0.5, 2.5, 60, 3600, 10**5]), "waits"))
@@ -943,7 +945,7 @@ def test_no_random_life_produces_an_invalid_status(data: st.DataObject) -> None:
 
 
 def begun(state: str) -> Life:
-    """A life in a state that chance seldom reaches."""
+    """A life in a state that random draws seldom reach."""
     life = Life(a_training(run_token="v0", backoff_limit=1))
     match state:
         case "WaitingForStartQuota":
@@ -1009,13 +1011,13 @@ def test_deciding_twice_without_changes_is_idempotent(data: st.DataObject) -> No
         life.learns(data.draw(replies(life), "learns"))
     life.polls(model)
     if not isinstance(life.action, RequeueAfter):
-        return  # a start or a log: something was done, and that is news
+        return  # a start or a log fetch changes the facts
     status, events, written = life.status, list(life.events), life.writes
     life.polls(model)
     assert life.status == status
     assert (life.events, life.writes) == (events, written)
-    # A minute later either, but for an unknown start that time resolves, and for an overdue end.
-    # Nor for a retry whose time has come, nor for a pending end: its polls have times of their own,
+    # Nor a minute later, except for an unknown start that time resolves and an overdue ETA.
+    # Also except for a due retry and a pending end, whose polls have their own times,
     # so `model` may not have been seen yet.
     overdue = status.estimated_completion_at is not None
     awaits = awaits_retry(status) or is_end_pending(status)
@@ -1039,7 +1041,7 @@ def test_the_same_facts_bring_the_same_decision(data: st.DataObject) -> None:
 
 
 def test_finished_status_without_a_run_is_unchanged() -> None:
-    """As a hand may have written it."""
+    """A status that may have been edited by hand."""
     status = TrainingStatus(finished_at=EIGHT)
     life = Life(a_training(status=status))
     assert life.wake_ups().action == RequeueAfter(None)

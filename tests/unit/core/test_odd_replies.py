@@ -26,13 +26,13 @@ from tests.unit.core.builders import (
 
 ROOT = Path(__file__).parents[3]
 BEFORE = EIGHT - timedelta(days=30)
-"""Marker of the run before ours."""
+"""The run start time of the previous run."""
 
 NO_LOG = {"collect": "Never"}
 
 
 def a_life(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
-    """A resource whose log is not collected, so that each look is one decision."""
+    """A resource whose log is not collected, so that each poll is one decision."""
     return Life(a_training(log=NO_LOG, **spec))
 
 
@@ -84,10 +84,8 @@ def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress
     life.polls(poll)
     assert (life.status.phase, life.status.stage) == ("Running", "FinalEvaluation")
     assert (life.status.message or "").endswith("%. The API has yet to say how it ended.")
-    assert life.action == RequeueAfter(
-        6
-    )  # looked at more closely, as the end may be any moment now
-    # However long that takes, it is no news with each look (one in ten minutes is stamped).
+    assert life.action == RequeueAfter(6)  # polled more often, as the end may be near
+    # A poll alone is written only once in ten minutes.
     written = life.writes
     for _ in range(9):
         life.waits(60).polls(poll)
@@ -101,20 +99,26 @@ def test_ninety_nine_percent_is_not_the_last() -> None:
     assert "yet to say" not in (decision.status.message or "")
 
 
-# What an earlier run has left.
+# Values left over from an earlier run.
 
 
-def a_rerun(state: int, marker: datetime | None = BEFORE) -> TrainingStatus:
-    """A run of ours that was accepted without a word, at a model that showed `state` before."""
-    baseline = Baseline(training_status=state, started_training_at=marker)
+def a_rerun(state: int, run_start_time: datetime | None = BEFORE) -> TrainingStatus:
+    """A run that was accepted without a body, at a model that showed `state` before."""
+    baseline = Baseline(training_status=state, started_training_at=run_start_time)
     run = a_run(ownership="Owned", claimed_at=EIGHT, baseline=baseline)
     return followed(run=run, started_at=None)
 
 
 @pytest.mark.parametrize("state", [4, 5])
-@pytest.mark.parametrize("marker", [BEFORE, None], ids=["its own marker", "no marker"])
-def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marker: object) -> None:
-    left = a_model(state, started_at=marker, metrics=metrics("1"), error="old", progress=100)
+@pytest.mark.parametrize(
+    "run_start_time", [BEFORE, None], ids=["its own run start time", "no run start time"]
+)
+def test_an_end_left_over_from_the_run_before_is_not_this_runs(
+    state: int, run_start_time: object
+) -> None:
+    left = a_model(
+        state, started_at=run_start_time, metrics=metrics("1"), error="old", progress=100
+    )
     status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1), ())
     assert status == a_rerun(state)
     assert note is not None
@@ -124,7 +128,7 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marke
 @pytest.mark.parametrize(
     ("status", "poll"),
     [
-        pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer marker"),
+        pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer run start time"),
         pytest.param(a_rerun(5), a_model(4), id="another end than before"),
         pytest.param(a_rerun(2), a_model(4), id="none before"),
         pytest.param(replace(a_rerun(4), progress=1), a_model(4), id="it has got on"),
@@ -138,11 +142,11 @@ def test_an_end_that_can_only_be_this_runs_counts(
     assert ended.finished_at is not None
 
 
-# Two servers that round a start time in two ways.
+# Two servers that round a run start time differently.
 
 
 REPLY = at(seconds=30)
-"""Start time in the reply to a start."""
+"""The start time in a start reply."""
 
 
 def replied(*, baseline: datetime | None = BEFORE) -> Life:
@@ -163,7 +167,7 @@ def test_reply_start_time_is_shown_until_a_poll_and_compared_with_nothing(off: i
     assert "somebody else" not in (life.status.message or "")
     life.waits(60).succeeds(polled)
     assert life.status.phase == "Succeeded"
-    # The start time of history is the polls', so that the next request is not held up by it.
+    # History keeps the run start time of polls, so that it does not delay the next request.
     life.edit(run_token="v2").waits(60).polls(a_model(2, started_at=polled))
     assert isinstance(life.action, AcquireStart)
     assert life.status.history[0].started_training_at == polled
@@ -178,7 +182,7 @@ def test_first_poll_may_show_the_end_a_second_before_the_reply(state: int) -> No
 
 
 def test_another_resource_waits_for_the_run_that_polls_show() -> None:
-    """Its own polls show the run begun a second before the reply to the other's start."""
+    """The resource's polls show the run a second before the reply to the other's start."""
     polled = at(seconds=29)
     life = replied().waits(60)
     life.polls(a_model(3, started_at=polled))
@@ -193,7 +197,7 @@ def test_another_resource_waits_for_the_run_that_polls_show() -> None:
 
 
 def test_ledger_run_start_time_is_not_outdated_by_rounding() -> None:
-    """The resource is gone, so that only the ledger knows of its run."""
+    """The resource is gone, so that only the ledger has its run."""
     gone = replied()
     other = Life(a_training(name="radiology", log=NO_LOG), now=at(hours=9))
     other.ledger = gone.ledger
@@ -203,7 +207,7 @@ def test_ledger_run_start_time_is_not_outdated_by_rounding() -> None:
     assert isinstance(other.action, AcquireStart)
 
 
-# A reply that can be read in part.
+# Partly readable replies.
 
 
 UNREADABLE_START = {"is_start_time_unreadable": True, "unreadable": ("started_training_at",)}
@@ -263,7 +267,7 @@ def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> N
 
 
 def test_progress_of_zero_does_not_count_as_progress() -> None:
-    """It is what the reply to the start says, before any look."""
+    """The start reply names it, before any poll."""
     status = replace(a_rerun(4), progress=0)
     same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1), ())
     assert same == status
@@ -286,7 +290,7 @@ def test_rerun_outlives_stale_reads_and_reads_its_own_end() -> None:
     assert life.status.metrics.word_error_rate == "9"
 
 
-# Clocks that differ: `SKEW` is what the API's is ahead of ours, or behind it.
+# Different clocks: `SKEW` is the difference of the API's clock from the operator's.
 
 SKEWS = pytest.mark.parametrize("skew", [-7200, -600, 0, 600, 7200])
 
@@ -348,7 +352,7 @@ def test_a_run_times_out_by_our_own_clock(
 @SKEWS
 @pytest.mark.parametrize("state", [4, 5])
 def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
-    """Where the API gives no end, it is ours, which may lie before the API's beginning."""
+    """Without an end from the API the operator's time counts, which may precede the API's start."""
     theirs = EIGHT + timedelta(seconds=skew)
     life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
     life.waits(60).polls(a_model(state, started_at=theirs))
@@ -356,16 +360,16 @@ def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
 
 
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""As some servers spell that there is none."""
+"""The spelling of some servers for an absent time."""
 
 
 @pytest.mark.parametrize(
     ("events", "ended"),
     [
-        pytest.param(at(hours=8), at(hours=8), id="as told"),
+        pytest.param(at(hours=8), at(hours=8), id="as reported"),
         pytest.param(EIGHT, EIGHT, id="at once"),
         pytest.param(EIGHT - timedelta(seconds=1), at(hours=9), id="before it began"),
-        pytest.param(None, at(hours=9), id="not told"),
+        pytest.param(None, at(hours=9), id="not reported"),
         pytest.param(at(hours=33), at(hours=33), id="in our future"),
         pytest.param(at(hours=34), at(hours=9), id="so far away: no end"),
         pytest.param(NEVER, at(hours=9), id="never"),

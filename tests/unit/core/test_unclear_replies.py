@@ -1,4 +1,4 @@
-"""A start that is answered with an error in a 2xx, or refused by a gateway: what follows."""
+"""A start that is answered with an error in a 2xx, or refused by a gateway."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def answered(life: Life, code: str | None, **facts: Any) -> Life:  # noqa: ANN40
 
 
 def not_started(life: Life) -> Life:
-    """Poll until it is certain that the start has started nothing."""
+    """Poll until the start counts as not happened."""
     for _ in range(3):
         if life.status.run is None or life.run.intent is None:
             break
@@ -55,7 +55,7 @@ def test_a_code_ends_or_holds_the_run_as_its_4xx_does(code: str) -> None:
     same = Life()
     same.intends().is_refused(CODE_KINDS[code], code=code, message=WORDS)
     life = not_started(answered(Life(), code))
-    if isinstance(same.action, Poll):  # why it waits is said after that
+    if isinstance(same.action, Poll):  # the reason of the wait follows
         assert outcome(life)[0] == outcome(same)[0]
     else:
         assert outcome(life) == outcome(same)

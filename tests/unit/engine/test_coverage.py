@@ -1,4 +1,4 @@
-"""engine/coverage.py: what the store may be missing, and what follows for starts."""
+"""engine/coverage.py: gaps of the store, and their effect on starts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""engine/fence.py in processes of its own, which it may end; with threads that get no signal."""
+"""engine/fence.py in child processes, which it may end; with threads that get no signal."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ print("lived", flush=True)
 
 @contextmanager
 def child(code: str, *wrapper: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run code that has a fence, up to where it is ready."""
+    """Run code with a fence until it is ready."""
     with subprocess.Popen(
         [*wrapper, sys.executable, "-c", PRELUDE + code],
         stdin=subprocess.PIPE,
@@ -46,21 +46,21 @@ def child(code: str, *wrapper: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def stopped(process: "subprocess.Popen[str]") -> None:
-    """Stop it, and wait until it is."""
+    """Stop the process, and wait until it is stopped."""
     process.send_signal(signal.SIGSTOP)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
 
 
 def lived(process: "subprocess.Popen[str]") -> bool:
-    """Let it go on; returns whether it did."""
+    """Resume the process; returns whether it continued."""
     published, _ = process.communicate("go on\n")
     assert process.returncode == (0 if published else FENCED)
     return bool(published == "lived\n")
 
 
 def passes(seconds: float) -> None:
-    """Wait until a deadline is over: here it is the time itself that the test is about."""
+    """Wait until a deadline has passed: these tests need real time."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         time.sleep(left)
@@ -104,7 +104,7 @@ def test_disarmed_process_may_be_paused() -> None:
 
 
 ARMED = "late = fence.arm(now() + 60)\nsoon = fence.arm(now() + 0.2)\n"
-"""The later one first, and the other way round."""
+"""The order of arming does not matter."""
 ARMED_BACKWARDS = "soon = fence.arm(now() + 0.2)\nlate = fence.arm(now() + 60)\n"
 
 
@@ -139,7 +139,7 @@ OWN_PIDS = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-c
 
 
 def test_process_1_of_a_container_is_not_spared() -> None:
-    """The kernel keeps default actions from it, and it is what an image's entry point is."""
+    """The kernel suppresses default actions for process 1, which an image's entry point is."""
     if subprocess.run([*OWN_PIDS, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("this machine allows no PID namespaces")
     code = "import os\nassert os.getpid() == 1\nfence.arm(now() + 0.1)\n"
@@ -148,7 +148,7 @@ def test_process_1_of_a_container_is_not_spared() -> None:
 
 
 def test_signal_goes_to_the_sending_thread_only() -> None:
-    """Another would end the process, too, but the sender might go on until then."""
+    """A signal to another thread would end the process, too, but the sender might continue."""
     code = (
         "import signal\n"
         f"signal.pthread_sigmask(signal.SIG_BLOCK, {{{FENCED}}})\n"
@@ -157,6 +157,6 @@ def test_signal_goes_to_the_sending_thread_only() -> None:
         f"signal.pthread_sigmask(signal.SIG_UNBLOCK, {{{FENCED}}})\n"
     )
     with child(code + ENDED) as process:
-        passes(0.1)  # in which any other thread has long taken it
+        passes(0.1)  # enough for any other thread to take the signal
         published, _ = process.communicate("go on\n")
         assert (published, process.returncode) == ("True\n", FENCED)

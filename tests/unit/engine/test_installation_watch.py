@@ -1,4 +1,4 @@
-"""What is reported of the resources of others, and what is renewed."""
+"""Reports of resources of other installations, and renewals of the own ones."""
 
 from datetime import datetime, timedelta
 from typing import cast
@@ -25,7 +25,7 @@ OURS, OTHER = "scriptix-system", "elsewhere"
 
 
 class Bench(Clock):
-    """What Serving works with; it publishes and writes into lists."""
+    """The dependencies of Serving, which record events and writes in lists."""
 
     def __init__(self) -> None:
         self.moment = EIGHT
@@ -48,14 +48,14 @@ class Bench(Clock):
         return self.moment
 
     async def publish(
-        self, training: Training, news: tuple[EventRecord, ...], _now: datetime
+        self, training: Training, transition_events: tuple[EventRecord, ...], _now: datetime
     ) -> None:
-        """Take an event, as Events.publish."""
-        assert [item.reason for item in news] == [EventReason.SERVED_ELSEWHERE]
+        """Record an event, as Events.publish does."""
+        assert [item.reason for item in transition_events] == [EventReason.SERVED_ELSEWHERE]
         self.published.append(training.key.name)
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
-        """Take a write, as Recorder.record."""
+        """Record a write, as Recorder.record does."""
         assert status == training.status
         self.written.append(training.key.name)
         if self.fault is not None:
@@ -63,13 +63,13 @@ class Bench(Clock):
         return training
 
     def add(self, name: str, by: str) -> None:
-        """Let an installation have written a resource at eight."""
+        """Add a resource that an installation has written at eight."""
         served_by = ServedBy(namespace=by, renewed_at=EIGHT)
         self.store.put(a_training(name=name, status=followed(served_by=served_by)))
 
     @property
     def counted(self) -> float | None:
-        """The gauge."""
+        """The value of the gauge."""
         return self.metrics.registry.get_sample_value("scriptix_trainings_left_alone")
 
 

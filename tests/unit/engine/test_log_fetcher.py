@@ -1,6 +1,6 @@
-"""engine/log_fetcher.py: what becomes of a log that is due.
+"""engine/log_fetcher.py: the outcome of a log fetch that is due.
 
-The rim is the test's own; the calls, and what they may cost, are real.
+The API, the keys and the store are faked; the metered calls and their quotas are real.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, complete
 KEY = ApiKey("k", "Secret/team-a/api-key")
 STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
 LOG = (
-    LogEntry(at(hours=-1), "INFO", "epoch 1/20 - WER: 60.0%"),  # of the run before
+    LogEntry(at(hours=-1), "INFO", "epoch 1/20 - WER: 60.0%"),  # of the previous run
     LogEntry(at(hours=1), "INFO", "epoch 2/20 - WER: 45.2%"),
 )
 BLOCKED = KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, "no Secret"))
@@ -64,7 +64,7 @@ BLOCKED = KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, "no Secret
 
 @dataclass
 class EngineDependencies:
-    """The API, the keys and the store, as the test has them; and what they were asked for."""
+    """The faked API, keys and store, with their recorded calls."""
 
     answer: CallFailure | None = None
     published: RateLimitInfo | None = None
@@ -83,7 +83,7 @@ class EngineDependencies:
     async def log(
         self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: OnRateInfo
     ) -> LogReply:
-        """Answer, as ScriptixClient.log."""
+        """Answer as ScriptixClient.log does."""
         assert (model_id, key) == (7, KEY)
         self.calls += 1
         self.on_call()
@@ -96,14 +96,14 @@ class EngineDependencies:
         return LogReply(len(self.entries), self.total)
 
     async def resolve(self, training: Training) -> ApiKey:
-        """Find the key, as Keys.resolve."""
+        """Return the key as Keys.resolve does."""
         del training
         if self.no_key is not None:
             raise self.no_key
         return KEY
 
     async def open(self, owner: Owner, previous: LogStatus | None) -> OpenLog:
-        """Read what is stored, as LogStore.open."""
+        """Read the stored log as LogStore.open does."""
         if self.unreadable is not None:
             raise self.unreadable
         return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
@@ -111,7 +111,7 @@ class EngineDependencies:
     async def save(
         self, stored_log: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
-        """Store, as LogStore.save."""
+        """Store the log as LogStore.save does."""
         self.is_saving.set()
         if self.is_slow:
             await self.may_save.wait()
@@ -147,7 +147,7 @@ class Bench:
     async def fetch(
         self, training: Training | None = None, failed_before: int = 0
     ) -> LogStored | LogUnavailable:
-        """Fetch a log, the next look being due in 42 seconds."""
+        """Fetch a log; the next poll is due in 42 seconds."""
         return await self.fetcher.fetch(training or RUNNING, failed_before, 42.0)
 
 
@@ -167,7 +167,7 @@ ENDED = running(finished_at=at(hours=8))
 
 
 def later(wait: float | None, state: LogState = LogState.COLLECTING) -> LogUnavailable:
-    """A log that could not be fetched; the call was made."""
+    """A log fetch that failed; the call was made."""
     return LogUnavailable(wait, state, 42.0, was_called=True)
 
 
@@ -181,7 +181,7 @@ async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None
     outcome = await bench.fetch()
     assert isinstance(outcome, LogStored)
     assert (outcome.log, outcome.due_in) == (STORED, 42.0)
-    # Of this run, as the log tells by its times.
+    # Entries of this run, by their times.
     assert [(point.epoch, point.word_error_rate) for point in outcome.learning_curve] == [
         (2, "45.2")
     ]
@@ -219,7 +219,7 @@ async def test_no_log_call_is_made_once_another_run_has_begun(bench: Bench) -> N
 async def test_a_log_of_older_entries_only_is_taken_by_the_last_fetch(
     bench: Bench, seconds: float, kept: int
 ) -> None:
-    # The clock of the log is behind, or the entries of the run are still to be written.
+    # The log's clock is behind, or the run's entries are not written yet.
     run = a_run(ownership="Owned", claimed_at=at(hours=2))
     log = LogStatus(end_seen_at=EIGHT)
     ended = running(run=run, started_at=at(hours=2), finished_at=at(hours=2), log=log)
@@ -246,8 +246,8 @@ async def test_observed_limits_are_loaded_before_a_first_log_call() -> None:
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
     bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (observed_limits,)}}))
     await bench.fetch(ENDED)
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.START]
-    assert budget.limits(0.0) == (Limit(3, 3600.0),)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.START]
+    assert limiter.limits(0.0) == (Limit(3, 3600.0),)
 
 
 async def test_log_calls_in_statuses_count_after_a_restart() -> None:
@@ -255,11 +255,11 @@ async def test_log_calls_in_statuses_count_after_a_restart() -> None:
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
     before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
     bench.fetcher.calls.ledger.store.put(before)
-    # One in fifteen minutes is the pace of four an hour.
+    # Four an hour is one in fifteen minutes.
     assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
 
 
-# Not now.
+# Temporary failures.
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ async def test_a_bug_in_the_store_is_not_hidden(bench: Bench) -> None:
         await bench.fetch()
 
 
-# The allowance.
+# Quota.
 
 
 async def test_no_log_call_is_made_without_quota(bench: Bench) -> None:
@@ -417,7 +417,7 @@ async def test_a_run_has_ended_also_where_another_is_to_follow(
         bench.time.seconds = seconds
         assert isinstance(await bench.fetch(), LogStored)
     bench.time.seconds = 2700
-    assert not isinstance(await bench.fetch(), LogStored)  # three of four are for runs that go on
+    assert not isinstance(await bench.fetch(), LogStored)  # three of four are for running runs
     ended = running(run=run, finished_at=finished_at)
     assert isinstance(await bench.fetch(ended), LogStored)
 
@@ -425,8 +425,8 @@ async def test_a_run_has_ended_also_where_another_is_to_follow(
 async def test_rate_limit_info_of_a_log_reply_is_used(bench: Bench) -> None:
     bench.dependencies.published = RateLimitInfo(limit=2, reset=60.0)
     await bench.fetch()
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
-    assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
+    assert limiter.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
 
 
 @pytest.mark.parametrize(("max_bytes", "waits"), [(LARGE, False), (LARGE + 1, True)])
@@ -440,7 +440,7 @@ async def test_logs_with_a_large_bound_alternate(
     first = asyncio.create_task(bench.fetch(large))
     await bench.dependencies.is_saving.wait()
     second = asyncio.create_task(bench.fetch(replace(large, uid="another")))
-    for _ in range(100):  # turns of the event loop, many more than it takes
+    for _ in range(100):  # many more cycles of the event loop than needed
         await asyncio.sleep(0)
     assert second.done() != waits
     bench.dependencies.may_save.set()

@@ -1,4 +1,4 @@
-"""engine/metered_calls.py: what is counted of a call, and what is learned from its reply."""
+"""engine/metered_calls.py: the metrics of a call, and the limits observed in its reply."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -34,16 +34,16 @@ FLAWED = RateLimitInfo(flaw="X-RateLimit-Limit: many is no number")
 
 @dataclass
 class Bench:
-    """Calls on a clock, and what they count."""
+    """Metered calls on a clock, with their metrics."""
 
     time: Time = field(default_factory=Time)
     config_map: FakeLedgerConfigMap = field(default_factory=lambda: FakeLedgerConfigMap(Ledger()))
     metrics: Metrics = field(default_factory=Metrics)
     takes: float = 2.0
-    """Seconds that a call takes."""
+    """The duration of a call in seconds."""
 
     def __post_init__(self) -> None:
-        """Make what is on the clock."""
+        """Create the schedulers and the calls."""
         self.schedulers = KeySchedulers(
             LIMITS, WorkQueue(self.time.monotonic), self.time, lambda: 1.0
         )
@@ -53,7 +53,7 @@ class Bench:
         self.calls = MeteredCalls(self.schedulers, ledger, self.time, self.metrics)
 
     def take(self, call: Call, key: ApiKey = KEY) -> Permit:
-        """Take a call from its allowance."""
+        """Acquire the permit of a call."""
         return self.schedulers.of(key.fingerprint).limiters[call].acquire(self.time.monotonic())
 
     async def call(
@@ -72,12 +72,12 @@ class Bench:
     def reply(
         self, failure: CallFailure | None, published: RateLimitInfo | None
     ) -> Callable[[OnRateInfo], Awaitable[str]]:
-        """What a call is answered."""
+        """The reply of a call."""
 
-        async def send(heard: OnRateInfo) -> str:
+        async def send(on_rate_info: OnRateInfo) -> str:
             self.time.seconds += self.takes
             if published is not None:
-                heard(published)
+                on_rate_info(published)
             if failure is not None:
                 raise error_of(failure)
             return "the reply"
@@ -85,11 +85,11 @@ class Bench:
         return send
 
     def shown(self, series: str, **labels: str) -> float | None:
-        """What a scrape shows."""
+        """The value in a scrape."""
         return self.metrics.registry.get_sample_value(series, labels)
 
     def in_flight(self, call: Call) -> int:
-        """Calls without an answer."""
+        """The number of calls in flight."""
         return self.schedulers.of(KEY.fingerprint).limiters[call].in_flight
 
 
@@ -100,7 +100,7 @@ def bench() -> Bench:
 
 
 def refused(wait: float = 3598.0) -> CallFailure:
-    """A call that was refused for its rate."""
+    """A rate-limited call."""
     return CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
 
 
@@ -131,10 +131,10 @@ async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
 
 
 async def test_bug_in_a_call_completes_its_permit(bench: Bench) -> None:
-    """As long as one start is on its way no other may be sent."""
+    """While one start is in flight no other may be sent."""
 
-    async def send(heard: OnRateInfo) -> str:
-        del heard
+    async def send(on_rate_info: OnRateInfo) -> str:
+        del on_rate_info
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -195,8 +195,8 @@ async def test_unsaved_observed_limit_fails_no_call(
     assert caplog.records[-1].getMessage() == (
         "a learned limit is not kept over a restart: write: 403"
     )
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
-    assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
+    assert limiter.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
 
 
 async def test_invalid_rate_limit_info_is_reported_once(
@@ -212,15 +212,15 @@ async def test_invalid_rate_limit_info_is_reported_once(
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
-# Limits that a process before this one has learned.
+# Limits observed by an earlier process.
 
 TAUGHT = StoredLimit(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
 TAUGHT_LEDGER = Ledger(limits={KEY.fingerprint: {"status": (TAUGHT,)}})
 
 
 def _status_limits(bench: Bench) -> tuple[Limit, ...]:
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
-    return budget.limits(bench.time.monotonic())
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
+    return limiter.limits(bench.time.monotonic())
 
 
 async def test_observed_limits_are_loaded_after_earlier_calls() -> None:

@@ -1,4 +1,4 @@
-"""engine/remote_calls.py: how late a start may be sent, and what is armed while it is."""
+"""engine/remote_calls.py: the send window of a start, and the fence during the send."""
 
 import asyncio
 import math
@@ -45,20 +45,20 @@ LAST = WINDOW * (1 - SEND_MARGIN)
 
 @dataclass
 class Bench(Clock, Fence):
-    """The clock, the fence and the API, as the test has them."""
+    """The faked clock, fence and API."""
 
     now_is: float = 100.0
     leads_until: float = math.inf
     loses_reply: bool = False
     connected: asyncio.Event = field(default_factory=asyncio.Event)
-    """A connection for a start stands."""
+    """Wait until the connection for a start is established."""
     may_reply: asyncio.Event = field(default_factory=asyncio.Event)
     shutdown: Shutdown = field(default_factory=Shutdown)
     store: TrainingStore = field(default_factory=TrainingStore)
     diary: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Put into the store what is started."""
+        """Put the started resource into the store."""
         self.store.put(a_training())
         self.connected.set()
         self.may_reply.set()
@@ -68,12 +68,12 @@ class Bench(Clock, Fence):
         return self.now_is
 
     def arm(self, deadline: float) -> int:
-        """Note it."""
+        """Record the call."""
         self.diary.append(f"armed for {deadline - 100:g}")
         return 1
 
     def disarm(self, number: int) -> None:
-        """Note it."""
+        """Record the call."""
         self.diary.append(f"disarmed {number}")
 
     async def run(
@@ -85,7 +85,7 @@ class Bench(Clock, Fence):
         after_send: Callable[[], None],
         on_rate: OnRateInfo,
     ) -> None:
-        """Send, as ScriptixClient.run."""
+        """Send as ScriptixClient.run does."""
         del model_id, key, on_rate
         await self.connected.wait()
         try:
@@ -100,12 +100,12 @@ class Bench(Clock, Fence):
         self.diary.append("replied")
 
     async def resolve(self, training: Training) -> ApiKey:
-        """Give the key, as Keys.resolve."""
+        """Return the key as Keys.resolve does."""
         del training
         return ApiKey("k", source=KEY.source)
 
     async def poll(self, training: Training) -> PollRequest:
-        """Poll where no quota is left and the ledger cannot be read; returns what is asked for."""
+        """Poll without quota and with an unreadable ledger; returns the poll request."""
         schedulers, config_map = self._schedulers(), FakeLedgerConfigMap()
         config_map.read_faults.extend([Fault.LOST] * 9)
         asked: list[PollRequest] = []
@@ -120,7 +120,7 @@ class Bench(Clock, Fence):
         return asked[0]
 
     async def start(self) -> Posted | PostFailed:
-        """Start what was begun at 100."""
+        """Send a start that was begun at 100."""
         schedulers = self._schedulers()
         key = ApiKey("k", source=KEY.source)
         permit = schedulers.start(key.fingerprint, queue_entry_of(a_training(), EIGHT))
@@ -234,7 +234,7 @@ async def test_shutdown_lets_no_byte_leave_after_the_connection() -> None:
     start = asyncio.create_task(bench.start())
     await asyncio.sleep(0)
     bench.connected.set()
-    bench.shutdown.begin()  # in the same turn of the event loop
+    bench.shutdown.begin()  # in the same cycle of the event loop
     answer = await asyncio.wait_for(start, TIMEOUT)
     assert isinstance(answer, PostFailed)
     assert answer.failure.kind is FailureKind.NOT_SENT

@@ -1,4 +1,4 @@
-"""One process's hold on the ledger, whatever becomes of its reads and writes."""
+"""engine/start_ledger.py: the ledger of one process, under failures of its reads and writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -67,14 +67,14 @@ class Time(Clock):
 
 @dataclass
 class Bench:
-    """Processes that share a shelf."""
+    """Processes that share a ConfigMap."""
 
     config_map: FakeLedgerConfigMap = field(default_factory=FakeLedgerConfigMap)
     store: TrainingStore = field(default_factory=TrainingStore)
     time: Time = field(default_factory=Time)
     metrics: Metrics = field(default_factory=Metrics)
     gap: str | None = None
-    """What is not known of all resources."""
+    """The gaps in the coverage of resources."""
 
     def process(self) -> StartLedger:
         """Another process."""
@@ -83,7 +83,7 @@ class Bench:
         )
 
     async def leader(self) -> StartLedger:
-        """One that has taken the ledger over; what it wrote for that is not counted."""
+        """A process that has taken the ledger over; its write for that is not counted."""
         process = self.process()
         await process.ready()
         self.config_map.writes.clear()
@@ -92,25 +92,25 @@ class Bench:
         return process
 
     def counted(self, outcome: str) -> float:
-        """Writes of that outcome, by the metrics."""
+        """The number of writes of this outcome, by the metrics."""
         name = "scriptix_ledger_writes_total"
         return self.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
 
 
 @pytest.fixture
 async def bench() -> Bench:
-    """Return a bench; async for the events on its shelf."""
+    """Return a bench; async for the events of its ConfigMap."""
     return Bench()
 
 
 async def start(process: StartLedger, model_id: int = 7) -> None:
-    """Read, open and close, as a start does."""
+    """Read the ledger, begin and resolve a start."""
     entry = await process.open(intending(model_id), await process.ready())
     await process.close(StartOutcome(entry, acted=True))
 
 
 def in_tasks(*calls: Awaitable[Any]) -> list["asyncio.Future[Any]"]:
-    """Begin them all."""
+    """Begin all tasks."""
     return [asyncio.ensure_future(call) for call in calls]
 
 
@@ -120,7 +120,7 @@ async def ended(*tasks: "asyncio.Future[Any]") -> list[Any]:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# Taking over.
+# Take-over.
 
 
 async def test_a_leader_writes_the_ledger_before_anything_is_decided_from_it(bench: Bench) -> None:
@@ -245,7 +245,7 @@ async def test_lost_ledger_is_rebuilt_from_all_resources_only(
     for _ in range(3):
         with pytest.raises(RebuildPendingError, match="namespace team-b not listed"):
             await process.ready()
-    # Thousands may ask: the cluster is asked once, and the cause is logged once.
+    # For thousands of requests the cluster is read once, and the cause is logged once.
     assert (bench.config_map.reads, bench.config_map.writes) == (1, [])
     assert len(caplog.records) == 1
     assert "namespace team-b not listed" in caplog.text
@@ -275,7 +275,7 @@ async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
     assert bench.config_map.text is None
 
 
-# Opening and closing.
+# Begin and resolve.
 
 
 async def test_a_start_takes_two_writes(bench: Bench) -> None:
@@ -305,7 +305,7 @@ async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
     bench.config_map.open.set()
     entries = await ended(*calls)
     assert [process.in_flight(number) for number in range(1, 51)] == entries
-    # Those that came while the first was being written share the second.
+    # Starts that arrive during the first write share the second.
     assert [len(ledger.in_flight_starts) for ledger in bench.config_map.writes] == [1, 50]
 
 
@@ -343,7 +343,7 @@ async def test_unchanged_ledger_is_not_written(bench: Bench) -> None:
 
 
 async def test_read_during_a_write_sees_the_old_ledger(bench: Bench) -> None:
-    """Were an entry not there for that moment, its intent would be taken for never sent."""
+    """Without the in-flight start, its intent would count as never sent."""
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     bench.config_map.open.clear()
@@ -365,7 +365,7 @@ async def test_read_during_a_write_sees_the_old_ledger(bench: Bench) -> None:
 async def test_run_start_time_expires_with_its_last_charge(
     bench: Bench,
 ) -> None:
-    """Else a model without markers would look stale until somebody else starts one."""
+    """Otherwise a model without run start times would seem stale until another start."""
     process = await bench.leader()
     await start(process)
     assert process.latest_run(7) == LatestRun(superseded=True)
@@ -375,7 +375,7 @@ async def test_run_start_time_expires_with_its_last_charge(
     assert process.latest_run(7) is None
 
 
-# Others.
+# Other leaders.
 
 
 async def test_previous_leader_opens_no_start(bench: Bench) -> None:
@@ -385,7 +385,7 @@ async def test_previous_leader_opens_no_start(bench: Bench) -> None:
         await old.open(intending(), revision)
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("Conflict") == 1
-    # The old one has taken it over in turn: whoever looked before is told so, and looks again.
+    # The old leader has taken over again: decisions on the earlier revision are refused.
     assert await old.ready() == revision + 1
     entry = await old.open(intending(), revision + 1)
     with pytest.raises(LedgerChangedError):
@@ -448,7 +448,7 @@ async def test_a_ledger_deleted_meanwhile_is_rebuilt_and_the_start_is_not_sent(
     assert bench.config_map.ledger.in_flight_starts.keys() == {8}
 
 
-# Replies that do not come.
+# Lost replies.
 
 
 async def test_lost_reply_is_resolved_by_reading_the_ledger(bench: Bench) -> None:
@@ -502,7 +502,7 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
     bench.config_map.write = write  # type: ignore[method-assign]
     before = bench.config_map.version
     assert await process.ready() == 2
-    # The PUT that was given up may still be on its way: the version that it names is gone.
+    # The abandoned PUT may still arrive: the version that it names is gone.
     assert bench.config_map.version > before
     was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
     assert (process.in_flight(7) is not None) == was_kept
@@ -511,7 +511,7 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
 
 
 async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
-    """The HTTP client repeats a PUT when its connection is cut: the first one has done it."""
+    """The HTTP client repeats a PUT when its connection is cut: the first one took effect."""
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPEATED)
     entry = await process.open(intending(), 1)
@@ -521,7 +521,7 @@ async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
 
 
 async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> None:
-    """Both found the same ledger, and want the same start at the same time: one may have it."""
+    """Both read the same ledger, and begin the same start at the same time: one succeeds."""
     one, other = await bench.leader(), bench.process()
     revision = await other.ready()
     one._version, one._ledger = other._version, other._ledger
@@ -531,7 +531,7 @@ async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> Non
 
 
 async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
-    """So that whoever asks next is told of a refusal that lasts, before it writes an intent."""
+    """The next request gets a lasting refusal before it writes an intent."""
     process = await bench.leader()
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     with pytest.raises(RefusedError):
@@ -544,7 +544,7 @@ async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
 
 
 async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
-    """What three learn whose starts came while another was written, and then went wrong."""
+    """The results of three starts that shared a failing write."""
     process = await bench.leader()
     bench.config_map.open.clear()
     first = asyncio.create_task(process.open(intending(1), 1))
@@ -598,7 +598,7 @@ async def test_cancelled_writer_blocks_no_waiting_caller(
     calls = in_tasks(process.open(intending(2), 1), process.open(intending(3), 1))
     await asyncio.sleep(0)
     first.cancel()
-    await bench.config_map.write_begun.wait()  # the next has the pen, and carries the third
+    await bench.config_map.write_begun.wait()  # the next start writes, together with the third
     calls[0].cancel()
     bench.config_map.open.set()
     gone, writer, waiter = await ended(first, *calls)
@@ -608,11 +608,11 @@ async def test_cancelled_writer_blocks_no_waiting_caller(
     assert await process.ready() > 1
 
 
-# What was learned of limits.
+# Observed limits.
 
 
 def observed_limits(count: int, when: datetime = EIGHT) -> tuple[StoredLimit, ...]:
-    """A limit, learned then."""
+    """A limit, observed at this time."""
     return (StoredLimit(seconds=3600.0, count=count, at=when, clean_windows=24.0),)
 
 
@@ -627,13 +627,13 @@ async def test_observed_limits_are_kept_for_the_next_process(bench: Bench) -> No
     }
     assert process.observed_limits("another") == {}
     later = bench.process()
-    assert later.observed_limits(KEY.fingerprint) == {}  # nothing was read
+    assert later.observed_limits(KEY.fingerprint) == {}  # the ledger was not read
     await later.ready()
     assert later.observed_limits(KEY.fingerprint) == process.observed_limits(KEY.fingerprint)
 
 
 async def test_observed_limits_need_no_current_ledger(bench: Bench) -> None:
-    """Another process has written it meanwhile: it is read, and what was learned is added."""
+    """Another process wrote the ledger meanwhile: it is read, and the limit is added."""
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     bench.config_map.touch()

@@ -1,4 +1,4 @@
-"""engine/store.py: which version counts, and what goes when a resource goes."""
+"""engine/store.py: which version counts, and the removal of a resource."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def _at(version: int, training: Training) -> Training:
 
 @pytest.fixture
 def store() -> TrainingStore:
-    """Return an empty one."""
+    """Return an empty store."""
     return TrainingStore()
 
 
@@ -60,7 +60,7 @@ def test_take_over_by_an_installation_is_a_change(store: TrainingStore) -> None:
 
 
 def test_deletion_timestamp_is_a_change(store: TrainingStore) -> None:
-    """Its generation changes at the API servers of today, which is not documented."""
+    """Current API servers change the generation, which is not documented."""
     first = _at(5, a_training())
     store.put(first)
     assert not store.is_being_deleted(first)
@@ -91,7 +91,7 @@ def test_recreated_resource_has_no_in_process_state(store: TrainingStore) -> Non
     store.store_state(old, REMEMBERED)
     assert store.put(new) is True
     assert store.state(new) == InProcessState()
-    store.store_state(old, REMEMBERED)  # by a step that began before
+    store.store_state(old, REMEMBERED)  # by a reconcile that began before
     assert store.state(new) == InProcessState()
     assert store.competitors(a_training(name="other")) == []
 
@@ -150,11 +150,11 @@ def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(store: Tra
 
 # Past runs.
 
-EVEN = tuple(36 * mark for mark in MILESTONES)
+EVEN = tuple(36 * milestone for milestone in MILESTONES)
 
 
 def ended(hours: float, name: str = "cardiology", key: str = KEY.fingerprint) -> Training:
-    """A resource whose run went to its end, so many hours after it began at eight."""
+    """A resource whose run completed so many hours after it began at eight."""
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=key)
     facts = {"run": run, "started_at": EIGHT, "timeline": EVEN}
     return a_training(name=name, status=a_status(finished_at=at(hours=hours), **facts))
@@ -218,7 +218,7 @@ def test_past_runs_outlast_a_rerun_that_waits_and_starts(store: TrainingStore) -
 
 
 def test_past_runs_of_an_earlier_version_count_once_the_rerun_starts(store: TrainingStore) -> None:
-    """As after a restart: history[].keyFingerprint is absent."""
+    """History has no keyFingerprint, as after a restart."""
     rerun = a_training(status=a_status(run=a_run(), history=[PAST]))
     store.put(_at(1, rerun))
     store.put(_at(2, rerun.with_status(followed(run=ended(1).status.run, history=[PAST]))))
@@ -233,7 +233,7 @@ def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
     store = TrainingStore(lambda key, gauges: shown.append((key.name, gauges)))
     first = _at(1, a_training(uid="1", status=followed(progress=45)))
     store.put(first)
-    store.put(_at(0, first.with_status(followed(progress=44))))  # older: not taken in
+    store.put(_at(0, first.with_status(followed(progress=44))))  # older: ignored
     store.renew(_at(2, first.with_status(followed(progress=46))))
     store.put(_at(3, a_training(uid="2")))
     assert [gauges.progress for _, gauges in shown] == [45, 46, None, None]
@@ -242,7 +242,7 @@ def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
     assert shown[-2:] == [("cardiology", Gauges(1)), ("cardiology", NO_GAUGES)]
 
 
-# Runs that stand still.
+# Stalled runs.
 
 
 def test_stalled_runs_are_counted(store: TrainingStore) -> None:

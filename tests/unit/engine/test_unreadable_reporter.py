@@ -1,4 +1,4 @@
-"""engine/unreadable_reporter.py: why a resource is left alone is reported once."""
+"""engine/unreadable_reporter.py: the reason why a resource is skipped is reported once."""
 
 import asyncio
 from collections import deque
@@ -44,14 +44,14 @@ class Cluster:
     async def patch_status(
         self, key: TrainingKey, uid: str, resource_version: str, patch: Mapping[str, Any]
     ) -> Raw:
-        """Merge a patch, as Trainings.patch_status."""
+        """Merge a patch as Trainings.patch_status does."""
         assert (key, uid, resource_version) == (KEY, "u", "1")
         self.patches.append(patch)
         self.raw["status"].update(patch)
         return self.raw
 
     async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
-        """Note an event, as Events.publish_about."""
+        """Record an event as Events.publish_about does."""
         del now
         assert (subject.key, item.warning) == (KEY, True)
         self.events.append(f"{item.reason}: {item.message}")
@@ -67,7 +67,7 @@ class Cluster:
 
 async def test_reason_is_written_once_with_one_event() -> None:
     cluster = Cluster()
-    for _ in range(2):  # the second one is another process
+    for _ in range(2):  # the second reporter is another process
         for _ in range(2):
             await cluster.status_writer().report_left_alone(cluster.raw, "why")
     assert len(cluster.patches) == 1
@@ -92,7 +92,7 @@ async def test_nothing_is_written_where_it_is_useless(raw: Raw) -> None:
 
 
 async def published(errors: dict[str, deque[KubeError]], *dropped: str) -> list[str]:
-    """Whom a reporter tells of three resources, until the third one is told."""
+    """The resources that a reporter reports, until the third one is reported."""
     tried: list[str] = []
     done = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""engine/work_queue.py: who is due next, on a clock that the test sets."""
+"""engine/work_queue.py: which resource is due next, on a clock that the test sets."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ A, B, C = (TrainingKey("team-a", name) for name in "abc")
 
 @dataclass
 class Hand:
-    """A clock that stands still until it is moved."""
+    """A clock that the test advances."""
 
     at: float = 1000.0
 
     def __call__(self) -> float:
-        """Read it."""
+        """Return the time."""
         return self.at
 
 
@@ -30,12 +30,12 @@ def hand() -> Hand:
 
 @pytest.fixture
 def work_queue(hand: Hand) -> WorkQueue:
-    """Return a timer on the clock."""
+    """Return a work queue on the clock."""
     return WorkQueue(hand)
 
 
 async def _names(work_queue: WorkQueue) -> str:
-    """Take out all that are due."""
+    """Take out all due resources."""
     names = ""
     while (due := await work_queue.next(0)) is not None:
         names += due[0].name

@@ -18,7 +18,7 @@ DOCUMENTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     ),
     max_size=3,
 )
-"""Without null, which status never holds: `dump_status` leaves it out."""
+"""JSON without null, which `dump_status` omits."""
 
 
 def applied(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON

@@ -1,4 +1,4 @@
-"""kube/parsing.py, status_patch: what is read of a resource, and what is written back."""
+"""kube/parsing.py, status_patch: the fields that are read of a resource, and written back."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""telemetry/health.py: who is late, on a clock that the test holds."""
+"""telemetry/health.py: late heartbeats, on a clock that the test sets."""
 
 import asyncio
 
@@ -8,13 +8,13 @@ from scriptix_operator.telemetry.health import UNREACHABLE_AFTER, Heartbeat, Pro
 
 
 class Clock:
-    """Monotonic seconds that pass when told."""
+    """Monotonic seconds that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """Tell them."""
+        """Return the seconds."""
         return self.now
 
 
@@ -32,7 +32,7 @@ def test_heartbeat_in_time_is_healthy() -> None:
 def test_late_heartbeat_is_named_until_the_next_one() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
-    with heartbeat.watching("The timer") as beat, heartbeat.watching("The sweep", limit=60.0):
+    with heartbeat.watching("The timer") as beat, heartbeat.watching("The resync", limit=60.0):
         clock.now += 15.5
         assert heartbeat.complaints() == [
             "The timer has shown no sign of life for 15.5 s (limit 15 s)."

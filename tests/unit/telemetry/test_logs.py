@@ -144,8 +144,8 @@ def test_unwritable_line_is_reported_without_its_arguments(
     handler.handle(
         logging.LogRecord("test", logging.INFO, "/src/x.py", 7, "%d", (KEY,), exc_info=None)
     )
-    told = capsys.readouterr().err
-    assert told == "log line of /src/x.py:7 lost to TypeError\n"
+    written = capsys.readouterr().err
+    assert written == "log line of /src/x.py:7 lost to TypeError\n"
 
 
 def kopf_says(level: int, message: str) -> None:

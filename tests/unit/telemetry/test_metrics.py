@@ -1,4 +1,4 @@
-"""telemetry/metrics.py: what a scrape shows after the operator told its news."""
+"""telemetry/metrics.py: the scraped values after calls, runs and writes."""
 
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families

@@ -1,4 +1,4 @@
-"""telemetry/redaction.py: known values do not get out, in whatever spelling."""
+"""telemetry/redaction.py: known values are masked in any spelling."""
 
 import base64
 import json

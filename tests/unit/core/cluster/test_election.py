@@ -1,4 +1,4 @@
-"""core/cluster/election.py: who may lead, on a clock that is a number."""
+"""core/cluster/election.py: which process may lead, with times that the test sets."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a Lease tells of an operator, and whether two serve the same namespaces."""
+"""The Lease of an operator, and whether two operators serve the same namespaces."""
 
 from datetime import UTC, datetime, timedelta
 

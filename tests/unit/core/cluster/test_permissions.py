@@ -1,4 +1,4 @@
-"""What must be granted, by what the settings ask for."""
+"""The permissions that the settings require."""
 
 from scriptix_operator.core.cluster.permissions import Right, rights
 

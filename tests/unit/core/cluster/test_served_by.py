@@ -1,4 +1,4 @@
-"""core/cluster/served_by.py: who serves a resource, and for how long others leave it alone."""
+"""core/cluster/served_by.py: which installation serves a resource, and how long others skip it."""
 
 from datetime import datetime, timedelta
 
@@ -26,7 +26,7 @@ ENDED = a_status(run=a_run(ownership="Owned"), finished_at=EIGHT)
 def served(
     namespace: str | None = OURS, status: TrainingStatus | None = None, *, suspend: bool = False
 ) -> Training:
-    """A resource that an installation has written at eight; None: nobody has."""
+    """A resource that an installation has written at eight; None: no installation has."""
     by = None if namespace is None else ServedBy(namespace=namespace, renewed_at=EIGHT)
     status = followed() if status is None else status
     return a_training(status=replace(status, served_by=by), suspend=suspend)
@@ -51,14 +51,14 @@ def test_resource_is_left_alone_while_another_serves_it(
 
 
 FOLLOWED = served()
-NEWS = followed(progress=10)
+CHANGED = followed(progress=10)
 
 
 @pytest.mark.parametrize(
     ("training", "status", "now", "is_written"),
     [
-        pytest.param(FOLLOWED, NEWS, EIGHT, True, id="news"),
-        pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL - SECOND, False, id="no news"),
+        pytest.param(FOLLOWED, CHANGED, EIGHT, True, id="changed"),
+        pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL - SECOND, False, id="unchanged"),
         pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL, True, id="renewal"),
         pytest.param(served(None), served(None).status, EIGHT, True, id="nobody's"),
         pytest.param(served(OTHER), served(OTHER).status, at(hours=1), True, id="taken over"),

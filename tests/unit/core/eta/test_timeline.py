@@ -1,4 +1,4 @@
-"""Marks of a run, and what past runs tell of the way from 0 to 100 percent."""
+"""Progress milestones of a run, and the timelines of past runs from 0 to 100 percent."""
 
 import random
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import EIGHT, KEY, OTHER_KEY, a_run, a_status, a_training, at
 
-EVEN = tuple(36 * mark for mark in MILESTONES)
+EVEN = tuple(36 * milestone for milestone in MILESTONES)
 """The timeline of a run of an hour whose progress is even."""
 
 
-# Marks.
+# Progress milestones.
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ EVEN = tuple(36 * mark for mark in MILESTONES)
         pytest.param((50, 60), 29, (50, 60), id="between two"),
         pytest.param((50, 60), 30, (50, 60, 100), id="the next"),
         pytest.param((50, 60), 10, (50, 60), id="progress that goes back"),
-        pytest.param((50,) * 9, 100, (*(50,) * 9, 100), id="the end is the last mark's, too"),
+        pytest.param((50,) * 9, 100, (*(50,) * 9, 100), id="the end is the last milestone, too"),
         pytest.param((50,) * 10, 100, (50,) * 10, id="all are there"),
         pytest.param((), 250, (NOT_REACHED,) * 10, id="nonsense"),
     ],
@@ -63,7 +63,7 @@ def test_timeline_is_complete_once_all_milestones_are_passed() -> None:
     assert len(MILESTONES) <= MAX_TIMELINE
 
 
-# A run's way.
+# The course of a run.
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_time_share_follows_the_documents_timeline(progress: int, share: float) 
     ("timeline", "shares"),
     [
         pytest.param(EVEN, {5: 0.05, 10: 0.1, 62.5: 0.625, 99: 0.99}, id="even"),
-        pytest.param((), {25: 0.25, 80: 0.8}, id="without marks: even"),
+        pytest.param((), {25: 0.25, 80: 0.8}, id="without milestones: even"),
         pytest.param((NOT_REACHED, 1800), {10: 0.25, 20: 0.5, 60: 0.75}, id="between those seen"),
-        pytest.param((600, 500, 1800), {10: 1 / 6, 30: 0.5}, id="marks that go back are nonsense"),
+        pytest.param((600, 500, 1800), {10: 1 / 6, 30: 0.5}, id="decreasing ones are ignored"),
         pytest.param((0, 1800), {10: 0.25, 20: 0.5}, id="so are those at no time"),
         pytest.param((600, 3600, 4000), {10: 1 / 6, 55: 7 / 12}, id="or after the end"),
     ],
@@ -150,7 +150,7 @@ def ended(
     key: str | None = KEY.fingerprint,
     **facts: Any,  # noqa: ANN401 - values of status fields
 ) -> Training:
-    """A resource whose run went to its end, so many hours after it began at eight."""
+    """A resource whose run completed so many hours after it began at eight."""
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=key)
     status = {"started_at": EIGHT, "finished_at": at(hours=hours), "timeline": EVEN, **facts}
     return a_training(name=name, status=a_status(run=run, **status))
@@ -182,7 +182,9 @@ def _past(*trainings: Training) -> PastRuns:
         pytest.param({"timeline": EVEN[:-1]}, False, id="it was not followed to its end"),
         pytest.param({"timeline": ()}, False, id="it was not followed at all"),
         pytest.param(
-            {"timeline": (NOT_REACHED,) * len(MILESTONES)}, True, id="followed, but no mark seen"
+            {"timeline": (NOT_REACHED,) * len(MILESTONES)},
+            True,
+            id="followed, but no milestone seen",
         ),
     ],
 )
@@ -226,7 +228,7 @@ def test_only_the_newest_past_runs_are_used() -> None:
 
 
 def test_past_runs_do_not_depend_on_the_order_of_changes() -> None:
-    """It is kept up, not gathered anew: thousands of resources have ten past runs each."""
+    """The store updates the past runs incrementally: thousands of resources have ten each."""
     jitter, past, known = random.Random(5), PastRuns(), dict[str, Training]()  # noqa: S311 - a seed
     for _ in range(600):
         name = f"t{jitter.randrange(40)}"

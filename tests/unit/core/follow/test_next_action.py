@@ -28,8 +28,8 @@ from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
     WHOLE_LOG,
+    a_context,
     a_run,
-    a_situation,
     a_status,
     a_training,
     at,
@@ -50,31 +50,29 @@ def a_step(
     status: TrainingStatus,
     *,
     collect: str = "Always",
-    transition_events: bool = False,
+    has_new_facts: bool = False,
     state: str | None = None,
     end: datetime | None = EIGHT,
     **spec: Any,  # noqa: ANN401 - values of spec fields
 ) -> ReconcileContext:
-    """A step of a run whose log may have news, and be in a state since its end, or before it."""
+    """The context of a run, with the state of its log, and whether the reconcile has new facts."""
     if state is not None:
         log = LogStatus(state=state, end_seen_at=end)
         status = replace(status, log=log)
     training = a_training(status=status, log={"collect": collect}, **spec)
-    return a_situation(
-        training, at(hours=1), InProcessState(log_wanted=transition_events, failed_logs=2)
-    )
+    return a_context(training, at(hours=1), InProcessState(log_wanted=has_new_facts, failed_logs=2))
 
 
 @pytest.mark.parametrize(
     ("ctx", "fetched"),
     [
-        pytest.param(a_step(RUNNING, transition_events=True), True, id="running, news"),
-        pytest.param(a_step(RUNNING), False, id="running, no news"),
+        pytest.param(a_step(RUNNING, has_new_facts=True), True, id="running, new facts"),
+        pytest.param(a_step(RUNNING), False, id="running, no new facts"),
         pytest.param(
-            a_step(RUNNING, transition_events=True, collect="OnFailure"), False, id="not failed yet"
+            a_step(RUNNING, has_new_facts=True, collect="OnFailure"), False, id="not failed yet"
         ),
         pytest.param(
-            a_step(RUNNING, transition_events=True, collect="Never"), False, id="running, Never"
+            a_step(RUNNING, has_new_facts=True, collect="Never"), False, id="running, Never"
         ),
         pytest.param(a_step(SUCCEEDED), True, id="succeeded"),
         pytest.param(a_step(SUCCEEDED, collect="OnFailure"), False, id="succeeded, OnFailure"),
@@ -82,8 +80,8 @@ def a_step(
         pytest.param(a_step(FAILED), True, id="failed"),
         pytest.param(a_step(FAILED, collect="OnFailure"), True, id="failed, OnFailure"),
         pytest.param(a_step(FAILED, collect="Never"), False, id="failed, Never"),
-        pytest.param(a_step(TIMED_OUT, transition_events=True), False, id="timed out"),
-        pytest.param(a_step(REJECTED, transition_events=True), False, id="never started"),
+        pytest.param(a_step(TIMED_OUT, has_new_facts=True), False, id="timed out"),
+        pytest.param(a_step(REJECTED, has_new_facts=True), False, id="never started"),
         pytest.param(a_step(SUCCEEDED, state="Collecting"), True, id="not whole yet"),
         pytest.param(a_step(SUCCEEDED, state="Complete"), False, id="whole"),
         pytest.param(a_step(SUCCEEDED, state="Unavailable"), False, id="there is none"),
@@ -91,10 +89,10 @@ def a_step(
         pytest.param(a_step(SUCCEEDED, state="Partial"), False, id="not whole at the API"),
         pytest.param(a_step(SUCCEEDED, state="Refused"), False, id="refused at the end"),
         pytest.param(
-            a_step(RUNNING, state="Refused", transition_events=True), False, id="running, refused"
+            a_step(RUNNING, state="Refused", has_new_facts=True), False, id="running, refused"
         ),
         pytest.param(
-            a_step(RUNNING, state="Unavailable", transition_events=True), False, id="running, none"
+            a_step(RUNNING, state="Unavailable", has_new_facts=True), False, id="running, none"
         ),
         pytest.param(a_step(SUCCEEDED, state="Refused", end=None), True, id="refused before it"),
         pytest.param(a_step(SUCCEEDED, state="NameTaken", end=None), True, id="taken before it"),
@@ -113,8 +111,8 @@ def test_log_is_fetched_when_wanted_and_available(
 
 def test_running_run_is_polled_after_the_poll_interval() -> None:
     assert conclude(a_step(RUNNING, poll_interval_seconds=90)).action == RequeueAfter(90)
-    transition_events = a_step(RUNNING, transition_events=True, poll_interval_seconds=90)
-    assert conclude(transition_events).action == FetchLog(90)
+    has_new_facts = a_step(RUNNING, has_new_facts=True, poll_interval_seconds=90)
+    assert conclude(has_new_facts).action == FetchLog(90)
 
 
 def test_finished_run_is_not_requeued() -> None:
@@ -142,11 +140,11 @@ def publishing(
     refused: bool = True,
     **spec: Any,  # noqa: ANN401 - spec fields
 ) -> tuple[ReconcileContext, PublishFailed]:
-    """A success that could not be published."""
+    """A success whose result could not be published."""
     training = a_training(**{"log": {"collect": "Never"}, **spec})
     recorded = derive_status(training, RUNNING, EIGHT)
     success = derive_status(training, SUCCEEDED, at(hours=8))
-    ctx = a_situation(training.with_status(recorded), at(hours=8), state or InProcessState())
+    ctx = a_context(training.with_status(recorded), at(hours=8), state or InProcessState())
     decided = Decision(success, RequeueAfter(None), publish=True)
     return ctx, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
 
@@ -165,7 +163,7 @@ def test_refused_result_is_reported_with_the_runs_metrics() -> None:
 
 
 def test_unrecorded_success_leaves_conditions_unchanged() -> None:
-    """Else each try would write another time of transition."""
+    """Otherwise each attempt would write another transition time."""
     decision = publish_failed(*publishing())
     assert {c.last_transition_time for c in decision.status.conditions if c.type != "Stalled"} == {
         EIGHT
@@ -193,11 +191,11 @@ def test_short_cluster_failure_is_not_reported(
     assert decision.state.failed_publishes == before + 1
 
 
-@pytest.mark.parametrize("refused", [True, False], ids=["events", "not told yet"])
+@pytest.mark.parametrize("refused", [True, False], ids=["events", "not reported yet"])
 def test_start_is_resolved_once_its_outcome_is_recorded(
     refused: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
-    """The ledger's entry is closed after the record, and not where nothing is recorded."""
+    """The in-flight start is resolved after the outcome is recorded, and not otherwise."""
     entry = InFlightStart(
         serial=1,
         model_id=7,

@@ -1,4 +1,4 @@
-"""core/follow/outcome.py: what a look at the model says of the run in status."""
+"""core/follow/outcome.py: what a poll of the model says of the run in status."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -14,22 +14,22 @@ from tests.unit.core.builders import EIGHT, a_model, a_run, at, followed, metric
 
 SPEC = TrainingSpec(model_id=7)
 BEFORE = EIGHT - timedelta(days=30)
-"""Marker of the run before ours."""
+"""The run start time of the previous run."""
 
 
-def a_start(status: TrainingStatus | None = None, *, marker: bool = True) -> TrainingStatus:
-    """A run of ours whose start time the reply gave, or of which only the baseline is known."""
+def a_start(status: TrainingStatus | None = None, *, run_start_time: bool = True) -> TrainingStatus:
+    """An owned run whose start time the reply names, or of which only the baseline is known."""
     run = a_run(
         ownership="Owned",
         claimed_at=EIGHT,
         baseline=Baseline(training_status=2, started_training_at=BEFORE),
     )
-    facts = {"run": run, "started_at": EIGHT if marker else None}
+    facts = {"run": run, "started_at": EIGHT if run_start_time else None}
     return (status or followed()).model_copy(update=facts)
 
 
 def a_poll(seconds: int) -> TrainingStatus:
-    """A run of ours that a poll has shown, begun so long after the baseline's."""
+    """An owned run that a poll has shown, started so long after the baseline's run."""
     status, start = a_start(), BEFORE + timedelta(seconds=seconds)
     assert status.run is not None
     run = replace(status.run, started_training_at=start)
@@ -108,17 +108,19 @@ def test_run_at_100_percent_is_not_written_at_each_poll() -> None:
 @pytest.mark.parametrize(
     ("known", "seconds", "is_this"),
     [
-        # Of a run of ours: newer than the baseline's, to the second.
+        # An owned run: newer than the baseline's run start time, to the second.
         pytest.param(a_start(), 0, False, id="the baseline's"),
         pytest.param(a_start(), 1, True, id="a second later"),
-        pytest.param(a_start(marker=False), 1, True, id="a second later, none in the reply"),
-        # A poll has shown it; another server rounds it another way.
+        pytest.param(
+            a_start(run_start_time=False), 1, True, id="a second later, none in the reply"
+        ),
+        # A poll has shown the run start time; another server rounds it differently.
         pytest.param(a_poll(1), 0, False, id="the baseline's, after the run was seen"),
         pytest.param(a_poll(2), 1, True, id="a second before what was seen"),
-        # Seen twice under the baseline's: it has no other.
+        # Two polls show the baseline's run start time: the run has no other.
         pytest.param(a_poll(0), 0, True, id="the baseline's, which is the run's"),
         pytest.param(a_poll(0), -1, False, id="before the run's, which is the baseline's"),
-        # Adopted: its own takes the place of the baseline's.
+        # Adopted: the run's own start time replaces the baseline's.
         pytest.param(followed(started_at=BEFORE), 0, True, id="as at the adoption"),
         pytest.param(followed(started_at=BEFORE), -1, False, id="before the adoption"),
         pytest.param(followed(started_at=None), -1, True, id="none at the adoption"),
@@ -160,11 +162,11 @@ def test_changed_run_start_time_is_reported_but_not_acted_on() -> None:
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
     "status",
-    [a_start(), a_start(marker=False)],
-    ids=["the reply named the marker", "only the baseline is known"],
+    [a_start(), a_start(run_start_time=False)],
+    ids=["the reply named the run start time", "only the baseline is known"],
 )
 def test_stale_read_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
-    """A reply from before our run: whatever it says is about the run before."""
+    """A reply from before the owned run is about the previous run."""
     poll = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
     same, note = follow(SPEC, status, poll, at(minutes=1), ())
     assert same == status
@@ -182,7 +184,9 @@ def test_model_that_is_not_running_yet_is_polled_again(state: int) -> None:
 
 @pytest.mark.parametrize("state", [1, 2])
 @pytest.mark.parametrize(
-    "known", [None, EIGHT], ids=["never had a marker", "its marker is not given any more"]
+    "known",
+    [None, EIGHT],
+    ids=["never had a run start time", "its run start time is not given any more"],
 )
 def test_vanished_run_without_a_start_time_waits_for_the_timeout(state: int, known: object) -> None:
     seen = followed(started_at=known, progress=45, stage="MainTraining")
@@ -198,9 +202,15 @@ def test_vanished_run_without_a_start_time_waits_for_the_timeout(state: int, kno
 
 
 @pytest.mark.parametrize("state", [1, 2])
-@pytest.mark.parametrize("marker", [EIGHT, at(hours=1)], ids=["our marker", "a later one"])
-def test_model_changed_after_the_run_makes_the_outcome_unknown(state: int, marker: object) -> None:
-    status, note = follow(SPEC, followed(), a_model(state, started_at=marker), at(hours=9), ())
+@pytest.mark.parametrize(
+    "run_start_time", [EIGHT, at(hours=1)], ids=["our run start time", "a later one"]
+)
+def test_model_changed_after_the_run_makes_the_outcome_unknown(
+    state: int, run_start_time: object
+) -> None:
+    status, note = follow(
+        SPEC, followed(), a_model(state, started_at=run_start_time), at(hours=9), ()
+    )
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
     assert (status.failure.reason, note) == ("Unknown", None)
@@ -310,7 +320,7 @@ def test_a_run_that_misses_its_gate_is_failed_and_keeps_its_metrics() -> None:
     assert status.failure is not None
     assert (status.failure.reason, note) == ("QualityGateFailed", None)
     assert status.metrics is not None
-    # Judged again by a wider gate, and by the same one.
+    # The run is judged again by a wider gate, and by the same one.
     judged, note = judge(SPEC, status)
     assert judged.failure is None
     assert note is not None
@@ -342,7 +352,7 @@ def test_what_is_shown_of_the_model_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("age", "changed", "stamped"),
     [
-        pytest.param(None, False, True, id="first look"),
+        pytest.param(None, False, True, id="first poll"),
         pytest.param(timedelta(minutes=1), False, False, id="nothing new"),
         pytest.param(timedelta(minutes=1), True, True, id="rides along"),
         pytest.param(timedelta(minutes=9, seconds=59), False, False, id="just not old enough"),
@@ -364,7 +374,7 @@ def test_poll_without_changes_is_written_every_ten_minutes(
 
 
 def test_history_does_not_mistake_an_adopted_run() -> None:
-    """An adopted run has no baseline: its own marker is all there is to go by."""
+    """An adopted run has no baseline: only its own run start time counts."""
     past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Failed"),)
     poll: RemoteModel = a_model(4, started_at=EIGHT)
     status, _ = follow(SPEC, followed(history=past, started_at=None), poll, at(hours=8), ())

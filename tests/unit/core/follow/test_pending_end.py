@@ -1,4 +1,4 @@
-"""core/follow/pending_end.py, gate_poll.py: ends that the API shows before their results."""
+"""core/follow/pending_end.py, gate_poll.py: an end that the API shows before its results."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ from tests.unit.core.builders import (
 )
 
 BEFORE = EIGHT - timedelta(days=30)
-"""When the run before ours was started."""
+"""The run start time of the previous run."""
 NEAR = EIGHT + timedelta(seconds=1)
 """The start time as another server rounds it."""
 LATER = EIGHT + ANOTHER_START
@@ -60,7 +60,7 @@ def a_pending(end: RemoteModel = BARE, **spec: Any) -> Life:  # noqa: ANN401 - v
     return life
 
 
-# What a pending end is.
+# Pending ends.
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ KEYLESS = Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone"))
 
 
 def polls(life: Life, seen: RemoteModel | Observation, seconds: int = 119) -> list[int]:
-    """After which seconds the model is polled, if the resource is woken each second."""
+    """The seconds at which the model is polled, if the resource is triggered each second."""
     polled = []
     for second in range(1, seconds + 1):
         if isinstance(life.waits(1).wake_ups().action, Poll):
@@ -184,12 +184,12 @@ def test_deferred_poll_of_a_pending_end_stays_due() -> None:
 # Results.
 
 
-@pytest.mark.parametrize("marker", [EIGHT, None], ids=["a start time", "none"])
-def test_run_ends_with_results_that_arrive_later(marker: datetime | None) -> None:
+@pytest.mark.parametrize("run_start_time", [EIGHT, None], ids=["a start time", "none"])
+def test_run_ends_with_results_that_arrive_later(run_start_time: datetime | None) -> None:
     life = a_pending(quality_gate=GATE).waits(2)
-    life.polls(replace(NO_CER, started_at=marker))
+    life.polls(replace(NO_CER, started_at=run_start_time))
     assert life.status.phase == "Running"
-    life.waits(5).polls(replace(MEASURED, started_at=marker))
+    life.waits(5).polls(replace(MEASURED, started_at=run_start_time))
     assert (life.status.phase, life.published, life.run.pending_end) == ("Succeeded", 1, None)
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.status.progress) == ("12.5", 100)
@@ -280,7 +280,7 @@ def test_results_outlast_a_cluster_that_does_not_publish_them() -> None:
     assert (life.status.metrics.word_error_rate, life.published) == ("12.5", 1)
 
 
-# What else may come.
+# Other changes meanwhile.
 
 
 @pytest.mark.parametrize(
@@ -411,11 +411,11 @@ def test_deletion_at_a_pending_end_releases_no_running_training() -> None:
     assert life.status.message == "The resource is being deleted and is not reconciled any more."
 
 
-# A gate that was missed for want of a metric, and is edited.
+# An edited gate that was missed for a missing metric.
 
 
 def a_missed(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
-    """A run that has missed its gate for want of a metric."""
+    """A run that has missed its gate because a metric is missing."""
     life = a_pending(NO_CER, **{"quality_gate": GATE, **spec}).waits(120)
     life.wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "QualityGateFailed")
@@ -466,7 +466,7 @@ def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> No
 
 
 def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
-    """The start time in the reply to the start does not tell whose end a poll shows."""
+    """The start time in the start reply does not identify the run whose end a poll shows."""
     life = a_missed()
     run = replace(life.run, started_training_at=None)
     life.training = life.training.with_status(replace(life.status, run=run))

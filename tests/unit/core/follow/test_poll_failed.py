@@ -1,4 +1,4 @@
-"""core/follow/poll_failed.py: a look that was refused, lost, or not made at all."""
+"""core/follow/poll_failed.py: a poll that was refused, lost, or not sent."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import CONFIRM
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     KEY,
-    a_situation,
+    a_context,
     a_status,
     a_training,
     at,
@@ -44,15 +44,15 @@ def fails(
     poll: dict[str, Any] | None = None,
     **facts: Any,  # noqa: ANN401 - values of CallFailure's fields
 ) -> Decision:
-    """What is decided on a look that failed."""
-    ctx: ReconcileContext = a_situation(training or a_training(), NOW, state)
+    """The decision on a failed poll."""
+    ctx: ReconcileContext = a_context(training or a_training(), NOW, state)
     decision = poll_failed(ctx, PollFailed(call_failed(kind, **facts), **(poll or {})))
     check_status(ctx.training, decision.status)
     return decision
 
 
 def waits(decision: Decision) -> float | None:
-    """Seconds that it rests."""
+    """Seconds until the resource is requeued."""
     assert isinstance(decision.action, RequeueAfter)
     return decision.action.seconds
 
@@ -61,7 +61,7 @@ RUNNING = a_training(status=followed(progress=50, stage="MainTraining", last_obs
 QUEUED = a_training(status=a_status(queue={"position": 1, "of": 2}))
 
 
-# What a human must mend.
+# Failures that a human must fix.
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_fixed_failure_is_no_longer_reported(kind: FailureKind) -> None:
     assert fails(kind, training=blocked).status.failure is None
 
 
-# A refusal that contradicts what was known.
+# A refusal that contradicts an earlier poll.
 
 SEEN_ONCE = a_training(status=a_status(model={"training_status": 2}))
 NOT_FOUND, UNAUTHORIZED = FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED
@@ -150,7 +150,7 @@ def test_a_refusal_that_contradicts_nothing_counts_at_once(
 def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
     worked = {"has_key_worked": True}
     assert fails(UNAUTHORIZED, poll=worked, status=401).state.doubted_at == NOW
-    # Of a model that was never seen, that says nothing.
+    # A refusal for a model that no poll has shown contradicts nothing.
     assert fails(UNAUTHORIZED, poll=worked, status=403).status.failure is not None
     assert fails(NOT_FOUND, poll=worked).status.failure is not None
 
@@ -173,7 +173,7 @@ def test_refusals_with_different_reasons_confirm_each_other() -> None:
     assert why.reason == "Unauthorized"
 
 
-# A gateway's refusal.
+# A refusal by a gateway.
 
 BY_GATEWAY: dict[str, Any] = {"is_from_gateway": True, "message": "HTTP 404: default backend"}
 
@@ -218,7 +218,7 @@ def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
 @pytest.mark.parametrize(
     ("again_in", "retry_after", "wait"),
     [
-        pytest.param(33.0, 5.0, 33, id="as the allowance has it"),
+        pytest.param(33.0, 5.0, 33, id="as the quota allows"),
         pytest.param(0.0, 5.0, 1, id="but not at once"),
         pytest.param(None, 5.0, 5, id="as the API says"),
         pytest.param(None, None, 60, id="as its document says"),
@@ -239,7 +239,7 @@ def test_rate_limited_poll_is_repeated_when_the_key_may_call(
     assert decision.state.failed_polls == 0
 
 
-# No answer.
+# No reply.
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_rate_limited_poll_is_repeated_when_the_key_may_call(
         pytest.param(60, 2, 240, id="doubled again"),
         pytest.param(60, 3, 300, id="five minutes at most"),
         pytest.param(1, 8, 256, id="from a second on"),
-        pytest.param(600, 0, 60, id="soon at first, however seldom it is looked at"),
+        pytest.param(600, 0, 60, id="soon at first, for any poll interval"),
         pytest.param(600, 9, 600, id="more than five minutes if that is asked for"),
     ],
 )

@@ -1,4 +1,4 @@
-"""core/follow/progressing.py: what a look says of a run that goes on."""
+"""core/follow/progressing.py: what a poll says of a running run."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,14 +27,16 @@ ADOPTED = a_run(ownership="Adopted", claimed_at=at(hours=3))
 def poll(
     progress: int | None, now: datetime, status: TrainingStatus | None = None, *past: PastRun
 ) -> TrainingStatus:
-    """The facts after a look that shows so much progress."""
+    """The facts after a poll that shows so much progress."""
     model = a_model(3, progress=progress, started_at=EIGHT)
     return running(status or followed(), model, now, 7, past)[0]
 
 
 def even(hours: float) -> PastRun:
     """A past run of the model whose progress was even."""
-    return PastRun.of(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MILESTONES))
+    return PastRun.of(
+        7, hours * HOUR, tuple(round(hours * 36 * milestone) for milestone in MILESTONES)
+    )
 
 
 # Progress.
@@ -106,7 +108,7 @@ def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
     assert "somebody else" not in running(unseen, model, at(hours=3), 7, ())[1].message
 
 
-# Marks and the expected end.
+# Progress milestones and the ETA.
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_eta_is_computed_again_on_progress_or_when_overdue(
 
 
 def test_eta_is_kept_at_100_percent() -> None:
-    """Else each look would bring a new one."""
+    """Otherwise each poll would change the ETA."""
     status = poll(100, at(hours=8))
     assert poll(100, at(hours=9), status) == status
 
@@ -206,13 +208,13 @@ def test_eta_is_never_past_and_is_to_the_second(
         assert TrainingStatus.model_validate(status.model_dump(mode="json")) == status
 
 
-# Standing still.
+# Stalled progress.
 
 
 def still(
     progress: int, hours: float, *past: PastRun, status: TrainingStatus | None = None
 ) -> float | None:
-    """Hours without progress after which a run that came so far is said to stand still."""
+    """Hours without progress after which a run with this progress counts as stalled."""
     status = poll(progress, at(hours=hours), status, *past)
     for minutes in range(0, 24 * 60, 5):
         now = at(hours=hours, minutes=minutes)
@@ -233,13 +235,13 @@ def still(
         pytest.param(95, 7.5, 1.5 * 0.875, id="evaluation"),
         pytest.param(50, 2, 1.5 * 3.6, id="a faster run has as long"),
         pytest.param(50, 8, 1.5 * 7.2, id="a slower one has longer"),
-        pytest.param(100, 8, 1.5 * 0.875, id="all done, and not told how it ended"),
+        pytest.param(100, 8, 1.5 * 0.875, id="all done, without an outcome"),
     ],
 )
 def test_run_stalls_without_progress_beyond_the_stage_duration(
     progress: int, hours: float, after: float
 ) -> None:
-    """However often its end was expected anew meanwhile."""
+    """The number of ETA computations meanwhile does not matter."""
     assert still(progress, hours) == pytest.approx(after, abs=0.05)
 
 
@@ -265,7 +267,7 @@ def test_stalled_run_is_reported_until_there_is_progress() -> None:
     assert status.progress_stalled_at == late
     status = poll(50, at(hours=12), status)
     assert status.progress_stalled_at == late
-    # Another run took longer meanwhile: it stays.
+    # Another run took longer meanwhile: the time of the stall is kept.
     assert poll(50, at(hours=12), status, even(99)).progress_stalled_at == late
     status = poll(51, at(hours=13), status)
     assert status.progress_stalled_at is None
@@ -298,7 +300,7 @@ def test_fields_of_polling_are_cleared_without_polls() -> None:
     )
 
 
-# In words.
+# Messages.
 
 POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in (1, 5)]
 

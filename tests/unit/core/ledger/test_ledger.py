@@ -1,4 +1,4 @@
-"""core/ledger/ledger.py: what was paid for, and what may be under way."""
+"""core/ledger/ledger.py: start quota charges and in-flight starts."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ from tests.unit.core.ledgers import BEFORE, READY, charges_of_key, starting
 HOUR = timedelta(hours=1)
 
 
-# Opening.
+# Begin.
 
 
 def test_start_is_charged_and_opened_under_one_serial() -> None:
@@ -94,7 +94,7 @@ def test_a_start_without_an_intent_is_a_bug(training: Training) -> None:
 def test_serials_are_unique_and_resolve_only_their_own_start(
     story: list[tuple[int, bool, bool]],
 ) -> None:
-    """Each start has the same uid, run and attempt: after a withdrawal that is so."""
+    """Each start has the same uid, run and attempt, as after an abort."""
     ledger, all_entries = Ledger(), [InFlightStart.model_validate(_an_entry(serial=0))]
     for model_id, acted, sent in story:
         before = ledger
@@ -122,7 +122,7 @@ def _an_entry(**facts: Any) -> dict[str, Any]:  # noqa: ANN401 - values of Entry
     return {"serial": 1, "model_id": 7, "baseline": READY, **names, **facts}
 
 
-# Closing.
+# Resolve.
 
 
 @pytest.mark.parametrize(
@@ -165,20 +165,20 @@ def test_resolving_one_start_leaves_the_others_in_flight() -> None:
     assert late.in_flight_starts == {7: second}
     assert [charge.serial for charge in charges_of_key(late)] == [second.serial]
     assert charges_of_key(late)[0].at == at(minutes=1)
-    # What is known of the model counts all the same.
+    # The run start time of the model counts nevertheless.
     acted = with_start_resolved(
         ledger, StartOutcome(first, acted=True, run_start_time=EIGHT), at(minutes=2)
     )
     assert (acted.in_flight_starts, acted.latest_runs) == ({7: second}, {7: LatestRun(at=EIGHT)})
 
 
-# Marks.
+# Run start times.
 
 OLDER, NEWER = EIGHT - HOUR, EIGHT + HOUR
 
 
 @pytest.mark.parametrize(
-    ("there", "baseline", "marker", "mark"),
+    ("there", "baseline", "run_start_time", "latest_run"),
     [
         pytest.param(None, None, None, LatestRun(superseded=True), id="never trained before"),
         pytest.param(None, EIGHT, None, LatestRun(at=EIGHT, superseded=True), id="after another"),
@@ -208,21 +208,24 @@ OLDER, NEWER = EIGHT - HOUR, EIGHT + HOUR
     ],
 )
 def test_newest_run_start_time_is_kept(
-    there: LatestRun | None, baseline: datetime | None, marker: datetime | None, mark: LatestRun
+    there: LatestRun | None,
+    baseline: datetime | None,
+    run_start_time: datetime | None,
+    latest_run: LatestRun,
 ) -> None:
     before = Baseline(training_status=2, started_training_at=baseline)
     ledger, entry = with_start_begun(Ledger(), starting(baseline=before), EIGHT)
     ledger = replace(ledger, latest_runs={8: LatestRun()} | ({7: there} if there else {}))
     done = with_start_resolved(
-        ledger, StartOutcome(entry, acted=True, run_start_time=marker), EIGHT
+        ledger, StartOutcome(entry, acted=True, run_start_time=run_start_time), EIGHT
     )
-    assert done.latest_runs == {7: mark, 8: LatestRun()}
+    assert done.latest_runs == {7: latest_run, 8: LatestRun()}
     nothing = with_start_resolved(ledger, StartOutcome(entry, acted=False), EIGHT)
     assert nothing.latest_runs == ledger.latest_runs
 
 
 @pytest.mark.parametrize(
-    ("mark", "seen", "outdated"),
+    ("latest_run", "seen", "outdated"),
     [
         pytest.param(LatestRun(at=EIGHT), OLDER, set(range(-1, 7)), id="older"),
         pytest.param(LatestRun(at=EIGHT), EIGHT, set(), id="the same"),
@@ -230,25 +233,27 @@ def test_newest_run_start_time_is_kept(
         pytest.param(LatestRun(at=EIGHT), None, set(), id="absent"),
         pytest.param(LatestRun(), None, set(), id="nothing is known"),
         pytest.param(LatestRun(), OLDER, set(), id="nothing was known"),
-        # A start has acted: who still shows the model before it, and at rest, is behind.
+        # A start has acted: a poll that shows the model idle before it is a stale read.
         pytest.param(LatestRun(at=EIGHT, superseded=True), EIGHT, {1, 2}, id="superseded"),
         pytest.param(
             LatestRun(at=EIGHT, superseded=True), OLDER, set(range(-1, 7)), id="long before"
         ),
         pytest.param(LatestRun(at=EIGHT, superseded=True), NEWER, set(), id="the run itself"),
         pytest.param(LatestRun(at=EIGHT, superseded=True), None, set(), id="superseded, absent"),
-        pytest.param(LatestRun(superseded=True), None, {1, 2}, id="the first, without a marker"),
+        pytest.param(
+            LatestRun(superseded=True), None, {1, 2}, id="the first, without a run start time"
+        ),
         pytest.param(LatestRun(superseded=True), EIGHT, set(), id="the first itself"),
     ],
 )
 def test_poll_before_the_newest_run_is_a_stale_read(
-    mark: LatestRun, seen: datetime | None, outdated: set[int]
+    latest_run: LatestRun, seen: datetime | None, outdated: set[int]
 ) -> None:
     polls = {state: a_model(state, started_at=seen) for state in range(-1, 7)}
-    assert {state for state, poll in polls.items() if mark.outdates(poll)} == outdated
+    assert {state for state, poll in polls.items() if latest_run.outdates(poll)} == outdated
 
 
-# Forgetting.
+# Expiry.
 
 
 def test_charge_is_kept_for_one_window() -> None:
@@ -279,10 +284,10 @@ def test_run_start_time_is_kept_while_a_start_or_charge_is() -> None:
 
 @given(st.sets(st.integers(1, 3)), st.sets(st.integers(1, 3)), st.integers(0, 7200))
 def test_state_in_use_is_what_the_next_write_would_keep(
-    debited: set[int], still_open: set[int], seconds: int
+    charged: set[int], still_open: set[int], seconds: int
 ) -> None:
     ledger = Ledger()
-    for model_id in sorted(debited | still_open):
+    for model_id in sorted(charged | still_open):
         ledger, entry = with_start_begun(ledger, starting(model_id), at(minutes=model_id))
         if model_id not in still_open:
             ledger = with_start_resolved(
@@ -308,7 +313,7 @@ def test_newest_charges_are_kept_in_order_for_all_keys() -> None:
     assert kept.in_flight_starts == ledger.in_flight_starts
 
 
-# Allowances.
+# Quotas.
 
 
 def test_new_key_takes_over_the_charges_of_its_source() -> None:
@@ -331,11 +336,11 @@ def test_new_key_takes_over_the_charges_of_its_source() -> None:
     assert models("a new one", "and a new source") == ([], [])
 
 
-# What was learned of limits.
+# Observed limits.
 
 
 def observed_limits(count: int) -> StoredLimit:
-    """A limit that was learned at eight."""
+    """A limit that was observed at eight."""
     return StoredLimit(seconds=3600.0, count=count, at=EIGHT, clean_windows=24.0)
 
 
@@ -354,7 +359,7 @@ def test_ledger_keeps_the_last_observed_limits_of_each_operation() -> None:
     assert pruned(ledger, EIGHT + KEPT, HOUR).limits == {}
 
 
-# As text.
+# Serialization.
 
 
 def test_it_is_the_same_after_it_was_written_and_read() -> None:
@@ -381,7 +386,7 @@ def test_it_is_the_same_after_it_was_written_and_read() -> None:
 def test_with_full_windows_it_fits_into_a_config_map(
     namespace: str, source: str, at_most: int
 ) -> None:
-    """Of 10,000 resources: 1000 debits and marks, 64 entries. Measured: 289 kB and 559 kB."""
+    """Of 10,000 resources: 1000 charges, 64 in-flight starts. Measured: 289 kB and 559 kB."""
     status = starting(source=source).status
     names = [f"{'m' * (len(namespace) * 4 - 6)}{number:05}" for number in range(10_000)]
     uids = [f"0f8fad5b-d9cb-469f-a165-{number:012}" for number in range(10_000)]

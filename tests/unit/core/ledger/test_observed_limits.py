@@ -1,4 +1,4 @@
-"""core/ledger/observed_limits.py: lessons as the start ledger keeps them."""
+"""core/ledger/observed_limits.py: observed limits as the start ledger keeps them."""
 
 from datetime import datetime, timedelta
 
@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 
 
 def observed_limits(count: int = 3, when: datetime = EIGHT, seconds: float = 3600.0) -> StoredLimit:
-    """A limit, learned then."""
+    """A limit, observed at this time."""
     return StoredLimit(seconds=seconds, count=count, at=when, clean_windows=CLEAN_WINDOWS)
 
 
@@ -47,9 +47,9 @@ LESSONS = st.builds(
 def test_observed_limits_survive_a_restart_to_the_second(
     observed_limits: list[ObservedLimit], age: float, booted: float
 ) -> None:
-    """The clocks of the two have nothing to do with each other; the wall clock is what they share.
+    """The monotonic clocks of the two processes are unrelated; both share the wall clock.
 
-    Times are to the second there, and never later than they were: nobody becomes impatient.
+    The ledger keeps times to the second, rounded down: no process tries more calls earlier.
     """
     now, later = 1e6 + age, 3600.0
     written = stored_limits(observed_limits, EIGHT, now)
@@ -144,7 +144,7 @@ def test_keys_with_the_newest_observed_limits_are_kept() -> None:
 def test_observed_limits_of_500_keys_fit_into_a_config_map(
     calls: list[str], windows: int, at_most: float
 ) -> None:
-    """Of 1 MiB. Measured: 52 kB and 262 kB; the debits take 0.55 of it at most."""
+    """A ConfigMap holds 1 MiB. Measured: 52 kB and 262 kB; the charges take at most 0.55 of it."""
     per_key = {call: (observed_limits(100_000),) * windows for call in calls}
     limits: StoredLimits = {f"{n:012x}": {**per_key} for n in range(MAX_KEYS)}
     assert len(dump(Ledger(limits=limits))) <= at_most * 2**20

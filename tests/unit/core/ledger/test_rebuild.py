@@ -1,4 +1,4 @@
-"""core/ledger/rebuild.py: a lost start ledger, as far as statuses tell."""
+"""core/ledger/rebuild.py: a lost start ledger, rebuilt from statuses."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out()
         8: ("uid-of-team-a-of-8", 1, READY),
         9: ("uid-of-team-a-of-9", 1, READY),
     }
-    # An entry has the number of its debit, as any: the answer to it is what that ages from.
+    # An in-flight start has the serial of its charge, which ages from the reply to the start.
     charges = {charge.model_id: charge.serial for charge in charges_of_key(ledger)}
     assert charges == {n: entry.serial for n, entry in ledger.in_flight_starts.items()}
     assert sorted(charges.values()) == [101, 102, 103]

@@ -1,6 +1,6 @@
-"""core/logs/collector.py and core/logs/buffer.py: what is new in a reply, in bounded memory.
+"""core/logs/collector.py and core/logs/buffer.py: new entries of a reply, in bounded memory.
 
-tests/unit/core/logs/test_plan.py has what comes of it after several fetches.
+tests/unit/core/logs/test_plan.py has the result of several fetches.
 """
 
 import random
@@ -27,7 +27,7 @@ EIGHT = Window(EIGHT_SECOND)
 def collected(
     entries: Iterable[LogEntry], window: Window = EIGHT, max_bytes: int = MIB
 ) -> Collected:
-    """What a first reply has."""
+    """The new lines of a first reply."""
     collector = LogCollector(EMPTY, window, run_id="r1", max_bytes=max_bytes)
     for each in entries:
         collector.add(each)
@@ -144,7 +144,7 @@ def test_no_line_is_kept_that_is_older_than_a_dropped_one() -> None:
     buffer.add(2, "x" * 80)
     buffer.add(3, "y" * 40)
     buffer.trim()
-    buffer.add(1, "z" * 20)  # there would be room for it
+    buffer.add(1, "z" * 20)  # the buffer has space for the line
     assert [line.text[0] for line in buffer] == ["y"]
     assert dropped == [2, 1]
 

@@ -1,4 +1,4 @@
-"""core/logs/learning_curve.py: what is read from which lines."""
+"""core/logs/learning_curve.py: the points that are read from log lines."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

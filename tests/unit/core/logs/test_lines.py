@@ -1,4 +1,4 @@
-"""core/logs/lines.py: how entries become lines, and in which order."""
+"""core/logs/lines.py: how entries become lines, and their order."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""core/logs/plan.py: whatever is fetched in whatever steps, each entry is stored once, in order."""
+"""core/logs/plan.py: each entry is stored once, in order, for any sequence of fetches."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ from tests.unit.core.fake_log_store import (
 MINIMUM = 65536
 SEAL = 512 * 1024
 
-# Few different messages and seconds, so that equal entries are frequent; wide, so that chunks fill.
+# Few messages and seconds, so that equal entries are frequent; wide, so that segments fill.
 MESSAGES = {"a": "a", "b": "b", "J": "語" * 1000, "w": "w" * 4000}
 Blocks = list[tuple[str, float | None]]
 """Keys of MESSAGES, and the second that these entries share."""
@@ -61,7 +61,7 @@ def test_growing_log_is_stored_as_if_saved_at_once(blocks: Blocks, steps: list[i
 def test_late_and_unordered_entries_are_each_stored_once(
     blocks: Blocks, absent: list[set[int]]
 ) -> None:
-    fake = FakeLogStore()  # of short lines, so that nothing is sealed
+    fake = FakeLogStore()  # of short lines, so that no segment is sealed
     entries = entries_of(blocks)
     missing: set[int] = set(range(60))
     for step in (*absent, set[int]()):
@@ -116,14 +116,14 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
         )
 
     for run, count, writes in steps:
-        # After one that is killed, one succeeds.
+        # One save is killed; the next one succeeds.
         fake.writes_left = writes if fake.writes_left else 10**9
         with suppress(KilledError):
             save(min(run, last), count)
         assert fake.indexed <= fake.segments.keys()
     fake.writes_left = 10**9
     log_index = save(last, len(parts[last]))
-    # Of a run before there may be chunks that the next one to be sealed brings to light.
+    # An earlier run may have segments that appear only when the next segment is sealed.
     assert all(number >= log_index.next for number in fake.segments.keys() - fake.indexed)
     assert log_index.size == len(fake.text.encode()) <= max_bytes
     assert log_index.entries == fake.text.count("\n")
@@ -144,7 +144,7 @@ def test_the_bound_holds_and_the_newest_lines_are_kept(
         text, full = fake.text, whole(ordered[:step])
         assert len(text.encode()) == log_index.size <= max_bytes
         assert full.endswith(text)
-        # A dropped chunk is a quarter of the bound, or one line longer than that.
+        # A dropped segment is a quarter of the bound, or one line longer.
         assert text == full or len(text.encode()) > max_bytes * 3 // 4 - 20_000
         assert log_index.truncated == (text != full)
         assert log_index.entries == text.count("\n")
@@ -161,7 +161,7 @@ def test_saving_again_writes_nothing() -> None:
 
 def test_segments_are_filled_to_512_kib_of_data() -> None:
     fake = FakeLogStore()
-    # 2,048 of these lines would fill a chunk to the last byte and leave none for its index.
+    # 2,048 of these lines would fill a segment to the last byte and leave none for its index.
     fake.save(wide(7000, size=256))
     sizes = [sum(len(v.encode()) for v in data.values()) for data in fake.segments.values()]
     assert len(sizes) == 3

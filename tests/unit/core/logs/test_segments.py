@@ -1,4 +1,4 @@
-"""core/logs/segments.py: what is stored, and how a chunk unknown to the index is taken over."""
+"""core/logs/segments.py: stored segments, and how a segment unknown to the index is taken over."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""core/model/backoff.py: waits that grow."""
+"""core/model/backoff.py: exponential delays."""
 
 import pytest
 
@@ -18,5 +18,5 @@ def test_bound_below_the_first_backoff_is_kept() -> None:
 
 
 def test_backoff_of_a_millisecond_reaches_its_bound() -> None:
-    """Sixteen doublings, as it once was, would stop at a minute."""
+    """Sixteen doublings, as in an earlier version, would stop at a minute."""
     assert backoff(0.001, 40, 3600) == 3600

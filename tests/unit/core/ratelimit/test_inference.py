@@ -1,4 +1,4 @@
-"""What refusals and headers teach, held against servers of either kind."""
+"""Limits inferred from refusals and headers, compared with servers of either kind."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from scriptix_operator.core.ratelimit.limits import Limit
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 FIVE_AN_HOUR = Limit(5, HOUR)
 
-# A lesson through time.
+# An observed limit through time.
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def test_one_more_call_is_tried_after_clean_windows(windows: float, count: int) 
 @pytest.mark.parametrize("count", [1, 2, 6])
 def test_limit_is_refuted_by_calls_it_would_not_accept(seconds: float, count: int) -> None:
     windows = 2 * (count + 1)
-    # The most that fixed windows let through: all of each at once, in one more than fit in.
+    # The most that fixed windows accept: all calls of each at once, in one window more.
     most = sorted(begin * seconds for begin in range(windows + 1) for _ in range(count))
     most = [at + (seconds - 1 if at == 0 else 0) for at in most]
     assert not refutes(most, seconds, count)
     assert refutes([*most, most[-1]], seconds, count)
-    # What was let through long ago does not count.
+    # Calls accepted long ago do not count.
     assert not refutes([most[-1] - windows * seconds, *most[count:], most[-1]], seconds, count)
 
 
-# What was let through.
+# Accepted calls.
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_known_use_is_the_most_in_any_one_window(passed: Sequence[float], us
     assert known_use(passed, MINUTE) == use
 
 
-# The smallest limit that all is consistent with.
+# The smallest limit that is consistent with all calls.
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_both_kinds_of_window_are_assumed_without_headers(
 @pytest.mark.parametrize(
     ("passed", "wait", "count"),
     [
-        # The oldest is the next to be forgotten, in 30 seconds.
+        # The oldest call expires next, in 30 seconds.
         pytest.param((-30, -20, -10), 30, 3, id="slides"),
         pytest.param((-30, -20, -10), 31, 3, id="slides, rounded up"),
         pytest.param((-30, -20, -10), 29, 3, id="slides, a reply that took long"),
-        # What begins anew in 45 seconds has begun 15 before.
+        # A window that resets in 45 seconds began 15 seconds ago.
         pytest.param((-30, -10), 45, 1, id="fixed, began before the last"),
         pytest.param((-30, -20, -10), 35, 2, id="fixed, began before the second"),
         pytest.param((-30, -20, -10), 20, 3, id="fixed, began before all"),
@@ -122,7 +122,7 @@ def test_reset_time_gives_the_begin_of_the_window(
 def _played(
     limit: int, gaps: Sequence[int], begin: float | None
 ) -> tuple[list[float], float, float] | None:
-    """Call a server until it refuses: what it let through, when it refused, and until when.
+    """Call a server until it refuses; returns the accepted calls, the refusal and its end.
 
     Args:
         limit: In a window of a minute.
@@ -172,11 +172,11 @@ def test_limit_inferred_with_a_reset_time_is_exact(
     assert smallest_limit(passed, MINUTE, refused_at, wait) == limit
 
 
-# What a refusal teaches.
+# Limits inferred from refusals.
 
 
 def _passed(count: int, ago: float = 10.0) -> list[float]:
-    """So many calls that were let through together, before the refusal at noon."""
+    """So many calls that were accepted together before the refusal at noon."""
     return [-ago] * count
 
 
@@ -190,18 +190,23 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
 @pytest.mark.parametrize(
     ("limits", "passed", "events", "wait", "observed_limits"),
     [
-        pytest.param([FIVE_AN_HOUR], _passed(3), 3, 3590, (HOUR, 3), id="told"),
-        pytest.param([FIVE_AN_HOUR], _passed(2), 3, 3590, (HOUR, 3), id="told, others use it too"),
-        pytest.param([FIVE_AN_HOUR], [], 3, 3590, (HOUR, 3), id="told, all of it others' calls"),
-        pytest.param([FIVE_AN_HOUR], _passed(5), 5, 3590, None, id="told, and as configured"),
+        pytest.param([FIVE_AN_HOUR], _passed(3), 3, 3590, (HOUR, 3), id="named"),
         pytest.param(
-            [FIVE_AN_HOUR], _passed(5), 6, 3590, None, id="told, and more than configured"
+            [FIVE_AN_HOUR], _passed(2), 3, 3590, (HOUR, 3), id="named, others use the key too"
+        ),
+        pytest.param([FIVE_AN_HOUR], [], 3, 3590, (HOUR, 3), id="named, all calls of others"),
+        pytest.param([FIVE_AN_HOUR], _passed(5), 5, 3590, None, id="named, as configured"),
+        pytest.param([FIVE_AN_HOUR], _passed(5), 6, 3590, None, id="named, more than configured"),
+        pytest.param(
+            TWO_WINDOWS, _passed(60), 60, 50, (MINUTE, 60), id="named, of the window that fits"
         ),
         pytest.param(
-            TWO_WINDOWS, _passed(60), 60, 50, (MINUTE, 60), id="told, of the window it fits into"
-        ),
-        pytest.param(
-            TWO_WINDOWS, _passed(60), 60, 3000, (HOUR, 60), id="told, of one that is long enough"
+            TWO_WINDOWS,
+            _passed(60),
+            60,
+            3000,
+            (HOUR, 60),
+            id="named, of a window that is long enough",
         ),
         pytest.param(
             TWO_WINDOWS, [*_passed(40, 100), *_passed(50)], 90, 50, (HOUR, 90), id="of the one full"
@@ -210,7 +215,7 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
             TWO_WINDOWS, _passed(20), 90, 50, (MINUTE, 90), id="of the shorter if none is"
         ),
         pytest.param(
-            TWO_WINDOWS, _passed(90), 1000, 50, None, id="told, the longer, as configured"
+            TWO_WINDOWS, _passed(90), 1000, 50, None, id="named, the longer, as configured"
         ),
         pytest.param(
             [Limit(100, MINUTE)], _passed(60, 100), 60, 3000, (HOUR, 60), id="a plan's hour"
@@ -249,7 +254,7 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
     )
 
 
-@pytest.mark.parametrize("events", [None, _rate_info(None)], ids=["nothing told", "not the limit"])
+@pytest.mark.parametrize("events", [None, _rate_info(None)], ids=["no info", "not the limit"])
 @pytest.mark.parametrize(
     ("limits", "passed", "wait", "observed_limits"),
     [
@@ -313,7 +318,7 @@ def test_refusal_of_the_extra_call_confirms_the_observed_limit(
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "is_lesson"),
+    ("before", "now", "is_observed"),
     [
         pytest.param(8, 4, True, id="half: a fixed window may have begun between"),
         pytest.param(9, 4, False, id="less than half"),
@@ -323,12 +328,12 @@ def test_refusal_of_the_extra_call_confirms_the_observed_limit(
 def test_refusal_below_half_of_past_use_is_load_of_others(
     before: int,
     now: int,
-    is_lesson: bool,  # noqa: FBT001 - the expected value
+    is_observed: bool,  # noqa: FBT001 - the expected value
     ago: float,
 ) -> None:
     passed = [*_passed(before, ago * HOUR), *_passed(now)]
     observed_limit = observed_from(passed, [Limit(20, HOUR)], {}, 0.0, None, None)
-    assert (observed_limit is not None) == is_lesson
+    assert (observed_limit is not None) == is_observed
 
 
 def test_calls_accepted_long_ago_are_ignored() -> None:
@@ -356,7 +361,7 @@ def test_inferred_limit_is_stricter_but_never_zero(
         assert observed_limit.count == events
 
 
-# What others' calls have used up.
+# Quota used by other clients.
 
 
 @pytest.mark.parametrize(
@@ -391,7 +396,7 @@ def test_the_whole_limit_is_tried_again_after_forty_windows_at_most(
     assert courtesy.allows(windows * MINUTE) >= count
 
 
-# What replies tell that were let through.
+# Rate-limit info of accepted calls.
 
 KNOWN = ObservedLimit(HOUR, 3, 7.0)
 

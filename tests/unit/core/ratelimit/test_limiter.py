@@ -1,4 +1,4 @@
-"""Windows that slide, and whole stories with servers that limit the rate."""
+"""Sliding windows, and simulated clients at servers that limit the rate."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429)
 
 
 def spent(limits: Sequence[Limit], *times: float) -> RateLimiter:
-    """A budget of which calls were taken, and answered at once, at these times."""
+    """A limiter with calls that were sent, and answered at once, at these times."""
     limiter = RateLimiter(limits)
     for time in times:
         limiter.answered(limiter.acquire(time), time)
@@ -60,7 +60,7 @@ def test_all_limits_hold_at_once() -> None:
 def test_a_call_ages_from_when_its_reply_was_read() -> None:
     limiter = RateLimiter((Limit(1, MINUTE),))
     permit = limiter.acquire(0.0)
-    assert limiter.wait(100.0) == 60  # however long it takes
+    assert limiter.wait(100.0) == 60  # for any duration of the call
     limiter.answered(permit, 100.0)
     assert limiter.wait(130.0) == 30
 
@@ -111,7 +111,7 @@ def test_calls_ahead_in_the_queue_count_first(ahead: int, wait: float) -> None:
 
 
 def test_more_calls_than_the_limit_age_one_by_one() -> None:
-    """The limit was lowered: by hand between two processes, or as it was learned."""
+    """The limit was lowered by a setting between two processes, or by inference."""
     limiter = RateLimiter((Limit(2, HOUR),))
     limiter.recall([PastCall(600.0 * n) for n in range(5)])
     assert [limiter.wait(2400.0, ahead) for ahead in range(4)] == [3000, 3600, 6600, 7200]
@@ -127,7 +127,7 @@ def test_more_calls_than_the_limit_age_one_by_one() -> None:
 def test_the_wait_is_what_trying_one_by_one_would_find(
     count: int, times: list[int], in_flight: int, ahead: int, held: int | None
 ) -> None:
-    """What is on its way counts as answered as soon as the next call may be made."""
+    """An in-flight call counts as answered as soon as the next call may be made."""
     now, moment = 300.0, float(held or 300)
     limiter, tried = RateLimiter((Limit(count, 100.0),)), RateLimiter((Limit(count, 100.0),))
     known = [PastCall(float(time)) for time in times]
@@ -153,7 +153,7 @@ def test_no_window_ever_holds_more_than_its_count(count: int, gaps: list[int]) -
     assert all(sum(start <= time < start + 60 for time in sent) <= count for start in sent)
 
 
-# What each answer counts as.
+# Replies.
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_calls_are_counted_by_tag_in_the_longest_window() -> None:
     limiter.answered(limiter.acquire(3.0, "b"), 4.0)
     assert limiter.calls_by_tag(4.0) == {"a": 2, "b": 2, "c": 1}
     assert limiter.calls_by_tag(HOUR) == {"a": 1, "b": 2, "c": 1}
-    assert limiter.calls_by_tag(HOUR + 4) == {"c": 1}  # still on its way
+    assert limiter.calls_by_tag(HOUR + 4) == {"c": 1}  # still in flight
 
 
 def test_what_another_process_has_called_counts_in_the_order_of_time() -> None:
@@ -226,7 +226,7 @@ def test_a_window_that_was_not_known_counts_what_was_called_before() -> None:
     assert [limiter.wait(3900.0, ahead) for ahead in (4, 5, 6)] == [120, 120, 3600]
 
 
-# What is left while others use the key.
+# Remaining quota while others use the key.
 
 
 def _answered(limiter: RateLimiter, now: float, remaining: int, reset: float = 30.0) -> None:
@@ -272,7 +272,7 @@ def test_in_flight_calls_may_or_may_not_be_in_remaining() -> None:
 
 @pytest.mark.parametrize("days", [1, 30])
 def test_reset_beyond_any_window_is_tried_after_an_hour(days: int) -> None:
-    """If it was not meant so, nothing else would ever tell."""
+    """Otherwise a wrong reset time would hold the key until it passes."""
     limiter = RateLimiter((Limit(10, 60.0),))
     _answered(limiter, 100.0, 0, reset=days * 86400.0)
     assert limiter.wait(100.0) == BELIEVED
@@ -294,11 +294,11 @@ def test_incomplete_remaining_header_is_ignored(events: RateLimitInfo | None) ->
     assert limiter.wait(100.0, 8) == 0
 
 
-# An even pace.
+# Even pace.
 
 
 def _sent(limiter: RateLimiter, until: float, now: float = 0.0) -> list[float]:
-    """Call whenever it may."""
+    """Call whenever the limiter grants a permit."""
     sent = []
     while now + limiter.wait(now) < until:
         now += limiter.wait(now)
@@ -311,7 +311,7 @@ def test_paced_limiter_bursts_a_fifth_then_keeps_its_pace() -> None:
     limiter = RateLimiter((Limit(20, MINUTE),), evenly=True)
     assert _sent(limiter, 15.0) == [0.0] * 4 + [3.0, 6.0, 9.0, 12.0]
     assert limiter.rate(15.0) == 20 / MINUTE
-    # A pause is made up for, but for no more than a burst.
+    # A pause adds at most a burst.
     assert _sent(limiter, 59.0, 50.0) == [50.0] * 4 + [53.0, 56.0]
 
 
@@ -344,7 +344,7 @@ def test_unsent_call_frees_its_time_in_the_pace() -> None:
     assert limiter.wait(1.0) == 0
 
 
-# Stories with servers.
+# Simulations with servers.
 
 
 def play(  # noqa: PLR0913 - each has a default
@@ -359,7 +359,7 @@ def play(  # noqa: PLR0913 - each has a default
     pause: float = 0.0,
     others: float = 0.0,
 ) -> Play:
-    """A client and a server, which have yet to meet."""
+    """A client and a server before the first call."""
     jitter = Random(seed)  # noqa: S311 - repeatable on purpose
     server = Server(limits, slides=slides, tells=tells, jitter=jitter)
     limiter = RateLimiter(configured, evenly=evenly)
@@ -406,7 +406,7 @@ CLIENTS = st.fixed_dictionaries(
 def test_client_within_the_limits_is_never_refused(
     limits: tuple[Limit, ...], client: dict[str, Any]
 ) -> None:
-    """Whatever the server's windows are, and however long calls and replies take."""
+    """The server's windows and the durations of calls and replies are arbitrary."""
     played = play(limits, limits, **client)
     played.latency = 3.0
     played.run(8 * MINUTE)
@@ -429,13 +429,13 @@ def test_stricter_limit_is_inferred_from_one_refusal(
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:
-    """From two, where the one word there is misleads; after that from none for a day."""
+    """Two refusals where Retry-After misleads; after them none for a day."""
     corrected = 0
     for seed in range(8):
         for truth in truths:
             limit = Limit(truth, HOUR)
             played = play(configured, [limit], slides=slides, tells=tells, seed=seed, evenly=evenly)
-            # What was called before the rush may be in the same window or not.
+            # Calls before the rush may be in the same window or not.
             for _ in range(played.jitter.randint(0, 4)):
                 played.run(HOUR * played.jitter.uniform(0, 0.5), calls=1)
             before = len(played.accepted)
@@ -464,7 +464,7 @@ def test_parallel_calls_infer_the_limit_that_serial_calls_do(
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:
-    """Those on their way at the first refusal may be refused, too; none that is sent after it."""
+    """Calls in flight at the first refusal may be refused, too; calls sent after it are not."""
     for seed in range(2):
         played = play(
             [Limit(100, MINUTE)],
@@ -493,7 +493,7 @@ def test_stricter_of_several_windows_is_inferred(
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:
-    """While the hour is used up the minute is clean: one more is tried, and refused."""
+    """While the hour's quota is used up the minute is clean: an extra call is refused."""
     minute, hour = limits
     truth = [Limit(minute, MINUTE), Limit(hour, HOUR)]
     played = play(TEN_AND_NINETY, truth, slides=slides, tells=tells).run(9 * HOUR)
@@ -515,7 +515,7 @@ def test_named_hour_window_is_observed_without_configuration(
     refusals: int,
     slides: bool,  # noqa: FBT001 - both kinds
 ) -> None:
-    """Else it is refused once or twice each hour, and waited for as long as the refusal says."""
+    """Otherwise one or two calls are refused each hour, each with a wait as its reply says."""
     truth = [Limit(10, MINUTE), Limit(60, HOUR)]
     played = play([Limit(10, MINUTE)], truth, slides=slides, tells=tells).run(9 * HOUR)
     assert refusals // 2 <= len(played.refused) <= refusals
@@ -569,7 +569,7 @@ def test_observed_limits_need_no_refusal_after_a_restart(tells: Tells) -> None:
 
 
 OTHERS = [0.06, 0.16]
-"""Calls a second: about a fifth, and a half, of what the key has."""
+"""Calls a second: about a fifth, and a half, of the key's quota."""
 
 
 @pytest.mark.parametrize("others", OTHERS, ids=["few others", "many others"])

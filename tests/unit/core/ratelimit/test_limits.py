@@ -1,4 +1,4 @@
-"""core/ratelimit/limits.py: what settings may say about calls and durations."""
+"""core/ratelimit/limits.py: limits and durations in settings."""
 
 import pytest
 

@@ -8,7 +8,7 @@ from scriptix_operator.core.ratelimit.pacer import Pacer
 
 
 def _waits(spread: Pacer, now: float, burst: int, calls: int) -> list[float]:
-    """Make so many calls at once; what each would have had to wait."""
+    """Make so many calls at once; returns the wait of each."""
     waits = []
     for _ in range(calls):
         waits.append(spread.wait(now, 2.0, burst))

@@ -1,4 +1,4 @@
-"""core/ratelimit/sublimiter.py: a part of an allowance."""
+"""core/ratelimit/sublimiter.py: a share of a quota."""
 
 import pytest
 

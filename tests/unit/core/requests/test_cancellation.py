@@ -1,4 +1,4 @@
-"""core/requests/cancellation.py: a request that is taken back before anything was sent for it."""
+"""core/requests/cancellation.py: a request that is cancelled before its start."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def a_life(first: Request = ("v1", "t1")) -> Life:
 
 
 def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
-    """Ask for a run; the model is not ready for it, unless another is shown."""
+    """Request a run; the model is not ready for it, unless the test shows another."""
     token, requested_at = request
     if token != life.training.spec.run_token:
         life.edit(run_token=token)
@@ -108,9 +108,9 @@ def test_cancellation_restores_the_previous_run_from_history() -> None:
     assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
     assert life.run.started_training_at == EIGHT
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
-    # Nothing is published or told a second time.
+    # No result is published or reported twice.
     assert (life.published, life.event_reasons) == (published, [*events, "RequestCancelled"])
-    # Whether its log was whole is not known any more: one fetch tells, so long after the end.
+    # Status has lost whether the log was complete: one more fetch decides, so long after the end.
     life.durations = Durations()
     assert life.stores_log().action == RequeueAfter(None)
     assert life.status.log is not None
@@ -131,7 +131,7 @@ def test_cancellation_restores_a_failure_with_its_reason() -> None:
 
 
 def pending(life: Life) -> str | None:
-    """The request that waits for the end of the run in status."""
+    """The request that awaits the end of the run in status."""
     return life.status.pending_request
 
 
@@ -143,7 +143,7 @@ def cancelled(life: Life) -> list[str]:
 
 
 def text_of(request: str) -> str:
-    """What the event says."""
+    """The message of the event."""
     return (
         f"The request ({request}) was cancelled before its start, because the resource no longer "
         "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
@@ -202,7 +202,7 @@ def test_a_request_between_two_polls_is_cancelled() -> None:
 
 
 def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
-    """It is seen while the start of the older one is under way, and takes over its run."""
+    """The newer request appears while the older start is in flight, and takes over its run."""
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.edit(run_token="v3").is_refused(FailureKind.RATE_LIMITED)
     assert pending(life) == 'spec.runToken "v3"'
@@ -234,7 +234,7 @@ def test_refused_request_can_be_cancelled() -> None:
 
 
 def test_refused_request_is_cancelled_with_its_value() -> None:
-    """What stays set beside it was used before, and keeps no request alive."""
+    """A value that stays set was used before, and keeps no request."""
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.requested_at) == ("Succeeded", "t1")
@@ -292,7 +292,7 @@ def test_revert_to_an_older_request_cancels_the_newest() -> None:
 
 
 def test_request_that_ended_without_a_run_is_not_cancelled() -> None:
-    """It was answered: the answer stands until another request."""
+    """The request has an outcome, which is kept until another request."""
     life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
     life.polls(a_model(1, started_at=EIGHT))
     assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
@@ -301,13 +301,13 @@ def test_request_that_ended_without_a_run_is_not_cancelled() -> None:
 
 
 def test_unchanged_request_is_never_cancelled() -> None:
-    """Whatever history holds: here as a hand may have written it."""
+    """History may hold anything, also as edited by hand."""
     training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
     assert not is_cancelled(training)
 
 
 def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
-    """No token is needed for it, and so taking one away does not take the run back."""
+    """The first run needs no token, so removing a token does not cancel it."""
     life = Life(a_training(run_token="v1"))
     life.polls(a_model(1))
     life.edit(run_token="").waits(60).intends()
@@ -338,12 +338,12 @@ def test_retry_is_cancelled_with_its_request(begun: bool) -> None:  # noqa: FBT0
         assert life.run.retries == 1
     life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
-    # The end of the run was an event where no retry had begun; one that had is cancelled.
+    # The run's end caused an event if no retry had begun; a retry that had begun is cancelled.
     assert [text.partition(",")[0] for text in cancelled(life)] == [
         "Retry 1 was cancelled before its start"
     ] * begun
     assert ("TrainingFailed" in life.event_reasons) == (not begun)
-    # It was handled: asking for it again is no news.
+    # The request was handled: repeating it changes nothing.
     life.edit(run_token="v2").wake_ups()
     assert life.status.phase == "Failed"
 
@@ -359,7 +359,7 @@ def test_a_request_reverted_during_its_run_is_not_retried() -> None:
 
 
 def test_late_retry_is_cancelled_with_its_request() -> None:
-    """Also when its earlier runs are all that history has left."""
+    """History may have only its earlier runs."""
     training = a_training(run_token="v2", status=followed(run=a_run(token="v1"), finished_at=EIGHT))
     status = begin_run(training)
     for _ in range(12):
@@ -375,7 +375,7 @@ def test_late_retry_is_cancelled_with_its_request() -> None:
 
 
 def test_status_of_an_older_version_names_its_request() -> None:
-    """It has no askedBy; what stayed set beside the new token keeps no request alive."""
+    """The status has no askedBy; a value set beside the new token keeps no request."""
     past = replace(PAST_OF_V1, requested_at="t1")
     run = a_run(token="v2", requested_at="t1")
     training = a_training(
@@ -397,7 +397,7 @@ NOT_RESTORED = {
 
 
 def test_cancelling_restores_each_status_field() -> None:
-    """But for the curve of a run still earlier, and for what `settle` derives."""
+    """All fields except the curve of a still earlier run and the derived ones."""
     past = replace(PAST, id="run-1")
     ended = replace(whole_status(), failure=None, history=(past,))
     rerun = begin_run(a_training(run_token="v2", status=ended))
@@ -424,7 +424,7 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
 
 
 @pytest.mark.parametrize(
-    ("run", "history", "withdrawn"),
+    ("run", "history", "cancelled"),
     [
         pytest.param(a_run(token="v2"), (PAST,), True, id="an unsent rerun"),
         pytest.param(
@@ -450,10 +450,10 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
 def test_only_reversible_requests_are_cancelled(
     run: Run,
     history: tuple[HistoryEntry, ...],
-    withdrawn: bool,  # noqa: FBT001 - the expected value
+    cancelled: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     training = a_training(status=a_status(run=run, history=history))
-    assert is_cancelled(training) == withdrawn
+    assert is_cancelled(training) == cancelled
     assert not is_cancelled(edited(training, run_token="v2", backoff_limit=1))
 
 

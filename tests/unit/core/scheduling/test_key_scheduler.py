@@ -1,4 +1,4 @@
-"""core/scheduling/key_scheduler.py: one key's calls, each kind with an allowance of its own."""
+"""core/scheduling/key_scheduler.py: one key's calls, each operation with its own quota."""
 
 import pytest
 
@@ -25,12 +25,12 @@ REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.
 
 @pytest.fixture
 def scheduler() -> KeyScheduler:
-    """Return a lane that is made at 100."""
+    """Return a key scheduler that is created at 100."""
     return KeyScheduler(LIMITS, 100.0)
 
 
 def _take(scheduler: KeyScheduler, call: Call, now: float) -> Permit:
-    """Take a call of a kind."""
+    """Make a call of an operation."""
     if call is Call.START:
         assert scheduler.starts.ask(CLAIM, now) is None
         return scheduler.starts.acquire(CLAIM, now)
@@ -88,11 +88,11 @@ def test_resource_that_leaves_is_in_no_queue(scheduler: KeyScheduler) -> None:
     assert scheduler.polls.interval_ratio(PollPriority.RUNNING, 106.0) == 1
 
 
-# The API is away.
+# An unreachable API.
 
 
 def _held_up(scheduler: KeyScheduler, now: float, *names: str) -> None:
-    """Find the API away, and ask for looks all the same."""
+    """Open the circuit, and request polls nevertheless."""
     for model_id in range(MODELS):
         scheduler.polled(Permit(0.0), model_id, SILENT, now, 1.0)
     for name in names:
@@ -103,7 +103,7 @@ def _held_up(scheduler: KeyScheduler, now: float, *names: str) -> None:
 
 
 def _expected(scheduler: KeyScheduler) -> list[tuple[str, float]]:
-    """Take out who is expected when."""
+    """Take the wake-ups out: the resources and their times."""
     found = [(wake_up.key.name, wake_up.at) for wake_up in scheduler.wake_ups]
     scheduler.wake_ups.clear()
     return found
@@ -134,7 +134,7 @@ def test_held_up_polls_are_sent_one_by_one_after_an_outage(
 
 
 def test_unanswered_polls_are_repeated_after_an_outage(scheduler: KeyScheduler) -> None:
-    """By itself it may come an hour later."""
+    """Without a trigger the resource may be due an hour later."""
     permits = []
     for number in range(MODELS):
         now = 160.0 + 6 * number
@@ -164,7 +164,7 @@ def test_another_model_makes_the_trial_call_at_the_named_time(scheduler: KeySche
     )
     assert isinstance(permit, Permit)
     scheduler.polled(permit, 1, naming, 161.0, 1.0)
-    assert _expected(scheduler) == []  # alone, it comes at that time without being woken
+    assert _expected(scheduler) == []  # the only resource is due at that time without a trigger
     for name in ("second", "first", "third"):
         open_circuit = scheduler.poll(
             a_training(name=name).key, PollRequest(PollPriority.RUNNING, MINUTE), 200.0

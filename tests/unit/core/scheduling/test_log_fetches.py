@@ -1,4 +1,4 @@
-"""The few log calls of a key, those of runs that have ended first."""
+"""The few log calls of a key; ended runs come first."""
 
 import pytest
 
@@ -22,12 +22,12 @@ def a_key(name: str) -> TrainingKey:
 
 @pytest.fixture
 def logs() -> LogCalls:
-    """Return calls of four an hour, one after the other, three of them for runs that go on."""
+    """Return log calls: four an hour, one at a time, three of them for running runs."""
     return LogCalls((Limit(4, HOUR),))
 
 
 def _ask(logs: LogCalls, name: str, now: float, *, has_ended: bool = True) -> float | None:
-    """Ask; the wait, or None where it was granted, and answered at once."""
+    """Request a call; returns the wait, or None if the call was granted and answered."""
     outcome = logs.ask(a_key(name), now, has_ended=has_ended)
     if not isinstance(outcome, Permit):
         return outcome
@@ -61,7 +61,7 @@ def test_running_runs_wait_for_all_ended_runs(logs: LogCalls) -> None:
     assert _go_on(logs, "r", 100.0) == 800
     _ask(logs, "b", 100.0)
     assert _go_on(logs, "r", 100.0) == 1700
-    assert _go_on(logs, "r", 900.0) == 900  # b comes first, and may come a little later
+    assert _go_on(logs, "r", 900.0) == 900  # b comes first, and may call a little later
     assert _ask(logs, "b", 901.0) is None
 
 
@@ -102,7 +102,7 @@ def test_sent_log_call_counts_without_a_reply(
     logs = LogCalls((Limit(1, HOUR),))
     permit = logs.ask(a_key("a"), 0.0, has_ended=has_ended)
     assert isinstance(permit, Permit)
-    assert _go_on(logs, "b", 0.0) == HOUR  # it is on its way
+    assert _go_on(logs, "b", 0.0) == HOUR  # its call is in flight
     logs.answered(permit, 1.0, failure)
     assert (_go_on(logs, "b", HOUR - 1) is not None) == counts
     assert logs._running.in_flight == 0

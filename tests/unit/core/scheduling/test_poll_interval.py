@@ -1,4 +1,4 @@
-"""core/scheduling/poll_interval.py: how far apart looks are, and what is told of that."""
+"""core/scheduling/poll_interval.py: the intervals of polls, and how they are reported."""
 
 from random import Random
 
@@ -48,7 +48,7 @@ def test_interval_below_the_closest_is_always_granted(asked: float, to_end: floa
     ("age", "spare", "polls"),
     [
         pytest.param(0, None, 0.1, id="a run that has just begun"),
-        pytest.param(HOUR, None, 6.1, id="a tenth of its looks so far"),
+        pytest.param(HOUR, None, 6.1, id="a tenth of its polls so far"),
         pytest.param(99 * HOUR, None, MAX_SPARE, id="no more than are needed"),
         pytest.param(99 * HOUR, 3.0, 3.1, id="what is known counts"),
         pytest.param(0, 0.0, 0.1, id="none are left"),
@@ -71,7 +71,7 @@ def test_poll_credit_grows_while_the_eta_is_far(
     ],
 )
 def test_closer_poll_uses_poll_credit(spare: float, seconds: float, left: float) -> None:
-    """By the half of one that it comes early; and it saves up for the time that it waits."""
+    """By the half of the poll that comes early; credit grows for the time that the poll waits."""
     interval = next_poll(60.0, 300.0, 0.0, spare)
     assert interval.seconds == seconds
     assert interval.spare == pytest.approx(left)
@@ -85,7 +85,7 @@ def test_closer_poll_uses_poll_credit(spare: float, seconds: float, left: float)
 def test_closer_polls_add_at_most_a_tenth_over_any_run(
     asked: float, ends: list[float | None], age: float
 ) -> None:
-    """Whatever is expected of it, and however often that changes."""
+    """The bound holds for any ETA, and any changes of the ETA."""
     spare: float | None = None
     passed = 0.0
     for polls, to_end in enumerate(ends, 1):
@@ -93,7 +93,7 @@ def test_closer_polls_add_at_most_a_tenth_over_any_run(
         assert min(asked, CLOSEST) <= interval.seconds <= asked
         assert 0 <= interval.spare <= MAX_SPARE
         passed, spare = passed + interval.seconds, interval.spare
-        # Of a run that was seen late, what it has saved before that counts, too.
+        # For a run that was observed late, its earlier credit counts, too.
         assert polls <= 1.1 * passed / asked + 0.1 * age / asked + 1e-6
 
 
@@ -101,7 +101,7 @@ def test_closer_polls_add_at_most_a_tenth_over_any_run(
     ("error", "late"), [(0.0, 5), (0.01, 15), (0.05, 30)], ids=["exact", "by 1 %", "by 5 %"]
 )
 def test_end_near_the_eta_is_seen_sooner_than_by_even_polls(error: float, late: float) -> None:
-    """A look a minute tells of it 30 seconds late in the mean; after runs of 6 to 12 hours."""
+    """A poll each minute shows the end 30 seconds late on average, for runs of 6 to 12 hours."""
     jitter, latest, polls, asked = Random(1), 0.0, 0, 0.0  # noqa: S311 - repeatable on purpose
     for _ in range(200):
         end = 6 * HOUR * (1 + jitter.random())
@@ -133,7 +133,7 @@ def test_poll_intervals_are_jittered(jitter: float, seconds: float) -> None:
         pytest.param(GrantedInterval(180), None, 180, id="asked for more than is left"),
         pytest.param(GrantedInterval(180), 5, 15, id="near the end, as much closer as wanted"),
         pytest.param(
-            GrantedInterval(180, 0.5), 20, 90, id="near the end, half of the looks on top"
+            GrantedInterval(180, 0.5), 20, 90, id="near the end, half of the polls on top"
         ),
         pytest.param(
             GrantedInterval(180, 0.0), 5, 180, id="near the end, but nothing is left for that"
@@ -151,11 +151,11 @@ def test_granted_interval_is_kept(
     [
         pytest.param(0, None, id="as asked for"),
         pytest.param(89, None, id="about as asked for"),
-        pytest.param(90, 120, id="a minute and a half is told as two"),
+        pytest.param(90, 120, id="a minute and a half is reported as two"),
         pytest.param(120, 120, id="exactly two"),
         pytest.param(121, 180, id="a little more"),
         pytest.param(660, 900, id="eleven"),
-        pytest.param(120000, 86400, id="more than a day is told as one"),
+        pytest.param(120000, 86400, id="more than a day is reported as one"),
     ],
 )
 def test_reported_interval_is_rounded_coarsely(floor: float, shown: int | None) -> None:
@@ -165,14 +165,14 @@ def test_reported_interval_is_rounded_coarsely(floor: float, shown: int | None) 
 @pytest.mark.parametrize(
     ("events", "floor", "shown"),
     [
-        pytest.param(120, 150, 120, id="a little longer than told"),
-        pytest.param(120, 151, 180, id="longer than told"),
-        pytest.param(180, 97, 180, id="a little shorter than told"),
-        pytest.param(180, 96, 120, id="shorter than told"),
+        pytest.param(120, 150, 120, id="a little longer than reported"),
+        pytest.param(120, 151, 180, id="longer than reported"),
+        pytest.param(180, 97, 180, id="a little shorter than reported"),
+        pytest.param(180, 96, 120, id="shorter than reported"),
         pytest.param(120, 70, 120, id="still longer than asked for"),
         pytest.param(120, 65, None, id="about as asked for again"),
-        pytest.param(None, 89, None, id="not told before"),
-        pytest.param(86400, 120000, 86400, id="longer than any that is told"),
+        pytest.param(None, 89, None, id="not reported before"),
+        pytest.param(86400, 120000, 86400, id="longer than any reported interval"),
     ],
 )
 def test_reported_interval_is_kept_while_roughly_right(
@@ -185,7 +185,7 @@ def test_reported_interval_is_kept_while_roughly_right(
 def test_interval_varying_by_a_fifth_is_reported_twice_at_most(
     floor: float, wavers: list[float]
 ) -> None:
-    """Each time that it is told anew is a status write for each resource of the key."""
+    """Each newly reported interval is a status write for each resource of the key."""
     events, writes = None, 0
     for waver in wavers:
         before, events = events, shown_interval(5.0, floor * waver, events)

@@ -1,4 +1,4 @@
-"""What can be kept of the intervals that are asked for, so that all looks fit."""
+"""The granted part of the requested poll rates, so that all polls fit into the quota."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ SHARES = {"a": 0.2, "b": 0.2, "c": 0.4, "d": 0.2}
 
 
 def _demand(**wanted: tuple[int, float]) -> PollRates[str, str]:
-    """So many of each kind, with such an interval."""
+    """So many requests of each priority, with this interval."""
     demand = PollRates[str, str](SHARES)
     for kind, (count, interval) in wanted.items():
         for number in range(count):
@@ -62,7 +62,7 @@ def test_request_below_the_share_is_granted_in_full() -> None:
 
 
 def test_polls_each_second_hardly_slow_polls_each_minute() -> None:
-    """Multiplied by one factor, the other's minute was an hour."""
+    """With one common factor, a requested minute would become an hour."""
     demand = PollRates[str, str](SHARES)
     for number in range(100):
         demand.wants(f"a{number}", "c", 1)
@@ -159,7 +159,7 @@ def test_all_polls_fit_and_no_interval_is_longer_than_needed(
         granted_interval = demand.granted_interval(kind, rate)
         made[kind] += 1 / granted_interval.kept(interval, interval / speed_up)
         regular[kind] += 1 / interval
-        # No worse than if all had the same and nobody's end were near.
+        # No worse than if all had the same interval and no end were near.
         members = sum(one == kind for one, _, _ in wishes)
         fair = members / (rate * SHARES[kind] * (1 - CLOSER))
         assert granted_interval.kept(interval) <= max(interval, fair) * 1.000001
@@ -171,7 +171,7 @@ def test_all_polls_fit_and_no_interval_is_longer_than_needed(
 
 
 def test_many_distinct_intervals_are_grouped_into_few() -> None:
-    """What can be kept is found at each look, for ten thousand resources too."""
+    """The granted rates are computed at each poll, for ten thousand resources too."""
     demand = PollRates[str, str](SHARES)
     for interval in range(1, 3601):
         demand.wants(str(interval), "c", interval)

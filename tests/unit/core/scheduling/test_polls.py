@@ -1,4 +1,4 @@
-"""core/scheduling/polls.py: who may look when, told by hand and by whole rushes."""
+"""core/scheduling/polls.py: which resource may poll when, in single cases and simulated rushes."""
 
 import heapq
 from collections import Counter
@@ -33,13 +33,13 @@ def a_key(number: int, name: str = "training") -> TrainingKey:
 
 @pytest.fixture
 def wake_ups() -> list[WakeUp]:
-    """Return who is expected when."""
+    """Return the list that takes the wake-ups."""
     return []
 
 
 @pytest.fixture
 def polls(wake_ups: list[WakeUp]) -> PollScheduler:
-    """Return looks of ten a minute, two at once."""
+    """Return polls: ten a minute, two at once."""
     return PollScheduler(TEN_A_MINUTE, wake_ups)
 
 
@@ -50,7 +50,7 @@ def _ask(
 
 
 def _granted(polls: PollScheduler, numbers: Iterable[int], now: float) -> list[int]:
-    """Who of these may look now."""
+    """The numbers whose poll is granted now."""
     return [number for number in numbers if isinstance(_ask(polls, number, now), Permit)]
 
 
@@ -79,9 +79,9 @@ def test_dispatched_poll_gets_its_time_others_the_queues_length(
     polls: PollScheduler,
 ) -> None:
     waits = [_ask(polls, number, 100.0) for number in range(5)]
-    # For the case that it is never called: three in line take so long.
+    # In case a resource is never dispatched: three in the queue take so long.
     assert waits[2:] == [6.0, 12.0, 18.0]
-    # It comes too early: it is told again.
+    # The resource asks too early: it gets its time again.
     assert _ask(polls, 2, 104.0) == 2.0
     assert isinstance(_ask(polls, 2, 106.0), Permit)
 
@@ -95,7 +95,7 @@ def test_a_wait_is_never_so_short_that_asking_again_is_the_load(wake_ups: list[W
 def test_granted_poll_is_not_triggered_again(polls: PollScheduler, wake_ups: list[WakeUp]) -> None:
     _granted(polls, range(4), 100.0)
     wake_ups.clear()
-    assert _ask(polls, 3, 110.0) == 2.0  # one behind the other, who has yet to come
+    assert _ask(polls, 3, 110.0) == 2.0  # one behind another that has yet to poll
     assert wake_ups == [WakeUp(a_key(3), 112.0)]
     assert _granted(polls, [2], 112.0) == [2]
     assert wake_ups == [WakeUp(a_key(3), 112.0)]
@@ -133,7 +133,7 @@ def test_poll_that_leaves_the_queue_delays_no_other(
     wake_ups.clear()
     polls.leave(a_key(2), 101.0)
     assert wake_ups == [WakeUp(a_key(3), 106.0)]
-    polls.leave(a_key(4), 102.0)  # who was not called leaves no gap
+    polls.leave(a_key(4), 102.0)  # a resource that was not dispatched leaves no gap
     assert wake_ups == [WakeUp(a_key(3), 106.0)]
     assert _granted(polls, [3], 106.0) == [3]
 
@@ -175,12 +175,12 @@ def test_dispatched_poll_is_deferred_by_a_refusal(polls: PollScheduler) -> None:
     refusal = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.0)
     polls.answered(first, 101.0, refusal, RateLimitInfo(limit=5))
     assert _ask(polls, 2, 106.0) == 25.0
-    # It is waited for all that time, and nobody else may come in between.
+    # The dispatched resource keeps its turn for all that time; no other may poll.
     assert _granted(polls, [3], 120.0) == []
     assert _granted(polls, [2], 131.0) == [2]
 
 
-# Stretching.
+# Lengthened intervals.
 
 
 def test_intervals_are_lengthened_to_fit_the_quota(
@@ -206,7 +206,7 @@ def test_closer_polls_count_toward_the_quota(polls: PollScheduler) -> None:
 def test_resource_that_leaves_shortens_the_other_intervals(polls: PollScheduler) -> None:
     for number in range(20):
         polls.ask(a_key(number), PollRequest(RUNNING, 60.0), 0.0)
-    polls.cancel(a_key(1))  # this look alone
+    polls.cancel(a_key(1))  # only this poll
     assert polls.interval_ratio(RUNNING, 0.0) == pytest.approx(2)
     for number in range(10):
         polls.leave(a_key(number), 0.0)
@@ -218,11 +218,11 @@ def test_resource_that_leaves_shortens_the_other_intervals(polls: PollScheduler)
 
 @dataclass
 class Rush:
-    """Resources that look again and again, on a timer that their lane sets, too.
+    """Resources that poll repeatedly, at due times that their key scheduler also sets.
 
     Args:
-        interval: Seconds from a look to the next that it asks for; None: one look each.
-        absent: Those that do not come when they are called.
+        interval: The requested seconds between polls; None: one poll each.
+        absent: Resources that do not poll when they are dispatched.
     """
 
     polls: PollScheduler
@@ -238,7 +238,7 @@ class Rush:
     _replies: list[tuple[float, int, Permit]] = field(default_factory=list)
 
     def join(self, kind: PollPriority, count: int, at: float) -> None:
-        """So many want to look, all at once."""
+        """So many resources request a poll at once."""
         for number in range(count):
             key = a_key(number, kind.value)
             self._kinds[key] = kind
@@ -249,7 +249,7 @@ class Rush:
         heapq.heappush(self._heap, (at, key))
 
     def run(self, until: float) -> "Rush":
-        """Go on until then."""
+        """Simulate until this time."""
         while True:
             now = min(queue[0][0] for queue in (self._heap, self._replies, [(until,)]) if queue)
             if now >= until:
@@ -282,7 +282,7 @@ class Rush:
             self._set(key, now + outcome)
 
     def times(self, begin: float = 0.0) -> list[float]:
-        """When somebody looked, from then on."""
+        """The times of polls from this time on."""
         return [at for at, _, _ in self.granted if at >= begin]
 
 
@@ -310,7 +310,7 @@ def test_thousand_polls_at_once_are_sent_in_order_and_paced(
     assert times[:21] == [0.0] * 20 + [pytest.approx(0.6)]
     assert _most_within(times, 0.59) == 20
     assert len([at for at in times if at < MINUTE]) == 100
-    # Each is woken once, when it is its turn; few ask in vain, for the case that it is not.
+    # Each resource is triggered once, when its poll is granted; few ask again without a grant.
     assert rush.asked <= 3 * 1000
 
 
@@ -335,7 +335,7 @@ def test_each_priority_has_its_share_under_overload(
         rush.join(kind, 500, 0.0)
     rush.run(10 * MINUTE)
     assert len(rush.times()) >= 0.97 * 1000
-    # The first burst is for those who are there; from then on all wait.
+    # The first resources use the burst; from then on all wait.
     counts = Counter(kind for at, _, kind in rush.granted if at > 0)
     whole = sum(SHARES[kind] for kind in wanted)
     for kind in wanted:

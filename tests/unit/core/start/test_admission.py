@@ -1,4 +1,4 @@
-"""First sight, reruns, and the definite answers to a start."""
+"""First observations, reruns, and the definite replies to a start."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,7 +46,7 @@ BEFORE = EIGHT - timedelta(days=30)
 RESERVES = "asks for a start"
 WAITS = "waits"
 
-FIRST_SIGHT = {
+FIRST_OBSERVATION = {
     # training_status: what becomes of it with Adopt, Wait, Fail
     3: ("Running", WAITS, "Failed"),
     4: ("Succeeded", WAITS, "Failed"),
@@ -55,7 +55,7 @@ FIRST_SIGHT = {
 
 
 def outcome(life: Life) -> str:
-    """What a look has led to."""
+    """The result of a poll."""
     if isinstance(life.action, AcquireStart):
         return RESERVES
     return WAITS if life.status.phase == "Pending" else life.status.phase or ""
@@ -66,7 +66,7 @@ def outcome(life: Life) -> str:
 def test_existing_training_is_adopted_awaited_or_refused(state: int, existing: str) -> None:
     life = Life(a_training(existing_training=existing)).waits(0.25)
     life.polls(a_model(state, started_at=BEFORE, progress=45, metrics=metrics(), error="x"))
-    expected = FIRST_SIGHT[state][("Adopt", "Wait", "Fail").index(existing)]
+    expected = FIRST_OBSERVATION[state][("Adopt", "Wait", "Fail").index(existing)]
     assert outcome(life) == expected
     if existing == "Adopt":
         assert (life.run.ownership, life.run.baseline) == ("Adopted", None)
@@ -87,12 +87,12 @@ def test_existing_training_is_adopted_awaited_or_refused(state: int, existing: s
 
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
 @pytest.mark.parametrize("when", ["Wait", "Fail"])
-@pytest.mark.parametrize("marker", [None, BEFORE], ids=["never trained", "trained before"])
+@pytest.mark.parametrize("run_start_time", [None, BEFORE], ids=["never trained", "trained before"])
 def test_a_ready_model_is_started_whatever_it_was_before(
-    marker: object, when: str, existing: str
+    run_start_time: object, when: str, existing: str
 ) -> None:
     life = Life(a_training(existing_training=existing, when_not_ready=when))
-    life.polls(a_model(2, started_at=marker))
+    life.polls(a_model(2, started_at=run_start_time))
     assert outcome(life) == RESERVES
 
 
@@ -148,7 +148,7 @@ Begin = Callable[[], Life]
 
 
 def a_rerun(*, existing_training: str = "Adopt") -> Life:
-    """A resource whose first run has ended, and of which another is asked for."""
+    """A resource whose first run has ended, with a request for another one."""
     past = (HistoryEntry(id="run-1", started_training_at=BEFORE, outcome="Succeeded"),)
     status = a_status(run=a_run(id="run-2", token="v2"), history=past)
     return Life(a_training(run_token="v2", status=status, existing_training=existing_training))
@@ -163,8 +163,8 @@ def a_rerun(*, existing_training: str = "Adopt") -> Life:
         pytest.param(a_model(3, started_at=EIGHT), WAITS, id="running"),
         pytest.param(a_model(4, started_at=BEFORE), RESERVES, id="succeeded"),
         pytest.param(a_model(5, started_at=BEFORE), RESERVES, id="failed"),
-        pytest.param(a_model(4), WAITS, id="succeeded, without a marker"),
-        pytest.param(a_model(5), WAITS, id="failed, without a marker"),
+        pytest.param(a_model(4), WAITS, id="succeeded, without a run start time"),
+        pytest.param(a_model(5), WAITS, id="failed, without a run start time"),
         pytest.param(a_model(6, started_at=BEFORE), WAITS, id="unknown"),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) 
     [
         pytest.param(2, None, RESERVES, id="ready"),
         pytest.param(4, "this", RESERVES, id="own run"),
-        pytest.param(4, "rival", RESERVES, id="run of a known resource"),
+        pytest.param(4, "competitor", RESERVES, id="run of a known resource"),
         pytest.param(5, None, WAITS, id="unknown run"),
         pytest.param(4, "adopter", WAITS, id="run that was adopted"),
         pytest.param(4, "replied", WAITS, id="run whose start time only the reply gave"),
@@ -200,11 +200,11 @@ def test_rerun_waits_for_a_resource_that_may_await_the_end(
     )
     is_own = run_starter in {"this", "adopter", "replied"}
     status = a_status(history=(shown,) if is_own else (), run=a_run())
-    competitor = a_training(name="rival", status=a_status(history=(shown,)))
+    competitor = a_training(name="competitor", status=a_status(history=(shown,)))
     life = Life(a_training(status=status))
     life.wake_ups()
     model = a_model(state, started_at=at(hours=1))
-    competitors = (competitor,) if run_starter == "rival" else ()
+    competitors = (competitor,) if run_starter == "competitor" else ()
     life.learns(ModelPolled(model, KEY, competitors, has_hidden_competitor=True))
     assert outcome(life) == expected
     assert (life.reason == "ModelInUse") == (expected is WAITS)
@@ -254,7 +254,7 @@ def test_a_rerun_that_is_refused_at_once_has_waited_since_then() -> None:
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
 def test_stale_read_starts_nothing(state: int) -> None:
-    """Its marker is older than the run in the history; a baseline of it would lie later."""
+    """The poll's run start time is older than the run in history; a baseline would be later."""
     life = a_rerun()
     life.polls(a_model(state, started_at=BEFORE - timedelta(days=1)))
     assert (outcome(life), life.reason) == (WAITS, "UnexpectedStatus")
@@ -329,7 +329,7 @@ def test_a_wait_without_a_position_is_not_reported() -> None:
     assert life.learns(StartQueued(None, 5)).action == RequeueAfter(5)
     assert (life.status.phase, life.status.queue, life.reason) == ("Pending", None, "Observed")
     assert life.status.message == "The model can be trained; its start is being scheduled."
-    # In the queue it asks for its turn and not for the model, as soon as it is due.
+    # In the queue the resource asks for a start, not for the model, when it is due.
     assert life.waits(5).learns(Triggered(is_queued=True)).action == CheckQueue()
     life.learns(QueueReached())
     life.intends()
@@ -385,7 +385,7 @@ def test_training_started_by_another_user_is_adopted(state: int) -> None:
     assert (life.run.ownership, life.status.queue) == ("Adopted", None)
 
 
-# The definite answers (§4.4).
+# Definite replies.
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_training_started_by_another_user_is_adopted(state: int) -> None:
     [
         pytest.param(None, id="no body"),
         pytest.param(a_model(3, started_at=EIGHT, progress=0), id="the run"),
-        pytest.param(a_model(3), id="a run without a marker"),
+        pytest.param(a_model(3), id="a run without a run start time"),
         pytest.param(a_model(2, started_at=BEFORE), id="the model as it was"),
         pytest.param(a_model(4, started_at=BEFORE, metrics=metrics()), id="the run before"),
         pytest.param(a_model(4, started_at=BEFORE - timedelta(days=9)), id="one long before"),
@@ -482,10 +482,10 @@ def test_an_answer_to_a_start_is_classified(
     if phase == "Failed":
         assert life.run.claimed_at is None
     if phase == "Pending":
-        # The only POST of a first run did not count; a rerun keeps its place.
+        # The only POST of a first run did not count; a rerun keeps its position.
         assert (run is not None) == rerun
         assert run is None or (run.claimed_at, run.baseline, run.attempt) == (None, None, 1)
-        # And it may be tried again.
+        # The start may be repeated.
         life.waits(4000).polls(a_model(2, started_at=BEFORE))
         assert outcome(life) == RESERVES
 
@@ -545,9 +545,9 @@ def test_a_rerun_is_tried_once_at_a_model_that_is_done(state: int) -> None:
     for _ in range(3):
         assert life.waits(3600).polls(done).action == RequeueAfter(60)
         assert life.reason == "WaitingForModel"
-    # A restart does not forget it.
+    # A restart keeps the refusal.
     assert life.restarts().polls(done).action == RequeueAfter(60)
-    # Another training or new data change that.
+    # Another training or new data clear the refusal.
     life.waits(60).polls(a_model(state, started_at=EIGHT))
     assert outcome(life) == RESERVES
     life.waits(60).polls(a_model(2, started_at=BEFORE))
@@ -594,7 +594,7 @@ def test_starts_back_off_while_only_polls_are_answered() -> None:
     ]
 
 
-# A key that may look and not start (§4.4: 403).
+# A key that may poll but not start (403).
 
 
 def test_a_key_that_may_not_start_is_blocked_and_costs_few_starts() -> None:

@@ -14,7 +14,7 @@ from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, a_training, at, followed
 
 POLLED = a_status(last_observed_at=EIGHT)
-"""Of a resource whose look at the model succeeded."""
+"""The context of a resource whose poll succeeded."""
 ENDED = followed(finished_at=at(hours=8), started_at=EIGHT)
 STARTING = a_status(run=a_run(intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")))
 RERUN = a_status(
@@ -26,17 +26,17 @@ BLOCKED = replace(POLLED, failure=failure(FailureReason.UNAUTHORIZED, "HTTP 401"
 
 
 def mine(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
-    """The resource that asks: made at nine."""
+    """The reconciled resource: created at nine."""
     return a_training(name="mine", created_at=at(hours=1), status=status, **facts)
 
 
 def older(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
-    """Another one, made at eight."""
+    """An older resource: created at eight."""
     return a_training(name="older", created_at=EIGHT, status=status, **facts)
 
 
 def younger(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
-    """Another one, made at ten."""
+    """A younger resource: created at ten."""
     return a_training(name="younger", created_at=at(hours=2), status=status, **facts)
 
 
@@ -95,7 +95,7 @@ def test_run_recorded_by_another_status_is_not_adopted(state: int, record: Train
 def test_run_that_no_poll_has_shown_is_not_adopted_by_another(
     baseline: datetime | None, ownership: str | None, *, belongs: bool
 ) -> None:
-    """The start time in the reply is compared with nothing; what began after the baseline is it."""
+    """The start time in the reply is not compared; a run after the baseline is the started one."""
     was = Baseline(training_status=2, started_training_at=baseline)
     run = a_run(ownership=ownership, baseline=was)
     timed_out = followed(run=run, started_at=at(seconds=1), finished_at=at(hours=1))
@@ -107,7 +107,7 @@ def test_run_that_no_poll_has_shown_is_not_adopted_by_another(
     "model",
     [
         pytest.param(a_model(4, started_at=at(hours=9)), id="another run"),
-        pytest.param(a_model(4), id="a run without a marker"),
+        pytest.param(a_model(4), id="a run without a run start time"),
         pytest.param(a_model(1, started_at=EIGHT), id="not ready"),
         pytest.param(a_model(2, started_at=EIGHT), id="new data for it"),
     ],
@@ -133,12 +133,12 @@ def test_run_of_another_is_not_taken_for_an_unknown_start() -> None:
 
 
 def test_resource_waiting_for_data_does_not_block_a_rerun() -> None:
-    """The older one is told to change this one's runToken; then that must get its turn."""
+    """The older resource's message says to change runToken; then the younger one must start."""
     there = a_model(4, started_at=EIGHT)
     rerun = mine(RERUN)
     assert "change that resource's spec.runToken" in (model_in_use(older(), [rerun], there) or "")
     assert model_in_use(rerun, [older()], there) is None
-    # With new data both can start, and the older one comes first again.
+    # With new data both can start, and the older resource comes first again.
     ready = a_model(2, started_at=EIGHT)
     assert model_in_use(older(), [rerun], ready) is None
     assert model_in_use(rerun, [older()], ready) is not None

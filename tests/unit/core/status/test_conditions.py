@@ -1,4 +1,4 @@
-"""Phase, conditions, display and message follow from the facts."""
+"""Phase, conditions, display and message are derived from the facts."""
 
 from datetime import datetime
 
@@ -148,7 +148,7 @@ def test_status_without_conditions_has_no_reason() -> None:
 
 
 def moved(status: TrainingStatus) -> dict[str, datetime | None]:
-    """When each condition last changed."""
+    """The last transition time of each condition."""
     return {c.type: c.last_transition_time for c in status.conditions}
 
 
@@ -293,7 +293,7 @@ def test_a_message_of_any_length_fits(text: str, times: int) -> None:
 
 
 def test_unpublished_run_does_not_count_as_running() -> None:
-    """So it neither holds its model against others nor is it lamented when it is deleted."""
+    """An unpublished run holds no model, and its deletion announces no released run."""
     assert not may_be_running(followed(finished_at=ENDED, failure=HELD_UP))
     assert may_be_running(followed(failure=KEY_REFUSED))
 

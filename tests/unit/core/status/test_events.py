@@ -1,4 +1,4 @@
-"""core/status/events.py: events tell transitions, once, and nothing else."""
+"""core/status/events.py: one event for each transition, and no other events."""
 
 import pytest
 from hypothesis import given
@@ -18,12 +18,12 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
 def settled(
     status: TrainingStatus, reason: str = Reason.TRAINING, message: str = "Why."
 ) -> TrainingStatus:
-    """The status as it would be recorded."""
+    """The status as it is recorded."""
     return derive_status(a_training(), status, EIGHT, ConditionReason(reason, message))
 
 
 def events(old: TrainingStatus, new: TrainingStatus) -> list[tuple[str, bool]]:
-    """Reason and whether it is a warning, of each event."""
+    """The reason of each event, and whether the event is a warning."""
     return [(item.reason.value, item.warning) for item in transition_events(old, new)]
 
 
@@ -34,7 +34,7 @@ SUCCEEDED = settled(followed(stage="FinalEvaluation", finished_at=at(hours=8)))
 
 
 def failed(reason: FailureReason, *, ownership: str | None = "Owned") -> TrainingStatus:
-    """A run that has ended badly."""
+    """The status of a failed run."""
     run = a_run(ownership=ownership)
     why = failure(reason, "What happened.")
     return settled(a_status(run=run, finished_at=at(hours=8), failure=why))
@@ -113,9 +113,9 @@ WAITING_AGAIN = settled(
         pytest.param(
             TO_RETRY, failed(FailureReason.SYSTEM_ERROR), [("TrainingFailed", True)], id="given up"
         ),
-        pytest.param(WAITING_AGAIN, SUCCEEDED, [], id="succeeded long ago, stands again"),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, [], id="succeeded long ago, restored"),
         pytest.param(
-            WAITING_AGAIN, failed(FailureReason.TIMED_OUT), [], id="failed long ago, stands again"
+            WAITING_AGAIN, failed(FailureReason.TIMED_OUT), [], id="failed long ago, restored"
         ),
         pytest.param(WAITING, STARTING, [], id="starting"),
         pytest.param(STARTING, settled(followed()), [("TrainingStarted", False)], id="started"),
@@ -283,7 +283,7 @@ def test_deletion_is_reported_if_a_run_continues(status: TrainingStatus, release
         pytest.param(RUNNING, TO_RETRY, "Failed", id="failed, to be retried"),
         pytest.param(TO_RETRY, failed(FailureReason.SYSTEM_ERROR), None, id="its retry given up"),
         pytest.param(failed(FailureReason.QUALITY_GATE_FAILED), SUCCEEDED, None, id="judged again"),
-        pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="stands again"),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="restored"),
         pytest.param(RUNNING, UNPUBLISHED, None, id="succeeded, not published yet"),
         pytest.param(UNPUBLISHED, SUCCEEDED, "Succeeded", id="published"),
         pytest.param(WAITING, RUNNING, None, id="started"),

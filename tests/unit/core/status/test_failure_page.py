@@ -1,4 +1,4 @@
-"""docs/failures.md is made from the failure catalog, and the README links it."""
+"""docs/failures.md is generated from the failure catalog, and the README links it."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ROWS = {row.split("`", 2)[1]: row for row in failures_page().splitlines() if row
 
 
 def test_the_page_in_docs_is_current() -> None:
-    """`make docs` writes it."""
+    """`make docs` writes the page."""
     assert (ROOT / "docs" / "failures.md").read_text(encoding="utf-8") == failures_page()
 
 

@@ -1,4 +1,4 @@
-"""core/status/failures.py: the API's words, the reason, and what to do."""
+"""core/status/failures.py: the API's error texts, the reason, and the remedy."""
 
 import pytest
 from hypothesis import given
@@ -61,7 +61,7 @@ def test_a_code_says_more_than_words() -> None:
 
 @pytest.mark.parametrize("reason", FAILURE_CATALOG)
 def test_the_examples_of_a_row_are_recognised_as_that_row(reason: FailureReason) -> None:
-    """The page shows them as what the row is recognised by."""
+    """The page shows the examples as texts of the row."""
     for example in FAILURE_CATALOG[reason].examples:
         assert remote_failure(a_model(5, error=example)).reason == reason
     assert (FAILURE_CATALOG[reason].pattern is None) == (FAILURE_CATALOG[reason].examples == ())
@@ -86,7 +86,7 @@ def test_blocking_failure_does_not_end_the_run() -> None:
 
 
 def test_unknown_error_text_is_shown_whole() -> None:
-    """Up to what status holds, and to the last character before that."""
+    """The text is whole up to the bound of status."""
     whole = "x" * LONG_TEXT
     assert remote_failure(a_model(5, error=whole)).message == whole
     assert remote_failure(a_model(5, error=whole + "x")).message == whole[:-1] + "…"

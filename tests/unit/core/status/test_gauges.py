@@ -1,4 +1,4 @@
-"""core/status/gauges.py: which series a resource has, by its status alone."""
+"""core/status/gauges.py: the series of a resource, by its status alone."""
 
 from dataclasses import replace
 from typing import Any

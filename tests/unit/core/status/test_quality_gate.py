@@ -96,7 +96,7 @@ TINY = "0" * 28 + "1"
 
 
 def test_a_difference_counts_in_however_many_digits_it_is() -> None:
-    """Of a metric 32 digits are read; calculated with, they would be rounded to 28."""
+    """32 digits of a metric are read; decimal arithmetic would round them to 28."""
     word = QualityGate(max_word_error_rate="12.5")
     assert missed_gate(word, Metrics(word_error_rate=f"12.5{TINY}")) is not None
     gain = QualityGate(min_accuracy_improvement="12.5")

@@ -1,4 +1,4 @@
-"""core/status/result.py: what applications get to read."""
+"""core/status/result.py: the published result."""
 
 import json
 import re

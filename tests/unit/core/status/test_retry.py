@@ -36,13 +36,13 @@ BROKEN = "Training failed due to system error"
 BEFORE = EIGHT - timedelta(days=30)
 
 
-def broken(marker: datetime = EIGHT) -> RemoteModel:
-    """The model after a run that failed at the remote side."""
-    return a_model(5, started_at=marker, progress=45, error=BROKEN)
+def broken(run_start_time: datetime = EIGHT) -> RemoteModel:
+    """The model after a run that failed remotely."""
+    return a_model(5, started_at=run_start_time, progress=45, error=BROKEN)
 
 
 def a_failed_life(limit: int = 3, *, collect: str = "Never") -> Life:
-    """A run of ours that failed at nine, in a way that may pass."""
+    """An owned run that failed at nine with a retryable failure."""
     training = a_training(
         backoff_limit=limit, log={"collect": collect}, run_token="v1", requested_at="t1"
     )
@@ -52,13 +52,13 @@ def a_failed_life(limit: int = 3, *, collect: str = "Never") -> Life:
     return life
 
 
-def fails_again(life: Life, marker: datetime) -> None:
-    """Wait for the retry, start it, and see it fail too."""
+def fails_again(life: Life, run_start_time: datetime) -> None:
+    """Wait for the retry, start it, and poll its failure."""
     assert life.run.retry_at is not None
     life.now = life.run.retry_at
     life.intends(broken(life.status.started_at or EIGHT))
-    life.is_accepted(a_model(3, started_at=marker, progress=0))
-    life.polls(broken(marker))
+    life.is_accepted(a_model(3, started_at=run_start_time, progress=0))
+    life.polls(broken(run_start_time))
 
 
 def test_the_delay_is_a_minute_and_doubles_up_to_an_hour() -> None:
@@ -243,7 +243,7 @@ def test_a_timed_out_run_is_never_retried() -> None:
         pytest.param(a_model(3, started_at=at(hours=1)), False, id="3, running"),
         pytest.param(a_model(4, started_at=EIGHT), True, id="4, succeeded"),
         pytest.param(broken(), True, id="5, failed"),
-        pytest.param(a_model(5, error=BROKEN), False, id="5, without a marker"),
+        pytest.param(a_model(5, error=BROKEN), False, id="5, without a run start time"),
         pytest.param(a_model(3, started_at=BEFORE), False, id="3, stale"),
         pytest.param(a_model(6, started_at=EIGHT), False, id="6, unknown"),
     ],
@@ -278,7 +278,7 @@ def test_a_retry_waits_in_the_queue_like_any_other() -> None:
     assert (life.status.phase, life.run.retries) == ("Queued", 1)
 
 
-# The log of the run that failed.
+# The log of the failed run.
 
 
 @pytest.mark.parametrize(
@@ -311,9 +311,7 @@ def test_retry_waits_an_hour_for_an_unavailable_log() -> None:
     life = a_failed_life(collect="OnFailure")
     life.learns(LogUnavailable(1800, LogState.COLLECTING, None))
     assert life.action == RequeueAfter(59.5)
-    assert life.waits(59.5).wake_ups().action == RequeueAfter(
-        1740.5
-    )  # until the log may be tried again
+    assert life.waits(59.5).wake_ups().action == RequeueAfter(1740.5)  # until the next log fetch
     life.waits(1740.5).wake_ups()
     assert isinstance(life.action, FetchLog)
     life.learns(LogUnavailable(3600, LogState.COLLECTING, None))
@@ -340,7 +338,7 @@ def test_permanently_unavailable_log_holds_no_retry(state: LogState) -> None:
     assert life.waits(59.5).wake_ups().action == Poll()
 
 
-# What changes during the wait.
+# Changes during the wait.
 
 
 def test_a_new_request_takes_over_at_once_with_a_fresh_count() -> None:

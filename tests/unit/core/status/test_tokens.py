@@ -1,4 +1,4 @@
-"""core/status/tokens.py: which texts are one request token."""
+"""core/status/tokens.py: which texts are equal request tokens."""
 
 import pytest
 from hypothesis import given
