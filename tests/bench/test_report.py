@@ -28,7 +28,7 @@ def test_figures_stand_to_the_right_and_names_to_the_left() -> None:
     ]
 
 
-def test_a_report_is_its_title_what_it_is_about_and_its_table() -> None:
+def test_report_has_a_title_a_description_and_a_table() -> None:
     report = Report("Polling", "Sixty runs.", Table(("side",), [("operator",)]))
     assert lines_of(report) == [
         *("## Polling", "", "Sixty runs.", ""),

@@ -241,7 +241,7 @@ def test_nothing_is_read_behind_the_back_of_the_caller(monkeypatch: pytest.Monke
     assert Settings(pod_namespace="here").http_port == 8080
 
 
-def test_unknown_variables_are_named_with_their_nearest_but_not_their_values() -> None:
+def test_unknown_variables_are_named_without_their_values() -> None:
     assert unknown_settings(
         {"SCRIPTIX_LIMIT_START": "hush", "SCRIPTIX_TEA": "hush", "PATH": "x"}
     ) == (
@@ -256,7 +256,7 @@ def test_a_misspelt_port_is_not_taken_for_a_service_link() -> None:
     assert "SCRIPTIX_HTTP_PORT" in line
 
 
-def test_variables_of_kubernetes_services_and_of_others_cause_no_warning() -> None:
+def test_variables_of_kubernetes_services_cause_no_warning() -> None:
     links = {
         "SCRIPTIX_OPERATOR_SERVICE_HOST": "10.0.0.7",
         "SCRIPTIX_OPERATOR_SERVICE_PORT": "8080",
@@ -274,7 +274,7 @@ def test_variables_of_kubernetes_services_and_of_others_cause_no_warning() -> No
     assert unknown_settings(links) is None
 
 
-def test_the_table_has_a_line_with_default_and_meaning_for_each_setting() -> None:
+def test_table_has_default_and_meaning_of_each_setting() -> None:
     lines = settings_table().splitlines()
     assert lines[:2] == ["| Variable | Default | Meaning |", "|---|---|---|"]
     assert len(lines) == 2 + len(Settings.model_fields)

@@ -220,7 +220,7 @@ def test_status_refuses_nothing_but_a_wrong_type_or_length(path: str, schema: Sc
     assert schema.keys() <= allowed
 
 
-def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
+def test_conditions_are_a_map_and_other_lists_are_atomic() -> None:
     kinds = {
         path: schema["x-kubernetes-list-type"]
         for path, schema in walk(ROOT, "")
@@ -248,7 +248,7 @@ def test_resource_without_a_status_is_shown_as_not_observed() -> None:
 
 
 @pytest.mark.parametrize(("path", "schema"), EVERY)
-def test_every_rule_says_what_to_do(path: str, schema: Schema) -> None:
+def test_every_rule_message_has_an_action(path: str, schema: Schema) -> None:
     for rule in schema.get("x-kubernetes-validations", []):
         assert len(rule["message"].split()) > 10, path
 
@@ -317,7 +317,7 @@ def test_malformed_crd_is_reported_and_does_not_raise() -> None:
     assert missing_fields(bare) == [".status", "subresource status"]
 
 
-def test_a_keyword_without_translation_is_an_error_and_never_lost() -> None:
+def test_keyword_without_translation_is_an_error() -> None:
     class Free(BaseModel):
         labels: dict[str, str]
 

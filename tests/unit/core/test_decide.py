@@ -109,7 +109,7 @@ def test_the_log_is_fetched_at_each_stage_and_at_the_end() -> None:
     assert life.action == FetchLog(None)
 
 
-def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> None:
+def test_log_missing_during_the_run_is_fetched_at_its_end() -> None:
     life = Life().runs()
     life.waits(60).polls(a_model(3, progress=1, started_at=EIGHT))
     life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
@@ -339,7 +339,7 @@ def test_a_run_times_out_while_suspended() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
+def test_run_times_out_while_blocked_or_unknown() -> None:
     for life in (
         Life(a_training(timeout_seconds=60)).runs(),
         Life(a_training(timeout_seconds=60)).intends().is_refused(FailureKind.AMBIGUOUS),
@@ -435,7 +435,7 @@ def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Running", "Starting"])
-def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase: str) -> None:
+def test_requests_during_a_run_collapse_to_the_newest(phase: str) -> None:
     life = Life(a_training(run_token="v1"))
     if phase == "Running":
         life.runs()
@@ -475,7 +475,7 @@ def test_request_during_a_run_follows_its_end_without_a_trigger(end: str, collec
     assert life.run.token == "v2"
 
 
-def test_a_request_that_waits_for_the_model_is_replaced_by_a_newer_one() -> None:
+def test_request_waiting_for_the_model_is_replaced_by_a_newer() -> None:
     """Two edits before the start request one training, not two."""
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
     life.edit(run_token="v2").waits(60).polls(a_model(1, started_at=EIGHT))
@@ -526,7 +526,7 @@ def test_a_gate_without_its_metric_is_missed() -> None:
     assert life.status.phase == "Succeeded"
 
 
-def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> None:
+def test_narrowed_and_widened_gate_publishes_passing_results() -> None:
     """No call is made: the metrics in status decide."""
     life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
     for bound, phase, published in (
@@ -540,7 +540,7 @@ def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> Non
         assert (life.status.phase, life.published) == (phase, published)
 
 
-def test_tightening_the_gate_of_a_published_result_is_said() -> None:
+def test_tightened_gate_of_a_published_result_is_reported() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "15"})).runs()
     trained = life.waits(60).succeeds().status.message
     events = life.event_reasons
@@ -582,7 +582,7 @@ def test_tightened_gate_is_reported_for_a_restored_run() -> None:
     assert "character error rate is 8.3% (at most 8% wanted)" in message
 
 
-def test_a_run_that_misses_its_gate_leaves_the_result_of_the_run_before() -> None:
+def test_run_that_misses_its_gate_keeps_the_previous_result() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "13"})).runs().waits(60).succeeds()
     assert life.published == 1
     life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
@@ -616,7 +616,7 @@ def test_refused_result_is_reported_once_and_published_later() -> None:
     assert life.event_reasons[-2:] == ["ResultNotPublished", "TrainingSucceeded"]
 
 
-def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
+def test_request_during_a_run_waits_for_its_published_result() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().edit(run_token="v2").waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -683,7 +683,7 @@ def test_an_unpublished_run_is_judged_by_the_gate_as_it_is_now() -> None:
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
 
 
-def test_a_requested_run_waits_until_the_result_of_the_one_before_is_published() -> None:
+def test_requested_run_waits_for_the_previous_result() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -697,7 +697,7 @@ def test_a_requested_run_waits_until_the_result_of_the_one_before_is_published()
     assert life.run.id != first
 
 
-def test_a_result_is_published_while_suspended_which_calls_nothing() -> None:
+def test_result_is_published_while_suspended() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -842,7 +842,7 @@ MILESTONES = st.none() | st.builds(LatestRun, at=MARKERS, superseded=st.booleans
 ORPHAN = InFlightStart(
     serial=99,
     model_id=7,
-    uid="of nobody",
+    uid="of no resource",
     namespace="team-a",
     name="cardiology",
     run="0",

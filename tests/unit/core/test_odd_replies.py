@@ -36,7 +36,7 @@ def a_life(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
     return Life(a_training(log=NO_LOG, **spec))
 
 
-def test_the_readme_leads_to_the_table() -> None:
+def test_readme_links_the_odd_replies() -> None:
     assert "(docs/odd-replies.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -78,7 +78,7 @@ def test_decreased_progress_is_reported_with_the_earlier_value() -> None:
 
 
 @pytest.mark.parametrize("progress", [100, 101, 250])
-def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress: int) -> None:
+def test_run_at_100_percent_runs_until_the_api_shows_its_end(progress: int) -> None:
     life = a_life().runs().waits(8 * 3600)
     poll = a_model(3, progress=progress, started_at=EIGHT)
     life.polls(poll)
@@ -94,7 +94,7 @@ def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress
     assert (life.status.phase, life.status.progress) == ("Succeeded", 100)
 
 
-def test_ninety_nine_percent_is_not_the_last() -> None:
+def test_run_at_99_percent_is_not_complete() -> None:
     decision = a_life().runs().waits(600).polls(a_model(3, progress=99, started_at=EIGHT))
     assert "yet to say" not in (decision.status.message or "")
 
@@ -156,7 +156,7 @@ def replied(*, baseline: datetime | None = BEFORE) -> Life:
 
 
 @pytest.mark.parametrize("off", [-600, -1, 0, 1, 600], ids="polls are {} s off".format)
-def test_reply_start_time_is_shown_until_a_poll_and_compared_with_nothing(off: int) -> None:
+def test_reply_start_time_is_shown_but_not_compared(off: int) -> None:
     polled = REPLY + timedelta(seconds=off)
     life = replied()
     assert (life.status.started_at, life.run.started_training_at) == (REPLY, None)
@@ -247,7 +247,7 @@ def test_end_with_unreadable_start_time_counts_unless_left_over(
     assert (ended.finished_at is not None) == counts
 
 
-def test_unreadable_field_is_named_in_the_message_while_it_is_there() -> None:
+def test_unreadable_field_is_named_in_the_message() -> None:
     named = " Not readable in the API's reply: training_progress."
     life = a_life().runs().waits(60)
     life.polls(a_model(3, started_at=EIGHT, unreadable=("training_progress",)))
@@ -371,13 +371,11 @@ NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
         pytest.param(EIGHT - timedelta(seconds=1), at(hours=9), id="before it began"),
         pytest.param(None, at(hours=9), id="not reported"),
         pytest.param(at(hours=33), at(hours=33), id="in our future"),
-        pytest.param(at(hours=34), at(hours=9), id="so far away: no end"),
+        pytest.param(at(hours=34), at(hours=9), id="too far in the future: no ETA"),
         pytest.param(NEVER, at(hours=9), id="never"),
     ],
 )
-def test_the_end_is_the_apis_unless_it_is_left_over(
-    events: datetime | None, ended: datetime
-) -> None:
+def test_finish_time_is_the_apis_unless_left_over(events: datetime | None, ended: datetime) -> None:
     assert ended_at(EIGHT, at(hours=9, seconds=0.5), events) == ended
     assert ended_at(None, at(hours=9, seconds=0.5), None) == at(hours=9)
     assert ended_at(None, at(hours=9), BEFORE) == BEFORE

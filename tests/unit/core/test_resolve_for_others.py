@@ -192,7 +192,7 @@ def test_holder_is_named_in_its_own_namespace_only(state: str) -> None:
         pytest.param(None, None, id="no run"),
         pytest.param(a_run(id="run-2", ownership="Owned"), None, id="another run"),
         pytest.param(intending().run, None, id="the intent"),
-        pytest.param(a_run(), None, id="before the intent, or taken back"),
+        pytest.param(a_run(), None, id="before the intent, or cancelled"),
         pytest.param(a_run(ownership="Owned"), (True, None), id="ours, seen by no poll"),
         pytest.param(
             a_run(ownership="Owned", started_training_at=BEFORE), (True, BEFORE), id="ours"
@@ -391,7 +391,7 @@ def test_intent_without_an_in_flight_start_is_void_at_once(
     assert life.state == InProcessState(last_polled_at=life.now)
 
 
-def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> None:
+def test_void_intent_keeps_the_baseline() -> None:
     life = Life(a_holder(intending(attempt=3)))
     life.polls(READY)
     assert isinstance(life.action, AcquireStart)

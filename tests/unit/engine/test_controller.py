@@ -695,7 +695,7 @@ async def test_namespace_that_loses_permission_keeps_its_resources(
 async def test_namespaces_stay_watched_where_none_can_be_listed(
     error: KubeError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unreachable API server concerns no single namespace; the watch restarts by itself."""
+    """An unreachable API server concerns no single namespace; the watch restarts automatically."""
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
     names = ("team-a", "team-b", "team-c")
     async with _bench(*names) as bench:

@@ -128,7 +128,7 @@ def test_of_several_sends_at_once_the_earliest_counts(
         assert lived(process) == lives
 
 
-def test_to_disarm_one_twice_leaves_the_others_armed() -> None:
+def test_disarming_twice_leaves_other_fences_armed() -> None:
     code = "one = fence.arm(now() + 60)\nfence.disarm(one)\n"
     code += "fence.arm(now() + 0.1)\nfence.disarm(one)\n"
     with child(code + SAY_AND_READ + ENDED) as process:

@@ -195,7 +195,7 @@ async def test_earlier_stored_log_is_passed_on(bench: Bench) -> None:
     assert bench.dependencies.saved[0][1] == STORED
 
 
-async def test_what_the_api_counts_is_handed_on(bench: Bench) -> None:
+async def test_total_of_the_api_is_passed_on(bench: Bench) -> None:
     bench.dependencies.total = 156
     outcome = await bench.fetch()
     assert isinstance(outcome, LogStored)

@@ -105,7 +105,7 @@ def refused(wait: float = 3598.0) -> CallFailure:
 
 
 @pytest.mark.parametrize("call", Call)
-async def test_a_reply_is_handed_on_counted_and_timed(bench: Bench, call: Call) -> None:
+async def test_reply_is_passed_on_counted_and_timed(bench: Bench, call: Call) -> None:
     assert await bench.call(call) == "the reply"
     assert bench.in_flight(call) == 0
     assert bench.schedulers.of(KEY.fingerprint).limiters[call].calls_by_tag(102.0).total() == 1
@@ -115,9 +115,7 @@ async def test_a_reply_is_handed_on_counted_and_timed(bench: Bench, call: Call) 
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
-    bench: Bench, kind: FailureKind
-) -> None:
+async def test_failure_is_passed_on_and_counted_by_kind(bench: Bench, kind: FailureKind) -> None:
     failure = CallFailure(kind, "no")
     with pytest.raises(ScriptixError) as raised:
         await bench.call(Call.START, failure)

@@ -346,7 +346,7 @@ async def test_shutdown_during_a_poll_begins_no_start(bench: Bench) -> None:
         pytest.param(Fault.REPLY_LOST, [*START, "status: Owned", "ledger: closed"], id="reply"),
     ],
 )
-async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
+async def test_intent_is_read_back_after_a_lost_reply(
     bench: Bench, fault: Fault, effects: list[str]
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))

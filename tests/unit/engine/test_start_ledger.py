@@ -123,7 +123,7 @@ async def ended(*tasks: "asyncio.Future[Any]") -> list[Any]:
 # Take-over.
 
 
-async def test_a_leader_writes_the_ledger_before_anything_is_decided_from_it(bench: Bench) -> None:
+async def test_leader_writes_the_ledger_before_any_decision(bench: Bench) -> None:
     ledger, entry = with_start_begun(Ledger(serial=5), intending(), EIGHT)
     bench.config_map.put(ledger)
     process = bench.process()
@@ -183,7 +183,7 @@ async def test_problem_is_cleared_after_a_refusal(bench: Bench) -> None:
     assert len(bench.config_map.writes) == 2
 
 
-async def test_a_cluster_that_refuses_the_ledger_is_not_asked_by_each_of_thousands(
+async def test_refused_ledger_is_read_once_for_all_resources(
     bench: Bench,
 ) -> None:
     process = bench.process()
@@ -437,7 +437,7 @@ async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
     assert bench.counted("Conflict") == ATTEMPTS
 
 
-async def test_a_ledger_deleted_meanwhile_is_rebuilt_and_the_start_is_not_sent(
+async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
     bench: Bench,
 ) -> None:
     process = await bench.leader()
@@ -520,7 +520,7 @@ async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
     await process.close(StartOutcome(entry, acted=True))
 
 
-async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> None:
+async def test_equal_write_of_another_leader_is_foreign(bench: Bench) -> None:
     """Both read the same ledger, and begin the same start at the same time: one succeeds."""
     one, other = await bench.leader(), bench.process()
     revision = await other.ready()
@@ -566,7 +566,7 @@ async def test_failed_shared_write_raises_for_each_caller(
     assert {str(error) for error in errors} == {"write: 403"}
 
 
-async def test_a_shared_write_of_unknown_outcome_is_read_back_once_for_all(bench: Bench) -> None:
+async def test_unknown_shared_write_is_read_back_once(bench: Bench) -> None:
     errors = await errors_of_a_shared_write(bench, Fault.LOST)
     assert [type(error) for error in errors] == [UnavailableError] * 3
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 2)

@@ -78,7 +78,7 @@ def test_versions_are_compared_as_numbers(store: TrainingStore) -> None:
     assert store.get(newer.key) == newer
 
 
-def test_an_older_resource_of_the_same_name_does_not_displace_the_new(store: TrainingStore) -> None:
+def test_older_resource_of_the_same_name_is_ignored(store: TrainingStore) -> None:
     new = _at(20, a_training(uid="new", model_id=8))
     store.put(new)
     assert store.put(_at(10, a_training(uid="old"))) is False
@@ -142,7 +142,7 @@ def test_newcomer_counts_where_versions_are_no_numbers(store: TrainingStore) -> 
     assert store.get(first.key) == second
 
 
-def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(store: TrainingStore) -> None:
+def test_phases_are_counted_also_unknown_ones(store: TrainingStore) -> None:
     for name, phase in {"a": None, "b": "Running", "c": "Running", "d": "Archived"}.items():
         store.put(a_training(name=name, status=a_status(phase=phase)))
     assert store.phases() == {Phase.PENDING: 2, Phase.RUNNING: 2}
@@ -217,7 +217,7 @@ def test_past_runs_outlast_a_rerun_that_waits_and_starts(store: TrainingStore) -
         assert _past(store) == [3]
 
 
-def test_past_runs_of_an_earlier_version_count_once_the_rerun_starts(store: TrainingStore) -> None:
+def test_past_runs_of_an_earlier_version_count_after_a_start(store: TrainingStore) -> None:
     """History has no keyFingerprint, as after a restart."""
     rerun = a_training(status=a_status(run=a_run(), history=[PAST]))
     store.put(_at(1, rerun))

@@ -135,7 +135,7 @@ async def test_outdated_version_is_not_reported(monkeypatch: pytest.MonkeyPatch)
     assert await published(errors) == ["first: why", "second: why", "last: why", "last: why"]
 
 
-async def test_resource_of_another_installation_is_left_to_that_installation() -> None:
+async def test_resource_of_another_installation_is_not_reported() -> None:
     cluster = Cluster()
     cluster.raw["status"]["servedBy"] = {"namespace": "theirs", "renewedAt": "2026-11-22T08:00:00Z"}
     await cluster.status_writer().report_left_alone(cluster.raw, "why")

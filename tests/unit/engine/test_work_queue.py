@@ -90,7 +90,7 @@ async def test_new_due_time_replaces_the_old(
         pytest.param(3, -9, 0, id="in the past"),
     ],
 )
-async def test_a_time_is_brought_forward_and_never_put_off(
+async def test_due_time_is_brought_forward_but_never_deferred(
     work_queue: WorkQueue, hand: Hand, set_for: float | None, forward: float, due: float
 ) -> None:
     if set_for is not None:
@@ -105,7 +105,7 @@ async def test_a_time_is_brought_forward_and_never_put_off(
     assert await _names(work_queue) == ""  # once
 
 
-async def test_a_time_that_is_brought_forward_while_it_waits_is_noticed_at_once(
+async def test_earlier_due_time_interrupts_the_wait(
     work_queue: WorkQueue,
 ) -> None:
     work_queue.set(A, 3600)
@@ -132,7 +132,7 @@ async def test_dropped_resource_is_not_returned(work_queue: WorkQueue, hand: Han
     assert await _names(work_queue) == "b"
 
 
-async def test_a_time_set_while_it_waits_is_noticed_at_once(work_queue: WorkQueue) -> None:
+async def test_new_due_time_interrupts_the_wait(work_queue: WorkQueue) -> None:
     work_queue.set(A, 3600)
     waiting = asyncio.create_task(work_queue.next(3600))
     await asyncio.sleep(0)

@@ -77,7 +77,7 @@ async def test_a_running_event_loop_beats_until_it_is_cancelled() -> None:
     assert heartbeat.complaints() == []
 
 
-def test_readiness_says_what_is_missing() -> None:
+def test_readiness_names_missing_conditions() -> None:
     readiness = Readiness("Waiting for the first list.")
     assert readiness.reason == "Waiting for the first list."
     readiness.set()

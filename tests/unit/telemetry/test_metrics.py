@@ -79,7 +79,7 @@ PROGRESS = "scriptix_training_progress_percent"
 WORD_ERROR_RATE = "scriptix_training_word_error_rate_percent"
 
 
-def test_series_of_a_training_are_those_that_it_has() -> None:
+def test_series_of_a_training_follow_its_gauges() -> None:
     metrics = Metrics()
     for name in ("x", "y"):
         metrics.training(TrainingKey("team-a", name), Gauges(45, 12.5))
@@ -104,7 +104,7 @@ def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
     assert {"process_resident_memory_bytes", "python_info"} <= families
 
 
-def test_every_figure_of_ours_has_a_help_text_that_is_a_sentence() -> None:
+def test_every_metric_has_a_sentence_as_help_text() -> None:
     families = text_string_to_metric_families(generate_latest(Metrics().registry).decode())
     ours = [one for one in families if one.name.startswith("scriptix_")]
     assert len([one for one in ours if not one.name.endswith("_created")]) == 22

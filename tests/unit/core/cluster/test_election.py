@@ -28,14 +28,14 @@ NOBODYS = replace(OTHERS, holder=None)
         pytest.param(OTHERS, 115.0, False, Move.WAIT, id="held for its whole duration"),
         pytest.param(OTHERS, 115.1, False, Move.ACQUIRE, id="not renewed for longer"),
         pytest.param(OURS, 100.0, False, Move.RENEW, id="a write of ours acted after all"),
-        pytest.param(OURS, 999.0, True, Move.RENEW, id="ours, as nobody took it"),
+        pytest.param(OURS, 999.0, True, Move.RENEW, id="ours, not taken over"),
         pytest.param(OTHERS, 100.0, True, Move.LOST, id="taken from us"),
         pytest.param(OTHERS, 999.0, True, Move.LOST, id="taken from us long ago"),
         pytest.param(NOBODYS, 100.0, True, Move.LOST, id="emptied under our feet"),
         pytest.param(None, 100.0, True, Move.LOST, id="deleted under our feet"),
     ],
 )
-def test_what_to_do_about_a_lease(
+def test_move_follows_the_state_of_the_lease(
     seen: LeaseObservation | None,
     now: float,
     leading: bool,  # noqa: FBT001 - a column of the table

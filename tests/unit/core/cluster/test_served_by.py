@@ -35,11 +35,11 @@ def served(
 @pytest.mark.parametrize(
     ("namespace", "now", "seconds"),
     [
-        pytest.param(None, EIGHT, None, id="nobody"),
+        pytest.param(None, EIGHT, None, id="no installation"),
         pytest.param(OURS, EIGHT, None, id="ours"),
         pytest.param(OTHER, EIGHT, 1800, id="just written"),
         pytest.param(OTHER, EIGHT + SILENCE - SECOND, 1, id="written lately"),
-        pytest.param(OTHER, EIGHT + SILENCE, None, id="silent"),
+        pytest.param(OTHER, EIGHT + SILENCE, None, id="expired"),
         pytest.param(OTHER, EIGHT - timedelta(minutes=5), 2100, id="a clock that is ahead"),
         pytest.param(OTHER, EIGHT - SILENCE, None, id="a time far ahead"),
     ],
@@ -60,7 +60,7 @@ CHANGED = followed(progress=10)
         pytest.param(FOLLOWED, CHANGED, EIGHT, True, id="changed"),
         pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL - SECOND, False, id="unchanged"),
         pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL, True, id="renewal"),
-        pytest.param(served(None), served(None).status, EIGHT, True, id="nobody's"),
+        pytest.param(served(None), served(None).status, EIGHT, True, id="of no installation"),
         pytest.param(served(OTHER), served(OTHER).status, at(hours=1), True, id="taken over"),
         pytest.param(
             served(OTHER, ENDED), served(OTHER, ENDED).status, at(hours=1), False, id="has ended"
@@ -98,7 +98,7 @@ def test_write_names_its_installation(
         ),
         pytest.param(served(suspend=True), False, id="is suspended"),
         pytest.param(served(OTHER), False, id="is another's"),
-        pytest.param(served(None), False, id="is nobody's"),
+        pytest.param(served(None), False, id="of no installation"),
     ],
 )
 def test_served_active_resources_are_renewed(training: Training, *, is_due: bool) -> None:

@@ -139,7 +139,7 @@ def test_eta_is_the_median_of_past_run_estimates() -> None:
     assert likely(a_run(30, 2), runs[1:]) == pytest.approx((2 / 0.3 + 2 / 0.65) / 2)
 
 
-def test_the_document_counts_beside_few_past_runs_if_it_lies_among_them() -> None:
+def test_documents_run_counts_if_it_lies_among_few_past_runs() -> None:
     quick_start = PastRun.of(
         7, 10 * HOUR, tuple(round(HOUR * milestone / 20) for milestone in MILESTONES)
     )
@@ -163,7 +163,7 @@ def test_past_runs_outweigh_the_milestones() -> None:
         pytest.param([even(3), even(5)], 4, id="as long as the model's runs took"),
         pytest.param([even(3), even(9, model_id=8), even(9, model_id=9)], 3, id="and not others'"),
         pytest.param([even(8, model_id=8), even(9, model_id=9)], 8.5, id="others' if it had none"),
-        pytest.param([], None, id="nobody knows"),
+        pytest.param([], None, id="unknown"),
     ],
 )
 def test_past_runs_of_the_model_give_an_eta_before_progress(
@@ -256,12 +256,12 @@ def test_eta_is_a_date_for_any_progress(
         pytest.param(16 * HOUR, 7.2, id="a slower one is given more"),
     ],
 )
-def test_without_past_runs_a_stage_may_take_as_long_as_the_documents(
+def test_stage_may_last_as_long_as_in_the_documents_run(
     expected: float | None, hours: float
 ) -> None:
     assert longest_stage(Stage.MAIN_TRAINING, expected, ()) == pytest.approx(hours * HOUR)
 
 
-def test_with_past_runs_a_stage_may_take_as_long_as_it_ever_did() -> None:
+def test_stage_may_last_as_long_as_in_any_past_run() -> None:
     past = [even(3), even(5), even(4)]
     assert longest_stage(Stage.MAIN_TRAINING, 99 * HOUR, past) == pytest.approx(2 * HOUR)

@@ -220,7 +220,7 @@ def test_suspend_holds_the_later_fetches() -> None:
     assert isinstance(life.action, FetchLog)
 
 
-def test_log_not_wanted_any_more_is_partial_where_it_is_stored() -> None:
+def test_stored_log_that_is_not_wanted_is_partial() -> None:
     life = an_ended_life()
     life.stores_log()
     assert life.edit(log={"collect": "Never"}).waits(10).wake_ups().action == RequeueAfter(None)
@@ -248,7 +248,7 @@ def test_log_of_a_run_that_timed_out_is_partial() -> None:
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
 
 
-def test_given_up_log_that_is_not_wanted_any_more_stays_given_up() -> None:
+def test_given_up_log_that_is_not_wanted_stays_given_up() -> None:
     life = an_ended_life()
     for _ in range(3):
         life.learns(NOT_TAKEN)
@@ -362,9 +362,7 @@ def test_last_fetch_decides_whether_the_log_is_whole(
 @pytest.mark.parametrize(
     ("total", "shown"), [(0, 0), (2**53, 2**53), (2**53 + 1, None), (-1, None), (None, None)]
 )
-def test_total_of_the_api_is_shown_where_it_makes_sense(
-    total: int | None, shown: int | None
-) -> None:
+def test_plausible_total_of_the_api_is_shown(total: int | None, shown: int | None) -> None:
     decision = log_stored(a_step(RUNNING), stored(LogExtent(LogReply(0, total), 0, 0)))
     assert decision.status.log is not None
     assert decision.status.log.total_entries == shown
@@ -521,7 +519,7 @@ def test_refused_log_is_tried_again_after_an_edit() -> None:
     assert (log_of(life).state, log_of(life).message) == ("Complete", None)
 
 
-def test_refused_log_is_left_alone_during_the_run_and_tried_at_its_end() -> None:
+def test_refused_log_is_retried_at_the_end_of_the_run() -> None:
     life = Life(durations=Durations()).runs().waits(60)
     life.polls(a_model(3, progress=5, started_at=EIGHT))
     for _ in range(3):

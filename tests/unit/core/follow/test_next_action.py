@@ -85,7 +85,7 @@ def a_step(
         pytest.param(a_step(SUCCEEDED, state="Collecting"), True, id="not whole yet"),
         pytest.param(a_step(SUCCEEDED, state="Complete"), False, id="whole"),
         pytest.param(a_step(SUCCEEDED, state="Unavailable"), False, id="there is none"),
-        pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no place for it"),
+        pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no resource of that name"),
         pytest.param(a_step(SUCCEEDED, state="Partial"), False, id="not whole at the API"),
         pytest.param(a_step(SUCCEEDED, state="Refused"), False, id="refused at the end"),
         pytest.param(

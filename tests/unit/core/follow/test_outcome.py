@@ -292,7 +292,7 @@ def test_a_failed_run_says_why_and_when() -> None:
     assert status.progress == 40
 
 
-def test_a_failed_run_without_an_error_is_failed_all_the_same() -> None:
+def test_failed_run_without_an_error_is_failed() -> None:
     status, _ = follow(SPEC, followed(), a_model(5, started_at=EIGHT), at(hours=4, seconds=0.5), ())
     assert status.failure is not None
     assert (status.failure.reason, status.finished_at) == ("Unknown", at(hours=4))
@@ -314,7 +314,7 @@ def test_retryable_failure_is_retried_if_the_spec_allows_it(
 GATED = TrainingSpec(model_id=7, quality_gate=QualityGate(max_word_error_rate="10"))
 
 
-def test_a_run_that_misses_its_gate_is_failed_and_keeps_its_metrics() -> None:
+def test_run_that_misses_its_gate_fails_and_keeps_its_metrics() -> None:
     poll = a_model(4, started_at=EIGHT, metrics=metrics())
     status, note = follow(GATED, followed(), poll, at(hours=8), ())
     assert status.failure is not None
@@ -337,7 +337,7 @@ def test_the_message_of_a_success_names_the_model_to_use() -> None:
     assert "Use it" not in unnamed.message
 
 
-def test_what_is_shown_of_the_model_is_bounded() -> None:
+def test_model_fields_in_status_are_bounded() -> None:
     huge = "x" * 10**5
     shown = model_status(a_model(99, key=huge, name=huge, status_message=huge))
     assert [len(text or "") for text in (shown.key, shown.name, shown.status_message)] == [

@@ -258,7 +258,7 @@ def test_failure_without_an_error_is_believed_and_not_retried() -> None:
     assert "The API gives no reason." in (life.status.message or "")
 
 
-def test_failure_believed_by_time_names_what_is_not_readable() -> None:
+def test_failure_believed_by_time_names_unreadable_fields() -> None:
     odd = replace(NO_CER, unreadable=("training_metrics.character_error_rate",))
     life = a_pending(odd, quality_gate=GATE)
     polls(life, odd)
@@ -371,7 +371,7 @@ def test_pending_end_is_believed_while_suspended() -> None:
 
 
 @pytest.mark.parametrize("end", [BARE, SILENT], ids=["success", "failure"])
-def test_end_that_was_there_at_adoption_is_polled_and_believed(end: RemoteModel) -> None:
+def test_end_at_adoption_is_polled_and_believed(end: RemoteModel) -> None:
     life = a_life()
     life.polls(end)
     assert (life.run.ownership, life.status.phase) == ("Adopted", "Running")
@@ -465,7 +465,7 @@ def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> No
     assert life.wake_ups().action == RequeueAfter(None)
 
 
-def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
+def test_edited_gate_needs_a_polled_start_time_to_poll() -> None:
     """The start time in the start reply does not identify the run whose end a poll shows."""
     life = a_missed()
     run = replace(life.run, started_training_at=None)

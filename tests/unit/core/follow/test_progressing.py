@@ -121,7 +121,7 @@ def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
         pytest.param({"run": None}, EIGHT, id="without a run: by the API's clock"),
     ],
 )
-def test_the_time_into_the_run_is_counted_by_the_clock_that_it_began_by(
+def test_elapsed_time_uses_the_clock_of_the_start_time(
     facts: dict[str, Any], began: datetime
 ) -> None:
     status = poll(10, at(hours=1), followed(**facts))
@@ -334,7 +334,7 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
         ),
     ],
 )
-def test_how_far_a_training_is_in_words(facts: dict[str, Any], text: str) -> None:
+def test_progress_has_a_message(facts: dict[str, Any], text: str) -> None:
     assert training_reason(a_status(**facts)) == ConditionReason(Reason.TRAINING, text)
 
 

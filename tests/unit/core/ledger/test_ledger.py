@@ -362,7 +362,7 @@ def test_ledger_keeps_the_last_observed_limits_of_each_operation() -> None:
 # Serialization.
 
 
-def test_it_is_the_same_after_it_was_written_and_read() -> None:
+def test_ledger_is_equal_after_a_round_trip() -> None:
     ledger, _ = with_start_begun(Ledger(), starting(), at(seconds=0.5))
     ledger, entry = with_start_begun(
         ledger, starting(8, baseline=Baseline(training_status=2)), EIGHT
@@ -383,7 +383,7 @@ def test_it_is_the_same_after_it_was_written_and_read() -> None:
         pytest.param("n" * 63, f"Secret/{'n' * 63}/{'s' * 100}/{'k' * 81}", 640, id="longest"),
     ],
 )
-def test_with_full_windows_it_fits_into_a_config_map(
+def test_ledger_with_full_windows_fits_into_a_config_map(
     namespace: str, source: str, at_most: int
 ) -> None:
     """Of 10,000 resources: 1000 charges, 64 in-flight starts. Measured: 289 kB and 559 kB."""

@@ -17,7 +17,7 @@ def test_without_any_run_there_is_nothing_to_rebuild() -> None:
     assert rebuilt([a_training(), a_training(name="radiology")], 7) == Ledger(serial=7)
 
 
-def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out() -> None:
+def test_each_intent_becomes_an_in_flight_start() -> None:
     timed_out = starting(8)
     timed_out = timed_out.with_status(replace(timed_out.status, finished_at=at(hours=9)))
     ledger = rebuilt([starting(7, attempt=3), timed_out, starting(9, claimed_at=None)], 100)

@@ -72,7 +72,7 @@ def test_entries_of_other_runs_are_left_out(window: Window, kept: str) -> None:
 
 
 @pytest.mark.parametrize("begin", [-5, 5])
-def test_leading_entries_without_a_time_go_with_the_first_timed_one(begin: int) -> None:
+def test_leading_untimed_entries_follow_the_first_timed_one(begin: int) -> None:
     entries = [entry("a", None), entry("b", None), entry("c", begin), entry("d", 9)]
     found = collected(entries)
     assert texts(found) == (["d"] if begin < 0 else ["a", "b", "c", "d"])
@@ -103,7 +103,7 @@ def test_learning_curve_is_of_this_run_only() -> None:
     assert [p.epoch for p in collected(entries, none).curve] == [1, 9]
 
 
-def test_stored_line_without_a_time_is_not_taken_for_an_equal_earlier_one() -> None:
+def test_stored_untimed_line_is_not_taken_for_an_equal_one() -> None:
     def lines(*entries: LogEntry) -> tuple[Line, ...]:
         return split("".join(f"{render(each)}\n" for each in entries), EIGHT_SECOND)
 

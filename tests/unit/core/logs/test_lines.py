@@ -85,7 +85,7 @@ entries = st.builds(
 
 
 @given(st.lists(entries, max_size=30), st.integers(0, 30))
-def test_what_is_written_is_read_back(given_entries: list[LogEntry], cut: int) -> None:
+def test_written_lines_are_read_back(given_entries: list[LogEntry], cut: int) -> None:
     at, lines = UNTIMED, list[Line]()
     for each in given_entries:
         at = at if each.at is None else second_of(each.at)

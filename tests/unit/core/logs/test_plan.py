@@ -75,7 +75,7 @@ def test_late_and_unordered_entries_are_each_stored_once(
 @example([("JJJJJ", None), ("w" * 13, None)], [6], 3, MINIMUM)  # killed beside a deletion
 @example([("JJJww", 0), ("J" * 21, 0)], [5], 3, MINIMUM)  # the same, and more than fits is new
 @settings(max_examples=200, deadline=None)
-def test_killed_at_any_write_the_next_save_makes_it_good(
+def test_save_after_a_kill_at_any_write_completes_the_log(
     blocks: Blocks, steps: list[int], writes: int, max_bytes: int
 ) -> None:
     ordered = in_order(entries_of(blocks))
@@ -97,7 +97,7 @@ def test_killed_at_any_write_the_next_save_makes_it_good(
 @given(st.lists(logs, min_size=2, max_size=3), st.lists(kills, max_size=6).map(sorted), bounds)
 @example([[("JJJwwJJJJ", 0)], [("JJwwwwJJJJwwww", 0)]], [(0, 60, 12), (1, 60, 2)], MINIMUM)
 @settings(max_examples=200, deadline=None)
-def test_killed_saves_of_several_runs_are_made_good_by_the_next(
+def test_save_after_killed_saves_of_runs_completes_the_log(
     runs: list[Blocks], steps: list[tuple[int, int, int]], max_bytes: int
 ) -> None:
     fake = FakeLogStore()
@@ -178,7 +178,7 @@ def test_multibyte_text_is_measured_in_bytes() -> None:
 
 
 @pytest.mark.parametrize("character", ["🎧", "語", '"', "\\"])
-def test_no_request_is_so_long_that_sending_it_blocks(character: str) -> None:
+def test_requests_to_the_cluster_are_bounded(character: str) -> None:
     fake = FakeLogStore()
     entries = [entry(character * 4000, i) for i in range(300)]
     fake.save(entries)
@@ -234,7 +234,7 @@ def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
         assert log_index.next == 1 + (count - 1) // 50
 
 
-def test_an_entry_without_a_time_is_not_taken_for_an_equal_one_before() -> None:
+def test_untimed_entry_is_not_taken_for_an_equal_earlier_one() -> None:
     fake = FakeLogStore()
     untimed = entry("again " + "x" * 500, None)
     entries = [*wide(16), untimed]
@@ -284,7 +284,7 @@ def test_a_remote_log_that_shrinks_takes_nothing_away() -> None:
     assert fake.text == whole(wide(1205))
 
 
-def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> None:
+def test_shrunken_remote_log_after_drops_still_grows() -> None:
     fake = FakeLogStore()
     fake.save(wide(900), max_bytes=200_000)
     log_index = fake.save(wide(50, begin=880), max_bytes=200_000)
@@ -337,7 +337,7 @@ def test_segments_of_earlier_runs_are_dropped_first() -> None:
 
 
 @pytest.mark.parametrize("writes", range(8))
-def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -> None:
+def test_kill_at_a_new_run_loses_and_doubles_no_line(writes: int) -> None:
     fake = FakeLogStore()
     first, second = wide(600), wide(1300, begin=1000)
     fake.save(first, run_id="r1")
@@ -356,7 +356,7 @@ def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -
     assert not log_index.truncated
 
 
-def test_many_short_runs_stay_within_what_status_can_name() -> None:
+def test_segments_of_many_short_runs_fit_into_status() -> None:
     fake = FakeLogStore()
     for run in range(99):
         fake.save([entry("only", run * 10)], run_id=f"r{run}")
@@ -374,7 +374,7 @@ def test_a_lower_bound_is_kept_at_once() -> None:
     assert log_index.size > MINIMUM // 2
 
 
-def test_more_new_lines_than_may_be_kept_replace_what_was_stored() -> None:
+def test_new_lines_beyond_the_bound_replace_stored_ones() -> None:
     fake = FakeLogStore()
     fake.save(wide(50), max_bytes=MINIMUM)
     log_index = fake.save(wide(5000), max_bytes=MINIMUM)

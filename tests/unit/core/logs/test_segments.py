@@ -115,7 +115,7 @@ def test_nothing_is_stored_at_first() -> None:
     assert (EMPTY.size, EMPTY.entries, EMPTY.truncated, EMPTY.before.at) == (0, 0, False, UNTIMED)
 
 
-def test_index_of_an_older_version_does_not_say_since_when_the_run_is() -> None:
+def test_index_of_an_older_version_has_no_begin_of_the_run() -> None:
     index = '{"run":"r1","segments":[],"first":1,"next":1,"before":[-9,0,0]}'
     read = LogIndex.read({LOG_KEY: "", INDEX_KEY: index})
     assert read is not None

@@ -144,7 +144,7 @@ def test_stricter_limit_must_be_proved_again() -> None:
     assert story.limiter.is_proved
 
 
-def test_a_refusal_for_others_calls_disproves_nothing() -> None:
+def test_refusal_for_others_calls_keeps_the_proved_limit() -> None:
     story = Story()
     story.passes(0, 1, 2, 3, 4)
     assert not story.is_refused(4000.0, wait=3590.0)
@@ -244,7 +244,7 @@ def test_same_limit_again_causes_no_write() -> None:
 
 
 @pytest.mark.parametrize("events", [None, RateLimitInfo(remaining=0)], ids=["nothing", "no limit"])
-def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_only(
+def test_unnamed_limit_is_inferred_from_the_first_refusal(
     events: RateLimitInfo | None,
 ) -> None:
     story = Story(Limit(20, HOUR))
@@ -398,7 +398,7 @@ def test_refusal_for_others_calls_lowers_the_limit_for_a_while() -> None:
         pytest.param(BELIEVED + 1, BELIEVED, id="longer than is believed"),
     ],
 )
-def test_a_refusal_holds_as_long_as_it_says_within_reason(wait: float, seconds: float) -> None:
+def test_refusal_holds_for_a_bounded_retry_after(wait: float, seconds: float) -> None:
     story = Story(Limit(10, MINUTE))
     story.is_refused(100.0, wait=wait)
     assert story.limiter.held_until == 100.0 + seconds

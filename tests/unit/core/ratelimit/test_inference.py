@@ -241,7 +241,7 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
         ),
     ],
 )
-def test_a_limit_that_is_named_is_taken_as_it_is(
+def test_named_limit_is_used_exactly(
     limits: Sequence[Limit],
     passed: list[float],
     events: int,
@@ -286,7 +286,7 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
         ),
     ],
 )
-def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
+def test_unnamed_limit_is_inferred_for_the_fullest_window(
     limits: Sequence[Limit],
     passed: list[float],
     wait: float | None,
@@ -388,9 +388,7 @@ def test_load_of_others_lowers_the_limit_below_our_use(
 
 
 @pytest.mark.parametrize(("count", "windows"), [(5, 5), (40, 40), (100, 40), (1000, 40)])
-def test_the_whole_limit_is_tried_again_after_forty_windows_at_most(
-    count: int, windows: int
-) -> None:
+def test_whole_limit_is_tried_again_within_forty_windows(count: int, windows: int) -> None:
     courtesy = courtesy_of([], [Limit(count, MINUTE)], 0.0, None)
     assert courtesy.allows((windows - 1) * MINUTE - 0.001) < count
     assert courtesy.allows(windows * MINUTE) >= count

@@ -82,7 +82,7 @@ def test_a_call_without_a_reply_may_act_a_little_later(
     assert limiter.wait(0.0) == wait
 
 
-def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> None:
+def test_calls_age_in_order_despite_a_lost_reply() -> None:
     limiter = RateLimiter((Limit(3, HOUR),))
     for at, failure in ((0.0, CallFailure(FailureKind.AMBIGUOUS, "")), (1.0, None), (2.0, None)):
         limiter.answered(limiter.acquire(at), at, failure)
@@ -124,7 +124,7 @@ def test_more_calls_than_the_limit_age_one_by_one() -> None:
     st.integers(0, 9),
     st.none() | st.integers(300, 600),
 )
-def test_the_wait_is_what_trying_one_by_one_would_find(
+def test_wait_equals_the_wait_of_a_simulation(
     count: int, times: list[int], in_flight: int, ahead: int, held: int | None
 ) -> None:
     """An in-flight call counts as answered as soon as the next call may be made."""
@@ -199,7 +199,7 @@ def test_calls_are_counted_by_tag_in_the_longest_window() -> None:
     assert limiter.calls_by_tag(HOUR + 4) == {"c": 1}  # still in flight
 
 
-def test_what_another_process_has_called_counts_in_the_order_of_time() -> None:
+def test_calls_of_another_process_count_in_order_of_time() -> None:
     limiter = RateLimiter(FIVE_AN_HOUR)
     limiter.recall([PastCall(300.0), PastCall(100.0)])
     limiter.recall([PastCall(200.0), PastCall(0.0), PastCall(400.0)])
@@ -213,7 +213,7 @@ def test_calls_of_another_process_infer_a_limit() -> None:
     assert limiter.limits(2.0) == (Limit(2, HOUR),)
 
 
-def test_a_window_that_was_not_known_counts_what_was_called_before() -> None:
+def test_new_window_counts_earlier_calls() -> None:
     limiter = RateLimiter((Limit(2, MINUTE),))
     for minute in range(6):
         at = 61.0 * minute

@@ -60,9 +60,7 @@ def test_a_slower_pace_counts_from_the_next_call_on() -> None:
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 30), min_size=1, max_size=50))
-def test_no_time_holds_more_than_a_burst_and_what_the_pace_gives(
-    burst: int, gaps: list[int]
-) -> None:
+def test_calls_never_exceed_a_burst_plus_the_pace(burst: int, gaps: list[int]) -> None:
     spread, now, sent = Pacer(), 0.0, list[float]()
     for gap in gaps:
         now += gap

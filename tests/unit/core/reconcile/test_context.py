@@ -25,7 +25,11 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
     [
         pytest.param(a_status(), None, id="no run"),
         pytest.param(a_status(run=a_run()), None, id="a run that waits"),
-        pytest.param(a_status(run=a_run(claimed_at=EIGHT)), None, id="a run whose start was lost"),
+        pytest.param(
+            a_status(run=a_run(claimed_at=EIGHT)),
+            None,
+            id="a run whose start has an unknown outcome",
+        ),
         pytest.param(a_status(run=a_run(intent=INTENT, claimed_at=EIGHT)), at(hours=2), id="start"),
         pytest.param(followed(), at(hours=2), id="followed"),
         pytest.param(followed(run=a_run(ownership="Owned")), None, id="edited by hand"),
@@ -62,7 +66,7 @@ def test_finished_run_may_never_be_requeued() -> None:
     assert a_context(a_training()).requeue(None).action == RequeueAfter(None)
 
 
-def test_a_run_that_is_not_there_is_a_mistake_of_the_caller() -> None:
+def test_missing_run_is_a_bug_of_the_caller() -> None:
     with pytest.raises(ValueError, match="team-a/cardiology has no run in status"):
         _ = a_context(a_training()).run
 

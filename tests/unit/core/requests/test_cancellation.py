@@ -163,7 +163,7 @@ ANNOTATION = 'annotation scriptix.io/requested-at "t2"'
         pytest.param(("v2", "t2"), f"{TOKEN} and {ANNOTATION}", id="both"),
     ],
 )
-@pytest.mark.parametrize("running", [False, True], ids=["its run waits", "another run goes on"])
+@pytest.mark.parametrize("running", [False, True], ids=["its run waits", "another run continues"])
 def test_a_cancelled_request_is_one_event_that_names_its_values(
     second: Request,
     request_text: str,

@@ -348,7 +348,7 @@ BASELINE = Baseline(training_status=2)
         pytest.param(a_run(attempt=2, baseline=BASELINE), False, id="an attempt was lost"),
     ],
 )
-def test_a_request_collapses_to_the_newest_until_something_is_sent(run: Run, taken: bool) -> None:  # noqa: FBT001 - the expected value
+def test_requests_collapse_to_the_newest_until_the_start(run: Run, taken: bool) -> None:  # noqa: FBT001 - the expected value
     training = a_training(run_token="v9", requested_at="t9", status=TrainingStatus(run=run))
     newest = newest_request(training)
     assert newest is not None

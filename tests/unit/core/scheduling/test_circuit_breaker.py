@@ -134,7 +134,7 @@ def test_reply_that_says_nothing_of_the_key_keeps_the_doubt(between: CallFailure
     assert breaker.open_circuit.failure == REJECTED
 
 
-def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None:
+def test_rejection_by_a_trial_call_is_confirmed() -> None:
     breaker = _worked()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
     now = breaker.trial_at
@@ -192,7 +192,7 @@ def test_any_reply_resets_the_failures(failure: CallFailure | None) -> None:
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
-@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "unreachable"])
 def test_any_reply_to_the_trial_call_closes_the_circuit(
     failure: CallFailure | None, reason: CallFailure
 ) -> None:
@@ -241,7 +241,7 @@ def test_polls_in_flight_at_the_opening_are_no_trial_calls() -> None:
     assert _probed(breaker, FIRST_TRIAL) == 2 * FIRST_TRIAL
 
 
-@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "unreachable"])
 def test_older_polls_are_not_taken_for_the_trial_call(
     reason: CallFailure,
 ) -> None:
@@ -405,7 +405,7 @@ def test_rejected_key_is_tried_again_at_the_named_time() -> None:
     ("answers", "open_circuit"),
     [
         pytest.param([REJECTED], OpenCircuit(REJECTED, 50.0), id="it is back, and rejects the key"),
-        pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="it is still away"),
+        pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="still unreachable"),
     ],
 )
 def test_unreachable_api_may_reject_the_key_once_it_replies(

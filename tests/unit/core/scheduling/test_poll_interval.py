@@ -24,7 +24,7 @@ MINUTE, HOUR = 60.0, 3600.0
     [
         pytest.param(None, 60, id="the end is not known"),
         pytest.param(8 * HOUR, 60, id="far from it"),
-        pytest.param(600, 60, id="ten times the interval away"),
+        pytest.param(600, 60, id="ten intervals before the ETA"),
         pytest.param(599, 59.9, id="closer"),
         pytest.param(300, 30, id="half as far"),
         pytest.param(50, 5, id="the closest"),
@@ -212,5 +212,5 @@ def test_reported_interval_is_near_and_not_below_the_granted(floor: float) -> No
         (86400, "24 h"),
     ],
 )
-def test_an_interval_in_words(seconds: int, text: str) -> None:
+def test_interval_has_a_message(seconds: int, text: str) -> None:
     assert reported_interval(seconds) == text

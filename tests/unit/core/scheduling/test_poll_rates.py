@@ -22,7 +22,7 @@ def _demand(**wanted: tuple[int, float]) -> PollRates[str, str]:
 @pytest.mark.parametrize(
     ("wanted", "stretches"),
     [
-        pytest.param({}, {"a": 1, "c": 1}, id="nobody wants any"),
+        pytest.param({}, {"a": 1, "c": 1}, id="no log is wanted"),
         pytest.param({"c": (100, 100)}, {"c": 1}, id="just enough for one kind alone"),
         pytest.param({"c": (101, 100)}, {"c": 1.01}, id="one too many"),
         pytest.param({"c": (400, 100)}, {"c": 4}, id="four times as many"),

@@ -175,7 +175,7 @@ def test_dispatched_poll_is_deferred_by_a_refusal(polls: PollScheduler) -> None:
     refusal = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.0)
     polls.answered(first, 101.0, refusal, RateLimitInfo(limit=5))
     assert _ask(polls, 2, 106.0) == 25.0
-    # The dispatched resource keeps its turn for all that time; no other may poll.
+    # The dispatched resource keeps its precedence for all that time; no other may poll.
     assert _granted(polls, [3], 120.0) == []
     assert _granted(polls, [2], 131.0) == [2]
 

@@ -92,7 +92,7 @@ def test_a_first_run_does_not_become_younger_by_its_waiting() -> None:
     ("attempt", "repeated", "late"),
     [(1, False, False), (2, True, False), (FREE_ATTEMPTS, True, False), (4, True, True)],
 )
-def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
+def test_start_is_a_repetition_from_2nd_and_late_from_4th(
     attempt: int,
     repeated: bool,  # noqa: FBT001 - the expected value
     late: bool,  # noqa: FBT001 - the expected value
@@ -180,7 +180,7 @@ def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) ->
     assert _order(*flood, late, started={"team-a": 1}, first=2) == "b a000"
 
 
-def test_a_tenants_own_order_is_kept_between_the_others() -> None:
+def test_order_within_a_tenant_is_kept() -> None:
     queue_entries = [
         a_queue_entry("urgent", "team-a", minute=5, priority=9),
         a_queue_entry("old", "team-a"),
@@ -328,7 +328,7 @@ def test_edit_changes_the_position() -> None:
     assert queue.order(NONE, late=True).index(a_queue_entry("two").key) == 0
 
 
-def test_the_order_follows_the_starts_and_is_made_no_oftener_than_it_changes() -> None:
+def test_order_follows_the_starts_and_is_cached() -> None:
     queue = StartQueue()
     queue.join(a_queue_entry("a", "team-a"))
     queue.join(a_queue_entry("b", "team-b", late=True))

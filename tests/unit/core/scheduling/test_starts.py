@@ -290,7 +290,7 @@ def test_unsent_start_is_free_for_the_next() -> None:
 # One at a time, until the limit is proved.
 
 
-def test_until_a_whole_window_was_accepted_one_start_is_in_flight_at_a_time() -> None:
+def test_one_start_is_in_flight_until_the_limit_is_proved() -> None:
     table = Table(3, proved=False)
     for queue_entry in (A, B, C, D):
         table.starts.ask(queue_entry, 0.0)
@@ -373,7 +373,7 @@ def test_late_starts_have_at_least_one_start() -> None:
 
 
 @pytest.mark.parametrize("failure", [None, LOST, REFUSED], ids=["accepted", "lost", "refused"])
-def test_a_late_start_that_was_sent_counts_whatever_became_of_it(
+def test_sent_late_start_counts_with_any_outcome(
     failure: CallFailure | None,
 ) -> None:
     table = Table(5)
@@ -398,7 +398,7 @@ def test_a_late_start_that_was_not_sent_costs_nothing(answered: bool) -> None:  
     assert table.free(1.0, M) == "m"
 
 
-def test_what_another_process_has_started_counts_late_starts_among_it() -> None:
+def test_starts_of_another_process_count_also_late_ones() -> None:
     table = Table(5)
     table.starts.recall(_charged(3), _charged(1))
     assert table.free(10.0, A, B, C) == "ab"

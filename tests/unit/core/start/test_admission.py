@@ -88,7 +88,7 @@ def test_existing_training_is_adopted_awaited_or_refused(state: int, existing: s
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
 @pytest.mark.parametrize("when", ["Wait", "Fail"])
 @pytest.mark.parametrize("run_start_time", [None, BEFORE], ids=["never trained", "trained before"])
-def test_a_ready_model_is_started_whatever_it_was_before(
+def test_ready_model_is_started_for_any_past(
     run_start_time: object, when: str, existing: str
 ) -> None:
     life = Life(a_training(existing_training=existing, when_not_ready=when))
@@ -597,7 +597,7 @@ def test_starts_back_off_while_only_polls_are_answered() -> None:
 # A key that may poll but not start (403).
 
 
-def test_a_key_that_may_not_start_is_blocked_and_costs_few_starts() -> None:
+def test_key_without_permission_to_start_is_blocked() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED, message="HTTP 403: scope.")
     assert (life.status.phase, life.reason) == ("Pending", "Unauthorized")
     posts = 0

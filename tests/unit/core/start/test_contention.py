@@ -43,7 +43,7 @@ def younger(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa:
 READY = a_model(2)
 
 
-def test_alone_there_is_nothing_in_the_way() -> None:
+def test_resource_without_competitors_is_not_blocked() -> None:
     assert model_in_use(mine(), [], READY) is None
 
 
@@ -118,7 +118,7 @@ def test_past_run_of_another_resource_does_not_block(
     assert model_in_use(mine(), [younger(ENDED)], model) is None
 
 
-def test_a_rerun_adopts_nothing_and_so_may_start_where_another_has_trained() -> None:
+def test_rerun_may_start_after_the_run_of_another_resource() -> None:
     assert model_in_use(mine(RERUN), [older(ENDED)], a_model(4, started_at=EIGHT)) is None
 
 

@@ -360,7 +360,7 @@ def lost_again(life: Life) -> Life:
     return life
 
 
-def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() -> None:
+def test_start_not_happened_repeats_with_the_first_baseline() -> None:
     life = an_unknown_start()
     asked_again_after(life, READY)
     assert (life.run.attempt, life.run.claimed_at, life.status.phase) == (2, None, "Pending")
@@ -375,7 +375,7 @@ def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() ->
     assert (life.state.reset_seen, life.state.agreed_at) == (False, None)
 
 
-def test_from_the_fourth_attempt_on_the_delay_doubles_up_to_an_hour() -> None:
+def test_delay_doubles_from_the_fourth_attempt_up_to_an_hour() -> None:
     life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     delays = [life.action]
@@ -426,7 +426,7 @@ def test_late_acting_start_times_out() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_the_time_between_two_attempts_is_not_part_of_the_time_out() -> None:
+def test_time_between_attempts_is_not_part_of_the_timeout() -> None:
     """The resource may wait in the queue; a run must not time out before it has begun."""
     life = Life(a_training(poll_interval_seconds=1, timeout_seconds=120)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
@@ -443,7 +443,7 @@ def test_the_time_between_two_attempts_is_not_part_of_the_time_out() -> None:
     assert life.reason == "TimedOut"
 
 
-def test_an_intent_that_stays_open_times_out_from_when_it_was_written() -> None:
+def test_unresolved_intent_times_out_from_its_write() -> None:
     life = Life(a_training(timeout_seconds=60)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
     life.waits(59).polls(a_model(7))
@@ -494,7 +494,7 @@ def test_resolved_start_clears_its_fields() -> None:
     assert life.state == InProcessState(last_polled_at=life.now)
 
 
-def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
+def test_status_from_before_the_intent_resolves_no_start() -> None:
     """A paused process may have an old status when another has begun the start (tests/model)."""
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS)
     life.waits(45).polls(a_model(2))

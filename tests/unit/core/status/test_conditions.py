@@ -125,7 +125,7 @@ def test_deriving_status_again_changes_nothing(
     assert (once.phase, truths(once)) == (phase, conditions)
 
 
-def test_every_condition_gives_the_reason_and_message_of_the_status() -> None:
+def test_every_condition_has_the_reason_and_message() -> None:
     status = derive_status(
         a_training(), followed(), EIGHT, ConditionReason(Reason.TRAINING, "Training: 45%.")
     )

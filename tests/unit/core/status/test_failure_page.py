@@ -18,7 +18,7 @@ def test_the_page_in_docs_is_current() -> None:
     assert (ROOT / "docs" / "failures.md").read_text(encoding="utf-8") == failures_page()
 
 
-def test_the_readme_leads_to_it() -> None:
+def test_readme_links_the_failure_page() -> None:
     assert "(docs/failures.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -45,16 +45,16 @@ from tests.unit.core.builders import a_model, call_failed
         pytest.param("Internal server error", "SystemError", id="internal"),
         pytest.param("CUDA driver version mismatch", "Unknown", id="another mismatch"),
         pytest.param("insufficient memory for the database", "Unknown", id="other data"),
-        pytest.param("Out of cheese", "Unknown", id="unheard of"),
+        pytest.param("Out of cheese", "Unknown", id="unknown text"),
     ],
 )
-def test_a_remote_failure_is_recognised_by_its_words(error: str, reason: str) -> None:
+def test_remote_failure_is_recognised_by_its_text(error: str, reason: str) -> None:
     why = remote_failure(a_model(5, error=error))
     assert (why.reason, why.message) == (reason, error)
     assert why.solution == FAILURE_CATALOG[FailureReason(reason)].solution
 
 
-def test_a_code_says_more_than_words() -> None:
+def test_error_code_takes_precedence_over_the_text() -> None:
     why = remote_failure(a_model(5, error="No.", error_code="INSUFFICIENT_DATA"))
     assert (why.reason, why.code) == ("InsufficientData", "INSUFFICIENT_DATA")
 
@@ -67,7 +67,7 @@ def test_the_examples_of_a_row_are_recognised_as_that_row(reason: FailureReason)
     assert (FAILURE_CATALOG[reason].pattern is None) == (FAILURE_CATALOG[reason].examples == ())
 
 
-def test_every_reason_has_its_row_and_every_cause_is_a_case_of_one() -> None:
+def test_every_reason_has_its_row() -> None:
     assert set(FAILURE_CATALOG) == set(FailureReason)
     causes = [cause for row in FAILURE_CATALOG.values() for cause, _ in row.cases]
     assert sorted(causes) == sorted(Cause)
@@ -107,7 +107,7 @@ def test_failure_without_a_text_says_so(error: str | None) -> None:
     ("said", "reason"),
     [("Training failed", "Unknown"), ("Stopped: insufficient training data", "InsufficientData")],
 )
-def test_without_an_error_the_status_message_is_what_the_api_says(said: str, reason: str) -> None:
+def test_status_message_is_the_cause_without_an_error(said: str, reason: str) -> None:
     why = remote_failure(a_model(5, status_message=said))
     assert (why.reason, why.message) == (reason, f"The API gives no error; it says: {said}")
 
@@ -134,7 +134,7 @@ def test_timed_out_run_is_reported_to_continue() -> None:
         ("HTTP 400: Insufficient training data", None, "InsufficientData"),
         ("HTTP 422: wrong", "WRONG", "StartRejected"),
     ],
-    ids=["by code", "by words", "unheard of"],
+    ids=["by code", "by words", "unknown text"],
 )
 def test_a_rejected_start_says_why(message: str, code: str | None, reason: str) -> None:
     why = rejected_start(call_failed(FailureKind.REJECTED, message, code=code))
@@ -218,7 +218,7 @@ def test_documents_start_errors_show_figures_and_remedy(
         pytest.param(
             call_failed(FailureKind.CONFLICT, "HTTP 409: Not now.", code="WEEKEND"),
             "Not now. The start is tried again by itself.",
-            id="unheard of",
+            id="unknown text",
         ),
     ],
 )
@@ -228,7 +228,7 @@ def test_temporarily_refused_start_names_what_it_waits_for(call: CallFailure, ad
     assert "runToken" not in refused_for_now(call)
 
 
-def test_details_are_bounded_and_what_is_not_given_is_left_out() -> None:
+def test_details_are_bounded_and_absent_ones_omitted() -> None:
     details = {f"detail {n}": "x" * 256 for n in range(32)} | {"none": None, "message": ["odd"]}
     why = rejected_start(call_failed(FailureKind.REJECTED, "HTTP 400: No.", details=details))
     assert why.message.startswith("HTTP 400: No (detail 0: xxx")

@@ -92,7 +92,7 @@ def test_the_delay_is_a_minute_and_doubles_up_to_an_hour() -> None:
         ),
     ],
 )
-def test_what_is_retried(
+def test_retryable_failures_are_retried(
     reason: str,
     ownership: str | None,
     retries: int,
@@ -212,7 +212,7 @@ def test_a_retry_that_succeeds_is_a_success() -> None:
     assert [entry.outcome for entry in life.status.history] == ["Failed"]
 
 
-def test_a_run_whose_reply_was_lost_and_that_is_found_failed_is_retried() -> None:
+def test_failed_run_whose_start_reply_was_lost_is_retried() -> None:
     life = Life(a_training(backoff_limit=1, log={"collect": "Never"})).intends()
     life.is_refused(FailureKind.AMBIGUOUS).waits(60).polls(broken())
     assert (life.run.ownership, life.reason) == ("Unconfirmed", "WaitingForRetry")
@@ -284,7 +284,7 @@ def test_a_retry_waits_in_the_queue_like_any_other() -> None:
 @pytest.mark.parametrize(
     ("collect", "fetched"), [("Always", True), ("OnFailure", True), ("Never", False)]
 )
-def test_the_log_of_the_failed_run_is_collected_while_its_retry_waits(
+def test_log_of_the_failed_run_is_fetched_before_its_retry(
     collect: str,
     fetched: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -458,7 +458,7 @@ def test_run_fails_finally_if_its_retry_is_not_wanted(change: Change, token: str
     assert life.run.token == token
 
 
-def test_deleting_what_waits_for_its_retry_releases_nothing() -> None:
+def test_deletion_of_a_waiting_retry_releases_no_run() -> None:
     assert deletion_events(a_failed_life().status) == ()
 
 

@@ -212,7 +212,7 @@ def test_run_of_an_unreadable_resource_holds_its_model() -> None:
         assert (decision.status.message or "").startswith(f"{name} may be training this model")
 
 
-def test_rerun_waits_where_the_history_of_another_resource_cannot_be_read() -> None:
+def test_rerun_waits_for_an_unreadable_history_of_another() -> None:
     field = UnreadableField("status.history", "status.history[0].id", "")
     competitor = replace(a_training(name="competitor"), unreadable=(field,))
     life = Life(a_training(**NO_LOG)).runs().succeeds().edit(run_token="v2")

@@ -101,7 +101,7 @@ def test_a_repeated_request_is_one_event_for_each_edit() -> None:
     assert life.event_reasons.count("RequestAlreadyUsed") == 2
 
 
-def test_a_repeated_annotation_is_said_without_an_edit() -> None:
+def test_repeated_annotation_is_reported_without_an_edit() -> None:
     life = ran(a_long_life().annotate("t2"), 3)
     answered = life.status.history[0].id
     life.annotate("t1").wake_ups()
@@ -132,7 +132,7 @@ def test_a_long_message_leaves_room_for_the_repeated_request() -> None:
     assert settled.message.endswith(f"x… {settled.repeated_request}")
 
 
-def test_a_repeated_request_is_said_of_a_running_run() -> None:
+def test_repeated_request_is_reported_for_a_running_run() -> None:
     life = in_a_fourth_run()
     life.edit(run_token="v2").waits(60).polls(RUNNING)
     assert life.status.phase == "Running"
@@ -143,7 +143,7 @@ def test_a_repeated_request_is_said_of_a_running_run() -> None:
     assert life.status.message == "Training: InitialEpochs, 20%."
 
 
-def test_a_request_cancelled_while_another_is_repeated_is_said() -> None:
+def test_cancelled_request_is_reported_beside_a_repeated_one() -> None:
     life = a_long_life()
     life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=at(hours=2)))
     assert life.run.token == "v3"
@@ -193,7 +193,7 @@ def test_a_member_removed_before_the_start_is_not_used() -> None:
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_an_adopted_run_uses_the_values_it_answers(state: int) -> None:
+def test_adopted_run_uses_its_request_values(state: int) -> None:
     life = Life(a_training(run_token="v1", requested_at="t1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert life.run.ownership == "Adopted"
@@ -202,7 +202,7 @@ def test_an_adopted_run_uses_the_values_it_answers(state: int) -> None:
     assert is_used(life.status, T1)
 
 
-def test_an_end_without_a_start_uses_the_values_it_answers() -> None:
+def test_end_without_a_start_uses_its_request_values() -> None:
     life = Life(a_training(run_token="v1", when_not_ready="Fail"))
     life.polls(a_model(1))
     assert (life.status.phase, len(life.status.used_requests)) == ("Failed", 1)
