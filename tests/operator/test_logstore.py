@@ -200,7 +200,7 @@ SCENES = {
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
-async def test_save_after_a_kill_at_any_write_completes_the_log(
+async def test_killed_at_any_write_the_next_save_makes_it_good(
     space: Namespace, client: ApiClient, status_writer: Recorder, scene: Scene, moment: str
 ) -> None:
     store = LogStore(ConfigMaps(client))
