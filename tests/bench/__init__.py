@@ -1,1 +1,1 @@
-"""Tests of the benchmarks: what they measure against, and how they tell it."""
+"""Tests of the benchmarks: the baseline that they measure against, and their reports."""

@@ -1,4 +1,4 @@
-"""The baseline is what it is said to be: no better, and no worse either."""
+"""The baseline client behaves as documented: no better and no worse."""
 
 import random
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ async def serve(
         yield Served(state, client, FixedInterval(client, 60, jitter))
 
 
-def test_it_starts_a_model_that_is_ready_and_looks_each_interval_until_the_end() -> None:
+def test_baseline_starts_ready_model_and_polls_each_interval() -> None:
     async def main() -> None:
         async with serve(ModelScript(duration=3 * MINUTE)) as served:
             await served.baseline.follow(MODEL, 30)
@@ -66,7 +66,7 @@ def test_it_starts_a_model_that_is_ready_and_looks_each_interval_until_the_end()
     run_virtually(main)
 
 
-def test_a_failure_is_an_end_too() -> None:
+def test_failure_ends_the_polling() -> None:
     async def main() -> None:
         async with serve(ModelScript(status=5)) as served:
             await served.baseline.follow(MODEL, 30)
@@ -80,9 +80,7 @@ def test_a_failure_is_an_end_too() -> None:
     ("hint", "again"),
     [("seconds", 40), ("date", 40), ("all", 40), ("body", 90), ("none", 90)],
 )
-def test_refused_it_waits_as_the_header_says_or_else_its_interval(
-    hint: RetryHint, again: float
-) -> None:
+def test_refused_call_waits_for_retry_after_or_the_interval(hint: RetryHint, again: float) -> None:
     async def main() -> None:
         limits = (ServerLimit(1, 40),)
         config = SimulatorConfig(speed=1, limit_status=limits, retry_hint=hint)
@@ -98,7 +96,7 @@ def test_refused_it_waits_as_the_header_says_or_else_its_interval(
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "status"])
-def test_without_a_good_answer_it_goes_on_after_its_interval(fault: FaultName) -> None:
+def test_failed_call_is_repeated_after_the_interval(fault: FaultName) -> None:
     async def main() -> None:
         async with serve(RUNNING) as served:
             served.state.faults.add(Fault(fault=fault))
@@ -108,7 +106,7 @@ def test_without_a_good_answer_it_goes_on_after_its_interval(fault: FaultName) -
     run_virtually(main)
 
 
-def test_it_begins_by_luck_within_its_interval() -> None:
+def test_first_poll_is_jittered_within_the_interval() -> None:
     async def begun(seed: int) -> float:
         async with serve(ModelScript(status=4), seed=seed) as served:
             await served.baseline.follow(MODEL)

@@ -28,7 +28,7 @@ def test_figures_stand_to_the_right_and_names_to_the_left() -> None:
     ]
 
 
-def test_a_report_is_its_title_what_it_is_about_and_its_table() -> None:
+def test_report_has_a_title_a_description_and_a_table() -> None:
     report = Report("Polling", "Sixty runs.", Table(("side",), [("operator",)]))
     assert lines_of(report) == [
         *("## Polling", "", "Sixty runs.", ""),
@@ -56,7 +56,7 @@ def test_a_bar_is_met_or_missed_and_so_is_the_exit_status(bar: Bar, is_met: bool
     assert status_of([met, bar, met]) == (0 if is_met else 1)
 
 
-def test_the_summary_tells_what_the_bar_is_what_was_measured_and_what_was_missed() -> None:
+def test_summary_shows_bar_measurement_and_miss() -> None:
     assert summary([at_most("delay", 0.32, 0.5), at_least("use", 0.7, 0.95)]) == [
         *("## Bars", ""),
         "what      bar      measured",
@@ -69,5 +69,5 @@ def test_the_summary_tells_what_the_bar_is_what_was_measured_and_what_was_missed
 @pytest.mark.parametrize(
     ("figure", "text"), [(None, "-"), (math.nan, "-"), (math.inf, "never"), (1.26, "1.3")]
 )
-def test_what_cannot_be_measured_is_shown_as_that(figure: float | None, text: str) -> None:
+def test_unmeasurable_value_is_shown_as_such(figure: float | None, text: str) -> None:
     assert shown(figure) == text

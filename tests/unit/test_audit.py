@@ -1,4 +1,4 @@
-"""The audit of the pins, with the real pip-audit and an advisory service of our own."""
+"""The audit of the pins, with the real pip-audit and a faked advisory service."""
 
 import json
 import subprocess
@@ -79,9 +79,9 @@ def test_pins_without_one_pass_and_say_how_many_were_asked_about() -> None:
     assert count > sum("==" in line and "sys_platform" not in line for line in lines)
 
 
-def test_a_service_that_does_not_answer_fails_nothing_and_is_told_loudly() -> None:
+def test_unreachable_service_fails_nothing_and_is_reported() -> None:
     with advisories(200, {}) as url:
-        pass  # nobody listens there any more
+        pass  # no server listens there any more
     reply = audit(url)
     assert reply.returncode == 0
     assert reply.stderr.startswith("NOT AUDITED: no advisory service (osv) could be asked")
@@ -104,7 +104,7 @@ def test_strict_fails_where_no_service_answers_and_only_there() -> None:
 
 
 def package(name: str, version: str = "1", *known: str) -> dict[str, Any]:
-    """What pip-audit says of a package that its service knows of."""
+    """The report of pip-audit on a known package."""
     vulns = [{"id": one, "fix_versions": ["9"]} for one in known]
     return {"name": name, "version": version, "vulns": vulns}
 

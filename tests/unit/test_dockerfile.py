@@ -1,4 +1,4 @@
-"""What pip is told where the image is built; that it obeys is tests/image/test_pins.py."""
+"""The pip options of the image build; tests/image/test_pins.py tests their effect."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_pip_takes_only_wheels_by_hash_or_what_is_already_there(command: str) ->
     if re.search(r" (-r|--requirement)\b", command):
         assert by_hash
     elif re.search(r" wheel\b", command):
-        # The operator's own, from this checkout and with the setuptools that is there.
+        # The operator's own package, from this checkout and with the installed setuptools.
         assert "--no-deps --no-build-isolation" in command
         assert command.endswith(" .")
     else:

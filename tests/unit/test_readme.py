@@ -1,4 +1,4 @@
-"""What the README says of settings and commands is what there is."""
+"""The README's settings and commands exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""settings.py: the contract with users, and one line for what is wrong."""
+"""settings.py: the contract with users, and one line for each error."""
 
 import socket
 
@@ -183,7 +183,7 @@ def test_a_bad_setting_is_named_in_one_line(variable: str, value: str, problem: 
     with pytest.raises(SettingsError) as caught:
         load_settings({variable: value})
     assert str(caught.value) == f"{variable}: {problem}"
-    # What a person may have pasted a credential into is not repeated, nor kept as the cause.
+    # A value that may contain a pasted credential is not repeated, nor kept as the cause.
     assert "hush" not in str(caught.value).lower()
     assert caught.value.__suppress_context__
 
@@ -212,7 +212,7 @@ def test_plain_http_is_fine_on_loopback(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1.example", "localhost.example", "10.0.0.1"])
-def test_plain_http_is_not_fine_on_what_only_looks_like_loopback(host: str) -> None:
+def test_plain_http_is_refused_on_a_loopback_lookalike(host: str) -> None:
     with pytest.raises(SettingsError, match="plain http"):
         load_settings({"SCRIPTIX_BASE_URL": f"http://{host}"})
 
@@ -241,7 +241,7 @@ def test_nothing_is_read_behind_the_back_of_the_caller(monkeypatch: pytest.Monke
     assert Settings(pod_namespace="here").http_port == 8080
 
 
-def test_unknown_variables_are_named_with_their_nearest_but_not_their_values() -> None:
+def test_unknown_variables_are_named_without_their_values() -> None:
     assert unknown_settings(
         {"SCRIPTIX_LIMIT_START": "hush", "SCRIPTIX_TEA": "hush", "PATH": "x"}
     ) == (
@@ -256,7 +256,7 @@ def test_a_misspelt_port_is_not_taken_for_a_service_link() -> None:
     assert "SCRIPTIX_HTTP_PORT" in line
 
 
-def test_variables_of_kubernetes_services_and_of_others_cause_no_warning() -> None:
+def test_variables_of_kubernetes_services_cause_no_warning() -> None:
     links = {
         "SCRIPTIX_OPERATOR_SERVICE_HOST": "10.0.0.7",
         "SCRIPTIX_OPERATOR_SERVICE_PORT": "8080",
@@ -274,7 +274,7 @@ def test_variables_of_kubernetes_services_and_of_others_cause_no_warning() -> No
     assert unknown_settings(links) is None
 
 
-def test_the_table_has_a_line_with_default_and_meaning_for_each_setting() -> None:
+def test_table_has_default_and_meaning_of_each_setting() -> None:
     lines = settings_table().splitlines()
     assert lines[:2] == ["| Variable | Default | Meaning |", "|---|---|---|"]
     assert len(lines) == 2 + len(Settings.model_fields)

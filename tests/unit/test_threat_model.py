@@ -1,4 +1,4 @@
-"""Each threat of docs/threat-model.md names tests that show its control, and they are there."""
+"""Each threat of docs/threat-model.md names tests of its control, and these tests exist."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""`--help` of the commands says what they read and what their exit statuses mean."""
+"""`--help` names the sources of settings and the meaning of exit statuses."""
 
 import pytest
 

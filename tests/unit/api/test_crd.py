@@ -1,4 +1,4 @@
-"""The CRD as generated: what tests/operator/test_crd.py shows in action is counted up here."""
+"""The generated CRD; tests/operator/test_crd.py tests it in an API server."""
 
 import copy
 import re
@@ -27,7 +27,7 @@ STATUS: Schema = ROOT["properties"]["status"]
 
 
 def walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
-    """Every schema with the path that people know it by, parents first."""
+    """Return every schema with its path, parents first."""
     yield path, schema
     for name, child in schema.get("properties", {}).items():
         yield from walk(child, f"{path}.{name}")
@@ -55,7 +55,7 @@ def test_the_file_is_current(file: Path) -> None:
     assert file.read_text() == crd_yaml(), "run `make crd`"
 
 
-def test_the_yaml_says_what_the_document_says_and_how_to_renew_it() -> None:
+def test_yaml_equals_the_document_and_says_how_to_renew_it() -> None:
     text = crd_yaml()
     assert yaml.safe_load(text) == custom_resource_definition()
     assert text == crd_yaml()
@@ -179,7 +179,7 @@ def test_every_schema_is_structural_and_bounded(path: str, schema: Schema) -> No
         case "integer":
             assert schema["format"] in {"int32", "int64"}
         case "object":
-            # No free-form maps: a key that nobody bounded would be a string that nobody bounded.
+            # No free-form maps: their keys would be unbounded strings.
             assert schema.keys() & {"properties", "additionalProperties"} == {"properties"}
         case kind:
             assert kind == "boolean", path
@@ -208,7 +208,7 @@ def test_status_refuses_nothing_but_a_wrong_type_or_length(path: str, schema: Sc
     allowed = harmless | {"x-kubernetes-list-type"}
     if schema["type"] == "integer":
         allowed |= {"format"}
-        # What the remote side counts in may outgrow 32 bits, and the format is enforced.
+        # Counts of the remote side may exceed 32 bits, and the API server enforces the format.
         assert schema["format"] == "int64"
     if path in {".status", ".status.observedGeneration"}:
         allowed |= {"default"}
@@ -220,7 +220,7 @@ def test_status_refuses_nothing_but_a_wrong_type_or_length(path: str, schema: Sc
     assert schema.keys() <= allowed
 
 
-def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
+def test_conditions_are_a_map_and_other_lists_are_atomic() -> None:
     kinds = {
         path: schema["x-kubernetes-list-type"]
         for path, schema in walk(ROOT, "")
@@ -242,13 +242,13 @@ def test_conditions_are_a_map_by_type_and_all_other_lists_are_atomic() -> None:
     assert STATUS["properties"]["conditions"]["x-kubernetes-list-map-keys"] == ["type"]
 
 
-def test_a_resource_that_nobody_has_looked_at_says_so() -> None:
+def test_resource_without_a_status_is_shown_as_not_observed() -> None:
     assert STATUS["default"] == {"observedGeneration": -1}
     assert STATUS["properties"]["observedGeneration"]["default"] == -1
 
 
 @pytest.mark.parametrize(("path", "schema"), EVERY)
-def test_every_rule_says_what_to_do(path: str, schema: Schema) -> None:
+def test_every_rule_message_has_an_action(path: str, schema: Schema) -> None:
     for rule in schema.get("x-kubernetes-validations", []):
         assert len(rule["message"].split()) > 10, path
 
@@ -275,14 +275,14 @@ def test_missing_fields_are_listed_in_the_order_of_the_schema() -> None:
     ]
 
 
-def test_a_field_that_only_a_newer_crd_has_is_no_matter() -> None:
+def test_field_of_a_newer_crd_is_accepted() -> None:
     newer = copy.deepcopy(custom_resource_definition())
     schema = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     schema["properties"]["status"]["properties"]["mood"] = {"type": "string"}
     assert missing_fields(newer) == []
 
 
-def test_a_missing_field_of_the_spec_is_no_matter_because_nobody_here_writes_it() -> None:
+def test_missing_spec_field_is_accepted() -> None:
     older = copy.deepcopy(custom_resource_definition())
     remove(older, ".spec.backoffLimit")
     assert missing_fields(older) == []
@@ -311,13 +311,13 @@ def test_a_crd_without_our_version_is_named(change: Schema) -> None:
     assert missing_fields(other) == ["version v1alpha1"]
 
 
-def test_something_that_is_hardly_a_crd_is_told_and_does_not_raise() -> None:
+def test_malformed_crd_is_reported_and_does_not_raise() -> None:
     assert missing_fields({}) == ["version v1alpha1"]
     bare = {"spec": {"versions": [{"name": "v1alpha1", "served": True}]}}
     assert missing_fields(bare) == [".status", "subresource status"]
 
 
-def test_a_keyword_without_translation_is_an_error_and_never_lost() -> None:
+def test_keyword_without_translation_is_an_error() -> None:
     class Free(BaseModel):
         labels: dict[str, str]
 

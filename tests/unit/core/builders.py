@@ -1,7 +1,7 @@
-"""Builders for the core's tests, and `Life`: a resource that goes through `decide` step by step.
+"""Builders for the core's tests, and `Life`: a resource that goes through reconciles.
 
-`Life` does what engine/reconciler.py does, without the engine. Whatever a test tells it, each
-status that comes out is held against the promises that hold for all of them (`check_status`).
+`Life` does what engine/reconciler.py does, without the engine. `check_status` holds each status
+against the invariants of all statuses, whatever the test observes.
 """
 
 from collections import Counter
@@ -65,9 +65,9 @@ __all__ = [
     "OTHER_KEY",
     "WHOLE_LOG",
     "Life",
+    "a_context",
     "a_model",
     "a_run",
-    "a_situation",
     "a_status",
     "a_training",
     "at",
@@ -82,17 +82,17 @@ __all__ = [
 ]
 
 EIGHT = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
-"""When the stories begin; the document's training starts at the same time."""
+"""The time at which each test begins; the document's training starts at the same time."""
 
 KEY = KeyUse("Secret/team-a/scriptix-api-key/api-key", "0123456789ab")
 OTHER_KEY = KeyUse(KEY.source, "ba9876543210")
 
 WHOLE_LOG = LogExtent(LogReply(3, 3), of_run=3, known=3)
-"""Of a log whose entries are all there, and stored."""
+"""The extent of a log whose entries are all present and stored."""
 
 
 def at(*, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
-    """So long after the story begins."""
+    """The time this long after the test begins."""
     return EIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
@@ -106,7 +106,7 @@ def a_training(  # noqa: PLR0913 - each has a default
     status: TrainingStatus | None = None,
     **spec: Any,  # noqa: ANN401 - values of spec fields
 ) -> Training:
-    """A resource for model 7 that nobody has looked at."""
+    """A resource for model 7 that has not been observed."""
     return Training(
         key=TrainingKey(namespace, name),
         uid=uid or f"uid-of-{namespace}-{name}",
@@ -140,7 +140,7 @@ def a_run(**facts: Any) -> Run:  # noqa: ANN401 - values of run fields
 
 
 def followed(**facts: Any) -> TrainingStatus:  # noqa: ANN401 - values of status fields
-    """The status of a run that is being followed, and that a poll has shown since `started_at`."""
+    """The status of a run that is followed and that polls show since `started_at`."""
     facts = {"started_at": EIGHT, **facts}
     start = facts["started_at"]
     run = a_run(ownership=Ownership.OWNED, claimed_at=EIGHT, started_training_at=start)
@@ -194,19 +194,21 @@ def whole_status() -> TrainingStatus:
         conditions=[{**condition, "observed_generation": 1, "last_transition_time": EIGHT}],
     )
     unset = {n for n, f in TrainingStatus.model_fields.items() if getattr(status, n) == f.default}
-    assert not unset, "set a new field here, and name its fate in test_requests and test_takeback"
+    assert not unset, (
+        "set a new field here, and name its fate in test_requests and test_cancellation"
+    )
     return status
 
 
-def a_situation(
+def a_context(
     training: Training, now: datetime = EIGHT, state: InProcessState | None = None
 ) -> ReconcileContext:
-    """One step of a resource."""
+    """The context of one reconcile of a resource."""
     return ReconcileContext(training, now, state or InProcessState())
 
 
 def a_model(status: int = 2, **facts: Any) -> RemoteModel:  # noqa: ANN401 - values of its fields
-    """A reply with model 7; an end has its results, unless they are given otherwise."""
+    """A reply with model 7; an ended model has results unless `facts` has others."""
     given: dict[str, Any] = {"id": 7, "key": "custom_model_7", "training_status": status}
     if status == TrainingState.SUCCEEDED:
         given["metrics"] = metrics()
@@ -218,7 +220,7 @@ def a_model(status: int = 2, **facts: Any) -> RemoteModel:  # noqa: ANN401 - val
 def metrics(
     wer: str | None = "12.5", cer: str | None = "8.3", improvement: str | None = "18.7"
 ) -> RemoteMetrics:
-    """training_metrics of a finished run; those of the API's document unless told."""
+    """training_metrics of a finished run; by default those of the API's document."""
 
     def number(text: str | None) -> Decimal | None:
         return None if text is None else Decimal(text)
@@ -231,7 +233,7 @@ def metrics(
 
 
 def call_failed(kind: FailureKind, message: str = "HTTP 500: oops", **facts: Any) -> CallFailure:  # noqa: ANN401 - values of its fields
-    """A call that went wrong."""
+    """A failed call."""
     return CallFailure(kind, message, **facts)
 
 
@@ -241,13 +243,13 @@ def truths(status: TrainingStatus) -> dict[str, str]:
 
 
 def check_status(training: Training, status: TrainingStatus) -> None:
-    """Hold a settled status against what is promised of every one."""
-    # What is written is what was meant: within all bounds, and the same when it is read again.
+    """Check the invariants of every derived status."""
+    # The written status is within all bounds, and the same when it is read again.
     assert TrainingStatus.model_validate(dump_status(status)) == status
-    # The status speaks of the present spec, in each of its parts.
+    # Each part of the status observes the current spec.
     generations = {status.observed_generation, *(c.observed_generation for c in status.conditions)}
     assert generations == {training.generation}
-    # Conditions are a map, and never say that it goes on and that it does not.
+    # Conditions are a map, and never contradict one another.
     counted = Counter(condition.type for condition in status.conditions)
     assert set(counted.values()) == {1}
     shown = truths(status)
@@ -258,7 +260,7 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     assert (status.phase in {Phase.SUCCEEDED, Phase.FAILED}) == finished
     assert finished or (status.phase == Phase.SUSPENDED) == training.spec.suspend
     assert status.message
-    # A run that is to be retried is told of with the time, and never with a terminal phase.
+    # A run that awaits its retry has the time of the retry, and never a terminal phase.
     assert awaits_retry(status) == (status.run is not None and status.run.retry_at is not None)
     waits = awaits_retry(status) and not training.spec.suspend
     reasons = {c.reason for c in status.conditions} - {Reason.UNREADABLE}
@@ -270,14 +272,14 @@ def check_status(training: Training, status: TrainingStatus) -> None:
 
 @dataclass
 class Life:
-    """A resource and what its process remembers of it, through time.
+    """A resource and its in-process state, through time.
 
     Args:
-        refusal: What the cluster says to each result that is to be published, and whether it will
-            say so again; None: it takes it.
-        checked: Whether each status is checked and the news of it are gathered. That takes most of
-            the time of a long story.
-        durations: With no time between the fetches of a log after the end, unless a story is about
+        refusal: The cluster's reply to each published result, and whether the cluster refuses it
+            for good; None: the cluster accepts results.
+        checked: Whether each status is checked and its events are collected. That takes most of
+            the time of a long test.
+        durations: Without time between the log fetches after the end, unless a test is about
             them.
     """
 
@@ -307,7 +309,7 @@ class Life:
 
     @property
     def reason(self) -> str:
-        """Why it is as it is."""
+        """The reason of the first condition."""
         return self.status.conditions[0].reason
 
     @property
@@ -316,7 +318,7 @@ class Life:
         return [item.reason.value for item in self.events]
 
     def learns(self, observation: Observation) -> Decision:
-        """Decide, record where the engine would, and check what came out."""
+        """Decide, record where the engine would, and check the result."""
         before = self._recorded or self.training.status
         decision = decide(self.training, observation, self.now, self.state, self.durations)
         is_derived = True
@@ -345,11 +347,11 @@ class Life:
 
     @property
     def entry(self) -> InFlightStart | None:
-        """The start that the ledger has open on the model."""
+        """The in-flight start of the model in the ledger."""
         return self.ledger.in_flight_starts.get(self.training.spec.model_id)
 
     def opens(self) -> "Life":
-        """Write the ledger, as is done between the intent and the POST."""
+        """Write the ledger, as the engine does between the intent and the POST."""
         self.ledger, entry = with_start_begun(self.ledger, self.training, self.now)
         self.state = replace(self.state, in_flight=entry, intent_seen_at=self.now)
         return self
@@ -357,10 +359,10 @@ class Life:
     def sees(
         self, model: RemoteModel, *, key: KeyUse = KEY, competitors: tuple[Training, ...] = ()
     ) -> Decision:
-        """The look that was asked for shows `model`."""
-        mark = self.ledger.latest_runs.get(self.training.spec.model_id)
+        """The requested poll shows `model`."""
+        latest_run = self.ledger.latest_runs.get(self.training.spec.model_id)
         return self.learns(
-            ModelPolled(model, key, competitors, self.entry, mark, self.ledger.serial)
+            ModelPolled(model, key, competitors, self.entry, latest_run, self.ledger.serial)
         )
 
     def waits(self, seconds: float) -> "Life":
@@ -374,7 +376,7 @@ class Life:
         return self
 
     def edit_unreadably(self, *paths: str, **spec: Any) -> "Life":  # noqa: ANN401 - values of spec fields
-        """Edit the resource so that these fields of it cannot be read; none: all can."""
+        """Edit the resource so that these fields cannot be read; none: all can be read."""
         self.training = replace(
             edited(self.training, **spec),
             unreadable=tuple(
@@ -385,7 +387,7 @@ class Life:
         return self
 
     def annotate(self, requested_at: str) -> "Life":
-        """Ask for a run by the annotation, which is no edit."""
+        """Request a run by the annotation, which is no edit of the spec."""
         self.training = replace(self.training, requested_at=requested_at)
         return self
 
@@ -396,18 +398,18 @@ class Life:
         return self
 
     def restarts(self) -> "Life":
-        """Lose what the process remembers."""
+        """Lose the in-process state."""
         self.state = InProcessState()
         return self
 
     def wake_ups(self) -> Decision:
-        """A watch event, or a due time."""
+        """Trigger a reconcile: a watch event, or a due time."""
         return self.learns(Triggered())
 
     def polls(
         self, model: RemoteModel, *, key: KeyUse = KEY, competitors: tuple[Training, ...] = ()
     ) -> Decision:
-        """Wake, have one's turn in the queue if one waits there, and see `model`."""
+        """Trigger a reconcile, get a start if one is queued, and see `model`."""
         decision = self.wake_ups()
         if isinstance(decision.action, CheckQueue):
             decision = self.learns(QueueReached())
@@ -416,19 +418,19 @@ class Life:
         return decision
 
     def poll_fails(self, kind: FailureKind, **facts: Any) -> Decision:  # noqa: ANN401 - CallFailure's fields
-        """Wake, and see nothing."""
+        """Trigger a reconcile whose poll fails."""
         assert isinstance(self.wake_ups().action, Poll)
         return self.learns(PollFailed(call_failed(kind, **facts)))
 
     def is_queued(self, position: int = 3, of: int = 12, wait: float = 600) -> Decision:
-        """No room in the key's allowance, at the moment of asking."""
+        """Trigger a reconcile without quota for its poll."""
         assert isinstance(self.action, AcquireStart)
         in_ten_minutes = self.now + timedelta(minutes=10)
         queue = Queue(position=position, of=of, estimated_start_at=in_ten_minutes)
         return self.learns(StartQueued(queue, wait))
 
     def intends(self, model: RemoteModel | None = None, *, key: KeyUse = KEY) -> "Life":
-        """Go as far as the intent: the POST is next."""
+        """Record the intent: the POST is next."""
         decision = self.polls(model or a_model(2), key=key)
         assert isinstance(decision.action, AcquireStart)
         decision = self.learns(StartGranted(decision.action.model, decision.action.key))
@@ -436,12 +438,12 @@ class Life:
         return self.opens()
 
     def is_accepted(self, reply: RemoteModel | None = None) -> "Life":
-        """The API takes the start."""
+        """The API accepts the start."""
         self.learns(Posted(reply))
         return self
 
     def is_refused(self, kind: FailureKind, **facts: Any) -> "Life":  # noqa: ANN401 - CallFailure's fields
-        """The POST does not bring a 2xx."""
+        """The POST fails."""
         self.learns(PostFailed(call_failed(kind, **facts)))
         return self
 
@@ -451,15 +453,15 @@ class Life:
         stored = LogStatus(config_maps=("cardiology-log",), entries=3, bytes=99)
         return self.learns(LogStored(stored, (), self.action.due_in, WHOLE_LOG))
 
-    def runs(self, marker: datetime = EIGHT) -> "Life":
-        """Start, and see the run at 0 %."""
-        self.intends().is_accepted(a_model(3, progress=0, started_at=marker))
+    def runs(self, run_start_time: datetime = EIGHT) -> "Life":
+        """Start, and poll the run at 0 %."""
+        self.intends().is_accepted(a_model(3, progress=0, started_at=run_start_time))
         assert self.status.phase == Phase.RUNNING
         return self
 
-    def succeeds(self, marker: datetime = EIGHT, **facts: Any) -> "Life":  # noqa: ANN401 - a model's fields
-        """See the end of the run, and store its log."""
-        self.polls(a_model(4, **{"started_at": marker, "metrics": metrics(), **facts}))
+    def succeeds(self, run_start_time: datetime = EIGHT, **facts: Any) -> "Life":  # noqa: ANN401 - a model's fields
+        """Poll the end of the run, and store its log."""
+        self.polls(a_model(4, **{"started_at": run_start_time, "metrics": metrics(), **facts}))
         if isinstance(self.action, FetchLog):
             self.stores_log()
             assert self.status.log is not None

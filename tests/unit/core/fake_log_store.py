@@ -1,7 +1,7 @@
-"""A stand-in for the cluster: carries log plans out in memory, as kube/logstore.py does for real.
+"""A fake log store: carries log plans out in memory, as kube/logstore.py does in a cluster.
 
-It can be killed between any two of its writes. tests/operator/test_logstore.py tries the real one
-against a real API server.
+A test can kill it between any two writes. tests/operator/test_logstore.py tests the real one
+in an API server.
 """
 
 from collections.abc import Iterable
@@ -21,29 +21,29 @@ EIGHT_SECOND = 1737014400
 
 
 def entry(message: str, seconds: float | None = 0) -> LogEntry:
-    """An entry so many seconds after eight, or without a time."""
+    """A log entry so many seconds after eight, or without a time."""
     at = None if seconds is None else EIGHT + timedelta(seconds=seconds)
     return LogEntry(at, "info", message)
 
 
 def wide(count: int, *, begin: int = 0, per_second: int = 1, size: int = 1000) -> list[LogEntry]:
-    """Entries of `size` bytes each when rendered, numbered, no two alike."""
+    """Numbered, distinct entries of `size` bytes each when rendered."""
     filler = "x" * (size - len(render(entry("000000 x"))))
     return [entry(f"{i:06} {filler}", i // per_second) for i in range(begin, begin + count)]
 
 
 class KilledError(Exception):
-    """The process ends here."""
+    """The process is killed here."""
 
 
 @dataclass
 class FakeLogStore:
-    """Stands for the cluster."""
+    """Stores the segments of a log in memory."""
 
     segments: dict[int, dict[str, str]] = field(default_factory=dict)
     active: dict[str, str] | None = None
     named: set[int] = field(default_factory=set)
-    """The chunks that status names; written after all else."""
+    """The segments that status names; written last."""
     reads: int = 0
     writes_left: int = 10**9
 
@@ -55,7 +55,7 @@ class FakeLogStore:
         max_bytes: int = 2**24,
         since: int = UNTIMED,
     ) -> LogIndex:
-        """Do what LogStore.open and LogStore.save do, with the collector between them."""
+        """Do what LogStore.open, the collector and LogStore.save do."""
         log_index = (LogIndex.read(self.active) if self.active else None) or EMPTY
         while log_index.next in self.segments:
             log_index = log_index.adopt(self._read(log_index.next))
@@ -92,24 +92,24 @@ class FakeLogStore:
 
     @property
     def indexed(self) -> set[int]:
-        """The chunks that the tail names."""
+        """The sealed segments that the active segment names."""
         log_index = LogIndex.read(self.active) if self.active else None
         return {segment.number for segment in log_index.segments} if log_index else set()
 
     @property
     def texts(self) -> list[str]:
-        """The text of each object that status names, oldest first, the tail's last."""
+        """The text of each segment that status names, oldest first, the active segment last."""
         parts = [self.segments[number][LOG_KEY] for number in sorted(self.named)]
         return [*parts, self.active[LOG_KEY] if self.active else ""]
 
     @property
     def text(self) -> str:
-        """All that is stored."""
+        """The whole stored text."""
         return "".join(self.texts)
 
 
 def in_order(entries: Iterable[LogEntry]) -> list[LogEntry]:
-    """The entries by time; one without a time stays behind the one that it was given behind."""
+    """The entries by time; an entry without a time stays behind its predecessor."""
     latest, timed = datetime.min.replace(tzinfo=UTC), list[tuple[datetime, LogEntry]]()
     for each in entries:
         latest = each.at or latest

@@ -34,5 +34,5 @@ def starting(
 
 
 def charges_of_key(ledger: Ledger) -> list[StartCharge]:
-    """All of them."""
+    """Return all in-flight starts."""
     return [charge for group in ledger.charges.values() for charge in group]

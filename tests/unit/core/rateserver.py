@@ -1,6 +1,6 @@
-"""A server that limits the rate of calls, and a client that keeps to a budget at it, in no time.
+"""A simulated server that limits the rate of calls, and a client with a rate limiter.
 
-Nothing here is the operator's: it is what the core's promises about limits are held against.
+Tests compare the core's rate limiter with this server.
 """
 
 import heapq
@@ -20,27 +20,27 @@ from scriptix_operator.core.ratelimit.window import Permit
 __all__ = ["Play", "Reply", "Server", "Tells"]
 
 TICK = 1e-6
-"""Seconds by which time goes on at least, whatever is lost in rounding."""
+"""The least step of time in seconds, despite rounding."""
 CONSTANT = 60.0
-"""Seconds that some servers say whatever the truth is."""
+"""Seconds that some servers name in every Retry-After."""
 
 
 class Tells(Enum):
-    """What a server says of its limits."""
+    """The rate-limit info that a server sends."""
 
     EVERYTHING = auto()
     """X-RateLimit on each reply, and Retry-After on refusals."""
     REFUSALS = auto()
-    """The same, but on refusals only."""
+    """X-RateLimit and Retry-After on refusals only."""
     RETRY_AFTER = auto()
-    """Retry-After only: seconds, rounded up."""
+    """Retry-After only, in seconds, rounded up."""
     CONSTANT = auto()
-    """Retry-After only, and always the same."""
+    """Retry-After only, with a constant value."""
     NOTHING = auto()
 
 
 class Reply(NamedTuple):
-    """What becomes of a call."""
+    """The outcome of a call."""
 
     failure: CallFailure | None
     rate_info: RateLimitInfo | None
@@ -48,12 +48,12 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """What a window has room for."""
+    """The remaining calls of a window."""
 
     limit: int
     left: int
     reset: int
-    """Seconds until it has more, rounded up."""
+    """Seconds until a window grants more calls, rounded up."""
 
 
 class Server:
@@ -62,8 +62,8 @@ class Server:
     Args:
         limits: All of them hold at once.
         slides: Whether its windows slide; else each begins at a time of its own.
-        tells: What it says.
-        jitter: Where its windows begin.
+        tells: The rate-limit info that it sends.
+        jitter: Draws where its windows begin.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Server:
         self._begins = [None if slides else jitter.uniform(0, one.seconds) for one in limits]
 
     def call(self, now: float) -> Reply:
-        """A call comes in."""
+        """Answer a call."""
         rooms = [
             self._room(limit, begin, now)
             for limit, begin in zip(self.limits, self._begins, strict=True)
@@ -111,26 +111,26 @@ class Server:
 
 
 class _Event(NamedTuple):
-    """Something on its way."""
+    """A call or reply in flight."""
 
     at: float
     number: int
     permit: Permit | None
-    """None: somebody else's."""
+    """The permit of the call; None: a call of another client."""
     reply: Reply | None = None
 
 
 @dataclass
 class Play:
-    """A client that calls whenever its budget lets it.
+    """A client that calls whenever its limiter grants a permit.
 
     Args:
-        limiter: What it keeps to.
-        server: What it calls.
-        jitter: How long each call and each reply take, and when others call.
-        latency: Seconds that each of them takes at most.
+        limiter: Grants its calls.
+        server: Answers its calls.
+        jitter: Draws the durations of calls and replies, and when others call.
+        latency: Seconds that each call and reply takes at most.
         parallel: Calls in flight at most.
-        pause: Seconds from a reply to the next call of one that has nothing to do meanwhile.
+        pause: Seconds from a reply to the next call.
         others: Calls a second of other clients with the same key.
     """
 
@@ -144,20 +144,20 @@ class Play:
     now: float = 0.0
     sent: list[float] = field(default_factory=list)
     accepted: list[float] = field(default_factory=list)
-    """When each of the client's calls that was accepted was sent."""
+    """The send times of the client's accepted calls."""
     refused: list[float] = field(default_factory=list)
-    """When each that was not was sent."""
+    """The send times of the client's refused calls."""
     taught: list[float] = field(default_factory=list)
-    """When the budget has learned something."""
+    """The times at which the limiter observed a limit."""
     most: list[tuple[int, ...]] = field(default_factory=list)
-    """The counts that were kept to, after each reply."""
+    """The effective limits after each reply."""
     _idle_until: float = 0.0
     _numbers: "count[int]" = field(default_factory=count)
     _arriving: list[_Event] = field(default_factory=list)
     _returning: list[_Event] = field(default_factory=list)
 
     def run(self, seconds: float, calls: float = math.inf) -> "Play":
-        """Play for so long, with so many calls at most."""
+        """Simulate so many seconds, with so many calls at most."""
         until, last = self.now + seconds, len(self.sent) + calls
         if self.others and not self._arriving:
             self._arrives(self._next_of_others(), None)
@@ -179,7 +179,7 @@ class Play:
             self._happen()
 
     def _happen(self) -> None:
-        """Have one thing happen that is due."""
+        """Process the next due call or reply."""
         if self._arriving and self._arriving[0].at <= self.now:
             arriving = heapq.heappop(self._arriving)
             reply = self.server.call(self.now)

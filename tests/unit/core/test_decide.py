@@ -1,4 +1,4 @@
-"""core/decide.py: the order in which a step judges, and what holds of every step."""
+"""core/decide.py: the order of decisions in a reconcile, and its invariants."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -109,7 +109,7 @@ def test_the_log_is_fetched_at_each_stage_and_at_the_end() -> None:
     assert life.action == FetchLog(None)
 
 
-def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> None:
+def test_log_missing_during_the_run_is_fetched_at_its_end() -> None:
     life = Life().runs()
     life.waits(60).polls(a_model(3, progress=1, started_at=EIGHT))
     life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
@@ -122,11 +122,11 @@ def test_a_log_that_was_not_there_during_the_run_is_asked_for_at_its_end() -> No
     assert life.status.log.state == "Complete"
 
 
-# Being blocked: not failed; says what to do; clears itself.
+# Blocked: not failed; shows a remedy; clears automatically.
 
 
 @pytest.mark.parametrize("stage", ["before a start", "while starting", "while running"])
-def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None:
+def test_block_is_reported_with_a_remedy_and_clears_itself(stage: str) -> None:
     life = Life()
     phase = {"before a start": "Pending", "while starting": "Starting"}.get(stage, "Running")
     if phase == "Starting":
@@ -148,7 +148,7 @@ def test_a_block_is_told_with_its_solution_and_clears_itself(stage: str) -> None
     assert truths(life.status)["Reconciling"] == "True"
 
 
-def test_a_block_is_looked_at_again_within_a_minute() -> None:
+def test_blocked_resource_is_polled_within_a_minute() -> None:
     for interval, seconds in ((3600, 60), (5, 5)):
         life = Life(a_training(poll_interval_seconds=interval))
         life.wake_ups()
@@ -156,7 +156,7 @@ def test_a_block_is_looked_at_again_within_a_minute() -> None:
         assert life.poll_fails(FailureKind.UNAUTHORIZED).action == RequeueAfter(seconds)
 
 
-def test_who_is_blocked_is_not_in_the_queue() -> None:
+def test_blocked_resource_is_not_in_the_queue() -> None:
     for observation in (Blocked(NO_SECRET), PollFailed(CallFailure(FailureKind.NOT_FOUND, "404"))):
         life = Life()
         life.polls(a_model(2))
@@ -167,7 +167,7 @@ def test_who_is_blocked_is_not_in_the_queue() -> None:
         assert (life.status.phase, life.status.queue) == ("Pending", None)
 
 
-# What a failed look means, before a start and during a run.
+# Failed polls, before a start and during a run.
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["before a start", "running"])
@@ -183,7 +183,7 @@ def test_who_is_blocked_is_not_in_the_queue() -> None:
         (FailureKind.NOT_FOUND, "ModelNotFound", 60, True),
     ],
 )
-def test_a_look_that_fails_ends_nothing(
+def test_failed_poll_ends_nothing(
     kind: FailureKind,
     reason: str,
     rests: float,
@@ -194,7 +194,7 @@ def test_a_look_that_fails_ends_nothing(
     if running:
         life.runs()
     if running and stalled:
-        # It contradicts what was known, so a second poll has to confirm it.
+        # The refusal contradicts an earlier poll, so a second poll has to confirm it.
         life.poll_fails(kind, message="HTTP 5xx: oops", status=403)
         assert (life.reason, life.action) == ("ApiUnavailable", RequeueAfter(5))
         life.waits(5)
@@ -208,7 +208,7 @@ def test_a_look_that_fails_ends_nothing(
     assert life.state.failed_polls == 0
 
 
-def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
+def test_block_that_is_not_repeated_is_cleared() -> None:
     life = Life()
     life.poll_fails(FailureKind.UNAUTHORIZED)
     life.waits(60).poll_fails(FailureKind.AMBIGUOUS)
@@ -216,7 +216,7 @@ def test_a_block_that_the_api_does_not_repeat_is_told_no_more() -> None:
     assert "Reconciling" in truths(life.status)
 
 
-def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
+def test_polls_of_an_unreachable_api_back_off() -> None:
     for interval, waits in (
         (60, [60, 120, 240, 300, 300]),
         (1, [1, 2, 4, 8, 16]),
@@ -227,7 +227,7 @@ def test_an_api_that_is_down_is_asked_ever_more_seldom() -> None:
         assert seen == [RequeueAfter(seconds) for seconds in waits]
 
 
-def test_a_rate_limited_look_waits_as_it_is_told() -> None:
+def test_rate_limited_poll_waits_for_retry_after() -> None:
     life = Life()
     assert life.poll_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
     assert life.status.message == (
@@ -237,7 +237,7 @@ def test_a_rate_limited_look_waits_as_it_is_told() -> None:
     assert life.event_reasons == ["RateLimited"]
 
 
-def test_a_look_that_has_no_allowance_changes_nothing() -> None:
+def test_poll_without_quota_changes_nothing() -> None:
     life = Life().runs()
     life.wake_ups()
     before = life.status
@@ -245,7 +245,7 @@ def test_a_look_that_has_no_allowance_changes_nothing() -> None:
     assert life.status == before
 
 
-def test_an_edit_is_observed_even_out_of_allowance() -> None:
+def test_edit_is_observed_without_quota() -> None:
     life = Life().runs().edit(priority=5)
     life.wake_ups()
     life.learns(PollDeferred(17))
@@ -258,7 +258,7 @@ def test_an_edit_is_observed_even_out_of_allowance() -> None:
 @pytest.mark.parametrize(
     "phase", ["new", "Queued", "Pending", "Blocked", "Starting", "Running", "Succeeded", "Failed"]
 )
-def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
+def test_suspended_resource_makes_no_calls_and_resumes(phase: str) -> None:
     life = Life(a_training(existing_training="Wait"))
     if phase == "Queued":
         life.polls(a_model(2))
@@ -272,7 +272,7 @@ def test_suspended_calls_nothing_and_comes_back(phase: str) -> None:
     elif phase in {"Running", "Succeeded", "Failed"}:
         life.runs().waits(3600).polls(a_model(3, started_at=EIGHT, progress=30))
         assert life.status.estimated_completion_at is not None
-    if phase in {"Succeeded", "Failed"}:  # with a log that is still to be fetched
+    if phase in {"Succeeded", "Failed"}:  # with a log fetch still due
         life.waits(60).polls(a_model(4 if phase == "Succeeded" else 5, started_at=EIGHT))
     terminal = phase in {"Succeeded", "Failed"}
     events = life.event_reasons
@@ -309,10 +309,10 @@ def test_a_post_in_flight_is_finished_when_suspended(reply: RemoteModel | None) 
     assert "goes on" in (life.status.message or "")
 
 
-# Time-outs.
+# Timeouts.
 
 
-def test_a_run_times_out_and_nothing_more_is_called() -> None:
+def test_timed_out_run_makes_no_further_calls() -> None:
     life = Life(a_training(timeout_seconds=7200)).runs()
     life.waits(7199.5).polls(a_model(3, progress=30, started_at=EIGHT))
     life.stores_log()
@@ -339,7 +339,7 @@ def test_a_run_times_out_while_suspended() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_a_run_times_out_while_blocked_and_while_its_start_is_unknown() -> None:
+def test_run_times_out_while_blocked_or_unknown() -> None:
     for life in (
         Life(a_training(timeout_seconds=60)).runs(),
         Life(a_training(timeout_seconds=60)).intends().is_refused(FailureKind.AMBIGUOUS),
@@ -360,7 +360,7 @@ def test_an_adopted_run_times_out_from_its_adoption() -> None:
 
 
 @pytest.mark.parametrize("state", [1, 2], ids=["waiting", "queued"])
-def test_who_has_not_started_never_times_out(state: int) -> None:
+def test_resource_without_a_start_never_times_out(state: int) -> None:
     life = Life(a_training(timeout_seconds=60))
     for _ in range(5):
         life.waits(3600).polls(a_model(state))
@@ -394,7 +394,7 @@ def test_another_run_follows_the_first() -> None:
     assert len(life.status.history) == 1
 
 
-def test_a_new_request_forgets_what_was_remembered_of_the_run_before() -> None:
+def test_new_request_clears_in_process_state_of_the_last_run() -> None:
     life = Life().runs().waits(60).succeeds()
     life.state = replace(
         life.state,
@@ -435,7 +435,7 @@ def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Running", "Starting"])
-def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase: str) -> None:
+def test_requests_during_a_run_collapse_to_the_newest(phase: str) -> None:
     life = Life(a_training(run_token="v1"))
     if phase == "Running":
         life.runs()
@@ -447,7 +447,9 @@ def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase
         assert (life.run.id, life.run.token) == (first, "v1")
     life.annotate("t1").polls(a_model(3, started_at=EIGHT))
     life.waits(60).succeeds()
-    assert life.action == RequeueAfter(0)  # nothing else will wake it: the edit was seen long ago
+    assert life.action == RequeueAfter(
+        0
+    )  # no other trigger follows: the edit was observed long ago
     life.wake_ups()
     assert (life.run.token, life.run.requested_at) == ("v3", "t1")
     assert [entry.token for entry in life.status.history] == ["v1"]
@@ -455,9 +457,7 @@ def test_requests_during_a_run_collapse_to_the_newest_and_wait_for_its_end(phase
 
 @pytest.mark.parametrize("collect", ["Always", "OnFailure", "Never"])
 @pytest.mark.parametrize("end", ["succeeded", "failed", "timed out", "the log is not there"])
-def test_a_request_made_during_a_run_is_taken_at_its_end_without_being_woken(
-    end: str, collect: str
-) -> None:
+def test_request_during_a_run_follows_its_end_without_a_trigger(end: str, collect: str) -> None:
     life = Life(a_training(log={"collect": collect}, timeout_seconds=3600)).runs()
     life.edit(run_token="v2").waits(60).polls(a_model(3, started_at=EIGHT))
     if isinstance(life.action, FetchLog):
@@ -475,8 +475,8 @@ def test_a_request_made_during_a_run_is_taken_at_its_end_without_being_woken(
     assert life.run.token == "v2"
 
 
-def test_a_request_that_waits_for_the_model_is_replaced_by_a_newer_one() -> None:
-    """Two edits before anything was started ask for one training, not for two."""
+def test_request_waiting_for_the_model_is_replaced_by_a_newer() -> None:
+    """Two edits before the start request one training, not two."""
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
     life.edit(run_token="v2").waits(60).polls(a_model(1, started_at=EIGHT))
     life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=EIGHT))
@@ -501,7 +501,7 @@ def test_the_first_run_answers_the_newest_request() -> None:
 GATE = {"max_word_error_rate": "10"}
 
 
-def test_a_run_that_misses_its_gate_is_not_published_until_the_gate_is_relaxed() -> None:
+def test_run_that_misses_its_gate_is_published_once_relaxed() -> None:
     life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
     finished = life.status.finished_at
@@ -526,8 +526,8 @@ def test_a_gate_without_its_metric_is_missed() -> None:
     assert life.status.phase == "Succeeded"
 
 
-def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> None:
-    """And calls nothing: the metrics in status are what it is judged by."""
+def test_narrowed_and_widened_gate_publishes_passing_results() -> None:
+    """No call is made: the metrics in status decide."""
     life = Life(a_training(quality_gate=GATE)).runs().waits(60).succeeds()
     for bound, phase, published in (
         ("12.4999", "Failed", 0),
@@ -540,7 +540,7 @@ def test_a_gate_that_is_narrowed_and_widened_publishes_only_what_passes() -> Non
         assert (life.status.phase, life.published) == (phase, published)
 
 
-def test_tightening_the_gate_of_a_published_result_is_said() -> None:
+def test_tightened_gate_of_a_published_result_is_reported() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "15"})).runs()
     trained = life.waits(60).succeeds().status.message
     events = life.event_reasons
@@ -555,7 +555,7 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
         "TrainingSucceeded",
         RequeueAfter(None),
     )
-    # Said once for each edit, and no more after the gate is relaxed.
+    # Reported once for each edit, and not after the gate is relaxed.
     said, writes = life.status.message, life.writes
     assert life.waits(600).wake_ups().status.message == said
     assert life.writes == writes
@@ -564,14 +564,14 @@ def test_tightening_the_gate_of_a_published_result_is_said() -> None:
         life.edit(quality_gate={"max_word_error_rate": "13"}).wake_ups().status.message == trained
     )
     assert (life.event_reasons, life.published) == (events, 1)
-    # The next run is judged by the gate as it is then.
+    # The next run is judged by the gate at that time.
     life.edit(quality_gate={"max_word_error_rate": "10"}, run_token="v2").waits(60)
     life.intends(a_model(2, started_at=EIGHT)).is_accepted()
     life.waits(60).succeeds(at(hours=1))
     assert (life.reason, life.published) == ("QualityGateFailed", 1)
 
 
-def test_a_tightened_gate_is_said_of_a_run_that_stands_again() -> None:
+def test_tightened_gate_is_reported_for_a_restored_run() -> None:
     life = Life(a_training(run_token="v1")).runs().waits(60).succeeds()
     life.edit(run_token="v2", quality_gate={"max_character_error_rate": "8"}).waits(60)
     life.polls(a_model(1, started_at=EIGHT))
@@ -582,7 +582,7 @@ def test_a_tightened_gate_is_said_of_a_run_that_stands_again() -> None:
     assert "character error rate is 8.3% (at most 8% wanted)" in message
 
 
-def test_a_run_that_misses_its_gate_leaves_the_result_of_the_run_before() -> None:
+def test_run_that_misses_its_gate_keeps_the_previous_result() -> None:
     life = Life(a_training(quality_gate={"max_word_error_rate": "13"})).runs().waits(60).succeeds()
     assert life.published == 1
     life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
@@ -591,14 +591,14 @@ def test_a_run_that_misses_its_gate_leaves_the_result_of_the_run_before() -> Non
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 1)
 
 
-# The result, where the cluster does not take it.
+# Results that the cluster refuses.
 
 
 REFUSED = ('create ConfigMap team-a/cardiology-result: 403 exceeded quota: "few"', True)
 HICCUP = ("create ConfigMap team-a/cardiology-result: 500 failed calling webhook", False)
 
 
-def test_a_result_that_is_refused_is_told_once_and_published_when_it_is_taken() -> None:
+def test_refused_result_is_reported_once_and_published_later() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -616,11 +616,11 @@ def test_a_result_that_is_refused_is_told_once_and_published_when_it_is_taken() 
     assert life.event_reasons[-2:] == ["ResultNotPublished", "TrainingSucceeded"]
 
 
-def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
+def test_request_during_a_run_waits_for_its_published_result() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().edit(run_token="v2").waits(60)
     life.refusal = REFUSED
     life.succeeds()
-    assert (life.action, life.run.token) == (RequeueAfter(5), "")  # and not at once, for ever
+    assert (life.action, life.run.token) == (RequeueAfter(5), "")  # and not at once in a loop
     life.refusal = None
     life.waits(5).wake_ups()
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(0))
@@ -628,12 +628,12 @@ def test_a_request_during_a_run_waits_until_its_result_is_published() -> None:
     assert life.run.token == "v2"
 
 
-def test_what_a_run_has_brought_outlives_a_restart_and_a_changed_model() -> None:
+def test_metrics_outlive_a_restart_and_a_changed_model() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds(finished_at=at(hours=8))
     life.refusal = None
-    # At the API the model has new data by now; nobody asks.
+    # The model has new data by now, but no poll is sent.
     life.restarts().waits(60)
     assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(hours=8))
@@ -641,7 +641,7 @@ def test_what_a_run_has_brought_outlives_a_restart_and_a_changed_model() -> None
     assert life.status.metrics.word_error_rate == "12.5"
 
 
-def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
+def test_short_publishing_failure_is_not_reported() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = HICCUP
     written = life.writes
@@ -653,7 +653,7 @@ def test_a_hiccup_while_publishing_is_over_before_it_is_told() -> None:
     assert "ResultNotPublished" not in life.event_reasons
 
 
-def test_a_hiccup_that_lasts_is_told() -> None:
+def test_lasting_publishing_failure_is_reported() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = HICCUP
     for wait in (5, 10, 20, 40, 60):
@@ -665,7 +665,7 @@ def test_a_hiccup_that_lasts_is_told() -> None:
 
 
 def test_a_relaxed_gate_whose_result_is_held_up_is_judged_again() -> None:
-    """The edit must not count as observed before it has been judged to the end."""
+    """The edit must not count as observed before its judgement is complete."""
     life = Life(a_training(quality_gate=GATE, log={"collect": "Never"})).runs().waits(60).succeeds()
     life.refusal = HICCUP
     life.edit(quality_gate=None).waits(60).wake_ups()
@@ -683,7 +683,7 @@ def test_an_unpublished_run_is_judged_by_the_gate_as_it_is_now() -> None:
     assert (life.status.phase, life.reason, life.published) == ("Failed", "QualityGateFailed", 0)
 
 
-def test_a_requested_run_waits_until_the_result_of_the_one_before_is_published() -> None:
+def test_requested_run_waits_for_the_previous_result() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -697,7 +697,7 @@ def test_a_requested_run_waits_until_the_result_of_the_one_before_is_published()
     assert life.run.id != first
 
 
-def test_a_result_is_published_while_suspended_which_calls_nothing() -> None:
+def test_result_is_published_while_suspended() -> None:
     life = Life(a_training(log={"collect": "Never"})).runs().waits(60)
     life.refusal = REFUSED
     life.succeeds()
@@ -716,10 +716,10 @@ def test_an_edit_judges_no_other_failure_again() -> None:
     assert (life.status.phase, life.reason, life.published) == ("Failed", "SystemError", 0)
 
 
-# Writing only what is new.
+# Writes only for changes.
 
 
-def test_a_look_alone_is_written_every_ten_minutes() -> None:
+def test_poll_without_changes_is_written_every_ten_minutes() -> None:
     life = Life().runs().waits(4 * 3600)
     life.polls(a_model(3, progress=50, started_at=EIGHT))
     life.stores_log()
@@ -731,7 +731,7 @@ def test_a_look_alone_is_written_every_ten_minutes() -> None:
     assert (life.writes, life.status.last_observed_at) == (written + 1, at(hours=4, minutes=10))
 
 
-def test_waiting_is_told_and_written_once() -> None:
+def test_waiting_is_reported_and_written_once() -> None:
     life = Life(a_training(existing_training="Wait"))
     for _ in range(5):
         life.waits(60).polls(a_model(4, started_at=BEFORE))
@@ -744,7 +744,7 @@ def test_without_an_answer_nothing_is_decided() -> None:
         decide(training, cast("Observation", "nonsense"), EIGHT)
 
 
-def test_without_a_ledger_nothing_is_started_and_that_is_said() -> None:
+def test_missing_ledger_prevents_starts_and_is_reported() -> None:
     life = Life()
     life.wake_ups()
     life.learns(StartLedgerNotWritable())
@@ -769,7 +769,7 @@ def test_start_waits_until_a_lost_ledger_can_be_rebuilt() -> None:
     assert life.polls(a_model(2)).action == AcquireStart(a_model(2), KEY, 0)
 
 
-# What holds of every step: random lives.
+# Invariants of every reconcile: random lives.
 
 
 HOSTILE = st.builds(
@@ -842,18 +842,18 @@ MILESTONES = st.none() | st.builds(LatestRun, at=MARKERS, superseded=st.booleans
 ORPHAN = InFlightStart(
     serial=99,
     model_id=7,
-    uid="of nobody",
+    uid="of no resource",
     namespace="team-a",
     name="cardiology",
     run="0",
     attempt=1,
     baseline=Baseline(training_status=2, started_training_at=BEFORE),
 )
-"""Of a resource of the same name that is gone."""
+"""The run of a deleted resource of the same name."""
 
 
 def replies(life: Life) -> st.SearchStrategy[Observation]:
-    """What the engine may learn from the action that was decided."""
+    """The observations that may follow the decided action."""
     match life.action:
         case Poll():
             entries = st.sampled_from([life.entry, life.entry, life.entry, None, ORPHAN])
@@ -919,7 +919,7 @@ EDITS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 
 def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
-    """Let anything happen that may; `Life` checks each status on the way."""
+    """Draw observations and edits; `Life` checks each status."""
     for _ in range(steps):
         if isinstance(life.action, RequeueAfter | None):
             life.waits(data.draw(st.sampled_from([0, 0.5, 2.5, 60, 3600, 10**5]), "waits"))
@@ -940,12 +940,12 @@ def lives_on(life: Life, data: st.DataObject, steps: int) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_no_life_brings_out_a_bad_status(data: st.DataObject) -> None:
+def test_no_random_life_produces_an_invalid_status(data: st.DataObject) -> None:
     lives_on(Life(a_training(**data.draw(EDITS, "spec"))), data, 25)
 
 
 def begun(state: str) -> Life:
-    """A life in a state that chance seldom reaches."""
+    """A life in a state that random draws seldom reach."""
     life = Life(a_training(run_token="v0", backoff_limit=1))
     match state:
         case "WaitingForStartQuota":
@@ -982,7 +982,7 @@ def begun(state: str) -> Life:
     ),
     st.data(),
 )
-def test_no_life_goes_on_with_a_bad_status(state: str, data: st.DataObject) -> None:
+def test_no_random_life_continues_from_an_invalid_status(state: str, data: st.DataObject) -> None:
     lives_on(begun(state), data, 12)
 
 
@@ -1003,7 +1003,7 @@ def test_no_life_does_more_than_resolve_after_deletion(state: str, data: st.Data
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> None:
+def test_deciding_twice_without_changes_is_idempotent(data: st.DataObject) -> None:
     life = Life(a_training(**data.draw(EDITS, "spec")))
     lives_on(life, data, data.draw(st.integers(0, 20), "steps"))
     model = data.draw(MODELS, "model")
@@ -1011,13 +1011,13 @@ def test_to_decide_twice_without_news_is_to_decide_once(data: st.DataObject) -> 
         life.learns(data.draw(replies(life), "learns"))
     life.polls(model)
     if not isinstance(life.action, RequeueAfter):
-        return  # a start or a log: something was done, and that is news
+        return  # a start or a log fetch changes the facts
     status, events, written = life.status, list(life.events), life.writes
     life.polls(model)
     assert life.status == status
     assert (life.events, life.writes) == (events, written)
-    # A minute later either, but for an unknown start that time resolves, and for an overdue end.
-    # Nor for a retry whose time has come, nor for a pending end: its polls have times of their own,
+    # Nor a minute later, except for an unknown start that time resolves and an overdue ETA.
+    # Also except for a due retry and a pending end, whose polls have their own times,
     # so `model` may not have been seen yet.
     overdue = status.estimated_completion_at is not None
     awaits = awaits_retry(status) or is_end_pending(status)
@@ -1040,15 +1040,15 @@ def test_the_same_facts_bring_the_same_decision(data: st.DataObject) -> None:
         assert decide(life.training, observation, life.now, life.state) == once
 
 
-def test_a_finished_status_without_a_run_is_left_alone() -> None:
-    """As a hand may have written it."""
+def test_finished_status_without_a_run_is_unchanged() -> None:
+    """A status that may have been edited by hand."""
     status = TrainingStatus(finished_at=EIGHT)
     life = Life(a_training(status=status))
     assert life.wake_ups().action == RequeueAfter(None)
     assert life.published == 0
 
 
-def test_success_is_published_before_it_is_told() -> None:
+def test_success_is_published_before_it_is_reported() -> None:
     life = Life().runs().waits(60)
     decision = life.polls(a_model(4, started_at=EIGHT, metrics=metrics()))
     assert (decision.publish, decision.action) == (True, FetchLog(None))

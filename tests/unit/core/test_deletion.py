@@ -1,4 +1,4 @@
-"""core/deletion.py: what is decided on a resource that has a deletionTimestamp."""
+"""core/deletion.py: decisions on a resource that has a deletionTimestamp."""
 
 from dataclasses import replace
 from typing import Any
@@ -46,9 +46,9 @@ from tests.unit.core.builders import (
     KEY,
     WHOLE_LOG,
     Life,
+    a_context,
     a_model,
     a_run,
-    a_situation,
     a_status,
     a_training,
     at,
@@ -86,55 +86,55 @@ STATES: dict[str, TrainingStatus] = {
     "succeeded without its log": SUCCEEDED,
     "failed": followed(finished_at=at(hours=8), failure=SYSTEM),
 }
-"""Of resources that have no start in flight."""
+"""Statuses without an in-flight start."""
 
 
 def deleted(status: TrainingStatus, **spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
-    """A resource that is being deleted; all that could be wanted of it is asked for."""
+    """A resource that is being deleted, with all requests and options set."""
     asked = {"run_token": "v9", "backoff_limit": 3, "log": {"collect": "Always"}, **spec}
     training = a_training(status=status, **asked)
     return replace(training, is_being_deleted=True, requested_at="now", generation=2)
 
 
 ENTRY = with_start_begun(Ledger(), a_training(status=STARTING), EIGHT)[1]
-"""The start in flight."""
+"""The in-flight start."""
 READY, RUNNING = a_model(2, started_at=BEFORE), a_model(3, started_at=EIGHT, progress=5)
 ENDED = a_model(4, started_at=EIGHT, metrics=metrics())
 AMBIGUOUS = call_failed(FailureKind.AMBIGUOUS)
 OBSERVATIONS: dict[str, Observation] = {
-    "woken": Triggered(),
-    "turn": QueueReached(),
+    "triggered": Triggered(),
+    "queue reached": QueueReached(),
     "blocked": Blocked(GONE),
     "ledger refused": StartLedgerNotWritable(),
     "no start": NoStartInFlight(),
     "deferred": PollDeferred(5.0),
-    "look failed": PollFailed(AMBIGUOUS),
+    "poll failed": PollFailed(AMBIGUOUS),
     "ready": ModelPolled(READY, KEY),
     "running": ModelPolled(RUNNING, KEY),
     "ended": ModelPolled(ENDED, KEY),
     "granted": StartGranted(READY, KEY),
-    "no slot": StartQueued(Queue(position=1, of=2), 60.0),
+    "queued": StartQueued(Queue(position=1, of=2), 60.0),
 }
 ANSWERS: dict[str, Observation] = {
     "accepted": Posted(RUNNING),
-    "withdrawn": StartAborted(),
+    "aborted": StartAborted(),
     **{kind.name: PostFailed(call_failed(kind)) for kind in FailureKind},
     "in progress": PostFailed(call_failed(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")),
 }
-"""To a POST that was on its way when the resource was deleted."""
+"""Observations of a POST that was in flight at the deletion."""
 
 
 def after(
     training: Training, observation: Observation, state: InProcessState | None = None
 ) -> Decision:
-    """What is decided ten days later: all is due, and timeoutSeconds has passed."""
+    """The decision ten days later: everything is due, and timeoutSeconds has passed."""
     decision = decide(training, observation, at(hours=240), state or InProcessState())
     if decision.status is not training.status:
         check_status(training, decision.status)
     return decision
 
 
-# Without a start in flight.
+# Without an in-flight start.
 
 
 @pytest.mark.parametrize("suspend", [False, True], ids=["", "suspended"])
@@ -192,7 +192,7 @@ def test_status_says_that_reconciling_has_stopped(state: str, phase: str, reason
     assert types - {"Succeeded", "Ready"} == ({"Stalled"} if phase == "Failed" else set())
     assert status.estimated_completion_at is None
     assert (status.failure is None) == (STATES[state].failure in {None, GONE})
-    # Nothing changes from then on, however often it is decided.
+    # Later decisions change nothing.
     again = after(deleted(status), Triggered())
     assert again.status == status
 
@@ -216,14 +216,14 @@ def test_success_whose_publishing_fails_is_not_published_again() -> None:
     assert transition_events(life.status, failed.status) == ()
 
 
-# With a start in flight.
+# With an in-flight start.
 
 
 @pytest.mark.parametrize(
     ("observation", "action"),
     [
-        pytest.param(Triggered(), Poll(), id="woken"),
-        pytest.param(PollFailed(AMBIGUOUS), RequeueAfter(60.0), id="look failed"),
+        pytest.param(Triggered(), Poll(), id="triggered"),
+        pytest.param(PollFailed(AMBIGUOUS), RequeueAfter(60.0), id="poll failed"),
         pytest.param(Blocked(GONE), RequeueAfter(60.0), id="no Secret"),
         pytest.param(StartLedgerNotWritable(), RequeueAfter(60.0), id="ledger refused"),
         pytest.param(PollDeferred(5.0), RequeueAfter(5.0), id="deferred"),
@@ -273,7 +273,7 @@ NOTHING_ACTS = InProcessState(in_flight=ENTRY, intent_seen_at=at(hours=1), agree
         pytest.param(READY, False, [], None, id="not happened"),
     ],
 )
-def test_the_outcome_of_an_in_flight_start_closes_its_entry(
+def test_outcome_of_an_in_flight_start_resolves_it(
     model: Any,  # noqa: ANN401 - pytest's parameters are untyped
     acted: bool,  # noqa: FBT001 - the expected value
     events: list[str],
@@ -281,15 +281,15 @@ def test_the_outcome_of_an_in_flight_start_closes_its_entry(
 ) -> None:
     training = deleted(STARTING)
     decision = after(training, ModelPolled(model, KEY, in_flight=ENTRY), NOTHING_ACTS)
-    marker = EIGHT if acted else None
-    assert decision.start_outcome == StartOutcome(ENTRY, acted=acted, run_start_time=marker)
+    run_start_time = EIGHT if acted else None
+    assert decision.start_outcome == StartOutcome(ENTRY, acted=acted, run_start_time=run_start_time)
     assert (decision.action, decision.publish) == (RequeueAfter(None), False)
     status = decision.status
     assert (status.failure and status.failure.reason) == reason
     assert status.run is not None
     assert (status.run.intent, status.run.retry_at) == (None, None)
     assert [item.reason for item in transition_events(STARTING, status)] == events
-    # Nothing follows.
+    # No action follows.
     again = after(training.with_status(status), Triggered(), decision.state)
     assert (again.action, again.status) == (RequeueAfter(None), status)
 
@@ -308,13 +308,13 @@ def test_the_answer_to_a_start_is_recorded_and_nothing_follows(
     assert decision.publish is False
     run = decision.status.run
     assert (run is not None and run.intent is not None) == unknown
-    if answer != "withdrawn":
+    if answer != "aborted":
         assert (decision.start_outcome is None) == unknown
     then = after(training.with_status(decision.status), Triggered(), decision.state)
     assert then.action == (Poll() if unknown and not suspend else RequeueAfter(None))
 
 
-# Its events.
+# Events.
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_a_released_run_is_announced_once(
         if item.reason == "ReleasedRunningTraining"
     ]
     assert [item.warning for item in events] == [True] * is_reported
-    # Neither by the next process, nor when the resource goes.
+    # No second event after a restart or at the removal.
     second = after(deleted(first), Triggered()).status
     assert transition_events(first, second) == ()
     assert deletion_events(second) == ()
@@ -352,7 +352,7 @@ def test_a_start_that_others_resolve_is_announced_once() -> None:
         "ReleasedRunningTraining"
     ]
     assert "If its start has acted" in (first.message or "")
-    # Resumed before others needed the model, it learns the outcome.
+    # A resource that is resumed before others need the model polls the outcome.
     resumed = deleted(first)
     assert after(resumed, Triggered()).action == Poll()
     waiting = after(resumed, ModelPolled(a_model(7), KEY, in_flight=ENTRY)).status
@@ -361,7 +361,7 @@ def test_a_start_that_others_resolve_is_announced_once() -> None:
     assert [item.reason for item in events] == ["TrainingStarted"]
 
 
-def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
+def test_unresolved_start_is_announced_at_the_removal() -> None:
     waiting = after(deleted(STARTING), PollFailed(AMBIGUOUS)).status
     assert waiting.conditions[0].reason != "BeingDeleted"
     assert [item.reason for item in deletion_events(waiting)] == ["ReleasedRunningTraining"]
@@ -372,12 +372,12 @@ def test_an_unresolved_start_is_announced_when_the_resource_goes() -> None:
     [(STARTING, "Its training may run at the API"), (followed(), "its training runs at the API")],
     ids=["in flight", "running"],
 )
-def test_the_release_of_a_start_is_said_with_may(status: TrainingStatus, words: str) -> None:
+def test_release_of_a_possible_run_is_worded_with_may(status: TrainingStatus, words: str) -> None:
     (item,) = deletion_events(status)
     assert words in item.message
 
 
-# Others with its model.
+# Competing trainings.
 
 
 @pytest.mark.parametrize(
@@ -398,11 +398,11 @@ def test_a_resource_being_deleted_does_not_hold_its_model(
 
 
 @pytest.mark.parametrize("suspend", [False, True])
-def test_its_recorded_outcome_is_consulted_then_it_counts_as_gone(
+def test_deleted_holders_outcome_counts_then_it_is_gone(
     suspend: bool,  # noqa: FBT001 - both ways
 ) -> None:
     asker = a_training(name="asker")
-    ctx = a_situation(asker, at(hours=240), NOTHING_ACTS)
+    ctx = a_context(asker, at(hours=240), NOTHING_ACTS)
 
     def outcome(status: TrainingStatus, model: Any) -> StartOutcome | Decision:  # noqa: ANN401 - a model
         holder = deleted(status, suspend=suspend)
@@ -414,7 +414,7 @@ def test_its_recorded_outcome_is_consulted_then_it_counts_as_gone(
     assert outcome(recorded, READY) == StartOutcome(ENTRY, acted=True, run_start_time=at(hours=1))
 
 
-def test_it_counts_for_stale_replies_and_for_a_rebuilt_ledger() -> None:
+def test_deleted_resource_counts_for_stale_reads_and_rebuilds() -> None:
     seen = ModelPolled(READY, KEY, (deleted(followed()),))
     assert is_stale(a_training(name="other"), seen)
     assert set(rebuilt([deleted(STARTING)], 0).in_flight_starts) == {7}

@@ -26,17 +26,17 @@ from tests.unit.core.builders import (
 
 ROOT = Path(__file__).parents[3]
 BEFORE = EIGHT - timedelta(days=30)
-"""Marker of the run before ours."""
+"""The run start time of the previous run."""
 
 NO_LOG = {"collect": "Never"}
 
 
 def a_life(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
-    """A resource whose log is not collected, so that each look is one decision."""
+    """A resource whose log is not collected, so that each poll is one decision."""
     return Life(a_training(log=NO_LOG, **spec))
 
 
-def test_the_readme_leads_to_the_table() -> None:
+def test_readme_links_the_odd_replies() -> None:
     assert "(docs/odd-replies.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -46,7 +46,7 @@ def test_the_readme_leads_to_the_table() -> None:
 @pytest.mark.parametrize(
     "given", [None, metrics(None, None, None)], ids=["no metrics", "none of them"]
 )
-def test_success_without_metrics_is_published_and_told_without_them(given: object) -> None:
+def test_success_without_metrics_is_published_and_reported(given: object) -> None:
     life = a_life().runs().waits(60).succeeds(metrics=given)
     assert (life.status.phase, life.published) == ("Running", 0)
     assert (life.status.message or "").endswith("its results are awaited until 08:03:00Z.")
@@ -62,7 +62,7 @@ def test_success_without_metrics_is_published_and_told_without_them(given: objec
 # Progress.
 
 
-def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
+def test_decreased_progress_is_reported_with_the_earlier_value() -> None:
     life = a_life().runs()
     for progress in (75, 40, 39):
         life.waits(600).polls(a_model(3, progress=progress, started_at=EIGHT))
@@ -78,16 +78,14 @@ def test_progress_that_goes_backwards_is_told_with_where_it_was() -> None:
 
 
 @pytest.mark.parametrize("progress", [100, 101, 250])
-def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress: int) -> None:
+def test_run_at_100_percent_runs_until_the_api_shows_its_end(progress: int) -> None:
     life = a_life().runs().waits(8 * 3600)
     poll = a_model(3, progress=progress, started_at=EIGHT)
     life.polls(poll)
     assert (life.status.phase, life.status.stage) == ("Running", "FinalEvaluation")
     assert (life.status.message or "").endswith("%. The API has yet to say how it ended.")
-    assert life.action == RequeueAfter(
-        6
-    )  # looked at more closely, as the end may be any moment now
-    # However long that takes, it is no news with each look (one in ten minutes is stamped).
+    assert life.action == RequeueAfter(6)  # polled more often, as the end may be near
+    # A poll alone is written only once in ten minutes.
     written = life.writes
     for _ in range(9):
         life.waits(60).polls(poll)
@@ -96,25 +94,31 @@ def test_a_run_at_its_last_percent_runs_until_the_api_says_how_it_ended(progress
     assert (life.status.phase, life.status.progress) == ("Succeeded", 100)
 
 
-def test_ninety_nine_percent_is_not_the_last() -> None:
+def test_run_at_99_percent_is_not_complete() -> None:
     decision = a_life().runs().waits(600).polls(a_model(3, progress=99, started_at=EIGHT))
     assert "yet to say" not in (decision.status.message or "")
 
 
-# What an earlier run has left.
+# Values left over from an earlier run.
 
 
-def a_rerun(state: int, marker: datetime | None = BEFORE) -> TrainingStatus:
-    """A run of ours that was accepted without a word, at a model that showed `state` before."""
-    baseline = Baseline(training_status=state, started_training_at=marker)
+def a_rerun(state: int, run_start_time: datetime | None = BEFORE) -> TrainingStatus:
+    """A run that was accepted without a body, at a model that showed `state` before."""
+    baseline = Baseline(training_status=state, started_training_at=run_start_time)
     run = a_run(ownership="Owned", claimed_at=EIGHT, baseline=baseline)
     return followed(run=run, started_at=None)
 
 
 @pytest.mark.parametrize("state", [4, 5])
-@pytest.mark.parametrize("marker", [BEFORE, None], ids=["its own marker", "no marker"])
-def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marker: object) -> None:
-    left = a_model(state, started_at=marker, metrics=metrics("1"), error="old", progress=100)
+@pytest.mark.parametrize(
+    "run_start_time", [BEFORE, None], ids=["its own run start time", "no run start time"]
+)
+def test_an_end_left_over_from_the_run_before_is_not_this_runs(
+    state: int, run_start_time: object
+) -> None:
+    left = a_model(
+        state, started_at=run_start_time, metrics=metrics("1"), error="old", progress=100
+    )
     status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1), ())
     assert status == a_rerun(state)
     assert note is not None
@@ -124,7 +128,7 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(state: int, marke
 @pytest.mark.parametrize(
     ("status", "poll"),
     [
-        pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer marker"),
+        pytest.param(a_rerun(4), a_model(4, started_at=at(minutes=1)), id="a newer run start time"),
         pytest.param(a_rerun(5), a_model(4), id="another end than before"),
         pytest.param(a_rerun(2), a_model(4), id="none before"),
         pytest.param(replace(a_rerun(4), progress=1), a_model(4), id="it has got on"),
@@ -138,11 +142,11 @@ def test_an_end_that_can_only_be_this_runs_counts(
     assert ended.finished_at is not None
 
 
-# Two servers that round a start time in two ways.
+# Two servers that round a run start time differently.
 
 
 REPLY = at(seconds=30)
-"""Start time in the reply to a start."""
+"""The start time in a start reply."""
 
 
 def replied(*, baseline: datetime | None = BEFORE) -> Life:
@@ -152,7 +156,7 @@ def replied(*, baseline: datetime | None = BEFORE) -> Life:
 
 
 @pytest.mark.parametrize("off", [-600, -1, 0, 1, 600], ids="polls are {} s off".format)
-def test_reply_start_time_is_shown_until_a_poll_and_compared_with_nothing(off: int) -> None:
+def test_reply_start_time_is_shown_but_not_compared(off: int) -> None:
     polled = REPLY + timedelta(seconds=off)
     life = replied()
     assert (life.status.started_at, life.run.started_training_at) == (REPLY, None)
@@ -163,7 +167,7 @@ def test_reply_start_time_is_shown_until_a_poll_and_compared_with_nothing(off: i
     assert "somebody else" not in (life.status.message or "")
     life.waits(60).succeeds(polled)
     assert life.status.phase == "Succeeded"
-    # The start time of history is the polls', so that the next request is not held up by it.
+    # History keeps the run start time of polls, so that it does not delay the next request.
     life.edit(run_token="v2").waits(60).polls(a_model(2, started_at=polled))
     assert isinstance(life.action, AcquireStart)
     assert life.status.history[0].started_training_at == polled
@@ -178,7 +182,7 @@ def test_first_poll_may_show_the_end_a_second_before_the_reply(state: int) -> No
 
 
 def test_another_resource_waits_for_the_run_that_polls_show() -> None:
-    """Its own polls show the run begun a second before the reply to the other's start."""
+    """The resource's polls show the run a second before the reply to the other's start."""
     polled = at(seconds=29)
     life = replied().waits(60)
     life.polls(a_model(3, started_at=polled))
@@ -192,8 +196,8 @@ def test_another_resource_waits_for_the_run_that_polls_show() -> None:
     assert isinstance(other.action, AcquireStart)
 
 
-def test_ledger_mark_of_a_start_is_outdated_by_no_rounding() -> None:
-    """The resource is gone, so that only the ledger knows of its run."""
+def test_ledger_run_start_time_is_not_outdated_by_rounding() -> None:
+    """The resource is gone, so that only the ledger has its run."""
     gone = replied()
     other = Life(a_training(name="radiology", log=NO_LOG), now=at(hours=9))
     other.ledger = gone.ledger
@@ -203,7 +207,7 @@ def test_ledger_mark_of_a_start_is_outdated_by_no_rounding() -> None:
     assert isinstance(other.action, AcquireStart)
 
 
-# A reply that can be read in part.
+# Partly readable replies.
 
 
 UNREADABLE_START = {"is_start_time_unreadable": True, "unreadable": ("started_training_at",)}
@@ -243,7 +247,7 @@ def test_end_with_unreadable_start_time_counts_unless_left_over(
     assert (ended.finished_at is not None) == counts
 
 
-def test_unreadable_field_is_named_in_the_message_while_it_is_there() -> None:
+def test_unreadable_field_is_named_in_the_message() -> None:
     named = " Not readable in the API's reply: training_progress."
     life = a_life().runs().waits(60)
     life.polls(a_model(3, started_at=EIGHT, unreadable=("training_progress",)))
@@ -262,14 +266,14 @@ def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> N
     assert (life.status.message or "").count("Not readable in the API's reply: failed_at.") == 1
 
 
-def test_a_progress_of_nothing_is_no_proof_that_the_run_gets_on() -> None:
-    """It is what the reply to the start says, before any look."""
+def test_progress_of_zero_does_not_count_as_progress() -> None:
+    """The start reply names it, before any poll."""
     status = replace(a_rerun(4), progress=0)
     same, _ = follow(a_training().spec, status, a_model(4), at(minutes=1), ())
     assert same == status
 
 
-def test_a_rerun_outlives_stale_looks_and_reads_its_own_end() -> None:
+def test_rerun_outlives_stale_reads_and_reads_its_own_end() -> None:
     life = a_life().runs().waits(60).succeeds()
     life.edit(run_token="v2").waits(60).intends(a_model(4, started_at=EIGHT))
     life.is_accepted(None)
@@ -286,13 +290,13 @@ def test_a_rerun_outlives_stale_looks_and_reads_its_own_end() -> None:
     assert life.status.metrics.word_error_rate == "9"
 
 
-# Clocks that differ: `SKEW` is what the API's is ahead of ours, or behind it.
+# Different clocks: `SKEW` is the difference of the API's clock from the operator's.
 
 SKEWS = pytest.mark.parametrize("skew", [-7200, -600, 0, 600, 7200])
 
 
 @SKEWS
-def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> None:
+def test_eta_of_an_owned_run_uses_the_operators_clock(skew: int) -> None:
     theirs = EIGHT + timedelta(seconds=skew)
     life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
     life.now = at(hours=4)
@@ -302,13 +306,13 @@ def test_the_expected_end_of_a_run_of_ours_is_by_our_own_clock(skew: int) -> Non
 
 
 @pytest.mark.parametrize("ownership", [Ownership.OWNED, Ownership.UNCONFIRMED])
-def test_a_run_of_ours_without_a_marker_has_an_expected_end_too(ownership: Ownership) -> None:
+def test_owned_run_without_a_run_start_time_has_an_eta(ownership: Ownership) -> None:
     status = followed(run=a_run(ownership=ownership, claimed_at=EIGHT), started_at=None)
     status, _ = follow(a_training().spec, status, a_model(3, progress=50), at(hours=4), ())
     assert status.estimated_completion_at == at(hours=8)
 
 
-def test_of_an_adopted_run_only_the_apis_own_instant_is_known() -> None:
+def test_adopted_run_uses_the_apis_start_time() -> None:
     life = a_life()
     life.now = at(hours=4)
     life.polls(a_model(3, progress=50, started_at=EIGHT))
@@ -316,7 +320,7 @@ def test_of_an_adopted_run_only_the_apis_own_instant_is_known() -> None:
     assert life.run.claimed_at == at(hours=4)
 
 
-def test_a_start_that_lies_in_our_future_is_shown_and_no_end_is_guessed() -> None:
+def test_run_start_time_in_the_future_is_shown_without_an_eta() -> None:
     status = a_life().polls(a_model(3, progress=50, started_at=at(minutes=10))).status
     assert (status.phase, status.started_at) == ("Running", at(minutes=10))
     assert status.estimated_completion_at is None
@@ -348,7 +352,7 @@ def test_a_run_times_out_by_our_own_clock(
 @SKEWS
 @pytest.mark.parametrize("state", [4, 5])
 def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
-    """Where the API gives no end, it is ours, which may lie before the API's beginning."""
+    """Without an end from the API the operator's time counts, which may precede the API's start."""
     theirs = EIGHT + timedelta(seconds=skew)
     life = a_life().intends().is_accepted(a_model(3, progress=0, started_at=theirs))
     life.waits(60).polls(a_model(state, started_at=theirs))
@@ -356,24 +360,22 @@ def test_no_run_ends_before_it_began(skew: int, state: int) -> None:
 
 
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""As some servers spell that there is none."""
+"""The spelling of some servers for an absent time."""
 
 
 @pytest.mark.parametrize(
     ("events", "ended"),
     [
-        pytest.param(at(hours=8), at(hours=8), id="as told"),
+        pytest.param(at(hours=8), at(hours=8), id="as reported"),
         pytest.param(EIGHT, EIGHT, id="at once"),
         pytest.param(EIGHT - timedelta(seconds=1), at(hours=9), id="before it began"),
-        pytest.param(None, at(hours=9), id="not told"),
+        pytest.param(None, at(hours=9), id="not reported"),
         pytest.param(at(hours=33), at(hours=33), id="in our future"),
-        pytest.param(at(hours=34), at(hours=9), id="so far away: no end"),
+        pytest.param(at(hours=34), at(hours=9), id="too far in the future: no ETA"),
         pytest.param(NEVER, at(hours=9), id="never"),
     ],
 )
-def test_the_end_is_the_apis_unless_it_is_left_over(
-    events: datetime | None, ended: datetime
-) -> None:
+def test_finish_time_is_the_apis_unless_left_over(events: datetime | None, ended: datetime) -> None:
     assert ended_at(EIGHT, at(hours=9, seconds=0.5), events) == ended
     assert ended_at(None, at(hours=9, seconds=0.5), None) == at(hours=9)
     assert ended_at(None, at(hours=9), BEFORE) == BEFORE

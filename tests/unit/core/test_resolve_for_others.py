@@ -1,4 +1,4 @@
-"""A start in the ledger that is not the own one of who needs the model."""
+"""An in-flight start of another resource than the one that needs the model."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,9 +33,9 @@ from tests.unit.core.builders import (
     EIGHT,
     KEY,
     Life,
+    a_context,
     a_model,
     a_run,
-    a_situation,
     a_status,
     a_training,
     at,
@@ -55,12 +55,12 @@ def intending(attempt: int = 1, **facts: Any) -> TrainingStatus:  # noqa: ANN401
 
 
 def a_holder(status: TrainingStatus | None = None, **facts: Any) -> Training:  # noqa: ANN401
-    """The resource that the start in the ledger is of; unless told, it has its intent."""
+    """The holder of the in-flight start; by default its status has the intent."""
     return a_training(name="holder", status=intending() if status is None else status, **facts)
 
 
 ENTRY = with_start_begun(Ledger(), a_holder(), EIGHT)[1]
-"""The start in the ledger."""
+"""The in-flight start in the ledger."""
 NEVER = FailureReason.UNAUTHORIZED
 
 POLLS = {
@@ -74,13 +74,13 @@ POLLS = {
 HELD, UNKNOWN, ACTED, NOTHING = "ModelInUse", "StartOutcomeUnknown", "acted", "nothing"
 
 FREE = (ACTED, ACTED, ACTED, NOTHING, UNKNOWN, UNKNOWN)
-"""Of a start whose resource does not want to know any more."""
+"""The start's resource does not need the outcome any more."""
 PATIENT = (HELD, HELD, HELD, NOTHING, UNKNOWN, UNKNOWN)
-"""Of one whose resource cannot find out by itself now, but will want to know."""
+"""The start's resource cannot poll now, but needs the outcome later."""
 BUSY = (HELD,) * 6
-"""Of one whose resource finds out by itself."""
+"""The start's resource polls the outcome itself."""
 DONE, VOID = (ACTED,) * 6, (NOTHING,) * 6
-"""Of one whose outcome is in a status."""
+"""A status has the outcome of the start."""
 
 OTHER_RUN = a_status(
     run=a_run(id="run-2", token="v2"),
@@ -119,10 +119,10 @@ HOLDERS = {
 def outcome_of(
     asker: Training, model: RemoteModel, *competitors: Training, entry: InFlightStart = ENTRY
 ) -> tuple[str, StartOutcome | Decision]:
-    """What is decided where no time is left to wait for."""
+    """The decision after all waits have passed."""
     long_ago = EIGHT - timedelta(hours=1)
     state = InProcessState(in_flight=entry, intent_seen_at=long_ago, agreed_at=long_ago)
-    ctx = a_situation(asker, EIGHT, state)
+    ctx = a_context(asker, EIGHT, state)
     after, outcome = resolve_for_others(ctx, ModelPolled(model, KEY, competitors), entry)
     if isinstance(outcome, Decision):
         return outcome.status.conditions[0].reason, outcome
@@ -135,9 +135,7 @@ def outcome_of(
 
 @pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("state", HOLDERS)
-def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
-    state: str, poll: str
-) -> None:
+def test_start_outcome_follows_the_model_and_its_resource(state: str, poll: str) -> None:
     holder, expected = HOLDERS[state]
     asker = a_training(name="asker")
     competitors = () if holder is None else (holder,)
@@ -145,15 +143,15 @@ def test_what_becomes_of_a_start_goes_by_the_model_and_by_its_resource(
     assert what == expected[list(POLLS).index(poll)]
     if isinstance(outcome, StartOutcome):
         assert outcome.sent
-        marker = POLLS[poll].started_at
-        known = EIGHT if expected is DONE else marker if outcome.acted else None
+        run_start_time = POLLS[poll].started_at
+        known = EIGHT if expected is DONE else run_start_time if outcome.acted else None
         assert outcome.run_start_time == known
 
 
 @pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])
-def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll: str) -> None:
-    """Its resource may exist, and learns of the outcome when the operator can read it."""
+def test_start_of_an_unlisted_holder_is_not_resolved(namespace: str, poll: str) -> None:
+    """The holder may exist, and resolves its start when the operator can read it."""
     asker = a_training(name="asker", namespace=namespace)
     long_ago = EIGHT - timedelta(hours=1)
     state = InProcessState(in_flight=ENTRY, intent_seen_at=long_ago, agreed_at=long_ago)
@@ -164,15 +162,15 @@ def test_start_of_an_unlisted_holder_is_resolved_by_nobody(namespace: str, poll:
     assert ("holder" in (decision.status.message or "")) == (namespace == "team-a")
 
 
-def test_a_resource_whose_own_status_says_nothing_of_its_start_asks_the_model() -> None:
-    """A status restored from a backup, or one that was withdrawn while the POST was sent."""
+def test_start_missing_in_its_holders_status_is_polled() -> None:
+    """A status restored from a backup, or aborted while the POST was sent."""
     assert outcome_of(a_holder(a_status()), POLLS["ours"])[0] == ACTED
     assert outcome_of(a_holder(a_status()), POLLS["not happened"])[0] == NOTHING
     assert outcome_of(a_holder(a_status(run=a_run())), POLLS["ours"])[0] == ACTED
 
 
 @pytest.mark.parametrize("state", ["starting", "suspended"])
-def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> None:
+def test_holder_is_named_in_its_own_namespace_only(state: str) -> None:
     holder, _ = HOLDERS[state]
     assert holder is not None
     _, near = outcome_of(a_training(), POLLS["ours"], holder)
@@ -194,7 +192,7 @@ def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> N
         pytest.param(None, None, id="no run"),
         pytest.param(a_run(id="run-2", ownership="Owned"), None, id="another run"),
         pytest.param(intending().run, None, id="the intent"),
-        pytest.param(a_run(), None, id="before the intent, or taken back"),
+        pytest.param(a_run(), None, id="before the intent, or cancelled"),
         pytest.param(a_run(ownership="Owned"), (True, None), id="ours, seen by no poll"),
         pytest.param(
             a_run(ownership="Owned", started_training_at=BEFORE), (True, BEFORE), id="ours"
@@ -207,7 +205,7 @@ def test_who_holds_the_model_is_named_in_its_own_namespace_only(state: str) -> N
         pytest.param(intending(attempt=2).run, (False, None), id="the next intent"),
     ],
 )
-def test_a_status_is_recorded_before_its_entry_is_closed(
+def test_status_is_recorded_before_the_start_is_resolved(
     run: Any,  # noqa: ANN401 - pytest's parameters are untyped
     known: tuple[bool, Any] | None,
 ) -> None:
@@ -215,21 +213,21 @@ def test_a_status_is_recorded_before_its_entry_is_closed(
     settled = concluded(ENTRY, holder)
     assert (settled and (settled.acted, settled.run_start_time)) == known
     assert concluded(ENTRY, replace(holder, uid="another")) is None
-    # The entry of a later attempt says nothing before that has an outcome.
+    # The start of a later attempt says nothing before its outcome is known.
     later = replace(ENTRY, attempt=2)
     if run is not None and run.intent is not None:
         assert concluded(later, holder) is None
 
 
-@pytest.mark.parametrize("known_to", ["the ledger", "a rival", "the history"])
-def test_a_look_that_is_older_than_a_known_training_decides_no_start(known_to: str) -> None:
-    """It agrees with the baseline just because it is as old."""
+@pytest.mark.parametrize("known_to", ["the ledger", "a competitor", "the history"])
+def test_poll_older_than_a_known_training_decides_no_start(known_to: str) -> None:
+    """The stale read equals the baseline only because it is as old."""
     past = (HistoryEntry(id="run-0", started_training_at=EIGHT, outcome="Failed"),)
-    competitor = a_training(name="rival", status=a_status(history=past))
-    mark = LatestRun(at=EIGHT) if known_to == "the ledger" else None
-    competitors = (competitor,) if known_to == "a rival" else ()
+    competitor = a_training(name="competitor", status=a_status(history=past))
+    latest_run = LatestRun(at=EIGHT) if known_to == "the ledger" else None
+    competitors = (competitor,) if known_to == "a competitor" else ()
     history = past if known_to == "the history" else ()
-    old = ModelPolled(READY, KEY, competitors, ENTRY, mark)
+    old = ModelPolled(READY, KEY, competitors, ENTRY, latest_run)
     for status in (a_status(history=history), intending(history=history)):
         is_own = status.run is not None
         life = Life(a_holder(status) if is_own else a_training(name="asker", status=status))
@@ -240,11 +238,11 @@ def test_a_look_that_is_older_than_a_known_training_decides_no_start(known_to: s
         assert life.state.agreed_at is None
 
 
-# Over time, with the ledger.
+# Resolution over time, with the ledger.
 
 
 def of(entry: InFlightStart, training: Training | None = None, *competitors: Training) -> Life:
-    """A resource, a ledger with one open entry, and who else there is."""
+    """A resource, a ledger with one in-flight start, and the competitors."""
     training = training or a_training(poll_interval_seconds=1)
     life = Life(training)
     life.ledger = Ledger(serial=entry.serial, in_flight_starts={7: entry})
@@ -254,11 +252,11 @@ def of(entry: InFlightStart, training: Training | None = None, *competitors: Tra
 
 def recreated(**spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
     """Another resource with the name of the holder."""
-    return a_training(name="holder", uid="anew", poll_interval_seconds=1, **spec)
+    return a_training(name="holder", uid="recreated", poll_interval_seconds=1, **spec)
 
 
 def freed_after(life: Life, model: RemoteModel, *competitors: Training, ctx: float = 0.5) -> float:
-    """Look every `step` seconds until the entry is closed."""
+    """Poll every `step` seconds until the start is resolved."""
     since = life.now
     life.polls(model, competitors=competitors)
     while life.entry is not None:
@@ -268,8 +266,8 @@ def freed_after(life: Life, model: RemoteModel, *competitors: Training, ctx: flo
     return (life.now - since).total_seconds()
 
 
-def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_started() -> None:
-    """W + P + S from when this process first saw it, then two looks that agree, 2 s apart."""
+def test_start_of_a_deleted_holder_is_resolved_before_another() -> None:
+    """W + P + G after this process first saw the start, then two polls that agree, 2 s apart."""
     life = of(ENTRY)
     life.waits(3600).polls(READY)
     assert (life.action, life.reason, life.status.run) == (RequeueAfter(2), UNKNOWN, None)
@@ -278,7 +276,7 @@ def test_a_start_of_a_resource_that_is_gone_is_waited_out_before_the_model_is_st
     assert life.state == InProcessState(last_polled_at=life.now)
 
 
-def test_another_entry_at_the_model_restarts_the_clock() -> None:
+def test_another_in_flight_start_restarts_the_wait() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(45).polls(READY)
@@ -289,7 +287,7 @@ def test_another_entry_at_the_model_restarts_the_clock() -> None:
     assert freed_after(life, READY) == 47
 
 
-def test_what_was_agreed_on_before_a_restart_is_forgotten_with_it() -> None:
+def test_agreement_of_polls_is_lost_with_a_restart() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(45).polls(READY)
@@ -297,7 +295,7 @@ def test_what_was_agreed_on_before_a_restart_is_forgotten_with_it() -> None:
     assert freed_after(life, READY) == 47
 
 
-def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
+def test_inconclusive_poll_breaks_the_agreement() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(46).polls(READY)
@@ -309,9 +307,7 @@ def test_a_look_that_does_not_tell_breaks_the_agreement() -> None:
 
 
 @pytest.mark.parametrize(("state", "phase"), [(3, "Running"), (4, "Succeeded"), (5, "Failed")])
-def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_it(
-    state: int, phase: str
-) -> None:
+def test_recreated_resource_takes_over_the_run_of_its_name(state: int, phase: str) -> None:
     life = of(ENTRY, recreated(log={"collect": "Never"}))
     life.polls(a_model(state, started_at=EIGHT, progress=0))
     assert (life.entry, life.status.phase) == (None, phase)
@@ -320,14 +316,14 @@ def test_one_made_anew_with_the_same_name_takes_over_the_run_of_the_one_before_i
 
 
 @pytest.mark.parametrize("state", [1, 2])
-def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
+def test_recreated_resource_learns_that_its_run_was_consumed(state: int) -> None:
     life = of(ENTRY, recreated(run_token="v1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
     assert "the outcome cannot be read any more" in (life.status.message or "")
     assert (life.run.token, life.run.ownership) == ("v1", "Unconfirmed")
     assert life.status.started_at == EIGHT
-    # It is over: a request of its own starts the model again.
+    # The run is over: another request starts the model again.
     life.edit(run_token="v2").waits(1).polls(a_model(2, started_at=EIGHT))
     assert isinstance(life.action, AcquireStart)
 
@@ -340,7 +336,7 @@ def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
     ],
     ids=["of another name", "of another namespace"],
 )
-def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
+def test_consumed_run_does_not_affect_other_names(
     other: Training,
 ) -> None:
     life = of(ENTRY, other)
@@ -350,26 +346,26 @@ def test_who_is_not_of_that_name_has_lost_nothing_with_a_run_that_was_consumed(
     assert isinstance(life.action, AcquireStart)
 
 
-def test_one_made_anew_that_has_run_before_has_lost_nothing_either() -> None:
+def test_consumed_run_does_not_affect_a_recreated_later_run() -> None:
     life = of(ENTRY, replace(recreated(run_token="v2"), status=OTHER_RUN))
     life.polls(POLLS["consumed"])
     assert life.entry is None
     assert isinstance(life.action, AcquireStart)
 
 
-def test_a_suspended_holder_whose_start_did_not_happen_may_try_it_again() -> None:
+def test_suspended_holder_may_repeat_a_start_not_happened() -> None:
     holder = a_holder(suspend=True)
     life = of(ENTRY, None, holder)
     assert freed_after(life, READY, holder) == 47
     assert isinstance(life.action, AcquireStart)
-    # It wakes: its intent has no entry now, and it begins like anybody.
+    # The holder resumes: its intent has no in-flight start now, and it begins again.
     resumed = Life(a_holder(suspend=False), ledger=Ledger(serial=9))
     resumed.polls(READY)
     assert isinstance(resumed.action, AcquireStart)
     assert resumed.status.run is None
 
 
-def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
+def test_fixed_holder_resolves_its_own_start() -> None:
     holder = a_holder(intending(failure=failure(NEVER, "HTTP 401")))
     life = of(ENTRY, None, holder)
     life.polls(POLLS["ours"], competitors=(holder,))
@@ -379,11 +375,11 @@ def test_a_holder_that_is_mended_learns_of_its_run_by_itself() -> None:
     assert (fixed.run.ownership, fixed.entry) == ("Unconfirmed", None)
 
 
-# The own intent.
+# The resource's own intent.
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "new process"])
-def test_an_intent_without_an_entry_is_void_at_once(
+def test_intent_without_an_in_flight_start_is_void_at_once(
     restarted: bool,  # noqa: FBT001 - both sides
 ) -> None:
     life = Life(a_holder())
@@ -395,7 +391,7 @@ def test_an_intent_without_an_entry_is_void_at_once(
     assert life.state == InProcessState(last_polled_at=life.now)
 
 
-def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> None:
+def test_void_intent_keeps_the_baseline() -> None:
     life = Life(a_holder(intending(attempt=3)))
     life.polls(READY)
     assert isinstance(life.action, AcquireStart)
@@ -405,7 +401,7 @@ def test_a_void_intent_keeps_what_a_later_attempt_has_to_be_compared_with() -> N
     life.learns(StartGranted(a_model(2, started_at=BEFORE, name="renamed"), key))
     assert life.run.intent is not None
     assert (life.run.intent.attempt, life.run.baseline) == (3, BASELINE)
-    # And a lost attempt before it that has acted after all is not followed by another.
+    # An earlier lost attempt that acted is not followed by another start.
     life = Life(a_holder(intending(attempt=3)))
     life.polls(POLLS["ours"])
     assert life.run.ownership == "Unconfirmed"
@@ -419,7 +415,7 @@ def test_a_void_intent_of_a_rerun_keeps_its_request() -> None:
     assert (life.run.id, life.run.intent, life.run.baseline) == ("run-1", None, None)
 
 
-def test_an_intent_of_another_attempt_than_the_entrys_is_void_and_the_entry_was_settled() -> None:
+def test_intent_of_another_attempt_is_void() -> None:
     life = Life(a_holder(intending(attempt=2)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(READY)
@@ -427,7 +423,7 @@ def test_an_intent_of_another_attempt_than_the_entrys_is_void_and_the_entry_was_
     assert isinstance(life.action, AcquireStart)
 
 
-def test_an_entry_left_open_by_a_crash_is_closed_by_the_run_that_it_is_of() -> None:
+def test_start_left_in_flight_by_a_crash_is_resolved_by_its_run() -> None:
     life = Life(a_holder(followed(started_at=EIGHT)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(a_model(3, started_at=EIGHT, progress=5))
@@ -435,7 +431,7 @@ def test_an_entry_left_open_by_a_crash_is_closed_by_the_run_that_it_is_of() -> N
     assert life.ledger.latest_runs[7].at == EIGHT
 
 
-def test_an_entry_of_somebody_else_is_not_closed_by_who_follows_a_run() -> None:
+def test_followed_run_does_not_resolve_a_foreign_start() -> None:
     life = Life(a_training(name="asker", status=followed(started_at=EIGHT)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(a_model(3, started_at=EIGHT, progress=5))
@@ -443,7 +439,7 @@ def test_an_entry_of_somebody_else_is_not_closed_by_who_follows_a_run() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.NOT_SENT, FailureKind.RATE_LIMITED])
-def test_a_definite_refusal_closes_the_entry_and_says_whether_it_was_sent(
+def test_definite_refusal_resolves_the_start(
     kind: FailureKind,
 ) -> None:
     life = Life(a_training(poll_interval_seconds=1)).intends(READY)
@@ -459,5 +455,5 @@ def test_ledger_learns_the_start_time_that_polls_show() -> None:
     life.state = InProcessState()
     life.waits(60).polls(a_model(3, started_at=at(minutes=5)))
     assert life.ledger.latest_runs == {7: LatestRun(at=at(minutes=5))}
-    # Once: each poll would write to the ledger otherwise.
+    # Once: otherwise each poll would write to the ledger.
     assert life.waits(60).polls(a_model(3, started_at=at(minutes=5))).start_outcome is None

@@ -1,8 +1,8 @@
-"""The start protocol against a toy of the remote side: no request is started twice.
+"""The start protocol at a simulated API: no request is started twice.
 
-The toy loses replies, lets POSTs act for as long after they were given up as docs/start-protocol.md
-allows for, shows a stale read now and then (never two in a row), ends trainings, gets new data and
-other people's starts; the process forgets everything now and then. Time goes from event to event.
+The API loses replies, lets POSTs act as long after they were given up as docs/start-protocol.md
+allows, shows single stale reads, ends trainings, gets new data and starts of other users; the
+process restarts at times. Time advances from event to event.
 """
 
 import heapq
@@ -45,22 +45,22 @@ FATES = (
     "429",
     "not sent",
 )
-"""What may become of a POST."""
+"""The outcome of a POST."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in a story beside what the engine does."""
+    """The events of a simulation beside the engine's actions."""
 
     starts_from: frozenset[int]
-    """Of which training_status the server starts: strictly 2; 4 and 5 too; or 3 as well."""
+    """The training_status at which the server starts: 2; also 4 and 5; or also 3."""
     existing: str
     fates: list[tuple[str, float]]
-    """Of each POST, and when in the time that it has it acts, if it is late: 0 to 1."""
+    """The outcome of each POST, and when a late one acts, as a part (0 to 1) of its time."""
     lasts: float
-    """Seconds that a training takes."""
+    """The duration of a training in seconds."""
     data_after: float | None
-    """Seconds after its end at which new data arrive."""
+    """The seconds from the end of a training to new data."""
     others_start_at: list[float]
     stale_polls: set[int]
     failed_polls: set[int]
@@ -68,7 +68,7 @@ class Script:
 
 
 def scripts() -> st.SearchStrategy[Script]:
-    """Stories of all kinds."""
+    """Draw any simulation."""
     steps = st.sets(st.integers(1, STEPS), max_size=6)
     dialects = ({2}, {2, 4, 5}, {2, 3, 4, 5})
     return st.builds(
@@ -92,16 +92,16 @@ class World:
     script: Script
     life: Life = field(init=False)
     state: int = 2
-    marker: datetime = BEFORE
+    run_start_time: datetime = BEFORE
     shown_before: RemoteModel | None = None
     starts: list[str] = field(default_factory=list)
-    """The runs that our POSTs have started."""
+    """The runs that the operator's POSTs have started."""
     posts: int = 0
     _to_come: list[tuple[datetime, int, Callable[[], object]]] = field(default_factory=list)
     _serial: "count[int]" = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        """Begin with a resource that nobody has looked at."""
+        """Begin with a resource that has not been observed."""
         training = a_training(
             poll_interval_seconds=1,
             existing_training=self.script.existing,
@@ -114,15 +114,15 @@ class World:
     # The remote side.
 
     def shows(self) -> RemoteModel:
-        """The model as it is."""
-        return a_model(self.state, started_at=self.marker, metrics=metrics())
+        """The current model."""
+        return a_model(self.state, started_at=self.run_start_time, metrics=metrics())
 
     def _later(self, seconds: float, happens: Callable[[], object]) -> None:
         moment = self.life.now + timedelta(seconds=seconds)
         heapq.heappush(self._to_come, (moment, next(self._serial), happens))
 
     def passes(self, seconds: float) -> None:
-        """Time passes, and what is to come comes."""
+        """Advance the time, and process the events that are due."""
         until = self.life.now + timedelta(seconds=seconds)
         while self._to_come and self._to_come[0][0] <= until:
             moment, _, happens = heapq.heappop(self._to_come)
@@ -130,32 +130,34 @@ class World:
             happens()
         self.life.now = until
 
-    def _change(self, state: int, marker: datetime | None = None) -> None:
+    def _change(self, state: int, run_start_time: datetime | None = None) -> None:
         self.shown_before = self.shows()
-        self.state, self.marker = state, marker or self.marker
+        self.state, self.run_start_time = state, run_start_time or self.run_start_time
 
     def _begin(self) -> bool:
         if self.state not in self.script.starts_from:
             return False
-        # Markers are to the second and grow.
-        marker = max(self.life.now.replace(microsecond=0), self.marker + timedelta(seconds=1))
-        self._change(3, marker)
-        self._later(self.script.lasts, lambda: self._end(marker))
+        # Run start times are to the second and grow.
+        run_start_time = max(
+            self.life.now.replace(microsecond=0), self.run_start_time + timedelta(seconds=1)
+        )
+        self._change(3, run_start_time)
+        self._later(self.script.lasts, lambda: self._end(run_start_time))
         return True
 
-    def _end(self, marker: datetime) -> None:
-        if (self.state, self.marker) != (3, marker):
+    def _end(self, run_start_time: datetime) -> None:
+        if (self.state, self.run_start_time) != (3, run_start_time):
             return
         self._change(4)
         if self.script.data_after is not None:
-            self._later(self.script.data_after, lambda: self._get_data(marker))
+            self._later(self.script.data_after, lambda: self._get_data(run_start_time))
 
-    def _get_data(self, marker: datetime) -> None:
-        if (self.state, self.marker) == (4, marker):
+    def _get_data(self, run_start_time: datetime) -> None:
+        if (self.state, self.run_start_time) == (4, run_start_time):
             self._change(2)
 
     def acts(self, run: str) -> bool:
-        """A POST of ours has reached the server."""
+        """A POST of the operator has reached the server."""
         begun = self._begin()
         self.starts += [run] * begun
         return begun
@@ -163,7 +165,7 @@ class World:
     # The engine.
 
     def step(self, number: int) -> None:
-        """Wait until a step is due, and take it."""
+        """Wait until a reconcile is due, and do it."""
         rest = self.life.action
         self.passes(
             rest.seconds if isinstance(rest, RequeueAfter) and rest.seconds is not None else 30
@@ -187,7 +189,7 @@ class World:
             self.post()
 
     def post(self) -> None:
-        """Send a POST, which finds its fate."""
+        """Send a POST with its drawn outcome."""
         fate, when = self.script.fates[self.posts % len(self.script.fates)]
         self.posts += 1
         life, run = self.life, self.life.run.id
@@ -222,13 +224,13 @@ class World:
 @settings(max_examples=150, deadline=None)
 @given(scripts())
 def test_no_request_is_started_twice(script: Script) -> None:
-    """Runs started ÷ runs asked for is 1, under every fault."""
+    """Started runs ÷ requested runs is 1, under every fault."""
     world = World(script)
     for number in range(1, STEPS + 1):
         world.step(number)
         assert max(Counter(world.starts).values(), default=1) == 1
         run = world.life.status.run
-        # Owned is said of a run that our POST has started, and of no other.
+        # Only a run that the operator's POST has started is Owned.
         assert run is None or run.ownership != "Owned" or run.id in world.starts
 
 

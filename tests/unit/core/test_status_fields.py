@@ -1,4 +1,4 @@
-"""Every field of status is declared here: what a rerun makes of it, and what the end of a run does.
+"""Every field of status is declared here: how a rerun and the end of a run change it.
 
 A new field fails `test_every_field_is_declared` until it has a line in both tables. The other tests
 show that the code does what the tables say.
@@ -87,7 +87,7 @@ FULL = TrainingStatus(
     queue=Queue(position=1, of=2),
     metrics=Metrics(word_error_rate="12.5"),
     learning_curve=(LearningPoint(epoch=1, of=2, word_error_rate="20"),),
-    failure=Failure(reason="Unknown", message="It failed.", solution="Look at the log."),
+    failure=Failure(reason="Unknown", message="It failed.", solution="Read the log."),
     run=Run(id="first", token="v1"),
     log=LogStatus(entries=3, state="Complete"),
     history=(),

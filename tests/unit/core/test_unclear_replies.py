@@ -1,4 +1,4 @@
-"""A start that is answered with an error in a 2xx, or refused by a gateway: what follows."""
+"""A start that is answered with an error in a 2xx, or refused by a gateway."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def answered(life: Life, code: str | None, **facts: Any) -> Life:  # noqa: ANN40
 
 
 def not_started(life: Life) -> Life:
-    """Poll until it is certain that the start has started nothing."""
+    """Poll until the start counts as not happened."""
     for _ in range(3):
         if life.status.run is None or life.run.intent is None:
             break
@@ -55,7 +55,7 @@ def test_a_code_ends_or_holds_the_run_as_its_4xx_does(code: str) -> None:
     same = Life()
     same.intends().is_refused(CODE_KINDS[code], code=code, message=WORDS)
     life = not_started(answered(Life(), code))
-    if isinstance(same.action, Poll):  # why it waits is said after that
+    if isinstance(same.action, Poll):  # the reason of the wait follows
         assert outcome(life)[0] == outcome(same)[0]
     else:
         assert outcome(life) == outcome(same)
@@ -91,7 +91,7 @@ def test_any_other_reply_counts_as_an_attempt(code: str | None, facts: dict[str,
 
 @pytest.mark.parametrize("code", ["INSUFFICIENT_DATA", "INVALID_API_KEY", None])
 @pytest.mark.parametrize("state", [3, 4])
-def test_a_run_that_acted_is_followed_whatever_the_reply_said(code: str | None, state: int) -> None:
+def test_run_that_acted_is_followed_after_any_reply(code: str | None, state: int) -> None:
     life = answered(Life(), code)
     life.waits(10).polls(a_model(state, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
@@ -126,7 +126,7 @@ def test_rerun_held_by_its_code_is_cancelled(code: str) -> None:
     )
 
 
-def test_a_start_that_others_have_resolved_is_held_by_its_reply() -> None:
+def test_start_resolved_by_others_is_held_by_its_reply() -> None:
     life = answered(Life(a_training()), "INSUFFICIENT_DATA")
     life.ledger = type(life.ledger)()
     life.waits(60).polls(a_model(2))

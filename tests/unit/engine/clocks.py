@@ -11,7 +11,7 @@ __all__ = ["Time"]
 
 @dataclass
 class Time(Clock):
-    """A clock that the test sets; the machine has been up for 100 seconds at eight."""
+    """A clock that the test sets; at eight the machine has been up for 100 seconds."""
 
     seconds: float = 0.0
 

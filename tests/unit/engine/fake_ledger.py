@@ -1,7 +1,7 @@
-"""Where a start ledger is kept, as the API server does it, but failing on demand.
+"""A fake ConfigMap of a start ledger, which fails on demand.
 
-The one place where a fake is right: no real API server loses just the reply that a test needs lost.
-tests/operator/test_ledger.py has the real one.
+No real API server loses exactly the reply that a test needs lost.
+tests/operator/test_ledger.py tests a real one.
 """
 
 import asyncio
@@ -16,59 +16,59 @@ __all__ = ["FakeLedgerConfigMap", "Fault", "complete"]
 
 
 def complete() -> str | None:
-    """Nothing is missing of all resources, of which a lost ledger is rebuilt."""
+    """Coverage without gaps, so that a lost ledger can be rebuilt."""
     return None
 
 
 class Fault(Enum):
-    """What becomes of a call."""
+    """The outcome of a call."""
 
     NONE = auto()
     REFUSED = auto()
-    """The API server will not have it."""
+    """The API server refuses the call."""
     LOST = auto()
-    """It does not arrive."""
+    """The call does not arrive."""
     REPLY_LOST = auto()
-    """It is done, and the reply is lost."""
+    """The call takes effect, and the reply is lost."""
     REPEATED = auto()
-    """It is done, the reply is lost, and the client sends it again."""
+    """The call takes effect, the reply is lost, and the client repeats the call."""
     BUG = auto()
-    """Something that nobody thought of."""
+    """An unexpected exception."""
 
 
 class FakeLedgerConfigMap(LedgerConfigMap):
-    """Holds a ledger as text, as the cluster does."""
+    """Stores a ledger as text, as the cluster does."""
 
     def __init__(self, ledger: Ledger | None = None) -> None:
         self.text = None if ledger is None else ledger.model_dump_json(by_alias=True)
         self.version = 1
         self.reads = 0
         self.writes: list[Ledger] = []
-        """All that were asked for, done or not."""
+        """All requested calls, done or not."""
         self.read_faults: deque[Fault] = deque()
         self.write_faults: deque[Fault] = deque()
         self.open = asyncio.Event()
-        """Cleared: writes wait."""
+        """While this event is cleared, writes wait."""
         self.open.set()
         self.write_begun = asyncio.Event()
 
     @property
     def ledger(self) -> Ledger:
-        """What is there."""
+        """The stored content."""
         assert self.text is not None
         return Ledger.model_validate_json(self.text)
 
     def put(self, ledger: Ledger | str | None) -> None:
-        """Somebody else writes, or deletes, it."""
+        """Another client writes or deletes the ledger."""
         self.text = ledger.model_dump_json(by_alias=True) if isinstance(ledger, Ledger) else ledger
         self.version += 1
 
     def touch(self) -> None:
-        """Somebody else writes the same."""
+        """Another client writes the same content."""
         self.version += 1
 
     async def read(self) -> tuple[Ledger, str] | None:
-        """Read what is there."""
+        """Read the stored content."""
         self.reads += 1
         await asyncio.sleep(0)
         if _next(self.read_faults) is Fault.LOST:

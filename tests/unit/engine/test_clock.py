@@ -7,7 +7,7 @@ from scriptix_operator.engine.clock import Clock
 NOON = datetime(2026, 1, 16, 12, tzinfo=UTC)
 
 
-def test_time_goes_on_at_the_pace_of_the_machine_whatever_the_wall_clock_is_set_to() -> None:
+def test_time_is_monotonic_whatever_the_wall_clock_is_set_to() -> None:
     wall, seconds = [NOON], [1000.0]
     clock = Clock(lambda: wall[0], lambda: seconds[0])
     assert clock.now() == NOON

@@ -1,4 +1,4 @@
-"""What is stepped, when, and beside what; steps and lists are the test's own."""
+"""Which resources are reconciled, when and side by side; reconciles and lists are faked."""
 
 import asyncio
 import logging
@@ -63,7 +63,7 @@ def _key(name: str) -> TrainingKey:
 
 
 class Hand(Clock):
-    """The clocks, but for what a test adds to them."""
+    """The real clocks, plus the time that a test adds."""
 
     ahead = 0.0
 
@@ -73,10 +73,10 @@ class Hand(Clock):
 
 
 class Bench:
-    """An engine, and what it is given to do.
+    """A controller, with faked reconciles and lists.
 
     Args:
-        events: What is watched; none: all.
+        events: The watched namespaces; none: all.
     """
 
     def __init__(self, events: Events, *namespaces: str) -> None:
@@ -85,7 +85,7 @@ class Bench:
         self.metrics = Metrics()
         self.problems = Problems()
         self.served: list[frozenset[str]] = []
-        """The namespaces that are watched, with each change."""
+        """The watched namespaces, after each change."""
         self.store = TrainingStore()
         limit = (Limit(1, HOUR),)
         self.work_queue = WorkQueue(self.clock.monotonic)
@@ -120,7 +120,7 @@ class Bench:
             report_left_alone=self._tell,
         )
         self.left_alone: list[str] = []
-        """The resources that it was told of why they are left alone."""
+        """The resources that were reported as skipped."""
 
     async def _tell(self, raw: Raw, text: str) -> None:
         assert "cannot read spec.modelId" in text
@@ -131,17 +131,17 @@ class Bench:
             self.served.append(namespaces)
 
     def seen(self, name: str, kind: str = "ADDED", **facts: Any) -> None:  # noqa: ANN401
-        """Let the watch tell of a resource."""
+        """Deliver a watch event of a resource."""
         self.engine.seen(kind, _raw(name, **facts))
 
     def queue_up(self, name: str) -> Permit | StartQueued:
-        """Ask for the only start."""
+        """Request the only start."""
         permit = self.schedulers.start("key", queue_entry_of(a_training(name=name), EIGHT))
         assert isinstance(permit, Permit | StartQueued)
         return permit
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Let the engine work until it is so."""
+        """Run the event loop until a condition holds."""
         async with asyncio.timeout(TIMEOUT):
             while True:
                 if holds():
@@ -149,7 +149,7 @@ class Bench:
                 await asyncio.sleep(0)
 
     async def derive_status(self) -> None:
-        """Let everything happen that needs no time to pass."""
+        """Run everything that needs no time to pass."""
         for _ in range(200):
             await asyncio.sleep(0)
 
@@ -183,7 +183,7 @@ class Bench:
 
 @asynccontextmanager
 async def _bench(*namespaces: str) -> AsyncIterator[Bench]:
-    # Nobody listens there: events are best effort.
+    # No server listens there: events are best effort.
     async with ApiClient(Configuration(host="http://127.0.0.1:9")) as api:
         yield Bench(Events(api, "operator-0"), *namespaces)
 
@@ -192,7 +192,7 @@ async def _bench(*namespaces: str) -> AsyncIterator[Bench]:
 async def _running(bench: Bench) -> AsyncIterator[None]:
     task = asyncio.create_task(bench.engine.run(lambda: None))
     try:
-        await bench.derive_status()  # the first list is taken in, where the test has not stopped it
+        await bench.derive_status()  # the first list is processed, unless the test has stopped it
         yield
     finally:
         task.cancel()
@@ -200,8 +200,8 @@ async def _running(bench: Bench) -> AsyncIterator[None]:
         assert task.cancelled()
 
 
-async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
-    """Else one that is seen first would adopt the run of one that is seen last."""
+async def test_nothing_is_reconciled_before_all_resources_are_known() -> None:
+    """Otherwise the first resource listed could adopt the run of the last one."""
     async with _bench() as bench:
         bench.may_list.clear()
         bench.listed = [_raw("a"), _raw("b")]
@@ -214,7 +214,7 @@ async def test_nothing_is_stepped_before_all_resources_are_known() -> None:
             assert sorted(bench.steps) == ["a", "b"]
 
 
-async def test_a_list_that_fails_is_tried_again_and_waited_for() -> None:
+async def test_failed_list_is_retried_and_awaited() -> None:
     async with _bench() as bench:
 
         async def fails_once(_scope: str) -> AsyncIterator[Raw]:
@@ -229,7 +229,7 @@ async def test_a_list_that_fails_is_tried_again_and_waited_for() -> None:
         assert bench.lists == 2
 
 
-async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> None:
+async def test_one_reconcile_at_a_time_for_each_model() -> None:
     async with _bench() as bench, _running(bench):
         bench.may_step.clear()
         for number in range(3):
@@ -243,7 +243,7 @@ async def test_one_step_at_a_time_for_each_model_and_models_side_by_side() -> No
         assert bench.most_at_once[7] == 1
 
 
-async def test_shutdown_begins_no_step_and_waits_for_starts_within_its_bound() -> None:
+async def test_shutdown_begins_no_reconcile_and_awaits_starts() -> None:
     async with _bench() as bench:
         replies = {"a": asyncio.Event(), "never-recorded": asyncio.Event()}
 
@@ -297,7 +297,7 @@ async def test_lost_lease_ends_the_shutdown_and_is_raised() -> None:
         working.cancel()
         await bench.derive_status()
         lost.set()
-        # A cancellation that is left would cut off the release of the Lease.
+        # A pending cancellation would interrupt the release of the Lease.
         assert await asyncio.wait_for(working, TIMEOUT) == 0
 
 
@@ -313,7 +313,7 @@ async def test_many_resources_on_one_model_do_not_hold_up_the_others() -> None:
         await bench.until(lambda: len(bench.steps) == PARALLEL_RECONCILES + 11)
 
 
-async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
+async def test_resource_edited_during_its_reconcile_is_requeued() -> None:
     async with _bench() as bench, _running(bench):
         bench.may_step.clear()
         bench.seen("a")
@@ -326,7 +326,7 @@ async def test_a_resource_edited_during_its_step_is_stepped_again() -> None:
         assert bench.steps == ["a", "a"]
 
 
-async def test_a_resource_deleted_during_its_step_keeps_no_place_in_the_queue() -> None:
+async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
     async with _bench() as bench, _running(bench):
 
         async def queue_up(key: TrainingKey) -> float | None:
@@ -357,17 +357,17 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
-async def test_the_last_status_says_if_a_released_run_was_announced(
+async def test_last_status_says_whether_the_release_was_announced(
     monkeypatch: pytest.MonkeyPatch,
     has_said: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    """The reply to the write that says so may be on its way when the resource goes."""
+    """The reply to that write may be in flight when the resource is removed."""
     published: list[tuple[TrainingKey, str]] = []
 
     async def publish(
-        _: Events, training: Training, news: tuple[EventRecord, ...], __: datetime
+        _: Events, training: Training, transition_events: tuple[EventRecord, ...], __: datetime
     ) -> None:
-        published.extend((training.key, item.reason) for item in news)
+        published.extend((training.key, item.reason) for item in transition_events)
 
     monkeypatch.setattr(Events, "publish", publish)
     running = a_training(name="a", status=followed())
@@ -380,7 +380,7 @@ async def test_the_last_status_says_if_a_released_run_was_announced(
     assert published == ([] if has_said else [(_key("a"), "ReleasedRunningTraining")])
 
 
-async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until_it_asks() -> None:
+async def test_failed_reconcile_takes_no_share_of_the_polls() -> None:
     async with _bench() as bench, _running(bench):
 
         async def poll(key: TrainingKey) -> float | None:
@@ -397,7 +397,7 @@ async def test_a_resource_whose_step_was_spoilt_takes_no_part_of_the_looks_until
         assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
-async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
+async def test_key_schedulers_skip_absent_resources_automatically(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engine, "DISPATCH_TIMEOUT", 0.0)
@@ -418,7 +418,7 @@ async def test_lanes_go_on_by_themselves_past_those_who_do_not_come(
             await bench.until(lambda: bench.steps == ["c", "c"])
 
 
-async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> None:
+async def test_unreadable_resource_leaves_the_start_queue() -> None:
     async with _bench() as bench:
         for name in ("the-only-start", "a"):
             bench.queue_up(name)
@@ -429,7 +429,7 @@ async def test_a_resource_that_cannot_be_read_keeps_no_place_in_the_queue() -> N
         assert bench.schedulers.queued() == 1
 
 
-async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_so() -> None:
+async def test_missing_resource_is_kept_until_the_watch_deletes_it() -> None:
     async with _bench() as bench, _running(bench):
 
         async def not_found(_key: TrainingKey) -> float | None:
@@ -444,7 +444,7 @@ async def test_a_resource_that_seems_gone_is_not_given_up_before_the_watch_says_
         await bench.until(lambda: sorted(bench.steps) == ["a", "a", "b"])
 
 
-async def test_a_list_does_not_bring_back_what_was_deleted_since() -> None:
+async def test_list_does_not_restore_a_deleted_resource() -> None:
     async with _bench() as bench:
         bench.seen("a")
         bench.listed = [_raw("a")]
@@ -458,7 +458,7 @@ async def test_a_list_does_not_bring_back_what_was_deleted_since() -> None:
             assert bench.steps == []
 
 
-async def test_a_list_does_not_drop_what_was_made_anew_since() -> None:
+async def test_list_does_not_drop_a_recreated_resource() -> None:
     async with _bench() as bench:
         bench.seen("listed", uid="old")
         bench.seen("not-listed", uid="old")
@@ -475,7 +475,7 @@ async def test_a_list_does_not_drop_what_was_made_anew_since() -> None:
             assert sorted(set(bench.steps)) == ["listed", "not-listed"]
 
 
-async def test_a_list_drops_what_the_watch_has_missed_the_deletion_of() -> None:
+async def test_list_drops_resources_whose_deletion_was_missed() -> None:
     async with _bench() as bench:
         bench.seen("gone")
         bench.listed = [_raw("there")]
@@ -488,7 +488,7 @@ async def test_a_list_drops_what_the_watch_has_missed_the_deletion_of() -> None:
 
 
 class Lists:
-    """What the API server answers to lists, by namespace."""
+    """The API server's replies to lists, by namespace."""
 
     def __init__(self, bench: Bench, **listed: tuple[Raw, ...]) -> None:
         self.listed = {name.replace("_", "-"): raws for name, raws in listed.items()}
@@ -520,7 +520,7 @@ async def test_namespace_that_is_not_listed_delays_no_other(
         getattr(lists, fault).add("team-b")
         async with _running(bench):
             await bench.until(lambda: bench.steps == ["a"])
-            # What is known of it takes no part yet, but the others see it.
+            # Its known resources are not reconciled yet, but the others see them.
             bench.seen("b", namespace="team-b", model=8, version=2)
             await bench.derive_status()
             assert bench.steps == ["a"]
@@ -609,21 +609,21 @@ async def test_resource_that_cannot_be_parsed_is_known_while_it_exists(
             assert bench.coverage.unreadable == {_key("bad"): "uid-of-bad"}
 
 
-async def test_resource_that_cannot_be_parsed_is_told_so_while_that_holds() -> None:
+async def test_unparseable_resource_is_reported_while_it_lasts() -> None:
     async with _bench() as bench:
-        for name in ("bad", "mended", "gone"):
+        for name in ("bad", "fixed", "gone"):
             bench.seen(name, model=-1)
-        bench.seen("mended", version=2)
+        bench.seen("fixed", version=2)
         bench.seen("gone", "DELETED", model=-1)
         async with _running(bench):
             await bench.until(lambda: bench.left_alone == ["bad"])
-            bench.listed = [_raw("bad", model=-1), _raw("mended", version=2)]
+            bench.listed = [_raw("bad", model=-1), _raw("fixed", version=2)]
             bench.engine.relist()
             bench.seen("bad", "MODIFIED", model=-1, version=3)
             await bench.until(lambda: bench.left_alone == ["bad", "bad"])
 
 
-async def test_resource_is_stepped_when_what_can_be_read_of_it_changes() -> None:
+async def test_change_of_readable_fields_causes_a_reconcile() -> None:
     odd = {**_raw("a", version=2), "status": {"progress": "45%"}}
     async with _bench() as bench:
         bench.listed = [_raw("a")]
@@ -640,7 +640,7 @@ async def test_resource_is_stepped_when_what_can_be_read_of_it_changes() -> None
 @pytest.mark.parametrize("older", [7, -1], ids=["was readable", "was unreadable"])
 @pytest.mark.parametrize("newer", [7, -1], ids=["is readable", "is unreadable"])
 async def test_older_version_replaces_no_newer_one(older: int, newer: int) -> None:
-    """A page of a list may be older than what the watch has shown since; 9 is before 10."""
+    """A page of a list may be older than later watch events; 9 is before 10."""
     async with _bench() as bench:
         bench.seen("a", "MODIFIED", version=10, model=newer)
         bench.engine.seen(None, _raw("a", version=9, model=older))
@@ -651,7 +651,7 @@ async def test_older_version_replaces_no_newer_one(older: int, newer: int) -> No
         assert (bench.store.get(_key("a")) is not None) == (older == 7)
 
 
-async def test_starts_that_waited_for_a_namespace_go_on_at_once(
+async def test_starts_that_waited_for_a_namespace_continue_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
@@ -671,17 +671,17 @@ async def test_starts_that_waited_for_a_namespace_go_on_at_once(
             await bench.until(lambda: bench.steps == ["waiting"])
 
 
-async def test_namespace_that_loses_its_right_keeps_its_resources(
+async def test_namespace_that_loses_permission_keeps_its_resources(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
-    monkeypatch.setattr(resync, "PATIENT_FAILURES", math.inf)  # the refusal itself is the cause
+    monkeypatch.setattr(resync, "PATIENT_FAILURES", math.inf)  # the refusal alone causes the state
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
         async with _running(bench):
             await bench.until(lambda: bench.steps == ["b"])
             lists.refused.add("team-b")
-            # The watch fails first: a list is not due for an hour.
+            # The watch fails first: the next list is due in an hour.
             bench.engine.relist()
             await bench.until(lambda: bench.served[-1] == {"team-a"})
             bench.seen("b", "MODIFIED", namespace="team-b", version=2, generation=2)
@@ -695,7 +695,7 @@ async def test_namespace_that_loses_its_right_keeps_its_resources(
 async def test_namespaces_stay_watched_where_none_can_be_listed(
     error: KubeError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An outage of the API server is no fault of a namespace; the watch has its own restarts."""
+    """An unreachable API server concerns no single namespace; the watch restarts automatically."""
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
     names = ("team-a", "team-b", "team-c")
     async with _bench(*names) as bench:
@@ -718,14 +718,14 @@ async def test_namespaces_stay_watched_where_none_can_be_listed(
                 assert bench.served == [{*names}]
 
 
-async def test_one_served_namespace_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_served_namespace_clears_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(), team_b=())
         lists.refused |= {"team-a", "team-b"}
         async with _running(bench):
             await bench.until(lambda: len(bench.problems.outstanding()) == 2)
-            lists.slow.add("team-b")  # its own next report is long in coming
+            lists.slow.add("team-b")  # the next list of the namespace does not end
             await bench.derive_status()
             lists.refused.remove("team-a")
             await bench.until(lambda: len(bench.problems.outstanding()) == 1)

@@ -1,4 +1,4 @@
-"""engine/coverage.py: what the store may be missing, and what follows for starts."""
+"""engine/coverage.py: gaps of the store, and their effect on starts."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_holder_that_cannot_be_parsed_exists() -> None:
     ("spec", "models"),
     [({"modelId": 7}, {7}), ({"modelId": "7"}, {7, 8}), ({}, {7, 8}), ("text", {7, 8})],
 )
-def test_rival_that_cannot_be_parsed_is_of_its_model(spec: object, models: set[int]) -> None:
+def test_unparseable_competitor_counts_for_its_model(spec: object, models: set[int]) -> None:
     coverage = unreadable("team-b", spec=spec)
     assert {model for model in (7, 8) if coverage.may_hide_competitor(model)} == models
 
@@ -108,7 +108,7 @@ def test_run_of_a_resource_that_cannot_be_parsed_counts(
     assert coverage.unreadable_holder(8) is None
 
 
-def test_rival_may_exist_in_an_unlisted_namespace() -> None:
+def test_competitor_may_exist_in_an_unlisted_namespace() -> None:
     coverage = Coverage(("team-a", "team-b"))
     coverage.listed("team-a")
     assert coverage.may_hide_competitor(7)

@@ -1,4 +1,4 @@
-"""engine/fence.py in processes of its own, which it may end; with threads that get no signal."""
+"""engine/fence.py in child processes, which it may end; with threads that get no signal."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ print("lived", flush=True)
 
 @contextmanager
 def child(code: str, *wrapper: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run code that has a fence, up to where it is ready."""
+    """Run code with a fence until it is ready."""
     with subprocess.Popen(
         [*wrapper, sys.executable, "-c", PRELUDE + code],
         stdin=subprocess.PIPE,
@@ -46,27 +46,27 @@ def child(code: str, *wrapper: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def stopped(process: "subprocess.Popen[str]") -> None:
-    """Stop it, and wait until it is."""
+    """Stop the process, and wait until it is stopped."""
     process.send_signal(signal.SIGSTOP)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
 
 
 def lived(process: "subprocess.Popen[str]") -> bool:
-    """Let it go on; returns whether it did."""
+    """Resume the process; returns whether it continued."""
     published, _ = process.communicate("go on\n")
     assert process.returncode == (0 if published else FENCED)
     return bool(published == "lived\n")
 
 
 def passes(seconds: float) -> None:
-    """Wait until a deadline is over: here it is the time itself that the test is about."""
+    """Wait until a deadline has passed: these tests need real time."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         time.sleep(left)
 
 
-def test_who_is_stopped_past_its_time_dies_before_it_runs_again() -> None:
+def test_process_paused_past_its_deadline_dies_before_it_resumes() -> None:
     with child(f"fence.arm(now() + 0.3)\n{SAY_AND_READ}{ENDED}") as process:
         stopped(process)
         passes(0.4)
@@ -74,7 +74,7 @@ def test_who_is_stopped_past_its_time_dies_before_it_runs_again() -> None:
         assert not lived(process)
 
 
-def test_who_is_woken_in_time_lives() -> None:
+def test_process_resumed_in_time_lives() -> None:
     code = f"number = fence.arm(now() + 60)\n{SAY_AND_READ}fence.disarm(number)\n"
     with child(code + ENDED) as process:
         stopped(process)
@@ -82,19 +82,19 @@ def test_who_is_woken_in_time_lives() -> None:
         assert lived(process)
 
 
-def test_who_hangs_past_its_time_dies_without_being_stopped() -> None:
+def test_process_hanging_past_its_deadline_dies() -> None:
     with child(f"fence.arm(now() + 0.1)\n{SAY_AND_READ}{ENDED}") as process:
         assert process.wait() == FENCED
 
 
 @pytest.mark.parametrize("deadline", ["now()", "now() - 5"], ids=["now", "long ago"])
-def test_a_time_that_is_over_ends_the_process_at_once(deadline: str) -> None:
+def test_past_deadline_ends_the_process_at_once(deadline: str) -> None:
     code = f'print("ready", flush=True)\nfence.arm({deadline})\ntime.sleep(60)\n{ENDED}'
     with child(code) as process:
         assert process.wait() == FENCED
 
 
-def test_who_has_disarmed_may_be_stopped_for_as_long_as_it_likes() -> None:
+def test_disarmed_process_may_be_paused() -> None:
     code = "fence.disarm(fence.arm(now() + 0.1))\n"
     with child(code + SAY_AND_READ + ENDED) as process:
         stopped(process)
@@ -104,7 +104,7 @@ def test_who_has_disarmed_may_be_stopped_for_as_long_as_it_likes() -> None:
 
 
 ARMED = "late = fence.arm(now() + 60)\nsoon = fence.arm(now() + 0.2)\n"
-"""The later one first, and the other way round."""
+"""The order of arming does not matter."""
 ARMED_BACKWARDS = "soon = fence.arm(now() + 0.2)\nlate = fence.arm(now() + 60)\n"
 
 
@@ -128,7 +128,7 @@ def test_of_several_sends_at_once_the_earliest_counts(
         assert lived(process) == lives
 
 
-def test_to_disarm_one_twice_leaves_the_others_armed() -> None:
+def test_disarming_twice_leaves_other_fences_armed() -> None:
     code = "one = fence.arm(now() + 60)\nfence.disarm(one)\n"
     code += "fence.arm(now() + 0.1)\nfence.disarm(one)\n"
     with child(code + SAY_AND_READ + ENDED) as process:
@@ -139,7 +139,7 @@ OWN_PIDS = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-c
 
 
 def test_process_1_of_a_container_is_not_spared() -> None:
-    """The kernel keeps default actions from it, and it is what an image's entry point is."""
+    """The kernel suppresses default actions for process 1, which an image's entry point is."""
     if subprocess.run([*OWN_PIDS, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("this machine allows no PID namespaces")
     code = "import os\nassert os.getpid() == 1\nfence.arm(now() + 0.1)\n"
@@ -147,8 +147,8 @@ def test_process_1_of_a_container_is_not_spared() -> None:
         assert process.wait() == FENCED
 
 
-def test_the_signal_is_for_the_thread_that_sends_and_no_other_takes_it() -> None:
-    """Another would end the process, too, but the sender might go on until then."""
+def test_signal_goes_to_the_sending_thread_only() -> None:
+    """A signal to another thread would end the process, too, but the sender might continue."""
     code = (
         "import signal\n"
         f"signal.pthread_sigmask(signal.SIG_BLOCK, {{{FENCED}}})\n"
@@ -157,6 +157,6 @@ def test_the_signal_is_for_the_thread_that_sends_and_no_other_takes_it() -> None
         f"signal.pthread_sigmask(signal.SIG_UNBLOCK, {{{FENCED}}})\n"
     )
     with child(code + ENDED) as process:
-        passes(0.1)  # in which any other thread has long taken it
+        passes(0.1)  # enough for any other thread to take the signal
         published, _ = process.communicate("go on\n")
         assert (published, process.returncode) == ("True\n", FENCED)

@@ -1,4 +1,4 @@
-"""What is reported of the resources of others, and what is renewed."""
+"""Reports of resources of other installations, and renewals of the own ones."""
 
 from datetime import datetime, timedelta
 from typing import cast
@@ -25,7 +25,7 @@ OURS, OTHER = "scriptix-system", "elsewhere"
 
 
 class Bench(Clock):
-    """What Serving works with; it publishes and writes into lists."""
+    """The dependencies of Serving, which record events and writes in lists."""
 
     def __init__(self) -> None:
         self.moment = EIGHT
@@ -48,14 +48,14 @@ class Bench(Clock):
         return self.moment
 
     async def publish(
-        self, training: Training, news: tuple[EventRecord, ...], _now: datetime
+        self, training: Training, transition_events: tuple[EventRecord, ...], _now: datetime
     ) -> None:
-        """Take an event, as Events.publish."""
-        assert [item.reason for item in news] == [EventReason.SERVED_ELSEWHERE]
+        """Record an event, as Events.publish does."""
+        assert [item.reason for item in transition_events] == [EventReason.SERVED_ELSEWHERE]
         self.published.append(training.key.name)
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
-        """Take a write, as Recorder.record."""
+        """Record a write, as Recorder.record does."""
         assert status == training.status
         self.written.append(training.key.name)
         if self.fault is not None:
@@ -63,13 +63,13 @@ class Bench(Clock):
         return training
 
     def add(self, name: str, by: str) -> None:
-        """Let an installation have written a resource at eight."""
+        """Add a resource that an installation has written at eight."""
         served_by = ServedBy(namespace=by, renewed_at=EIGHT)
         self.store.put(a_training(name=name, status=followed(served_by=served_by)))
 
     @property
     def counted(self) -> float | None:
-        """The gauge."""
+        """The value of the gauge."""
         return self.metrics.registry.get_sample_value("scriptix_trainings_left_alone")
 
 
@@ -79,7 +79,7 @@ def bench() -> Bench:
     return Bench()
 
 
-async def test_left_resources_are_reported_until_the_other_is_silent(bench: Bench) -> None:
+async def test_skipped_resources_are_reported_while_another_serves(bench: Bench) -> None:
     for number in range(EVENTS_EACH + 5):
         bench.add(f"r{number:02}", OTHER)
     bench.add("served", OURS)
@@ -115,7 +115,7 @@ async def test_left_resources_are_reported_until_the_other_is_silent(bench: Benc
         pytest.param(UnavailableError("no answer"), ["a"], id="the API server is unreachable"),
     ],
 )
-async def test_what_is_served_here_is_renewed(
+async def test_resources_served_here_are_renewed(
     bench: Bench, fault: Exception | None, tried: list[str]
 ) -> None:
     for name in ("a", "b"):

@@ -1,6 +1,6 @@
-"""engine/log_fetcher.py: what becomes of a log that is due.
+"""engine/log_fetcher.py: the outcome of a log fetch that is due.
 
-The rim is the test's own; the calls, and what they may cost, are real.
+The API, the keys and the store are faked; the metered calls and their quotas are real.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, complete
 KEY = ApiKey("k", "Secret/team-a/api-key")
 STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
 LOG = (
-    LogEntry(at(hours=-1), "INFO", "epoch 1/20 - WER: 60.0%"),  # of the run before
+    LogEntry(at(hours=-1), "INFO", "epoch 1/20 - WER: 60.0%"),  # of the previous run
     LogEntry(at(hours=1), "INFO", "epoch 2/20 - WER: 45.2%"),
 )
 BLOCKED = KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, "no Secret"))
@@ -64,7 +64,7 @@ BLOCKED = KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, "no Secret
 
 @dataclass
 class EngineDependencies:
-    """The API, the keys and the store, as the test has them; and what they were asked for."""
+    """The faked API, keys and store, with their recorded calls."""
 
     answer: CallFailure | None = None
     published: RateLimitInfo | None = None
@@ -83,7 +83,7 @@ class EngineDependencies:
     async def log(
         self, model_id: int, key: ApiKey, add: Callable[[LogEntry], None], *, on_rate: OnRateInfo
     ) -> LogReply:
-        """Answer, as ScriptixClient.log."""
+        """Answer as ScriptixClient.log does."""
         assert (model_id, key) == (7, KEY)
         self.calls += 1
         self.on_call()
@@ -96,14 +96,14 @@ class EngineDependencies:
         return LogReply(len(self.entries), self.total)
 
     async def resolve(self, training: Training) -> ApiKey:
-        """Find the key, as Keys.resolve."""
+        """Return the key as Keys.resolve does."""
         del training
         if self.no_key is not None:
             raise self.no_key
         return KEY
 
     async def open(self, owner: Owner, previous: LogStatus | None) -> OpenLog:
-        """Read what is stored, as LogStore.open."""
+        """Read the stored log as LogStore.open does."""
         if self.unreadable is not None:
             raise self.unreadable
         return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
@@ -111,7 +111,7 @@ class EngineDependencies:
     async def save(
         self, stored_log: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
-        """Store, as LogStore.save."""
+        """Store the log as LogStore.save does."""
         self.is_saving.set()
         if self.is_slow:
             await self.may_save.wait()
@@ -147,7 +147,7 @@ class Bench:
     async def fetch(
         self, training: Training | None = None, failed_before: int = 0
     ) -> LogStored | LogUnavailable:
-        """Fetch a log, the next look being due in 42 seconds."""
+        """Fetch a log; the next poll is due in 42 seconds."""
         return await self.fetcher.fetch(training or RUNNING, failed_before, 42.0)
 
 
@@ -167,7 +167,7 @@ ENDED = running(finished_at=at(hours=8))
 
 
 def later(wait: float | None, state: LogState = LogState.COLLECTING) -> LogUnavailable:
-    """A log that could not be fetched; the call was made."""
+    """A log fetch that failed; the call was made."""
     return LogUnavailable(wait, state, 42.0, was_called=True)
 
 
@@ -181,7 +181,7 @@ async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None
     outcome = await bench.fetch()
     assert isinstance(outcome, LogStored)
     assert (outcome.log, outcome.due_in) == (STORED, 42.0)
-    # Of this run, as the log tells by its times.
+    # Entries of this run, by their times.
     assert [(point.epoch, point.word_error_rate) for point in outcome.learning_curve] == [
         (2, "45.2")
     ]
@@ -190,12 +190,12 @@ async def test_a_log_is_stored_and_its_learning_curve_read(bench: Bench) -> None
     assert outcome.extent == LogExtent(LogReply(2, None), of_run=1, known=1, skipped=1)
 
 
-async def test_what_was_stored_before_is_handed_on(bench: Bench) -> None:
+async def test_earlier_stored_log_is_passed_on(bench: Bench) -> None:
     await bench.fetch(running(log=STORED))
     assert bench.dependencies.saved[0][1] == STORED
 
 
-async def test_what_the_api_counts_is_handed_on(bench: Bench) -> None:
+async def test_total_of_the_api_is_passed_on(bench: Bench) -> None:
     bench.dependencies.total = 156
     outcome = await bench.fetch()
     assert isinstance(outcome, LogStored)
@@ -219,7 +219,7 @@ async def test_no_log_call_is_made_once_another_run_has_begun(bench: Bench) -> N
 async def test_a_log_of_older_entries_only_is_taken_by_the_last_fetch(
     bench: Bench, seconds: float, kept: int
 ) -> None:
-    # The clock of the log is behind, or the entries of the run are still to be written.
+    # The log's clock is behind, or the run's entries are not written yet.
     run = a_run(ownership="Owned", claimed_at=at(hours=2))
     log = LogStatus(end_seen_at=EIGHT)
     ended = running(run=run, started_at=at(hours=2), finished_at=at(hours=2), log=log)
@@ -242,31 +242,31 @@ async def test_a_log_without_a_run_is_a_bug(bench: Bench) -> None:
         await bench.fetch(a_training(status=TrainingStatus(finished_at=EIGHT)))
 
 
-async def test_what_was_learned_before_a_restart_is_known_if_the_first_call_is_for_a_log() -> None:
+async def test_observed_limits_are_loaded_before_a_first_log_call() -> None:
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
     bench = Bench(Ledger(limits={KEY.fingerprint: {"start": (observed_limits,)}}))
     await bench.fetch(ENDED)
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.START]
-    assert budget.limits(0.0) == (Limit(3, 3600.0),)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.START]
+    assert limiter.limits(0.0) == (Limit(3, 3600.0),)
 
 
-async def test_log_calls_that_statuses_tell_of_count_after_a_restart() -> None:
+async def test_log_calls_in_statuses_count_after_a_restart() -> None:
     bench = Bench()
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
     before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
     bench.fetcher.calls.ledger.store.put(before)
-    # One in fifteen minutes is the pace of four an hour.
+    # Four an hour is one in fifteen minutes.
     assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
 
 
-# Not now.
+# Temporary failures.
 
 
 @pytest.mark.parametrize(
     ("failed_before", "wait"), [(0, 15), (1, 30), (3, 120), (8, 3600), (99, 3600)]
 )
 @pytest.mark.parametrize("reason", ["key", "answer", "log_store"])
-async def test_what_fails_is_tried_again_ever_more_seldom(
+async def test_failed_log_fetches_back_off(
     bench: Bench, reason: str, failed_before: int, wait: float
 ) -> None:
     match reason:
@@ -302,7 +302,7 @@ async def test_a_refused_log_is_tried_again_when_the_api_says(
 
 @pytest.mark.parametrize("is_from_gateway", [False, True], ids=["API", "gateway"])
 @pytest.mark.parametrize("status", [404, 405])
-async def test_who_says_that_there_is_no_log_is_handed_on(
+async def test_refusal_of_a_missing_log_is_passed_on(
     bench: Bench, status: int, *, is_from_gateway: bool
 ) -> None:
     answer = call_failed(FailureKind.AMBIGUOUS, status=status, is_from_gateway=is_from_gateway)
@@ -365,7 +365,7 @@ async def test_log_that_cannot_be_written_says_why(
     [(TAKEN, None), (REFUSED, WriteFailure.REFUSED), (AWAY, None)],
     ids=["name taken", "refused", "unavailable"],
 )
-async def test_no_log_call_is_spent_where_the_store_cannot_be_read(
+async def test_no_log_call_is_made_while_the_store_is_unreadable(
     bench: Bench, error: Exception, write_failure: WriteFailure | None
 ) -> None:
     bench.dependencies.unreadable = error
@@ -384,10 +384,10 @@ async def test_a_bug_in_the_store_is_not_hidden(bench: Bench) -> None:
         await bench.fetch()
 
 
-# The allowance.
+# Quota.
 
 
-async def test_where_the_allowance_is_used_up_nobody_is_asked(bench: Bench) -> None:
+async def test_no_log_call_is_made_without_quota(bench: Bench) -> None:
     assert isinstance(await bench.fetch(), LogStored)
     outcome = await bench.fetch()
     assert outcome == LogUnavailable(900.0, LogState.COLLECTING, 42.0, tried=False)
@@ -417,20 +417,20 @@ async def test_a_run_has_ended_also_where_another_is_to_follow(
         bench.time.seconds = seconds
         assert isinstance(await bench.fetch(), LogStored)
     bench.time.seconds = 2700
-    assert not isinstance(await bench.fetch(), LogStored)  # three of four are for runs that go on
+    assert not isinstance(await bench.fetch(), LogStored)  # three of four are for running runs
     ended = running(run=run, finished_at=finished_at)
     assert isinstance(await bench.fetch(ended), LogStored)
 
 
-async def test_what_a_reply_tells_of_the_limit_is_heard(bench: Bench) -> None:
+async def test_rate_limit_info_of_a_log_reply_is_used(bench: Bench) -> None:
     bench.dependencies.published = RateLimitInfo(limit=2, reset=60.0)
     await bench.fetch()
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
-    assert budget.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
+    assert limiter.limits(bench.time.monotonic()) == (Limit(2, 3600.0),)
 
 
 @pytest.mark.parametrize(("max_bytes", "waits"), [(LARGE, False), (LARGE + 1, True)])
-async def test_logs_with_a_large_bound_take_turns(
+async def test_logs_with_a_large_bound_alternate(
     bench: Bench,
     max_bytes: int,
     waits: bool,  # noqa: FBT001 - the expected value
@@ -440,7 +440,7 @@ async def test_logs_with_a_large_bound_take_turns(
     first = asyncio.create_task(bench.fetch(large))
     await bench.dependencies.is_saving.wait()
     second = asyncio.create_task(bench.fetch(replace(large, uid="another")))
-    for _ in range(100):  # turns of the event loop, many more than it takes
+    for _ in range(100):  # many more cycles of the event loop than needed
         await asyncio.sleep(0)
     assert second.done() != waits
     bench.dependencies.may_save.set()

@@ -1,4 +1,4 @@
-"""engine/metered_calls.py: what is counted of a call, and what is learned from its reply."""
+"""engine/metered_calls.py: the metrics of a call, and the limits observed in its reply."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -34,16 +34,16 @@ FLAWED = RateLimitInfo(flaw="X-RateLimit-Limit: many is no number")
 
 @dataclass
 class Bench:
-    """Calls on a clock, and what they count."""
+    """Metered calls on a clock, with their metrics."""
 
     time: Time = field(default_factory=Time)
     config_map: FakeLedgerConfigMap = field(default_factory=lambda: FakeLedgerConfigMap(Ledger()))
     metrics: Metrics = field(default_factory=Metrics)
     takes: float = 2.0
-    """Seconds that a call takes."""
+    """The duration of a call in seconds."""
 
     def __post_init__(self) -> None:
-        """Make what is on the clock."""
+        """Create the schedulers and the calls."""
         self.schedulers = KeySchedulers(
             LIMITS, WorkQueue(self.time.monotonic), self.time, lambda: 1.0
         )
@@ -53,7 +53,7 @@ class Bench:
         self.calls = MeteredCalls(self.schedulers, ledger, self.time, self.metrics)
 
     def take(self, call: Call, key: ApiKey = KEY) -> Permit:
-        """Take a call from its allowance."""
+        """Acquire the permit of a call."""
         return self.schedulers.of(key.fingerprint).limiters[call].acquire(self.time.monotonic())
 
     async def call(
@@ -72,12 +72,12 @@ class Bench:
     def reply(
         self, failure: CallFailure | None, published: RateLimitInfo | None
     ) -> Callable[[OnRateInfo], Awaitable[str]]:
-        """What a call is answered."""
+        """The reply of a call."""
 
-        async def send(heard: OnRateInfo) -> str:
+        async def send(on_rate_info: OnRateInfo) -> str:
             self.time.seconds += self.takes
             if published is not None:
-                heard(published)
+                on_rate_info(published)
             if failure is not None:
                 raise error_of(failure)
             return "the reply"
@@ -85,11 +85,11 @@ class Bench:
         return send
 
     def shown(self, series: str, **labels: str) -> float | None:
-        """What a scrape shows."""
+        """The value in a scrape."""
         return self.metrics.registry.get_sample_value(series, labels)
 
     def in_flight(self, call: Call) -> int:
-        """Calls without an answer."""
+        """The number of calls in flight."""
         return self.schedulers.of(KEY.fingerprint).limiters[call].in_flight
 
 
@@ -100,12 +100,12 @@ def bench() -> Bench:
 
 
 def refused(wait: float = 3598.0) -> CallFailure:
-    """A call that was refused for its rate."""
+    """A rate-limited call."""
     return CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
 
 
 @pytest.mark.parametrize("call", Call)
-async def test_a_reply_is_handed_on_counted_and_timed(bench: Bench, call: Call) -> None:
+async def test_reply_is_passed_on_counted_and_timed(bench: Bench, call: Call) -> None:
     assert await bench.call(call) == "the reply"
     assert bench.in_flight(call) == 0
     assert bench.schedulers.of(KEY.fingerprint).limiters[call].calls_by_tag(102.0).total() == 1
@@ -115,9 +115,7 @@ async def test_a_reply_is_handed_on_counted_and_timed(bench: Bench, call: Call) 
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
-    bench: Bench, kind: FailureKind
-) -> None:
+async def test_failure_is_passed_on_and_counted_by_kind(bench: Bench, kind: FailureKind) -> None:
     failure = CallFailure(kind, "no")
     with pytest.raises(ScriptixError) as raised:
         await bench.call(Call.START, failure)
@@ -130,11 +128,11 @@ async def test_a_failure_is_handed_on_and_counted_as_what_it_is(
     assert charges_of == (kind is not FailureKind.NOT_SENT)
 
 
-async def test_a_bug_in_a_call_keeps_nobody_waiting_for_its_reply(bench: Bench) -> None:
-    """As long as one start is on its way no other may be sent."""
+async def test_bug_in_a_call_completes_its_permit(bench: Bench) -> None:
+    """While one start is in flight no other may be sent."""
 
-    async def send(heard: OnRateInfo) -> str:
-        del heard
+    async def send(on_rate_info: OnRateInfo) -> str:
+        del on_rate_info
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -143,14 +141,14 @@ async def test_a_bug_in_a_call_keeps_nobody_waiting_for_its_reply(bench: Bench) 
     assert bench.shown("scriptix_api_requests_total", call="start", outcome="Ambiguous") == 1
 
 
-async def test_looks_without_an_answer_open_the_circuit(bench: Bench) -> None:
+async def test_unanswered_polls_open_the_circuit(bench: Bench) -> None:
     for model_id in range(MODELS):
         with pytest.raises(ScriptixError):
             await bench.call(failure=CallFailure(FailureKind.AMBIGUOUS, ""), model_id=model_id)
     assert bench.schedulers.of(KEY.fingerprint).breaker.open_circuit is not None
 
 
-async def test_what_a_refusal_teaches_is_kept_counted_and_said(
+async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -165,7 +163,7 @@ async def test_what_a_refusal_teaches_is_kept_counted_and_said(
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
-async def test_a_limit_that_is_as_configured_again_is_forgotten(
+async def test_limit_that_is_as_configured_again_is_removed(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -177,7 +175,7 @@ async def test_a_limit_that_is_as_configured_again_is_forgotten(
     assert bench.shown("scriptix_limits_learned_total", call="status") == 2
 
 
-async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
+async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
     await bench.calls.ledger.ready()
     for _ in range(3):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
@@ -186,7 +184,7 @@ async def test_what_is_no_news_is_not_written(bench: Bench) -> None:
     assert len(writes) == 1
 
 
-async def test_a_lesson_that_cannot_be_kept_fails_no_call(
+async def test_unsaved_observed_limit_fails_no_call(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.calls.ledger.ready()
@@ -195,11 +193,11 @@ async def test_a_lesson_that_cannot_be_kept_fails_no_call(
     assert caplog.records[-1].getMessage() == (
         "a learned limit is not kept over a restart: write: 403"
     )
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
-    assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
+    assert limiter.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
 
 
-async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_call(
+async def test_invalid_rate_limit_info_is_reported_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     for call, key in ((Call.STATUS, KEY), (Call.LOG, KEY), (Call.STATUS, OTHER_KEY)):
@@ -212,25 +210,25 @@ async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_ca
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
-# Limits that a process before this one has learned.
+# Limits observed by an earlier process.
 
 TAUGHT = StoredLimit(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
 TAUGHT_LEDGER = Ledger(limits={KEY.fingerprint: {"status": (TAUGHT,)}})
 
 
 def _status_limits(bench: Bench) -> tuple[Limit, ...]:
-    budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
-    return budget.limits(bench.time.monotonic())
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
+    return limiter.limits(bench.time.monotonic())
 
 
-async def test_learned_limits_are_recalled_even_where_calls_were_made_before() -> None:
+async def test_observed_limits_are_loaded_after_earlier_calls() -> None:
     bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
     bench.schedulers.of(KEY.fingerprint)
     await bench.calls.recall_limits(KEY)
     assert _status_limits(bench) == (Limit(6, 3600.0),)
 
 
-async def test_a_ledger_that_cannot_be_read_yet_is_asked_again_before_the_next_call() -> None:
+async def test_unreadable_ledger_is_read_again_before_the_next_call() -> None:
     bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
     bench.config_map.read_faults.append(Fault.LOST)
     await bench.calls.recall_limits(KEY)

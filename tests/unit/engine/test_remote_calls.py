@@ -1,4 +1,4 @@
-"""engine/remote_calls.py: how late a start may be sent, and what is armed while it is."""
+"""engine/remote_calls.py: the send window of a start, and the fence during the send."""
 
 import asyncio
 import math
@@ -45,20 +45,20 @@ LAST = WINDOW * (1 - SEND_MARGIN)
 
 @dataclass
 class Bench(Clock, Fence):
-    """The clock, the fence and the API, as the test has them."""
+    """The faked clock, fence and API."""
 
     now_is: float = 100.0
     leads_until: float = math.inf
     loses_reply: bool = False
     connected: asyncio.Event = field(default_factory=asyncio.Event)
-    """A connection for a start stands."""
+    """Wait until the connection for a start is established."""
     may_reply: asyncio.Event = field(default_factory=asyncio.Event)
     shutdown: Shutdown = field(default_factory=Shutdown)
     store: TrainingStore = field(default_factory=TrainingStore)
     diary: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Put into the store what is started."""
+        """Put the started resource into the store."""
         self.store.put(a_training())
         self.connected.set()
         self.may_reply.set()
@@ -68,12 +68,12 @@ class Bench(Clock, Fence):
         return self.now_is
 
     def arm(self, deadline: float) -> int:
-        """Note it."""
+        """Record the call."""
         self.diary.append(f"armed for {deadline - 100:g}")
         return 1
 
     def disarm(self, number: int) -> None:
-        """Note it."""
+        """Record the call."""
         self.diary.append(f"disarmed {number}")
 
     async def run(
@@ -85,7 +85,7 @@ class Bench(Clock, Fence):
         after_send: Callable[[], None],
         on_rate: OnRateInfo,
     ) -> None:
-        """Send, as ScriptixClient.run."""
+        """Send as ScriptixClient.run does."""
         del model_id, key, on_rate
         await self.connected.wait()
         try:
@@ -100,12 +100,12 @@ class Bench(Clock, Fence):
         self.diary.append("replied")
 
     async def resolve(self, training: Training) -> ApiKey:
-        """Give the key, as Keys.resolve."""
+        """Return the key as Keys.resolve does."""
         del training
         return ApiKey("k", source=KEY.source)
 
     async def poll(self, training: Training) -> PollRequest:
-        """Poll where no quota is left and the ledger cannot be read; returns what is asked for."""
+        """Poll without quota and with an unreadable ledger; returns the poll request."""
         schedulers, config_map = self._schedulers(), FakeLedgerConfigMap()
         config_map.read_faults.extend([Fault.LOST] * 9)
         asked: list[PollRequest] = []
@@ -120,7 +120,7 @@ class Bench(Clock, Fence):
         return asked[0]
 
     async def start(self) -> Posted | PostFailed:
-        """Start what was begun at 100."""
+        """Send a start that was begun at 100."""
         schedulers = self._schedulers()
         key = ApiKey("k", source=KEY.source)
         permit = schedulers.start(key.fingerprint, queue_entry_of(a_training(), EIGHT))
@@ -163,7 +163,7 @@ class Bench(Clock, Fence):
         pytest.param(2, 2 + WINDOW - LAST, 3, id="at the last moment of the leadership"),
     ],
 )
-async def test_while_a_start_is_sent_the_fence_is_armed_for_the_end_of_its_time(
+async def test_fence_is_armed_while_a_start_is_sent(
     after: float, leads_for: float, deadline: float
 ) -> None:
     bench = Bench(now_is=100 + after, leads_until=100 + leads_for)
@@ -180,7 +180,7 @@ async def test_while_a_start_is_sent_the_fence_is_armed_for_the_end_of_its_time(
         pytest.param(0, -math.inf, "does not lead any more", id="not the leader"),
     ],
 )
-async def test_a_start_whose_time_is_over_is_not_sent(
+async def test_start_past_its_send_window_is_not_sent(
     after: float, leads_for: float, why: str
 ) -> None:
     bench = Bench(now_is=100 + after, leads_until=100 + leads_for)
@@ -228,13 +228,13 @@ async def test_shutdown_aborts_a_start_that_still_connects() -> None:
     assert bench.diary == []
 
 
-async def test_shutdown_lets_no_byte_leave_once_the_connection_stands() -> None:
+async def test_shutdown_lets_no_byte_leave_after_the_connection() -> None:
     bench = Bench()
     bench.connected.clear()
     start = asyncio.create_task(bench.start())
     await asyncio.sleep(0)
     bench.connected.set()
-    bench.shutdown.begin()  # in the same turn of the event loop
+    bench.shutdown.begin()  # in the same cycle of the event loop
     answer = await asyncio.wait_for(start, TIMEOUT)
     assert isinstance(answer, PostFailed)
     assert answer.failure.kind is FailureKind.NOT_SENT

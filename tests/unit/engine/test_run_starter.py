@@ -1,7 +1,7 @@
-"""engine/run_starter.py and engine/reconciler.py: the order of a start's effects, whatever fails.
+"""engine/run_starter.py and engine/reconciler.py: the order of a start's effects under failures.
 
-The rim is the test's own, and writes down what it is asked for. All between is real: the decisions,
-the lanes, the ledger.
+The API, the cluster and the ledger's ConfigMap are fakes that record their calls. The decisions,
+the key schedulers and the ledger are real.
 """
 
 import asyncio
@@ -75,28 +75,28 @@ class Time(Clock):
 
 @dataclass
 class Cluster:
-    """The status of the one resource, written by compare-and-set; and a diary of all effects."""
+    """The status of one resource, written by compare-and-set; records all effects."""
 
     store: TrainingStore
-    diary: list[str] = field(default_factory=list)
+    effects_log: list[str] = field(default_factory=list)
     training: Training | None = None
     faults: deque[Fault | Effect | None] = field(default_factory=deque)
-    """Of each write, from the next on: what is lost of it, or what happens just before it."""
+    """The fault of each write from the next on, or a callback just before it."""
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
-        """Write a status, as Recorder.record."""
+        """Write a status as Recorder.record does."""
         if training.status == status:
             return training
         run = status.run
         what = "nothing" if run is None else "intent" if run.intent else f"{run.ownership}"
         fault = self.faults.popleft() if self.faults else None
         if fault is Fault.LOST:
-            self.diary.append(f"status lost: {what}")
+            self.effects_log.append(f"status lost: {what}")
             raise UnavailableError("write: no answer")
         if callable(fault):
             fault()
         written = self._write(training, status)
-        self.diary.append(f"status: {what}")
+        self.effects_log.append(f"status: {what}")
         if fault is Fault.REPLY_LOST:
             raise UnavailableError("write: no answer")
         self.store.renew(written)
@@ -117,11 +117,11 @@ class Cluster:
         return self.training
 
     def is_put(self, training: Training) -> None:
-        """Somebody else writes one."""
+        """Another client writes a version."""
         self.put(training)
 
     async def reload(self, training: Training) -> Training:
-        """Read it, as Recorder.reload."""
+        """Read the resource as Recorder.reload does."""
         if self.training is None or self.training.uid != training.uid:
             raise GoneError("get: 404")
         self.store.renew(self.training)
@@ -134,14 +134,14 @@ def _fields(training: Training) -> dict[str, Any]:
 
 @dataclass
 class Api:
-    """The remote API as Caller shows it; each POST has the outcome that the test put in."""
+    """The remote API behind Caller; the test sets the outcome of each POST."""
 
     bench: "Bench"
     model: RemoteModel = field(default_factory=lambda: a_model(2))
     answers: deque[Posted | PostFailed] = field(default_factory=deque)
     on_post: Effect = lambda: None
     instead: Observation | None = None
-    """Of a look."""
+    """The outcome of a poll."""
 
     async def poll(self, training: Training) -> Observation:
         """Show the model."""
@@ -149,13 +149,13 @@ class Api:
             return self.instead
         ledger = self.bench.ledger
         revision = await ledger.ready()
-        self.bench.cluster.diary.append("look")
-        entry, mark = ledger.in_flight(7), ledger.latest_run(7)
+        self.bench.cluster.effects_log.append("poll")
+        entry, latest_run = ledger.in_flight(7), ledger.latest_run(7)
         competitors = tuple(self.bench.store.competitors(training))
-        return ModelPolled(self.model, KEY, competitors, entry, mark, revision)
+        return ModelPolled(self.model, KEY, competitors, entry, latest_run, revision)
 
     async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
-        """Take a slot."""
+        """Acquire a permit."""
         schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
         permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
         assert isinstance(permit, Permit | StartQueued)
@@ -170,7 +170,7 @@ class Api:
     ) -> Posted | PostFailed:
         """Answer a POST."""
         assert begun_at <= self.bench.time.monotonic()
-        self.bench.cluster.diary.append("POST")
+        self.bench.cluster.effects_log.append("POST")
         self.on_post()
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
@@ -180,11 +180,11 @@ class Api:
 
 
 class DiaryConfigMap(FakeLedgerConfigMap):
-    """Notes what its writes do to the model's entry."""
+    """Records the effect of each write on the model's in-flight start."""
 
-    def __init__(self, diary: list[str]) -> None:
+    def __init__(self, effects_log: list[str]) -> None:
         super().__init__(Ledger())
-        self._diary = diary
+        self._diary = effects_log
 
     async def write(self, ledger: Ledger, version: str | None) -> str:
         """Compare and set."""
@@ -195,7 +195,7 @@ class DiaryConfigMap(FakeLedgerConfigMap):
 
 
 class Bench:
-    """A stepper and all below it."""
+    """A reconciler and all its dependencies."""
 
     def __init__(self) -> None:
         self.time, self.store, self.metrics = Time(), TrainingStore(), Metrics()
@@ -204,7 +204,7 @@ class Bench:
             limits, WorkQueue(self.time.monotonic), self.time, lambda: 0.5
         )
         self.cluster = Cluster(self.store)
-        self.config_map = DiaryConfigMap(self.cluster.diary)
+        self.config_map = DiaryConfigMap(self.cluster.effects_log)
         self.ledger = StartLedger(
             self.config_map, self.store, complete, timedelta(hours=1), self.time, self.metrics
         )
@@ -233,30 +233,30 @@ class Bench:
         self.add(a_training(log={"collect": "Never"}, poll_interval_seconds=1))
 
     def add(self, training: Training) -> None:
-        """Create it."""
+        """Create the reconciler."""
         self.store.put(self.cluster.put(training))
 
     async def reconcile(self) -> list[str]:
-        """Take a step; returns what it did."""
-        self.cluster.diary.clear()
+        """Reconcile; returns the effects."""
+        self.cluster.effects_log.clear()
         await self.reconciler.reconcile(NAME)
-        return list(self.cluster.diary)
+        return list(self.cluster.effects_log)
 
     @property
     def status(self) -> TrainingStatus:
-        """As recorded."""
+        """The run in the recorded status."""
         assert self.cluster.training is not None
         return self.cluster.training.status
 
     @property
     def starts_left(self) -> int:
-        """In the key's allowance, of three."""
-        budget = self.schedulers.of(ApiKey("k", KEY.source).fingerprint).limiters[Call.START]
-        return sum(budget.wait(self.time.monotonic(), ahead) == 0 for ahead in range(3))
+        """Used starts of the key's quota of three."""
+        limiter = self.schedulers.of(ApiKey("k", KEY.source).fingerprint).limiters[Call.START]
+        return sum(limiter.wait(self.time.monotonic(), ahead) == 0 for ahead in range(3))
 
     @property
     def charges(self) -> int:
-        """In the ledger."""
+        """The in-flight start in the ledger."""
         own, before = self.ledger.charges_of(KEY.fingerprint, KEY.source)
         return len(own) + len(before)
 
@@ -275,7 +275,7 @@ async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return made
 
 
-START = ["look", "status: intent", "ledger: open", "POST"]
+START = ["poll", "status: intent", "ledger: open", "POST"]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ START = ["look", "status: intent", "ledger: open", "POST"]
         ),
     ],
 )
-async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
+async def test_start_is_recorded_twice_before_and_after_its_post(
     bench: Bench, answer: Posted | PostFailed, then: list[str], starts_left: int, charges: int
 ) -> None:
     bench.api.answers.append(answer)
@@ -319,7 +319,7 @@ async def test_a_start_is_written_down_twice_before_it_is_sent_and_twice_after(
 
 
 async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
-    """Whatever start time its reply has: only polls tell that."""
+    """The start time in the reply does not count: only polls give the run start time."""
     bench.api.answers.append(Posted(RUNNING))
     await bench.reconcile()
     assert bench.ledger.latest_run(7) == LatestRun(superseded=True)
@@ -336,17 +336,17 @@ async def test_shutdown_during_a_poll_begins_no_start(bench: Bench) -> None:
         return await poll(training)
 
     bench.api.poll = poll_and_stop  # type: ignore[method-assign]
-    assert await bench.reconcile() == ["look"]
+    assert await bench.reconcile() == ["poll"]
 
 
 @pytest.mark.parametrize(
     ("fault", "effects"),
     [
-        pytest.param(Fault.LOST, ["look", "status lost: intent"], id="lost"),
+        pytest.param(Fault.LOST, ["poll", "status lost: intent"], id="lost"),
         pytest.param(Fault.REPLY_LOST, [*START, "status: Owned", "ledger: closed"], id="reply"),
     ],
 )
-async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
+async def test_intent_is_read_back_after_a_lost_reply(
     bench: Bench, fault: Fault, effects: list[str]
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
@@ -357,41 +357,41 @@ async def test_an_intent_is_read_back_where_the_reply_to_it_was_lost(
         assert bench.starts_left == 3
     else:
         await bench.reconcile()
-    assert bench.cluster.diary == effects
+    assert bench.cluster.effects_log == effects
 
 
-async def test_an_intent_that_is_not_written_costs_nothing_and_is_decided_anew(
+async def test_unwritten_intent_costs_nothing_and_is_decided_again(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
     training = cast("Training", bench.cluster.training)
     bench.cluster.faults.append(lambda: bench.cluster.is_put(training))
-    assert await bench.reconcile() == ["look", *START, "status: Owned", "ledger: closed"]
+    assert await bench.reconcile() == ["poll", *START, "status: Owned", "ledger: closed"]
     assert bench.starts_left == 2
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
-async def test_nothing_is_sent_unless_the_ledger_has_it(bench: Bench, fault: Fault) -> None:
+async def test_nothing_is_sent_without_an_in_flight_start(bench: Bench, fault: Fault) -> None:
     await bench.ledger.ready()
     bench.config_map.write_faults.append(fault)
     bench.config_map.read_faults.append(Fault.LOST)
     with pytest.raises((KubeError, ZeroDivisionError)):
         await bench.reconcile()
-    assert bench.cluster.diary == START[:-1]
+    assert bench.cluster.effects_log == START[:-1]
     assert bench.starts_left == 3
     bench.config_map.read_faults.clear()
     bench.time.moment = at(seconds=1)
     bench.api.answers.append(Posted(RUNNING))
     effects = await bench.reconcile()
     if fault is Fault.REPLY_LOST:
-        # Perhaps it was sent, for all that this step can know: the model has to tell.
-        assert effects == ["look", "status: intent"]
+        # This reconcile cannot know whether the POST was sent: polls decide.
+        assert effects == ["poll", "status: intent"]
     else:
-        # Never sent, so it is taken back and tried again at once.
+        # The POST was never sent, so the start is aborted and repeated at once.
         assert effects == [*START, "status: Owned", "ledger: closed"]
 
 
-async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_looks_again(
+async def test_start_decided_on_an_older_ledger_is_aborted(
     bench: Bench,
 ) -> None:
     await bench.ledger.ready()
@@ -409,7 +409,7 @@ async def test_a_start_that_was_decided_from_an_older_ledger_is_withdrawn_and_lo
 
 
 def _deleted(bench: Bench, *, is_seen: bool = True) -> None:
-    """Set its deletionTimestamp; the watch may tell of it later."""
+    """Set the deletionTimestamp; the watch may deliver it later."""
     version = bench.cluster.put(
         replace(cast("Training", bench.cluster.training), is_being_deleted=True)
     )
@@ -423,11 +423,11 @@ async def test_a_deletion_before_the_intent_starts_nothing(
     is_seen: bool,  # noqa: FBT001 - both ways
 ) -> None:
     bench.cluster.faults.append(lambda: _deleted(bench, is_seen=is_seen))
-    assert await bench.reconcile() == ["look", "status: nothing"]
+    assert await bench.reconcile() == ["poll", "status: nothing"]
     assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
 
 
-async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
+async def test_deletion_returns_a_reserved_permit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reserve = bench.api.reserve
@@ -440,7 +440,7 @@ async def test_a_deletion_while_a_permit_is_reserved_gives_it_back(
         return reply
 
     monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
-    assert await bench.reconcile() == ["look", "status: nothing"]
+    assert await bench.reconcile() == ["poll", "status: nothing"]
     assert (bench.starts_left, bench.charges) == (3, 0)
 
 
@@ -462,13 +462,13 @@ async def test_an_end_seen_after_the_deletion_is_not_published(
 
     monkeypatch.setattr(bench.api, "poll", deleted_meanwhile)
     monkeypatch.setattr(bench.cluster, "publish", publish, raising=False)
-    assert await bench.reconcile() == ["look", "status: Owned"]
+    assert await bench.reconcile() == ["poll", "status: Owned"]
     assert published == []
     assert bench.status.phase == "Running"
 
 
 async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> None:
-    """The caller holds the start back, as tests/unit/engine/test_remote_calls.py has it."""
+    """The caller aborts the start; tests/unit/engine/test_remote_calls.py tests that."""
     bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
     bench.cluster.faults += [None, lambda: _deleted(bench)]
     assert await bench.reconcile() == [*START, "status: nothing", "ledger: closed"]
@@ -483,14 +483,14 @@ async def test_a_deletion_after_the_intent_and_before_the_post(bench: Bench) -> 
         pytest.param(LOST, ["status: intent"], id="not known"),
     ],
 )
-async def test_a_deletion_during_the_post_keeps_its_answer(
+async def test_deletion_during_the_post_keeps_its_outcome(
     bench: Bench, answer: Posted | PostFailed, then: list[str]
 ) -> None:
     bench.api.answers.append(answer)
     bench.api.on_post = lambda: _deleted(bench)
     assert await bench.reconcile() == [*START, *then]
     bench.api.model = RUNNING
-    resolved = ["look", "status: Unconfirmed", "ledger: closed"]
+    resolved = ["poll", "status: Unconfirmed", "ledger: closed"]
     assert await bench.reconcile() == (resolved if answer is LOST else [])
     assert bench.status.conditions[0].reason == "BeingDeleted"
     assert await bench.reconcile() == []
@@ -500,9 +500,7 @@ async def test_a_deletion_during_the_post_keeps_its_answer(
 
 
 @pytest.mark.parametrize("lost", [1, RECORD_ATTEMPTS - 1])
-async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
-    bench: Bench, lost: int
-) -> None:
+async def test_start_outcome_is_recorded_once_the_cluster_accepts(bench: Bench, lost: int) -> None:
     bench.api.answers.append(Posted(RUNNING))
     bench.cluster.faults += [None, *[Fault.LOST] * lost]
     effects = await bench.reconcile()
@@ -510,10 +508,8 @@ async def test_an_answer_is_recorded_as_soon_as_the_cluster_takes_it(
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_without_a_look(
-    bench: Bench, steps: int
-) -> None:
-    """Not after one step only: a 2xx must not be asked of a model that is slow to show it."""
+async def test_start_outcome_is_recorded_later_without_a_poll(bench: Bench, steps: int) -> None:
+    """A later reconcile must not poll, either: the model may show the start late."""
     bench.api.answers.append(Posted(None))
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS * steps]
     for _ in range(steps):
@@ -524,20 +520,20 @@ async def test_an_answer_that_cannot_be_recorded_is_recorded_by_a_later_step_wit
     assert bench.status.run is not None
     assert bench.status.run.intent is None
     bench.api.model = RUNNING
-    assert (await bench.reconcile())[0] == "look"
+    assert (await bench.reconcile())[0] == "poll"
 
 
-async def test_an_unknown_outcome_that_was_recorded_late_is_looked_for(bench: Bench) -> None:
+async def test_unknown_outcome_recorded_late_is_resolved_by_polls(bench: Bench) -> None:
     bench.api.answers.append(LOST)
     bench.cluster.faults += [None, *[Fault.LOST] * RECORD_ATTEMPTS]
     with pytest.raises(UnavailableError):
         await bench.reconcile()
     assert await bench.reconcile() == ["status: intent"]
     bench.api.model = RUNNING
-    assert await bench.reconcile() == ["look", "status: Unconfirmed", "ledger: closed"]
+    assert await bench.reconcile() == ["poll", "status: Unconfirmed", "ledger: closed"]
 
 
-async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Bench) -> None:
+async def test_start_outcome_survives_other_writes(bench: Bench) -> None:
     bench.api.answers.append(Posted(RUNNING))
 
     def is_touched() -> None:
@@ -547,7 +543,7 @@ async def test_an_answer_stands_whoever_else_has_written_the_resource(bench: Ben
     assert await bench.reconcile() == [*START, "status: Owned", "ledger: closed"]
 
 
-async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
+async def test_late_recorded_outcome_survives_a_conflict(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(None))
@@ -558,7 +554,7 @@ async def test_an_answer_survives_a_conflict_in_the_step_that_records_it_late(
     assert await bench.reconcile() == ["status: Owned", "ledger: closed"]
 
 
-async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_recorded_twice(
+async def test_outcome_recorded_by_a_lost_reply_is_not_repeated(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
@@ -566,13 +562,13 @@ async def test_an_answer_that_was_recorded_though_the_reply_was_lost_is_not_reco
     bench.cluster.faults += [None, Fault.REPLY_LOST]
     bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
     effects = await bench.reconcile()
-    assert effects[: len(START) + 2] == [*START, "status: Owned", "look"]
+    assert effects[: len(START) + 2] == [*START, "status: Owned", "poll"]
     assert effects[-1] == "ledger: closed"
     assert effects.count("POST") == 1
 
 
-async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(bench: Bench) -> None:
-    """Its POST may have acted: the entry is in that one's ledger, and our own one has none."""
+async def test_start_of_another_installation_resolves_once_it_is_gone(bench: Bench) -> None:
+    """The POST may have acted: the other installation's ledger has the start, this one has none."""
     bench.api.answers.append(LOST)
     await bench.reconcile()
     started = cast("Training", bench.cluster.training)
@@ -587,20 +583,20 @@ async def test_a_start_of_another_installation_is_resolved_once_it_is_silent(ben
     bench.api.model = a_model(3, started_at=EIGHT)
     assert await bench.reconcile() == [
         "ledger: open",
-        "look",
+        "poll",
         "status: Unconfirmed",
         "ledger: closed",
     ]
 
 
-async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> None:
-    """Somebody has restored an older status: what it says is not of this start."""
+async def test_outcome_of_another_intent_is_not_recorded(bench: Bench) -> None:
+    """A restored older status says nothing of this start."""
     bench.api.answers.append(Posted(RUNNING))
     training = cast("Training", bench.cluster.training)
     bench.cluster.faults += [None, lambda: bench.cluster.is_put(training)]
     bench.api.on_post = lambda: setattr(bench.api, "model", RUNNING)
     effects = await bench.reconcile()
-    assert effects[: len(START) + 1] == [*START, "look"]
+    assert effects[: len(START) + 1] == [*START, "poll"]
     assert effects.count("POST") == 1
 
 
@@ -612,14 +608,14 @@ async def test_an_answer_for_another_intent_is_not_recorded(bench: Bench) -> Non
         pytest.param(LOST, False, id="not known"),
     ],
 )
-@pytest.mark.parametrize("recreated", [False, True], ids=["gone", "made anew"])
-async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledger(
+@pytest.mark.parametrize("recreated", [False, True], ids=["gone", "recreated"])
+async def test_outcome_of_a_deleted_resources_start_stays_in_ledger(
     bench: Bench,
     answer: Posted | PostFailed,
     closes: bool,  # noqa: FBT001 - the expected value
     recreated: bool,  # noqa: FBT001 - both sides
 ) -> None:
-    """A GET may still show the model at rest, and the next to look would start it once more."""
+    """A poll may still show the model idle, and the next resource would start it again."""
     bench.api.answers.append(answer)
 
     def is_deleted() -> None:
@@ -631,17 +627,17 @@ async def test_the_answer_to_a_start_whose_resource_is_gone_is_kept_in_the_ledge
     bench.api.on_post = is_deleted
     with pytest.raises(GoneError):
         await bench.reconcile()
-    assert (bench.cluster.diary == [*START, "ledger: closed"]) == closes
+    assert (bench.cluster.effects_log == [*START, "ledger: closed"]) == closes
     assert (bench.ledger.in_flight(7) is None) == closes
     assert (bench.ledger.latest_run(7) is not None) == (isinstance(answer, Posted))
 
 
 @pytest.mark.parametrize("recreated", [False, True], ids=["gone", "re-created"])
-async def test_a_start_held_back_since_its_resource_is_gone(
+async def test_start_of_a_deleted_resource_is_aborted(
     bench: Bench,
     recreated: bool,  # noqa: FBT001 - both sides
 ) -> None:
-    """Without a finalizer, the store is all that the caller has to see the deletion by."""
+    """Without a finalizer, only the store shows the deletion to the caller."""
     bench.api.answers.append(PostFailed(call_failed(FailureKind.NOT_SENT)))
 
     def is_deleted() -> None:
@@ -654,12 +650,12 @@ async def test_a_start_held_back_since_its_resource_is_gone(
     bench.api.on_post = is_deleted
     with pytest.raises(GoneError):
         await bench.reconcile()
-    assert bench.cluster.diary == [*START, "ledger: closed"]
+    assert bench.cluster.effects_log == [*START, "ledger: closed"]
     assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
     assert bench.ledger.latest_run(7) is None
 
 
-async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
+async def test_unresolved_start_is_resolved_after_the_next_poll(
     bench: Bench,
 ) -> None:
     bench.api.answers.append(Posted(RUNNING))
@@ -667,7 +663,7 @@ async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
     await bench.reconcile()
     assert bench.status.phase == "Running"
     bench.api.model = RUNNING
-    assert await bench.reconcile() == ["look", "status: Owned", "ledger: closed"]
+    assert await bench.reconcile() == ["poll", "status: Owned", "ledger: closed"]
     assert bench.ledger.latest_run(7) == LatestRun(at=EIGHT)
     assert bench.config_map.ledger.in_flight_starts == {}
 
@@ -675,12 +671,12 @@ async def test_an_entry_that_could_not_be_closed_is_closed_after_the_next_look(
 @pytest.mark.parametrize(
     ("instead", "is_regular"),
     [
-        pytest.param(PollDeferred(5.0), True, id="waits for its turn"),
+        pytest.param(PollDeferred(5.0), True, id="deferred"),
         pytest.param(Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone")), False, id="no key"),
         pytest.param(StartLedgerNotWritable(), False, id="no ledger"),
     ],
 )
-async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others(
+async def test_blocked_poll_takes_no_share_of_the_polls(
     bench: Bench,
     instead: Observation,
     is_regular: bool,  # noqa: FBT001 - both ways
@@ -693,7 +689,7 @@ async def test_who_is_kept_from_looking_takes_no_part_of_the_looks_of_the_others
     ) == is_regular
 
 
-async def test_poll_for_an_edited_gate_keeps_its_turn(
+async def test_poll_for_an_edited_gate_keeps_its_dispatch(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why = failure(FailureReason.QUALITY_GATE_FAILED, "missed")

@@ -1,4 +1,4 @@
-"""engine/schedulers.py: who may call when with which key, and whom the timer wakes for it."""
+"""engine/schedulers.py: which resource may call when, by key, and the work queue's triggers."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -51,38 +51,38 @@ REJECTED = refused(401, FailureKind.UNAUTHORIZED)
 
 @dataclass
 class Bench:
-    """Lanes on a clock, with a timer."""
+    """Key schedulers on a clock, with a work queue."""
 
     time: Time = field(default_factory=Time)
 
     def __post_init__(self) -> None:
-        """Make what is on the clock."""
+        """Create the work queue and the key schedulers."""
         self.work_queue = WorkQueue(self.time.monotonic)
         self.schedulers = KeySchedulers(LIMITS, self.work_queue, self.time, lambda: 1.0)
 
     def poll(self, name: str, key: str = KEY) -> Permit | OpenCircuit | float:
-        """Ask for a look."""
+        """Request a poll."""
         return self.schedulers.poll(key, a_key(name), PollRequest(PollPriority.RUNNING, 60.0))
 
     def polled(
         self, name: str, failure: CallFailure | None = None, *, key: str = KEY, model_id: int = 7
     ) -> bool:
-        """Look, and have it answered at once; returns whether limits were learned from it."""
+        """Poll, and answer at once; returns whether a limit was observed."""
         permit = self.poll(name, key)
         assert isinstance(permit, Permit)
         return self.schedulers.answered(key, Call.STATUS, permit, Answer(model_id, failure))
 
     def start(self, name: str, key: str = KEY, **spec: Any) -> StartQueued | None:  # noqa: ANN401 - values of spec fields
-        """Start, and have it answered at once; returns why not if it may not."""
-        permit = self.schedulers.start(key, a_claim(name, **spec))
+        """Start, and answer at once; returns the queue position if the start is not granted."""
+        permit = self.schedulers.start(key, a_queue_entry(name, **spec))
         if isinstance(permit, StartQueued):
             return permit
         assert isinstance(permit, Permit)
         self.schedulers.answered(key, Call.START, permit, Answer(7))
         return None
 
-    async def woken(self) -> str:
-        """Take out all that are due by now."""
+    async def triggered(self) -> str:
+        """Take out all due resources."""
         names = []
         while (due := await self.work_queue.next(0)) is not None:
             names.append(due[0].name)
@@ -94,47 +94,47 @@ def a_key(name: str) -> TrainingKey:
     return TrainingKey("team-a", name)
 
 
-def a_claim(name: str, **spec: Any) -> QueueEntry:  # noqa: ANN401 - values of spec fields
-    """A resource that could start; the shorter the name the older."""
+def a_queue_entry(name: str, **spec: Any) -> QueueEntry:  # noqa: ANN401 - values of spec fields
+    """A resource that could start; shorter names are older."""
     training = a_training(name=name, created_at=at(seconds=len(name)), **spec)
     return queue_entry_of(training, EIGHT)
 
 
 @pytest.fixture
 def bench() -> Bench:
-    """Return lanes with two starts an hour and ten looks a minute."""
+    """Return key schedulers with two starts an hour and ten polls a minute."""
     made = Bench()
-    # What it was used for before is not known: no bursts in the first window.
+    # Earlier calls are not known: no bursts in the first window.
     made.schedulers.of(KEY)
     made.schedulers.of(OTHER_KEY)
     made.time.seconds = 60.0
     return made
 
 
-# Looks.
+# Polls.
 
 
-async def test_whoever_has_to_wait_is_woken_when_its_turn_has_come(bench: Bench) -> None:
+async def test_waiting_resource_is_triggered_when_dispatched(bench: Bench) -> None:
     asked = [bench.poll(name) for name in ("a", "b", "c", "d")]
     assert [isinstance(permit, Permit) for permit in asked] == [True, True, False, False]
-    assert await bench.woken() == ""
+    assert await bench.triggered() == ""
     bench.time.seconds += 6
-    assert await bench.woken() == "c"
+    assert await bench.triggered() == "c"
     assert isinstance(bench.poll("c"), Permit)
     bench.time.seconds += 6
-    assert await bench.woken() == "d"
+    assert await bench.triggered() == "d"
 
 
-async def test_a_timer_that_is_set_to_an_earlier_time_stays(bench: Bench) -> None:
+async def test_earlier_due_time_is_kept(bench: Bench) -> None:
     for name in ("a", "b"):
         bench.poll(name)
     bench.work_queue.set(a_key("c"), 1.0)
     bench.poll("c")
     bench.time.seconds += 1
-    assert await bench.woken() == "c"
+    assert await bench.triggered() == "c"
 
 
-def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
+def test_keys_are_independent(bench: Bench) -> None:
     for name in ("a", "b", "c"):
         bench.poll(name)
         bench.start(name)
@@ -143,7 +143,7 @@ def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
     assert bench.start("eeeee") is not None
 
 
-def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
+def test_refusal_holds_polls_of_that_key_only(bench: Bench) -> None:
     bench.polled("a", refused(429, retry_after=30.0))
     assert bench.schedulers.wait(KEY, Call.STATUS) == 30
     assert bench.poll("b") == 30
@@ -155,7 +155,7 @@ def test_a_refusal_holds_the_looks_of_that_key_only(bench: Bench) -> None:
     assert isinstance(bench.poll("b"), Permit)
 
 
-async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
+async def test_unsent_poll_costs_nothing(bench: Bench) -> None:
     bench.polled("a", NOT_SENT)
     assert isinstance(bench.poll("b"), Permit)
     assert isinstance(bench.poll("c"), Permit)
@@ -163,11 +163,9 @@ async def test_a_look_that_was_not_sent_costs_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "way", ["leaves", "is not watched", "has not asked", "was spoilt", "has another key"]
+    "way", ["leaves", "is not watched", "has not asked", "has failed", "has another key"]
 )
-async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
-    bench: Bench, way: str
-) -> None:
+async def test_unwanted_dispatch_passes_to_the_next(bench: Bench, way: str) -> None:
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
     match way:
@@ -177,31 +175,31 @@ async def test_who_does_not_want_its_turn_any_more_leaves_it_to_the_next(
             bench.schedulers.finish_reconcile(
                 a_key("c"), is_queued=False, is_watched=False, awaits_poll=False
             )
-        case "has not asked":  # its Secret is gone, say
+        case "has not asked":  # for example its Secret is gone
             bench.schedulers.finish_reconcile(
                 a_key("c"), is_queued=False, is_watched=True, awaits_poll=False
             )
-        case "was spoilt":
+        case "has failed":
             bench.schedulers.requeue_failed(a_key("c"))
         case _:
             bench.poll("c", OTHER_KEY)
     bench.work_queue.drop(a_key("c"))
     bench.time.seconds += 6
-    assert await bench.woken() == "d"
+    assert await bench.triggered() == "d"
 
 
-async def test_who_waits_for_a_look_keeps_its_turn_when_the_step_is_over(bench: Bench) -> None:
+async def test_waiting_poll_stays_queued_after_the_reconcile(bench: Bench) -> None:
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
         bench.schedulers.finish_reconcile(
             a_key(name), is_queued=False, is_watched=True, awaits_poll=True
         )
     bench.time.seconds += 6
-    assert await bench.woken() == "c"
+    assert await bench.triggered() == "c"
     assert isinstance(bench.poll("c"), Permit)
 
 
-async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
+async def test_key_scheduler_skips_an_absent_resource_automatically(
     bench: Bench,
 ) -> None:
     for name in ("a", "b", "c", "d"):
@@ -210,10 +208,10 @@ async def test_a_lane_goes_on_by_itself_when_one_that_was_called_does_not_come(
         bench.work_queue.drop(a_key(name))
     bench.time.seconds += 6 + DISPATCH_TIMEOUT + 0.1
     bench.schedulers.tick()
-    assert await bench.woken() == "d"
+    assert await bench.triggered() == "d"
 
 
-def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench: Bench) -> None:
+def test_queued_or_failed_reconcile_takes_no_share_of_the_polls(bench: Bench) -> None:
     for number in range(30):
         bench.poll(f"t{number}")
         if 10 <= number < 20:
@@ -225,14 +223,14 @@ def test_who_queues_or_was_spoilt_takes_no_part_of_the_looks_of_the_others(bench
     assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
-def test_a_step_that_was_spoilt_keeps_its_place_in_the_start_queue(bench: Bench) -> None:
+def test_failed_reconcile_keeps_its_start_queue_position(bench: Bench) -> None:
     for name in ("a", "bb", "ccc"):
         bench.start(name)
     bench.schedulers.requeue_failed(a_key("ccc"))
     assert bench.schedulers.is_queued(a_key("ccc"))
 
 
-def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: Bench) -> None:
+def test_intervals_are_lengthened_for_a_shared_key(bench: Bench) -> None:
     assert bench.schedulers.poll_interval_ratio() == 1
     for number in range(30):
         bench.poll(f"t{number}")
@@ -248,10 +246,10 @@ def test_intervals_are_stretched_at_the_key_that_has_to_suffice_for_many(bench: 
     assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
 
-# The circuit.
+# The circuit breaker.
 
 
-def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Bench) -> None:
+def test_rejected_key_gets_a_trial_call_each_minute(bench: Bench) -> None:
     bench.polled("a", REJECTED)
     open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
     assert bench.schedulers.open_circuits() == 1
@@ -269,7 +267,7 @@ def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(bench: Benc
     assert isinstance(bench.poll("b"), Permit)
 
 
-def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
+def test_calls_after_an_outage_are_spread(bench: Bench) -> None:
     bench.polled("a", REJECTED)
     bench.time.seconds += 600
     bench.polled("a")
@@ -286,23 +284,21 @@ def test_after_an_outage_not_all_call_at_once(bench: Bench) -> None:
         pytest.param(Call.STATUS, refused(503, FailureKind.AMBIGUOUS), id="one without an answer"),
     ],
 )
-def test_other_answers_do_not_stop_those_that_share_the_key(
-    bench: Bench, call: Call, failure: CallFailure
-) -> None:
+def test_other_failures_do_not_stop_the_key(bench: Bench, call: Call, failure: CallFailure) -> None:
     permit = bench.schedulers.of(KEY).limiters[call].acquire(bench.time.monotonic())
     bench.schedulers.answered(KEY, call, permit, Answer(7, failure))
     assert bench.schedulers.open_circuits() == 0
 
 
-def test_an_api_that_does_not_answer_for_several_models_is_away(bench: Bench) -> None:
+def test_circuit_opens_after_failures_of_several_models(bench: Bench) -> None:
     for model_id in range(MODELS):
         bench.polled("a", SILENT, model_id=model_id)
         bench.time.seconds += 6
-    assert isinstance(bench.poll("b"), Permit)  # five seconds have passed: it is the probe
+    assert isinstance(bench.poll("b"), Permit)  # five seconds have passed: the trial call
     assert isinstance(bench.poll("c"), OpenCircuit)
 
 
-def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Bench) -> None:
+def test_poll_given_up_in_an_outage_delays_no_other(bench: Bench) -> None:
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
     scheduler = bench.schedulers.of(KEY)
@@ -313,26 +309,26 @@ def test_who_cannot_look_for_an_outage_keeps_nobody_waiting_after_it(bench: Benc
     assert isinstance(bench.poll("e"), Permit)
 
 
-def test_no_log_is_asked_for_while_the_circuit_is_open(bench: Bench) -> None:
+def test_no_log_is_fetched_while_the_circuit_is_open(bench: Bench) -> None:
     bench.polled("a", REJECTED)
-    bench.time.seconds += TRIAL_INTERVAL  # not even as a probe: there are few
+    bench.time.seconds += TRIAL_INTERVAL  # a start is never a trial call: starts are few
     assert bench.schedulers.log(KEY, a_key("a"), has_ended=True) == OPEN_CIRCUIT_WAIT
     bench.polled("a")
     assert isinstance(bench.schedulers.log(KEY, a_key("a"), has_ended=True), Permit)
     assert bench.schedulers.log(KEY, a_key("b"), has_ended=False) == 900
 
 
-def test_no_start_is_made_while_the_circuit_is_open_not_even_as_a_probe(bench: Bench) -> None:
-    """It may open between the last look at a model and its start."""
-    bench.schedulers.check_queue(KEY, a_claim("a"))
+def test_no_start_is_made_while_the_circuit_is_open(bench: Bench) -> None:
+    """The circuit may open between the last poll of a model and its start."""
+    bench.schedulers.check_queue(KEY, a_queue_entry("a"))
     open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
     bench.polled("bb", REJECTED)
-    assert bench.schedulers.start(KEY, a_claim("a")) == open_circuit
+    assert bench.schedulers.start(KEY, a_queue_entry("a")) == open_circuit
     bench.time.seconds += TRIAL_INTERVAL
-    assert bench.schedulers.start(KEY, a_claim("a")) == open_circuit
+    assert bench.schedulers.start(KEY, a_queue_entry("a")) == open_circuit
     assert bench.schedulers.is_queued(a_key("a"))
     bench.polled("bb")
-    assert isinstance(bench.schedulers.start(KEY, a_claim("a")), Permit)
+    assert isinstance(bench.schedulers.start(KEY, a_queue_entry("a")), Permit)
 
 
 # Starts.
@@ -344,10 +340,12 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     assert bench.start("bb") is None
     bench.start("ccc")
     bench.start("dddd", priority=5)
-    assert bench.start("eeeee") == StartQueued(None, SETTLING)  # it may be over by then
+    assert bench.start("eeeee") == StartQueued(
+        None, SETTLING
+    )  # the other start may be over by then
     bench.time.seconds = SETTLING
     urgent, second, youngest = (
-        bench.schedulers.check_queue(KEY, a_claim(name, **spec))
+        bench.schedulers.check_queue(KEY, a_queue_entry(name, **spec))
         for name, spec in (("dddd", {"priority": 5}), ("ccc", {}), ("eeeee", {}))
     )
     assert urgent is not None
@@ -361,38 +359,38 @@ def test_starts_go_by_priority_then_age(bench: Bench) -> None:
     assert bench.start("dddd", priority=5) is None
 
 
-async def test_whoever_is_next_is_woken_when_a_start_is_free(bench: Bench) -> None:
+async def test_next_resource_is_triggered_when_a_start_is_free(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
-    assert await bench.woken() == ""
+    assert await bench.triggered() == ""
     bench.time.seconds += 3600
-    assert await bench.woken() == "ccc"
+    assert await bench.triggered() == "ccc"
     assert bench.start("ccc") is None
-    assert await bench.woken() == "dddd"
+    assert await bench.triggered() == "dddd"
 
 
-async def test_positions_are_reported_although_nobody_asks(bench: Bench) -> None:
+async def test_positions_are_reported_without_a_request(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.time.seconds += SETTLING
     bench.schedulers.tick()
-    assert await bench.woken() == "ccc dddd"
+    assert await bench.triggered() == "ccc dddd"
 
 
-def test_asking_for_the_turn_takes_no_start(bench: Bench) -> None:
-    assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
-    assert bench.schedulers.check_queue(KEY, a_claim("a")) is None
+def test_asking_for_the_position_uses_no_start(bench: Bench) -> None:
+    assert bench.schedulers.check_queue(KEY, a_queue_entry("a")) is None
+    assert bench.schedulers.check_queue(KEY, a_queue_entry("a")) is None
     assert bench.schedulers.is_queued(a_key("a"))
     assert bench.schedulers.queued() == 1
-    assert isinstance(bench.schedulers.start(KEY, a_claim("a")), Permit)
+    assert isinstance(bench.schedulers.start(KEY, a_queue_entry("a")), Permit)
     assert not bench.schedulers.is_queued(a_key("a"))
-    place = bench.schedulers.check_queue(KEY, a_claim("bb"))
+    place = bench.schedulers.check_queue(KEY, a_queue_entry("bb"))
     # One at a time, until a whole window was accepted.
     assert place == StartQueued(None, PATIENCE)
     assert not bench.schedulers.is_queued(a_key("never-seen"))
 
 
-def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
+def test_resource_that_leaves_delays_no_other(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.schedulers.leave(a_key("ccc"))
@@ -402,7 +400,7 @@ def test_who_leaves_is_not_waited_for(bench: Bench) -> None:
 
 
 def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) -> None:
-    """Else nobody behind it there would ever be granted a start."""
+    """Otherwise no resource behind it would ever be granted a start."""
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     for name in ("a", "bb", "ccc", "dddd"):
@@ -413,23 +411,23 @@ def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) ->
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
-async def test_a_start_that_was_not_sent_is_there_for_the_next(
+async def test_unsent_start_is_free_for_the_next(
     bench: Bench,
     answered: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    permit = bench.schedulers.start(KEY, a_claim("a"))
+    permit = bench.schedulers.start(KEY, a_queue_entry("a"))
     assert isinstance(permit, Permit)
     assert bench.start("bb") is not None
     if answered:
         bench.schedulers.answered(KEY, Call.START, permit, Answer(7, NOT_SENT))
     else:
         bench.schedulers.cancel(KEY, permit)
-    assert await bench.woken() == "bb"
+    assert await bench.triggered() == "bb"
     assert bench.start("bb") is None
     assert bench.schedulers.wait(KEY, Call.START) == 0
 
 
-def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -> None:
+def test_reconcile_without_a_queue_entry_leaves_the_queue(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.schedulers.finish_reconcile(
@@ -447,10 +445,10 @@ def test_a_step_that_ends_without_a_place_in_the_queue_leaves_it(bench: Bench) -
     )
 
 
-# Keys that nobody uses any more.
+# Unused keys.
 
 
-def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
+def test_unused_key_without_counting_calls_is_removed(
     bench: Bench,
 ) -> None:
     bench.schedulers.recall(KEY, SOURCE, [a_charge(0)], [])
@@ -462,7 +460,7 @@ def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
     bench.schedulers.leave(a_key("a"))
     bench.polled("b", key=OTHER_KEY)
     bench.schedulers.drop_unused()
-    # Its start still counts, whoever comes back with it.
+    # The key's start still counts when another resource uses the key.
     assert bench.schedulers.has_recalled(KEY)
     assert not bench.schedulers.is_new_to(KEY, SOURCE)
     bench.time.seconds += 600
@@ -472,7 +470,7 @@ def test_a_key_is_forgotten_once_nobody_uses_it_and_nothing_counts_against_it(
     assert set(bench.schedulers._schedulers) == {OTHER_KEY}
 
 
-def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: Bench) -> None:
+def test_key_with_a_call_in_flight_or_a_hold_is_kept(bench: Bench) -> None:
     permit = bench.poll("a")
     assert isinstance(permit, Permit)
     bench.schedulers.leave(a_key("a"))
@@ -487,7 +485,7 @@ def test_a_key_is_not_forgotten_while_a_call_is_on_its_way_or_it_is_held(bench: 
 
 
 @pytest.mark.parametrize("way", ["has another key", "has ended"])
-def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, way: str) -> None:
+def test_circuit_of_an_unused_key_is_not_reported_as_open(bench: Bench, way: str) -> None:
     bench.polled("a", REJECTED)
     assert bench.schedulers.open_circuits() == 1
     if way == "has ended":
@@ -499,7 +497,7 @@ def test_a_circuit_that_nobody_waits_for_is_not_told_of_as_open(bench: Bench, wa
     assert bench.schedulers.open_circuits() == 0
 
 
-def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> None:
+def test_many_new_keys_leave_only_counting_ones(bench: Bench) -> None:
     for number in range(1440):
         bench.time.seconds += 60
         bench.polled("a", key=f"key{number}")
@@ -507,11 +505,11 @@ def test_a_new_key_each_minute_leaves_no_more_than_what_counts(bench: Bench) -> 
     assert len(bench.schedulers._schedulers) <= 3
 
 
-# What outlives a process.
+# State that outlives a process.
 
 
-def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
-    permit = bench.schedulers.start(KEY, a_claim("a"))
+def test_observed_limits_of_a_key_are_taken_over(bench: Bench) -> None:
+    permit = bench.schedulers.start(KEY, a_queue_entry("a"))
     assert isinstance(permit, Permit)
     refusal = Answer(7, refused(429, retry_after=3600.0), RateLimitInfo(limit=1))
     assert bench.schedulers.answered(KEY, Call.START, permit, refusal)
@@ -524,13 +522,13 @@ def test_what_was_learned_of_a_key_is_taken_over(bench: Bench) -> None:
     assert not later.schedulers.has_recalled(KEY)
     later.schedulers.learn(KEY, {"start": observed_limits, "gone": observed_limits})
     assert later.schedulers.has_recalled(KEY)
-    budget = later.schedulers.of(KEY).limiters[Call.START]
-    assert budget.limits(later.time.monotonic()) == (Limit(1, 3600.0),)
+    limiter = later.schedulers.of(KEY).limiters[Call.START]
+    assert limiter.limits(later.time.monotonic()) == (Limit(1, 3600.0),)
     assert later.schedulers.observed_limits(KEY, Call.START) == observed_limits
 
 
 def a_charge(ago: float, attempt: int = 1, namespace: str = "team-a") -> StartCharge:
-    """A start that another process made, so many seconds before eight."""
+    """A start of another process, so many seconds before eight."""
     return StartCharge(
         serial=1,
         id=f"u/r/{attempt}",
@@ -567,7 +565,7 @@ def test_starts_of_other_processes_count(charges: list[float], wait: float) -> N
     )
 
 
-def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each() -> None:
+def test_starts_of_a_key_from_two_sources_are_counted_once() -> None:
     bench = Bench()
     bench.schedulers.recall(KEY, SOURCE, [a_charge(900)], [])
     assert bench.schedulers.is_new_to(KEY, OTHER_SOURCE)
@@ -579,7 +577,7 @@ def test_a_key_from_two_sources_has_its_own_starts_counted_once_and_theirs_each(
     assert bench.schedulers.wait(OTHER_KEY, Call.START) == 0
 
 
-def test_starts_of_other_processes_count_for_their_namespaces_and_late_ones_as_late() -> None:
+def test_starts_of_other_processes_count_by_namespace() -> None:
     bench = Bench()
     bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 4, "team-b")], [])
     starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()

@@ -1,4 +1,4 @@
-"""One process's hold on the ledger, whatever becomes of its reads and writes."""
+"""engine/start_ledger.py: the ledger of one process, under failures of its reads and writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -67,14 +67,14 @@ class Time(Clock):
 
 @dataclass
 class Bench:
-    """Processes that share a shelf."""
+    """Processes that share a ConfigMap."""
 
     config_map: FakeLedgerConfigMap = field(default_factory=FakeLedgerConfigMap)
     store: TrainingStore = field(default_factory=TrainingStore)
     time: Time = field(default_factory=Time)
     metrics: Metrics = field(default_factory=Metrics)
     gap: str | None = None
-    """What is not known of all resources."""
+    """The gaps in the coverage of resources."""
 
     def process(self) -> StartLedger:
         """Another process."""
@@ -83,7 +83,7 @@ class Bench:
         )
 
     async def leader(self) -> StartLedger:
-        """One that has taken the ledger over; what it wrote for that is not counted."""
+        """A process that has taken the ledger over; its write for that is not counted."""
         process = self.process()
         await process.ready()
         self.config_map.writes.clear()
@@ -92,25 +92,25 @@ class Bench:
         return process
 
     def counted(self, outcome: str) -> float:
-        """Writes of that outcome, by the metrics."""
+        """The number of writes of this outcome, by the metrics."""
         name = "scriptix_ledger_writes_total"
         return self.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
 
 
 @pytest.fixture
 async def bench() -> Bench:
-    """Return a bench; async for the events on its shelf."""
+    """Return a bench; async for the events of its ConfigMap."""
     return Bench()
 
 
 async def start(process: StartLedger, model_id: int = 7) -> None:
-    """Read, open and close, as a start does."""
+    """Read the ledger, begin and resolve a start."""
     entry = await process.open(intending(model_id), await process.ready())
     await process.close(StartOutcome(entry, acted=True))
 
 
 def in_tasks(*calls: Awaitable[Any]) -> list["asyncio.Future[Any]"]:
-    """Begin them all."""
+    """Begin all tasks."""
     return [asyncio.ensure_future(call) for call in calls]
 
 
@@ -120,10 +120,10 @@ async def ended(*tasks: "asyncio.Future[Any]") -> list[Any]:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# Taking over.
+# Take-over.
 
 
-async def test_a_leader_writes_the_ledger_before_anything_is_decided_from_it(bench: Bench) -> None:
+async def test_leader_writes_the_ledger_before_any_decision(bench: Bench) -> None:
     ledger, entry = with_start_begun(Ledger(serial=5), intending(), EIGHT)
     bench.config_map.put(ledger)
     process = bench.process()
@@ -134,19 +134,19 @@ async def test_a_leader_writes_the_ledger_before_anything_is_decided_from_it(ben
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
 
 
-async def test_many_who_ask_at_once_take_it_over_once(bench: Bench) -> None:
+async def test_concurrent_requests_take_the_ledger_over_once(bench: Bench) -> None:
     process = bench.process()
     assert await asyncio.gather(*(process.ready() for _ in range(50))) == [1] * 50
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
 
 
-async def test_before_it_is_read_nothing_is_known(bench: Bench) -> None:
+async def test_unread_ledger_is_unknown(bench: Bench) -> None:
     process = bench.process()
     assert (process.in_flight(7), process.latest_run(7)) == (None, None)
     assert process.charges_of(KEY.fingerprint, KEY.source) == ([], [])
 
 
-async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None:
+async def test_expired_ledger_content_is_not_taken_over(bench: Bench) -> None:
     ledger, entry = with_start_begun(Ledger(), intending(), EIGHT)
     ledger = replace(ledger, in_flight_starts={}, latest_runs={7: LatestRun(at=EIGHT)})
     bench.config_map.put(ledger)
@@ -157,7 +157,7 @@ async def test_what_is_too_old_to_matter_is_not_taken_over(bench: Bench) -> None
     assert left == Ledger(serial=entry.serial + 1, writer=left.writer)
 
 
-async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(bench: Bench) -> None:
+async def test_failed_take_over_is_repeated_by_the_next_request(bench: Bench) -> None:
     process = bench.process()
     bench.config_map.write_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
@@ -169,7 +169,7 @@ async def test_what_could_not_be_taken_over_is_read_by_the_next_who_asks(bench: 
         await bench.process().ready()
 
 
-async def test_refusal_that_is_over_is_no_problem_any_more(bench: Bench) -> None:
+async def test_problem_is_cleared_after_a_refusal(bench: Bench) -> None:
     process = bench.process()
     bench.config_map.write_faults += [Fault.REFUSED]
     with pytest.raises(RefusedError):
@@ -183,7 +183,7 @@ async def test_refusal_that_is_over_is_no_problem_any_more(bench: Bench) -> None
     assert len(bench.config_map.writes) == 2
 
 
-async def test_a_cluster_that_refuses_the_ledger_is_not_asked_by_each_of_thousands(
+async def test_refused_ledger_is_read_once_for_all_resources(
     bench: Bench,
 ) -> None:
     process = bench.process()
@@ -201,7 +201,7 @@ async def test_a_cluster_that_refuses_the_ledger_is_not_asked_by_each_of_thousan
     await start(process)
 
 
-async def test_a_take_over_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
+async def test_take_over_that_always_conflicts_is_given_up(bench: Bench) -> None:
     bench.config_map.put(Ledger())
     bench.config_map.open.clear()
     task = asyncio.create_task(bench.process().ready())
@@ -219,7 +219,7 @@ async def test_a_take_over_that_others_keep_spoiling_is_given_up(bench: Bench) -
 
 
 @pytest.mark.parametrize("there", [None, "garbage"])
-async def test_a_lost_ledger_is_rebuilt_from_all_resources_and_said_so(
+async def test_rebuilt_ledger_is_reported(
     bench: Bench, there: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.config_map.put(there)
@@ -245,7 +245,7 @@ async def test_lost_ledger_is_rebuilt_from_all_resources_only(
     for _ in range(3):
         with pytest.raises(RebuildPendingError, match="namespace team-b not listed"):
             await process.ready()
-    # Thousands may ask: the cluster is asked once, and the cause is logged once.
+    # For thousands of requests the cluster is read once, and the cause is logged once.
     assert (bench.config_map.reads, bench.config_map.writes) == (1, [])
     assert len(caplog.records) == 1
     assert "namespace team-b not listed" in caplog.text
@@ -275,7 +275,7 @@ async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
     assert bench.config_map.text is None
 
 
-# Opening and closing.
+# Begin and resolve.
 
 
 async def test_a_start_takes_two_writes(bench: Bench) -> None:
@@ -285,7 +285,7 @@ async def test_a_start_takes_two_writes(bench: Bench) -> None:
     assert bench.counted("Written") == 3
 
 
-async def test_an_entry_is_there_for_others_before_its_start_is_told_of_it(bench: Bench) -> None:
+async def test_in_flight_start_is_visible_before_its_caller_continues(bench: Bench) -> None:
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry} == {7: process.in_flight(7)}
@@ -305,11 +305,11 @@ async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
     bench.config_map.open.set()
     entries = await ended(*calls)
     assert [process.in_flight(number) for number in range(1, 51)] == entries
-    # Those that came while the first was being written share the second.
+    # Starts that arrive during the first write share the second.
     assert [len(ledger.in_flight_starts) for ledger in bench.config_map.writes] == [1, 50]
 
 
-async def test_a_model_with_an_open_entry_gets_no_second_one(bench: Bench) -> None:
+async def test_model_has_one_in_flight_start_at_most_in_the_ledger(bench: Bench) -> None:
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     with pytest.raises(LedgerChangedError, match="a start of model 7 has no known outcome yet"):
@@ -335,15 +335,15 @@ async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Ben
     assert bench.config_map.ledger.in_flight_starts.keys() == {1, 2, 7}
 
 
-async def test_what_changes_nothing_is_not_written(bench: Bench) -> None:
+async def test_unchanged_ledger_is_not_written(bench: Bench) -> None:
     process = await bench.leader()
     _, entry = with_start_begun(Ledger(serial=99), intending(), EIGHT)
     await process.close(StartOutcome(entry, acted=False))
     assert bench.config_map.writes == []
 
 
-async def test_who_looks_while_it_is_written_sees_it_as_it_was(bench: Bench) -> None:
-    """Were an entry not there for that moment, its intent would be taken for never sent."""
+async def test_read_during_a_write_sees_the_old_ledger(bench: Bench) -> None:
+    """Without the in-flight start, its intent would count as never sent."""
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     bench.config_map.open.clear()
@@ -362,10 +362,10 @@ async def test_who_looks_while_it_is_written_sees_it_as_it_was(bench: Bench) -> 
     assert process.in_flight(8) is not None
 
 
-async def test_a_mark_is_forgotten_with_its_last_debit_even_if_nothing_is_written(
+async def test_run_start_time_expires_with_its_last_charge(
     bench: Bench,
 ) -> None:
-    """Else a model without markers would look stale until somebody else starts one."""
+    """Otherwise a model without run start times would seem stale until another start."""
     process = await bench.leader()
     await start(process)
     assert process.latest_run(7) == LatestRun(superseded=True)
@@ -375,17 +375,17 @@ async def test_a_mark_is_forgotten_with_its_last_debit_even_if_nothing_is_writte
     assert process.latest_run(7) is None
 
 
-# Others.
+# Other leaders.
 
 
-async def test_of_two_leaders_the_one_before_opens_nothing_any_more(bench: Bench) -> None:
+async def test_previous_leader_opens_no_start(bench: Bench) -> None:
     old, revision = await bench.leader(), 1
     new = await bench.leader()
     with pytest.raises(LedgerChangedError, match="written by others"):
         await old.open(intending(), revision)
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("Conflict") == 1
-    # The old one has taken it over in turn: whoever looked before is told so, and looks again.
+    # The old leader has taken over again: decisions on the earlier revision are refused.
     assert await old.ready() == revision + 1
     entry = await old.open(intending(), revision + 1)
     with pytest.raises(LedgerChangedError):
@@ -393,7 +393,7 @@ async def test_of_two_leaders_the_one_before_opens_nothing_any_more(bench: Bench
     assert new.in_flight(7) == entry
 
 
-async def test_a_conflict_does_not_keep_an_entry_open(bench: Bench) -> None:
+async def test_conflict_does_not_keep_a_start_in_flight(bench: Bench) -> None:
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     bench.config_map.touch()
@@ -402,7 +402,7 @@ async def test_a_conflict_does_not_keep_an_entry_open(bench: Bench) -> None:
     assert bench.counted("Conflict") == 1
 
 
-async def test_who_closes_and_who_opens_in_one_write_fare_each_by_itself(bench: Bench) -> None:
+async def test_begin_and_resolve_in_one_write_are_independent(bench: Bench) -> None:
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     bench.config_map.open.clear()
@@ -420,7 +420,7 @@ async def test_who_closes_and_who_opens_in_one_write_fare_each_by_itself(bench: 
     assert bench.config_map.ledger.in_flight_starts == {}
 
 
-async def test_a_close_that_others_keep_spoiling_is_given_up(bench: Bench) -> None:
+async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     write = bench.config_map.write
@@ -437,7 +437,7 @@ async def test_a_close_that_others_keep_spoiling_is_given_up(bench: Bench) -> No
     assert bench.counted("Conflict") == ATTEMPTS
 
 
-async def test_a_ledger_deleted_meanwhile_is_rebuilt_and_the_start_is_not_sent(
+async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
     bench: Bench,
 ) -> None:
     process = await bench.leader()
@@ -448,10 +448,10 @@ async def test_a_ledger_deleted_meanwhile_is_rebuilt_and_the_start_is_not_sent(
     assert bench.config_map.ledger.in_flight_starts.keys() == {8}
 
 
-# Replies that do not come.
+# Lost replies.
 
 
-async def test_after_a_lost_reply_what_is_there_decides(bench: Bench) -> None:
+async def test_lost_reply_is_resolved_by_reading_the_ledger(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPLY_LOST)
     entry = await process.open(intending(), 1)
@@ -483,7 +483,7 @@ def others_write(config_map: FakeLedgerConfigMap) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REPLY_LOST])
 @pytest.mark.parametrize("meanwhile", [read_back_fails, turns_to_garbage, is_deleted, others_write])
-async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
+async def test_unknown_write_causes_a_take_over_with_a_new_revision(
     bench: Bench, fault: Fault, meanwhile: Meanwhile
 ) -> None:
     process = await bench.leader()
@@ -502,7 +502,7 @@ async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
     bench.config_map.write = write  # type: ignore[method-assign]
     before = bench.config_map.version
     assert await process.ready() == 2
-    # The PUT that was given up may still be on its way: the version that it names is gone.
+    # The abandoned PUT may still arrive: the version that it names is gone.
     assert bench.config_map.version > before
     was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
     assert (process.in_flight(7) is not None) == was_kept
@@ -510,8 +510,8 @@ async def test_what_may_or_may_not_be_written_is_read_anew_under_a_new_number(
         await process.open(intending(8), 1)
 
 
-async def test_a_conflict_with_our_own_write_is_none(bench: Bench) -> None:
-    """The HTTP client repeats a PUT when its connection is cut: the first one has done it."""
+async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
+    """The HTTP client repeats a PUT when its connection is cut: the first one took effect."""
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPEATED)
     entry = await process.open(intending(), 1)
@@ -520,8 +520,8 @@ async def test_a_conflict_with_our_own_write_is_none(bench: Bench) -> None:
     await process.close(StartOutcome(entry, acted=True))
 
 
-async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> None:
-    """Both found the same ledger, and want the same start at the same time: one may have it."""
+async def test_equal_write_of_another_leader_is_foreign(bench: Bench) -> None:
+    """Both read the same ledger, and begin the same start at the same time: one succeeds."""
     one, other = await bench.leader(), bench.process()
     revision = await other.ready()
     one._version, one._ledger = other._version, other._ledger
@@ -530,8 +530,8 @@ async def test_an_equal_write_of_another_leader_is_not_ours(bench: Bench) -> Non
         await one.open(intending(), await one.ready())
 
 
-async def test_a_refused_write_has_the_ledger_taken_over_anew(bench: Bench) -> None:
-    """So that whoever asks next is told of a refusal that lasts, before it writes an intent."""
+async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
+    """The next request gets a lasting refusal before it writes an intent."""
     process = await bench.leader()
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     with pytest.raises(RefusedError):
@@ -544,7 +544,7 @@ async def test_a_refused_write_has_the_ledger_taken_over_anew(bench: Bench) -> N
 
 
 async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
-    """What three learn whose starts came while another was written, and then went wrong."""
+    """The results of three starts that shared a failing write."""
     process = await bench.leader()
     bench.config_map.open.clear()
     first = asyncio.create_task(process.open(intending(1), 1))
@@ -557,7 +557,7 @@ async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
     return errors
 
 
-async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_own(
+async def test_failed_shared_write_raises_for_each_caller(
     bench: Bench,
 ) -> None:
     errors = await errors_of_a_shared_write(bench, Fault.REFUSED)
@@ -566,13 +566,13 @@ async def test_those_who_share_a_write_that_fails_each_have_an_error_of_their_ow
     assert {str(error) for error in errors} == {"write: 403"}
 
 
-async def test_a_shared_write_of_unknown_outcome_is_read_back_once_for_all(bench: Bench) -> None:
+async def test_unknown_shared_write_is_read_back_once(bench: Bench) -> None:
     errors = await errors_of_a_shared_write(bench, Fault.LOST)
     assert [type(error) for error in errors] == [UnavailableError] * 3
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 2)
 
 
-async def test_a_bug_in_the_write_is_not_hidden_and_hangs_nobody(bench: Bench) -> None:
+async def test_bug_in_the_write_is_raised_and_blocks_no_caller(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
     first = asyncio.create_task(process.open(intending(1), 1))
@@ -587,7 +587,7 @@ async def test_a_bug_in_the_write_is_not_hidden_and_hangs_nobody(bench: Bench) -
     assert await process.ready() == 2
 
 
-async def test_a_writer_that_is_cancelled_does_not_hang_those_that_wait_for_it(
+async def test_cancelled_writer_blocks_no_waiting_caller(
     bench: Bench,
 ) -> None:
     process = await bench.leader()
@@ -598,7 +598,7 @@ async def test_a_writer_that_is_cancelled_does_not_hang_those_that_wait_for_it(
     calls = in_tasks(process.open(intending(2), 1), process.open(intending(3), 1))
     await asyncio.sleep(0)
     first.cancel()
-    await bench.config_map.write_begun.wait()  # the next has the pen, and carries the third
+    await bench.config_map.write_begun.wait()  # the next start writes, together with the third
     calls[0].cancel()
     bench.config_map.open.set()
     gone, writer, waiter = await ended(first, *calls)
@@ -608,15 +608,15 @@ async def test_a_writer_that_is_cancelled_does_not_hang_those_that_wait_for_it(
     assert await process.ready() > 1
 
 
-# What was learned of limits.
+# Observed limits.
 
 
 def observed_limits(count: int, when: datetime = EIGHT) -> tuple[StoredLimit, ...]:
-    """A limit, learned then."""
+    """A limit, observed at this time."""
     return (StoredLimit(seconds=3600.0, count=count, at=when, clean_windows=24.0),)
 
 
-async def test_what_was_learned_is_there_for_the_next_process(bench: Bench) -> None:
+async def test_observed_limits_are_kept_for_the_next_process(bench: Bench) -> None:
     process = await bench.leader()
     await process.learn(KEY.fingerprint, "start", observed_limits(3))
     await process.learn(KEY.fingerprint, "log", observed_limits(9))
@@ -627,13 +627,13 @@ async def test_what_was_learned_is_there_for_the_next_process(bench: Bench) -> N
     }
     assert process.observed_limits("another") == {}
     later = bench.process()
-    assert later.observed_limits(KEY.fingerprint) == {}  # nothing was read
+    assert later.observed_limits(KEY.fingerprint) == {}  # the ledger was not read
     await later.ready()
     assert later.observed_limits(KEY.fingerprint) == process.observed_limits(KEY.fingerprint)
 
 
-async def test_what_is_learned_needs_no_ledger_that_is_current(bench: Bench) -> None:
-    """Another process has written it meanwhile: it is read, and what was learned is added."""
+async def test_observed_limits_need_no_current_ledger(bench: Bench) -> None:
+    """Another process wrote the ledger meanwhile: it is read, and the limit is added."""
     process = await bench.leader()
     entry = await process.open(intending(), 1)
     bench.config_map.touch()
@@ -642,7 +642,7 @@ async def test_what_is_learned_needs_no_ledger_that_is_current(bench: Bench) -> 
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
 
 
-async def test_what_was_learned_long_ago_is_forgotten_by_the_next_write(bench: Bench) -> None:
+async def test_old_observed_limits_are_dropped_by_the_next_write(bench: Bench) -> None:
     process = await bench.leader()
     await process.learn("old", "start", observed_limits(3))
     bench.time.moment = EIGHT + KEPT
@@ -650,14 +650,14 @@ async def test_what_was_learned_long_ago_is_forgotten_by_the_next_write(bench: B
     assert bench.config_map.ledger.limits.keys() == {KEY.fingerprint}
 
 
-async def test_what_was_learned_already_is_not_written_again(bench: Bench) -> None:
+async def test_known_observed_limits_are_not_written_again(bench: Bench) -> None:
     process = await bench.leader()
     for _ in range(2):
         await process.learn(KEY.fingerprint, "start", observed_limits(3))
     assert len(bench.config_map.writes) == 1
 
 
-async def test_a_limit_that_cannot_be_kept_is_told_of(bench: Bench) -> None:
+async def test_unsaved_observed_limit_is_reported(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REFUSED)
     with pytest.raises(RefusedError):
@@ -665,6 +665,6 @@ async def test_a_limit_that_cannot_be_kept_is_told_of(bench: Bench) -> None:
     assert process.observed_limits(KEY.fingerprint) == {}
 
 
-def test_the_shelf_keeps_what_is_put_on_it() -> None:
+def test_fake_config_map_keeps_its_content() -> None:
     ledger, _ = with_start_begun(Ledger(), intending(), EIGHT)
     assert pruned(FakeLedgerConfigMap(ledger).ledger, EIGHT, HOUR) == ledger

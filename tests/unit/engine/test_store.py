@@ -1,4 +1,4 @@
-"""engine/store.py: which version counts, and what goes when a resource goes."""
+"""engine/store.py: which version counts, and the removal of a resource."""
 
 import pytest
 
@@ -31,11 +31,11 @@ def _at(version: int, training: Training) -> Training:
 
 @pytest.fixture
 def store() -> TrainingStore:
-    """Return an empty one."""
+    """Return an empty store."""
     return TrainingStore()
 
 
-def test_a_resource_not_known_and_an_edit_are_new_a_write_of_status_is_not(
+def test_new_resource_and_edit_are_changes_unlike_status(
     store: TrainingStore,
 ) -> None:
     first = _at(5, a_training())
@@ -47,7 +47,7 @@ def test_a_resource_not_known_and_an_edit_are_new_a_write_of_status_is_not(
     assert store.put(replace(_at(8, edited(written)), requested_at="now")) is True
 
 
-def test_taking_over_is_news_and_a_first_write_is_not(store: TrainingStore) -> None:
+def test_take_over_by_an_installation_is_a_change(store: TrainingStore) -> None:
     def by(version: int, namespace: str | None) -> Training:
         served = None if namespace is None else {"namespace": namespace, "renewed_at": EIGHT}
         return _at(version, a_training(status=a_status(served_by=served)))
@@ -59,8 +59,8 @@ def test_taking_over_is_news_and_a_first_write_is_not(store: TrainingStore) -> N
     assert store.put(by(5, None)) is True
 
 
-def test_a_deletion_timestamp_is_news(store: TrainingStore) -> None:
-    """Its generation changes at the API servers of today, which is not documented."""
+def test_deletion_timestamp_is_a_change(store: TrainingStore) -> None:
+    """Current API servers change the generation, which is not documented."""
     first = _at(5, a_training())
     store.put(first)
     assert not store.is_being_deleted(first)
@@ -78,25 +78,25 @@ def test_versions_are_compared_as_numbers(store: TrainingStore) -> None:
     assert store.get(newer.key) == newer
 
 
-def test_an_older_resource_of_the_same_name_does_not_displace_the_new(store: TrainingStore) -> None:
+def test_older_resource_of_the_same_name_is_ignored(store: TrainingStore) -> None:
     new = _at(20, a_training(uid="new", model_id=8))
     store.put(new)
     assert store.put(_at(10, a_training(uid="old"))) is False
     assert store.get(new.key) == new
 
 
-def test_a_resource_made_anew_begins_without_what_was_remembered(store: TrainingStore) -> None:
+def test_recreated_resource_has_no_in_process_state(store: TrainingStore) -> None:
     old, new = _at(10, a_training(uid="old")), _at(20, a_training(uid="new", model_id=8))
     store.put(old)
     store.store_state(old, REMEMBERED)
     assert store.put(new) is True
     assert store.state(new) == InProcessState()
-    store.store_state(old, REMEMBERED)  # by a step that began before
+    store.store_state(old, REMEMBERED)  # by a reconcile that began before
     assert store.state(new) == InProcessState()
     assert store.competitors(a_training(name="other")) == []
 
 
-def test_what_a_step_has_written_does_not_bring_a_deleted_resource_back(
+def test_reconciles_write_does_not_restore_a_deleted_resource(
     store: TrainingStore,
 ) -> None:
     training = a_training()
@@ -109,14 +109,14 @@ def test_what_a_step_has_written_does_not_bring_a_deleted_resource_back(
     assert store.state(training) == InProcessState()
 
 
-def test_what_a_step_has_written_counts_while_the_resource_is_there(store: TrainingStore) -> None:
+def test_reconciles_write_counts_while_the_resource_exists(store: TrainingStore) -> None:
     training = a_training()
     store.put(training)
     store.renew(_at(9, training))
     assert store.get(training.key) == _at(9, training)
 
 
-def test_rivals_are_the_others_with_the_same_model_in_any_namespace(store: TrainingStore) -> None:
+def test_competitors_have_the_same_model_in_any_namespace(store: TrainingStore) -> None:
     one, two = a_training(name="one"), a_training(name="two", namespace="team-b")
     for training in (one, two, a_training(name="three", model_id=8)):
         store.put(training)
@@ -125,7 +125,7 @@ def test_rivals_are_the_others_with_the_same_model_in_any_namespace(store: Train
     assert store.competitors(one) == []
 
 
-def test_of_several_rivals_those_who_stay_are_rivals_still(store: TrainingStore) -> None:
+def test_remaining_competitors_are_kept(store: TrainingStore) -> None:
     one, two, three = (a_training(name=name) for name in ("one", "two", "three"))
     for training in (one, two, three):
         store.put(training)
@@ -134,7 +134,7 @@ def test_of_several_rivals_those_who_stay_are_rivals_still(store: TrainingStore)
     assert store.competitors(one) == [three]
 
 
-def test_where_versions_are_no_numbers_the_newcomer_is_taken(store: TrainingStore) -> None:
+def test_newcomer_counts_where_versions_are_no_numbers(store: TrainingStore) -> None:
     first = replace(a_training(), resource_version="b")
     second = replace(edited(first), resource_version="a")
     store.put(first)
@@ -142,7 +142,7 @@ def test_where_versions_are_no_numbers_the_newcomer_is_taken(store: TrainingStor
     assert store.get(first.key) == second
 
 
-def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(store: TrainingStore) -> None:
+def test_phases_are_counted_also_unknown_ones(store: TrainingStore) -> None:
     for name, phase in {"a": None, "b": "Running", "c": "Running", "d": "Archived"}.items():
         store.put(a_training(name=name, status=a_status(phase=phase)))
     assert store.phases() == {Phase.PENDING: 2, Phase.RUNNING: 2}
@@ -150,11 +150,11 @@ def test_phases_are_counted_and_one_of_a_newer_operator_stops_nothing(store: Tra
 
 # Past runs.
 
-EVEN = tuple(36 * mark for mark in MILESTONES)
+EVEN = tuple(36 * milestone for milestone in MILESTONES)
 
 
 def ended(hours: float, name: str = "cardiology", key: str = KEY.fingerprint) -> Training:
-    """A resource whose run went to its end, so many hours after it began at eight."""
+    """A resource whose run completed so many hours after it began at eight."""
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=key)
     facts = {"run": run, "started_at": EIGHT, "timeline": EVEN}
     return a_training(name=name, status=a_status(finished_at=at(hours=hours), **facts))
@@ -164,7 +164,7 @@ def _past(store: TrainingStore, key: str = KEY.fingerprint) -> list[float]:
     return [run.seconds / 3600 for run in store.past_runs(key)]
 
 
-def test_past_runs_are_those_that_resources_tell_of_by_their_key(store: TrainingStore) -> None:
+def test_past_runs_of_resources_are_grouped_by_key(store: TrainingStore) -> None:
     assert store.past_runs(KEY.fingerprint) == ()
     store.put(ended(1))
     store.put(ended(2, "other", OTHER_KEY.fingerprint))
@@ -172,7 +172,7 @@ def test_past_runs_are_those_that_resources_tell_of_by_their_key(store: Training
     assert _past(store, OTHER_KEY.fingerprint) == [2]
 
 
-def test_a_run_is_told_of_as_soon_as_it_ends_and_as_long_as_its_resource_is_there(
+def test_ended_run_is_a_past_run_while_its_resource_exists(
     store: TrainingStore,
 ) -> None:
     running = _at(1, a_training(status=followed(run=ended(1).status.run)))
@@ -190,7 +190,7 @@ def test_a_run_is_told_of_as_soon_as_it_ends_and_as_long_as_its_resource_is_ther
     assert _past(store) == [2]
 
 
-def test_past_runs_are_not_gathered_anew_for_each_look(store: TrainingStore) -> None:
+def test_past_runs_are_not_collected_at_each_poll(store: TrainingStore) -> None:
     running = _at(1, a_training(status=followed(progress=1)))
     store.put(running)
     store.put(ended(1, "other"))
@@ -217,8 +217,8 @@ def test_past_runs_outlast_a_rerun_that_waits_and_starts(store: TrainingStore) -
         assert _past(store) == [3]
 
 
-def test_past_runs_of_an_earlier_version_count_once_the_rerun_starts(store: TrainingStore) -> None:
-    """As after a restart: history[].keyFingerprint is absent."""
+def test_past_runs_of_an_earlier_version_count_after_a_start(store: TrainingStore) -> None:
+    """History has no keyFingerprint, as after a restart."""
     rerun = a_training(status=a_status(run=a_run(), history=[PAST]))
     store.put(_at(1, rerun))
     store.put(_at(2, rerun.with_status(followed(run=ended(1).status.run, history=[PAST]))))
@@ -233,7 +233,7 @@ def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
     store = TrainingStore(lambda key, gauges: shown.append((key.name, gauges)))
     first = _at(1, a_training(uid="1", status=followed(progress=45)))
     store.put(first)
-    store.put(_at(0, first.with_status(followed(progress=44))))  # older: not taken in
+    store.put(_at(0, first.with_status(followed(progress=44))))  # older: ignored
     store.renew(_at(2, first.with_status(followed(progress=46))))
     store.put(_at(3, a_training(uid="2")))
     assert [gauges.progress for _, gauges in shown] == [45, 46, None, None]
@@ -242,10 +242,10 @@ def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
     assert shown[-2:] == [("cardiology", Gauges(1)), ("cardiology", NO_GAUGES)]
 
 
-# Runs that stand still.
+# Stalled runs.
 
 
-def test_runs_that_stand_still_are_counted(store: TrainingStore) -> None:
+def test_stalled_runs_are_counted(store: TrainingStore) -> None:
     assert store.stalled() == 0
     for name, stalled_at in {"a": None, "b": EIGHT, "c": at(hours=1)}.items():
         store.put(a_training(name=name, status=followed(progress_stalled_at=stalled_at)))

@@ -1,4 +1,4 @@
-"""engine/unreadable_reporter.py: why a resource is left alone is reported once."""
+"""engine/unreadable_reporter.py: the reason why a resource is skipped is reported once."""
 
 import asyncio
 from collections import deque
@@ -44,14 +44,14 @@ class Cluster:
     async def patch_status(
         self, key: TrainingKey, uid: str, resource_version: str, patch: Mapping[str, Any]
     ) -> Raw:
-        """Merge a patch, as Trainings.patch_status."""
+        """Merge a patch as Trainings.patch_status does."""
         assert (key, uid, resource_version) == (KEY, "u", "1")
         self.patches.append(patch)
         self.raw["status"].update(patch)
         return self.raw
 
     async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
-        """Note an event, as Events.publish_about."""
+        """Record an event as Events.publish_about does."""
         del now
         assert (subject.key, item.warning) == (KEY, True)
         self.events.append(f"{item.reason}: {item.message}")
@@ -67,7 +67,7 @@ class Cluster:
 
 async def test_reason_is_written_once_with_one_event() -> None:
     cluster = Cluster()
-    for _ in range(2):  # the second one is another process
+    for _ in range(2):  # the second reporter is another process
         for _ in range(2):
             await cluster.status_writer().report_left_alone(cluster.raw, "why")
     assert len(cluster.patches) == 1
@@ -85,14 +85,14 @@ async def test_reason_is_written_once_with_one_event() -> None:
     [a_raw(deletionTimestamp="2025-01-16T08:00:00Z"), {**a_raw(), "status": "odd"}],
     ids=["being deleted", "status is no object"],
 )
-async def test_nothing_is_written_where_that_helps_nobody(raw: Raw) -> None:
+async def test_nothing_is_written_where_it_is_useless(raw: Raw) -> None:
     cluster = Cluster()
     await cluster.status_writer().report_left_alone(raw, "why")
     assert (cluster.patches, cluster.events) == ([], [])
 
 
 async def published(errors: dict[str, deque[KubeError]], *dropped: str) -> list[str]:
-    """Whom a reporter tells of three resources, until the third one is told."""
+    """The resources that a reporter reports, until the third one is reported."""
     tried: list[str] = []
     done = asyncio.Event()
 
@@ -117,7 +117,7 @@ async def published(errors: dict[str, deque[KubeError]], *dropped: str) -> list[
     return tried
 
 
-async def test_telling_is_tried_again_where_the_cluster_did_not_take_it(
+async def test_failed_report_is_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
@@ -125,7 +125,7 @@ async def test_telling_is_tried_again_where_the_cluster_did_not_take_it(
     assert await published(errors, "first") == ["second: why", *["last: why"] * 3]
 
 
-async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outdated_version_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
     errors = {
         "first": deque[KubeError]([ConflictError("409")]),
@@ -135,7 +135,7 @@ async def test_version_that_was_written_since_is_not_told(monkeypatch: pytest.Mo
     assert await published(errors) == ["first: why", "second: why", "last: why", "last: why"]
 
 
-async def test_resource_of_another_installation_is_left_to_that_installation() -> None:
+async def test_resource_of_another_installation_is_not_reported() -> None:
     cluster = Cluster()
     cluster.raw["status"]["servedBy"] = {"namespace": "theirs", "renewedAt": "2026-11-22T08:00:00Z"}
     await cluster.status_writer().report_left_alone(cluster.raw, "why")

@@ -1,4 +1,4 @@
-"""engine/work_queue.py: who is due next, on a clock that the test sets."""
+"""engine/work_queue.py: which resource is due next, on a clock that the test sets."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ A, B, C = (TrainingKey("team-a", name) for name in "abc")
 
 @dataclass
 class Hand:
-    """A clock that stands still until it is moved."""
+    """A clock that the test advances."""
 
     at: float = 1000.0
 
     def __call__(self) -> float:
-        """Read it."""
+        """Return the time."""
         return self.at
 
 
@@ -30,19 +30,19 @@ def hand() -> Hand:
 
 @pytest.fixture
 def work_queue(hand: Hand) -> WorkQueue:
-    """Return a timer on the clock."""
+    """Return a work queue on the clock."""
     return WorkQueue(hand)
 
 
 async def _names(work_queue: WorkQueue) -> str:
-    """Take out all that are due."""
+    """Take out all due resources."""
     names = ""
     while (due := await work_queue.next(0)) is not None:
         names += due[0].name
     return names
 
 
-async def test_what_is_due_comes_in_the_order_of_its_times(
+async def test_due_resources_come_in_the_order_of_their_times(
     work_queue: WorkQueue, hand: Hand
 ) -> None:
     work_queue.set(A, 3)
@@ -62,14 +62,14 @@ async def test_of_equal_times_the_one_set_first_comes_first(work_queue: WorkQueu
     assert await _names(work_queue) == "cab"
 
 
-async def test_it_says_how_late_a_resource_is(work_queue: WorkQueue, hand: Hand) -> None:
+async def test_work_queue_reports_latency(work_queue: WorkQueue, hand: Hand) -> None:
     work_queue.set(A, 1)
     hand.at += 4
     assert await work_queue.next(0) == (A, 3.0)
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 5), (5, 1)], ids=["later", "sooner"])
-async def test_a_new_time_takes_the_place_of_the_old(
+async def test_new_due_time_replaces_the_old(
     work_queue: WorkQueue, hand: Hand, first: float, second: float
 ) -> None:
     work_queue.set(A, first)
@@ -90,7 +90,7 @@ async def test_a_new_time_takes_the_place_of_the_old(
         pytest.param(3, -9, 0, id="in the past"),
     ],
 )
-async def test_a_time_is_brought_forward_and_never_put_off(
+async def test_due_time_is_brought_forward_but_never_deferred(
     work_queue: WorkQueue, hand: Hand, set_for: float | None, forward: float, due: float
 ) -> None:
     if set_for is not None:
@@ -105,7 +105,7 @@ async def test_a_time_is_brought_forward_and_never_put_off(
     assert await _names(work_queue) == ""  # once
 
 
-async def test_a_time_that_is_brought_forward_while_it_waits_is_noticed_at_once(
+async def test_earlier_due_time_interrupts_the_wait(
     work_queue: WorkQueue,
 ) -> None:
     work_queue.set(A, 3600)
@@ -115,9 +115,7 @@ async def test_a_time_that_is_brought_forward_while_it_waits_is_noticed_at_once(
     assert await waiting == (A, 0.0)
 
 
-async def test_what_has_come_may_be_brought_forward_again(
-    work_queue: WorkQueue, hand: Hand
-) -> None:
+async def test_taken_resource_may_be_queued_again(work_queue: WorkQueue, hand: Hand) -> None:
     work_queue.set(A, 0)
     assert await _names(work_queue) == "a"
     work_queue.bring_forward(A, 1)
@@ -125,7 +123,7 @@ async def test_what_has_come_may_be_brought_forward_again(
     assert await _names(work_queue) == "a"
 
 
-async def test_what_was_dropped_does_not_come(work_queue: WorkQueue, hand: Hand) -> None:
+async def test_dropped_resource_is_not_returned(work_queue: WorkQueue, hand: Hand) -> None:
     work_queue.set(A, 1)
     work_queue.set(B, 1)
     work_queue.drop(A)
@@ -134,7 +132,7 @@ async def test_what_was_dropped_does_not_come(work_queue: WorkQueue, hand: Hand)
     assert await _names(work_queue) == "b"
 
 
-async def test_a_time_set_while_it_waits_is_noticed_at_once(work_queue: WorkQueue) -> None:
+async def test_new_due_time_interrupts_the_wait(work_queue: WorkQueue) -> None:
     work_queue.set(A, 3600)
     waiting = asyncio.create_task(work_queue.next(3600))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""kube/errors.py: what the client raises becomes one of ours, and quotes nothing secret."""
+"""kube/errors.py: the client's exceptions become the operator's, without secrets."""
 
 import aiohttp
 import pytest
@@ -43,7 +43,7 @@ def test_a_status_decides_the_kind(status: int, kind: type[KubeError]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         ('{"kind": "Status", "message": "exceeded quota: few"}', "exceeded quota: few"),
         ('{"kind": "Status"}', '{"kind": "Status"}'),
@@ -55,12 +55,12 @@ def test_a_status_decides_the_kind(status: int, kind: type[KubeError]) -> None:
     ],
     ids=["a Status", "no message", "empty message", "no object", "no JSON", "no body", "long"],
 )
-def test_what_the_api_server_says_is_told_without_its_wrapping(body: str | None, told: str) -> None:
+def test_api_server_message_is_unwrapped(body: str | None, expected: str) -> None:
     error = ApiException(status=403, reason="Forbidden")
     error.body = body
     with pytest.raises(RefusedError) as caught, translated("create it"):
         raise error
-    assert str(caught.value) == f"create it: 403 {told}"
+    assert str(caught.value) == f"create it: 403 {expected}"
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_what_the_api_server_says_is_told_without_its_wrapping(body: str | None,
     [TimeoutError(), aiohttp.ServerDisconnectedError(), ConnectionResetError()],
     ids=["no reply in time", "cut", "reset"],
 )
-def test_no_answer_may_come_right(error: Exception) -> None:
-    told = f"^get it: {type(error).__name__}"
-    with pytest.raises(UnavailableError, match=told), translated("get it"):
+def test_missing_reply_is_retryable(error: Exception) -> None:
+    expected = f"^get it: {type(error).__name__}"
+    with pytest.raises(UnavailableError, match=expected), translated("get it"):
         raise error
 
 
@@ -80,5 +80,7 @@ def test_a_reply_that_cannot_be_read_is_not_quoted() -> None:
     assert "c2VjcmV0" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-    with pytest.raises(ValidationError, match="c2VjcmV0"):  # as the client would have said it
+    with pytest.raises(
+        ValidationError, match="c2VjcmV0"
+    ):  # the client would have quoted the secret
         V1Secret.model_validate({"data": ["c2VjcmV0"]})

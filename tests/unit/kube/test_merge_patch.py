@@ -18,7 +18,7 @@ DOCUMENTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     ),
     max_size=3,
 )
-"""Without null, which status never holds: `dump_status` leaves it out."""
+"""JSON without null, which `dump_status` omits."""
 
 
 def applied(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
@@ -40,7 +40,7 @@ def test_the_patch_turns_the_old_into_the_new(old: dict[str, Any], new: dict[str
 
 
 @given(DOCUMENTS)
-def test_what_is_equal_needs_no_patch(document: dict[str, Any]) -> None:
+def test_equal_documents_need_no_patch(document: dict[str, Any]) -> None:
     assert merge_patch(document, document) == {}
 
 

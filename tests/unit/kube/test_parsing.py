@@ -1,4 +1,4 @@
-"""kube/parsing.py, status_patch: what is read of a resource, and what is written back."""
+"""kube/parsing.py, status_patch: the fields that are read of a resource, and written back."""
 
 from typing import Any
 
@@ -108,7 +108,7 @@ def test_status_of_another_version_is_read(status: dict[str, Any]) -> None:
     assert paths(parsed(None, {**RUN, **status})) == []
 
 
-def test_metadata_need_not_have_what_kubernetes_calls_optional() -> None:
+def test_optional_metadata_may_be_absent() -> None:
     raw = a_raw(annotations=None, managedFields=None, ownerReferences=[{"uid": "x"}])
     del raw["metadata"]["generation"]
     assert parse_training(raw).generation == 0
@@ -123,7 +123,7 @@ def test_unreadable_field_is_never_written() -> None:
     assert status_patch(training, ended) == expected
 
 
-def test_what_others_have_written_into_lists_is_kept() -> None:
+def test_list_items_of_other_writers_are_kept() -> None:
     own = {**CONDITION, "lastTransitionTime": "2025-01-16T08:00:00Z", "cost": 5}
     past = {"id": "run-0", "cost": {"eur": 1}, "metrics": {"wordErrorRate": "5", "new": "1"}}
     training = parsed(None, {"conditions": [FOREIGN, own], "history": [past], **RUN})

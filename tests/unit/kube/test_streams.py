@@ -1,4 +1,4 @@
-"""kube/streams.py: what is known of the watch streams from their requests."""
+"""kube/streams.py: the health of the watch streams, by their requests."""
 
 import asyncio
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""telemetry/health.py: who is late, on a clock that the test holds."""
+"""telemetry/health.py: late heartbeats, on a clock that the test sets."""
 
 import asyncio
 
@@ -8,17 +8,17 @@ from scriptix_operator.telemetry.health import UNREACHABLE_AFTER, Heartbeat, Pro
 
 
 class Clock:
-    """Monotonic seconds that pass when told."""
+    """Monotonic seconds that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """Tell them."""
+        """Return the seconds."""
         return self.now
 
 
-def test_who_beats_in_time_gives_no_cause_for_complaint() -> None:
+def test_heartbeat_in_time_is_healthy() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
     with heartbeat.watching("The timer") as beat:
@@ -29,10 +29,10 @@ def test_who_beats_in_time_gives_no_cause_for_complaint() -> None:
         assert heartbeat.complaints() == []
 
 
-def test_who_is_late_is_named_until_it_beats_again() -> None:
+def test_late_heartbeat_is_named_until_the_next_one() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
-    with heartbeat.watching("The timer") as beat, heartbeat.watching("The sweep", limit=60.0):
+    with heartbeat.watching("The timer") as beat, heartbeat.watching("The resync", limit=60.0):
         clock.now += 15.5
         assert heartbeat.complaints() == [
             "The timer has shown no sign of life for 15.5 s (limit 15 s)."
@@ -41,7 +41,7 @@ def test_who_is_late_is_named_until_it_beats_again() -> None:
         assert heartbeat.complaints() == []
 
 
-def test_who_has_left_is_not_missed() -> None:
+def test_ended_heartbeat_is_not_missed() -> None:
     clock = Clock()
     heartbeat = Heartbeat(15.0, clock)
     with heartbeat.watching("The timer"):
@@ -77,7 +77,7 @@ async def test_a_running_event_loop_beats_until_it_is_cancelled() -> None:
     assert heartbeat.complaints() == []
 
 
-def test_readiness_says_what_is_missing() -> None:
+def test_readiness_names_missing_conditions() -> None:
     readiness = Readiness("Waiting for the first list.")
     assert readiness.reason == "Waiting for the first list."
     readiness.set()
@@ -105,7 +105,7 @@ def test_problem_keeps_its_first_time_until_cleared() -> None:
     assert problems.seconds()["Watch"] == 0.0
 
 
-def test_outage_counts_after_a_minute() -> None:
+def test_outage_fails_readiness_after_a_minute() -> None:
     clock = Clock()
     problems = Problems(clock)
     problems.report("Namespaces", "One of them fails.", subject="b")

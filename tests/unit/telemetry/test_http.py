@@ -117,7 +117,7 @@ def test_readyz_shows_problems_and_fails_on_an_outage() -> None:
         assert ask(server, "/readyz")[1].startswith(b"Stopping.\nFor 1m0s: ")
 
 
-def test_metrics_are_those_of_the_registry_and_compressed_if_wanted() -> None:
+def test_metrics_are_of_the_registry_and_may_be_compressed() -> None:
     with serving() as server:
         status, body, headers = ask(server, "/metrics?x=1")
         assert status == 200
@@ -133,7 +133,7 @@ def test_metrics_are_those_of_the_registry_and_compressed_if_wanted() -> None:
         assert body.endswith(b"# EOF\n")
 
 
-def test_nothing_else_is_there_and_nothing_can_be_written() -> None:
+def test_other_paths_and_methods_are_refused() -> None:
     with serving() as server:
         assert ask(server, "/")[0] == 404
         assert ask(server, "/healthz/")[0] == 404
@@ -151,12 +151,12 @@ def test_a_head_has_the_headers_of_a_get_and_no_body() -> None:
         assert reply.endswith(b"\r\n\r\n")
 
 
-def test_it_listens_on_ipv6_too() -> None:
+def test_server_listens_on_ipv6() -> None:
     with serving(host="::1") as server:
         assert ask(server, "/healthz", host="::1")[0] == 200
 
 
-def test_a_connection_that_says_too_little_is_cut_however_busy_it_looks() -> None:
+def test_slow_connection_is_closed() -> None:
     with serving(connection_seconds=1.0) as server:
         with socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE) as slow:
             slow.settimeout(0.02)
@@ -174,7 +174,7 @@ def test_a_connection_that_says_too_little_is_cut_however_busy_it_looks() -> Non
         assert ask(server, "/healthz")[0] == 200
 
 
-def test_too_many_connections_are_dropped_and_room_is_made_again() -> None:
+def test_excess_connections_are_dropped_until_others_close() -> None:
     with serving() as server:
         held = [
             socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE)
@@ -194,7 +194,7 @@ def test_too_many_connections_are_dropped_and_room_is_made_again() -> None:
         until(answers)
 
 
-def test_after_the_block_nothing_listens_and_the_port_can_be_had_again() -> None:
+def test_server_frees_its_port_at_the_end() -> None:
     with serving() as server:
         port = server.port
     with pytest.raises(ConnectionRefusedError):

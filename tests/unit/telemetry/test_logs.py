@@ -77,7 +77,7 @@ def test_a_json_line_has_time_level_logger_message_and_fields() -> None:
     }
 
 
-def test_a_line_tells_its_time_in_utc_to_the_millisecond() -> None:
+def test_line_has_its_time_in_utc_to_the_millisecond() -> None:
     out = Output()
     configure_logging("json", "INFO", out)
     record = logging.makeLogRecord({"levelno": logging.INFO, "msg": "x"})
@@ -94,7 +94,7 @@ def test_a_text_line_has_the_same_for_people() -> None:
     assert re.fullmatch(rf"{TIME} WARNING test: slow run=7", line)
 
 
-def test_a_text_message_cannot_forge_a_line_or_command_a_terminal() -> None:
+def test_text_message_cannot_forge_lines_or_control_terminals() -> None:
     out = Output()
     configure_logging("text", "INFO", out)
     logging.getLogger("test").info("a\nb\x1b[2Jc")
@@ -113,7 +113,7 @@ def test_an_exception_is_one_field_in_json() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_no_way_leads_a_hidden_value_into_the_log(log_format: Literal["json", "text"]) -> None:
+def test_hidden_values_are_never_logged(log_format: Literal["json", "text"]) -> None:
     out = Output()
     configure_logging(log_format, "INFO", out)
     hide(KEY)
@@ -135,7 +135,7 @@ def test_no_way_leads_a_hidden_value_into_the_log(log_format: Literal["json", "t
     assert redact(f"<{KEY}>") == "<***>"
 
 
-def test_a_line_that_cannot_be_written_is_told_without_its_arguments(
+def test_unwritable_line_is_reported_without_its_arguments(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("json", "INFO", Output())
@@ -144,8 +144,8 @@ def test_a_line_that_cannot_be_written_is_told_without_its_arguments(
     handler.handle(
         logging.LogRecord("test", logging.INFO, "/src/x.py", 7, "%d", (KEY,), exc_info=None)
     )
-    told = capsys.readouterr().err
-    assert told == "log line of /src/x.py:7 lost to TypeError\n"
+    written = capsys.readouterr().err
+    assert written == "log line of /src/x.py:7 lost to TypeError\n"
 
 
 def kopf_says(level: int, message: str) -> None:
@@ -157,7 +157,7 @@ def kopf_says(level: int, message: str) -> None:
     logging.getLogger("kopf.objects").log(level, message, extra=extra)
 
 
-def test_kopf_is_silent_about_what_went_well_and_names_what_did_not() -> None:
+def test_kopf_logs_failures_and_no_successes() -> None:
     out = Output()
     configure_logging("json", "INFO", out)
     kopf_says(logging.INFO, "Handler 'feed' succeeded.")
@@ -172,7 +172,7 @@ def test_kopf_is_silent_about_what_went_well_and_names_what_did_not() -> None:
     }
 
 
-def test_debug_shows_what_kopf_does_but_no_request_headers() -> None:
+def test_debug_shows_kopf_but_no_request_headers() -> None:
     out = Output()
     configure_logging("json", "DEBUG", out)
     kopf_says(logging.INFO, "Handler 'feed' succeeded.")
@@ -208,7 +208,7 @@ def test_configuring_again_replaces_and_does_not_double() -> None:
 @pytest.mark.parametrize(
     "crash", ["raise RuntimeError(key)", "t = threading.Thread(target=fail); t.start(); t.join()"]
 )
-def test_the_last_words_of_a_process_and_of_a_thread_are_log_lines_too(crash: str) -> None:
+def test_uncaught_exceptions_are_logged(crash: str) -> None:
     program = f"""
 import threading
 from scriptix_operator.telemetry import logs

@@ -1,4 +1,4 @@
-"""telemetry/metrics.py: what a scrape shows after the operator told its news."""
+"""telemetry/metrics.py: the scraped values after calls, runs and writes."""
 
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,7 +26,7 @@ def test_calls_are_counted_by_kind_and_outcome_and_timed_by_kind() -> None:
     assert shown(metrics, "scriptix_api_request_seconds_sum", call="start") == 2.0
 
 
-def test_a_phase_that_is_not_told_has_no_trainings() -> None:
+def test_phase_that_is_not_reported_has_no_trainings() -> None:
     metrics = Metrics()
     assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
     metrics.phases({Phase.QUEUED: 3, Phase.RUNNING: 1})
@@ -35,7 +35,7 @@ def test_a_phase_that_is_not_told_has_no_trainings() -> None:
     assert shown(metrics, "scriptix_trainings", phase="Running") == 4
 
 
-def test_runs_writes_and_steps_are_counted() -> None:
+def test_runs_writes_and_reconciles_are_counted() -> None:
     metrics = Metrics()
     assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 0
     metrics.run_started()
@@ -79,7 +79,7 @@ PROGRESS = "scriptix_training_progress_percent"
 WORD_ERROR_RATE = "scriptix_training_word_error_rate_percent"
 
 
-def test_series_of_a_training_are_those_that_it_has() -> None:
+def test_series_of_a_training_follow_its_gauges() -> None:
     metrics = Metrics()
     for name in ("x", "y"):
         metrics.training(TrainingKey("team-a", name), Gauges(45, 12.5))
@@ -104,7 +104,7 @@ def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
     assert {"process_resident_memory_bytes", "python_info"} <= families
 
 
-def test_every_figure_of_ours_has_a_help_text_that_is_a_sentence() -> None:
+def test_every_metric_has_a_sentence_as_help_text() -> None:
     families = text_string_to_metric_families(generate_latest(Metrics().registry).decode())
     ours = [one for one in families if one.name.startswith("scriptix_")]
     assert len([one for one in ours if not one.name.endswith("_created")]) == 22

@@ -1,4 +1,4 @@
-"""telemetry/redaction.py: known values do not get out, in whatever spelling."""
+"""telemetry/redaction.py: known values are masked in any spelling."""
 
 import base64
 import json
@@ -31,11 +31,11 @@ def redactor_for(*values: str) -> Redactor:
         pytest.param(lambda key: base64.b64encode(key.encode()).decode(), id="secret"),
     ],
 )
-def test_a_value_is_masked_however_it_is_spelt(key: str, spell: "type[str]") -> None:
+def test_value_is_masked_in_any_spelling(key: str, spell: "type[str]") -> None:
     assert redactor_for(key).redact(f"<{spell(key)}>") == "<***>"
 
 
-def test_a_secret_that_ends_in_a_newline_shows_at_most_its_last_two_characters() -> None:
+def test_secret_before_a_newline_shows_two_characters_at_most() -> None:
     encoded = base64.b64encode(f"{PLAIN}\n".encode()).decode()
     assert redactor_for(f"{PLAIN}\n").redact(encoded) == f"***{encoded[16:]}"
 
@@ -53,6 +53,6 @@ def test_nothing_is_masked_before_anything_is_known() -> None:
     assert Redactor().redact("text") == "text"
 
 
-def test_strings_are_masked_at_any_depth_and_nothing_else_is_touched() -> None:
+def test_only_strings_are_masked_at_any_depth() -> None:
     tree = {"a": [f"x{PLAIN}", 1, None, (PLAIN,)], PLAIN: True}
     assert redactor_for(PLAIN).redact_tree(tree) == {"a": ["x***", 1, None, ["***"]], "***": True}

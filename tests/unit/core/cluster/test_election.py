@@ -1,4 +1,4 @@
-"""core/cluster/election.py: who may lead, on a clock that is a number."""
+"""core/cluster/election.py: which process may lead, with times that the test sets."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,14 +28,14 @@ NOBODYS = replace(OTHERS, holder=None)
         pytest.param(OTHERS, 115.0, False, Move.WAIT, id="held for its whole duration"),
         pytest.param(OTHERS, 115.1, False, Move.ACQUIRE, id="not renewed for longer"),
         pytest.param(OURS, 100.0, False, Move.RENEW, id="a write of ours acted after all"),
-        pytest.param(OURS, 999.0, True, Move.RENEW, id="ours, as nobody took it"),
+        pytest.param(OURS, 999.0, True, Move.RENEW, id="ours, not taken over"),
         pytest.param(OTHERS, 100.0, True, Move.LOST, id="taken from us"),
         pytest.param(OTHERS, 999.0, True, Move.LOST, id="taken from us long ago"),
         pytest.param(NOBODYS, 100.0, True, Move.LOST, id="emptied under our feet"),
         pytest.param(None, 100.0, True, Move.LOST, id="deleted under our feet"),
     ],
 )
-def test_what_to_do_about_a_lease(
+def test_move_follows_the_state_of_the_lease(
     seen: LeaseObservation | None,
     now: float,
     leading: bool,  # noqa: FBT001 - a column of the table
@@ -44,21 +44,21 @@ def test_what_to_do_about_a_lease(
     assert decide(seen, "me", now, leading=leading) is move
 
 
-def test_a_first_look_counts_from_now_whatever_the_lease_says_of_its_age() -> None:
+def test_first_read_of_a_lease_counts_from_now() -> None:
     ages_ago = NOON - timedelta(days=400)
     assert observe(None, "other", ages_ago, 15.0, now=100.0).since == 100.0
 
 
-def test_without_a_renewal_the_count_goes_on() -> None:
+def test_lease_age_grows_without_a_renewal() -> None:
     assert observe(OTHERS, "other", NOON, 15.0, now=110.0) == OTHERS
 
 
 @pytest.mark.parametrize("step", [timedelta(microseconds=1), timedelta(days=-1)])
-def test_a_renewal_starts_the_count_again_even_if_their_clock_went_back(step: timedelta) -> None:
+def test_renewal_resets_the_lease_age_after_a_clock_step_back(step: timedelta) -> None:
     assert observe(OTHERS, "other", NOON + step, 15.0, now=110.0).since == 110.0
 
 
-def test_another_holder_starts_the_count_again() -> None:
+def test_another_holder_resets_the_lease_age() -> None:
     assert observe(OTHERS, "third", NOON, 15.0, now=110.0).since == 110.0
 
 
@@ -67,7 +67,7 @@ def test_a_holder_may_ask_for_another_duration() -> None:
 
 
 @pytest.mark.parametrize("holder", [None, ""])
-def test_an_empty_name_is_nobody(holder: str | None) -> None:
+def test_empty_holder_name_means_no_holder(holder: str | None) -> None:
     assert observe(None, holder, NOON, 15.0, now=1.0).holder is None
 
 
@@ -80,7 +80,7 @@ def test_an_empty_name_is_nobody(holder: str | None) -> None:
         {"request": 0.0},
     ],
 )
-def test_times_in_which_two_could_lead_or_nobody_renew_are_refused(
+def test_unsafe_election_durations_are_refused(
     times: dict[str, float],
 ) -> None:
     with pytest.raises(ValueError, match="duration > renew_deadline"):

@@ -1,4 +1,4 @@
-"""What a Lease tells of an operator, and whether two serve the same namespaces."""
+"""The Lease of an operator, and whether two operators serve the same namespaces."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def installation(holder: str = "pod_1", ago: timedelta | None = timedelta()) -> 
         pytest.param(installation(ago=None), False, id="never held"),
     ],
 )
-def test_who_has_renewed_its_lease_of_late_runs(made: Installation, *, runs: bool) -> None:
+def test_installation_with_a_recently_renewed_lease_runs(made: Installation, *, runs: bool) -> None:
     assert made.runs(NOW) is runs
 
 
@@ -45,7 +45,7 @@ def test_who_has_renewed_its_lease_of_late_runs(made: Installation, *, runs: boo
         (("a",), ("a-b",), None),
     ],
 )
-def test_what_two_serve_alike_is_named(
+def test_namespaces_served_twice_are_named(
     ours: tuple[str, ...], theirs: tuple[str, ...], both: str | None
 ) -> None:
     assert show_overlap(ours, theirs) == both
@@ -54,16 +54,16 @@ def test_what_two_serve_alike_is_named(
 
 
 @pytest.mark.parametrize("watches", [(), ("speech",), ("speech", "texts")])
-def test_what_is_noted_on_a_lease_is_read_back(watches: tuple[str, ...]) -> None:
+def test_lease_annotations_are_read_back(watches: tuple[str, ...]) -> None:
     [(name, value)] = watched_namespaces_annotation(watches).items()
     assert name == "scriptix.io/watch-namespaces"
     assert watches_of(value) == watches
 
 
 @pytest.mark.parametrize("note", [None, ""])
-def test_a_lease_without_the_note_tells_nothing(note: str | None) -> None:
+def test_lease_without_annotations_names_no_namespaces(note: str | None) -> None:
     assert watches_of(note) is None
 
 
-def test_one_namespace_is_no_several() -> None:
+def test_one_namespace_is_not_several() -> None:
     assert show_namespaces(["a"]) == "namespace a"

@@ -1,4 +1,4 @@
-"""What must be granted, by what the settings ask for."""
+"""The permissions that the settings require."""
 
 from scriptix_operator.core.cluster.permissions import Right, rights
 
@@ -26,7 +26,7 @@ def test_cluster_wide_all_but_the_lease_is_needed_everywhere() -> None:
     ]
 
 
-def test_for_some_namespaces_its_own_things_are_needed_by_their_names() -> None:
+def test_named_objects_are_required_for_some_namespaces() -> None:
     found = needed("a", "b", default_secret="key")
     for namespace in ("a", "b"):
         assert len([text for text in found if text.endswith(f" in namespace {namespace}")]) == 5
@@ -40,13 +40,13 @@ def test_for_some_namespaces_its_own_things_are_needed_by_their_names() -> None:
     assert not any("all namespaces" in text for text in found)
 
 
-def test_without_an_election_or_a_key_of_its_own_neither_is_needed() -> None:
+def test_lease_and_secret_permissions_are_optional() -> None:
     found = needed("a", elects=False)
     assert not any("leases" in text or "secrets key" in text for text in found)
     assert len(found) == 8
 
 
-def test_the_rule_to_add_is_yaml_as_a_role_has_it() -> None:
+def test_missing_rule_is_shown_as_yaml_of_a_role() -> None:
     core = Right(("get",), "", "secrets", "to read API keys", "a", "key")
     assert (
         core.rule == '{apiGroups: [""], resources: [secrets], resourceNames: [key], verbs: [get]}'

@@ -1,4 +1,4 @@
-"""core/cluster/served_by.py: who serves a resource, and for how long others leave it alone."""
+"""core/cluster/served_by.py: which installation serves a resource, and how long others skip it."""
 
 from datetime import datetime, timedelta
 
@@ -26,7 +26,7 @@ ENDED = a_status(run=a_run(ownership="Owned"), finished_at=EIGHT)
 def served(
     namespace: str | None = OURS, status: TrainingStatus | None = None, *, suspend: bool = False
 ) -> Training:
-    """A resource that an installation has written at eight; None: nobody has."""
+    """A resource that an installation has written at eight; None: no installation has."""
     by = None if namespace is None else ServedBy(namespace=namespace, renewed_at=EIGHT)
     status = followed() if status is None else status
     return a_training(status=replace(status, served_by=by), suspend=suspend)
@@ -35,32 +35,32 @@ def served(
 @pytest.mark.parametrize(
     ("namespace", "now", "seconds"),
     [
-        pytest.param(None, EIGHT, None, id="nobody"),
+        pytest.param(None, EIGHT, None, id="no installation"),
         pytest.param(OURS, EIGHT, None, id="ours"),
         pytest.param(OTHER, EIGHT, 1800, id="just written"),
         pytest.param(OTHER, EIGHT + SILENCE - SECOND, 1, id="written lately"),
-        pytest.param(OTHER, EIGHT + SILENCE, None, id="silent"),
+        pytest.param(OTHER, EIGHT + SILENCE, None, id="expired"),
         pytest.param(OTHER, EIGHT - timedelta(minutes=5), 2100, id="a clock that is ahead"),
         pytest.param(OTHER, EIGHT - SILENCE, None, id="a time far ahead"),
     ],
 )
-def test_a_resource_is_left_alone_until_the_other_is_silent(
+def test_resource_is_left_alone_while_another_serves_it(
     namespace: str | None, now: datetime, seconds: float | None
 ) -> None:
     assert left_for(served(namespace), OURS, now) == seconds
 
 
 FOLLOWED = served()
-NEWS = followed(progress=10)
+CHANGED = followed(progress=10)
 
 
 @pytest.mark.parametrize(
     ("training", "status", "now", "is_written"),
     [
-        pytest.param(FOLLOWED, NEWS, EIGHT, True, id="news"),
-        pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL - SECOND, False, id="no news"),
+        pytest.param(FOLLOWED, CHANGED, EIGHT, True, id="changed"),
+        pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL - SECOND, False, id="unchanged"),
         pytest.param(FOLLOWED, FOLLOWED.status, EIGHT + RENEWAL, True, id="renewal"),
-        pytest.param(served(None), served(None).status, EIGHT, True, id="nobody's"),
+        pytest.param(served(None), served(None).status, EIGHT, True, id="of no installation"),
         pytest.param(served(OTHER), served(OTHER).status, at(hours=1), True, id="taken over"),
         pytest.param(
             served(OTHER, ENDED), served(OTHER, ENDED).status, at(hours=1), False, id="has ended"
@@ -74,7 +74,7 @@ NEWS = followed(progress=10)
         ),
     ],
 )
-def test_a_write_names_the_installation_and_none_is_made_for_that_at_rest(
+def test_write_names_its_installation(
     training: Training, status: TrainingStatus, now: datetime, *, is_written: bool
 ) -> None:
     written = with_server(training, status, OURS, now)
@@ -98,15 +98,15 @@ def test_a_write_names_the_installation_and_none_is_made_for_that_at_rest(
         ),
         pytest.param(served(suspend=True), False, id="is suspended"),
         pytest.param(served(OTHER), False, id="is another's"),
-        pytest.param(served(None), False, id="is nobody's"),
+        pytest.param(served(None), False, id="of no installation"),
     ],
 )
-def test_what_is_served_and_not_at_rest_is_renewed(training: Training, *, is_due: bool) -> None:
+def test_served_active_resources_are_renewed(training: Training, *, is_due: bool) -> None:
     assert needs_renewal(training, OURS, EIGHT + RENEWAL) is is_due
     assert not needs_renewal(training, OURS, EIGHT + RENEWAL - SECOND)
 
 
-def test_those_left_alone_are_counted_by_installation() -> None:
+def test_skipped_resources_are_counted_by_installation() -> None:
     theirs = [a_training(name=name, status=served(OTHER).status) for name in ("b", "a")]
     left = left_alone([*theirs, served("third"), served(), served(None)], OURS, EIGHT)
     assert {other: len(trainings) for other, trainings in left.items()} == {OTHER: 2, "third": 1}

@@ -1,4 +1,4 @@
-"""Marks of a run, and what past runs tell of the way from 0 to 100 percent."""
+"""Progress milestones of a run, and the timelines of past runs from 0 to 100 percent."""
 
 import random
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import EIGHT, KEY, OTHER_KEY, a_run, a_status, a_training, at
 
-EVEN = tuple(36 * mark for mark in MILESTONES)
+EVEN = tuple(36 * milestone for milestone in MILESTONES)
 """The timeline of a run of an hour whose progress is even."""
 
 
-# Marks.
+# Progress milestones.
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,24 @@ EVEN = tuple(36 * mark for mark in MILESTONES)
         pytest.param((50, 60), 29, (50, 60), id="between two"),
         pytest.param((50, 60), 30, (50, 60, 100), id="the next"),
         pytest.param((50, 60), 10, (50, 60), id="progress that goes back"),
-        pytest.param((50,) * 9, 100, (*(50,) * 9, 100), id="the end is the last mark's, too"),
+        pytest.param((50,) * 9, 100, (*(50,) * 9, 100), id="the end is the last milestone, too"),
         pytest.param((50,) * 10, 100, (50,) * 10, id="all are there"),
         pytest.param((), 250, (NOT_REACHED,) * 10, id="nonsense"),
     ],
 )
-def test_each_mark_is_noted_when_it_is_first_seen(
+def test_each_milestone_is_recorded_when_first_seen(
     timeline: tuple[int, ...], progress: int, milestones: tuple[int, ...]
 ) -> None:
     assert with_milestones(timeline, progress, 99.6) == milestones
 
 
-def test_a_run_is_whole_when_it_has_come_past_all_marks_seen_or_not() -> None:
+def test_timeline_is_complete_once_all_milestones_are_passed() -> None:
     assert is_whole(with_milestones((), 100, 1.0))
     assert not is_whole(with_milestones((), 94, 1.0))
     assert len(MILESTONES) <= MAX_TIMELINE
 
 
-# A run's way.
+# The course of a run.
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_run_is_whole_when_it_has_come_past_all_marks_seen_or_not() -> None:
         (120, 1),
     ],
 )
-def test_the_share_of_the_time_follows_the_documents_timeline(progress: int, share: float) -> None:
+def test_time_share_follows_the_documents_timeline(progress: int, share: float) -> None:
     assert REFERENCE.share(progress) == pytest.approx(share)
 
 
@@ -90,14 +90,14 @@ def test_the_share_of_the_time_follows_the_documents_timeline(progress: int, sha
     ("timeline", "shares"),
     [
         pytest.param(EVEN, {5: 0.05, 10: 0.1, 62.5: 0.625, 99: 0.99}, id="even"),
-        pytest.param((), {25: 0.25, 80: 0.8}, id="without marks: even"),
+        pytest.param((), {25: 0.25, 80: 0.8}, id="without milestones: even"),
         pytest.param((NOT_REACHED, 1800), {10: 0.25, 20: 0.5, 60: 0.75}, id="between those seen"),
-        pytest.param((600, 500, 1800), {10: 1 / 6, 30: 0.5}, id="marks that go back are nonsense"),
+        pytest.param((600, 500, 1800), {10: 1 / 6, 30: 0.5}, id="decreasing ones are ignored"),
         pytest.param((0, 1800), {10: 0.25, 20: 0.5}, id="so are those at no time"),
         pytest.param((600, 3600, 4000), {10: 1 / 6, 55: 7 / 12}, id="or after the end"),
     ],
 )
-def test_the_share_is_in_proportion_between_marks(
+def test_time_share_is_interpolated_between_milestones(
     timeline: tuple[int, ...], shares: dict[float, float]
 ) -> None:
     run = PastRun.of(7, 3600.0, timeline)
@@ -110,7 +110,7 @@ def test_the_share_is_in_proportion_between_marks(
     st.floats(0, 100),
     st.floats(0, 100),
 )
-def test_the_share_grows_with_the_progress_whatever_the_marks(
+def test_time_share_grows_with_progress(
     timeline: list[int], seconds: float, one: float, other: float
 ) -> None:
     run = PastRun.of(7, seconds, tuple(timeline))
@@ -150,7 +150,7 @@ def ended(
     key: str | None = KEY.fingerprint,
     **facts: Any,  # noqa: ANN401 - values of status fields
 ) -> Training:
-    """A resource whose run went to its end, so many hours after it began at eight."""
+    """A resource whose run completed so many hours after it began at eight."""
     run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=key)
     status = {"started_at": EIGHT, "finished_at": at(hours=hours), "timeline": EVEN, **facts}
     return a_training(name=name, status=a_status(run=run, **status))
@@ -174,19 +174,21 @@ def _past(*trainings: Training) -> PastRuns:
         ),
         pytest.param({"failure": failure(FailureReason.SYSTEM_ERROR, "no")}, False, id="failed"),
         pytest.param({"failure": failure(FailureReason.TIMED_OUT, "no")}, False, id="timed out"),
-        pytest.param({"finished_at": None}, False, id="it goes on"),
-        pytest.param({"started_at": None}, False, id="nobody knows when it began"),
+        pytest.param({"finished_at": None}, False, id="continues"),
+        pytest.param({"started_at": None}, False, id="unknown start time"),
         pytest.param({"finished_at": EIGHT}, False, id="no time at all"),
         pytest.param({"finished_at": at(hours=-1)}, False, id="backwards"),
-        pytest.param({"finished_at": at(hours=31 * 24 + 1)}, False, id="for ever"),
+        pytest.param({"finished_at": at(hours=31 * 24 + 1)}, False, id="implausibly long"),
         pytest.param({"timeline": EVEN[:-1]}, False, id="it was not followed to its end"),
         pytest.param({"timeline": ()}, False, id="it was not followed at all"),
         pytest.param(
-            {"timeline": (NOT_REACHED,) * len(MILESTONES)}, True, id="followed, but no mark seen"
+            {"timeline": (NOT_REACHED,) * len(MILESTONES)},
+            True,
+            id="followed, but no milestone seen",
         ),
     ],
 )
-def test_a_run_that_went_to_its_end_tells_of_those_to_come(
+def test_completed_run_becomes_a_past_run(
     facts: dict[str, Any],
     is_reported: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -194,7 +196,7 @@ def test_a_run_that_went_to_its_end_tells_of_those_to_come(
     assert _past(ended(**facts)).of(KEY.fingerprint) == ((events,) if is_reported else ())
 
 
-def test_runs_are_told_apart_by_key_and_those_without_one_are_nobodys() -> None:
+def test_past_runs_are_grouped_by_key_fingerprint() -> None:
     run = ended(2, name="other", key=OTHER_KEY.fingerprint)
     past = _past(ended(), run, ended(key=None, name="keyless"), a_training(name="new"))
     assert past.of(KEY.fingerprint) == (PastRun.of(7, 3600.0, EVEN),)
@@ -211,7 +213,7 @@ def _hours(trainings: Sequence[Training]) -> list[float]:
     return [run.seconds / 3600 for run in _past(*trainings).of(KEY.fingerprint)]
 
 
-def test_earlier_runs_tell_too_the_oldest_first_unless_they_failed() -> None:
+def test_past_runs_include_history_oldest_first_without_failures() -> None:
     history = (
         _earlier(at(hours=-10), 5),
         _earlier(at(hours=-20), 6, reason="SystemError", outcome="Failed"),
@@ -220,13 +222,13 @@ def test_earlier_runs_tell_too_the_oldest_first_unless_they_failed() -> None:
     assert _hours([ended(4, history=history)]) == [7, 5, 4]
 
 
-def test_of_too_many_the_newest_are_learned_from() -> None:
+def test_only_the_newest_past_runs_are_used() -> None:
     trainings = [ended(hours, name=f"t{hours}") for hours in range(1, MAX_PAST + 4)]
     assert _hours(trainings[::-1]) == list(range(4, MAX_PAST + 4))
 
 
-def test_what_is_learned_from_is_the_same_however_resources_came_and_went() -> None:
-    """It is kept up, not gathered anew: thousands of resources have ten past runs each."""
+def test_past_runs_do_not_depend_on_the_order_of_changes() -> None:
+    """The store updates the past runs incrementally: thousands of resources have ten each."""
     jitter, past, known = random.Random(5), PastRuns(), dict[str, Training]()  # noqa: S311 - a seed
     for _ in range(600):
         name = f"t{jitter.randrange(40)}"
@@ -243,7 +245,7 @@ def test_what_is_learned_from_is_the_same_however_resources_came_and_went() -> N
             assert past.of(key.fingerprint) == _past(*known.values()).of(key.fingerprint)
 
 
-def test_only_those_that_are_learned_from_are_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_past_runs_in_use_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[float] = []
     of = PastRun.of
 

@@ -1,4 +1,4 @@
-"""core/follow/log_collection.py: when the log is fetched, and what status says of it."""
+"""core/follow/log_collection.py: when the log is fetched, and how status shows it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -35,9 +35,9 @@ from tests.unit.core.builders import (
     EIGHT,
     WHOLE_LOG,
     Life,
+    a_context,
     a_model,
     a_run,
-    a_situation,
     a_training,
     at,
     call_failed,
@@ -58,7 +58,7 @@ NOT_TAKEN = replace(
 
 
 def an_ended_life(status: int = 4, **spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
-    """A run that has just been seen at its end; its log is due."""
+    """A run whose end a poll has just shown; its log is due."""
     life = Life(a_training(**spec), durations=Durations()).runs().waits(60)
     life.polls(a_model(status, started_at=EIGHT, error="System error" if status == 5 else None))
     assert isinstance(life.action, FetchLog)
@@ -66,22 +66,24 @@ def an_ended_life(status: int = 4, **spec: Any) -> Life:  # noqa: ANN401 - value
 
 
 def log_of(life: Life) -> LogStatus:
-    """status.log."""
+    """The status.log of a resource."""
     assert life.status.log is not None
     return life.status.log
 
 
-def a_step(status: TrainingStatus, *, news: bool = False) -> ReconcileContext:
-    """A step of a run whose log may have news."""
-    return a_situation(a_training(status=status), at(hours=1), InProcessState(log_wanted=news))
+def a_step(status: TrainingStatus, *, has_new_lines: bool = False) -> ReconcileContext:
+    """The context of a run whose log may have new lines."""
+    return a_context(
+        a_training(status=status), at(hours=1), InProcessState(log_wanted=has_new_lines)
+    )
 
 
 def stored(extent: LogExtent = WHOLE_LOG, curve: tuple[LearningPoint, ...] = ()) -> LogStored:
-    """A log that was stored."""
+    """A stored log."""
     return LogStored(LogStatus(entries=3, bytes=99), curve, None, extent)
 
 
-# The fetches after the end.
+# Fetches after the end.
 
 
 def test_log_is_fetched_at_the_end_and_after_10s_and_2m() -> None:
@@ -159,7 +161,7 @@ def test_another_run_of_the_model_ends_the_fetches(
     assert (found and found.state) == state
     if found is None:
         return
-    decision = log_unavailable(a_situation(training, EIGHT, InProcessState()), found)
+    decision = log_unavailable(a_context(training, EIGHT, InProcessState()), found)
     assert decision.action == RequeueAfter(None)
     after = decision.status.log
     assert after is not None
@@ -168,7 +170,7 @@ def test_another_run_of_the_model_ends_the_fetches(
     assert ("operator tries again" in (after.message or "")) == (state == "Unavailable")
 
 
-def test_run_that_goes_on_is_not_superseded() -> None:
+def test_running_run_is_not_superseded() -> None:
     other = a_training(name="other", status=followed(run=a_run(claimed_at=at(hours=1))))
     assert superseded(a_training(status=RUNNING), [other], None) is None
 
@@ -218,13 +220,13 @@ def test_suspend_holds_the_later_fetches() -> None:
     assert isinstance(life.action, FetchLog)
 
 
-def test_log_not_wanted_any_more_is_partial_where_it_is_stored() -> None:
+def test_stored_log_that_is_not_wanted_is_partial() -> None:
     life = an_ended_life()
     life.stores_log()
     assert life.edit(log={"collect": "Never"}).waits(10).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
     assert "its last entries may be missing" in (log_of(life).message or "")
-    # Final for the run.
+    # Refusals that are final for the run.
     assert life.edit(log={"collect": "Always"}).wake_ups().action == RequeueAfter(None)
 
 
@@ -246,7 +248,7 @@ def test_log_of_a_run_that_timed_out_is_partial() -> None:
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
 
 
-def test_given_up_log_that_is_not_wanted_any_more_stays_given_up() -> None:
+def test_given_up_log_that_is_not_wanted_stays_given_up() -> None:
     life = an_ended_life()
     for _ in range(3):
         life.learns(NOT_TAKEN)
@@ -262,7 +264,7 @@ def test_log_that_an_older_version_gave_up_is_left_alone(state: str) -> None:
     life = Life(a_training(status=status), durations=Durations())
     assert life.waits(86400).wake_ups().action == RequeueAfter(None)
     assert log_of(life).state == state
-    # An edit tries it again, as any other.
+    # An edit causes another attempt.
     assert life.edit(priority=1).wake_ups().action == FetchLog(None)
     assert log_of(life).end_seen_at == life.now
 
@@ -283,7 +285,7 @@ def test_fetch_that_was_not_tried_changes_no_status() -> None:
     assert log_of(life) == before
 
 
-def test_end_of_the_run_forgets_the_failures_before_it() -> None:
+def test_end_of_the_run_clears_the_failures_before_it() -> None:
     life = Life(durations=Durations()).runs().waits(60)
     life.polls(a_model(3, progress=5, started_at=EIGHT))
     for _ in range(2):
@@ -301,7 +303,7 @@ def test_deletion_ends_the_fetches() -> None:
     assert life.is_deleted().waits(10).wake_ups().action == RequeueAfter(None)
 
 
-# What is stored.
+# Stored logs.
 
 
 @pytest.mark.parametrize(
@@ -360,16 +362,16 @@ def test_last_fetch_decides_whether_the_log_is_whole(
 @pytest.mark.parametrize(
     ("total", "shown"), [(0, 0), (2**53, 2**53), (2**53 + 1, None), (-1, None), (None, None)]
 )
-def test_total_of_the_api_is_shown_where_it_makes_sense(
-    total: int | None, shown: int | None
-) -> None:
+def test_plausible_total_of_the_api_is_shown(total: int | None, shown: int | None) -> None:
     decision = log_stored(a_step(RUNNING), stored(LogExtent(LogReply(0, total), 0, 0)))
     assert decision.status.log is not None
     assert decision.status.log.total_entries == shown
 
 
 def test_log_stored_during_the_run_is_collected_further() -> None:
-    decision = log_stored(a_step(RUNNING, news=True), replace(stored(curve=CURVE), due_in=60))
+    decision = log_stored(
+        a_step(RUNNING, has_new_lines=True), replace(stored(curve=CURVE), due_in=60)
+    )
     assert decision.status.log == LogStatus(
         entries=3,
         total_entries=3,
@@ -383,12 +385,12 @@ def test_log_stored_during_the_run_is_collected_further() -> None:
     assert decision.action == RequeueAfter(60)
 
 
-def test_a_learning_curve_that_was_seen_is_not_lost_with_old_lines() -> None:
+def test_learning_curve_outlives_dropped_lines() -> None:
     status = replace(RUNNING, learning_curve=CURVE)
     assert log_stored(a_step(status), stored()).status.learning_curve == CURVE
 
 
-def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() -> None:
+def test_epoch_in_a_log_is_shown_before_the_next_poll() -> None:
     running = replace(RUNNING, progress=45, stage="MainTraining")
     point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
     status = log_stored(a_step(running), stored(curve=(point,))).status
@@ -397,14 +399,14 @@ def test_the_epoch_that_a_log_tells_is_shown_at_once_and_not_by_the_next_look() 
     assert training_reason(status).message == events
 
 
-# What is not.
+# Logs that are not stored.
 
 
 @pytest.mark.parametrize(
     ("wait", "due_in", "seconds"),
     [(15, 60, 15), (600, 60, 60), (None, 60, 60)],
 )
-def test_a_log_that_could_not_be_had_delays_no_look(
+def test_failed_log_fetch_delays_no_poll(
     wait: float | None, due_in: float | None, seconds: float | None
 ) -> None:
     failed = LogUnavailable(wait, LogState.NAME_TAKEN, due_in)
@@ -412,13 +414,13 @@ def test_a_log_that_could_not_be_had_delays_no_look(
 
 
 @pytest.mark.parametrize("wait", [15, None])
-def test_after_the_end_only_the_log_is_waited_for(wait: float | None) -> None:
+def test_after_the_end_only_log_fetches_are_due(wait: float | None) -> None:
     failed = LogUnavailable(wait, LogState.NAME_TAKEN, None)
     assert log_unavailable(a_step(SUCCEEDED), failed).action == RequeueAfter(wait)
 
 
-def test_a_log_is_tried_again_while_there_is_hope() -> None:
-    decision = log_unavailable(a_step(RUNNING, news=True), replace(LOST, due_in=60))
+def test_log_fetch_is_retried_while_it_may_succeed() -> None:
+    decision = log_unavailable(a_step(RUNNING, has_new_lines=True), replace(LOST, due_in=60))
     assert (decision.state.log_wanted, decision.state.failed_logs) == (True, 1)
     assert decision.status.log is None
 
@@ -498,7 +500,7 @@ def test_log_is_refused_once_the_cluster_insists(
         life.learns(observation)
     assert (log_of(life).state == "Refused") == is_refused
     assert life.event_reasons.count("LogNotStored") == is_refused
-    # Nothing is called for it any more, also by the next process.
+    # No further call is made for the log, also after a restart.
     assert (life.restarts().waits(86400).wake_ups().action == RequeueAfter(None)) == is_refused
 
 
@@ -517,7 +519,7 @@ def test_refused_log_is_tried_again_after_an_edit() -> None:
     assert (log_of(life).state, log_of(life).message) == ("Complete", None)
 
 
-def test_refused_log_is_left_alone_during_the_run_and_tried_at_its_end() -> None:
+def test_refused_log_is_retried_at_the_end_of_the_run() -> None:
     life = Life(durations=Durations()).runs().waits(60)
     life.polls(a_model(3, progress=5, started_at=EIGHT))
     for _ in range(3):
@@ -528,25 +530,25 @@ def test_refused_log_is_left_alone_during_the_run_and_tried_at_its_end() -> None
     life.waits(60).polls(a_model(4, started_at=EIGHT))
     assert isinstance(life.action, FetchLog)
     life.learns(NOT_TAKEN)
-    assert log_of(life).state == "Collecting"  # a few tries more
+    assert log_of(life).state == "Collecting"  # a few more attempts
 
 
 def test_new_run_tries_a_refused_log_again() -> None:
     life = an_ended_life(5, run_token="v1", backoff_limit=1)
     for _ in range(3):
         life.learns(NOT_TAKEN)
-    assert life.action == RequeueAfter(60)  # no retry is held for it
+    assert life.action == RequeueAfter(60)  # the log holds no retry
     assert life.waits(60).wake_ups().action == Poll()
     assert (log_of(life).state, log_of(life).message) == (None, None)
 
 
-def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_looked_at() -> None:
-    failed = log_unavailable(a_step(RUNNING, news=True), replace(LOST, wait=90, due_in=60))
+def test_failed_log_fetch_waits_out_its_backoff_despite_polls() -> None:
+    failed = log_unavailable(a_step(RUNNING, has_new_lines=True), replace(LOST, wait=90, due_in=60))
     training = a_training(status=RUNNING)
 
     def after(seconds: float, status: TrainingStatus = RUNNING) -> Action:
         moment: datetime = at(hours=1) + timedelta(seconds=seconds)
-        ctx = a_situation(training.with_status(status), moment, failed.state)
+        ctx = a_context(training.with_status(status), moment, failed.state)
         return conclude(ctx).action
 
     assert after(89) == RequeueAfter(60)
@@ -555,7 +557,7 @@ def test_a_failed_log_is_left_alone_for_its_wait_however_often_the_model_is_look
 
 
 @pytest.mark.parametrize("state", [LogState.NAME_TAKEN, LogState.UNAVAILABLE])
-def test_a_log_that_can_never_be_had_says_why(state: LogState) -> None:
+def test_permanently_failed_log_fetch_shows_its_reason(state: LogState) -> None:
     life = an_ended_life()
     life.learns(LogUnavailable(None, state, None, message="x" * 2000))
     assert log_of(life).state == state

@@ -28,8 +28,8 @@ from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
     WHOLE_LOG,
+    a_context,
     a_run,
-    a_situation,
     a_status,
     a_training,
     at,
@@ -50,31 +50,29 @@ def a_step(
     status: TrainingStatus,
     *,
     collect: str = "Always",
-    transition_events: bool = False,
+    has_new_facts: bool = False,
     state: str | None = None,
     end: datetime | None = EIGHT,
     **spec: Any,  # noqa: ANN401 - values of spec fields
 ) -> ReconcileContext:
-    """A step of a run whose log may have news, and be in a state since its end, or before it."""
+    """The context of a run, with the state of its log, and whether the reconcile has new facts."""
     if state is not None:
         log = LogStatus(state=state, end_seen_at=end)
         status = replace(status, log=log)
     training = a_training(status=status, log={"collect": collect}, **spec)
-    return a_situation(
-        training, at(hours=1), InProcessState(log_wanted=transition_events, failed_logs=2)
-    )
+    return a_context(training, at(hours=1), InProcessState(log_wanted=has_new_facts, failed_logs=2))
 
 
 @pytest.mark.parametrize(
     ("ctx", "fetched"),
     [
-        pytest.param(a_step(RUNNING, transition_events=True), True, id="running, news"),
-        pytest.param(a_step(RUNNING), False, id="running, no news"),
+        pytest.param(a_step(RUNNING, has_new_facts=True), True, id="running, new facts"),
+        pytest.param(a_step(RUNNING), False, id="running, no new facts"),
         pytest.param(
-            a_step(RUNNING, transition_events=True, collect="OnFailure"), False, id="not failed yet"
+            a_step(RUNNING, has_new_facts=True, collect="OnFailure"), False, id="not failed yet"
         ),
         pytest.param(
-            a_step(RUNNING, transition_events=True, collect="Never"), False, id="running, Never"
+            a_step(RUNNING, has_new_facts=True, collect="Never"), False, id="running, Never"
         ),
         pytest.param(a_step(SUCCEEDED), True, id="succeeded"),
         pytest.param(a_step(SUCCEEDED, collect="OnFailure"), False, id="succeeded, OnFailure"),
@@ -82,19 +80,19 @@ def a_step(
         pytest.param(a_step(FAILED), True, id="failed"),
         pytest.param(a_step(FAILED, collect="OnFailure"), True, id="failed, OnFailure"),
         pytest.param(a_step(FAILED, collect="Never"), False, id="failed, Never"),
-        pytest.param(a_step(TIMED_OUT, transition_events=True), False, id="timed out"),
-        pytest.param(a_step(REJECTED, transition_events=True), False, id="never started"),
+        pytest.param(a_step(TIMED_OUT, has_new_facts=True), False, id="timed out"),
+        pytest.param(a_step(REJECTED, has_new_facts=True), False, id="never started"),
         pytest.param(a_step(SUCCEEDED, state="Collecting"), True, id="not whole yet"),
         pytest.param(a_step(SUCCEEDED, state="Complete"), False, id="whole"),
         pytest.param(a_step(SUCCEEDED, state="Unavailable"), False, id="there is none"),
-        pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no place for it"),
+        pytest.param(a_step(SUCCEEDED, state="NameTaken"), False, id="no resource of that name"),
         pytest.param(a_step(SUCCEEDED, state="Partial"), False, id="not whole at the API"),
         pytest.param(a_step(SUCCEEDED, state="Refused"), False, id="refused at the end"),
         pytest.param(
-            a_step(RUNNING, state="Refused", transition_events=True), False, id="running, refused"
+            a_step(RUNNING, state="Refused", has_new_facts=True), False, id="running, refused"
         ),
         pytest.param(
-            a_step(RUNNING, state="Unavailable", transition_events=True), False, id="running, none"
+            a_step(RUNNING, state="Unavailable", has_new_facts=True), False, id="running, none"
         ),
         pytest.param(a_step(SUCCEEDED, state="Refused", end=None), True, id="refused before it"),
         pytest.param(a_step(SUCCEEDED, state="NameTaken", end=None), True, id="taken before it"),
@@ -104,20 +102,20 @@ def a_step(
         pytest.param(a_step(SUCCEEDED, suspend=True), False, id="suspended at its end"),
     ],
 )
-def test_the_log_is_fetched_when_it_is_wanted_and_may_be_had(
+def test_log_is_fetched_when_wanted_and_available(
     ctx: ReconcileContext,
     fetched: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     assert isinstance(conclude(ctx).action, FetchLog) == fetched
 
 
-def test_a_run_that_goes_on_is_looked_at_again_after_the_poll_interval() -> None:
+def test_running_run_is_polled_after_the_poll_interval() -> None:
     assert conclude(a_step(RUNNING, poll_interval_seconds=90)).action == RequeueAfter(90)
-    transition_events = a_step(RUNNING, transition_events=True, poll_interval_seconds=90)
-    assert conclude(transition_events).action == FetchLog(90)
+    has_new_facts = a_step(RUNNING, has_new_facts=True, poll_interval_seconds=90)
+    assert conclude(has_new_facts).action == FetchLog(90)
 
 
-def test_a_finished_run_rests_for_good() -> None:
+def test_finished_run_is_not_requeued() -> None:
     assert conclude(a_step(SUCCEEDED, state="Complete")).action == RequeueAfter(None)
     assert conclude(a_step(SUCCEEDED)).action == FetchLog(None)
 
@@ -142,16 +140,16 @@ def publishing(
     refused: bool = True,
     **spec: Any,  # noqa: ANN401 - spec fields
 ) -> tuple[ReconcileContext, PublishFailed]:
-    """A success that could not be published."""
+    """A success whose result could not be published."""
     training = a_training(**{"log": {"collect": "Never"}, **spec})
     recorded = derive_status(training, RUNNING, EIGHT)
     success = derive_status(training, SUCCEEDED, at(hours=8))
-    ctx = a_situation(training.with_status(recorded), at(hours=8), state or InProcessState())
+    ctx = a_context(training.with_status(recorded), at(hours=8), state or InProcessState())
     decided = Decision(success, RequeueAfter(None), publish=True)
     return ctx, PublishFailed(decided, "create ConfigMap: 403 exceeded quota", refused=refused)
 
 
-def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> None:
+def test_refused_result_is_reported_with_the_runs_metrics() -> None:
     decision = publish_failed(*publishing())
     status = decision.status
     assert status.failure is not None
@@ -164,8 +162,8 @@ def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> 
     assert (decision.action, decision.publish) == (RequeueAfter(5), False)
 
 
-def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -> None:
-    """Else each try would write another time of transition."""
+def test_unrecorded_success_leaves_conditions_unchanged() -> None:
+    """Otherwise each attempt would write another transition time."""
     decision = publish_failed(*publishing())
     assert {c.last_transition_time for c in decision.status.conditions if c.type != "Stalled"} == {
         EIGHT
@@ -175,14 +173,14 @@ def test_the_success_that_was_not_recorded_leaves_no_trace_in_the_conditions() -
 @pytest.mark.parametrize(
     ("before", "seconds"), [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (10**6, 60)]
 )
-def test_a_refused_result_is_tried_again_ever_more_seldom(before: int, seconds: float) -> None:
+def test_refused_result_is_retried_with_backoff(before: int, seconds: float) -> None:
     decision = publish_failed(*publishing(InProcessState(failed_publishes=before)))
     assert decision.action == RequeueAfter(seconds)
     assert decision.state.failed_publishes == before + 1
 
 
 @pytest.mark.parametrize(("before", "events"), [(0, False), (3, False), (4, True), (5, True)])
-def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
+def test_short_cluster_failure_is_not_reported(
     before: int,
     events: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -193,11 +191,11 @@ def test_a_hiccup_of_the_cluster_is_not_told_before_it_lasts(
     assert decision.state.failed_publishes == before + 1
 
 
-@pytest.mark.parametrize("refused", [True, False], ids=["events", "not told yet"])
-def test_a_start_is_settled_once_its_outcome_is_recorded(
+@pytest.mark.parametrize("refused", [True, False], ids=["events", "not reported yet"])
+def test_start_is_resolved_once_its_outcome_is_recorded(
     refused: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
-    """The ledger's entry is closed after the record, and not where nothing is recorded."""
+    """The in-flight start is resolved after the outcome is recorded, and not otherwise."""
     entry = InFlightStart(
         serial=1,
         model_id=7,
@@ -231,6 +229,6 @@ def test_log_of_an_unpublished_run_is_fetched_meanwhile() -> None:
     assert publish_failed(ctx, failed).action == RequeueAfter(3)
 
 
-def test_an_unpublished_run_times_out_no_more() -> None:
+def test_unpublished_run_does_not_time_out() -> None:
     ctx = a_step(UNPUBLISHED, timeout_seconds=60)
     assert ctx.deadline is None

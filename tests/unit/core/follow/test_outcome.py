@@ -1,4 +1,4 @@
-"""core/follow/outcome.py: what a look at the model says of the run in status."""
+"""core/follow/outcome.py: what a poll of the model says of the run in status."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -14,22 +14,22 @@ from tests.unit.core.builders import EIGHT, a_model, a_run, at, followed, metric
 
 SPEC = TrainingSpec(model_id=7)
 BEFORE = EIGHT - timedelta(days=30)
-"""Marker of the run before ours."""
+"""The run start time of the previous run."""
 
 
-def a_start(status: TrainingStatus | None = None, *, marker: bool = True) -> TrainingStatus:
-    """A run of ours whose start time the reply gave, or of which only the baseline is known."""
+def a_start(status: TrainingStatus | None = None, *, run_start_time: bool = True) -> TrainingStatus:
+    """An owned run whose start time the reply names, or of which only the baseline is known."""
     run = a_run(
         ownership="Owned",
         claimed_at=EIGHT,
         baseline=Baseline(training_status=2, started_training_at=BEFORE),
     )
-    facts = {"run": run, "started_at": EIGHT if marker else None}
+    facts = {"run": run, "started_at": EIGHT if run_start_time else None}
     return (status or followed()).model_copy(update=facts)
 
 
 def a_poll(seconds: int) -> TrainingStatus:
-    """A run of ours that a poll has shown, begun so long after the baseline's."""
+    """An owned run that a poll has shown, started so long after the baseline's run."""
     status, start = a_start(), BEFORE + timedelta(seconds=seconds)
     assert status.run is not None
     run = replace(status.run, started_training_at=start)
@@ -46,7 +46,7 @@ def test_progress_brings_stage_and_expected_end() -> None:
     assert note.message == "Training: MainTraining, 50%."
 
 
-def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
+def test_last_epoch_of_the_log_is_shown_with_the_progress() -> None:
     points = [
         LearningPoint(epoch=1, of=20, word_error_rate="45.2"),
         LearningPoint(epoch=5, of=20, word_error_rate="28.3"),
@@ -57,7 +57,7 @@ def test_the_last_epoch_of_the_log_is_told_beside_the_progress() -> None:
     assert note.message == "Training: MainTraining, 30%. Last logged: epoch 5/20, WER 28.3%."
 
 
-def test_progress_that_is_not_given_is_not_nothing() -> None:
+def test_absent_progress_is_not_zero() -> None:
     poll = a_model(3, started_at=EIGHT)
     status, note = follow(SPEC, followed(), poll, at(hours=1), ())
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
@@ -76,7 +76,7 @@ def test_progress_going_backwards_is_shown_as_it_is() -> None:
     assert status.finished_at is None
 
 
-def test_progress_that_stands_still_keeps_its_time() -> None:
+def test_unchanged_progress_keeps_its_time() -> None:
     poll = a_model(3, progress=50, started_at=EIGHT)
     status, _ = follow(SPEC, followed(), poll, at(hours=4), ())
     later, _ = follow(SPEC, status, poll, at(hours=5), ())
@@ -89,7 +89,7 @@ def test_times_are_to_the_second_as_status_spells_them() -> None:
     assert status.last_progress_at == at(hours=4)
 
 
-def test_an_end_that_is_overdue_is_expected_anew() -> None:
+def test_overdue_eta_is_computed_again() -> None:
     poll = a_model(3, progress=95, started_at=EIGHT)
     status, _ = follow(SPEC, followed(), poll, at(hours=7.5), ())
     assert status.estimated_completion_at == at(hours=8)
@@ -98,7 +98,7 @@ def test_an_end_that_is_overdue_is_expected_anew() -> None:
     assert late.estimated_completion_at > at(hours=9)
 
 
-def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> None:
+def test_run_at_100_percent_is_not_written_at_each_poll() -> None:
     poll = a_model(3, progress=100, started_at=EIGHT)
     status, _ = follow(SPEC, followed(), poll, at(hours=8), ())
     later, _ = follow(SPEC, status, poll, at(hours=9), ())
@@ -108,24 +108,26 @@ def test_a_run_that_stays_at_a_hundred_percent_is_no_news_with_each_look() -> No
 @pytest.mark.parametrize(
     ("known", "seconds", "is_this"),
     [
-        # Of a run of ours: newer than the baseline's, to the second.
+        # An owned run: newer than the baseline's run start time, to the second.
         pytest.param(a_start(), 0, False, id="the baseline's"),
         pytest.param(a_start(), 1, True, id="a second later"),
-        pytest.param(a_start(marker=False), 1, True, id="a second later, none in the reply"),
-        # A poll has shown it; another server rounds it another way.
+        pytest.param(
+            a_start(run_start_time=False), 1, True, id="a second later, none in the reply"
+        ),
+        # A poll has shown the run start time; another server rounds it differently.
         pytest.param(a_poll(1), 0, False, id="the baseline's, after the run was seen"),
         pytest.param(a_poll(2), 1, True, id="a second before what was seen"),
-        # Seen twice under the baseline's: it has no other.
+        # Two polls show the baseline's run start time: the run has no other.
         pytest.param(a_poll(0), 0, True, id="the baseline's, which is the run's"),
         pytest.param(a_poll(0), -1, False, id="before the run's, which is the baseline's"),
-        # Adopted: its own takes the place of the baseline's.
+        # Adopted: the run's own start time replaces the baseline's.
         pytest.param(followed(started_at=BEFORE), 0, True, id="as at the adoption"),
         pytest.param(followed(started_at=BEFORE), -1, False, id="before the adoption"),
         pytest.param(followed(started_at=None), -1, True, id="none at the adoption"),
     ],
 )
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_start_time_in_polls_tells_whose_run_is_shown(
+def test_run_start_time_in_polls_identifies_the_run(
     known: TrainingStatus, seconds: int, state: int, *, is_this: bool
 ) -> None:
     seen = a_model(state, started_at=BEFORE + timedelta(seconds=seconds), progress=5)
@@ -141,14 +143,14 @@ def test_start_time_in_the_reply_is_replaced_once() -> None:
     assert again == status
 
 
-def test_the_marker_of_an_adopted_run_is_taken_once() -> None:
+def test_run_start_time_of_an_adopted_run_is_recorded_once() -> None:
     status, _ = follow(
         SPEC, followed(started_at=None), a_model(3, started_at=EIGHT), at(hours=1), ()
     )
     assert status.started_at == EIGHT
 
 
-def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
+def test_changed_run_start_time_is_reported_but_not_acted_on() -> None:
     later = a_model(3, progress=5, started_at=at(hours=2))
     status, note = follow(SPEC, followed(progress=50), later, at(hours=3), ())
     assert status.started_at == EIGHT
@@ -160,11 +162,11 @@ def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
     "status",
-    [a_start(), a_start(marker=False)],
-    ids=["the reply named the marker", "only the baseline is known"],
+    [a_start(), a_start(run_start_time=False)],
+    ids=["the reply named the run start time", "only the baseline is known"],
 )
-def test_a_stale_look_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
-    """A reply from before our run: whatever it says is about the run before."""
+def test_stale_read_after_a_start_changes_nothing(state: int, status: TrainingStatus) -> None:
+    """A reply from before the owned run is about the previous run."""
     poll = a_model(state, started_at=BEFORE, progress=3, metrics=metrics(), error="old")
     same, note = follow(SPEC, status, poll, at(minutes=1), ())
     assert same == status
@@ -173,7 +175,7 @@ def test_a_stale_look_after_a_start_changes_nothing(state: int, status: Training
 
 
 @pytest.mark.parametrize("state", [1, 2])
-def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
+def test_model_that_is_not_running_yet_is_polled_again(state: int) -> None:
     status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1), ())
     assert status.finished_at is None
     assert note is not None
@@ -182,11 +184,11 @@ def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
 
 @pytest.mark.parametrize("state", [1, 2])
 @pytest.mark.parametrize(
-    "known", [None, EIGHT], ids=["never had a marker", "its marker is not given any more"]
+    "known",
+    [None, EIGHT],
+    ids=["never had a run start time", "its run start time is not given any more"],
 )
-def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time_out(
-    state: int, known: object
-) -> None:
+def test_vanished_run_without_a_start_time_waits_for_the_timeout(state: int, known: object) -> None:
     seen = followed(started_at=known, progress=45, stage="MainTraining")
     status, note = follow(SPEC, seen, a_model(state), at(hours=3), ())
     assert status == seen
@@ -200,11 +202,15 @@ def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time
 
 
 @pytest.mark.parametrize("state", [1, 2])
-@pytest.mark.parametrize("marker", [EIGHT, at(hours=1)], ids=["our marker", "a later one"])
-def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
-    state: int, marker: object
+@pytest.mark.parametrize(
+    "run_start_time", [EIGHT, at(hours=1)], ids=["our run start time", "a later one"]
+)
+def test_model_changed_after_the_run_makes_the_outcome_unknown(
+    state: int, run_start_time: object
 ) -> None:
-    status, note = follow(SPEC, followed(), a_model(state, started_at=marker), at(hours=9), ())
+    status, note = follow(
+        SPEC, followed(), a_model(state, started_at=run_start_time), at(hours=9), ()
+    )
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
     assert (status.failure.reason, note) == ("Unknown", None)
@@ -286,14 +292,14 @@ def test_a_failed_run_says_why_and_when() -> None:
     assert status.progress == 40
 
 
-def test_a_failed_run_without_an_error_is_failed_all_the_same() -> None:
+def test_failed_run_without_an_error_is_failed() -> None:
     status, _ = follow(SPEC, followed(), a_model(5, started_at=EIGHT), at(hours=4, seconds=0.5), ())
     assert status.failure is not None
     assert (status.failure.reason, status.finished_at) == ("Unknown", at(hours=4))
 
 
 @pytest.mark.parametrize(("limit", "retried"), [(0, False), (1, True)])
-def test_a_failure_that_may_pass_has_a_retry_if_the_spec_allows_it(
+def test_retryable_failure_is_retried_if_the_spec_allows_it(
     limit: int,
     retried: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -308,13 +314,13 @@ def test_a_failure_that_may_pass_has_a_retry_if_the_spec_allows_it(
 GATED = TrainingSpec(model_id=7, quality_gate=QualityGate(max_word_error_rate="10"))
 
 
-def test_a_run_that_misses_its_gate_is_failed_and_keeps_its_metrics() -> None:
+def test_run_that_misses_its_gate_fails_and_keeps_its_metrics() -> None:
     poll = a_model(4, started_at=EIGHT, metrics=metrics())
     status, note = follow(GATED, followed(), poll, at(hours=8), ())
     assert status.failure is not None
     assert (status.failure.reason, note) == ("QualityGateFailed", None)
     assert status.metrics is not None
-    # Judged again by a wider gate, and by the same one.
+    # The run is judged again by a wider gate, and by the same one.
     judged, note = judge(SPEC, status)
     assert judged.failure is None
     assert note is not None
@@ -331,7 +337,7 @@ def test_the_message_of_a_success_names_the_model_to_use() -> None:
     assert "Use it" not in unnamed.message
 
 
-def test_what_is_shown_of_the_model_is_bounded() -> None:
+def test_model_fields_in_status_are_bounded() -> None:
     huge = "x" * 10**5
     shown = model_status(a_model(99, key=huge, name=huge, status_message=huge))
     assert [len(text or "") for text in (shown.key, shown.name, shown.status_message)] == [
@@ -346,14 +352,14 @@ def test_what_is_shown_of_the_model_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("age", "changed", "stamped"),
     [
-        pytest.param(None, False, True, id="first look"),
+        pytest.param(None, False, True, id="first poll"),
         pytest.param(timedelta(minutes=1), False, False, id="nothing new"),
         pytest.param(timedelta(minutes=1), True, True, id="rides along"),
         pytest.param(timedelta(minutes=9, seconds=59), False, False, id="just not old enough"),
         pytest.param(timedelta(minutes=10), False, True, id="ten minutes"),
     ],
 )
-def test_a_look_alone_is_written_every_ten_minutes(
+def test_poll_without_changes_is_written_every_ten_minutes(
     age: timedelta | None,
     changed: bool,  # noqa: FBT001 - a row of the table
     stamped: bool,  # noqa: FBT001 - a row of the table
@@ -368,7 +374,7 @@ def test_a_look_alone_is_written_every_ten_minutes(
 
 
 def test_history_does_not_mistake_an_adopted_run() -> None:
-    """An adopted run has no baseline: its own marker is all there is to go by."""
+    """An adopted run has no baseline: only its own run start time counts."""
     past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Failed"),)
     poll: RemoteModel = a_model(4, started_at=EIGHT)
     status, _ = follow(SPEC, followed(history=past, started_at=None), poll, at(hours=8), ())

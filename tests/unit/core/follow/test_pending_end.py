@@ -1,4 +1,4 @@
-"""core/follow/pending_end.py, gate_poll.py: ends that the API shows before their results."""
+"""core/follow/pending_end.py, gate_poll.py: an end that the API shows before its results."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ from tests.unit.core.builders import (
 )
 
 BEFORE = EIGHT - timedelta(days=30)
-"""When the run before ours was started."""
+"""The run start time of the previous run."""
 NEAR = EIGHT + timedelta(seconds=1)
 """The start time as another server rounds it."""
 LATER = EIGHT + ANOTHER_START
@@ -60,7 +60,7 @@ def a_pending(end: RemoteModel = BARE, **spec: Any) -> Life:  # noqa: ANN401 - v
     return life
 
 
-# What a pending end is.
+# Pending ends.
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ KEYLESS = Blocked(failure(FailureReason.SECRET_NOT_FOUND, "gone"))
 
 
 def polls(life: Life, seen: RemoteModel | Observation, seconds: int = 119) -> list[int]:
-    """After which seconds the model is polled, if the resource is woken each second."""
+    """The seconds at which the model is polled, if the resource is triggered each second."""
     polled = []
     for second in range(1, seconds + 1):
         if isinstance(life.waits(1).wake_ups().action, Poll):
@@ -184,12 +184,12 @@ def test_deferred_poll_of_a_pending_end_stays_due() -> None:
 # Results.
 
 
-@pytest.mark.parametrize("marker", [EIGHT, None], ids=["a start time", "none"])
-def test_run_ends_with_results_that_arrive_later(marker: datetime | None) -> None:
+@pytest.mark.parametrize("run_start_time", [EIGHT, None], ids=["a start time", "none"])
+def test_run_ends_with_results_that_arrive_later(run_start_time: datetime | None) -> None:
     life = a_pending(quality_gate=GATE).waits(2)
-    life.polls(replace(NO_CER, started_at=marker))
+    life.polls(replace(NO_CER, started_at=run_start_time))
     assert life.status.phase == "Running"
-    life.waits(5).polls(replace(MEASURED, started_at=marker))
+    life.waits(5).polls(replace(MEASURED, started_at=run_start_time))
     assert (life.status.phase, life.published, life.run.pending_end) == ("Succeeded", 1, None)
     assert life.status.metrics is not None
     assert (life.status.metrics.word_error_rate, life.status.progress) == ("12.5", 100)
@@ -258,7 +258,7 @@ def test_failure_without_an_error_is_believed_and_not_retried() -> None:
     assert "The API gives no reason." in (life.status.message or "")
 
 
-def test_failure_believed_by_time_names_what_is_not_readable() -> None:
+def test_failure_believed_by_time_names_unreadable_fields() -> None:
     odd = replace(NO_CER, unreadable=("training_metrics.character_error_rate",))
     life = a_pending(odd, quality_gate=GATE)
     polls(life, odd)
@@ -280,7 +280,7 @@ def test_results_outlast_a_cluster_that_does_not_publish_them() -> None:
     assert (life.status.metrics.word_error_rate, life.published) == ("12.5", 1)
 
 
-# What else may come.
+# Other changes meanwhile.
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_stale_poll_does_not_undo_a_pending_end(seen: RemoteModel) -> None:
     ],
 )
 @pytest.mark.parametrize("end", [NO_CER, SILENT], ids=["success", "failure"])
-def test_pending_end_stands_when_the_model_moves_on(end: RemoteModel, seen: RemoteModel) -> None:
+def test_pending_end_is_kept_when_the_model_changes(end: RemoteModel, seen: RemoteModel) -> None:
     life = a_pending(end, quality_gate={**GATE, "max_word_error_rate": "10"}).waits(2)
     life.polls(seen)
     reason = "QualityGateFailed" if end is NO_CER else "Unknown"
@@ -327,7 +327,7 @@ def test_pending_end_stands_when_the_model_moves_on(end: RemoteModel, seen: Remo
     assert life.status.history[0].outcome == "Failed"
 
 
-def test_end_without_a_start_time_stands_when_the_model_is_at_2() -> None:
+def test_end_without_a_start_time_is_kept_when_the_model_is_at_2() -> None:
     life = a_pending(replace(BARE, started_at=None)).waits(2)
     life.polls(a_model(2))
     assert (life.status.phase, life.status.finished_at) == ("Succeeded", at(minutes=1))
@@ -371,7 +371,7 @@ def test_pending_end_is_believed_while_suspended() -> None:
 
 
 @pytest.mark.parametrize("end", [BARE, SILENT], ids=["success", "failure"])
-def test_end_that_was_there_at_adoption_is_polled_and_believed(end: RemoteModel) -> None:
+def test_end_at_adoption_is_polled_and_believed(end: RemoteModel) -> None:
     life = a_life()
     life.polls(end)
     assert (life.run.ownership, life.status.phase) == ("Adopted", "Running")
@@ -411,11 +411,11 @@ def test_deletion_at_a_pending_end_releases_no_running_training() -> None:
     assert life.status.message == "The resource is being deleted and is not reconciled any more."
 
 
-# A gate that was missed for want of a metric, and is edited.
+# An edited gate that was missed for a missing metric.
 
 
 def a_missed(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
-    """A run that has missed its gate for want of a metric."""
+    """A run that has missed its gate because a metric is missing."""
     life = a_pending(NO_CER, **{"quality_gate": GATE, **spec}).waits(120)
     life.wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "QualityGateFailed")
@@ -465,8 +465,8 @@ def test_edited_gate_is_judged_as_before_by_other_polls(seen: RemoteModel) -> No
     assert life.wake_ups().action == RequeueAfter(None)
 
 
-def test_edited_gate_polls_for_nothing_without_a_polled_start_time() -> None:
-    """The start time in the reply to the start does not tell whose end a poll shows."""
+def test_edited_gate_needs_a_polled_start_time_to_poll() -> None:
+    """The start time in the start reply does not identify the run whose end a poll shows."""
     life = a_missed()
     run = replace(life.run, started_training_at=None)
     life.training = life.training.with_status(replace(life.status, run=run))

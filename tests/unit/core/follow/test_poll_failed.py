@@ -1,4 +1,4 @@
-"""core/follow/poll_failed.py: a look that was refused, lost, or not made at all."""
+"""core/follow/poll_failed.py: a poll that was refused, lost, or not sent."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import CONFIRM
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     KEY,
-    a_situation,
+    a_context,
     a_status,
     a_training,
     at,
@@ -44,15 +44,15 @@ def fails(
     poll: dict[str, Any] | None = None,
     **facts: Any,  # noqa: ANN401 - values of CallFailure's fields
 ) -> Decision:
-    """What is decided on a look that failed."""
-    ctx: ReconcileContext = a_situation(training or a_training(), NOW, state)
+    """The decision on a failed poll."""
+    ctx: ReconcileContext = a_context(training or a_training(), NOW, state)
     decision = poll_failed(ctx, PollFailed(call_failed(kind, **facts), **(poll or {})))
     check_status(ctx.training, decision.status)
     return decision
 
 
 def waits(decision: Decision) -> float | None:
-    """Seconds that it rests."""
+    """Seconds until the resource is requeued."""
     assert isinstance(decision.action, RequeueAfter)
     return decision.action.seconds
 
@@ -61,7 +61,7 @@ RUNNING = a_training(status=followed(progress=50, stage="MainTraining", last_obs
 QUEUED = a_training(status=a_status(queue={"position": 1, "of": 2}))
 
 
-# What a human must mend.
+# Failures that a human must fix.
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ QUEUED = a_training(status=a_status(queue={"position": 1, "of": 2}))
     [(FailureKind.UNAUTHORIZED, "Unauthorized"), (FailureKind.NOT_FOUND, "ModelNotFound")],
 )
 @pytest.mark.parametrize(("poll", "wait"), [(20, 20), (60, 60), (600, 60)])
-def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
+def test_failure_for_a_human_is_reported_and_polled_each_minute(
     kind: FailureKind, reason: str, poll: int, wait: float
 ) -> None:
     training = a_training(poll_interval_seconds=poll)
@@ -80,7 +80,7 @@ def test_what_a_human_must_mend_is_told_and_looked_at_again_each_minute(
     assert (KEY.source in decision.status.failure.message) == (kind is FailureKind.UNAUTHORIZED)
 
 
-def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
+def test_blocked_resource_leaves_the_queue_and_keeps_its_run() -> None:
     assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
     sure = InProcessState(doubted_at=SEEN)
     blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, state=sure).status
@@ -88,12 +88,12 @@ def test_who_is_blocked_waits_in_no_queue_and_its_run_is_not_over() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
-def test_what_was_mended_is_not_told_any_more(kind: FailureKind) -> None:
+def test_fixed_failure_is_no_longer_reported(kind: FailureKind) -> None:
     blocked = a_training(status=fails(FailureKind.NOT_FOUND).status)
     assert fails(kind, training=blocked).status.failure is None
 
 
-# A refusal that contradicts what was known.
+# A refusal that contradicts an earlier poll.
 
 SEEN_ONCE = a_training(status=a_status(model={"training_status": 2}))
 NOT_FOUND, UNAUTHORIZED = FailureKind.NOT_FOUND, FailureKind.UNAUTHORIZED
@@ -150,19 +150,19 @@ def test_a_refusal_that_contradicts_nothing_counts_at_once(
 def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
     worked = {"has_key_worked": True}
     assert fails(UNAUTHORIZED, poll=worked, status=401).state.doubted_at == NOW
-    # Of a model that was never seen, that says nothing.
+    # A refusal for a model that no poll has shown contradicts nothing.
     assert fails(UNAUTHORIZED, poll=worked, status=403).status.failure is not None
     assert fails(NOT_FOUND, poll=worked).status.failure is not None
 
 
 @pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
-def test_an_answer_that_refuses_nothing_confirms_no_refusal(kind: FailureKind) -> None:
+def test_other_failure_confirms_no_refusal(kind: FailureKind) -> None:
     doubt = InProcessState(doubted_at=NOW - timedelta(hours=1))
     after = fails(kind, training=RUNNING, state=doubt)
     assert (after.status.failure, after.state.doubted_at) == (None, None)
 
 
-def test_refusals_of_different_kinds_confirm_each_other() -> None:
+def test_refusals_with_different_reasons_confirm_each_other() -> None:
     first = fails(NOT_FOUND, training=RUNNING, status=404).state
     early = replace(first, doubted_at=NOW - timedelta(seconds=1))
     again = fails(UNAUTHORIZED, training=RUNNING, state=early, status=403)
@@ -173,13 +173,13 @@ def test_refusals_of_different_kinds_confirm_each_other() -> None:
     assert why.reason == "Unauthorized"
 
 
-# A gateway's refusal.
+# A refusal by a gateway.
 
 BY_GATEWAY: dict[str, Any] = {"is_from_gateway": True, "message": "HTTP 404: default backend"}
 
 
 @pytest.mark.parametrize("training", [RUNNING, a_training()], ids=["followed", "never seen"])
-def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
+def test_refusal_of_a_gateway_counts_as_api_unavailable(training: Training) -> None:
     decision = fails(training=training, **BY_GATEWAY)
     assert (waits(decision), decision.status.failure) == (60, None)
     assert decision.status.conditions[0].reason == "ApiUnavailable"
@@ -189,7 +189,7 @@ def test_a_gateways_refusal_is_api_trouble(training: Training) -> None:
 
 @pytest.mark.parametrize("poll", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
 @pytest.mark.parametrize(("age", "is_stalled"), [(299, False), (300, True)])
-def test_a_gateway_that_refuses_for_5_minutes_is_for_a_human(
+def test_gateway_refusing_for_5_minutes_blocks_the_resource(
     poll: dict[str, Any], age: int, *, is_stalled: bool
 ) -> None:
     state = InProcessState(gateway_since=NOW - timedelta(seconds=age), failed_polls=9)
@@ -218,13 +218,13 @@ def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
 @pytest.mark.parametrize(
     ("again_in", "retry_after", "wait"),
     [
-        pytest.param(33.0, 5.0, 33, id="as the allowance has it"),
+        pytest.param(33.0, 5.0, 33, id="as the quota allows"),
         pytest.param(0.0, 5.0, 1, id="but not at once"),
         pytest.param(None, 5.0, 5, id="as the API says"),
         pytest.param(None, None, 60, id="as its document says"),
     ],
 )
-def test_a_refused_look_is_made_again_when_the_key_may(
+def test_rate_limited_poll_is_repeated_when_the_key_may_call(
     again_in: float | None, retry_after: float | None, wait: float
 ) -> None:
     decision = fails(
@@ -239,7 +239,7 @@ def test_a_refused_look_is_made_again_when_the_key_may(
     assert decision.state.failed_polls == 0
 
 
-# No answer.
+# No reply.
 
 
 @pytest.mark.parametrize(
@@ -250,11 +250,11 @@ def test_a_refused_look_is_made_again_when_the_key_may(
         pytest.param(60, 2, 240, id="doubled again"),
         pytest.param(60, 3, 300, id="five minutes at most"),
         pytest.param(1, 8, 256, id="from a second on"),
-        pytest.param(600, 0, 60, id="soon at first, however seldom it is looked at"),
+        pytest.param(600, 0, 60, id="soon at first, for any poll interval"),
         pytest.param(600, 9, 600, id="more than five minutes if that is asked for"),
     ],
 )
-def test_looks_without_an_answer_come_ever_more_seldom(poll: int, before: int, wait: float) -> None:
+def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
     training = a_training(poll_interval_seconds=poll)
     decision = fails(training=training, state=InProcessState(failed_polls=before))
     assert waits(decision) == wait
@@ -295,7 +295,7 @@ def test_named_time_is_shown() -> None:
     assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}13:01Z.")
 
 
-def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -> None:
+def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
     state = InProcessState(failed_polls=3)
     decision = fails(state=state, poll={"since": at(hours=3)})
     assert (waits(decision), decision.state) == (60, state)
@@ -320,7 +320,7 @@ def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -
         ),
     ],
 )
-def test_how_old_the_facts_of_a_run_are_is_told(
+def test_age_of_a_runs_status_is_shown(
     last_polled_at: datetime | None, since: datetime | None, message: str
 ) -> None:
     decision = fails(
@@ -339,15 +339,13 @@ def test_how_old_the_facts_of_a_run_are_is_told(
         pytest.param(a_status(last_observed_at=SEEN), "", id="there is no run"),
     ],
 )
-def test_facts_without_a_time_or_without_a_run_are_of_no_time(
-    status: TrainingStatus, events: str
-) -> None:
+def test_age_is_not_shown_without_a_time_or_a_run(status: TrainingStatus, events: str) -> None:
     decision = fails(training=a_training(status=status))
     assert decision.status.message == f"No answer from the API (HTTP 500: oops){events}."
     assert decision.status.last_observed_at == status.last_observed_at
 
 
-def test_no_wait_goes_past_the_time_out() -> None:
+def test_no_requeue_is_after_the_timeout() -> None:
     training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
     assert waits(fails(training=training)) == 7
     sure = InProcessState(doubted_at=SEEN)

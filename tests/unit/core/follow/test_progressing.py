@@ -1,4 +1,4 @@
-"""core/follow/progressing.py: what a look says of a run that goes on."""
+"""core/follow/progressing.py: what a poll says of a running run."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,44 +27,46 @@ ADOPTED = a_run(ownership="Adopted", claimed_at=at(hours=3))
 def poll(
     progress: int | None, now: datetime, status: TrainingStatus | None = None, *past: PastRun
 ) -> TrainingStatus:
-    """The facts after a look that shows so much progress."""
+    """The facts after a poll that shows so much progress."""
     model = a_model(3, progress=progress, started_at=EIGHT)
     return running(status or followed(), model, now, 7, past)[0]
 
 
 def even(hours: float) -> PastRun:
     """A past run of the model whose progress was even."""
-    return PastRun.of(7, hours * HOUR, tuple(round(hours * 36 * mark) for mark in MILESTONES))
+    return PastRun.of(
+        7, hours * HOUR, tuple(round(hours * 36 * milestone) for milestone in MILESTONES)
+    )
 
 
 # Progress.
 
 
-def test_a_look_brings_progress_stage_and_the_time_of_it() -> None:
+def test_poll_records_progress_stage_and_time() -> None:
     status = poll(50, at(hours=4, seconds=0.25))
     assert (status.progress, status.stage) == (50, "MainTraining")
     assert status.last_progress_at == at(hours=4)
 
 
-def test_a_look_without_news_changes_nothing() -> None:
+def test_poll_without_changes_changes_no_status() -> None:
     status = poll(50, at(hours=4))
     assert poll(50, at(hours=7), status) == status
     assert poll(None, at(hours=7), status) == status
 
 
-def test_progress_that_is_not_given_is_not_nothing() -> None:
+def test_absent_progress_is_not_zero() -> None:
     status = poll(None, at(hours=1))
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
     assert (status.timeline, status.estimated_completion_at) == ((), None)
 
 
-def test_progress_that_goes_back_is_shown_as_it_is_and_is_news() -> None:
+def test_decreased_progress_is_shown_and_counts_as_a_change() -> None:
     status = poll(40, at(hours=7), poll(75, at(hours=6)))
     assert (status.progress, status.stage) == (40, "MainTraining")
     assert status.last_progress_at == at(hours=7)
 
 
-def test_the_marker_is_taken_once() -> None:
+def test_run_start_time_is_recorded_once() -> None:
     status = poll(0, at(hours=1), followed(started_at=None))
     assert status.started_at == EIGHT
     later = a_model(3, progress=1, started_at=at(hours=2))
@@ -86,7 +88,7 @@ def test_the_marker_is_taken_once() -> None:
         (None, 49, False),
     ],
 )
-def test_another_start_is_said_from_a_minute_on_or_with_less_progress(
+def test_later_run_start_time_is_reported_from_a_minute_on(
     later: int | None, progress: int | None, *, said: bool
 ) -> None:
     start = None if later is None else at(seconds=later)
@@ -106,7 +108,7 @@ def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
     assert "somebody else" not in running(unseen, model, at(hours=3), 7, ())[1].message
 
 
-# Marks and the expected end.
+# Progress milestones and the ETA.
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
         pytest.param({"run": None}, EIGHT, id="without a run: by the API's clock"),
     ],
 )
-def test_the_time_into_the_run_is_counted_by_the_clock_that_it_began_by(
+def test_elapsed_time_uses_the_clock_of_the_start_time(
     facts: dict[str, Any], began: datetime
 ) -> None:
     status = poll(10, at(hours=1), followed(**facts))
@@ -128,7 +130,7 @@ def test_the_time_into_the_run_is_counted_by_the_clock_that_it_began_by(
     assert status.estimated_completion_at == began + timedelta(seconds=16 * seconds)
 
 
-def test_a_run_of_which_nobody_knows_when_it_began_has_no_marks_and_no_end() -> None:
+def test_run_without_a_start_time_has_no_milestones_and_no_eta() -> None:
     status = followed(run=ADOPTED, started_at=None)
     model = a_model(3, progress=50)
     status, _ = running(status, model, at(hours=4), 7, ())
@@ -136,7 +138,7 @@ def test_a_run_of_which_nobody_knows_when_it_began_has_no_marks_and_no_end() -> 
     assert with_milestones_of(status, 60, at(hours=5)) == status
 
 
-def test_marks_are_noted_as_they_are_passed() -> None:
+def test_milestones_are_recorded_as_they_are_passed() -> None:
     status = followed()
     for progress, hours in ((5, 0.2), (12, 0.5), (47, 3), (30, 3.5), (50, 4)):
         status = poll(progress, at(hours=hours), status)
@@ -144,20 +146,20 @@ def test_marks_are_noted_as_they_are_passed() -> None:
     assert with_milestones_of(status, 60, at(hours=4.5)).timeline == (*status.timeline, 16200)
 
 
-def test_the_end_is_expected_by_the_documents_timeline_and_told_with_its_spread() -> None:
+def test_eta_follows_the_documents_timeline_and_has_a_p90() -> None:
     status = poll(50, at(hours=4))
     assert status.estimated_completion_at == at(hours=8)
     assert status.estimated_completion_p90_at == at(hours=9)
 
 
-def test_the_end_is_expected_by_past_runs_where_there_are_any() -> None:
+def test_eta_follows_past_runs_where_there_are_any() -> None:
     status = poll(20, at(hours=1), None, even(3))
     assert status.estimated_completion_at == at(hours=5)
     status = poll(0, at(minutes=1), None, even(3))
     assert status.estimated_completion_at == at(hours=3)
 
 
-def test_before_ten_percent_no_end_is_told_and_one_that_was_is_taken_back() -> None:
+def test_below_ten_percent_the_eta_is_cleared() -> None:
     assert poll(9, at(hours=1)).estimated_completion_at is None
     status = poll(9, at(hours=5), poll(50, at(hours=4)))
     assert (status.estimated_completion_at, status.estimated_completion_p90_at) == (None, None)
@@ -172,7 +174,7 @@ def test_before_ten_percent_no_end_is_told_and_one_that_was_is_taken_back() -> N
         pytest.param(51, at(hours=4.1), True, id="there is progress"),
     ],
 )
-def test_the_end_is_expected_anew_on_news_or_when_it_is_overdue(
+def test_eta_is_computed_again_on_progress_or_when_overdue(
     progress: int,
     now: datetime,
     is_new: bool,  # noqa: FBT001 - the expected value
@@ -184,14 +186,14 @@ def test_the_end_is_expected_anew_on_news_or_when_it_is_overdue(
     assert later.estimated_completion_at >= now - timedelta(seconds=1)
 
 
-def test_at_a_hundred_percent_the_end_stays_as_it_was_expected() -> None:
-    """Else each look would bring a new one."""
+def test_eta_is_kept_at_100_percent() -> None:
+    """Otherwise each poll would change the ETA."""
     status = poll(100, at(hours=8))
     assert poll(100, at(hours=9), status) == status
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 300)), max_size=30))
-def test_an_end_is_never_expected_in_the_past_and_times_are_to_the_second(
+def test_eta_is_never_past_and_is_to_the_second(
     polls: list[tuple[int, int]],
 ) -> None:
     status, now = followed(), at(seconds=0.5)
@@ -206,13 +208,13 @@ def test_an_end_is_never_expected_in_the_past_and_times_are_to_the_second(
         assert TrainingStatus.model_validate(status.model_dump(mode="json")) == status
 
 
-# Standing still.
+# Stalled progress.
 
 
 def still(
     progress: int, hours: float, *past: PastRun, status: TrainingStatus | None = None
 ) -> float | None:
-    """Hours without progress after which a run that came so far is said to stand still."""
+    """Hours without progress after which a run with this progress counts as stalled."""
     status = poll(progress, at(hours=hours), status, *past)
     for minutes in range(0, 24 * 60, 5):
         now = at(hours=hours, minutes=minutes)
@@ -233,13 +235,13 @@ def still(
         pytest.param(95, 7.5, 1.5 * 0.875, id="evaluation"),
         pytest.param(50, 2, 1.5 * 3.6, id="a faster run has as long"),
         pytest.param(50, 8, 1.5 * 7.2, id="a slower one has longer"),
-        pytest.param(100, 8, 1.5 * 0.875, id="all done, and not told how it ended"),
+        pytest.param(100, 8, 1.5 * 0.875, id="all done, without an outcome"),
     ],
 )
-def test_without_progress_for_longer_than_a_stage_may_take_a_run_stands_still(
+def test_run_stalls_without_progress_beyond_the_stage_duration(
     progress: int, hours: float, after: float
 ) -> None:
-    """However often its end was expected anew meanwhile."""
+    """The number of ETA computations meanwhile does not matter."""
     assert still(progress, hours) == pytest.approx(after, abs=0.05)
 
 
@@ -251,13 +253,13 @@ def test_without_progress_for_longer_than_a_stage_may_take_a_run_stands_still(
         pytest.param([even(0.1)], 1 / 6, id="ten minutes at least"),
     ],
 )
-def test_with_past_runs_a_run_stands_still_when_no_stage_ever_took_so_long(
+def test_run_stalls_beyond_the_longest_stage_of_past_runs(
     past: list[PastRun], after: float
 ) -> None:
     assert still(50, 4, *past) == pytest.approx(after)
 
 
-def test_a_run_that_stands_still_is_told_of_until_there_is_progress() -> None:
+def test_stalled_run_is_reported_until_there_is_progress() -> None:
     status = poll(50, at(hours=4))
     late = at(hours=9.4)
     assert poll(50, late - timedelta(seconds=1), status).progress_stalled_at is None
@@ -265,21 +267,21 @@ def test_a_run_that_stands_still_is_told_of_until_there_is_progress() -> None:
     assert status.progress_stalled_at == late
     status = poll(50, at(hours=12), status)
     assert status.progress_stalled_at == late
-    # Another run took longer meanwhile: it stays.
+    # Another run took longer meanwhile: the time of the stall is kept.
     assert poll(50, at(hours=12), status, even(99)).progress_stalled_at == late
     status = poll(51, at(hours=13), status)
     assert status.progress_stalled_at is None
     assert poll(50, at(hours=14), status).progress_stalled_at is None
 
 
-def test_a_clock_that_was_set_back_makes_no_run_stand_still() -> None:
+def test_clock_set_back_stalls_no_run() -> None:
     status = replace(poll(50, at(hours=4)), progress_stalled_at=at(hours=3))
     assert poll(50, at(hours=5), status).progress_stalled_at is None
     ahead = replace(poll(50, at(hours=4)), progress_stalled_at=at(hours=20))
     assert poll(50, at(hours=5), ahead).progress_stalled_at is None
 
 
-def test_a_run_without_progress_or_without_a_beginning_is_borne_with() -> None:
+def test_run_without_progress_or_start_time_is_not_stalled() -> None:
     assert poll(None, at(hours=99)).progress_stalled_at is None
     unknown = followed(run=ADOPTED, started_at=None, progress=50, last_progress_at=EIGHT)
     status, _ = running(unknown, a_model(3, progress=50), at(hours=5), 7, ())
@@ -288,7 +290,7 @@ def test_a_run_without_progress_or_without_a_beginning_is_borne_with() -> None:
     assert status.progress_stalled_at == at(hours=5.4)
 
 
-def test_what_is_not_looked_at_is_cleared() -> None:
+def test_fields_of_polling_are_cleared_without_polls() -> None:
     cleared = without_poll_facts(poll(50, at(hours=20), poll(50, at(hours=4))))
     assert cleared == followed(
         progress=50,
@@ -298,7 +300,7 @@ def test_what_is_not_looked_at_is_cleared() -> None:
     )
 
 
-# In words.
+# Messages.
 
 POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in (1, 5)]
 
@@ -332,11 +334,11 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
         ),
     ],
 )
-def test_how_far_a_training_is_in_words(facts: dict[str, Any], text: str) -> None:
+def test_progress_has_a_message(facts: dict[str, Any], text: str) -> None:
     assert training_reason(a_status(**facts)) == ConditionReason(Reason.TRAINING, text)
 
 
-def test_a_run_that_stands_still_is_told_of_in_words() -> None:
+def test_stalled_run_has_a_message() -> None:
     status = poll(50, at(hours=10), poll(50, at(hours=4)))
     assert training_reason(status) == ConditionReason(
         Reason.PROGRESS_STALLED,

@@ -1,4 +1,4 @@
-"""core/follow/replaced.py: a run that was replaced before a poll could show its outcome."""
+"""core/follow/replaced.py: a run that was replaced before a poll showed its outcome."""
 
 from datetime import datetime
 
@@ -17,23 +17,27 @@ def a_competitor(start: datetime | None, **run: object) -> Training:
     """Another resource whose baseline has this run start time."""
     baseline = Baseline(training_status=2, started_training_at=start)
     status = a_status(run=a_run(id="run-2", baseline=baseline, **run))
-    return a_training(name="rival", status=status)
+    return a_training(name="competitor", status=status)
 
 
 @pytest.mark.parametrize("before", [None, at(hours=-9)], ids=["first run", "rerun"])
 @pytest.mark.parametrize(
     ("competitor", "is_replaced"),
     [
-        pytest.param(a_competitor(at(hours=1), ownership="Owned"), True, id="rival started"),
-        pytest.param(a_competitor(at(hours=1), intent=INTENT), True, id="rival about to start"),
-        pytest.param(a_competitor(at(hours=1)), False, id="rival waits"),
+        pytest.param(a_competitor(at(hours=1), ownership="Owned"), True, id="competitor started"),
         pytest.param(
-            a_competitor(at(hours=-9), ownership="Owned"), None, id="rival of the run before"
+            a_competitor(at(hours=1), intent=INTENT), True, id="competitor about to start"
         ),
-        pytest.param(a_competitor(None, ownership="Owned"), False, id="rival of the first run"),
+        pytest.param(a_competitor(at(hours=1)), False, id="competitor waits"),
+        pytest.param(
+            a_competitor(at(hours=-9), ownership="Owned"), None, id="competitor of the previous run"
+        ),
+        pytest.param(
+            a_competitor(None, ownership="Owned"), False, id="competitor of the first run"
+        ),
     ],
 )
-def test_later_baseline_of_a_rival_ends_an_unseen_run(
+def test_later_baseline_of_a_competitor_ends_an_unseen_run(
     before: datetime | None, competitor: Training, *, is_replaced: bool | None
 ) -> None:
     run = a_run(

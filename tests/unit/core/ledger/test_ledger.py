@@ -1,4 +1,4 @@
-"""core/ledger/ledger.py: what was paid for, and what may be under way."""
+"""core/ledger/ledger.py: start quota charges and in-flight starts."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,10 +33,10 @@ from tests.unit.core.ledgers import BEFORE, READY, charges_of_key, starting
 HOUR = timedelta(hours=1)
 
 
-# Opening.
+# Begin.
 
 
-def test_a_start_is_debited_and_its_models_entry_opened_under_one_number() -> None:
+def test_start_is_charged_and_opened_under_one_serial() -> None:
     ledger, entry = with_start_begun(Ledger(serial=41), starting(attempt=2), at(seconds=3))
     assert entry == InFlightStart(
         serial=42,
@@ -64,14 +64,14 @@ def test_a_start_is_debited_and_its_models_entry_opened_under_one_number() -> No
 @pytest.mark.parametrize(
     ("name", "attempt"), [("u/r/1", 1), ("u/r/12", 12), ("u/r/", 1), ("u/r/x", 1), ("", 1)]
 )
-def test_a_debit_tells_which_attempt_it_was_for(name: str, attempt: int) -> None:
+def test_charge_names_its_attempt(name: str, attempt: int) -> None:
     ledger, _ = with_start_begun(Ledger(), starting(attempt=4), EIGHT)
     (charge,) = charges_of_key(ledger)
     assert charge.attempt == 4
     assert replace(charge, id=name).attempt == attempt
 
 
-def test_a_model_with_an_open_entry_gets_no_second_one_whoever_asks() -> None:
+def test_model_has_one_in_flight_start_at_most() -> None:
     ledger, _ = with_start_begun(Ledger(), starting(), EIGHT)
     for training in (starting(), starting(id="run-2"), starting(attempt=2)):
         with pytest.raises(StartInFlightError):
@@ -91,10 +91,10 @@ def test_a_start_without_an_intent_is_a_bug(training: Training) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.booleans()), max_size=30))
-def test_a_number_is_never_given_twice_and_a_conclusion_closes_its_own_entry_only(
+def test_serials_are_unique_and_resolve_only_their_own_start(
     story: list[tuple[int, bool, bool]],
 ) -> None:
-    """Each start has the same uid, run and attempt: after a withdrawal that is so."""
+    """Each start has the same uid, run and attempt, as after an abort."""
     ledger, all_entries = Ledger(), [InFlightStart.model_validate(_an_entry(serial=0))]
     for model_id, acted, sent in story:
         before = ledger
@@ -122,7 +122,7 @@ def _an_entry(**facts: Any) -> dict[str, Any]:  # noqa: ANN401 - values of Entry
     return {"serial": 1, "model_id": 7, "baseline": READY, **names, **facts}
 
 
-# Closing.
+# Resolve.
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def _an_entry(**facts: Any) -> dict[str, Any]:  # noqa: ANN401 - values of Entry
         pytest.param(at(seconds=5.999999), at(seconds=6), id="just before the next"),
     ],
 )
-def test_a_debit_ages_from_the_answer_and_never_early(
+def test_charge_ages_from_the_reply_and_never_early(
     answered: datetime, ages_from: datetime
 ) -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), at(seconds=0.5))
@@ -143,7 +143,7 @@ def test_a_debit_ages_from_the_answer_and_never_early(
 
 
 @pytest.mark.parametrize("acted", [True, False])
-def test_only_a_start_that_was_never_sent_takes_nothing_from_the_allowance(
+def test_only_an_unsent_start_is_not_charged(
     acted: bool,  # noqa: FBT001 - both sides
 ) -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
@@ -156,7 +156,7 @@ def test_only_a_start_that_was_never_sent_takes_nothing_from_the_allowance(
     assert [charge.model_id for charge in charges_of_key(given_back)] == [8]
 
 
-def test_a_conclusion_about_one_entry_says_nothing_of_another() -> None:
+def test_resolving_one_start_leaves_the_others_in_flight() -> None:
     ledger, first = with_start_begun(Ledger(), starting(), EIGHT)
     ledger = with_start_resolved(ledger, StartOutcome(first, acted=False), EIGHT)
     ledger, second = with_start_begun(ledger, starting(), at(minutes=1))
@@ -165,20 +165,20 @@ def test_a_conclusion_about_one_entry_says_nothing_of_another() -> None:
     assert late.in_flight_starts == {7: second}
     assert [charge.serial for charge in charges_of_key(late)] == [second.serial]
     assert charges_of_key(late)[0].at == at(minutes=1)
-    # What is known of the model counts all the same.
+    # The run start time of the model counts nevertheless.
     acted = with_start_resolved(
         ledger, StartOutcome(first, acted=True, run_start_time=EIGHT), at(minutes=2)
     )
     assert (acted.in_flight_starts, acted.latest_runs) == ({7: second}, {7: LatestRun(at=EIGHT)})
 
 
-# Marks.
+# Run start times.
 
 OLDER, NEWER = EIGHT - HOUR, EIGHT + HOUR
 
 
 @pytest.mark.parametrize(
-    ("there", "baseline", "marker", "mark"),
+    ("there", "baseline", "run_start_time", "latest_run"),
     [
         pytest.param(None, None, None, LatestRun(superseded=True), id="never trained before"),
         pytest.param(None, EIGHT, None, LatestRun(at=EIGHT, superseded=True), id="after another"),
@@ -207,22 +207,25 @@ OLDER, NEWER = EIGHT - HOUR, EIGHT + HOUR
         pytest.param(LatestRun(at=EIGHT), None, None, LatestRun(at=EIGHT), id="one that says less"),
     ],
 )
-def test_the_newest_training_is_remembered(
-    there: LatestRun | None, baseline: datetime | None, marker: datetime | None, mark: LatestRun
+def test_newest_run_start_time_is_kept(
+    there: LatestRun | None,
+    baseline: datetime | None,
+    run_start_time: datetime | None,
+    latest_run: LatestRun,
 ) -> None:
     before = Baseline(training_status=2, started_training_at=baseline)
     ledger, entry = with_start_begun(Ledger(), starting(baseline=before), EIGHT)
     ledger = replace(ledger, latest_runs={8: LatestRun()} | ({7: there} if there else {}))
     done = with_start_resolved(
-        ledger, StartOutcome(entry, acted=True, run_start_time=marker), EIGHT
+        ledger, StartOutcome(entry, acted=True, run_start_time=run_start_time), EIGHT
     )
-    assert done.latest_runs == {7: mark, 8: LatestRun()}
+    assert done.latest_runs == {7: latest_run, 8: LatestRun()}
     nothing = with_start_resolved(ledger, StartOutcome(entry, acted=False), EIGHT)
     assert nothing.latest_runs == ledger.latest_runs
 
 
 @pytest.mark.parametrize(
-    ("mark", "seen", "outdated"),
+    ("latest_run", "seen", "outdated"),
     [
         pytest.param(LatestRun(at=EIGHT), OLDER, set(range(-1, 7)), id="older"),
         pytest.param(LatestRun(at=EIGHT), EIGHT, set(), id="the same"),
@@ -230,35 +233,37 @@ def test_the_newest_training_is_remembered(
         pytest.param(LatestRun(at=EIGHT), None, set(), id="absent"),
         pytest.param(LatestRun(), None, set(), id="nothing is known"),
         pytest.param(LatestRun(), OLDER, set(), id="nothing was known"),
-        # A start has acted: who still shows the model before it, and at rest, is behind.
+        # A start has acted: a poll that shows the model idle before it is a stale read.
         pytest.param(LatestRun(at=EIGHT, superseded=True), EIGHT, {1, 2}, id="superseded"),
         pytest.param(
             LatestRun(at=EIGHT, superseded=True), OLDER, set(range(-1, 7)), id="long before"
         ),
         pytest.param(LatestRun(at=EIGHT, superseded=True), NEWER, set(), id="the run itself"),
         pytest.param(LatestRun(at=EIGHT, superseded=True), None, set(), id="superseded, absent"),
-        pytest.param(LatestRun(superseded=True), None, {1, 2}, id="the first, without a marker"),
+        pytest.param(
+            LatestRun(superseded=True), None, {1, 2}, id="the first, without a run start time"
+        ),
         pytest.param(LatestRun(superseded=True), EIGHT, set(), id="the first itself"),
     ],
 )
-def test_a_look_from_before_the_newest_training_is_outdated(
-    mark: LatestRun, seen: datetime | None, outdated: set[int]
+def test_poll_before_the_newest_run_is_a_stale_read(
+    latest_run: LatestRun, seen: datetime | None, outdated: set[int]
 ) -> None:
     polls = {state: a_model(state, started_at=seen) for state in range(-1, 7)}
-    assert {state for state, poll in polls.items() if mark.outdates(poll)} == outdated
+    assert {state for state, poll in polls.items() if latest_run.outdates(poll)} == outdated
 
 
-# Forgetting.
+# Expiry.
 
 
-def test_a_debit_is_kept_for_a_window_from_when_it_ages() -> None:
+def test_charge_is_kept_for_one_window() -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
     ledger = with_start_resolved(ledger, StartOutcome(entry, acted=True), EIGHT)
     assert pruned(ledger, at(minutes=59, seconds=59), HOUR) == ledger
     assert pruned(ledger, at(hours=1), HOUR) == Ledger(serial=entry.serial)
 
 
-def test_a_mark_is_kept_as_long_as_its_model_has_an_entry_or_a_debit() -> None:
+def test_run_start_time_is_kept_while_a_start_or_charge_is() -> None:
     ledger, entry = with_start_begun(Ledger(), starting(), EIGHT)
     latest_runs = {7: LatestRun(at=BEFORE), 8: LatestRun(at=BEFORE)}
     ledger = replace(ledger, latest_runs=latest_runs)
@@ -278,11 +283,11 @@ def test_a_mark_is_kept_as_long_as_its_model_has_an_entry_or_a_debit() -> None:
 
 
 @given(st.sets(st.integers(1, 3)), st.sets(st.integers(1, 3)), st.integers(0, 7200))
-def test_what_is_remembered_is_what_the_next_write_would_keep(
-    debited: set[int], still_open: set[int], seconds: int
+def test_state_in_use_is_what_the_next_write_would_keep(
+    charged: set[int], still_open: set[int], seconds: int
 ) -> None:
     ledger = Ledger()
-    for model_id in sorted(debited | still_open):
+    for model_id in sorted(charged | still_open):
         ledger, entry = with_start_begun(ledger, starting(model_id), at(minutes=model_id))
         if model_id not in still_open:
             ledger = with_start_resolved(
@@ -295,7 +300,7 @@ def test_what_is_remembered_is_what_the_next_write_would_keep(
         assert remembered(ledger, model_id, now, HOUR) == kept.get(model_id)
 
 
-def test_of_too_many_debits_the_newest_are_kept_in_their_order_whatever_their_keys() -> None:
+def test_newest_charges_are_kept_in_order_for_all_keys() -> None:
     ledger = Ledger()
     for number in range(MAX_CHARGES + 3):
         training = starting(number + 1, key=f"key-{number % 2}")
@@ -308,10 +313,10 @@ def test_of_too_many_debits_the_newest_are_kept_in_their_order_whatever_their_ke
     assert kept.in_flight_starts == ledger.in_flight_starts
 
 
-# Allowances.
+# Quotas.
 
 
-def test_a_key_takes_over_what_its_source_has_spent_before() -> None:
+def test_new_key_takes_over_the_charges_of_its_source() -> None:
     ledger = Ledger()
     for model_id, key, source in (
         (1, KEY.fingerprint, KEY.source),
@@ -331,15 +336,15 @@ def test_a_key_takes_over_what_its_source_has_spent_before() -> None:
     assert models("a new one", "and a new source") == ([], [])
 
 
-# What was learned of limits.
+# Observed limits.
 
 
 def observed_limits(count: int) -> StoredLimit:
-    """A limit that was learned at eight."""
+    """A limit that was observed at eight."""
     return StoredLimit(seconds=3600.0, count=count, at=EIGHT, clean_windows=24.0)
 
 
-def test_the_ledger_keeps_of_each_kind_of_call_what_was_learned_last() -> None:
+def test_ledger_keeps_the_last_observed_limits_of_each_operation() -> None:
     ledger = with_observed_limits(Ledger(), "one", "start", (observed_limits(3),))
     ledger = with_observed_limits(ledger, "one", "log", (observed_limits(9),))
     ledger = with_observed_limits(ledger, "two", "start", (observed_limits(1),))
@@ -354,10 +359,10 @@ def test_the_ledger_keeps_of_each_kind_of_call_what_was_learned_last() -> None:
     assert pruned(ledger, EIGHT + KEPT, HOUR).limits == {}
 
 
-# As text.
+# Serialization.
 
 
-def test_it_is_the_same_after_it_was_written_and_read() -> None:
+def test_ledger_is_equal_after_a_round_trip() -> None:
     ledger, _ = with_start_begun(Ledger(), starting(), at(seconds=0.5))
     ledger, entry = with_start_begun(
         ledger, starting(8, baseline=Baseline(training_status=2)), EIGHT
@@ -378,10 +383,10 @@ def test_it_is_the_same_after_it_was_written_and_read() -> None:
         pytest.param("n" * 63, f"Secret/{'n' * 63}/{'s' * 100}/{'k' * 81}", 640, id="longest"),
     ],
 )
-def test_with_full_windows_it_fits_into_a_config_map(
+def test_ledger_with_full_windows_fits_into_a_config_map(
     namespace: str, source: str, at_most: int
 ) -> None:
-    """Of 10,000 resources: 1000 debits and marks, 64 entries. Measured: 289 kB and 559 kB."""
+    """Of 10,000 resources: 1000 charges, 64 in-flight starts. Measured: 289 kB and 559 kB."""
     status = starting(source=source).status
     names = [f"{'m' * (len(namespace) * 4 - 6)}{number:05}" for number in range(10_000)]
     uids = [f"0f8fad5b-d9cb-469f-a165-{number:012}" for number in range(10_000)]

@@ -1,4 +1,4 @@
-"""core/ledger/observed_limits.py: lessons as the start ledger keeps them."""
+"""core/ledger/observed_limits.py: observed limits as the start ledger keeps them."""
 
 from datetime import datetime, timedelta
 
@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 
 
 def observed_limits(count: int = 3, when: datetime = EIGHT, seconds: float = 3600.0) -> StoredLimit:
-    """A limit, learned then."""
+    """A limit, observed at this time."""
     return StoredLimit(seconds=seconds, count=count, at=when, clean_windows=CLEAN_WINDOWS)
 
 
@@ -44,12 +44,12 @@ LESSONS = st.builds(
 
 
 @given(st.lists(LESSONS, max_size=3), st.floats(0, 1e6), st.floats(0, 1e9))
-def test_lessons_are_the_same_in_the_next_process_but_for_a_second(
+def test_observed_limits_survive_a_restart_to_the_second(
     observed_limits: list[ObservedLimit], age: float, booted: float
 ) -> None:
-    """The clocks of the two have nothing to do with each other; the wall clock is what they share.
+    """The monotonic clocks of the two processes are unrelated; both share the wall clock.
 
-    Times are to the second there, and never later than they were: nobody becomes impatient.
+    The ledger keeps times to the second, rounded down: no process tries more calls earlier.
     """
     now, later = 1e6 + age, 3600.0
     written = stored_limits(observed_limits, EIGHT, now)
@@ -64,7 +64,7 @@ def test_lessons_are_the_same_in_the_next_process_but_for_a_second(
         assert -1e-3 <= aged <= 1.001
 
 
-def test_what_was_learned_is_kept_to_in_the_next_process() -> None:
+def test_observed_limits_apply_after_a_restart() -> None:
     observed_limits = (ObservedLimit(3600.0, 3, 500.0, 48.0),)
     limiter = RateLimiter((Limit(5, 3600.0),))
     limiter.learn(restored_limits(stored_limits(observed_limits, EIGHT, 1000.0), at(hours=1), 70.0))
@@ -72,7 +72,7 @@ def test_what_was_learned_is_kept_to_in_the_next_process() -> None:
     assert limiter.observed_limits == (ObservedLimit(3600.0, 3, 70.0 - 3600.0 - 500.0, 48.0),)
 
 
-def test_a_limit_of_long_ago_is_kept_to_but_for_one_more() -> None:
+def test_old_observed_limit_allows_one_more_call() -> None:
     observed_limits = (ObservedLimit(3600.0, 3, 0.0, 24.0),)
     limiter = RateLimiter((Limit(5, 3600.0),))
     limiter.learn(
@@ -85,13 +85,13 @@ def test_a_limit_of_long_ago_is_kept_to_but_for_one_more() -> None:
 @pytest.mark.parametrize(
     "nonsense", [{"seconds": 0.0}, {"seconds": -1.0}, {"count": 0}, {"clean_windows": 0.0}]
 )
-def test_nonsense_in_a_ledger_is_not_believed(nonsense: dict[str, float]) -> None:
+def test_invalid_limits_in_a_ledger_are_ignored(nonsense: dict[str, float]) -> None:
     good = observed_limits()
     assert restored_limits([good.model_copy(update=nonsense)], EIGHT, 0.0) == ()
     assert len(restored_limits([good], EIGHT, 0.0)) == 1
 
 
-def test_a_lesson_of_a_clock_that_is_ahead_is_one_of_later() -> None:
+def test_observed_limit_from_a_clock_ahead_keeps_its_time() -> None:
     (observed_limit,) = restored_limits([observed_limits(when=at(hours=1))], EIGHT, 0.0)
     assert observed_limit.at == 3600.0
     assert observed_limit.allows(0.0) == 3
@@ -102,7 +102,7 @@ def test_a_lesson_of_a_clock_that_is_ahead_is_one_of_later() -> None:
     [(KEPT - timedelta(seconds=1), True), (KEPT, False)],
     ids=["kept", "too old"],
 )
-def test_what_was_learned_a_month_ago_is_tried_anew(
+def test_observed_limit_of_a_month_ago_is_tested_again(
     age: timedelta,
     is_kept: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -121,7 +121,7 @@ def test_what_was_learned_a_month_ago_is_tried_anew(
         assert found == {"young": {"start": (observed_limits(),)}}
 
 
-def test_of_too_many_keys_those_that_learned_last_are_kept() -> None:
+def test_keys_with_the_newest_observed_limits_are_kept() -> None:
     limits: StoredLimits = {
         f"key-{n}": {
             "status": (
@@ -141,10 +141,10 @@ def test_of_too_many_keys_those_that_learned_last_are_kept() -> None:
         pytest.param(["start", "status", "log"], 2, 0.3, id="all are, of two windows each"),
     ],
 )
-def test_five_hundred_keys_leave_room_in_a_config_map(
+def test_observed_limits_of_500_keys_fit_into_a_config_map(
     calls: list[str], windows: int, at_most: float
 ) -> None:
-    """Of 1 MiB. Measured: 52 kB and 262 kB; the debits take 0.55 of it at most."""
+    """A ConfigMap holds 1 MiB. Measured: 52 kB and 262 kB; the charges take at most 0.55 of it."""
     per_key = {call: (observed_limits(100_000),) * windows for call in calls}
     limits: StoredLimits = {f"{n:012x}": {**per_key} for n in range(MAX_KEYS)}
     assert len(dump(Ledger(limits=limits))) <= at_most * 2**20

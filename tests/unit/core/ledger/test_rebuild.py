@@ -1,4 +1,4 @@
-"""core/ledger/rebuild.py: a lost start ledger, as far as statuses tell."""
+"""core/ledger/rebuild.py: a lost start ledger, rebuilt from statuses."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def test_without_any_run_there_is_nothing_to_rebuild() -> None:
     assert rebuilt([a_training(), a_training(name="radiology")], 7) == Ledger(serial=7)
 
 
-def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out() -> None:
+def test_each_intent_becomes_an_in_flight_start() -> None:
     timed_out = starting(8)
     timed_out = timed_out.with_status(replace(timed_out.status, finished_at=at(hours=9)))
     ledger = rebuilt([starting(7, attempt=3), timed_out, starting(9, claimed_at=None)], 100)
@@ -26,7 +26,7 @@ def test_each_intent_may_be_a_start_under_way_even_of_a_run_that_has_timed_out()
         8: ("uid-of-team-a-of-8", 1, READY),
         9: ("uid-of-team-a-of-9", 1, READY),
     }
-    # An entry has the number of its debit, as any: the answer to it is what that ages from.
+    # An in-flight start has the serial of its charge, which ages from the reply to the start.
     charges = {charge.model_id: charge.serial for charge in charges_of_key(ledger)}
     assert charges == {n: entry.serial for n, entry in ledger.in_flight_starts.items()}
     assert sorted(charges.values()) == [101, 102, 103]
@@ -46,7 +46,7 @@ def test_a_waiting_rerun_hides_no_start_of_its_key() -> None:
     assert (charge.key_source, charge.at) == (KEY.source, EIGHT)
 
 
-def test_what_statuses_tell_of_starts_is_debited_oldest_first() -> None:
+def test_starts_in_statuses_are_charged_oldest_first() -> None:
     past = (
         HistoryEntry(id="run-3", attempt=2, started_at=at(minutes=3), outcome="Failed"),
         HistoryEntry(id="run-2", outcome="Failed"),
@@ -75,9 +75,7 @@ def test_what_statuses_tell_of_starts_is_debited_oldest_first() -> None:
 @pytest.mark.parametrize(
     ("ownership", "counts"), [("Owned", 1), ("Unconfirmed", 1), ("Adopted", 0), (None, 1)]
 )
-def test_a_run_that_somebody_else_has_started_costs_nothing(
-    ownership: str | None, counts: int
-) -> None:
+def test_adopted_run_is_not_charged(ownership: str | None, counts: int) -> None:
     training = starting(intent=None, ownership=ownership)
     assert len(charges_of_key(rebuilt([training], 0))) == counts
     past = HistoryEntry(id="run-0", ownership=ownership, started_at=EIGHT, outcome="Failed")
@@ -86,7 +84,7 @@ def test_a_run_that_somebody_else_has_started_costs_nothing(
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_two_intents_at_one_model_the_newer_is_waited_for(order: int) -> None:
+def test_newer_of_two_intents_becomes_the_in_flight_start(order: int) -> None:
     old = a_training(name="old", status=starting(claimed_at=at(minutes=1)).status)
     new = a_training(name="new", status=starting(claimed_at=at(minutes=2)).status)
     ledger = rebuilt([old, new][::order], 0)
@@ -94,7 +92,7 @@ def test_of_two_intents_at_one_model_the_newer_is_waited_for(order: int) -> None
     assert len(charges_of_key(ledger)) == 2
 
 
-def test_a_lost_ledger_that_statuses_tell_of_fits_into_a_config_map() -> None:
+def test_rebuilt_ledger_fits_into_a_config_map() -> None:
     past = tuple(
         HistoryEntry(id=f"run-{n}", started_at=at(minutes=-n), outcome="Failed") for n in range(10)
     )

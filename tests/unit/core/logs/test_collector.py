@@ -1,6 +1,6 @@
-"""core/logs/collector.py and core/logs/buffer.py: what is new in a reply, in bounded memory.
+"""core/logs/collector.py and core/logs/buffer.py: new entries of a reply, in bounded memory.
 
-tests/unit/core/logs/test_plan.py has what comes of it after several fetches.
+tests/unit/core/logs/test_plan.py has the result of several fetches.
 """
 
 import random
@@ -27,7 +27,7 @@ EIGHT = Window(EIGHT_SECOND)
 def collected(
     entries: Iterable[LogEntry], window: Window = EIGHT, max_bytes: int = MIB
 ) -> Collected:
-    """What a first reply has."""
+    """The new lines of a first reply."""
     collector = LogCollector(EMPTY, window, run_id="r1", max_bytes=max_bytes)
     for each in entries:
         collector.add(each)
@@ -72,7 +72,7 @@ def test_entries_of_other_runs_are_left_out(window: Window, kept: str) -> None:
 
 
 @pytest.mark.parametrize("begin", [-5, 5])
-def test_leading_entries_without_a_time_go_with_the_first_timed_one(begin: int) -> None:
+def test_leading_untimed_entries_follow_the_first_timed_one(begin: int) -> None:
     entries = [entry("a", None), entry("b", None), entry("c", begin), entry("d", 9)]
     found = collected(entries)
     assert texts(found) == (["d"] if begin < 0 else ["a", "b", "c", "d"])
@@ -103,7 +103,7 @@ def test_learning_curve_is_of_this_run_only() -> None:
     assert [p.epoch for p in collected(entries, none).curve] == [1, 9]
 
 
-def test_stored_line_without_a_time_is_not_taken_for_an_equal_earlier_one() -> None:
+def test_stored_untimed_line_is_not_taken_for_an_equal_one() -> None:
     def lines(*entries: LogEntry) -> tuple[Line, ...]:
         return split("".join(f"{render(each)}\n" for each in entries), EIGHT_SECOND)
 
@@ -144,7 +144,7 @@ def test_no_line_is_kept_that_is_older_than_a_dropped_one() -> None:
     buffer.add(2, "x" * 80)
     buffer.add(3, "y" * 40)
     buffer.trim()
-    buffer.add(1, "z" * 20)  # there would be room for it
+    buffer.add(1, "z" * 20)  # the buffer has space for the line
     assert [line.text[0] for line in buffer] == ["y"]
     assert dropped == [2, 1]
 

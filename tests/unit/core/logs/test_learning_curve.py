@@ -1,4 +1,4 @@
-"""core/logs/learning_curve.py: what is read from which lines."""
+"""core/logs/learning_curve.py: the points that are read from log lines."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -76,7 +76,7 @@ def test_other_lines_are_passed_over(message: str) -> None:
     assert learning_curve([entry(message)]) == ()
 
 
-def test_of_an_epoch_told_twice_the_latest_counts_whatever_the_order() -> None:
+def test_latest_of_two_points_of_an_epoch_counts_in_any_order() -> None:
     entries = [entry("epoch 1/2 WER: 3%", 9), entry("epoch 2/2 WER: 1%", 5)]
     entries += [entry("epoch 1/2 WER: 4%", 1)]
     assert [(p.epoch, p.word_error_rate) for p in learning_curve(entries)] == [(1, "3"), (2, "1")]

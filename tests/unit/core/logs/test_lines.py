@@ -1,4 +1,4 @@
-"""core/logs/lines.py: how entries become lines, and in which order."""
+"""core/logs/lines.py: how entries become lines, and their order."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -67,7 +67,7 @@ def test_bytes_are_counted_and_not_characters() -> None:
     assert Line(0, "語🎧").size == len("語🎧\n".encode()) == 8
 
 
-def test_lines_that_somebody_edited_are_read_all_the_same() -> None:
+def test_edited_lines_are_still_read() -> None:
     assert split("wh\x0bat\n2025-01-16T08:00:00Z INFO a\n- INFO b\n2025-01-16 INFO c\n\n", 7) == (
         Line(7, "wh\x0bat"),
         Line(EIGHT_SECOND, "2025-01-16T08:00:00Z INFO a"),
@@ -85,7 +85,7 @@ entries = st.builds(
 
 
 @given(st.lists(entries, max_size=30), st.integers(0, 30))
-def test_what_is_written_is_read_back(given_entries: list[LogEntry], cut: int) -> None:
+def test_written_lines_are_read_back(given_entries: list[LogEntry], cut: int) -> None:
     at, lines = UNTIMED, list[Line]()
     for each in given_entries:
         at = at if each.at is None else second_of(each.at)

@@ -1,4 +1,4 @@
-"""core/logs/plan.py: whatever is fetched in whatever steps, each entry is stored once, in order."""
+"""core/logs/plan.py: each entry is stored once, in order, for any sequence of fetches."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ from tests.unit.core.fake_log_store import (
 MINIMUM = 65536
 SEAL = 512 * 1024
 
-# Few different messages and seconds, so that equal entries are frequent; wide, so that chunks fill.
+# Few messages and seconds, so that equal entries are frequent; wide, so that segments fill.
 MESSAGES = {"a": "a", "b": "b", "J": "語" * 1000, "w": "w" * 4000}
 Blocks = list[tuple[str, float | None]]
 """Keys of MESSAGES, and the second that these entries share."""
@@ -47,9 +47,7 @@ def entries_of(blocks: Blocks, begin: int = 0) -> list[LogEntry]:
 
 
 @given(logs, cuts)
-def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
-    blocks: Blocks, steps: list[int]
-) -> None:
+def test_growing_log_is_stored_as_if_saved_at_once(blocks: Blocks, steps: list[int]) -> None:
     ordered = in_order(entries_of(blocks))
     at_once, stepwise = FakeLogStore(), FakeLogStore()
     at_once.save(ordered, max_bytes=300_000)
@@ -63,7 +61,7 @@ def test_a_growing_log_saved_in_steps_is_stored_as_if_saved_at_once(
 def test_late_and_unordered_entries_are_each_stored_once(
     blocks: Blocks, absent: list[set[int]]
 ) -> None:
-    fake = FakeLogStore()  # of short lines, so that nothing is sealed
+    fake = FakeLogStore()  # of short lines, so that no segment is sealed
     entries = entries_of(blocks)
     missing: set[int] = set(range(60))
     for step in (*absent, set[int]()):
@@ -77,7 +75,7 @@ def test_late_and_unordered_entries_are_each_stored_once(
 @example([("JJJJJ", None), ("w" * 13, None)], [6], 3, MINIMUM)  # killed beside a deletion
 @example([("JJJww", 0), ("J" * 21, 0)], [5], 3, MINIMUM)  # the same, and more than fits is new
 @settings(max_examples=200, deadline=None)
-def test_killed_at_any_write_the_next_save_makes_it_good(
+def test_save_after_a_kill_at_any_write_completes_the_log(
     blocks: Blocks, steps: list[int], writes: int, max_bytes: int
 ) -> None:
     ordered = in_order(entries_of(blocks))
@@ -99,7 +97,7 @@ def test_killed_at_any_write_the_next_save_makes_it_good(
 @given(st.lists(logs, min_size=2, max_size=3), st.lists(kills, max_size=6).map(sorted), bounds)
 @example([[("JJJwwJJJJ", 0)], [("JJwwwwJJJJwwww", 0)]], [(0, 60, 12), (1, 60, 2)], MINIMUM)
 @settings(max_examples=200, deadline=None)
-def test_killed_saves_of_several_runs_are_made_good_by_the_next(
+def test_save_after_killed_saves_of_runs_completes_the_log(
     runs: list[Blocks], steps: list[tuple[int, int, int]], max_bytes: int
 ) -> None:
     fake = FakeLogStore()
@@ -118,14 +116,14 @@ def test_killed_saves_of_several_runs_are_made_good_by_the_next(
         )
 
     for run, count, writes in steps:
-        # After one that is killed, one succeeds.
+        # One save is killed; the next one succeeds.
         fake.writes_left = writes if fake.writes_left else 10**9
         with suppress(KilledError):
             save(min(run, last), count)
         assert fake.indexed <= fake.segments.keys()
     fake.writes_left = 10**9
     log_index = save(last, len(parts[last]))
-    # Of a run before there may be chunks that the next one to be sealed brings to light.
+    # An earlier run may have segments that appear only when the next segment is sealed.
     assert all(number >= log_index.next for number in fake.segments.keys() - fake.indexed)
     assert log_index.size == len(fake.text.encode()) <= max_bytes
     assert log_index.entries == fake.text.count("\n")
@@ -146,7 +144,7 @@ def test_the_bound_holds_and_the_newest_lines_are_kept(
         text, full = fake.text, whole(ordered[:step])
         assert len(text.encode()) == log_index.size <= max_bytes
         assert full.endswith(text)
-        # A dropped chunk is a quarter of the bound, or one line longer than that.
+        # A dropped segment is a quarter of the bound, or one line longer.
         assert text == full or len(text.encode()) > max_bytes * 3 // 4 - 20_000
         assert log_index.truncated == (text != full)
         assert log_index.entries == text.count("\n")
@@ -161,9 +159,9 @@ def test_saving_again_writes_nothing() -> None:
     fake.save(entries[::-1])
 
 
-def test_chunks_are_filled_to_512_kib_of_data() -> None:
+def test_segments_are_filled_to_512_kib_of_data() -> None:
     fake = FakeLogStore()
-    # 2,048 of these lines would fill a chunk to the last byte and leave none for its index.
+    # 2,048 of these lines would fill a segment to the last byte and leave none for its index.
     fake.save(wide(7000, size=256))
     sizes = [sum(len(v.encode()) for v in data.values()) for data in fake.segments.values()]
     assert len(sizes) == 3
@@ -180,7 +178,7 @@ def test_multibyte_text_is_measured_in_bytes() -> None:
 
 
 @pytest.mark.parametrize("character", ["🎧", "語", '"', "\\"])
-def test_no_request_is_so_long_that_sending_it_blocks(character: str) -> None:
+def test_requests_to_the_cluster_are_bounded(character: str) -> None:
     fake = FakeLogStore()
     entries = [entry(character * 4000, i) for i in range(300)]
     fake.save(entries)
@@ -188,7 +186,7 @@ def test_no_request_is_so_long_that_sending_it_blocks(character: str) -> None:
     assert max(len(json.dumps(text)) for text in fake.texts) <= 1024 * 1024 - 64 * 1024
 
 
-def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
+def test_sealed_segments_are_not_read_while_the_log_grows() -> None:
     fake = FakeLogStore()
     entries = wide(3000)
     for count in (700, 1500, 1501, 3000):
@@ -197,7 +195,7 @@ def test_sealed_chunks_are_not_read_while_the_log_only_grows() -> None:
     assert fake.text == whole(entries)
 
 
-def test_entry_late_for_a_sealed_part_is_counted_only() -> None:
+def test_entry_late_for_a_sealed_segment_is_only_counted() -> None:
     fake = FakeLogStore()
     entries, late = wide(1200), entry("late", 3)
     fake.save(entries)
@@ -236,7 +234,7 @@ def test_a_log_within_one_second_is_not_written_again_and_again() -> None:
         assert log_index.next == 1 + (count - 1) // 50
 
 
-def test_an_entry_without_a_time_is_not_taken_for_an_equal_one_before() -> None:
+def test_untimed_entry_is_not_taken_for_an_equal_earlier_one() -> None:
     fake = FakeLogStore()
     untimed = entry("again " + "x" * 500, None)
     entries = [*wide(16), untimed]
@@ -256,7 +254,7 @@ def test_the_bound_is_kept_to_the_byte() -> None:
 
 
 @pytest.mark.parametrize("length", [50, 60, 65, 66, 500])
-def test_a_long_new_run_drops_the_old_one_and_knows_its_own_chunks(length: int) -> None:
+def test_long_new_run_drops_the_old_runs_segments(length: int) -> None:
     fake = FakeLogStore()
     fake.save(wide(10), run_id="r1", max_bytes=MINIMUM)
     entries = [*wide(10), *wide(length, begin=1000)]
@@ -286,7 +284,7 @@ def test_a_remote_log_that_shrinks_takes_nothing_away() -> None:
     assert fake.text == whole(wide(1205))
 
 
-def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> None:
+def test_shrunken_remote_log_after_drops_still_grows() -> None:
     fake = FakeLogStore()
     fake.save(wide(900), max_bytes=200_000)
     log_index = fake.save(wide(50, begin=880), max_bytes=200_000)
@@ -294,7 +292,7 @@ def test_a_remote_log_that_shrinks_after_lines_were_dropped_still_grows() -> Non
     assert log_index.truncated
 
 
-def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
+def test_new_run_seals_the_active_segment() -> None:
     fake = FakeLogStore()
     first, second = wide(10), wide(10, begin=100)
     fake.save(first, run_id="r1")
@@ -305,7 +303,7 @@ def test_a_new_run_seals_the_tail_and_starts_afresh() -> None:
     assert (log_index.segments_of_run, log_index.entries, log_index.truncated) == ((), 20, False)
 
 
-def test_a_new_run_without_a_line_leaves_the_tail_alone() -> None:
+def test_new_run_without_a_line_keeps_the_active_segment() -> None:
     fake = FakeLogStore()
     fake.save(wide(10), run_id="r1")
     fake.writes_left = 0
@@ -323,7 +321,7 @@ def test_a_new_run_that_loses_lines_leaves_none_of_the_old_one() -> None:
     assert whole(second).endswith(fake.text)
 
 
-def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_one() -> None:
+def test_segments_of_earlier_runs_are_dropped_first() -> None:
     fake = FakeLogStore()
     fake.save(wide(60), run_id="r1", max_bytes=100_000)
     start = EIGHT_SECOND + 1000
@@ -339,7 +337,7 @@ def test_chunks_of_earlier_runs_fall_off_first_and_do_not_truncate_the_present_o
 
 
 @pytest.mark.parametrize("writes", range(8))
-def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -> None:
+def test_kill_at_a_new_run_loses_and_doubles_no_line(writes: int) -> None:
     fake = FakeLogStore()
     first, second = wide(600), wide(1300, begin=1000)
     fake.save(first, run_id="r1")
@@ -358,7 +356,7 @@ def test_killed_while_a_new_run_begins_nothing_is_lost_or_doubled(writes: int) -
     assert not log_index.truncated
 
 
-def test_many_short_runs_stay_within_what_status_can_name() -> None:
+def test_segments_of_many_short_runs_fit_into_status() -> None:
     fake = FakeLogStore()
     for run in range(99):
         fake.save([entry("only", run * 10)], run_id=f"r{run}")
@@ -376,7 +374,7 @@ def test_a_lower_bound_is_kept_at_once() -> None:
     assert log_index.size > MINIMUM // 2
 
 
-def test_more_new_lines_than_may_be_kept_replace_what_was_stored() -> None:
+def test_new_lines_beyond_the_bound_replace_stored_ones() -> None:
     fake = FakeLogStore()
     fake.save(wide(50), max_bytes=MINIMUM)
     log_index = fake.save(wide(5000), max_bytes=MINIMUM)

@@ -1,4 +1,4 @@
-"""core/logs/segments.py: what is stored, and how a chunk unknown to the index is taken over."""
+"""core/logs/segments.py: stored segments, and how a segment unknown to the index is taken over."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_other_names_have_no_number(name: str) -> None:
     assert segment_number("cardio", name) is None
 
 
-def test_a_tail_is_read_back() -> None:
+def test_active_segment_is_read_back() -> None:
     log_index = LogIndex(
         "r2", (SegmentInfo(3, 99, 4), SegmentInfo(4, 50, 2)), 4, 5, Position(1, 1, 2), (C, D), 1
     )
@@ -56,32 +56,32 @@ def test_a_tail_is_read_back() -> None:
     assert not log_index.truncated
 
 
-def test_an_unreadable_tail_is_no_book() -> None:
+def test_unreadable_active_segment_is_ignored() -> None:
     for index in ("", "{", "[]", '{"run": "r1"}'):
         assert LogIndex.read({LOG_KEY: "x\n", INDEX_KEY: index}) is None
     assert LogIndex.read({}) is None
 
 
-def test_a_chunk_is_read_back() -> None:
+def test_sealed_segment_is_read_back() -> None:
     sealed = a_sealed(7, "r1", Position(1, 2, 9), D, C)
     assert SealedSegment.read(7, sealed.data()) == sealed
     assert (sealed.lines, sealed.end) == ((D, C), Position(1, 4, 11))
     assert sealed.as_segment() == SegmentInfo(7, D.size + C.size, 2)
 
 
-def test_an_unreadable_chunk_belongs_to_no_run() -> None:
+def test_unreadable_sealed_segment_belongs_to_no_run() -> None:
     sealed = SealedSegment.read(7, {LOG_KEY: f"{A.text}\n", INDEX_KEY: "?"})
     assert sealed == a_sealed(7, "", START, A, since=None)
 
 
-def test_a_log_is_truncated_when_the_run_has_lines_that_no_chunk_holds() -> None:
+def test_log_is_truncated_when_lines_of_the_run_were_dropped() -> None:
     segments = (SegmentInfo(3, 99, 4), SegmentInfo(4, 50, 2))
     assert not LogIndex("r", segments, 4, 5, Position(0, 1, 2), (C,)).truncated
     assert LogIndex("r", segments, 4, 5, Position(0, 1, 3), (C,)).truncated
     assert not LogIndex("r", segments, 3, 5, Position(0, 1, 6), (C,)).truncated
 
 
-def test_a_sealed_tail_is_taken_out_of_the_tail() -> None:
+def test_sealed_lines_leave_the_active_segment() -> None:
     log_index = LogIndex("r1", (), 1, 1, START, (A, A, C))
     adopted = log_index.adopt(a_sealed(1, "r1", START, A, B))
     assert adopted.active == (A, C)
@@ -89,7 +89,7 @@ def test_a_sealed_tail_is_taken_out_of_the_tail() -> None:
     assert (adopted.before, adopted.next, adopted.first) == (Position(0, 2, 2), 2, 1)
 
 
-def test_a_chunk_behind_a_gap_replaces_the_tail() -> None:
+def test_segment_behind_a_gap_replaces_the_active_segment() -> None:
     log_index = LogIndex("r1", (), 1, 1, START, (A, B))
     adopted = log_index.adopt(a_sealed(1, "r1", Position(0, 50, 50), C))
     assert adopted.active == ()
@@ -97,7 +97,7 @@ def test_a_chunk_behind_a_gap_replaces_the_tail() -> None:
     assert adopted.truncated
 
 
-def test_a_chunk_of_another_run_begins_that_run() -> None:
+def test_segment_of_another_run_begins_that_run() -> None:
     log_index = LogIndex("r1", (SegmentInfo(1, 1, 1),), 1, 2, Position(0, 1, 1), (B,))
     turned = log_index.adopt(a_sealed(2, "r1", log_index.before, B)).adopt(
         a_sealed(3, "r2", START, C)
@@ -115,7 +115,7 @@ def test_nothing_is_stored_at_first() -> None:
     assert (EMPTY.size, EMPTY.entries, EMPTY.truncated, EMPTY.before.at) == (0, 0, False, UNTIMED)
 
 
-def test_index_of_an_older_version_does_not_say_since_when_the_run_is() -> None:
+def test_index_of_an_older_version_has_no_begin_of_the_run() -> None:
     index = '{"run":"r1","segments":[],"first":1,"next":1,"before":[-9,0,0]}'
     read = LogIndex.read({LOG_KEY: "", INDEX_KEY: index})
     assert read is not None

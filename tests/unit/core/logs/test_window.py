@@ -1,4 +1,4 @@
-"""core/logs/window.py: which entries of the remote log are of a run."""
+"""core/logs/window.py: which entries of the remote log belong to a run."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from tests.unit.core.builders import EIGHT, a_run, at, followed
 from tests.unit.core.fake_log_store import EIGHT_SECOND
 
 BEFORE = LogIndex("run-0", (), 1, 1, START, (Line(EIGHT_SECOND - 60, "last"),))
-"""The run before is stored."""
+"""The extent of a stored log of the previous run."""
 PAST = HistoryEntry(id="run-0", outcome="Failed")
 TRAINED = Baseline(training_status=2, started_training_at=at(hours=-9))
 GUESS = Window(EIGHT_SECOND - 30)
@@ -75,7 +75,7 @@ def a_status(baseline: Baseline | None = TRAINED, **facts: Any) -> TrainingStatu
         ),
     ],
 )
-def test_entries_of_a_run_are_told_from_earlier_ones(
+def test_entries_of_a_run_are_separated_from_earlier_ones(
     status: TrainingStatus, log_index: LogIndex, window: Window
 ) -> None:
     assert window_of(status, log_index) == window

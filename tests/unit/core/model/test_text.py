@@ -1,4 +1,4 @@
-"""core/model/text.py: whatever the API says fits into status and cannot act on a terminal."""
+"""core/model/text.py: text of the API fits into status and cannot control a terminal."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scriptix_operator.core.model.text import clean, one_line
 
 ANY_TEXT = st.text(st.characters(), max_size=60)
-"""Lone surrogates, controls and all."""
+"""Any text, with lone surrogates and control characters."""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""core/ratelimit/effective_limits.py: what a key has to keep to, from call to call.
+"""core/ratelimit/effective_limits.py: the limits of a key from call to call.
 
-Whole stories with servers are in test_budget.py.
+test_limiter.py simulates whole clients and servers.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ FIVE_AN_HOUR = Limit(5, HOUR)
 
 
 class Story:
-    """What happens to an allowance; each call takes no time unless the test says so."""
+    """The calls under some limits; a call takes no time unless the test sets one."""
 
     def __init__(self, *limits: Limit) -> None:
-        self.allowance = EffectiveLimits(limits or [FIVE_AN_HOUR])
+        self.limiter = EffectiveLimits(limits or [FIVE_AN_HOUR])
 
     def passes(self, *times: float, events: RateLimitInfo | None = None) -> bool:
-        """Calls that are let through; returns whether what was learned is to be kept."""
-        return [self.allowance.let_through(at, at, events) for at in times][-1]
+        """Accepted calls; returns whether the observed limits are to be saved."""
+        return [self.limiter.let_through(at, at, events) for at in times][-1]
 
     def is_refused(
         self,
@@ -47,24 +47,24 @@ class Story:
         sent_at: float | None = None,
         events: RateLimitInfo | None = None,
     ) -> bool:
-        """A call that is refused; returns whether what was learned is to be kept."""
+        """A refused call; returns whether the observed limits are to be saved."""
         failure = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
         events = events if limit is None else RateLimitInfo(limit=limit, remaining=0, reset=wait)
-        return self.allowance.refused(at if sent_at is None else sent_at, failure, events, at)
+        return self.limiter.refused(at if sent_at is None else sent_at, failure, events, at)
 
     def counts(self, at: float) -> list[int]:
-        """What is kept to, by window."""
-        return [limit.count for limit in self.allowance.limits(at)]
+        """The effective limits, by window."""
+        return [limit.count for limit in self.limiter.limits(at)]
 
 
 def _observed_limits(story: Story) -> Sequence[ObservedLimit]:
-    return story.allowance.observed_limits
+    return story.limiter.observed_limits
 
 
-# What is kept to.
+# Effective limits.
 
 
-def test_without_a_lesson_the_configured_limits_hold_shortest_window_first() -> None:
+def test_configured_limits_apply_without_observed_limits() -> None:
     hour, minute = Limit(100, HOUR), Limit(10, MINUTE)
     assert EffectiveLimits([hour, minute]).limits(0.0) == (minute, hour)
 
@@ -84,26 +84,26 @@ def test_without_a_lesson_the_configured_limits_hold_shortest_window_first() -> 
         ),
     ],
 )
-def test_what_another_process_has_learned_is_kept_to(
+def test_observed_limits_of_another_process_apply(
     observed_limits: list[ObservedLimit], kept: list[Limit]
 ) -> None:
     story = Story()
-    story.allowance.learn(observed_limits)
-    assert list(story.allowance.limits(0.0)) == kept
+    story.limiter.learn(observed_limits)
+    assert list(story.limiter.limits(0.0)) == kept
 
 
-def test_one_more_than_was_learned_is_tried_after_clean_windows_and_not_two() -> None:
+def test_one_more_call_is_tried_after_clean_windows() -> None:
     story = Story()
-    story.allowance.learn([ObservedLimit(HOUR, 3, 0.0)])
+    story.limiter.learn([ObservedLimit(HOUR, 3, 0.0)])
     days = [0.0, CLEAN_WINDOWS - 0.01, CLEAN_WINDOWS, 2 * CLEAN_WINDOWS, 99 * CLEAN_WINDOWS]
     assert [story.counts(windows * HOUR)[0] for windows in days] == [3, 3, 4, 4, 4]
 
 
-def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None:
+def test_accepted_calls_that_refute_a_limit_raise_it_by_one() -> None:
     story = Story()
-    story.allowance.learn([ObservedLimit(HOUR, 1, 0.0)])
+    story.limiter.learn([ObservedLimit(HOUR, 1, 0.0)])
     begin = CLEAN_WINDOWS * HOUR
-    # In four windows a server with a limit of one lets through five at most.
+    # In four windows a server with a limit of one accepts five calls at most.
     assert not story.passes(*(begin + n * HOUR / 2 for n in range(5)))
     assert _observed_limits(story) == (ObservedLimit(HOUR, 1, 0.0),)
     at = begin + 5 * HOUR / 2
@@ -113,7 +113,7 @@ def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None
     assert story.counts(at + CLEAN_WINDOWS * HOUR) == [3]
 
 
-# What is proved.
+# Proved limits.
 
 
 @pytest.mark.parametrize(
@@ -126,36 +126,36 @@ def test_one_more_is_known_when_what_was_let_through_refutes_the_limit() -> None
         pytest.param([0, 1, 2, 3, 4, 9999], True, id="once is enough"),
     ],
 )
-def test_the_limit_is_proved_when_a_whole_window_was_let_through(
+def test_accepted_full_window_proves_the_limit(
     times: list[float],
     is_proved: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     story = Story()
     story.passes(*times)
-    assert story.allowance.is_proved == is_proved
+    assert story.limiter.is_proved == is_proved
 
 
-def test_a_stricter_limit_has_to_be_proved_anew() -> None:
+def test_stricter_limit_must_be_proved_again() -> None:
     story = Story()
     story.passes(0, 1, 2, 3, 4)
     assert story.is_refused(4000.0, wait=3590.0, limit=2)
-    assert not story.allowance.is_proved
+    assert not story.limiter.is_proved
     story.passes(8000.0, 8001.0)
-    assert story.allowance.is_proved
+    assert story.limiter.is_proved
 
 
-def test_a_refusal_for_others_calls_disproves_nothing() -> None:
+def test_refusal_for_others_calls_keeps_the_proved_limit() -> None:
     story = Story()
     story.passes(0, 1, 2, 3, 4)
     assert not story.is_refused(4000.0, wait=3590.0)
-    assert story.allowance.is_proved
+    assert story.limiter.is_proved
 
 
-# What replies tell that were let through.
+# Rate-limit info of accepted calls.
 
 
 @pytest.mark.parametrize(
-    ("events", "kept", "is_news"),
+    ("events", "kept", "is_change"),
     [
         pytest.param(
             RateLimitInfo(limit=3, reset=3000), [10, 3], True, id="of the window it fits into"
@@ -178,20 +178,20 @@ def test_a_refusal_for_others_calls_disproves_nothing() -> None:
         pytest.param(None, [10, 100], False, id="nothing"),
     ],
 )
-def test_a_limit_that_a_reply_tells_holds_at_once(
+def test_limit_named_by_a_reply_applies_at_once(
     events: RateLimitInfo | None,
     kept: list[int],
-    is_news: bool,  # noqa: FBT001 - the expected value
+    is_change: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     story = Story(Limit(10, MINUTE), Limit(100, HOUR))
-    assert story.passes(0.0, events=events) == is_news
+    assert story.passes(0.0, events=events) == is_change
     assert story.counts(0.0) == kept
-    assert not story.passes(1.0, events=events)  # the second time it is no news
+    assert not story.passes(1.0, events=events)  # the second time nothing changes
 
 
-def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
+def test_reply_raises_and_removes_an_observed_limit() -> None:
     story = Story()
-    story.allowance.learn([ObservedLimit(HOUR, 2, 0.0)])
+    story.limiter.learn([ObservedLimit(HOUR, 2, 0.0)])
     assert story.passes(0.0, events=RateLimitInfo(limit=4, reset=60))
     assert story.counts(0.0) == [4]
     assert not story.passes(KEEP_AGAIN - 1, events=RateLimitInfo(limit=5, reset=60))  # not so soon
@@ -199,14 +199,14 @@ def test_a_reply_raises_a_limit_that_was_learned_and_takes_it_back() -> None:
     assert story.passes(KEEP_AGAIN)
 
 
-def test_servers_that_tell_different_limits_cause_no_write_each_time() -> None:
+def test_replies_with_different_limits_cause_few_writes() -> None:
     story = Story(Limit(100, MINUTE))
     events = [RateLimitInfo(limit=limit, reset=30) for limit in (80, 90)]
     writes = sum(story.passes(at / 10, events=events[at % 2]) for at in range(6000))
     assert writes <= 2 * 600 / KEEP_AGAIN
 
 
-def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
+def test_repeatedly_named_limit_stays_current() -> None:
     story = Story()
     assert story.passes(0.0, events=RateLimitInfo(limit=3, reset=60))
     days = [
@@ -215,28 +215,28 @@ def test_a_limit_that_is_told_again_and_again_is_kept_as_one_of_today() -> None:
     assert days == [False, False, True] * 2 + [False, False]
 
 
-def test_as_long_as_replies_tell_the_limit_no_more_is_tried() -> None:
+def test_no_extra_call_is_tried_while_replies_name_the_limit() -> None:
     story = Story()
     for hour in range(3 * CLEAN_WINDOWS):
         story.passes(hour * HOUR, events=RateLimitInfo(limit=3, reset=60))
     assert story.counts((3 * CLEAN_WINDOWS) * HOUR) == [3]
 
 
-# What a refusal teaches.
+# Limits inferred from refusals.
 
 
-def test_a_limit_that_is_named_is_learned_whatever_was_thought_of_it_before() -> None:
+def test_named_limit_replaces_an_inferred_one() -> None:
     story = Story()
     story.passes(0, 1, 2)
     assert story.is_refused(3.0, wait=3597.0, limit=3)
     assert _observed_limits(story) == (ObservedLimit(HOUR, 3, 3.0),)
     story.passes(*(hour * HOUR for hour in range(1, 20)))
     assert story.is_refused(20 * HOUR, wait=60.0, limit=2)
-    # From just now on: until more is tried it takes all its windows.
+    # From this time on: the next extra call waits for all clean windows.
     assert _observed_limits(story) == (ObservedLimit(HOUR, 2, 20 * HOUR),)
 
 
-def test_the_same_limit_once_more_is_no_news() -> None:
+def test_same_limit_again_causes_no_write() -> None:
     story = Story()
     story.passes(0, 1, 2)
     assert story.is_refused(3.0, wait=3597.0, limit=3)
@@ -244,12 +244,12 @@ def test_the_same_limit_once_more_is_no_news() -> None:
 
 
 @pytest.mark.parametrize("events", [None, RateLimitInfo(remaining=0)], ids=["nothing", "no limit"])
-def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_only(
+def test_unnamed_limit_is_inferred_from_the_first_refusal(
     events: RateLimitInfo | None,
 ) -> None:
     story = Story(Limit(20, HOUR))
-    assert not story.is_refused(0.0, events=events)  # nothing of ours to infer it from
-    story.allowance.passed.extend([9000.0] * 4)
+    assert not story.is_refused(0.0, events=events)  # no call of this client to infer a limit from
+    story.limiter.passed.extend([9000.0] * 4)
     assert not story.is_refused(9001.0, events=events)
     story.passes(20_000.0, 20_001.0, 20_002.0, 20_003.0)
     assert story.is_refused(20_004.0, events=events)
@@ -265,11 +265,9 @@ def test_a_limit_that_is_not_named_is_inferred_from_the_first_refusal_in_a_row_o
         pytest.param(CLEAN_WINDOWS * HOUR, 4, id="one more was tried, and is too much"),
     ],
 )
-def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
-    at: float, count: int
-) -> None:
+def test_inferred_limit_is_corrected_soon_or_after_more_calls(at: float, count: int) -> None:
     story = Story(Limit(20, HOUR))
-    story.allowance.learn([ObservedLimit(HOUR, 4, 0.0)])
+    story.limiter.learn([ObservedLimit(HOUR, 4, 0.0)])
     story.passes(at - 4, at - 3, at - 2, at - 1)
     news = story.is_refused(at, wait=HOUR - 4)
     (observed_limit,) = _observed_limits(story)
@@ -280,25 +278,25 @@ def test_what_was_inferred_may_be_corrected_soon_or_when_more_was_tried(
     assert observed_limit.clean_windows == CLEAN_WINDOWS * (2 if is_retried else 1)
 
 
-def test_each_time_that_one_more_was_refused_it_is_tried_after_twice_as_long() -> None:
+def test_refused_extra_call_doubles_the_wait_for_the_next() -> None:
     story, at, patience = Story(Limit(20, HOUR)), 0.0, float(CLEAN_WINDOWS)
-    story.allowance.learn([ObservedLimit(HOUR, 1, 0.0)])
+    story.limiter.learn([ObservedLimit(HOUR, 1, 0.0)])
     patiences = []
     for _ in range(8):
         assert story.counts(at + patience * HOUR - 1) == [1]
         at += patience * HOUR
         assert story.counts(at) == [2]
         story.passes(at - 1)
-        assert story.is_refused(at, wait=HOUR - 1)  # the next process is to be as patient
+        assert story.is_refused(at, wait=HOUR - 1)  # the next process waits as long
         patience = _observed_limits(story)[0].clean_windows
         patiences.append(patience / CLEAN_WINDOWS)
     assert patiences == [2, 4, 8, 16, 32, 64, 64, 64]
     assert patience == MAX_CLEAN_WINDOWS
 
 
-def test_a_correction_does_not_make_it_impatient() -> None:
+def test_correction_does_not_shorten_the_wait_for_more() -> None:
     story = Story(Limit(20, HOUR))
-    story.allowance.learn([ObservedLimit(HOUR, 4, 0.0, 4 * CLEAN_WINDOWS)])
+    story.limiter.learn([ObservedLimit(HOUR, 4, 0.0, 4 * CLEAN_WINDOWS)])
     story.passes(0, 1, 2, 3)
     assert story.is_refused(4.0)
     assert _observed_limits(story) == (ObservedLimit(HOUR, 2, 0.0, 4 * CLEAN_WINDOWS),)
@@ -306,22 +304,22 @@ def test_a_correction_does_not_make_it_impatient() -> None:
     assert _observed_limits(story) == (ObservedLimit(HOUR, 1, 9999.0, 4 * CLEAN_WINDOWS),)
 
 
-def test_a_word_that_has_misled_is_not_believed_again() -> None:
-    """A minute, whatever the truth: the window seems to have begun before all calls."""
+def test_misleading_retry_after_is_not_believed_again() -> None:
+    """Retry-After is always a minute: the window seems to have begun before all calls."""
     story = Story(Limit(20, HOUR))
     story.passes(0, 1000, 1001, 1002, 1003)
     assert story.is_refused(1004.0, wait=MINUTE)
     assert story.counts(1004.0) == [5]
-    assert story.is_refused(1064.0, wait=MINUTE)  # the second in a row
+    assert story.is_refused(1064.0, wait=MINUTE)  # the second refusal in a row
     assert story.counts(1064.0) == [3]
     assert not story.is_refused(1200.0, wait=MINUTE)  # the third
     assert _observed_limits(story) == (ObservedLimit(HOUR, 3, 1004.0),)
 
 
-# Calls that are on their way when one is refused.
+# Calls in flight at a refusal.
 
 
-def test_calls_that_were_on_their_way_when_one_was_refused_repeat_that_only() -> None:
+def test_refusals_of_in_flight_calls_add_nothing() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0, 1, 2, 3)
     assert story.is_refused(4.0, wait=56.0)
@@ -329,58 +327,56 @@ def test_calls_that_were_on_their_way_when_one_was_refused_repeat_that_only() ->
     for number in range(1, 4):
         assert not story.is_refused(4.0 + number, wait=56.0 - number, sent_at=3.5)
     assert _observed_limits(story) == before
-    assert story.allowance.held_until == 60.0
+    assert story.limiter.held_until == 60.0
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(20, [2, 3, 4]), (4, [2, 3, 3])])
-def test_calls_that_were_on_their_way_and_are_let_through_raise_what_was_inferred(
-    limit: int, counts: list[int]
-) -> None:
-    """But never up to what was refused."""
+def test_accepted_in_flight_calls_raise_the_inferred_limit(limit: int, counts: list[int]) -> None:
+    """The limit is never raised to the refused count."""
     story = Story(Limit(limit, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
     for before, after, at in zip(counts, counts[1:], (0.4, 0.5), strict=False):
         assert story.counts(at) == [before]
-        assert not story.allowance.let_through(0.0, at, None)
+        assert not story.limiter.let_through(0.0, at, None)
         assert story.counts(at) == [after]
-    assert story.passes(61.0) == (counts[-1] != counts[0])  # it is kept a minute later
+    assert story.passes(61.0) == (counts[-1] != counts[0])  # the limit is saved a minute later
     assert story.counts(61.0) == counts[-1:]
 
 
-def test_what_a_reply_says_of_the_limit_is_not_inferred_over_again() -> None:
+def test_named_limit_is_not_inferred_again() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, sent_at=0.0)
-    story.allowance.let_through(0.0, 0.4, RateLimitInfo(limit=20, reset=30.0))
-    story.allowance.let_through(0.0, 0.5, None)
+    story.limiter.let_through(0.0, 0.4, RateLimitInfo(limit=20, reset=30.0))
+    story.limiter.let_through(0.0, 0.5, None)
     assert story.counts(0.5) == [20]
 
 
-def test_calls_on_their_way_at_a_later_refusal_do_not_raise_what_was_inferred_before_it() -> None:
+def test_calls_in_flight_at_a_later_refusal_raise_no_limit() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     story.is_refused(0.3, wait=60.0)
     story.passes(*(MINUTE * LEARNING + n for n in (1, 2)))
     assert not story.is_refused(MINUTE * LEARNING + 3, wait=57.0)
-    assert not story.allowance.let_through(MINUTE * LEARNING, MINUTE * LEARNING + 4, None)
-    assert story.counts(MINUTE * LEARNING + 4) == [1]  # in courtesy to others
+    assert not story.limiter.let_through(MINUTE * LEARNING, MINUTE * LEARNING + 4, None)
+    assert story.counts(MINUTE * LEARNING + 4) == [1]  # leaves quota for other clients
     assert [observed_limit.count for observed_limit in _observed_limits(story)] == [2]
 
 
-def test_calls_that_were_on_their_way_do_not_touch_a_limit_that_was_named() -> None:
+def test_in_flight_calls_do_not_change_a_named_limit() -> None:
     story = Story(Limit(20, MINUTE))
     story.passes(0.1, 0.2)
     assert story.is_refused(0.3, wait=60.0, limit=3, sent_at=0.0)
-    assert not story.allowance.let_through(0.0, 0.4, None)
-    assert not story.allowance.let_through(0.0, 0.5, None)
+    assert not story.limiter.let_through(0.0, 0.4, None)
+    assert not story.limiter.let_through(0.0, 0.5, None)
     assert story.counts(0.5) == [3]
 
 
-# Others' load.
+# Load of other clients.
 
 
-def test_after_a_refusal_for_others_calls_a_little_less_is_kept_to_for_a_while() -> None:
+def test_refusal_for_others_calls_lowers_the_limit_for_a_while() -> None:
     story = Story(Limit(100, MINUTE))
     story.passes(*(n / 10 for n in range(100)))
     assert not story.is_refused(100.0)
@@ -390,7 +386,7 @@ def test_after_a_refusal_for_others_calls_a_little_less_is_kept_to_for_a_while()
     assert story.counts(100.0 + 40 * MINUTE) == [100]
 
 
-# How long nothing is sent.
+# Holds.
 
 
 @pytest.mark.parametrize(
@@ -402,34 +398,34 @@ def test_after_a_refusal_for_others_calls_a_little_less_is_kept_to_for_a_while()
         pytest.param(BELIEVED + 1, BELIEVED, id="longer than is believed"),
     ],
 )
-def test_a_refusal_holds_as_long_as_it_says_within_reason(wait: float, seconds: float) -> None:
+def test_refusal_holds_for_a_bounded_retry_after(wait: float, seconds: float) -> None:
     story = Story(Limit(10, MINUTE))
     story.is_refused(100.0, wait=wait)
-    assert story.allowance.held_until == 100.0 + seconds
+    assert story.limiter.held_until == 100.0 + seconds
 
 
-def test_what_is_said_again_is_believed_up_to_a_day() -> None:
+def test_repeated_wait_is_believed_up_to_a_day() -> None:
     story, holds, now = Story(Limit(10, MINUTE)), [], 0.0
     for _ in range(6):
         story.is_refused(now, wait=1e9)
-        holds.append(story.allowance.held_until - now)
-        now = story.allowance.held_until
+        holds.append(story.limiter.held_until - now)
+        now = story.limiter.held_until
     assert holds == [HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR, MAX_HOLD]
 
 
-def test_the_wait_of_a_plan_that_is_learned_is_believed_at_once() -> None:
-    # Else a call of ours whose reply was lost, and which is not known to count, is missing there.
+def test_wait_within_an_observed_window_is_believed_at_once() -> None:
+    # Otherwise a call whose reply was lost, which may not count, would be missing.
     story = Story()
     story.passes(*(720.0 * number for number in range(58)))
     story.is_refused(43_000.0, wait=43_400.0, limit=60)
     assert story.counts(43_000.0) == [5, 60]
-    assert story.allowance.held_until == 86_400
+    assert story.limiter.held_until == 86_400
 
 
 def test_the_longest_configured_window_is_believed_at_once() -> None:
     story = Story(Limit(10, MINUTE), Limit(100, DAY / 2))
     story.is_refused(0.0, wait=DAY)
-    assert story.allowance.held_until == DAY / 2
+    assert story.limiter.held_until == DAY / 2
 
 
 @pytest.mark.parametrize(
@@ -439,57 +435,57 @@ def test_the_longest_configured_window_is_believed_at_once() -> None:
         pytest.param([Limit(10, MINUTE), Limit(99, 6000.0)], [3840, 6000], id="the longest window"),
     ],
 )
-def test_without_a_word_a_refusal_that_nothing_explains_holds_for_a_window_and_doubles(
+def test_unexplained_refusal_holds_for_a_window_and_doubles(
     limits: list[Limit], longest: list[float]
 ) -> None:
     story, holds, now = Story(*limits), [], 0.0
     for _ in range(8):
         story.is_refused(now)
-        holds.append(story.allowance.held_until - now)
-        now = story.allowance.held_until
+        holds.append(story.limiter.held_until - now)
+        now = story.limiter.held_until
     assert holds == [60, 120, 240, 480, 960, 1920, *longest]
 
 
-def test_without_a_word_a_refusal_that_teaches_leaves_the_wait_to_the_lesson() -> None:
+def test_refusal_that_infers_a_limit_adds_no_wait() -> None:
     story = Story(Limit(10, MINUTE))
     story.passes(0, 1, 2)
     assert story.is_refused(3.0)
-    assert story.allowance.held_until == 3.0 + SHORTEST_HOLD * MINUTE
-    story.is_refused(3.3, sent_at=2.9)  # nor do those that were on their way add to it
-    assert story.allowance.held_until == 3.3 + SHORTEST_HOLD * MINUTE
+    assert story.limiter.held_until == 3.0 + SHORTEST_HOLD * MINUTE
+    story.is_refused(3.3, sent_at=2.9)  # calls in flight do not add to the hold
+    assert story.limiter.held_until == 3.3 + SHORTEST_HOLD * MINUTE
 
 
-def test_a_server_that_goes_on_saying_at_once_is_asked_ever_more_seldom() -> None:
+def test_repeated_refusals_with_zero_retry_after_back_off() -> None:
     story, holds, now = Story(Limit(10, MINUTE)), [], 0.0
     for _ in range(9):
         story.is_refused(now, wait=0.0)
-        holds.append(round(story.allowance.held_until - now, 6))
-        now = story.allowance.held_until
+        holds.append(round(story.limiter.held_until - now, 6))
+        now = story.limiter.held_until
     assert holds == [0.6, 1.2, 2.4, 4.8, 9.6, 19.2, 38.4, 60, 60]
 
 
-def test_a_call_that_is_let_through_ends_the_row() -> None:
+def test_accepted_call_ends_the_series_of_refusals() -> None:
     story = Story(Limit(10, MINUTE))
     for now in (100.0, 200.0, 300.0):
         story.is_refused(now, wait=0.0)
-    assert story.allowance.held_until == 300.0 + 4 * SHORTEST_HOLD * MINUTE
-    story.passes(story.allowance.held_until)
+    assert story.limiter.held_until == 300.0 + 4 * SHORTEST_HOLD * MINUTE
+    story.passes(story.limiter.held_until)
     story.is_refused(500.0, wait=0.0)
-    assert story.allowance.held_until == 500.0 + SHORTEST_HOLD * MINUTE
+    assert story.limiter.held_until == 500.0 + SHORTEST_HOLD * MINUTE
 
 
 def test_a_shorter_wait_does_not_cut_a_longer_one() -> None:
     story = Story(Limit(10, MINUTE))
     story.is_refused(100.0, wait=50.0)
     story.is_refused(101.0, wait=1.0, sent_at=99.0)
-    assert story.allowance.held_until == 150.0
+    assert story.limiter.held_until == 150.0
     story.is_refused(102.0, wait=50.0, sent_at=99.0)
-    assert story.allowance.held_until == 152.0
+    assert story.limiter.held_until == 152.0
 
 
-def test_what_was_let_through_is_remembered_within_bounds() -> None:
+def test_accepted_calls_are_kept_within_bounds() -> None:
     story = Story(Limit(10, MINUTE))
     story.passes(*map(float, range(2 * MAX_REMEMBERED + 1)))
-    assert len(story.allowance.passed) == MAX_REMEMBERED + 1
-    assert story.allowance.passed[0] == MAX_REMEMBERED
-    assert story.allowance.passed[-1] == 2 * MAX_REMEMBERED
+    assert len(story.limiter.passed) == MAX_REMEMBERED + 1
+    assert story.limiter.passed[0] == MAX_REMEMBERED
+    assert story.limiter.passed[-1] == 2 * MAX_REMEMBERED

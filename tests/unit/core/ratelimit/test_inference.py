@@ -1,4 +1,4 @@
-"""What refusals and headers teach, held against servers of either kind."""
+"""Limits inferred from refusals and headers, compared with servers of either kind."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from scriptix_operator.core.ratelimit.limits import Limit
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 FIVE_AN_HOUR = Limit(5, HOUR)
 
-# A lesson through time.
+# An observed limit through time.
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,7 @@ FIVE_AN_HOUR = Limit(5, HOUR)
         pytest.param(99 * CLEAN_WINDOWS, 4, id="ever so long: it was not made use of"),
     ],
 )
-def test_one_call_more_is_tried_when_a_limit_was_kept_to_long_enough(
-    windows: float, count: int
-) -> None:
+def test_one_more_call_is_tried_after_clean_windows(windows: float, count: int) -> None:
     assert ObservedLimit(MINUTE, 3, 100.0).allows(100.0 + windows * MINUTE) == count
     patient = ObservedLimit(MINUTE, 3, 100.0, 2 * CLEAN_WINDOWS)
     assert patient.allows(100.0 + 2 * windows * MINUTE) == count
@@ -47,20 +45,18 @@ def test_one_call_more_is_tried_when_a_limit_was_kept_to_long_enough(
 
 @pytest.mark.parametrize("seconds", [MINUTE, HOUR])
 @pytest.mark.parametrize("count", [1, 2, 6])
-def test_a_limit_is_refuted_by_what_no_server_with_it_lets_through(
-    seconds: float, count: int
-) -> None:
+def test_limit_is_refuted_by_calls_it_would_not_accept(seconds: float, count: int) -> None:
     windows = 2 * (count + 1)
-    # The most that fixed windows let through: all of each at once, in one more than fit in.
+    # The most that fixed windows accept: all calls of each at once, in one window more.
     most = sorted(begin * seconds for begin in range(windows + 1) for _ in range(count))
     most = [at + (seconds - 1 if at == 0 else 0) for at in most]
     assert not refutes(most, seconds, count)
     assert refutes([*most, most[-1]], seconds, count)
-    # What was let through long ago does not count.
+    # Calls accepted long ago do not count.
     assert not refutes([most[-1] - windows * seconds, *most[count:], most[-1]], seconds, count)
 
 
-# What was let through.
+# Accepted calls.
 
 
 @pytest.mark.parametrize(
@@ -78,7 +74,7 @@ def test_the_known_use_is_the_most_in_any_one_window(passed: Sequence[float], us
     assert known_use(passed, MINUTE) == use
 
 
-# The smallest limit that all is consistent with.
+# The smallest limit that is consistent with all calls.
 
 
 @pytest.mark.parametrize(
@@ -95,7 +91,7 @@ def test_the_known_use_is_the_most_in_any_one_window(passed: Sequence[float], us
         pytest.param((-3, -3, -3, -3), 2, id="answered at the same moment"),
     ],
 )
-def test_without_a_word_either_kind_of_window_is_thought_of(
+def test_both_kinds_of_window_are_assumed_without_headers(
     passed: Sequence[float], count: int
 ) -> None:
     assert smallest_limit(passed, MINUTE, 0.0) == count
@@ -104,11 +100,11 @@ def test_without_a_word_either_kind_of_window_is_thought_of(
 @pytest.mark.parametrize(
     ("passed", "wait", "count"),
     [
-        # The oldest is the next to be forgotten, in 30 seconds.
+        # The oldest call expires next, in 30 seconds.
         pytest.param((-30, -20, -10), 30, 3, id="slides"),
         pytest.param((-30, -20, -10), 31, 3, id="slides, rounded up"),
         pytest.param((-30, -20, -10), 29, 3, id="slides, a reply that took long"),
-        # What begins anew in 45 seconds has begun 15 before.
+        # A window that resets in 45 seconds began 15 seconds ago.
         pytest.param((-30, -10), 45, 1, id="fixed, began before the last"),
         pytest.param((-30, -20, -10), 35, 2, id="fixed, began before the second"),
         pytest.param((-30, -20, -10), 20, 3, id="fixed, began before all"),
@@ -117,7 +113,7 @@ def test_without_a_word_either_kind_of_window_is_thought_of(
         pytest.param((), 50, 1, id="nothing to go by"),
     ],
 )
-def test_the_time_until_more_is_allowed_tells_when_the_window_began(
+def test_reset_time_gives_the_begin_of_the_window(
     passed: Sequence[float], wait: float, count: int
 ) -> None:
     assert smallest_limit(passed, MINUTE, 0.0, wait) == count
@@ -126,7 +122,7 @@ def test_the_time_until_more_is_allowed_tells_when_the_window_began(
 def _played(
     limit: int, gaps: Sequence[int], begin: float | None
 ) -> tuple[list[float], float, float] | None:
-    """Call a server until it refuses: what it let through, when it refused, and until when.
+    """Call a server until it refuses; returns the accepted calls, the refusal and its end.
 
     Args:
         limit: In a window of a minute.
@@ -154,7 +150,7 @@ BEGINS = st.none() | st.integers(0, 19).map(lambda n: 3 * n + 1.5)
 
 
 @given(st.integers(1, 9), GAPS, BEGINS)
-def test_a_limit_that_is_learned_without_a_word_is_never_too_high_nor_below_half(
+def test_inferred_limit_is_never_too_high_nor_below_half(
     limit: int, gaps: list[int], begin: float | None
 ) -> None:
     played = _played(limit, gaps, begin)
@@ -165,7 +161,7 @@ def test_a_limit_that_is_learned_without_a_word_is_never_too_high_nor_below_half
 
 
 @given(st.integers(1, 9), GAPS, BEGINS)
-def test_a_limit_that_is_learned_with_the_time_until_more_is_allowed_is_exact(
+def test_limit_inferred_with_a_reset_time_is_exact(
     limit: int, gaps: list[int], begin: float | None
 ) -> None:
     played = _played(limit, gaps, begin)
@@ -176,11 +172,11 @@ def test_a_limit_that_is_learned_with_the_time_until_more_is_allowed_is_exact(
     assert smallest_limit(passed, MINUTE, refused_at, wait) == limit
 
 
-# What a refusal teaches.
+# Limits inferred from refusals.
 
 
 def _passed(count: int, ago: float = 10.0) -> list[float]:
-    """So many calls that were let through together, before the refusal at noon."""
+    """So many calls that were accepted together before the refusal at noon."""
     return [-ago] * count
 
 
@@ -194,18 +190,23 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
 @pytest.mark.parametrize(
     ("limits", "passed", "events", "wait", "observed_limits"),
     [
-        pytest.param([FIVE_AN_HOUR], _passed(3), 3, 3590, (HOUR, 3), id="told"),
-        pytest.param([FIVE_AN_HOUR], _passed(2), 3, 3590, (HOUR, 3), id="told, others use it too"),
-        pytest.param([FIVE_AN_HOUR], [], 3, 3590, (HOUR, 3), id="told, all of it others' calls"),
-        pytest.param([FIVE_AN_HOUR], _passed(5), 5, 3590, None, id="told, and as configured"),
+        pytest.param([FIVE_AN_HOUR], _passed(3), 3, 3590, (HOUR, 3), id="named"),
         pytest.param(
-            [FIVE_AN_HOUR], _passed(5), 6, 3590, None, id="told, and more than configured"
+            [FIVE_AN_HOUR], _passed(2), 3, 3590, (HOUR, 3), id="named, others use the key too"
+        ),
+        pytest.param([FIVE_AN_HOUR], [], 3, 3590, (HOUR, 3), id="named, all calls of others"),
+        pytest.param([FIVE_AN_HOUR], _passed(5), 5, 3590, None, id="named, as configured"),
+        pytest.param([FIVE_AN_HOUR], _passed(5), 6, 3590, None, id="named, more than configured"),
+        pytest.param(
+            TWO_WINDOWS, _passed(60), 60, 50, (MINUTE, 60), id="named, of the window that fits"
         ),
         pytest.param(
-            TWO_WINDOWS, _passed(60), 60, 50, (MINUTE, 60), id="told, of the window it fits into"
-        ),
-        pytest.param(
-            TWO_WINDOWS, _passed(60), 60, 3000, (HOUR, 60), id="told, of one that is long enough"
+            TWO_WINDOWS,
+            _passed(60),
+            60,
+            3000,
+            (HOUR, 60),
+            id="named, of a window that is long enough",
         ),
         pytest.param(
             TWO_WINDOWS, [*_passed(40, 100), *_passed(50)], 90, 50, (HOUR, 90), id="of the one full"
@@ -214,7 +215,7 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
             TWO_WINDOWS, _passed(20), 90, 50, (MINUTE, 90), id="of the shorter if none is"
         ),
         pytest.param(
-            TWO_WINDOWS, _passed(90), 1000, 50, None, id="told, the longer, as configured"
+            TWO_WINDOWS, _passed(90), 1000, 50, None, id="named, the longer, as configured"
         ),
         pytest.param(
             [Limit(100, MINUTE)], _passed(60, 100), 60, 3000, (HOUR, 60), id="a plan's hour"
@@ -240,7 +241,7 @@ TWO_WINDOWS = (Limit(100, MINUTE), Limit(1000, HOUR))
         ),
     ],
 )
-def test_a_limit_that_is_named_is_taken_as_it_is(
+def test_named_limit_is_used_exactly(
     limits: Sequence[Limit],
     passed: list[float],
     events: int,
@@ -253,7 +254,7 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
     )
 
 
-@pytest.mark.parametrize("events", [None, _rate_info(None)], ids=["nothing told", "not the limit"])
+@pytest.mark.parametrize("events", [None, _rate_info(None)], ids=["no info", "not the limit"])
 @pytest.mark.parametrize(
     ("limits", "passed", "wait", "observed_limits"),
     [
@@ -285,7 +286,7 @@ def test_a_limit_that_is_named_is_taken_as_it_is(
         ),
     ],
 )
-def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
+def test_unnamed_limit_is_inferred_for_the_fullest_window(
     limits: Sequence[Limit],
     passed: list[float],
     wait: float | None,
@@ -308,7 +309,7 @@ def test_a_limit_that_is_not_named_is_inferred_for_the_fullest_window(
         pytest.param({MINUTE: 4, HOUR: 80}, ObservedLimit(HOUR, 85, 0.0), id="both were tried"),
     ],
 )
-def test_where_more_was_tried_than_was_learned_that_is_what_is_refused(
+def test_refusal_of_the_extra_call_confirms_the_observed_limit(
     observed_limits: dict[float, int], observed_limit: ObservedLimit
 ) -> None:
     limits = [Limit(5, MINUTE), Limit(90, HOUR)]
@@ -317,25 +318,25 @@ def test_where_more_was_tried_than_was_learned_that_is_what_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "is_lesson"),
+    ("before", "now", "is_observed"),
     [
         pytest.param(8, 4, True, id="half: a fixed window may have begun between"),
         pytest.param(9, 4, False, id="less than half"),
     ],
 )
 @pytest.mark.parametrize("ago", [1.5, KEPT_WINDOWS - 0.01])
-def test_a_refusal_below_half_of_what_was_let_through_before_is_others_load(
+def test_refusal_below_half_of_past_use_is_load_of_others(
     before: int,
     now: int,
-    is_lesson: bool,  # noqa: FBT001 - the expected value
+    is_observed: bool,  # noqa: FBT001 - the expected value
     ago: float,
 ) -> None:
     passed = [*_passed(before, ago * HOUR), *_passed(now)]
     observed_limit = observed_from(passed, [Limit(20, HOUR)], {}, 0.0, None, None)
-    assert (observed_limit is not None) == is_lesson
+    assert (observed_limit is not None) == is_observed
 
 
-def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
+def test_calls_accepted_long_ago_are_ignored() -> None:
     passed = [*_passed(20, KEPT_WINDOWS * HOUR), *_passed(1)]
     assert observed_from(passed, [Limit(20, HOUR)], {}, 0.0, None, None) == ObservedLimit(
         HOUR, 1, 0.0
@@ -348,7 +349,7 @@ def test_what_was_let_through_long_ago_says_nothing_any_more() -> None:
     st.none() | st.integers(0, 100),
     st.none() | st.integers(-1, 12),
 )
-def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
+def test_inferred_limit_is_stricter_but_never_zero(
     limit: int, gaps: list[int], wait: int | None, events: int | None
 ) -> None:
     passed = [float(sum(gaps[:n])) for n in range(len(gaps))]
@@ -360,7 +361,7 @@ def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
         assert observed_limit.count == events
 
 
-# What others' calls have used up.
+# Quota used by other clients.
 
 
 @pytest.mark.parametrize(
@@ -375,7 +376,7 @@ def test_what_is_learned_is_stricter_than_what_was_kept_to_and_never_nothing(
         pytest.param(_passed(50), TWO_WINDOWS, 9999, (HOUR, 45, 0.04), id="longer than any"),
     ],
 )
-def test_after_others_load_a_little_less_than_our_own_use_is_kept_to(
+def test_load_of_others_lowers_the_limit_below_our_use(
     passed: list[float],
     limits: Sequence[Limit],
     wait: float | None,
@@ -387,15 +388,13 @@ def test_after_others_load_a_little_less_than_our_own_use_is_kept_to(
 
 
 @pytest.mark.parametrize(("count", "windows"), [(5, 5), (40, 40), (100, 40), (1000, 40)])
-def test_the_whole_limit_is_tried_again_after_forty_windows_at_most(
-    count: int, windows: int
-) -> None:
+def test_whole_limit_is_tried_again_within_forty_windows(count: int, windows: int) -> None:
     courtesy = courtesy_of([], [Limit(count, MINUTE)], 0.0, None)
     assert courtesy.allows((windows - 1) * MINUTE - 0.001) < count
     assert courtesy.allows(windows * MINUTE) >= count
 
 
-# What replies tell that were let through.
+# Rate-limit info of accepted calls.
 
 KNOWN = ObservedLimit(HOUR, 3, 7.0)
 

@@ -1,4 +1,4 @@
-"""Windows that slide, and whole stories with servers that limit the rate."""
+"""Sliding windows, and simulated clients at servers that limit the rate."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429)
 
 
 def spent(limits: Sequence[Limit], *times: float) -> RateLimiter:
-    """A budget of which calls were taken, and answered at once, at these times."""
+    """A limiter with calls that were sent, and answered at once, at these times."""
     limiter = RateLimiter(limits)
     for time in times:
         limiter.answered(limiter.acquire(time), time)
@@ -34,7 +34,7 @@ def spent(limits: Sequence[Limit], *times: float) -> RateLimiter:
 # Windows.
 
 
-def test_a_fresh_budget_has_its_whole_count_at_once() -> None:
+def test_fresh_limiter_grants_its_whole_count_at_once() -> None:
     limiter = RateLimiter(FIVE_AN_HOUR)
     for _ in range(5):
         assert limiter.wait(100.0) == 0
@@ -60,7 +60,7 @@ def test_all_limits_hold_at_once() -> None:
 def test_a_call_ages_from_when_its_reply_was_read() -> None:
     limiter = RateLimiter((Limit(1, MINUTE),))
     permit = limiter.acquire(0.0)
-    assert limiter.wait(100.0) == 60  # however long it takes
+    assert limiter.wait(100.0) == 60  # for any duration of the call
     limiter.answered(permit, 100.0)
     assert limiter.wait(130.0) == 30
 
@@ -82,7 +82,7 @@ def test_a_call_without_a_reply_may_act_a_little_later(
     assert limiter.wait(0.0) == wait
 
 
-def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> None:
+def test_calls_age_in_order_despite_a_lost_reply() -> None:
     limiter = RateLimiter((Limit(3, HOUR),))
     for at, failure in ((0.0, CallFailure(FailureKind.AMBIGUOUS, "")), (1.0, None), (2.0, None)):
         limiter.answered(limiter.acquire(at), at, failure)
@@ -90,7 +90,7 @@ def test_calls_age_in_their_order_though_one_without_a_reply_ages_later() -> Non
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before its answer", "by its answer"])
-def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa: FBT001 - both ways
+def test_permit_of_an_unsent_call_is_returned(answered: bool) -> None:  # noqa: FBT001 - both ways
     limiter = RateLimiter((Limit(1, MINUTE),))
     permit = limiter.acquire(5.0)
     assert (limiter.in_flight, limiter.wait(5.0)) == (1, 60)
@@ -106,12 +106,12 @@ def test_a_call_that_was_not_sent_is_given_back(answered: bool) -> None:  # noqa
     [(0, 0), (4, 0), (5, 3600), (9, 3600), (10, 7200)],
     ids=["first", "fifth", "sixth", "tenth", "eleventh"],
 )
-def test_those_ahead_go_first(ahead: int, wait: float) -> None:
+def test_calls_ahead_in_the_queue_count_first(ahead: int, wait: float) -> None:
     assert RateLimiter(FIVE_AN_HOUR).wait(0.0, ahead) == wait
 
 
-def test_more_calls_than_the_limit_age_each_by_itself() -> None:
-    """The limit was lowered: by hand between two processes, or as it was learned."""
+def test_more_calls_than_the_limit_age_one_by_one() -> None:
+    """The limit was lowered by a setting between two processes, or by inference."""
     limiter = RateLimiter((Limit(2, HOUR),))
     limiter.recall([PastCall(600.0 * n) for n in range(5)])
     assert [limiter.wait(2400.0, ahead) for ahead in range(4)] == [3000, 3600, 6600, 7200]
@@ -124,10 +124,10 @@ def test_more_calls_than_the_limit_age_each_by_itself() -> None:
     st.integers(0, 9),
     st.none() | st.integers(300, 600),
 )
-def test_the_wait_is_what_trying_one_by_one_would_find(
+def test_wait_equals_the_wait_of_a_simulation(
     count: int, times: list[int], in_flight: int, ahead: int, held: int | None
 ) -> None:
-    """What is on its way counts as answered as soon as the next call may be made."""
+    """An in-flight call counts as answered as soon as the next call may be made."""
     now, moment = 300.0, float(held or 300)
     limiter, tried = RateLimiter((Limit(count, 100.0),)), RateLimiter((Limit(count, 100.0),))
     known = [PastCall(float(time)) for time in times]
@@ -153,7 +153,7 @@ def test_no_window_ever_holds_more_than_its_count(count: int, gaps: list[int]) -
     assert all(sum(start <= time < start + 60 for time in sent) <= count for start in sent)
 
 
-# What each answer counts as.
+# Replies.
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_no_window_ever_holds_more_than_its_count(count: int, gaps: list[int]) -
         (FailureKind.NOT_SENT, False, False),
     ],
 )
-def test_whatever_may_have_reached_the_server_counts_and_its_word_proves_the_limit(
+def test_calls_that_may_have_arrived_count_toward_the_limit(
     kind: FailureKind | None,
     counts: bool,  # noqa: FBT001 - the expected value
     proves: bool,  # noqa: FBT001 - the expected value
@@ -182,38 +182,38 @@ def test_whatever_may_have_reached_the_server_counts_and_its_word_proves_the_lim
     assert limiter.in_flight == 0
 
 
-def test_a_refusal_that_says_when_to_come_back_costs_nothing_more() -> None:
+def test_refusal_with_retry_after_is_not_charged() -> None:
     limiter = RateLimiter((Limit(5, HOUR),))
     refusal = replace(REFUSED, retry_after=60.0)
     limiter.answered(limiter.acquire(0.0), 1.0, refusal, RateLimitInfo(limit=3))
     assert [limiter.wait(1.0, ahead) for ahead in range(4)] == [60, 60, 60, 3660]
 
 
-def test_calls_are_counted_by_whom_they_were_for_in_the_longest_window() -> None:
+def test_calls_are_counted_by_tag_in_the_longest_window() -> None:
     limiter = RateLimiter((Limit(9, MINUTE), Limit(50, HOUR)))
     limiter.recall([PastCall(0.0, "a"), PastCall(1.0, "b"), PastCall(2.0, "a")])
     limiter.acquire(3.0, "c")
     limiter.answered(limiter.acquire(3.0, "b"), 4.0)
     assert limiter.calls_by_tag(4.0) == {"a": 2, "b": 2, "c": 1}
     assert limiter.calls_by_tag(HOUR) == {"a": 1, "b": 2, "c": 1}
-    assert limiter.calls_by_tag(HOUR + 4) == {"c": 1}  # still on its way
+    assert limiter.calls_by_tag(HOUR + 4) == {"c": 1}  # still in flight
 
 
-def test_what_another_process_has_called_counts_in_the_order_of_time() -> None:
+def test_calls_of_another_process_count_in_order_of_time() -> None:
     limiter = RateLimiter(FIVE_AN_HOUR)
     limiter.recall([PastCall(300.0), PastCall(100.0)])
     limiter.recall([PastCall(200.0), PastCall(0.0), PastCall(400.0)])
     assert [limiter.wait(500.0, ahead) for ahead in range(5)] == [3100, 3200, 3300, 3400, 3500]
 
 
-def test_a_limit_is_learned_from_what_another_process_has_called() -> None:
+def test_calls_of_another_process_infer_a_limit() -> None:
     limiter = RateLimiter(FIVE_AN_HOUR)
     limiter.recall([PastCall(0.0), PastCall(1.0)])
     assert limiter.answered(limiter.acquire(2.0), 2.0, replace(REFUSED, retry_after=3598.0))
     assert limiter.limits(2.0) == (Limit(2, HOUR),)
 
 
-def test_a_window_that_was_not_known_counts_what_was_called_before() -> None:
+def test_new_window_counts_earlier_calls() -> None:
     limiter = RateLimiter((Limit(2, MINUTE),))
     for minute in range(6):
         at = 61.0 * minute
@@ -226,7 +226,7 @@ def test_a_window_that_was_not_known_counts_what_was_called_before() -> None:
     assert [limiter.wait(3900.0, ahead) for ahead in (4, 5, 6)] == [120, 120, 3600]
 
 
-# What is left while others use the key.
+# Remaining quota while others use the key.
 
 
 def _answered(limiter: RateLimiter, now: float, remaining: int, reset: float = 30.0) -> None:
@@ -243,13 +243,13 @@ def _answered(limiter: RateLimiter, now: float, remaining: int, reset: float = 3
         pytest.param(0, [30, 30, 30], id="none left"),
     ],
 )
-def test_what_is_left_by_others_is_not_exceeded(remaining: int, waits: list[float]) -> None:
+def test_remaining_quota_is_not_exceeded(remaining: int, waits: list[float]) -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     _answered(limiter, 100.0, remaining)
     assert [limiter.wait(100.0, ahead) for ahead in range(3)] == waits
 
 
-def test_what_is_left_goes_down_with_each_call_and_up_with_one_that_was_not_sent() -> None:
+def test_remaining_quota_follows_sent_and_returned_calls() -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     _answered(limiter, 100.0, 1)
     permit = limiter.acquire(101.0)
@@ -261,7 +261,7 @@ def test_what_is_left_goes_down_with_each_call_and_up_with_one_that_was_not_sent
     assert limiter.wait(130.0) == 0
 
 
-def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
+def test_in_flight_calls_may_or_may_not_be_in_remaining() -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     first, second = limiter.acquire(100.0), limiter.acquire(100.0)
     limiter.answered(first, 101.0, None, RateLimitInfo(limit=10, remaining=2, reset=30.0))
@@ -271,14 +271,14 @@ def test_calls_on_their_way_may_be_among_what_is_left_or_not() -> None:
 
 
 @pytest.mark.parametrize("days", [1, 30])
-def test_a_reset_farther_away_than_any_window_is_tried_after_an_hour(days: int) -> None:
-    """If it was not meant so, nothing else would ever tell."""
+def test_reset_beyond_any_window_is_tried_after_an_hour(days: int) -> None:
+    """Otherwise a wrong reset time would hold the key until it passes."""
     limiter = RateLimiter((Limit(10, 60.0),))
     _answered(limiter, 100.0, 0, reset=days * 86400.0)
     assert limiter.wait(100.0) == BELIEVED
 
 
-def test_as_soon_as_more_is_left_more_is_called() -> None:
+def test_higher_remaining_quota_is_used_at_once() -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     _answered(limiter, 100.0, 1)
     _answered(limiter, 110.0, 8)
@@ -288,17 +288,17 @@ def test_as_soon_as_more_is_left_more_is_called() -> None:
 @pytest.mark.parametrize(
     "events", [None, RateLimitInfo(limit=10, remaining=0), RateLimitInfo(limit=10, reset=30.0)]
 )
-def test_half_a_word_about_what_is_left_is_none(events: RateLimitInfo | None) -> None:
+def test_incomplete_remaining_header_is_ignored(events: RateLimitInfo | None) -> None:
     limiter = RateLimiter((Limit(10, MINUTE),))
     limiter.answered(limiter.acquire(100.0), 100.0, None, events)
     assert limiter.wait(100.0, 8) == 0
 
 
-# An even pace.
+# Even pace.
 
 
 def _sent(limiter: RateLimiter, until: float, now: float = 0.0) -> list[float]:
-    """Call whenever it may."""
+    """Call whenever the limiter grants a permit."""
     sent = []
     while now + limiter.wait(now) < until:
         now += limiter.wait(now)
@@ -307,11 +307,11 @@ def _sent(limiter: RateLimiter, until: float, now: float = 0.0) -> list[float]:
     return sent
 
 
-def test_an_even_budget_makes_a_burst_of_a_fifth_and_then_keeps_its_pace() -> None:
+def test_paced_limiter_bursts_a_fifth_then_keeps_its_pace() -> None:
     limiter = RateLimiter((Limit(20, MINUTE),), evenly=True)
     assert _sent(limiter, 15.0) == [0.0] * 4 + [3.0, 6.0, 9.0, 12.0]
     assert limiter.rate(15.0) == 20 / MINUTE
-    # A pause is made up for, but for no more than a burst.
+    # A pause adds at most a burst.
     assert _sent(limiter, 59.0, 50.0) == [50.0] * 4 + [53.0, 56.0]
 
 
@@ -321,14 +321,14 @@ def test_a_burst_is_a_fifth_but_one_call_at_least(count: int, burst: int) -> Non
     assert len(_sent(limiter, 0.001)) == burst == max(int(BURST * count), 1)
 
 
-def test_an_even_budget_makes_no_burst_in_a_window_whose_past_is_not_known() -> None:
+def test_paced_limiter_makes_no_burst_in_an_unknown_window() -> None:
     limiter = RateLimiter((Limit(20, MINUTE), Limit(1000, HOUR)), evenly=True)
     limiter.pace(0.0)
     assert _sent(limiter, 59.9)[:4] == pytest.approx([0, 3.6, 7.2, 10.8])
     assert _sent(limiter, 60.001, 60.0) == [60.0] * 3
 
 
-def test_the_pace_is_that_of_the_scarcest_window_and_of_what_was_learned() -> None:
+def test_pace_follows_the_strictest_limit_observed_ones_too() -> None:
     limiter = RateLimiter((Limit(20, MINUTE), Limit(600, HOUR)), evenly=True)
     assert limiter.rate(0.0) == 600 / HOUR
     limiter.learn([ObservedLimit(MINUTE, 5, 0.0)])
@@ -336,7 +336,7 @@ def test_the_pace_is_that_of_the_scarcest_window_and_of_what_was_learned() -> No
     assert limiter.rate(0.0) == 5 / MINUTE
 
 
-def test_a_call_that_was_not_sent_leaves_its_place_in_the_pace() -> None:
+def test_unsent_call_frees_its_time_in_the_pace() -> None:
     limiter = RateLimiter((Limit(5, MINUTE),), evenly=True)
     permit = limiter.acquire(0.0)
     assert limiter.wait(1.0) == 11
@@ -344,7 +344,7 @@ def test_a_call_that_was_not_sent_leaves_its_place_in_the_pace() -> None:
     assert limiter.wait(1.0) == 0
 
 
-# Stories with servers.
+# Simulations with servers.
 
 
 def play(  # noqa: PLR0913 - each has a default
@@ -359,7 +359,7 @@ def play(  # noqa: PLR0913 - each has a default
     pause: float = 0.0,
     others: float = 0.0,
 ) -> Play:
-    """A client and a server, which have yet to meet."""
+    """A client and a server before the first call."""
     jitter = Random(seed)  # noqa: S311 - repeatable on purpose
     server = Server(limits, slides=slides, tells=tells, jitter=jitter)
     limiter = RateLimiter(configured, evenly=evenly)
@@ -403,10 +403,10 @@ CLIENTS = st.fixed_dictionaries(
 )
 @settings(max_examples=60)
 @given(LIMITS, CLIENTS)
-def test_who_keeps_to_the_limits_is_never_refused(
+def test_client_within_the_limits_is_never_refused(
     limits: tuple[Limit, ...], client: dict[str, Any]
 ) -> None:
-    """Whatever the server's windows are, and however long calls and replies take."""
+    """The server's windows and the durations of calls and replies are arbitrary."""
     played = play(limits, limits, **client)
     played.latency = 3.0
     played.run(8 * MINUTE)
@@ -422,20 +422,20 @@ LOGS = ((Limit(20, HOUR),), (7, 12, 19), True)
 @pytest.mark.parametrize(("configured", "truths", "evenly"), [STARTS, LOGS], ids=["few", "evenly"])
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", Tells)
-def test_a_stricter_limit_is_learned_from_one_refusal_and_used_up(
+def test_stricter_limit_is_inferred_from_one_refusal(
     configured: Sequence[Limit],
     truths: Sequence[int],
     evenly: bool,  # noqa: FBT001 - both ways
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:
-    """From two, where the one word there is misleads; after that from none for a day."""
+    """Two refusals where Retry-After misleads; after them none for a day."""
     corrected = 0
     for seed in range(8):
         for truth in truths:
             limit = Limit(truth, HOUR)
             played = play(configured, [limit], slides=slides, tells=tells, seed=seed, evenly=evenly)
-            # What was called before the rush may be in the same window or not.
+            # Calls before the rush may be in the same window or not.
             for _ in range(played.jitter.randint(0, 4)):
                 played.run(HOUR * played.jitter.uniform(0, 0.5), calls=1)
             before = len(played.accepted)
@@ -459,12 +459,12 @@ def test_a_stricter_limit_is_learned_from_one_refusal_and_used_up(
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", Tells)
 @pytest.mark.parametrize("truth", [7, 33, 99])
-def test_calls_in_parallel_learn_a_stricter_limit_as_one_after_the_other(
+def test_parallel_calls_infer_the_limit_that_serial_calls_do(
     truth: int,
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:
-    """Those on their way at the first refusal may be refused, too; none that is sent after it."""
+    """Calls in flight at the first refusal may be refused, too; calls sent after it are not."""
     for seed in range(2):
         played = play(
             [Limit(100, MINUTE)],
@@ -488,12 +488,12 @@ TEN_AND_NINETY = (Limit(10, MINUTE), Limit(90, HOUR))
 @pytest.mark.parametrize("limits", [(10, 60), (4, 90), (4, 60)], ids=["hour", "minute", "both"])
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", SAID)
-def test_of_several_windows_the_one_that_is_stricter_is_learned(
+def test_stricter_of_several_windows_is_inferred(
     limits: tuple[int, int],
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:
-    """While the hour is used up the minute is clean: one more is tried, and refused."""
+    """While the hour's quota is used up the minute is clean: an extra call is refused."""
     minute, hour = limits
     truth = [Limit(minute, MINUTE), Limit(hour, HOUR)]
     played = play(TEN_AND_NINETY, truth, slides=slides, tells=tells).run(9 * HOUR)
@@ -510,19 +510,19 @@ def test_of_several_windows_the_one_that_is_stricter_is_learned(
 @pytest.mark.parametrize(
     ("tells", "refusals"), [(Tells.EVERYTHING, 1), (Tells.REFUSALS, 1), (Tells.RETRY_AFTER, 18)]
 )
-def test_an_hour_that_is_not_configured_is_learned_where_it_is_named(
+def test_named_hour_window_is_observed_without_configuration(
     tells: Tells,
     refusals: int,
     slides: bool,  # noqa: FBT001 - both kinds
 ) -> None:
-    """Else it is refused once or twice each hour, and waited for as long as the refusal says."""
+    """Otherwise one or two calls are refused each hour, each with a wait as its reply says."""
     truth = [Limit(10, MINUTE), Limit(60, HOUR)]
     played = play([Limit(10, MINUTE)], truth, slides=slides, tells=tells).run(9 * HOUR)
     assert refusals // 2 <= len(played.refused) <= refusals
     assert len(played.accepted) >= 0.95 * 9 * 60
 
 
-def test_one_call_more_is_tried_and_refused_ever_more_seldom() -> None:
+def test_extra_calls_that_are_refused_back_off() -> None:
     played = play([Limit(5, MINUTE)], [Limit(2, MINUTE)], slides=True, tells=Tells.RETRY_AFTER)
     played.run(8 * CLEAN_WINDOWS * MINUTE)
     gaps = [
@@ -544,7 +544,7 @@ def test_a_limit_that_was_raised_is_found_again_a_call_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("tells", Tells)
-def test_a_limit_that_becomes_stricter_later_is_learned_as_well(tells: Tells) -> None:
+def test_limit_that_becomes_stricter_later_is_inferred(tells: Tells) -> None:
     for seed in range(3):
         played = play([Limit(10, MINUTE)], [Limit(10, MINUTE)], slides=True, tells=tells, seed=seed)
         played.run(10 * MINUTE)
@@ -557,7 +557,7 @@ def test_a_limit_that_becomes_stricter_later_is_learned_as_well(tells: Tells) ->
 
 
 @pytest.mark.parametrize("tells", Tells)
-def test_what_was_learned_needs_no_refusal_in_the_next_process(tells: Tells) -> None:
+def test_observed_limits_need_no_refusal_after_a_restart(tells: Tells) -> None:
     played = play([Limit(10, MINUTE)], [Limit(6, MINUTE)], slides=False, tells=tells)
     played.run(6 * MINUTE)
     later = Play(
@@ -569,14 +569,14 @@ def test_what_was_learned_needs_no_refusal_in_the_next_process(tells: Tells) -> 
 
 
 OTHERS = [0.06, 0.16]
-"""Calls a second: about a fifth, and a half, of what the key has."""
+"""Calls a second: about a fifth, and a half, of the key's quota."""
 
 
 @pytest.mark.parametrize("others", OTHERS, ids=["few others", "many others"])
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", Tells)
 @pytest.mark.parametrize("configured", [10, 20], ids=["half", "whole"])
-def test_with_another_client_on_the_key_few_calls_are_refused_and_named_limits_stay_true(
+def test_second_client_on_the_key_causes_few_refusals(
     configured: int,
     others: float,
     slides: bool,  # noqa: FBT001 - both kinds
@@ -600,7 +600,7 @@ def test_with_another_client_on_the_key_few_calls_are_refused_and_named_limits_s
 
 @pytest.mark.parametrize("slides", [True, False], ids=["slides", "fixed"])
 @pytest.mark.parametrize("tells", [Tells.EVERYTHING, Tells.REFUSALS])
-def test_a_named_limit_is_learned_beside_another_client_as_it_is(
+def test_named_limit_is_observed_exactly_beside_a_second_client(
     slides: bool,  # noqa: FBT001 - both kinds
     tells: Tells,
 ) -> None:

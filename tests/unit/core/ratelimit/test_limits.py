@@ -1,4 +1,4 @@
-"""core/ratelimit/limits.py: what settings may say about calls and durations."""
+"""core/ratelimit/limits.py: limits and durations in settings."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
         ("32d", '"32d" is more than 31d'),
     ],
 )
-def test_what_is_no_duration_is_refused_in_words(text: str, problem: str) -> None:
+def test_invalid_duration_has_an_error_message(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         parse_duration(text)
     assert str(caught.value) == problem
@@ -67,13 +67,13 @@ def test_limits_are_read_shortest_window_first(text: str, limits: tuple[Limit, .
         ("5/1h,4/1d,50/2d", "5/1h never takes effect beside 4/1d"),
     ],
 )
-def test_what_is_no_limit_is_refused_in_words(text: str, problem: str) -> None:
+def test_invalid_limit_has_an_error_message(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         parse_limits(text)
     assert str(caught.value) == problem
 
 
 @pytest.mark.parametrize("text", ["250ms", "5s", "90s", "1m", "25h", "1d"])
-def test_a_duration_is_written_as_it_is_read(text: str) -> None:
+def test_duration_is_equal_after_a_round_trip(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
     assert str(parse_limits(f"7/{text}")[0]) == f"7/{text}"

@@ -8,7 +8,7 @@ from scriptix_operator.core.ratelimit.pacer import Pacer
 
 
 def _waits(spread: Pacer, now: float, burst: int, calls: int) -> list[float]:
-    """Make so many calls at once; what each would have had to wait."""
+    """Make so many calls at once; returns the wait of each."""
     waits = []
     for _ in range(calls):
         waits.append(spread.wait(now, 2.0, burst))
@@ -40,11 +40,11 @@ def test_a_pause_is_made_up_for_by_a_burst_and_no_more(pause: float, waits: list
 
 
 @pytest.mark.parametrize(("ahead", "wait"), [(0, 0), (1, 0), (2, 2), (9, 16)])
-def test_those_ahead_take_their_part_of_the_burst_first(ahead: int, wait: float) -> None:
+def test_calls_ahead_use_the_burst_first(ahead: int, wait: float) -> None:
     assert Pacer().wait(100.0, 2.0, 2, ahead) == wait
 
 
-def test_a_call_that_was_not_made_leaves_its_place() -> None:
+def test_call_that_was_not_made_frees_its_time() -> None:
     spread = Pacer()
     _waits(spread, 100.0, 1, 3)
     spread.cancel(2.0)
@@ -60,9 +60,7 @@ def test_a_slower_pace_counts_from_the_next_call_on() -> None:
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 30), min_size=1, max_size=50))
-def test_no_time_holds_more_than_a_burst_and_what_the_pace_gives(
-    burst: int, gaps: list[int]
-) -> None:
+def test_calls_never_exceed_a_burst_plus_the_pace(burst: int, gaps: list[int]) -> None:
     spread, now, sent = Pacer(), 0.0, list[float]()
     for gap in gaps:
         now += gap

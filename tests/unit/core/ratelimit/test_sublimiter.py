@@ -1,4 +1,4 @@
-"""core/ratelimit/sublimiter.py: a part of an allowance."""
+"""core/ratelimit/sublimiter.py: a share of a quota."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def acquire(whole: RateLimiter, part: SubLimit, now: float) -> Permit:
     return permit
 
 
-def test_no_more_than_the_part_is_free_on_its_way_and_for_a_window_after_the_answer() -> None:
+def test_share_is_used_from_sending_to_a_window_after_the_reply() -> None:
     whole, part = a_part(Limit(10, HOUR))
     first, second = acquire(whole, part, 0.0), acquire(whole, part, 1.0)
     assert part.wait(2.0) == HOUR
@@ -37,7 +37,7 @@ def test_no_more_than_the_part_is_free_on_its_way_and_for_a_window_after_the_ans
     assert part.in_flight == 0
 
 
-def test_of_several_windows_each_has_its_part() -> None:
+def test_each_of_several_windows_has_its_share() -> None:
     whole, part = a_part(Limit(5, MINUTE), Limit(10, HOUR))
     part.answered(acquire(whole, part, 0.0), 0.0, None)
     assert part.wait(0.0) == MINUTE
@@ -45,7 +45,7 @@ def test_of_several_windows_each_has_its_part() -> None:
     assert part.wait(2 * MINUTE) == HOUR - 2 * MINUTE
 
 
-def test_it_is_a_part_of_what_is_really_allowed_and_one_call_at_least() -> None:
+def test_share_is_of_the_effective_limit_and_one_call_at_least() -> None:
     whole, part = a_part(Limit(100, HOUR))
     part.recall([PastCall(0.0)] * 3)
     assert part.wait(1.0) == 0
@@ -55,7 +55,7 @@ def test_it_is_a_part_of_what_is_really_allowed_and_one_call_at_least() -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "given back"])
-def test_what_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
+def test_unsent_call_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
     whole, part = a_part(Limit(5, HOUR))
     permit = acquire(whole, part, 0.0)
     if answered:
@@ -65,7 +65,7 @@ def test_what_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT00
     assert part.wait(1.0) == 0
 
 
-def test_calls_of_others_are_none_of_it() -> None:
+def test_calls_of_others_do_not_count_toward_the_share() -> None:
     whole, part = a_part(Limit(5, HOUR))
     permit = whole.acquire(0.0)
     part.answered(permit, 1.0, None)

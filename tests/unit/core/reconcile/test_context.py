@@ -1,4 +1,4 @@
-"""core/reconcile/context.py: time-outs and the ways to end a step."""
+"""core/reconcile/context.py: timeouts and the decisions that end a reconcile."""
 
 from datetime import datetime
 
@@ -9,8 +9,8 @@ from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.protocol import Poll, RequeueAfter
 from tests.unit.core.builders import (
     EIGHT,
+    a_context,
     a_run,
-    a_situation,
     a_status,
     a_training,
     at,
@@ -25,7 +25,11 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
     [
         pytest.param(a_status(), None, id="no run"),
         pytest.param(a_status(run=a_run()), None, id="a run that waits"),
-        pytest.param(a_status(run=a_run(claimed_at=EIGHT)), None, id="a run whose start was lost"),
+        pytest.param(
+            a_status(run=a_run(claimed_at=EIGHT)),
+            None,
+            id="a run whose start has an unknown outcome",
+        ),
         pytest.param(a_status(run=a_run(intent=INTENT, claimed_at=EIGHT)), at(hours=2), id="start"),
         pytest.param(followed(), at(hours=2), id="followed"),
         pytest.param(followed(run=a_run(ownership="Owned")), None, id="edited by hand"),
@@ -35,7 +39,7 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
 def test_a_run_times_out_from_its_intent_or_adoption(
     status: TrainingStatus, deadline: datetime | None
 ) -> None:
-    ctx = a_situation(a_training(status=status, timeout_seconds=7200))
+    ctx = a_context(a_training(status=status, timeout_seconds=7200))
     assert ctx.deadline == deadline
 
 
@@ -49,29 +53,31 @@ def test_a_run_times_out_from_its_intent_or_adoption(
     ],
     ids=["far off", "near", "near, without another reason to wake", "past"],
 )
-def test_no_rest_outlasts_the_run(now: datetime, wanted: float | None, seconds: float) -> None:
-    ctx = a_situation(a_training(status=followed(), timeout_seconds=7200), now)
+def test_no_requeue_is_after_the_runs_timeout(
+    now: datetime, wanted: float | None, seconds: float
+) -> None:
+    ctx = a_context(a_training(status=followed(), timeout_seconds=7200), now)
     assert ctx.requeue(wanted).action == RequeueAfter(seconds)
 
 
-def test_after_the_end_a_rest_may_be_for_good() -> None:
+def test_finished_run_may_never_be_requeued() -> None:
     training = a_training(status=followed(finished_at=at(hours=1)), timeout_seconds=7200)
-    assert a_situation(training).requeue(None).action == RequeueAfter(None)
-    assert a_situation(a_training()).requeue(None).action == RequeueAfter(None)
+    assert a_context(training).requeue(None).action == RequeueAfter(None)
+    assert a_context(a_training()).requeue(None).action == RequeueAfter(None)
 
 
-def test_a_run_that_is_not_there_is_a_mistake_of_the_caller() -> None:
+def test_missing_run_is_a_bug_of_the_caller() -> None:
     with pytest.raises(ValueError, match="team-a/cardiology has no run in status"):
-        _ = a_situation(a_training()).run
+        _ = a_context(a_training()).run
 
 
-def test_an_answer_is_settled() -> None:
-    decision = a_situation(a_training(status=followed())).answer(Poll(), publish=True)
+def test_decision_has_a_derived_phase() -> None:
+    decision = a_context(a_training(status=followed())).answer(Poll(), publish=True)
     assert (decision.status.phase, decision.action, decision.publish) == ("Running", Poll(), True)
 
 
-def test_what_is_had_and_remembered_is_in_the_next_step() -> None:
-    ctx = a_situation(a_training(status=followed())).with_facts(progress=7).with_run(attempt=2)
+def test_context_copies_keep_earlier_facts_and_state() -> None:
+    ctx = a_context(a_training(status=followed())).with_facts(progress=7).with_run(attempt=2)
     ctx = ctx.with_state(failed_polls=3)
     assert (ctx.status.progress, ctx.run.attempt, ctx.state.failed_polls) == (7, 2, 3)
 

@@ -1,4 +1,4 @@
-"""core/requests/cancellation.py: a request that is taken back before anything was sent for it."""
+"""core/requests/cancellation.py: a request that is cancelled before its start."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def a_life(first: Request = ("v1", "t1")) -> Life:
 
 
 def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
-    """Ask for a run; the model is not ready for it, unless another is shown."""
+    """Request a run; the model is not ready for it, unless the test shows another."""
     token, requested_at = request
     if token != life.training.spec.run_token:
         life.edit(run_token=token)
@@ -68,7 +68,7 @@ def asks(life: Life, request: Request, model: RemoteModel = NOT_READY) -> Life:
         pytest.param(("v1", "t1"), ("v2", "t2"), ("v2", ""), False, id="one of two removed"),
     ],
 )
-def test_a_request_stands_as_long_as_the_resource_asks_for_it(
+def test_request_is_kept_while_the_resource_asks_for_it(
     first: Request,
     second: Request,
     third: Request,
@@ -88,7 +88,7 @@ def test_a_request_stands_as_long_as_the_resource_asks_for_it(
         assert isinstance(life.waits(60).polls(DONE).action, AcquireStart)
 
 
-def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
+def test_cancellation_restores_the_previous_run_from_history() -> None:
     life = a_life()
     before, events, published = life.status, life.event_reasons, life.published
     asks(life, ("v2", "t1"))
@@ -108,16 +108,16 @@ def test_the_run_before_stands_again_as_history_tells_of_it() -> None:
     assert (life.run.ownership, life.run.claimed_at) == ("Owned", before.started_at)
     assert life.run.started_training_at == EIGHT
     assert (life.run.token, life.run.requested_at) == ("v1", "t1")
-    # Nothing is published or told a second time.
+    # No result is published or reported twice.
     assert (life.published, life.event_reasons) == (published, [*events, "RequestCancelled"])
-    # Whether its log was whole is not known any more: one fetch tells, so long after the end.
+    # Status has lost whether the log was complete: one more fetch decides, so long after the end.
     life.durations = Durations()
     assert life.stores_log().action == RequeueAfter(None)
     assert life.status.log is not None
     assert life.status.log.state == "Complete"
 
 
-def test_a_failure_stands_again_with_its_reason() -> None:
+def test_cancellation_restores_a_failure_with_its_reason() -> None:
     life = Life(a_training(run_token="v1")).runs()
     life.waits(60).polls(a_model(5, started_at=EIGHT, error="Insufficient training data"))
     life.stores_log()
@@ -131,7 +131,7 @@ def test_a_failure_stands_again_with_its_reason() -> None:
 
 
 def pending(life: Life) -> str | None:
-    """The request that waits for the end of the run in status."""
+    """The request that awaits the end of the run in status."""
     return life.status.pending_request
 
 
@@ -143,7 +143,7 @@ def cancelled(life: Life) -> list[str]:
 
 
 def text_of(request: str) -> str:
-    """What the event says."""
+    """The message of the event."""
     return (
         f"The request ({request}) was cancelled before its start, because the resource no longer "
         "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
@@ -163,7 +163,7 @@ ANNOTATION = 'annotation scriptix.io/requested-at "t2"'
         pytest.param(("v2", "t2"), f"{TOKEN} and {ANNOTATION}", id="both"),
     ],
 )
-@pytest.mark.parametrize("running", [False, True], ids=["its run waits", "another run goes on"])
+@pytest.mark.parametrize("running", [False, True], ids=["its run waits", "another run continues"])
 def test_a_cancelled_request_is_one_event_that_names_its_values(
     second: Request,
     request_text: str,
@@ -202,7 +202,7 @@ def test_a_request_between_two_polls_is_cancelled() -> None:
 
 
 def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
-    """It is seen while the start of the older one is under way, and takes over its run."""
+    """The newer request appears while the older start is in flight, and takes over its run."""
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.edit(run_token="v3").is_refused(FailureKind.RATE_LIMITED)
     assert pending(life) == 'spec.runToken "v3"'
@@ -211,7 +211,7 @@ def test_a_request_that_replaces_a_refused_one_is_not_cancelled() -> None:
     assert cancelled(life) == []
 
 
-def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_again() -> None:
+def test_gate_reverted_with_the_request_judges_the_restored_run() -> None:
     life = Life(a_training(run_token="v1", quality_gate={"max_word_error_rate": "10"})).runs()
     life.waits(60).succeeds()
     assert life.reason == "QualityGateFailed"
@@ -220,34 +220,34 @@ def test_a_gate_that_is_reverted_with_the_request_judges_the_run_that_stands_aga
     assert (life.status.phase, life.published) == ("Succeeded", 1)
 
 
-def test_what_was_taken_back_can_be_asked_for_again() -> None:
+def test_cancelled_request_can_be_made_again() -> None:
     life = asks(asks(a_life(), ("v2", "t1")), ("v1", "t1"))
     assert isinstance(life.edit(run_token="v2").polls(DONE).action, AcquireStart)
     assert life.run.token == "v2"
 
 
-def test_a_request_that_only_was_refused_can_be_taken_back() -> None:
+def test_refused_request_can_be_cancelled() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED)
     life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.run.token) == ("Succeeded", "v1")
 
 
-def test_a_refused_request_goes_with_its_value() -> None:
-    """What stays set beside it was used before, and keeps no request alive."""
+def test_refused_request_is_cancelled_with_its_value() -> None:
+    """A value that stays set was used before, and keeps no request."""
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED).edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.requested_at) == ("Succeeded", "t1")
 
 
-def test_a_refused_request_stands_while_it_is_set() -> None:
+def test_refused_request_is_kept_while_its_value_is_set() -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     life.is_refused(FailureKind.RATE_LIMITED).waits(60).restarts()
     assert isinstance(life.edit(priority=1).polls(DONE).action, AcquireStart)
     assert life.run.token == "v2"
 
 
-def test_a_queued_request_can_be_taken_back() -> None:
+def test_queued_request_can_be_cancelled() -> None:
     life = a_life().edit(run_token="v2").waits(60)
     life.polls(DONE)
     life.is_queued()
@@ -255,7 +255,7 @@ def test_a_queued_request_can_be_taken_back() -> None:
     assert (life.status.phase, life.status.queue) == ("Succeeded", None)
 
 
-def test_a_suspended_request_can_be_taken_back() -> None:
+def test_suspended_request_can_be_cancelled() -> None:
     life = a_life().edit(run_token="v2", suspend=True)
     life.wake_ups()
     assert life.status.phase == "Suspended"
@@ -264,7 +264,7 @@ def test_a_suspended_request_can_be_taken_back() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Starting", "Running", "an attempt was lost"])
-def test_what_was_sent_is_not_taken_back(phase: str) -> None:
+def test_sent_request_is_not_cancelled(phase: str) -> None:
     life = a_life().edit(run_token="v2").waits(60).intends(DONE)
     if phase == "Running":
         life.is_accepted()
@@ -279,7 +279,7 @@ def test_what_was_sent_is_not_taken_back(phase: str) -> None:
     assert (life.run.id, life.run.token) == (run, "v2")
 
 
-def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
+def test_revert_to_an_older_request_cancels_the_newest() -> None:
     life = a_life(("v1", ""))
     asks(life, ("v2", ""))
     life.waits(60).intends(DONE).is_accepted(a_model(3, started_at=at(hours=1), progress=0))
@@ -291,8 +291,8 @@ def test_a_revert_to_an_older_request_takes_the_newest_back() -> None:
     assert (life.status.phase, life.run.id) == ("Succeeded", second)
 
 
-def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
-    """It was answered: the answer stands until another request."""
+def test_request_that_ended_without_a_run_is_not_cancelled() -> None:
+    """The request has an outcome, which is kept until another request."""
     life = a_life(("v1", "")).edit(run_token="v2", when_not_ready="Fail")
     life.polls(a_model(1, started_at=EIGHT))
     assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
@@ -300,14 +300,14 @@ def test_a_request_that_has_ended_without_a_run_is_not_taken_back() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "StartRejected")
 
 
-def test_a_request_that_is_there_as_it_was_is_never_taken_back() -> None:
-    """Whatever history holds: here as a hand may have written it."""
+def test_unchanged_request_is_never_cancelled() -> None:
+    """History may hold anything, also as edited by hand."""
     training = a_training(status=a_status(run=a_run(), history=(PAST_OF_V1,)))
     assert not is_cancelled(training)
 
 
 def test_the_first_run_is_asked_for_by_the_resource_itself() -> None:
-    """No token is needed for it, and so taking one away does not take the run back."""
+    """The first run needs no token, so removing a token does not cancel it."""
     life = Life(a_training(run_token="v1"))
     life.polls(a_model(1))
     life.edit(run_token="").waits(60).intends()
@@ -325,7 +325,7 @@ def test_a_retry_of_the_first_run_outlives_its_token() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["its retry waits", "its retry has begun"])
-def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a case
+def test_retry_is_cancelled_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a case
     life = Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
     life.waits(60).succeeds()
     life.edit(run_token="v2").waits(60).intends(DONE)
@@ -338,12 +338,12 @@ def test_a_retry_goes_with_its_request(begun: bool) -> None:  # noqa: FBT001 - a
         assert life.run.retries == 1
     life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
-    # The end of the run was an event where no retry had begun; one that had is cancelled.
+    # The run's end caused an event if no retry had begun; a retry that had begun is cancelled.
     assert [text.partition(",")[0] for text in cancelled(life)] == [
         "Retry 1 was cancelled before its start"
     ] * begun
     assert ("TrainingFailed" in life.event_reasons) == (not begun)
-    # It was handled: asking for it again is no news.
+    # The request was handled: repeating it changes nothing.
     life.edit(run_token="v2").wake_ups()
     assert life.status.phase == "Failed"
 
@@ -358,8 +358,8 @@ def test_a_request_reverted_during_its_run_is_not_retried() -> None:
     assert (life.status.phase, life.action) == ("Failed", RequeueAfter(None))
 
 
-def test_a_late_retry_goes_with_its_request() -> None:
-    """Also when its earlier runs are all that history has left."""
+def test_late_retry_is_cancelled_with_its_request() -> None:
+    """History may have only its earlier runs."""
     training = a_training(run_token="v2", status=followed(run=a_run(token="v1"), finished_at=EIGHT))
     status = begin_run(training)
     for _ in range(12):
@@ -374,8 +374,8 @@ def test_a_late_retry_goes_with_its_request() -> None:
     assert is_cancelled(edited(waiting, run_token="v1"))
 
 
-def test_an_older_status_tells_what_asked_for_its_run() -> None:
-    """It has no askedBy; what stayed set beside the new token keeps no request alive."""
+def test_status_of_an_older_version_names_its_request() -> None:
+    """The status has no askedBy; a value set beside the new token keeps no request."""
     past = replace(PAST_OF_V1, requested_at="t1")
     run = a_run(token="v2", requested_at="t1")
     training = a_training(
@@ -397,7 +397,7 @@ NOT_RESTORED = {
 
 
 def test_cancelling_restores_each_status_field() -> None:
-    """But for the curve of a run still earlier, and for what `settle` derives."""
+    """All fields except the curve of a still earlier run and the derived ones."""
     past = replace(PAST, id="run-1")
     ended = replace(whole_status(), failure=None, history=(past,))
     rerun = begin_run(a_training(run_token="v2", status=ended))
@@ -424,7 +424,7 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
 
 
 @pytest.mark.parametrize(
-    ("run", "history", "withdrawn"),
+    ("run", "history", "cancelled"),
     [
         pytest.param(a_run(token="v2"), (PAST,), True, id="an unsent rerun"),
         pytest.param(
@@ -447,13 +447,13 @@ PAST = HistoryEntry(id="run-0", outcome="Succeeded", finished_at=EIGHT)
         pytest.param(a_run(token="v2", ownership="Owned"), (PAST,), False, id="running"),
     ],
 )
-def test_only_what_can_be_undone_is_taken_back(
+def test_only_reversible_requests_are_cancelled(
     run: Run,
     history: tuple[HistoryEntry, ...],
-    withdrawn: bool,  # noqa: FBT001 - the expected value
+    cancelled: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     training = a_training(status=a_status(run=run, history=history))
-    assert is_cancelled(training) == withdrawn
+    assert is_cancelled(training) == cancelled
     assert not is_cancelled(edited(training, run_token="v2", backoff_limit=1))
 
 
@@ -468,7 +468,7 @@ def test_only_what_can_be_undone_is_taken_back(
         pytest.param(None, "Unknown", None, ("Unknown", None, None), id="an older entry"),
     ],
 )
-def test_what_history_tells_is_what_stands(
+def test_history_restores_the_same_run(
     reason: str | None, outcome: str, wer: str | None, expected: tuple[str | None, ...]
 ) -> None:
     entry = replace(PAST, reason=reason, outcome=outcome, word_error_rate=wer, message=None)

@@ -1,4 +1,4 @@
-"""core/requests/requests.py: what asks for a run, and what does not."""
+"""core/requests/requests.py: which values request a run."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def a_request(
     handled: tuple[str, str] = ("", ""),
     history: tuple[tuple[str, str], ...] = (),
 ) -> Training:
-    """A resource that asks for (token, requested_at), with its last run for `handled`."""
+    """A resource that requests (token, requested_at), with its last run for `handled`."""
     past = tuple(
         HistoryEntry(id=str(i), token=t, requested_at=r, outcome="Succeeded")
         for i, (t, r) in enumerate(history)
@@ -130,8 +130,8 @@ VALUES = st.sampled_from(["", "a", "b", "c"])
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=10))
-def test_no_request_is_answered_twice(edits: list[tuple[str, str]]) -> None:
-    """Whatever is edited, reverted, removed: a run is made for a new value, and only once."""
+def test_no_request_starts_two_runs(edits: list[tuple[str, str]]) -> None:
+    """For any edits, a run is made for a new value, and only once."""
     status = a_status(run=a_run(), finished_at=EIGHT)
     used: set[tuple[str, str]] = set()
     for token, requested_at in edits:
@@ -209,7 +209,7 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
 
 
 KEPT_ON_RERUN = {"observed_generation", "model", "served_by", "conditions"}
-"""Of the resource or its model. Conditions keep their times; `settle` brings them in line."""
+"""Fields of the resource or its model. Conditions keep their times; `settle` derives them."""
 REPLACED_ON_RERUN = {"run", "log", "history", "used_requests"}
 CLEARED_ON_RERUN = {
     "progress",
@@ -228,9 +228,9 @@ CLEARED_ON_RERUN = {
     "learning_curve",
     "failure",
 }
-"""Of the run that has ended."""
+"""Fields of the ended run."""
 DERIVED = {"phase", "message", "pending_request", "repeated_request", "display"}
-"""Made by `settle`."""
+"""Fields that `settle` derives."""
 
 
 def test_each_status_field_has_one_fate_on_a_rerun() -> None:
@@ -261,7 +261,7 @@ def test_history_keeps_all_metrics_and_the_newest_curve() -> None:
     assert (older.id, older.learning_curve) == ("run-0", ())
 
 
-def test_only_the_newest_ten_runs_are_remembered() -> None:
+def test_history_keeps_the_newest_ten_runs() -> None:
     status = ENDED
     for i in range(12):
         training = a_training(run_token=f"v{i + 2}", status=status)
@@ -269,7 +269,7 @@ def test_only_the_newest_ten_runs_are_remembered() -> None:
     assert [entry.token for entry in status.history] == [f"v{i}" for i in range(12, 2, -1)]
 
 
-def test_a_failed_run_is_remembered_with_its_reason() -> None:
+def test_history_keeps_the_reason_of_a_failed_run() -> None:
     ended = replace(ENDED, failure=failure(FailureReason.SYSTEM_ERROR, "x\n" * 999))
     (entry,) = begin_run(a_training(run_token="v2", status=ended)).history
     assert (entry.outcome, entry.reason) == ("Failed", "SystemError")
@@ -295,7 +295,7 @@ def test_a_retry_answers_the_request_of_the_run_that_failed() -> None:
 
 
 def test_used_values_outlive_their_runs_in_history() -> None:
-    """Else an old token, set again, would start a run: retries have pushed its run out."""
+    """Otherwise an old token, set again, would start a run: retries have displaced its run."""
     status = ENDED  # answers v1 with t1
     for token in ("v2", "v3"):
         fresh = begin_run(a_training(run_token=token, status=status))
@@ -321,7 +321,7 @@ def test_used_values_outlive_their_runs_in_history() -> None:
         pytest.param(FailureReason.QUALITY_GATE_FAILED, 4, "Failed", id="missed its gate"),
     ],
 )
-def test_the_outcome_is_remembered(
+def test_history_keeps_the_outcome(
     reason: FailureReason | None, seen: int | None, outcome: str
 ) -> None:
     facts = {
@@ -348,7 +348,7 @@ BASELINE = Baseline(training_status=2)
         pytest.param(a_run(attempt=2, baseline=BASELINE), False, id="an attempt was lost"),
     ],
 )
-def test_a_request_collapses_to_the_newest_until_something_is_sent(run: Run, taken: bool) -> None:  # noqa: FBT001 - the expected value
+def test_requests_collapse_to_the_newest_until_the_start(run: Run, taken: bool) -> None:  # noqa: FBT001 - the expected value
     training = a_training(run_token="v9", requested_at="t9", status=TrainingStatus(run=run))
     newest = newest_request(training)
     assert newest is not None

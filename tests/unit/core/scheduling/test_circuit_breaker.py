@@ -1,4 +1,4 @@
-"""core/scheduling/circuit_breaker.py: when no call is made but a probe now and then."""
+"""core/scheduling/circuit_breaker.py: when only periodic trial calls are made."""
 
 from collections.abc import Sequence
 
@@ -22,28 +22,28 @@ from scriptix_operator.scriptix.errors import kind_of_status
 
 
 def failed(kind: FailureKind, status: int | None = None) -> CallFailure:
-    """A look that failed."""
+    """A failed poll."""
     return CallFailure(kind, f"HTTP {status}", status)
 
 
 REJECTED = failed(FailureKind.UNAUTHORIZED, 401)
 SILENT = failed(FailureKind.AMBIGUOUS)
-PROBE, BEFORE = Permit(0.0), Permit(0.0)
-"""A look that is the probe once it is sent, and one that was sent before."""
+TRIAL_CALL, BEFORE = Permit(0.0), Permit(0.0)
+"""A poll that becomes the trial call once it is sent, and a poll sent earlier."""
 
 
 def _answers(
     breaker: CircuitBreaker, now: float, *failures: CallFailure | None, jitter: float = 1
 ) -> None:
-    """Looks at as many different models."""
+    """Failed polls of as many different models."""
     for model_id, failure in enumerate(failures):
-        breaker.answered(PROBE, model_id, failure, now, jitter)
+        breaker.answered(TRIAL_CALL, model_id, failure, now, jitter)
 
 
 def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = SILENT) -> float:
-    """Send a probe, and have it answered at once; seconds until the next."""
+    """Send a trial call that is answered at once; returns the seconds until the next."""
     assert breaker.blocks(now) is None
-    breaker.sent(PROBE, now)
+    breaker.sent(TRIAL_CALL, now)
     _answers(breaker, now, failure)
     return breaker.trial_at - now
 
@@ -52,30 +52,30 @@ def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = S
 
 
 @pytest.mark.parametrize("status", [401, 402])
-def test_a_rejected_key_is_probed_once_a_minute_until_it_is_accepted(status: int) -> None:
+def test_rejected_key_gets_a_trial_call_each_minute(status: int) -> None:
     breaker, rejection = CircuitBreaker(), failed(FailureKind.UNAUTHORIZED, status)
     assert breaker.blocks(0.0) is None
-    breaker.answered(PROBE, 7, rejection, 0.0, 0.0)
+    breaker.answered(TRIAL_CALL, 7, rejection, 0.0, 0.0)
     assert breaker.blocks(TRIAL_INTERVAL - 0.001) == OpenCircuit(rejection, 0.0)
     assert breaker.blocks(TRIAL_INTERVAL) is None
-    breaker.sent(PROBE, TRIAL_INTERVAL)
+    breaker.sent(TRIAL_CALL, TRIAL_INTERVAL)
     assert breaker.blocks(TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
-    assert not breaker.answered(PROBE, 8, rejection, TRIAL_INTERVAL + 1, 0.0)
+    assert not breaker.answered(TRIAL_CALL, 8, rejection, TRIAL_INTERVAL + 1, 0.0)
     assert breaker.blocks(2 * TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
-    breaker.sent(PROBE, 2 * TRIAL_INTERVAL + 1)
-    assert breaker.answered(PROBE, 8, None, 2 * TRIAL_INTERVAL + 2, 0.0)
+    breaker.sent(TRIAL_CALL, 2 * TRIAL_INTERVAL + 1)
+    assert breaker.answered(TRIAL_CALL, 8, None, 2 * TRIAL_INTERVAL + 2, 0.0)
     assert breaker.open_circuit is None
     assert breaker.blocks(2 * TRIAL_INTERVAL + 2) is None
 
 
-def test_the_probes_of_a_rejected_key_do_not_grow_apart() -> None:
+def test_trial_calls_of_a_rejected_key_do_not_back_off() -> None:
     breaker = CircuitBreaker()
     now = 0.0
     for _ in range(5):
         _answers(breaker, now, REJECTED)
         now += TRIAL_INTERVAL
-        breaker.sent(PROBE, now)
-    _answers(breaker, now, SILENT)  # nor if one is lost
+        breaker.sent(TRIAL_CALL, now)
+    _answers(breaker, now, SILENT)  # nor if one call is lost
     assert breaker.blocks(now + TRIAL_INTERVAL - 0.001) == OpenCircuit(REJECTED, 0.0)
     assert breaker.blocks(now + TRIAL_INTERVAL) is None
 
@@ -86,7 +86,7 @@ def _worked() -> CircuitBreaker:
     return breaker
 
 
-def test_one_rejection_of_a_key_that_has_worked_opens_nothing() -> None:
+def test_first_rejection_of_a_working_key_opens_no_circuit() -> None:
     breaker = _worked()
     for now in (10.0, 10 + CONFIRM - 0.1):
         assert not breaker.answered(BEFORE, 1, REJECTED, now, 1)
@@ -121,20 +121,20 @@ def test_a_refusal_that_needs_an_accepted_key_clears_the_doubt(status: int) -> N
     ],
     ids=["429", "403", "400", "unusable", "no answer"],
 )
-def test_what_says_nothing_of_a_key_leaves_the_doubt(between: CallFailure) -> None:
+def test_reply_that_says_nothing_of_the_key_keeps_the_doubt(between: CallFailure) -> None:
     breaker = _worked()
     _answers(breaker, 0.0, REJECTED, between)
     assert breaker.open_circuit is None
     _answers(breaker, CONFIRM, between, REJECTED)
     assert breaker.open_circuit == OpenCircuit(REJECTED, CONFIRM)
-    # If it closes on such an answer to the probe, the next rejection opens it at once.
+    # If such a reply to the trial call closes the circuit, the next rejection opens it at once.
     _probed(breaker, breaker.trial_at, between)
     breaker.answered(BEFORE, 1, REJECTED, 100.0, 1)
     assert breaker.open_circuit is not None
     assert breaker.open_circuit.failure == REJECTED
 
 
-def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None:
+def test_rejection_by_a_trial_call_is_confirmed() -> None:
     breaker = _worked()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
     now = breaker.trial_at
@@ -144,7 +144,7 @@ def test_a_rejection_by_the_trial_call_of_an_open_circuit_is_confirmed() -> None
     assert breaker.open_circuit == OpenCircuit(REJECTED, now + CONFIRM)
 
 
-# An API that is away.
+# An unreachable API.
 
 AWAY = [
     pytest.param(failed(FailureKind.NOT_SENT), id="no connection"),
@@ -167,47 +167,49 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("failure", AWAY)
-def test_an_api_that_does_not_answer_for_three_models_is_away(failure: CallFailure) -> None:
+def test_circuit_opens_after_failures_of_three_models(failure: CallFailure) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[failure] * (MODELS - 1))
     assert breaker.blocks(0.0) is None
-    breaker.answered(PROBE, MODELS, failure, 1.0, 1.0)
+    breaker.answered(TRIAL_CALL, MODELS, failure, 1.0, 1.0)
     assert breaker.blocks(1.0) == OpenCircuit(failure, 1.0)
 
 
-def test_one_model_without_an_answer_says_nothing_of_the_api() -> None:
+def test_failures_of_one_model_do_not_open_the_circuit() -> None:
     breaker = CircuitBreaker()
     for now in range(100):
-        breaker.answered(PROBE, 7, SILENT, float(now), 1.0)
+        breaker.answered(TRIAL_CALL, 7, SILENT, float(now), 1.0)
     assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
-def test_any_answer_between_shows_that_it_is_there(failure: CallFailure | None) -> None:
+def test_any_reply_resets_the_failures(failure: CallFailure | None) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, SILENT, SILENT, failure)
-    breaker.answered(PROBE, 3, SILENT, 0.0, 1.0)
-    breaker.answered(PROBE, 4, SILENT, 0.0, 1.0)
+    breaker.answered(TRIAL_CALL, 3, SILENT, 0.0, 1.0)
+    breaker.answered(TRIAL_CALL, 4, SILENT, 0.0, 1.0)
     assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
-@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
-def test_any_answer_to_the_probe_closes_it(
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "unreachable"])
+def test_any_reply_to_the_trial_call_closes_the_circuit(
     failure: CallFailure | None, reason: CallFailure
 ) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[reason] * MODELS)
-    breaker.sent(PROBE, 100.0)
-    assert breaker.answered(PROBE, 9, failure, 101.0, 1.0)
+    breaker.sent(TRIAL_CALL, 100.0)
+    assert breaker.answered(TRIAL_CALL, 9, failure, 101.0, 1.0)
     assert breaker.blocks(101.0) is None
-    assert not breaker.answered(PROBE, 9, failure, 102.0, 1.0)  # it was closed already
-    # It takes three again.
+    assert not breaker.answered(
+        TRIAL_CALL, 9, failure, 102.0, 1.0
+    )  # the circuit was closed already
+    # Three failures are needed again.
     _answers(breaker, 103.0, *[SILENT] * (MODELS - 1))
     assert breaker.open_circuit is None
 
 
-def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
+def test_trial_calls_of_an_unreachable_api_back_off() -> None:
     breaker, waits, now = CircuitBreaker(), [], 0.0
     _answers(breaker, now, *[SILENT] * MODELS)
     assert breaker.trial_at == FIRST_TRIAL
@@ -216,55 +218,55 @@ def test_probes_of_an_api_that_is_away_come_ever_more_seldom() -> None:
         waits.append(_probed(breaker, now))
     assert waits == [10, 20, 40, 80, MAX_TRIAL, MAX_TRIAL]
     assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
-    # After it was back, they begin anew.
+    # After the API was reachable again, the backoff begins again.
     _probed(breaker, breaker.trial_at, None)
     _answers(breaker, 9999.0, *[SILENT] * MODELS)
     assert breaker.trial_at == 9999.0 + FIRST_TRIAL
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
-def test_the_probes_of_many_keys_do_not_come_together(jitter: float, seconds: float) -> None:
+def test_trial_calls_of_many_keys_are_jittered(jitter: float, seconds: float) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS, jitter=jitter)
     assert breaker.trial_at == seconds
 
 
-def test_looks_that_were_on_their_way_when_it_opened_are_no_probes() -> None:
-    """With sixty in flight the first probe would come after minutes."""
+def test_polls_in_flight_at_the_opening_are_no_trial_calls() -> None:
+    """With sixty polls in flight the first trial call would come after minutes."""
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * 60)
     assert breaker.trial_at == FIRST_TRIAL
-    breaker.answered(PROBE, 99, SILENT, 4.0, 1.0)
+    breaker.answered(TRIAL_CALL, 99, SILENT, 4.0, 1.0)
     assert breaker.blocks(FIRST_TRIAL) is None
     assert _probed(breaker, FIRST_TRIAL) == 2 * FIRST_TRIAL
 
 
-@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "away"])
-def test_looks_from_before_that_end_after_the_probe_was_sent_are_not_taken_for_it(
+@pytest.mark.parametrize("reason", [REJECTED, SILENT], ids=["rejected", "unreachable"])
+def test_older_polls_are_not_taken_for_the_trial_call(
     reason: CallFailure,
 ) -> None:
-    """Those that time out would put the next probe off, and one more would be on its way."""
+    """Polls that time out would delay the next trial call, and one more would be in flight."""
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[reason] * MODELS)
-    breaker.sent(PROBE, 60.0)
+    breaker.sent(TRIAL_CALL, 60.0)
     for model_id in range(30):
         breaker.answered(BEFORE, model_id, SILENT, 61.0, 1.0)
     assert breaker.trial_at == 60.0 + PATIENCE
-    breaker.answered(PROBE, 7, SILENT, 90.0, 1.0)
+    breaker.answered(TRIAL_CALL, 7, SILENT, 90.0, 1.0)
     assert breaker.trial_at == 90.0 + (TRIAL_INTERVAL if reason is REJECTED else 2 * FIRST_TRIAL)
 
 
-def test_a_probe_that_does_not_come_back_is_not_waited_for_for_ever() -> None:
+def test_trial_call_without_a_reply_is_replaced() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
-    breaker.sent(PROBE, 10.0)
+    breaker.sent(TRIAL_CALL, 10.0)
     assert breaker.blocks(10.0 + PATIENCE - 0.001) is not None
     assert breaker.blocks(10.0 + PATIENCE) is None
 
 
-def test_a_call_while_it_is_closed_is_no_probe() -> None:
+def test_call_of_a_closed_circuit_is_no_trial_call() -> None:
     breaker = CircuitBreaker()
-    breaker.sent(PROBE, 0.0)
+    breaker.sent(TRIAL_CALL, 0.0)
     assert breaker.blocks(0.0) is None
 
 
@@ -276,7 +278,7 @@ def _naming(seconds: float) -> CallFailure:
 
 
 def _opened_alone(seconds: float, now: float = 0.0) -> CircuitBreaker:
-    """One that the reply to one model's poll has opened."""
+    """A circuit that the reply to one model's poll has opened."""
     breaker = CircuitBreaker()
     breaker.answered(BEFORE, 1, _naming(seconds), now, 1)
     return breaker
@@ -297,9 +299,9 @@ def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> 
     open_circuit = OpenCircuit(failure, 0.0, named=due)
     assert breaker.blocks(0.0) == breaker.blocks(due - 0.001) == open_circuit
     assert breaker.blocks(due) is None
-    breaker.sent(PROBE, due)
+    breaker.sent(TRIAL_CALL, due)
     assert breaker.blocks(due) == OpenCircuit(failure, 0.0)
-    assert breaker.answered(PROBE, 2, None, due + 1, 1)
+    assert breaker.answered(TRIAL_CALL, 2, None, due + 1, 1)
     assert breaker.open_circuit is None
 
 
@@ -308,7 +310,7 @@ def test_short_named_time_is_one_call_that_was_shed(seconds: float) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[_naming(seconds)] * (MODELS - 1))
     assert breaker.open_circuit is None
-    breaker.answered(PROBE, MODELS, _naming(seconds), 0.0, 1)
+    breaker.answered(TRIAL_CALL, MODELS, _naming(seconds), 0.0, 1)
     assert breaker.trial_at == FIRST_TRIAL
 
 
@@ -332,8 +334,8 @@ def test_trial_call_that_names_another_time_is_followed(seconds: float, wait: fl
 def test_named_time_stops_polls_for_five_minutes_at_most(model: int) -> None:
     breaker = _opened_alone(86_400.0)
     for now in (MAX_NAMED, 2 * MAX_NAMED):
-        breaker.sent(PROBE, now)
-        breaker.answered(PROBE, model, _naming(86_400.0), now, 1)
+        breaker.sent(TRIAL_CALL, now)
+        breaker.answered(TRIAL_CALL, model, _naming(86_400.0), now, 1)
         assert breaker.trial_at == now + MAX_NAMED
 
 
@@ -351,12 +353,12 @@ def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
     _answers(breaker, 0.0, *[SILENT] * MODELS)
     breaker.answered(BEFORE, 9, _naming(120.0), 1.0, 1)
     assert breaker.trial_at == 121
-    breaker.sent(PROBE, 121.0)
+    breaker.sent(TRIAL_CALL, 121.0)
     breaker.answered(BEFORE, 8, _naming(500.0), 122.0, 1)
     assert breaker.trial_at == 121 + PATIENCE  # the answer to the trial call decides
 
 
-def test_one_model_stops_polls_no_second_time_before_its_answer() -> None:
+def test_one_model_stops_polls_once_before_its_next_reply() -> None:
     breaker = _opened_alone(120.0)
     for now in (120.0, 120.0 + 2 * REPEAT):
         _answers(breaker, now, None)  # another model
@@ -373,7 +375,7 @@ def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> Non
     _answers(breaker, 120.0, None, None)
     breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
     assert (breaker.open_circuit is not None) == is_open
-    # Two more models confirm it.
+    # Two more models confirm the failure.
     breaker.answered(BEFORE, 3, SILENT, now, 1)
     breaker.answered(BEFORE, 4, SILENT, now, 1)
     breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
@@ -396,27 +398,27 @@ def test_rejected_key_is_tried_again_at_the_named_time() -> None:
     assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)
 
 
-# From one to the other.
+# From one cause to the other.
 
 
 @pytest.mark.parametrize(
     ("answers", "open_circuit"),
     [
         pytest.param([REJECTED], OpenCircuit(REJECTED, 50.0), id="it is back, and rejects the key"),
-        pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="it is still away"),
+        pytest.param([SILENT], OpenCircuit(SILENT, 0.0), id="still unreachable"),
     ],
 )
-def test_an_api_that_was_away_may_reject_the_key_when_it_is_back(
+def test_unreachable_api_may_reject_the_key_once_it_replies(
     answers: Sequence[CallFailure], open_circuit: OpenCircuit
 ) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
-    breaker.sent(PROBE, 50.0)
+    breaker.sent(TRIAL_CALL, 50.0)
     _answers(breaker, 50.0, *answers)
     assert breaker.open_circuit == open_circuit
 
 
-def test_an_api_that_was_rejecting_and_is_away_is_told_of_as_rejecting() -> None:
+def test_rejected_key_stays_reported_while_unreachable() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, REJECTED, *[SILENT] * MODELS)
     assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)

@@ -1,4 +1,4 @@
-"""core/scheduling/fair_queue.py: whose turn it is, by shares and by the order of asking."""
+"""core/scheduling/fair_queue.py: the order of calls, by shares and by arrival."""
 
 from collections import Counter
 
@@ -11,22 +11,22 @@ from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT, FairQ
 SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 
-def _turns(**waiting: int) -> FairQueue[str, str]:
-    """A line in which so many of each kind wait."""
-    turns = FairQueue[str, str](SHARES)
+def _queue(**waiting: int) -> FairQueue[str, str]:
+    """A queue in which so many of each priority wait."""
+    queue = FairQueue[str, str](SHARES)
     for kind, count in waiting.items():
         for number in range(count):
-            turns.ask(f"{kind}{number}", kind)
-    return turns
+            queue.ask(f"{kind}{number}", kind)
+    return queue
 
 
-def _serve(turns: FairQueue[str, str], calls: int, at: float = 0.0) -> list[str]:
-    """Call the next ones; each comes at once, and goes."""
+def _serve(queue: FairQueue[str, str], calls: int, at: float = 0.0) -> list[str]:
+    """Dispatch the next resources; each calls at once, and leaves."""
     served = []
     for _ in range(calls):
-        key = turns.call(at)
+        key = queue.call(at)
         if key is not None:
-            turns.leave(key)
+            queue.leave(key)
             served.append(key)
     return served
 
@@ -35,10 +35,10 @@ def _kinds(served: list[str]) -> Counter[str]:
     return Counter(key[0] for key in served)
 
 
-def test_within_a_kind_the_first_to_ask_is_the_first_called() -> None:
-    turns = _turns(a=3)
-    turns.ask("a0", "a")  # again: it keeps its place
-    assert _serve(turns, 4) == ["a0", "a1", "a2"]
+def test_within_a_priority_the_queue_is_first_in_first_out() -> None:
+    queue = _queue(a=3)
+    queue.ask("a0", "a")  # again: it keeps its position
+    assert _serve(queue, 4) == ["a0", "a1", "a2"]
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_within_a_kind_the_first_to_ask_is_the_first_called() -> None:
         pytest.param({"a": 3, "b": 1}, {"a": 3, "b": 1}, id="there is enough"),
     ],
 )
-def test_each_kind_gets_its_share_and_what_the_others_leave(
+def test_each_priority_gets_its_share_and_unused_ones(
     waiting: dict[str, int], served: dict[str, int]
 ) -> None:
-    given_out = _kinds(_serve(_turns(**waiting), 20))
+    given_out = _kinds(_serve(_queue(**waiting), 20))
     assert sum(given_out.values()) == sum(served.values())
     assert all(abs(given_out[kind] - count) <= 1 for kind, count in served.items())
 
@@ -63,20 +63,20 @@ def test_each_kind_gets_its_share_and_what_the_others_leave(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30)), max_size=20),
     st.permutations("abc"),
 )
-def test_whatever_was_before_each_kind_has_its_share_from_the_first_call_on(
+def test_each_priority_has_its_share_from_the_first_call_on(
     before: list[tuple[str, int]], order: list[str]
 ) -> None:
-    """A kind that had all to itself for days is not shut out, nor one that wanted nothing."""
-    turns = _turns()
+    """A priority keeps its share after days alone, and after days without calls."""
+    queue = _queue()
     for kind, count in before:
         for number in range(count):
-            turns.ask(f"{kind}-early{number}", kind)
-            _serve(turns, number % 2 + 1)
-    _serve(turns, 999)
+            queue.ask(f"{kind}-early{number}", kind)
+            _serve(queue, number % 2 + 1)
+    _serve(queue, 999)
     for kind in order:
         for number in range(99):
-            turns.ask(f"{kind}{number}", kind)
-    served = _serve(turns, 60)
+            queue.ask(f"{kind}{number}", kind)
+    served = _serve(queue, 60)
     for calls in range(1, 61):
         shares = _kinds(served[:calls])
         for kind, share in SHARES.items():
@@ -86,70 +86,68 @@ def test_whatever_was_before_each_kind_has_its_share_from_the_first_call_on(
 @pytest.mark.parametrize(
     ("waits", "others"), [("a", "b"), ("b", "a"), ("c", "a")], ids=["high", "low", "lowest"]
 )
-def test_a_share_that_nobody_asked_for_is_not_saved_up_while_others_wait(
-    waits: str, others: str
-) -> None:
-    turns = _turns(**{others: 99})
-    _serve(turns, 50)
+def test_unused_share_is_not_saved_up(waits: str, others: str) -> None:
+    queue = _queue(**{others: 99})
+    _serve(queue, 50)
     for number in range(50):
-        turns.ask(f"{waits}{number}", waits)
+        queue.ask(f"{waits}{number}", waits)
     fair = SHARES[waits] / (SHARES[waits] + SHARES[others])
-    assert _kinds(_serve(turns, 20))[waits] <= 20 * fair + 1
+    assert _kinds(_serve(queue, 20))[waits] <= 20 * fair + 1
 
 
-def test_who_asks_again_and_again_has_no_more_than_its_share_either() -> None:
-    turns = _turns(a=99)
+def test_repeated_requests_get_no_more_than_their_share() -> None:
+    queue = _queue(a=99)
     served = []
     for _ in range(32):
-        turns.ask("b", "b")
-        served += _serve(turns, 1)
+        queue.ask("b", "b")
+        served += _serve(queue, 1)
     assert _kinds(served)["b"] == 12
 
 
-def test_nobody_in_line_is_nobody_called() -> None:
-    turns = _turns()
-    assert turns.call(5.0) is None
-    assert (len(turns), turns.called, turns.called_for("a0")) == (0, 0, None)
-    assert not turns.is_expecting(0.0)
+def test_empty_queue_dispatches_nothing() -> None:
+    queue = _queue()
+    assert queue.call(5.0) is None
+    assert (len(queue), queue.called, queue.called_for("a0")) == (0, 0, None)
+    assert not queue.is_expecting(0.0)
 
 
-def test_one_that_was_called_stays_so_until_it_comes() -> None:
-    turns = _turns(a=2)
-    assert turns.call(5.0) == "a0"
-    turns.ask("a0", "b")
-    assert (len(turns), turns.called, turns.called_for("a0")) == (2, 1, 5.0)
-    assert turns.call(6.0) == "a1"
-    turns.leave("a0")
-    assert (len(turns), turns.called, turns.called_for("a0")) == (1, 1, None)
+def test_dispatched_resource_stays_so_until_it_calls() -> None:
+    queue = _queue(a=2)
+    assert queue.call(5.0) == "a0"
+    queue.ask("a0", "b")
+    assert (len(queue), queue.called, queue.called_for("a0")) == (2, 1, 5.0)
+    assert queue.call(6.0) == "a1"
+    queue.leave("a0")
+    assert (len(queue), queue.called, queue.called_for("a0")) == (1, 1, None)
 
 
-def test_who_asks_for_another_kind_of_call_goes_to_the_end_of_that_line() -> None:
-    turns = _turns(a=2, b=1)
-    turns.ask("a0", "b")
-    assert len(turns) == 3
-    assert _serve(turns, 9) == ["a1", "b0", "a0"]
+def test_changed_priority_joins_at_the_end_of_its_queue() -> None:
+    queue = _queue(a=2, b=1)
+    queue.ask("a0", "b")
+    assert len(queue) == 3
+    assert _serve(queue, 9) == ["a1", "b0", "a0"]
 
 
-def test_who_leaves_is_not_called() -> None:
-    turns = _turns(a=3)
-    turns.leave("a1")
-    turns.leave("never-there")
-    assert _serve(turns, 9) == ["a0", "a2"]
+def test_resource_that_leaves_is_not_dispatched() -> None:
+    queue = _queue(a=3)
+    queue.leave("a1")
+    queue.leave("never-there")
+    assert _serve(queue, 9) == ["a0", "a2"]
 
 
 @pytest.mark.parametrize(("now", "expecting"), [(4.999, True), (5.0, False), (6.0, False)])
-def test_whether_somebody_is_expected(now: float, expecting: bool) -> None:  # noqa: FBT001 - the expected value
-    turns = _turns(a=1)
-    turns.call(5.0)
-    assert turns.is_expecting(now) == expecting
+def test_queue_expects_a_dispatched_resource_for_a_while(now: float, expecting: bool) -> None:  # noqa: FBT001 - the expected value
+    queue = _queue(a=1)
+    queue.call(5.0)
+    assert queue.is_expecting(now) == expecting
 
 
-def test_one_that_is_put_off_is_expected_then() -> None:
-    turns = _turns(a=1)
-    turns.call(5.0)
-    turns.put_off("a0", 8.0)
-    assert turns.called_for("a0") == 8.0
-    assert turns.is_expecting(7.0)
+def test_deferred_resource_is_expected_at_its_new_time() -> None:
+    queue = _queue(a=1)
+    queue.call(5.0)
+    queue.put_off("a0", 8.0)
+    assert queue.called_for("a0") == 8.0
+    assert queue.is_expecting(7.0)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +155,10 @@ def test_one_that_is_put_off_is_expected_then() -> None:
     [(DISPATCH_TIMEOUT, 1), (DISPATCH_TIMEOUT + 0.001, 0)],
     ids=["waited for", "missed"],
 )
-def test_who_was_called_and_does_not_come_is_waited_for_a_moment_only(
-    after: float, left: int
-) -> None:
-    turns = _turns(a=1)
-    turns.call(5.0)
-    turns.drop_missed(5.0 + after)
-    assert (turns.called, len(turns)) == (left, left)
-    turns.ask("a0", "a")  # it may come back
-    assert len(turns) == 1
+def test_dispatched_resource_that_does_not_call_is_skipped(after: float, left: int) -> None:
+    queue = _queue(a=1)
+    queue.call(5.0)
+    queue.drop_missed(5.0 + after)
+    assert (queue.called, len(queue)) == (left, left)
+    queue.ask("a0", "a")  # it may join again
+    assert len(queue) == 1

@@ -1,4 +1,4 @@
-"""core/scheduling/key_scheduler.py: one key's calls, each kind with an allowance of its own."""
+"""core/scheduling/key_scheduler.py: one key's calls, each operation with its own quota."""
 
 import pytest
 
@@ -25,12 +25,12 @@ REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.
 
 @pytest.fixture
 def scheduler() -> KeyScheduler:
-    """Return a lane that is made at 100."""
+    """Return a key scheduler that is created at 100."""
     return KeyScheduler(LIMITS, 100.0)
 
 
 def _take(scheduler: KeyScheduler, call: Call, now: float) -> Permit:
-    """Take a call of a kind."""
+    """Make a call of an operation."""
     if call is Call.START:
         assert scheduler.starts.ask(CLAIM, now) is None
         return scheduler.starts.acquire(CLAIM, now)
@@ -43,9 +43,7 @@ def _take(scheduler: KeyScheduler, call: Call, now: float) -> Permit:
 
 
 @pytest.mark.parametrize("call", Call)
-def test_an_answer_counts_for_its_kind_of_call_and_no_other(
-    scheduler: KeyScheduler, call: Call
-) -> None:
+def test_reply_counts_only_for_its_operation(scheduler: KeyScheduler, call: Call) -> None:
     permit = _take(scheduler, call, 100.0)
     assert [kind for kind in Call if scheduler.limiters[kind].in_flight] == [call]
     assert scheduler.answered(call, permit, 101.0, REFUSED, RateLimitInfo(limit=1))
@@ -53,7 +51,7 @@ def test_an_answer_counts_for_its_kind_of_call_and_no_other(
     assert [kind for kind in Call if scheduler.limiters[kind].in_flight] == []
 
 
-def test_in_the_first_window_looks_and_log_calls_make_no_burst_and_starts_may(
+def test_first_window_has_no_burst_of_polls_and_log_calls(
     scheduler: KeyScheduler,
 ) -> None:
     ahead = {call: scheduler.limiters[call].wait(100.0, 1) for call in Call}
@@ -64,7 +62,7 @@ def test_in_the_first_window_looks_and_log_calls_make_no_burst_and_starts_may(
     assert scheduler.limiters[Call.STATUS].wait(100.0 + HOUR, 1) == 6
 
 
-def test_looks_and_starts_tell_whom_they_expect_in_one_list(scheduler: KeyScheduler) -> None:
+def test_triggers_of_polls_and_starts_are_in_one_list(scheduler: KeyScheduler) -> None:
     _take(scheduler, Call.STATUS, 100.0)
     other = a_training(name="other").key
     scheduler.polls.ask(other, PollRequest(PollPriority.RUNNING, MINUTE), 100.0)
@@ -74,7 +72,7 @@ def test_looks_and_starts_tell_whom_they_expect_in_one_list(scheduler: KeySchedu
     assert KEY in {wake_up.key for wake_up in scheduler.wake_ups[1:]}
 
 
-def test_who_leaves_is_waited_for_nowhere(scheduler: KeyScheduler) -> None:
+def test_resource_that_leaves_is_in_no_queue(scheduler: KeyScheduler) -> None:
     _take(scheduler, Call.STATUS, 100.0)
     _take(scheduler, Call.LOG, 100.0)
     other = a_training(name="other").key
@@ -90,11 +88,11 @@ def test_who_leaves_is_waited_for_nowhere(scheduler: KeyScheduler) -> None:
     assert scheduler.polls.interval_ratio(PollPriority.RUNNING, 106.0) == 1
 
 
-# The API is away.
+# An unreachable API.
 
 
 def _held_up(scheduler: KeyScheduler, now: float, *names: str) -> None:
-    """Find the API away, and ask for looks all the same."""
+    """Open the circuit, and request polls nevertheless."""
     for model_id in range(MODELS):
         scheduler.polled(Permit(0.0), model_id, SILENT, now, 1.0)
     for name in names:
@@ -105,13 +103,13 @@ def _held_up(scheduler: KeyScheduler, now: float, *names: str) -> None:
 
 
 def _expected(scheduler: KeyScheduler) -> list[tuple[str, float]]:
-    """Take out who is expected when."""
+    """Take the wake-ups out: the resources and their times."""
     found = [(wake_up.key.name, wake_up.at) for wake_up in scheduler.wake_ups]
     scheduler.wake_ups.clear()
     return found
 
 
-def test_whoever_is_held_up_first_is_expected_for_the_next_probe(scheduler: KeyScheduler) -> None:
+def test_first_held_up_resource_makes_the_next_trial_call(scheduler: KeyScheduler) -> None:
     _held_up(scheduler, 200.0, "first", "second")
     assert set(_expected(scheduler)) == {("first", 200.0 + FIRST_TRIAL)}
     probe = scheduler.poll(
@@ -123,7 +121,7 @@ def test_whoever_is_held_up_first_is_expected_for_the_next_probe(scheduler: KeyS
     assert _expected(scheduler) == [("second", 206.0 + 2 * FIRST_TRIAL)]
 
 
-def test_who_was_held_up_looks_when_the_api_is_back_one_after_the_other(
+def test_held_up_polls_are_sent_one_by_one_after_an_outage(
     scheduler: KeyScheduler,
 ) -> None:
     _held_up(scheduler, 200.0, "first", "second", "third")
@@ -135,8 +133,8 @@ def test_who_was_held_up_looks_when_the_api_is_back_one_after_the_other(
     assert _expected(scheduler) == []
 
 
-def test_whose_look_had_no_answer_looks_again_when_the_api_is_back(scheduler: KeyScheduler) -> None:
-    """By itself it may come an hour later."""
+def test_unanswered_polls_are_repeated_after_an_outage(scheduler: KeyScheduler) -> None:
+    """Without a trigger the resource may be due an hour later."""
     permits = []
     for number in range(MODELS):
         now = 160.0 + 6 * number
@@ -166,7 +164,7 @@ def test_another_model_makes_the_trial_call_at_the_named_time(scheduler: KeySche
     )
     assert isinstance(permit, Permit)
     scheduler.polled(permit, 1, naming, 161.0, 1.0)
-    assert _expected(scheduler) == []  # alone, it comes at that time without being woken
+    assert _expected(scheduler) == []  # the only resource is due at that time without a trigger
     for name in ("second", "first", "third"):
         open_circuit = scheduler.poll(
             a_training(name=name).key, PollRequest(PollPriority.RUNNING, MINUTE), 200.0
@@ -177,7 +175,7 @@ def test_another_model_makes_the_trial_call_at_the_named_time(scheduler: KeySche
     assert _expected(scheduler) == [("first", 281.0)]
 
 
-def test_a_look_without_an_answer_that_opens_nothing_is_its_resources_own_affair(
+def test_unanswered_poll_that_opens_no_circuit_triggers_nothing(
     scheduler: KeyScheduler,
 ) -> None:
     permit = scheduler.poll(
@@ -192,7 +190,7 @@ def test_a_look_without_an_answer_that_opens_nothing_is_its_resources_own_affair
     assert _expected(scheduler) == []
 
 
-def test_who_is_next_to_start_is_expected_anew_when_the_api_is_back(
+def test_next_start_is_triggered_again_after_an_outage(
     scheduler: KeyScheduler,
 ) -> None:
     assert scheduler.starts.ask(CLAIM, 100.0) is None
@@ -203,5 +201,5 @@ def test_who_is_next_to_start_is_expected_anew_when_the_api_is_back(
     assert scheduler.wake_ups == [WakeUp(KEY, 300.0)]
 
 
-def test_a_new_lane_has_its_circuit_closed(scheduler: KeyScheduler) -> None:
+def test_new_key_scheduler_has_a_closed_circuit(scheduler: KeyScheduler) -> None:
     assert scheduler.breaker.blocks(100.0) is None

@@ -1,4 +1,4 @@
-"""The few log calls of a key, those of runs that have ended first."""
+"""The few log calls of a key; ended runs come first."""
 
 import pytest
 
@@ -22,12 +22,12 @@ def a_key(name: str) -> TrainingKey:
 
 @pytest.fixture
 def logs() -> LogCalls:
-    """Return calls of four an hour, one after the other, three of them for runs that go on."""
+    """Return log calls: four an hour, one at a time, three of them for running runs."""
     return LogCalls((Limit(4, HOUR),))
 
 
 def _ask(logs: LogCalls, name: str, now: float, *, has_ended: bool = True) -> float | None:
-    """Ask; the wait, or None where it was granted, and answered at once."""
+    """Request a call; returns the wait, or None if the call was granted and answered."""
     outcome = logs.ask(a_key(name), now, has_ended=has_ended)
     if not isinstance(outcome, Permit):
         return outcome
@@ -40,7 +40,7 @@ def _go_on(logs: LogCalls, name: str, now: float) -> float | None:
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_with_room_everybody_has_its_call(
+def test_every_log_call_is_granted_within_the_quota(
     logs: LogCalls,
     has_ended: bool,  # noqa: FBT001 - both ways
 ) -> None:
@@ -49,30 +49,30 @@ def test_with_room_everybody_has_its_call(
     assert _ask(logs, "b", 900.0, has_ended=has_ended) is None
 
 
-def test_ended_runs_come_in_the_order_of_asking(logs: LogCalls) -> None:
+def test_ended_runs_are_first_in_first_out(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     assert [_ask(logs, name, 100.0) for name in "bcd"] == [800, 1700, 2600]
     assert [_ask(logs, name, 900.0) for name in "dcb"] == [1800, 900, None]
     assert [_ask(logs, name, 1800.0) for name in "dc"] == [900, None]
 
 
-def test_runs_that_go_on_wait_for_all_that_have_ended(logs: LogCalls) -> None:
+def test_running_runs_wait_for_all_ended_runs(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     assert _go_on(logs, "r", 100.0) == 800
     _ask(logs, "b", 100.0)
     assert _go_on(logs, "r", 100.0) == 1700
-    assert _go_on(logs, "r", 900.0) == 900  # b comes first, and may come a little later
+    assert _go_on(logs, "r", 900.0) == 900  # b comes first, and may call a little later
     assert _ask(logs, "b", 901.0) is None
 
 
-def test_who_does_not_come_is_waited_for_a_moment_only(logs: LogCalls) -> None:
+def test_absent_resource_is_skipped_after_a_moment(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     _ask(logs, "b", 100.0)
     assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT) is not None
     assert _go_on(logs, "r", 900.0 + DISPATCH_TIMEOUT + 0.001) is None
 
 
-def test_who_leaves_is_not_waited_for(logs: LogCalls) -> None:
+def test_resource_that_leaves_delays_no_other(logs: LogCalls) -> None:
     _ask(logs, "a", 0.0)
     _ask(logs, "b", 100.0)
     logs.leave(a_key("b"))
@@ -80,7 +80,7 @@ def test_who_leaves_is_not_waited_for(logs: LogCalls) -> None:
     assert _go_on(logs, "r", 900.0) is None
 
 
-def test_runs_that_go_on_have_a_part_of_the_allowance_only(logs: LogCalls) -> None:
+def test_running_runs_have_a_share_of_the_log_quota(logs: LogCalls) -> None:
     assert RUNNING_PART == 0.75
     assert [_go_on(logs, "r", now) for now in (0.0, 900.0, 1800.0)] == [None] * 3
     assert _go_on(logs, "r", 2700.0) == 900
@@ -94,7 +94,7 @@ def test_runs_that_go_on_have_a_part_of_the_allowance_only(logs: LogCalls) -> No
     ids=["answered", "lost", "refused", "not sent"],
 )
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_what_was_sent_counts(
+def test_sent_log_call_counts_without_a_reply(
     failure: CallFailure | None,
     counts: bool,  # noqa: FBT001 - the expected value
     has_ended: bool,  # noqa: FBT001 - both ways
@@ -102,20 +102,20 @@ def test_what_was_sent_counts(
     logs = LogCalls((Limit(1, HOUR),))
     permit = logs.ask(a_key("a"), 0.0, has_ended=has_ended)
     assert isinstance(permit, Permit)
-    assert _go_on(logs, "b", 0.0) == HOUR  # it is on its way
+    assert _go_on(logs, "b", 0.0) == HOUR  # its call is in flight
     logs.answered(permit, 1.0, failure)
     assert (_go_on(logs, "b", HOUR - 1) is not None) == counts
     assert logs._running.in_flight == 0
 
 
-def test_a_refusal_may_teach_something(logs: LogCalls) -> None:
+def test_refusal_of_a_log_call_may_infer_a_limit(logs: LogCalls) -> None:
     permit = logs.ask(a_key("a"), 0.0, has_ended=True)
     assert isinstance(permit, Permit)
     assert logs.answered(permit, 1.0, REFUSED, RateLimitInfo(limit=2))
     assert logs.limiter.limits(1.0) == (Limit(2, HOUR),)
 
 
-def test_calls_of_a_process_before_count_and_the_next_keeps_step_with_the_last(
+def test_log_calls_of_an_earlier_process_count(
     logs: LogCalls,
 ) -> None:
     logs.recall([PastCall(-600.0), PastCall(-1200.0)])

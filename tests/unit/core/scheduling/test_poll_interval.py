@@ -1,4 +1,4 @@
-"""core/scheduling/poll_interval.py: how far apart looks are, and what is told of that."""
+"""core/scheduling/poll_interval.py: the intervals of polls, and how they are reported."""
 
 from random import Random
 
@@ -24,7 +24,7 @@ MINUTE, HOUR = 60.0, 3600.0
     [
         pytest.param(None, 60, id="the end is not known"),
         pytest.param(8 * HOUR, 60, id="far from it"),
-        pytest.param(600, 60, id="ten times the interval away"),
+        pytest.param(600, 60, id="ten intervals before the ETA"),
         pytest.param(599, 59.9, id="closer"),
         pytest.param(300, 30, id="half as far"),
         pytest.param(50, 5, id="the closest"),
@@ -34,15 +34,13 @@ MINUTE, HOUR = 60.0, 3600.0
         pytest.param(-601, 60, id="long overdue"),
     ],
 )
-def test_looks_are_closer_around_the_expected_end(to_end: float | None, seconds: float) -> None:
+def test_polls_are_closer_around_the_eta(to_end: float | None, seconds: float) -> None:
     assert next_poll(60.0, to_end, 8 * HOUR, None).seconds == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("asked", [1.0, 4.9, CLOSEST])
 @pytest.mark.parametrize("to_end", [None, 0.0, 9999.0])
-def test_whoever_asks_for_less_than_the_closest_has_it_all_the_time(
-    asked: float, to_end: float | None
-) -> None:
+def test_interval_below_the_closest_is_always_granted(asked: float, to_end: float | None) -> None:
     assert next_poll(asked, to_end, HOUR, None).seconds == asked
 
 
@@ -50,14 +48,14 @@ def test_whoever_asks_for_less_than_the_closest_has_it_all_the_time(
     ("age", "spare", "polls"),
     [
         pytest.param(0, None, 0.1, id="a run that has just begun"),
-        pytest.param(HOUR, None, 6.1, id="a tenth of its looks so far"),
+        pytest.param(HOUR, None, 6.1, id="a tenth of its polls so far"),
         pytest.param(99 * HOUR, None, MAX_SPARE, id="no more than are needed"),
         pytest.param(99 * HOUR, 3.0, 3.1, id="what is known counts"),
         pytest.param(0, 0.0, 0.1, id="none are left"),
         pytest.param(0, MAX_SPARE, MAX_SPARE, id="never more"),
     ],
 )
-def test_looks_are_saved_up_as_long_as_the_end_is_far(
+def test_poll_credit_grows_while_the_eta_is_far(
     age: float, spare: float | None, polls: float
 ) -> None:
     interval = next_poll(60.0, None, age, spare)
@@ -72,10 +70,8 @@ def test_looks_are_saved_up_as_long_as_the_end_is_far(
         pytest.param(0.49, 60.0, 0.59, id="not enough"),
     ],
 )
-def test_a_closer_look_is_paid_for_by_what_was_saved(
-    spare: float, seconds: float, left: float
-) -> None:
-    """By the half of one that it comes early; and it saves up for the time that it waits."""
+def test_closer_poll_uses_poll_credit(spare: float, seconds: float, left: float) -> None:
+    """By the half of the poll that comes early; credit grows for the time that the poll waits."""
     interval = next_poll(60.0, 300.0, 0.0, spare)
     assert interval.seconds == seconds
     assert interval.spare == pytest.approx(left)
@@ -86,10 +82,10 @@ def test_a_closer_look_is_paid_for_by_what_was_saved(
     st.lists(st.none() | st.floats(-1e4, 1e5), min_size=1, max_size=200),
     st.floats(0, 1e5),
 )
-def test_over_any_run_no_more_than_a_tenth_of_the_looks_come_on_top(
+def test_closer_polls_add_at_most_a_tenth_over_any_run(
     asked: float, ends: list[float | None], age: float
 ) -> None:
-    """Whatever is expected of it, and however often that changes."""
+    """The bound holds for any ETA, and any changes of the ETA."""
     spare: float | None = None
     passed = 0.0
     for polls, to_end in enumerate(ends, 1):
@@ -97,17 +93,15 @@ def test_over_any_run_no_more_than_a_tenth_of_the_looks_come_on_top(
         assert min(asked, CLOSEST) <= interval.seconds <= asked
         assert 0 <= interval.spare <= MAX_SPARE
         passed, spare = passed + interval.seconds, interval.spare
-        # Of a run that was seen late, what it has saved before that counts, too.
+        # For a run that was observed late, its earlier credit counts, too.
         assert polls <= 1.1 * passed / asked + 0.1 * age / asked + 1e-6
 
 
 @pytest.mark.parametrize(
     ("error", "late"), [(0.0, 5), (0.01, 15), (0.05, 30)], ids=["exact", "by 1 %", "by 5 %"]
 )
-def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
-    error: float, late: float
-) -> None:
-    """A look a minute tells of it 30 seconds late in the mean; after runs of 6 to 12 hours."""
+def test_end_near_the_eta_is_seen_sooner_than_by_even_polls(error: float, late: float) -> None:
+    """A poll each minute shows the end 30 seconds late on average, for runs of 6 to 12 hours."""
     jitter, latest, polls, asked = Random(1), 0.0, 0, 0.0  # noqa: S311 - repeatable on purpose
     for _ in range(200):
         end = 6 * HOUR * (1 + jitter.random())
@@ -126,7 +120,7 @@ def test_an_end_near_the_expected_is_seen_sooner_than_by_looks_all_alike(
 @pytest.mark.parametrize(
     ("jitter", "seconds"), [(0.0, 114.0), (0.5, 120.0), (1.0, 126.0)], ids=["least", "mean", "most"]
 )
-def test_intervals_vary_a_little(jitter: float, seconds: float) -> None:
+def test_poll_intervals_are_jittered(jitter: float, seconds: float) -> None:
     assert spread(120.0, jitter) == pytest.approx(seconds)
 
 
@@ -139,14 +133,14 @@ def test_intervals_vary_a_little(jitter: float, seconds: float) -> None:
         pytest.param(GrantedInterval(180), None, 180, id="asked for more than is left"),
         pytest.param(GrantedInterval(180), 5, 15, id="near the end, as much closer as wanted"),
         pytest.param(
-            GrantedInterval(180, 0.5), 20, 90, id="near the end, half of the looks on top"
+            GrantedInterval(180, 0.5), 20, 90, id="near the end, half of the polls on top"
         ),
         pytest.param(
             GrantedInterval(180, 0.0), 5, 180, id="near the end, but nothing is left for that"
         ),
     ],
 )
-def test_an_interval_is_kept_as_the_key_allows(
+def test_granted_interval_is_kept(
     granted_interval: GrantedInterval, wanted: float | None, kept: float
 ) -> None:
     assert granted_interval.kept(60, wanted) == pytest.approx(kept)
@@ -157,41 +151,41 @@ def test_an_interval_is_kept_as_the_key_allows(
     [
         pytest.param(0, None, id="as asked for"),
         pytest.param(89, None, id="about as asked for"),
-        pytest.param(90, 120, id="a minute and a half is told as two"),
+        pytest.param(90, 120, id="a minute and a half is reported as two"),
         pytest.param(120, 120, id="exactly two"),
         pytest.param(121, 180, id="a little more"),
         pytest.param(660, 900, id="eleven"),
-        pytest.param(120000, 86400, id="more than a day is told as one"),
+        pytest.param(120000, 86400, id="more than a day is reported as one"),
     ],
 )
-def test_an_interval_worth_telling_is_told_in_coarse_steps(floor: float, shown: int | None) -> None:
+def test_reported_interval_is_rounded_coarsely(floor: float, shown: int | None) -> None:
     assert shown_interval(60.0, floor) == shown
 
 
 @pytest.mark.parametrize(
     ("events", "floor", "shown"),
     [
-        pytest.param(120, 150, 120, id="a little longer than told"),
-        pytest.param(120, 151, 180, id="longer than told"),
-        pytest.param(180, 97, 180, id="a little shorter than told"),
-        pytest.param(180, 96, 120, id="shorter than told"),
+        pytest.param(120, 150, 120, id="a little longer than reported"),
+        pytest.param(120, 151, 180, id="longer than reported"),
+        pytest.param(180, 97, 180, id="a little shorter than reported"),
+        pytest.param(180, 96, 120, id="shorter than reported"),
         pytest.param(120, 70, 120, id="still longer than asked for"),
         pytest.param(120, 65, None, id="about as asked for again"),
-        pytest.param(None, 89, None, id="not told before"),
-        pytest.param(86400, 120000, 86400, id="longer than any that is told"),
+        pytest.param(None, 89, None, id="not reported before"),
+        pytest.param(86400, 120000, 86400, id="longer than any reported interval"),
     ],
 )
-def test_what_was_told_stays_while_it_is_about_right(
+def test_reported_interval_is_kept_while_roughly_right(
     events: int | None, floor: float, shown: int | None
 ) -> None:
     assert shown_interval(60.0, floor, events) == shown
 
 
 @given(st.floats(1, 5000), st.lists(st.floats(1, 1.2), min_size=2))
-def test_an_interval_that_wavers_by_a_fifth_is_told_twice_at_most(
+def test_interval_varying_by_a_fifth_is_reported_twice_at_most(
     floor: float, wavers: list[float]
 ) -> None:
-    """Each time that it is told anew is a status write for each resource of the key."""
+    """Each newly reported interval is a status write for each resource of the key."""
     events, writes = None, 0
     for waver in wavers:
         before, events = events, shown_interval(5.0, floor * waver, events)
@@ -200,7 +194,7 @@ def test_an_interval_that_wavers_by_a_fifth_is_told_twice_at_most(
 
 
 @given(st.floats(7.5, 5000))
-def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float) -> None:
+def test_reported_interval_is_near_and_not_below_the_granted(floor: float) -> None:
     shown = shown_interval(5.0, floor)
     assert shown is not None
     assert floor <= shown <= 2.5 * floor
@@ -218,5 +212,5 @@ def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float
         (86400, "24 h"),
     ],
 )
-def test_an_interval_in_words(seconds: int, text: str) -> None:
+def test_interval_has_a_message(seconds: int, text: str) -> None:
     assert reported_interval(seconds) == text

@@ -1,4 +1,4 @@
-"""What can be kept of the intervals that are asked for, so that all looks fit."""
+"""The granted part of the requested poll rates, so that all polls fit into the quota."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ SHARES = {"a": 0.2, "b": 0.2, "c": 0.4, "d": 0.2}
 
 
 def _demand(**wanted: tuple[int, float]) -> PollRates[str, str]:
-    """So many of each kind, with such an interval."""
+    """So many requests of each priority, with this interval."""
     demand = PollRates[str, str](SHARES)
     for kind, (count, interval) in wanted.items():
         for number in range(count):
@@ -22,7 +22,7 @@ def _demand(**wanted: tuple[int, float]) -> PollRates[str, str]:
 @pytest.mark.parametrize(
     ("wanted", "stretches"),
     [
-        pytest.param({}, {"a": 1, "c": 1}, id="nobody wants any"),
+        pytest.param({}, {"a": 1, "c": 1}, id="no log is wanted"),
         pytest.param({"c": (100, 100)}, {"c": 1}, id="just enough for one kind alone"),
         pytest.param({"c": (101, 100)}, {"c": 1.01}, id="one too many"),
         pytest.param({"c": (400, 100)}, {"c": 4}, id="four times as many"),
@@ -39,7 +39,7 @@ def _demand(**wanted: tuple[int, float]) -> PollRates[str, str]:
         ),
     ],
 )
-def test_who_wants_more_than_the_share_is_stretched_by_what_the_others_leave(
+def test_requests_above_the_share_split_what_others_leave(
     wanted: dict[str, tuple[int, float]], stretches: dict[str, float]
 ) -> None:
     demand = _demand(**wanted)
@@ -47,7 +47,7 @@ def test_who_wants_more_than_the_share_is_stretched_by_what_the_others_leave(
         assert demand.interval_ratio(kind, 1.0) == pytest.approx(interval_ratio)
 
 
-def test_whoever_asks_for_less_than_is_left_gets_it_whatever_another_asks_for() -> None:
+def test_request_below_the_share_is_granted_in_full() -> None:
     demand = PollRates[str, str](SHARES)
     for number in range(100):
         demand.wants(f"often{number}", "c", 1)
@@ -61,8 +61,8 @@ def test_whoever_asks_for_less_than_is_left_gets_it_whatever_another_asks_for() 
     assert demand.granted_interval("c", 1.0).kept(600) == 600
 
 
-def test_one_tenant_s_looks_each_second_cost_another_s_each_minute_next_to_nothing() -> None:
-    """Multiplied by one factor, the other's minute was an hour."""
+def test_polls_each_second_hardly_slow_polls_each_minute() -> None:
+    """With one common factor, a requested minute would become an hour."""
     demand = PollRates[str, str](SHARES)
     for number in range(100):
         demand.wants(f"a{number}", "c", 1)
@@ -81,7 +81,7 @@ def test_one_tenant_s_looks_each_second_cost_another_s_each_minute_next_to_nothi
         ),
     ],
 )
-def test_closer_looks_have_what_the_regular_ones_leave_and_a_fifth(
+def test_closer_polls_have_the_unused_rate_and_a_fifth(
     running: int, speed_up: float, granted_interval: GrantedInterval
 ) -> None:
     demand = PollRates[str, str](SHARES)
@@ -93,7 +93,7 @@ def test_closer_looks_have_what_the_regular_ones_leave_and_a_fifth(
     )
 
 
-def test_a_few_closer_looks_take_little_from_the_others() -> None:
+def test_few_closer_polls_take_little_from_the_others() -> None:
     demand = _demand(c=(190, 100))
     for number in range(10):
         demand.wants(f"end{number}", "c", 100, 2.0)
@@ -102,11 +102,11 @@ def test_a_few_closer_looks_take_little_from_the_others() -> None:
     assert granted_interval.kept(100, 50) == pytest.approx(105)
 
 
-def test_a_higher_rate_has_room_for_more() -> None:
+def test_higher_rate_grants_more_polls() -> None:
     assert _demand(c=(200, 100)).interval_ratio("c", 2.0) == pytest.approx(1)
 
 
-def test_a_new_wish_takes_the_place_of_the_old() -> None:
+def test_new_requested_interval_replaces_the_old() -> None:
     demand = _demand(c=(200, 100))
     for number in range(200):
         demand.wants(f"c{number}", "c", 200)
@@ -117,14 +117,14 @@ def test_a_new_wish_takes_the_place_of_the_old() -> None:
     assert demand.interval_ratio("d", 1.0) == pytest.approx(2)
 
 
-def test_the_same_wish_again_changes_nothing() -> None:
+def test_same_requested_interval_changes_nothing() -> None:
     demand = _demand(c=(200, 100))
     demand.wants("c0", "c", 100)
     assert demand.interval_ratio("c", 1.0) == pytest.approx(2)
 
 
 @given(st.lists(st.floats(1, 3600), min_size=1, max_size=50))
-def test_when_all_have_left_nothing_is_wanted_not_even_a_rest_of_rounding(
+def test_no_rate_is_requested_once_all_have_left(
     intervals: list[float],
 ) -> None:
     demand = _demand()
@@ -147,7 +147,7 @@ WISHES = st.lists(
 
 
 @given(WISHES, st.floats(0.01, 10))
-def test_all_looks_fit_those_closer_too_and_none_is_further_apart_in_vain(
+def test_all_polls_fit_and_no_interval_is_longer_than_needed(
     wishes: list[tuple[str, float, float]], rate: float
 ) -> None:
     demand = PollRates[str, str](SHARES)
@@ -159,7 +159,7 @@ def test_all_looks_fit_those_closer_too_and_none_is_further_apart_in_vain(
         granted_interval = demand.granted_interval(kind, rate)
         made[kind] += 1 / granted_interval.kept(interval, interval / speed_up)
         regular[kind] += 1 / interval
-        # No worse than if all had the same and nobody's end were near.
+        # No worse than if all had the same interval and no end were near.
         members = sum(one == kind for one, _, _ in wishes)
         fair = members / (rate * SHARES[kind] * (1 - CLOSER))
         assert granted_interval.kept(interval) <= max(interval, fair) * 1.000001
@@ -170,8 +170,8 @@ def test_all_looks_fit_those_closer_too_and_none_is_further_apart_in_vain(
         assert demand.interval_ratio(kind, rate) >= 1
 
 
-def test_so_many_intervals_as_there_can_be_are_counted_as_a_few() -> None:
-    """What can be kept is found at each look, for ten thousand resources too."""
+def test_many_distinct_intervals_are_grouped_into_few() -> None:
+    """The granted rates are computed at each poll, for ten thousand resources too."""
     demand = PollRates[str, str](SHARES)
     for interval in range(1, 3601):
         demand.wants(str(interval), "c", interval)

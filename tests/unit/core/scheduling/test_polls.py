@@ -1,4 +1,4 @@
-"""core/scheduling/polls.py: who may look when, told by hand and by whole rushes."""
+"""core/scheduling/polls.py: which resource may poll when, in single cases and simulated rushes."""
 
 import heapq
 from collections import Counter
@@ -33,13 +33,13 @@ def a_key(number: int, name: str = "training") -> TrainingKey:
 
 @pytest.fixture
 def wake_ups() -> list[WakeUp]:
-    """Return who is expected when."""
+    """Return the list that takes the wake-ups."""
     return []
 
 
 @pytest.fixture
 def polls(wake_ups: list[WakeUp]) -> PollScheduler:
-    """Return looks of ten a minute, two at once."""
+    """Return polls: ten a minute, two at once."""
     return PollScheduler(TEN_A_MINUTE, wake_ups)
 
 
@@ -50,14 +50,14 @@ def _ask(
 
 
 def _granted(polls: PollScheduler, numbers: Iterable[int], now: float) -> list[int]:
-    """Who of these may look now."""
+    """The numbers whose poll is granted now."""
     return [number for number in numbers if isinstance(_ask(polls, number, now), Permit)]
 
 
 # One by one.
 
 
-def test_as_long_as_there_is_room_who_asks_may_look_and_nobody_is_woken(
+def test_polls_within_the_quota_are_granted_without_a_trigger(
     polls: PollScheduler, wake_ups: list[WakeUp]
 ) -> None:
     assert _granted(polls, range(2), 100.0) == [0, 1]
@@ -65,7 +65,7 @@ def test_as_long_as_there_is_room_who_asks_may_look_and_nobody_is_woken(
     assert polls.limiter.in_flight == 2
 
 
-def test_who_has_to_wait_is_woken_when_it_may_look_one_after_the_other(
+def test_waiting_polls_are_triggered_one_by_one(
     polls: PollScheduler, wake_ups: list[WakeUp]
 ) -> None:
     assert _granted(polls, range(5), 100.0) == [0, 1]
@@ -75,13 +75,13 @@ def test_who_has_to_wait_is_woken_when_it_may_look_one_after_the_other(
     assert wake_ups == [WakeUp(a_key(3), 112.0)]
 
 
-def test_who_was_called_is_told_when_and_the_others_how_long_all_would_take(
+def test_dispatched_poll_gets_its_time_others_the_queues_length(
     polls: PollScheduler,
 ) -> None:
     waits = [_ask(polls, number, 100.0) for number in range(5)]
-    # For the case that it is never called: three in line take so long.
+    # In case a resource is never dispatched: three in the queue take so long.
     assert waits[2:] == [6.0, 12.0, 18.0]
-    # It comes too early: it is told again.
+    # The resource asks too early: it gets its time again.
     assert _ask(polls, 2, 104.0) == 2.0
     assert isinstance(_ask(polls, 2, 106.0), Permit)
 
@@ -92,12 +92,10 @@ def test_a_wait_is_never_so_short_that_asking_again_is_the_load(wake_ups: list[W
     assert _ask(polls, 1201, 0.0) == DISPATCH_TIMEOUT
 
 
-def test_whoever_may_look_is_not_woken_for_it_again(
-    polls: PollScheduler, wake_ups: list[WakeUp]
-) -> None:
+def test_granted_poll_is_not_triggered_again(polls: PollScheduler, wake_ups: list[WakeUp]) -> None:
     _granted(polls, range(4), 100.0)
     wake_ups.clear()
-    assert _ask(polls, 3, 110.0) == 2.0  # one behind the other, who has yet to come
+    assert _ask(polls, 3, 110.0) == 2.0  # one behind another that has yet to poll
     assert wake_ups == [WakeUp(a_key(3), 112.0)]
     assert _granted(polls, [2], 112.0) == [2]
     assert wake_ups == [WakeUp(a_key(3), 112.0)]
@@ -110,14 +108,14 @@ def test_whoever_may_look_is_not_woken_for_it_again(
     [(DISPATCH_TIMEOUT, []), (DISPATCH_TIMEOUT + 0.001, [3])],
     ids=["waited", "missed"],
 )
-def test_who_does_not_come_is_waited_for_a_moment_only(
+def test_absent_resource_is_skipped_after_a_moment(
     polls: PollScheduler, after: float, granted: list[int]
 ) -> None:
     _granted(polls, range(4), 100.0)
     assert _granted(polls, [3], 106.0 + after) == granted
 
 
-def test_the_next_is_called_though_nobody_asks(
+def test_next_poll_is_dispatched_without_a_request(
     polls: PollScheduler, wake_ups: list[WakeUp]
 ) -> None:
     _granted(polls, range(5), 100.0)
@@ -128,35 +126,37 @@ def test_the_next_is_called_though_nobody_asks(
     assert wake_ups[0] == WakeUp(a_key(3), 106.1 + DISPATCH_TIMEOUT)
 
 
-def test_who_leaves_is_not_waited_for_at_all(polls: PollScheduler, wake_ups: list[WakeUp]) -> None:
+def test_poll_that_leaves_the_queue_delays_no_other(
+    polls: PollScheduler, wake_ups: list[WakeUp]
+) -> None:
     _granted(polls, range(5), 100.0)
     wake_ups.clear()
     polls.leave(a_key(2), 101.0)
     assert wake_ups == [WakeUp(a_key(3), 106.0)]
-    polls.leave(a_key(4), 102.0)  # who was not called leaves no gap
+    polls.leave(a_key(4), 102.0)  # a resource that was not dispatched leaves no gap
     assert wake_ups == [WakeUp(a_key(3), 106.0)]
     assert _granted(polls, [3], 106.0) == [3]
 
 
-def test_who_does_without_a_look_keeps_nobody_waiting(polls: PollScheduler) -> None:
+def test_unused_poll_dispatch_delays_no_other(polls: PollScheduler) -> None:
     _granted(polls, range(4), 100.0)
     polls.cancel(a_key(2))
     assert _granted(polls, [3], 106.0) == [3]
 
 
-def test_a_newcomer_waits_for_those_before(polls: PollScheduler) -> None:
+def test_new_poll_waits_for_those_queued_before(polls: PollScheduler) -> None:
     _granted(polls, range(4), 100.0)
     assert _granted(polls, [99, 2, 99, 3], 106.0) == [2]
 
 
-def test_a_look_that_was_not_sent_costs_nothing(polls: PollScheduler) -> None:
+def test_unsent_poll_costs_nothing(polls: PollScheduler) -> None:
     permit = _ask(polls, 0, 100.0)
     assert isinstance(permit, Permit)
     assert not polls.answered(permit, 101.0, CallFailure(FailureKind.NOT_SENT, "no connection"))
     assert _granted(polls, range(3), 101.0) == [0, 1]
 
 
-def test_a_refusal_holds_all_looks_and_may_teach_something(
+def test_refusal_holds_all_polls_and_may_infer_a_limit(
     polls: PollScheduler, wake_ups: list[WakeUp]
 ) -> None:
     permit = _ask(polls, 0, 100.0)
@@ -169,21 +169,21 @@ def test_a_refusal_holds_all_looks_and_may_teach_something(
     assert _granted(polls, [1], 131.0) == [1]
 
 
-def test_who_was_called_before_a_refusal_is_put_off(polls: PollScheduler) -> None:
+def test_dispatched_poll_is_deferred_by_a_refusal(polls: PollScheduler) -> None:
     first, *_ = [_ask(polls, number, 100.0) for number in range(4)]
     assert isinstance(first, Permit)
     refusal = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=30.0)
     polls.answered(first, 101.0, refusal, RateLimitInfo(limit=5))
     assert _ask(polls, 2, 106.0) == 25.0
-    # It is waited for all that time, and nobody else may come in between.
+    # The dispatched resource keeps its precedence for all that time; no other may poll.
     assert _granted(polls, [3], 120.0) == []
     assert _granted(polls, [2], 131.0) == [2]
 
 
-# Stretching.
+# Lengthened intervals.
 
 
-def test_intervals_are_stretched_so_that_all_fit_those_of_single_looks_apart(
+def test_intervals_are_lengthened_to_fit_the_quota(
     polls: PollScheduler,
 ) -> None:
     for number in range(20):
@@ -195,7 +195,7 @@ def test_intervals_are_stretched_so_that_all_fit_those_of_single_looks_apart(
     assert polls.interval_ratio(PollPriority.BASELINE, 0.0) == 1
 
 
-def test_closer_looks_count_among_those_that_have_to_fit(polls: PollScheduler) -> None:
+def test_closer_polls_count_toward_the_quota(polls: PollScheduler) -> None:
     polls.ask(a_key(0), PollRequest(RUNNING, 60.0, speed_up=2.0), 0.0)
     for number in range(1, 19):
         polls.ask(a_key(number), PollRequest(RUNNING, 60.0), 0.0)
@@ -203,10 +203,10 @@ def test_closer_looks_count_among_those_that_have_to_fit(polls: PollScheduler) -
     assert polls.granted_interval(RUNNING, 0.0).kept(60, 30) == pytest.approx(60)
 
 
-def test_who_leaves_makes_room_in_the_intervals_of_the_others(polls: PollScheduler) -> None:
+def test_resource_that_leaves_shortens_the_other_intervals(polls: PollScheduler) -> None:
     for number in range(20):
         polls.ask(a_key(number), PollRequest(RUNNING, 60.0), 0.0)
-    polls.cancel(a_key(1))  # this look alone
+    polls.cancel(a_key(1))  # only this poll
     assert polls.interval_ratio(RUNNING, 0.0) == pytest.approx(2)
     for number in range(10):
         polls.leave(a_key(number), 0.0)
@@ -218,11 +218,11 @@ def test_who_leaves_makes_room_in_the_intervals_of_the_others(polls: PollSchedul
 
 @dataclass
 class Rush:
-    """Resources that look again and again, on a timer that their lane sets, too.
+    """Resources that poll repeatedly, at due times that their key scheduler also sets.
 
     Args:
-        interval: Seconds from a look to the next that it asks for; None: one look each.
-        absent: Those that do not come when they are called.
+        interval: The requested seconds between polls; None: one poll each.
+        absent: Resources that do not poll when they are dispatched.
     """
 
     polls: PollScheduler
@@ -238,7 +238,7 @@ class Rush:
     _replies: list[tuple[float, int, Permit]] = field(default_factory=list)
 
     def join(self, kind: PollPriority, count: int, at: float) -> None:
-        """So many want to look, all at once."""
+        """So many resources request a poll at once."""
         for number in range(count):
             key = a_key(number, kind.value)
             self._kinds[key] = kind
@@ -249,7 +249,7 @@ class Rush:
         heapq.heappush(self._heap, (at, key))
 
     def run(self, until: float) -> "Rush":
-        """Go on until then."""
+        """Simulate until this time."""
         while True:
             now = min(queue[0][0] for queue in (self._heap, self._replies, [(until,)]) if queue)
             if now >= until:
@@ -282,7 +282,7 @@ class Rush:
             self._set(key, now + outcome)
 
     def times(self, begin: float = 0.0) -> list[float]:
-        """When somebody looked, from then on."""
+        """The times of polls from this time on."""
         return [at for at, _, _ in self.granted if at >= begin]
 
 
@@ -297,7 +297,7 @@ def _most_within(times: list[float], seconds: float) -> int:
     return max(sum(begin <= at < begin + seconds for at in times) for begin in times)
 
 
-def test_a_thousand_who_ask_at_once_look_in_the_order_of_asking_at_an_even_pace(
+def test_thousand_polls_at_once_are_sent_in_order_and_paced(
     wake_ups: list[WakeUp],
 ) -> None:
     rush = _rush(wake_ups)
@@ -310,11 +310,11 @@ def test_a_thousand_who_ask_at_once_look_in_the_order_of_asking_at_an_even_pace(
     assert times[:21] == [0.0] * 20 + [pytest.approx(0.6)]
     assert _most_within(times, 0.59) == 20
     assert len([at for at in times if at < MINUTE]) == 100
-    # Each is woken once, when it is its turn; few ask in vain, for the case that it is not.
+    # Each resource is triggered once, when its poll is granted; few ask again without a grant.
     assert rush.asked <= 3 * 1000
 
 
-def test_in_the_first_window_there_is_no_burst_at_all(wake_ups: list[WakeUp]) -> None:
+def test_first_window_has_no_poll_burst(wake_ups: list[WakeUp]) -> None:
     rush = _rush(wake_ups)
     rush.polls.limiter.pace(0.0)
     rush.join(WAITING, 1000, 0.0)
@@ -327,7 +327,7 @@ def test_in_the_first_window_there_is_no_burst_at_all(wake_ups: list[WakeUp]) ->
 
 
 @pytest.mark.parametrize("wanted", [set(PollPriority), {RUNNING, WAITING}, {PollPriority.BASELINE}])
-def test_under_overload_each_kind_has_its_share_and_no_call_is_idle(
+def test_each_priority_has_its_share_under_overload(
     wanted: set[PollPriority], wake_ups: list[WakeUp]
 ) -> None:
     rush = _rush(wake_ups, interval=60.0)
@@ -335,14 +335,14 @@ def test_under_overload_each_kind_has_its_share_and_no_call_is_idle(
         rush.join(kind, 500, 0.0)
     rush.run(10 * MINUTE)
     assert len(rush.times()) >= 0.97 * 1000
-    # The first burst is for those who are there; from then on all wait.
+    # The first resources use the burst; from then on all wait.
     counts = Counter(kind for at, _, kind in rush.granted if at > 0)
     whole = sum(SHARES[kind] for kind in wanted)
     for kind in wanted:
         assert counts[kind] == pytest.approx(counts.total() * SHARES[kind] / whole, rel=0.05)
 
 
-def test_who_was_alone_for_long_does_not_pay_for_it_when_others_come(
+def test_past_use_does_not_lower_a_later_share(
     wake_ups: list[WakeUp],
 ) -> None:
     rush = _rush(wake_ups, interval=60.0)
@@ -354,7 +354,7 @@ def test_who_was_alone_for_long_does_not_pay_for_it_when_others_come(
     assert after[RUNNING] >= 0.9 * 10 * 100 * 2 / 3
 
 
-def test_a_few_who_wait_do_not_wait_for_long_under_any_overload(wake_ups: list[WakeUp]) -> None:
+def test_small_priority_waits_briefly_under_overload(wake_ups: list[WakeUp]) -> None:
     rush = _rush(wake_ups)
     rush.join(RUNNING, 2000, 0.0)
     rush.join(PollPriority.RESOLUTION, 5, 100.0)
@@ -364,7 +364,7 @@ def test_a_few_who_wait_do_not_wait_for_long_under_any_overload(wake_ups: list[W
     assert times[-1] <= 100.0 + 5 * 0.6 * 3
 
 
-def test_those_who_do_not_come_cost_the_others_a_moment_each(wake_ups: list[WakeUp]) -> None:
+def test_absent_resources_cost_the_others_a_moment_each(wake_ups: list[WakeUp]) -> None:
     absent = frozenset(a_key(number, WAITING.value) for number in range(30, 40))
     rush = Rush(PollScheduler(HUNDRED_A_MINUTE, wake_ups), wake_ups, absent=absent)
     rush.join(WAITING, 200, 0.0)

@@ -1,4 +1,4 @@
-"""core/scheduling/start_queue.py: the order of those that could start now."""
+"""core/scheduling/start_queue.py: the order of the resources that could start now."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ PAST = (HistoryEntry(id="run-0", outcome="Succeeded"),)
 NONE: Mapping[str, int] = {}
 
 
-def a_claim(  # noqa: PLR0913 - each has a default
+def a_queue_entry(  # noqa: PLR0913 - each has a default
     name: str,
     namespace: str = "team-a",
     *,
@@ -45,7 +45,7 @@ def _order(
     late: bool = True,
     first: int = 999,
 ) -> str:
-    """Names of those who come first."""
+    """Names of the first resources."""
     queue = StartQueue()
     for queue_entry in queue_entries:
         queue.join(queue_entry)
@@ -53,7 +53,7 @@ def _order(
     return " ".join(key.name for key in keys)
 
 
-# What a claim is made of.
+# Queue entries.
 
 
 def test_new_work_is_as_old_as_its_resource() -> None:
@@ -92,7 +92,7 @@ def test_a_first_run_does_not_become_younger_by_its_waiting() -> None:
     ("attempt", "repeated", "late"),
     [(1, False, False), (2, True, False), (FREE_ATTEMPTS, True, False), (4, True, True)],
 )
-def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
+def test_start_is_a_repetition_from_2nd_and_late_from_4th(
     attempt: int,
     repeated: bool,  # noqa: FBT001 - the expected value
     late: bool,  # noqa: FBT001 - the expected value
@@ -101,35 +101,39 @@ def test_a_start_is_repeated_from_the_second_and_late_from_the_fourth(
     assert (queue_entry.is_repeated, queue_entry.is_late) == (repeated, late)
 
 
-# Within a namespace.
+# Order within a namespace.
 
 
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [
         pytest.param(
-            a_claim("x", minute=1, priority=-1000, rerun=True),
-            a_claim("y", priority=1000, repeated=True),
+            a_queue_entry("x", minute=1, priority=-1000, rerun=True),
+            a_queue_entry("y", priority=1000, repeated=True),
             id="lost starts come behind all others",
         ),
         pytest.param(
-            a_claim("x", minute=1, priority=1, rerun=True),
-            a_claim("y", priority=0),
+            a_queue_entry("x", minute=1, priority=1, rerun=True),
+            a_queue_entry("y", priority=0),
             id="then priority",
         ),
         pytest.param(
-            a_claim("x", priority=-999, minute=1), a_claim("y", priority=-1000), id="negative, too"
+            a_queue_entry("x", priority=-999, minute=1),
+            a_queue_entry("y", priority=-1000),
+            id="negative, too",
         ),
         pytest.param(
-            a_claim("x", minute=1), a_claim("y", rerun=True), id="then new work before reruns"
+            a_queue_entry("x", minute=1),
+            a_queue_entry("y", rerun=True),
+            id="then new work before reruns",
         ),
-        pytest.param(a_claim("y", minute=1), a_claim("x", minute=1.01), id="then age"),
+        pytest.param(a_queue_entry("y", minute=1), a_queue_entry("x", minute=1.01), id="then age"),
         pytest.param(
-            a_claim("x", repeated=True),
-            a_claim("y", minute=1, repeated=True),
+            a_queue_entry("x", repeated=True),
+            a_queue_entry("y", minute=1, repeated=True),
             id="of lost ones, too",
         ),
-        pytest.param(a_claim("x"), a_claim("y"), id="at last, anything that stays"),
+        pytest.param(a_queue_entry("x"), a_queue_entry("y"), id="at last, anything that stays"),
     ],
 )
 def test_within_a_namespace(earlier: QueueEntry, later: QueueEntry) -> None:
@@ -137,56 +141,52 @@ def test_within_a_namespace(earlier: QueueEntry, later: QueueEntry) -> None:
     assert _order(earlier, later) == _order(later, earlier) == names
 
 
-# Between namespaces.
+# Order between namespaces.
 
 
 @pytest.mark.parametrize(
     ("started", "order"),
     [
-        pytest.param({}, "a1 b1 a2 b2", id="one from each in turn"),
+        pytest.param({}, "a1 b1 a2 b2", id="alternating namespaces"),
         pytest.param({"team-a": 1}, "b1 a1 b2 a2", id="the fewest starts first"),
         pytest.param({"team-a": 2}, "b1 b2 a1 a2", id="all that it is behind"),
         pytest.param({"team-a": 1, "team-b": 1, "team-c": 9}, "a1 b1 a2 b2", id="equally many"),
     ],
 )
-def test_between_namespaces_the_fewest_starts_in_the_window_come_first(
-    started: dict[str, int], order: str
-) -> None:
+def test_namespace_with_the_fewest_starts_comes_first(started: dict[str, int], order: str) -> None:
     queue_entries = [
-        a_claim("a1", "team-a"),
-        a_claim("a2", "team-a", minute=1),
-        a_claim("b1", "team-b", minute=2),
-        a_claim("b2", "team-b", minute=3),
+        a_queue_entry("a1", "team-a"),
+        a_queue_entry("a2", "team-a", minute=1),
+        a_queue_entry("b1", "team-b", minute=2),
+        a_queue_entry("b2", "team-b", minute=3),
     ]
     assert _order(*queue_entries, started=started) == order
 
 
-def test_where_they_have_started_equally_many_new_work_comes_before_reruns_then_the_oldest() -> (
-    None
-):
+def test_equal_namespaces_rank_first_runs_then_the_oldest() -> None:
     queue_entries = [
-        a_claim("rerun", "team-a", minute=0, rerun=True),
-        a_claim("young", "team-b", minute=9),
-        a_claim("old", "team-c", minute=8),
+        a_queue_entry("rerun", "team-a", minute=0, rerun=True),
+        a_queue_entry("young", "team-b", minute=9),
+        a_queue_entry("old", "team-c", minute=8),
     ]
     assert _order(*queue_entries) == "old young rerun"
 
 
 @pytest.mark.parametrize("priority", [0, 1000])
 def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) -> None:
-    flood = [a_claim(f"a{n:03}", "team-a", priority=priority) for n in range(500)]
-    late = a_claim("b", "team-b", minute=60, priority=-1000, rerun=True)
+    flood = [a_queue_entry(f"a{n:03}", "team-a", priority=priority) for n in range(500)]
+    late = a_queue_entry("b", "team-b", minute=60, priority=-1000, rerun=True)
     assert _order(*flood, late, first=2) == "a000 b"
     assert _order(*flood, late, started={"team-a": 1}, first=2) == "b a000"
 
 
-def test_a_tenants_own_order_is_kept_between_the_others() -> None:
+def test_order_within_a_tenant_is_kept() -> None:
     queue_entries = [
-        a_claim("urgent", "team-a", minute=5, priority=9),
-        a_claim("old", "team-a"),
-        a_claim("b", "team-b", minute=1),
+        a_queue_entry("urgent", "team-a", minute=5, priority=9),
+        a_queue_entry("old", "team-a"),
+        a_queue_entry("b", "team-b", minute=1),
     ]
-    # The head of a line stands for it: not the old one behind it.
+    # The first resource of a namespace ranks it, not an older one behind.
     assert _order(*queue_entries) == "b urgent old"
 
 
@@ -201,7 +201,7 @@ def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
     wishes: list[tuple[str, int, bool, int]], started: dict[str, int]
 ) -> None:
     queue_entries = [
-        a_claim(f"n{n}", namespace, minute=minute, priority=priority, rerun=rerun)
+        a_queue_entry(f"n{n}", namespace, minute=minute, priority=priority, rerun=rerun)
         for n, (namespace, priority, rerun, minute) in enumerate(wishes)
     ]
     queue = StartQueue()
@@ -228,14 +228,14 @@ def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
     st.booleans(),
     st.integers(0, 3),
 )
-def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
+def test_position_counts_who_comes_before_after_any_change(
     wishes: list[tuple[str, int, bool, int]],
     started: dict[str, int],
     late: bool,  # noqa: FBT001 - both ways
     gone: int,
 ) -> None:
     queue_entries = [
-        a_claim(f"n{n}", namespace, minute=minute, priority=priority, late=lost)
+        a_queue_entry(f"n{n}", namespace, minute=minute, priority=priority, late=lost)
         for n, (namespace, priority, lost, minute) in enumerate(wishes)
     ]
     queue = StartQueue()
@@ -248,22 +248,22 @@ def test_a_position_is_how_many_come_before_whoever_has_joined_or_left(
     assert order.first(4) == tuple(order)[:4]
 
 
-def test_an_order_is_told_as_it_was_when_it_was_begun_with() -> None:
+def test_order_is_a_snapshot_of_its_beginning() -> None:
     queue = StartQueue()
-    for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
+    for queue_entry in (a_queue_entry("one"), a_queue_entry("two", minute=1)):
         queue.join(queue_entry)
     keys = iter(queue.order(NONE, late=True))
-    queue.leave(a_claim("two").key)
-    queue.join(a_claim("three", "team-b"))
+    queue.leave(a_queue_entry("two").key)
+    queue.join(a_queue_entry("three", "team-b"))
     assert [key.name for key in keys] == ["one", "two"]
     with pytest.raises(KeyError):
-        queue.order(NONE, late=True).index(a_claim("two").key)
+        queue.order(NONE, late=True).index(a_queue_entry("two").key)
 
 
-def test_thousands_join_without_the_others_being_ranked_anew(
+def test_joining_does_not_rank_the_others_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each joins by itself after a restart, and asks for its place."""
+    """Each resource joins on its own after a restart, and asks for its position."""
     ranked: list[QueueEntry] = []
     within = vars(QueueEntry)["within"].fget
 
@@ -274,7 +274,7 @@ def test_thousands_join_without_the_others_being_ranked_anew(
     monkeypatch.setattr(QueueEntry, "within", property(counted))
     queue = StartQueue()
     for number in range(200):
-        queue_entry = a_claim(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
+        queue_entry = a_queue_entry(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
         queue.join(queue_entry)
         order = queue.order(NONE, late=True)
         order.first(8)
@@ -282,7 +282,7 @@ def test_thousands_join_without_the_others_being_ranked_anew(
     assert len(ranked) <= 5 * 200
 
 
-# Those whose starts were lost again and again.
+# Repeatedly lost starts.
 
 
 @pytest.mark.parametrize(
@@ -290,24 +290,24 @@ def test_thousands_join_without_the_others_being_ranked_anew(
     [(True, "lost a b"), (False, "a b lost")],
     ids=["it is their time", "it is not"],
 )
-def test_starts_that_were_lost_again_and_again_come_behind_all_until_it_is_their_time(
+def test_repeatedly_lost_starts_rank_last_until_their_time(
     late: bool,  # noqa: FBT001 - both ways
     order: str,
 ) -> None:
     queue_entries = [
-        a_claim("lost", "team-b", late=True),
-        a_claim("a", "team-a", minute=1),
-        a_claim("b", "team-a", minute=2, repeated=True),
+        a_queue_entry("lost", "team-b", late=True),
+        a_queue_entry("a", "team-a", minute=1),
+        a_queue_entry("b", "team-a", minute=2, repeated=True),
     ]
     assert _order(*queue_entries, started={"team-a": 1}, late=late) == order
 
 
-# Coming and going.
+# Joining and leaving.
 
 
-def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
+def test_rejoining_keeps_the_position_and_leaving_loses_it() -> None:
     queue = StartQueue()
-    one, two = a_claim("one"), a_claim("two", minute=1)
+    one, two = a_queue_entry("one"), a_queue_entry("two", minute=1)
     for queue_entry in (one, two, one):
         queue.join(queue_entry)
     assert (len(queue), one.key in queue) == (2, True)
@@ -318,35 +318,35 @@ def test_who_joins_again_keeps_its_place_and_who_leaves_has_none() -> None:
     assert queue.order(NONE, late=True).index(two.key) == 0
 
 
-def test_an_edit_changes_the_place() -> None:
+def test_edit_changes_the_position() -> None:
     queue = StartQueue()
-    for queue_entry in (a_claim("one"), a_claim("two", minute=1)):
+    for queue_entry in (a_queue_entry("one"), a_queue_entry("two", minute=1)):
         queue.join(queue_entry)
-    assert queue.order(NONE, late=True).index(a_claim("two").key) == 1
-    queue.join(a_claim("two", minute=1, priority=1))
+    assert queue.order(NONE, late=True).index(a_queue_entry("two").key) == 1
+    queue.join(a_queue_entry("two", minute=1, priority=1))
     assert len(queue) == 2
-    assert queue.order(NONE, late=True).index(a_claim("two").key) == 0
+    assert queue.order(NONE, late=True).index(a_queue_entry("two").key) == 0
 
 
-def test_the_order_follows_the_starts_and_is_made_no_oftener_than_it_changes() -> None:
+def test_order_follows_the_starts_and_is_cached() -> None:
     queue = StartQueue()
-    queue.join(a_claim("a", "team-a"))
-    queue.join(a_claim("b", "team-b", late=True))
+    queue.join(a_queue_entry("a", "team-a"))
+    queue.join(a_queue_entry("b", "team-b", late=True))
     started = Counter({"team-b": 1})
     order = queue.order(started, late=True)
     assert queue.order(Counter({"team-b": 1}), late=True) is order
-    queue.join(a_claim("a", "team-a"))
+    queue.join(a_queue_entry("a", "team-a"))
     assert queue.order(started, late=True) is order
     assert queue.order(started, late=False) is not order
-    # It is not the caller's to change it afterwards.
+    # The caller cannot change the order afterwards.
     before = queue.order(started, late=True)
     started["team-a"] = 2
     assert queue.order(started, late=True) is not before
-    assert queue.order(started, late=True).index(a_claim("b", "team-b").key) == 0
+    assert queue.order(started, late=True).index(a_queue_entry("b", "team-b").key) == 0
 
 
-def test_claims_are_told_apart_by_all_that_they_are_ranked_by() -> None:
-    queue_entry = a_claim("one")
+def test_queue_entries_differ_in_all_ranking_fields() -> None:
+    queue_entry = a_queue_entry("one")
     queue = StartQueue()
     queue.join(queue_entry)
     order = queue.order(NONE, late=True)

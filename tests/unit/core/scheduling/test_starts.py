@@ -1,4 +1,4 @@
-"""core/scheduling/starts.py: whose turn it is to start, and who is woken for it."""
+"""core/scheduling/starts.py: which resource may start, and the triggers for it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,10 +22,10 @@ NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
 REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=HOUR)
 
 
-def a_claim(
+def a_queue_entry(
     name: str, namespace: str = "team-a", *, priority: int = 0, late: bool = False
 ) -> QueueEntry:
-    """A resource that could start; those whose names come first are older."""
+    """A resource that could start; names first in the alphabet are older."""
     key = TrainingKey(namespace, name)
     since = at(minutes=ord(name[0]), seconds=int(name[1:] or 0))
     return QueueEntry(
@@ -33,15 +33,15 @@ def a_claim(
     )
 
 
-A, B, C, D, E = (a_claim(name) for name in "abcde")
+A, B, C, D, E = (a_queue_entry(name) for name in "abcde")
 
 
 class Table:
-    """Starts with one key, and whom they wake.
+    """The starts of one key, and their wake-ups.
 
     Args:
         count: Starts an hour.
-        spent: Starts before.
+        spent: Earlier starts.
         proved: Whether a whole window is known to be accepted.
     """
 
@@ -54,22 +54,22 @@ class Table:
         self.starts.limiter._limits.is_proved = proved
 
     def waits(self, now: float, *queue_entries: QueueEntry) -> list[float | None]:
-        """Seconds that each would wait; None: it is its turn."""
+        """Seconds that each would wait; None: the start is granted."""
         positions = (self.starts.ask(queue_entry, now) for queue_entry in queue_entries)
         return [None if place is None else place.start_in for place in positions]
 
     def free(self, now: float, *queue_entries: QueueEntry) -> str:
-        """Whose turn it is."""
+        """The names whose start is granted."""
         return "".join(c.key.name for c in queue_entries if self.starts.ask(c, now) is None)
 
-    def woken(self) -> list[tuple[str, float]]:
-        """Who was woken since, and for when."""
-        woken = [(wake_up.key.name, wake_up.at) for wake_up in self.wake_ups]
+    def triggered(self) -> list[tuple[str, float]]:
+        """The resources that were triggered since, and for when."""
+        triggered = [(wake_up.key.name, wake_up.at) for wake_up in self.wake_ups]
         self.wake_ups.clear()
-        return woken
+        return triggered
 
     def starts_one(self, queue_entry: QueueEntry, now: float, seconds: float = 1.0) -> Permit:
-        """Start it, and have it answered after so long."""
+        """Start a resource, and answer the call after so long."""
         assert self.starts.ask(queue_entry, now) is None
         permit = self.starts.acquire(queue_entry, now)
         self.starts.answered(permit, now + seconds)
@@ -80,16 +80,16 @@ def _charged(count: int, at: float = 0.0, namespace: str = "team-a") -> Sequence
     return [PastCall(at, namespace)] * count
 
 
-# Places.
+# Positions.
 
 
-def test_as_long_as_there_are_starts_each_has_its_turn() -> None:
+def test_starts_within_the_quota_are_granted() -> None:
     table = Table(3)
     assert table.free(100.0, A, B, C, D) == "abc"
     assert table.waits(100.0, D) == [HOUR]
 
 
-def test_a_place_has_its_position_and_when_the_quota_reaches_it() -> None:
+def test_queued_start_has_a_position_and_an_expected_time() -> None:
     table = Table(2, PastCall(0.0), PastCall(600.0))
     for queue_entry in (A, B, C):
         table.starts.ask(queue_entry, 1000.0 - SETTLING)
@@ -101,7 +101,7 @@ def test_a_place_has_its_position_and_when_the_quota_reaches_it() -> None:
     assert D.key not in table.starts
 
 
-def test_whoever_ranks_higher_goes_in_between() -> None:
+def test_higher_rank_goes_ahead_in_the_queue() -> None:
     table = Table(1, PastCall(0.0))
     assert table.waits(0.0, A, B) == [HOUR, 2 * HOUR]
     assert table.waits(0.0, replace(C, priority=1), A) == [HOUR, 2 * HOUR]
@@ -136,8 +136,8 @@ def test_when_to_ask_again(spent_at: float, ask_in: float) -> None:
     assert place.ask_in == ask_in
 
 
-def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() -> None:
-    """The wake that it had for that is used up, and its own start is an hour away."""
+def test_asking_for_the_position_keeps_the_order() -> None:
+    """The resource has used its wake-up, and its start is an hour away."""
     table = Table(1, PastCall(-HOUR + 60))
     table.waits(0.0, A, B)
     table.starts.advance(SETTLING)
@@ -148,7 +148,7 @@ def test_who_looks_at_its_place_meanwhile_still_comes_after_the_one_before_it() 
 
 
 def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
-    """What the others report is of the snapshot too."""
+    """The positions of the others are of the snapshot, too."""
     table = Table(1, PastCall(0.0))
     table.waits(0.0, A, B)
     table.starts.advance(SETTLING)
@@ -162,8 +162,8 @@ def test_a_reported_position_is_of_the_snapshot_and_not_of_now() -> None:
     ]
 
 
-@pytest.mark.parametrize("way", ["leaves", "starts in vain"])
-def test_who_joins_again_has_no_position_from_before(way: str) -> None:
+@pytest.mark.parametrize("way", ["leaves", "start not sent"])
+def test_rejoining_has_no_earlier_position(way: str) -> None:
     table = Table(1)
     table.waits(0.0, A, B)
     table.starts.advance(SETTLING)
@@ -183,10 +183,10 @@ def test_who_joins_again_has_no_position_from_before(way: str) -> None:
 @pytest.mark.parametrize("priority", [0, 1000])
 def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) -> None:
     table = Table(5, *_charged(5))
-    flood = [a_claim(f"a{number}", priority=priority) for number in range(500)]
+    flood = [a_queue_entry(f"a{number}", priority=priority) for number in range(500)]
     for queue_entry in flood:
         table.starts.ask(queue_entry, 0.0)
-    other = a_claim("z", "team-b", priority=-1000)
+    other = a_queue_entry("z", "team-b", priority=-1000)
     table.starts.ask(other, 0.0)
     place = table.starts.ask(other, SETTLING)
     assert place is not None
@@ -194,9 +194,9 @@ def test_five_hundred_of_one_tenant_do_not_starve_anothers_one(priority: int) ->
     assert table.free(HOUR, other) == "z"
 
 
-def test_starts_take_turns_between_namespaces_also_those_on_their_way() -> None:
+def test_namespaces_alternate_counting_in_flight_starts() -> None:
     table = Table(9)
-    other = a_claim("z", "team-b")
+    other = a_queue_entry("z", "team-b")
     for queue_entry in (A, B, other):
         table.starts.ask(queue_entry, 0.0)
     table.starts.acquire(A, 0.0)
@@ -204,31 +204,31 @@ def test_starts_take_turns_between_namespaces_also_those_on_their_way() -> None:
     assert positions == [0, 1]
 
 
-# Who is woken.
+# Triggers.
 
 
-def test_those_who_are_next_are_woken_when_a_start_is_free_each_a_little_later() -> None:
+def test_next_starts_are_triggered_one_by_one_when_free() -> None:
     table = Table(1, PastCall(0.0))
     table.waits(100.0, A)
-    assert table.woken() == [("a", HOUR)]
+    assert table.triggered() == [("a", HOUR)]
     table.waits(100.0, B, C, D)
     later = [HOUR + PATIENCE * place for place in (1, 2, 3)]
-    assert table.woken() == list(zip("bcd", later, strict=True))
+    assert table.triggered() == list(zip("bcd", later, strict=True))
     table.waits(100.0, A, B, C, D)
-    assert table.woken() == []  # it is known
+    assert table.triggered() == []  # each has its wake-up already
 
 
-def test_whoever_may_start_is_not_woken_for_it_again() -> None:
+def test_granted_start_is_not_triggered_again() -> None:
     table = Table(2)
     assert table.free(0.0, A, B) == "ab"
-    assert table.woken() == []
+    assert table.triggered() == []
     table.starts_one(A, 0.0)
-    assert table.woken() == [("b", 0.0)]  # earlier than it was told before
+    assert table.triggered() == [("b", 0.0)]  # earlier than its last wake-up
     assert table.free(1.0, B) == "b"
-    assert table.woken() == []
+    assert table.triggered() == []
 
 
-def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
+def test_free_start_goes_to_the_next_if_the_first_is_absent() -> None:
     table = Table(1, PastCall(0.0))
     table.waits(0.0, A, B, C)
     assert table.free(HOUR - 0.001, A, B, C) == ""
@@ -236,7 +236,7 @@ def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
     assert table.free(HOUR + PATIENCE - 0.001, B, C) == ""
     assert table.free(HOUR + PATIENCE, B, C) == "b"
     assert table.free(HOUR + 2 * PATIENCE, C) == "c"
-    # Whoever comes has it; the others wait for the next.
+    # The first caller starts; the others wait for the next start.
     table.starts_one(B, HOUR + 2 * PATIENCE)
     assert table.free(HOUR + 3 * PATIENCE, A, C) == ""
     assert table.waits(HOUR + 3 * PATIENCE, A, C) == [
@@ -245,79 +245,81 @@ def test_a_free_start_goes_to_the_next_if_the_first_does_not_come() -> None:
     ]
 
 
-@pytest.mark.parametrize("first", [A, a_claim("z", "team-b")], ids=["a peer", "another tenant"])
-def test_a_start_that_has_long_been_free_is_kept_for_whoever_ranks_first(first: QueueEntry) -> None:
-    """And not for who asks first: those who are next may come within seconds of each other."""
+@pytest.mark.parametrize(
+    "first", [A, a_queue_entry("z", "team-b")], ids=["a peer", "another tenant"]
+)
+def test_long_free_start_is_kept_for_the_first_rank(first: QueueEntry) -> None:
+    """The first caller does not get the start: the next resources may call within seconds."""
     table = Table(2, PastCall(0.0, "team-a"))
     assert table.free(1000.0, first, B) == first.key.name
     table.starts.leave(first.key, 1000.0)
     table.starts.leave(B.key, 1000.0)
-    # All at once, the one that ranks first a moment later.
+    # All call at once, the first in rank a moment later.
     assert table.free(2000.0, D) == "d"
     assert table.free(2000.0, first) == first.key.name
     assert table.free(2000.0 + PATIENCE - 0.001, D) == ""
     assert table.free(2000.0 + PATIENCE, D) == "d"
 
 
-def test_who_leaves_makes_room_at_once() -> None:
+def test_leaving_frees_the_start_at_once() -> None:
     table = Table(1, PastCall(0.0))
     table.waits(0.0, A, B)
-    table.woken()
+    table.triggered()
     table.starts.leave(A.key, 10.0)
-    assert table.woken() == [("b", HOUR)]
+    assert table.triggered() == [("b", HOUR)]
     assert table.waits(10.0, B) == [HOUR - 10]
-    table.starts.leave(A.key, 10.0)  # no news
+    table.starts.leave(A.key, 10.0)  # nothing changes
     table.starts.leave(B.key, 10.0)
-    assert (len(table.starts), table.woken()) == (0, [])
+    assert (len(table.starts), table.triggered()) == (0, [])
 
 
-def test_a_start_that_was_not_sent_is_there_for_the_next() -> None:
+def test_unsent_start_is_free_for_the_next() -> None:
     for answered in (False, True):
         table = Table(1)
         assert table.free(0.0, A, B) == "a"
         permit = table.starts.acquire(A, 0.0)
-        table.woken()
+        table.triggered()
         if answered:
             assert not table.starts.answered(permit, 2.0, NOT_SENT)
         else:
             table.starts.cancel(permit, 2.0)
-        assert table.woken() == [("b", 2.0)]
+        assert table.triggered() == [("b", 2.0)]
         assert table.free(2.0, B) == "b"
 
 
 # One at a time, until the limit is proved.
 
 
-def test_until_a_whole_window_was_accepted_one_start_is_in_flight_at_a_time() -> None:
+def test_one_start_is_in_flight_until_the_limit_is_proved() -> None:
     table = Table(3, proved=False)
     for queue_entry in (A, B, C, D):
         table.starts.ask(queue_entry, 0.0)
     first = table.starts.acquire(A, 0.0)
-    table.woken()
+    table.triggered()
     table.starts.advance(SETTLING)
     place = table.starts.ask(B, SETTLING)
     assert place is not None
     assert (place.position, place.start_in, place.ask_in) == ((1, 3), 0, PATIENCE)
-    assert table.woken() == []
+    assert table.triggered() == []
     table.starts.answered(first, 6.0)
-    assert table.woken()[0] == ("b", 6.0)
+    assert table.triggered()[0] == ("b", 6.0)
     for queue_entry, now in ((B, 6.0), (C, 8.0)):
         table.starts_one(queue_entry, now)
-    # All three were accepted: from now on as many at once as there are.
+    # All three were accepted: from now on all free starts are granted at once.
     assert table.free(HOUR + 10, D, E) == "de"
     table.starts.acquire(D, HOUR + 10)
     assert table.free(HOUR + 10, E) == "e"
 
 
 def test_a_start_that_took_long_leaves_the_next_its_time_to_come() -> None:
-    """It was free all the while; but nobody could have had it."""
+    """The start was free all the while, but one in flight held the others."""
     table = Table(3, proved=False)
     for queue_entry in (A, B, C):
         table.starts.ask(queue_entry, 0.0)
     permit = table.starts.acquire(A, 0.0)
-    table.woken()
+    table.triggered()
     table.starts.answered(permit, 30.0, LOST)
-    assert table.woken() == [("b", 30.0), ("c", 30.0 + PATIENCE)]
+    assert table.triggered() == [("b", 30.0), ("c", 30.0 + PATIENCE)]
     table = Table(2, proved=False)
     for queue_entry in (A, B, C):
         table.starts.ask(queue_entry, 0.0)
@@ -328,7 +330,7 @@ def test_a_start_that_took_long_leaves_the_next_its_time_to_come() -> None:
     assert table.free(30.0 + PATIENCE, C) == "c"
 
 
-def test_a_refusal_teaches_and_holds_all_and_starts_are_one_at_a_time_again() -> None:
+def test_refusal_holds_all_starts_then_allows_one_at_a_time() -> None:
     table = Table(3)
     for queue_entry in (A, B, C):
         table.starts.ask(queue_entry, 0.0)
@@ -340,22 +342,22 @@ def test_a_refusal_teaches_and_holds_all_and_starts_are_one_at_a_time_again() ->
     assert table.free(HOUR + 1, C) == ""
 
 
-# Those whose starts were lost again and again.
+# Repeatedly lost starts.
 
-L, M = a_claim("l", late=True), a_claim("m", late=True)
+L, M = a_queue_entry("l", late=True), a_queue_entry("m", late=True)
 
 
-def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
+def test_late_starts_have_a_fifth_of_the_quota_at_most() -> None:
     table = Table(10)
     assert table.free(0.0, L) == "l"
     table.starts_one(L, 0.0)
     assert table.free(2.0, M) == "m"
     table.starts_one(M, 2.0)
-    late = a_claim("n", late=True)
+    late = a_queue_entry("n", late=True)
     place = table.starts.ask(late, 4.0)
     assert place is not None
     assert place.start_in == pytest.approx(HOUR - 3)
-    # The others have all the rest, and come before it, for as long.
+    # The others have all other starts, and rank before it, for as long.
     assert table.free(4.0, A, B, C) == "abc"
     place = table.starts.ask(late, 4.0 + SETTLING)
     assert place is not None
@@ -363,7 +365,7 @@ def test_late_starts_have_a_fifth_of_the_allowance_at_most() -> None:
     assert table.free(HOUR + 1, late) == "n"
 
 
-def test_late_starts_have_one_where_a_fifth_is_less() -> None:
+def test_late_starts_have_at_least_one_start() -> None:
     table = Table(3)
     table.starts_one(L, 0.0)
     assert table.free(2.0, M) == ""
@@ -371,13 +373,13 @@ def test_late_starts_have_one_where_a_fifth_is_less() -> None:
 
 
 @pytest.mark.parametrize("failure", [None, LOST, REFUSED], ids=["accepted", "lost", "refused"])
-def test_a_late_start_that_was_sent_counts_whatever_became_of_it(
+def test_sent_late_start_counts_with_any_outcome(
     failure: CallFailure | None,
 ) -> None:
     table = Table(5)
     table.starts.ask(L, 0.0)
     permit = table.starts.acquire(L, 0.0)
-    assert table.free(0.0, M) == ""  # on its way
+    assert table.free(0.0, M) == ""  # in flight
     table.starts.answered(permit, 1.0, failure)
     assert table.free(HOUR + 0.999, M) == ""
     assert table.starts._late.wait(HOUR + 0.999) > 0
@@ -396,7 +398,7 @@ def test_a_late_start_that_was_not_sent_costs_nothing(answered: bool) -> None:  
     assert table.free(1.0, M) == "m"
 
 
-def test_what_another_process_has_started_counts_late_starts_among_it() -> None:
+def test_starts_of_another_process_count_also_late_ones() -> None:
     table = Table(5)
     table.starts.recall(_charged(3), _charged(1))
     assert table.free(10.0, A, B, C) == "ab"
@@ -410,15 +412,15 @@ def test_what_another_process_has_started_counts_late_starts_among_it() -> None:
 
 @pytest.mark.parametrize("gone", [0, 5], ids=["all come", "some do not come"])
 @pytest.mark.parametrize("is_proved", [True, False], ids=["many at once", "one at a time"])
-def test_through_a_day_no_start_is_idle_and_tenants_take_turns(
+def test_no_start_is_idle_in_a_day_and_tenants_alternate(
     gone: int,
     is_proved: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    """Each comes when it is woken, or when it was told to ask again; then it looks, and starts."""
+    """Each resource calls when triggered, or at the time to ask again; then it polls and starts."""
     table = Table(5, *_charged(5, namespace="gone"), proved=is_proved)
-    flood = [a_claim(f"a{number}", "team-a", priority=1000) for number in range(60)]
-    others = [a_claim(f"z{number}", "team-b") for number in range(5)]
-    lost = [a_claim(f"l{number}", "team-c", late=True) for number in range(4)]
+    flood = [a_queue_entry(f"a{number}", "team-a", priority=1000) for number in range(60)]
+    others = [a_queue_entry(f"z{number}", "team-b") for number in range(5)]
+    lost = [a_queue_entry(f"l{number}", "team-c", late=True) for number in range(4)]
     due = {queue_entry.key: 0.0 for queue_entry in (*flood, *others, *lost)}
     queue_entries = {queue_entry.key: queue_entry for queue_entry in (*flood, *others, *lost)}
     absent = {queue_entry.key for queue_entry in flood[5 : 5 + gone]}

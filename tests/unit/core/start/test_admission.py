@@ -1,4 +1,4 @@
-"""First sight, reruns, and the definite answers to a start."""
+"""First observations, reruns, and the definite replies to a start."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,7 +46,7 @@ BEFORE = EIGHT - timedelta(days=30)
 RESERVES = "asks for a start"
 WAITS = "waits"
 
-FIRST_SIGHT = {
+FIRST_OBSERVATION = {
     # training_status: what becomes of it with Adopt, Wait, Fail
     3: ("Running", WAITS, "Failed"),
     4: ("Succeeded", WAITS, "Failed"),
@@ -55,7 +55,7 @@ FIRST_SIGHT = {
 
 
 def outcome(life: Life) -> str:
-    """What a look has led to."""
+    """The result of a poll."""
     if isinstance(life.action, AcquireStart):
         return RESERVES
     return WAITS if life.status.phase == "Pending" else life.status.phase or ""
@@ -63,10 +63,10 @@ def outcome(life: Life) -> str:
 
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_a_training_that_is_there_at_first_sight(state: int, existing: str) -> None:
+def test_existing_training_is_adopted_awaited_or_refused(state: int, existing: str) -> None:
     life = Life(a_training(existing_training=existing)).waits(0.25)
     life.polls(a_model(state, started_at=BEFORE, progress=45, metrics=metrics(), error="x"))
-    expected = FIRST_SIGHT[state][("Adopt", "Wait", "Fail").index(existing)]
+    expected = FIRST_OBSERVATION[state][("Adopt", "Wait", "Fail").index(existing)]
     assert outcome(life) == expected
     if existing == "Adopt":
         assert (life.run.ownership, life.run.baseline) == ("Adopted", None)
@@ -87,17 +87,17 @@ def test_a_training_that_is_there_at_first_sight(state: int, existing: str) -> N
 
 @pytest.mark.parametrize("existing", ["Adopt", "Wait", "Fail"])
 @pytest.mark.parametrize("when", ["Wait", "Fail"])
-@pytest.mark.parametrize("marker", [None, BEFORE], ids=["never trained", "trained before"])
-def test_a_ready_model_is_started_whatever_it_was_before(
-    marker: object, when: str, existing: str
+@pytest.mark.parametrize("run_start_time", [None, BEFORE], ids=["never trained", "trained before"])
+def test_ready_model_is_started_for_any_past(
+    run_start_time: object, when: str, existing: str
 ) -> None:
     life = Life(a_training(existing_training=existing, when_not_ready=when))
-    life.polls(a_model(2, started_at=marker))
+    life.polls(a_model(2, started_at=run_start_time))
     assert outcome(life) == RESERVES
 
 
 @pytest.mark.parametrize(("when", "expected"), [("Wait", WAITS), ("Fail", "Failed")])
-def test_a_model_without_data_is_waited_for_or_failed(when: str, expected: str) -> None:
+def test_model_without_data_waits_or_fails(when: str, expected: str) -> None:
     life = Life(a_training(when_not_ready=when))
     life.polls(a_model(1))
     assert outcome(life) == expected
@@ -116,7 +116,7 @@ def test_an_unknown_status_is_never_terminal(state: int, existing: str) -> None:
 
 
 @pytest.mark.parametrize("states", [(1, 2), (3, 4, 2), (5, 1, 2)], ids=lambda states: f"{states}")
-def test_who_waits_starts_once_the_model_is_ready(states: tuple[int, ...]) -> None:
+def test_waiting_resource_starts_once_the_model_is_ready(states: tuple[int, ...]) -> None:
     life = Life(a_training(existing_training="Wait"))
     for state in states:
         life.waits(60).polls(a_model(state, started_at=BEFORE))
@@ -148,7 +148,7 @@ Begin = Callable[[], Life]
 
 
 def a_rerun(*, existing_training: str = "Adopt") -> Life:
-    """A resource whose first run has ended, and of which another is asked for."""
+    """A resource whose first run has ended, with a request for another one."""
     past = (HistoryEntry(id="run-1", started_training_at=BEFORE, outcome="Succeeded"),)
     status = a_status(run=a_run(id="run-2", token="v2"), history=past)
     return Life(a_training(run_token="v2", status=status, existing_training=existing_training))
@@ -163,8 +163,8 @@ def a_rerun(*, existing_training: str = "Adopt") -> Life:
         pytest.param(a_model(3, started_at=EIGHT), WAITS, id="running"),
         pytest.param(a_model(4, started_at=BEFORE), RESERVES, id="succeeded"),
         pytest.param(a_model(5, started_at=BEFORE), RESERVES, id="failed"),
-        pytest.param(a_model(4), WAITS, id="succeeded, without a marker"),
-        pytest.param(a_model(5), WAITS, id="failed, without a marker"),
+        pytest.param(a_model(4), WAITS, id="succeeded, without a run start time"),
+        pytest.param(a_model(5), WAITS, id="failed, without a run start time"),
         pytest.param(a_model(6, started_at=BEFORE), WAITS, id="unknown"),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_rerun_never_adopts(model: RemoteModel, expected: str, existing: str) 
     [
         pytest.param(2, None, RESERVES, id="ready"),
         pytest.param(4, "this", RESERVES, id="own run"),
-        pytest.param(4, "rival", RESERVES, id="run of a known resource"),
+        pytest.param(4, "competitor", RESERVES, id="run of a known resource"),
         pytest.param(5, None, WAITS, id="unknown run"),
         pytest.param(4, "adopter", WAITS, id="run that was adopted"),
         pytest.param(4, "replied", WAITS, id="run whose start time only the reply gave"),
@@ -200,11 +200,11 @@ def test_rerun_waits_for_a_resource_that_may_await_the_end(
     )
     is_own = run_starter in {"this", "adopter", "replied"}
     status = a_status(history=(shown,) if is_own else (), run=a_run())
-    competitor = a_training(name="rival", status=a_status(history=(shown,)))
+    competitor = a_training(name="competitor", status=a_status(history=(shown,)))
     life = Life(a_training(status=status))
     life.wake_ups()
     model = a_model(state, started_at=at(hours=1))
-    competitors = (competitor,) if run_starter == "rival" else ()
+    competitors = (competitor,) if run_starter == "competitor" else ()
     life.learns(ModelPolled(model, KEY, competitors, has_hidden_competitor=True))
     assert outcome(life) == expected
     assert (life.reason == "ModelInUse") == (expected is WAITS)
@@ -253,8 +253,8 @@ def test_a_rerun_that_is_refused_at_once_has_waited_since_then() -> None:
 
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
-def test_a_stale_look_starts_nothing(state: int) -> None:
-    """Its marker is older than the run in the history; a baseline of it would lie later."""
+def test_stale_read_starts_nothing(state: int) -> None:
+    """The poll's run start time is older than the run in history; a baseline would be later."""
     life = a_rerun()
     life.polls(a_model(state, started_at=BEFORE - timedelta(days=1)))
     assert (outcome(life), life.reason) == (WAITS, "UnexpectedStatus")
@@ -262,7 +262,7 @@ def test_a_stale_look_starts_nothing(state: int) -> None:
     assert outcome(life) == RESERVES
 
 
-def test_the_newest_marker_known_tells_what_is_stale() -> None:
+def test_newest_known_run_start_time_decides_what_is_stale() -> None:
     life = a_rerun()
     older = HistoryEntry(
         id="run-0", started_training_at=BEFORE - timedelta(days=9), outcome="Failed"
@@ -274,7 +274,7 @@ def test_the_newest_marker_known_tells_what_is_stale() -> None:
     assert outcome(life) == WAITS
 
 
-def test_after_a_lost_start_a_look_from_before_it_starts_nothing() -> None:
+def test_stale_read_after_an_unknown_start_starts_nothing() -> None:
     baseline = Baseline(training_status=2, started_training_at=BEFORE)
     life = Life(a_training(status=a_status(run=a_run(attempt=2, baseline=baseline))))
     life.polls(a_model(2, started_at=BEFORE - timedelta(days=1)))
@@ -304,7 +304,7 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
     )
 
 
-def test_who_waits_for_the_allowance_is_queued_and_told_once() -> None:
+def test_start_waiting_for_quota_is_queued_and_reported_once() -> None:
     life = Life()
     life.polls(a_model(2))
     decision = life.is_queued(position=3, of=12, wait=600)
@@ -329,7 +329,7 @@ def test_a_wait_without_a_position_is_not_reported() -> None:
     assert life.learns(StartQueued(None, 5)).action == RequeueAfter(5)
     assert (life.status.phase, life.status.queue, life.reason) == ("Pending", None, "Observed")
     assert life.status.message == "The model can be trained; its start is being scheduled."
-    # In the queue it asks for its turn and not for the model, as soon as it is due.
+    # In the queue the resource asks for a start, not for the model, when it is due.
     assert life.waits(5).learns(Triggered(is_queued=True)).action == CheckQueue()
     life.learns(QueueReached())
     life.intends()
@@ -347,7 +347,7 @@ def test_a_start_within_seconds_is_not_reported_as_queued(seconds: int, phase: s
 
 
 @pytest.mark.parametrize("soon", [True, False], ids=["start within seconds", "no new position"])
-def test_who_is_queued_stays_so_until_its_start(soon: bool) -> None:  # noqa: FBT001 - both ways
+def test_queued_resource_stays_queued_until_its_start(soon: bool) -> None:  # noqa: FBT001 - both ways
     life = Life()
     life.polls(a_model(2))
     life.is_queued(position=3, of=12)
@@ -360,7 +360,7 @@ def test_who_is_queued_stays_so_until_its_start(soon: bool) -> None:  # noqa: FB
     assert life.reason == "WaitingForStartQuota"
 
 
-def test_an_unknown_turn_is_not_foretold() -> None:
+def test_unknown_start_time_in_the_queue_is_not_reported() -> None:
     life = Life()
     life.polls(a_model(2))
     life.learns(StartQueued(Queue(position=1, of=1), 60))
@@ -368,7 +368,7 @@ def test_an_unknown_turn_is_not_foretold() -> None:
 
 
 @pytest.mark.parametrize("state", [1, 3, 6])
-def test_who_could_not_start_now_is_queued_no_more(state: int) -> None:
+def test_resource_that_cannot_start_leaves_the_queue(state: int) -> None:
     life = Life(a_training(existing_training="Wait"))
     life.polls(a_model(2))
     life.is_queued()
@@ -377,7 +377,7 @@ def test_who_could_not_start_now_is_queued_no_more(state: int) -> None:
 
 
 @pytest.mark.parametrize("state", [3, 4])
-def test_a_training_that_somebody_else_starts_meanwhile_is_adopted(state: int) -> None:
+def test_training_started_by_another_user_is_adopted(state: int) -> None:
     life = Life()
     life.polls(a_model(2))
     life.is_queued()
@@ -385,7 +385,7 @@ def test_a_training_that_somebody_else_starts_meanwhile_is_adopted(state: int) -
     assert (life.run.ownership, life.status.queue) == ("Adopted", None)
 
 
-# The definite answers (§4.4).
+# Definite replies.
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_a_training_that_somebody_else_starts_meanwhile_is_adopted(state: int) -
     [
         pytest.param(None, id="no body"),
         pytest.param(a_model(3, started_at=EIGHT, progress=0), id="the run"),
-        pytest.param(a_model(3), id="a run without a marker"),
+        pytest.param(a_model(3), id="a run without a run start time"),
         pytest.param(a_model(2, started_at=BEFORE), id="the model as it was"),
         pytest.param(a_model(4, started_at=BEFORE, metrics=metrics()), id="the run before"),
         pytest.param(a_model(4, started_at=BEFORE - timedelta(days=9)), id="one long before"),
@@ -401,7 +401,7 @@ def test_a_training_that_somebody_else_starts_meanwhile_is_adopted(state: int) -
         pytest.param(a_model(4, started_at=EIGHT, metrics=metrics()), id="the run, at its end"),
     ],
 )
-def test_an_accepted_start_is_ours_whatever_the_reply_says(reply: RemoteModel | None) -> None:
+def test_accepted_start_is_owned_with_any_reply(reply: RemoteModel | None) -> None:
     life = Life().intends(a_model(2, started_at=BEFORE))
     decision = life.learns(Posted(reply))
     assert (life.status.phase, life.run.ownership, life.run.intent) == ("Running", "Owned", None)
@@ -413,7 +413,7 @@ def test_an_accepted_start_is_ours_whatever_the_reply_says(reply: RemoteModel | 
     assert life.status.finished_at is None
 
 
-def test_the_reply_to_a_start_is_the_first_look_at_the_run() -> None:
+def test_start_reply_counts_as_the_first_poll() -> None:
     life = Life().intends().is_accepted(a_model(3, started_at=EIGHT, progress=3))
     assert (life.status.progress, life.status.stage) == (3, "DataPreprocessing")
     assert life.status.message == "Training: DataPreprocessing, 3%."
@@ -425,7 +425,7 @@ def test_the_reply_to_a_start_is_the_first_look_at_the_run() -> None:
     [None, a_model(3, started_at=EIGHT), a_model(2, started_at=BEFORE)],
     ids=["no body", "the run", "the model as it was"],
 )
-def test_an_accepted_start_is_never_repeated_for_a_stale_look(
+def test_accepted_start_is_never_repeated_for_a_stale_read(
     reply: RemoteModel | None, state: int
 ) -> None:
     life = Life().intends(a_model(2, started_at=BEFORE)).is_accepted(reply)
@@ -482,15 +482,15 @@ def test_an_answer_to_a_start_is_classified(
     if phase == "Failed":
         assert life.run.claimed_at is None
     if phase == "Pending":
-        # The only POST of a first run did not count; a rerun keeps its place.
+        # The only POST of a first run did not count; a rerun keeps its position.
         assert (run is not None) == rerun
         assert run is None or (run.claimed_at, run.baseline, run.attempt) == (None, None, 1)
-        # And it may be tried again.
+        # The start may be repeated.
         life.waits(4000).polls(a_model(2, started_at=BEFORE))
         assert outcome(life) == RESERVES
 
 
-def test_a_rejected_start_is_asked_for_again_by_the_person_that_mended_it() -> None:
+def test_rejected_start_is_requested_again_after_a_fix() -> None:
     life = Life().intends().is_refused(FailureKind.REJECTED, code="INSUFFICIENT_DATA")
     assert (life.status.phase, life.event_reasons) == ("Failed", ["StartRejected"])
     life.waits(60).polls(a_model(2))
@@ -499,14 +499,14 @@ def test_a_rejected_start_is_asked_for_again_by_the_person_that_mended_it() -> N
     assert outcome(life) == RESERVES
 
 
-def test_a_conflict_with_a_training_that_is_there_is_looked_at_at_once() -> None:
+def test_conflict_with_a_running_training_is_polled_at_once() -> None:
     life = Life().intends().is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
     assert life.action == Poll()
     life.polls(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Adopted"
 
 
-def test_a_conflict_that_no_look_explains_is_not_looked_at_for_ever() -> None:
+def test_unexplained_conflict_is_retried_with_backoff() -> None:
     life = Life().intends().is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
     waits = []
     for _ in range(8):
@@ -522,14 +522,14 @@ def test_a_conflict_that_no_look_explains_is_not_looked_at_for_ever() -> None:
 @pytest.mark.parametrize(
     ("code", "phase"), [("MODEL_NOT_READY", "Failed"), ("TRAINING_IN_PROGRESS", "Pending")]
 )
-def test_when_not_ready_is_fail_a_refusal_for_that_is_the_end(code: str, phase: str) -> None:
+def test_not_ready_refusal_fails_with_when_not_ready_fail(code: str, phase: str) -> None:
     life = Life(a_training(when_not_ready="Fail", run_token="v1")).intends()
     life.is_refused(FailureKind.CONFLICT, code=code, message="HTTP 409: no.")
     assert life.status.phase == phase
     assert phase == "Pending" or life.run.token == "v1"
 
 
-def test_who_fails_while_queued_leaves_the_queue() -> None:
+def test_resource_that_fails_while_queued_leaves_the_queue() -> None:
     life = Life(a_training(when_not_ready="Fail"))
     life.polls(a_model(2))
     life.is_queued()
@@ -545,9 +545,9 @@ def test_a_rerun_is_tried_once_at_a_model_that_is_done(state: int) -> None:
     for _ in range(3):
         assert life.waits(3600).polls(done).action == RequeueAfter(60)
         assert life.reason == "WaitingForModel"
-    # A restart does not forget it.
+    # A restart keeps the refusal.
     assert life.restarts().polls(done).action == RequeueAfter(60)
-    # Another training or new data change that.
+    # Another training or new data clear the refusal.
     life.waits(60).polls(a_model(state, started_at=EIGHT))
     assert outcome(life) == RESERVES
     life.waits(60).polls(a_model(2, started_at=BEFORE))
@@ -557,7 +557,7 @@ def test_a_rerun_is_tried_once_at_a_model_that_is_done(state: int) -> None:
 @pytest.mark.parametrize(
     ("given", "wait"), [(None, 60), (7.0, 7), (86400.0, 86400)], ids=["none", "short", "a day"]
 )
-def test_a_rate_limited_start_waits_as_it_is_told(given: float | None, wait: float) -> None:
+def test_rate_limited_start_waits_for_retry_after(given: float | None, wait: float) -> None:
     life = Life().intends().is_refused(FailureKind.RATE_LIMITED, retry_after=given)
     assert life.action == RequeueAfter(wait)
     assert f"{at(seconds=wait):%H:%M}Z" in (life.status.message or "")
@@ -579,7 +579,7 @@ def test_unknown_start_is_resolved_from_the_named_time_on(named: float | None, w
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
 
 
-def test_a_server_that_answers_looks_and_takes_no_start_is_tried_more_seldom() -> None:
+def test_starts_back_off_while_only_polls_are_answered() -> None:
     life, waits = Life(), []
     for _ in range(5):
         life.waits(300).intends().is_refused(FailureKind.NOT_SENT, message="no connection.")
@@ -594,10 +594,10 @@ def test_a_server_that_answers_looks_and_takes_no_start_is_tried_more_seldom() -
     ]
 
 
-# A key that may look and not start (§4.4: 403).
+# A key that may poll but not start (403).
 
 
-def test_a_key_that_may_not_start_is_blocked_and_costs_few_starts() -> None:
+def test_key_without_permission_to_start_is_blocked() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED, message="HTTP 403: scope.")
     assert (life.status.phase, life.reason) == ("Pending", "Unauthorized")
     posts = 0
@@ -627,7 +627,7 @@ def test_a_refused_key_is_tried_again_when_its_time_has_come() -> None:
     assert isinstance(life.waits(1).polls(a_model(2)).action, AcquireStart)
 
 
-def test_a_key_that_was_refused_has_no_place_in_the_queue() -> None:
+def test_refused_key_has_no_queue_position() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED)
     life.polls(a_model(2), key=OTHER_KEY)
     life.is_queued()
@@ -635,13 +635,13 @@ def test_a_key_that_was_refused_has_no_place_in_the_queue() -> None:
     assert (life.status.phase, life.status.queue) == ("Pending", None)
 
 
-def test_an_accepted_start_forgets_the_refusals() -> None:
+def test_accepted_start_clears_the_refusals() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED)
     life.waits(3600).intends().is_accepted()
     assert (life.state.cooldown, life.state.refusals) == (None, 0)
 
 
-def test_a_withdrawn_start_of_a_second_attempt_keeps_the_first_baseline() -> None:
+def test_aborted_second_attempt_keeps_the_first_baseline() -> None:
     baseline = Baseline(training_status=2, started_training_at=BEFORE)
     status: TrainingStatus = a_status(run=a_run(attempt=2, baseline=baseline))
     life = Life(a_training(status=status)).intends(a_model(2, started_at=BEFORE))

@@ -14,7 +14,7 @@ from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, a_training, at, followed
 
 POLLED = a_status(last_observed_at=EIGHT)
-"""Of a resource whose look at the model succeeded."""
+"""The context of a resource whose poll succeeded."""
 ENDED = followed(finished_at=at(hours=8), started_at=EIGHT)
 STARTING = a_status(run=a_run(intent=Intent(attempt=1, at=EIGHT, key_fingerprint="k")))
 RERUN = a_status(
@@ -26,24 +26,24 @@ BLOCKED = replace(POLLED, failure=failure(FailureReason.UNAUTHORIZED, "HTTP 401"
 
 
 def mine(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
-    """The resource that asks: made at nine."""
+    """The reconciled resource: created at nine."""
     return a_training(name="mine", created_at=at(hours=1), status=status, **facts)
 
 
 def older(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
-    """Another one, made at eight."""
+    """An older resource: created at eight."""
     return a_training(name="older", created_at=EIGHT, status=status, **facts)
 
 
 def younger(status: TrainingStatus = POLLED, **facts: Any) -> Training:  # noqa: ANN401 - a_training's
-    """Another one, made at ten."""
+    """A younger resource: created at ten."""
     return a_training(name="younger", created_at=at(hours=2), status=status, **facts)
 
 
 READY = a_model(2)
 
 
-def test_alone_there_is_nothing_in_the_way() -> None:
+def test_resource_without_competitors_is_not_blocked() -> None:
     assert model_in_use(mine(), [], READY) is None
 
 
@@ -77,9 +77,7 @@ def test_of_two_made_in_one_second_the_uid_decides() -> None:
 
 @pytest.mark.parametrize("state", [3, 4, 5])
 @pytest.mark.parametrize("record", [ENDED, RERUN], ids=["in its status", "in its history"])
-def test_nobody_adopts_a_run_that_another_status_records(
-    state: int, record: TrainingStatus
-) -> None:
+def test_run_recorded_by_another_status_is_not_adopted(state: int, record: TrainingStatus) -> None:
     there = a_model(state, started_at=EIGHT)
     assert "belongs to younger" in (model_in_use(mine(), [younger(record)], there) or "")
 
@@ -97,7 +95,7 @@ def test_nobody_adopts_a_run_that_another_status_records(
 def test_run_that_no_poll_has_shown_is_not_adopted_by_another(
     baseline: datetime | None, ownership: str | None, *, belongs: bool
 ) -> None:
-    """The start time in the reply is compared with nothing; what began after the baseline is it."""
+    """The start time in the reply is not compared; a run after the baseline is the started one."""
     was = Baseline(training_status=2, started_training_at=baseline)
     run = a_run(ownership=ownership, baseline=was)
     timed_out = followed(run=run, started_at=at(seconds=1), finished_at=at(hours=1))
@@ -109,22 +107,22 @@ def test_run_that_no_poll_has_shown_is_not_adopted_by_another(
     "model",
     [
         pytest.param(a_model(4, started_at=at(hours=9)), id="another run"),
-        pytest.param(a_model(4), id="a run without a marker"),
+        pytest.param(a_model(4), id="a run without a run start time"),
         pytest.param(a_model(1, started_at=EIGHT), id="not ready"),
         pytest.param(a_model(2, started_at=EIGHT), id="new data for it"),
     ],
 )
-def test_what_another_has_trained_before_is_in_nobodys_way(
+def test_past_run_of_another_resource_does_not_block(
     model: Any,  # noqa: ANN401 - pytest's parameters are untyped
 ) -> None:
     assert model_in_use(mine(), [younger(ENDED)], model) is None
 
 
-def test_a_rerun_adopts_nothing_and_so_may_start_where_another_has_trained() -> None:
+def test_rerun_may_start_after_the_run_of_another_resource() -> None:
     assert model_in_use(mine(RERUN), [older(ENDED)], a_model(4, started_at=EIGHT)) is None
 
 
-def test_after_a_lost_start_a_run_of_anothers_is_not_taken_for_ours() -> None:
+def test_run_of_another_is_not_taken_for_an_unknown_start() -> None:
     baseline = Baseline(training_status=2, started_training_at=at(hours=-9))
     lost = a_status(run=a_run(attempt=2, baseline=baseline))
     there = a_model(4, started_at=EIGHT)
@@ -134,13 +132,13 @@ def test_after_a_lost_start_a_run_of_anothers_is_not_taken_for_ours() -> None:
     assert model_in_use(mine(lost), [younger(record)], before) is None
 
 
-def test_who_waits_for_new_data_does_not_hold_up_a_rerun() -> None:
-    """The older one is told to change this one's runToken; then that must get its turn."""
+def test_resource_waiting_for_data_does_not_block_a_rerun() -> None:
+    """The older resource's message says to change runToken; then the younger one must start."""
     there = a_model(4, started_at=EIGHT)
     rerun = mine(RERUN)
     assert "change that resource's spec.runToken" in (model_in_use(older(), [rerun], there) or "")
     assert model_in_use(rerun, [older()], there) is None
-    # With new data both can start, and the older one comes first again.
+    # With new data both can start, and the older resource comes first again.
     ready = a_model(2, started_at=EIGHT)
     assert model_in_use(older(), [rerun], ready) is None
     assert model_in_use(rerun, [older()], ready) is not None

@@ -22,9 +22,9 @@ from tests.unit.core.builders import (
     EIGHT,
     KEY,
     Life,
+    a_context,
     a_model,
     a_run,
-    a_situation,
     a_status,
     a_training,
     at,
@@ -37,10 +37,10 @@ STALE = BEFORE - timedelta(days=30)
 OURS, CONSUMED = ObservedOutcome.OURS, ObservedOutcome.CONSUMED
 NOT_HAPPENED, UNDECIDED = ObservedOutcome.NOT_HAPPENED, ObservedOutcome.UNDECIDED
 
-MARKERS = {"changed": EIGHT, "same": BEFORE, "absent": None, "stale": STALE}
+RUN_START_TIMES = {"changed": EIGHT, "same": BEFORE, "absent": None, "stale": STALE}
 
 TABLE: dict[tuple[int, str], tuple[ObservedOutcome, ObservedOutcome]] = {
-    # (seen, its marker): (baseline was 2, baseline was 4 or 5)
+    # (polled status, run start time): (baseline was 2, baseline was 4 or 5)
     (3, "changed"): (OURS, OURS),
     (3, "same"): (OURS, OURS),
     (3, "absent"): (OURS, OURS),
@@ -62,25 +62,25 @@ TABLE: dict[tuple[int, str], tuple[ObservedOutcome, ObservedOutcome]] = {
     (2, "absent"): (NOT_HAPPENED, NOT_HAPPENED),
     (2, "stale"): (UNDECIDED, UNDECIDED),
     **{
-        (odd, marker): (UNDECIDED, UNDECIDED)
+        (odd, run_start_time): (UNDECIDED, UNDECIDED)
         for odd in (0, 6, -3)
-        for marker in MARKERS
+        for run_start_time in RUN_START_TIMES
     },
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("baseline", [2, 4, 5], ids=lambda b: f"baseline {b}")
-@pytest.mark.parametrize(("state", "marker"), TABLE, ids=str)
+@pytest.mark.parametrize(("state", "run_start_time"), TABLE, ids=str)
 def test_an_ambiguous_start_is_compared_with_the_baseline(
-    state: int, marker: str, baseline: int
+    state: int, run_start_time: str, baseline: int
 ) -> None:
     before = Baseline(training_status=baseline, started_training_at=BEFORE)
-    seen = a_model(state, started_at=MARKERS[marker])
-    assert compare(before, seen) is TABLE[state, marker][baseline != 2]
+    seen = a_model(state, started_at=RUN_START_TIMES[run_start_time])
+    assert compare(before, seen) is TABLE[state, run_start_time][baseline != 2]
 
 
 @pytest.mark.parametrize(
-    ("state", "marker", "observed"),
+    ("state", "run_start_time", "observed"),
     [
         (1, None, NOT_HAPPENED),
         (1, EIGHT, CONSUMED),
@@ -94,13 +94,15 @@ def test_an_ambiguous_start_is_compared_with_the_baseline(
         (5, EIGHT, OURS),
     ],
 )
-def test_a_model_that_was_never_trained_has_no_marker_to_compare(
-    state: int, marker: datetime | None, observed: ObservedOutcome
+def test_untrained_model_has_no_run_start_time_to_compare(
+    state: int, run_start_time: datetime | None, observed: ObservedOutcome
 ) -> None:
-    assert compare(Baseline(training_status=2), a_model(state, started_at=marker)) is observed
+    assert (
+        compare(Baseline(training_status=2), a_model(state, started_at=run_start_time)) is observed
+    )
 
 
-def test_an_intent_that_the_ledger_knows_nothing_of_was_never_sent() -> None:
+def test_intent_without_an_in_flight_start_was_never_sent() -> None:
     life = Life().intends(READY)
     life.ledger = Ledger()
     life.restarts().polls(READY)
@@ -109,11 +111,11 @@ def test_an_intent_that_the_ledger_knows_nothing_of_was_never_sent() -> None:
 
 
 READY = a_model(2, started_at=BEFORE)
-"""The model as it was before the start, and still is."""
+"""The model, unchanged by the start."""
 
 
-def a_lost_start(*, reset: bool = False) -> Life:
-    """A POST of which no answer came."""
+def an_unknown_start(*, reset: bool = False) -> Life:
+    """A POST without a reply."""
     life = Life(a_training(poll_interval_seconds=1)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS, message="no reply in time", reset_seen=reset)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
@@ -122,8 +124,8 @@ def a_lost_start(*, reset: bool = False) -> Life:
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_ours_needs_one_look(state: int) -> None:
-    life = a_lost_start().waits(60)
+def test_owned_run_needs_one_poll(state: int) -> None:
+    life = an_unknown_start().waits(60)
     life.polls(READY)
     life.state = replace(life.state, refusals=2)
     life.waits(1).polls(a_model(state, started_at=EIGHT, progress=0, metrics=metrics()))
@@ -137,12 +139,12 @@ def test_ours_needs_one_look(state: int) -> None:
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_again(
+def test_run_with_the_baselines_start_time_needs_two_polls(
     state: int,
 ) -> None:
-    """It may be the one before, in a stale look: then the next one shows the model as it is."""
+    """A stale read may show the previous run; then the next poll shows the model as it is."""
     old = a_model(state, started_at=BEFORE, progress=0, metrics=metrics())
-    life = a_lost_start()
+    life = an_unknown_start()
     life.waits(1).polls(old)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
     life.waits(1).polls(READY)
@@ -154,8 +156,8 @@ def test_a_run_under_the_marker_of_the_one_before_is_believed_when_it_is_seen_ag
 
 
 _POLLS_NEEDED = {
-    # Polls that it takes to call the run ours (0: none will do):
-    # (seen, baseline, whether that has a start time).
+    # The number of polls needed to own the run (0: no number is enough):
+    # (polled status, baseline, whether the baseline has a run start time).
     1: [(3, 2, False)],
     2: [(3, 2, True), (3, 4, True), (4, 2, False), (4, 2, True), (5, 2, False), (5, 2, True)],
     0: [(1, 2, False), (2, 2, True), (2, 4, True), (4, 4, True), (5, 4, True), (6, 2, True)],
@@ -189,9 +191,9 @@ def test_unreadable_start_time_decides_only_an_evident_start(
             break
 
 
-def test_a_look_is_as_old_as_its_question() -> None:
-    """One that was asked before a POST could have acted, and answered after, says nothing."""
-    life = a_lost_start().waits(60)
+def test_poll_is_as_old_as_its_request() -> None:
+    """A poll that was sent before the POST could act, and answered after, decides nothing."""
+    life = an_unknown_start().waits(60)
     early = at(seconds=44)
     assert isinstance(life.wake_ups().action, Poll)
     life.learns(ModelPolled(READY, KEY, in_flight=life.entry, asked_at=early))
@@ -205,20 +207,20 @@ def test_a_look_is_as_old_as_its_question() -> None:
     assert life.run.intent is None
 
 
-def test_an_intent_of_the_same_second_is_not_taken_for_the_entry_of_another() -> None:
-    life = a_lost_start()
+def test_intent_of_the_same_second_is_not_mistaken() -> None:
+    life = an_unknown_start()
     assert life.run.intent is not None
     other = replace(life.run.intent, nonce="another")
     run = replace(life.run, intent=other)
     life.training = life.training.with_status(replace(life.status, run=run))
     life.restarts().polls(READY)
-    assert life.status.run is None  # withdrawn: it was never sent
-    assert life.reason == "StartOutcomeUnknown"  # of the other one
+    assert life.status.run is None  # aborted: the POST was never sent
+    assert life.reason == "StartOutcomeUnknown"  # of the other intent
 
 
 @pytest.mark.parametrize("state", [1, 2])
-def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
-    life = a_lost_start()
+def test_replaced_run_is_consumed_and_reported(state: int) -> None:
+    life = an_unknown_start()
     life.waits(5.25).polls(a_model(state, started_at=EIGHT))
     assert (life.status.phase, life.reason, life.run.intent) == ("Failed", "Unknown", None)
     assert "the outcome cannot be read any more" in (life.status.message or "")
@@ -232,10 +234,10 @@ def test_a_run_that_was_replaced_is_consumed_and_said_so(state: int) -> None:
 @pytest.mark.parametrize(
     "poll",
     [a_model(3, started_at=STALE), a_model(7, started_at=BEFORE), a_model(7)],
-    ids=["stale", "unknown status", "unknown status without a marker"],
+    ids=["stale", "unknown status", "unknown status without a run start time"],
 )
-def test_a_look_that_tells_nothing_is_waited_out(poll: RemoteModel) -> None:
-    life = a_lost_start()
+def test_inconclusive_poll_is_repeated(poll: RemoteModel) -> None:
+    life = an_unknown_start()
     for _ in range(100):
         life.waits(5).polls(poll)
     assert (life.status.phase, life.reason) == ("Starting", "StartOutcomeUnknown")
@@ -246,7 +248,7 @@ def test_a_look_that_tells_nothing_is_waited_out(poll: RemoteModel) -> None:
 @pytest.mark.parametrize(
     ("is_being_deleted", "most", "polls"), [(False, 60, 700), (True, 600, 150)]
 )
-def test_undecided_start_is_polled_less_and_less_often(
+def test_undecided_start_is_polled_with_backoff(
     most: int, polls: int, *, is_being_deleted: bool
 ) -> None:
     life = Life(a_training(poll_interval_seconds=60)).intends(READY)
@@ -263,7 +265,7 @@ def test_undecided_start_is_polled_less_and_less_often(
     assert waits == sorted(waits)
     assert waits[-1] == most
     assert len(waits) < polls
-    # A run that may be the one before is soon polled for again.
+    # A run that may be the previous one is soon polled again.
     life.waits(most).polls(a_model(3, started_at=BEFORE))
     assert life.action == RequeueAfter(5.0)
     life.waits(most).polls(undecided)
@@ -272,7 +274,7 @@ def test_undecided_start_is_polled_less_and_less_often(
 
 
 def asked_again_after(life: Life, model: RemoteModel, *, ctx: float = 0.5) -> float:
-    """Look every `step` seconds until the start is taken for not happened."""
+    """Poll every `step` seconds until the start counts as not happened."""
     since = life.now
     while life.run.intent is not None:
         life.waits(ctx).polls(model)
@@ -280,43 +282,43 @@ def asked_again_after(life: Life, model: RemoteModel, *, ctx: float = 0.5) -> fl
     return (life.now - since).total_seconds()
 
 
-def test_not_happened_takes_the_time_in_which_a_post_may_still_act() -> None:
-    """W + P + S after the intent, then two looks that agree, 2 s apart."""
-    assert asked_again_after(a_lost_start(), READY) == 47
+def test_not_happened_waits_until_a_post_cannot_act() -> None:
+    """W + P + G after the intent, then two polls that agree, 2 s apart."""
+    assert asked_again_after(an_unknown_start(), READY) == 47
 
 
-def test_not_happened_takes_the_settling_time_after_a_reset_that_we_saw() -> None:
-    assert asked_again_after(a_lost_start(reset=True), READY) == 12
+def test_not_happened_waits_for_the_grace_period_after_a_reset() -> None:
+    assert asked_again_after(an_unknown_start(reset=True), READY) == 12
 
 
-def test_the_settling_time_begins_with_the_reset_and_not_with_the_intent() -> None:
+def test_grace_period_begins_with_the_reset() -> None:
     life = Life(a_training(poll_interval_seconds=1)).intends(READY).waits(29)
     life.is_refused(FailureKind.AMBIGUOUS, reset_seen=True)
     assert asked_again_after(life, READY) == 12
 
 
-def test_a_time_out_counts_from_the_intent() -> None:
+def test_timeout_counts_from_the_intent() -> None:
     life = Life(a_training(poll_interval_seconds=1)).intends(READY).waits(30)
     life.is_refused(FailureKind.AMBIGUOUS)
     assert asked_again_after(life, READY) == 17
 
 
-def test_after_a_restart_the_time_counts_from_the_first_look() -> None:
-    life = a_lost_start(reset=True).waits(3600).restarts()
-    assert asked_again_after(life, READY) == 47.5  # the first look is half a second away
+def test_after_a_restart_the_wait_counts_from_the_first_poll() -> None:
+    life = an_unknown_start(reset=True).waits(3600).restarts()
+    assert asked_again_after(life, READY) == 47.5  # the first poll is half a second away
 
 
-def test_one_stale_look_at_the_end_cannot_hide_a_start_that_has_acted() -> None:
-    """A look from before the start acted agrees with the looks from then; it must not decide."""
-    life = a_lost_start()
+def test_one_stale_read_cannot_hide_a_start_that_acted() -> None:
+    """A poll from before the start acted agrees with earlier polls; it must not decide."""
+    life = an_unknown_start()
     life.waits(1).polls(READY)
-    life.waits(45).polls(READY)  # stale: the POST has acted at 44
+    life.waits(45).polls(READY)  # a stale read: the POST acted at 44
     life.waits(2).polls(a_model(3, started_at=EIGHT))
     assert life.run.ownership == "Unconfirmed"
 
 
-def test_two_looks_agree_only_without_another_between_them() -> None:
-    life = a_lost_start().waits(45)
+def test_two_polls_agree_only_in_succession() -> None:
+    life = an_unknown_start().waits(45)
     life.polls(READY)
     life.waits(1.5).polls(a_model(7))
     life.waits(1).polls(READY)
@@ -327,8 +329,8 @@ def test_two_looks_agree_only_without_another_between_them() -> None:
     assert life.run.intent is None
 
 
-def test_looks_follow_one_another_as_fast_as_they_can_decide_something() -> None:
-    life = a_lost_start()
+def test_resolving_polls_are_due_when_they_can_decide() -> None:
+    life = an_unknown_start()
     assert life.action == RequeueAfter(1)
     assert life.waits(5).polls(READY).action == RequeueAfter(2)
     assert life.waits(39.5).polls(READY).action == RequeueAfter(0.5)
@@ -340,10 +342,10 @@ def test_looks_follow_one_another_as_fast_as_they_can_decide_something() -> None
 
 def test_other_durations_may_be_set_for_tests() -> None:
     durations = Durations(send_window=1, post_timeout=2, grace_period=3, agree=1)
-    life = a_lost_start()
+    life = an_unknown_start()
     for seconds, done in ((6, False), (1, True)):
         life.waits(seconds)
-        ctx = replace(a_situation(life.training, life.now, life.state), durations=durations)
+        ctx = replace(a_context(life.training, life.now, life.state), durations=durations)
         assert life.entry is not None
         decision = resolve(ctx, ModelPolled(READY, KEY), life.entry)
         life.state = decision.state
@@ -352,14 +354,14 @@ def test_other_durations_may_be_set_for_tests() -> None:
 
 
 def lost_again(life: Life) -> Life:
-    """Try again, and lose that one too."""
+    """Repeat the start, and lose its reply too."""
     life.intends(READY).is_refused(FailureKind.AMBIGUOUS)
     asked_again_after(life, READY, ctx=5)
     return life
 
 
-def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() -> None:
-    life = a_lost_start()
+def test_start_not_happened_repeats_with_the_first_baseline() -> None:
+    life = an_unknown_start()
     asked_again_after(life, READY)
     assert (life.run.attempt, life.run.claimed_at, life.status.phase) == (2, None, "Pending")
     assert life.action == RequeueAfter(0)
@@ -373,8 +375,8 @@ def test_a_start_that_did_not_happen_is_tried_again_with_the_first_baseline() ->
     assert (life.state.reset_seen, life.state.agreed_at) == (False, None)
 
 
-def test_from_the_fourth_attempt_on_the_delay_doubles_up_to_an_hour() -> None:
-    life = a_lost_start()
+def test_delay_doubles_from_the_fourth_attempt_up_to_an_hour() -> None:
+    life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     delays = [life.action]
     for _ in range(9):
@@ -386,8 +388,8 @@ def test_from_the_fourth_attempt_on_the_delay_doubles_up_to_an_hour() -> None:
     assert life.run.attempt == 11
 
 
-def test_each_lost_start_is_told() -> None:
-    life = a_lost_start()
+def test_each_start_with_unknown_outcome_is_reported() -> None:
+    life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     lost_again(life)
     assert life.event_reasons == ["StartOutcomeUnknown"] * 2
@@ -401,10 +403,8 @@ def test_each_lost_start_is_told() -> None:
         pytest.param(a_model(2, started_at=EIGHT), "Failed", id="it was replaced"),
     ],
 )
-def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
-    poll: RemoteModel, phase: str
-) -> None:
-    life = a_lost_start()
+def test_late_acting_start_is_not_followed_by_a_second(poll: RemoteModel, phase: str) -> None:
+    life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     life.polls(READY)
     life.is_queued()
@@ -413,9 +413,9 @@ def test_a_lost_start_that_acted_after_all_is_not_followed_by_a_second(
     assert life.run.ownership == "Unconfirmed"
 
 
-def test_a_lost_start_that_acted_after_all_has_a_time_out_too() -> None:
-    """Its intent was given up, and with it the time that the time-out counts from."""
-    life = a_lost_start()
+def test_late_acting_start_times_out() -> None:
+    """The intent was removed, and with it the time from which the timeout counts."""
+    life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     life.edit(timeout_seconds=7200).waits(3600).polls(a_model(3, started_at=EIGHT, progress=1))
     found = life.now.replace(microsecond=0)
@@ -426,8 +426,8 @@ def test_a_lost_start_that_acted_after_all_has_a_time_out_too() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_the_time_between_two_attempts_is_not_part_of_the_time_out() -> None:
-    """It may be spent in the queue; and a run must not time out before it has begun."""
+def test_time_between_attempts_is_not_part_of_the_timeout() -> None:
+    """The resource may wait in the queue; a run must not time out before it has begun."""
     life = Life(a_training(poll_interval_seconds=1, timeout_seconds=120)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
     asked_again_after(life, READY, ctx=5)
@@ -443,7 +443,7 @@ def test_the_time_between_two_attempts_is_not_part_of_the_time_out() -> None:
     assert life.reason == "TimedOut"
 
 
-def test_an_intent_that_stays_open_times_out_from_when_it_was_written() -> None:
+def test_unresolved_intent_times_out_from_its_write() -> None:
     life = Life(a_training(timeout_seconds=60)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
     life.waits(59).polls(a_model(7))
@@ -452,16 +452,16 @@ def test_an_intent_that_stays_open_times_out_from_when_it_was_written() -> None:
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_a_run_of_another_resource_is_not_taken_for_the_lost_start() -> None:
-    life = a_lost_start()
+def test_run_of_another_resource_does_not_resolve_a_start() -> None:
+    life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     radiology = a_training(name="radiology", status=followed())
     life.polls(a_model(3, started_at=EIGHT), competitors=(radiology,))
     assert (life.run.ownership, life.reason) == (None, "ModelInUse")
 
 
-def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
-    life = a_lost_start()
+def test_409_after_an_unknown_start_is_resolved_by_polls() -> None:
+    life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     life.intends(READY).is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
     assert life.reason == "StartOutcomeUnknown"
@@ -469,7 +469,7 @@ def test_a_409_after_a_lost_start_is_resolved_and_not_believed() -> None:
     assert life.run.ownership == "Unconfirmed"
 
 
-def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> None:
+def test_refused_rerun_after_an_unknown_start_is_not_repeated() -> None:
     done = a_model(4, started_at=BEFORE)
     past = (HistoryEntry(id="0", started_training_at=BEFORE, outcome="Succeeded"),)
     status = a_status(run=a_run(token="v2"), history=past)
@@ -482,8 +482,8 @@ def test_a_rerun_that_is_refused_after_a_lost_start_costs_no_more_starts() -> No
     assert life.reason == "WaitingForModel"
 
 
-def test_a_resolved_start_forgets_what_only_it_needed() -> None:
-    life = a_lost_start(reset=True)
+def test_resolved_start_clears_its_fields() -> None:
+    life = an_unknown_start(reset=True)
     asked_again_after(life, READY)
     state = life.state
     assert (state.intent_seen_at, state.agreed_at, state.reset_seen) == (None, None, False)
@@ -494,8 +494,8 @@ def test_a_resolved_start_forgets_what_only_it_needed() -> None:
     assert life.state == InProcessState(last_polled_at=life.now)
 
 
-def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
-    """A paused process may have one, when another has gone on to the entry (tests/model)."""
+def test_status_from_before_the_intent_resolves_no_start() -> None:
+    """A paused process may have an old status when another has begun the start (tests/model)."""
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS)
     life.waits(45).polls(a_model(2))
     life.waits(2).polls(a_model(2))
@@ -507,7 +507,7 @@ def test_a_status_from_before_the_intent_says_nothing_of_the_start() -> None:
     assert concluded(life.entry, life.training) is None
 
 
-def test_who_is_made_anew_takes_the_start_of_its_name_even_where_it_would_wait() -> None:
+def test_recreated_resource_takes_over_the_start_of_its_name() -> None:
     life = Life(a_training(existing_training="Wait")).intends()
     ledger = life.ledger
     life = Life(a_training(existing_training="Wait", uid="another"), ledger=ledger)
@@ -517,17 +517,17 @@ def test_who_is_made_anew_takes_the_start_of_its_name_even_where_it_would_wait()
     assert life.entry is None
 
 
-def test_a_409_whose_entry_could_not_be_closed_does_not_make_the_run_there_ours() -> None:
+def test_409_with_an_unresolved_start_does_not_own_the_run() -> None:
     life = Life(a_training(existing_training="Wait")).intends()
     ledger = life.ledger
     life.is_refused(FailureKind.CONFLICT, code="TRAINING_IN_PROGRESS")
-    life.ledger = ledger  # the write failed, or the process was killed before it
+    life.ledger = ledger  # the write failed, or the process was killed before the write
     life.restarts().polls(a_model(3, started_at=EIGHT))
     assert (life.status.phase, life.status.run) == ("Pending", None)
     assert life.entry is None
 
 
-def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before_it() -> None:
+def test_request_cancelled_after_a_timeout_resolves_no_start() -> None:
     life = Life(a_training(timeout_seconds=60)).intends(READY)
     life.is_refused(FailureKind.AMBIGUOUS)
     life.waits(60).wake_ups()
@@ -539,7 +539,7 @@ def test_a_request_taken_back_after_a_time_out_tells_nothing_of_the_start_before
 
 
 @pytest.mark.parametrize("state", [3, 4])
-def test_hidden_rivals_run_is_no_earlier_attempt(state: int) -> None:
+def test_run_of_a_hidden_competitor_is_no_earlier_attempt(state: int) -> None:
     life = Life().intends()
     life.is_refused(FailureKind.AMBIGUOUS)
     while life.run.intent is not None:

@@ -1,4 +1,4 @@
-"""Phase, conditions, display and message follow from the facts."""
+"""Phase, conditions, display and message are derived from the facts."""
 
 from datetime import datetime
 
@@ -113,7 +113,7 @@ def test_each_state_has_its_phase_and_conditions(
 
 
 @pytest.mark.parametrize(("facts", "suspend", "phase", "conditions"), ROWS)
-def test_settling_again_changes_nothing(
+def test_deriving_status_again_changes_nothing(
     facts: TrainingStatus,
     suspend: bool,  # noqa: FBT001 - a row of the table
     phase: str,
@@ -125,7 +125,7 @@ def test_settling_again_changes_nothing(
     assert (once.phase, truths(once)) == (phase, conditions)
 
 
-def test_every_condition_gives_the_reason_and_message_of_the_status() -> None:
+def test_every_condition_has_the_reason_and_message() -> None:
     status = derive_status(
         a_training(), followed(), EIGHT, ConditionReason(Reason.TRAINING, "Training: 45%.")
     )
@@ -134,7 +134,7 @@ def test_every_condition_gives_the_reason_and_message_of_the_status() -> None:
     assert reason_of(status) == "Training"
 
 
-def test_the_reason_is_not_that_of_somebody_elses_condition() -> None:
+def test_reason_is_not_taken_from_a_foreign_condition() -> None:
     status = derive_status(
         a_training(), followed(), EIGHT, ConditionReason(Reason.TRAINING, "Training.")
     )
@@ -143,12 +143,12 @@ def test_the_reason_is_not_that_of_somebody_elses_condition() -> None:
     assert reason_of(theirs) == "Training"
 
 
-def test_nothing_is_the_reason_of_a_status_without_conditions() -> None:
+def test_status_without_conditions_has_no_reason() -> None:
     assert reason_of(a_status()) is None
 
 
 def moved(status: TrainingStatus) -> dict[str, datetime | None]:
-    """When each condition last changed."""
+    """The last transition time of each condition."""
     return {c.type: c.last_transition_time for c in status.conditions}
 
 
@@ -176,7 +176,7 @@ def test_an_edit_is_observed_in_every_condition() -> None:
     assert set(moved(status).values()) == {EIGHT}
 
 
-def test_a_failure_speaks_for_itself_and_says_what_to_do() -> None:
+def test_failure_message_has_the_cause_and_the_remedy() -> None:
     facts = followed(finished_at=ENDED, failure=BROKEN)
     status = derive_status(a_training(), facts, EIGHT, ConditionReason(Reason.TRAINING, "Ignored."))
     assert reason_of(status) == "SystemError"
@@ -193,7 +193,7 @@ def test_a_failure_speaks_for_itself_and_says_what_to_do() -> None:
         ("What n…", "What n… Do."),
     ],
 )
-def test_the_two_sentences_are_joined_as_a_person_would(message: str, joined: str) -> None:
+def test_cause_and_remedy_are_joined_into_one_message(message: str, joined: str) -> None:
     why = Failure(reason="Unknown", message=message, solution="Do.")
     assert derive_status(a_training(), followed(failure=why), EIGHT).message == joined
 
@@ -204,14 +204,14 @@ def test_a_reason_of_a_newer_operator_is_kept() -> None:
     assert (reason_of(status), status.message) == ("GpuOnFire", "Hot. Run.")
 
 
-def test_a_condition_type_of_a_newer_operator_is_not_taken_for_one_of_ours() -> None:
+def test_condition_type_of_a_newer_operator_is_kept_apart() -> None:
     status = derive_status(a_training(), followed(), EIGHT)
     odd = replace(status.conditions[0], type="Warm")
     settled = derive_status(a_training(), replace(status, conditions=(odd,)), EIGHT)
     assert truths(settled) == PROGRESSING
 
 
-def test_suspended_says_so_and_that_a_run_goes_on() -> None:
+def test_suspended_message_says_that_a_run_continues() -> None:
     training = a_training(suspend=True)
     idle, busy = (derive_status(training, facts, EIGHT) for facts in (a_status(), followed()))
     assert reason_of(idle) == reason_of(busy) == "Suspended"
@@ -292,13 +292,13 @@ def test_a_message_of_any_length_fits(text: str, times: int) -> None:
     check_status(training, status)
 
 
-def test_an_unpublished_run_does_not_go_on_at_the_api() -> None:
-    """So it neither holds its model against others nor is it lamented when it is deleted."""
+def test_unpublished_run_does_not_count_as_running() -> None:
+    """An unpublished run holds no model, and its deletion announces no released run."""
     assert not may_be_running(followed(finished_at=ENDED, failure=HELD_UP))
     assert may_be_running(followed(failure=KEY_REFUSED))
 
 
-def test_what_to_do_is_told_however_long_the_words_before_it() -> None:
+def test_remedy_is_shown_after_a_cause_of_any_length() -> None:
     why = failure(FailureReason.UNKNOWN, "x" * 5000)
     status = derive_status(a_training(), followed(finished_at=ENDED, failure=why), EIGHT)
     assert status.message is not None

@@ -1,4 +1,4 @@
-"""core/status/events.py: events tell transitions, once, and nothing else."""
+"""core/status/events.py: one event for each transition, and no other events."""
 
 import pytest
 from hypothesis import given
@@ -18,12 +18,12 @@ INTENT = Intent(attempt=1, at=EIGHT, key_fingerprint="k")
 def settled(
     status: TrainingStatus, reason: str = Reason.TRAINING, message: str = "Why."
 ) -> TrainingStatus:
-    """The status as it would be recorded."""
+    """The status as it is recorded."""
     return derive_status(a_training(), status, EIGHT, ConditionReason(reason, message))
 
 
 def events(old: TrainingStatus, new: TrainingStatus) -> list[tuple[str, bool]]:
-    """Reason and whether it is a warning, of each event."""
+    """The reason of each event, and whether the event is a warning."""
     return [(item.reason.value, item.warning) for item in transition_events(old, new)]
 
 
@@ -34,7 +34,7 @@ SUCCEEDED = settled(followed(stage="FinalEvaluation", finished_at=at(hours=8)))
 
 
 def failed(reason: FailureReason, *, ownership: str | None = "Owned") -> TrainingStatus:
-    """A run that has ended badly."""
+    """The status of a failed run."""
     run = a_run(ownership=ownership)
     why = failure(reason, "What happened.")
     return settled(a_status(run=run, finished_at=at(hours=8), failure=why))
@@ -113,9 +113,9 @@ WAITING_AGAIN = settled(
         pytest.param(
             TO_RETRY, failed(FailureReason.SYSTEM_ERROR), [("TrainingFailed", True)], id="given up"
         ),
-        pytest.param(WAITING_AGAIN, SUCCEEDED, [], id="succeeded long ago, stands again"),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, [], id="succeeded long ago, restored"),
         pytest.param(
-            WAITING_AGAIN, failed(FailureReason.TIMED_OUT), [], id="failed long ago, stands again"
+            WAITING_AGAIN, failed(FailureReason.TIMED_OUT), [], id="failed long ago, restored"
         ),
         pytest.param(WAITING, STARTING, [], id="starting"),
         pytest.param(STARTING, settled(followed()), [("TrainingStarted", False)], id="started"),
@@ -175,7 +175,7 @@ WAITING_AGAIN = settled(
         ),
     ],
 )  # fmt: skip
-def test_a_transition_is_told(
+def test_each_transition_has_its_event(
     old: TrainingStatus, new: TrainingStatus, expected: list[tuple[str, bool]]
 ) -> None:
     assert events(old, new) == expected
@@ -189,7 +189,7 @@ def test_a_transition_is_told(
         ("Adopted", "Run run-1 takes over a training that was there."),
     ],
 )
-def test_the_start_is_told_as_surely_as_it_is_known(new: str, expected: str) -> None:
+def test_start_event_is_as_certain_as_its_outcome(new: str, expected: str) -> None:
     (item,) = transition_events(STARTING, settled(followed(run=a_run(ownership=new))))
     assert item.message == expected
 
@@ -217,7 +217,7 @@ STATUSES = st.sampled_from(
 
 
 @given(STATUSES)
-def test_no_transition_is_no_news(status: TrainingStatus) -> None:
+def test_no_transition_causes_no_event(status: TrainingStatus) -> None:
     assert transition_events(status, status) == ()
     assert transition_events(status, replace(status, message="Put otherwise.")) == ()
 
@@ -268,7 +268,7 @@ def test_the_message_of_an_end_is_that_of_status() -> None:
         "failed",
     ],
 )
-def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: bool) -> None:  # noqa: FBT001 - the expected value
+def test_deletion_is_reported_if_a_run_continues(status: TrainingStatus, released: bool) -> None:  # noqa: FBT001 - the expected value
     assert [item.reason for item in deletion_events(status)] == [
         "ReleasedRunningTraining"
     ] * released
@@ -283,7 +283,7 @@ def test_a_deletion_is_told_if_a_run_goes_on(status: TrainingStatus, released: b
         pytest.param(RUNNING, TO_RETRY, "Failed", id="failed, to be retried"),
         pytest.param(TO_RETRY, failed(FailureReason.SYSTEM_ERROR), None, id="its retry given up"),
         pytest.param(failed(FailureReason.QUALITY_GATE_FAILED), SUCCEEDED, None, id="judged again"),
-        pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="stands again"),
+        pytest.param(WAITING_AGAIN, SUCCEEDED, None, id="restored"),
         pytest.param(RUNNING, UNPUBLISHED, None, id="succeeded, not published yet"),
         pytest.param(UNPUBLISHED, SUCCEEDED, "Succeeded", id="published"),
         pytest.param(WAITING, RUNNING, None, id="started"),

@@ -1,4 +1,4 @@
-"""docs/failures.md is made from the failure catalog, and the README links it."""
+"""docs/failures.md is generated from the failure catalog, and the README links it."""
 
 import re
 from pathlib import Path
@@ -14,21 +14,21 @@ ROWS = {row.split("`", 2)[1]: row for row in failures_page().splitlines() if row
 
 
 def test_the_page_in_docs_is_current() -> None:
-    """`make docs` writes it."""
+    """`make docs` writes the page."""
     assert (ROOT / "docs" / "failures.md").read_text(encoding="utf-8") == failures_page()
 
 
-def test_the_readme_leads_to_it() -> None:
+def test_readme_links_the_failure_page() -> None:
     assert "(docs/failures.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_it_has_one_row_for_each_reason() -> None:
+def test_page_has_one_row_for_each_reason() -> None:
     assert list(ROWS) == list(FAILURE_CATALOG)
     assert set(ROWS) == set(FailureReason)
 
 
 @pytest.mark.parametrize("reason", FailureReason)
-def test_a_row_tells_all_there_is_to_a_reason(reason: FailureReason) -> None:
+def test_row_shows_all_of_a_reason(reason: FailureReason) -> None:
     advice, row = FAILURE_CATALOG[reason], ROWS[reason]
     cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
     assert cells[1] == advice.happened

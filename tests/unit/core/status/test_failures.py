@@ -1,4 +1,4 @@
-"""core/status/failures.py: the API's words, the reason, and what to do."""
+"""core/status/failures.py: the API's error texts, the reason, and the remedy."""
 
 import pytest
 from hypothesis import given
@@ -45,35 +45,35 @@ from tests.unit.core.builders import a_model, call_failed
         pytest.param("Internal server error", "SystemError", id="internal"),
         pytest.param("CUDA driver version mismatch", "Unknown", id="another mismatch"),
         pytest.param("insufficient memory for the database", "Unknown", id="other data"),
-        pytest.param("Out of cheese", "Unknown", id="unheard of"),
+        pytest.param("Out of cheese", "Unknown", id="unknown text"),
     ],
 )
-def test_a_remote_failure_is_recognised_by_its_words(error: str, reason: str) -> None:
+def test_remote_failure_is_recognised_by_its_text(error: str, reason: str) -> None:
     why = remote_failure(a_model(5, error=error))
     assert (why.reason, why.message) == (reason, error)
     assert why.solution == FAILURE_CATALOG[FailureReason(reason)].solution
 
 
-def test_a_code_says_more_than_words() -> None:
+def test_error_code_takes_precedence_over_the_text() -> None:
     why = remote_failure(a_model(5, error="No.", error_code="INSUFFICIENT_DATA"))
     assert (why.reason, why.code) == ("InsufficientData", "INSUFFICIENT_DATA")
 
 
 @pytest.mark.parametrize("reason", FAILURE_CATALOG)
 def test_the_examples_of_a_row_are_recognised_as_that_row(reason: FailureReason) -> None:
-    """The page shows them as what the row is recognised by."""
+    """The page shows the examples as texts of the row."""
     for example in FAILURE_CATALOG[reason].examples:
         assert remote_failure(a_model(5, error=example)).reason == reason
     assert (FAILURE_CATALOG[reason].pattern is None) == (FAILURE_CATALOG[reason].examples == ())
 
 
-def test_every_reason_has_its_row_and_every_cause_is_a_case_of_one() -> None:
+def test_every_reason_has_its_row() -> None:
     assert set(FAILURE_CATALOG) == set(FailureReason)
     causes = [cause for row in FAILURE_CATALOG.values() for cause, _ in row.cases]
     assert sorted(causes) == sorted(Cause)
 
 
-def test_what_blocks_is_no_end() -> None:
+def test_blocking_failure_does_not_end_the_run() -> None:
     blocking = {reason for reason, advice in FAILURE_CATALOG.items() if advice.blocks}
     assert blocking == {
         FailureReason.SECRET_NOT_FOUND,
@@ -85,20 +85,20 @@ def test_what_blocks_is_no_end() -> None:
     }
 
 
-def test_words_that_nobody_has_foreseen_are_shown_whole() -> None:
-    """Up to what status holds, and to the last character before that."""
+def test_unknown_error_text_is_shown_whole() -> None:
+    """The text is whole up to the bound of status."""
     whole = "x" * LONG_TEXT
     assert remote_failure(a_model(5, error=whole)).message == whole
     assert remote_failure(a_model(5, error=whole + "x")).message == whole[:-1] + "…"
 
 
-def test_control_characters_in_the_words_do_no_harm() -> None:
+def test_control_characters_in_error_texts_are_removed() -> None:
     why = remote_failure(a_model(5, error="\x1b[2Jred\x07 \u202eevil\nnext", error_code="a\x1bb\n"))
     assert (why.message, why.code) == ("[2Jred   evil\nnext", "a b")
 
 
 @pytest.mark.parametrize("error", [None, "", " \n "], ids=["null", "empty", "blank"])
-def test_a_failure_without_words_says_so(error: str | None) -> None:
+def test_failure_without_a_text_says_so(error: str | None) -> None:
     why = remote_failure(a_model(5, error=error, status_message=None))
     assert (why.reason, why.message) == ("Unknown", "The API gives no reason.")
 
@@ -107,7 +107,7 @@ def test_a_failure_without_words_says_so(error: str | None) -> None:
     ("said", "reason"),
     [("Training failed", "Unknown"), ("Stopped: insufficient training data", "InsufficientData")],
 )
-def test_without_an_error_the_status_message_is_what_the_api_says(said: str, reason: str) -> None:
+def test_status_message_is_the_cause_without_an_error(said: str, reason: str) -> None:
     why = remote_failure(a_model(5, status_message=said))
     assert (why.reason, why.message) == (reason, f"The API gives no error; it says: {said}")
 
@@ -123,7 +123,7 @@ def test_each_reason_has_a_solution_that_ends_as_a_sentence(reason: FailureReaso
     assert len(failure(reason, "x").solution) > 40
 
 
-def test_a_timed_out_run_is_said_to_go_on() -> None:
+def test_timed_out_run_is_reported_to_continue() -> None:
     assert "not cancelled" in failure(FailureReason.TIMED_OUT, "x").solution
 
 
@@ -134,7 +134,7 @@ def test_a_timed_out_run_is_said_to_go_on() -> None:
         ("HTTP 400: Insufficient training data", None, "InsufficientData"),
         ("HTTP 422: wrong", "WRONG", "StartRejected"),
     ],
-    ids=["by code", "by words", "unheard of"],
+    ids=["by code", "by words", "unknown text"],
 )
 def test_a_rejected_start_says_why(message: str, code: str | None, reason: str) -> None:
     why = rejected_start(call_failed(FailureKind.REJECTED, message, code=code))
@@ -195,7 +195,7 @@ TOO_LITTLE = call_failed(
         ),
     ],
 )
-def test_the_documents_start_errors_tell_their_figures_and_their_solution(
+def test_documents_start_errors_show_figures_and_remedy(
     call: CallFailure, reason: str, events: str, advised: str
 ) -> None:
     why = rejected_start(call)
@@ -218,17 +218,17 @@ def test_the_documents_start_errors_tell_their_figures_and_their_solution(
         pytest.param(
             call_failed(FailureKind.CONFLICT, "HTTP 409: Not now.", code="WEEKEND"),
             "Not now. The start is tried again by itself.",
-            id="unheard of",
+            id="unknown text",
         ),
     ],
 )
-def test_a_start_refused_for_now_says_what_is_waited_for(call: CallFailure, advised: str) -> None:
+def test_temporarily_refused_start_names_what_it_waits_for(call: CallFailure, advised: str) -> None:
     assert refused_for_now(call).startswith("The API refused the start: HTTP 409")
     assert advised in refused_for_now(call)
     assert "runToken" not in refused_for_now(call)
 
 
-def test_details_are_bounded_and_what_is_not_given_is_left_out() -> None:
+def test_details_are_bounded_and_absent_ones_omitted() -> None:
     details = {f"detail {n}": "x" * 256 for n in range(32)} | {"none": None, "message": ["odd"]}
     why = rejected_start(call_failed(FailureKind.REJECTED, "HTTP 400: No.", details=details))
     assert why.message.startswith("HTTP 400: No (detail 0: xxx")
@@ -245,9 +245,7 @@ def test_details_are_bounded_and_what_is_not_given_is_left_out() -> None:
         (403, "give it the scope custom_models:write and access to the model", "billing"),
     ],
 )
-def test_a_key_is_mended_in_the_way_that_its_refusal_asks_for(
-    status: int, advised: str, not_advised: str
-) -> None:
+def test_remedy_for_a_key_follows_its_refusal(status: int, advised: str, not_advised: str) -> None:
     call = call_failed(FailureKind.UNAUTHORIZED, f"HTTP {status}: No", status=status)
     why = blocked_call(call, "Secret/team-a/scriptix-api-key/api-key")
     assert why is not None
@@ -257,7 +255,7 @@ def test_a_key_is_mended_in_the_way_that_its_refusal_asks_for(
     assert "key is that of Secret/team-a/scriptix-api-key/api-key" in why.message
 
 
-def test_a_secret_that_may_not_be_read_is_not_to_be_created() -> None:
+def test_unreadable_secret_is_not_reported_as_missing() -> None:
     missing = failure(FailureReason.SECRET_NOT_FOUND, "x").solution
     forbidden = failure(FailureReason.SECRET_NOT_FOUND, "x", cause=Cause.SECRET_FORBIDDEN).solution
     assert "Create the Secret" in missing
@@ -286,14 +284,14 @@ def test_every_solution_fits_into_status_and_ends_as_a_sentence() -> None:
         (FailureKind.AMBIGUOUS, None),
     ],
 )
-def test_a_human_must_mend_a_key_or_a_model_id(kind: FailureKind, reason: str | None) -> None:
+def test_key_or_model_id_needs_a_human(kind: FailureKind, reason: str | None) -> None:
     why = blocked_call(call_failed(kind, "HTTP 4xx", code="CODE"))
     assert (why.reason if why else None) == reason
     assert why is None or (why.message, why.code) == ("HTTP 4xx", "CODE")
 
 
 @given(st.text(st.characters(), max_size=200), st.none() | st.text(st.characters(), max_size=200))
-def test_hostile_words_are_bounded(text: str, code: str | None) -> None:
+def test_hostile_error_texts_are_bounded(text: str, code: str | None) -> None:
     why = remote_failure(a_model(5, error=text * 60, error_code=code))
     assert len(why.message) <= LONG_TEXT
     assert why.code is None or len(why.code) <= SHORT

@@ -1,4 +1,4 @@
-"""core/status/gauges.py: which series a resource has, by its status alone."""
+"""core/status/gauges.py: the series of a resource, by its status alone."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ ENDED = {"run": a_run(), "finished_at": EIGHT, "progress": 100}
         ),
         pytest.param({**ENDED, "metrics": {}}, Gauges(100, None), id="without a rate"),
         pytest.param(
-            {"progress": 3, "history": [FAILED, PAST]}, Gauges(3, 9.5), id="a rerun goes on"
+            {"progress": 3, "history": [FAILED, PAST]}, Gauges(3, 9.5), id="a rerun continues"
         ),
         pytest.param({"history": [PAST]}, Gauges(None, 9.5), id="a rerun waits"),
         pytest.param(

@@ -61,7 +61,7 @@ def test_the_message_names_each_missed_bound_and_no_other() -> None:
     )
 
 
-def test_several_missed_bounds_are_all_named_the_missing_ones_too() -> None:
+def test_all_missed_bounds_and_missing_metrics_are_named() -> None:
     gate = QualityGate(
         max_word_error_rate="12.4999", max_character_error_rate="8.2", min_accuracy_improvement="5"
     )
@@ -95,8 +95,8 @@ def test_equal_passes_for_each_kind_of_bound(value: str, bound: str) -> None:
 TINY = "0" * 28 + "1"
 
 
-def test_a_difference_counts_in_however_many_digits_it_is() -> None:
-    """Of a metric 32 digits are read; calculated with, they would be rounded to 28."""
+def test_difference_counts_in_any_digit() -> None:
+    """32 digits of a metric are read; decimal arithmetic would round them to 28."""
     word = QualityGate(max_word_error_rate="12.5")
     assert missed_gate(word, Metrics(word_error_rate=f"12.5{TINY}")) is not None
     gain = QualityGate(min_accuracy_improvement="12.5")

@@ -1,4 +1,4 @@
-"""core/status/result.py: what applications get to read."""
+"""core/status/result.py: the published result."""
 
 import json
 import re
@@ -12,7 +12,7 @@ STARTED = datetime(2025, 1, 16, 8, 0, tzinfo=UTC)
 FINISHED = datetime(2025, 1, 16, 15, 30, tzinfo=UTC)
 
 
-def test_a_whole_result() -> None:
+def test_result_has_all_fields() -> None:
     data = result_data(
         model_id=123,
         model=ModelStatus(key="custom_model_123", name="Medical Cardiology EN"),
@@ -51,7 +51,7 @@ def test_a_whole_result() -> None:
     assert json.loads(data["metrics_json"], parse_float=Decimal)["training_hours"] == Decimal("7.5")
 
 
-def test_what_is_missing_has_no_key() -> None:
+def test_missing_value_has_no_key() -> None:
     for model, metrics in ((None, None), (ModelStatus(key="", name=" "), Metrics())):
         data = result_data(
             model_id=1,
@@ -78,5 +78,5 @@ def test_values_are_one_bounded_line_and_the_json_stays_json() -> None:
     assert json.loads(data["metrics_json"]) == {"word_error_rate": '1"\n', "training_hours": 100}
 
 
-def test_its_name() -> None:
+def test_result_name() -> None:
     assert result_name("cardio") == "cardio-result"

@@ -36,13 +36,13 @@ BROKEN = "Training failed due to system error"
 BEFORE = EIGHT - timedelta(days=30)
 
 
-def broken(marker: datetime = EIGHT) -> RemoteModel:
-    """The model after a run that failed at the remote side."""
-    return a_model(5, started_at=marker, progress=45, error=BROKEN)
+def broken(run_start_time: datetime = EIGHT) -> RemoteModel:
+    """The model after a run that failed remotely."""
+    return a_model(5, started_at=run_start_time, progress=45, error=BROKEN)
 
 
 def a_failed_life(limit: int = 3, *, collect: str = "Never") -> Life:
-    """A run of ours that failed at nine, in a way that may pass."""
+    """An owned run that failed at nine with a retryable failure."""
     training = a_training(
         backoff_limit=limit, log={"collect": collect}, run_token="v1", requested_at="t1"
     )
@@ -52,13 +52,13 @@ def a_failed_life(limit: int = 3, *, collect: str = "Never") -> Life:
     return life
 
 
-def fails_again(life: Life, marker: datetime) -> None:
-    """Wait for the retry, start it, and see it fail too."""
+def fails_again(life: Life, run_start_time: datetime) -> None:
+    """Wait for the retry, start it, and poll its failure."""
     assert life.run.retry_at is not None
     life.now = life.run.retry_at
     life.intends(broken(life.status.started_at or EIGHT))
-    life.is_accepted(a_model(3, started_at=marker, progress=0))
-    life.polls(broken(marker))
+    life.is_accepted(a_model(3, started_at=run_start_time, progress=0))
+    life.polls(broken(run_start_time))
 
 
 def test_the_delay_is_a_minute_and_doubles_up_to_an_hour() -> None:
@@ -92,7 +92,7 @@ def test_the_delay_is_a_minute_and_doubles_up_to_an_hour() -> None:
         ),
     ],
 )
-def test_what_is_retried(
+def test_retryable_failures_are_retried(
     reason: str,
     ownership: str | None,
     retries: int,
@@ -112,7 +112,7 @@ def test_what_is_retried(
     assert (status == failed) != retried
 
 
-def test_while_a_retry_waits_nothing_looks_terminal() -> None:
+def test_waiting_retry_has_no_terminal_condition() -> None:
     life = a_failed_life()
     assert life.status.phase == "Pending"
     assert truths(life.status) == {
@@ -133,7 +133,7 @@ def test_while_a_retry_waits_nothing_looks_terminal() -> None:
     assert life.published == 0
 
 
-def test_a_failure_in_many_words_leaves_room_for_what_follows() -> None:
+def test_long_failure_text_keeps_the_retry_message() -> None:
     life = Life(a_training(backoff_limit=1, log={"collect": "Never"})).runs()
     life.polls(a_model(5, started_at=EIGHT, error="System error " + "x" * 5000))
     assert life.events[-1].message.endswith("Retry 1 of 1 follows at 2025-01-16 08:01:00Z.")
@@ -176,7 +176,7 @@ def test_the_retry_begins_at_its_time_and_not_before(restarted: bool) -> None:  
     assert life.status.message == "Retry 1 of 3 begins."
 
 
-def test_retries_go_on_with_growing_delay_up_to_the_limit() -> None:
+def test_retries_back_off_up_to_the_limit() -> None:
     life, delays, ids = a_failed_life(limit=2), [], []
     for day in (1, 2):
         ids.append(life.run.id)
@@ -212,7 +212,7 @@ def test_a_retry_that_succeeds_is_a_success() -> None:
     assert [entry.outcome for entry in life.status.history] == ["Failed"]
 
 
-def test_a_run_whose_reply_was_lost_and_that_is_found_failed_is_retried() -> None:
+def test_failed_run_whose_start_reply_was_lost_is_retried() -> None:
     life = Life(a_training(backoff_limit=1, log={"collect": "Never"})).intends()
     life.is_refused(FailureKind.AMBIGUOUS).waits(60).polls(broken())
     assert (life.run.ownership, life.reason) == ("Unconfirmed", "WaitingForRetry")
@@ -243,7 +243,7 @@ def test_a_timed_out_run_is_never_retried() -> None:
         pytest.param(a_model(3, started_at=at(hours=1)), False, id="3, running"),
         pytest.param(a_model(4, started_at=EIGHT), True, id="4, succeeded"),
         pytest.param(broken(), True, id="5, failed"),
-        pytest.param(a_model(5, error=BROKEN), False, id="5, without a marker"),
+        pytest.param(a_model(5, error=BROKEN), False, id="5, without a run start time"),
         pytest.param(a_model(3, started_at=BEFORE), False, id="3, stale"),
         pytest.param(a_model(6, started_at=EIGHT), False, id="6, unknown"),
     ],
@@ -256,7 +256,7 @@ def test_a_retry_never_adopts(model: RemoteModel, starts: bool, existing: str) -
     assert (life.run.ownership, life.status.phase) == (None, "Pending")
 
 
-def test_a_retry_that_the_api_refuses_is_waited_out_without_spending_starts() -> None:
+def test_refused_retry_waits_without_using_quota() -> None:
     life = a_failed_life().waits(60).intends(broken())
     life.is_refused(FailureKind.CONFLICT, code="MODEL_NOT_READY", message="HTTP 409: not ready.")
     assert life.run.refused == Baseline(training_status=5, started_training_at=EIGHT)
@@ -278,13 +278,13 @@ def test_a_retry_waits_in_the_queue_like_any_other() -> None:
     assert (life.status.phase, life.run.retries) == ("Queued", 1)
 
 
-# The log of the run that failed.
+# The log of the failed run.
 
 
 @pytest.mark.parametrize(
     ("collect", "fetched"), [("Always", True), ("OnFailure", True), ("Never", False)]
 )
-def test_the_log_of_the_failed_run_is_collected_while_its_retry_waits(
+def test_log_of_the_failed_run_is_fetched_before_its_retry(
     collect: str,
     fetched: bool,  # noqa: FBT001 - the expected value
 ) -> None:
@@ -299,7 +299,7 @@ def test_the_log_of_the_failed_run_is_collected_while_its_retry_waits(
     assert life.run.retries == 1
 
 
-def test_a_log_that_was_not_there_during_the_run_is_asked_for_when_it_has_failed() -> None:
+def test_log_missing_during_the_run_is_fetched_after_its_failure() -> None:
     life = Life(a_training(backoff_limit=1)).runs()
     life.waits(60).polls(a_model(3, started_at=EIGHT, progress=20))
     life.learns(LogUnavailable(None, LogState.UNAVAILABLE, 60))
@@ -307,13 +307,11 @@ def test_a_log_that_was_not_there_during_the_run_is_asked_for_when_it_has_failed
     assert isinstance(life.action, FetchLog)
 
 
-def test_a_retry_waits_an_hour_for_a_log_that_cannot_be_had() -> None:
+def test_retry_waits_an_hour_for_an_unavailable_log() -> None:
     life = a_failed_life(collect="OnFailure")
     life.learns(LogUnavailable(1800, LogState.COLLECTING, None))
     assert life.action == RequeueAfter(59.5)
-    assert life.waits(59.5).wake_ups().action == RequeueAfter(
-        1740.5
-    )  # until the log may be tried again
+    assert life.waits(59.5).wake_ups().action == RequeueAfter(1740.5)  # until the next log fetch
     life.waits(1740.5).wake_ups()
     assert isinstance(life.action, FetchLog)
     life.learns(LogUnavailable(3600, LogState.COLLECTING, None))
@@ -333,14 +331,14 @@ def test_a_log_that_comes_late_lets_the_retry_begin_at_once() -> None:
 
 
 @pytest.mark.parametrize("state", [LogState.UNAVAILABLE, LogState.NAME_TAKEN])
-def test_a_log_that_can_never_be_had_holds_no_retry(state: LogState) -> None:
+def test_permanently_unavailable_log_holds_no_retry(state: LogState) -> None:
     life = a_failed_life(collect="Always")
     life.learns(LogUnavailable(None, state, None))
     assert life.action == RequeueAfter(59.5)
     assert life.waits(59.5).wake_ups().action == Poll()
 
 
-# What changes during the wait.
+# Changes during the wait.
 
 
 def test_a_new_request_takes_over_at_once_with_a_fresh_count() -> None:
@@ -354,7 +352,7 @@ def test_a_new_request_takes_over_at_once_with_a_fresh_count() -> None:
     assert life.reason != "WaitingForRetry"
 
 
-def test_a_new_request_takes_the_place_of_a_retry_that_waits_for_the_model() -> None:
+def test_new_request_replaces_a_retry_waiting_for_the_model() -> None:
     life = a_failed_life().waits(60)
     life.polls(a_model(1, started_at=EIGHT))
     assert (life.run.retries, life.run.token) == (1, "v1")
@@ -375,7 +373,7 @@ def test_suspend_holds_a_retry_however_long() -> None:
     assert life.run.retries == 1
 
 
-def test_what_is_left_of_the_wait_is_waited_after_a_suspension() -> None:
+def test_remaining_retry_delay_is_waited_after_a_suspension() -> None:
     life = a_failed_life().edit(suspend=True)
     life.wake_ups()
     life.edit(suspend=False).waits(20)
@@ -383,7 +381,7 @@ def test_what_is_left_of_the_wait_is_waited_after_a_suspension() -> None:
     assert life.reason == "WaitingForRetry"
 
 
-def test_a_log_that_a_suspension_kept_is_tried_once_before_the_retry() -> None:
+def test_log_held_by_a_suspension_is_tried_before_the_retry() -> None:
     life = a_failed_life(collect="OnFailure").edit(suspend=True)
     life.learns(LogUnavailable(15, LogState.COLLECTING, None))
     life.restarts().waits(86400).wake_ups()
@@ -393,7 +391,7 @@ def test_a_log_that_a_suspension_kept_is_tried_once_before_the_retry() -> None:
     assert life.wake_ups().action == Poll()
 
 
-def test_the_wait_is_not_part_of_the_time_out_and_each_run_has_its_own() -> None:
+def test_retry_delay_is_not_part_of_the_timeout() -> None:
     life = a_failed_life().edit(timeout_seconds=60)
     assert life.waits(59.25).wake_ups().action == RequeueAfter(0.25)
     assert life.reason == "WaitingForRetry"
@@ -405,7 +403,7 @@ def test_the_wait_is_not_part_of_the_time_out_and_each_run_has_its_own() -> None
     assert (life.status.phase, life.reason) == ("Failed", "TimedOut")
 
 
-def test_a_limit_of_nothing_ends_the_wait_with_that_failure() -> None:
+def test_limit_of_zero_ends_the_wait_with_the_failure() -> None:
     life = a_failed_life().edit(backoff_limit=0)
     assert life.wake_ups().action == RequeueAfter(None)
     assert (life.status.phase, life.reason) == ("Failed", "SystemError")
@@ -414,13 +412,13 @@ def test_a_limit_of_nothing_ends_the_wait_with_that_failure() -> None:
     assert life.event_reasons[-1] == "TrainingFailed"
 
 
-def test_a_lower_limit_that_still_allows_the_retry_is_told() -> None:
+def test_lower_limit_that_allows_the_retry_is_shown() -> None:
     life = a_failed_life().edit(backoff_limit=1)
     assert life.wake_ups().action == RequeueAfter(59.5)
     assert "Retry 1 of 1 follows at" in (life.status.message or "")
 
 
-def test_a_limit_of_nothing_takes_back_a_retry_that_waits_for_the_model() -> None:
+def test_limit_of_zero_cancels_a_retry_waiting_for_the_model() -> None:
     life = a_failed_life().waits(60)
     failed = life.run.id
     life.polls(a_model(1, started_at=EIGHT))
@@ -449,9 +447,7 @@ Change = Callable[[Life], Life]
         pytest.param(lambda life: life.edit(backoff_limit=0), "v1", id="the limit was lowered"),
     ],
 )
-def test_a_run_fails_for_good_if_nobody_wants_its_retry_any_more(
-    change: Change, token: str
-) -> None:
+def test_run_fails_finally_if_its_retry_is_not_wanted(change: Change, token: str) -> None:
     life = change(
         Life(a_training(run_token="v1", backoff_limit=3, log={"collect": "Never"})).runs()
     )
@@ -462,7 +458,7 @@ def test_a_run_fails_for_good_if_nobody_wants_its_retry_any_more(
     assert life.run.token == token
 
 
-def test_deleting_what_waits_for_its_retry_releases_nothing() -> None:
+def test_deletion_of_a_waiting_retry_releases_no_run() -> None:
     assert deletion_events(a_failed_life().status) == ()
 
 

@@ -1,4 +1,4 @@
-"""core/status/tokens.py: which texts are one request token."""
+"""core/status/tokens.py: which texts are equal request tokens."""
 
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_spellings_of_one_instant_are_one_token(text: str, token: str) -> None:
         *("\u0662\u0660\u0662\u0666-11-29", "T00:00:00Z"),
     ],
 )
-def test_any_other_text_is_compared_as_it_is(text: str) -> None:
+def test_other_tokens_are_compared_exactly(text: str) -> None:
     assert canonical(text) == text
     assert spellings(text) == {text}
 

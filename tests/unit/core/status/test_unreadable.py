@@ -1,4 +1,4 @@
-"""core/status/unreadable.py: what is done for a resource of which a field cannot be read."""
+"""core/status/unreadable.py: a resource with a field that cannot be read."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,7 +49,7 @@ NO_LOG: dict[str, Any] = {"log": {"collect": "Never"}}
 
 
 def stalled(life: Life) -> str:
-    """What the condition Stalled says."""
+    """The message of the condition Stalled."""
     [message] = [c.message for c in life.status.conditions if c.type == "Stalled"]
     return message
 
@@ -58,7 +58,7 @@ def a_running(**spec: Any) -> Life:  # noqa: ANN401 - values of spec fields
     return Life(a_training(**{**NO_LOG, **spec})).runs().waits(60)
 
 
-# What is told.
+# Messages.
 
 
 def test_message_names_field_and_remedy_once_for_each_problem() -> None:
@@ -117,7 +117,7 @@ def test_message_names_the_field_once() -> None:
     assert life.status.message == f"Training: MainTraining, 45%. {stalled(life)}"
 
 
-def test_status_field_that_becomes_unreadable_is_told() -> None:
+def test_status_field_that_becomes_unreadable_is_reported() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     field = UnreadableField("status.progress", "status.progress", "input should be an integer")
     life.training = replace(life.training, unreadable=(field,))
@@ -125,7 +125,7 @@ def test_status_field_that_becomes_unreadable_is_told() -> None:
     assert truths(life.status) == {"Succeeded": "True", "Ready": "True", "Stalled": "True"}
 
 
-def test_result_is_told_again_once_the_resource_can_be_read() -> None:
+def test_result_is_reported_again_once_the_resource_is_readable() -> None:
     life = Life(a_training(**NO_LOG)).runs().succeeds()
     events = life.status.message
     life.edit_unreadably(PRIORITY).wake_ups()
@@ -143,7 +143,7 @@ def test_deleted_resource_need_not_be_readable() -> None:
     assert life.reason == "BeingDeleted"
 
 
-# What is not done.
+# Actions that are not taken.
 
 
 @pytest.mark.parametrize("state", [2, 3, 4, 5])
@@ -212,9 +212,9 @@ def test_run_of_an_unreadable_resource_holds_its_model() -> None:
         assert (decision.status.message or "").startswith(f"{name} may be training this model")
 
 
-def test_rerun_waits_where_the_history_of_another_resource_cannot_be_read() -> None:
+def test_rerun_waits_for_an_unreadable_history_of_another() -> None:
     field = UnreadableField("status.history", "status.history[0].id", "")
-    competitor = replace(a_training(name="rival"), unreadable=(field,))
+    competitor = replace(a_training(name="competitor"), unreadable=(field,))
     life = Life(a_training(**NO_LOG)).runs().succeeds().edit(run_token="v2")
     unknown = a_model(4, started_at=EIGHT + timedelta(hours=9))
     life.polls(unknown, competitors=(competitor,))
@@ -222,7 +222,7 @@ def test_rerun_waits_where_the_history_of_another_resource_cannot_be_read() -> N
     assert isinstance(life.polls(unknown).action, AcquireStart)
 
 
-# What is done.
+# Actions that are taken.
 
 
 def test_run_is_followed_to_its_end_and_published() -> None:
@@ -236,7 +236,7 @@ def test_run_is_followed_to_its_end_and_published() -> None:
     assert life.status.metrics is not None
 
 
-def test_lost_start_is_resolved_and_not_repeated() -> None:
+def test_start_with_unknown_outcome_is_resolved_not_repeated() -> None:
     life = Life().intends().is_refused(FailureKind.AMBIGUOUS, message="no reply")
     life.edit_unreadably(PRIORITY)
     acted = replace(life, events=[])
@@ -261,7 +261,7 @@ def test_end_is_judged_once_the_gate_can_be_read() -> None:
         unread = {"quality_gate": UNREADABLE_GATE.model_dump(), "suspend": suspend}
         life.edit_unreadably(GATE, **unread).wake_ups()
     assert (life.status.phase, life.published) == ("Running", 0)
-    # Neither the wait for results nor the time-out ends it, nor new data.
+    # The wait for results, the timeout and new data do not end the run.
     assert life.waits(100_000).wake_ups().action != RequeueAfter(0.0)
     life.sees(a_model(2, started_at=EIGHT + timedelta(hours=9)))
     assert life.restarts().wake_ups().action == RequeueAfter(None)
@@ -326,10 +326,10 @@ def test_longer_lists_of_a_newer_version_are_not_cut() -> None:
     assert len(decision.status.history) == len(history)
 
 
-# A resource that is left alone.
+# A skipped resource.
 
 
-def test_left_alone_resource_is_told_once_and_its_outcome_stays() -> None:
+def test_skipped_resource_is_reported_once_and_keeps_its_outcome() -> None:
     outcome = {"type": "Succeeded", "status": "True", "reason": "TrainingSucceeded"}
     foreign = {"type": ["odd"], "cost": 5}
     begun = {"type": "Reconciling", "status": "True"}

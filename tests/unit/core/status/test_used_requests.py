@@ -1,4 +1,4 @@
-"""Which requests are used, how long that is known, and what the resource says."""
+"""Used requests, how long they are kept, and how the resource shows them."""
 
 import hashlib
 
@@ -36,7 +36,7 @@ T1 = Ask.of(AskedBy.REQUESTED_AT, "t1")
 
 
 def ran(life: Life, hours: int) -> Life:
-    """A run that starts so many hours after the story begins, and succeeds."""
+    """A run that starts so many hours after the test begins, and succeeds."""
     before = life.status.started_at
     life.waits(3600).intends(a_model(2, started_at=before))
     life.is_accepted(a_model(3, progress=0, started_at=at(hours=hours)))
@@ -81,7 +81,7 @@ def test_a_token_that_stayed_set_for_another_run_names_its_own() -> None:
     life = ran(Life(a_training(run_token="v1")), 0)
     first = life.run.id
     ran(life.annotate("t1"), 1)
-    for token in ("v2", "v1"):  # a request that is cancelled leaves what it found
+    for token in ("v2", "v1"):  # a cancelled request restores the earlier state
         life.edit(run_token=token).wake_ups()
     ran(life.edit(run_token="v2"), 2)
     life.edit(run_token="v1").wake_ups()
@@ -93,7 +93,7 @@ def test_a_repeated_request_is_one_event_for_each_edit() -> None:
     for priority in range(3):
         life.restarts().waits(3600).edit(priority=priority).wake_ups()
     assert life.event_reasons.count("RequestAlreadyUsed") == 1
-    life.edit(run_token="v2").wake_ups()  # of the run in status: it asks for that very run
+    life.edit(run_token="v2").wake_ups()  # the value of the run in status requests that run
     assert life.status.repeated_request is None
     assert life.status.message is not None
     assert life.status.message.endswith("Use it as custom_model_7.")
@@ -101,7 +101,7 @@ def test_a_repeated_request_is_one_event_for_each_edit() -> None:
     assert life.event_reasons.count("RequestAlreadyUsed") == 2
 
 
-def test_a_repeated_annotation_is_said_without_an_edit() -> None:
+def test_repeated_annotation_is_reported_without_an_edit() -> None:
     life = ran(a_long_life().annotate("t2"), 3)
     answered = life.status.history[0].id
     life.annotate("t1").wake_ups()
@@ -132,18 +132,18 @@ def test_a_long_message_leaves_room_for_the_repeated_request() -> None:
     assert settled.message.endswith(f"x… {settled.repeated_request}")
 
 
-def test_a_repeated_request_is_said_of_a_running_run() -> None:
+def test_repeated_request_is_reported_for_a_running_run() -> None:
     life = in_a_fourth_run()
     life.edit(run_token="v2").waits(60).polls(RUNNING)
     assert life.status.phase == "Running"
-    for _ in range(3):  # the message is made again from itself
+    for _ in range(3):  # the message is derived from itself
         life.waits(60).polls(replace(RUNNING, progress=21))
     assert (life.status.message or "").count('"v2" was used before') == 1
     life.edit(run_token="v3").waits(60).polls(RUNNING)
     assert life.status.message == "Training: InitialEpochs, 20%."
 
 
-def test_a_request_cancelled_while_another_is_repeated_is_said() -> None:
+def test_cancelled_request_is_reported_beside_a_repeated_one() -> None:
     life = a_long_life()
     life.edit(run_token="v3").waits(60).polls(a_model(1, started_at=at(hours=2)))
     assert life.run.token == "v3"
@@ -160,7 +160,7 @@ def test_a_request_cancelled_while_another_is_repeated_is_said() -> None:
     ],
 )
 def test_a_value_is_used_from_its_intent_on(kind: FailureKind | None, is_asked: bool) -> None:  # noqa: FBT001 - the expected value
-    """A request that is cancelled after a refused start is used all the same."""
+    """A request that is cancelled after a refused start is used nevertheless."""
     life = a_long_life().edit(run_token="v3").waits(60)
     done = a_model(2, started_at=at(hours=2))
     if kind is None:
@@ -193,7 +193,7 @@ def test_a_member_removed_before_the_start_is_not_used() -> None:
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
-def test_an_adopted_run_uses_the_values_it_answers(state: int) -> None:
+def test_adopted_run_uses_its_request_values(state: int) -> None:
     life = Life(a_training(run_token="v1", requested_at="t1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert life.run.ownership == "Adopted"
@@ -202,7 +202,7 @@ def test_an_adopted_run_uses_the_values_it_answers(state: int) -> None:
     assert is_used(life.status, T1)
 
 
-def test_an_end_without_a_start_uses_the_values_it_answers() -> None:
+def test_end_without_a_start_uses_its_request_values() -> None:
     life = Life(a_training(run_token="v1", when_not_ready="Fail"))
     life.polls(a_model(1))
     assert (life.status.phase, len(life.status.used_requests)) == ("Failed", 1)
@@ -227,7 +227,7 @@ def test_a_retry_keeps_the_values_of_its_request_used() -> None:
 
 
 def test_a_value_added_to_a_retry_and_removed_cancels() -> None:
-    """The value that the retry repeats is used; only the new one asked for another run."""
+    """The value of the retry is used; only the new value requested another run."""
     life = ran(Life(a_training(run_token="v1")), 0)
     life.edit(run_token="v2", backoff_limit=1, log={"collect": "Never"})
     life.waits(60).intends(a_model(2, started_at=EIGHT))
@@ -242,7 +242,7 @@ def test_a_value_added_to_a_retry_and_removed_cancels() -> None:
     assert (life.run.id, life.status.phase) == (failed, "Failed")
 
 
-def test_older_statuses_know_what_their_history_tells() -> None:
+def test_used_values_of_older_statuses_come_from_history() -> None:
     past = tuple(HistoryEntry(id=t, token=t, outcome="Succeeded") for t in ("v2", "v1"))
     status = a_status(run=a_run(token="v3", ownership="Owned"), history=past)
     assert [is_used(status, ask) for ask in (V1, V2, V3, T1)] == [True, True, True, False]
@@ -258,13 +258,13 @@ def test_the_values_used_last_are_kept_up_to_256() -> None:
         used = used_requests(status)
         run = a_run(token=f"v{i}", requested_at="t1")
         status = a_status(run=run, finished_at=EIGHT, used_requests=used)
-        assert is_used(a_status(used_requests=used), T1)  # it has stayed set
+        assert is_used(a_status(used_requests=used), T1)  # the value has stayed set
     used = used_requests(status)
     assert len(used) == len(set(used)) == 256
     assert all(len(item) == 16 for item in used)
     kept = replace(status, used_requests=used, run=a_run())
     known = [is_used(kept, Ask.of(AskedBy.RUN_TOKEN, f"v{i}")) for i in range(300)]
-    # The annotation takes one place.
+    # The annotation takes one of the 256.
     assert known == [False] * 45 + [True] * 255
     assert is_used(kept, T1)
     assert used_requests(kept) == used
@@ -302,7 +302,7 @@ def test_a_respelt_date_neither_starts_nor_is_repeated(before: str, after: str) 
     run = life.run
     life.edit(run_token=after).annotate(after).wake_ups()
     assert (life.run, life.status.repeated_request) == (run, None)
-    # Of an earlier run it is the used value that it is.
+    # The value of an earlier run is a used value.
     ran(life.edit(run_token="v2").annotate(""), 2)
     life.edit(run_token=after).wake_ups()
     said = f'spec.runToken "{after}" was used before and starts no run: run '
@@ -327,7 +327,7 @@ def test_a_respelt_date_still_asks_for_the_waiting_run() -> None:
     [(DATE, DATE), (DATE, TIME), (TIME, DATE), (f"{DATE} 08:00:00", f"{DATE} 08:00:00")],
 )
 def test_hashes_of_the_text_as_given_still_count(hashed: str, text: str) -> None:
-    """Versions before decision 0040 have hashed that."""
+    """Versions before decision 0040 hashed this text."""
     digest = hashlib.sha256(f"RunToken\0{hashed}".encode()).hexdigest()[:16]
     status = followed(run=a_run(token="v2"), used_requests=(digest,))
     assert is_used(status, Ask.of(AskedBy.RUN_TOKEN, text))
@@ -341,7 +341,7 @@ STEPS = st.sampled_from(["wait", "restart", "suspend", "refuse", "lose", "start"
 
 
 class Story:
-    """A resource, and beside it what has been used by what was sent for it or has ended."""
+    """A resource, and the values used by its sent starts and ended runs."""
 
     def __init__(self) -> None:
         training = a_training(run_token="a", backoff_limit=1, log={"collect": "Never"})
@@ -351,18 +351,18 @@ class Story:
         self.hour = 0
 
     def present(self) -> set[tuple[str, str]]:
-        """The members that are set."""
+        """The request values that are set."""
         training = self.life.training
         members = {("token", training.spec.run_token), ("at", training.requested_at)}
         return {member for member in members if member[1]}
 
     def answered(self) -> set[tuple[str, str]]:
-        """The members that the run in status answers."""
+        """The request values of the run in status."""
         members = {("token", self.life.run.token), ("at", self.life.run.requested_at)}
         return {member for member in members if member[1]}
 
     def edits(self, kind: str, value: str) -> None:
-        """Edit, and hold what follows against what is used."""
+        """Edit, and check the next run against the used values."""
         life, before = self.life, self.life.run
         was_over = has_ended(life.status) and before.retry_at is None
         if kind in {"token", "both"}:
@@ -371,14 +371,14 @@ class Story:
             life.annotate(value)
         life.wake_ups()
         if was_over:
-            # A used value never asks, and one that is not used asks at once.
+            # A used value never requests a run; an unused one does so at once.
             assert (life.run.id != before.id) == bool(self.present() - self.used)
             event("asked" if life.run.id != before.id else "not asked")
         repeated = self.present() & self.used - self.answered()
         assert (life.status.repeated_request is not None) == bool(repeated)
 
     def steps(self, kind: str) -> None:
-        """Go on with the run in status, as far as that is possible."""
+        """Continue the run in status as far as possible."""
         life = self.life
         life.edit(suspend=kind == "suspend").waits(8000)
         if kind == "restart":
@@ -395,7 +395,7 @@ class Story:
             life.wake_ups()
 
     def starts(self, kind: str) -> None:
-        """Send what waits, if it can be; each intent is for a value that was not used, or again."""
+        """Send the waiting start if possible; each intent is for an unused value or a repeat."""
         life = self.life
         if has_ended(life.status) and life.run.retry_at is None:
             return
@@ -421,14 +421,14 @@ class Story:
 @settings(deadline=None)
 @given(st.lists(st.tuples(EDITS, STEPS), min_size=2, max_size=20))
 def test_deciding_twice_changes_nothing(rounds: list[tuple[tuple[str, str], str]]) -> None:
-    """Whatever is edited and whatever happens between: a used value never asks again."""
+    """For any edits and events, a used value never requests a run again."""
     story = Story()
     life = story.life
     for edit, ctx in rounds:
         story.edits(*edit)
         assert decide(life.training, Triggered(), life.now, life.state).status == life.status
         story.steps(ctx)
-        life.wake_ups()  # an end makes room for what was asked for during the run
+        life.wake_ups()  # after the end, a request made during the run follows
         assert decide(life.training, Triggered(), life.now, life.state).status == life.status
 
 
