@@ -91,7 +91,7 @@ async def test_an_api_that_is_away_is_probed_and_all_say_how_old_their_facts_are
         away = await lab.until(name, lambda item: "since" in item["status"]["message"])
         assert (phase_of(away), reason_of(away)) == ("Running", "ApiUnavailable")
         assert away["status"]["progress"] >= 5
-        assert "; the facts shown are of " in away["status"]["message"]
+        assert "; status last updated " in away["status"]["message"]
     failed = sum(call.status == 503 for call in lab.simulator.state.calls)
     assert failed <= 2 * len(names)  # each is polled every second, and all stop with the third
     await lab.admin("DELETE", "/faults")

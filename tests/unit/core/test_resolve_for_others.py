@@ -324,7 +324,7 @@ def test_one_made_anew_is_told_that_its_run_was_consumed(state: int) -> None:
     life = of(ENTRY, recreated(run_token="v1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
-    assert "the outcome cannot be read any more" in (life.status.message or "")
+    assert "before the outcome could be read" in (life.status.message or "")
     assert (life.run.token, life.run.ownership) == ("v1", "Unconfirmed")
     assert life.status.started_at == EIGHT
     # It is over: a request of its own starts the model again.

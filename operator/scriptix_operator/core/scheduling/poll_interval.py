@@ -120,7 +120,7 @@ def shown_interval(asked: float, floor: float, shown: int | None = None) -> int 
 
 
 def reported_interval(seconds: int) -> str:
-    """In words."""
+    """An interval as messages show it, such as `5m`."""
     if seconds < MINUTE:
-        return f"{seconds} s"
-    return f"{seconds // MINUTE} min" if seconds < HOUR else f"{seconds // HOUR} h"
+        return f"{seconds}s"
+    return f"{seconds // MINUTE}m" if seconds < HOUR else f"{seconds // HOUR}h"

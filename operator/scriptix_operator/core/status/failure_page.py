@@ -1,4 +1,4 @@
-"""docs/failures.md, made from the table that the operator itself goes by."""
+"""docs/failures.md, generated from the failure catalog that the operator uses."""
 
 from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG, Remedy
 
@@ -10,15 +10,15 @@ INTRODUCTION = """\
 <!-- Made from operator/scriptix_operator/core/status/failure_catalog.py by `make docs`; edit it
 there. -->
 
-`status.failure.reason` names the row, `message` is what happened (in the API's own words where it
-spoke, shown whole up to 4096 characters, of a refused call 1024, control characters made harmless),
-`solution` is the remedy for this very case. The conditions give the same reason, `status.message`
+`status.failure.reason` names the row. `message` is what happened, in the API's own words where the
+API gave any (up to 4096 characters, of a refused call 1024, control characters replaced).
+`solution` is the remedy for this case. The conditions give the same reason, and `status.message`
 gives message and solution together.
 
 **Ends the run**: phase Failed, `Succeeded` is False, `Stalled` is True; another run needs a new
 `spec.runToken`. **Blocks**: phase Pending, Starting or Running, `Succeeded` stays Unknown,
-`Stalled` is True; it clears itself once mended. **Retried**: `spec.backoffLimit` may start another
-run by itself.
+`Stalled` is True; the run continues automatically once the problem is fixed. **Retried**:
+`spec.backoffLimit` may start another run automatically.
 
 `Stalled` with reason `Unreadable` is no failure of the run: the operator cannot read a field, which
 the message names, and starts nothing (decisions/0041-what-can-be-read-is-read.md).

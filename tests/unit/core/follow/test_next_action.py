@@ -159,7 +159,7 @@ def test_a_result_that_is_refused_is_told_with_what_was_learned_of_the_run() -> 
     assert status.finished_at == at(hours=8)
     assert (status.message or "").startswith(
         "The training has succeeded, but its result is not published: create ConfigMap: 403 "
-        "exceeded quota. Mend what the message names."
+        "exceeded quota. Fix the reported problem."
     )
     assert (decision.action, decision.publish) == (RequeueAfter(5), False)
 

@@ -154,7 +154,7 @@ def test_a_marker_that_changes_while_running_is_told_and_not_acted_on() -> None:
     assert status.started_at == EIGHT
     assert status.progress == 5
     assert note is not None
-    assert "somebody else may have started the model again" in note.message
+    assert "the model may have been started by someone else" in note.message
 
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
@@ -169,7 +169,7 @@ def test_a_stale_look_after_a_start_changes_nothing(state: int, status: Training
     same, note = follow(SPEC, status, poll, at(minutes=1), ())
     assert same == status
     assert note is not None
-    assert note.message.startswith("The run was started; the API ")
+    assert note.message.startswith("Started; the API ")
 
 
 @pytest.mark.parametrize("state", [1, 2])
@@ -177,7 +177,7 @@ def test_a_model_that_is_not_running_yet_is_waited_for(state: int) -> None:
     status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1), ())
     assert status.finished_at is None
     assert note is not None
-    assert "does not show it as running yet" in note.message
+    assert "does not report the run as running yet" in note.message
 
 
 @pytest.mark.parametrize("state", [1, 2])
@@ -193,9 +193,8 @@ def test_a_run_that_shows_no_more_and_has_no_marker_is_waited_for_until_its_time
     assert note is not None
     assert note.reason == "UnexpectedStatus"
     assert note.message == (
-        f"The run was at 45%; now the API shows training_status {state}, and no start time that "
-        "would tell whether the run has ended. Waiting until it shows the run again; "
-        "spec.timeoutSeconds ends that."
+        f"The run was at 45%; the API now reports training_status {state} without a start time, so "
+        "the end of the run cannot be confirmed. Waiting, at most until spec.timeoutSeconds."
     )
 
 
@@ -208,7 +207,7 @@ def test_a_model_that_was_changed_after_the_run_leaves_no_outcome(
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
     assert (status.failure.reason, note) == ("Unknown", None)
-    assert f"training_status {state} again" in status.failure.message
+    assert f"reset to training_status {state} before" in status.failure.message
 
 
 @pytest.mark.parametrize("state", [0, 6, -1, 99, 2**53])

@@ -299,7 +299,7 @@ def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -
     state = InProcessState(failed_polls=3)
     decision = fails(state=state, poll={"since": at(hours=3)})
     assert (waits(decision), decision.state) == (60, state)
-    assert decision.status.message == "No answer from the API since 01-16 11:00Z (HTTP 500: oops)."
+    assert decision.status.message == "API unreachable since 01-16 11:00Z (HTTP 500: oops)."
 
 
 @pytest.mark.parametrize(
@@ -308,14 +308,13 @@ def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -
         pytest.param(
             None,
             None,
-            "No answer from the API (HTTP 500: oops); the facts shown are of 01-16 12:00Z.",
+            "No answer from the API (HTTP 500: oops); status last updated 01-16 12:00Z.",
             id="as recorded",
         ),
         pytest.param(
             at(hours=4.5),
             at(hours=4.75),
-            "No answer from the API since 01-16 12:45Z (HTTP 500: oops); the facts shown are of "
-            "01-16 12:30Z.",
+            "API unreachable since 01-16 12:45Z (HTTP 500: oops); status last updated 01-16 12:30Z.",
             id="as remembered, and no calls are made",
         ),
     ],
@@ -333,9 +332,7 @@ def test_how_old_the_facts_of_a_run_are_is_told(
 @pytest.mark.parametrize(
     ("status", "events"),
     [
-        pytest.param(
-            followed(), "; the facts shown are the last ones known", id="no time is known"
-        ),
+        pytest.param(followed(), "; status shows the last known facts", id="no time is known"),
         pytest.param(a_status(last_observed_at=SEEN), "", id="there is no run"),
     ],
 )

@@ -209,13 +209,13 @@ def test_what_is_told_is_not_less_than_what_is_kept_nor_far_from_it(floor: float
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (2, "2 s"),
-        (45, "45 s"),
-        (60, "1 min"),
-        (2700, "45 min"),
-        (3599, "59 min"),
-        (3600, "1 h"),
-        (86400, "24 h"),
+        (2, "2s"),
+        (45, "45s"),
+        (60, "1m"),
+        (2700, "45m"),
+        (3599, "59m"),
+        (3600, "1h"),
+        (86400, "24h"),
     ],
 )
 def test_an_interval_in_words(seconds: int, text: str) -> None:

@@ -185,8 +185,11 @@ def test_a_transition_is_told(
     ("new", "expected"),
     [
         ("Owned", "Run run-1 was started."),
-        ("Unconfirmed", "Run run-1 goes on: the start was accepted, its reply was lost."),
-        ("Adopted", "Run run-1 takes over a training that was there."),
+        (
+            "Unconfirmed",
+            "Run run-1 is running: the start was accepted although its reply was lost.",
+        ),
+        ("Adopted", "Adopted the existing training as run run-1."),
     ],
 )
 def test_the_start_is_told_as_surely_as_it_is_known(new: str, expected: str) -> None:

@@ -217,7 +217,7 @@ def test_the_documents_start_errors_tell_their_figures_and_their_solution(
         ),
         pytest.param(
             call_failed(FailureKind.CONFLICT, "HTTP 409: Not now.", code="WEEKEND"),
-            "Not now. The start is tried again by itself.",
+            "Not now. The start is retried automatically.",
             id="unheard of",
         ),
     ],
