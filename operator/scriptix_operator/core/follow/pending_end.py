@@ -22,7 +22,7 @@ POLLS = (2 / 120, 7 / 120, 17 / 120, 47 / 120, 110 / 120)
 def await_results(ctx: ReconcileContext) -> Decision:
     """Report that results are awaited, and requeue until the next poll for them."""
     ctx, until, run = with_next_poll(ctx), ctx.results_until, ctx.run
-    if ctx.is_verdict_held:
+    if ctx.is_judgement_held:
         text = (
             "The API shows that the training has succeeded. The run is neither judged nor "
             "published before its quality gate can be read."
@@ -55,7 +55,7 @@ def with_next_poll(ctx: ReconcileContext) -> ReconcileContext:
 def is_wait_over(ctx: ReconcileContext) -> bool:
     """Whether a pending end is to be believed without further results."""
     until, run = ctx.results_until, ctx.status.run
-    if until is None or run is None or run.pending_end is None or ctx.is_verdict_held:
+    if until is None or run is None or run.pending_end is None or ctx.is_judgement_held:
         return False
     if ctx.now >= until or (ctx.deadline is not None and ctx.now >= ctx.deadline):
         return True

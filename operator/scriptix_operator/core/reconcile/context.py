@@ -121,12 +121,12 @@ class ReconcileContext:
             return None
         if self.training.is_being_deleted:
             return None  # only the outcome of a start is still determined, however late
-        if self.training.cannot_read("spec.timeoutSeconds") or self.is_verdict_held:
+        if self.training.cannot_read("spec.timeoutSeconds") or self.is_judgement_held:
             return None
         return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
 
     @property
-    def is_verdict_held(self) -> bool:
+    def is_judgement_held(self) -> bool:
         """Whether the run has ended and waits for a quality gate that can be read."""
         run = self.status.run
         if run is None or run.pending_end is None or not is_end_pending(self.status):
@@ -141,7 +141,7 @@ class ReconcileContext:
         if run is None or run.pending_end is None or not is_end_pending(self.status):
             return None
         until = run.pending_end.seen_at + timedelta(seconds=self.durations.results)
-        return None if self.is_verdict_held and self.now >= until else until
+        return None if self.is_judgement_held and self.now >= until else until
 
     def with_status(self, status: TrainingStatus) -> "ReconcileContext":
         """The same reconcile with other facts."""
@@ -195,7 +195,7 @@ class ReconcileContext:
     def requeue(
         self, seconds: float | None, condition_reason: ConditionReason | None = None
     ) -> Decision:
-        """Requeue after `seconds`, but before the run's time-out and the end of its results' wait."""
+        """Requeue after `seconds`, at the latest at the run's time-out or the next results poll."""
         bounds = [self.deadline]
         if self.results_until is not None:
             due = self.state.results_poll_at

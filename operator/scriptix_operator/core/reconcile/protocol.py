@@ -362,8 +362,8 @@ class InProcessState:
     unreadable: tuple[str, ...] = ()
     """Fields of the last usable reply that could not be read."""
     doubted_at: datetime | None = None
-    """Since when the API has refused each poll, contrary to what was known; a second refusal has yet
-    to confirm the first. None: the last poll was not refused."""
+    """Since when the API has refused each poll, contrary to what was known; a second refusal has
+    yet to confirm the first. None: the last poll was not refused."""
     gateway_since: datetime | None = None
     """Since when a gateway has refused each poll; None: the last poll was not refused so."""
     interval: float | None = None

@@ -314,7 +314,8 @@ def test_while_no_calls_are_made_nobody_has_failed_and_it_is_told_since_when() -
         pytest.param(
             at(hours=4.5),
             at(hours=4.75),
-            "API unreachable since 01-16 12:45Z (HTTP 500: oops); status last updated 01-16 12:30Z.",
+            "API unreachable since 01-16 12:45Z (HTTP 500: oops); status last updated "
+            "01-16 12:30Z.",
             id="as remembered, and no calls are made",
         ),
     ],
