@@ -125,7 +125,7 @@ def decide(
 
     Args:
         training: The resource with the status last recorded.
-        observation: What was just learned.
+        observation: The observation of this reconcile.
         now: UTC.
         state: In-process state of the resource.
         durations: Durations of the start protocol.

@@ -64,8 +64,8 @@ def watched_namespaces_annotation(watches: Sequence[str]) -> dict[str, str]:
     return {WATCHES_ANNOTATION: ",".join(watches) or ALL}
 
 
-def watches_of(note: str | None) -> tuple[str, ...] | None:
+def watches_of(annotation: str | None) -> tuple[str, ...] | None:
     """The namespaces from that annotation's value; None where there is none."""
-    if not note:
+    if not annotation:
         return None
-    return () if note == ALL else tuple(note.split(","))
+    return () if annotation == ALL else tuple(annotation.split(","))

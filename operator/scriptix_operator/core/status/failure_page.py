@@ -36,28 +36,28 @@ PIPE, ESCAPED_PIPE = "|", r"\|"
 
 def failures_page() -> str:
     """The whole page as Markdown."""
-    rows = (_row(reason.value, advice) for reason, advice in FAILURE_CATALOG.items())
+    rows = (_row(reason.value, remedy) for reason, remedy in FAILURE_CATALOG.items())
     return INTRODUCTION + "\n".join((*HEADER, *rows)) + "\n"
 
 
-def _row(reason: str, advice: Remedy) -> str:
+def _row(reason: str, remedy: Remedy) -> str:
     solutions = [
-        advice.solution,
-        *(f"**{case.when}**: {case.solution}" for _, case in advice.cases),
+        remedy.solution,
+        *(f"**{case.when}**: {case.solution}" for _, case in remedy.cases),
     ]
     cells = (
         f"`{reason}`",
-        advice.happened,
-        "blocks" if advice.blocks else "ends the run",
-        "yes" if advice.retryable else "no",
+        remedy.happened,
+        "blocks" if remedy.blocks else "ends the run",
+        "yes" if remedy.retryable else "no",
         "<br>".join(solutions),
-        "; ".join(_signs(advice)),
+        "; ".join(_signs(remedy)),
     )
     return f"| {' | '.join(cell.replace(PIPE, ESCAPED_PIPE) for cell in cells)} |"
 
 
-def _signs(advice: Remedy) -> list[str]:
-    codes = [f"code `{code}`" for code in sorted(advice.codes)]
-    words = " or ".join(f"“{example}”" for example in advice.examples)
-    signs = (*codes, f"words such as {words}" if words else "", advice.recognised)
+def _signs(remedy: Remedy) -> list[str]:
+    codes = [f"code `{code}`" for code in sorted(remedy.codes)]
+    words = " or ".join(f"“{example}”" for example in remedy.examples)
+    signs = (*codes, f"words such as {words}" if words else "", remedy.recognised)
     return [sign for sign in signs if sign]

@@ -29,22 +29,22 @@ def failure(
         code: error_code of the API.
         cause: The case within the row; None: no case.
     """
-    advice = FAILURE_CATALOG[reason]
-    solution = advice.solution if cause is None else advice.case(cause).solution
+    remedy = FAILURE_CATALOG[reason]
+    solution = remedy.solution if cause is None else remedy.case(cause).solution
     return Failure(
         reason=reason,
         code=None if code is None else one_line(code, SHORT),
         message=clean(message, LONG_TEXT),
         solution=one_line(solution, TEXT),
-        retryable=advice.retryable,
+        retryable=remedy.retryable,
     )
 
 
 def _classify(message: str, code: str | None) -> FailureReason:
-    for reason, advice in FAILURE_CATALOG.items():
-        if code is not None and code in advice.codes:
+    for reason, remedy in FAILURE_CATALOG.items():
+        if code is not None and code in remedy.codes:
             return reason
-        if advice.pattern is not None and advice.pattern.search(message):
+        if remedy.pattern is not None and remedy.pattern.search(message):
             return reason
     return FailureReason.UNKNOWN
 
