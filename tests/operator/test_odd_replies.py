@@ -105,7 +105,7 @@ async def test_progress_is_shown_as_given_even_if_it_decreases(lab: Lab) -> None
     await _assert_shown(lab, 40, "MainTraining")
     last = await _assert_shown(lab, 100, "FinalEvaluation")
     assert last["status"]["message"].startswith(
-        "Training: FinalEvaluation, 100%. The API has yet to say how it ended."
+        "Training: FinalEvaluation, 100%. Waiting for the API to report the final status."
     )
     announced = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
     assert "MainTraining, 40% (back from FineTuning, 75%)." in announced
@@ -130,7 +130,7 @@ async def test_end_of_the_previous_run_does_not_end_this_run(
         await lab.edit("again", runToken="v2")
         await lab.simulator.until(lambda: lab.starts(504) == 2)
         await lab.fault("stale", call="model", model=504, times="forever")
-        left = "The run was started; the API still shows the training before it."
+        left = "Started; the API still reports the previous run."
         stale = await lab.until("again", lambda item: item["status"].get("message") == left)
         assert stale["status"]["phase"] == "Running"
         assert stale["status"]["run"]["id"] != first["status"]["run"]["id"]
@@ -157,7 +157,7 @@ async def test_reply_start_time_a_second_off_ends_no_run(lab: Lab, offset: int) 
         status["run"]["startedTrainingAt"],
     )
     assert "Training: DataPreprocessing" in status["message"]
-    assert "somebody else" not in status["message"]
+    assert "someone else" not in status["message"]
     await lab.admin("PATCH", "/models/505", {"finish": True})
     await lab.until_phase("rounded", "Succeeded")
     # The offset does not delay the next run either.

@@ -1,7 +1,7 @@
-"""The decision: what one step records and does next, from all that it knows.
+"""The decision: what one reconcile records and does next, from all that is known.
 
-The engine's loop is decide → record → act → observe → decide …, until the action is Rest. All
-judgement is below this function; all effects are in the engine.
+The engine's loop is decide → record → act → observe → decide …, until the action is RequeueAfter.
+All judgement is below this function; all effects are in the engine.
 """
 
 from dataclasses import replace
@@ -105,12 +105,12 @@ CANCELLED = ConditionReason(
     Reason.TRAINING_SUCCEEDED,
     "The model is trained; the request to train it again was cancelled before its start.",
 )
-"""Of a run that stands again; one that failed speaks for itself."""
+"""Reason of a succeeded run that is restored; a failed run shows its own failure."""
 
 NO_LEDGER = ConditionReason(
     Reason.START_LEDGER_NOT_WRITABLE,
-    "Nothing is started: the cluster does not let the operator keep its start ledger. Whoever runs "
-    "the operator finds the reason in its log; the training goes on by itself after that.",
+    "Starts are disabled: the operator cannot write its start ledger (see the operator's log). "
+    "Retrying automatically.",
 )
 
 
@@ -125,10 +125,10 @@ def decide(
 
     Args:
         training: The resource with the status last recorded.
-        observation: What was just learned.
+        observation: The observation of this reconcile.
         now: UTC.
-        state: What this process remembers of the resource.
-        durations: Of the start protocol.
+        state: In-process state of the resource.
+        durations: Durations of the start protocol.
     """
     ctx = ReconcileContext(
         training, now, state or InProcessState(), durations or Durations(), recorded=training.status
@@ -139,7 +139,7 @@ def decide(
 
 def _decided(ctx: ReconcileContext, observation: Observation) -> Decision:
     match observation:
-        # What a call already under way has brought is recorded whatever has been edited since.
+        # The result of a call in flight is recorded, whatever was edited meanwhile.
         case Posted():
             return started(ctx, observation)
         case PostFailed():
@@ -187,20 +187,20 @@ def _kept_up(ctx: ReconcileContext, observation: Observation) -> Decision:
 
 
 def _is_edited(ctx: ReconcileContext) -> bool:
-    """Whether the spec may be another than the one that status speaks of."""
+    """Whether the spec may differ from the one that status describes."""
     is_readable_again = reported_unreadable(ctx.status) is not None and not ctx.training.unreadable
     return is_readable_again or ctx.training.generation != ctx.status.observed_generation
 
 
 def _requested(ctx: ReconcileContext) -> ReconcileContext:
-    """Take a request: in place of one that nothing was sent for, or once the run has ended."""
+    """Accept a request: in place of an unsent one, or once the run has ended."""
     if is_over(ctx.status):
         return _with_new_run(ctx, begin_run(ctx.training))
     return _collapsed(ctx)
 
 
 def _collapsed(ctx: ReconcileContext) -> ReconcileContext:
-    """A run that nothing was sent for answers the newest request."""
+    """Let a run that nothing was sent for answer the newest request."""
     newest = newest_request(ctx.training)
     return ctx if newest == ctx.status.run else ctx.with_facts(run=newest)
 
@@ -218,7 +218,7 @@ def _retried(ctx: ReconcileContext) -> Decision:
 
 
 def _with_new_run(ctx: ReconcileContext, status: TrainingStatus) -> ReconcileContext:
-    """Another run: what is remembered of the one before it does not count."""
+    """Begin another run: the in-process state of the previous run does not count."""
     fresh = without_log_failures(ctx.with_status(status), is_wanted=False)
     return fresh.without_doubt().with_state(
         refusals=0,
@@ -267,7 +267,7 @@ def _no_ledger(why: StartLedgerNotWritable | RebuildPending) -> ConditionReason:
 
 
 def _triggered(ctx: ReconcileContext, *, is_queued: bool) -> Decision:
-    """Look at the model; while it only waits in the queue for its turn, seldom."""
+    """Poll the model; seldom, while the resource only waits in the start queue."""
     if ctx.training.unreadable and not may_be_running(ctx.status):
         return start_nothing(ctx)
     if is_end_pending(ctx.status):
@@ -285,7 +285,7 @@ def _ended(
     *,
     edited: bool,
 ) -> Decision:
-    """Judge again what an edit may have changed, or what is still to be published; or rest."""
+    """Judge the run again after an edit, publish what is unpublished, or requeue."""
     why = ctx.status.failure
     missed_gate = why is not None and why.reason == FailureReason.QUALITY_GATE_FAILED
     is_gate_known = not ctx.training.cannot_read("spec.qualityGate")
@@ -296,7 +296,7 @@ def _ended(
         return conclude(ctx.with_status(status), condition_reason)
     if why is None and (edited or condition_reason is not None):
         condition_reason = published_reason(ctx.spec, ctx.status, condition_reason)
-    # Published when it succeeded; looking at it again publishes nothing.
+    # Published when the run succeeded; another reconcile publishes nothing.
     return replace(conclude(ctx, condition_reason), publish=False)
 
 
@@ -312,7 +312,7 @@ def _timed_out(ctx: ReconcileContext) -> Decision:
         f"The run did not end within {ctx.spec.timeout_seconds} seconds (spec.timeoutSeconds); "
         "no further calls are made for it."
     )
-    # An open intent stays: whoever needs the model next has to learn what came of it.
+    # The intent stays: the next resource that needs the model resolves its outcome.
     ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
     ended = ctx.with_facts(
         failure=failure(FailureReason.TIMED_OUT, text),
@@ -342,7 +342,7 @@ def _seen(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 
 def _spread(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
-    """With the interval that the key's allowance gives to those that wait for their model."""
+    """With the interval that the key's quota grants to resources that wait for their model."""
     poll_in = spread(seen.granted_interval.kept(ctx.poll), seen.jitter)
     return replace(ctx.with_state(interval=None), poll_in=poll_in)
 
@@ -365,7 +365,7 @@ def _following(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 
 def _paced(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
-    """With the interval until the next look: closer where the end is expected."""
+    """With the interval until the next poll: shorter near the estimated completion."""
     status, now = ctx.status, ctx.now
     began, eta = status.started_at, status.estimated_completion_at
     age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
@@ -378,13 +378,13 @@ def _paced(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
 
 
 def _starting(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """Decide on a model that no run of this resource is known at."""
+    """Decide on a model without a known run of this resource."""
     if is_starting(ctx.status):
         if seen.in_flight is not None and is_start_of(seen.in_flight, ctx.training):
             return resolve(ctx, seen, seen.in_flight)
         if (resolved := resolved_by_others(ctx)) is not None:
             return resolved
-        # The ledger is written between the intent and the POST: this one was never sent.
+        # The ledger is written between the intent and the POST: this start was never sent.
         ctx = abort_start(ctx)
     start_outcome: StartOutcome | None = None
     if seen.in_flight is not None:

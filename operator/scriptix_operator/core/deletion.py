@@ -1,4 +1,4 @@
-"""A resource that is being deleted: nothing is done for it but to learn the outcome of its start.
+"""A resource that is being deleted: only the outcome of its start is still determined.
 
 The resource exists until its finalizers are removed, which may take days. A run at the API cannot
 be cancelled; a start whose reply was lost still has to be resolved, so that the start ledger is
@@ -54,7 +54,7 @@ def awaits_outcome(training: Training, observation: Observation) -> bool:
 
 
 def released(ctx: ReconcileContext) -> Decision:
-    """Nothing is done for the resource any more; its status says so, unless it has finished."""
+    """End the reconciliation of the resource; status says so, unless the run has finished."""
     if awaits_retry(ctx.status):
         ctx = ctx.with_run(retry_at=None)
     if is_finished(ctx.status):
@@ -69,7 +69,7 @@ def without_effects(ctx: ReconcileContext, decision: Decision) -> Decision:
     """The decision without calls, ConfigMaps or retries; only the outcome of a start is polled."""
     ctx = replace(ctx, state=decision.state).with_status(decision.status)
     if decision.publish:
-        # Success is shown once the result is published, and no ConfigMap is written any more.
+        # Success is reported once the result is published, and no ConfigMap is written any more.
         why = failure(FailureReason.RESULT_NOT_PUBLISHED, UNPUBLISHED)
         ctx = ctx.with_facts(failure=why)
     elif is_starting(decision.status) and isinstance(decision.action, RequeueAfter | Poll):

@@ -83,7 +83,9 @@ def test_run_at_100_percent_runs_until_the_api_shows_its_end(progress: int) -> N
     poll = a_model(3, progress=progress, started_at=EIGHT)
     life.polls(poll)
     assert (life.status.phase, life.status.stage) == ("Running", "FinalEvaluation")
-    assert (life.status.message or "").endswith("%. The API has yet to say how it ended.")
+    assert (life.status.message or "").endswith(
+        "%. Waiting for the API to report the final status."
+    )
     assert life.action == RequeueAfter(6)  # polled more often, as the end may be near
     # A poll alone is written only once in ten minutes.
     written = life.writes
@@ -122,7 +124,7 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(
     status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1), ())
     assert status == a_rerun(state)
     assert note is not None
-    assert note.message == "The run was started; the API still shows the training before it."
+    assert note.message == "Started; the API still reports the previous run."
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ def test_recreated_resource_learns_that_its_run_was_consumed(state: int) -> None
     life = of(ENTRY, recreated(run_token="v1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
-    assert "the outcome cannot be read any more" in (life.status.message or "")
+    assert "before the outcome could be read" in (life.status.message or "")
     assert (life.run.token, life.run.ownership) == ("v1", "Unconfirmed")
     assert life.status.started_at == EIGHT
     # The run is over: another request starts the model again.

@@ -1,9 +1,10 @@
-"""Who may lead, as decisions: a Lease that is seen, and seconds of one clock of our own.
+"""Leader election as decisions on an observed Lease, in seconds of one clock of our own.
 
-Clocks of different machines are never compared. Another's lease has expired when *we* have seen no
-renewal for its whole duration, counted from when we first saw the last one. Ours has when we could
-not renew for the renew deadline, counted from before the last renewal was sent. The first is longer
-than the second, so a leader knows that it is deposed before anybody takes over.
+Clocks of different machines are never compared. Another process's Lease has expired when *we* have
+seen no renewal for its whole duration, counted from when we first saw the last renewal. Our own
+Lease has expired when we could not renew it for the renew deadline, counted from before the last
+renewal was sent. The duration is longer than the deadline, so a leader knows that it is deposed
+before another process takes over.
 """
 
 import enum
@@ -18,22 +19,22 @@ class LeaseTimes:
     """Seconds of the election.
 
     Raises:
-        ValueError: An order of the times in which two could lead at once, or nobody could renew.
+        ValueError: An order of the times in which two could lead at once, or none could renew.
     """
 
     duration: int = 15
-    """Without a renewal for so long, a standby takes over. Whole seconds: the Lease says it."""
+    """Without a renewal for so long, a standby takes over. Whole seconds, as the Lease has them."""
     renew_deadline: float = 10.0
     """Without a successful renewal for so long, the leader stops."""
     retry: float = 2.0
-    """Between renewals, and between looks of a standby."""
+    """Time between renewals, and between reads of a standby."""
     request: float = 4.0
-    """One request may take so long."""
+    """Time-out of one request."""
     release: float = 2.0
-    """Giving up the Lease may take so long; then it is left to expire."""
+    """Time-out of the release of the Lease; afterwards the Lease is left to expire."""
     reconnect: float = 60.0
-    """A standby that has not read the Lease for so long reads the cluster's CA and credentials
-    again, and does so again each time that this has passed."""
+    """A standby that could not read the Lease for so long reads the cluster's CA and credentials
+    again, each time that this interval has passed."""
 
     def __post_init__(self) -> None:
         if not self.duration > self.renew_deadline > self.retry + self.request > self.retry > 0:
@@ -41,29 +42,29 @@ class LeaseTimes:
 
 
 class Move(enum.Enum):
-    """What to do about the Lease as it is."""
+    """What to do about the Lease."""
 
     ACQUIRE = "Acquire"
-    """Nobody holds it, or its holder has stopped renewing: try to take it."""
+    """No process holds the Lease, or its holder has stopped renewing: try to acquire it."""
     RENEW = "Renew"
-    """We hold it."""
+    """We hold the Lease."""
     WAIT = "Wait"
-    """Another holds it."""
+    """Another process holds the Lease."""
     LOST = "Lost"
-    """We led, and it is not ours any more."""
+    """We led, and the Lease is not ours any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseObservation:
-    """A Lease as seen, and since when nothing has been renewed in it."""
+    """A Lease as read, and since when it was not renewed."""
 
     holder: str | None
     renewed: datetime | None
-    """By the holder's clock: tells renewals apart, and is compared with no clock of ours."""
+    """The renewTime by the holder's clock: tells renewals apart, and is not compared with ours."""
     duration: float
     """Seconds that the holder asks others to wait for."""
     since: float
-    """Our clock when this holder and renewal were first seen."""
+    """When this holder and renewal were first read, by our clock."""
 
 
 def observe(
@@ -73,14 +74,14 @@ def observe(
     duration: float,
     now: float,
 ) -> LeaseObservation:
-    """Look at a Lease: `since` stays where nothing has been renewed since `before`.
+    """The observation of a Lease: `since` stays unless the Lease was renewed since `before`.
 
     Args:
-        before: The last look, None at first.
-        holder: Who the Lease says holds it; None or "" is nobody.
-        renewed: Its renewTime.
-        duration: Its leaseDurationSeconds.
-        now: Our clock, read after the reply came.
+        before: The last observation, None at first.
+        holder: The Lease's holderIdentity; None or "": no process.
+        renewed: The Lease's renewTime.
+        duration: The Lease's leaseDurationSeconds.
+        now: Our clock, read after the reply.
     """
     holder = holder or None
     unchanged = before is not None and (before.holder, before.renewed) == (holder, renewed)
@@ -96,8 +97,8 @@ def decide(seen: LeaseObservation | None, identity: str, now: float, *, leading:
         seen: What `observe` made of it.
         identity: Our name as a holder.
         now: Our clock.
-        leading: Whether we have been leading so far. Then anything but our own name in the Lease
-            ends that, even nobody's: another may have come and gone.
+        leading: Whether we have been leading so far. Then any holder but ourselves ends our
+            leadership, even none: another process may have led meanwhile.
     """
     if seen is not None and seen.holder == identity:
         return Move.RENEW

@@ -1,4 +1,4 @@
-"""An operator in a cluster as its Lease tells of it, and whether two serve the same namespaces."""
+"""An installation of the operator as its Lease describes it, and namespaces that two serve."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ __all__ = [
 
 ALL = "*"
 QUIET = timedelta(minutes=5)
-"""A Lease lasts 15 s; what was renewed this long ago is nobody's, whatever two clocks differ by."""
+"""A Lease lasts 15 s; one that was renewed so long ago is not held, even if two clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What a Lease says of the operator that holds it.
+    """The operator that holds a Lease.
 
     Args:
         namespace: The operator's own.
-        watches: The namespaces that it serves; empty: all. None: it does not say.
-        holder: Name of the process; empty: nobody's.
-        renewed_at: When the holder last renewed it, by the holder's clock; None: never.
+        watches: The namespaces that the operator serves; empty: all. None: not known.
+        holder: Name of the process; empty: no process holds the Lease.
+        renewed_at: When the holder last renewed the Lease, by the holder's clock; None: never.
         problems: What the holder could not do then, in words; empty: nothing is known.
     """
 
@@ -38,14 +38,14 @@ class Installation:
     problems: str = ""
 
     def runs(self, now: datetime) -> bool:
-        """Whether the holder has been at work in the last minutes."""
+        """Whether the holder has renewed the Lease in the last minutes."""
         if not self.holder or self.renewed_at is None:
             return False
         return now - self.renewed_at < QUIET
 
 
 def show_overlap(ours: Sequence[str], theirs: Sequence[str]) -> str | None:
-    """The namespaces that both serve, in words; None if there is none."""
+    """The namespaces that both installations serve, in words; None if there is none."""
     if not ours or not theirs:
         return show_namespaces(ours or theirs)
     both = sorted(set(ours) & set(theirs))
@@ -60,12 +60,12 @@ def show_namespaces(names: Sequence[str]) -> str:
 
 
 def watched_namespaces_annotation(watches: Sequence[str]) -> dict[str, str]:
-    """The annotation by which an operator tells what it serves."""
+    """The annotation in which an operator records the namespaces that it serves."""
     return {WATCHES_ANNOTATION: ",".join(watches) or ALL}
 
 
-def watches_of(note: str | None) -> tuple[str, ...] | None:
-    """Read that annotation's value back; None where there is none."""
-    if not note:
+def watches_of(annotation: str | None) -> tuple[str, ...] | None:
+    """The namespaces from that annotation's value; None where there is none."""
+    if not annotation:
         return None
-    return () if note == ALL else tuple(note.split(","))
+    return () if annotation == ALL else tuple(annotation.split(","))

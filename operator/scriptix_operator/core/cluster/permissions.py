@@ -1,6 +1,6 @@
-"""What the operator must be granted in its cluster, and what each right is for.
+"""The permissions that the operator needs in its cluster, and what each one is for.
 
-`scriptix-operator check` asks for these; tests/operator/rights shows that the shipped roles grant
+`scriptix-operator check` verifies them; tests/operator/rights shows that the shipped roles grant
 them and no others, and that the operator uses them all.
 """
 
@@ -17,12 +17,12 @@ class Right:
     """Verbs on one kind of object.
 
     Args:
-        verbs: What is to be done with it.
-        group: API group; empty: the core.
-        resource: Its plural; `custommodeltrainings/status` for a subresource.
-        purpose: What for, for people.
-        namespace: Where; empty: in all namespaces, or it is in none.
-        name: The only object that is meant; empty: any.
+        verbs: The verbs.
+        group: API group; empty: the core group.
+        resource: Plural of the kind; `custommodeltrainings/status` for a subresource.
+        purpose: What the permission is for, for people.
+        namespace: The namespace; empty: all namespaces, or a cluster-scoped kind.
+        name: The only object; empty: any.
     """
 
     verbs: tuple[str, ...]
@@ -44,7 +44,7 @@ class Right:
 
     @property
     def rule(self) -> str:
-        """The rule that a role lacks, as it would stand in YAML."""
+        """The rule that a role lacks, as YAML."""
         names = f", resourceNames: [{self.name}]" if self.name else ""
         group = self.group or '""'
         return (
@@ -57,29 +57,29 @@ CRDS = "customresourcedefinitions"
 LEASES = "coordination.k8s.io"
 
 OPERATE = Right(("operate",), GROUP, PLURAL, "for the admission policy to apply")
-"""What the admission policy knows the operator by, where that serves all namespaces."""
+"""The permission by which the admission policy knows an operator that serves all namespaces."""
 EVERYTHING = Right(("everything",), GROUP, PLURAL, "for nothing")
 """Only a wildcard grants this; the admission policy does not apply to an identity that has it."""
 
 WORK = (
     (("get", "list", "watch"), GROUP, PLURAL, "to see what is to be trained"),
-    (("patch",), GROUP, f"{PLURAL}/status", "to note a start before it is made, and tell progress"),
+    (("patch",), GROUP, f"{PLURAL}/status", "to record starts and progress"),
     (("get", "create", "update", "delete"), "", "configmaps", "to keep logs and results"),
     (("get",), "", "secrets", "to read API keys"),
-    (("get", "create", "patch"), "", "events", "to tell news"),
+    (("get", "create", "patch"), "", "events", "to publish events"),
 )
-"""Wherever resources are served."""
+"""Permissions in each namespace with resources."""
 
 
 def rights(
     *, own: str, watches: Sequence[str], elects: bool, default_secret: str
 ) -> Iterator[Right]:
-    """All that is needed.
+    """All permissions that are needed.
 
     Args:
         own: The operator's own namespace.
         watches: The namespaces that are served; empty: all.
-        elects: Whether a Lease says who works.
+        elects: Whether leader election is on.
         default_secret: The Secret with the operator's own key; empty: there is none.
     """
     for namespace in watches or ("",):
@@ -88,10 +88,10 @@ def rights(
     if not watches:
         yield OPERATE
     if elects:
-        purpose = "to elect who works"
+        purpose = "to elect a leader"
         yield Right(("create",), LEASES, "leases", purpose, own)
         yield Right(("get", "update"), LEASES, "leases", purpose, own, LEASE)
-    if watches:  # else it is among the rights in all namespaces
+    if watches:  # else included in the permissions in all namespaces
         purpose = "to keep the start ledger"
         yield Right(("create",), "", "configmaps", purpose, own)
         yield Right(("get", "update"), "", "configmaps", purpose, own, LEDGER)

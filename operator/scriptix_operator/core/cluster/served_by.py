@@ -1,9 +1,9 @@
 """Which installation serves a resource, where several watch it.
 
-Each status write names the installation, under the resourceVersion of what was read. So of two
-that would start one run, one writes its intent, and the other one finds its name. An installation
-is the namespace of its Lease and start ledger: all its processes are one, and so are those of a
-later release in that namespace.
+Each status write names the installation, with the resourceVersion that was read. So of two
+installations that would start one run, one writes its intent, and the other one finds its name. An
+installation is the namespace of its Lease and start ledger: all processes in it belong to the same
+installation, and so do those of a later release in that namespace.
 """
 
 from collections import defaultdict
@@ -28,23 +28,22 @@ __all__ = [
 ]
 
 RENEWAL = timedelta(minutes=12)
-"""Age of `servedBy` at which it is written for its own sake. Above the 10 minutes after which a
-poll refreshes lastObservedAt: a resource that is polled regularly costs no further write."""
+"""Age of `servedBy` at which it is written without other changes. The age is above the 10 minutes
+after which a poll refreshes lastObservedAt: a regularly polled resource needs no extra write."""
 
 SILENCE = timedelta(minutes=30)
-"""After this time another installation takes over. One that works has renewed twice by then,
-whatever the Scriptix API does. Taking over from one that works after all (its API server was
-unreachable, or its clock differs by more than the rest) starts nothing twice: resourceVersion
-decides."""
+"""After this time another installation takes over. A working installation has renewed `servedBy`
+twice by then, whatever the Scriptix API does. Taking over from a working installation (its API
+server was unreachable, or its clock differs) starts nothing twice: resourceVersion decides."""
 SILENCE_TEXT = "30m"
 
 
 def with_server(
     training: Training, status: TrainingStatus, installation: str, now: datetime
 ) -> TrainingStatus:
-    """What is written in place of the status that `training` has: `status`, with who writes it.
+    """The status to write: `status`, with the installation that writes it.
 
-    A status that has not changed is left as it is, unless others could take the resource over.
+    An unchanged status is not written, unless other installations could take the resource over.
     """
     is_ours = status.served_by is not None and status.served_by.namespace == installation
     is_due = not is_ours or needs_renewal(training, installation, now)
@@ -63,12 +62,12 @@ def needs_renewal(training: Training, installation: str, now: datetime) -> bool:
 
 
 def _is_at_rest(training: Training) -> bool:
-    """Whether nothing is done for a resource before it is edited; taking it over starts nothing."""
+    """Whether a resource needs no work until it is edited: a takeover would have no effect."""
     return training.spec.suspend or is_finished(training.status) or training.is_being_deleted
 
 
 def was_served_elsewhere(training: Training, installation: str) -> bool:
-    """Whether the last one to write the status was another installation, however long ago."""
+    """Whether another installation wrote the status last, however long ago."""
     served_by = training.status.served_by
     return served_by is not None and served_by.namespace != installation
 
@@ -76,7 +75,7 @@ def was_served_elsewhere(training: Training, installation: str) -> bool:
 def left_for(training: Training, installation: str, now: datetime) -> float | None:
     """Seconds for which a resource is left alone; None: this installation may serve it.
 
-    A time far ahead is that of a clock that is wrong, or was typed: it holds nobody up.
+    A time far in the future is from a wrong clock, or was typed: it is ignored.
     """
     served_by = training.status.served_by
     if served_by is None or not was_served_elsewhere(training, installation):
@@ -98,7 +97,7 @@ def left_alone(
 
 
 def left_text(other: str, left: list[Training]) -> str:
-    """What is wrong, and what to do, for those who run the operator."""
+    """The problem and its remedy, for the administrator of the operator."""
     many = "1 resource is" if len(left) == 1 else f"{len(left)} resources are"
     return (
         f"{many} left alone until the installation in namespace {other}, which serves them, has "
@@ -109,7 +108,7 @@ def left_text(other: str, left: list[Training]) -> str:
 
 
 def left_alone_event(other: str, installation: str) -> EventRecord:
-    """What a resource that is left alone is told."""
+    """The event of a resource that is left alone."""
     text = (
         f"The installation of the operator in namespace {other} serves this resource; the one in "
         f"namespace {installation} watches it, too, and leaves it alone until the other one has "

@@ -1,9 +1,9 @@
-"""When a run is expected to end, and when its progress is overdue.
+"""The estimated completion (ETA) of a run, and when its progress is overdue.
 
-Each past run of the same API key makes a prediction: had this one its shape, it would take so
-long. What half of them foretell is the estimate. As long as they are few, the document's timeline
-counts beside them, if what it foretells lies among theirs. Without any, it is taken alone; where
-the run has shown that this is not its shape, its pace since then.
+Each past run with the same API key gives a prediction, as if this run had the same timeline. The
+estimate is the median of the predictions. While past runs are few, the timeline of the API's
+document counts beside them, if its prediction lies among theirs. Without past runs, the document's
+timeline counts alone; where the run does not fit it, the run's pace since the first milestone.
 """
 
 import math
@@ -17,35 +17,35 @@ from scriptix_operator.core.eta.timeline import LONGEST, MILESTONES, REFERENCE, 
 __all__ = ["Estimate", "Running", "estimate", "longest_stage"]
 
 TELLING = 10
-"""Percent below which the time that has passed says too little: preprocessing does not scale with
-the epochs."""
+"""Percent below which the elapsed time predicts too little: preprocessing does not scale with the
+epochs."""
 MISFIT = 1.5
-"""Factor by which two predictions from one run may differ, if it has the shape of the timeline."""
+"""Largest factor between two predictions from one run that fits the document's timeline."""
 FEW = 10
-"""Past runs below which they are not trusted alone."""
+"""Number of past runs below which they do not count alone."""
 SPREAD = 0.25
-"""Of the time left, that it may take longer when little is known."""
+"""Part of the time left that is added to p90 while past runs are few."""
 LATE = 0.9
-"""So many runs in one have ended by the later time."""
+"""Part of the runs that have ended by the p90 time."""
 LEAST_LEFT = 60.0
-"""Seconds that a run has left at least, as long as it goes on."""
+"""Least seconds left of a running training."""
 OVERDUE = 0.5
-"""Of the time that it is overdue, the time that a run is given again."""
+"""Part of the overdue time that is added to the estimate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is known of a run that goes on."""
+    """The known facts of a running training."""
 
     model_id: int
     progress: int
-    """Percent."""
+    """Progress in percent."""
     seconds: float
-    """Into the run, when this progress was first seen."""
+    """Seconds into the run when this progress was first polled."""
     now: float
-    """Seconds into the run."""
+    """Seconds into the run now."""
     timeline: tuple[int, ...]
-    """As timeline.with_marks."""
+    """The progress milestones, as timeline.with_milestones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class Estimate:
 
 
 def estimate(running: Running, past: Sequence[PastRun]) -> Estimate | None:
-    """How long a run is expected to take; None where that cannot be told yet.
+    """How long a run is expected to take; None where that cannot be estimated yet.
 
     Args:
         running: The run.
-        past: Runs of the same API key that went to their end.
+        past: Completed runs with the same API key.
     """
     predicted = sorted(min(seconds, LONGEST) for seconds in _predictions(running, past))
     if not predicted:
@@ -95,13 +95,13 @@ def _predictions(running: Running, past: Sequence[PastRun]) -> list[float]:
 
 
 def _first_milestone(running: Running) -> tuple[int, int] | None:
-    """The first percent of which it is known when it was reached, and the seconds then."""
+    """The first milestone with a known time, and the seconds then."""
     milestones = zip(MILESTONES, running.timeline, strict=False)
     return next(((milestone, at) for milestone, at in milestones if at > 0), None)
 
 
 def _is_misfit(running: Running, whole: float) -> bool:
-    """Whether the document's shape foretells another end now than it did at the first mark."""
+    """Whether the document's timeline predicts another end now than at the first milestone."""
     first = _first_milestone(running)
     if first is None or first[0] >= running.progress:
         return False
@@ -110,10 +110,10 @@ def _is_misfit(running: Running, whole: float) -> bool:
 
 
 def _by_rate(running: Running) -> float:
-    """Linear, at the pace since the first mark."""
+    """The linear prediction, at the pace since the first milestone."""
     milestone, at = _first_milestone(running) or (0, 0)
-    granted_interval = (running.seconds - at) / (running.progress - milestone)
-    return running.seconds + granted_interval * (100 - running.progress)
+    seconds_per_percent = (running.seconds - at) / (running.progress - milestone)
+    return running.seconds + seconds_per_percent * (100 - running.progress)
 
 
 def longest_stage(stage: Stage, expected: float | None, past: Sequence[PastRun]) -> float:
@@ -122,8 +122,8 @@ def longest_stage(stage: Stage, expected: float | None, past: Sequence[PastRun])
     Args:
         stage: The stage.
         expected: Seconds that this run is expected to take.
-        past: Runs of the same API key; without any, the document's, at this run's pace if it is
-            slower.
+        past: Runs with the same API key; without any, the document's run counts, at the pace of
+            this run if that is slower.
     """
     if past:
         return max(run.seconds_in(stage) for run in past)

@@ -1,4 +1,4 @@
-"""How progress goes with time: the marks of a run, those of past runs, and the document's timeline.
+"""Progress over time: the milestones of a run, those of past runs, and the document's timeline.
 
 Source of the reference: the remote API's document ("Training Timeline", a 20-hour dataset).
 """
@@ -28,24 +28,24 @@ __all__ = [
 ]
 
 MILESTONES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
-"""Percents of which it is noted when a run reaches them."""
+"""Progress milestones in percent, whose times are recorded."""
 NOT_REACHED = -1
-"""In a timeline: the mark was passed between two looks far apart, or before the first."""
+"""In a timeline: the milestone was passed between two distant polls, or before the first poll."""
 SLACK = 5
-"""Percent by which progress may have passed a mark when it is first seen, for the time to count."""
+"""Percent by which progress may have passed a milestone at the first poll for its time to count."""
 LONGEST = 31 * 86_400.0
-"""Seconds; what is said to have taken longer has not: somebody's clock is wrong."""
+"""Longest believed duration of a run, in seconds: beyond it a clock is wrong."""
 MAX_PAST = 20
-"""Past runs of a key that are learned from, the newest."""
+"""Most past runs of a key that are used, the newest."""
 
 
 def with_milestones(timeline: tuple[int, ...], progress: int, seconds: float) -> tuple[int, ...]:
-    """The timeline of a run after a look.
+    """The timeline of a run after a poll.
 
     Args:
-        timeline: Seconds into the run at which each of the first MARKS was first seen.
-        progress: Percent at this look.
-        seconds: Of the run that have passed.
+        timeline: Seconds into the run at which each of the first MILESTONES was first polled.
+        progress: Percent at this poll.
+        seconds: Seconds into the run.
     """
     new = [milestone for milestone in MILESTONES[len(timeline) :] if milestone <= progress]
     seen = (round(seconds) if progress - milestone <= SLACK else NOT_REACHED for milestone in new)
@@ -53,24 +53,24 @@ def with_milestones(timeline: tuple[int, ...], progress: int, seconds: float) ->
 
 
 def is_whole(timeline: tuple[int, ...]) -> bool:
-    """Whether the run has come past all marks."""
+    """Whether the run has passed all milestones."""
     return len(timeline) == len(MILESTONES)
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that went to its end, to learn from."""
+    """A completed run, to estimate others by."""
 
     model_id: int
     seconds: float
-    """It took."""
+    """The duration of the run."""
     points: tuple[tuple[int, float], ...]
     """Percent against the share (0 to 1) of its time that had passed; both ascend, from the
     beginning to the end."""
 
     @classmethod
     def of(cls, model_id: int, seconds: float, timeline: tuple[int, ...]) -> "PastRun":
-        """The run of a timeline, as `with_marks`; marks that make no sense are left out."""
+        """The run of a timeline, as `with_milestones`; implausible milestones are skipped."""
         points = [(0, 0.0)]
         for milestone, at in zip(MILESTONES, timeline, strict=False):
             if points[-1][1] * seconds < at < seconds:
@@ -78,7 +78,7 @@ class PastRun:
         return cls(model_id, seconds, (*points, (100, 1.0)))
 
     def share(self, progress: float) -> float:
-        """Which share (0 to 1) of its time had passed at `progress` percent."""
+        """The share (0 to 1) of the run's time that had passed at `progress` percent."""
         progress = min(max(progress, 0.0), 100.0)
         index = bisect_right(self.points, progress, key=lambda point: point[0])
         if index == len(self.points):
@@ -87,20 +87,20 @@ class PastRun:
         return since + (until - since) * (progress - low) / (high - low)
 
     def seconds_in(self, stage: Stage) -> float:
-        """How long it was in a stage."""
+        """How long the run was in a stage."""
         ends = [*(begin for begin, _ in STAGES[1:]), 100]
         begin, end = next((b, e) for (b, s), e in zip(STAGES, ends, strict=True) if s is stage)
         return (self.share(end) - self.share(begin)) * self.seconds
 
 
 HOURS = ((0, 0.0), (5, 0.25), (10, 0.5), (30, 2.0), (50, 4.0), (75, 6.0), (95, 7.5), (100, 8.0))
-"""Percent against hours of the document's timeline: progress is not linear in time."""
+"""Percent and hours of the document's timeline: progress is not linear in time."""
 REFERENCE = PastRun(0, 8 * 3600.0, tuple((percent, hours / 8) for percent, hours in HOURS))
 """The document's run."""
 
 
 class EndedRun(NamedTuple):
-    """What a status tells of a run that went to its end; the newest is the largest."""
+    """A completed run as a status records it; the newest is the largest."""
 
     ended_at: datetime
     model_id: int
@@ -109,7 +109,7 @@ class EndedRun(NamedTuple):
 
 
 def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
-    """The runs of a resource that went to their end, and the fingerprint of its API key."""
+    """The fingerprint of a resource's API key, and the completed runs of the resource."""
     status, fingerprint = training.status, last_key(training.status)
     if fingerprint is None:
         return "", ()
@@ -120,7 +120,7 @@ def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
     return fingerprint, tuple(
         EndedRun(ended, model_id, (ended - began).total_seconds(), timeline)
         for why, began, ended, timeline in (present, *earlier)
-        # One that failed on its way tells nothing of how long it would have taken.
+        # A failed run does not show how long it would have taken.
         if why in {None, FailureReason.QUALITY_GATE_FAILED}
         and is_whole(timeline)
         and began is not None
@@ -130,32 +130,32 @@ def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
 
 
 class PastRuns:
-    """Runs that went to their end, by API key, as long as resources tell of them."""
+    """Completed runs by API key, as long as resources record them."""
 
     def __init__(self) -> None:
         self._timeline_of: dict[TrainingKey, tuple[str, tuple[EndedRun, ...]]] = {}
         self._by_key: defaultdict[str, dict[TrainingKey, tuple[EndedRun, ...]]] = defaultdict(dict)
         self._newest: dict[str, tuple[EndedRun, ...]] = {}
-        """The newest MAX_PAST of each key, the oldest first, where they were gathered."""
+        """The newest MAX_PAST runs of each key, the oldest first, where they were gathered."""
         self._made: dict[str, tuple[PastRun, ...]] = {}
 
     def put(self, training: Training) -> None:
-        """Take in what a resource tells of, in place of what it told before."""
-        progress_steps = ended_runs(training)
-        if progress_steps == self._timeline_of.get(training.key, ("", ())):
+        """Replace the runs of a resource by those that it records now."""
+        recorded = ended_runs(training)
+        if recorded == self._timeline_of.get(training.key, ("", ())):
             return
         self.remove(training.key)
-        fingerprint, runs = progress_steps
+        fingerprint, runs = recorded
         if not runs:
             return
-        self._timeline_of[training.key] = progress_steps
+        self._timeline_of[training.key] = recorded
         self._by_key[fingerprint][training.key] = runs
         newest = self._newest.get(fingerprint)
         if newest is not None:
             self._keep(fingerprint, [*newest, *runs])
 
     def remove(self, key: TrainingKey) -> None:
-        """Forget what a resource has told of."""
+        """Remove the runs of a resource."""
         fingerprint, runs = self._timeline_of.pop(key, ("", ()))
         if not runs:
             return
@@ -165,12 +165,12 @@ class PastRuns:
             del self._by_key[fingerprint]
         newest = self._newest.get(fingerprint)
         if newest is not None and max(runs) >= newest[0]:
-            # Others follow in their places: which, is found out when it is asked for.
+            # Older runs take their places: they are gathered when the key is asked for.
             del self._newest[fingerprint]
             self._made.pop(fingerprint, None)
 
     def of(self, fingerprint: str) -> tuple[PastRun, ...]:
-        """The newest MAX_PAST with the key of this fingerprint, the oldest of these first."""
+        """The newest MAX_PAST runs with the key of this fingerprint, the oldest first."""
         if fingerprint not in self._by_key:
             return ()
         if fingerprint not in self._newest:

@@ -1,7 +1,7 @@
 """A quality gate that was edited after the end of the run.
 
-A run that missed it is judged again, with metrics that have arrived since. A result that is
-published stays published.
+A run that missed the gate is judged again, with metrics that have arrived since. A published result
+stays published.
 """
 
 from scriptix_operator.api.spec import TrainingSpec
@@ -33,13 +33,13 @@ from scriptix_operator.core.status.quality_gate import changed_gate, lacks_metri
 __all__ = ["judge_again", "published_reason"]
 
 TRIES = 5
-"""Polls that may fail before the gate is judged by the metrics that are known."""
+"""Polls that may fail before the run is judged by the known metrics."""
 FIRST_WAIT = 2.0
-"""Seconds after the first that fails; doubles up to RECHECK."""
+"""Seconds after the first failed poll; doubles up to RECHECK."""
 
 
 def judge_again(ctx: ReconcileContext, observation: Observation) -> Decision:
-    """Judge a missed gate after an edit; a metric that is missing is polled for before."""
+    """Judge a run that missed its gate after an edit; a missing metric is polled for first."""
     unreadable: tuple[str, ...] = ()
     if _may_poll(ctx):
         match observation:
@@ -65,12 +65,12 @@ def judge_again(ctx: ReconcileContext, observation: Observation) -> Decision:
 def published_reason(
     spec: TrainingSpec, status: TrainingStatus, condition_reason: ConditionReason | None
 ) -> ConditionReason:
-    """What is said of a published result after an edit, which changes nothing of it.
+    """The reason of a published result after an edit, which does not change the result.
 
     Args:
         spec: As edited.
         status: With the result.
-        condition_reason: What is said of it already; None: as when it was published.
+        condition_reason: The reason decided so far; None: the one from the publication.
     """
     condition_reason, changed = (
         condition_reason or trained_reason(status),
@@ -84,7 +84,7 @@ def published_reason(
 
 
 def _may_poll(ctx: ReconcileContext) -> bool:
-    """Whether a poll may bring what the gate lacks, and tell that it is of this run."""
+    """Whether a poll may bring the missing metric, and be known to show this run."""
     is_lacking = lacks_metric(ctx.spec.quality_gate, ctx.status.metrics)
     is_known = ctx.status.run is not None and ctx.status.run.started_training_at is not None
     return is_lacking and is_known and not ctx.spec.suspend
@@ -95,5 +95,5 @@ def _is_of_run(ctx: ReconcileContext, model: RemoteModel) -> bool:
 
 
 def _unjudged(ctx: ReconcileContext, action: Poll | RequeueAfter) -> Decision:
-    """Go on with the status as recorded: it must not show the edit as observed."""
+    """Continue with the recorded status, which must not show the edit as observed."""
     return Decision(ctx.recorded or ctx.status, action, ctx.state)

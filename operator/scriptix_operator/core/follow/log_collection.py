@@ -1,8 +1,8 @@
 """When the log of a run is fetched, and what status says of it (docs/logs.md has the table).
 
-While the run goes on: on news. After its end: at once, and twice more, since an API may write the
-last entries some seconds later. The times are facts in status: a restart neither repeats a fetch
-nor leaves one out.
+During the run, the log is fetched when status changes. After the end, the log is fetched at once,
+and twice more, since an API may write the last entries some seconds later. The times are facts in
+status: a restart neither repeats nor skips a fetch.
 """
 
 import math
@@ -45,15 +45,15 @@ SECOND_FETCH = 1 / 12
 NO_LOG = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 """Statuses by which the API says that there is no log."""
 MAX_REFUSALS, MAX_GATEWAY_REFUSALS = 2, 6
-"""So many replies that there is no log are believed: two of the API, since one may be of a replica
-that does not know the model yet. Those of a gateway, and a 2xx that cannot be used, say nothing of
-the log; six of them, which take about 8 minutes, end the attempts all the same: each is one of the
-key's few log calls."""
+"""After so many replies without a log the attempts end: two of the API, since one may come from a
+replica that does not know the model yet. Replies of a gateway and unusable 2xx replies say nothing
+about the log; six of them, which take about 8 minutes, end the attempts too, because each consumes
+one of the key's few log calls."""
 MAX_WRITE_REFUSALS, MAX_WRITE_FAILURES = 3, 8
-"""So many refusals of the cluster, or other failures to write, end the attempts: after 45 s and
-about half an hour. Each costs a log call, too."""
+"""After so many refusals of the cluster, or other failed writes, the attempts end: after 45 s and
+about half an hour. Each attempt consumes a log call."""
 MAX_TOTAL = 2**53
-"""A larger total_entries is nonsense."""
+"""A larger total_entries is ignored."""
 TRIED_AGAIN = "After any change of spec the operator tries again."
 ENDED = "No further log calls are made for this run: its last entries may be missing."
 
@@ -61,15 +61,15 @@ ENDED = "No further log calls are made for this run: its last entries may be mis
 def with_log_wanted_after_end(ctx: ReconcileContext) -> ReconcileContext:
     """With the time of the end, from which the fetches after the end count; recorded once.
 
-    What could not be had during the run may be there at its end. A log that is not wanted after
-    the end is as whole as it will be.
+    A log that could not be fetched during the run may exist at its end. A log that is not wanted
+    after the end is not fetched again.
     """
     log = ctx.status.log or LogStatus()
     if not has_ended(ctx.status) or log.state in FETCHED:
         return ctx
     if is_over(ctx.status) and not _is_asked_for(ctx):
         return _without_fetches(ctx, log)
-    # Without the time of an end an older version of the operator has given the log up.
+    # A log that was given up without the time of an end is from an older version of the operator.
     had_ended = ctx.recorded is not None and has_ended(ctx.recorded)
     is_known = log.end_seen_at is not None or (had_ended and log.state in GIVEN_UP)
     return ctx if is_known or not _is_wanted(ctx) else _collecting(ctx, log)
@@ -97,7 +97,7 @@ def _without_fetches(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
 
 
 def with_log_tried_again(ctx: ReconcileContext) -> ReconcileContext:
-    """With a log that was given up wanted again, as after an edit of the resource."""
+    """With a given-up log wanted again, as after an edit of the resource."""
     log = ctx.status.log
     if log is None or log.state not in GIVEN_UP or not _is_wanted(ctx):
         return ctx
@@ -105,7 +105,7 @@ def with_log_tried_again(ctx: ReconcileContext) -> ReconcileContext:
 
 
 def without_log_failures(ctx: ReconcileContext, *, is_wanted: bool = True) -> ReconcileContext:
-    """With no failed fetch remembered."""
+    """With the counts of failed fetches reset."""
     return ctx.with_state(
         log_wanted=is_wanted,
         failed_logs=0,
@@ -122,7 +122,7 @@ def _is_wanted(ctx: ReconcileContext) -> bool:
 
 
 def _is_held(ctx: ReconcileContext) -> bool:
-    """Whether it is not known how the log is to be stored, or what of it is."""
+    """Whether it cannot be read how to store the log, or what of the log is stored."""
     return ctx.training.cannot_read("spec.log", "status.log")
 
 
@@ -140,7 +140,7 @@ def _is_asked_for(ctx: ReconcileContext) -> bool:
 
 
 def log_due_in(ctx: ReconcileContext) -> float | None:
-    """Seconds until the log is to be fetched; None: not before something changes."""
+    """Seconds until the log is to be fetched; None: not until something changes."""
     log = ctx.status.log or LogStatus()
     if not _is_wanted(ctx) or log.state in GIVEN_UP:
         return None
@@ -151,7 +151,7 @@ def log_due_in(ctx: ReconcileContext) -> float | None:
 
 
 def is_first_fetch_due(ctx: ReconcileContext) -> bool:
-    """Whether the log of a run that has ended was not stored since, and is to be fetched."""
+    """Whether the first fetch after the end of the run is still to be made."""
     log = ctx.status.log or LogStatus()
     if log_due_in(ctx) is None:
         return False
@@ -178,10 +178,10 @@ def is_last_fetch(status: TrainingStatus, asked_at: datetime, wait: float) -> bo
 def superseded(
     training: Training, others: Iterable[Training], due_in: float | None
 ) -> LogUnavailable | None:
-    """What becomes of a log of which the API may give another run's entries; None: it may not.
+    """The end of the attempts, once the API may return another run's entries; None: it may not.
 
-    No call can tell the entries of this run from those of a run that another resource has begun
-    since: the clocks of the operator and of the log differ.
+    No call can tell the entries of this run from those of a later run of another resource: the
+    clocks of the operator and of the log differ.
     """
     log = training.status.log
     if log is None or log.end_seen_at is None:
@@ -198,9 +198,9 @@ def superseded(
 
 
 def with_log_stored(ctx: ReconcileContext, stored: LogStored) -> ReconcileContext:
-    """The log is stored: whole after the last fetch, else to be fetched again."""
+    """With the stored log: complete after the last fetch, else with the time of the next one."""
     now, total = ctx.now.replace(microsecond=0), stored.extent.reply.total
-    # A slow reply has what the log had when the call was sent.
+    # A slow reply shows the log as of the time when the call was sent.
     asked_at = (stored.asked_at or ctx.now).replace(microsecond=0)
     before = ctx.status.log or LogStatus()
     state, message, next_at = LogState.COLLECTING, None, None
@@ -224,14 +224,14 @@ def with_log_stored(ctx: ReconcileContext, stored: LogStored) -> ReconcileContex
 
 
 def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:
-    """When the log is fetched after a fetch that was sent at `asked_at`; whole seconds."""
+    """When the next fetch follows one that was sent at `asked_at`; whole seconds."""
     parts = (wait * SECOND_FETCH, wait)
     times = (end_seen_at + timedelta(seconds=math.ceil(part)) for part in parts)
     return next((at for at in times if at > asked_at), None)
 
 
 def _state_of(extent: LogExtent) -> tuple[LogState, str | None]:
-    """What the log is after the last fetch, and why."""
+    """The state of the log after the last fetch, and why."""
     given, total, known = extent.reply.entries, extent.reply.total, extent.known
     if total is not None and max(given, known) < total:
         text = f"The API gave {given} of the {total} entries that it says its log has."
@@ -249,7 +249,7 @@ def _state_of(extent: LogExtent) -> tuple[LogState, str | None]:
 
 
 def with_log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> ReconcileContext:
-    """The log was not stored: with the time of another try, or given up."""
+    """With the time of the next attempt to store the log, or with the log given up."""
     ctx = _with_failure(ctx, failed)
     log, given_up = ctx.status.log or LogStatus(), _given_up(ctx, failed)
     if failed.was_called:

@@ -1,4 +1,4 @@
-"""What follows a look at a followed run: its log, its end, or the next look."""
+"""What follows a poll of a followed run: its log, its end, or the next poll."""
 
 from datetime import timedelta
 
@@ -46,24 +46,24 @@ __all__ = [
 ]
 
 LOG_PATIENCE = timedelta(hours=1)
-"""A retry waits so long for the log of the run that failed: the window of the log allowance. The
-API may have only the log of the newest run."""
+"""A retry waits so long for the log of the failed run: the window of the log quota. The API may
+keep only the log of the newest run."""
 FIRST_RETRY = 5.0
 """Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
 UNREPORTED = 4
-"""Tries to publish before a failure is told that is no refusal: a hiccup of the cluster is over by
-then, after 75 s of waits."""
+"""Attempts to publish before a failure is reported that is no refusal. A short failure of the
+cluster is over by then, after delays of 75 s."""
 
 
 def conclude(ctx: ReconcileContext, condition_reason: ConditionReason | None = None) -> Decision:
-    """Fetch the log where it is due; else rest: for good after the end, or until the next look.
+    """Fetch the log where it is due; else requeue for the next poll, and after the end not at all.
 
     A run that has just succeeded is published. A pending end is polled for its results only.
     """
     if is_end_pending(ctx.status):
         return await_results(ctx)
     if awaits_retry(ctx.status) and (is_run_asked_for(ctx.training) or is_cancelled(ctx.training)):
-        # Changed while it ran: there is no retry of what is not asked for any more.
+        # The request changed during the run: a request that is gone is not retried.
         ctx = ctx.with_status(cancel_request(ctx.status))
     ctx = with_log_wanted_after_end(ctx)
     due_in, fetch_in = _due_in(ctx), log_due_in(ctx)
@@ -80,8 +80,8 @@ def conclude(ctx: ReconcileContext, condition_reason: ConditionReason | None = N
 def is_retry_held(ctx: ReconcileContext) -> bool:
     """Whether a retry whose time has come waits for the log of the run that failed.
 
-    For the first fetch after the end only: the later ones are left out. Tried at least once,
-    however late that is: the resource may have been suspended all the while.
+    The retry waits for the first fetch after the end only; later fetches are skipped. The log is
+    fetched at least once, however late: the resource may have been suspended until then.
     """
     retry_at = ctx.run.retry_at
     if retry_at is None or not is_first_fetch_due(ctx):
@@ -90,11 +90,11 @@ def is_retry_held(ctx: ReconcileContext) -> bool:
 
 
 def _due_in(ctx: ReconcileContext) -> float | None:
-    """Seconds until there is something to do beside the log; None: until the resource changes."""
+    """Seconds until the next action other than the log; None: until the resource changes."""
     if not is_over(ctx.status):
         return ctx.next_poll
     if is_run_asked_for(ctx.training):
-        return 0.0  # during the run, so nothing else will wake it
+        return 0.0  # requested during the run, so no watch event will trigger it
     retry_at = ctx.run.retry_at if ctx.status.run else None
     if retry_at is None:
         return None
@@ -116,25 +116,26 @@ def fail(ctx: ReconcileContext, why: Failure) -> Decision:
 
 
 def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
-    """A run has succeeded and its result could not be published: told, and tried again.
+    """Report that the result of a succeeded run could not be published, and try again.
 
-    Whoever waits for success finds the result; so it is not told before. What the API said of the
-    run is kept all the same: the model may be changed there before the result is published.
+    Success is reported only once the result exists, so that clients that wait for success find the
+    result. The facts that the API gave are kept: the model may change before the result is
+    published.
     """
     tries = ctx.state.failed_publishes + 1
     ctx = ctx.with_state(failed_publishes=tries)
     wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
     if not (failed.refused or ctx.training.is_being_deleted) and tries <= UNREPORTED:
-        # As it was recorded: an edit of the gate must not count as observed and not be judged
-        # again, and the ledger's entry of a start stays open until its outcome is recorded.
+        # The recorded status: an edit of the gate must not count as observed before the run is
+        # judged again, and an in-flight start stays open until its outcome is recorded.
         status = ctx.status
         if is_end_pending(status):
-            # The results that have ended the wait are kept: no further poll may show them.
+            # The results that have ended the wait are kept: later polls may not show them.
             status = replace(status, metrics=failed.success.status.metrics)
         return Decision(status, RequeueAfter(wait), ctx.state)
     message = f"The training has succeeded, but its result is not published: {failed.message}"
     why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
-    # The conditions that were decided on tell of a success that was never recorded.
+    # The decided conditions report a success that was never recorded.
     status = replace(failed.success.status, failure=why, conditions=ctx.status.conditions)
     ctx = with_log_wanted_after_end(ctx.with_status(status))
     fetch_in = log_due_in(ctx)
@@ -145,14 +146,14 @@ def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
 
 
 def log_stored(ctx: ReconcileContext, stored: LogStored) -> Decision:
-    """The log is stored: rest until it is fetched again, or until the next poll."""
+    """Record a stored log, and requeue until the next fetch or poll."""
     ctx = with_log_stored(ctx, stored)
     condition_reason = None if has_ended(ctx.status) else training_reason(ctx.status)
     return _after_log(ctx, stored.due_in, condition_reason)
 
 
 def log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> Decision:
-    """The log could not be had now: try later, or say that it cannot be had."""
+    """Record that the log could not be fetched or stored: retry later, or report that."""
     return _after_log(with_log_unavailable(ctx, failed), failed.due_in)
 
 

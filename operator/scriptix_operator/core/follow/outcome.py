@@ -1,4 +1,4 @@
-"""Following a remote run: what a look at the model says of it."""
+"""Following a remote run: what a poll of the model says of it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -48,16 +48,16 @@ __all__ = [
 ]
 
 CHANGED = frozenset({TrainingState.NOT_READY, TrainingState.READY})
-"""Where new data takes a model after a run."""
+"""The training_status values that new data brings a model to after a run."""
 
 MAX_AHEAD = timedelta(days=1)
-"""How far the API's clock may be ahead of ours, and its time of an end still be believed."""
+"""The API's time of an end is believed up to this far ahead of the operator's clock."""
 OBSERVATION_REFRESH = timedelta(minutes=10)
-"""lastObservedAt rides along with other changes; alone it is written at most this often."""
+"""lastObservedAt is written together with other changes; alone it is written at most this often."""
 
 
 def model_status(model: RemoteModel) -> ModelStatus:
-    """The model as status shows it: texts bounded."""
+    """The model as status shows it, with bounded texts."""
 
     def bounded(text: str | None, limit: int) -> str | None:
         return None if text is None else one_line(text, limit)
@@ -71,7 +71,7 @@ def model_status(model: RemoteModel) -> ModelStatus:
 
 
 def with_poll(status: TrainingStatus, before: TrainingStatus, now: datetime) -> TrainingStatus:
-    """Stamp a look: lastObservedAt rides along with other changes, or is refreshed when old."""
+    """With the time of a poll, written together with other changes, or refreshed when old."""
     last = before.last_observed_at
     if status == before and last is not None and now - last < OBSERVATION_REFRESH:
         return status
@@ -85,19 +85,19 @@ def follow(
     now: datetime,
     past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, ConditionReason | None]:
-    """What a look says of the remote run in status, which is not finished.
+    """What a poll says of the remote run in status, which is not finished.
 
     Args:
         spec: What is asked for.
         status: The facts so far.
-        model: The look.
+        model: The poll.
         now: UTC.
-        past: Runs with the same API key that went to their end.
+        past: Completed runs with the same API key.
 
     Returns:
-        The new facts and why they are so (None where a failure in them says it, and while an end
-        is pending). A poll that speaks of an earlier run, or that makes no sense, changes nothing
-        but the note.
+        The new facts and their reason (None where a failure in the facts gives the reason, and
+        while an end is pending). A poll of an earlier run, or one that makes no sense, changes only
+        the reason.
     """
     after, condition_reason = _follow(spec, status, model, now, past)
     return naming_unreadable(after, status.failure, model.unreadable), condition_reason
@@ -133,15 +133,15 @@ def _follow(
     match model.training_status:
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if not _is_this_run(status, model):
-                stale = "The run was started; the API still shows the training before it."
+                stale = "Started; the API still reports the previous run."
                 return status, ConditionReason(Reason.TRAINING, stale)
             return _followed(spec, _with_start_time(status, model), model, now, past)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
                 return status, _not_shown(status, model)
             text = (
-                "The model was changed after the run: it is at training_status "
-                f"{model.training_status} again, so the outcome cannot be read any more."
+                f"The model was reset to training_status {model.training_status} before the "
+                "outcome could be read; the outcome is unknown."
             )
             gone = failure(FailureReason.UNKNOWN, text)
             return _ended(_with_start_time(status, model), model, now, gone), None
@@ -154,29 +154,29 @@ def _follow(
 
 
 def _not_shown(status: TrainingStatus, model: RemoteModel) -> ConditionReason:
-    """Why a look at 1 or 2 that names no start of ours is waited out, until the time-out.
+    """Why the operator waits, until the time-out, at 1 or 2 without this run's start time.
 
-    It may be a stale one, in a dialect without markers or one that drops them: to take it for the
-    end could never be taken back.
+    The poll may be a stale read, in a response variant without run start times. Ending the run by
+    such a poll could not be undone.
     """
     if status.progress is None:
-        early = "The run was started; the API does not show it as running yet."
+        early = "Started; the API does not report the run as running yet."
         return ConditionReason(Reason.TRAINING, early)
     return ConditionReason(
         Reason.UNEXPECTED_STATUS,
-        f"The run was at {status.progress}%; now the API shows training_status "
-        f"{model.training_status}, and no start time that would tell whether the run has ended. "
-        "Waiting until it shows the run again; spec.timeoutSeconds ends that.",
+        f"The run was at {status.progress}%; the API now reports training_status "
+        f"{model.training_status} without a start time, so the end of the run cannot be confirmed. "
+        "Waiting, at most until spec.timeoutSeconds.",
     )
 
 
 def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
     """Whether the run that a poll shows is the one in status, by its run start time.
 
-    It is compared with what polls have shown, never with the reply to the start: another server may
-    have written that. With the baseline, which this run's must be newer than; else, for an adopted
-    run or one that was seen twice under the baseline's, with the run's own. A baseline without a
-    start time leaves nothing to be exact about: replicas may round.
+    The run start time is compared with polled ones only: another replica may have written the one
+    in the reply to the start. The run start time must be newer than the baseline's. For an adopted
+    run, and for one that two polls have shown under the baseline's, the run's own one is compared.
+    With a baseline without one, rounding is allowed for: replicas may round.
     """
     if model.started_at is None:
         return not _is_left_over(status, model)
@@ -191,7 +191,7 @@ def _is_this_run(status: TrainingStatus, model: RemoteModel) -> bool:
 
 
 def _with_start_time(status: TrainingStatus, model: RemoteModel) -> TrainingStatus:
-    """With the run start time that a poll shows first, in place of the one in the reply."""
+    """With the first polled run start time, in place of the one in the reply."""
     run = status.run
     if run is None or run.started_training_at is not None or model.started_at is None:
         return status
@@ -200,10 +200,10 @@ def _with_start_time(status: TrainingStatus, model: RemoteModel) -> TrainingStat
 
 
 def _is_left_over(status: TrainingStatus, model: RemoteModel) -> bool:
-    """Whether an end that is shown without a marker may be the one that was there at the start.
+    """Whether an end without a run start time may be the end that the baseline has.
 
-    Without a marker nothing but the order of events tells runs apart: the same end as before the
-    start says nothing until this run has been seen to get on.
+    Without run start times only the order of events tells runs apart: the baseline's end says
+    nothing until a poll has shown progress of this run.
     """
     baseline = status.run.baseline if status.run else None
     ended = model.training_status in ENDS
@@ -242,9 +242,9 @@ def is_of_run(status: TrainingStatus, model: RemoteModel) -> bool:
 def _awaited(
     spec: TrainingSpec, status: TrainingStatus, end: PendingEnd, model: RemoteModel, now: datetime
 ) -> tuple[TrainingStatus, ConditionReason | None]:
-    """A poll while results are awaited: it has them, the model has moved on, or it is stale.
+    """Decide on a poll while results are awaited: it has them, shows another run, or is stale.
 
-    1 or 2 without a start time is stale, perhaps, where the end has one: the wait goes on.
+    1 or 2 without a run start time may be a stale read where the end has one: the wait continues.
     """
     if is_of_end(status, end, model):
         return _at_end(spec, status, model, now)
@@ -264,7 +264,7 @@ def _awaited(
 def _at_end(
     spec: TrainingSpec, status: TrainingStatus, model: RemoteModel, now: datetime
 ) -> tuple[TrainingStatus, ConditionReason | None]:
-    """A poll at the end of the run: believed with its results, else pending."""
+    """Record a poll that shows the end of the run: final with its results, else pending."""
     if status.run is None:
         raise ValueError("the end of no run")
     first = status.run.pending_end or PendingEnd(
@@ -301,7 +301,7 @@ def believe(
         spec: What is asked for.
         status: With the end of the run.
         now: UTC.
-        why: Of a run that has failed: the API's words; None: it gave none.
+        why: Failure of a run that has failed, in the API's words; None: the API gave none.
     """
     run = status.run
     if run is None or run.pending_end is None:
@@ -332,7 +332,7 @@ def judge(
 
 
 def trained_reason(status: TrainingStatus) -> ConditionReason:
-    """What is said of a run that has succeeded."""
+    """The reason and message of a run that has succeeded."""
     metrics = status.metrics
     rate = "; the API gave no word error rate"
     if metrics is not None and metrics.word_error_rate is not None:
@@ -357,13 +357,13 @@ def _ended(
 def ended_at(
     started_at: datetime | None, now: datetime, named_end: datetime | None = None
 ) -> datetime:
-    """When a run ended: as the API tells, else now; never before its beginning.
+    """When a run ended: as the API reports, else now; never before its beginning.
 
     Args:
-        started_at: When it began by the API's clock.
-        now: By ours, which may be behind the API's.
-        named_end: What the API gives; an end before the beginning is left over from another run,
-            and one that is not yet is no end.
+        started_at: When the run began, by the API's clock.
+        now: The operator's clock, which may be behind the API's.
+        named_end: The end that the API reports. An end before the beginning belongs to another run,
+            and an end in the future does not count.
     """
     if named_end is not None and (started_at or named_end) <= named_end <= now + MAX_AHEAD:
         return named_end
@@ -372,10 +372,10 @@ def ended_at(
 
 
 def with_metrics(known: Metrics | None, given: RemoteMetrics | None) -> Metrics | None:
-    """The metrics of a run after a poll: those given, and those that an earlier poll gave."""
+    """The metrics of a run after a poll: those of this poll, and those of earlier polls."""
     if known is None or given is None:
         return known if given is None else _metrics(given)
-    # The names are those of the class itself, so none can be wrong.
+    # The names are the fields of the class, so the update needs no validation.
     new = {name: value for name, value in _metrics(given) if value is not None}
     return Metrics(**{**dict(known), **new})
 

@@ -1,7 +1,7 @@
-"""A pending end: the API shows that the run has ended, and not yet its results.
+"""A pending end: the API shows that the run has ended, but not its results yet.
 
 A pending end is recorded at once, polled a few times for its results, and then believed without
-them. When the polls are due follows from the recorded time, so a restart adds none.
+them. The recorded time determines when the polls are due, so a restart adds no poll.
 """
 
 from datetime import timedelta
@@ -16,13 +16,13 @@ from scriptix_operator.core.status.quality_gate import lacks_metric
 __all__ = ["POLLS", "await_results", "is_wait_over", "poll_results", "with_next_poll"]
 
 POLLS = (2 / 120, 7 / 120, 17 / 120, 47 / 120, 110 / 120)
-"""When the results are polled for, as parts of the wait: most arrive within seconds."""
+"""Times of the polls for results, as parts of the wait: most results arrive within seconds."""
 
 
 def await_results(ctx: ReconcileContext) -> Decision:
-    """Say what is awaited, until the next poll for it."""
+    """Report that results are awaited, and requeue until the next poll for them."""
     ctx, until, run = with_next_poll(ctx), ctx.results_until, ctx.run
-    if ctx.is_verdict_held:
+    if ctx.is_judgement_held:
         text = (
             "The API shows that the training has succeeded. The run is neither judged nor "
             "published before its quality gate can be read."
@@ -37,7 +37,7 @@ def await_results(ctx: ReconcileContext) -> Decision:
 
 
 def poll_results(ctx: ReconcileContext) -> Decision:
-    """Poll for the results where that is due; a new process leaves out what is past."""
+    """Poll for the results when due; a new process skips polls that are past."""
     due = ctx.state.results_poll_at
     return await_results(ctx) if due is None or ctx.now < due else ctx.answer(Poll())
 
@@ -53,14 +53,14 @@ def with_next_poll(ctx: ReconcileContext) -> ReconcileContext:
 
 
 def is_wait_over(ctx: ReconcileContext) -> bool:
-    """Whether a pending end is to be believed as it is."""
+    """Whether a pending end is to be believed without further results."""
     until, run = ctx.results_until, ctx.status.run
-    if until is None or run is None or run.pending_end is None or ctx.is_verdict_held:
+    if until is None or run is None or run.pending_end is None or ctx.is_judgement_held:
         return False
     if ctx.now >= until or (ctx.deadline is not None and ctx.now >= ctx.deadline):
         return True
     if ctx.status.phase == Phase.SUSPENDED and not ctx.spec.suspend:
-        return True  # resumed: whatever happened meanwhile, this end was seen
-    # The gate was edited, or the results were seen and could not be published.
+        return True  # resumed: the end was seen before the suspension
+    # The gate was edited, or the results were polled and could not be published.
     is_success = run.pending_end.training_status == TrainingState.SUCCEEDED
     return is_success and not lacks_metric(ctx.spec.quality_gate, ctx.status.metrics)

@@ -1,4 +1,4 @@
-"""A look without an answer to go by: refused, lost, or not made at all."""
+"""A poll without a usable reply: refused, lost, or not made at all."""
 
 from datetime import datetime, timedelta
 
@@ -23,24 +23,24 @@ LEAST_WAIT = 1.0
 """Seconds after a refusal because of the rate limit, whatever the reply says."""
 
 MAX_POLL_BACKOFF = 300.0
-"""Seconds between looks at most while the API does not answer, unless more are asked for."""
+"""Longest poll interval, in seconds, while the API does not answer, unless spec asks for longer."""
 
 BEHIND = 1.0
-"""Seconds after the time that a reply names: another model makes the trial call before that."""
+"""Seconds added to the time that a reply names: another model makes the trial call first."""
 
 GATEWAY_PATIENCE = 300.0
 """Seconds of a gateway's refusals after which a human is asked to check the way to the API."""
 
 
 def vouches_for(status: TrainingStatus, fingerprint: str) -> bool:
-    """Whether a status says that the API has accepted the key with this fingerprint."""
+    """Whether a status shows that the API has accepted the key with this fingerprint."""
     why = status.failure
     is_rejected = why is not None and why.reason == FailureReason.UNAUTHORIZED
     return last_key(status) == fingerprint and status.model is not None and not is_rejected
 
 
 def poll_failed(ctx: ReconcileContext, poll: PollFailed) -> Decision:
-    """Say what is the matter, and when the next look is."""
+    """Report the failed poll, and requeue until the next one."""
     call = poll.failure
     blocked = blocked_call(call, poll.key_source)
     if blocked is not None:
@@ -50,16 +50,16 @@ def poll_failed(ctx: ReconcileContext, poll: PollFailed) -> Decision:
         return _refused_by_gateway(ctx, poll)
     ctx = ctx.with_facts(failure=None).with_state(gateway_since=None)
     if call.kind is FailureKind.RATE_LIMITED:
-        text = "The API refused a call because of its rate limit; next look"
+        text = "The API refused a call because of its rate limit; next poll"
         return rate_limited(ctx, call, poll.again_in, text)
     return _unanswered(ctx, poll)
 
 
 def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decision:
-    """Refused by the API: blocked, once it is certain.
+    """Block the resource once the API's refusal is certain.
 
-    A 404 may be a model that is being restored, a 403 a key whose rights are being changed: neither
-    says anything of a run.
+    A 404 may be a model that is being restored, a 403 a key whose permissions are being changed:
+    neither says anything about a run.
     """
     doubted_at = ctx.state.doubted_at or ctx.now
     left = CONFIRM - (ctx.now - doubted_at).total_seconds()
@@ -69,14 +69,14 @@ def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decis
     ctx = ctx.with_state(doubted_at=doubted_at)
     facts, ctx = _old_facts(ctx.with_facts(failure=None))
     text = (
-        f"The API refused a poll ({poll.failure.message}), against its earlier replies. The next "
-        f"poll confirms it or not{facts}."
+        f"The API refused a poll ({poll.failure.message}), contrary to its earlier replies. The "
+        f"next poll confirms or refutes the refusal{facts}."
     )
     return ctx.requeue(left, ConditionReason(Reason.API_UNAVAILABLE, text))
 
 
 def _is_doubtful(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> bool:
-    """Whether a refusal contradicts what was known: of the key, or of the model.
+    """Whether a refusal contradicts what is known of the key or of the model.
 
     A replica that is behind, or restarts, refuses one poll and not the next.
     """
@@ -89,7 +89,7 @@ def _is_doubtful(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> b
 
 
 def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
-    """Refused in place of the API: trouble on the way, and a matter for a human if it lasts."""
+    """Poll again after a gateway's refusal; block the resource if the refusals last."""
     since = ctx.state.gateway_since or ctx.now
     ctx = ctx.with_state(gateway_since=since)
     shown = ctx.status.failure
@@ -104,22 +104,22 @@ def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
 
 
 def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None = None) -> Decision:
-    """No answer of the API: polled again ever more seldom, but within `at_most` seconds."""
+    """Poll again after a poll without an answer, with growing delays up to `at_most` seconds."""
     call = poll.failure
     facts, ctx = _old_facts(ctx)
     if poll.since is not None:
-        # All wait for the one probe; whoever is not looked at cannot fail.
-        text = f"No answer from the API since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
+        # All resources wait for the trial call; this resource made no call that could fail.
+        text = f"API unreachable since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
         text += _named_text(poll.named_until)
         return ctx.requeue(
             soonest(ctx.next_poll, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
         )
     failed = ctx.state.failed_polls + 1
-    # One whose looks are far apart would else show for hours what has passed within seconds.
+    # A resource with a long poll interval would show a short failure for hours otherwise.
     wait = backoff(min(ctx.poll, RECHECK), failed - 1, max(ctx.poll, MAX_POLL_BACKOFF))
     text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
     if named >= FIRST_TRIAL:
-        # As named, but ever more seldom where that turns out to be too early again and again.
+        # At the named time, but with growing delays where that is too early repeatedly.
         wait = min(max(named, backoff(FIRST_TRIAL, failed - 1, RECHECK)), MAX_NAMED) + BEHIND
     wait = wait if at_most is None else min(wait, at_most)
     if named >= FIRST_TRIAL:
@@ -135,20 +135,20 @@ def _named_text(until: datetime | None) -> str:
 
 
 def _old_facts(ctx: ReconcileContext) -> tuple[str, ReconcileContext]:
-    """How old the facts of a followed run are, in words and in status."""
+    """The age of a followed run's facts, as text for the message and as lastObservedAt."""
     if not is_followed(ctx.status):
         return "", ctx
     seen_at = ctx.state.last_polled_at or ctx.status.last_observed_at
     if seen_at is None:
-        return "; the facts shown are the last ones known", ctx
+        return "; status shows the last known facts", ctx
     shown = ctx.with_facts(last_observed_at=seen_at.replace(microsecond=0))
-    return f"; the facts shown are of {seen_at:%m-%d %H:%MZ}", shown
+    return f"; status last updated {seen_at:%m-%d %H:%MZ}", shown
 
 
 def rate_limited(
     ctx: ReconcileContext, call: CallFailure, again_in: float | None, text: str
 ) -> Decision:
-    """The API refused a call because of its rate limit.
+    """Requeue after the API refused a call because of its rate limit.
 
     Args:
         ctx: The resource.

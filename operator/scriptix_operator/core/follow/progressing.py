@@ -1,4 +1,4 @@
-"""What a look says of a run that goes on: progress, expected end, and whether it stands still."""
+"""What a poll says of a running training: progress, estimated completion, stalled or not."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,13 +22,13 @@ __all__ = [
 ]
 
 ANOTHER_START = timedelta(seconds=60)
-"""From this difference on a later run start time is another start; below, it may be the same time
-as two servers round it."""
+"""From this difference on, a later run start time is another start; below it, the two may be one
+time that two replicas round differently."""
 STALLED_AFTER = 1.5
-"""Of the longest that a stage has ever taken: without progress for longer than that, a run is said
-to stand still. An API that tells of whole stages only has to be borne with for one."""
+"""Factor on the longest known duration of a stage: without progress for longer than that, a run is
+stalled. An API may report progress only once per stage."""
 LEAST_STALL = 600.0
-"""Seconds."""
+"""Seconds without progress below which no run is stalled."""
 
 
 def without_poll_facts(status: TrainingStatus) -> TrainingStatus:
@@ -49,14 +49,14 @@ def running(
     model_id: int,
     past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, ConditionReason]:
-    """The facts and the note after a look at a run that goes on.
+    """The facts and their reason after a poll of a running training.
 
     Args:
         status: The facts so far.
-        model: The look.
+        model: The poll.
         now: UTC.
         model_id: spec.modelId.
-        past: Runs with the same API key that went to their end.
+        past: Completed runs with the same API key.
     """
     before = status.progress
     progress = before if model.progress is None else model.progress
@@ -75,14 +75,14 @@ def running(
     if not _is_started_again(status, model, has_gone_back=has_gone_back):
         return status, condition_reason
     later = (
-        " The API shows a later start than the one followed: somebody else may have started the "
-        "model again."
+        " The API reports a newer start time than this run's; the model may have been started by "
+        "someone else."
     )
     return status, ConditionReason(condition_reason.reason, condition_reason.message + later)
 
 
 def _is_started_again(status: TrainingStatus, model: RemoteModel, *, has_gone_back: bool) -> bool:
-    """Whether polls show that the model was started once more since this run began."""
+    """Whether polls show that the model was started again since this run began."""
     began = status.run.started_training_at if status.run else None
     if began is None or model.started_at is None:
         return False
@@ -91,7 +91,7 @@ def _is_started_again(status: TrainingStatus, model: RemoteModel, *, has_gone_ba
 
 
 def is_another_start(one: datetime, other: datetime) -> bool:
-    """Whether two start times that polls have shown are too far apart to be one, rounded."""
+    """Whether two polled run start times are too far apart to be one time, rounded."""
     return abs(other - one) >= ANOTHER_START
 
 
@@ -103,10 +103,10 @@ def _expected(
     *,
     moved: bool,
 ) -> TrainingStatus:
-    """With its marks and its expected end.
+    """With the progress milestones and the estimated completion.
 
-    The end is estimated anew only on news, so that a look without news writes nothing; also where
-    it has passed, but not at 100 %, where the time left is always none.
+    The completion is estimated again only when progress has changed, so that a poll without changes
+    writes nothing; and once the estimate has passed, except at 100 %, where no time is left.
     """
     began, progress = _began_at(status) or status.started_at, status.progress
     if began is None or progress is None:
@@ -135,7 +135,7 @@ def _expected(
 
 
 def with_milestones_of(status: TrainingStatus, progress: int, now: datetime) -> TrainingStatus:
-    """With the time of each mark that the run has passed."""
+    """With the time of each progress milestone that the run has passed."""
     began = _began_at(status) or status.started_at
     if began is None:
         return status
@@ -144,7 +144,7 @@ def with_milestones_of(status: TrainingStatus, progress: int, now: datetime) -> 
 
 
 def _began_at(status: TrainingStatus) -> datetime | None:
-    """When a run of ours began by our own clock; the API's may differ from it by minutes."""
+    """When an owned run began, by the operator's clock; the API's may differ by minutes."""
     run = status.run
     return None if run is None or run.ownership == Ownership.ADOPTED else run.claimed_at
 
@@ -152,34 +152,34 @@ def _began_at(status: TrainingStatus) -> datetime | None:
 def _stalled(
     status: TrainingStatus, now: datetime, model_id: int, past: Sequence[PastRun]
 ) -> TrainingStatus:
-    """With the time since when progress is overdue, if it is."""
+    """With the time since when progress is overdue, if any."""
     stalled_at, since, progress = None, status.last_progress_at, status.progress
     if since is not None and progress is not None:
         began = _began_at(status) or status.started_at or since
         known = (since - began).total_seconds()
-        # As it was expected then: the delay itself must not give it more time.
+        # The estimate as of then: the delay itself must not extend the allowed time.
         expected = estimate(Running(model_id, progress, known, known, status.timeline), past)
         whole = None if expected is None else expected.likely
         longest = longest_stage(stage_of(progress), whole, past)
         overdue = since + timedelta(seconds=max(STALLED_AFTER * longest, LEAST_STALL))
-        # Found once, it stays until there is progress: another run may have taken longer since.
+        # Recorded once, the time stays until there is progress: later runs may have taken longer.
         stalled_at = status.progress_stalled_at or overdue.replace(microsecond=0)
         stalled_at = stalled_at if since <= stalled_at <= now else None
     return replace(status, progress_stalled_at=stalled_at)
 
 
 def training_reason(status: TrainingStatus) -> ConditionReason:
-    """How far a running training is, by its progress and its log."""
+    """The reason and message of a running training, by its progress and its log."""
     reason, text = Reason.TRAINING, "Training."
     if status.progress is not None:
         text = f"Training: {status.stage}, {status.progress}%."
         if status.progress >= DONE:
-            text += " The API has yet to say how it ended."
+            text += " Waiting for the API to report the final status."
     if status.progress_stalled_at is not None:
         reason = Reason.PROGRESS_STALLED
         text += (
-            f" No progress since {status.last_progress_at:%m-%d %H:%MZ}: {status.stage} has never "
-            "taken so long. The run is followed on; spec.timeoutSeconds ends that."
+            f" No progress since {status.last_progress_at:%m-%d %H:%MZ}, longer than any earlier "
+            f"{status.stage} stage. Polling continues until spec.timeoutSeconds."
         )
     if status.learning_curve:
         last = status.learning_curve[-1]

@@ -18,12 +18,12 @@ def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
     """End the run with an unknown outcome.
 
     Args:
-        ctx: Of the resource.
+        ctx: The resource.
         started_at: Run start time of the run.
     """
     text = (
-        "The training was started and has ended, but the model was changed since, so the "
-        "outcome cannot be read any more."
+        "The run started and ended, but the model was changed before the outcome could be read; "
+        "the outcome is unknown."
     )
     run = ctx.run
     ctx = ctx.with_run(
@@ -42,11 +42,11 @@ def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
 
 
 def replaced_before_poll(ctx: ReconcileContext, competitors: Sequence[Training]) -> Decision | None:
-    """The end of a run that no poll has shown, and that another resource's run has replaced.
+    """End a run that no poll has shown, and that a competing training's run has replaced.
 
-    That resource was started while the namespace of this one was not listed. The run start time in
-    the rival's baseline is newer than in this run's baseline, so the rival's is this run's. The
-    model now shows the rival's run.
+    The competing training was started while the namespace of this resource was not listed. The run
+    start time in the competitor's baseline is newer than in this run's baseline, so it is the start
+    time of this run. The model now shows the competitor's run.
     """
     run = ctx.status.run
     if run is None or run.baseline is None or run.started_training_at is not None:

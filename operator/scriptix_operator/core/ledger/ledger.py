@@ -1,7 +1,8 @@
 """The start ledger: which starts were charged, and which may be in flight (docs/start-protocol.md).
 
-It decides; the intent in status explains. Pure: engine/start_ledger.py keeps one in a ConfigMap,
-written by compare-and-set, so that of two processes that would start one model only one can.
+The ledger decides whether a start may have been sent; the intent in status explains the start. This
+module is pure: engine/start_ledger.py keeps the ledger in a ConfigMap, written by compare-and-set,
+so that of two processes that would start one model only one can.
 """
 
 from collections.abc import Mapping
@@ -37,110 +38,110 @@ __all__ = [
 ]
 
 MAX_CHARGES = 1000
-"""Kept at most, the newest: 0.3 of the 1 MiB that a ConfigMap holds, 0.55 with the longest names.
-Who allows more starts than that in one window has the API's own refusals after a restart."""
+"""Most charges kept, the newest: 0.3 of the 1 MiB that a ConfigMap holds, 0.55 with the longest
+names. With a quota of more starts in one window, the API may refuse starts after a restart."""
 
 NO_START = 0
-"""The serial of no entry: serials begin with 1."""
+"""The serial of no in-flight start: serials begin with 1."""
 ONE_SECOND = timedelta(seconds=1)
 V = TypeVar("V")
 
 
 class InFlightStart(ApiModel):
-    """A start of a model that may be under way: its outcome is not known."""
+    """A start of a model without a known outcome."""
 
     serial: int
-    """Unique: a conclusion about one entry can never close another."""
+    """Unique: the outcome of one in-flight start can never resolve another."""
     model_id: int
     uid: str
-    """Of the resource; another of the same name has another."""
+    """The uid of the resource; a re-created resource has another uid."""
     namespace: str
     name: str
     run: str
     attempt: int
     nonce: str = ""
-    """Of the intent."""
+    """The nonce of the intent."""
     baseline: Baseline
     """The model before the request's first attempt."""
 
 
 class StartCharge(ApiModel):
-    """A start that was taken from a key's allowance."""
+    """A start that counts against a key's start quota."""
 
     serial: int
-    """Of the entry that was opened with it."""
+    """The serial of the in-flight start that was opened with the charge."""
     id: str
     """uid/run/attempt, for people."""
     model_id: int
     namespace: str
     key_source: str
-    """Where the key came from: a key that is replaced there takes its debits along."""
+    """Where the key came from: charges of a replaced key count against its successor."""
     at: Time
-    """When the reply was read, else when it was opened; it ages from here."""
+    """When the reply was read, else when the start was begun; the charge ages from this time."""
 
     @property
     def attempt(self) -> int:
-        """Number of the POST for its run, from 1."""
+        """The number of the POST for the run, from 1."""
         number = self.id.rpartition("/")[2]
         return int(number) if number.isdecimal() else 1
 
 
 class LatestRun(ApiModel):
-    """The newest training of a model that is known of, by its run start time in polls."""
+    """The newest known run of a model, by its polled run start time."""
 
     at: Time | None = None
-    """None: never trained, or never seen with a marker."""
+    """The run start time; None: never trained, or never polled with a run start time."""
     superseded: bool = False
-    """A start has acted since, whose own run start time no poll has shown yet."""
+    """A later start has acted, whose run start time no poll has shown yet."""
 
     def outdates(self, model: RemoteModel) -> bool:
-        """Whether a look shows the model as it was before: it decides nothing."""
+        """Whether a poll is a stale read, which shows the model as it was before this run."""
         if self.superseded and model.started_at == self.at:
             return model.training_status in {TrainingState.NOT_READY, TrainingState.READY}
         return self.at is not None and model.started_at is not None and model.started_at < self.at
 
 
 class Ledger(ApiModel):
-    """What one installation has started."""
+    """The starts of one installation."""
 
     serial: int = 0
     """Counts starts and leaders: a write that was decided before one of them is refused."""
     writer: str = ""
-    """The process that wrote it last: two may want to write the same, and only one has."""
+    """The process that wrote the ledger last: tells equal writes of two processes apart."""
     charges: dict[str, tuple[StartCharge, ...]] = Field(default_factory=dict)
-    """By key fingerprint, oldest first."""
+    """Charges by key fingerprint, oldest first."""
     in_flight_starts: dict[int, InFlightStart] = Field(default_factory=dict)
-    """By model."""
+    """In-flight starts by model."""
     latest_runs: dict[int, LatestRun] = Field(default_factory=dict)
-    """By model, of those with an entry or a debit; statuses hold the rest."""
+    """Latest runs by model, of models with an in-flight start or a charge; statuses hold others."""
     limits: StoredLimits = Field(default_factory=dict)
-    """What the API was found to allow, where that is less than is configured."""
+    """Observed limits that are stricter than the configured ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartOutcome:
-    """The outcome of the start that an entry stands for."""
+    """The outcome of an in-flight start."""
 
     in_flight: InFlightStart
     acted: bool
-    """It has started a run."""
+    """The start has begun a run."""
     run_start_time: datetime | None = None
-    """Run start time of that run, where a poll has shown it."""
+    """The run start time of that run, where a poll has shown it."""
     sent: bool = True
-    """False: it has never left this machine, so it takes nothing from the allowance."""
+    """False: the start was never sent, so its charge is returned."""
 
 
 class StartInFlightError(Exception):
-    """A start of the model may be under way; this one must not be sent."""
+    """A start of the model may be in flight; another start must not be sent."""
 
 
 def with_start_begun(
     ledger: Ledger, training: Training, now: datetime
 ) -> tuple[Ledger, InFlightStart]:
-    """Debit the start whose intent `training` carries, and open its model's entry.
+    """Charge the start whose intent `training` carries, and open its in-flight start.
 
     Raises:
-        EntryOpenError: One is open.
+        StartInFlightError: The model has an in-flight start.
     """
     run, model_id = training.status.run, training.spec.model_id
     if run is None or run.intent is None or run.baseline is None:
@@ -162,9 +163,9 @@ def with_start_begun(
 
 
 def with_start_resolved(ledger: Ledger, outcome: StartOutcome, now: datetime) -> Ledger:
-    """Close an entry whose outcome is known.
+    """Resolve an in-flight start whose outcome is known.
 
-    Where it is not there any more (others have closed it) only what is known of the model counts.
+    Where another process has resolved the in-flight start, only the model's latest run changes.
     """
     in_flight, model_id = outcome.in_flight, outcome.in_flight.model_id
     there, in_flight_starts, latest_runs = (
@@ -194,7 +195,7 @@ def with_start_resolved(ledger: Ledger, outcome: StartOutcome, now: datetime) ->
 
 
 def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
-    """Forget what is older than the window, and the marks that nothing here needs."""
+    """Drop charges that are older than the window, and latest runs that nothing here needs."""
     young = [
         (charge.serial, fingerprint, charge)
         for fingerprint, group in ledger.charges.items()
@@ -217,13 +218,13 @@ def pruned(ledger: Ledger, now: datetime, window: timedelta) -> Ledger:
 def with_observed_limits(
     ledger: Ledger, fingerprint: str, call: str, observed: tuple[StoredLimit, ...]
 ) -> Ledger:
-    """Keep what was learned of the limits of a key."""
+    """With the observed limits of a key."""
     calls = {**ledger.limits.get(fingerprint, {}), call: observed}
     return replace(ledger, limits={**ledger.limits, fingerprint: calls})
 
 
 def remembered(ledger: Ledger, model_id: int, now: datetime, window: timedelta) -> LatestRun | None:
-    """The mark of a model, unless the next write will forget it: that may be long in coming."""
+    """The latest run of a model, unless the next write will drop it, which may be much later."""
     latest_run = ledger.latest_runs.get(model_id)
     needed = latest_run is not None and (
         model_id in ledger.in_flight_starts
@@ -242,7 +243,7 @@ def charges_of(
     """The starts that count against a key.
 
     Returns:
-        Those made with the key itself, and those made with others that its source held before.
+        The starts with the key itself, and the starts with earlier keys of its source.
     """
     before = [
         charge
@@ -257,7 +258,7 @@ def charges_of(
 def in_flight_start_of(
     training: Training, run: Run, baseline: Baseline, serial: int
 ) -> InFlightStart:
-    """The entry of a start whose intent stands in status."""
+    """The in-flight start of the intent in status."""
     return InFlightStart(
         serial=serial,
         model_id=training.spec.model_id,
@@ -272,7 +273,7 @@ def in_flight_start_of(
 
 
 def charge_of(training: Training, run: Run, serial: int, at: datetime) -> StartCharge:
-    """The debit of a start."""
+    """The quota charge of a start."""
     return StartCharge(
         serial=serial,
         id=f"{training.uid}/{run.id}/{run.attempt}",
@@ -284,7 +285,7 @@ def charge_of(training: Training, run: Run, serial: int, at: datetime) -> StartC
 
 
 def _aging_from(now: datetime) -> datetime:
-    """Times are kept to the second: rounded up, so that no start ages early."""
+    """The time to the second, rounded up, so that no charge ages early."""
     return now.replace(microsecond=0) + (ONE_SECOND if now.microsecond else timedelta(0))
 
 

@@ -1,4 +1,4 @@
-"""Learned limits as the start ledger keeps them, so that they survive restarts."""
+"""Observed limits as the start ledger keeps them, so that they survive restarts."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -10,35 +10,35 @@ from scriptix_operator.core.ratelimit.inference import ObservedLimit
 __all__ = ["StoredLimit", "StoredLimits", "kept", "restored_limits", "stored_limits"]
 
 KEPT = timedelta(days=31)
-"""What was learned longer ago is tried anew: no API budgets over more than a month."""
+"""Older observed limits are dropped: no API has quotas over more than a month."""
 MAX_KEYS = 500
-"""API keys of which it is kept; 0.1 of the 1 MiB that a ConfigMap holds."""
+"""Most API keys whose limits are kept; 0.1 of the 1 MiB that a ConfigMap holds."""
 
 
 class StoredLimit(ApiModel):
-    """A limit that the API was found to have."""
+    """An observed limit in wall time."""
 
     seconds: float
     """Length of the window."""
     count: int
-    """Calls in it."""
+    """Calls in a window."""
     at: Time
-    """When it was learned."""
+    """When the limit was observed."""
     clean_windows: float
-    """After so many without a refusal one call more is tried."""
+    """After so many windows without a refusal, one call more is tried."""
 
 
 StoredLimits = dict[str, dict[str, tuple[StoredLimit, ...]]]
-"""By key fingerprint and kind of call."""
+"""Observed limits by key fingerprint and kind of call."""
 
 
 def stored_limits(
-    lessons: Iterable[ObservedLimit], wall: datetime, now: float
+    observed: Iterable[ObservedLimit], wall: datetime, now: float
 ) -> tuple[StoredLimit, ...]:
-    """Lessons in wall time.
+    """Observed limits in wall time.
 
     Args:
-        lessons: In monotonic seconds.
+        observed: The limits, in monotonic seconds.
         wall: The time, UTC.
         now: The same in monotonic seconds.
     """
@@ -49,14 +49,14 @@ def stored_limits(
             at=(wall - timedelta(seconds=now - observed_limit.at)).replace(microsecond=0),
             clean_windows=observed_limit.clean_windows,
         )
-        for observed_limit in lessons
+        for observed_limit in observed
     )
 
 
 def restored_limits(
     observed: Iterable[StoredLimit], wall: datetime, now: float
 ) -> tuple[ObservedLimit, ...]:
-    """The lessons in monotonic seconds; arguments as for from_lessons."""
+    """Observed limits in monotonic seconds; arguments as for stored_limits."""
     return tuple(
         ObservedLimit(
             one.seconds, one.count, now - (wall - one.at).total_seconds(), one.clean_windows
@@ -69,7 +69,7 @@ def restored_limits(
 def kept(
     limits: Mapping[str, Mapping[str, tuple[StoredLimit, ...]]], now: datetime
 ) -> StoredLimits:
-    """What is kept: what is not too old, of so many keys, the last ones learned."""
+    """The limits to keep: not too old, of the MAX_KEYS keys with the newest ones."""
     young = {
         key: {
             call: tuple(one for one in observed if one.at > now - KEPT)

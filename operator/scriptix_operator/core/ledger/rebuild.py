@@ -19,11 +19,11 @@ __all__ = ["rebuilt"]
 
 
 def rebuilt(trainings: Iterable[Training], serial: int) -> Ledger:
-    """A lost ledger as far as statuses tell: each intent may be a start under way.
+    """A lost ledger, rebuilt from statuses: each intent may be an in-flight start.
 
     Args:
         trainings: All resources.
-        serial: Where to go on counting: past all that the lost one may have reached.
+        serial: The serial to continue from: above all serials of the lost ledger.
     """
     known = [(t, t.status.run) for t in trainings if t.status.run is not None]
     starts = [start for training, run in known for start in _starts(training, run)]
@@ -35,8 +35,8 @@ def rebuilt(trainings: Iterable[Training], serial: int) -> Ledger:
         charge = charge_of(start.training, start.run, serial, start.at)
         charges[fingerprint] = (*charges.get(fingerprint, ()), charge)
         if start.run.intent is not None and start.run.baseline is not None:
-            # Of two intents at one model the newer is kept: it is waited for from now on, and by
-            # the end of that what is left of the older one has had its time, too.
+            # Of two intents for one model the newer is kept. The wait for its outcome begins now,
+            # and is long enough for a POST of the older one, too.
             entry = in_flight_start_of(start.training, start.run, start.run.baseline, serial)
             in_flight_starts[entry.model_id] = entry
     return Ledger(serial=serial, charges=charges, in_flight_starts=in_flight_starts)
@@ -44,16 +44,16 @@ def rebuilt(trainings: Iterable[Training], serial: int) -> Ledger:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A start that a status tells of."""
+    """A start that a status records."""
 
     training: Training
     run: Run
-    """Its id and attempt, and what is known of the key that it was made with."""
+    """The run, with its id, its attempt and its key, as far as known."""
     at: datetime
 
 
 def _starts(training: Training, run: Run) -> Iterator[_Start]:
-    """The starts that a resource tells of; its earlier runs on the API's clock."""
+    """The starts that a resource records; those of earlier runs by the API's clock."""
     for entry in training.status.history:
         if entry.started_at is not None and entry.ownership != Ownership.ADOPTED:
             earlier = Run(

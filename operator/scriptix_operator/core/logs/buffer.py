@@ -1,6 +1,6 @@
 """The newest lines of a log, up to a bound.
 
-They are kept as bytes: as objects short lines would take six times as much memory as their text.
+The lines are kept as bytes: as objects, short lines would take six times the memory of their text.
 """
 
 from array import array
@@ -12,11 +12,11 @@ from scriptix_operator.core.logs.lines import UNTIMED, Line
 __all__ = ["LEADING", "LineBuffer", "second_at"]
 
 LEADING = -(2**62)
-"""The microsecond of lines before the first timestamp; UNTIMED as a second."""
+"""The time in microseconds of lines before the first timestamp; in seconds: UNTIMED."""
 MICROSECONDS = 1_000_000
 SLACK_PARTS, LEAST_SLACK = 4, 64 * 1024
-"""The buffer grows over the bound by this part of it, at least by so many bytes, before lines are
-put in order and dropped: each time costs a pass over them."""
+"""The buffer exceeds the bound by this part of it, at least by so many bytes, before lines are put
+in order and dropped: each time costs a pass over all lines."""
 
 
 def second_at(at: int) -> int:
@@ -29,7 +29,7 @@ class LineBuffer:
 
     Args:
         max_bytes: Most UTF-8 bytes of lines kept.
-        on_drop: Called with the time of each line that is dropped, in microseconds.
+        on_drop: Called with the time of each dropped line, in microseconds.
     """
 
     def __init__(self, max_bytes: int, on_drop: Callable[[int], None]) -> None:
@@ -37,15 +37,15 @@ class LineBuffer:
         self._slack = max(max_bytes // SLACK_PARTS, LEAST_SLACK)
         self._times, self._sizes, self._text = array("q"), array("I"), bytearray()
         self._ordered = self._ordered_bytes = 0
-        """How many lines are in order, from the first on, and their bytes."""
+        """The number of lines in order, from the first on, and their bytes."""
         self._dropped_until: int | None = None
-        """Time of the newest line dropped: older ones are dropped too."""
+        """Time of the newest dropped line: older lines are dropped too."""
 
     def __len__(self) -> int:
         return len(self._times)
 
     def __iter__(self) -> Iterator[Line]:
-        """The lines kept, oldest first; those of the same time as they came."""
+        """The lines kept, oldest first; lines of the same time in the order of their arrival."""
         self.trim()
         end = 0
         for at, size in zip(self._times, self._sizes, strict=True):
@@ -80,7 +80,7 @@ class LineBuffer:
     def trim(self) -> None:
         """Put the lines in order of time, and drop the oldest ones over the bound."""
         if self._ordered < len(self):
-            # Stable: lines of the same time stay as they came.
+            # Stable: lines of the same time stay in the order of their arrival.
             time_of, rest = self._times.__getitem__, range(self._ordered, len(self))
             self._take(merge(range(self._ordered), sorted(rest, key=time_of), key=time_of))
         count = size = 0

@@ -1,11 +1,11 @@
-"""Takes the entries of a log reply one by one, and keeps what is new of the run.
+"""Collects the entries of a log reply one by one, and keeps the new ones of the run.
 
-A log may be 64 MiB, so nothing of it is kept but the newest lines up to spec.log.maxBytes, the
-learning curve, and counts. What is stored ends at a high-water mark; new is
+A log may be 64 MiB, so only the newest lines up to spec.log.maxBytes, the learning curve, and
+counts are kept. The stored lines end at a high-water mark. New are
 
-    what is newer than the lines before the active segment, and not among the lines of that segment.
+    entries newer than the lines before the active segment, and not among the lines of that segment.
 
-Of the second in which the lines before the active segment end, so many entries are known as were
+Of the second in which the lines before the active segment end, as many entries are known as were
 stored or dropped.
 
 Known limits. An entry that arrives late for a sealed segment, older than the second in which that
@@ -35,16 +35,16 @@ MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a reply has of a run."""
+    """The part of a log reply that belongs to a run."""
 
     since: int
     """First second of the run, as Window.since."""
     entries: int
     """Entries of the run in the reply, new or known."""
     lines: Iterable[Line]
-    """What is new, oldest first; the newest up to the bound. May be read once."""
+    """The new lines, oldest first; the newest up to the bound. May be read once."""
     cut: Position | None = None
-    """Where more was new than may be kept: what comes before the lines."""
+    """The position of the lines, where more lines were new than may be kept."""
     curve: tuple[LearningPoint, ...] = ()
     """The learning curve."""
     skipped: int = 0
@@ -55,8 +55,8 @@ class LogCollector:
     """Collects one reply; `add` may be called from another thread.
 
     Args:
-        log_index: What is stored.
-        window: Which entries are of the run.
+        log_index: The stored log.
+        window: The entries that belong to the run.
         run_id: The run.
         max_bytes: Most UTF-8 bytes of lines to keep.
     """
@@ -102,12 +102,12 @@ class LogCollector:
         self._new.add(at, text)
 
     def result(self) -> Collected:
-        """What was collected, after the last entry."""
+        """The collected entries, after the last one."""
         window = self._window
         is_all = window.is_open and not self._own and self._newest != window.stored_until
         if window.is_open and not is_all:
             self._new.keep(self._is_own)
-        self._new.trim()  # and count what is over the bound
+        self._new.trim()  # and count the lines over the bound
         dropped = self._dropped_of_all if is_all else self._dropped_of_own
         entries = self._entries if is_all else self._own
         return Collected(
@@ -125,7 +125,7 @@ class LogCollector:
         return second >= self._window.since
 
     def _first_time(self, second: int) -> None:
-        """Entries before the first timestamp are of the run that has that one."""
+        """Assign entries before the first timestamp to the run of that timestamp."""
         if second >= self._window.since:
             return
         self._is_leading_own = False
@@ -136,7 +136,7 @@ class LogCollector:
     def _is_known(self, second: int, text: str) -> bool:
         is_of_floor = second == self._floor.at and self._same_as_floor < self._floor.same
         if is_of_floor and self._timed[Line(second, text)] <= 0:
-            # Not by text alone: it would use up an equal line without a time, of a later second.
+            # Not by text alone: that would use up an equal line without a time, of a later second.
             self._same_as_floor += 1
             return True
         count = self._stored.pop(text, 0)  # a late line without a time is read back with another
@@ -159,7 +159,7 @@ class LogCollector:
             self._cut = Position(second, cut.same + 1, 0)
 
     def _cut_position(self, dropped: int) -> Position:
-        """What comes before the new lines, of which the oldest were dropped."""
+        """The position of the new lines, of which the oldest were dropped."""
         at, same, _ = self._cut
         same += sum(line.at == at for line in self._active)
         if self._floor.at == at:

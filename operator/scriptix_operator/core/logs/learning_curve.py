@@ -15,7 +15,7 @@ SEARCHED = 512
 """Characters of a message that are searched; bounds the work on hostile lines."""
 
 MAX_EPOCHS = 4096
-"""Of more epochs every second one is kept while the log is read; bounds the memory."""
+"""Beyond so many epochs, every second one is kept while the log is read; bounds the memory."""
 
 # Two patterns, the second searched behind the first: no backtracking between them.
 EPOCH = re.compile(
@@ -28,20 +28,20 @@ WER = re.compile(
 
 
 class LearningCurve:
-    """The word error rates that the entries of a log tell, found one entry at a time."""
+    """The word error rates in the entries of a log, found one entry at a time."""
 
     def __init__(self) -> None:
         self._points: dict[int, tuple[int, _Point]] = {}
 
     def __len__(self) -> int:
-        """Epochs kept."""
+        """The number of epochs kept."""
         return len(self._points)
 
     def add(self, at: int, entry: LogEntry) -> None:
-        """Take an entry; of an epoch that is reported more than once the latest counts.
+        """Take an entry; of several entries of one epoch the latest counts.
 
         Args:
-            at: Its time, in microseconds since 1970, or LEADING.
+            at: Time of the entry, in microseconds since 1970, or LEADING.
             entry: The entry.
         """
         point = _point(entry)
@@ -59,7 +59,7 @@ class LearningCurve:
         """The curve.
 
         Args:
-            is_own: Whether entries of a second are of the run.
+            is_own: Whether entries of a second belong to the run.
 
         Returns:
             At most 40 points by ascending epoch, evenly thinned, the first and the last kept.

@@ -1,8 +1,8 @@
 """The remote log as lines: rendered, read back, and counted.
 
 A line is `2025-01-16T08:05:00Z INFO message`. Entries without a timestamp are written with `-` in
-its place and belong to the time of the entry before them. Times are whole seconds since 1970, as
-that is what a stored line can tell.
+its place and belong to the time of the previous entry. Times are whole seconds since 1970, as in
+stored lines.
 """
 
 import json
@@ -32,7 +32,7 @@ MAX_LEVEL = 16
 """Characters of a level; the longest in use is CRITICAL."""
 
 NOTHING = "-"
-"""Stands for a missing timestamp, level or message, as in syslog."""
+"""The text in place of a missing timestamp, level or message, as in syslog."""
 
 UNTIMED = -(2**53)
 """The second of lines before the first timestamp: earlier than every other, exact in JSON."""
@@ -45,7 +45,7 @@ class Line(NamedTuple):
     """One stored line."""
 
     at: int
-    """Second that it belongs to: its own, or that of the line before it."""
+    """The second of the line: its own, or that of the previous line."""
     text: str
 
     @property
@@ -60,17 +60,17 @@ class Line(NamedTuple):
 
 
 class Position(NamedTuple):
-    """What of a run's log comes before some point."""
+    """A position in a run's log."""
 
     at: int
-    """Latest second before it."""
+    """Latest second before the position."""
     same: int
-    """Number of lines before it that belong to that second."""
+    """Number of lines before the position that belong to that second."""
     lines: int
-    """Number of lines before it."""
+    """Number of lines before the position."""
 
     def after(self, lines: Iterable[Line]) -> "Position":
-        """The position behind `lines`, which follow here."""
+        """The position behind `lines`, which follow this position."""
         at, same, count = self
         for line in lines:
             count += 1
@@ -92,7 +92,7 @@ def render(entry: LogEntry) -> str:
     """
     at = NOTHING
     if entry.at is not None:
-        # isoformat and not strftime: it pads years, and it is what fromisoformat reads.
+        # isoformat and not strftime: isoformat pads years, and fromisoformat reads its output.
         moment = entry.at.astimezone(UTC).replace(microsecond=0, tzinfo=None)
         at = f"{moment.isoformat()}Z"
     level = "_".join(clean(entry.level[: MAX_LEVEL * 2], MAX_LEVEL).split()).upper()[:MAX_LEVEL]
@@ -101,7 +101,7 @@ def render(entry: LogEntry) -> str:
 
 def _message(text: str) -> str:
     if len(text) <= MAX_MESSAGE and text.isprintable():
-        return text.strip()  # nearly every message; `clean` looks at each character
+        return text.strip()  # the common case, for speed: `clean` checks each character
     head = text[: MAX_MESSAGE + 1].strip().replace("\r\n", "\n").replace("\r", "\n")
     return clean(head.replace("\n", "\\n"), MAX_MESSAGE)
 
@@ -112,7 +112,7 @@ def join(lines: Iterable[Line]) -> str:
 
 
 def split(text: str, at: int) -> tuple[Line, ...]:
-    """Read stored text back; `at` is the second of what comes before it."""
+    """The lines of stored text; `at` is the second of the line before the text."""
     lines = []
     for line in text.split("\n"):
         if not line:
@@ -129,7 +129,7 @@ def _stamp_of(line: str) -> int | None:
         return None
     try:
         return second_of(datetime.fromisoformat(stamp))
-    except (ValueError, TypeError):  # somebody edited the ConfigMap
+    except (ValueError, TypeError):  # the ConfigMap was edited by hand
         return None
 
 

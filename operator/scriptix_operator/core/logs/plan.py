@@ -1,13 +1,13 @@
-"""Decides what to seal, what to keep and what to append when a log was fetched.
+"""Decides which lines to seal, to keep and to append after a log was fetched.
 
-Lines are appended in the order of their time; one that arrived late, older than lines stored
-before, keeps its own stamp behind them.
+Lines are appended in the order of their time; a line that arrives late, older than lines stored
+before, is appended behind them with its own timestamp.
 
-A new run starts a new tail; what the old one held is sealed as the last chunk of its run. Chunks of
-earlier runs count towards the bound and, being oldest, fall off first.
+A new run starts a new active segment; the old active segment is sealed as the last segment of its
+run. Segments of earlier runs count towards the bound and, being oldest, are dropped first.
 
-Known limit. A chunk that one killed save sealed and the next one, killed too, dropped may stay
-until the resource goes.
+Known limit. A segment that one killed save has sealed and the next killed save has dropped may stay
+until the resource is deleted.
 """
 
 from collections.abc import Iterable
@@ -24,32 +24,32 @@ __all__ = ["Plan", "plan"]
 SEGMENT_BYTES = 512 * 1024
 """Most bytes of data in a sealed object: half of what a ConfigMap may hold."""
 INDEX_BYTES = 512
-"""Kept free in a sealed object for its index."""
+"""Bytes kept free in a sealed object for its index."""
 SENT_BYTES = 1024 * 1024 - 64 * 1024
 """Most bytes of log in a request: above 1 MiB aiohttp warns that it blocks the event loop."""
 SEGMENTS_KEPT = 4
-"""A chunk is at most this part of the bound, so that dropping one keeps most of the log."""
+"""The bound is at least so many segments, so that dropping one keeps most of the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, in this order: create, write the tail, delete.
+    """The writes of a save, in this order: create segments, write the active one, delete segments.
 
-    So a chunk is there as long as the index knows it; for a moment more than the bound is stored.
+    So a segment exists as long as the index names it; for a moment more than the bound is stored.
     """
 
     seal: tuple[SealedSegment, ...]
     log_index: LogIndex
-    """What is stored afterwards, less the chunks in `seal`. Others are to be deleted."""
+    """The index afterwards, without the segments in `seal`. Other segments are to be deleted."""
 
 
 def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) -> Plan:
-    """Decide how to store what is new.
+    """Decide how to store the new lines.
 
     Args:
-        log_index: What is stored, as `new` was collected with it.
-        new: What a reply has of run `run_id`. With nothing of that, the tail is left to the run
-            before.
+        log_index: The stored log that `new` was collected with.
+        new: The entries of run `run_id` in a reply. Without any, the active segment stays with the
+            previous run.
         run_id: The present run.
         max_bytes: Most bytes of lines kept, of all runs.
     """
@@ -61,7 +61,7 @@ def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) ->
             log_index, run_id=run_id, since=new.since, before=START, active=(), first=log_index.next
         )
     if new.cut is not None:
-        # More is new than may be kept at all: the log goes on from there.
+        # More is new than may be kept at all: the stored log restarts at the cut.
         seals.clear()
         log_index = replace(log_index, segments=(), before=new.cut, active=())
     earlier = len(seals)
@@ -74,7 +74,7 @@ def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) ->
     while size > max_bytes or len(segments) + len(seals) >= MAX_LOG_CONFIG_MAPS:
         if segments:
             size -= segments.pop(0).size
-        else:  # never without one: a tail is a quarter of the bound
+        else:  # there is one: an active segment is at most a quarter of the bound
             seals.pop(0)
             size -= sizes.pop(0)
             earlier = max(0, earlier - 1)
@@ -89,10 +89,10 @@ def plan(log_index: LogIndex, new: Collected, *, run_id: str, max_bytes: int) ->
 def _fill(
     log_index: LogIndex, lines: Iterable[Line], max_bytes: int
 ) -> tuple[list[SealedSegment], Position, tuple[Line, ...]]:
-    """Cut `lines` into full chunks and a rest.
+    """Cut `lines` into full segments and a rest.
 
     Returns:
-        The chunks, what comes before the rest, and the rest.
+        The segments, the position of the rest, and the rest.
     """
     limit = min(SEGMENT_BYTES - INDEX_BYTES, max_bytes // SEGMENTS_KEPT)
     segments: list[SealedSegment] = []

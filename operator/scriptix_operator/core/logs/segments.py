@@ -1,15 +1,15 @@
-"""What is stored of a resource's logs: objects of bounded size and their index.
+"""The stored logs of a resource: segments of bounded size and their index.
 
     <name>-log-0003  <name>-log-0004  <name>-log
-    sealed, immutable, oldest first   tail, rewritten
+    sealed, immutable, oldest first   active, rewritten
 
-The tail is the index of all that is stored: written after the chunks that it names were made, and
-before those that it names no longer are deleted. A chunk with the next number that the index does
-not know was sealed just before a crash: `Book.adopt` takes it over before the next log is fetched.
-An older one was about to be deleted; status still names it. So a save killed at any point is
-repaired by the next.
+The active segment has the index of all segments: it is written after the segments that the index
+names are created, and before segments that the index no longer names are deleted. A segment with
+the next number that the index does not name was sealed just before a crash: `LogIndex.adopt` adds
+the segment before the next log is fetched. An older such segment was about to be deleted; status
+still names it. So the next save repairs one that was killed at any point.
 
-Lines are only ever appended: a sealed object is never read to find what is new.
+Lines are only appended: sealed segments are never read to find the new lines.
 """
 
 from collections import Counter
@@ -37,12 +37,12 @@ __all__ = [
 LOG_KEY = "log"
 """Key of the lines in an object's data."""
 INDEX_KEY = "index"
-"""Key of the operator's own notes in an object's data. Not an annotation: Argo CD is told to ignore
-data, and a log that grows must not make it reconcile."""
+"""Key of the index in an object's data. Not an annotation: Argo CD is configured to ignore data,
+and a growing log must not trigger a sync."""
 
 
 def active_name(name: str) -> str:
-    """Name of the object that still grows."""
+    """Name of the active segment's object."""
     return f"{name}-log"
 
 
@@ -75,24 +75,24 @@ class SealedSegment:
     number: int
     run_id: str
     since: int | None
-    """First second of the run, as Book.since."""
+    """First second of the run, as LogIndex.since."""
     before: Position
     log: bytes
-    """Its lines in UTF-8: as objects they would take six times as much memory."""
+    """The lines in UTF-8: as objects, lines would take six times as much memory."""
 
     @classmethod
     def of(cls, log_index: "LogIndex", before: Position, lines: Iterable[Line]) -> "SealedSegment":
-        """One of the tail's run, its number still to be given."""
+        """A segment of the active segment's run, without its number yet."""
         return cls(0, log_index.run_id, log_index.since, before, join(lines).encode())
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """Its lines."""
+        """The lines of the segment."""
         return split(self.log.decode(), self.before.at)
 
     @property
     def end(self) -> Position:
-        """What comes before the next line; the same when it is read back."""
+        """The position behind the segment, which is the same after it is read back."""
         return self.before.after(self.lines)
 
     def data(self) -> dict[str, str]:
@@ -102,7 +102,7 @@ class SealedSegment:
 
     @classmethod
     def read(cls, number: int, data: dict[str, str]) -> "SealedSegment":
-        """Read it back; one whose index somebody made unreadable belongs to no run."""
+        """Read a segment; one with an unreadable index belongs to no run."""
         try:
             index = _SegmentEntry.model_validate_json(data.get(INDEX_KEY, ""))
         except ValidationError:
@@ -111,28 +111,28 @@ class SealedSegment:
         return cls(number, index.run, index.since, index.before, log)
 
     def as_segment(self) -> SegmentInfo:
-        """What the tail's index keeps of it."""
+        """The segment as the index names it."""
         return SegmentInfo(self.number, len(self.log), self.log.count(b"\n"))
 
 
 @dataclass(frozen=True, slots=True)
 class LogIndex:
-    """All that is stored of a resource's logs."""
+    """The stored logs of a resource."""
 
     run_id: str
-    """Run of the tail."""
+    """Run of the active segment."""
     segments: tuple[SegmentInfo, ...]
-    """Oldest first; those of earlier runs too."""
+    """Sealed segments, oldest first, including those of earlier runs."""
     first: int
-    """Chunks from this number on belong to the tail's run."""
+    """Segments from this number on belong to the active segment's run."""
     next: int
-    """Number of the next chunk; never used twice."""
+    """Number of the next segment; never used twice."""
     before: Position
-    """What of the run's log comes before the tail, kept or not."""
+    """The position of the active segment in the run's log, kept or not."""
     active: tuple[Line, ...]
     since: int | None = None
-    """First second of the tail's run, by the clock of the log: older entries are of others; None:
-    an older version of the operator wrote the index."""
+    """First second of the active segment's run, by the clock of the log: older entries belong to
+    other runs; None: an older version of the operator wrote the index."""
 
     @property
     def size(self) -> int:
@@ -146,25 +146,25 @@ class LogIndex:
 
     @property
     def end(self) -> Position:
-        """The high-water mark: what of the run's log is stored, or was dropped."""
+        """The high-water mark: up to here the run's log is stored, or was dropped."""
         return self.before.after(self.active)
 
     @property
     def segments_of_run(self) -> tuple[SegmentInfo, ...]:
-        """The sealed objects of the tail's run."""
+        """The sealed segments of the active segment's run."""
         return tuple(segment for segment in self.segments if segment.number >= self.first)
 
     @property
     def truncated(self) -> bool:
-        """Older lines of the tail's run are not kept any more."""
+        """Whether older lines of the active segment's run were dropped."""
         return self.before.lines > sum(segment.entries for segment in self.segments_of_run)
 
     def with_segment(self, sealed: SealedSegment) -> "LogIndex":
-        """The book once `sealed` is stored."""
+        """The index once `sealed` is stored."""
         return replace(self, segments=(*self.segments, sealed.as_segment()), next=sealed.number + 1)
 
     def data(self) -> dict[str, str]:
-        """The tail's data."""
+        """The data of the active segment's ConfigMap."""
         index = _ActiveEntry(
             run=self.run_id,
             segments=self.segments,
@@ -177,7 +177,7 @@ class LogIndex:
 
     @classmethod
     def read(cls, data: dict[str, str]) -> "LogIndex | None":
-        """Read a tail back; None if somebody made its index unreadable."""
+        """Read an active segment; None if its index is unreadable."""
         try:
             index = _ActiveEntry.model_validate_json(data.get(INDEX_KEY, ""))
         except ValidationError:
@@ -188,15 +188,15 @@ class LogIndex:
         )
 
     def adopt(self, sealed: SealedSegment) -> "LogIndex":
-        """Take in a chunk that is stored but not in the index.
+        """Add a segment that is stored but not in the index.
 
-        If it begins where the tail begins, the tail's lines are in it, but for a rest. If it is
-        not what comes next, the plan was to drop what lies between, so all that is older too.
+        If the segment begins where the active one begins, it has the active lines, except for a
+        rest. If the segment does not follow, the plan was to drop all lines before it.
         """
         same_run = sealed.run_id == self.run_id
         if same_run:
             follows = sealed.before == self.before
-        else:  # the old tail was sealed before it
+        else:  # the old active segment was sealed before this one
             follows = not self.active and sealed.before == START
         return LogIndex(
             sealed.run_id,
@@ -231,7 +231,7 @@ class _ActiveEntry(BaseModel):
 
 
 def without(lines: Iterable[Line], known: Iterable[Line]) -> tuple[Line, ...]:
-    """`lines` less `known`, as multisets of texts; the first of equal ones are taken out."""
+    """`lines` without `known`, as multisets of texts; the first of equal lines are removed."""
     counts = Counter(line.text for line in known)
     rest = []
     for line in lines:

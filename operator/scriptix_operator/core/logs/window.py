@@ -1,4 +1,4 @@
-"""Which entries of the remote log are of a run: the API may give those of earlier runs too."""
+"""The entries of the remote log that belong to a run: the API may give other runs' entries too."""
 
 from dataclasses import dataclass
 
@@ -18,25 +18,26 @@ class Window:
     """The seconds of a run, by the clock of the log."""
 
     since: int = UNTIMED
-    """The first second."""
+    """The first second of the window."""
     is_open: bool = False
-    """Where no entry is in the window, all are the run's."""
+    """All entries belong to the run where none is in the window, …"""
     stored_until: int = UNTIMED
-    """But not where the newest one is of this second: these are the runs that are stored."""
+    """… unless the newest entry is of this second: then all belong to stored runs."""
 
 
 def window_of(status: TrainingStatus, log_index: LogIndex, *, is_last: bool = False) -> Window:
     """Find the entries of the run in status.
 
-    They are newer than the last line of the run before, where that is stored; all, on a model that
-    was never trained; else those since the start of the run. What was found once holds for all
-    later fetches: start times in status may change.
+    The entries of the run are newer than the last line of the previous run, where that is stored.
+    On a model that was never trained, all entries belong to the run; else those since the start of
+    the run. A window that was found once holds for all later fetches: start times in status may
+    change.
 
     Args:
         status: With the run.
-        log_index: What is stored.
-        is_last: No other fetch follows. Before the last one, entries of the run that are still to
-            be written are no reason to take those of earlier runs.
+        log_index: The stored log.
+        is_last: No other fetch follows. Before the last fetch, the API may still have to write the
+            entries of the run, so those of earlier runs are not taken for them.
 
     Raises:
         ValueError: There is no run in status.
@@ -53,7 +54,7 @@ def window_of(status: TrainingStatus, log_index: LogIndex, *, is_last: bool = Fa
         return Window(stored_until + 1, is_last, stored_until)
     if _is_first_of_model(run) or status.started_at is None:
         return Window()
-    # Whichever clock is behind: start times may be local times, taken for UTC.
+    # The earlier of both clocks: start times may be local times that were taken for UTC.
     began = min(status.started_at, run.claimed_at or status.started_at)
     since = max(second_of(began) - TOLERANCE, stored_until + 1)
     return Window(since, is_last, stored_until)

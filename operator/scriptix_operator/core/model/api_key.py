@@ -10,10 +10,10 @@ MAX_KEY_LENGTH = 4096
 
 
 def check_key(value: str) -> None:
-    """Tell whether an HTTP header can carry `value` as a key.
+    """Check that an HTTP header can carry `value` as a key.
 
     Raises:
-        ValueError: It cannot; the message says why and shows nothing of the key.
+        ValueError: The header cannot; the message says why and shows nothing of the key.
     """
     if not value:
         raise ValueError("the API key is empty")
@@ -39,5 +39,5 @@ class ApiKey:
 
     @property
     def fingerprint(self) -> str:
-        """Tells keys apart without telling them: 12 hex digits of a domain-separated SHA-256."""
+        """Distinguishes keys without disclosing them: 12 hex digits of a domain-separated hash."""
         return hashlib.sha256(b"scriptix-operator/" + self.value.encode()).hexdigest()[:12]

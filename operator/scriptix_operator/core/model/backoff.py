@@ -1,9 +1,9 @@
-"""Waits that grow: doubled each time, up to a bound."""
+"""Exponential backoff: waits that double each time, up to a bound."""
 
 __all__ = ["backoff"]
 
 MAX_DOUBLINGS = 64
-"""Beyond it every bound is reached, and a float would overflow in the end."""
+"""Every bound is reached with so many doublings, and a float would overflow with far more."""
 
 
 def backoff(first: float, doublings: int, most: float) -> float:

@@ -7,7 +7,7 @@ __all__ = ["Owner"]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One incarnation of a CustomModelTraining: a resource made anew has another uid."""
+    """One incarnation of a CustomModelTraining: a re-created resource has another uid."""
 
     namespace: str
     name: str

@@ -1,4 +1,4 @@
-"""Stage and rating of a run, from what the API tells.
+"""Stage and rating of a run, from the API's progress and metrics.
 
 Source of all numbers: the remote API's document ("Training Progress States", "Interpreting
 Results").
@@ -12,7 +12,7 @@ from scriptix_operator.api.reasons import Rating, Stage
 __all__ = ["DONE", "STAGES", "rating_of", "stage_of"]
 
 DONE = 100
-"""Percent."""
+"""Percent of a completed run."""
 STAGES = (
     (0, Stage.DATA_PREPROCESSING),
     (10, Stage.INITIAL_EPOCHS),
@@ -20,7 +20,7 @@ STAGES = (
     (70, Stage.FINE_TUNING),
     (90, Stage.FINAL_EVALUATION),
 )
-"""Percent at which each begins."""
+"""The percent at which each stage begins."""
 
 EXCELLENT_BELOW, VERY_GOOD_BELOW, GOOD_UP_TO = 10, 15, 25
 

@@ -25,7 +25,7 @@ __all__ = [
 
 
 RATE_LIMIT_WAIT = 60.0
-"""Seconds to wait after a 429 that says nothing itself; the API's document retries after 60."""
+"""Seconds to wait after a 429 that names no wait; the API's document retries after 60."""
 
 
 class TrainingState(IntEnum):
@@ -39,12 +39,12 @@ class TrainingState(IntEnum):
 
 
 ENDS = frozenset({TrainingState.SUCCEEDED, TrainingState.FAILED})
-"""Where a run has ended."""
+"""The training_status values of a run that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteMetrics:
-    """training_metrics; percent but for training_hours. Missing or unreadable stays None."""
+    """training_metrics, in percent except for training_hours; None: missing or unreadable."""
 
     word_error_rate: Decimal | None = None
     character_error_rate: Decimal | None = None
@@ -56,7 +56,7 @@ class RemoteMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """One look at a custom model.
+    """One poll of a custom model.
 
     Texts are as the API gave them, unbounded and hostile; core/model/text.py bounds them before
     they go anywhere.
@@ -70,7 +70,7 @@ class RemoteModel:
     progress: int | None = None
     """Percent as given; None where the reply has none."""
     started_at: datetime | None = None
-    """started_training_at: the marker of the run, UTC to the second."""
+    """started_training_at: the run start time, UTC to the second."""
     is_start_time_unreadable: bool = False
     """started_training_at is present and cannot be read: neither absent nor known."""
     finished_at: datetime | None = None
@@ -83,7 +83,7 @@ class RemoteModel:
     unreadable: tuple[str, ...] = ()
     """Fields of the reply that are present and cannot be read, by their paths."""
     flaw: str | None = None
-    """Why they cannot be read, in one bounded line without the key: for one warning."""
+    """Why the fields cannot be read, in one bounded line without the key: for one warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogReply:
-    """What a reply with a log holds beside its entries."""
+    """The counts of a reply with a log."""
 
     entries: int
     """Entries in the reply, those without content included."""
@@ -107,16 +107,16 @@ class LogReply:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitInfo:
-    """What a reply tells of the limit that its call counts against (X-RateLimit-*)."""
+    """What a reply says of the limit that its call counts against (X-RateLimit-*)."""
 
     limit: int | None = None
     """Calls allowed in a window."""
     remaining: int | None = None
-    """Calls left in it after this one."""
+    """Calls left in the window after this one."""
     reset: float | None = None
-    """Seconds from the reply until more are allowed."""
+    """Seconds from the reply until more calls are allowed."""
     flaw: str | None = None
-    """What of it cannot be used, and why, in one bounded line without the key: for one warning.
+    """Which headers cannot be used, and why, in one bounded line without the key: for one warning.
     The unusable parts are None."""
 
 
@@ -128,15 +128,15 @@ class FailureKind(StrEnum):
     UNAUTHORIZED = "Unauthorized"
     """401, 402 or 403: the key is rejected."""
     NOT_FOUND = "NotFound"
-    """404."""
+    """404: the model is not known."""
     CONFLICT = "Conflict"
     """409: MODEL_NOT_READY, TRAINING_IN_PROGRESS or another."""
     REJECTED = "Rejected"
-    """400, 413 or 422: the request will not do as it is."""
+    """400, 413 or 422: the unchanged request would be rejected again."""
     RATE_LIMITED = "RateLimited"
-    """429."""
+    """429: the rate limit is exceeded."""
     AMBIGUOUS = "Ambiguous"
-    """Anything else (5xx, 408, a time-out, a reset, an unreadable reply): it may have acted."""
+    """Others (5xx, 408, a time-out, a reset, an unreadable reply): the call may have acted."""
 
 
 CODE_KINDS: Mapping[str, FailureKind] = {
@@ -153,8 +153,8 @@ CODE_KINDS: Mapping[str, FailureKind] = {
     "TRAINING_IN_PROGRESS": FailureKind.CONFLICT,
     "RATE_LIMIT_EXCEEDED": FailureKind.RATE_LIMITED,
 }
-"""error_codes of the definite refusals; scriptix/errors.py has their HTTP statuses. Where a 2xx has
-one, it means the same once the start is known to have started nothing."""
+"""error_codes of the definite refusals; scriptix/errors.py has their HTTP statuses. In a 2xx, a
+code means the same once the start is known to have started nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class CallFailure:
     retry_after: float | None = None
     """Seconds to wait, where the API said so."""
     reset_seen: bool = False
-    """The sender itself saw its connection end: nothing of it is still on its way to the server."""
+    """The sender itself saw its connection end: the call is not in flight any more."""
     is_from_gateway: bool = False
     """A 4xx whose body is not the API's own JSON: a proxy or gateway has answered."""
     is_error_in_success: bool = False

@@ -8,15 +8,14 @@ ELLIPSIS = "…"
 
 
 def clean(text: str, limit: int) -> str:
-    """Cut `text` to `limit` characters and drop what a terminal would obey.
+    """Cut `text` to `limit` characters and drop control characters.
 
     Control characters other than a newline become spaces; lone surrogates, which no API server
     accepts, become `\ufffd`. A cut text ends in `…`.
     """
     if len(text) <= limit and text.isprintable():
-        return text.strip()  # nearly all of it is, and each step of each resource asks
-    # A part is enough, however long the text is: what it begins with counts, and whether more
-    # follows.
+        return text.strip()  # the common case, for speed: each reconcile cleans texts
+    # Only the begin of the text counts, and whether more follows: the text may be very long.
     text = text.lstrip()
     head = "".join(_safe(c) for c in text[:limit]).strip()
     if not text[limit:].strip():

@@ -14,7 +14,7 @@ __all__ = ["Training", "TrainingKey", "UnreadableField"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class TrainingKey:
-    """namespace/name: what the watch, the timer and the locks go by."""
+    """namespace/name: the key of a resource in the watch, the work queue and the locks."""
 
     namespace: str
     name: str
@@ -29,7 +29,7 @@ class UnreadableField:
     """A field of spec or status that this version cannot read."""
 
     top: str
-    """The field directly below spec or status that it belongs to, such as `spec.log`."""
+    """The field directly below spec or status that has the unreadable part, such as `spec.log`."""
     path: str
     """For example `spec.log.collect`."""
     why: str
@@ -52,18 +52,18 @@ class Training:
     is_being_deleted: bool = False
     """metadata.deletionTimestamp is set: the resource exists until its finalizers are removed."""
     unreadable: tuple[UnreadableField, ...] = ()
-    """What cannot be read. `spec` and `status` have the default in its place, which is used only
+    """The unreadable fields. `spec` and `status` have defaults in their place, which are used only
     where core/status/unreadable.py says that this is harmless, and never written."""
     foreign_conditions: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     """Conditions of types that this version does not know, as the API server gives them."""
 
     @property
     def owner(self) -> Owner:
-        """What the objects beside it are owned by."""
+        """The owner of the objects that belong to the resource."""
         return Owner(self.key.namespace, self.key.name, self.uid)
 
     def cannot_read(self, *tops: str) -> bool:
-        """Whether one of these, such as `spec.log`, has a part that cannot be read."""
+        """Whether one of these fields, such as `spec.log`, has an unreadable part."""
         return any(found.top in tops for found in self.unreadable)
 
     def with_status(self, status: TrainingStatus) -> "Training":

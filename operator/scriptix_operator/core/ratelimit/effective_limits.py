@@ -1,7 +1,7 @@
-"""What the API allows one key for one kind of call: as configured, or less where it has said so.
+"""Effective limits of one key for one kind of call: as configured, or stricter where observed.
 
-Refusals and headers teach stricter limits (core/ratelimit/inference.py); nothing ever exceeds the
-configured ones. Times are seconds on any clock that does not jump, given by the caller.
+Stricter limits are observed from refusals and headers (core/ratelimit/inference.py); the configured
+limits are never exceeded. Times are seconds on any clock that does not jump, given by the caller.
 """
 
 from array import array
@@ -15,7 +15,7 @@ from scriptix_operator.core.ratelimit.inference import (
     MAX_CLEAN_WINDOWS,
     ObservedLimit,
     courtesy_of,
-    heard,
+    limit_after_reply,
     observed_from,
     refutes,
 )
@@ -24,74 +24,74 @@ from scriptix_operator.core.ratelimit.limits import Limit
 __all__ = ["BELIEVED", "EffectiveLimits"]
 
 MAX_REMEMBERED = 5000
-"""Calls let through that are remembered, to learn from."""
+"""Most accepted calls that are remembered to infer limits from."""
 LEARNING = 4
-"""Windows within which what was inferred of a limit may be corrected."""
+"""Windows within which an inferred limit may be corrected."""
 BELIEVED = 3600.0
-"""Seconds that a reply may ask for; what is more, and more than any window, is believed when it is
-said again."""
+"""Longest wait, in seconds, that one reply can ask for; a wait that is longer, and longer than any
+window, is believed when a second reply asks for it."""
 MAX_HOLD = 86_400.0
-"""Seconds; no refusal stops a key for longer before it is tried again."""
+"""Longest time, in seconds, that a refusal stops a key."""
 KEEP_AGAIN, CONFIRM = 60.0, 86_400.0
-"""Seconds after which what was learned is worth keeping anew: where it has changed, and where it
-has only been confirmed. Servers that differ must not cause a write for each reply."""
+"""Seconds after which an observed limit is stored again: where it has changed, and where it has
+only been confirmed. Replicas that differ must not cause a write for each reply."""
 RESET_ROUNDING = 1.0
 """Seconds by which a reply may give the end of a window too late: servers round up."""
 SHORTEST_HOLD = 0.01
-"""Of a window, after a refusal: a server that says to come back at once does not mean it."""
+"""Shortest hold after a refusal, as a part of a window, even if the reply asks for no wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """What a limit was inferred from."""
+    """A refusal that a limit was inferred from."""
 
     limits: tuple[Limit, ...]
-    """That were kept to."""
+    """The limits that applied."""
     sent_at: float
     wait: float | None
-    """Seconds after which it said to come back."""
+    """The wait in seconds that the refusal asked for."""
 
 
 class EffectiveLimits:
-    """The limits that a key has to keep to.
+    """The limits that apply to a key.
 
     Args:
-        limits: As configured, at least one; all of them hold at once.
+        limits: The configured limits, at least one; all of them hold at once.
     """
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self._configured = {limit.seconds: limit for limit in limits}
         self._observed_limits: dict[float, ObservedLimit] = {}
         self._kept: dict[float, ObservedLimit] = {}
-        """What the caller was told to keep, and when that was."""
+        """The observed limits that the caller stored last."""
         self._kept_at = float("-inf")
         self._courtesy: ObservedLimit | None = None
-        """What is left to us while others use the key, too."""
+        """The courtesy limit while others use the key, too."""
         self._refusals = 0
-        """In a row."""
+        """Consecutive refusals."""
         self._inferred: _Refusal | None = None
-        """The last lesson is from this refusal, which did not name a limit."""
+        """The refusal that the last observed limit was inferred from; None: the limit was named."""
         self.passed = array("d")
-        """When each call that was let through was answered, ascending."""
+        """When each accepted call was answered, ascending."""
         self.is_proved = False
-        """A whole window's calls were let through, so the limit is known to be no stricter."""
+        """A whole window's calls were accepted, so the limit is known to be no stricter."""
         self.held_until = float("-inf")
-        """Nothing may be sent before: the API has refused a call."""
+        """No call may be sent before this time: the API has refused a call."""
 
     @property
     def observed_limits(self) -> tuple[ObservedLimit, ...]:
-        """What was learned of the API's limits."""
+        """The observed limits."""
         return tuple(self._observed_limits.values())
 
     def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
-        """Take over what was learned before, in another process."""
+        """Take over the observed limits of an earlier process."""
         self._observed_limits.update(
             {observed_limit.seconds: observed_limit for observed_limit in observed_limits}
         )
         self._kept = dict(self._observed_limits)
 
     def limits(self, now: float) -> tuple[Limit, ...]:
-        """The limits to keep to, shortest window first."""
+        """The limits that apply, shortest window first."""
         found = dict(self._configured)
         courtesy = () if self._courtesy is None else (self._courtesy,)
         for observed_limit in (*self._observed_limits.values(), *courtesy):
@@ -101,7 +101,7 @@ class EffectiveLimits:
         return tuple(found[seconds] for seconds in sorted(found))
 
     def let_through(self, sent_at: float, now: float, rate_info: RateLimitInfo | None) -> bool:
-        """A call was let through; returns whether what was learned is worth keeping anew."""
+        """Record an accepted call; returns whether the observed limits are to be stored again."""
         if len(self.passed) >= 2 * MAX_REMEMBERED:
             del self.passed[:MAX_REMEMBERED]
         self.passed.append(now)
@@ -114,16 +114,16 @@ class EffectiveLimits:
         self.is_proved = self.is_proved or use >= shortest.count
         self._raise(now)
         if rate_info is not None:
-            self._hear(rate_info, now)
+            self._record_rate_info(rate_info, now)
         return self._is_new(now)
 
     def refused(
         self, sent_at: float, failure: CallFailure, rate_info: RateLimitInfo | None, now: float
     ) -> bool:
-        """A call was refused for its rate; returns as let_through does."""
+        """Record a call that was refused for its rate; returns as let_through does."""
         limits, wait = self.limits(now), failure.retry_after
         if sent_at < self.held_until:
-            # It was on its way when another was refused, and says no more than that one.
+            # The call was in flight when another was refused, and shows no more than that refusal.
             self._hold(now, wait, limits, is_explained=True)
             return False
         self._refusals += 1
@@ -132,12 +132,12 @@ class EffectiveLimits:
             self._courtesy = courtesy_of(self.passed, limits, sent_at, wait)
         else:
             self._apply(observed_limit, now)
-            limits = self.limits(now)  # a window that was learned is waited for, too
+            limits = self.limits(now)  # an observed window is waited for, too
         self._hold(now, wait, limits, is_explained=observed_limit is not None)
         return self._is_new(now)
 
     def _is_new(self, now: float) -> bool:
-        """Whether what was learned is to be kept: at once where it is stricter than what is."""
+        """Whether the observed limits are to be stored: at once where they are stricter."""
         new, old = self._observed_limits, self._kept
         is_stricter = any(
             seconds not in old
@@ -156,7 +156,7 @@ class EffectiveLimits:
         return is_new
 
     def _raise(self, now: float) -> None:
-        """Know that one more is allowed where it was tried for long enough."""
+        """Raise an observed limit by one where one call more was tried for long enough."""
         for observed_limit in self.observed_limits:
             is_tried = observed_limit.allows(now) > observed_limit.count
             if is_tried and refutes(self.passed, observed_limit.seconds, observed_limit.count):
@@ -164,12 +164,12 @@ class EffectiveLimits:
                     observed_limit, count=observed_limit.count + 1, at=now
                 )
 
-    def _hear(self, rate_info: RateLimitInfo, now: float) -> None:
-        """Take in what a reply that was let through tells of the limit."""
+    def _record_rate_info(self, rate_info: RateLimitInfo, now: float) -> None:
+        """Record the rate-limit info of an accepted call."""
         reset = (rate_info.reset or 0.0) - RESET_ROUNDING
         window = next((limit for s, limit in self._configured.items() if s >= reset), None)
         if window is not None:
-            observed_limit = heard(
+            observed_limit = limit_after_reply(
                 self._observed_limits.pop(window.seconds, None), window, rate_info, now
             )
             if observed_limit is not None:
@@ -178,11 +178,11 @@ class EffectiveLimits:
     def _observed_limit(
         self, refusal: _Refusal, rate_info: RateLimitInfo | None, now: float
     ) -> ObservedLimit | None:
-        """What a refusal says of the limit; None: it is of others that use the key.
+        """The observed limit of a refusal; None: others' use of the key has caused the refusal.
 
-        What is not named but inferred can be said of the first refusal in a row only; and not where
-        what was inferred before was kept to: who keeps to what is right is refused for others'
-        calls. But soon after it was inferred, it may have been wrong.
+        A limit can be inferred from the first refusal in a row only, and not while an inferred
+        limit was kept: with a correct limit, others' calls cause the refusal. Soon after the
+        inference, however, the inferred limit may be wrong.
         """
         self._inferred = None
         observed_limit = self._observed_from(refusal, rate_info)
@@ -192,7 +192,7 @@ class EffectiveLimits:
         window = tuple(limit for limit in refusal.limits if limit.seconds == observed_limit.seconds)
         refusal = replace(refusal, limits=window)
         if old is not None and now <= old.at + LEARNING * old.seconds:
-            # The API's word has misled: some servers say the same whenever they are asked.
+            # The named wait was misleading: some servers always give the same wait.
             in_a_row = 2
             refusal = replace(refusal, wait=None)
             observed_limit = self._observed_from(refusal, None)
@@ -206,7 +206,7 @@ class EffectiveLimits:
     def _observed_from(
         self, refusal: _Refusal, rate_info: RateLimitInfo | None
     ) -> ObservedLimit | None:
-        """What a refusal teaches of itself."""
+        """The limit that follows from a refusal alone."""
         limits, sent_at, wait = refusal.limits, refusal.sent_at, refusal.wait
         return observed_from(
             self.passed, limits, _counts(self._observed_limits), sent_at, rate_info, wait
@@ -215,19 +215,19 @@ class EffectiveLimits:
     def _apply(self, observed_limit: ObservedLimit, now: float) -> None:
         old = self._observed_limits.get(observed_limit.seconds)
         if old is not None and old.allows(now) > old.count:
-            # One more was tried, and refused: not so soon again.
+            # One call more was tried and refused: the next trial waits longer.
             patience = min(2 * old.clean_windows, MAX_CLEAN_WINDOWS)
             observed_limit = replace(observed_limit, clean_windows=patience)
         elif old is not None:
             at = (
                 observed_limit.at if self._inferred is None else old.at
-            )  # a limit that is named is new
+            )  # a named limit counts as new
             observed_limit = replace(observed_limit, at=at, clean_windows=old.clean_windows)
         self._observed_limits[observed_limit.seconds] = observed_limit
         self.is_proved = False
 
     def _infer_again(self) -> None:
-        """Raise what was inferred by a call that was on its way then and was let through."""
+        """Raise the inferred limit by an accepted call that was in flight at the refusal."""
         if self._inferred is None:
             return
         observed_limit = self._observed_from(self._inferred, None)
@@ -238,7 +238,7 @@ class EffectiveLimits:
     def _hold(
         self, now: float, wait: float | None, limits: Sequence[Limit], *, is_explained: bool
     ) -> None:
-        """Send nothing for a while: as long as the API says, longer if it goes on refusing."""
+        """Hold all calls: as long as the API asks, longer after consecutive refusals."""
         doublings, shortest, longest = self._refusals - 1, limits[0].seconds, limits[-1].seconds
         if wait is None:
             wait = 0.0 if is_explained else backoff(shortest, doublings, max(longest, BELIEVED))

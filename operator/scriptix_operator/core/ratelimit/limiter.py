@@ -1,7 +1,8 @@
-"""How many calls of one kind a key may still make.
+"""The rate limiter of one kind of call with one key.
 
-Windows slide, and a call ages from when its reply was read: whoever keeps to that is not refused,
-whether the server's windows slide or are fixed. Times are monotonic seconds, given by the caller.
+Windows slide, and a call ages from when its reply was read: calls within these limits are not
+refused, whether the server's windows slide or are fixed. Times are monotonic seconds, given by the
+caller.
 """
 
 from array import array
@@ -19,28 +20,28 @@ from scriptix_operator.core.ratelimit.window import PastCall, Permit, SlidingWin
 __all__ = ["LATE", "RateLimiter"]
 
 BURST = 0.2
-"""Of a window's calls that may be made at once where an allowance is spent evenly."""
+"""Part of a window's calls that may be made at once where calls are paced."""
 
 LATE = 10.0
-"""Seconds for which a call may still reach the server after it was given up without a reply…"""
+"""Seconds for which a call may still reach the server after it was given up without a reply …"""
 LATE_PART = 1 / 6
-"""… at most this part of a window."""
+"""… but at most this part of a window."""
 
 
 @dataclass(slots=True)
 class _Left:
-    """What the API has said is left, where that is less than our own calls explain."""
+    """The remaining calls that the API names, where own calls do not explain so few."""
 
     calls: int
     until: float
 
 
 class RateLimiter:
-    """The allowance of one API key for one kind of call, and what was spent of it.
+    """The quota of one API key for one kind of call, and its use.
 
     Args:
-        limits: As configured, at least one; all of them hold at once.
-        evenly: Whether calls are spread over the window, but for a burst after a pause.
+        limits: The configured limits, at least one; all of them hold at once.
+        evenly: Whether calls are paced over the window, except for a burst after a pause.
     """
 
     def __init__(self, limits: Sequence[Limit], *, evenly: bool = False) -> None:
@@ -52,39 +53,39 @@ class RateLimiter:
 
     @property
     def in_flight(self) -> int:
-        """Calls that are not answered yet."""
+        """The number of calls that are not answered yet."""
         return len(self._window.in_flight)
 
     @property
     def is_proved(self) -> bool:
-        """Whether the API has let a whole window's calls through."""
+        """Whether the API has accepted a whole window's calls."""
         return self._limits.is_proved
 
     @property
     def observed_limits(self) -> tuple[ObservedLimit, ...]:
-        """What was learned of the API's limits."""
+        """The observed limits."""
         return self._limits.observed_limits
 
     def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
-        """Take over what was learned before, in another process."""
+        """Take over the observed limits of an earlier process."""
         self._limits.learn(observed_limits)
 
     def limits(self, now: float) -> tuple[Limit, ...]:
-        """The limits to keep to, shortest window first."""
+        """The limits that apply, shortest window first."""
         return self._limits.limits(now)
 
     def rate(self, now: float) -> float:
-        """Calls a second that can be kept up."""
+        """Sustainable calls a second."""
         return min(limit.count / limit.seconds for limit in self.limits(now))
 
     def calls_by_tag(self, now: float) -> Counter[str]:
-        """The calls in the longest window, those on their way too, by tag."""
+        """The calls in the longest window, including calls in flight, by tag."""
         begin = now - self.limits(now)[-1].seconds
         tags = [spent.tag for spent in self._window.spent if spent.at > begin]
         return Counter([*tags, *(permit.tag for permit in self._window.in_flight)])
 
     def wait(self, now: float, ahead: int = 0) -> float:
-        """Seconds until a call fits, `ahead` others going first; 0: it does now."""
+        """Seconds until a call fits, with `ahead` others first; 0: the call fits now."""
         earliest = free_at = max(now, self._limits.held_until)
         limits = self.limits(now)
         self._window.forget(now - limits[-1].seconds)
@@ -99,13 +100,13 @@ class RateLimiter:
         return wait
 
     def is_unspent(self, now: float) -> bool:
-        """Whether nothing counts against it, nor holds it: no more is known of it than was told."""
+        """Whether no call counts and nothing holds calls: the limiter equals a new one."""
         self._window.forget(now - self.limits(now)[-1].seconds)
         is_spent = self._window.spent or self._window.in_flight
         return not is_spent and self._limits.held_until <= now
 
     def acquire(self, now: float, tag: str = "") -> Permit:
-        """Spend one call, sent now."""
+        """Acquire the permit of one call, sent now."""
         permit = Permit(now, tag)
         self._window.in_flight.add(permit)
         if self._left is not None:
@@ -115,7 +116,7 @@ class RateLimiter:
         return permit
 
     def cancel(self, permit: Permit, now: float) -> None:
-        """Take back a call that never reached the server."""
+        """Cancel the permit of a call that never reached the server."""
         self._window.in_flight.discard(permit)
         if self._left is not None:
             self._left.calls += 1
@@ -123,7 +124,7 @@ class RateLimiter:
             self._spread.cancel(1 / self.rate(now))
 
     def recall(self, spent: Iterable[PastCall]) -> None:
-        """Count calls that were made before, in another process; go on in step with the last."""
+        """Count earlier calls of another process, and continue the pacing after the last one."""
         self._window.recall(spent)
         self._limits.passed = array("d", (one.at for one in self._window.spent))
         if self._spread is not None and self._window.spent:
@@ -131,7 +132,7 @@ class RateLimiter:
             self._spread.follow(last, 1 / self.rate(last))
 
     def pace(self, now: float) -> None:
-        """Make no bursts for a window: what was spent just before is not known."""
+        """Make no bursts for a window: the calls just before are not known."""
         self._even_until = now + self.limits(now)[0].seconds
 
     def answered(
@@ -145,13 +146,13 @@ class RateLimiter:
 
         Args:
             permit: The call.
-            now: When that was. It ages from then on: when the server counted it is not known, only
-                that it has by now; if there was no reply, that it will before long.
+            now: When that was. The call ages from then on: the server has counted the call by now;
+                without a reply, it will do so before long.
             failure: What went wrong; None: nothing.
-            rate_info: What the reply says of the limit.
+            rate_info: The rate-limit info of the reply.
 
         Returns:
-            Whether something was learned of the limits.
+            Whether the observed limits have changed.
         """
         kind = None if failure is None else failure.kind
         if kind is FailureKind.NOT_SENT:
@@ -161,7 +162,7 @@ class RateLimiter:
         if failure is not None and kind is FailureKind.RATE_LIMITED:
             has_observed_limit = self._limits.refused(permit.sent_at, failure, rate_info, now)
             self._remember_back_to(now - self.limits(now)[-1].seconds)
-            if failure.retry_after is None:  # else its own word says when to come back
+            if failure.retry_after is None:  # else the reply names the wait
                 self._window.complete(permit, now)
             return has_observed_limit
         has_no_reply = failure is not None and failure.status is None
@@ -169,21 +170,21 @@ class RateLimiter:
         late = min(LATE, LATE_PART * self.limits(now)[0].seconds) if is_lost else 0.0
         self._window.complete(permit, now + late)
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
-            return False  # whether it got as far as the limit is not known
+            return False  # the call may not have reached the server's rate limiter
         has_observed_limit = self._limits.let_through(permit.sent_at, now, rate_info)
         if (
             rate_info is not None
             and rate_info.remaining is not None
             and rate_info.reset is not None
         ):
-            self._hear_left(rate_info.remaining, rate_info.reset, now)
+            self._record_remaining(rate_info.remaining, rate_info.reset, now)
         return has_observed_limit
 
-    def _hear_left(self, remaining: int, reset: float, now: float) -> None:
-        """Where less is left than our own calls explain, somebody else uses the key, too.
+    def _record_remaining(self, remaining: int, reset: float, now: float) -> None:
+        """Record the remaining calls: where own calls do not explain them, others use the key, too.
 
-        A reset that is farther away than any window, or an hour, is tried before: nothing else
-        could tell that it was not meant so.
+        The operator calls again after the longest window or an hour, even if the named reset is
+        later: a wrong reset could not be detected otherwise.
         """
         limits = self.limits(now)
         own = min(limit.count - self._window.since(now - limit.seconds) for limit in limits)
@@ -193,7 +194,7 @@ class RateLimiter:
         self._left = _Left(calls, reset_at) if is_less else None
 
     def _remember_back_to(self, begin: float) -> None:
-        """Count what was let through before, for a window longer than those known so far."""
+        """Count earlier accepted calls for a window that is longer than those known so far."""
         spent = self._window.spent
         known_from = spent[0].at if spent else float("inf")
         older = (PastCall(at) for at in self._limits.passed if begin < at < known_from)

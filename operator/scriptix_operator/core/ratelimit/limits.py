@@ -9,9 +9,9 @@ __all__ = ["Limit", "format_duration", "parse_duration", "parse_limits", "part_o
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 """Milliseconds in each unit."""
 MAX_SECONDS = 31 * 86400
-"""No API budgets over more than a month, and the ledger remembers each start for its window."""
+"""No API has quotas over more than a month, and the ledger keeps each start for its window."""
 MAX_COUNT = 100_000
-"""The budget remembers each call in its window; more than this is a slip of the finger."""
+"""The rate limiter remembers each call in its window; a larger count is a typing error."""
 
 DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)", re.ASCII)
 LIMIT = re.compile(r"([0-9]{1,12})/(.*)", re.ASCII)
@@ -29,7 +29,7 @@ class Limit:
 
 
 def part_of(limit: Limit, part: float) -> Limit:
-    """A part (0 to 1) of a limit, but one call at least."""
+    """A part (0 to 1) of a limit, with at least one call."""
     return Limit(max(int(limit.count * part), 1), limit.seconds)
 
 
@@ -41,7 +41,7 @@ def parse_duration(text: str) -> float:
 
     Raises:
         ValueError: Not a duration, zero, or more than 31 days; the message is a predicate, to be
-            read after what was given.
+            read after the given text.
     """
     match = DURATION.fullmatch(text.strip())
     if match is None:

@@ -1,4 +1,4 @@
-"""Calls that count against limits: those on their way, and those that were answered not long ago.
+"""A sliding window of calls that count against limits: in flight, or answered within the window.
 
 Windows slide, and a call ages from when it was answered. Times are monotonic seconds, given by the
 caller.
@@ -18,49 +18,49 @@ _by_time = attrgetter("at")
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """A call that counts against an allowance."""
+    """A call that counts against a quota."""
 
     at: float
     tag: str = ""
-    """Whom it was for, where that is to be counted."""
+    """The group that the call is counted for, such as a namespace."""
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """A call that was taken from an allowance and is not answered yet."""
+    """The reservation of one call, which is not answered yet."""
 
     sent_at: float
     tag: str = ""
 
 
 class SlidingWindow:
-    """The calls, and when there is room for more."""
+    """The calls in a sliding window, and when there is room for more."""
 
     def __init__(self) -> None:
         self.in_flight: set[Permit] = set()
-        """Not answered yet."""
+        """Calls that are not answered yet."""
         self._calls: list[PastCall] = []
 
     @property
     def spent(self) -> Sequence[PastCall]:
-        """Answered or given up, the oldest first."""
+        """Calls that were answered or given up, the oldest first."""
         return self._calls
 
     def complete(self, permit: Permit, at: float) -> None:
-        """Count a call on its way as one of a time."""
+        """Count a call in flight as a past call at `at`."""
         self.in_flight.discard(permit)
         insort(self._calls, PastCall(at, permit.tag), key=_by_time)
 
     def recall(self, spent: Iterable[PastCall]) -> None:
-        """Count calls that were made before, too."""
+        """Count earlier calls, too."""
         self._calls = sorted([*self._calls, *spent], key=_by_time)
 
     def since(self, begin: float) -> int:
-        """How many were answered after `begin`."""
+        """The number of calls answered after `begin`."""
         return len(self._calls) - bisect_right(self._calls, begin, key=_by_time)
 
     def forget(self, until: float) -> None:
-        """Those answered by then count no more."""
+        """Drop the calls that were answered by `until`."""
         if self._calls and self._calls[0].at <= until:
             del self._calls[: bisect_right(self._calls, until, key=_by_time)]
 
@@ -70,15 +70,15 @@ class SlidingWindow:
         Args:
             limit: The limit.
             now: The time.
-            earliest: Not before; what is on its way is answered by then at best.
-            ahead: So many others go first.
+            earliest: The earliest time; calls in flight are answered then at the earliest.
+            ahead: The number of calls that go first.
         """
         in_window = self.since(now - limit.seconds)
         # The call needs all but count-1 of the calls before it, known or ahead, to have aged.
         excess = in_window + len(self.in_flight) + ahead - limit.count
         if excess < 0:
             return earliest
-        # Those ahead go in rounds of as many as the limit; of those known there may be more.
+        # The calls ahead go in rounds of limit.count calls; known calls may be more than that.
         rounds = min(excess, ahead) // limit.count
         index = excess - rounds * limit.count
         before = self._calls[index - in_window].at if index < in_window else earliest

@@ -1,4 +1,4 @@
-"""What the parts of `decide` share: the facts of one step and the ways to answer."""
+"""The reconcile context that the parts of `decide` share: the facts, and the ways to answer."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,14 +23,14 @@ from scriptix_operator.core.status.used_requests import pending_request, repeate
 __all__ = ["Durations", "ReconcileContext", "soonest"]
 
 RECHECK = 60.0
-"""Seconds after which a block that needs no call to the API is looked at again, at most."""
+"""Longest delay, in seconds, until a block that needs no API call is checked again."""
 
 RESOLVE = 5.0
-"""Seconds between looks while a start's outcome is unknown, at most."""
+"""Longest poll interval, in seconds, while a start's outcome is unknown."""
 
 
 def soonest(*waits: float | None) -> float | None:
-    """The shortest of several waits; None: for nothing."""
+    """The shortest of several waits; None: there is nothing to wait for."""
     return min((wait for wait in waits if wait is not None), default=None)
 
 
@@ -43,36 +43,36 @@ class Durations:
     post_timeout: float = 30.0
     """P: a POST is given up after this time."""
     grace_period: float = 10.0
-    """S: what a lost POST may still need to act."""
+    """G: a POST that the client gave up takes effect within this time, or never."""
     agree: float = 2.0
-    """Least time between two looks that must agree."""
+    """Least time between two polls that must agree."""
     results: float = 120.0
-    """How long results that the API has not shown with the end of a run are awaited."""
+    """Results that the API did not show with the end of a run are awaited for this time."""
     log: float = 120.0
-    """The last entries of a log are in it so long after the end of the run."""
+    """The API has written the last entries of a log by this time after the end of the run."""
 
     @property
     def unseen(self) -> float:
-        """After this time an intent seen now can have no POST on its way any more."""
+        """After this time, an intent that is seen now has no POST in flight any more."""
         return self.send_window + self.post_timeout + self.grace_period
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileContext:
-    """One step: the resource with its kept-up status, the time, and what is remembered."""
+    """One reconcile: the resource with its status so far, the time, and the in-process state."""
 
     training: Training
     now: datetime
     state: InProcessState
     durations: Durations = field(default_factory=Durations)
     poll_in: float | None = None
-    """Seconds until the next look, as pacing has it; None: as asked for."""
+    """Seconds until the next poll, as granted; None: as requested."""
     recorded: TrainingStatus | None = None
-    """The status that the step began with."""
+    """The status at the begin of the reconcile."""
 
     @property
     def spec(self) -> TrainingSpec:
-        """What is asked for."""
+        """The spec of the resource."""
         return self.training.spec
 
     @property
@@ -85,7 +85,7 @@ class ReconcileContext:
         """The run in status.
 
         Raises:
-            ValueError: there is none; the caller should have looked.
+            ValueError: There is no run; the caller has to check that first.
         """
         if self.status.run is None:
             raise ValueError(f"{self.training.key} has no run in status")
@@ -93,17 +93,17 @@ class ReconcileContext:
 
     @property
     def poll(self) -> float:
-        """Wanted seconds between looks."""
+        """Requested poll interval in seconds."""
         return float(self.spec.poll_interval_seconds)
 
     @property
     def next_poll(self) -> float:
-        """Seconds until the next look, if nothing else is to be done."""
+        """Seconds until the next poll, if nothing else is to be done."""
         return self.poll if self.poll_in is None else self.poll_in
 
     @property
     def is_derived(self) -> bool:
-        """Whether nothing has changed since the status was settled: most steps bring no news."""
+        """Whether nothing has changed since the status was derived, as in most reconciles."""
         status = self.status
         if status is not self.recorded or status.observed_generation != self.training.generation:
             return False
@@ -115,18 +115,18 @@ class ReconcileContext:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the run times out; None while nothing of it can be running."""
+        """When the run times out; None while the run cannot be running."""
         run = self.status.run
         if run is None or run.claimed_at is None or not may_be_running(self.status):
             return None
         if self.training.is_being_deleted:
-            return None  # what is left to learn is the outcome of a start, however late
-        if self.training.cannot_read("spec.timeoutSeconds") or self.is_verdict_held:
+            return None  # only the outcome of a start is still determined, however late
+        if self.training.cannot_read("spec.timeoutSeconds") or self.is_judgement_held:
             return None
         return run.claimed_at + timedelta(seconds=self.spec.timeout_seconds)
 
     @property
-    def is_verdict_held(self) -> bool:
+    def is_judgement_held(self) -> bool:
         """Whether the run has ended and waits for a quality gate that can be read."""
         run = self.status.run
         if run is None or run.pending_end is None or not is_end_pending(self.status):
@@ -136,31 +136,31 @@ class ReconcileContext:
 
     @property
     def results_until(self) -> datetime | None:
-        """Until when the results of a pending end are awaited; None: they are not."""
+        """Until when the results of a pending end are awaited; None: none are awaited."""
         run = self.status.run
         if run is None or run.pending_end is None or not is_end_pending(self.status):
             return None
         until = run.pending_end.seen_at + timedelta(seconds=self.durations.results)
-        return None if self.is_verdict_held and self.now >= until else until
+        return None if self.is_judgement_held and self.now >= until else until
 
     def with_status(self, status: TrainingStatus) -> "ReconcileContext":
-        """The same step with other facts."""
+        """The same reconcile with other facts."""
         return replace(self, training=self.training.with_status(status))
 
     def with_facts(self, **facts: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
-        """The same step with some facts of the status replaced."""
+        """The same reconcile with some facts of the status replaced."""
         return self.with_status(replace(self.status, **facts))
 
     def with_run(self, **facts: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
-        """The same step with some facts of the run replaced."""
+        """The same reconcile with some facts of the run replaced."""
         return self.with_facts(run=replace(self.run, **facts))
 
     def with_state(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
-        """The same step with another memory."""
+        """The same reconcile with parts of the in-process state replaced."""
         return replace(self, state=replace(self.state, **state))
 
     def without_start_state(self) -> "ReconcileContext":
-        """The same step when the outcome of the open start is known."""
+        """The same reconcile without the state of an in-flight start, whose outcome is known."""
         return self.with_state(
             in_flight=None,
             answer=None,
@@ -171,7 +171,7 @@ class ReconcileContext:
         )
 
     def without_doubt(self) -> "ReconcileContext":
-        """The same step where no polls are made: the next refusal is the first."""
+        """The same reconcile without doubted refusals: the next refusal is the first."""
         return self.with_state(doubted_at=None, gateway_since=None)
 
     def answer(
@@ -181,7 +181,7 @@ class ReconcileContext:
         *,
         publish: bool = False,
     ) -> Decision:
-        """Settle the facts and end the step with `action`."""
+        """Derive the status from the facts, and decide on `action`."""
         status = self.status
         if condition_reason is not None and self.state.unreadable:
             condition_reason = ConditionReason(
@@ -195,7 +195,7 @@ class ReconcileContext:
     def requeue(
         self, seconds: float | None, condition_reason: ConditionReason | None = None
     ) -> Decision:
-        """Wait `seconds`, but not past the run's time-out, nor past the wait for its results."""
+        """Requeue after `seconds`, at the latest at the run's time-out or the next results poll."""
         bounds = [self.deadline]
         if self.results_until is not None:
             due = self.state.results_poll_at

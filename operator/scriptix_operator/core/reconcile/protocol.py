@@ -1,6 +1,6 @@
-"""What one step may learn, and what it may do next: the vocabulary of `decide`.
+"""Observations and actions of a reconcile: the vocabulary of `decide`.
 
-The engine runs a loop: decide → record → act → observe → decide … until the action is Rest.
+The engine runs a loop: decide → record → act → observe → decide … until the action is RequeueAfter.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class KeyUse:
     fingerprint: str
 
 
-# What a step may learn.
+# Observations.
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,52 +77,52 @@ class Triggered:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A human must mend something before the API can be asked."""
+    """A human must fix something before the API can be called."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class StartLedgerNotWritable:
-    """The cluster does not let the operator keep its start ledger."""
+    """The cluster does not let the operator write its start ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildPending:
-    """The start ledger is lost, and not all resources are known that it is rebuilt from."""
+    """The start ledger is lost, and not all resources to rebuild it from are known."""
 
     gap: str
-    """What is not known: which namespaces are not listed."""
+    """The namespaces that are not listed yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPolled:
-    """The API answered a look."""
+    """The API answered a poll."""
 
     model: RemoteModel
     key: KeyUse
     competitors: tuple[Training, ...] = ()
     """The other resources with this model."""
     in_flight: InFlightStart | None = None
-    """The start of this model that the ledger has no outcome of."""
+    """The in-flight start of this model in the ledger."""
     latest_run: LatestRun | None = None
-    """What the ledger knows of the model's trainings."""
+    """The latest run of the model that the ledger knows."""
     revision: int = 0
-    """Version of the ledger that was read before the model: a start is debited in no other."""
+    """Version of the ledger that was read before the model: a start is charged in no other."""
     asked_at: datetime | None = None
-    """When the look was sent, which is how old it may be; None: just now."""
+    """When the poll was sent, which bounds its age; None: just now."""
     past: tuple[PastRun, ...] = ()
-    """Runs with this API key that went to their end."""
+    """Completed runs with this API key."""
     granted_interval: GrantedInterval = UNCONSTRAINED
-    """What the key's allowance leaves of the intervals between looks that are asked for."""
+    """What the key's quota grants of the requested poll intervals."""
     jitter: float = 0.5
-    """0 to 1, drawn by the engine: the core has no randomness."""
+    """A random number from 0 to 1, drawn by the engine: the core has no randomness."""
     is_holder_unlisted: bool = False
-    """The resource of `entry` may exist although the store does not have it: its namespace was not
-    listed completely since this process leads, or the resource cannot be parsed."""
+    """The resource of the in-flight start may exist although the store does not have it: its
+    namespace was not listed completely since this process leads, or it cannot be parsed."""
     has_hidden_competitor: bool = False
-    """Another resource with this model may exist although it is not among the rivals, for the same
-    reasons."""
+    """Another resource with this model may exist although it is not among the competitors, for the
+    same reasons."""
     unreadable_holder: TrainingKey | None = None
     """A resource that cannot be parsed, and may have a run of this model under way."""
 
@@ -134,56 +134,56 @@ class NoStartInFlight:
 
 @dataclass(frozen=True, slots=True)
 class PollDeferred:
-    """The key's allowance for status calls is used up, or others come first."""
+    """The key's status-call quota is used up, or other resources come first."""
 
     seconds: float
-    """Until it is worth asking again, unless it is woken earlier."""
+    """Seconds until asking again makes sense, unless the resource is triggered earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """The API did not answer a look, or refused it; or none is made, as all are in vain."""
+    """The API did not answer a poll, or refused it; or the open circuit breaker prevented it."""
 
     failure: CallFailure
     key_source: str | None = None
     since: datetime | None = None
-    """Since when no calls are made with the key but a probe now and then; None: they are."""
+    """Since when the circuit breaker of the key is open; None: it is closed."""
     again_in: float | None = None
-    """Seconds until the key may be used again, where its rate was the reason."""
+    """Seconds until the key may be used again, after a refusal for its rate."""
     has_key_worked: bool = False
     """The API has accepted the key before."""
     named_until: datetime | None = None
-    """Before when the API asks for no calls; None: no time is named, or calls are made."""
+    """When the API asks to be called again; None: the API named no time, or calls are made."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueReached:
-    """The start queue has come to this resource, or it is not in it (any more)."""
+    """The resource is next in the start queue, or not in the queue (any more)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartGranted:
-    """The key's start allowance has room, and it is this resource's turn."""
+    """The key's start quota has room, and this resource is next in the queue."""
 
     model: RemoteModel
     key: KeyUse
     nonce: str = ""
-    """For the intent; drawn by the engine, since the core has no randomness."""
+    """The nonce of the intent, drawn by the engine, since the core has no randomness."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartQueued:
-    """The key's start allowance is used up, or others come first."""
+    """The key's start quota is used up, or other resources come first."""
 
     queue: Queue | None
-    """To report; None: nothing yet, or nothing but what status has."""
+    """The queue position to report; None: none yet, or the one that status has."""
     wait: float
-    """Seconds until it is worth asking again."""
+    """Seconds until asking again makes sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartAborted:
-    """The start was not sent: others have written to the ledger since the model was seen."""
+    """The start was not sent: the ledger has changed since the model was polled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +191,16 @@ class Posted:
     """The API accepted the start."""
 
     model: RemoteModel | None
-    """What the reply said; None where it had no body."""
+    """The model in the reply; None where the reply had no body."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostFailed:
-    """The API refused the start, or its answer is not known."""
+    """The API refused the start, or its reply is not known."""
 
     failure: CallFailure
     again_in: float | None = None
-    """Seconds until the key may start again, where its rate was the reason."""
+    """Seconds until the key may start again, after a refusal for its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +226,16 @@ class LogStored:
     """Seconds until the next poll is due; None: none is."""
     extent: LogExtent
     asked_at: datetime | None = None
-    """When the log call was sent, which is how old the log may be; None: just now."""
+    """When the log call was sent, which bounds the age of the log; None: just now."""
 
 
 class WriteFailure(StrEnum):
     """Why the cluster did not take a log."""
 
     REFUSED = "Refused"
-    """It says so again until somebody changes what the message names."""
+    """The cluster refuses the log until someone fixes the reported problem."""
     FAILED = "Failed"
-    """It may take the log another time."""
+    """The cluster may take the log at the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,19 +243,19 @@ class LogUnavailable:
     """The log could not be fetched or stored now."""
 
     wait: float | None
-    """Seconds until it is worth trying again; None: it never is."""
+    """Seconds until another attempt makes sense; None: none does."""
     state: LogState
     due_in: float | None
     tried: bool = True
-    """False: the key's log allowance is used up, so nobody was asked."""
+    """False: the key's log quota is used up, so no call was made."""
     was_called: bool = False
-    """The log call was made, so it counts against the quota, whatever came of it."""
+    """The log call was made, so it counts against the quota, whatever its result."""
     refusal: CallFailure | None = None
     """The API or a gateway answered that there is no log, or the 2xx cannot be used."""
     write_failure: WriteFailure | None = None
     """The cluster did not take the log, or does not let the operator read what is stored."""
     message: str | None = None
-    """Why, for people; None: nothing is wrong, or it is shown elsewhere."""
+    """Why, for people; None: nothing is wrong, or the reason is shown elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +263,11 @@ class PublishFailed:
     """The result of a run that has succeeded could not be published."""
 
     success: "Decision"
-    """As it was decided, and not recorded."""
+    """The decision to report success, which was not recorded."""
     message: str
-    """What the cluster said."""
+    """The cluster's reply."""
     refused: bool
-    """It will say so again until somebody mends it."""
+    """The cluster refuses the result until someone fixes the reported problem."""
 
 
 Observation = (
@@ -291,12 +291,12 @@ Observation = (
 )
 
 
-# What a step may do next.
+# Actions.
 
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """Nothing to do for `seconds`; None: until the resource changes."""
+    """Reconcile again after `seconds`; None: when the resource changes."""
 
     seconds: float | None
 
@@ -308,22 +308,22 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class CheckQueue:
-    """Ask how far the start queue is: before it is this one's turn there is nothing to look for."""
+    """Ask for the queue position: the model is polled only when the resource is next."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcquireStart:
-    """Ask for room in the key's start allowance."""
+    """Ask for a permit of the key's start quota."""
 
     model: RemoteModel
     key: KeyUse
     revision: int
-    """Of the ledger, as ModelSeen has it."""
+    """Version of the ledger, as in ModelPolled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Start the run: the intent that goes with it must be recorded first."""
+    """Start the run: the intent must be recorded first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +331,7 @@ class FetchLog:
     """Fetch and store the log."""
 
     due_in: float | None
-    """Seconds until the next look is due; None: none is."""
+    """Seconds until the next poll is due; None: none is."""
 
 
 Action = RequeueAfter | Poll | CheckQueue | AcquireStart | Post | FetchLog
@@ -339,81 +339,82 @@ Action = RequeueAfter | Poll | CheckQueue | AcquireStart | Post | FetchLog
 
 @dataclass(frozen=True, slots=True)
 class StartCooldown:
-    """A start that the API refused for its key, although the key may look at the model."""
+    """A start that the API refused for its key, although the key may poll the model."""
 
     key: str
     """Fingerprint of the API key."""
     failure: Failure
     until: datetime
-    """Not tried with that key before: each try costs a start of those that share the key."""
+    """No start with the key before this time: each attempt consumes the shared start quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class InProcessState:
-    """What one process remembers of a resource beside its status.
+    """The in-process state of a resource: facts that are not in its status.
 
-    Losing it (a restart) only makes waits longer, never causes a start.
+    A restart loses the state, which only lengthens waits and never causes a start.
     """
 
     failed_polls: int = 0
-    """Looks in a row without an answer."""
+    """Consecutive polls without an answer."""
     last_polled_at: datetime | None = None
-    """When the last look had an answer."""
+    """When the last answered poll was made."""
     unreadable: tuple[str, ...] = ()
     """Fields of the last usable reply that could not be read."""
     doubted_at: datetime | None = None
-    """Since when each poll was refused by the API, against what was known; a second one has yet to
-    confirm it. None: the last one was not."""
+    """Since when the API has refused each poll, contrary to what was known; a second refusal has
+    yet to confirm the first. None: the last poll was not refused."""
     gateway_since: datetime | None = None
-    """Since when each poll was refused by a gateway; None: the last one was not."""
+    """Since when a gateway has refused each poll; None: the last poll was not refused so."""
     interval: float | None = None
-    """Seconds between looks as wanted, near the expected end for instance; None: as asked for."""
+    """Wanted poll interval in seconds, for example near the estimated completion; None: the
+    requested one."""
     poll_credits: float | None = None
-    """Looks saved up for the expected end, as pacing.next_look."""
+    """Poll credits for the estimated completion, as poll_interval.next_poll."""
     refusals: int = 0
-    """Starts in a row that were refused, or not sent, although the model looked ready."""
+    """Consecutive starts that were refused, or not sent, although the model was ready."""
     cooldown: StartCooldown | None = None
-    """The last start was refused for its key."""
+    """The cooldown after a start that was refused for its key."""
     in_flight: InFlightStart | None = None
-    """The ledger's open entry that the next five are about."""
+    """The in-flight start that the next five fields describe."""
     answer: Posted | PostFailed | None = None
-    """What the API answered to this process's own start, until that is recorded."""
+    """The API's reply to this process's own start, until the reply is recorded."""
     intent_seen_at: datetime | None = None
-    """When this process first saw the open entry, or else when its own POST ended in a reset."""
+    """When this process first saw the in-flight start, or when its own POST ended in a reset."""
     reset_seen: bool = False
-    """This process's own POST ended in a reset: nothing of it is on its way any more."""
+    """This process's own POST ended in a reset: the POST is not in flight any more."""
     agreed_at: datetime | None = None
-    """When a look first showed that the ambiguous start cannot happen any more."""
+    """When a poll first showed that the ambiguous start cannot happen any more."""
     repeated_at: datetime | None = None
-    """When a look first showed a run under the marker of the one before the start."""
+    """When a poll first showed a run with the baseline's run start time."""
     log_wanted: bool = False
-    """News since the log was last fetched."""
+    """Status has changed since the log was last fetched."""
     failed_logs: int = 0
-    """Log fetches in a row that failed."""
+    """Consecutive failed log fetches."""
     log_refusals: int = 0
     """Replies of the API that there is no log, since the log was last fetched."""
     log_gateway_refusals: int = 0
-    """The same of a gateway, and replies that could not be used."""
+    """Replies of a gateway, and unusable replies, since the log was last fetched."""
     log_write_refusals: int = 0
-    """Logs that the cluster refused, since one was last stored."""
+    """Writes of the log that the cluster refused, since the log was last stored."""
     log_write_failures: int = 0
-    """Logs that the cluster did not take, refused or not, since one was last stored."""
+    """Writes of the log that failed, refused or not, since the log was last stored."""
     log_not_before: datetime | None = None
-    """When the log may be tried again: each try is one of the key's few log calls."""
+    """When the log may be fetched again: each attempt consumes one of the key's few log calls."""
     failed_publishes: int = 0
-    """Tries in a row to publish the result that failed."""
+    """Consecutive failed attempts to publish the result."""
     results_poll_at: datetime | None = None
     """When the results of a pending end are polled for next; None: not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What `decide` answers: record `status`, then take `action`."""
+    """The answer of `decide`: record `status`, then take `action`."""
 
     status: TrainingStatus
     action: Action
     state: InProcessState = InProcessState()
     publish: bool = False
-    """Write the result ConfigMap before the status: whoever waits for success finds it."""
+    """Write the result ConfigMap before the status: clients that wait for success find it."""
     start_outcome: StartOutcome | None = None
-    """Close the ledger's entry at hand, after the status is recorded."""
+    """The outcome that resolves an in-flight start, after the status is recorded."""

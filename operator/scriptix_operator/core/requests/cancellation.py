@@ -1,6 +1,6 @@
-"""Requests that are taken back: a rerun or a retry that nobody asks for any more.
+"""Cancelled requests: a rerun or a retry that the resource no longer asks for.
 
-Only as long as nothing was sent for it; a run at the API cannot be cancelled.
+A request can be cancelled until something is sent for it; the API cannot cancel a run.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -24,10 +24,10 @@ __all__ = ["cancel_request", "is_cancelled"]
 
 
 def is_cancelled(training: Training) -> bool:
-    """Whether what is yet to be started is not asked for any more.
+    """Whether the unsent run in status is not asked for any more.
 
-    A retry is not, once spec.backoffLimit is below its number. A request is not, once no member
-    asks any more: as when runToken is reverted in Git.
+    A retry is cancelled once spec.backoffLimit is below its number. A request is cancelled once no
+    member asks any more, for example after runToken is reverted in Git.
     """
     status, run = training.status, training.status.run
     waits = awaits_retry(status)
@@ -44,16 +44,16 @@ def _is_cancellable(status: TrainingStatus) -> bool:
 
 
 def cancel_request(status: TrainingStatus) -> TrainingStatus:
-    """The status without the request: the run before it stands again, as history tells of it."""
+    """The status without the request: the previous run, restored from history."""
     if awaits_retry(status) and status.run is not None:
         return replace(status, run=replace(status.run, retry_at=None))
     last, *earlier = status.history
     log, progress = status.log, last.progress
     if progress is None and last.outcome == Outcome.SUCCEEDED:
-        progress = DONE  # of an entry that a version without history[].progress has written
+        progress = DONE  # the entry is from a version without history[].progress
     if log is not None:
-        # Whether the log was whole is not in the history: it is fetched once more, and its end is
-        # old, so once is enough. By the operator's clock, which may be behind the API's.
+        # History does not say whether the log was complete: the log is fetched once more. The end
+        # is old, so once is enough. By the operator's clock, which may be behind the API's.
         times = (at for at in (last.finished_at, status.last_observed_at) if at is not None)
         ended_at = min(times, default=None)
         log = replace(without_run(log), end_seen_at=ended_at, next_fetch_at=ended_at)
@@ -89,7 +89,7 @@ def cancel_request(status: TrainingStatus) -> TrainingStatus:
 
 
 def _metrics(word_error_rate: str | None) -> Metrics | None:
-    """Of an entry that a version without history[].metrics has written."""
+    """The metrics of a history entry from a version without history[].metrics."""
     if word_error_rate is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""What asks for a run; and the run's identity.
+"""Requests for runs, and the identity of a run.
 
 A request is the pair (spec.runToken, annotation requested-at), opaque but for dates
-(core/status/tokens.py). Each member asks on its own, with a value that is not used
+(core/status/tokens.py). Each member asks on its own, with an unused value
 (core/status/used_requests.py). The resource itself asks for the first run.
 """
 
@@ -59,10 +59,10 @@ def without_run(log: LogStatus) -> LogStatus:
 
 
 def standing_asks(training: Training) -> tuple[Ask, ...]:
-    """The members that ask for a run now: the one predicate of asking and of cancelling.
+    """The members that ask for a run now: requesting and cancelling go by this one predicate.
 
-    A value asks as long as it is not used. One that asked for the run in status stands until
-    something was sent for that run, and until the run's retry is sent.
+    A value asks as long as it is not used. A value that asked for the run in status stands until
+    something is sent for that run, and until the run's retry is sent.
     """
     status = training.status
     pending = asks_for_run(status) if is_unsent(status) or awaits_retry(status) else ()
@@ -78,10 +78,10 @@ def _new_asks(training: Training) -> tuple[Ask, ...]:
 def is_run_asked_for(training: Training) -> bool:
     """Whether another run is asked for after the one in status.
 
-    So removing a value, or setting a used one again, asks for nothing.
+    Removing a value, or setting a used one again, asks for nothing.
     """
     if training.unreadable:
-        return False  # nothing is started for it
+        return False  # nothing is started for an unreadable resource
     return training.status.run is not None and bool(_new_asks(training))
 
 
@@ -91,7 +91,7 @@ def is_first_run(status: TrainingStatus) -> bool:
 
 
 def next_run(training: Training) -> Run:
-    """The run that answers the present request, before anything was sent for it."""
+    """The run that answers the present request, with nothing sent for it yet."""
     asks = _new_asks(training) if training.status.run else ()
     run = _run_for(training, training.spec.run_token, training.requested_at)
     return replace(run, asked_by=_members(asks))
@@ -103,14 +103,14 @@ def _members(asks: Iterable[Ask]) -> tuple[str, ...]:
 
 def _run_for(training: Training, token: str, requested_at: str) -> Run:
     previous = training.status.run.id if training.status.run else ""
-    # Derived, not drawn: deciding twice names the same run, and the core needs no randomness.
+    # Derived, not random: deciding twice gives the same id, and the core needs no randomness.
     identity = f"{training.uid}\0{previous}\0{token}\0{requested_at}"
     digest = hashlib.sha256(identity.encode()).hexdigest()
     return Run(id=digest[:10], token=token, requested_at=requested_at)
 
 
 def is_unsent(status: TrainingStatus) -> bool:
-    """Whether a run is waited with for which nothing was sent, or only what was refused."""
+    """Whether a run waits for which nothing was sent, or only starts that were refused."""
     run = status.run
     if run is None or status.finished_at is not None:
         return False
@@ -118,15 +118,15 @@ def is_unsent(status: TrainingStatus) -> bool:
 
 
 def newest_request(training: Training) -> Run | None:
-    """The run in status, which has not ended, under the request that it answers.
+    """The run in status, which has not ended, with the newest request.
 
-    Requests collapse to the newest as long as nothing was sent; an answered one is kept, and so is
-    the one that a retry repeats.
+    Requests collapse to the newest one as long as nothing was sent. A request that a start was sent
+    for is kept, and so is the request that a retry repeats.
     """
     run = training.status.run
     if run is None or training.unreadable or not is_unsent(training.status):
         return run
-    # What a retry repeats is used: it asks for no other run.
+    # The values that a retry repeats are used: they ask for no other run.
     asks = _new_asks(training) if run.retries else standing_asks(training)
     if not asks:
         return run
@@ -140,12 +140,12 @@ def newest_request(training: Training) -> Run | None:
 
 
 def begin_run(training: Training) -> TrainingStatus:
-    """Move the finished run into history and put the requested one in its place."""
+    """Move the finished run into history, and put the requested run into status."""
     return _replaced(training.status, next_run(training))
 
 
 def begin_retry(training: Training) -> TrainingStatus:
-    """Move the failed run into history and put another for the same request in its place."""
+    """Move the failed run into history, and put another run for the same request into status."""
     failed = training.status.run
     if failed is None:
         raise ValueError(f"{training.key} has no run to retry")
@@ -157,9 +157,9 @@ def begin_retry(training: Training) -> TrainingStatus:
 def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
     history = status.history
     if status.run is not None:
-        # One curve has 40 points: the newest run's is kept, which a cancelled request needs.
+        # A curve has 40 points: only the newest run's is kept, which a cancelled request restores.
         earlier = (replace(past, learning_curve=()) for past in history)
-        # A newer version may keep more of them.
+        # A newer version of the operator may keep more entries.
         most = max(MAX_HISTORY, len(history))
         history = (_entry(status, status.run), *earlier)[:most]
     return TrainingStatus(
@@ -175,7 +175,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
 
 
 def _entry(status: TrainingStatus, run: Run) -> HistoryEntry:
-    """What history tells of the run in status; core/requests/cancellation.py reads it."""
+    """The history entry of the run in status; core/requests/cancellation.py reads it."""
     why = status.failure
     return HistoryEntry(
         id=run.id,

@@ -1,15 +1,16 @@
-"""The circuit of an API key: while its calls are in vain, one probe now and then and no other call.
+"""The circuit breaker of an API key: while its calls fail, only periodic trial calls are made.
 
-It opens for two reasons. The API rejects the key: a human must mend that. Or the API is away: it
-leaves looks at several models without an answer; at one alone, the model may be what is wrong.
+The circuit opens for two reasons. The API rejects the key, which a human must fix. Or the API is
+unreachable: polls of several models have no answer. (If polls of one model fail, the model may be
+the cause.)
 
 A reply without an answer that names a time (503 with Retry-After) is about the service: the first
-one opens it, and the trial call is due at the named time, at most MAX_NAMED later. One model may be
-broken, so a reply to one model opens it at most once in REPEAT, and no second time before that
-model had an answer.
+such reply opens the circuit, and the trial call is due at the named time, at most MAX_NAMED later.
+One model may be broken, so replies to one model open the circuit at most once in REPEAT, and not
+again before that model had an answer.
 
-A rejection of a key that has worked opens it once a second one confirms it: one replica that is
-behind, or restarts, must not stop all calls with the key.
+A rejection of a key that has worked opens the circuit once a second rejection confirms the first:
+one replica that is behind, or restarts, must not stop all calls with the key.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,19 +32,19 @@ __all__ = [
 ]
 
 TRIAL_INTERVAL = 60.0
-"""Seconds between probes with a key that the API rejects."""
+"""Seconds between trial calls with a key that the API rejects."""
 FIRST_TRIAL, MAX_TRIAL = 5.0, 120.0
-"""Seconds between probes of an API that is away; doubles."""
+"""Seconds between trial calls while the API is unreachable: the first delay, and the longest."""
 MODELS = 3
-"""So many different models without an answer in a row mean that the API is away."""
+"""So many different models without an answer in a row mean that the API is unreachable."""
 MAX_NAMED = 300.0
-"""Seconds to a trial call at most, where a reply names a time."""
+"""Longest delay of a trial call, in seconds, where a reply names a time."""
 REPEAT = 3600.0
-"""Seconds after a named time before a reply to one model opens it again."""
+"""Seconds after a named time before a reply to one model opens the circuit again."""
 CONFIRM = 5.0
 """Seconds after a refusal that contradicts what was known until a second one confirms it."""
 PATIENCE = 180.0
-"""Seconds after which a probe that has not come back is not waited for any more."""
+"""Seconds after which a trial call without a reply is not waited for any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +52,44 @@ class OpenCircuit:
     """Why no call is made."""
 
     failure: CallFailure
-    """The answer that opened the circuit, or that the last probe had."""
+    """The failure that opened the circuit, or the failure of the last trial call."""
     since: float
-    """Monotonic seconds."""
+    """When the circuit opened, in monotonic seconds."""
     named: float | None = None
-    """When the trial call is due that the API has named; None: it has named none."""
+    """The time of the trial call that the API has named; None: the API has named none."""
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Open or closed. Times are monotonic seconds, given by the caller."""
+    """A circuit breaker. Times are monotonic seconds, given by the caller."""
 
     open_circuit: OpenCircuit | None = None
-    """Why it is open; None: it is closed."""
+    """Why the circuit is open; None: the circuit is closed."""
     _is_rejected: bool = False
-    """It is open because the API rejects the key."""
+    """The circuit is open because the API rejects the key."""
     trial_at: float = 0.0
-    """When the next probe may be made."""
+    """When the next trial call may be made."""
     _trial: Permit | None = None
-    """The probe that is on its way. Looks that were made before may end after it was sent."""
+    """The trial call in flight. Polls that were sent earlier may end after the trial call."""
     _trials: int = 0
-    """In vain, in a row."""
+    """Consecutive failed trial calls."""
     _models_without_reply: set[int] = field(default_factory=set)
-    """Models whose looks had no answer since the last one that had."""
+    """Models whose polls had no answer since the last answered poll."""
     _opened_alone: set[int] = field(default_factory=set)
-    """Models that have opened it by one reply since they last had an answer."""
+    """Models that have opened the circuit by one reply since they last had an answer."""
     _alone_from: float = 0.0
-    """When a reply to one model may open it again."""
+    """When a reply to one model may open the circuit again."""
     has_worked: bool = False
     """The API has accepted the key before."""
     _doubted_at: float | None = None
-    """When it first rejected the key after that; None: it has accepted it since."""
+    """When the API first rejected the working key; None: the API has accepted the key since."""
 
     def blocks(self, now: float) -> OpenCircuit | None:
-        """Why no call may be made now; None: one may, if only as a probe."""
+        """Why no call may be made now; None: a call may be made, if only as a trial call."""
         return self.open_circuit if now < self.trial_at else None
 
     def sent(self, permit: Permit, now: float) -> None:
-        """A look is made: if the circuit is open, it is the one probe."""
+        """Record a poll that is sent: while the circuit is open, the poll is the trial call."""
         if self.open_circuit is not None:
             self.open_circuit = replace(self.open_circuit, named=None)
             self.trial_at, self._trial = now + PATIENCE, permit
@@ -96,17 +97,17 @@ class CircuitBreaker:
     def answered(
         self, permit: Permit, model_id: int, failure: CallFailure | None, now: float, jitter: float
     ) -> bool:
-        """Learn from the outcome of a look.
+        """Record the result of a poll.
 
         Args:
-            permit: The look.
-            model_id: The model that was looked at.
+            permit: The permit of the poll.
+            model_id: The polled model.
             failure: What went wrong; None: nothing.
             now: The time.
-            jitter: 0 to 1, drawn at random: the probes of many keys must not come together.
+            jitter: 0 to 1, drawn at random: the trial calls of many keys must not coincide.
 
         Returns:
-            Whether it has closed just now.
+            Whether the circuit has just closed.
         """
         was_open = self.open_circuit is not None
         if failure is not None and rejects_key(failure):
@@ -127,7 +128,7 @@ class CircuitBreaker:
     def _unanswered(
         self, permit: Permit, model_id: int, failure: CallFailure, now: float, wait: float
     ) -> None:
-        """Learn from a look without an answer; `wait`: until the next probe, if none names it."""
+        """Record a poll without an answer; `wait`: delay of the trial call if no reply names it."""
         self._models_without_reply.add(model_id)
         named = _named(failure)
         if self.open_circuit is None:
@@ -153,9 +154,9 @@ class CircuitBreaker:
             self.open_circuit, self.trial_at = replace(self.open_circuit, named=named), named
 
     def _needed(self, model_id: int, failure: CallFailure, now: float) -> int:
-        """So many different models without an answer open it."""
+        """The number of different models without an answer that opens the circuit."""
         if (failure.retry_after or 0.0) < FIRST_TRIAL:
-            return MODELS  # it sheds load: a matter of that one call
+            return MODELS  # the API sheds load: this concerns one call only
         is_alone_enough = now >= self._alone_from and model_id not in self._opened_alone
         return 1 if is_alone_enough else MODELS
 
@@ -180,18 +181,18 @@ class CircuitBreaker:
 
 
 def _named(failure: CallFailure) -> float | None:
-    """Seconds until the time that a reply names, within the bounds; None: it names none."""
+    """Seconds until the time that a reply names, within the bounds; None: no time is named."""
     return min(max(failure.retry_after, FIRST_TRIAL), MAX_NAMED) if failure.retry_after else None
 
 
 def rejects_key(failure: CallFailure) -> bool:
-    """Whether an answer is about the key; a 403 may be about the one model."""
+    """Whether a refusal is about the key; a 403 may be about the one model."""
     is_refused = failure.kind is FailureKind.UNAUTHORIZED
     return is_refused and failure.status != HTTPStatus.FORBIDDEN
 
 
 def _accepts_key(failure: CallFailure) -> bool:
-    """Whether the API refuses for the model's sake, which it knows only once the key is accepted.
+    """Whether the API refuses because of the model, which it checks only after the key.
 
     A rate limit, a 403 and an unusable reply may come before the key is checked.
     """
@@ -201,7 +202,7 @@ def _accepts_key(failure: CallFailure) -> bool:
 
 
 def is_unanswered(failure: CallFailure) -> bool:
-    """Whether the API gave no answer: no connection, no reply in time, a 5xx, a gateway's word."""
+    """Whether the API gave no answer: no connection, no reply in time, a 5xx, a gateway's reply."""
     if failure.kind is FailureKind.NOT_SENT or failure.is_from_gateway:
         return True
     is_answer = failure.status is not None and failure.status < HTTPStatus.INTERNAL_SERVER_ERROR

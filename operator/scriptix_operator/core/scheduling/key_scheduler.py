@@ -1,8 +1,8 @@
-"""One lane for each API key: what it may still do, and whose turn it is.
+"""One key scheduler for each API key: limiters, queues and the circuit breaker.
 
-Keys with the same value share a lane, whichever Secret they come from. Nothing in here waits: a
-lane answers at once, and says in `wakes` whom it expects when. Times are monotonic seconds, given
-by the caller.
+Keys with the same value share a scheduler, whichever Secret they come from. Nothing blocks here: a
+scheduler answers at once, and lists in `wake_ups` which resources are to ask again, and when. Times
+are monotonic seconds, given by the caller.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ __all__ = ["Call", "KeyScheduler"]
 
 
 class Call(StrEnum):
-    """Kinds of calls, each with an allowance of its own."""
+    """Kinds of calls, each with a quota of its own."""
 
     START = "start"
     STATUS = "status"
@@ -34,24 +34,24 @@ class Call(StrEnum):
 
 
 class KeyScheduler:
-    """What one API key may still do.
+    """Flow control of one API key.
 
     Args:
-        limits: The configured allowance for each kind of call.
-        now: The time. What the key was used for before is not known, but for its starts.
+        limits: The configured limits of each kind of call.
+        now: The time. Earlier calls with the key are not known, except for its starts.
     """
 
     def __init__(self, limits: Mapping[Call, tuple[Limit, ...]], now: float) -> None:
         self.wake_ups: list[WakeUp] = []
-        """Whom the lane expects; for the caller to take."""
+        """Resources that the scheduler expects to ask again; the caller takes them."""
         self.breaker = CircuitBreaker()
         self.flawed: set[Call] = set()
-        """Kinds of calls whose replies were found to tell nonsense of limits."""
+        """Kinds of calls whose replies had invalid rate-limit info."""
         self._held_up: dict[TrainingKey, None] = {}
-        """Those whose calls the open circuit has not let through, or were left without an answer
-        since the last one; in this order."""
+        """Resources whose polls the open circuit has prevented, or whose polls had no answer since
+        the last answered poll; in this order."""
         self._polling: dict[Permit, TrainingKey] = {}
-        """Whose each look is that is on its way."""
+        """The resource of each poll in flight."""
         self.polls = PollScheduler(limits[Call.STATUS], self.wake_ups)
         self.starts = Starts(limits[Call.START], self.wake_ups)
         self.logs = LogCalls(limits[Call.LOG])
@@ -66,14 +66,14 @@ class KeyScheduler:
         self.pace(now)
 
     def pace(self, now: float) -> None:
-        """Make no bursts for a while: others may have called just before, or will all at once."""
+        """Make no bursts for a while: earlier calls are not known, or many resources call now."""
         for call in (Call.STATUS, Call.LOG):
             self.limiters[call].pace(now)
 
     def poll(
         self, key: TrainingKey, poll_request: PollRequest, now: float
     ) -> Permit | OpenCircuit | float:
-        """Ask for a look, as Looks.ask; or be told why none may be made."""
+        """Ask for a poll, as PollScheduler.ask; an open circuit is returned as the reason."""
         open_circuit = self.breaker.blocks(now)
         if open_circuit is not None:
             self.polls.cancel(key)
@@ -87,20 +87,20 @@ class KeyScheduler:
         return permit
 
     def forget_trial(self, key: TrainingKey) -> None:
-        """Have one that polls no more replaced, where it was to make the trial call."""
+        """Choose another resource for the trial call, where this one was to make it."""
         if key in self._held_up:
             del self._held_up[key]
             self._expect_trial()
 
     def hold_up(self, key: TrainingKey) -> None:
-        """Have one come that may not call now: for a probe, or when the circuit has closed."""
+        """Expect a resource that may not call now: for a trial call, or once the circuit closes."""
         self._held_up[key] = None
         self._expect_trial()
 
     def polled(
         self, permit: Permit, model_id: int, failure: CallFailure | None, now: float, jitter: float
     ) -> None:
-        """Learn from the outcome of a look, as Circuit.answered; when it closes, go on."""
+        """Record the result of a poll, as CircuitBreaker.answered; once closed, resume polling."""
         key, was_closed = self._polling.pop(permit, None), self.breaker.open_circuit is None
         has_closed = self.breaker.answered(permit, model_id, failure, now, jitter)
         is_answer = failure is None or not is_unanswered(failure)
@@ -108,12 +108,13 @@ class KeyScheduler:
             was_closed and self.breaker.open_circuit is not None and not self._held_up
         )
         if not is_answer and key is not None and not has_opened_alone:
-            # Its own next poll may be due long after the API is back. One that has opened the
-            # circuit alone polls at the named time; another model is the better trial.
+            # The resource's own next poll may be due long after the API is back. A resource that
+            # has opened the circuit alone polls at the named time; another model is the better
+            # trial.
             self._held_up[key] = None
         if has_closed:
             self.pace(now)
-            # At the pace that looks are made at: all at once could only wait for their turns.
+            # At the granted poll rate: resources that all ask at once would only wait.
             granted_interval = 1 / self.polls.limiter.rate(now)
             self.wake_ups += [
                 WakeUp(key, now + n * granted_interval) for n, key in enumerate(self._held_up)
@@ -124,7 +125,7 @@ class KeyScheduler:
         self._expect_trial()
 
     def _expect_trial(self) -> None:
-        """Have one come for the next probe: each by itself would come when its next look is due."""
+        """Expect a resource for the next trial call, before its own next poll is due."""
         if self.breaker.open_circuit is not None and self._held_up:
             self.wake_ups.append(WakeUp(next(iter(self._held_up)), self.breaker.trial_at))
 
@@ -136,15 +137,15 @@ class KeyScheduler:
         failure: CallFailure | None = None,
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
-        """Count a call that was answered; returns whether that taught something of the limits."""
+        """Count an answered call; returns whether the observed limits have changed."""
         return self._kinds[call].answered(permit, now, failure, rate_info)
 
     def is_unspent(self, now: float) -> bool:
-        """Whether a new lane would do as well, once nobody is in it."""
+        """Whether the scheduler equals a new one, once no resource uses it."""
         return all(limiter.is_unspent(now) for limiter in self.limiters.values())
 
     def leave(self, key: TrainingKey, now: float) -> None:
-        """Want nothing any more."""
+        """Remove a resource from all queues."""
         self.forget_trial(key)
         self.polls.leave(key, now)
         self.starts.leave(key, now)

@@ -16,29 +16,29 @@ from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
 __all__ = ["SHORTEST_WAIT", "LogCalls"]
 
 RUNNING_PART = 0.75
-"""Of the allowance, for runs that go on: what is missed of their logs comes with the last call."""
+"""Part of the quota for running trainings: the last call brings what their earlier calls missed."""
 SHORTEST_WAIT = 1.0
-"""Seconds. Times are rounded, so a shorter wait may end before the call fits, again and again."""
+"""Shortest wait in seconds. Times are rounded: a shorter wait may end before the call fits."""
 
 
 class LogCalls:
     """The log calls of a key.
 
     Args:
-        limits: As configured.
+        limits: The configured limits.
     """
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.limiter = RateLimiter(limits, evenly=True)
         self._running = SubLimit(self.limiter, RUNNING_PART)
         self._waiting: dict[TrainingKey, float] = {}
-        """Those whose runs have ended, in the order of asking, and when each comes again."""
+        """Resources whose runs have ended, in the order of asking, and when each asks again."""
 
     def ask(self, key: TrainingKey, now: float, *, has_ended: bool) -> Permit | float:
         """Ask for a log call.
 
         Returns:
-            The call; or seconds until it is worth asking again.
+            The permit; or seconds until asking again makes sense.
         """
         for missed in [k for k, at in self._waiting.items() if at < now - DISPATCH_TIMEOUT]:
             del self._waiting[missed]
@@ -65,19 +65,19 @@ class LogCalls:
         failure: CallFailure | None = None,
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
-        """Count a call that was answered; returns whether that taught something of the limits."""
+        """Count an answered call; returns whether the observed limits have changed."""
         self._running.answered(permit, now, failure)
         return self.limiter.answered(permit, now, failure, rate_info)
 
     def cancel(self, permit: Permit, now: float) -> None:
-        """Take back a call that was not made."""
+        """Cancel the permit of a call that was not made."""
         self._running.cancel(permit)
         self.limiter.cancel(permit, now)
 
     def recall(self, spent: Iterable[PastCall]) -> None:
-        """Count calls that were made before, in another process."""
+        """Count earlier calls of another process."""
         self.limiter.recall(spent)
 
     def leave(self, key: TrainingKey) -> None:
-        """Want no log any more."""
+        """Remove a resource that wants no log any more."""
         self._waiting.pop(key, None)

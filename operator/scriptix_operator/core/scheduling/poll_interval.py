@@ -1,7 +1,7 @@
-"""How far apart the looks at a run are: as asked for, closer where its end is expected.
+"""Poll intervals: as requested, shorter near the estimated completion.
 
-An interval of 60 seconds tells of an end 30 seconds late in the mean. A few more looks around the
-expected end, where news is likely, do more than many anywhere else.
+With an interval of 60 seconds, an end is seen 30 seconds late on average. A few more polls near the
+estimated completion gain more than many at other times.
 """
 
 from dataclasses import dataclass
@@ -17,76 +17,76 @@ __all__ = [
 ]
 
 CLOSEST = 5.0
-"""Seconds between looks at least, unless the resource asks for less."""
+"""Shortest poll interval in seconds, unless the resource requests a shorter one."""
 CLOSE = 0.1
-"""Of the time to the expected end, or since it: so close the looks come."""
+"""The poll interval near the estimated completion, as a part of the time to or since it."""
 SPARE = 0.1
-"""Looks beyond those asked for, for each of these."""
+"""Poll credits earned by each requested poll."""
 MAX_SPARE = 60.0
-"""Looks that can be saved up; a run of ten hours at a look a minute."""
+"""Most poll credits that can be saved up: those of a run of ten hours at a poll a minute."""
 SHOWN_FROM = 1.5
-"""Of the interval asked for: one so long is worth telling of."""
+"""The granted interval is reported from this multiple of the requested one on …"""
 SHOWN_UNTIL = 1.1
-"""… and one so short is as asked for again."""
+"""… until it is below this multiple again."""
 WAVER = 1.25
-"""By so many times the interval may pass a step before it is told anew; so much is what looks near
-expected ends, which come and go, can change (core/scheduling/poll_rates.py)."""
+"""Factor by which the interval may pass a step before another step is reported. Polls near
+estimated completions come and go, and change intervals that much (scheduling/poll_rates.py)."""
 MINUTE, HOUR = 60, 3600
 STEPS = (
     *(2, 5, 10, 20, 30, 45),
     *(minutes * MINUTE for minutes in (1, 2, 3, 5, 7, 10, 15, 20, 30, 45)),
     *(hours * HOUR for hours in (1, 2, 3, 6, 12, 24)),
 )
-"""Seconds that an interval is told as."""
+"""Steps in seconds to which a reported interval is rounded."""
 JITTER = 0.1
-"""Of an interval: how much it varies, so that looks that have met do not stay together."""
+"""Part of an interval by which it varies, so that polls that coincide do not stay together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """When to look next."""
+    """When to poll next."""
 
     seconds: float
-    """As wanted, whatever the key allows."""
+    """The wanted interval, regardless of the key's quota."""
     spare: float
-    """Looks that are left to spend near the end."""
+    """Poll credits left for the estimated completion."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrantedInterval:
-    """What an API key's allowance leaves of the intervals that its resources ask for."""
+    """What an API key's quota grants of the poll intervals that its resources request."""
 
     floor: float = 0.0
-    """Seconds between regular looks at least; whoever asks for more gets that."""
+    """Shortest interval between regular polls, in seconds; longer requested ones are granted."""
     speed_up: float = 1.0
-    """Of the looks beyond the regular ones, near an expected end: the part that is left."""
+    """The granted part of the polls beyond the regular ones, near an estimated completion."""
 
     def kept(self, asked: float, wanted: float | None = None) -> float:
-        """An interval as it can be kept.
+        """The granted interval.
 
         Args:
-            asked: Seconds between looks that the resource asks for.
-            wanted: Seconds until this one, if it is to come closer.
+            asked: The requested poll interval in seconds.
+            wanted: Seconds until the next poll, if it is to be earlier.
         """
         more = 0.0 if wanted is None else asked / wanted - 1
         return max(asked, self.floor) / (1 + more * self.speed_up)
 
 
 UNCONSTRAINED = GrantedInterval()
-"""All that is asked for."""
+"""All requested intervals are granted."""
 
 
 def next_poll(asked: float, to_end: float | None, age: float, spare: float | None) -> Interval:
-    """When to look at a run next.
+    """When to poll a run next.
 
     Args:
-        asked: Seconds between looks that the resource asks for.
-        to_end: Seconds until its expected end, negative after it; None: not known.
-        age: Seconds that the run has gone on for.
-        spare: Looks saved up so far; None: not known, so what the run has saved since its start.
+        asked: The requested poll interval in seconds.
+        to_end: Seconds until the estimated completion, negative after it; None: not known.
+        age: Seconds since the start of the run.
+        spare: Poll credits so far; None: not known, so those earned since the start of the run.
 
     Returns:
-        The interval; with at most 1.1 times the looks that were asked for, over a run.
+        The interval; over a run, at most 1.1 times the requested polls are made.
     """
     if spare is None:
         spare = min(SPARE * age / asked, MAX_SPARE)
@@ -99,15 +99,15 @@ def next_poll(asked: float, to_end: float | None, age: float, spare: float | Non
 
 
 def spread(seconds: float, jitter: float) -> float:
-    """An interval, a little longer or shorter; luck is 0 to 1, drawn at random."""
+    """An interval, a little longer or shorter; jitter is 0 to 1, drawn at random."""
     return seconds * (1 + JITTER * (jitter - 0.5))
 
 
 def shown_interval(asked: float, floor: float, shown: int | None = None) -> int | None:
-    """The interval that is told where it is longer than asked for; None where it is about that.
+    """The interval to report where it is longer than requested; None where it is about that.
 
-    Rounded coarsely: it must not be news each time that one of hundreds starts or ends. Nor where
-    it wavers: what was `told` before stays while it is about right.
+    The interval is rounded coarsely, so that it does not change each time that one of hundreds of
+    runs starts or ends. The interval `shown` before stays while it is about right.
     """
     kept = max(asked, floor)
     if kept < (SHOWN_FROM if shown is None else SHOWN_UNTIL) * asked:
@@ -120,7 +120,7 @@ def shown_interval(asked: float, floor: float, shown: int | None = None) -> int 
 
 
 def reported_interval(seconds: int) -> str:
-    """In words."""
+    """An interval as messages show it, such as `5m`."""
     if seconds < MINUTE:
-        return f"{seconds} s"
-    return f"{seconds // MINUTE} min" if seconds < HOUR else f"{seconds // HOUR} h"
+        return f"{seconds}s"
+    return f"{seconds // MINUTE}m" if seconds < HOUR else f"{seconds // HOUR}h"

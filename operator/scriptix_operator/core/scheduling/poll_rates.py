@@ -1,7 +1,7 @@
-"""How often each resource is looked at where not all can be as often as they ask for.
+"""Max-min fair division of the poll rate of an API key.
 
-Whoever asks for more than can be is held to the interval that is left for all; whoever asks for
-less gets that. So nobody has fewer looks because another asks for more.
+Resources that request more polls than fit get the interval that is left for all; resources that
+request fewer get those. No resource gets fewer polls because another requests more.
 """
 
 from collections import Counter, defaultdict
@@ -13,20 +13,20 @@ from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 __all__ = ["PollRates"]
 
 K = TypeVar("K", bound=Hashable)
-"""What tells those who ask apart."""
+"""The key of a resource that asks."""
 C = TypeVar("C", bound=Hashable)
-"""The kinds of calls."""
+"""The kind of a call."""
 
 CLOSER = 0.2
-"""Of a kind's looks, where not all fit: for those near an expected end, at most. So the others are
-never more than a quarter further apart for them."""
+"""Part of a kind's polls, where not all fit, for runs near their estimated completion, at most. The
+intervals of the other polls are longer by a quarter at most because of them."""
 
 
 class PollRates(Generic[K, C]):
-    """The intervals that are asked for, and what can be kept of them.
+    """The requested poll intervals, and what is granted of them.
 
     Args:
-        shares: The part of the whole rate that each kind of look is sure of; together 1.
+        shares: The guaranteed part of the whole rate for each poll priority; together 1.
     """
 
     def __init__(self, shares: Mapping[C, float]) -> None:
@@ -35,10 +35,10 @@ class PollRates(Generic[K, C]):
         # By kind and interval of two digits: however many resources, there are few of these.
         self._counts: defaultdict[C, Counter[float]] = defaultdict(Counter)
         self._more: defaultdict[C, dict[float, float]] = defaultdict(dict)
-        """Looks beyond the regular ones that are wanted, as multiples of these."""
+        """Wanted polls beyond the regular ones, as multiples of these."""
 
     def wants(self, key: K, kind: C, interval: float, speed_up: float = 1.0) -> None:
-        """Ask for a look each `interval` seconds, and for now `closer` times as many."""
+        """Request a poll each `interval` seconds, and for now `speed_up` times as many."""
         interval = float(f"{interval:.2g}")
         if self._wanted.get(key) == (kind, interval, speed_up):
             return
@@ -49,22 +49,22 @@ class PollRates(Generic[K, C]):
         more[interval] = more.get(interval, 0.0) + speed_up - 1
 
     def leave(self, key: K) -> None:
-        """Ask for nothing any more."""
+        """Remove the requests of a resource."""
         if key not in self._wanted:
             return
         kind, interval, speed_up = self._wanted.pop(key)
         counts, more = self._counts[kind], self._more[kind]
         counts[interval] -= 1
         more[interval] -= speed_up - 1
-        if not counts[interval]:  # no rest of rounding either
+        if not counts[interval]:  # drops rounding errors, too
             del counts[interval], more[interval]
 
     def granted_interval(self, kind: C, rate: float) -> GrantedInterval:
-        """What can be kept of the intervals of a kind.
+        """What is granted of the intervals of a poll priority.
 
         Args:
-            kind: Of look.
-            rate: Looks a second that the key allows, of all kinds.
+            kind: The poll priority.
+            rate: Polls a second that the key allows, of all priorities.
         """
         room = self._room(kind, rate)
         counts, more = self._counts[kind], self._more[kind]
@@ -74,11 +74,11 @@ class PollRates(Generic[K, C]):
         return GrantedInterval(floor, left / wanted if wanted > left else 1.0)
 
     def interval_ratio(self, kind: C, rate: float) -> float:
-        """How many times as many regular looks are asked for as can be made; 1: all can.
+        """Requested over granted rate of regular polls; 1: all are granted.
 
         Args:
-            kind: Of look.
-            rate: Looks a second that the key allows, of all kinds.
+            kind: The poll priority.
+            rate: Polls a second that the key allows, of all priorities.
         """
         counts = self._counts[kind]
         if not counts:
@@ -90,10 +90,10 @@ class PollRates(Generic[K, C]):
         return {interval: count + more[interval] for interval, count in self._counts[kind].items()}
 
     def _room(self, kind: C, rate: float) -> float:
-        """Looks a second that a kind may have: its share, and what others leave of theirs."""
+        """Polls a second of a priority: its share, and what the others leave of theirs."""
         rates = {one: _rate(self._whole(one)) for one in self._shares}
         left, shares = rate, sum(self._shares.values())
-        # Who wants least for its share comes first: what it leaves is the others'.
+        # The priority with the least demand for its share first: what it leaves is the others'.
         order = sorted(self._shares, key=lambda one: rates[one] / self._shares[one])
         for other in order[: order.index(kind)]:
             left -= min(rates[other], left * self._shares[other] / shares)
@@ -102,16 +102,16 @@ class PollRates(Generic[K, C]):
 
 
 def _rate(wanted: Mapping[float, float], floor: float = 0.0) -> float:
-    """Looks a second, where no interval is shorter than `floor`."""
+    """Polls a second, where no interval is shorter than `floor`."""
     return sum(count / max(interval, floor) for interval, count in wanted.items())
 
 
 def _floor(wanted: Mapping[float, float], rate: float) -> float:
-    """The interval under which none may be for all to fit; 0: they do as they are."""
+    """The shortest interval with which all polls fit; 0: all fit as requested."""
     if _rate(wanted) <= rate:
         return 0.0
     below, left = float(sum(wanted.values())), rate
-    # The longest first: it is kept, if what is left for the others gives them a shorter one.
+    # The longest first: it is granted if the rest gives the others a shorter interval.
     for interval in sorted(wanted, reverse=True):
         if below >= interval * left:
             break

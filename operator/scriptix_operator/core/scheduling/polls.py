@@ -1,4 +1,4 @@
-"""Looks at models with one API key: how many, whose turn it is, and how often it comes.
+"""Status polls with one API key: how many, in which order, and how often.
 
 Times are monotonic seconds, given by the caller.
 """
@@ -20,16 +20,16 @@ __all__ = ["PollPriority", "PollRequest", "PollScheduler", "WakeUp"]
 
 
 class PollPriority(StrEnum):
-    """What a look is for."""
+    """Why a poll is made."""
 
     RESOLUTION = "resolution"
-    """To learn what came of a start, or with which results a run has ended."""
+    """To determine the outcome of a start, or the results of a run that has ended."""
     BASELINE = "baseline"
-    """The last look before a start."""
+    """The last poll before a start."""
     RUNNING = "running"
-    """A run that is followed."""
+    """To follow a run."""
     WAITING = "waiting"
-    """A model that cannot be started yet, or that nobody has looked at."""
+    """For a model that cannot be started yet, or that was not polled yet."""
 
 
 SHARES = {
@@ -38,21 +38,21 @@ SHARES = {
     PollPriority.RUNNING: 0.4,
     PollPriority.WAITING: 0.2,
 }
-"""What each kind is sure of, however many looks of other kinds are wanted."""
+"""The guaranteed share of each priority, however many polls of other priorities are wanted."""
 
 
 class PollRequest(NamedTuple):
-    """What looks somebody would like."""
+    """The polls that a resource requests."""
 
     kind: PollPriority
     interval: float | None
-    """Seconds between them; None: this one alone."""
+    """The requested poll interval in seconds; None: a single poll."""
     speed_up: float = 1.0
-    """How many times as many just now, near the expected end."""
+    """How many times as many polls for now, near the estimated completion."""
 
 
 class WakeUp(NamedTuple):
-    """Who is expected, and when."""
+    """A resource that is to ask again, and when."""
 
     key: TrainingKey
     at: float
@@ -62,8 +62,8 @@ class PollScheduler:
     """The status calls of a key.
 
     Args:
-        limits: As configured.
-        wake_ups: Takes up who is expected when.
+        limits: The configured limits.
+        wake_ups: The list to add wake-ups to.
     """
 
     def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:
@@ -73,10 +73,10 @@ class PollScheduler:
         self._rates = PollRates[TrainingKey, PollPriority](SHARES)
 
     def ask(self, key: TrainingKey, poll_request: PollRequest, now: float) -> Permit | float:
-        """Ask for a look.
+        """Ask for a poll.
 
         Returns:
-            The call; or seconds until it is worth asking again, unless it is expected earlier.
+            The permit; or seconds until asking again makes sense, unless a wake-up comes earlier.
         """
         if poll_request.interval is None:
             self._rates.leave(key)
@@ -87,16 +87,16 @@ class PollScheduler:
         self._call(now)
         granted_at = self._queue.called_for(key)
         if granted_at is None:
-            # For the case that it is never called: the time in which all are.
+            # In case the resource is never dispatched: the time in which all are.
             return max(len(self._queue) / self.limiter.rate(now), DISPATCH_TIMEOUT)
         wait = max(granted_at - now, self.limiter.wait(now))
-        if wait > 0:  # or less is allowed than when it was called
+        if wait > 0:  # the dispatch is for later, or the limit is stricter than at the dispatch
             self._queue.put_off(key, now + wait)
             return wait
         self._queue.leave(key)
         permit = self.limiter.acquire(now)
         self._call(now)
-        # It is here already: woken once more, it would look once more.
+        # The resource polls now: another wake-up would cause another poll.
         self._wake_ups[:] = [wake_up for wake_up in self._wake_ups if wake_up.key != key]
         return permit
 
@@ -107,35 +107,35 @@ class PollScheduler:
         failure: CallFailure | None = None,
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
-        """Count a look that was answered; returns whether that taught something of the limits."""
+        """Count an answered poll; returns whether the observed limits have changed."""
         has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
         self._call(now)
         return has_observed_limit
 
     def interval_ratio(self, kind: PollPriority, now: float) -> float:
-        """How many times as many looks of a kind are asked for as can be made."""
+        """Requested over granted poll rate of a priority."""
         return self._rates.interval_ratio(kind, self.limiter.rate(now))
 
     def granted_interval(self, kind: PollPriority, now: float) -> GrantedInterval:
-        """What can be kept of the intervals that are asked for."""
+        """What is granted of the requested poll intervals."""
         return self._rates.granted_interval(kind, self.limiter.rate(now))
 
     def cancel(self, key: TrainingKey) -> None:
-        """Do without the look that was asked for."""
+        """Cancel the requested poll."""
         self._queue.leave(key)
 
     def leave(self, key: TrainingKey, now: float) -> None:
-        """Want no looks any more."""
+        """Remove a resource that requests no polls any more."""
         self.finish(key, now, awaits_poll=False, is_regular=False)
 
     def finish(self, key: TrainingKey, now: float, *, awaits_poll: bool, is_regular: bool) -> None:
-        """Take note that a step is over.
+        """Record the end of a reconcile.
 
         Args:
-            key: Whose.
+            key: The resource.
             now: The time.
-            awaits_poll: It was told to wait for its turn, and does.
-            is_regular: It will be looked at at intervals.
+            awaits_poll: The resource waits in the queue for a poll.
+            is_regular: The resource is polled at intervals.
         """
         if not awaits_poll:
             self.cancel(key)
@@ -144,11 +144,11 @@ class PollScheduler:
         self._call(now)
 
     def tick(self, now: float) -> None:
-        """Call the next, should whoever was called not come; nobody may be there to ask."""
+        """Dispatch the next resource if a dispatched one has not called, without anyone asking."""
         self._call(now)
 
     def _call(self, now: float) -> None:
-        """Call those whose turn it is, and one more for when it will be."""
+        """Dispatch all resources that may poll now, and one for the next free time."""
         self._queue.drop_missed(now)
         while not self._queue.is_expecting(now):
             at = now + self.limiter.wait(now, ahead=self._queue.called)

@@ -16,12 +16,12 @@ from scriptix_operator.core.scheduling.start_queue import QueueSnapshot
 __all__ = ["FIRST", "INTERVAL", "SETTLING", "Position", "Positions"]
 
 FIRST = 50
-"""Resources at the head of the queue that report each snapshot at once. Those behind report it when
-they are due: a start moves all of them, and each position is a status write."""
+"""Resources at the head of the queue that report each snapshot at once. Resources behind them
+report it when they are due: a start moves all of them, and each position is a status write."""
 SETTLING = 5.0
 """Seconds from a change of the queue to the snapshot."""
 INTERVAL = 30.0
-"""Seconds between two snapshots, at least."""
+"""Least seconds between two snapshots."""
 
 
 class Position(NamedTuple):
@@ -37,7 +37,7 @@ class Positions:
     """The latest snapshot of a start queue.
 
     Args:
-        wake_ups: Takes up who is due to report its position.
+        wake_ups: The list to add resources to that are due to report their positions.
     """
 
     def __init__(self, wake_ups: list[WakeUp]) -> None:
@@ -62,7 +62,7 @@ class Positions:
         return math.inf if self._due_at is None else max(self._due_at - now, 0.0)
 
     def update(self, order: QueueSnapshot, now: float) -> None:
-        """Take a snapshot of `order` once it is due, and wake those who report it at once."""
+        """Take a snapshot of `order` once due, and trigger the resources that report it at once."""
         if order is self._order:
             return
         if self._due_at is None:
@@ -72,7 +72,7 @@ class Positions:
         before, length = self._positions, len(order)
         self._order, self._snapshot_at, self._due_at = order, now, None
         self._positions = {key: Position(n, length) for n, key in enumerate(order, start=1)}
-        # A resource that is not among the first any more must not keep the position of another.
+        # A resource that has left the head must not keep a position that another resource has now.
         first_before = takewhile(lambda item: item[1].number <= FIRST, before.items())
         overtaken = (key for key, _ in first_before if key in order)
         for key in dict.fromkeys((*islice(self._positions, FIRST), *overtaken)):

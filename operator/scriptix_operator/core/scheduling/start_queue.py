@@ -1,8 +1,8 @@
-"""Who starts next of those that share a key, and could start now.
+"""The start queue: the order of the resources that share a key and could start now.
 
 Between namespaces: the fewest starts in the window first, then new work before reruns, then the
-oldest request. Within one: those whose start was lost behind those that have had none, priority,
-new work before reruns, age.
+oldest request. Within a namespace: first attempts before repeated ones, then priority, new work
+before reruns, age.
 """
 
 from bisect import bisect_left, insort
@@ -18,7 +18,7 @@ from scriptix_operator.core.model.training import Training, TrainingKey
 __all__ = ["FREE_ATTEMPTS", "QueueEntry", "QueueSnapshot", "StartQueue", "queue_entry_of"]
 
 FREE_ATTEMPTS = 3
-"""Attempts of one run that follow one another without a delay; then the delay doubles."""
+"""Attempts of one run that follow each other without a delay; then the delay doubles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +28,38 @@ class QueueEntry:
     key: TrainingKey
     uid: str
     is_repeated: bool
-    """A start for it was lost before."""
+    """An earlier start for the run had no effect."""
     is_late: bool
-    """So many were lost that it may only have a part of the allowance."""
+    """So many starts had no effect that the resource may only use a part of the quota."""
     priority: int
     is_rerun: bool
     """The resource has had a run before."""
     created_at: datetime
-    """Of the resource, which asks for its first run itself."""
+    """When the resource was created, which asks for its first run."""
     joined_at: datetime
-    """Since when it could start."""
+    """Since when the resource could start."""
 
     @property
     def since(self) -> datetime:
-        """Its age. A rerun has that of its waiting: the resource may be years old."""
+        """The time that the age counts from; for a rerun, the wait: the resource may be old."""
         return self.joined_at if self.is_rerun else self.created_at
 
     @property
     def within(self) -> tuple[bool, int, bool, datetime, str]:
-        """What the order within a namespace goes by."""
+        """The sort key within a namespace."""
         return self.is_repeated, -self.priority, self.is_rerun, self.since, self.uid
 
     @property
     def between(self) -> tuple[bool, datetime, str]:
-        """What the order between namespaces goes by, where they have started equally many."""
+        """The sort key between namespaces with equally many starts."""
         return self.is_rerun, self.since, self.uid
 
 
 def queue_entry_of(training: Training, now: datetime) -> QueueEntry:
-    """What a resource that could start now is ranked by."""
+    """The queue entry of a resource that could start now."""
     status, run = training.status, training.status.run
     attempt = 1 if run is None else run.attempt
-    # Not of the queue's place: a start that is refused or withdrawn, or a block, ends that.
+    # Not from status.queue: a refused or aborted start, or a block, removes that.
     joined_at = None if run is None else run.queued_at
     return QueueEntry(
         key=training.key,
@@ -74,7 +74,7 @@ def queue_entry_of(training: Training, now: datetime) -> QueueEntry:
 
 
 class _Wait(NamedTuple):
-    """A claim as it stands in its namespace's line; sorts by what the order there goes by."""
+    """A queue entry in the line of its namespace; sorts by the sort key within a namespace."""
 
     within: tuple[bool, int, bool, datetime, str]
     between: tuple[bool, datetime, str]
@@ -86,17 +86,17 @@ class _Wait(NamedTuple):
 
 
 _Lines = Mapping[str, Sequence[_Wait]]
-"""Those who wait, in the order within their namespace, by namespace; no line is empty."""
+"""Queue entries by namespace, in the order within the namespace; no line is empty."""
 
 
 class QueueSnapshot:
-    """The order of those who wait, until one of them comes or goes.
+    """The order of the queue, until a resource joins or leaves.
 
-    Nothing is sorted for it: thousands join after a restart, and each asks for its place.
+    Nothing is sorted here: thousands join after a restart, and each asks for its position.
 
     Args:
-        queue_entries: All of them.
-        groups: Their lines; those of a group come before all of the next.
+        queue_entries: All queue entries.
+        groups: Their lines; the entries of a group come before all of the next group.
         started: Starts in the window, by namespace.
     """
 
@@ -117,17 +117,17 @@ class QueueSnapshot:
         return key in self._queue_entries
 
     def __iter__(self) -> Iterator[TrainingKey]:
-        """All of them; those who come or go meanwhile change nothing."""
+        """All resources in order; joining and leaving meanwhile does not affect the iterator."""
         copies = [{name: tuple(line) for name, line in group.items()} for group in self._groups]
         return chain.from_iterable(_in_order(group, self._started) for group in copies)
 
     def first(self, count: int) -> tuple[TrainingKey, ...]:
-        """Those who are next."""
+        """The first resources of the queue."""
         keys = chain.from_iterable(_in_order(group, self._started) for group in self._groups)
         return tuple(islice(keys, count))
 
     def index(self, key: TrainingKey) -> int:
-        """How many come before `key`."""
+        """The number of resources before `key`."""
         wait, before = _Wait.of(self._queue_entries[key]), 0
         for group in self._groups:
             line = group.get(key.namespace, ())
@@ -138,8 +138,8 @@ class QueueSnapshot:
         raise KeyError(key)
 
     def _before(self, group: _Lines, wait: _Wait, position: int) -> int:
-        """How many of a group come before the one at `place` of its own line."""
-        # Each stands in its line as high as its namespace will have started by then.
+        """The number of entries of a group before the one at `position` of its own line."""
+        # The height of an entry is the number of starts that its namespace has made by then.
         height = self._started.get(wait.key.namespace, 0) + position
         rank, before = (wait.between, wait.key.namespace), 0
         for namespace, line in group.items():
@@ -152,15 +152,15 @@ class QueueSnapshot:
 
 
 class StartQueue:
-    """Those that wait for a start."""
+    """The resources that wait for a start."""
 
     def __init__(self) -> None:
         self._queue_entries: dict[TrainingKey, QueueEntry] = {}
         self._all: dict[str, list[_Wait]] = {}
         self._parts: tuple[dict[str, list[_Wait]], ...] = ({}, {})
-        """All once more: those who are not late, and those who are."""
+        """The same entries in two groups: not late, and late."""
         self._order: QueueSnapshot | None = None
-        """None: one of them has come or gone."""
+        """The latest snapshot; None: a resource has joined or left since."""
         self._ordered_for: tuple[Mapping[str, int], bool] | None = None
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ class StartQueue:
         return key in self._queue_entries
 
     def join(self, queue_entry: QueueEntry) -> None:
-        """Wait for a start, or wait on under another claim."""
+        """Join the queue, or replace the queue entry."""
         if self._queue_entries.get(queue_entry.key) != queue_entry:
             self.leave(queue_entry.key)
             self._queue_entries[queue_entry.key] = queue_entry
@@ -179,7 +179,7 @@ class StartQueue:
             self._order = None
 
     def leave(self, key: TrainingKey) -> None:
-        """Wait no more."""
+        """Leave the queue."""
         queue_entry = self._queue_entries.pop(key, None)
         if queue_entry is not None:
             for lines in (self._all, self._parts[queue_entry.is_late]):
@@ -190,12 +190,11 @@ class StartQueue:
             self._order = None
 
     def order(self, started: Mapping[str, int], *, late: bool) -> QueueSnapshot:
-        """All that wait, in order.
+        """All waiting resources, in order.
 
         Args:
             started: Starts in the window, by namespace.
-            late: Whether those whose starts were lost again and again may start now; else they
-                come behind all others.
+            late: Whether late resources may start now; else they come behind all others.
         """
         if self._order is None or self._ordered_for != (started, late):
             groups = (self._all,) if late else self._parts
@@ -205,7 +204,7 @@ class StartQueue:
 
 
 def _in_order(lines: _Lines, started: Mapping[str, int]) -> Iterator[TrainingKey]:
-    """Take from one namespace after the other, as if each taken had started."""
+    """Merge the lines of all namespaces, as if each resource had started."""
     heads = [
         (started.get(namespace, 0), line[0].between, namespace, 0)
         for namespace, line in lines.items()

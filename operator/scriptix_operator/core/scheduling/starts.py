@@ -1,4 +1,4 @@
-"""Starts with one API key: the queue of those that could start now, and whose turn it is.
+"""Starts with one API key: the start queue, and which resource may start now.
 
 Times are monotonic seconds, given by the caller.
 """
@@ -20,35 +20,35 @@ from scriptix_operator.core.scheduling.start_queue import QueueEntry, QueueSnaps
 __all__ = ["QueuePosition", "Starts"]
 
 LATE_PART = 0.2
-"""Of the allowance, for starts that were lost again and again: what is wrong with one model must
-not use up what the others could start with."""
+"""Part of the quota for runs whose starts had no effect repeatedly: a problem of one model must not
+use up the quota of the other models."""
 PATIENCE = 5.0
-"""Seconds for which a free start is kept for whoever is next, before the one behind may have it."""
+"""Seconds for which a free start is kept for the next resource, before the one behind may start."""
 EXPECTED = 8
-"""So many of those who are next are expected when a start becomes free: some may be held up, all
-of one namespace for instance."""
+"""So many resources at the head of the queue are triggered when a start becomes free: some may be
+held up, for example all of one namespace."""
 REFRESH = 600.0
-"""Seconds between looks at one's place, at most."""
+"""Longest time, in seconds, until a waiting resource asks for its position again."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """A wait in the start queue."""
+    """The wait of a resource in the start queue."""
 
     position: Position | None
-    """To report; None: there is none until the next snapshot."""
+    """The position to report; None: there is none until the next snapshot."""
     start_in: float
-    """Seconds until the allowance is expected to reach it."""
+    """Seconds until the quota is expected to allow the start."""
     ask_in: float
-    """Seconds until it is worth asking again, unless it is woken earlier."""
+    """Seconds until asking again makes sense, unless the resource is triggered earlier."""
 
 
 class Starts:
     """The starts of a key.
 
     Args:
-        limits: As configured.
-        wake_ups: Takes up who is expected when.
+        limits: The configured limits.
+        wake_ups: The list to add wake-ups to.
     """
 
     def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:
@@ -57,16 +57,16 @@ class Starts:
         self._queue = StartQueue()
         self._wake_ups = wake_ups
         self._expected: dict[TrainingKey, float] = {}
-        """Those who are next, and when each was told to come."""
+        """The resources at the head of the queue, and the time of each wake-up."""
         self._free_at = math.inf
-        """When a start is, or has become, free for whoever is next."""
+        """When a start becomes, or has become, free for the next resource."""
         self._positions = Positions(wake_ups)
 
     def ask(self, queue_entry: QueueEntry, now: float) -> QueuePosition | None:
         """Ask for a start on behalf of a resource that could start now.
 
         Returns:
-            Its place in the queue, where it is from now on; None: it is its turn.
+            The position in the queue, which the resource has joined; None: it may start now.
         """
         self._queue.join(queue_entry)
         ahead = self._expect(now).index(queue_entry.key)
@@ -76,7 +76,7 @@ class Starts:
             late_in = self._late.wait(now)
             start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
         if is_free and not self._is_held:
-            # It is here already: woken once more, it would ask once more.
+            # The resource starts now: another wake-up would make it ask again.
             self._wake_ups[:] = [
                 wake_up for wake_up in self._wake_ups if wake_up.key != queue_entry.key
             ]
@@ -89,7 +89,7 @@ class Starts:
         return QueuePosition(position, start_in, ask_in)
 
     def acquire(self, queue_entry: QueueEntry, now: float) -> Permit:
-        """Spend a start for a resource whose turn it is."""
+        """Acquire a permit for a resource that may start now."""
         self._leave(queue_entry.key)
         permit = self.limiter.acquire(now, queue_entry.key.namespace)
         if queue_entry.is_late:
@@ -105,31 +105,31 @@ class Starts:
         failure: CallFailure | None = None,
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
-        """Count a start that was answered; returns whether that taught something of the limits."""
+        """Count an answered start; returns whether the observed limits have changed."""
         self._late.answered(permit, now, failure)
         has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
         self._expect(now)
         return has_observed_limit
 
     def cancel(self, permit: Permit, now: float) -> None:
-        """Take back a start that was not sent."""
+        """Cancel the permit of a start that was not sent."""
         self._late.cancel(permit)
         self.limiter.cancel(permit, now)
         self._expect(now)
 
     def recall(self, spent: Iterable[PastCall], late: Iterable[PastCall]) -> None:
-        """Count starts that were made before: all of them, and those of them that were late."""
+        """Count earlier starts: all of them, and the late ones among them."""
         self.limiter.recall(spent)
         self._late.recall(late)
 
     def leave(self, key: TrainingKey, now: float) -> None:
-        """Wait no more."""
+        """Leave the start queue."""
         if key in self._queue:
             self._leave(key)
             self._expect(now)
 
     def advance(self, now: float) -> None:
-        """Have those who are next report their positions; nobody may be there to ask."""
+        """Take due snapshots of the positions, even while no resource asks."""
         self._positions.update(self._order(now), now)
 
     def __contains__(self, key: TrainingKey) -> bool:
@@ -139,7 +139,7 @@ class Starts:
         return len(self._queue)
 
     def renew_expectations(self, now: float) -> None:
-        """Expect those who are next once more: they have come in vain."""
+        """Trigger the head of the queue again: the earlier wake-ups had no effect."""
         self._expected = {}
         self._expect(now)
 
@@ -149,7 +149,10 @@ class Starts:
 
     @property
     def _is_held(self) -> bool:
-        """Until a whole window was let through, one at a time: a single refusal has to teach."""
+        """Whether starts go one at a time, until a whole window was accepted.
+
+        Then a single refusal is enough to observe the limit.
+        """
         return self.limiter.in_flight > 0 and not self.limiter.is_proved
 
     def _order(self, now: float) -> QueueSnapshot:
@@ -157,7 +160,7 @@ class Starts:
         return self._queue.order(self.limiter.calls_by_tag(now), late=may_be_late)
 
     def _expect(self, now: float) -> QueueSnapshot:
-        """Expect those who are next when a start is free, each a little later than the other.
+        """Wake the head of the queue when a start is free, one resource after the other.
 
         Returns:
             The present order.
@@ -165,7 +168,7 @@ class Starts:
         wait, order = self.limiter.wait(now), self._order(now)
         self._positions.update(order, now)
         next_ones = () if self._is_held else order.first(EXPECTED)
-        # Whoever is next has its time to come from when it is next.
+        # The patience with a resource begins when the resource becomes the next one.
         is_new = next_ones[:1] != tuple(self._expected)[:1]
         self._free_at = now + wait if wait > 0 or is_new else min(self._free_at, now)
         before = self._expected

@@ -1,4 +1,4 @@
-"""Whether a run is started: first sight of the model, reruns, the queue, and the intent.
+"""Whether a run is started: first observation of the model, reruns, the queue, and the intent.
 
 docs/start-protocol.md has the steps 1 and 2.
 """
@@ -40,29 +40,29 @@ __all__ = [
 ]
 
 REPORTED_CHANGE = timedelta(minutes=2)
-"""By which an expected start has to move, to be written anew."""
+"""An estimated start time that moves by less is not written again."""
 IMMINENT = timedelta(seconds=5)
-"""A start that is expected within this time is waited for without a report."""
+"""A start that is expected within this time is not reported as waiting."""
 
 
 def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> Decision:
-    """Decide on a model that no run of this resource is at, nor any start.
+    """Decide on a model without a run or an in-flight start of this resource.
 
     Args:
         ctx: The resource.
-        seen: The look.
-        in_use: What another resource has on the model, as claims.model_in_use.
+        seen: The poll.
+        in_use: Why another resource comes first, as contention.model_in_use.
     """
     if ctx.training.unreadable:
         return start_nothing(ctx)
     if in_use is not None:
         return _wait(ctx, Reason.MODEL_IN_USE, in_use)
-    model, first_sight = seen.model, ctx.status.run is None
+    model, is_first_observation = seen.model, ctx.status.run is None
     if is_stale(ctx.training, seen):
         return _wait(
             ctx,
             Reason.UNEXPECTED_STATUS,
-            "The API shows a training before the last one known here; waiting for it to catch up.",
+            "The API returned stale data (an older run than already recorded); polling again.",
         )
     if model.is_start_time_unreadable:
         return _wait(
@@ -86,7 +86,7 @@ def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> De
                 "has been uploaded (at least 5 hours of audio).",
             )
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
-            if first_sight:
+            if is_first_observation:
                 return _existing(ctx, seen)
             return _again(ctx, seen)
         case other:
@@ -105,7 +105,7 @@ def start_nothing(ctx: ReconcileContext) -> Decision:
 
 
 def _reserve(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """Ask for a start, unless this key was refused one a moment ago."""
+    """Ask for a start, unless the API has just refused one for this key."""
     cooldown = ctx.state.cooldown
     if cooldown is not None and cooldown.key == seen.key.fingerprint and ctx.now < cooldown.until:
         return ctx.with_facts(failure=cooldown.failure, queue=None).requeue(min(ctx.poll, RECHECK))
@@ -113,7 +113,7 @@ def _reserve(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 
 def _existing(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """First sight of a model that is being trained, or has been."""
+    """Decide at the first observation of a model that is being trained, or was trained."""
     state = seen.model.training_status
     what = {
         TrainingState.RUNNING: "is already being trained",
@@ -150,7 +150,7 @@ def _adopt(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 
 def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """A rerun at a model that is running or done: never adopted, tried once when done."""
+    """Decide on a rerun of a model that is running or done: not adopted, tried once when done."""
     model = seen.model
     if model.training_status == TrainingState.RUNNING:
         return _wait(
@@ -166,8 +166,8 @@ def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     return _wait(
         ctx,
         Reason.WAITING_FOR_MODEL,
-        "The API does not start this model again as it is; upload new data, and the requested "
-        "run starts by itself.",
+        "The API rejects a rerun of the unchanged model. Upload new data; the run then starts "
+        "automatically.",
     )
 
 
@@ -192,7 +192,7 @@ def wait_for_hidden(ctx: ReconcileContext) -> Decision:
 
 
 def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
-    """Write the intent: after it is recorded, and only then, the POST is sent."""
+    """Write the intent; the POST is sent only after the intent is recorded."""
     run = ctx.status.run or next_run(ctx.training)
     model = granted.model
     baseline = run.baseline or Baseline(
@@ -219,10 +219,10 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
 
 
 def abort_start(ctx: ReconcileContext) -> ReconcileContext:
-    """Take the intent back: it has definitely started nothing.
+    """Remove the intent of a start that has definitely started nothing.
 
-    At the only POST of the first run the model is at first sight again. A rerun's request keeps its
-    place in status.
+    After the only POST of the first run, the next poll is the first observation again. The request
+    of a rerun stays in status.
     """
     ctx = ctx.without_start_state()
     if ctx.run.attempt == 1 and not ctx.status.history:
@@ -232,7 +232,7 @@ def abort_start(ctx: ReconcileContext) -> ReconcileContext:
 
 
 def queue_up(ctx: ReconcileContext, deferred: StartQueued) -> Decision:
-    """Wait for the key's start allowance; a wait that is over within seconds is not reported."""
+    """Wait for the key's start quota; a wait that ends within seconds is not reported."""
     if ctx.status.run is not None and ctx.run.queued_at is None:
         ctx = ctx.with_run(queued_at=ctx.now.replace(microsecond=0))
     queue = _queue_position(ctx.status.queue, deferred.queue)
@@ -245,7 +245,7 @@ def queue_up(ctx: ReconcileContext, deferred: StartQueued) -> Decision:
     when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
     condition_reason = ConditionReason(
         Reason.WAITING_FOR_START_QUOTA,
-        f"Waiting for the API key's start allowance: {queue.position} of {queue.of} in the "
+        f"Waiting for the start quota of the API key: {queue.position} of {queue.of} in the "
         f"queue{when}.",
     )
     return ctx.with_facts(queue=queue, failure=None).requeue(deferred.wait, condition_reason)
@@ -257,7 +257,7 @@ def _is_imminent(queue: Queue, now: datetime) -> bool:
 
 
 def _queue_position(old: Queue | None, new: Queue | None) -> Queue | None:
-    """The position to report; an expected time that has hardly moved is no news."""
+    """The position to report; an estimated start time that has hardly moved stays."""
     if new is None:
         return old
     if old is None or (old.position, old.of) != (new.position, new.of):

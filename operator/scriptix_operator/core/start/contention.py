@@ -1,6 +1,6 @@
-"""One model, several resources: who may start or adopt, and what the others are told.
+"""Competing trainings: which resource may start or adopt, and what the others report.
 
-docs/start-protocol.md, step 7: the run that a status records comes first, then the older claim.
+docs/start-protocol.md, step 7: the run that a status records comes first, then the older resource.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ __all__ = ["is_start_of", "model_in_use", "named", "unreadable_in_use", "was_sta
 
 
 def is_start_of(entry: InFlightStart, training: Training) -> bool:
-    """Whether a resource's intent is the one that this entry was opened for."""
+    """Whether an in-flight start belongs to the intent of a resource."""
     run = training.status.run
     return (
         training.uid == entry.uid
@@ -28,16 +28,16 @@ def is_start_of(entry: InFlightStart, training: Training) -> bool:
 
 
 def named(other: TrainingKey, training: Training) -> str:
-    """A resource, as `training` may be told of it.
+    """A resource as messages of `training` may name it.
 
-    One in another namespace is not named: who else trains there is not this tenant's business.
+    A resource in another namespace is not named: tenants do not see each other's resources.
     """
     is_neighbour = other.namespace == training.key.namespace
     return other.name if is_neighbour else "a resource in another namespace"
 
 
 def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
-    """Say why `training` may not have a model that a resource has which cannot be read."""
+    """Say why `training` waits for a resource with the model that cannot be read."""
     return (
         f"{named(holder, training)} may be training this model, and the operator cannot read that "
         "resource; waiting until it can. The operator's log names the cause."
@@ -45,20 +45,20 @@ def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
 
 
 def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
-    """Say why `training`, which has no remote run, may not have the model now.
+    """Say why `training`, which has no remote run, may not start or adopt now.
 
-    A start that the ledger has open is no matter of this: it is resolved first, as
-    resolve.resolve_for_others. An intent without one was never sent.
+    In-flight starts do not count here: resolution.resolve_for_others resolves them first. An intent
+    without an in-flight start was never sent.
 
     Args:
         training: The resource that wants to start or adopt.
         others: The other resources with the same modelId, in any namespace.
-        model: The model as just seen.
+        model: The model as just polled.
 
     Returns:
         One sentence; None where nothing stands in the way.
     """
-    # A resource that is being deleted starts nothing, and its run shows in the model's own status.
+    # A resource that is being deleted starts nothing, and the model's status shows its run.
     contenders = (training, *(other for other in others if not other.is_being_deleted))
     for other in sorted(contenders[1:], key=_age):
         name = named(other.key, training)
@@ -76,7 +76,7 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
 
 
 def was_started_by(training: Training, model: RemoteModel) -> bool:
-    """Whether a resource has started the training that the model shows, as polls have shown it."""
+    """Whether a resource has started the run that the model shows, by polled run start times."""
     runs = (training.status.run, *training.status.history)
     started = {
         run.started_training_at
@@ -91,7 +91,7 @@ def _age(training: Training) -> tuple[datetime, str]:
 
 
 def _is_run_of(other: Training, model: RemoteModel) -> bool:
-    """Whether what there is to adopt is recorded by another resource, which nobody else adopts."""
+    """Whether another resource records the run that the model shows, so that it is not adopted."""
     adoptable = model.training_status in {
         TrainingState.RUNNING,
         TrainingState.SUCCEEDED,
@@ -103,7 +103,7 @@ def _is_run_of(other: Training, model: RemoteModel) -> bool:
 
 
 def _may_be_hidden_run(other: Training, model: RemoteModel) -> bool:
-    """Whether it may be the run that another resource has started and no poll has shown yet."""
+    """Whether the model may show a run that `other` has started and no poll has shown yet."""
     run = other.status.run
     if run is None or run.ownership is None or run.baseline is None:
         return False
@@ -113,7 +113,7 @@ def _may_be_hidden_run(other: Training, model: RemoteModel) -> bool:
 
 
 def _takes_over(training: Training, model: RemoteModel) -> bool:
-    """Whether it would take a training over that is there: at first sight, or after lost starts."""
+    """Whether `training` would take over a run: as adopted, or as started with unknown outcome."""
     run = training.status.run
     if run is None:
         return True
@@ -128,7 +128,7 @@ def _wants_to_start(other: Training) -> bool:
 
 
 def _waits_for_data(other: Training, contenders: Iterable[Training], model: RemoteModel) -> bool:
-    """Whether it can do nothing with the model as it is: that is another's."""
+    """Whether `other` has to wait for new data, because the run belongs to another resource."""
     return _takes_over(other, model) and any(
         _is_run_of(contender, model) for contender in contenders if contender.uid != other.uid
     )

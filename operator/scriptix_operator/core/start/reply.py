@@ -39,14 +39,14 @@ from scriptix_operator.core.status.failures import (
 __all__ = ["not_started", "refused", "started"]
 
 MAX_BACKOFF = 3600.0
-"""Seconds between starts at most while the API refuses them."""
+"""Longest delay between starts, in seconds, while the API refuses them."""
 
 
 def started(ctx: ReconcileContext, posted: Posted) -> Decision:
-    """The API accepted the start: this run is ours, whatever the next polls show.
+    """Record that the API accepted the start: the run is ours, whatever the next polls show.
 
-    The run start time in the reply is shown until a poll shows the run, and is compared with
-    nothing: another server may have written what polls read.
+    Status shows the run start time of the reply until a poll shows the run. That run start time is
+    not compared: another replica may have written the one that polls read.
     """
     in_flight, shown = ctx.state.in_flight, _shown_start(ctx, posted.model)
     ctx = ctx.with_run(ownership=Ownership.OWNED.value, intent=None).without_start_state()
@@ -65,14 +65,14 @@ def started(ctx: ReconcileContext, posted: Posted) -> Decision:
 
 
 def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime | None:
-    """The run start time in the reply, unless it is still that of the run before."""
+    """The run start time in the reply, unless it is still that of the previous run."""
     before = ctx.run.baseline.started_training_at if ctx.run.baseline else None
     start = None if model is None else model.started_at
     return start if start is not None and (before is None or start > before) else None
 
 
 def refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
-    """The API refused the start, or its answer is not known."""
+    """Record that the API refused the start, or that its reply is not known."""
     in_flight, decision = ctx.state.in_flight, _refused(ctx, failed)
     if decision.status.run is not None and decision.status.run.intent is not None:
         return decision
@@ -95,7 +95,7 @@ def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
     tried_before = ctx.run.attempt > 1
     key = ctx.run.key_fingerprint or "", ctx.run.key_source
     if kind is FailureKind.CONFLICT and tried_before:
-        # An earlier POST of ours may be what is in the way. If not, the model as it is is refused.
+        # An earlier POST of ours may have acted. Otherwise the API refuses the unchanged model.
         return _outcome_unknown(ctx.with_run(refused=ctx.run.baseline), call)
     if kind is FailureKind.REJECTED:
         ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
@@ -106,13 +106,14 @@ def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
 
 
 def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
-    """A start that has started nothing, by its reply: over or held as after the same refusal.
-
-    None: the reply does not say that another attempt is in vain.
+    """Decide on a start without effect as after the refusal that its reply names.
 
     Args:
-        ctx: Not starting any more.
+        ctx: The resource, not starting any more.
         reply: The reply to the start.
+
+    Returns:
+        The decision; None where the reply does not say that another attempt would fail.
     """
     kind = CODE_KINDS.get(reply.code or "")
     if kind is None:
@@ -127,7 +128,7 @@ def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
 
 
 def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
-    """What the reply says is needed when the outcome is known, perhaps by another process."""
+    """With the reply in the intent, for when the outcome is known, perhaps in another process."""
     intent = ctx.run.intent
     if intent is None or not (call.is_error_in_success or call.is_from_gateway):
         return ctx
@@ -137,7 +138,7 @@ def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext
 
 
 def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
-    """A start that has started nothing, and that is tried again later."""
+    """Wait after a start that has started nothing, until it is retried."""
     call = failed.failure
     match call.kind:
         case FailureKind.NOT_SENT:
@@ -154,7 +155,7 @@ def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]
 
 
 def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str | None) -> Decision:
-    """Blocked: a new key is noticed within a minute; with this one the waits grow."""
+    """Block the resource: a new key is noticed within a minute; with this key the delays grow."""
     why, refusals = blocked_call(call, key_source), ctx.state.refusals + 1
     if why is not None:
         until = ctx.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
@@ -163,7 +164,7 @@ def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str 
 
 
 def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
-    """409 to the request's only POST: what is there is not ours."""
+    """Decide on a 409 to the request's only POST: the run at the model is not ours."""
     if call.code == "TRAINING_IN_PROGRESS" and ctx.state.refusals == 1:
         return ctx.answer(Poll())
     not_ready = call.code == "MODEL_NOT_READY"
@@ -175,15 +176,15 @@ def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
 
 def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
     if call.reset_seen:
-        # What is on its way has left this machine by now, whenever the intent was written.
+        # The POST has left this machine by now, whenever the intent was written.
         ctx = ctx.with_state(reset_seen=True, intent_seen_at=ctx.now)
     condition_reason = ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
-        f"Whether the start was accepted is not known ({call.message}). The model is being "
-        "watched to find out; the start is not repeated before that is certain.",
+        f"Start outcome unknown ({call.message}). Polling the model to determine the outcome; the "
+        "start is not retried until then.",
     )
-    # A poll before the time that the reply names would fail. Longer than a start may take to act
-    # is not waited: the model may be trained meanwhile.
+    # A poll before the time that the reply names would fail. The wait is no longer than a start may
+    # take to act: the model may be trained meanwhile.
     named = min(call.retry_after or 0.0, ctx.durations.unseen)
     return ctx.requeue(max(min(ctx.poll, RESOLVE), named), condition_reason)
 

@@ -1,10 +1,10 @@
 """A start whose outcome is not known: read it from the model (docs/start-protocol.md, step 5).
 
-The model is compared with the baseline of the request's first attempt. "Ours" needs one look;
-"not happened" needs two looks that agree, and enough time for a POST still on its way to act.
+The model is compared with the baseline of the request's first attempt. "Ours" needs one poll;
+"not happened" needs two polls that agree, and enough time for a POST in flight to act.
 
-Whoever needs the model resolves what the ledger has open on it, even if that is not its own start:
-the resource may be gone, made anew, suspended, or without a usable key.
+Each resource that needs the model resolves the model's in-flight start, even if another resource
+opened it: that resource may be gone, re-created, suspended, or without a usable key.
 """
 
 from dataclasses import replace
@@ -48,30 +48,31 @@ __all__ = [
 
 FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
 
+NO_RUN_YET = "the API reports no new run so far"
 UNDECIDED_FOR = 180.0
-"""Each time that polls have decided nothing for so long, the time between them doubles."""
+"""Each time that polls have decided nothing for so long, the poll interval doubles."""
 DELETED_POLL = 600.0
-"""Seconds between such polls for a resource that is being deleted, at most."""
+"""Longest poll interval, in seconds, while a resource that is being deleted has such a start."""
 
 
 class ObservedOutcome(Enum):
-    """What a look says of a start without a known outcome."""
+    """What a poll shows of a start with unknown outcome."""
 
     OURS = auto()
-    """It has acted."""
+    """The start has acted."""
     CONSUMED = auto()
-    """It acted, ended, and the model was changed since."""
+    """The start acted, the run ended, and the model was changed since."""
     NOT_HAPPENED = auto()
-    """Nothing has acted, by this look."""
+    """The start has not acted, by this poll."""
     UNDECIDED = auto()
-    """This look decides nothing."""
+    """This poll decides nothing."""
 
 
 def compare(baseline: Baseline, model: RemoteModel) -> ObservedOutcome:
-    """Compare a look with the model as it was before the request's first attempt."""
+    """Compare a poll with the model as it was before the request's first attempt."""
     run_start_time, before = model.started_at, baseline.started_training_at
     if run_start_time is not None and before is not None and run_start_time < before:
-        return ObservedOutcome.UNDECIDED  # older than what is known: a stale reply
+        return ObservedOutcome.UNDECIDED  # older than the baseline: a stale read
     changed = run_start_time is not None and run_start_time != before
     match model.training_status:
         case TrainingState.RUNNING:
@@ -88,10 +89,10 @@ def compare(baseline: Baseline, model: RemoteModel) -> ObservedOutcome:
 
 
 def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
-    """Whether a run that is shown may be the one before the start, in a stale reply.
+    """Whether the polled run may be the run before the start, in a stale read.
 
-    So it may with the baseline's run start time, and with one that cannot be read: unless the model
-    is seen running that was never trained before.
+    That is possible with the baseline's run start time, and with an unreadable one, unless the
+    model is running and was never trained before.
     """
     before = baseline.started_training_at
     if model.is_start_time_unreadable:
@@ -100,7 +101,7 @@ def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
 
 
 def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) -> Decision:
-    """Decide on the resource's own start by a look at the model."""
+    """Decide on the resource's own start by a poll of the model."""
     ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
     match observed:
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
@@ -110,7 +111,7 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
         case ObservedOutcome.NOT_HAPPENED:
             ctx, left = _patience(ctx, seen)
             if left > 0:
-                return ctx.requeue(left, _unknown(ctx, "the API shows no new training so far"))
+                return ctx.requeue(left, _unknown(ctx, NO_RUN_YET))
             return replace(_next_attempt(ctx), start_outcome=StartOutcome(in_flight, acted=False))
         case ObservedOutcome.UNDECIDED:
             return _undecided(ctx)
@@ -119,11 +120,11 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
 def resolve_for_others(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
-    """Decide on a start that is in the way of this resource and is not its own.
+    """Decide on another resource's in-flight start, which holds this resource up.
 
     Returns:
-        The decision where it stays in the way for now; else its outcome, and this resource may go
-        on with what it wants.
+        The decision while the start still holds this resource up; else the outcome of the start,
+        and this resource may continue.
     """
     holder = next((t for t in (ctx.training, *seen.competitors) if t.uid == in_flight.uid), None)
     if holder is not None:
@@ -132,9 +133,9 @@ def resolve_for_others(
             return ctx, known
         is_over = holder.is_being_deleted or is_finished(holder.status)
         if is_over or not is_start_of(in_flight, holder):
-            holder = None  # it asks for no outcome any more
+            holder = None  # the holder needs no outcome any more
         elif not (holder.spec.suspend or is_blocked(holder.status)):
-            return ctx, _held(ctx, holder)  # it will find out by itself
+            return ctx, _held(ctx, holder)  # the holder resolves its own start
     elif seen.is_holder_unlisted:
         return ctx, _held_by_unlisted(ctx, in_flight)
     return _resolve_orphan(ctx, seen, in_flight, holder)
@@ -143,7 +144,7 @@ def resolve_for_others(
 def _resolve_orphan(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart, holder: Training | None
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
-    """Resolve a start for its resource, which is gone or cannot; `holder` waits for the outcome."""
+    """Resolve a start whose resource is gone or cannot do so; `holder` waits for the outcome."""
     ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
     match observed:
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if holder is not None:
@@ -152,8 +153,8 @@ def _resolve_orphan(
             start_outcome = _acted(in_flight, seen.model)
             if not _is_namesake(in_flight, ctx.training):
                 return ctx.without_start_state(), start_outcome
-            # Made anew from the same manifest: this run is what it asks for, whatever it would do
-            # at first sight.
+            # Re-created from the same manifest: the resource asks for this run, whatever
+            # spec.existingTraining says.
             ctx = ctx.with_facts(run=next_run(ctx.training))
             return ctx, replace(
                 _owned_or_consumed(ctx, seen, observed), start_outcome=start_outcome
@@ -161,7 +162,7 @@ def _resolve_orphan(
         case ObservedOutcome.NOT_HAPPENED:
             ctx, left = _patience(ctx, seen)
             if left > 0:
-                condition_reason = _unknown(ctx, "the API shows no new training so far")
+                condition_reason = _unknown(ctx, NO_RUN_YET)
                 return ctx, ctx.requeue(left, condition_reason)
             return ctx.without_start_state(), StartOutcome(in_flight, acted=False)
         case ObservedOutcome.UNDECIDED:
@@ -169,11 +170,11 @@ def _resolve_orphan(
 
 
 def concluded(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
-    """The outcome of a start as the status of its resource has it; None where that has none.
+    """The outcome of a start as the status of its resource records it; None: not recorded.
 
-    The status is recorded before the entry is closed, so a crash may leave the entry behind. A
-    status without an intent for this attempt says nothing: it may be from before the intent, read
-    by a process that was paused or is deposed.
+    The status is recorded before the in-flight start is resolved, so a crash may leave the
+    in-flight start behind. A status without an intent for this attempt says nothing: a process that
+    was paused or deposed may have read the status before the intent was written.
     """
     status, run = training.status, training.status.run
     if training.uid != in_flight.uid or run is None or run.id != in_flight.run:
@@ -188,11 +189,11 @@ def concluded(in_flight: InFlightStart, training: Training) -> StartOutcome | No
 
 
 def newly_polled_start(training: Training, latest_run: LatestRun | None) -> StartOutcome | None:
-    """What the ledger has yet to learn of a followed run: the start time that polls show.
+    """The outcome that adds the polled run start time of a followed run to the ledger.
 
-    The entry was closed by the reply to the start, whose start time counts for nothing. Until the
-    ledger knows the run, a stale poll could show another resource the training before it, once
-    this resource is gone. The entry is closed already, so none has this serial.
+    The reply to the start has resolved the in-flight start; the run start time in the reply does
+    not count. Until the ledger knows the run, a stale read could show another resource the previous
+    run, once this resource is gone. No in-flight start has the serial of this outcome.
     """
     run = training.status.run
     if run is None or run.baseline is None or latest_run is None or not latest_run.superseded:
@@ -208,10 +209,10 @@ def newly_polled_start(training: Training, latest_run: LatestRun | None) -> Star
 def acted_after_all(
     ctx: ReconcileContext, seen: ModelPolled
 ) -> tuple[ReconcileContext, Decision | None]:
-    """What a look says of earlier attempts at a request that is to be tried again.
+    """What a poll shows of earlier attempts at a request that is to be retried.
 
-    They were taken for not happened. Should one have acted after all, another start would be the
-    second for one request.
+    The earlier attempts were taken for not happened. If one has acted after all, another start
+    would be the second for one request.
     """
     run = ctx.status.run
     if run is None or run.baseline is None:
@@ -231,9 +232,9 @@ def acted_after_all(
 def _observed_outcome(
     ctx: ReconcileContext, seen: ModelPolled, baseline: Baseline
 ) -> tuple[ReconcileContext, ObservedOutcome]:
-    """What a look says, if it can be believed.
+    """The outcome that a poll shows, if the poll is no stale read.
 
-    A run that may be the one before, in a stale reply, is believed when it is seen again.
+    A run that may be the previous one, in a stale read, is believed when a second poll shows it.
     """
     if is_stale(ctx.training, seen):
         return ctx.with_state(repeated_at=None), ObservedOutcome.UNDECIDED
@@ -248,17 +249,17 @@ def _observed_outcome(
 
 
 def _watching(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
-    """Count the time from when this process first saw the entry: its POST may be on its way."""
+    """Count the time from when this process first saw the in-flight start: its POST may act yet."""
     if ctx.state.in_flight == in_flight:
         return ctx
     return ctx.without_start_state().with_state(in_flight=in_flight, intent_seen_at=ctx.now)
 
 
 def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContext, float]:
-    """Seconds until "nothing has acted" can be believed, and the next look is due; 0: now.
+    """Seconds until the next poll that may show "not happened"; 0: that is certain now.
 
-    It takes two looks that agree, both after a POST on its way must have acted. One would do if
-    none were stale; a stale one shows the model as it was before that time.
+    "Not happened" takes two polls that agree, both after a POST in flight must have acted. One poll
+    is not enough: a stale read shows the model as it was before that time.
     """
     state, durations, as_of = ctx.state, ctx.durations, seen.asked_at or ctx.now
     seen_at = state.intent_seen_at or ctx.now
@@ -272,11 +273,11 @@ def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContex
 
 
 def _undecided(ctx: ReconcileContext) -> Decision:
-    """Poll again: soon at first, and less often while the polls go on deciding nothing.
+    """Poll again: soon at first, and less often while the polls decide nothing.
 
-    A restart makes them frequent again. A run that has been seen once is polled for at once.
+    After a restart the polls are frequent again. A run that one poll has shown is polled at once.
     """
-    condition_reason = _unknown(ctx, "the polls do not show whether it was")
+    condition_reason = _unknown(ctx, "the model status is inconclusive")
     since, doublings = ctx.state.intent_seen_at, 0
     if since is not None and ctx.state.repeated_at is None:
         doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
@@ -295,7 +296,7 @@ def _held(ctx: ReconcileContext, holder: Training) -> Decision:
 
 
 def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
-    """Wait for a resource that may exist and cannot be seen: the start is that resource's."""
+    """Wait for the resource of the in-flight start, which may exist and cannot be seen."""
     name = named(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
     condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
@@ -306,7 +307,7 @@ def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decisi
 
 
 def _is_namesake(in_flight: InFlightStart, training: Training) -> bool:
-    """Whether a start is what this resource asks for, which was made anew from its manifest."""
+    """Whether the start belongs to an earlier resource of this name, which was re-created."""
     key = training.key
     is_same = (in_flight.namespace, in_flight.name) == (key.namespace, key.name)
     return is_same and training.uid != in_flight.uid and training.status.run is None
@@ -320,7 +321,7 @@ def _acted(in_flight: InFlightStart, model: RemoteModel) -> StartOutcome:
 def _owned_or_consumed(
     ctx: ReconcileContext, seen: ModelPolled, observed: ObservedOutcome
 ) -> Decision:
-    """The run that has acted is the resource's: followed, or over without a trace."""
+    """Follow the run that the start has begun, or end it with an unknown outcome."""
     return (
         _ours(ctx, seen)
         if observed is ObservedOutcome.OURS
@@ -329,13 +330,13 @@ def _owned_or_consumed(
 
 
 def _ours(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    # An earlier attempt that was taken for not happened has left no time to count from.
+    # An earlier attempt that was taken for not happened has left no claimedAt.
     claimed_at = ctx.run.claimed_at or ctx.now.replace(microsecond=0)
     ctx = ctx.with_run(
         ownership=Ownership.UNCONFIRMED.value,
         intent=None,
         claimed_at=claimed_at,
-        # This run's from now on, even where the API has not given it a new one.
+        # The run start time of this run from now on, even where it equals the baseline's.
         started_training_at=seen.model.started_at,
     ).without_start_state()
     ctx = ctx.with_facts(started_at=seen.model.started_at, queue=None)
@@ -345,9 +346,10 @@ def _ours(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 
 def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
-    """What follows from the reply to a start that another resource has resolved as not happened.
+    """Decide by the reply to a start that another resource has resolved as not happened.
 
-    None: there is no such reply.
+    Returns:
+        The decision; None where there is no such reply.
     """
     reply = ctx.run.intent.reply if ctx.run.intent else None
     return None if reply is None else _next_attempt(ctx)
@@ -366,15 +368,15 @@ def _next_attempt(ctx: ReconcileContext) -> Decision:
         delay,
         ConditionReason(
             Reason.STARTING if late < 0 else Reason.START_OUTCOME_UNKNOWN,
-            f"The start {_lost(reply)} and has started nothing; attempt {attempt} follows.",
+            f"The start request {_without_effect(reply)}; retrying (attempt {attempt}).",
         ),
     )
 
 
-def _lost(reply: StartReply | None) -> str:
-    return (
-        "was lost on its way" if reply is None else f"was answered with an error ({reply.message})"
-    )
+def _without_effect(reply: StartReply | None) -> str:
+    if reply is None:
+        return "had no effect"
+    return f"was answered with an error ({reply.message}) and had no effect"
 
 
 def _unknown(ctx: ReconcileContext, why: str) -> ConditionReason:
@@ -383,6 +385,5 @@ def _unknown(ctx: ReconcileContext, why: str) -> ConditionReason:
     said = "" if reply is None else f" ({reply.message})"
     return ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
-        f"Whether the start was accepted is not known yet{said}: {why}. The start is not repeated "
-        "before that is certain.",
+        f"Start outcome unknown{said}: {why}. Not retrying until the outcome is known.",
     )

@@ -12,10 +12,10 @@ __all__ = ["is_stale", "recorded_starts"]
 
 
 def is_stale(training: Training, seen: ModelPolled) -> bool:
-    """Whether a training of the model is known that the look does not show yet.
+    """Whether a newer run of the model is known than the one that the poll shows.
 
-    It may be known from the statuses of all resources with this model, or from the ledger, which
-    remembers the starts of resources that are gone.
+    Newer runs are known from the statuses of all resources with this model, and from the ledger,
+    which remembers the starts of deleted resources.
     """
     baseline = training.status.run.baseline if training.status.run else None
     starts = [*recorded_starts(training.status)]
@@ -26,7 +26,7 @@ def is_stale(training: Training, seen: ModelPolled) -> bool:
     known = max(starts, default=None)
     latest_run = seen.latest_run
     if latest_run is not None and latest_run.at is None and training.status.history:
-        latest_run = None  # an API without markers: what was started since is in this very history
+        latest_run = None  # an API without run start times: later starts are in this history
     latest_runs = (LatestRun(at=known), latest_run)
     return any(
         latest_run is not None and latest_run.outdates(seen.model) for latest_run in latest_runs
@@ -36,7 +36,7 @@ def is_stale(training: Training, seen: ModelPolled) -> bool:
 def recorded_starts(status: TrainingStatus) -> Iterator[datetime]:
     """The run start times that polls have shown of a resource's runs.
 
-    What the replies to starts say is not among them: another server may have written it.
+    Run start times in replies to starts do not count: another replica may have written them.
     """
     for run in (status.run, *status.history):
         if run is not None and run.started_training_at is not None:

@@ -1,7 +1,7 @@
-"""What follows from the facts in status: phase, display strings and conditions.
+"""The derived parts of status: phase, display strings and conditions.
 
-`settle` is the only way a status leaves the core, so the derived parts can never disagree with
-the facts.
+Each status leaves the core through `derive_status`, so the derived parts always agree with the
+facts.
 """
 
 from dataclasses import dataclass
@@ -45,15 +45,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ConditionReason:
-    """Why the status is as it is: one word for machines, one sentence for people."""
+    """Why the status is as it is: a reason for machines, a message for people."""
 
     reason: str
-    """A Reason or a FailureReason; a newer operator's status may hold another."""
+    """A Reason or a FailureReason; the status of a newer operator may hold another value."""
     message: str
 
 
 def has_ended(status: TrainingStatus) -> bool:
-    """Whether the run in status is over, well or not; another may follow by itself."""
+    """Whether the run in status is over, well or not; a retry may follow automatically."""
     return status.finished_at is not None
 
 
@@ -70,27 +70,27 @@ def is_unpublished(status: TrainingStatus) -> bool:
 
 
 def is_over(status: TrainingStatus) -> bool:
-    """Whether nothing is left to do for the run in status but its log; a retry may follow."""
+    """Whether only the log of the run in status is left to do; a retry may follow."""
     return has_ended(status) and not is_unpublished(status)
 
 
 def is_finished(status: TrainingStatus) -> bool:
-    """Whether what was asked for is over, well or not, and all is done that belongs to it."""
+    """Whether the request is over, well or not, with its result published and no retry due."""
     return is_over(status) and not awaits_retry(status)
 
 
 def is_blocked(status: TrainingStatus) -> bool:
-    """Whether a human must mend something before the run goes on."""
+    """Whether a human must fix something before the run continues."""
     return status.failure is not None and not is_over(status)
 
 
 def is_followed(status: TrainingStatus) -> bool:
-    """Whether there is a remote run that is being followed."""
+    """Whether the operator follows a remote run."""
     return status.run is not None and status.run.ownership is not None and not has_ended(status)
 
 
 def is_starting(status: TrainingStatus) -> bool:
-    """Whether a start is written down whose outcome is not."""
+    """Whether status has an intent whose outcome is not recorded."""
     return status.run is not None and status.run.intent is not None and not has_ended(status)
 
 
@@ -100,28 +100,28 @@ def is_end_pending(status: TrainingStatus) -> bool:
 
 
 def may_be_running(status: TrainingStatus) -> bool:
-    """Whether a run of this resource is, or may be, going on at the API: followed, or starting."""
+    """Whether a run of this resource is, or may be, running at the API."""
     return is_followed(status) or is_starting(status)
 
 
 def last_key(status: TrainingStatus) -> str | None:
-    """Fingerprint of the API key of the run in status; of the run before, while a rerun waits."""
+    """Fingerprint of the API key of the run in status; while a rerun waits, of the previous run."""
     runs = (status.run, *status.history)
     return next((run.key_fingerprint for run in runs if run and run.key_fingerprint), None)
 
 
 def is_previous_run_restored(old: TrainingStatus, new: TrainingStatus) -> bool:
-    """Whether `new` shows a run that was over in `old`: its end was told then."""
+    """Whether `new` shows a run that was over in `old`: its end was reported then."""
     return new.run is not None and any(past.id == new.run.id for past in old.history)
 
 
 def is_watched(training: Training) -> bool:
-    """Whether the model is looked at again and again, as long as nobody changes the resource."""
+    """Whether the model is polled regularly, as long as the resource does not change."""
     return not (training.spec.suspend or has_ended(training.status))
 
 
 def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
-    """The phase; terminal ones outrank Suspended, and a blocked run keeps the one it is in."""
+    """The phase; terminal phases outrank Suspended, and a blocked run keeps its phase."""
     if is_finished(status):
         return Phase.FAILED if status.failure else Phase.SUCCEEDED
     if spec.suspend:
@@ -134,7 +134,7 @@ def phase_of(spec: TrainingSpec, status: TrainingStatus) -> Phase:
 
 
 def reason_of(status: TrainingStatus) -> str | None:
-    """The reason that the conditions give; None where there are none yet."""
+    """The reason in the conditions; None where there are no conditions yet."""
     return next((c.reason for c in status.conditions if c.type == ConditionType.SUCCEEDED), None)
 
 
@@ -147,10 +147,10 @@ def derive_status(
     """Bring the derived parts of `status` in line with its facts and the present spec.
 
     Args:
-        training: The resource; its spec and generation are what is observed.
+        training: The resource, with the observed spec and generation.
         status: The facts.
         now: For lastTransitionTime, UTC.
-        condition_reason: Why it is so; None keeps the reason and message that status has.
+        condition_reason: The new reason and message; None keeps those that status has.
     """
     phase = phase_of(training.spec, status)
     repeated, unreadable = repeated_request(training, status), describe_unreadable(training)
@@ -175,7 +175,7 @@ def derive_status(
         reason, text = condition_reason.reason, message
         if kind is ConditionType.STALLED and unreadable is not None:
             reason, text = Reason.UNREADABLE.value, unreadable
-        # A copy of the condition: it keeps the fields that another version has written.
+        # A copy keeps the fields of the condition that another version has written.
         condition = replace(
             before.get(kind) or Condition(type=kind),
             status=truth,
@@ -198,7 +198,7 @@ def derive_status(
 
 
 def release(status: TrainingStatus) -> ConditionReason:
-    """What is said of a resource that is being deleted and is not reconciled any more."""
+    """The reason of a resource that is being deleted and is not reconciled any more."""
     text = "The resource is being deleted and is not reconciled any more."
     if is_followed(status) and not is_end_pending(status):
         text += " Its run at the API continues: the API cannot cancel it."
@@ -208,9 +208,9 @@ def release(status: TrainingStatus) -> ConditionReason:
 
 
 def _is_released(status: TrainingStatus, condition_reason: ConditionReason | None) -> bool:
-    """Whether a resource that is being deleted is done with; once it is, that stays.
+    """Whether a resource that is being deleted is released; once released, it stays so.
 
-    A start without an outcome is resolved before.
+    A start with unknown outcome is resolved first.
     """
     if not is_starting(status):
         return not is_finished(status)
@@ -219,7 +219,7 @@ def _is_released(status: TrainingStatus, condition_reason: ConditionReason | Non
 
 
 def _with_transition_time(condition: Condition, old: Condition | None, now: datetime) -> Condition:
-    """The time of a condition stays as long as its status does."""
+    """With the transition time, which stays as long as the condition's status does."""
     is_kept = old is not None and old.status == condition.status
     if is_kept and condition.last_transition_time is not None:
         return condition
@@ -229,10 +229,10 @@ def _with_transition_time(condition: Condition, old: Condition | None, now: date
 def _overriding_reason(
     spec: TrainingSpec, phase: Phase, status: TrainingStatus, room: int
 ) -> ConditionReason | None:
-    """A failure speaks for itself: what happened, then what to do, or what is done about it."""
+    """The reason of a failure (what happened, then the remedy or the retry), or of a suspension."""
     if status.failure is not None and phase is not Phase.SUSPENDED:
         solution = status.failure.solution
-        # However long the API's words are, what to do must not be what is cut off.
+        # However long the API's words are, the remedy must not be cut off.
         message = clean(status.failure.message, room - len(solution) - 2)
         stop = "" if message.endswith((".", "!", "?", "…")) else "."
         if status.run is not None and awaits_retry(status):
@@ -241,10 +241,10 @@ def _overriding_reason(
         return ConditionReason(status.failure.reason, f"{message}{stop} {solution}")
     if phase is Phase.SUSPENDED:
         runs_on = is_followed(status) and not is_end_pending(status)
-        going_on = "; a run at the API goes on, it cannot be cancelled" * runs_on
+        remote_run = "; the remote run continues (the API cannot cancel it)" * runs_on
         return ConditionReason(
             Reason.SUSPENDED,
-            f"spec.suspend is set: the API is not called{going_on}. Set spec.suspend to false to "
+            f"spec.suspend is set: the API is not called{remote_run}. Set spec.suspend to false to "
             "continue.",
         )
     return None
@@ -256,7 +256,7 @@ def _kept_reason(status: TrainingStatus) -> ConditionReason:
     message = message.removesuffix(f" {reported_unreadable(status)}")
     if reason in set(Reason) - {Reason.SUSPENDED, Reason.UNREADABLE} and message:
         return ConditionReason(Reason(reason), message)
-    return ConditionReason(Reason.OBSERVED, "The model is about to be looked at.")
+    return ConditionReason(Reason.OBSERVED, "Waiting for the first status poll.")
 
 
 def _truths(

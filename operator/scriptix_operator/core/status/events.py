@@ -1,4 +1,4 @@
-"""Which Kubernetes events a change of status is worth: transitions only."""
+"""The Kubernetes events of a change of status: transitions only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ EVENT_FOR_REASON: dict[str, tuple[EventReason, bool]] = {
     FailureReason.GATEWAY_REFUSED: (EventReason.GATEWAY_REFUSED, True),
     FailureReason.RESULT_NOT_PUBLISHED: (EventReason.RESULT_NOT_PUBLISHED, True),
 }
-"""Reasons that are news when they come up."""
+"""Reasons that get an event when they begin."""
 
 ENDINGS: dict[str, EventReason] = {
     FailureReason.QUALITY_GATE_FAILED: EventReason.QUALITY_GATE_FAILED,
@@ -66,7 +66,7 @@ ENDINGS: dict[str, EventReason] = {
 
 
 def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
-    """What is new in `new` against `old`, in the order that it happened."""
+    """The events of a change from `old` to `new`, in order."""
     kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[EventRecord, ...]], ...]
     kinds = (
         _unreadable,
@@ -80,7 +80,7 @@ def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRe
         _deletion,
     )
     if is_previous_run_restored(old, new):
-        kinds = (_cancelled, _repeated, _log)  # what ended before was an event then
+        kinds = (_cancelled, _repeated, _log)  # the end of the restored run had its event
     return tuple(
         EventRecord(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
         for kind in kinds
@@ -89,9 +89,9 @@ def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRe
 
 
 def run_outcome(old: TrainingStatus, new: TrainingStatus) -> Outcome | None:
-    """How a run has ended, if one has just now; a failed one counts when it failed, retried or not.
+    """The outcome of a run that has just ended; a failed run counts when it fails, retried or not.
 
-    What was judged again, or stands again, ended before.
+    A run that is judged again or restored has ended before.
     """
     now, before = (is_over(status) for status in (new, old))
     if not now or before or is_previous_run_restored(old, new):
@@ -104,7 +104,7 @@ def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
 
 
 def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
-    """What asked for a run is gone before its start, often by a tool that applies what Git has."""
+    """The request is gone before its start, often because a GitOps tool applies an older value."""
     request = old.pending_request
     if is_previous_run_restored(old, new):
         if old.run is not None and old.run.retries:
@@ -131,14 +131,14 @@ def _cancelled_retry(run: Run) -> str:
 
 
 def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
-    """A used value was set again; status keeps that, so it is one event for each edit."""
+    """A used value was set again: one event for each edit, since status keeps the text."""
     if new.repeated_request is None or new.repeated_request == old.repeated_request:
         return ()
     return (EventRecord(EventReason.REQUEST_ALREADY_USED, new.repeated_request, warning=True),)
 
 
 def _unreadable(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
-    """A field cannot be read, or another one; status keeps what was said, over a restart too."""
+    """Fields cannot be read: one event for each new text, since status keeps the last one."""
     text = reported_unreadable(new)
     if text is None or text == reported_unreadable(old):
         return ()
@@ -153,10 +153,11 @@ def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, .
     run, model = f"Run {new.run.id}", (new.model.name or new.model.key) if new.model else None
     of = f" of {model}" if model else ""
     if new.run.ownership == Ownership.ADOPTED:
-        text = f"{run} takes over a training{of} that was there."
+        text = f"Adopted the existing training{of} as run {new.run.id}."
         return (EventRecord(EventReason.TRAINING_ADOPTED, text),)
-    sure = new.run.ownership == Ownership.OWNED
-    how = "was started" if sure else "goes on: the start was accepted, its reply was lost"
+    was_reply_read = new.run.ownership == Ownership.OWNED
+    how = "is running: the start was accepted although its reply was lost"
+    how = "was started" if was_reply_read else how
     return (EventRecord(EventReason.TRAINING_STARTED, f"{run}{of} {how}."),)
 
 
@@ -192,7 +193,7 @@ def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
 
 
 def _log(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
-    """A log is given up; as long as it is, status says so."""
+    """The log is given up: one event, since status keeps the state."""
     if new.log is None or new.log.state not in GIVEN_UP:
         return ()
     if old.log is not None and old.log.state in GIVEN_UP:
@@ -206,21 +207,21 @@ def _deletion(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ..
 
 
 def deletion_events(status: TrainingStatus) -> tuple[EventRecord, ...]:
-    """What to say when the resource is gone, unless it was said when its deletion began."""
+    """The events of a deleted resource, unless they were published when its deletion began."""
     return () if reason_of(status) == Reason.BEING_DELETED else _released_run(status)
 
 
 def _released_run(status: TrainingStatus) -> tuple[EventRecord, ...]:
-    """A run at the API continues, or may do so, although its resource goes away."""
+    """A remote run continues, or may continue, although its resource is deleted."""
     if not may_be_running(status) or is_end_pending(status):
         return ()
     text = (
-        "The resource was deleted while its training runs at the API; the API cannot cancel it, so "
-        "it goes on unobserved."
+        "The resource was deleted while its training runs at the API. The API cannot cancel the "
+        "run, which continues unobserved."
     )
     if is_starting(status):
         text = (
             "The resource was deleted before the outcome of its start was known. Its training may "
-            "run at the API; the API cannot cancel it, so it would go on unobserved."
+            "run at the API; the API cannot cancel the run, which would continue unobserved."
         )
     return (EventRecord(EventReason.RELEASED_RUNNING_TRAINING, text, warning=True),)

@@ -1,7 +1,7 @@
-"""Why things fail and what to do about it: one table, one row a reason.
+"""The failure catalog: one row for each reason, with its remedy.
 
 Source of examples and solutions: the remote API's document ("Troubleshooting Training Failures"
-and "Error Responses"). docs/failures.md is made from this table (core/status/failure_page.py).
+and "Error Responses"). docs/failures.md is generated from this table (core/status/failure_page.py).
 """
 
 import re
@@ -14,32 +14,32 @@ __all__ = ["FAILURE_CATALOG", "Cause", "FailureVariant", "Remedy"]
 
 
 class Cause(StrEnum):
-    """What within a reason asks for advice of its own."""
+    """Causes within a reason that have a remedy of their own."""
 
     MODEL_NOT_READY = "MODEL_NOT_READY"
     """The start was refused, or not tried, because the model is not ready to run."""
     TRAINING_IN_PROGRESS = "TRAINING_IN_PROGRESS"
     """The start was refused, or not tried, because the model is being trained."""
     TRAINED_BEFORE = "TrainedBefore"
-    """The spec does not want a model that has been trained before."""
+    """The spec refuses a model that was trained before."""
     PAYMENT = "Payment"
-    """402."""
+    """The API answered 402."""
     SCOPE = "Scope"
-    """403."""
+    """The API answered 403."""
     SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105 - a cause
     """The operator may not read the Secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureVariant:
-    """Advice for one cause within a reason.
+    """The remedy for one cause within a reason.
 
     Attributes:
         when: How it is recognised, for people.
         solution: What a person should do.
-        codes: error_codes that mean it.
-        statuses: HTTP statuses that mean it.
-        waiting: What is said of it where the operator waits instead of failing.
+        codes: error_codes of this cause.
+        statuses: HTTP statuses of this cause.
+        waiting: The message where the operator waits instead of failing.
     """
 
     when: str
@@ -56,13 +56,13 @@ class Remedy:
     Attributes:
         happened: What has happened, for people.
         solution: What to do about it.
-        pattern: Recognises it in the API's words.
-        codes: error_codes that mean it.
+        pattern: Recognises the reason in the API's words.
+        codes: error_codes of the reason.
         examples: Words of the API that the pattern recognises.
-        recognised: How else it is recognised, for people.
+        recognised: How else the reason is recognised, for people.
         retryable: Whether another run may help without a human.
-        blocks: It is no end: the resource waits for a human, and goes on by itself then.
-        cases: Causes with advice of their own.
+        blocks: The run does not end: the resource waits for a human, and continues automatically.
+        cases: Causes with a remedy of their own.
     """
 
     happened: str
@@ -79,7 +79,7 @@ class Remedy:
         """The case of a cause.
 
         Raises:
-            KeyError: This reason has none such.
+            KeyError: This reason has no such case.
         """
         return dict(self.cases)[cause]
 
@@ -126,8 +126,8 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.TIMED_OUT: Remedy(
         "The run did not end within spec.timeoutSeconds.",
-        "The remote run was not cancelled and may still end: look at the model before training "
-        f"again. Raise spec.timeoutSeconds if it needs longer, {RERUN}.",
+        "The remote run was not cancelled and may still end: check the model before training "
+        f"again. Raise spec.timeoutSeconds if runs need longer, {RERUN}.",
         recognised="the operator's own clock, from the start or the adoption on",
     ),
     FailureReason.QUALITY_GATE_FAILED: Remedy(
@@ -139,7 +139,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.START_REJECTED: Remedy(
         "The API refused the start for good, or the spec forbids it.",
-        f"Mend what the message says, {RERUN}.",
+        f"Fix the reported problem, {RERUN}.",
         recognised="400, 409, 413 or 422 to the start with a text that fits no other row",
         cases=(
             (
@@ -148,7 +148,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                     "409 `MODEL_NOT_READY`, or training_status 1, with spec.whenNotReady Fail "
                     "(with Wait the resource waits)",
                     f"Upload training data first (at least 5 hours of audio), {RERUN}; with "
-                    "spec.whenNotReady Wait a run waits for the data by itself.",
+                    "spec.whenNotReady Wait a run waits for the data automatically.",
                     codes=frozenset({"MODEL_NOT_READY"}),
                     waiting="Upload training data (at least 5 hours of audio); the training "
                     "starts automatically once the model is ready to run.",
@@ -159,8 +159,8 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 FailureVariant(
                     "409 `TRAINING_IN_PROGRESS`, or training_status 3, with spec.existingTraining "
                     "Fail (with Adopt or Wait the resource follows it or waits)",
-                    "Wait for the present training to end. A changed spec.runToken trains again "
-                    "after it, without more ado; to follow it instead, create the resource anew "
+                    "Wait for the present training to end. A changed spec.runToken starts another "
+                    "run after it; to follow the present training instead, re-create the resource "
                     "with spec.existingTraining Adopt.",
                     codes=frozenset({"TRAINING_IN_PROGRESS"}),
                     waiting="The requested training starts automatically once the present one has "
@@ -170,9 +170,10 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
             (
                 Cause.TRAINED_BEFORE,
                 FailureVariant(
-                    "training_status 4 or 5 at first sight, with spec.existingTraining Fail",
-                    "Change spec.runToken to train it again; to take over what is there instead, "
-                    "create the resource anew with spec.existingTraining Adopt.",
+                    "training_status 4 or 5 at the first observation, with spec.existingTraining "
+                    "Fail",
+                    "Change spec.runToken to train the model again; to adopt the existing training "
+                    "instead, re-create the resource with spec.existingTraining Adopt.",
                 ),
             ),
         ),
@@ -183,13 +184,13 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
         "read.",
         "Read the message and the log of the run (the API keeps it; status.log says whether a copy "
         f"is stored), ask Scriptix support if they do not explain it, {RERUN}.",
-        recognised="whatever no other row recognises",
+        recognised="a failure that no other row recognises",
     ),
     FailureReason.RESULT_NOT_PUBLISHED: Remedy(
         "The training has succeeded, but the cluster does not take the ConfigMap with its result: "
-        "a quota, an admission policy or webhook, missing rights, or somebody else's object of "
-        "that name. Success is told once the result can be found.",
-        "Mend what the message names. It is tried again within a minute, without training or "
+        "a quota, an admission policy or webhook, a missing permission, or another owner's object "
+        "of that name. Succeeded is reported once the result ConfigMap exists.",
+        "Fix the reported problem. The operator retries within a minute, without training or "
         "calling the API again.",
         recognised="the API server's answer to writing `<name>-result`; other than a refusal, one "
         "that has lasted for a minute",
@@ -197,8 +198,8 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.SECRET_NOT_FOUND: Remedy(
         "The Secret with the API key is missing.",
-        "Create the Secret with the API key, or name another one in spec.apiKeySecretRef; it is "
-        "noticed within a minute.",
+        "Create the Secret with the API key, or name another one in spec.apiKeySecretRef. The "
+        "operator continues within a minute.",
         recognised="404 from the Kubernetes API server",
         blocks=True,
         cases=(
@@ -208,15 +209,16 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                     "403 from the Kubernetes API server (the operator may not read it)",
                     "Grant the operator's ServiceAccount the verb get on that Secret (a Role and "
                     "a RoleBinding in its namespace), or name another one in "
-                    "spec.apiKeySecretRef; it is noticed within a minute.",
+                    "spec.apiKeySecretRef. The operator continues within a minute.",
                 ),
             ),
         ),
     ),
     FailureReason.KEY_NOT_FOUND: Remedy(
-        "The Secret has no usable API key under the name that is looked for.",
-        "Put the API key into the Secret under the name that the message gives, or give the name "
-        "that it has there in spec.apiKeySecretRef.key; it is noticed within a minute.",
+        "The Secret has no usable API key under the expected name.",
+        "Put the API key into the Secret under the name that the message gives, or set "
+        "spec.apiKeySecretRef.key to the name in the Secret. The operator continues within a "
+        "minute.",
         recognised="the Secret's data",
         blocks=True,
     ),

@@ -1,4 +1,4 @@
-"""What went wrong, in the API's words, as a failure with its reason and what to do about it."""
+"""Failures from what the API says: with their reason and their remedy."""
 
 from collections.abc import Mapping
 
@@ -21,30 +21,30 @@ __all__ = [
 def failure(
     reason: FailureReason, message: str, *, code: str | None = None, cause: Cause | None = None
 ) -> Failure:
-    """A failure with its solution from the catalogue; texts bounded for status.
+    """A failure with its solution from the catalog; texts bounded for status.
 
     Args:
         reason: The row.
         message: What happened.
         code: error_code of the API.
-        cause: Which of the row's cases it is; None: none of them.
+        cause: The case within the row; None: no case.
     """
-    advice = FAILURE_CATALOG[reason]
-    solution = advice.solution if cause is None else advice.case(cause).solution
+    remedy = FAILURE_CATALOG[reason]
+    solution = remedy.solution if cause is None else remedy.case(cause).solution
     return Failure(
         reason=reason,
         code=None if code is None else one_line(code, SHORT),
         message=clean(message, LONG_TEXT),
         solution=one_line(solution, TEXT),
-        retryable=advice.retryable,
+        retryable=remedy.retryable,
     )
 
 
 def _classify(message: str, code: str | None) -> FailureReason:
-    for reason, advice in FAILURE_CATALOG.items():
-        if code is not None and code in advice.codes:
+    for reason, remedy in FAILURE_CATALOG.items():
+        if code is not None and code in remedy.codes:
             return reason
-        if advice.pattern is not None and advice.pattern.search(message):
+        if remedy.pattern is not None and remedy.pattern.search(message):
             return reason
     return FailureReason.UNKNOWN
 
@@ -74,20 +74,20 @@ def rejected_start(call: CallFailure) -> Failure:
     """Why the API refused a start for good (400, 409, 413 or 422)."""
     reason = _classify(call.message, call.code)
     if reason is FailureReason.UNKNOWN or FAILURE_CATALOG[reason].retryable:
-        # What is repeated by itself is a run that has failed; a request as it is will not do.
+        # Only failed runs are retried automatically; an unchanged request would be refused again.
         reason = FailureReason.START_REJECTED
     return failure(reason, with_details(call), code=call.code, cause=_cause(reason, call))
 
 
 def refused_for_now(call: CallFailure) -> str:
-    """What is said of a start that the API refused (409) and that is tried again later."""
+    """The message of a start that the API refused (409) and that is retried later."""
     found = _case(FailureReason.START_REJECTED, call)
-    waiting = found[1].waiting if found else "The start is tried again by itself."
+    waiting = found[1].waiting if found else "The start is retried automatically."
     return f"The API refused the start: {with_details(call)}. {waiting}"
 
 
 def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | None:
-    """What a human must mend, where a refused call says so; None where it may pass by itself.
+    """The failure that a human must fix, by a refused call; None where it may pass without action.
 
     Args:
         call: The refused call.

@@ -1,4 +1,4 @@
-"""What the metrics show of one resource: a function of its status, so a restart changes nothing."""
+"""The gauges of one resource: a function of its status, so a restart changes nothing."""
 
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Gauges(NamedTuple):
 
 
 NO_GAUGES = Gauges()
-"""Of a resource that is gone, or is being deleted: its run is not polled any more."""
+"""Gauges of a resource that is gone or being deleted: its run is not polled any more."""
 
 
 def gauges_of(training: Training) -> Gauges:
@@ -31,7 +31,7 @@ def gauges_of(training: Training) -> Gauges:
 
 
 def _word_error_rate(status: TrainingStatus) -> float | None:
-    """While a rerun waits or runs, the rate is that of the run before it."""
+    """The newest word error rate; while a rerun waits or runs, that of the previous run."""
     own = status.metrics.word_error_rate if status.metrics else None
     for text in (own, *(past.word_error_rate for past in status.history)):
         if text is not None:

@@ -20,28 +20,28 @@ class Check(NamedTuple):
     value: str | None
     """The metric, a decimal; None: not known."""
     bound: str | None
-    """A decimal; None: there is none."""
+    """The bound, a decimal; None: there is none."""
     words: str
-    """How it bounds."""
+    """The direction of the bound: at most, or at least."""
     compare: Comparison
-    """Whether a value keeps the bound."""
+    """The comparison that tells whether a value keeps the bound."""
 
 
 def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
     """Say which bounds a finished run misses.
 
     Returns:
-        One sentence, or None where it keeps them all. A metric that the API did not give misses
-        its bound: an unknown quality is not a good one.
+        One sentence, or None where the run keeps all bounds. A metric that the API did not give
+        misses its bound: a run of unknown quality does not pass.
     """
     misses = _misses(_checks(gate, metrics))
     return f"The run misses its quality gate: {misses}." if misses else None
 
 
 def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
-    """Say which bounds of an edited gate a published result would miss; None: it keeps them all.
+    """Say which bounds of an edited gate a published result would miss; None: none.
 
-    A metric that is not known, as in a history that an older version has written, says nothing.
+    Unknown metrics, as in the history of an older version, do not count.
     """
     misses = _misses(check for check in _checks(gate, metrics) if check.value is not None)
     if not misses:
@@ -63,7 +63,7 @@ def _misses(checks: Iterable[Check]) -> str:
 def lacks_metric(gate: QualityGate | None, metrics: Metrics | None) -> bool:
     """Whether the word error rate is missing, or a metric that the gate bounds.
 
-    Of a gate that cannot be read it is not known what it bounds.
+    The bounds of an unreadable gate are not known, so a metric may be missing.
     """
     if gate == UNREADABLE_GATE:
         return True
@@ -95,7 +95,7 @@ def _keeps(value: str | None, bound: str, compare: Comparison) -> bool:
     if value is None:
         return False
     try:
-        # Compared and not calculated with: arithmetic would round to 28 digits before.
+        # Compared only: arithmetic would round to 28 digits first.
         return compare(Decimal(value), Decimal(bound))
     except InvalidOperation:  # a status edited by hand
         return False

@@ -30,10 +30,10 @@ def result_data(  # noqa: PLR0913 - one argument for each source, all by keyword
     started_at: datetime | None,
     finished_at: datetime | None,
 ) -> dict[str, str]:
-    """Gather what applications need to use the model and to tell how good it is.
+    """The data that applications need to use the model and to judge its quality.
 
     Keys are `[a-z_]+`, values are one line of at most 253 characters (`metrics_json` is longer).
-    What is missing has no key. All but the rating is in `metrics_json` too, as numbers.
+    A missing value has no key. All metrics but the rating are in `metrics_json` too, as numbers.
     """
     values = {
         "model_id": str(model_id),

@@ -1,8 +1,8 @@
-"""Retries: further runs after a run of ours has failed in a way that may pass (spec.backoffLimit).
+"""Retries: further runs after an owned run has failed in a way that may pass (spec.backoffLimit).
 
-The failed run stays in status until its retry begins (`run.retryAt`): so its log can still be
-collected, what failed can be shown, and a limit that is lowered meanwhile leaves it as the end.
-The wait is a fact in status, not a timer: a restart neither shortens nor lengthens it.
+The failed run stays in status until its retry begins (`run.retryAt`). Until then its log can be
+collected and its failure shown, and a lowered limit makes the failed run final. The time of the
+retry is a fact in status, not a timer: a restart neither shortens nor lengthens the wait.
 """
 
 from datetime import datetime, timedelta
@@ -17,21 +17,21 @@ from scriptix_operator.core.model.text import one_line
 __all__ = ["retry_delay", "retry_text", "with_retry"]
 
 FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
-"""Seconds between a failed run and its retry; doubles with each."""
+"""Seconds between a failed run and its retry; doubles with each retry."""
 WHY = 512
 """Characters of the API's words beside a retry, so that an event has room for what follows."""
 
 
 def retry_delay(retries: int) -> float:
-    """Seconds until the next retry of a request of which so many have failed."""
+    """Seconds until the next retry of a request after so many failed retries."""
     return backoff(FIRST_DELAY, retries, MAX_DELAY)
 
 
 def with_retry(spec: TrainingSpec, status: TrainingStatus, now: datetime) -> TrainingStatus:
-    """The status of a run that has failed just now: with the time of its retry, if it has one.
+    """The status of a run that has just failed, with the time of its retry, if there is one.
 
-    Decided once, when it fails: a limit that is raised later starts nothing. A run that was
-    adopted is somebody else's, and so is the choice to repeat it.
+    The retry is decided once, when the run fails: a limit that is raised later starts nothing. An
+    adopted run was started by another user, who decides whether to repeat it.
     """
     run, why = status.run, status.failure
     if run is None or why is None or not why.retryable or run.retries >= spec.backoff_limit:
@@ -43,7 +43,7 @@ def with_retry(spec: TrainingSpec, status: TrainingStatus, now: datetime) -> Tra
 
 
 def retry_text(spec: TrainingSpec, run: Run, why: str) -> str:
-    """Say what failed, which retry follows, and when: the same at each look."""
+    """The message of a scheduled retry: the failure, the number and the time of the retry."""
     number, limit = run.retries + 1, spec.backoff_limit
     return (
         f"Run {run.id} failed: {one_line(why, WHY)} Retry {number} of {limit} follows at "

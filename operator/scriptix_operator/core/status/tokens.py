@@ -25,11 +25,11 @@ _NANOSECONDS = 9
 
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
-    """What a token is compared by.
+    """The form in which a token is compared.
 
     A date or a timestamp gives its instant in UTC, such as `2026-11-29T00:00:00Z`, with up to nine
-    digits of a second and no trailing zeros. Every other text is given back as it is: `1` and
-    `1.0` are two tokens.
+    digits of a second and no trailing zeros. Every other text is returned unchanged: `1` and `1.0`
+    are two tokens.
     """
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
@@ -49,8 +49,8 @@ def canonical(text: str) -> str:
 def spellings(text: str) -> frozenset[str]:
     """The texts whose hash may stand for a token in status.usedRequests.
 
-    Earlier versions have hashed the text as it was given: also the spelling that the other tool
-    makes of a date.
+    Earlier versions hashed the text as given, so the spelling that the other tool makes of a date
+    counts too.
     """
     token = canonical(text)
     date = token.removesuffix("T00:00:00Z")

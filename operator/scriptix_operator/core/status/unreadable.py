@@ -1,15 +1,15 @@
-"""Resources that this version cannot read in full: a value of a newer one, or one written by hand.
+"""Resources with values that this version cannot read: from a newer version, or written by hand.
 
 Nothing is started, adopted, retried or cancelled for such a resource. A run whose facts can be read
-is followed, without what the unreadable field would decide:
+is followed, without the decisions that need the unreadable field:
 
 - spec.timeoutSeconds: the run does not time out;
 - spec.qualityGate: the end of the run is not judged, and so not published;
 - spec.log, status.log: no log is fetched;
 - spec.backoffLimit: a run that fails is not retried.
 
-A resource whose ESSENTIAL fields cannot be read is not reconciled at all. What cannot be read is
-never written, and the derived fields, which are never read as facts, always are.
+A resource whose ESSENTIAL fields cannot be read is not reconciled at all. Unreadable fields are
+never written; the derived fields, which are never read as facts, always are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,19 +56,19 @@ DERIVED = frozenset(
         "status.conditions",
     }
 )
-"""Made from the other fields with each write."""
+"""Fields that are derived from the other fields with each write."""
 
 SHOWN = 3
-"""Fields that a message names."""
+"""Most fields that a message names."""
 PART_LIMIT = 100
-"""Characters of a path, and of what the field would have to be: the remedy must not be cut off."""
+"""Characters of a path, and of the expected type: the remedy must not be cut off."""
 REMEDY = "Correct the field, or run a version of the operator that knows its value"
 STATUS_REMEDY = " (status: kubectl edit --subresource=status)"
 OUTCOMES = frozenset({"True", "False"})
 
 
 def describe_unreadable(training: Training) -> str | None:
-    """Say what cannot be read of a resource that is reconciled; None: nothing, or it is deleted."""
+    """The unreadable fields of a reconciled resource; None: none, or the resource is deleted."""
     if not training.unreadable or training.is_being_deleted:
         return None
     effect = "Nothing is started for the resource; a run that has begun is followed."
@@ -76,7 +76,7 @@ def describe_unreadable(training: Training) -> str | None:
 
 
 def describe_left_alone(fields: Sequence[UnreadableField]) -> str:
-    """Say what cannot be read of a resource that is not reconciled."""
+    """The unreadable fields of a resource that is not reconciled."""
     return _text(fields, "The resource is left alone: nothing is started, and no run is followed.")
 
 
@@ -95,7 +95,7 @@ def _text(fields: Sequence[UnreadableField], effect: str) -> str:
 
 
 def reported_unreadable(status: TrainingStatus) -> str | None:
-    """What status says of fields that cannot be read; None: nothing."""
+    """The text of status about unreadable fields; None: there is none."""
     said = (c.message for c in status.conditions if _is_stalled(c.type, c.reason))
     return next(said, None)
 
@@ -105,7 +105,7 @@ def _is_stalled(kind: object, reason: object) -> bool:
 
 
 def is_reported(status: Mapping[str, Any], text: str) -> bool:
-    """Whether a status, as the API server gives it, says so already."""
+    """Whether a status, as the API server gives it, already has this text."""
     conditions = status.get("conditions")
     return isinstance(conditions, list) and any(
         isinstance(one, Mapping)
@@ -118,10 +118,10 @@ def is_reported(status: Mapping[str, Any], text: str) -> bool:
 def left_alone_patch(
     status: Mapping[str, Any], generation: int, text: str, now: datetime
 ) -> dict[str, Any]:
-    """The merge patch that tells in status why a resource is left alone.
+    """The merge patch that reports in status why a resource is not reconciled.
 
-    It has the conditions of this operator, the message and the generation. An outcome that the
-    conditions tell stays.
+    The patch has the conditions of this operator, the message and the generation. An outcome in the
+    conditions stays.
 
     Args:
         status: As the API server gives it.
@@ -130,7 +130,7 @@ def left_alone_patch(
         now: UTC.
 
     Returns:
-        The patch; empty where status says so already, or its conditions are no list.
+        The patch; empty where status already has the text, or its conditions are no list.
     """
     before = status.get("conditions", [])
     if not isinstance(before, list):

@@ -1,8 +1,8 @@
 """Which values of spec.runToken and of the annotation requested-at are used.
 
-A value is used once an intent was recorded for a run that answers it, or that run was adopted or
-has ended. status.usedRequests remembers that by hash, after the run has left history. Two
-spellings of one instant are one value (core/status/tokens.py).
+A value is used once an intent was recorded for a run that answers the value, or that run was
+adopted or has ended. status.usedRequests keeps hashes of used values, after the run has left
+history. Two spellings of one instant are one value (core/status/tokens.py).
 """
 
 import hashlib
@@ -82,13 +82,13 @@ def asks_for_run(status: TrainingStatus) -> tuple[Ask, ...]:
     own = asks_of_run(run)
     if run.asked_by is not None:
         return tuple(ask for ask in own if ask.member in run.asked_by)
-    # A status of a version without askedBy: what has changed since the request before this one.
+    # The status of a version without askedBy: the members that changed since the previous request.
     before = next((past for past in status.history if asks_of_run(past) != own), None)
     return () if before is None else tuple(set(own) - set(asks_of_run(before)))
 
 
 def is_used(status: TrainingStatus, ask: Ask) -> bool:
-    """Whether a value is used. History counts for statuses of versions without usedRequests."""
+    """Whether a value is used. History covers statuses of versions without usedRequests."""
     if ask in _used_by_present_run(status):
         return True
     known = status.used_requests
@@ -106,13 +106,13 @@ def used_requests(status: TrainingStatus) -> tuple[str, ...]:
     known = status.used_requests
     past = [h for entry in reversed(status.history) for h in _hashes(asks_of_run(entry))]
     before = tuple(dict.fromkeys((*(h for h in past if h not in known), *known)))
-    # A newer version may remember more of them.
+    # A newer version of the operator may keep more hashes.
     most = max(MAX_USED_REQUESTS, len(known))
     return (*(h for h in before if h not in own), *own)[-most:]
 
 
 def repeated_request(training: Training, status: TrainingStatus) -> str | None:
-    """Say that the resource asks for what was used before, and which run has answered it.
+    """The message of a resource that asks with used values, with the runs that answered them.
 
     The value of the run in status is not repeated: the request for that run still stands. A
     resource that is being deleted asks for nothing.
@@ -126,7 +126,7 @@ def repeated_request(training: Training, status: TrainingStatus) -> str | None:
 
 
 def pending_request(training: Training, status: TrainingStatus) -> str | None:
-    """Name the values that ask for another run once the one in status is over."""
+    """The values that ask for another run once the run in status is over."""
     own = asks_of_run(status.run)
     asks = [ask for ask in asks_of(training) if ask not in own and not is_used(status, ask)]
     return None if status.run is None or not asks else shown_request(asks)
@@ -155,7 +155,7 @@ def _repeated_text(status: TrainingStatus, ask: Ask) -> str:
 
 
 def _has_answered(entry: HistoryEntry, ask: Ask) -> bool:
-    """Whether a run was made for this value; not where the value only stayed set beside another."""
+    """Whether the value asked for the run, and did not only stay set beside another value."""
     return ask in asks_of_run(entry) and (not entry.asked_by or ask.member in entry.asked_by)
 
 

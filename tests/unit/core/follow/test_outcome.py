@@ -156,7 +156,7 @@ def test_changed_run_start_time_is_reported_but_not_acted_on() -> None:
     assert status.started_at == EIGHT
     assert status.progress == 5
     assert note is not None
-    assert "somebody else may have started the model again" in note.message
+    assert "the model may have been started by someone else" in note.message
 
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
@@ -171,7 +171,7 @@ def test_stale_read_after_a_start_changes_nothing(state: int, status: TrainingSt
     same, note = follow(SPEC, status, poll, at(minutes=1), ())
     assert same == status
     assert note is not None
-    assert note.message.startswith("The run was started; the API ")
+    assert note.message.startswith("Started; the API ")
 
 
 @pytest.mark.parametrize("state", [1, 2])
@@ -179,7 +179,7 @@ def test_model_that_is_not_running_yet_is_polled_again(state: int) -> None:
     status, note = follow(SPEC, followed(started_at=None), a_model(state), at(minutes=1), ())
     assert status.finished_at is None
     assert note is not None
-    assert "does not show it as running yet" in note.message
+    assert "does not report the run as running yet" in note.message
 
 
 @pytest.mark.parametrize("state", [1, 2])
@@ -195,9 +195,8 @@ def test_vanished_run_without_a_start_time_waits_for_the_timeout(state: int, kno
     assert note is not None
     assert note.reason == "UnexpectedStatus"
     assert note.message == (
-        f"The run was at 45%; now the API shows training_status {state}, and no start time that "
-        "would tell whether the run has ended. Waiting until it shows the run again; "
-        "spec.timeoutSeconds ends that."
+        f"The run was at 45%; the API now reports training_status {state} without a start time, so "
+        "the end of the run cannot be confirmed. Waiting, at most until spec.timeoutSeconds."
     )
 
 
@@ -214,7 +213,7 @@ def test_model_changed_after_the_run_makes_the_outcome_unknown(
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
     assert (status.failure.reason, note) == ("Unknown", None)
-    assert f"training_status {state} again" in status.failure.message
+    assert f"reset to training_status {state} before" in status.failure.message
 
 
 @pytest.mark.parametrize("state", [0, 6, -1, 99, 2**53])

@@ -299,7 +299,7 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
     state = InProcessState(failed_polls=3)
     decision = fails(state=state, poll={"since": at(hours=3)})
     assert (waits(decision), decision.state) == (60, state)
-    assert decision.status.message == "No answer from the API since 01-16 11:00Z (HTTP 500: oops)."
+    assert decision.status.message == "API unreachable since 01-16 11:00Z (HTTP 500: oops)."
 
 
 @pytest.mark.parametrize(
@@ -308,13 +308,13 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
         pytest.param(
             None,
             None,
-            "No answer from the API (HTTP 500: oops); the facts shown are of 01-16 12:00Z.",
+            "No answer from the API (HTTP 500: oops); status last updated 01-16 12:00Z.",
             id="as recorded",
         ),
         pytest.param(
             at(hours=4.5),
             at(hours=4.75),
-            "No answer from the API since 01-16 12:45Z (HTTP 500: oops); the facts shown are of "
+            "API unreachable since 01-16 12:45Z (HTTP 500: oops); status last updated "
             "01-16 12:30Z.",
             id="as remembered, and no calls are made",
         ),
@@ -333,9 +333,7 @@ def test_age_of_a_runs_status_is_shown(
 @pytest.mark.parametrize(
     ("status", "events"),
     [
-        pytest.param(
-            followed(), "; the facts shown are the last ones known", id="no time is known"
-        ),
+        pytest.param(followed(), "; status shows the last known facts", id="no time is known"),
         pytest.param(a_status(last_observed_at=SEEN), "", id="there is no run"),
     ],
 )

@@ -95,8 +95,8 @@ def test_later_run_start_time_is_reported_from_a_minute_on(
     model = a_model(3, progress=progress, started_at=start)
     _, note = running(followed(progress=50), model, at(hours=3), 7, ())
     text = (
-        " The API shows a later start than the one followed: somebody else may have started the "
-        "model again."
+        " The API reports a newer start time than this run's; the model may have been started by "
+        "someone else."
     )
     assert note.message.endswith(text) == said
 
@@ -105,7 +105,7 @@ def test_start_time_of_the_reply_is_not_compared_with_a_poll() -> None:
     run = a_run(ownership="Owned", claimed_at=EIGHT)
     unseen = followed(run=run, started_at=at(hours=-1), progress=50)
     model = a_model(3, progress=49, started_at=EIGHT)
-    assert "somebody else" not in running(unseen, model, at(hours=3), 7, ())[1].message
+    assert "someone else" not in running(unseen, model, at(hours=3), 7, ())[1].message
 
 
 # Progress milestones and the ETA.
@@ -319,7 +319,7 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
         ),
         pytest.param(
             {"progress": 100, "stage": "FinalEvaluation"},
-            "Training: FinalEvaluation, 100%. The API has yet to say how it ended.",
+            "Training: FinalEvaluation, 100%. Waiting for the API to report the final status.",
             id="done",
         ),
         pytest.param(
@@ -329,7 +329,7 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
         ),
         pytest.param(
             {"poll_interval_seconds": 300},
-            "Training. Polling about every 5 min: the status-call quota of the API key is shared.",
+            "Training. Polling about every 5m: the status-call quota of the API key is shared.",
             id="seldom polled",
         ),
     ],
@@ -342,6 +342,6 @@ def test_stalled_run_has_a_message() -> None:
     status = poll(50, at(hours=10), poll(50, at(hours=4)))
     assert training_reason(status) == ConditionReason(
         Reason.PROGRESS_STALLED,
-        "Training: MainTraining, 50%. No progress since 01-16 12:00Z: MainTraining has never taken "
-        "so long. The run is followed on; spec.timeoutSeconds ends that.",
+        "Training: MainTraining, 50%. No progress since 01-16 12:00Z, longer than any earlier "
+        "MainTraining stage. Polling continues until spec.timeoutSeconds.",
     )

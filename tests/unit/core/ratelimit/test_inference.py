@@ -13,8 +13,8 @@ from scriptix_operator.core.ratelimit.inference import (
     KEPT_WINDOWS,
     ObservedLimit,
     courtesy_of,
-    heard,
     known_use,
+    limit_after_reply,
     observed_from,
     refutes,
     smallest_limit,
@@ -413,4 +413,4 @@ KNOWN = ObservedLimit(HOUR, 3, 7.0)
 def test_the_limit_on_a_reply_holds_from_now_on(
     events: int | None, known: ObservedLimit | None
 ) -> None:
-    assert heard(KNOWN, FIVE_AN_HOUR, RateLimitInfo(limit=events), 99.0) == known
+    assert limit_after_reply(KNOWN, FIVE_AN_HOUR, RateLimitInfo(limit=events), 99.0) == known

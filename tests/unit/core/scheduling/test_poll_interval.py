@@ -203,13 +203,13 @@ def test_reported_interval_is_near_and_not_below_the_granted(floor: float) -> No
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (2, "2 s"),
-        (45, "45 s"),
-        (60, "1 min"),
-        (2700, "45 min"),
-        (3599, "59 min"),
-        (3600, "1 h"),
-        (86400, "24 h"),
+        (2, "2s"),
+        (45, "45s"),
+        (60, "1m"),
+        (2700, "45m"),
+        (3599, "59m"),
+        (3600, "1h"),
+        (86400, "24h"),
     ],
 )
 def test_interval_has_a_message(seconds: int, text: str) -> None:

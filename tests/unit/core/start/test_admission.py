@@ -311,7 +311,7 @@ def test_start_waiting_for_quota_is_queued_and_reported_once() -> None:
     assert (life.status.phase, life.reason) == ("Queued", "WaitingForStartQuota")
     assert decision.action == RequeueAfter(600)
     assert life.status.message == (
-        "Waiting for the API key's start allowance: 3 of 12 in the queue, expected "
+        "Waiting for the start quota of the API key: 3 of 12 in the queue, expected "
         "2025-01-16 08:10Z."
     )
     assert life.status.display is not None

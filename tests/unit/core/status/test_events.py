@@ -185,8 +185,11 @@ def test_each_transition_has_its_event(
     ("new", "expected"),
     [
         ("Owned", "Run run-1 was started."),
-        ("Unconfirmed", "Run run-1 goes on: the start was accepted, its reply was lost."),
-        ("Adopted", "Run run-1 takes over a training that was there."),
+        (
+            "Unconfirmed",
+            "Run run-1 is running: the start was accepted although its reply was lost.",
+        ),
+        ("Adopted", "Adopted the existing training as run run-1."),
     ],
 )
 def test_start_event_is_as_certain_as_its_outcome(new: str, expected: str) -> None:

@@ -217,7 +217,7 @@ def test_documents_start_errors_show_figures_and_remedy(
         ),
         pytest.param(
             call_failed(FailureKind.CONFLICT, "HTTP 409: Not now.", code="WEEKEND"),
-            "Not now. The start is tried again by itself.",
+            "Not now. The start is retried automatically.",
             id="unknown text",
         ),
     ],

@@ -266,7 +266,7 @@ def test_refused_retry_waits_without_using_quota() -> None:
     for _ in range(3):
         assert life.restarts().waits(3600).polls(broken()).action == RequeueAfter(60)
         assert life.reason == "WaitingForModel"
-        assert "upload new data" in (life.status.message or "")
+        assert "Upload new data" in (life.status.message or "")
     life.waits(60).intends(a_model(2, started_at=EIGHT))
     assert life.run.retries == 1
 

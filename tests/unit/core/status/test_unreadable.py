@@ -106,7 +106,7 @@ def test_message_of_an_unreadable_resource_is_not_kept() -> None:
     life.wake_ups()
     life.edit_unreadably().wake_ups()
     life.learns(PollDeferred(5.0))
-    assert (life.reason, life.status.message) == ("Observed", "The model is about to be looked at.")
+    assert (life.reason, life.status.message) == ("Observed", "Waiting for the first status poll.")
 
 
 def test_message_names_the_field_once() -> None:
