@@ -22,7 +22,7 @@ SNIPPET = ARGOCD / "argocd-cm.yaml"
 ACTIONS = ("retrain", "suspend", "resume")
 
 INTRODUCTION = """\
-# What Argo CD has to know of trainings, to be merged into its ConfigMap argocd-cm:
+# Settings of Argo CD for trainings, to be merged into its ConfigMap argocd-cm:
 #
 #     kubectl -n argocd patch configmap argocd-cm --patch-file argocd-cm.yaml
 #

@@ -58,7 +58,7 @@ async def test_without_the_right_to_keep_a_ledger_nothing_is_started_and_that_is
     operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
     await lab.train("unstarted", 704)
     await lab.until_reason("unstarted", "StartLedgerNotWritable")
-    await operator.printed("nothing can be started: get ledger")
+    await operator.printed("starts are disabled: get ledger")
     assert lab.posts() == []
 
 
@@ -75,4 +75,4 @@ async def test_a_log_that_cannot_be_stored_holds_up_neither_the_looks_nor_the_en
     await lab.train("unstored", 703)
     await lab.until_phase("unstored", "Failed")
     await operator.printed("the log is not stored: ")
-    assert "step postponed" not in operator.log
+    assert "reconcile postponed" not in operator.log

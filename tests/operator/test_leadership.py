@@ -311,7 +311,7 @@ async def test_a_release_without_an_api_server_is_bounded_and_told(
     gated.gate.deaf = True
     async with asyncio.timeout(PATIENCE / 2):
         await leader.release()
-    assert said("the Lease is left to expire: ") == 1
+    assert said("cannot release the Lease, which expires: ") == 1
     assert not leader.is_leading
 
 

@@ -188,8 +188,8 @@ async def test_lost_ledger_waits_for_the_unlisted_namespace(tenants: Tenants) ->
     operator = await tenants.operator()
     waiting = await here.until_reason("here", "WaitingForNamespaces")
     assert f"namespace {there.namespace} not listed" in waiting["status"]["message"]
-    await operator.printed(f"nothing can be started: .*{there.namespace} not listed")
-    assert "Nothing can be started: " in (await tenants.shown(operator, "readyz")).text
+    await operator.printed(f"starts are disabled: .*{there.namespace} not listed")
+    assert "Starts are disabled: " in (await tenants.shown(operator, "readyz")).text
     assert here.posts() == []
     tenants.grant(there)
     await here.until_phase("here", "Succeeded")

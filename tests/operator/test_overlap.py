@@ -105,7 +105,7 @@ async def test_an_installation_reports_what_another_one_serves(overlap: Overlap)
     assert len(lab.posts(821)) == 1
     # Whoever cannot wait removes the name.
     await lab.patch("shared", {"status": {"servedBy": None}}, "/status")
-    await second.printed("no resource is left alone")
+    await second.printed("no longer serves a resource")
 
 
 async def reported(overlap: Overlap) -> list[bool]:

@@ -67,8 +67,8 @@ async def test_a_refused_result_is_tried_again_by_itself_and_stops_nobody(lab: L
     await lab.until_phase("bystander", "Failed")
     assert lab.control_plane.api.delete(quota).is_success
     await lab.until_phase("patient", "Succeeded")
-    assert "step postponed" not in operator.log
-    assert "step failed" not in operator.log
+    assert "reconcile postponed" not in operator.log
+    assert "reconcile failed" not in operator.log
 
 
 async def test_the_result_of_one_run_is_left_alone_by_another_that_misses_its_gate(

@@ -196,7 +196,7 @@ async def test_what_cannot_be_reached_is_named_and_the_rest_looked_at(
     status, lines = await command.run(
         {"KUBECONFIG": str(cluster.kubeconfig), "SCRIPTIX_BASE_URL": NOBODY}
     )
-    assert lines[-1].startswith(f"bad   api       {NOBODY} cannot be reached: no connection")
+    assert lines[-1].startswith(f"bad   api       {NOBODY} is unreachable: no connection")
     assert status == 1
 
 

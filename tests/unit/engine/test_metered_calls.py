@@ -193,7 +193,7 @@ async def test_a_lesson_that_cannot_be_kept_fails_no_call(
     bench.config_map.write_faults.append(Fault.REFUSED)
     assert await bench.call(published=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
-        "a learned limit is not kept over a restart: write: 403"
+        "an observed limit is not kept across a restart: write: 403"
     )
     budget = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
     assert budget.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
