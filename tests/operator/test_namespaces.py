@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scriptix_operator.api.names import GROUP, PLURAL
-from scriptix_operator.check import Verdict, check
+from scriptix_operator.check import Severity, check
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab, Operator, reason_of
 
@@ -131,9 +131,9 @@ async def test_unlisted_namespace_leaves_the_other_served(tenants: Tenants) -> N
     assert refused in ready.text
     assert (await tenants.listed(operator, here), await tenants.listed(operator, there)) == (1, 0)
     found = [one async for one in check(tenants.environment) if one.topic == "namespace"]
-    announced = {one.verdict: one.text for one in found}
-    assert here.namespace in announced[Verdict.OK]
-    assert refused in announced[Verdict.BAD]
+    announced = {one.severity: one.text for one in found}
+    assert here.namespace in announced[Severity.OK]
+    assert refused in announced[Severity.BAD]
     assert here.posts(714) == []
 
     tenants.grant(there)

@@ -207,7 +207,7 @@ async def test_nonsense_about_limits_is_told_of_once_for_each_key_and_kind_of_ca
             await bench.call(call, published=FLAWED, key=key)
     await bench.call(published=RateLimitInfo(limit=10, reset=60.0))
     said = [record.getMessage() for record in caplog.records]
-    text = "the API's word on its limits is ignored: X-RateLimit-Limit: many is no number"
+    text = "ignoring invalid rate-limit headers: X-RateLimit-Limit: many is no number"
     assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 

@@ -176,8 +176,8 @@ async def test_while_a_start_is_sent_the_fence_is_armed_for_the_end_of_its_time(
     [
         pytest.param(LAST + 0.01, math.inf, "4.0 s have passed since the intent", id="too late"),
         pytest.param(99, math.inf, "99.0 s have passed since the intent", id="much too late"),
-        pytest.param(2, 2.99, "does not lead any more, or not for long", id="not for long"),
-        pytest.param(0, -math.inf, "does not lead any more", id="not the leader"),
+        pytest.param(2, 2.99, "not the leader any more, or not for long", id="not for long"),
+        pytest.param(0, -math.inf, "is not the leader any more", id="not the leader"),
     ],
 )
 async def test_a_start_whose_time_is_over_is_not_sent(
