@@ -2,7 +2,7 @@
 
 Layers, each importing only those to its right (checked by import-linter)::
 
-    cli → wiring → engine → {kube, scriptix, telemetry} → core → api
+    cli → {wiring, check, usage} → settings → engine → {kube, scriptix, telemetry} → core → api
 """
 
 __version__ = "0.1.0"

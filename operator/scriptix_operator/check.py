@@ -1,7 +1,7 @@
-"""`scriptix-operator check`: whether the operator would find all that it needs where it is asked.
+"""`scriptix-operator check`: verifies that `run` would find everything that it needs.
 
-Nothing is changed, and no call at the Scriptix API is spent. What cannot be known from here is
-said and refuses nothing; nor does a warning, which is about what others are kept safe from.
+The check changes nothing and uses no quota of the Scriptix API. A note names what cannot be
+verified, a warning a missing protection of others; neither fails the check.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from scriptix_operator.kube.trainings import ALL, Trainings, show_scope
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from scriptix_operator.settings import Settings, SettingsError, load_settings, unknown_settings
 
-__all__ = ["Finding", "Verdict", "check"]
+__all__ = ["Finding", "Severity", "check"]
 
 
-class Verdict(StrEnum):
-    """What a finding means for the one who asks."""
+class Severity(StrEnum):
+    """How a finding affects the operator."""
 
     OK = "ok"
     NOTE = "note"
@@ -39,34 +39,34 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line.
+    """One line of the output.
 
     Args:
-        verdict: Whether it is in the way.
-        topic: What was looked at.
-        text: What was found, and what to do where something is to be done.
+        severity: Whether the finding prevents `run` from working.
+        topic: What was checked.
+        text: What was found, and what to do about it.
     """
 
-    verdict: Verdict
+    severity: Severity
     topic: str
     text: str
 
     def __str__(self) -> str:
-        return f"{self.verdict:<5} {self.topic:<9} {self.text}"
+        return f"{self.severity:<5} {self.topic:<9} {self.text}"
 
 
 async def check(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
-    """Look at settings, cluster and API, and tell of each thing as soon as it is known."""
+    """Check settings, cluster and API; yields each finding as soon as it is known."""
     try:
         settings = load_settings(environ)
     except SettingsError as error:
-        yield Finding(Verdict.BAD, "settings", str(error))
+        yield Finding(Severity.BAD, "settings", str(error))
         return
     if unknown := unknown_settings(environ):
-        yield Finding(Verdict.NOTE, "settings", unknown)
+        yield Finding(Severity.NOTE, "settings", unknown)
     watched = show_namespaces(settings.watch_namespaces)
     text = f"for {watched}, from namespace {settings.pod_namespace}"
-    yield Finding(Verdict.OK, "settings", text)
+    yield Finding(Severity.OK, "settings", text)
     async for finding in _cluster(settings, environ):
         yield finding
     yield await _api(settings)
@@ -77,7 +77,7 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         configuration = await configure(environ)
         async with connect(configuration) as api:
             me = await whoami(api)
-            yield Finding(Verdict.OK, "cluster", f"{configuration.host} knows us as {me}")
+            yield Finding(Severity.OK, "cluster", f"{configuration.host}: authenticated as {me}")
             yield await _crd(api)
             async for finding in _rights(api, settings, me):
                 yield finding
@@ -88,15 +88,15 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             async for finding in _others(api, settings, me):
                 yield finding
     except (ClusterUnreachableError, KubeError) as error:
-        yield Finding(Verdict.BAD, "cluster", str(error))
+        yield Finding(Severity.BAD, "cluster", str(error))
 
 
 async def _crd(api: ApiClient) -> Finding:
     try:
         await check_schema(api)
     except (SchemaError, RefusedError) as error:
-        return Finding(Verdict.BAD, "crd", str(error))
-    return Finding(Verdict.OK, "crd", f"{CRD_NAME} holds all that this version writes")
+        return Finding(Severity.BAD, "crd", str(error))
+    return Finding(Severity.OK, "crd", f"{CRD_NAME} holds all that this version writes")
 
 
 async def _rights(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:
@@ -111,9 +111,9 @@ async def _rights(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[
         verbs += len(right.verbs)
         if missing := await missing_verbs(api, right):
             complete = False
-            yield Finding(Verdict.BAD, "rights", _lack(missing, me))
+            yield Finding(Severity.BAD, "rights", _lack(missing, me))
     if complete:
-        yield Finding(Verdict.OK, "rights", f"{me} has all {verbs} that are needed")
+        yield Finding(Severity.OK, "rights", f"{me} has all {verbs} that are needed")
 
 
 def _lack(missing: Right, me: str) -> str:
@@ -130,18 +130,18 @@ async def _policy(api: ApiClient, own: str, me: str) -> Finding:
     try:
         if await is_confined(api, namespace):
             text = f"the admission policy keeps {me} from ConfigMaps that no training controls"
-            return Finding(Verdict.OK, "policy", text)
+            return Finding(Severity.OK, "policy", text)
         if await missing_verbs(api, EVERYTHING) is None:
             text = (
                 f"{me} may do everything, so the admission policy does not apply to it; "
                 "run this check in the operator's pod"
             )
-            return Finding(Verdict.NOTE, "policy", text)
+            return Finding(Severity.NOTE, "policy", text)
     except KubeError as error:
-        text = f"whether the admission policy applies to {me} cannot be tried: {error}"
-        return Finding(Verdict.NOTE, "policy", text)
+        text = f"cannot test whether the admission policy applies to {me}: {error}"
+        return Finding(Severity.NOTE, "policy", text)
     return Finding(
-        Verdict.WARN,
+        Severity.WARN,
         "policy",
         f"no admission policy keeps {me} from ConfigMaps of others in all namespaces; apply the "
         "ValidatingAdmissionPolicy and its binding of this version (deploy/overlays/cluster, or "
@@ -151,7 +151,7 @@ async def _policy(api: ApiClient, own: str, me: str) -> Finding:
 
 
 async def _namespaces(api: ApiClient, settings: Settings) -> list[Finding]:
-    """List each watched namespace as the operator does: one that fails is not served."""
+    """List each watched namespace as the operator does: it serves none whose list fails."""
     trainings, scopes = Trainings(api), settings.watch_namespaces or (ALL,)
 
     async def failure(scope: str) -> Finding | None:
@@ -159,7 +159,7 @@ async def _namespaces(api: ApiClient, settings: Settings) -> list[Finding]:
             await trainings.check_list(scope)
         except KubeError as error:
             return Finding(
-                Verdict.BAD, "namespace", f"{show_scope(scope)} cannot be listed: {error}"
+                Severity.BAD, "namespace", f"{show_scope(scope)} cannot be listed: {error}"
             )
         return None
 
@@ -168,33 +168,33 @@ async def _namespaces(api: ApiClient, settings: Settings) -> list[Finding]:
     findings = [finding for finding in failures.values() if finding is not None]
     if answering:
         text = f"{show_namespaces([s for s in answering if s != ALL])} can be listed"
-        findings.insert(0, Finding(Verdict.OK, "namespace", text))
+        findings.insert(0, Finding(Severity.OK, "namespace", text))
     return findings
 
 
 async def _others(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:
-    """Look for operators that serve the same namespaces: they would not know of each other."""
+    """Find other operators that serve the same namespaces: they would not know of each other."""
     own, now = settings.pod_namespace, Clock().now()
     try:
         known = await installations(api)
     except RefusedError:
         yield Finding(
-            Verdict.NOTE,
+            Severity.NOTE,
             "others",
-            f"{me} may not list Leases in all namespaces, and need not; whether another operator "
-            "serves the same namespaces is seen with an administrator's kubeconfig, by this "
-            f"check or: kubectl get leases -A -l {MANAGED_BY_LABEL}={MANAGED_BY} -o yaml",
+            f"{me} may not list Leases in all namespaces, and need not; to find another operator "
+            "that serves the same namespaces, run this check as an administrator, or: "
+            f"kubectl get leases -A -l {MANAGED_BY_LABEL}={MANAGED_BY} -o yaml",
         )
         try:
             beside = await installation_in(api, own)
-        except RefusedError:  # told among the rights
+        except RefusedError:  # reported by the check of the permissions
             return
         known = [beside] if beside else []
     for one in known:
         if not one.runs(now):
             continue
         if one.problems and one.namespace == own:
-            yield Finding(Verdict.BAD, "running", f"{_who(one)} reports: {one.problems}")
+            yield Finding(Severity.BAD, "running", f"{_who(one)} reports: {one.problems}")
         if finding := _other(one, settings):
             yield finding
 
@@ -204,37 +204,37 @@ def _who(one: Installation) -> str:
 
 
 def _other(one: Installation, settings: Settings) -> Finding | None:
-    """What is to be said of an operator that runs; None if it may well be this one."""
+    """The finding about a running operator; None if it may be this one."""
     watches, ours = one.watches, settings.watch_namespaces
     who = _who(one)
     if one.namespace == settings.pod_namespace:
         if watches is None or set(watches) == set(ours):
             return None
         return Finding(
-            Verdict.BAD,
+            Severity.BAD,
             "others",
-            f"{who} serves {show_namespaces(watches)} and holds the Lease that this one needs, "
-            "which would stand by for ever; install it in a namespace of its own (or ask again, if "
-            "the other is being replaced)",
+            f"{who} serves {show_namespaces(watches)} and holds the Lease; this operator would "
+            "never become leader: install it in a namespace of its own (or repeat the check, if "
+            "the other operator is being replaced)",
         )
     if watches is None:
         return Finding(
-            Verdict.NOTE,
+            Severity.NOTE,
             "others",
-            f"{who} does not tell which namespaces it serves; see that it serves none of ours",
+            f"{who} does not report which namespaces it serves; ensure that it serves none of ours",
         )
     if both := show_overlap(ours, watches):
         return Finding(
-            Verdict.BAD,
+            Severity.BAD,
             "others",
-            f"{who} serves {both}, too; each leaves alone what the other one serves, but neither "
-            "counts the other's starts: have SCRIPTIX_WATCH_NAMESPACES of the two name none in "
-            f"common (or, to check that one, set POD_NAMESPACE={one.namespace})",
+            f"{who} serves {both}, too; each skips resources that the other serves, but neither "
+            "charges the other's starts: SCRIPTIX_WATCH_NAMESPACES of the two must not overlap "
+            f"(or, to check the other operator, set POD_NAMESPACE={one.namespace})",
         )
     return Finding(
-        Verdict.NOTE,
+        Severity.NOTE,
         "others",
-        f"{who} serves {show_namespaces(watches)}; no API key may be used by both",
+        f"{who} serves {show_namespaces(watches)}; the two must not share an API key",
     )
 
 
@@ -249,10 +249,10 @@ async def _api(settings: Settings) -> Finding:
             status = await client.reach()
     except ScriptixError as error:
         return Finding(
-            Verdict.BAD,
+            Severity.BAD,
             "api",
-            f"{settings.base_url} cannot be reached: {error}"
-            "; SCRIPTIX_BASE_URL says where the API is",
+            f"{settings.base_url} is unreachable: {error}"
+            "; SCRIPTIX_BASE_URL is the address of the API",
         )
-    text = f"{settings.base_url} answers (HTTP {status}); keys were neither needed nor tried"
-    return Finding(Verdict.OK, "api", text)
+    text = f"{settings.base_url} answers (HTTP {status}); no API key was sent"
+    return Finding(Severity.OK, "api", text)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scriptix_operator import __version__
 from scriptix_operator.api.crd import crd_yaml
-from scriptix_operator.check import Verdict, check
+from scriptix_operator.check import Severity, check
 from scriptix_operator.kube.connection import ClusterUnreachableError
 from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.leadership import LeadershipLostError
@@ -21,15 +21,15 @@ from scriptix_operator.wiring import operate
 __all__ = ["main"]
 
 REFUSALS = (ClusterUnreachableError, KubeError, LeadershipLostError, OSError, SchemaError)
-"""What a person can mend, or a restart: one line says it, a traceback would hide it."""
+"""Errors that an administrator or a restart can fix: one line names each, without traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit status: 0 stopped as asked, 1 it could not go on, 2 wrong usage or settings;
-        `check` returns 1 for whatever is in the way, settings among it.
+        The exit status: 0 stopped as requested, 1 the operator could not continue, 2 wrong usage or
+        settings; `check` returns 1 if any line is bad, also for settings.
     """
     parser = argparse.ArgumentParser(prog="scriptix-operator", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
@@ -65,14 +65,14 @@ def _add(
 
 
 def _check() -> int:
-    """Print a line for each thing looked at; 1 if something is in the way."""
+    """Print each finding; returns 1 if one is bad."""
 
     async def tell() -> int:
         status = 0
         async for finding in check(os.environ):
             sys.stdout.write(f"{finding}\n")
             sys.stdout.flush()
-            if finding.verdict is Verdict.BAD:
+            if finding.severity is Severity.BAD:
                 status = 1
         return status
 

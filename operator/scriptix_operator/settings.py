@@ -1,7 +1,7 @@
-"""Settings from the environment: one class, read once at the start, told apart by name.
+"""Settings from the environment: one class, read once at the start.
 
-A bad setting ends the start with one line that names the variable; the values of settings into
-which a person may have pasted a credential are not repeated in it.
+An invalid setting ends the start with one line that names the variable. The line does not repeat
+values of settings into which a person may have pasted a credential.
 """
 
 import difflib
@@ -57,8 +57,8 @@ AUTH_SCHEME = re.compile(r"[A-Za-z][A-Za-z-]{0,31}", re.ASCII)
 SERVICE_LINK = re.compile(
     r"_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?", re.ASCII
 )
-"""Ends of the variables that Kubernetes sets for each Service of the namespace. `…_PORT` is one
-too, told from a misspelt setting by its value (`tcp://10.0.0.7:8080`)."""
+"""Suffixes of the variables that Kubernetes sets for each Service of the namespace. `…_PORT` is
+one, too; its value (`tcp://10.0.0.7:8080`) distinguishes it from a misspelt setting."""
 
 
 class SettingsError(Exception):
@@ -119,7 +119,7 @@ UpToDay = Annotated[float, _text_with(parse_duration), AfterValidator(_at_most("
 
 
 class Settings(BaseSettings):
-    """What the operator is told by its environment. Durations are seconds in here."""
+    """The settings of the operator. Durations are in seconds here."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         populate_by_name=True,
         str_strip_whitespace=True,
         use_attribute_docstrings=True,
-        # Errors are made into a line of our own; no other way may print what was given.
+        # `load_settings` words the errors; nothing else may print the values.
         hide_input_in_errors=True,
     )
 
@@ -149,53 +149,54 @@ class Settings(BaseSettings):
         _matches(OBJECT_NAME, "is not the name of a Secret (is it the key itself?)", or_empty=True),
     ] = ""
     """Secret in the operator's own namespace that holds the default API key under `api-key`; empty:
-    there is no default key."""
+    no default key."""
     default_key_namespaces: Words = ()
     """Namespaces that may use the default key, comma separated; empty: none, `*`: all."""
     limit_starts: Limits = parse_limits("5/1h")
-    """Training starts allowed for each API key, as count/duration (`ms`, `s`, `m`, `h`, `d`);
+    """Quota of training starts for each API key, as count/duration (`ms`, `s`, `m`, `h`, `d`);
     several, comma separated, hold at once (`5/1h,20/1d`)."""
     limit_status: Limits = parse_limits("100/1m")
-    """Status calls allowed for each API key, in the same form."""
+    """Quota of status calls for each API key, in the same form."""
     limit_logs: Limits = parse_limits("20/1h")
-    """Log calls allowed for each API key, in the same form."""
+    """Quota of log calls for each API key, in the same form."""
     watch_namespaces: Words = ()
-    """Namespaces to look after, comma separated; empty: all."""
+    """Namespaces to serve, comma separated; empty: all."""
     http_host: Annotated[str, AfterValidator(_ip_address)] = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from other hosts
     """Address on which health and metrics are served; `::` for IPv6."""
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port on which health and metrics are served; 0: any free one."""
     leader_election: bool = True
-    """Hold a Lease while working, so that several replicas never work at once. Turn it off only
-    where there is certainly one process."""
+    """Elect a leader by a Lease, so that only one replica works at a time. Disable only if there is
+    never more than one process."""
     log_format: Literal["json", "text"] = "json"
     """`json` for collectors or `text` for people."""
     log_level: LogLevel = "INFO"
     """`DEBUG`, `INFO`, `WARNING` or `ERROR`."""
     send_window: UpToMinute = 5.0
-    """A start is sent within this time of its intent being written, or not at all."""
+    """Send window: a start is sent within this time after its intent is written, or not at all."""
     post_timeout: UpToTenMinutes = 30.0
-    """Wait this long for the reply to a start. A process that is told to end waits for it, too:
-    keep the pod's terminationGracePeriodSeconds 15s longer."""
+    """Timeout for the reply to a start. A shutdown waits for the reply, too: keep the pod's
+    terminationGracePeriodSeconds at least 15s longer."""
     start_grace_period: UpToTenMinutes = 10.0
-    """Wait this long for a lost start to show before taking it for not happened."""
+    """Grace period after which a start with unknown outcome counts as not happened."""
     results_wait: UpToTenMinutes = 120.0
-    """Wait this long for the metrics, or the error, of a run that the API shows as ended."""
+    """Wait at most this long for the metrics, or the error, of a run that the API reports as
+    ended."""
     log_wait: UpToTenMinutes = 120.0
-    """Fetch the log of a run for the last time so long after its end."""
+    """Fetch the log of a run for the last time this long after its end."""
     resync_interval: UpToDay = 300.0
-    """List all resources this often, to notice what a watch has missed."""
+    """Full resync interval: lists all resources, in case the watch has missed a change."""
     secret_ttl: UpToMinute = 60.0
-    """Read an API key again when it is older than this; a new key takes effect within it."""
+    """Read each API key again after this time; a new key takes effect within it."""
     pod_namespace: Annotated[str, _matches(NAMESPACE, "is not the name of a namespace")] = Field(
         default="default", validation_alias=AliasChoices("POD_NAMESPACE")
     )
-    """The operator's own namespace: its Lease, its ledger and the default Secret are there. From
-    the downward API."""
+    """The operator's own namespace, which has its Lease, its start ledger and the default Secret.
+    From the downward API."""
     pod_name: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(
         default_factory=socket.gethostname, validation_alias=AliasChoices("POD_NAME")
     )
-    """Name of this process in the Lease. From the downward API; without it the host's name."""
+    """Name of this process in the Lease. From the downward API; otherwise the host's name."""
 
     @classmethod
     def settings_customise_sources(
@@ -206,7 +207,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load_settings` hands over: the class never looks at os.environ by itself."""
+        """Use only the environment that `load_settings` passes, never os.environ."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
@@ -221,7 +222,7 @@ class Settings(BaseSettings):
         url = _split_url(text)
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):
             if "allow_insecure_http" not in info.data:
-                return text  # refused already, and named
+                return text  # reported already
             if not info.data["allow_insecure_http"]:
                 raise ValueError(
                     "sends API keys in plain http to a host that is not loopback; use https, "
@@ -246,7 +247,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_watch_namespaces(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if "*" in names:
-            raise ValueError("has `*`; leave it empty to look after all namespaces")
+            raise ValueError("has `*`; leave it empty to serve all namespaces")
         return _namespaces(names)
 
 
@@ -254,7 +255,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings from an environment, such as os.environ.
 
     Raises:
-        SettingsError: A value cannot be used; all that cannot are named, in one line.
+        SettingsError: A value cannot be used; one line names all such variables.
     """
     try:
         return Settings.model_validate(_Environment(environ)())
@@ -275,7 +276,7 @@ def unknown_settings(environ: Mapping[str, str]) -> str | None:
         return None
     reported = []
     for name in unknown:
-        # Without the prefix, or all names would be near to each other.
+        # Without the prefix, which would make all names similar.
         suffixes = [one.removeprefix(PREFIX) for one in known]
         nearest = difflib.get_close_matches(name.removeprefix(PREFIX), suffixes, n=1)
         reported.append(f"{name} (is {PREFIX}{nearest[0]} meant?)" if nearest else name)
@@ -300,7 +301,7 @@ def described(name: str) -> tuple[str, str, str]:
 
 
 class _Environment(EnvSettingsSource):
-    """pydantic's reader of variables, over an environment that is handed in."""
+    """pydantic's reader of variables, for an environment that is passed in."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -324,7 +325,7 @@ def _is_service_link(name: str, value: str) -> bool:
 
 
 def _describe(detail: ErrorDetails, environ: Mapping[str, str]) -> str:
-    """One problem in words: the variable, then what is wrong with it."""
+    """One problem as text: the variable, then what is wrong with it."""
     name = str(detail["loc"][0])
     variable = name.upper() if name.upper().startswith("POD_") else _variable(name)
     value = environ.get(variable, "")
@@ -348,7 +349,7 @@ SHOWN: Final = {
     "log_format",
     "log_level",
 }
-"""Settings whose value a message may repeat: no place where a person would paste a key."""
+"""Settings whose value a message may repeat: nobody would paste an API key there."""
 
 
 def _split_url(text: str) -> SplitResult:
@@ -374,7 +375,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _show(default: object) -> str:
-    """A default as it would stand in the environment."""
+    """A default as the environment would spell it."""
     match default:
         case bool():
             text = str(default).lower()

@@ -69,8 +69,9 @@ CHECK = (
     """\
 Check whether `run` finds everything that it needs, with the same environment: settings, cluster,
 CRD, permissions, the admission policy, watched namespaces, other operators, and the API. The check
-changes nothing and spends no API call: the admission policy is tried by a server-side dry run. Each
-line begins with ok, note, warn or bad; a line that begins with warn or bad names the remedy.""",
+changes nothing and uses no quota of the API: the admission policy is tried by a server-side dry
+run. Each line begins with ok, note, warn or bad; a line that begins with warn or bad names the
+remedy.""",
     f"""\
 {_SOURCES} The check reads no Secret.
 

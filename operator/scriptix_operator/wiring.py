@@ -1,4 +1,4 @@
-"""Builds the operator from its settings, runs it, and takes it down in order."""
+"""Builds the operator from its settings, runs it, and shuts it down in order."""
 
 import asyncio
 import logging
@@ -56,12 +56,12 @@ __all__ = ["RECORDING", "EngineDependencies", "assemble", "operate"]
 TIMER = "The engine's timer"
 WATCH = "The watch"
 LEASE_TEXT = 1024
-"""Characters about problems in the Lease."""
+"""Characters of the problems that the Lease names."""
 CONNECT_RETRY = 3.0
-"""Seconds between looks for an API server that is away at the start."""
+"""Seconds between attempts to reach the API server at the start."""
 RECORDING = 5.0
-"""Seconds for the outcome of a start to be recorded, beside those for its reply, when this process
-is told to end. What follows may take seven more: the Lease is released, and Kopf ends."""
+"""Seconds that a shutdown waits for the outcome of a start to be recorded, after the time for its
+reply. Then the Lease is released and Kopf ends, which may take seven more."""
 RECONNECT_EACH = 10
 """Failures after which the cluster's CA and credentials are read again."""
 
@@ -70,7 +70,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProcessDependencies:
-    """What stands whether this process leads or not."""
+    """Dependencies that exist whether this process leads or not."""
 
     settings: Settings
     api: ApiClient
@@ -83,7 +83,7 @@ class ProcessDependencies:
 
 @dataclass(frozen=True, slots=True)
 class EngineDependencies:
-    """All that an engine meets the world by: the two APIs, time, luck, its leadership, its end."""
+    """Dependencies of the engine: the two APIs, clocks, jitter, leadership and shutdown."""
 
     client: ScriptixClient
     keys: Keys
@@ -103,9 +103,9 @@ async def operate(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT, and until the starts under way are recorded.
 
     Raises:
-        ClusterUnreachableError, SchemaError, KubeError: It could not begin.
-        ExceptionGroup: A part of it failed for good, or the leadership was lost: the process is to
-            end, and its successor starts from what is recorded.
+        ClusterUnreachableError, SchemaError, KubeError: The operator could not begin.
+        ExceptionGroup: A part of the operator failed permanently, or the leadership was lost: the
+            process ends, and its successor continues from the recorded state.
     """
     me, loop = asyncio.current_task(), asyncio.get_running_loop()
     if me is None:
@@ -113,11 +113,11 @@ async def operate(settings: Settings) -> None:
     shutdown = Shutdown()
 
     def stop(name: str) -> None:
-        # Another cancel would cut off a start, or the release of the Lease; wrappers often send a
-        # signal twice. So ctrl-C twice is no hard exit: each step down is bounded, and who cannot
-        # wait for them has SIGQUIT (ctrl-\) and SIGKILL.
+        # Wrappers often send a signal twice, and another cancellation would interrupt a start or
+        # the release of the Lease. So ctrl-C twice is no hard exit: each part of the shutdown is
+        # bounded, and SIGQUIT (ctrl-\) and SIGKILL end the process at once.
         if shutdown.is_begun:
-            logger.info("%s: stopping already", name)
+            logger.info("%s: already stopping", name)
             return
         logger.info("%s: stopping", name)
         shutdown.begin()
@@ -151,7 +151,7 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
         logger.info("health and metrics are served on port %s", server.port)
         async with (
             connect(await configure()) as api,
-            # Left after the leadership: a standby need not wait until Kopf has said goodbye.
+            # Closed after the leadership is released: a standby need not wait until Kopf has ended.
             Watch(api, settings.watch_namespaces, problems, partial(reconnect, api)) as watch,
             asyncio.TaskGroup() as tasks,
         ):
@@ -164,10 +164,10 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
 
 
 async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
-    """See that the CRD is there, once the API server answers.
+    """Wait for the API server, and for the CRD.
 
-    A process that ended with the API server, or because the CRD is being replaced, would be
-    restarted later each time: after minutes it would be the last to notice that it is over.
+    A process that exits while the API server is unreachable, or while the CRD is being replaced, is
+    restarted with growing delays, and would be minutes late when both are available again.
     """
     failures = 0
     while True:
@@ -186,7 +186,7 @@ async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
 
 
 async def _lead(process: ProcessDependencies) -> None:
-    """Wait for the leadership, work as long as it lasts, and give it up."""
+    """Wait for the leadership, work while it lasts, and release it."""
     settings = process.settings
     if not settings.leader_election:
         await _work(process, None)
@@ -211,7 +211,7 @@ async def _lead(process: ProcessDependencies) -> None:
 
 
 def _lease_notes(process: ProcessDependencies) -> Mapping[str, str]:
-    """What the Lease says of this process while it leads; `scriptix-operator check` reads it."""
+    """The annotations of the Lease while this process leads, for `scriptix-operator check`."""
     problems = " ".join(process.problems.sentences())[:LEASE_TEXT]
     return {
         **watched_namespaces_annotation(process.settings.watch_namespaces),
@@ -268,7 +268,7 @@ def _build(
     )
     if not settings.watch_namespaces:
         return assemble(settings, dependencies, process.metrics, process.problems), client
-    # Kopf ends at the first namespace that it may not list; it watches those that are listed.
+    # Kopf ends at the first namespace that it may not list, so it watches only listed ones.
     process.watch.set_namespaces(frozenset())
     serve = process.watch.set_namespaces
     return assemble(settings, dependencies, process.metrics, process.problems, serve), client
@@ -281,14 +281,14 @@ def assemble(
     problems: Problems | None = None,
     serve: Callable[[frozenset[str]], None] = lambda _: None,
 ) -> Controller:
-    """Put an engine together from what it meets the world by.
+    """Assemble an engine from its dependencies.
 
     Args:
-        settings: Of the operator.
-        dependencies: What it meets.
-        metrics: Where it counts.
-        problems: Where it reports what fails.
-        serve: Has these namespaces watched.
+        settings: The settings of the operator.
+        dependencies: The dependencies of the engine.
+        metrics: The metrics.
+        problems: Takes reports of what fails.
+        serve: Sets the namespaces to watch.
     """
     problems = problems or Problems()
     clock, store, work_queue = (
@@ -307,7 +307,7 @@ def assemble(
         config_map=dependencies.ledger,
         store=store,
         gap=coverage.gap,
-        # A day's plan may yet be learned, or have been: then a day's starts count.
+        # A limit of up to a day may be observed: then the starts of a day count.
         window=timedelta(seconds=max(*PLANS, *(each.seconds for each in settings.limit_starts))),
         clock=clock,
         metrics=metrics,
@@ -398,7 +398,7 @@ def assemble(
 
 
 def _leads_until(leadership: Leadership | None) -> float:
-    """Until when this process may send, in monotonic seconds; without an election for ever."""
+    """Monotonic seconds until which this process may send; unlimited without an election."""
     if leadership is None:
         return math.inf
     return -math.inf if leadership.deadline is None else leadership.deadline

@@ -4,12 +4,12 @@ For rehearsals it is a command, `scriptix-simulator`; for tests it is `serve`:
 
     async with serve(SimulatorConfig(speed=480)) as simulator:
         simulator.put(123, ModelScript(outcome="mismatch"))
-        ...  # talk to simulator.url, then look at simulator.state
+        ...  # send requests to simulator.url, then check simulator.state
 
 The simulation itself (`timeline`, `training_log`, `windows`, `model`, `views`, `state`) takes the
-time as an argument; `reception` and `delivery` make calls and faults of it, on a clock and without
-sockets; `app` and `admin` put it on HTTP, `inprocess` (which is not imported here, as it needs
-httpx) hands it to the clients of the same process.
+time as an argument; `reception` and `delivery` apply calls and faults, with a clock and without
+sockets; `app` and `admin` serve HTTP, and `inprocess` (not imported here, as it needs httpx) serves
+clients of the same process.
 """
 
 from .app import create_app

@@ -1,6 +1,6 @@
-"""The admin view under `/admin`: what was called, what the models do, and what goes wrong next.
+"""The admin API under `/admin`: recorded calls, models, and pending faults.
 
-It is for tests and rehearsals, so it asks for no key; by default the simulator listens on the
+The admin API is for tests and rehearsals and needs no key; by default the simulator listens on the
 loopback interface only.
 """
 
@@ -41,7 +41,7 @@ _FAULTS: TypeAdapter[list[Fault]] = TypeAdapter(Annotated[list[Fault], BeforeVal
 
 
 class Keys(BaseModel):
-    """All keys that the simulator knows from now on."""
+    """All keys that the simulator accepts, replacing earlier ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class Keys(BaseModel):
 
 
 class _CallsQuery(BaseModel):
-    """Which calls are asked for."""
+    """The filter of the listed calls."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,7 +59,7 @@ class _CallsQuery(BaseModel):
 
 
 def create_admin(state: SimulatorState, clock: Clock) -> web.Application:
-    """Return the application of the admin view."""
+    """Return the application of the admin API."""
     admin = _Admin(state, clock)
     app = web.Application(middlewares=[_explain])
     app.add_routes(
@@ -87,7 +87,7 @@ def create_admin(state: SimulatorState, clock: Clock) -> web.Application:
 async def _explain(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn the errors of the simulation into replies that say what is wrong."""
+    """Turn errors of the simulation into replies that describe them."""
     try:
         return await handler(request)
     except ValidationError as error:

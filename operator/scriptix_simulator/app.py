@@ -1,6 +1,6 @@
-"""The aiohttp application: the API under `/api/v3`, the admin view under `/admin`.
+"""The aiohttp application: the API under `/api/v3`, the admin API under `/admin`.
 
-A thin rim: it turns requests into `ApiRequest`s and carries out on the socket what becomes of them.
+This thin layer turns requests into `ApiRequest`s and applies their deliveries to the socket.
 """
 
 import socket
@@ -24,11 +24,11 @@ def create_app(
     """Return the application that serves a state.
 
     Args:
-        state: What is served.
-        clock: What tells the time; the machine's by default.
-        changes: Is told of every call received, acted on and answered.
+        state: The state to serve.
+        clock: The clock; that of the machine by default.
+        changes: Notified of every call received, acted on and answered.
     """
-    rim = _Rim(state, clock or SystemClock(), changes or Changes())
+    rim = _App(state, clock or SystemClock(), changes or Changes())
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/admin", _to_admin)
     app.add_subapp("/admin", create_admin(state, rim.clock))
@@ -38,11 +38,11 @@ def create_app(
 
 
 async def _to_admin(_request: web.Request) -> web.Response:
-    """Send a browser to the page; `/admin` alone would be a path that the API does not know."""
+    """Redirect to the page; `/admin` alone would be a path that the API does not know."""
     raise web.HTTPPermanentRedirect("/admin/")
 
 
-class _Rim:
+class _App:
     def __init__(self, state: SimulatorState, clock: Clock, changes: Changes) -> None:
         self.clock = clock
         self._auth_header = state.config.auth_header
@@ -63,7 +63,7 @@ class _Rim:
         )
         with self._reception.receive(asked) as answer:
             if not is_complete:
-                return web.Response()  # for aiohttp alone: the client has gone
+                return web.Response()  # only aiohttp needs it: the client has disconnected
             return await self._carry_out(request, await answer())
 
     async def _carry_out(self, request: web.Request, delivery: Delivery) -> web.StreamResponse:
@@ -86,7 +86,7 @@ class _Rim:
 
 
 def _hang_up(request: web.Request, *, reset: bool) -> web.StreamResponse:
-    """Close the connection in place of an answer."""
+    """Close the connection in place of a reply."""
     transport = request.transport
     if transport is not None:
         if reset:
@@ -96,7 +96,7 @@ def _hang_up(request: web.Request, *, reset: bool) -> web.StreamResponse:
             transport.abort()
         else:
             transport.close()
-    return web.Response()  # aiohttp wants one, and finds nobody to send it to
+    return web.Response()  # aiohttp needs one, and cannot send it
 
 
 async def _read(request: web.Request) -> tuple[bytes | None, bool]:

@@ -1,4 +1,4 @@
-"""The book of calls: what was received and what became of it. The admin view reads it."""
+"""The record of calls: what was received, and its results, for the admin API."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ __all__ = ["CallBook", "Record"]
 
 @dataclass(slots=True)
 class Record:
-    """One call; the lower half is filled in as things happen.
+    """One call; the fields with defaults are set while it proceeds.
 
     Attributes:
-        seq: Its number, from 1, never used again.
-        at: When it was received, in unix seconds.
-        kind: What was asked for.
-        model: The model's id.
+        seq: Number of the call, from 1, never reused.
+        at: When the call was received, in unix seconds.
+        kind: The kind of call.
+        model: The id of the model.
         method: HTTP method.
         path: HTTP path.
         key: Fingerprint of the key, if one was sent.
         body_ok: For a start: whether the body was `{}` sent as JSON.
-        fault: The fault that struck it.
-        acted_at: When the server acted on it, in unix seconds; None: it did not (yet).
-        status: The status sent; None: none was (yet), or the connection was closed instead.
+        fault: The fault that was applied.
+        acted_at: When the server acted on the call, in unix seconds; None: not (yet).
+        status: The status sent; None: not (yet), or the connection was closed instead.
         code: The error_code of the refusal.
-        started: Marker (unix seconds) of the run it started, whether or not the client heard.
+        started: Run start time (unix seconds) of the started run, even without a reply.
     """
 
     seq: int
@@ -70,7 +70,7 @@ class CallBook:
     """The newest calls.
 
     Args:
-        keep: How many to remember.
+        keep: The number of calls to keep.
     """
 
     def __init__(self, keep: int) -> None:
@@ -99,14 +99,14 @@ class CallBook:
     def open(
         self, at: float, kind: Call, model: int | None, request: tuple[str, str], key: str | None
     ) -> Record:
-        """Write down a call just received; `request` is its method and path."""
+        """Record a received call; `request` is its method and path."""
         self._seq += 1
         record = Record(self._seq, at, kind, model, *request, key)
         self._records.append(record)
         return record
 
     def close(self, record: Record) -> None:
-        """Count a call that is over: answered, or its connection closed."""
+        """Count a call that has ended: answered, or its connection closed."""
         self._answers[record.kind, str(record.status or "closed")] += 1
         if record.code is not None:
             self._refusals[record.code] += 1
@@ -114,13 +114,13 @@ class CallBook:
             self._faults[record.fault] += 1
 
     def clear(self) -> None:
-        """Forget all calls and counts; numbers go on."""
+        """Delete all calls and counts; numbers continue."""
         self._records.clear()
         for counter in (self._answers, self._refusals, self._faults):
             counter.clear()
 
     def counts(self) -> dict[str, JsonValue]:
-        """Return how many calls of each kind got which status, refusals by code, and faults."""
+        """Return the numbers of calls by kind and status, refusals by code, and faults."""
         answers: dict[str, dict[str, int]] = {}
         for (kind, status), count in sorted(self._answers.items()):
             answers.setdefault(kind, {})[status] = count

@@ -1,4 +1,4 @@
-"""Waiting for something to happen in a simulator, so that tests need no sleeps."""
+"""Waits for changes in a simulator, so that tests need no sleeps."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,17 +7,17 @@ __all__ = ["Changes"]
 
 
 class Changes:
-    """Wakes whoever waits for a condition each time the simulator has done something."""
+    """Wakes tasks that wait for a condition, after each change in the simulator."""
 
     def __init__(self) -> None:
         self._news = asyncio.Event()
 
     def notify(self) -> None:
-        """Say that something has happened."""
+        """Report a change."""
         self._news.set()
         self._news = asyncio.Event()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return once `holds` is true; it is asked now and after everything that happens."""
+        """Return once `holds` is true; evaluated now and after each change."""
         while not holds():
             await self._news.wait()

@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 _MAX_PORT = 65_535
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""A word in a header, by RFC 9110."""
+"""A token in a header, by RFC 9110."""
 
 _LIMIT_HELP = (
     "count/duration in simulated time; several, comma separated, hold at once; or none "
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; the process's own by default.
 
     Raises:
-        SystemExit: The arguments or the scenario file are wrong; one line says how.
+        SystemExit: The arguments or the scenario file are invalid; one line names the error.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scriptix-simulator",
         description="A stand-in for the Scriptix custom-model training API: same endpoints, "
-        "errors and limits, in less time and for no money. Its page /admin/ says how to script "
+        "errors and limits, in less time and at no cost. The page /admin/ documents how to script "
         "models and faults.",
     )
     add = parser.add_argument
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         "--retry-hint",
         choices=("all", "seconds", "date", "body", "none"),
         default="all",
-        help="where a refusal for a limit says when to come back: Retry-After in seconds and "
+        help="where a refusal for a limit names the time to retry: Retry-After in seconds and "
         "retry_after in the body (all), Retry-After alone in seconds or as a date, the body "
         "alone, or nowhere (default: %(default)s)",
     )

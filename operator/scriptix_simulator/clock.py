@@ -1,7 +1,7 @@
-"""The clocks of the simulator: the machine's, one that tests move by hand, one that is wrong.
+"""The clocks of the simulator: the machine's, one that tests advance, and one with an offset.
 
-Everything else in the package takes `now` (unix seconds) as an argument. The clock also sleeps,
-so that a delayed or late answer waits in the same time that the models live in.
+Everything else in the package takes `now` (unix seconds) as an argument. The clock also sleeps, so
+that a delayed or late reply waits in the same time as the models.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ __all__ = ["Clock", "ManualClock", "ShiftedClock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """What the HTTP rim needs of time."""
+    """The clock that serving needs."""
 
     def now(self) -> float:
         """Return the time in unix seconds."""
@@ -30,7 +30,7 @@ class SystemClock:
 
     def now(self) -> float:
         """Return the machine's time in unix seconds."""
-        return time.time()  # noqa: TID251 - this is the simulator's rim, the one place that reads it
+        return time.time()  # noqa: TID251 - the simulator's only reader of the clock
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for real seconds."""
@@ -38,10 +38,10 @@ class SystemClock:
 
 
 class ShiftedClock:
-    """A clock that is ahead of another, or behind it.
+    """A clock that is ahead of another one, or behind.
 
     Args:
-        clock: The other one; it does the sleeping.
+        clock: The other clock, which also sleeps.
         seconds: How far ahead; negative: behind.
     """
 
@@ -50,11 +50,11 @@ class ShiftedClock:
         self._seconds = seconds
 
     def now(self) -> float:
-        """Return the time in unix seconds, as this clock shows it."""
+        """Return the shifted time in unix seconds."""
         return self._clock.now() + self._seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Return once `seconds` have passed, which they do alike on both."""
+        """Return once `seconds` have passed, which take equally long on both clocks."""
         await self._clock.sleep(seconds)
 
 
@@ -62,7 +62,7 @@ class ManualClock:
     """A clock that stands still until a test advances it.
 
     Args:
-        start: The first time it shows, in unix seconds (default: 2025-01-16T08:00:00Z).
+        start: The initial time, in unix seconds (default: 2025-01-16T08:00:00Z).
     """
 
     def __init__(self, start: float = 1_737_014_400.0) -> None:
@@ -85,7 +85,7 @@ class ManualClock:
         await wake
 
     def advance(self, seconds: float) -> None:
-        """Move the time on by `seconds` and wake whoever has slept long enough."""
+        """Advance the time by `seconds` and wake the tasks whose sleep is over."""
         self._now += seconds
         while self._sleepers and self._sleepers[0][0] <= self._now:
             wake = heapq.heappop(self._sleepers)[2]
@@ -93,7 +93,7 @@ class ManualClock:
                 wake.set_result(None)
 
     async def wait_for_sleepers(self, count: int = 1) -> None:
-        """Return once so many sleep on this clock, so that a test knows when to advance it."""
+        """Return once `count` tasks sleep on this clock, so that a test can advance it."""
         while sum(not wake.done() for _, _, wake in self._sleepers) < count:
             self._slept.clear()
             await self._slept.wait()

@@ -1,4 +1,4 @@
-"""How a simulator is set up; nothing here changes while it runs."""
+"""The configuration of a simulator; constant while it runs."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,33 +13,33 @@ from .windows import Style
 __all__ = ["DEFAULT_KEY", "Access", "RateHeaders", "SimulatorConfig", "fingerprint"]
 
 Access = Literal["write", "read", "revoked"]
-"""What a key opens: everything, everything but starts, or nothing any more."""
+"""The permissions of a key: everything, everything but starts, or nothing any more."""
 
 RateHeaders = Literal["always", "refused", "never"]
-"""Which replies tell about windows."""
+"""The replies with rate-limit headers."""
 
 DEFAULT_KEY = "demo-key"
 
 STARTS = (Limit(5, HOUR),)
 STATUS_CALLS = (Limit(100, 60),)
 LOG_CALLS = (Limit(20, HOUR),)
-"""The limits of the document."""
+"""The documented limits."""
 
 
 def fingerprint(key: str) -> str:
-    """Return what calls and admin replies show in place of a key."""
+    """Return the text that calls and admin replies show in place of a key."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorConfig:
-    """Everything the command line can say.
+    """Everything that the command line can set.
 
     Attributes:
         speed: Simulated seconds in a real one; 480 fits eight hours into a minute.
-        keys: What each API key opens.
+        keys: The permissions of each API key.
         auth_header: The header that carries the key.
-        auth_scheme: The word in front of the key; empty: none.
+        auth_scheme: The scheme before the key; empty: none.
         wrapped: Replies with a model or a log are `{"result": …}`.
         run_body: A start is answered with the model; otherwise with 204 and no body.
         lenient: Models start at 3, 4 and 5 too, not only at 2.
@@ -47,16 +47,16 @@ class SimulatorConfig:
         limit_starts: Starts for each key; all limits hold at once, and without any there is none.
         limit_status: GETs of a model for each key.
         limit_logs: GETs of a log for each key.
-        rate_headers: Whether replies tell about windows, in X-RateLimit headers and a refusal in
-            its details too: always, only the refusals, or never.
-        retry_hint: Where a refusal says when to come back, whatever `rate_headers` is: the header
+        rate_headers: Which replies have X-RateLimit headers (refusals have them in their details,
+            too): all, only refusals, or none.
+        retry_hint: Where a refusal names the time to retry, whatever `rate_headers` is: the header
             Retry-After in seconds and `retry_after` in the body (all), the header alone (seconds),
             the header as an HTTP date (date), the body alone (body), or nowhere (none).
-        any_model: An id that nobody mentioned is a model, made from the scenario's default.
+        any_model: An unknown id is a model, created from the scenario's default.
         scenario: The models and faults at the start.
         clock_offset: Seconds that its clock is ahead of the machine's; negative: behind.
-            All instants in its replies are by it, those of the headers too.
-        keep_calls: How many calls the admin view remembers; the summary counts all.
+            All instants in its replies, including headers, are by this clock.
+        keep_calls: The number of calls that the admin API keeps; the summary counts all.
 
     Raises:
         ValueError: The speed is not above 0.

@@ -1,6 +1,6 @@
-"""From a call to what the client gets: the ordinary way, and each fault's own.
+"""From a call to the delivery that the client gets, with and without a fault.
 
-The result is a value. `app` carries it out on a socket, `inprocess` without one.
+A delivery is a value. `app` applies it to a socket, `inprocess` works without one.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Answer with a reply.
+    """Send a reply.
 
     Attributes:
-        reply: The reply, with all headers that the service gives it.
+        reply: The reply, with all headers of the service.
     """
 
     reply: Reply
@@ -32,7 +32,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Close the connection in place of an answer.
+    """Close the connection in place of a reply.
 
     Attributes:
         reset: With RST, not with FIN.
@@ -43,13 +43,13 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Answer with a reply piece by piece, and perhaps not to its end.
+    """Send a reply piece by piece, and perhaps not completely.
 
     Attributes:
-        reply: As for `Send`; its head tells the length of the whole.
-        upto: Bytes of its body that are sent.
-        interval: Seconds before each byte; 0: all of them at once.
-        end: What comes after them; None: the connection goes on.
+        reply: As for `Send`; its head has the length of the complete body.
+        upto: Bytes of the body that are sent.
+        interval: Seconds before each byte; 0: all bytes at once.
+        end: How the connection ends after the bytes; None: the connection continues.
     """
 
     reply: Reply
@@ -58,7 +58,7 @@ class Stream:
     end: HangUp | None = None
 
     async def pieces(self, clock: Clock) -> AsyncIterator[bytes]:
-        """Yield the body's pieces, each when its time has come on the clock."""
+        """Yield the pieces of the body, each when it is due on the clock."""
         step = self.upto if self.interval == 0 else 1
         for at in range(0, self.upto, max(step, 1)):
             await clock.sleep(self.interval)
@@ -66,7 +66,7 @@ class Stream:
 
 
 Delivery = Send | HangUp | Stream
-"""What becomes of a request."""
+"""The result of a request."""
 
 
 class Background:
@@ -92,12 +92,12 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request on its way to an answer.
+    """One request on its way to a reply.
 
     Attributes:
-        record: Its entry in the book of calls.
-        act: Lets the service act on it and returns the true reply.
-        clock: What waits, and dates the replies.
+        record: The record of the call.
+        act: Lets the service act on the request and returns the true reply.
+        clock: The clock that delays and dates replies.
         background: Where a late action runs.
     """
 
@@ -107,7 +107,7 @@ class Exchange:
     background: Background
 
     def answer(self, reply: Reply) -> Reply:
-        """Note that a reply is sent, and return it with its date."""
+        """Record that a reply is sent, and return the reply with its date."""
         self.record.status = reply.status
         self.record.code = reply.code
         headers = {"Date": formatdate(self.clock.now(), usegmt=True), **reply.headers}
@@ -117,7 +117,7 @@ class Exchange:
 
 
 async def deliver(exchange: Exchange, fault: Fault | None) -> Delivery:
-    """Return the answer to a request, or do to it what the fault says."""
+    """Return the delivery of a request, with the fault applied."""
     if fault is None:
         return Send(exchange.answer(exchange.act()))
     await exchange.clock.sleep(fault.delay)

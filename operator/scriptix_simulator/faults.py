@@ -1,8 +1,8 @@
-"""Faults on request: what they are, when they strike, and what they make of a reply.
+"""Injected faults: their kinds, the calls that they apply to, and the replies that they cause.
 
-A fault is a rule: it strikes calls of its kind, for its model, so many times. The first rule that
-matches a call strikes it and no other does. What happens to the connection itself (waiting,
-hanging up, dripping) is up to `delivery`; what happens to the bytes is decided here.
+A fault is a rule: it applies to calls of its kind, for its model, a number of times. Only the first
+matching rule applies to a call. `delivery` treats the connection (waiting, hanging up, dripping);
+this module changes the bytes.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from .replies import Reply, refusal
 __all__ = ["Call", "Fault", "FaultName", "FaultQueue", "distort", "forge"]
 
 Call = Literal["run", "model", "log", "other"]
-"""The kinds of call: POST run, GET model, GET log, and whatever else comes in."""
+"""The kinds of call: POST run, GET model, GET log, and all others."""
 
 FaultName = Literal[
     "delay",
@@ -44,7 +44,7 @@ FaultName = Literal[
 FORGED: frozenset[FaultName] = frozenset(
     {"status", "html", "redirect", "too_many", "gateway", "error_in_success"}
 )
-"""Faults whose reply is made up; the server acts on the call only if told to."""
+"""Faults with a forged reply; the server acts on the call only if `act` is set."""
 
 BREAKING: frozenset[FaultName] = frozenset({"drop_before", "drop_after", "late", "cut"})
 """Faults that close the connection."""
@@ -63,7 +63,7 @@ _USED_BY: Mapping[str, frozenset[FaultName]] = {
     "size": frozenset({"oversize"}),
     "status": FORGED - {"too_many"},
 }
-"""The faults that make something of a field; with another it would be ignored, and is refused."""
+"""By field: the faults that use it; other faults refuse the field."""
 
 _STATUSES: Mapping[FaultName, tuple[int, int]] = {
     "error_in_success": (200, 299),
@@ -101,31 +101,33 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    fault: FaultName = Field(description="what happens; the table above")
+    fault: FaultName = Field(description="the fault, as in the table above")
     call: Literal["run", "model", "log", "any"] = Field(
-        "any", description="which calls: POST run, GET model, GET log, or any"
+        "any", description="calls: POST run, GET model, GET log, or any"
     )
     model: int | None = Field(None, ge=0, description="only calls for this model; null: all")
     times: Annotated[int, Field(ge=1)] | Literal["forever"] = Field(
-        1, description="so many calls are struck"
+        1, description="number of calls that the fault applies to"
     )
-    delay: Seconds = Field(0, description="waited before anything else happens, with any fault")
+    delay: Seconds = Field(0, description="waited before anything else, with any fault")
     act: bool = Field(
-        default=False, description="with a made-up reply: act on the call all the same"
+        default=False, description="with a forged reply: act on the call all the same"
     )
     reset: bool = Field(default=False, description="close with RST instead of FIN")
     after: Seconds = Field(0, description="late: the server acts this much later")
     hold: Seconds = Field(0, description="late: the connection is closed this much later")
     status: int | None = Field(
-        None, ge=200, le=599, description="of a made-up reply; null: as the table above says"
+        None, ge=200, le=599, description="of a forged reply; null: as in the table above"
     )
-    body: JsonValue = Field(None, description="of a made-up reply; null: the API's error body")
-    code: str = Field("SIMULATED_FAULT", description="error_code of a made-up error body")
+    body: JsonValue = Field(None, description="of a forged reply; null: the API's error body")
+    code: str = Field("SIMULATED_FAULT", description="error_code of a forged error body")
     coding: Literal["gzip", "deflate", "raw-deflate", "br"] = Field(
         "gzip",
         description="raw-deflate is deflate without a zlib header; br is the name only",
     )
-    headers: dict[HeaderName, HeaderValue] = Field({}, description="laid over those of the reply")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        {}, description="set in the reply, over its own headers"
+    )
     location: str = Field("/elsewhere", description="redirect: where to")
     size: int = Field(1_048_576, ge=0, le=268_435_456, description="oversize: bytes of the body")
     interval: Seconds = Field(0.1, description="drip: before each byte")
@@ -145,7 +147,7 @@ class Fault(BaseModel):
         return self
 
     def strikes(self, call: Call, model: int | None) -> bool:
-        """Return whether the rule is for such a call."""
+        """Return whether the rule applies to such a call."""
         return self.call in {"any", call} and self.model in {None, model}
 
 
@@ -156,13 +158,13 @@ class _Rule:
 
 
 class FaultQueue:
-    """The rules in force, oldest first."""
+    """The active rules, oldest first."""
 
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
 
     def add(self, fault: Fault) -> None:
-        """Put a rule behind the others."""
+        """Append a rule."""
         self._rules.append(_Rule(fault, None if fault.times == "forever" else fault.times))
 
     def clear(self) -> None:
@@ -170,7 +172,7 @@ class FaultQueue:
         self._rules.clear()
 
     def take(self, call: Call, model: int | None) -> Fault | None:
-        """Return the fault that strikes this call, if any, and count it."""
+        """Return the fault that applies to this call, if any, and count it."""
         for rule in self._rules:
             if rule.fault.strikes(call, model):
                 if rule.left is not None:
@@ -181,7 +183,7 @@ class FaultQueue:
         return None
 
     def pending(self) -> list[Fault]:
-        """Return the rules in force; `times` is what is left of each."""
+        """Return the active rules; `times` is the remaining number of each."""
         return [
             rule.fault.model_copy(update={"times": "forever" if rule.left is None else rule.left})
             for rule in self._rules
@@ -189,7 +191,7 @@ class FaultQueue:
 
 
 def forge(fault: Fault) -> Reply:
-    """Return the made-up reply of a fault in `FORGED`."""
+    """Return the forged reply of a fault in `FORGED`."""
     match fault.fault:
         case "html":
             page = b"<html><head><title>Bad gateway</title></head><body>nginx</body></html>"
@@ -213,7 +215,7 @@ def forge(fault: Fault) -> Reply:
 
 
 def distort(fault: Fault, reply: Reply) -> Reply:
-    """Return the true reply as a fault leaves it; unchanged if the fault is not about bytes."""
+    """Return the true reply, changed by the fault if the fault concerns bytes."""
     payload = reply.payload
     match fault.fault:
         case "truncated":

@@ -4,10 +4,9 @@
     async with httpx.AsyncClient(transport=transport, base_url="http://simulator") as client:
         ...
 
-A client meets what it would meet over HTTP: the same replies, and the same errors of httpx where a
-fault ends the connection. The server goes on with a call whose client has left, and closing the
-client does not end it. There is one connection for each call, and as many as are asked for: no
-pool, no connect time-out, no TLS.
+A client sees the same as over HTTP: the same replies, and the same errors of httpx if a fault ends
+the connection. The server continues with a call whose client has disconnected or was closed. Each
+call has its own connection, without a bound: there is no pool, no connect time-out, no TLS.
 """
 
 import asyncio
@@ -38,15 +37,15 @@ class InProcess(httpx.AsyncBaseTransport):
     """Answers the requests of httpx clients from a state.
 
     Args:
-        state: What is served.
-        clock: What tells the server's time, and what its faults and the latency wait on. Time-outs
-            of the client are the event loop's, as everywhere.
-        latency: Called once for each request: seconds between sending it and the reply, half of
-            them before the server receives it.
-        changes: Is told of every call received, acted on and answered.
+        state: The state to serve.
+        clock: The clock of the server, its faults and the latency. Time-outs of the client use the
+            event loop.
+        latency: Called once for each request: seconds between request and reply, half of them
+            before the server receives the request.
+        changes: Notified of every call received, acted on and answered.
 
     Attributes:
-        refusing: Nothing can be reached: connections are refused, and no call is written down.
+        refusing: Whether connections are refused; then no call is recorded.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class InProcess(httpx.AsyncBaseTransport):
         self._reception = Reception(state, clock, changes or Changes(), self._background)
 
     async def stop(self) -> None:
-        """End the server: what it has under way is not acted on any more, its connections close."""
+        """Stop the server: pending calls are not acted on any more, and connections close."""
         await self._background.cancel()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -74,7 +73,7 @@ class InProcess(httpx.AsyncBaseTransport):
             httpx.ConnectError: Connections are refused.
             httpx.RemoteProtocolError: The server has closed the connection.
             httpx.ReadError: The server has reset the connection.
-            httpx.ReadTimeout: The request's time to read is over.
+            httpx.ReadTimeout: The read time-out of the request has expired.
         """
         if self.refusing:
             raise httpx.ConnectError("All connection attempts failed", request=request)
@@ -83,7 +82,7 @@ class InProcess(httpx.AsyncBaseTransport):
             sent = _Sent(request.method.encode())
             await trace("http11.send_request_headers.started", {"request": sent})
         asked = self._asked(request, await request.aread())
-        # From here on the request is with the server, whatever becomes of its client.
+        # From here on the server has the request, even if the client disconnects.
         served = self._background.start(self._serve(asked, self._latency() / 2))
         if trace is not None:
             await trace("http11.send_request_body.complete", {"return_value": None})
@@ -131,7 +130,7 @@ def _response(reply: Reply, stream: httpx.AsyncByteStream) -> httpx.Response:
 
 
 def _ended(request: httpx.Request, end: HangUp, message: str) -> httpx.TransportError:
-    """Return what httpx makes of a connection that the server has ended."""
+    """Return the error of httpx for a connection that the server has ended."""
     if end.reset:
         return httpx.ReadError("", request=request)
     return httpx.RemoteProtocolError(message, request=request)
@@ -141,20 +140,20 @@ class _Trace(Protocol):
     """The request extension `trace` of httpcore."""
 
     async def __call__(self, event: str, info: Mapping[str, object]) -> None:
-        """Take note of a step; an exception ends the request there."""
+        """Note a trace event; an exception ends the request."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What the trace of httpcore shows of a request."""
+    """The sent part of a request, as the trace of httpcore reports it."""
 
     method: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole(httpx.AsyncByteStream):
-    """A body that is there; unlike httpx's own, it is read by the client and not before."""
+    """A complete body; unlike in httpx, only the client reads it."""
 
     payload: bytes
 
@@ -164,7 +163,7 @@ class _Whole(httpx.AsyncByteStream):
 
 @dataclass(frozen=True, slots=True)
 class _Body(httpx.AsyncByteStream):
-    """A body that arrives in pieces, and perhaps not whole."""
+    """A body that arrives in pieces, and perhaps incompletely."""
 
     request: httpx.Request
     stream: Stream

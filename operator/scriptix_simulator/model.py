@@ -1,6 +1,6 @@
-"""A model and its runs: what it is at a moment, and what a start makes of it.
+"""A model and its runs: its state at a time, and the effect of a start.
 
-Everything is a value: `begin`, `change` and the like return a new `Model`. Instants are unix
+Everything is a value: `begin` and `change`, for instance, return a new `Model`. Instants are unix
 seconds on the real clock; only durations are scaled, so eight simulated hours at speed 480 lie
 between two instants one minute apart.
 """
@@ -27,22 +27,22 @@ class Status(IntEnum):
 
 
 class NoRunError(Exception):
-    """A run was to be ended, but none is under way."""
+    """A run was to end, but none is under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training run; how it ends is fixed when it begins.
+    """One training run; its end is determined when it begins.
 
     Attributes:
-        marker: started_training_at, in unix seconds; no two runs of a model share one.
+        marker: Run start time (started_training_at) in unix seconds, unique within the model.
         began: The exact start in unix seconds.
         ends: The exact end in unix seconds.
-        seconds: Real seconds that the whole run takes if nothing ends it before.
+        seconds: Real seconds of the whole run, unless it is ended before.
         hours: The same in simulated hours.
-        timeline: How it gets on.
+        timeline: The progress of the run.
         error: Message of the failure; None: the run succeeds.
-        key: Fingerprint of the key that started it; None: not one of the API's callers.
+        key: Fingerprint of the key that started the run; None: not started by the API.
     """
 
     marker: int
@@ -79,12 +79,12 @@ class Model:
 
     Attributes:
         id: Its number.
-        script: What it does.
-        created: When the simulator made it, in unix seconds.
-        changed: When it last got data or a status by hand, in unix seconds.
+        script: The script of the model.
+        created: When the simulator created the model, in unix seconds.
+        changed: When the model last got data or a status by the admin API, in unix seconds.
         runs: All runs, oldest first.
-        idle: The status while no run counts; None: the last run says it.
-        ready_at: When an idle status 1 turns into 2, in unix seconds.
+        idle: The status while no run counts; None: the status is that of the last run.
+        ready_at: When an idle status 1 becomes 2, in unix seconds.
     """
 
     id: int
@@ -101,7 +101,7 @@ class Model:
         return self.runs[-1] if self.runs else None
 
     def status(self, now: float) -> int:
-        """Return the training_status at `now`, which may be none of `Status`."""
+        """Return the training_status at `now`, which may be outside `Status`."""
         if self.idle is None and self.runs:
             return self.runs[-1].status(now)
         if self.ready_at is not None and now >= self.ready_at:
@@ -114,7 +114,7 @@ class Model:
 
 
 def create(model: int, script: ModelScript, now: float, speed: float) -> Model:
-    """Return the model that a script describes, as it is at `now`."""
+    """Return the model that a script describes, at `now`."""
     made = Model(model, script, created=now, changed=now)
     whole = script.duration * HOUR / speed
     match script.status:
@@ -136,7 +136,7 @@ def create(model: int, script: ModelScript, now: float, speed: float) -> Model:
 
 
 def begin(model: Model, now: float, speed: float, key: str | None) -> Model:
-    """Return the model with one more run, begun at `now`; a run under way is cut off by it."""
+    """Return the model with another run that begins at `now` and ends one under way."""
     run = _run(model, now, speed, key)
     return replace(model, runs=(*_cut_off(model, now), run), idle=None, ready_at=None)
 
@@ -146,7 +146,7 @@ def change(model: Model, wanted: ModelChange, now: float, speed: float) -> Model
 
     Raises:
         NoRunError: A run is to end and none is under way.
-        pydantic.ValidationError: The changed script is none.
+        pydantic.ValidationError: The changed script is invalid.
     """
     if wanted.script:
         merged = model.script.model_dump(exclude_unset=True) | wanted.script

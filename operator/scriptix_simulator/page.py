@@ -1,4 +1,4 @@
-"""The page at `/admin/`: how to script models and faults, made from the models that check it."""
+"""The page at `/admin/`: documents models and faults, generated from their pydantic models."""
 
 import inspect
 import json
@@ -44,7 +44,7 @@ EXAMPLES: Sequence[tuple[str, str, str, JsonValue]] = (
         "models/7",
         {"status": 2, "script": {"duration": "32h"}},
     ),
-    ("The run of somebody else", "PATCH", "models/9", {"start": True}),
+    ("A run that another user starts", "PATCH", "models/9", {"start": True}),
     ("The end of that run", "PATCH", "models/9", {"fail": "mismatch"}),
     (
         "The reply to the next start is lost, and the model is trained all the same",
@@ -60,7 +60,7 @@ EXAMPLES: Sequence[tuple[str, str, str, JsonValue]] = (
     ),
     ("No faults any more", "DELETE", "faults", None),
 )
-"""What each shows, then method, path below `/admin/` and body; they work in this order."""
+"""Description, method, path below `/admin/` and body of each example, to be run in this order."""
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -77,25 +77,25 @@ pre {{ background: #eee; padding: .5em; overflow: auto }}
 <li><a href="calls">GET calls</a>: every call received
     (?kind=run&amp;model=1&amp;after=SEQ); DELETE forgets them
 <li><a href="models">GET models</a>: all models; GET, PUT, PATCH, DELETE models/ID
-<li><a href="faults">GET faults</a>: faults in force; POST adds one or a list; DELETE drops all
+<li><a href="faults">GET faults</a>: active faults; POST adds one or a list; DELETE drops all
 <li><a href="keys">GET keys</a>: keys by fingerprint; PUT {{"keys": {{KEY: write|read|revoked}}}}
 </ul>
-<p>Bodies are JSON. What cannot be used is refused with 422, each field with its reason. A duration
-is simulated time: a number of hours, or text with a unit (250ms, 90s, 30m, 8h, 2d).
+<p>Bodies are JSON. Invalid ones are refused with 422 and a reason for each field. A duration is
+simulated time: a number of hours, or text with a unit (250ms, 90s, 30m, 8h, 2d).
 <h2>Examples</h2>
 {examples}
 <h2>PUT models/ID: a model</h2>
-<p>Replaces any that has this id; <code>{{}}</code> is one with the defaults. <code>models</code> of
+<p>Replaces the model with this id; <code>{{}}</code> has the defaults. <code>models</code> of
 a file for <code>scriptix-simulator --models</code> takes the same fields.
 {script}
 <h3>Failures</h3>
 {failures}
 <h3>progress_steps</h3>
 {step}
-<h2>PATCH models/ID: what happens to it</h2>
+<h2>PATCH models/ID: a change of a model</h2>
 {change}
 <h2>POST faults</h2>
-<p>The oldest fault that matches a call strikes it. Seconds are real ones.
+<p>The oldest fault that matches a call applies. Seconds are real ones.
 {faults}
 {fault}
 """
@@ -105,7 +105,7 @@ def page(origin: str) -> str:
     """Return the page as HTML.
 
     Args:
-        origin: Where the simulator is, as `http://127.0.0.1:8099`; the examples name it.
+        origin: Address of the simulator, such as `http://127.0.0.1:8099`, for the examples.
     """
     return _PAGE.format(
         examples="\n".join(_examples(origin)),
@@ -147,7 +147,7 @@ def _fields(model: type[BaseModel]) -> str:
 
 
 def _type(schema: Mapping[str, JsonValue]) -> str:
-    """Return the type of a field in a few words, from its JSON schema."""
+    """Return a short text for the type of a field, from its JSON schema."""
     match schema:
         case {"anyOf": list(kinds)}:
             return " or ".join(_type(kind) for kind in kinds if isinstance(kind, dict))

@@ -1,4 +1,4 @@
-"""Where every call comes in, over HTTP or in process: written down, struck by a fault, acted on."""
+"""Receives every call, over HTTP or in process: records it, applies faults, acts on it."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -15,16 +15,16 @@ from .state import ApiRequest, SimulatorState, endpoint
 __all__ = ["Answer", "Reception"]
 
 Answer = Callable[[], Awaitable[Delivery]]
-"""Deals with the call that was received, and returns what the client gets."""
+"""Handles a received call, and returns its delivery."""
 
 
 class Reception:
     """Receives the calls for a state.
 
     Args:
-        state: What is served.
-        clock: What tells the time.
-        changes: Is told of every call received, acted on and answered.
+        state: The state to serve.
+        clock: The clock.
+        changes: Notified of every call received, acted on and answered.
         background: Where late actions run.
     """
 
@@ -38,18 +38,18 @@ class Reception:
 
     @contextmanager
     def receive(self, asked: ApiRequest) -> Iterator[Answer]:
-        """Write a call down; what the context holds answers it, and with its end the call is over.
+        """Record a call; the yielded function answers it, and the call ends with the context.
 
-        A call that is not answered has broken off: it meets no fault and is not acted on.
+        A call that is not answered has broken off: no fault applies, and the server does not act.
         """
-        record = self._write_down(asked)
+        record = self._record(asked)
         try:
             yield partial(self._answer, asked, record)
         finally:
             self._state.calls.close(record)
             self._changes.notify()
 
-    def _write_down(self, asked: ApiRequest) -> Record:
+    def _record(self, asked: ApiRequest) -> Record:
         call, model = endpoint(asked)
         key = self._state.key_of(asked)
         record = self._state.calls.open(

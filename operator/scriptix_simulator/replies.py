@@ -1,4 +1,4 @@
-"""Replies of the API: every refusal of the document in one place, with its status and body."""
+"""Replies of the API: every documented refusal, with its status and body."""
 
 import json
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ REQUIRED_HOURS = 5.0
 """Hours of audio that a model needs before it can be trained."""
 
 RetryHint = Literal["all", "seconds", "date", "body", "none"]
-"""Where a refusal says when to come back: `all` is the header Retry-After, in seconds, and
+"""Where a refusal names the time to retry: `all` is the header Retry-After, in seconds, and
 `retry_after` in the body; `seconds` and `date` are the header alone, `body` the body alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer before it goes on the wire.
+    """A reply before it is sent.
 
     Attributes:
         status: HTTP status.
@@ -49,7 +49,7 @@ class Reply:
         content_type: None if there is no body.
         headers: Further headers.
         code: The error_code of a refusal.
-        started: Marker (unix seconds) of the run that this call started.
+        started: Run start time (unix seconds) of the run that this call started.
     """
 
     status: int
@@ -69,7 +69,7 @@ class Reply:
 def refusal(
     status: int, code: str, message: str, details: Mapping[str, JsonValue] | None = None
 ) -> Reply:
-    """Return an error reply with the body that all of the API's errors have."""
+    """Return an error reply with the common body of the API's errors."""
     body: dict[str, JsonValue] = {
         "error": HTTPStatus(status).phrase,
         "message": message,
@@ -80,7 +80,7 @@ def refusal(
 
 
 def bad_request(message: str) -> Reply:
-    """400: the request itself is wrong; for a start, anything but `{}` sent as JSON."""
+    """400: the request is invalid; for a start, any body except `{}` sent as JSON."""
     return refusal(400, "INVALID_REQUEST", message)
 
 
@@ -96,17 +96,17 @@ def missing_key() -> Reply:
 
 
 def invalid_key() -> Reply:
-    """401: nobody has this key, or it came without its scheme."""
+    """401: the key is unknown, or was sent without its scheme."""
     return refusal(401, "INVALID_API_KEY", "API key is invalid")
 
 
 def revoked_key() -> Reply:
-    """401: the key was good once."""
+    """401: the key was revoked."""
     return refusal(401, "KEY_REVOKED", "API key has been revoked")
 
 
 def insufficient_scope() -> Reply:
-    """403: the key may read, not write."""
+    """403: the key may only read."""
     message = "API key lacks the custom_models:write scope"
     return refusal(403, "INSUFFICIENT_SCOPE", message, {"required_scope": "custom_models:write"})
 
@@ -128,7 +128,7 @@ def method_not_allowed(allowed: str) -> Reply:
 
 
 def model_not_ready(status: int) -> Reply:
-    """409: the model is at a status that it cannot be started from."""
+    """409: the status of the model does not allow a start."""
     details: dict[str, JsonValue] = {
         "current_status": status,
         "required_status": 2,
@@ -144,7 +144,7 @@ def training_in_progress(progress: int) -> Reply:
 
 
 def too_large() -> Reply:
-    """413: no request of this API has a body worth the name."""
+    """413: the body is too large; no request of this API needs a large one."""
     return refusal(413, "PAYLOAD_TOO_LARGE", "Request body is too large")
 
 
@@ -155,10 +155,10 @@ def rate_limited(
 
     Args:
         limit: Calls in a window.
-        reset: When there will be another, in unix seconds.
+        reset: When the next call is allowed, in unix seconds.
         retry_after: The same in seconds from now.
-        rate_info: Whether the details tell about the window, as the X-RateLimit headers do.
-        hint: Where else it says when to come back; some servers refuse without a word about it.
+        rate_info: Whether the details have the rate-limit info, as the X-RateLimit headers do.
+        hint: Where else the reply names the time to retry; some servers do not name it.
     """
     body: dict[str, JsonValue] = {
         "error": HTTPStatus.TOO_MANY_REQUESTS.phrase,

@@ -1,4 +1,4 @@
-"""What a model does, as scenario files and the admin API write it; one schema for both.
+"""The script of a model, with one schema for scenario files and the admin API.
 
 Durations are simulated: a number means hours, text carries its unit (`30m`, `8h`).
 """
@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 MAX_HOURS = 87_600
-"""Ten years: instants further away have no year of four digits."""
+"""Ten years: later instants may have no year of four digits."""
 
 _DURATION = WithJsonSchema({"type": "duration"})
-"""How the admin page shows it; pydantic would say number."""
+"""The type as the admin page shows it; pydantic would show number."""
 
 Hours = Annotated[float, BeforeValidator(parse_hours), Field(ge=0, le=MAX_HOURS), _DURATION]
 RunHours = Annotated[float, BeforeValidator(parse_hours), Field(gt=0, le=MAX_HOURS), _DURATION]
@@ -61,7 +61,7 @@ Outcomes = Annotated[
 
 
 STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-"""Nothing is ignored: a field that does not exist is a slip, and so is a number without a value."""
+"""Refuses unknown fields, NaN and Infinity: they are mistakes."""
 
 
 class ScenarioError(Exception):
@@ -69,7 +69,7 @@ class ScenarioError(Exception):
 
 
 class Failure(BaseModel):
-    """A way to fail: the message, and the percent at which it strikes unless a script says else."""
+    """A failure of a run: the message, and the percent at which the run fails by default."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -100,15 +100,15 @@ DOCUMENT_METRICS: dict[str, JsonValue] = {
 
 
 class ProgressStep(BaseModel):
-    """From `at` (hours into the run) on, replies show `value` as progress, whatever it is.
+    """From `at` (hours into the run) on, replies show `value` as progress, unchecked.
 
-    With `omit` the field is missing; with neither, the timeline's own progress is back.
+    With `omit` the field is missing; with neither, replies show the progress of the timeline.
     """
 
     model_config = STRICT
 
     at: Hours = Field(description="since the start of the run")
-    value: JsonValue = Field(None, description="shown as training_progress, whatever it is")
+    value: JsonValue = Field(None, description="shown as training_progress, unchecked")
     omit: bool = Field(default=False, description="the reply has no training_progress")
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ class ProgressStep(BaseModel):
 
 
 class ModelScript(BaseModel):
-    """One model: what it is, what it does when it is run, and how its replies look."""
+    """One model: its properties, the behaviour of its runs, and the form of its replies."""
 
     model_config = STRICT
 
@@ -140,7 +140,7 @@ class ModelScript(BaseModel):
 
     outcome: Outcomes = Field(
         ("success",),
-        description="how a run ends; a list gives one to each run in turn, the last to all later",
+        description="how a run ends; a list has one outcome for each run, the last for all later",
     )
     error: str | None = Field(
         None,
@@ -153,8 +153,8 @@ class ModelScript(BaseModel):
     duration: RunHours = Field(8, description="length of a run")
     timeline: tuple[tuple[Hours, Percent], ...] | None = Field(
         None,
-        description="how a run gets on, as [[hour, percent], …] from [0, 0] to 100 percent, "
-        "stretched to `duration`; null: as the document says",
+        description="progress of a run, as [[hour, percent], …] from [0, 0] to 100 percent, "
+        "stretched to `duration`; null: the documented one",
     )
     error_form: Literal["string", "object", "null"] = Field(
         "string", description="how the error of a failed run is written"
@@ -178,17 +178,17 @@ class ModelScript(BaseModel):
         0,
         ge=-86400,
         le=86400,
-        description="real seconds that started_training_at in the reply to a start lies behind "
-        "what later replies show; negative: before it",
+        description="real seconds that started_training_at in the reply to a start is later than "
+        "in later replies; negative: earlier",
     )
-    extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the model")
+    extra: dict[str, JsonValue] = Field({}, description="added to every reply with the model")
     omit: tuple[str, ...] = Field((), description="fields left out of every reply with the model")
-    log_extra: dict[str, JsonValue] = Field({}, description="laid over every reply with the log")
+    log_extra: dict[str, JsonValue] = Field({}, description="added to every reply with the log")
     log_line_bytes: int = Field(0, ge=0, le=65536, description="log messages are filled up to this")
 
     @property
     def shape(self) -> Timeline:
-        """How its runs get on."""
+        """The timeline of its runs."""
         return DOCUMENT if self.timeline is None else Timeline(self.timeline)
 
     @field_validator("outcome", mode="before")
@@ -217,20 +217,20 @@ class ModelScript(BaseModel):
 
 
 class ModelChange(BaseModel):
-    """A PATCH of the admin API: what happens to a model, and what its script says from now on."""
+    """A PATCH of the admin API: an event of a model, or a change of its script."""
 
     model_config = STRICT
 
     status: Literal[1, 2] | None = Field(
         None,
-        description="the model goes to it, whatever it did before (2: new data was uploaded); "
-        "3, 4 and 5 come of a run: start, finish, fail",
+        description="new training_status, whatever it was before (2: new data was uploaded); "
+        "3, 4 and 5 result from a run: start, finish, fail",
     )
-    start: bool = Field(default=False, description="somebody else starts a run, past all checks")
+    start: bool = Field(default=False, description="another user starts a run, without any checks")
     finish: bool = Field(default=False, description="the run under way succeeds")
     fail: FailureName | None = Field(None, description="the run under way fails like this")
     script: dict[str, JsonValue] = Field(
-        {}, description="fields of a model to change; later runs and all replies follow them"
+        {}, description="fields of a model to change; they apply to later runs and all replies"
     )
 
     @model_validator(mode="after")
@@ -244,20 +244,20 @@ class ModelChange(BaseModel):
 
 
 class Scenario(BaseModel):
-    """A scenario file: models by id, faults in order, and what an unknown id is like."""
+    """A scenario file: models by id, faults in order, and the model of an unknown id."""
 
     model_config = STRICT
 
     models: dict[ModelId, ModelScript] = {}
     faults: tuple[Fault, ...] = ()
-    default: ModelScript = Field(ModelScript(), description="what --any-model makes of an id")
+    default: ModelScript = Field(ModelScript(), description="the model for --any-model")
 
 
 def load_scenario(path: Path) -> Scenario:
     """Read a scenario from a YAML or JSON file.
 
     Raises:
-        ScenarioError: The file cannot be read, is neither YAML nor JSON, or is no scenario.
+        ScenarioError: The file cannot be read, is neither YAML nor JSON, or is not a scenario.
     """
     try:
         return Scenario.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
@@ -268,7 +268,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def problems(error: ValidationError) -> list[str]:
-    """Return what is wrong, each with the field it is wrong in."""
+    """Return the errors, each with its field."""
     return [
         f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
         for problem in error.errors()

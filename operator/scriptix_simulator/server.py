@@ -1,4 +1,4 @@
-"""A simulator that listens: for tests in the same process, and for the command."""
+"""Serves a simulator on a socket: for tests in the same process, and for the command."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from .state import SimulatorState
 __all__ = ["Simulator", "serve"]
 
 _SHUTDOWN_SECONDS = 0.2
-"""How long answers under way may still take when the simulator ends."""
+"""Seconds that pending replies may take when the simulator ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Simulator:
     """A simulator that is being served.
 
     Attributes:
-        url: Where, without a slash at the end.
+        url: Its address, without a slash at the end.
         state: Its models, calls, faults and keys.
         clock: Its clock.
     """
@@ -36,13 +36,13 @@ class Simulator:
     _changes: Changes
 
     def put(self, model: int, script: ModelScript | None = None) -> Model:
-        """Make a model now, ready to run by default, and return it."""
+        """Create a model, ready to run by default, and return it."""
         return self.state.put(model, script or ModelScript(), self.clock.now())
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return once `holds` is true; it is asked now and after each step of each call.
+        """Return once `holds` is true; evaluated now and after each stage of each call.
 
-        What the mere passing of time brings about wakes nobody.
+        A change by the mere passing of time is not noticed.
         """
         await self._changes.until(holds)
 
@@ -58,13 +58,13 @@ async def serve(
     """Serve a simulator as long as the context lasts.
 
     Args:
-        config: How it is set up; the command's defaults by default.
-        clock: What tells the time; the machine's by default. `config.clock_offset` shifts it.
+        config: The configuration; the command's defaults by default.
+        clock: The clock; the machine's by default. `config.clock_offset` shifts the clock.
         host: The address to listen on.
         port: The port; 0: a free one.
 
     Raises:
-        OSError: It cannot listen there.
+        OSError: The address cannot be listened on.
     """
     config = config or SimulatorConfig()
     clock = ShiftedClock(clock or SystemClock(), config.clock_offset)

@@ -1,9 +1,9 @@
-"""The simulated service: keys, limits and models, and what it answers to a request.
+"""The simulated service: keys, limits and models, and the replies to requests.
 
-Pure but for its own memory: the time is an argument, and nothing here knows of sockets. The checks
-come in this order: key (401), path (404, 405), scope (403), limit (429), body (400), model (404),
-status (409), data (400). What is refused before the limit, or by it, spends nothing; what is
-refused after it spends a call, since the service had to look.
+Pure except for its own state: the time is an argument, and nothing here uses sockets. The checks
+have this order: key (401), path (404, 405), scope (403), limit (429), body (400), model (404),
+status (409), data (400). A refusal before or by the limit uses no quota; a later refusal uses a
+call, since the service had to read the model.
 """
 
 import re
@@ -22,12 +22,12 @@ from .replies import Reply
 from .scripts import ModelChange, ModelScript
 from .units import Limit
 from .views import log_body, model_body, started_body
-from .windows import Allowance, Windows
+from .windows import WindowQuota, Windows
 
 __all__ = ["MAX_BODY", "ApiRequest", "SimulatorState", "endpoint"]
 
 MAX_BODY = 65_536
-"""Bytes of a body that the service takes; a start has two."""
+"""Bytes of a body that the service accepts; a start has two."""
 
 _PATH = re.compile(r"/api/v3/custom_models/([^/]+)(/run|/log)?/?")
 _ID = re.compile(r"[0-9]{1,18}")
@@ -41,7 +41,7 @@ _CALLS: dict[str | None, tuple[Call, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request as far as the service cares.
+    """A request, as far as the service uses it.
 
     Attributes:
         method: HTTP method.
@@ -65,7 +65,7 @@ class ApiRequest:
 
 
 def endpoint(request: ApiRequest) -> tuple[Call, int | None]:
-    """Return the kind of call that a request is, and the model it names, if any."""
+    """Return the kind of call of a request, and the model that it names, if any."""
     found = _PATH.fullmatch(request.path)
     if found is None:
         return "other", None
@@ -75,11 +75,11 @@ def endpoint(request: ApiRequest) -> tuple[Call, int | None]:
 
 
 class SimulatorState:
-    """All that the service remembers.
+    """The state of the service.
 
     Args:
-        config: How it is set up.
-        now: The time it begins, in unix seconds.
+        config: The configuration.
+        now: The time at the start, in unix seconds.
     """
 
     def __init__(self, config: SimulatorConfig, now: float) -> None:
@@ -102,7 +102,7 @@ class SimulatorState:
             self.faults.add(fault)
 
     def put(self, model: int, script: ModelScript, now: float) -> Model:
-        """Make a model, in place of any that has this id, and return it."""
+        """Create a model, replacing one with this id, and return it."""
         made = create(model, script, now, self.config.speed)
         self.models[model] = made
         self._before.pop(model, None)
@@ -114,7 +114,7 @@ class SimulatorState:
         Raises:
             KeyError: There is no such model.
             NoRunError: A run is to end and none is under way.
-            pydantic.ValidationError: The changed script is none.
+            pydantic.ValidationError: The changed script is invalid.
         """
         return self._replace(change(self.models[model], wanted, now, self.config.speed))
 
@@ -128,7 +128,7 @@ class SimulatorState:
         self._before.pop(model, None)
 
     def key_of(self, request: ApiRequest) -> str | None:
-        """Return the key that a request carries, known or not; None: no credential at all."""
+        """Return the key of a request, known or unknown; None: no credential."""
         if not request.credential:
             return None
         scheme = self.config.auth_scheme
@@ -141,8 +141,8 @@ class SimulatorState:
         """Act on a request and return the reply, with its headers.
 
         Args:
-            request: What was asked.
-            now: When it is acted on, in unix seconds.
+            request: The request.
+            now: When the service acts on the request, in unix seconds.
             stale: Show a model as it was before its last start or change.
         """
         call, _ = endpoint(request)
@@ -166,17 +166,17 @@ class SimulatorState:
         self, request: ApiRequest, call: Call, key: str, now: float, *, stale: bool
     ) -> Reply:
         limits = self._limits[call]
-        allowance = self._windows.of((key, call), limits).take(now) if limits else None
-        if allowance is None or allowance.allowed:
-            return self._rate_info(self._served(request, call, now, stale=stale), allowance)
+        quota = self._windows.of((key, call), limits).take(now) if limits else None
+        if quota is None or quota.allowed:
+            return self._rate_info(self._served(request, call, now, stale=stale), quota)
         refused = replies.rate_limited(
-            allowance.limit,
-            allowance.reset,
-            allowance.retry_after,
+            quota.limit,
+            quota.reset,
+            quota.retry_after,
             rate_info=self.config.rate_headers != "never",
             hint=self.config.retry_hint,
         )
-        return self._rate_info(refused, allowance)
+        return self._rate_info(refused, quota)
 
     def _served(self, request: ApiRequest, call: Call, now: float, *, stale: bool) -> Reply:
         if request.body is None:
@@ -231,25 +231,25 @@ class SimulatorState:
 
     def _reads(
         self, call: Call, key: str | None, access: Access | None, now: float
-    ) -> Allowance | None:
+    ) -> WindowQuota | None:
         limits = self._limits[call]
         if not limits:
             return None
-        # A caller without a good key is told of windows that nobody spends from.
+        # A caller without a valid key sees windows that no call is charged to.
         return self._windows.of((key if access else None, call), limits).reads(now)
 
-    def _rate_info(self, reply: Reply, allowance: Allowance | None) -> Reply:
+    def _rate_info(self, reply: Reply, quota: WindowQuota | None) -> Reply:
         when = self.config.rate_headers
         if (
-            allowance is None
+            quota is None
             or when == "never"
             or (when == "refused" and reply.status != HTTPStatus.TOO_MANY_REQUESTS)
         ):
             return reply
         rate_info: Mapping[str, str] = {
-            "X-RateLimit-Limit": str(allowance.limit),
-            "X-RateLimit-Remaining": str(allowance.remaining),
-            "X-RateLimit-Reset": str(allowance.reset),
+            "X-RateLimit-Limit": str(quota.limit),
+            "X-RateLimit-Remaining": str(quota.remaining),
+            "X-RateLimit-Reset": str(quota.reset),
         }
         return replace(reply, headers={**reply.headers, **rate_info})
 

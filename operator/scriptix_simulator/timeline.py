@@ -1,7 +1,7 @@
-"""Training timelines: how far a run is at which share of its duration; the document's is one.
+"""Training timelines: the progress of a run by the share of its duration.
 
-Hours are those of the timeline itself; a run of another duration is stretched, so all but the
-points speaks of a share of the run, from 0 to 1.
+Hours are those of the timeline itself; a run of another duration is stretched, so everything except
+the points uses the share of the run, from 0 to 1.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from itertools import pairwise
 __all__ = ["DOCUMENT", "HOURS", "Timeline", "stage"]
 
 HOURS = 8.0
-"""Length of the document's run, in hours."""
+"""Length of the documented run, in hours."""
 
 _STAGES: tuple[tuple[float, str], ...] = (
     (90.0, "Final evaluation"),
@@ -31,7 +31,7 @@ class Timeline:
             percents do not fall.
 
     Raises:
-        ValueError: They are not so.
+        ValueError: The points do not meet these conditions.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -50,7 +50,7 @@ class Timeline:
                 raise ValueError(f"progress does not fall, as from {percent0:g} to {percent1:g}")
 
     def progress_at(self, share: float) -> float:
-        """Return the percent done (0 to 100) at a share of the run; outside 0 to 1 it stays put."""
+        """Return the percent done (0 to 100) at a share of the run, which is cut to 0 to 1."""
         hour = share * self.points[-1][0]
         for (hour0, percent0), (hour1, percent1) in pairwise(self.points):
             if hour < hour1:
@@ -80,9 +80,9 @@ DOCUMENT = Timeline(
         (HOURS, 100.0),
     )
 )
-"""Hour and percent, as the document lists them."""
+"""Hour and percent, as documented."""
 
 
 def stage(progress: float) -> str:
-    """Return the document's name for what a run does at `progress` percent."""
+    """Return the documented name of the stage at `progress` percent."""
     return next((name for bound, name in _STAGES if progress >= bound), _STAGES[-1][1])

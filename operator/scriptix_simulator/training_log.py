@@ -1,4 +1,4 @@
-"""The lines that a run writes into its log: preprocessing, 20 epochs with falling WER, the end.
+"""The log lines of a run: preprocessing, 20 epochs with falling WER, and the end.
 
 A complete run writes 156 lines, the document's `total_entries`.
 """
@@ -23,15 +23,15 @@ _EPOCH_HOURS = ((0, 0.25), (1, 0.5), (5, 2.0), (10, 4.0), (15, 6.0), (20, 7.5))
 """Epoch and hour at which its line is written: the document's timeline."""
 
 _FIRST_ABOVE_FINAL = 32.7
-"""How far epoch 1 lies above the final WER, in percentage points: 45.2 above 12.5."""
+"""Percentage points by which epoch 1 exceeds the final WER: 45.2 above 12.5."""
 
 _DECAY = 0.834
-"""What an epoch leaves of that distance; puts epoch 5 at the document's 28.3."""
+"""Factor of that distance for each epoch; epoch 5 then has the documented 28.3."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: when it is written (as a share of the run), its level and its text."""
+    """One line: its time (as a share of the run), its level and its text."""
 
     share: float
     level: str
@@ -55,7 +55,7 @@ def lines(final: float) -> Iterator[Line]:
     """Yield all lines but the closing one, in the order they are written.
 
     Args:
-        final: The WER in percent that the run arrives at.
+        final: The final WER of the run, in percent.
     """
     yield Line(0.0, "info", "Training started")
     yield Line(5 / 60 / HOURS, "info", "Preprocessing audio files...")

@@ -1,4 +1,4 @@
-"""Durations, limits and instants as people and the API write them."""
+"""Durations, limits and instants in the notation of users and of the API."""
 
 import math
 import re
@@ -29,7 +29,7 @@ def parse_seconds(text: str) -> float:
     """Return the seconds in a duration such as `90s`, `1.5h`, `2d` or `250ms`.
 
     Raises:
-        ValueError: The text is no number with one of these units.
+        ValueError: The text is not a number with one of these units.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
@@ -38,22 +38,22 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_hours(value: object) -> object:
-    """Return the hours in a duration written with a unit; pass anything else on unchanged.
+    """Return the hours in a duration with a unit; other values are returned unchanged.
 
     Raises:
-        ValueError: The value is text, but no duration.
+        ValueError: The value is text, but not a duration.
     """
     return parse_seconds(value) / HOUR if isinstance(value, str) else value
 
 
 def isoformat(instant: float) -> str:
-    """Return unix seconds the way the API writes an instant: UTC, to the second, with a `Z`."""
+    """Return unix seconds in the format of the API: UTC, to the second, with a `Z`."""
     return datetime.fromtimestamp(math.floor(instant), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 TimeForm = Literal["seconds", "minutes", "naive", "rfc1123", "epoch", "milliseconds", "local"]
-"""How instants are written: as the API's document has it, without seconds, without an offset, as
-HTTP does, as unix seconds or milliseconds, or in a way that nobody can be sure of."""
+"""Formats of instants: as documented, without seconds, without an offset, as in HTTP, as unix
+seconds or milliseconds, or ambiguous."""
 
 
 def spelled(instant: float, form: TimeForm) -> str | int:
@@ -79,14 +79,14 @@ def spelled(instant: float, form: TimeForm) -> str | int:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many calls in so much simulated time.
+    """A number of calls in a simulated time.
 
     Args:
         count: Calls allowed in a window, at least 1.
         seconds: The length of the window in simulated seconds, above 0.
 
     Raises:
-        ValueError: One of them is too small.
+        ValueError: One of the two is too small.
     """
 
     count: int

@@ -1,4 +1,4 @@
-"""How a model looks in the API's replies: the model object and its log."""
+"""The model object and the log in the API's replies."""
 
 from pydantic import JsonValue
 
@@ -18,9 +18,9 @@ _MESSAGES: dict[int, str] = {
 
 
 def model_body(model: Model, now: float, start_offset: int = 0) -> dict[str, JsonValue]:
-    """Return the model object at `now` (unix seconds), with its start so many seconds later.
+    """Return the model object at `now` (unix seconds), with its start `start_offset` seconds later.
 
-    A run's marker stays when new data takes the model back to status 2; everything else about the
+    The run start time stays when new data resets the model to status 2; everything else about the
     run is shown only while the run counts.
     """
     script = model.script
@@ -45,7 +45,7 @@ def model_body(model: Model, now: float, start_offset: int = 0) -> dict[str, Jso
 
 
 def started_body(model: Model, now: float) -> dict[str, JsonValue]:
-    """Return the model object as the reply to the start that just happened shows it."""
+    """Return the model object in the reply to a start at `now`."""
     body = model_body(model, now, model.script.reply_start_offset)
     if "status_message" in body:
         body["status_message"] = "Training started successfully"
@@ -53,7 +53,7 @@ def started_body(model: Model, now: float) -> dict[str, JsonValue]:
 
 
 def log_body(model: Model, now: float) -> dict[str, JsonValue]:
-    """Return the log of the newest run as far as it is written at `now`; empty without a run."""
+    """Return the log of the newest run, as far as written at `now`; empty without a run."""
     entries: list[JsonValue] = []
     if model.last is not None:
         entries = [*_entries(model, model.last, now)]
@@ -131,7 +131,7 @@ def _entries(model: Model, run: Run, now: float) -> list[JsonValue]:
 
 
 def _share_of(line: training_log.Line, run: Run) -> float:
-    """Return the share of a run at which it writes a line: as far on as the document's is then."""
+    """Return the share of a run at which it writes a line, scaled from the documented run."""
     if run.timeline is DOCUMENT:
         return line.share
     return run.timeline.share_at(DOCUMENT.progress_at(line.share))
@@ -143,7 +143,7 @@ def _entry(at: float, level: str, message: str, model: Model) -> JsonValue:
 
 
 def _finished(run: Run) -> float:
-    """Return the end, never before the marker, which may lie ahead of the exact start."""
+    """Return the end, never before the run start time, which may be after the exact start."""
     return max(run.ends, run.marker)
 
 

@@ -1,7 +1,7 @@
-"""Rate limits: how many calls a key has left in its windows, and when it gets more.
+"""Rate limits: the remaining calls of a key in its windows, and when more are available.
 
-Time is counted in whole microseconds, so a call made exactly when a window ends is always inside
-the next one.
+Time is counted in whole microseconds, so a call at the exact end of a window is always in the next
+one.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Literal
 
 from .units import Limit
 
-__all__ = ["Allowance", "Quota", "Style", "Window", "Windows"]
+__all__ = ["Quota", "Style", "Window", "WindowQuota", "Windows"]
 
 Style = Literal["sliding", "fixed"]
 
@@ -20,11 +20,11 @@ _MICRO = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """What a key may still do, as the X-RateLimit headers tell it.
+class WindowQuota:
+    """The remaining quota of a key, as in the X-RateLimit headers.
 
     Attributes:
-        allowed: Whether this call goes through.
+        allowed: Whether this call is accepted.
         limit: Calls in a window.
         remaining: Calls left after this one.
         reset: When the next call becomes free (sliding) or all do (fixed), in unix seconds.
@@ -44,8 +44,8 @@ class Window:
 
     Args:
         limit: Count and simulated length.
-        style: `sliding`: each call is forgotten one length later. `fixed`: all calls are forgotten
-            at each multiple of the length since the epoch.
+        style: `sliding`: each call expires one length later. `fixed`: all calls expire at each
+            multiple of the length since the epoch.
         speed: Simulated seconds in a real one.
     """
 
@@ -54,15 +54,15 @@ class Window:
     speed: float
     _calls: deque[int] = field(default_factory=deque)
 
-    def reads(self, now: float) -> Allowance:
-        """Return the allowance at `now` (unix seconds) without spending any of it."""
-        return self._allowance(now, spend=False)
+    def reads(self, now: float) -> WindowQuota:
+        """Return the remaining quota at `now` (unix seconds) without a charge."""
+        return self._remaining(now, spend=False)
 
-    def take(self, now: float) -> Allowance:
-        """Spend one call at `now` (unix seconds) if one is left; a refused call costs nothing."""
-        return self._allowance(now, spend=True)
+    def take(self, now: float) -> WindowQuota:
+        """Charge one call at `now` (unix seconds) if one is left; a refused call is not charged."""
+        return self._remaining(now, spend=True)
 
-    def _allowance(self, now: float, *, spend: bool) -> Allowance:
+    def _remaining(self, now: float, *, spend: bool) -> WindowQuota:
         at = round(now * _MICRO)
         length = max(round(self.limit.seconds / self.speed * _MICRO), 1)
         begin = at - at % length if self.style == "fixed" else at - length + 1
@@ -75,7 +75,7 @@ class Window:
             reset = begin + length
         else:
             reset = (self._calls[0] if self._calls else at) + length
-        return Allowance(
+        return WindowQuota(
             allowed=allowed,
             limit=self.limit.count,
             remaining=self.limit.count - len(self._calls),
@@ -86,7 +86,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The calls of one key under all limits that hold for them at once.
+    """The calls of one key under all limits that apply to them.
 
     Args:
         windows: One for each limit, and at least one.
@@ -94,30 +94,30 @@ class Quota:
 
     windows: tuple[Window, ...]
 
-    def reads(self, now: float) -> Allowance:
-        """Return what is told at `now` (unix seconds) without spending any of it."""
+    def reads(self, now: float) -> WindowQuota:
+        """Return the remaining quota at `now` (unix seconds) without a charge."""
         return _tightest(window.reads(now) for window in self.windows)
 
-    def take(self, now: float) -> Allowance:
-        """Spend one call of every window if each has one left; a refused call costs nothing."""
+    def take(self, now: float) -> WindowQuota:
+        """Charge one call to every window if each has one left; a refused call is not charged."""
         if not all(window.reads(now).allowed for window in self.windows):
             return self.reads(now)
         return _tightest(window.take(now) for window in self.windows)
 
 
-def _tightest(allowances: Iterable[Allowance]) -> Allowance:
-    """Return the one to tell: the least left, and of those the longest wait.
+def _tightest(remaining: Iterable[WindowQuota]) -> WindowQuota:
+    """Return the remaining quota to report: the smallest, and of equal ones the longest wait.
 
-    Whoever comes back after a shorter one would be refused by this.
+    A caller that retried after a shorter wait would be refused by this window.
     """
-    return min(allowances, key=lambda one: (one.remaining, -one.reset, -one.retry_after))
+    return min(remaining, key=lambda one: (one.remaining, -one.reset, -one.retry_after))
 
 
 class Windows:
     """The windows of all keys: each key and each kind of call has its own.
 
     Args:
-        style: See `Window`.
+        style: As for `Window`.
         speed: Simulated seconds in a real one.
     """
 

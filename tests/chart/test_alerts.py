@@ -104,7 +104,7 @@ def test_each_alert_has_severity_and_remedy(offline: Helm) -> None:
 
 
 def test_an_unreadable_resource_raises_an_alert(offline: Helm) -> None:
-    [rule] = [r for r in rules(offline) if r["alert"] == "ScriptixTrainingIsUnreadable"]
+    [rule] = [r for r in rules(offline) if r["alert"] == "ScriptixTrainingUnreadable"]
     [(series, _)] = SERIES.findall(rule["expr"])
     # The series exists with 0 too, so the alert ends.
     assert series == "scriptix_trainings_unreadable"

@@ -22,7 +22,7 @@ SNIPPET = ARGOCD / "argocd-cm.yaml"
 ACTIONS = ("retrain", "suspend", "resume")
 
 INTRODUCTION = """\
-# What Argo CD has to know of trainings, to be merged into its ConfigMap argocd-cm:
+# Settings of Argo CD for trainings, to be merged into its ConfigMap argocd-cm:
 #
 #     kubectl -n argocd patch configmap argocd-cm --patch-file argocd-cm.yaml
 #
@@ -99,7 +99,7 @@ def _test_data() -> Iterator[tuple[Path, str]]:
         yield FOLDER / path, _dump(resource)
         message = resource["status"].get("message")
         if resource["status"]["observedGeneration"] != resource["metadata"]["generation"]:
-            message = "Waiting for the operator to look at the resource"
+            message = "Waiting for the operator to reconcile the resource"
         health = {"status": state.argocd, "message": message}
         tests.append({"healthStatus": health, "inputPath": path})
     yield FOLDER / "health_test.yaml", _dump({"tests": tests})

@@ -37,7 +37,7 @@ async def test_missing_secret_is_named_and_noticed_when_created(lab: Lab) -> Non
     blocked = await lab.until_reason("keyless", "SecretNotFound")
     _assert_blocked(blocked, "SecretNotFound", "scriptix-api-key", lab.namespace, "Create")
     assert phase_of(blocked) == "Pending"
-    assert (await lab.until_event("keyless", "Unauthorized"))["type"] == "Warning"
+    assert (await lab.until_event("keyless", "SecretNotFound"))["type"] == "Warning"
     await _assert_another_works(lab, 102)
     await lab.secret()
     done = await lab.until_phase("keyless", "Succeeded")
@@ -64,7 +64,7 @@ async def test_secret_without_the_key_is_reported_without_its_content(
     blocked = await lab.until_reason("misspelt", "KeyNotFound")
     read = f"`kubectl -n {lab.namespace} describe secret {secret}`"
     _assert_blocked(blocked, "KeyNotFound", f'"{secret}"', f'no key "{entry}"', read)
-    await lab.until_event("misspelt", "Unauthorized")
+    await lab.until_event("misspelt", "KeyNotFound")
     assert "entry-7f3a" not in await lab.dump()
     await _assert_another_works(lab, 104)
     await lab.put_secret({entry: API_KEY + "\n"}, secret)

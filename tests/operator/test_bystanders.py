@@ -58,7 +58,7 @@ async def test_forbidden_ledger_is_reported_and_nothing_is_started(
     operator = await lab.operator({"KUBECONFIG": str(without_config_maps)})
     await lab.train("unstarted", 704)
     await lab.until_reason("unstarted", "StartLedgerNotWritable")
-    await operator.printed("nothing can be started: get ledger")
+    await operator.printed("starts are disabled: get ledger")
     assert lab.posts() == []
 
 
@@ -75,4 +75,4 @@ async def test_failed_log_write_delays_neither_polls_nor_the_outcome(
     await lab.train("unstored", 703)
     await lab.until_phase("unstored", "Failed")
     await operator.printed("the log is not stored: ")
-    assert "step postponed" not in operator.log
+    assert "reconcile postponed" not in operator.log

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from scriptix_operator.api.names import GROUP, LEASE, PROBLEMS_ANNOTATION
-from scriptix_operator.check import Finding, Verdict, check
+from scriptix_operator.check import Finding, Severity, check
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import CRD_PATH, install_crd
 from tests.operator.lab import TIMEOUT, Lab, laboratory
@@ -71,7 +71,7 @@ async def test_crd_applied_again_is_watched_and_its_runs_are_adopted(
             metrics = (await health.get("/metrics")).text
             assert 'scriptix_problem_seconds{source="Watch"} 0.0' not in metrics
             [finding] = await running_findings(lab)
-            assert finding.verdict is Verdict.BAD
+            assert finding.severity is Severity.BAD
             assert "The watch fails: " in finding.text
 
             await asyncio.to_thread(install_crd, cluster)

@@ -309,7 +309,7 @@ async def test_release_without_api_server_is_bounded_and_logged(
     gated.gate.deaf = True
     async with asyncio.timeout(PATIENCE / 2):
         await leader.release()
-    assert said("the Lease is left to expire: ") == 1
+    assert said("cannot release the Lease, which expires: ") == 1
     assert not leader.is_leading
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scriptix_operator.api.names import GROUP, PLURAL
-from scriptix_operator.check import Verdict, check
+from scriptix_operator.check import Severity, check
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.lab import Lab, Operator, reason_of
 
@@ -131,9 +131,9 @@ async def test_other_namespaces_are_served_beside_an_unlisted_one(tenants: Tenan
     assert refused in ready.text
     assert (await tenants.listed(operator, here), await tenants.listed(operator, there)) == (1, 0)
     found = [one async for one in check(tenants.environment) if one.topic == "namespace"]
-    announced = {one.verdict: one.text for one in found}
-    assert here.namespace in announced[Verdict.OK]
-    assert refused in announced[Verdict.BAD]
+    announced = {one.severity: one.text for one in found}
+    assert here.namespace in announced[Severity.OK]
+    assert refused in announced[Severity.BAD]
     assert here.posts(714) == []
 
     tenants.grant(there)
@@ -188,8 +188,8 @@ async def test_lost_ledger_waits_for_the_unlisted_namespace(tenants: Tenants) ->
     operator = await tenants.operator()
     waiting = await here.until_reason("here", "WaitingForNamespaces")
     assert f"namespace {there.namespace} not listed" in waiting["status"]["message"]
-    await operator.printed(f"nothing can be started: .*{there.namespace} not listed")
-    assert "Nothing can be started: " in (await tenants.shown(operator, "readyz")).text
+    await operator.printed(f"starts are disabled: .*{there.namespace} not listed")
+    assert "Starts are disabled: " in (await tenants.shown(operator, "readyz")).text
     assert here.posts() == []
     tenants.grant(there)
     await here.until_phase("here", "Succeeded")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from scriptix_operator.check import Verdict, check
+from scriptix_operator.check import Severity, check
 from scriptix_operator.core.cluster.served_by import SILENCE
 from scriptix_operator.engine.clock import Clock
 from tests.controlplane.cluster import ControlPlane
@@ -105,7 +105,7 @@ async def test_an_installation_reports_what_another_one_serves(overlap: Overlap)
     assert len(lab.posts(821)) == 1
     # A user who cannot wait removes the name.
     await lab.patch("shared", {"status": {"servedBy": None}}, "/status")
-    await second.printed("no resource is left alone")
+    await second.printed("no longer serves a resource")
 
 
 async def reported(overlap: Overlap) -> list[bool]:
@@ -114,7 +114,7 @@ async def reported(overlap: Overlap) -> list[bool]:
         found = [one async for one in check(overlap.environment)]
         said = [one for one in found if "left alone" in one.text]
         if said:
-            return [one.verdict is Verdict.BAD for one in said]
+            return [one.severity is Severity.BAD for one in said]
 
 
 async def test_moved_installation_takes_over_an_in_flight_start(

@@ -67,8 +67,8 @@ async def test_refused_result_is_retried_automatically(lab: Lab) -> None:
     await lab.until_phase("bystander", "Failed")
     assert lab.control_plane.api.delete(quota).is_success
     await lab.until_phase("patient", "Succeeded")
-    assert "step postponed" not in operator.log
-    assert "step failed" not in operator.log
+    assert "reconcile postponed" not in operator.log
+    assert "reconcile failed" not in operator.log
 
 
 async def test_result_stays_when_the_next_run_misses_its_gate(

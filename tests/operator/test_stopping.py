@@ -91,7 +91,7 @@ async def test_sigterm_waits_for_a_start_and_begins_no_other(
             ready = await client.get(f"{await operator.url()}/readyz")
         assert (ready.status_code, "Stopping." in ready.text) == (503, True)
         assert (await _lease(lab))["spec"]["holderIdentity"].startswith("operator-0")
-        await operator.printed("the start's answer is not recorded yet")
+        await operator.printed("the reply to the start is not recorded yet")
         proxy.refuse = lambda _: None
         assert await operator.ended() == 0
     left = await lab.get("under-way")

@@ -226,7 +226,7 @@ def test_a_header_sent_twice_is_a_list() -> None:
     assert rate_info_by(*twice) == RateLimitInfo(limit=100)
 
 
-NO_CALLS = "is no number of calls"
+NO_CALLS = "is not a number of calls"
 NO_COUNTS = [
     ("", NO_CALLS),
     ("-1", NO_CALLS),
@@ -352,10 +352,10 @@ def test_header_without_x_prefix_replaces_a_missing_one() -> None:
     assert rate_info_by(*plain, ("X-RateLimit-Remaining", "5")) == RateLimitInfo(10, 5, 8)
     assert rate_info_by(*plain, ("X-RateLimit-Reset", "5")) == RateLimitInfo(10, 9, 5)
     assert rate_info_by(*plain, ("X-RateLimit-Limit", "")) == RateLimitInfo(
-        remaining=9, reset=8, flaw='X-RateLimit-Limit: "" is no number of calls'
+        remaining=9, reset=8, flaw='X-RateLimit-Limit: "" is not a number of calls'
     )
     assert rate_info_by(("RateLimit-Limit", "no")) == RateLimitInfo(
-        flaw='RateLimit-Limit: "no" is no number of calls'
+        flaw='RateLimit-Limit: "no" is not a number of calls'
     )
 
 

@@ -189,8 +189,8 @@ ERROR: dict[str, object] = {"error": "Bad Request", "message": "No data", "error
         ({"error": {"code": "X", "message": "No"}}, "HTTP 200 X: No", "X"),
         ({"errors": ["No"]}, "HTTP 200: No", None),
         ({"errors": [{"message": "No", "code": "X"}]}, "HTTP 200 X: No", "X"),
-        ({"error_code": "X"}, "HTTP 200 X: the reply says that it has failed", "X"),
-        ({"success": False}, "HTTP 200: the reply says that it has failed", None),
+        ({"error_code": "X"}, "HTTP 200 X: the reply reports a failure", "X"),
+        ({"success": False}, "HTTP 200: the reply reports a failure", None),
         ({"result": {"success": False, "message": "No"}}, "HTTP 200: No", None),
     ],
 )

@@ -147,7 +147,7 @@ def test_each_variable_reaches_its_setting() -> None:
             "*",
             "is set, but SCRIPTIX_DEFAULT_SECRET names no Secret",
         ),
-        ("SCRIPTIX_WATCH_NAMESPACES", "*", "has `*`; leave it empty to look after all namespaces"),
+        ("SCRIPTIX_WATCH_NAMESPACES", "*", "has `*`; leave it empty to serve all namespaces"),
         ("SCRIPTIX_WATCH_NAMESPACES", "a,B", '"B" is not the name of a namespace'),
         ("SCRIPTIX_HTTP_HOST", "pod", '"pod" is not an IP address'),
         ("SCRIPTIX_HTTP_PORT", "65536", '"65536": input should be less than or equal to 65535'),
@@ -280,7 +280,7 @@ def test_table_has_default_and_meaning_of_each_setting() -> None:
     assert len(lines) == 2 + len(Settings.model_fields)
     assert all(len(line.replace("\\|", "").split("|")) == 5 for line in lines)
     assert all(line.split("|")[3].strip() for line in lines)
-    assert "| `SCRIPTIX_LIMIT_STARTS` | `5/1h` | Training starts allowed for each" in "\n".join(
+    assert "| `SCRIPTIX_LIMIT_STARTS` | `5/1h` | Quota of training starts for each" in "\n".join(
         lines
     )
     assert "| `SCRIPTIX_SECRET_TTL` | `1m` |" in "\n".join(lines)

@@ -33,14 +33,14 @@
 {{- fail "metrics.podMonitor and metrics.serviceMonitor are both enabled: each pod would be scraped twice; take one" -}}
 {{- end -}}
 {{- if and .metrics.prometheusRule.enabled (not (or .metrics.podMonitor.enabled .metrics.serviceMonitor.enabled)) -}}
-{{- fail "metrics.prometheusRule is enabled without metrics.podMonitor or metrics.serviceMonitor: its alerts look at what these scrape, and would always fire" -}}
+{{- fail "metrics.prometheusRule is enabled without metrics.podMonitor or metrics.serviceMonitor: its alerts query what these monitors scrape, and would always fire" -}}
 {{- end -}}
 {{- end -}}
 {{- /* By the label that a dependency's alias does not change, and that deploy/ has too. */ -}}
 {{- $part := "app.kubernetes.io/part-of" -}}
 {{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
 {{- if and (eq (dig "labels" $part "" .metadata) "scriptix-operator") (ne .metadata.name (include "scriptix-operator.name" $)) -}}
-{{- fail (printf "the operator %s is in the namespace %s already; both would use one Lease and one start ledger, so this one would only stand by; install it in a namespace of its own" .metadata.name $.Release.Namespace) -}}
+{{- fail (printf "the operator %s is in the namespace %s already; both would use one Lease and one start ledger, so this one would never become leader; install it in a namespace of its own" .metadata.name $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
 {{- $ours := concat (list "SCRIPTIX_HTTP_PORT" "POD_NAMESPACE" "POD_NAME") (include "scriptix-operator.variables" . | fromYaml | keys) -}}

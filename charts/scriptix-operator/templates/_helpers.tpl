@@ -81,7 +81,7 @@ NO_PROXY: {{ prepend .Values.proxy.exclude "$(KUBERNETES_SERVICE_HOST)" | join "
 {{- end }}
 {{- end }}
 
-{{- /* The label job of everything that is scraped; alerts look for it. */ -}}
+{{- /* The label job of everything that is scraped; alerts select by it. */ -}}
 {{- define "scriptix-operator.job" -}}
 {{ .Release.Namespace }}/{{ include "scriptix-operator.name" . }}
 {{- end }}

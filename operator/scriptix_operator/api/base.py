@@ -15,8 +15,8 @@ def cel(rule: str, message: str, *, field_path: str | None = None) -> JsonDict:
     """A CEL rule of the CRD, for `json_schema_extra`.
 
     Args:
-        rule: What holds of `self`.
-        message: What to do if it does not hold.
+        rule: The condition that `self` has to meet.
+        message: What to do if the condition is not met.
         field_path: The field that the refusal names, if not the one that carries the rule.
     """
     validation: JsonDict = {"rule": rule, "message": message}

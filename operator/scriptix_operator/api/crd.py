@@ -1,9 +1,9 @@
 """The CustomResourceDefinition, made from the models of spec and status.
 
-pydantic speaks JSON Schema; a CRD wants its structural subset. `_structural` is the translation,
-and everything else about a field (bounds, list type, CEL rule, sentence) stands on the model. The
-same schema tells whether a CRD that is installed already can hold what this operator writes
-(`missing_fields`).
+pydantic generates JSON Schema; a CRD needs its structural subset. `_structural` translates, and the
+models define everything else about a field (bounds, list type, CEL rule, description).
+`missing_fields` compares the schema with an installed CRD, which has to hold what this operator
+writes.
 """
 
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ HEADER = """\
 """
 
 DESCRIPTION = (
-    "CustomModelTraining trains one custom speech model at the Scriptix API: it is started once, "
-    "followed to its end, and status tells the progress, the word error rate and what to do if it "
-    "failed. Deleting it never touches the remote model."
+    "CustomModelTraining trains one custom speech model at the Scriptix API: the operator starts "
+    "the run once and polls it to its end; status shows progress, word error rate, and what to do "
+    "after a failure. Deleting the resource never touches the remote model."
 )
 
 INT32_MAX = 2**31 - 1
@@ -47,23 +47,23 @@ KEPT = (
     "x-kubernetes-list-map-keys",
     "x-kubernetes-validations",
 )
-"""Keywords that both sides understand alike; what is not named here does not reach the CRD."""
+"""Keywords with the same meaning on both sides; no other keyword reaches the CRD."""
 
 NOT_CARRIED = frozenset(
     {"$defs", "default", "description", "items", "properties", "required", "title"}
 )
-"""Keywords that are translated or dropped on purpose."""
+"""Keywords that are translated, or dropped on purpose."""
 
 COLUMNS = (
     ("MODEL", "integer", ".spec.modelId", "Id of the model at the Scriptix API."),
-    ("PHASE", "string", ".status.phase", "Where the requested run stands."),
+    ("PHASE", "string", ".status.phase", "Phase of the requested run."),
     (
         "REASON",
         "string",
         '.status.conditions[?(@.type=="Succeeded")].reason',
-        "Why the phase is as it is: what it waits for, what blocks it or why it failed.",
+        "Cause of the phase: what the run waits for, what blocks it, or why it failed.",
     ),
-    ("PROGRESS", "string", ".status.display.progress", "Percent, as the API gives it."),
+    ("PROGRESS", "string", ".status.display.progress", "Percent, as the API reports it."),
     ("STAGE", "string", ".status.stage", "Stage of the training."),
     ("WER", "string", ".status.display.wordErrorRate", "Word error rate."),
     ("ETA", "string", ".status.display.eta", "When the run is expected to end (UTC)."),
@@ -72,9 +72,9 @@ COLUMNS = (
 
 WIDE_COLUMNS = (
     ("RATING", "string", ".status.metrics.rating", "What the word error rate means in practice."),
-    ("QUEUE", "string", ".status.display.queue", "Place in the start queue."),
-    ("STARTED", "date", ".status.startedAt", "How long ago the API says the run started."),
-    ("MESSAGE", "string", ".status.message", "What goes on and what to do."),
+    ("QUEUE", "string", ".status.display.queue", "Queue position."),
+    ("STARTED", "date", ".status.startedAt", "Time since the reported start of the run."),
+    ("MESSAGE", "string", ".status.message", "Current state, and what to do."),
 )
 
 
@@ -121,7 +121,7 @@ def custom_resource_definition() -> Schema:
 
 
 def crd_yaml() -> str:
-    """The manifest as it stands in crds/."""
+    """The manifest as text, as in crds/."""
     body = yaml.safe_dump(
         custom_resource_definition(), sort_keys=False, width=100, allow_unicode=True
     )
@@ -129,16 +129,16 @@ def crd_yaml() -> str:
 
 
 def missing_fields(installed_crd: Schema) -> list[str]:
-    """What this operator writes and `installed_crd` cannot hold, such as `.status.run.intent`.
+    """The fields that this operator writes and `installed_crd` lacks, such as `.status.run.intent`.
 
-    An API server prunes such a field without a word, and a pruned intent to start would be a
-    second start; so the operator refuses to run on a CRD for which this list is not empty.
+    The API server silently prunes such a field, and a pruned intent would lead to a second start;
+    so the operator refuses to run if this list is not empty.
 
     Args:
         installed_crd: The CustomResourceDefinition as read from the cluster.
 
     Returns:
-        Paths in the order of the schema, a parent in place of its children; empty if all is there.
+        Paths in the order of the schema, a parent in place of its children; empty: none is missing.
     """
     versions = installed_crd.get("spec", {}).get("versions", [])
     installed = next((v for v in versions if v.get("name") == names.VERSION), None)
@@ -186,7 +186,7 @@ def _root_schema() -> Schema:
                 "maxLength": 253,
             },
             "kind": {"description": f"{names.KIND}.", "type": "string", "maxLength": 63},
-            # Only here so that the rule below can name it; Kubernetes has its own schema for it.
+            # Declared for the rule below only; Kubernetes has its own schema for metadata.
             "metadata": {
                 "type": "object",
                 "properties": {"name": {"type": "string", "maxLength": 253}},
@@ -212,8 +212,8 @@ def _status_schema() -> Schema:
     schema = TrainingStatus.model_json_schema(mode="serialization")
     status = _structural(schema, schema["$defs"])
     _widen(status)
-    # The first thing that a reader sees of a resource nobody has looked at yet; without it, tools
-    # that compare generations take a fresh resource for healthy.
+    # The default of a resource that was not reconciled yet; without it, tools that compare
+    # generations take a new resource for healthy.
     untouched = TrainingStatus().observed_generation
     status["properties"]["observedGeneration"]["default"] = untouched
     status["default"] = {"observedGeneration": untouched}
@@ -224,7 +224,7 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
     """`schema` in the structural subset of OpenAPI v3: inlined, untitled, nothing nullable."""
     source = _resolved(schema, definitions)
     if isinstance(source.get("additionalProperties"), bool):
-        # How the model is read; the API server drops or refuses what the CRD does not name.
+        # These concern reading only; the API server drops or refuses fields that the CRD lacks.
         del source["additionalProperties"]
     unknown = source.keys() - NOT_CARRIED - set(KEPT)
     if unknown:
@@ -246,17 +246,17 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
         result["properties"] = {
             name: _structural(value, definitions) for name, value in source["properties"].items()
         }
-    # A default of None is how a model says "optional"; a CRD says it by leaving out `required`.
+    # A model marks an optional field by the default None, a CRD by leaving it out of `required`.
     if source.get("default") is not None:
         result["default"] = _short_default(source["default"], result)
     return result
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
-    """`schema` with its reference and its "or null" replaced by what they stand for.
+    """`schema` with its reference and its "or null" resolved.
 
-    What stands beside a reference (the sentence and the default of the field) outranks what the
-    referenced model says of itself.
+    Keywords beside a reference (the description and the default of the field) take precedence over
+    those of the referenced model.
     """
     result = dict(schema)
     if "anyOf" in result:
@@ -277,7 +277,7 @@ def _integer_format(source: Schema) -> str:
 
 
 def _short_default(default: object, schema: Schema) -> object:
-    """`default` without what the API server fills in from the defaults inside it."""
+    """`default` without the parts that the API server fills in from nested defaults."""
     if not isinstance(default, dict):
         return default
     inner = schema.get("properties", {})
@@ -285,11 +285,11 @@ def _short_default(default: object, schema: Schema) -> object:
 
 
 def _widen(schema: Schema) -> None:
-    """Take from a part of status whatever an older CRD could refuse or add.
+    """Remove from a part of status all keywords by which an older CRD could refuse or add values.
 
-    Only types and lengths stay. `required` goes too, because a newer operator may leave a field
-    out, except for the key of a map list; and defaults go, because they would put back what the
-    operator did not say.
+    Only types and lengths stay. `required` is removed, except for the key of a map list, because a
+    newer operator may leave a field out. Defaults are removed, because they would restore fields
+    that the operator has left out.
     """
     schema.pop("default", None)
     schema.pop("required", None)
@@ -303,7 +303,7 @@ def _widen(schema: Schema) -> None:
 
 
 def _with_values_named(schema: Schema) -> Schema:
-    """Add default and bounds to the sentences of a spec: `kubectl explain` shows neither."""
+    """Add default and bounds to the descriptions of a spec: `kubectl explain` shows neither."""
     result = dict(schema)
     described = [result["description"], *_values(result)]
     result["description"] = " ".join(described)

@@ -1,4 +1,4 @@
-"""Names that manifests, objects and people use. Changing one breaks users."""
+"""Names in manifests and objects, which users rely on. Changing a name breaks users."""
 
 GROUP = "scriptix.io"
 VERSION = "v1alpha1"
@@ -18,19 +18,19 @@ MANAGED_BY = "scriptix-operator"
 TRAINING_LABEL = f"{GROUP}/training"
 RUN_LABEL = f"{GROUP}/run"
 ARGOCD_IGNORE_UPDATES = {"argocd.argoproj.io/ignore-resource-updates": "true"}
-"""Annotation without which Argo CD takes each update of an object beside a resource for news."""
+"""Annotation without which Argo CD reacts to each update of an object beside a resource."""
 
 DEFAULT_SECRET = "scriptix-api-key"  # noqa: S105 - the name of a Secret, not its content
 DEFAULT_SECRET_KEY = "api-key"  # noqa: S105 - the same
 
 LEASE = "scriptix-operator"
-"""Of an installation, in the operator's namespace: whoever holds it works."""
+"""Name of the Lease in the namespace of an installation: its holder is the leader."""
 LEDGER = "scriptix-operator-ledger"
-"""ConfigMap beside it."""
+"""Name of the ConfigMap with the start ledger, in the same namespace."""
 PROBLEMS_ANNOTATION = f"{GROUP}/problems"
-"""On the Lease: what its holder cannot do now; empty: nothing is known."""
+"""Annotation of the Lease: the current problems of its holder; empty: none."""
 WATCHES_ANNOTATION = f"{GROUP}/watch-namespaces"
-"""On the Lease: the namespaces that its holder serves, comma separated, or `*`."""
+"""Annotation of the Lease: the namespaces that its holder serves, comma separated, or `*`."""
 
 NAME_MAX_LENGTH = 52
-"""Names of ConfigMaps beside the resource append up to 9 characters; labels hold 63."""
+"""Characters: names of ConfigMaps beside the resource append up to 9; labels hold 63."""

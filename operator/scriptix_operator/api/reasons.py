@@ -19,22 +19,22 @@ __all__ = [
 
 
 class Phase(StrEnum):
-    """Where the requested run stands; derived from the other facts, never an input."""
+    """Phase of the requested run; derived from the other facts, never an input."""
 
     PENDING = "Pending"
-    """Not started: not looked at yet, waiting for the model, or blocked."""
+    """Not started: not polled yet, waiting for the model, or blocked."""
     QUEUED = "Queued"
-    """Could start now; waits for the key's start allowance."""
+    """The run could start now, and waits for the start quota of the API key."""
     STARTING = "Starting"
-    """The intent to start is written; the outcome is not known yet."""
+    """The intent is written; the outcome of the start is not known yet."""
     RUNNING = "Running"
-    """The remote run is being followed."""
+    """The remote run is polled to its end."""
     SUCCEEDED = "Succeeded"
     """The run finished and passed its quality gate."""
     FAILED = "Failed"
-    """The run ended without a usable model; failure says why and what to do."""
+    """The run ended without a usable model; failure has the cause and the remedy."""
     SUSPENDED = "Suspended"
-    """spec.suspend is set: nothing is called. A remote run goes on."""
+    """spec.suspend is set: all API calls stop. A remote run continues."""
 
 
 class Stage(StrEnum):
@@ -69,15 +69,15 @@ class Ownership(StrEnum):
     """How the operator came to the run that it follows."""
 
     OWNED = "Owned"
-    """A reply to our own start named it."""
+    """The API accepted this operator's start, and its reply arrived."""
     ADOPTED = "Adopted"
-    """It was there at first sight of the model."""
+    """The run existed at the first poll of the model."""
     UNCONFIRMED = "Unconfirmed"
-    """It appeared after a start of ours whose reply was lost."""
+    """The run appeared after this operator's start, whose reply was lost."""
 
 
 class AskedBy(StrEnum):
-    """What asks for a run after the first."""
+    """What requests a run after the first."""
 
     RUN_TOKEN = "RunToken"  # noqa: S105 - the name of a field
     """A new value of spec.runToken."""
@@ -93,26 +93,26 @@ class Outcome(StrEnum):
     FAILED = "Failed"
     """Ended without a usable model."""
     UNKNOWN = "Unknown"
-    """It ran and was replaced before its outcome could be read."""
+    """The run was replaced before its outcome could be read."""
 
 
 class LogState(StrEnum):
-    """Where the collection of a run's log stands (docs/logs.md)."""
+    """State of the collection of a run's log (docs/logs.md)."""
 
     COLLECTING = "Collecting"
-    """More is to be fetched, or another try to be made."""
+    """More entries are to be fetched, or a fetch is to be retried."""
     COMPLETE = "Complete"
-    """Fetched for the last time after the end of the run; no entry is missing that the API says
-    it has. `truncated` says whether older ones were dropped to keep spec.log.maxBytes."""
+    """Fetched for the last time after the end of the run; all entries are there that the API
+    reports. `truncated` says whether older ones were dropped to keep spec.log.maxBytes."""
     PARTIAL = "Partial"
-    """Fetched for the last time, and entries are missing, or may be: no further call is made."""
+    """Fetched for the last time; entries are missing, or may be. No further call is made."""
     REFUSED = "Refused"
-    """The cluster refuses the ConfigMap, by a quota, a webhook or missing permission for instance.
-    Tried again after an edit of the resource."""
+    """The cluster refuses the ConfigMap, for instance by a quota, a webhook or a missing
+    permission. Retried after an edit of the resource."""
     UNAVAILABLE = "Unavailable"
     """The API has no log of this run."""
     NAME_TAKEN = "NameTaken"
-    """The ConfigMap's name belongs to another object; delete or rename that object."""
+    """Another object has the name of the ConfigMap; delete or rename that object."""
 
 
 GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKEN})
@@ -120,58 +120,58 @@ GIVEN_UP = frozenset({LogState.REFUSED, LogState.UNAVAILABLE, LogState.NAME_TAKE
 
 
 class Reason(StrEnum):
-    """Reason of the conditions while there is no failure; with one it is the FailureReason."""
+    """Reason of the conditions without a failure; a failure has a FailureReason."""
 
     OBSERVED = "Observed"
-    """The model is about to be polled, or its start to be scheduled."""
+    """The first poll of the model, or the scheduling of its start, is pending."""
     WAITING_FOR_MODEL = "WaitingForModel"
-    """The model cannot be started yet; waiting for its data or for its present training."""
+    """The model cannot be started yet: it waits for data, or for its current training."""
     MODEL_IN_USE = "ModelInUse"
     """Another resource is training the same model."""
     WAITING_FOR_START_QUOTA = "WaitingForStartQuota"
-    """The API key's start allowance is used up; the queue says when it is this one's turn."""
+    """The start quota of the API key is used up; status.queue has the queue position."""
     STARTING = "Starting"
     """The start is being sent."""
     START_OUTCOME_UNKNOWN = "StartOutcomeUnknown"
-    """The reply to the start was lost; the model is watched to learn the outcome."""
+    """The outcome of the start is unknown; the model is polled to determine it."""
     TRAINING = "Training"
-    """The run is being followed."""
+    """The run is polled to its end."""
     PROGRESS_STALLED = "ProgressStalled"
-    """The run goes on, but its progress has stood still for longer than its stage ever took."""
+    """The run continues without progress for longer than any earlier run took in its stage."""
     API_UNAVAILABLE = "ApiUnavailable"
-    """The API does not answer, or not sensibly; the facts shown are the last ones known."""
+    """The API is unreachable, or its replies are unusable; status shows the last known facts."""
     RATE_LIMITED = "RateLimited"
     """The API refused a call because of its rate limits."""
     START_LEDGER_NOT_WRITABLE = "StartLedgerNotWritable"
-    """The operator may not write its own ConfigMap, without which nothing is started."""
+    """The operator cannot write its start ledger; starts are disabled."""
     WAITING_FOR_NAMESPACES = "WaitingForNamespaces"
-    """The start ledger is lost, and rebuilt only once all watched namespaces are listed."""
+    """The start ledger is lost; it is rebuilt when all watched namespaces are listed."""
     WAITING_FOR_RETRY = "WaitingForRetry"
-    """The run has failed; another follows by itself (spec.backoffLimit)."""
+    """The run has failed; another one starts automatically (spec.backoffLimit)."""
     UNEXPECTED_STATUS = "UnexpectedStatus"
-    """The API shows a training_status that does not fit the run, or that is not documented."""
+    """The API reports a training_status that contradicts the run, or is not documented."""
     TRAINING_SUCCEEDED = "TrainingSucceeded"
     """The run finished and passed its gate."""
     SUSPENDED = "Suspended"
     """spec.suspend is set."""
     UNREADABLE = "Unreadable"
-    """A field of spec or status cannot be read by this version; nothing is started. Also the reason
-    of Stalled while a run of such a resource is followed."""
+    """This version cannot read a field of spec or status; nothing is started. Also the reason of
+    Stalled while a run of such a resource is polled."""
     BEING_DELETED = "BeingDeleted"
     """metadata.deletionTimestamp is set: the resource is not reconciled any more."""
 
 
 class FailureReason(StrEnum):
-    """Why a run failed, or what a human must mend before it goes on."""
+    """Why a run failed, or what a user has to fix before the run continues."""
 
     INSUFFICIENT_DATA = "InsufficientData"
     """The model has less than the minimum hours of training audio."""
     POOR_TRANSCRIPTS = "PoorTranscripts"
     """Transcript accuracy is below the threshold."""
     AUDIO_TRANSCRIPT_MISMATCH = "AudioTranscriptMismatch"
-    """Audio files and transcripts do not belong together."""
+    """Audio files and transcripts do not match."""
     SYSTEM_ERROR = "SystemError"
-    """The remote side failed; may be retried."""
+    """The training failed at the API; it may be retried."""
     TIMED_OUT = "TimedOut"
     """spec.timeoutSeconds passed; the remote run is not cancelled."""
     QUALITY_GATE_FAILED = "QualityGateFailed"
@@ -179,10 +179,10 @@ class FailureReason(StrEnum):
     START_REJECTED = "StartRejected"
     """The API or the spec refused the start."""
     UNKNOWN = "Unknown"
-    """The remote message fits no known reason; it is shown whole."""
+    """The message of the API matches no known reason; it is shown unchanged."""
 
     RESULT_NOT_PUBLISHED = "ResultNotPublished"
-    """Blocked: the training has succeeded; the cluster does not take its result ConfigMap."""
+    """Blocked: the training has succeeded; the cluster refuses its result ConfigMap."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     """Blocked: the Secret that holds the API key is missing, or may not be read."""
     KEY_NOT_FOUND = "KeyNotFound"
@@ -205,13 +205,13 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     """The operator is working towards the spec (kstatus)."""
     STALLED = "Stalled"
-    """Nothing goes on without a human (kstatus)."""
+    """No progress without a user's action (kstatus)."""
     SUSPENDED = "Suspended"
     """spec.suspend is set."""
 
 
 class EventReason(StrEnum):
-    """Reasons of the Kubernetes events: news only, each fact also stands in status.
+    """Reasons of the Kubernetes events; status has each fact, too.
 
     The order is that of a run: kubectl lists events of the same second in it.
     """
@@ -221,13 +221,13 @@ class EventReason(StrEnum):
     MODEL_IN_USE = "ModelInUse"
     """Another resource is training the same model."""
     TRAINING_QUEUED = "TrainingQueued"
-    """The run waits for the key's start allowance."""
+    """The run waits for the start quota of the API key."""
     START_OUTCOME_UNKNOWN = "StartOutcomeUnknown"
-    """The reply to a start was lost; the model is watched to learn the outcome."""
+    """The outcome of a start is unknown; the model is polled to determine it."""
     TRAINING_STARTED = "TrainingStarted"
     """The API accepted the start."""
     TRAINING_ADOPTED = "TrainingAdopted"
-    """A run that was already there is followed."""
+    """An existing run was adopted."""
     STAGE_CHANGED = "StageChanged"
     """The run reached another stage."""
     TRAINING_SUCCEEDED = "TrainingSucceeded"
@@ -235,34 +235,38 @@ class EventReason(StrEnum):
     QUALITY_GATE_FAILED = "QualityGateFailed"
     """The run finished and missed its gate."""
     TRAINING_FAILED = "TrainingFailed"
-    """The run failed; the message says what to do."""
+    """The run failed; the message has the remedy."""
     TRAINING_TIMED_OUT = "TrainingTimedOut"
     """timeoutSeconds passed."""
     RETRY_SCHEDULED = "RetryScheduled"
-    """The run failed, and another follows by itself (spec.backoffLimit)."""
+    """The run failed; another one starts automatically (spec.backoffLimit)."""
     PROGRESS_STALLED = "ProgressStalled"
     """No progress for much longer than usual."""
     START_REJECTED = "StartRejected"
     """The API or the spec refused the start."""
     RATE_LIMITED = "RateLimited"
     """The API refused a call because of its rate limits."""
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+    """The Secret that holds the API key is missing, or may not be read."""
+    KEY_NOT_FOUND = "KeyNotFound"
+    """The Secret has no usable value under the name of the key."""
     UNAUTHORIZED = "Unauthorized"
-    """The API key is missing or rejected."""
+    """The API rejects the API key."""
     GATEWAY_REFUSED = "GatewayRefused"
     """A proxy or gateway refuses the polls in place of the API."""
     MODEL_NOT_FOUND = "ModelNotFound"
     """The API does not know the model."""
     UNREADABLE = "Unreadable"
-    """A field of spec or status cannot be read by this version."""
+    """This version cannot read a field of spec or status."""
     REQUEST_ALREADY_USED = "RequestAlreadyUsed"
-    """A value that was used before is set again, and starts no run."""
+    """A value that was used before is set again; it starts no run."""
     REQUEST_CANCELLED = "RequestCancelled"
-    """A value that asked for a run was removed or replaced before the start: no run is started."""
+    """A request was cancelled: its value was removed or replaced before the start."""
     RESULT_NOT_PUBLISHED = "ResultNotPublished"
-    """The training has succeeded; the cluster does not take its result ConfigMap."""
+    """The training has succeeded; the cluster refuses its result ConfigMap."""
     LOG_NOT_STORED = "LogNotStored"
     """The log of the run is not stored: status.log.state is Refused, Unavailable or NameTaken."""
     RELEASED_RUNNING_TRAINING = "ReleasedRunningTraining"
-    """The resource was deleted while the remote run goes on."""
+    """The resource was deleted; its remote run continues."""
     SERVED_ELSEWHERE = "ServedElsewhere"
-    """Another installation of the operator serves the resource; this one leaves it alone."""
+    """Another installation of the operator serves the resource; this one skips it."""

@@ -1,4 +1,4 @@
-"""spec of a CustomModelTraining: what a person asks for.
+"""spec of a CustomModelTraining: what a user requests.
 
 The docstrings are what `kubectl explain` shows; bounds and CEL rules become the CRD's.
 """
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 MAX_MODEL_ID = 2**53 - 1
-"""The largest integer that every JSON reader holds exactly."""
+"""The largest integer that every JSON reader represents exactly."""
 
 DECIMAL_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,4})?$"
 
@@ -54,10 +54,10 @@ class WhenNotReady(StrEnum):
 
 
 class ExistingTraining(StrEnum):
-    """What to do with a training that is there at first sight of the model."""
+    """What to do with a training that exists at the first poll of the model."""
 
     ADOPT = "Adopt"
-    """Follow it, or take its result over, without a start."""
+    """Poll it to its end, or take over its result, without a start."""
     WAIT = "Wait"
     """Start nothing until the model is ready again."""
     FAIL = "Fail"
@@ -68,7 +68,7 @@ class CollectLog(StrEnum):
     """When the training log is stored."""
 
     ALWAYS = "Always"
-    """While it runs and when it ends."""
+    """While the run continues, and when it ends."""
     ON_FAILURE = "OnFailure"
     """Only when the run has failed."""
     NEVER = "Never"
@@ -105,11 +105,10 @@ class ApiKeySecretRef(ApiModel):
 
 
 class QualityGate(ApiModel):
-    """Bounds that a finished run must keep to count as a success; all in percent."""
+    """Bounds that a finished run must keep to succeed; all in percent."""
 
-    # A misspelt bound is pruned where the writer does not validate strictly; what is left would
-    # be a gate that lets everything through.
-    # A bound of a newer version must not be left out without a word, either.
+    # A misspelt bound is pruned unless the writer validates strictly; the rest would be a gate that
+    # every run passes. A bound of a newer version must not be ignored silently, either.
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra=cel(
@@ -133,22 +132,22 @@ class QualityGate(ApiModel):
 
 
 UNREADABLE_GATE = QualityGate()
-"""In place of a gate that this version cannot read: no run is judged by it. The CRD refuses a gate
-without a bound, so no other gate equals it."""
+"""Replaces a gate that this version cannot read; no run is judged by it. The CRD refuses a gate
+without a bound, so no other gate equals this one."""
 
 
 class LogSpec(ApiModel):
     """How the training log is stored in ConfigMaps."""
 
     collect: CollectLog = CollectLog.ALWAYS
-    """When the log is stored: Always (while it runs and when it ends), OnFailure (only when the
-    run has failed) or Never."""
+    """When the log is stored: Always (during the run and at its end), OnFailure (only if the run
+    has failed) or Never."""
     max_bytes: Annotated[int, Field(ge=65536, le=16777216)] = 1048576
-    """Most bytes of log kept; the oldest chunks go first."""
+    """Bytes of log kept at most; the oldest segments are dropped first."""
 
 
 class TrainingSpec(ApiModel):
-    """What to train, with which key, and when to call it a success."""
+    """What to train, with which API key, and when the run counts as succeeded."""
 
     model_id: Annotated[
         int,
@@ -165,33 +164,34 @@ class TrainingSpec(ApiModel):
     """Id of the custom model at the Scriptix API. Immutable: create another resource for another
     model."""
     api_key_secret_ref: ApiKeySecretRef | None = None
-    """Secret that holds the API key. Omitted: the Secret "scriptix-api-key" of the namespace, and
-    only if that does not exist the operator's default key, where the namespace may use it."""
+    """Secret that holds the API key. Omitted: the Secret "scriptix-api-key" of the namespace; if
+    that does not exist, the operator's default key, provided that the namespace may use it."""
     run_token: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Asks for another run when changed to a value not used before; the last 256 used values are
+    """Requests another run when changed to a value not used before; the last 256 used values are
     remembered. Any text, in quotes: a data version, a commit, a date. Without quotes YAML reads
     1.10 as a number, which is refused, and Kustomize rewrites dates. Spellings of one instant, such
     as "2026-11-29" and "2026-11-29T00:00:00Z", are one value; all other texts are compared as they
-    are. Upload new data first: without it, the request spends a start on a refusal and waits for
-    the data."""
+    are. Upload new data first: without new data, the API refuses the start, which still uses the
+    start quota, and the request waits for the data."""
     suspend: bool = False
-    """True: call the API for nothing. A run at the remote side goes on; it cannot be cancelled."""
+    """True: make no API calls. A remote run continues; the API cannot cancel it."""
     when_not_ready: WhenNotReady = WhenNotReady.WAIT
-    """What to do while the model has no data to train on: Wait until it has, or Fail at once."""
+    """What to do while the model has no training data: Wait for the data, or Fail at once."""
     existing_training: ExistingTraining = ExistingTraining.ADOPT
-    """What to do with a training that is there at first sight of the model: Adopt follows it or
-    takes its result over, Wait starts once the model is ready again, Fail fails."""
+    """What to do with a training that exists at the first poll of the model: Adopt polls it to its
+    end or takes over its result, Wait starts a run when the model is ready again, Fail fails."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    """Order in the queue for the key's start allowance, within the namespace: higher goes first."""
+    """Priority in the start queue of the API key, within the namespace: higher goes first."""
     poll_interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    """Wanted seconds between status calls; the key's allowance may stretch it."""
+    """Requested seconds between status calls; the quota of the API key may lengthen the
+    interval."""
     timeout_seconds: Annotated[int, Field(ge=60, le=604800)] = 86400
     """Seconds from start or adoption until the run counts as failed, also while suspended. The
     remote run is not cancelled."""
     backoff_limit: Annotated[int, Field(ge=0, le=10)] = 0
-    """Further runs after a retryable failure, with growing delay."""
+    """Further runs after retryable failures, with growing delays."""
     quality_gate: QualityGate | None = None
-    """Bounds that the finished run must keep, else it is Failed and not published. Percentages in
-    quotes: a number without quotes is refused."""
+    """Bounds that the finished run must keep; otherwise it is Failed and not published. Percentages
+    in quotes: a number without quotes is refused."""
     log: LogSpec = LogSpec()
     """Whether and how much of the training log is stored."""

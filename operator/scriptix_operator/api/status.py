@@ -1,9 +1,9 @@
-"""status of a CustomModelTraining: everything a person asks about.
+"""status of a CustomModelTraining: what users see.
 
 Strings carry no enum, pattern or format, and schemas only widen: an older CRD must never refuse
-what a newer operator has to say. Only lengths are bounded; core/model/text.py cuts remote text to
-them. The API server holds the bounds, and reading does not: a newer version may have wider ones.
-What a client may have left out because it is empty or zero is optional, too.
+what a newer operator writes. Only lengths are bounded; core/model/text.py cuts remote text to them.
+The API server enforces the bounds, and reading does not: a newer version may have wider ones.
+Fields that a client may omit because they are empty or zero are optional, too.
 """
 
 from typing import Annotated, Any
@@ -66,50 +66,50 @@ Timeline = Annotated[tuple[int, ...], _items(MAX_TIMELINE)]
 
 
 class ModelStatus(ApiModel):
-    """The remote model as the API last gave it."""
+    """The remote model as the API last reported it."""
 
     key: NameText | None = None
     """model_key, the name under which applications use the model."""
     name: NameText | None = None
     """Display name of the model."""
     training_status: int | None = None
-    """1 not ready, 2 ready to run, 3 running, 4 success, 5 failed; others are kept as given."""
+    """1 not ready, 2 ready to run, 3 running, 4 success, 5 failed; others are kept unchanged."""
     status_message: Text | None = None
-    """What the API says of it."""
+    """Description of the status by the API."""
 
 
 class Queue(ApiModel):
-    """Place in the queue for the key's start allowance."""
+    """Queue position in the start queue of the API key."""
 
     position: int = 0
-    """1 is next."""
+    """Position in the queue, from 1: the next to start."""
     of: int = 0
-    """How many wait."""
+    """Number of trainings in the queue."""
     estimated_start_at: Time | None = None
-    """When the allowance is expected to reach it."""
+    """When the start is expected."""
 
 
 class Metrics(ListItem):
-    """training_metrics as the API gave them, as decimal strings; missing stays missing."""
+    """training_metrics as the API reported them, as decimal strings; missing ones stay absent."""
 
     word_error_rate: ShortText | None = None
     """training_metrics.word_error_rate, percent: the word error rate (WER) of the run, which
-    maxWordErrorRate, the rating and the column WER go by. "Test set WER (% of incorrect words)" in
+    maxWordErrorRate, the rating and the column WER use. "Test set WER (% of incorrect words)" in
     the API's documentation."""
     character_error_rate: ShortText | None = None
     """training_metrics.character_error_rate, percent: the character error rate (CER) of the run,
-    which maxCharacterErrorRate goes by. "Test set CER (% of incorrect characters)" in the API's
+    which maxCharacterErrorRate uses. "Test set CER (% of incorrect characters)" in the API's
     documentation."""
     accuracy_improvement: ShortText | None = None
     """training_metrics.accuracy_improvement, percent: improvement over the base model, which
-    minAccuracyImprovement goes by."""
+    minAccuracyImprovement uses."""
     training_hours: ShortText | None = None
-    """training_hours as the API gave it; its documentation contradicts itself on the meaning."""
+    """training_hours as the API reported it; the API's documentation is contradictory about it."""
     test_word_error_rate: ShortText | None = None
-    """training_metrics.test_word_error_rate, percent; nothing goes by it. "Same as word_error_rate"
+    """training_metrics.test_word_error_rate, percent; not used. "Same as word_error_rate"
     in the API's documentation, whose examples give different numbers for the two."""
     training_word_error_rate: ShortText | None = None
-    """training_metrics.training_word_error_rate, percent; nothing goes by it. "Training set WER" in
+    """training_metrics.training_word_error_rate, percent; not used. "Training set WER" in
     the API's documentation."""
     rating: ShortText | None = None
     """Excellent below 10, VeryGood below 15, Good up to 25, Poor above (word error rate)."""
@@ -125,7 +125,7 @@ class LearningPoint(ApiModel):
     word_error_rate: ShortText
     """WER after this epoch, percent."""
     at: Time | None = None
-    """When the log says so."""
+    """Time of the log entry."""
 
 
 LearningCurve = Annotated[tuple[LearningPoint, ...], _items(MAX_LEARNING_POINTS)]
@@ -135,105 +135,105 @@ class Failure(ApiModel):
     """Why the run failed, or what blocks it, and what to do."""
 
     reason: ShortText
-    """One word for machines."""
+    """Reason in CamelCase, for programs."""
     code: ShortText | None = None
-    """error_code of the API, where it gave one."""
+    """error_code of the API, if it reported one."""
     message: LongText = ""
-    """What happened, in the API's words where it spoke."""
+    """What happened; the message of the API, if there is one."""
     solution: Text = ""
-    """What to do about it."""
+    """Remedy: what to do about the failure."""
     retryable: bool = False
-    """Whether another run may help without a human."""
+    """Whether another run may succeed without a user's action."""
 
 
 class Baseline(ApiModel):
-    """The model just before the first attempt of a request: what an outcome is compared with."""
+    """Status and run start time of the model before the first attempt, to compare polls with."""
 
     training_status: int
     """training_status then."""
     started_training_at: Time | None = None
-    """started_training_at then (of the run before), absent if never trained."""
+    """started_training_at of the previous run; absent if the model was never trained."""
 
 
 class StartReply(ApiModel):
     """A reply to the start that does not say whether it was accepted."""
 
     code: ShortText | None = None
-    """error_code of the API, where the reply is its own."""
+    """error_code, if the API itself has replied."""
     message: Text = ""
-    """What the reply says."""
+    """Message of the reply."""
 
 
 class Intent(ApiModel):
-    """A start that is written down but whose outcome is not."""
+    """Write-ahead record of a start whose outcome is not recorded yet."""
 
     attempt: int
     """Number of the POST for this run, from 1."""
     at: Time
-    """When it was written, on the operator's clock."""
+    """When the intent was written, by the operator's clock."""
     key_fingerprint: ShortText
-    """Fingerprint of the API key it is sent with."""
+    """Fingerprint of the API key that the start uses."""
     nonce: ShortText = ""
-    """Tells it from an equal one, which another process may write in the same second."""
+    """Nonce: distinguishes the intent from an equal one of another process in the same second."""
     reply: StartReply | None = None
-    """The reply to the start, where it leaves the outcome open: a 2xx with an error, or a refusal
+    """The reply to the start, if it leaves the outcome unknown: a 2xx with an error, or a refusal
     by a gateway."""
 
 
 class PendingEnd(ApiModel):
-    """An end of the run that the API has shown without the results that belong to it."""
+    """An end of the run that the API reports without its results."""
 
     training_status: int
     """training_status of the end: 4 or 5."""
     seen_at: Time
-    """When a poll first showed it, on the operator's clock; the wait for results counts from
-    here."""
+    """When a poll first showed the end, by the operator's clock; the wait for results begins
+    then."""
     started_training_at: Time | None = None
-    """started_training_at in that poll: results with another one belong to another run."""
+    """started_training_at in that poll: results with another value belong to another run."""
     finished_at: Time | None = None
-    """When the run ended, by the API where it says so."""
+    """When the run ended; the time of the API, if it reports one."""
 
 
 class Run(ApiModel):
     """The requested run."""
 
     id: ShortText
-    """Identity of the run, unique over the resource's life."""
+    """Identity of the run, unique within the resource."""
     token: ShortText = ""
-    """spec.runToken that this run answers, as it was given."""
+    """spec.runToken that requested this run, unchanged."""
     requested_at: NameText = ""
-    """Annotation scriptix.io/requested-at that this run answers, as it was given."""
+    """Annotation scriptix.io/requested-at that requested this run, unchanged."""
     asked_by: AskedByTexts | None = None
-    """Which new values asked for this run: RunToken, RequestedAt. Empty: the resource itself asked,
-    for its first run."""
+    """The new values that requested this run: RunToken, RequestedAt. Empty: the first run, which
+    the resource itself requests."""
     attempt: int = 1
     """Number of the POST for this run, from 1."""
     ownership: ShortText | None = None
-    """Owned, Adopted or Unconfirmed; absent until there is a remote run."""
+    """Owned, Adopted or Unconfirmed; absent before a remote run exists."""
     key_source: NameText | None = None
-    """Where the API key came from."""
+    """Source of the API key."""
     key_fingerprint: ShortText | None = None
     """Fingerprint of the API key; never the key."""
     claimed_at: Time | None = None
-    """Time of the last intent, which those before it did not start anything, or of the adoption;
-    timeoutSeconds counts from here."""
+    """Time of the adoption or of the last intent (earlier intents started no run); timeoutSeconds
+    counts from this time."""
     baseline: Baseline | None = None
     """The model just before the first attempt."""
     started_training_at: Time | None = None
-    """Run start time as a poll has first shown it; it tells this run from others. The reply to the
+    """Run start time of the first poll that showed the run; identifies the run. The reply to the
     start never sets it."""
     refused: Baseline | None = None
-    """The model as it was when the API refused to start it (409); not tried again as it is."""
+    """The model when the API refused its start (409); no further start before the model changes."""
     intent: Intent | None = None
     """The start in progress."""
     queued_at: Time | None = None
-    """Since when it could start; the age of a rerun in the queue."""
+    """Since when the run could start; the age of a rerun in the queue."""
     retries: int = 0
-    """Runs for the same request that have failed before this one."""
+    """Failed runs for the same request before this one."""
     retry_at: Time | None = None
-    """This run has failed, and another for the same request follows at this time."""
+    """When the next run for the same request starts, after this run has failed."""
     pending_end: PendingEnd | None = None
-    """The API has shown the end of this run, and its results are awaited."""
+    """The end of this run, reported by the API, while its results are awaited."""
 
 
 class LogStatus(ApiModel):
@@ -244,82 +244,83 @@ class LogStatus(ApiModel):
     entries: int = 0
     """Entries stored."""
     total_entries: int | None = None
-    """Entries that the API says its log has (total_entries); absent where it does not say so."""
+    """Number of log entries that the API reports (total_entries); absent if it reports none."""
     bytes: int = 0
     """Bytes stored."""
     truncated: bool = False
-    """Older entries were dropped to keep spec.log.maxBytes."""
+    """Whether older entries were dropped to keep spec.log.maxBytes."""
     last_fetched_at: Time | None = None
     """When the log of the run was last fetched."""
     recent_calls: Annotated[tuple[Time, ...], _items(MAX_RECENT_LOG_CALLS)] = ()
-    """When the latest log calls were made, oldest first. After a restart the operator counts them
-    against the API key's quota."""
+    """Times of the latest log calls, oldest first. After a restart the operator charges them to the
+    quota of the API key."""
     state: ShortText | None = None
     """Collecting, Complete, Partial, Refused, Unavailable or NameTaken."""
     message: Text | None = None
-    """Why the log is not whole, or was not stored the last time."""
+    """Why the log is incomplete, or was not stored the last time."""
     end_seen_at: Time | None = None
-    """When the operator saw the end of the run; the fetches after the end count from here."""
+    """When the operator saw the end of the run; the times of the fetches after it depend on
+    this."""
     next_fetch_at: Time | None = None
-    """When the log is due to be fetched next after the end of the run; absent: it is not."""
+    """When the log is fetched next after the end of the run; absent: no fetch is due."""
     next_segment: int = 1
-    """Number of the next sealed chunk."""
+    """Number of the next sealed segment."""
 
 
 class HistoryEntry(ListItem):
-    """A run before the present one."""
+    """A run before the current one."""
 
     id: ShortText = ""
     """Identity of the run."""
     token: ShortText = ""
-    """spec.runToken that it answered."""
+    """spec.runToken that requested the run."""
     requested_at: NameText = ""
-    """Annotation that it answered."""
+    """Annotation scriptix.io/requested-at that requested the run."""
     asked_by: AskedByTexts | None = None
     """As status.run.askedBy."""
     attempt: int = 1
-    """Number of POSTs it took."""
+    """Number of POSTs for the run."""
     ownership: ShortText | None = None
     """Owned, Adopted or Unconfirmed; absent if there was no remote run."""
     key_source: NameText | None = None
-    """Where the API key came from."""
+    """Source of the API key."""
     key_fingerprint: ShortText | None = None
     """Fingerprint of the API key; never the key."""
     started_at: Time | None = None
-    """When the API says it started."""
+    """When the run started, as the API reports."""
     started_training_at: Time | None = None
-    """Run start time as a poll has shown it, absent if none has."""
+    """Run start time of the first poll that showed the run; absent if no poll did."""
     finished_at: Time | None = None
-    """When it ended."""
+    """When the run ended."""
     outcome: ShortText = "Unknown"
     """Succeeded, Failed or Unknown."""
     reason: ShortText | None = None
-    """Why it failed, in one word."""
+    """Reason of the failure in CamelCase."""
     message: Text | None = None
-    """Why it failed, in the API's words where it spoke."""
+    """Why the run failed; the message of the API, if there is one."""
     word_error_rate: ShortText | None = None
     """WER of the run, percent."""
     metrics: Metrics | None = None
     """All metrics of the run."""
     progress: int | None = None
-    """Percent at its end."""
+    """Percent at the end of the run."""
     timeline: Timeline = ()
-    """As status.timeline, of a run that went to its end."""
+    """Progress milestones, as status.timeline, of a run that was completed."""
     learning_curve: LearningCurve = ()
-    """As status.learningCurve; only the newest entry has it."""
+    """Learning curve, as status.learningCurve; only the newest entry has one."""
 
 
 class Display(ApiModel):
-    """What the columns of `kubectl get cmt` read."""
+    """Texts for the columns of `kubectl get cmt`."""
 
     progress: ShortText | None = None
-    """For example 45%."""
+    """Progress, for example 45%."""
     word_error_rate: ShortText | None = None
-    """For example 12.5%."""
+    """Word error rate, for example 12.5%."""
     eta: ShortText | None = None
-    """For example 01-16 16:40Z."""
+    """Expected end (UTC), for example 01-16 16:40Z."""
     queue: ShortText | None = None
-    """For example 3/12."""
+    """Queue position, for example 3/12."""
 
 
 class Condition(ListItem):
@@ -330,93 +331,93 @@ class Condition(ListItem):
     status: ShortText = "Unknown"
     """True, False or Unknown."""
     reason: ShortText = ""
-    """One word for machines."""
+    """Reason in CamelCase, for programs."""
     message: LongText = ""
-    """One sentence for people."""
+    """Message for users."""
     observed_generation: int = 0
-    """metadata.generation that this speaks of."""
+    """metadata.generation that the condition refers to."""
     last_transition_time: Time | None = None
     """When status last changed."""
 
 
 class ServedBy(ApiModel):
-    """The installation of the operator that serves the resource: no other one does."""
+    """The only installation of the operator that serves the resource."""
 
     namespace: NameText
     """Namespace of the operator."""
     renewed_at: Time
-    """When it last wrote the status, on the operator's clock; at least every 15 minutes until the
-    run has ended, unless the resource is suspended. Another installation that watches the resource
-    leaves it alone for 30 minutes from here."""
+    """When the installation last wrote the status, by the operator's clock: at least every 15
+    minutes until the run has ended, unless the resource is suspended. Other installations that
+    watch the resource skip it for 30 minutes after this time."""
 
 
 class TrainingStatus(ApiModel):
-    """Where the run stands, why, and what to do."""
+    """State of the requested run, its cause, and what to do."""
 
     observed_generation: int = -1
-    """metadata.generation that this status speaks of; -1: nobody has looked yet."""
+    """metadata.generation that this status refers to; -1: not reconciled yet."""
     phase: ShortText | None = None
     """Pending, Queued, Starting, Running, Succeeded, Failed or Suspended."""
     message: LongText | None = None
-    """One sentence that says what goes on and, where it helps, what to do."""
+    """The cause of the state and, if an action helps, what to do."""
     progress: int | None = None
-    """Percent; absent until the API has given one."""
+    """Percent; absent until the API has reported one."""
     stage: ShortText | None = None
     """DataPreprocessing, InitialEpochs, MainTraining, FineTuning or FinalEvaluation."""
     model: ModelStatus | None = None
     """The remote model."""
     started_at: Time | None = None
-    """When the API says the run started: as the reply to the start has it, from the first poll that
-    shows the run on as that poll has it."""
+    """When the run started: first as the reply to the start reports it, then as the first poll that
+    shows the run reports it."""
     finished_at: Time | None = None
-    """When the run ended, by the API where it says so."""
+    """When the run ended; the time of the API, if it reports one."""
     estimated_completion_at: Time | None = None
-    """When the run is expected to end: as likely before as after (p50)."""
+    """Median estimate (p50) of the end of the run."""
     estimated_completion_p90_at: Time | None = None
-    """When nine of ten runs like this one have ended (p90)."""
+    """90th percentile (p90) of the estimated end of the run."""
     last_progress_at: Time | None = None
     """When progress was last seen to change."""
     progress_stalled_at: Time | None = None
-    """Since when progress is overdue: this stage has never taken so long. No failure by itself."""
+    """Since when progress is overdue: no earlier run took so long in this stage. Not a failure."""
     timeline: Timeline = ()
-    """Seconds into the run at which progress was first seen at 10, 20, 30, 40, 50, 60, 70, 80, 90
-    and 95 percent, as far as it has come; -1 where that was missed. Expected ends are learned from
-    it."""
+    """Progress milestones: seconds into the run at which polls first showed 10, 20, 30, 40, 50, 60,
+    70, 80, 90 and 95 percent, as far as reached; -1: missed. The expected ends of later runs are
+    estimated from them."""
     last_observed_at: Time | None = None
-    """When the API last answered; refreshed with other changes or every 10 minutes."""
+    """When the API last replied; updated with other changes, or every 10 minutes."""
     poll_interval_seconds: int | None = None
-    """About how far apart the looks at the model are, where the API key's allowance does not give
-    what spec.pollIntervalSeconds asks for."""
+    """Granted poll interval, approximately; present if the quota of the API key does not allow
+    spec.pollIntervalSeconds."""
     queue: Queue | None = None
-    """Place in the start queue; present while Queued."""
+    """Queue position; present while Queued."""
     metrics: Metrics | None = None
     """Metrics of the finished run."""
     learning_curve: LearningCurve = ()
     """Word error rate by epoch, from the log."""
     failure: Failure | None = None
-    """Why it failed or what blocks it."""
+    """Why the run failed, or what blocks it."""
     run: Run | None = None
-    """The requested run. The first one is present from the intent to start it, before the API has
-    answered, or from its adoption or rejection, and absent again if nothing was started. A rerun is
-    present as soon as it is requested, also while it waits for its start. ownership says whether
-    there is a run at the API."""
+    """The requested run. The first run is present from its intent, before the API has replied, or
+    from its adoption or rejection, and absent again if no run was started. A rerun is present as
+    soon as it is requested, also while it waits for its start. ownership says whether a remote run
+    exists."""
     log: LogStatus | None = None
-    """The stored log. From the request for a rerun until the first log of the new run is stored, it
-    is the log of the run before, and state is absent."""
+    """The stored log. From the request for a rerun until the first log of the new run is stored,
+    this is the log of the previous run, and state is absent."""
     history: Annotated[tuple[HistoryEntry, ...], _items(MAX_HISTORY)] = ()
     """Earlier runs, newest first."""
     used_requests: Annotated[tuple[ShortText, ...], _items(MAX_USED_REQUESTS)] = ()
     """Hashes of the 256 values of spec.runToken and scriptix.io/requested-at that were used last,
     oldest first. A used value starts no run."""
     pending_request: Text | None = None
-    """Which value asks for another run while the one in run is not over; that run follows it."""
+    """The value that requests another run while the current run is not over; that run follows."""
     repeated_request: Text | None = None
-    """Which value is set although it was used before, and which run has answered it; absent where
-    none is."""
+    """The value that is set although it was used before, and the run that it requested; absent if
+    there is none."""
     served_by: ServedBy | None = None
     """The installation of the operator that serves the resource."""
     display: Display | None = None
-    """Strings for the printer columns."""
+    """Texts for the printer columns."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(

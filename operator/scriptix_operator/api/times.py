@@ -1,4 +1,4 @@
-"""Instants as status spells them: UTC, to the second, with a `Z`."""
+"""Instants in the format of status: UTC, to the second, with a `Z`."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -42,4 +42,4 @@ Time = Annotated[
     PlainSerializer(format_time, return_type=str),
     WithJsonSchema({"type": "string", "maxLength": 32}),
 ]
-"""An instant in status: a plain string for the API server, so that the schema can only widen."""
+"""An instant in status: a plain string in the CRD, so that the schema can only widen."""

@@ -1,1 +1,1 @@
-"""The shell around the core: asks it, acts, records. All waiting happens on one timer here."""
+"""The shell around the core: carries out its decisions, records them, and waits on one timer."""

@@ -8,7 +8,7 @@ __all__ = ["Clock"]
 
 
 def _wall() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - the rim
+    return datetime.now(UTC)  # noqa: TID251 - the one reader of the clock
 
 
 def _boottime() -> float:
@@ -18,8 +18,8 @@ def _boottime() -> float:
 class Clock:
     """Wall time for people, and a monotonic time that a suspended machine does not stop.
 
-    The wall clock is read once: within a process both go on at the same pace. A clock that is set
-    forward must not shorten the wait for a start whose outcome is not known.
+    The wall clock is read once; then it advances with the monotonic one. A wall clock that is set
+    forward must not shorten the wait for a start with unknown outcome.
 
     Args:
         wall: The wall clock, UTC.
@@ -35,9 +35,9 @@ class Clock:
         self._booted = wall() - timedelta(seconds=boottime())
 
     def now(self) -> datetime:
-        """Wall time, UTC, as it was when the process began plus the time since."""
+        """Wall time, UTC: the time at which the process began, plus the monotonic time since."""
         return self._booted + timedelta(seconds=self._boottime())
 
     def monotonic(self) -> float:
-        """Seconds since boot, time asleep included: a paused sender must see that it overslept."""
+        """Seconds since boot, time asleep included: a process that was paused must notice it."""
         return self._boottime()

@@ -1,4 +1,4 @@
-"""The engine: takes in what the watch sees, and steps what is due, on one timer."""
+"""The controller: takes in watch events and lists, and reconciles the resources that are due."""
 
 import asyncio
 import logging
@@ -30,19 +30,19 @@ from scriptix_operator.telemetry.metrics import Metrics
 __all__ = ["Controller"]
 
 PARALLEL_RECONCILES = 64
-"""Models worked on at once; most of their time they wait for a reply."""
+"""Models reconciled at once; most of the time their workers wait for a reply."""
 PARALLEL_DELETION_EVENTS = 8
-"""Events about deleted resources sent at once: thousands may go with their namespace, and the
-Lease has to be renewed over the same connections."""
+"""Events about deleted resources sent at once: a namespace may be deleted with thousands of them,
+and the Lease has to be renewed over the same connections."""
 PATIENCE = 1.0
-"""Seconds that the dispatcher waits at most, for a slot or a due time, before it shows a sign of
-life."""
+"""Seconds that the dispatcher waits at most, for a free worker or a due time, before it shows a
+sign of life."""
 REPORT_INTERVAL = 5.0
 """Seconds between counts of the resources by phase."""
 LEDGER_INTERVAL = 5.0
-"""Seconds between the times that a refused ledger is asked for again."""
+"""Seconds between attempts to read a ledger that the cluster has refused."""
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
-"""Seconds before a step that the cluster or a bug has spoilt is tried again; doubles."""
+"""Seconds before a reconcile that failed, by the cluster or a bug, is retried; doubles."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ async def _report_nothing(raw: Raw, text: str) -> None:
 
 @dataclass(slots=True)
 class _Busy:
-    """A step under way."""
+    """A reconcile under way."""
 
     wanted_again: bool = False
 
@@ -68,13 +68,12 @@ class Controller:
 
     Args:
         reconcile: One reconcile of a resource, as Reconciler.reconcile.
-        list_all: All resources of a namespace, or of all of them, as the API server gives them, as
-            Trainings.all.
+        list_all: Lists the resources of one namespace or of all, as Trainings.all.
         coverage: What the store may be missing; namespaces that are not listed are not served.
-        problems: Where it reports what it cannot list or parse.
+        problems: Takes reports of namespaces that cannot be listed and resources that cannot be
+            parsed.
         work_queue: Due times, on the same clock; the schedulers set them, too.
-        resync_interval: Seconds between full lists, the second source beside the watch: a gap in
-            a watch loses deletions.
+        resync_interval: Seconds between full lists: a watch that is interrupted loses deletions.
     """
 
     reconcile: Callable[[TrainingKey], Awaitable[float | None]]
@@ -89,28 +88,29 @@ class Controller:
     work_queue: WorkQueue
     resync_interval: float
     serve: Callable[[frozenset[str]], None] = lambda _: None
-    """Has these namespaces watched: those whose list succeeds."""
+    """Sets the namespaces to watch: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
-    """Asks again for a ledger that the cluster has refused, as StartLedger.retry_refused."""
+    """Reads a ledger again that the cluster has refused, as StartLedger.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
-    """Works beside the steps until cancelled, as Serving.run."""
+    """Runs beside the reconciles until cancelled, as Serving.run."""
     report_left_alone: Callable[[Raw, str], Awaitable[None]] = _report_nothing
-    """Says of a resource why it is left alone, as Recorder.tell_left_alone."""
+    """Reports in status why a resource is skipped, as StatusWriter.report_left_alone."""
     shutdown: Shutdown = field(default_factory=Shutdown)
-    """Once it has begun, a cancellation of `run` waits for the starts under way."""
+    """After the shutdown has begun, a cancellation of `run` waits for the starts under way."""
     start_wait: float = 0.0
-    """Seconds of that wait at most."""
+    """Seconds that `run` waits for starts under way, at most."""
     _resync: Resync = field(init=False)
     _reporter: UnreadableReporter = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
-    """By model that is being worked on: who is due there next, and since when."""
+    """By model that has a worker: its due resources, each with its due time in monotonic
+    seconds."""
     _busy: dict[TrainingKey, _Busy] = field(default_factory=dict)
     _failures: dict[TrainingKey, int] = field(default_factory=dict)
     _deletion_events: asyncio.Semaphore = field(init=False)
     _tasks: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
-        """Make what belongs to the running event loop."""
+        """Create what belongs to the running event loop."""
         self._deletion_events = asyncio.Semaphore(PARALLEL_DELETION_EVENTS)
         self._reporter = UnreadableReporter(self.report_left_alone)
         self._resync = Resync(
@@ -127,10 +127,10 @@ class Controller:
         )
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Work until cancelled, and in a shutdown until no start is under way either.
+        """Work until cancelled; in a shutdown, also until no start is under way.
 
         Args:
-            beat: Called every two seconds at least while the dispatcher works.
+            beat: Called at least every two seconds while the dispatcher works.
         """
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._resync.run())
@@ -138,8 +138,8 @@ class Controller:
             self._tasks.create_task(self._reporter.run())
             self._tasks.create_task(self._tick_forever())
             self._tasks.create_task(self._retry_ledger_forever())
-            # Not before each namespace was tried: a resource that is seen first must not take over
-            # the run, or the model, of one that is seen last.
+            # Each namespace is listed first: a resource that is seen early must not take over the
+            # run, or the model, of one that is seen late.
             while not await _in_time(self._resync.ready.wait()):
                 beat()
             self._tasks.create_task(self.beside())
@@ -151,7 +151,7 @@ class Controller:
                 raise
 
     def relist(self) -> None:
-        """List all namespaces soon: the watch of one fails, which may be refused by now."""
+        """List all namespaces soon: one whose watch fails may be forbidden now."""
         self._resync.hurry()
 
     def seen(self, kind: str | None, raw: Raw) -> None:
@@ -165,27 +165,27 @@ class Controller:
             return
         version = metadata["resourceVersion"]
         if is_same and known is not None and known.resource_version == version:
-            return  # our own write as the watch echoes it, or a list without news
+            return  # the watch event of our own write, or a list without changes
         newest = self.coverage.unreadable_version(key) if known is None else known.resource_version
         if newest is not None and is_older(version, newest):
             return  # a page of a list that was made before the watch event
         try:
             training = parse_training(raw)
         except UnreadableError as error:
-            # Not this operator's to judge: it stays as it is until somebody edits it.
+            # Nothing can be decided for the resource until a user edits it.
             self._drop(key)
             if self.coverage.put_unreadable(key, raw):
-                logger.error("left alone, it cannot be read: %s", error)  # noqa: TRY400 - no traceback
+                logger.error("skipping unreadable resource: %s", error)  # noqa: TRY400 - no traceback
                 self._reporter.put(raw, error.text)
             return
         self._forget_unreadable(key)
         if self.store.put(training):
             if training.is_being_deleted:
-                self.schedulers.leave(key)  # others move up now
+                self.schedulers.leave(key)  # the queue entries behind it move up
             self._trigger(key)
 
     def _listed(self, scope: str) -> None:
-        """Begin with a namespace, and go on with those that its list has kept waiting."""
+        """Reconcile the resources of a listed namespace, and those that waited for its list."""
         has_gap = self.coverage.gap() is not None
         for training in self.store:
             is_new = scope in {ALL, training.key.namespace}
@@ -195,7 +195,7 @@ class Controller:
 
     def _trigger(self, key: TrainingKey) -> None:
         if not self.coverage.is_listed(key.namespace):
-            return  # the first complete list wakes it
+            return  # the first complete list triggers it
         busy = self._busy.get(key)
         if busy is not None:
             busy.wanted_again = True
@@ -203,11 +203,11 @@ class Controller:
             self.work_queue.set(key, 0.0)
 
     def _forget(self, key: TrainingKey, last: TrainingStatus | None = None) -> None:
-        """Drop a resource that was deleted, and say so if its training goes on.
+        """Drop a deleted resource; publish an event if its remote run continues.
 
         Args:
             key: The resource.
-            last: Its last status where the watch has it: a write of ours may be under way.
+            last: Its last status, if the watch event has it: a write of ours may be under way.
         """
         self._forget_unreadable(key)
         known = self._drop(key)
@@ -222,7 +222,7 @@ class Controller:
         self._reporter.drop(key)
 
     def _drop(self, key: TrainingKey) -> Training | None:
-        """Drop all that is known of a resource; returns its last version."""
+        """Drop all in-process state of a resource; returns its last version."""
         self.work_queue.drop(key)
         self.schedulers.leave(key)
         self._failures.pop(key, None)
@@ -251,7 +251,8 @@ class Controller:
         """Wait until the starts under way are recorded; a lost Lease cancels that."""
         if not self.shutdown.starts:
             return
-        # Taken over: else a lost Lease could not be told from the signal, and would not be raised.
+        # The cancellation is taken over: otherwise a lost Lease could not be distinguished from the
+        # signal, and would not be raised.
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
@@ -267,10 +268,10 @@ class Controller:
             )
 
     def _give_to_worker(self, key: TrainingKey, latency: float) -> int | None:
-        """Put a resource in line for its model.
+        """Hand a due resource to the worker of its model.
 
         Returns:
-            The model, where nobody works on it yet.
+            The model, if it has no worker yet.
         """
         training = self.store.get(key)
         if training is None:
@@ -281,18 +282,18 @@ class Controller:
         return None if has_worker else model
 
     async def _work_on(self, model: int) -> None:
-        """Step who is due at a model, one after the other.
+        """Reconcile the due resources of one model, one after the other.
 
-        So two claims on it are never decided at once, and however many there are, they keep no
-        more than one slot.
+        So two competing trainings are never decided at once, and all competing trainings of a model
+        occupy one worker.
         """
-        line = self._due[model]
-        while line and not self.shutdown.is_begun:
-            key = next(iter(line))
-            since = line.pop(key)
+        due = self._due[model]
+        while due and not self.shutdown.is_begun:
+            key = next(iter(due))
+            since = due.pop(key)
             training = self.store.get(key)
             if training is not None and training.spec.model_id != model:
-                self._trigger(key)  # made anew meanwhile, with another model
+                self._trigger(key)  # re-created meanwhile, with another model
             elif training is not None:
                 await self._reconcile(key, self.clock.monotonic() - since)
         del self._due[model]
@@ -304,28 +305,28 @@ class Controller:
             seconds = await self.reconcile(key)
             self._failures.pop(key, None)
         except GoneError as error:
-            # The watch will tell of the deletion. Until then it is not given up.
+            # The resource is dropped when the watch reports its deletion, not before.
             outcome, seconds = "Gone", MAX_RETRY
             logger.debug("%s: %s", key, error)
         except (KubeError, UnreadableError) as error:
             outcome, seconds = "Postponed", self._retry_in(key)
-            logger.warning("%s: step postponed for %.0f s: %s", key, seconds, error)
+            logger.warning("%s: reconcile postponed for %.0f s: %s", key, seconds, error)
         except Exception:
-            # One resource's bug must not stop the others: said loudly, counted, tried again.
+            # A bug with one resource must not stop the others: it is logged, counted and retried.
             outcome, seconds = "Error", self._retry_in(key)
             self.metrics.reconcile_failed()
-            logger.exception("%s: step failed; tried again in %.0f s", key, seconds)
+            logger.exception("%s: reconcile failed; retrying in %.0f s", key, seconds)
         finally:
             del self._busy[key]
             self.metrics.reconciled(outcome, latency)
         if outcome != "Done":
             self.schedulers.requeue_failed(key)
         if self.store.get(key) is None:
-            self._drop(key)  # deleted meanwhile; the step may have left traces of it since
+            self._drop(key)  # deleted meanwhile; the reconcile may have stored state since
         elif busy.wanted_again:
             self.work_queue.set(key, 0.0)
         elif seconds is not None:
-            # Its lane may expect it before that.
+            # Its key scheduler may have made it due earlier.
             self.work_queue.bring_forward(key, seconds)
 
     def _retry_in(self, key: TrainingKey) -> float:
@@ -364,7 +365,7 @@ class Controller:
 
 
 def _last_status(raw: Raw) -> TrainingStatus | None:
-    """The status that a resource had when it was removed; None where it cannot be read."""
+    """The status of a resource when it was removed; None if it cannot be read."""
     try:
         return parse_training(raw).status
     except UnreadableError:
@@ -372,7 +373,7 @@ def _last_status(raw: Raw) -> TrainingStatus | None:
 
 
 async def _in_time(waited_for: Awaitable[object]) -> bool:
-    """Wait, but not so long that the dispatcher would look dead."""
+    """Wait, but not longer than the dispatcher may go without a sign of life."""
     try:
         async with asyncio.timeout(PATIENCE):
             await waited_for

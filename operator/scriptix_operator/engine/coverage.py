@@ -1,7 +1,7 @@
 """What the store may be missing: namespaces that are not listed, resources that cannot be parsed.
 
-The store is complete for a namespace from its first complete list on. What changes while a later
-list fails hides no in-flight start: this process is the only one that makes any.
+The store is complete for a namespace after its first complete list. A later list that fails hides
+no in-flight start, because this process is the only one that starts runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class _Unreadable:
     uid: str
     version: str
     model_id: object
-    """As it stands in spec."""
+    """The model id in spec, unchecked."""
     may_be_starting: bool
     """Its status holds an intent, or has a form that may hide one."""
     may_have_run: bool
@@ -41,13 +41,13 @@ class Coverage:
 
     def __init__(self, namespaces: Sequence[str] = ()) -> None:
         self.scopes = tuple(dict.fromkeys(namespaces)) or (ALL,)
-        """What is listed, each with a list of its own: a namespace, or ALL."""
+        """The scopes, each listed on its own: namespaces, or ALL."""
         self._listed: set[str] = set()
         self._unreadable: dict[TrainingKey, _Unreadable] = {}
 
     @property
     def unlisted(self) -> tuple[str, ...]:
-        """The scopes without a complete list since this process leads."""
+        """The scopes without a complete list since this process became leader."""
         return tuple(scope for scope in self.scopes if scope not in self._listed)
 
     @property
@@ -88,17 +88,17 @@ class Coverage:
         """Take in that a resource can be parsed, or is gone."""
         self._unreadable.pop(key, None)
 
-    def may_hide_holder(self, entry: InFlightStart) -> bool:
-        """Whether the resource of an in-flight start may exist, where the store does not have it.
+    def may_hide_holder(self, in_flight: InFlightStart) -> bool:
+        """Whether the resource of an in-flight start may exist although the store does not have it.
 
-        A namespace that is not watched hides nothing: taking it out of the settings releases its
+        A namespace that is not watched hides nothing: removing it from the settings releases its
         runs, as deleting their resources does.
         """
-        found = self._unreadable.get(TrainingKey(entry.namespace, entry.name))
-        if found is not None and found.uid == entry.uid:
+        found = self._unreadable.get(TrainingKey(in_flight.namespace, in_flight.name))
+        if found is not None and found.uid == in_flight.uid:
             return True
-        is_watched = ALL in self.scopes or entry.namespace in self.scopes
-        return is_watched and not self.is_listed(entry.namespace)
+        is_watched = ALL in self.scopes or in_flight.namespace in self.scopes
+        return is_watched and not self.is_listed(in_flight.namespace)
 
     def may_hide_competitor(self, model_id: int) -> bool:
         """Whether a resource with this model may exist that the store does not have."""
@@ -117,7 +117,7 @@ class Coverage:
         return min(holders, default=None)
 
     def gap(self) -> str | None:
-        """Say what keeps a lost ledger from being rebuilt; None: the store has all intents."""
+        """Why a lost ledger cannot be rebuilt now; None: the store has all intents."""
         gaps = []
         if self.unlisted:
             gaps.append(f"{_show(self.unlisted)} not listed")
@@ -128,7 +128,7 @@ class Coverage:
 
 
 def _show(scopes: Sequence[str]) -> str:
-    """Namespaces in words, as many as a message can hold."""
+    """Namespaces as text, as many as a message can hold."""
     names = [name for name in scopes if name != ALL]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return show_namespaces(names[:SHOWN]) + more

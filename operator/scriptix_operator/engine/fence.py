@@ -1,14 +1,16 @@
-"""The fence around a send: a process that was paused past its time dies on waking.
+"""The fence around a send: ends a process that was paused beyond its send window.
 
 A check before sending is not enough: the process may be stopped (SIGSTOP, a frozen container, a
-machine asleep) between the check and the first byte, and go on when another has long taken over.
-A timer of the kernel goes on meanwhile, and its signal is delivered before the sender runs again.
+suspended machine) between the check and the first byte, and continue after another process has
+become leader. A timer of the kernel keeps running, and its signal is delivered before the sender
+runs again.
 
-Three things that the simpler `setitimer` and SIGALRM would not do (docs/decisions/0011):
-- libc's `_exit` handles the signal. Its default action is kept from process 1 of a container, which
-  the operator is; a handler of Python's runs between two bytecodes, perhaps after the send.
-- The signal is for the thread that sends. Any other could take it while this one sends.
-- The clock goes on while the machine sleeps.
+`setitimer` and SIGALRM would be simpler, and lack three properties (docs/decisions/0011):
+- libc's `_exit` handles the signal. The kernel withholds the default action from process 1 of a
+  container, which the operator is; a Python handler runs between two bytecodes, perhaps after the
+  send.
+- The signal goes to the thread that sends. Another thread could take it while this one sends.
+- The clock keeps running while the machine sleeps.
 """
 
 import ctypes
@@ -41,7 +43,7 @@ class _SigEvent(ctypes.Structure):
 
 
 class Fence:
-    """A timer that ends this process; make it in the thread that sends.
+    """A timer that ends this process; created in the thread that sends.
 
     Deadlines are seconds of CLOCK_BOOTTIME.
     """
@@ -62,7 +64,7 @@ class Fence:
         """End this process at `deadline` unless it is disarmed before.
 
         Returns:
-            What to disarm it with.
+            The number to disarm it with.
         """
         number = next(self._numbers)
         self._deadlines[number] = deadline
@@ -70,7 +72,7 @@ class Fence:
         return number
 
     def disarm(self, number: int) -> None:
-        """All bytes have left, or none will; harmless if it was done before."""
+        """Disarm the timer: all bytes have left, or none will; may be called twice."""
         if self._deadlines.pop(number, None) is not None:
             self._set()
 

@@ -1,4 +1,4 @@
-"""Beside other installations: renews what this one serves, and reports what it leaves alone."""
+"""Renews the resources that this installation serves, and reports those that others serve."""
 
 import asyncio
 import logging
@@ -26,10 +26,10 @@ __all__ = ["Serving"]
 
 SOURCE = "Installations"
 INTERVAL = 5.0
-"""Seconds between looks at all resources in memory."""
+"""Seconds between passes over all resources in memory."""
 EVENTS_EACH = 20
-"""Resources of a namespace that get an event about one other installation: all are counted in the
-metric and in /readyz, and a thousand events would say no more."""
+"""Resources of a namespace that get an event about one other installation: the metric and /readyz
+count all of them, and a thousand events would add nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ class Serving:
     metrics: Metrics
     problems: Problems
     _others: set[str] = field(default_factory=set)
-    """The installations that are reported."""
+    """The other installations that are reported."""
     _announced: dict[TrainingKey, str] = field(default_factory=dict)
-    """The installation of which a resource got an event."""
+    """By resource: the installation that its event named."""
 
     async def run(self) -> NoReturn:
         """Work until cancelled."""
@@ -61,7 +61,7 @@ class Serving:
             await asyncio.sleep(INTERVAL)
 
     async def refresh(self) -> None:
-        """Report what is left alone now, and renew what is due."""
+        """Report the resources that others serve now, and renew those that are due."""
         left = left_alone(self.store, self.installation, self.clock.now())
         self._report(left)
         await self._publish_events(left)
@@ -71,7 +71,10 @@ class Serving:
         self.metrics.left_alone(sum(map(len, left.values())))
         for other in self._others - left.keys():
             self.problems.clear(SOURCE, other)
-            logger.info("no resource is left alone for the installation in %s any more", other)
+            logger.info(
+                "the installation in namespace %s no longer serves a resource that is watched here",
+                other,
+            )
         for other, trainings in left.items():
             text = left_text(other, trainings)
             self.problems.report(SOURCE, text, subject=other)
@@ -80,7 +83,7 @@ class Serving:
         self._others = set(left)
 
     async def _publish_events(self, left: dict[str, list[Training]]) -> None:
-        """Publish an event about each resource that is newly left alone, one after the other."""
+        """Publish an event about each resource that another installation serves now, in turn."""
         now_left = {one.key: other for other, trainings in left.items() for one in trainings}
         self._announced = {
             key: other for key, other in self._announced.items() if now_left.get(key) == other
@@ -97,14 +100,14 @@ class Serving:
                 await self.events.publish(training, (news,), self.clock.now())
 
     async def _renew(self) -> None:
-        """Write what this installation serves and has had nothing to write about for long."""
+        """Write the status of served resources that was not written for long."""
         for training in self.store:
             if not needs_renewal(training, self.installation, self.clock.now()):
                 continue
             try:
                 await self.status_writer.write(training, training.status)
             except (ConflictError, GoneError, UnreadableError) as error:
-                logger.debug("%s: not renewed, it has changed: %s", training.key, error)
+                logger.debug("%s: not renewed, the resource has changed: %s", training.key, error)
             except KubeError as error:
                 logger.warning("%s: not renewed: %s", training.key, error)
-                return  # the API server is unreachable: the others would only wait for it
+                return  # the API server is unreachable: the other writes would fail, too

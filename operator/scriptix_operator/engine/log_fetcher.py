@@ -1,4 +1,4 @@
-"""Fetching a run's log and storing it."""
+"""Fetches the log of a run and stores it."""
 
 import asyncio
 import logging
@@ -35,9 +35,9 @@ from scriptix_operator.scriptix.errors import ScriptixError
 __all__ = ["LARGE", "LogFetcher"]
 
 FIRST_RETRY, MAX_RETRY = 15.0, 3600.0
-"""Seconds before a failed fetch is tried again; doubles."""
+"""Seconds before a failed fetch is retried; doubles."""
 LARGE = 1024 * 1024
-"""Bytes of spec.log.maxBytes above which logs take turns; also its default."""
+"""Bytes of spec.log.maxBytes above which logs are fetched one at a time; also its default."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,23 +55,23 @@ class LogFetcher:
     wait: float
     """As Durations.log."""
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a log with a large bound is fetched and stored: such logs take turns."""
+    """Held while a log with a large bound is fetched and stored: one at a time."""
 
     async def fetch(
         self, training: Training, failed_before: int, due_in: float | None
     ) -> LogStored | LogUnavailable:
-        """Fetch the log and store what is new in it.
+        """Fetch the log and store its new entries.
 
-        With a bound above LARGE, one at a time: 16 MiB of lines take some 40 MiB until they are
-        stored, however slow the API server is.
+        Logs with a bound above LARGE are fetched one at a time: 16 MiB of lines take some 40 MiB of
+        memory until they are stored, and the API server may be slow.
 
         Args:
-            training: With the run whose log it is.
-            failed_before: Fetches in a row that have failed before this one.
-            due_in: Seconds until the next look is due, handed through.
+            training: The resource, with the run whose log is fetched.
+            failed_before: Failed fetches in a row before this one.
+            due_in: Seconds until the next poll is due, handed through.
 
         Raises:
-            KubeError: The API key could not be read just now.
+            KubeError: The API key could not be read.
         """
         if training.spec.log.max_bytes <= LARGE:
             return await self._fetch(training, failed_before, due_in)
@@ -90,7 +90,7 @@ class LogFetcher:
             key = await self.keys.resolve(training)
         except KeyUnavailableError:
             return later
-        # After a restart a run that has ended is not polled: its log may be the first call.
+        # A run that has ended is not polled after a restart: its log may be the first call.
         await self.calls.recall_limits(key)
         ended, model_id = has_ended(training.status), training.spec.model_id
         permit = self.schedulers.log(key.fingerprint, training.key, has_ended=ended)
@@ -118,12 +118,12 @@ class LogFetcher:
             return _without_log(error.failure, replace(later, was_called=was_called))
         later = replace(later, was_called=True)
         if self.store.is_being_deleted(training):
-            return later  # since the call was made
+            return later  # changed since the call was made
         try:
             found, saved = await self._save(training, stored_log, collector)
         except (NameTaken, KubeError) as error:
-            # Not raised: the step would be tried again within a minute, for ever, and each time
-            # spend one of the few log calls that all resources with this key have.
+            # Not raised: the reconcile would be retried every minute without end, and each time use
+            # one of the few log calls of the key's quota.
             return self._not_stored(training, error, later)
         extent = LogExtent(reply, of_run=found.entries, known=saved.lines, skipped=found.skipped)
         return LogStored(saved.log, found.curve, due_in, extent, asked_at)
@@ -131,7 +131,7 @@ class LogFetcher:
     def _collector(
         self, training: Training, log_index: LogIndex, asked_at: datetime
     ) -> LogCollector:
-        """What takes the entries of the reply."""
+        """The collector of the entries in the reply."""
         status, max_bytes = training.status, training.spec.log.max_bytes
         window = window_of(status, log_index, is_last=is_last_fetch(status, asked_at, self.wait))
         run_id = status.run.id if status.run else ""
@@ -141,7 +141,7 @@ class LogFetcher:
         self, training: Training, stored_log: OpenLog, collector: LogCollector
     ) -> tuple[Collected, SavedLog]:
         run, max_bytes = training.status.run, training.spec.log.max_bytes
-        # Up to 16 MiB are put in order: not on the event loop's time.
+        # Up to 16 MiB are sorted: in a thread, so that the event loop is not blocked.
         found = await asyncio.to_thread(collector.result)
         saved = await self.log_store.save(
             stored_log, found, run_id=run.id if run else "", max_bytes=max_bytes
@@ -158,7 +158,7 @@ class LogFetcher:
             return replace(later, wait=None, state=LogState.NAME_TAKEN)
         if isinstance(error, RefusedError):
             return replace(later, write_failure=WriteFailure.REFUSED)
-        # Where no call was made none is spent: the API server may be away for long.
+        # No call was made, so none is charged: the API server may be unreachable for long.
         return replace(later, write_failure=WriteFailure.FAILED if later.was_called else None)
 
 
@@ -169,7 +169,7 @@ def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
     later = replace(later, message=f"The log is not fetched: {failure.message}")
     is_success = failure.status is not None and failure.status in range(200, 300)
     if is_success and failure.kind is not FailureKind.RATE_LIMITED:
-        return replace(later, refusal=failure)  # too large for instance: another may be so, too
+        return replace(later, refusal=failure)  # too large, for instance: the next log may be, too
     if failure.retry_after is not None and later.wait is not None:
         return replace(later, wait=max(failure.retry_after, later.wait))
     return later

@@ -1,4 +1,4 @@
-"""Calls to the Scriptix API, each paid for before; what comes of it is counted and learned from."""
+"""Calls to the Scriptix API, each with a permit; replies are counted, and limits observed."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from scriptix_operator.telemetry.metrics import Metrics
 __all__ = ["MeteredCalls", "OnRateInfo"]
 
 OnRateInfo = Callable[[RateLimitInfo], None]
-"""Takes what a reply says of the limit."""
+"""Takes the rate-limit info of a reply."""
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -30,8 +30,8 @@ class MeteredCalls:
     """Makes calls.
 
     Args:
-        schedulers: What each key may still do.
-        ledger: Where learned limits are kept.
+        schedulers: The key schedulers, which granted the permits.
+        ledger: Keeps observed limits.
         clock: The clocks.
         metrics: Counts each call.
     """
@@ -42,17 +42,18 @@ class MeteredCalls:
     metrics: Metrics
 
     async def recall_limits(self, key: ApiKey) -> None:
-        """Take over what was learned of a key's limits before, as soon as the ledger can be read.
+        """Restore the observed limits of a key, once the ledger can be read, and its log calls.
 
-        And the log calls that statuses tell of; looks are so many that spending the first window
-        evenly will do. A run that is followed needs no ledger: its calls are made all the same.
+        Log calls are restored from the statuses. Polls are not: there are so many that spacing them
+        evenly in the first window suffices. A run that is followed is polled without the ledger,
+        too.
         """
         if self.schedulers.has_recalled(key.fingerprint):
             return
         try:
             await self.ledger.ready()
         except KubeError as error:
-            logger.debug("learned limits are not recalled yet: %s", error)
+            logger.debug("observed limits are not restored yet: %s", error)
         else:
             self.schedulers.learn(key.fingerprint, self.ledger.observed_limits(key.fingerprint))
             fetched = self.ledger.store.log_calls(key.fingerprint)
@@ -66,17 +67,17 @@ class MeteredCalls:
         permit: Permit,
         send: Callable[[OnRateInfo], Awaitable[T]],
     ) -> T:
-        """Make a call that was taken from its allowance.
+        """Make a call under its permit.
 
         Args:
-            call: Its kind.
-            model_id: The model it is about.
-            key: The key it is made with.
-            permit: It, as taken.
-            send: Makes it, and hands on what the reply says of the limit.
+            call: The kind of call.
+            model_id: The model.
+            key: The API key.
+            permit: The permit of the call.
+            send: Makes the call, and hands on the rate-limit info of the reply.
 
         Raises:
-            ScriptixError: It failed.
+            ScriptixError: The call failed.
         """
         begun, on_rate_info = self.clock.monotonic(), list[RateLimitInfo]()
         try:
@@ -85,7 +86,7 @@ class MeteredCalls:
             await self._answered(call, model_id, key, permit, begun, on_rate_info, error.failure)
             raise
         except BaseException as error:
-            # A bug, or the end of this process: whether it has arrived is not known.
+            # A bug, or the end of this process: whether the call arrived is unknown.
             lost = CallFailure(FailureKind.AMBIGUOUS, type(error).__name__)
             await self._answered(call, model_id, key, permit, begun, on_rate_info, lost)
             raise
@@ -114,18 +115,16 @@ class MeteredCalls:
         try:
             await self.ledger.learn(key.fingerprint, call.value, observed_limits)
         except KubeError as error:
-            logger.warning("a learned limit is not kept over a restart: %s", error)
+            logger.warning("an observed limit is not kept across a restart: %s", error)
         limits = (
             ", ".join(f"{one.count}/{one.seconds:g}s" for one in observed_limits) or "as configured"
         )
         logger.info("%s: limit of %s calls is now %s", key.source, call.value, limits)
 
     def _warn_of(self, rate_info: RateLimitInfo | None, call: Call, key: ApiKey) -> None:
-        """Say once that what the API tells of a limit is nonsense: it comes with each reply."""
+        """Log once that rate-limit info is invalid: each reply repeats it."""
         flawed = self.schedulers.of(key.fingerprint).flawed
         if rate_info is None or rate_info.flaw is None or call in flawed:
             return
         flawed.add(call)
-        logger.warning(
-            "%s: the API's word on its limits is ignored: %s", key.source, rate_info.flaw
-        )
+        logger.warning("%s: ignoring invalid rate-limit headers: %s", key.source, rate_info.flaw)

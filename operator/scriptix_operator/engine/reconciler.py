@@ -1,4 +1,4 @@
-"""One step of one resource, from top to bottom: decide → record → act → observe, until it rests."""
+"""One reconcile of one resource: decide → record → act → observe, until it is requeued."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -41,14 +41,14 @@ from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError
 __all__ = ["Reconciler"]
 
 MAX_ATTEMPTS = 5
-"""Versions of a resource that one step takes up, if others keep writing it."""
+"""Versions of a resource that one reconcile tries, while others keep writing it."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Takes resources as far as they go now.
+    """Reconciles resources.
 
     Args:
         installation: This installation, by its namespace.
@@ -67,18 +67,18 @@ class Reconciler:
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def reconcile(self, key: TrainingKey) -> float | None:
-        """Take a resource as far as it goes now.
+        """Reconcile a resource until it is requeued.
 
-        One step at a time for each model, the caller sees to that. A version that others have
-        written anew since is read and visited anew.
+        The caller runs one reconcile at a time for each model. If others have written the resource
+        meanwhile, the new version is read and reconciled.
 
         Returns:
-            Seconds until it is due again; None: when it changes, or in the next leader.
+            Seconds until the resource is due again; None: when it changes, or in the next leader.
 
         Raises:
-            GoneError: It is not there any more.
-            KubeError: The cluster did not do its part; the resource is as it was last recorded.
-            UnreadableError: Somebody has made it so that it cannot be read.
+            GoneError: The resource does not exist any more.
+            KubeError: A request to the cluster failed; the resource is as last recorded.
+            UnreadableError: A user has written fields that cannot be read.
         """
         for attempt in range(1, MAX_ATTEMPTS + 1):
             training = self.store.get(key)
@@ -89,24 +89,24 @@ class Reconciler:
             except ConflictError as error:
                 if attempt == MAX_ATTEMPTS:
                     raise
-                logger.debug("%s; decided anew", error)
+                logger.debug("%s; deciding again", error)
                 await self.status_writer.reload(training)
         return None
 
     async def _reconcile_if_served(self, training: Training) -> float | None:
-        """Visit one version of a resource, unless another installation serves it."""
+        """Reconcile one version of a resource, unless another installation serves it."""
         wait = left_for(training, self.installation, self.clock.now())
         if wait is not None:
             self.schedulers.leave(training.key)
             return wait
         if is_starting(training.status) and was_served_elsewhere(training, self.installation):
-            # An intent without an entry is withdrawn as never sent, and the entry of this one is in
-            # the other installation's ledger.
+            # An intent without an in-flight start is aborted as never sent, and the in-flight start
+            # of this intent is in the ledger of the other installation.
             await self.ledger.record_in_flight(training)
         return await self._reconcile_version(training)
 
     async def _reconcile_version(self, recorded: Training) -> float | None:
-        """Loop over one version of a resource; `recorded` is what the cluster has of it."""
+        """Loop over one version of a resource; `recorded` is the version in the cluster."""
         permit: StartPermit | None = None
         observation: Observation = Triggered(self.schedulers.is_queued(recorded.key))
         resumed = await self._record_reply(recorded)
@@ -126,7 +126,7 @@ class Reconciler:
                     permit, observation = await self._reserve(current, wanted)
                 case Post():
                     if permit is None:
-                        raise RuntimeError(f"{recorded.key}: a start without a slot")
+                        raise RuntimeError(f"{recorded.key}: a start without a permit")
                     recorded, decision = await self._start(recorded, decision, permit)
                     permit = None
                     continue
@@ -140,7 +140,7 @@ class Reconciler:
                     self.schedulers.finish_reconcile(
                         current.key,
                         is_queued=self._is_queued(current, observation),
-                        # An ended run is polled where an edited gate lacks a metric.
+                        # A run that has ended is polled if an edited gate needs a metric.
                         is_watched=(is_watched(current) or awaits_poll)
                         and seconds is not None
                         and not isinstance(
@@ -163,7 +163,7 @@ class Reconciler:
     async def _start(
         self, recorded: Training, decision: Decision, permit: StartPermit
     ) -> tuple[Training, Decision]:
-        """Start a run and record the outcome, also where this process is told to end meanwhile."""
+        """Start a run and record the outcome, also if this process is to end meanwhile."""
         with self.shutdown.start_under_way():
             return await self._resolve_start(
                 *await self.run_starter.start(recorded, decision, permit)
@@ -176,7 +176,7 @@ class Reconciler:
             return None if resumed is None else await self._resolve_start(*resumed)
 
     def _is_queued(self, training: Training, last: Observation) -> bool:
-        """Whether a resource keeps its place in the start queue; status may not report it yet."""
+        """Whether a resource keeps its queue entry; status may not report it yet."""
         if training.status.queue is not None:
             return True
         waits = isinstance(last, StartQueued | PollDeferred)
@@ -184,7 +184,7 @@ class Reconciler:
 
     def _decide(self, training: Training, observation: Observation) -> Decision:
         if self.store.is_being_deleted(training):
-            # Seen since the step began: no further call is made from the version before it.
+            # Seen since the reconcile began: no further call is made for an older version.
             training = replace(training, is_being_deleted=True)
         state = self.store.state(training)
         decision = decide(training, observation, self.clock.now(), state, self.durations)
@@ -192,7 +192,7 @@ class Reconciler:
         return decision
 
     async def _published(self, recorded: Training, decision: Decision) -> Decision:
-        """Publish the result before a success is recorded; decide anew where that fails."""
+        """Publish the result before a success is recorded; decide again if that fails."""
         if not decision.publish:
             return decision
         try:
@@ -207,20 +207,22 @@ class Reconciler:
     async def _resolve_start(
         self, recorded: Training, decision: Decision
     ) -> tuple[Training, Decision]:
-        """Close the ledger's entry of a start whose outcome was learned, after recording that."""
+        """Resolve the in-flight start of a start whose outcome is recorded."""
         if decision.start_outcome is None:
             return recorded, decision
         recorded = await self.status_writer.write(recorded, decision.status)
         try:
             await self.ledger.close(decision.start_outcome)
         except KubeError as error:
-            # It is recorded. Whoever needs the model next finds the entry, and closes it.
-            logger.warning("%s: its start stays open in the ledger: %s", recorded.key, error)
+            # The outcome is recorded. The next resource that needs the model resolves the start.
+            logger.warning(
+                "%s: start not yet closed in the ledger, will retry: %s", recorded.key, error
+            )
         return recorded, replace(decision, start_outcome=None)
 
 
 def _needed(permit: StartPermit | None, decision: Decision) -> StartPermit | None:
-    """The slot of the start that is decided on; given back where none is, as after a deletion."""
+    """The permit of the start that is decided on; cancelled without one, as after a deletion."""
     if permit is None or isinstance(decision.action, Post):
         return permit
     permit.cancel()

@@ -1,4 +1,4 @@
-"""Calls to the Scriptix API, each under its key's allowance, turned into observations."""
+"""Calls to the Scriptix API, each under the quota of its key, turned into observations."""
 
 import logging
 import secrets
@@ -55,10 +55,10 @@ from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
 __all__ = ["RemoteCalls", "StartHeldBackError", "StartPermit"]
 
 SEND_MARGIN = 0.2
-"""Of the send window, kept for the bytes to leave: the fence ends a process that takes longer, and
-a busy machine must not come near that."""
+"""The part of the send window that is reserved for sending the bytes: the fence ends a process that
+takes longer, which must not happen on a busy machine."""
 MAX_SEND_MARGIN = 1.0
-"""Seconds; the leadership is known for no more than ten ahead."""
+"""Seconds; the end of the leadership is known at most ten seconds ahead."""
 
 STOPPING = "the operator is stopping"
 
@@ -66,43 +66,43 @@ logger = logging.getLogger(__name__)
 
 
 class StartHeldBackError(Exception):
-    """A start was held back at the last moment: its time is over, or it must not begin any more."""
+    """A start was held back at the last moment: its send window has passed, or it may not begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartPermit:
-    """A start that was taken from a key's allowance and is not sent yet."""
+    """A start that holds a permit of the key's quota and is not sent yet."""
 
     schedulers: KeySchedulers
     key: ApiKey
     permit: Permit
     revision: int
-    """Of the ledger, when the model was seen."""
+    """Revision of the ledger when the model was polled."""
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Of the intent."""
+    """Nonce of the intent."""
 
     def cancel(self) -> None:
-        """The start was not sent."""
+        """Return the permit: the start was not sent."""
         self.schedulers.cancel(self.key.fingerprint, self.permit)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteCalls:
-    """Makes the calls of a step.
+    """Makes the calls of a reconcile.
 
     Args:
         client: The API.
         keys: Where API keys come from.
-        schedulers: What each key may still do.
+        schedulers: The key schedulers.
         calls: Makes the calls.
-        store: Who else has a claim on a model.
-        coverage: Who may have one and is not in the store of resources.
+        store: All resources, for the competing trainings of a model.
+        coverage: Competing trainings that may exist and are not in the store.
         clock: The clocks.
-        ledger: Which starts may be under way.
+        ledger: The in-flight starts.
         fence: Ends this process if it is paused in mid-send.
-        send_until: Until when, in monotonic seconds, this process may start trainings (it leads).
+        send_until: Monotonic seconds until which this process leads and may start trainings.
         send_window: Seconds after a start's intent within which its POST may be sent.
-        shutdown: Whether this process is to end: then no POST is begun.
+        shutdown: Whether this process is to end; then no POST begins.
     """
 
     client: ScriptixClient
@@ -119,16 +119,17 @@ class RemoteCalls:
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def poll(self, training: Training) -> Observation:
-        """Ask for the model.
+        """Poll the model.
 
         Raises:
-            KubeError: The API key, or the start ledger, could not be read just now.
+            KubeError: The API key, or the start ledger, could not be read.
         """
-        # Before the model: what is started from this look must be debited in no later version.
+        # Before the model: a start decided from this poll is charged to this revision, or refused.
         try:
             revision = await self._read_ledger(training)
         except RefusedError:
-            return StartLedgerNotWritable()  # why is in the log: it is the operator's own namespace
+            # The log has the cause, which concerns the operator's own namespace.
+            return StartLedgerNotWritable()
         except RebuildPendingError as error:
             return RebuildPending(str(error))
         model_id = training.spec.model_id
@@ -183,7 +184,7 @@ class RemoteCalls:
         )
 
     def _warn_of(self, model: RemoteModel, training: Training) -> None:
-        """Say once which fields of a reply cannot be read: each poll may bring the same ones."""
+        """Log once which fields of a reply cannot be read: each poll may show the same ones."""
         if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
             return
         logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
@@ -196,14 +197,14 @@ class RemoteCalls:
         return self.coverage.may_hide_holder(in_flight)
 
     def _poll_request(self, training: Training, key: ApiKey) -> PollRequest:
-        """What look the resource asks for, and how often it wants one."""
+        """The poll that the resource asks for, and its interval."""
         status = training.status
         if is_starting(status) or is_end_pending(status) or has_ended(status):
             return PollRequest(PollPriority.RESOLUTION, None)
         if is_followed(training.status):
             kind = PollPriority.RUNNING
         elif self.schedulers.is_queued(training.key):
-            # Whoever is next must not stand in line behind those who only see if they still may.
+            # The resource at the head of the start queue must not wait behind idle polls.
             is_next = (
                 self.schedulers.check_queue(key.fingerprint, self._queue_entry(training)) is None
             )
@@ -211,15 +212,15 @@ class RemoteCalls:
         else:
             kind = PollPriority.WAITING
         asked = float(training.spec.poll_interval_seconds)
-        # What is remembered may be of before an edit.
+        # The in-process state may be older than an edit.
         speed_up = max(asked / (self.store.state(training).interval or asked), 1.0)
         return PollRequest(kind, asked, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:
-        """The version of the ledger that a poll is based on; a run that is known needs none.
+        """The revision of the ledger that a poll is based on; a run that is known needs none.
 
-        An intent without its entry is taken back as never sent. That must be so in the ledger, and
-        not only in what this process knows of it: another leader may be about to send.
+        An intent without an in-flight start is aborted as never sent. The ledger is read for that:
+        another leader may be about to send.
         """
         if is_followed(training.status) or has_ended(training.status):
             return 0
@@ -231,10 +232,10 @@ class RemoteCalls:
         return revision
 
     async def check_queue(self, training: Training) -> Observation:
-        """Ask how far the start queue is, or stand in it again after a restart.
+        """The queue position of a resource, which is entered again after a restart.
 
         Raises:
-            KubeError: The API key, or the start ledger, could not be read just now.
+            KubeError: The API key, or the start ledger, could not be read.
         """
         try:
             await self.ledger.ready()
@@ -254,17 +255,17 @@ class RemoteCalls:
         )
 
     async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
-        """Ask for a start: the slot, or why there is none.
+        """Acquire the permit of a start, or return why there is none.
 
         Raises:
-            KubeError: The API key could not be read just now.
+            KubeError: The API key could not be read.
         """
         try:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
         if key.fingerprint != wanted.key.fingerprint:
-            # The key was replaced since the look: what it showed may be another account's.
+            # The key was replaced since the poll, which may have shown another account's model.
             return PollDeferred(0.0)
         self._recall_starts(key)
         permit = self.schedulers.start(key.fingerprint, self._queue_entry(training))
@@ -275,7 +276,7 @@ class RemoteCalls:
         return StartPermit(self.schedulers, key, permit, wanted.revision)
 
     def _not_made(self, open_circuit: OpenCircuit, key: ApiKey) -> PollFailed:
-        """A call that the open circuit does not let through."""
+        """The result of a call that the open circuit breaker prevents."""
         wall, now = self.clock.now(), self.clock.monotonic()
         named = (
             None
@@ -289,7 +290,7 @@ class RemoteCalls:
         return queue_entry_of(training, self.clock.now().replace(microsecond=0))
 
     def _recall_starts(self, key: ApiKey) -> None:
-        """Count what a process before this one has started with a key, or with those before it."""
+        """Charge the starts that earlier processes made with a key, or with the keys before it."""
         if self.schedulers.is_new_to(key.fingerprint, key.source):
             own, before = self.ledger.charges_of(key.fingerprint, key.source)
             self.schedulers.recall(key.fingerprint, key.source, own, before)
@@ -297,12 +298,12 @@ class RemoteCalls:
     async def start(
         self, training: Training, permit: StartPermit, begun_at: float
     ) -> Posted | PostFailed:
-        """Send the POST whose intent is recorded; once, whatever comes of it.
+        """Send the POST whose intent is recorded, once, whatever the reply.
 
         Args:
-            training: With the intent recorded.
-            permit: Taken from the key's allowance.
-            begun_at: Monotonic seconds when the intent's writing began.
+            training: The resource, with the intent recorded.
+            permit: The permit of the start.
+            begun_at: Monotonic seconds at which writing the intent began.
         """
         armed: list[int] = []
 
@@ -317,7 +318,7 @@ class RemoteCalls:
 
         async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
             try:
-                # Before the check no byte has left, and after it none is held back.
+                # No byte leaves before the check, and none is held back after the check.
                 async with self.shutdown.aborting(lambda: not armed):
                     return await self.client.run(
                         model_id,
@@ -341,10 +342,10 @@ class RemoteCalls:
         return Posted(model)
 
     def _send_until(self, training: Training, begun_at: float) -> float:
-        """Until when, in monotonic seconds, a start may be sent whose intent is recorded.
+        """Monotonic seconds until which a start may be sent whose intent is recorded.
 
         Raises:
-            StaleSenderError: It may not.
+            StartHeldBackError: The start may not be sent.
         """
         now, lead = self.clock.monotonic(), self.send_until()
         margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
@@ -352,7 +353,7 @@ class RemoteCalls:
             late = now - begun_at
             raise StartHeldBackError(f"{late:.1f} s have passed since the intent was written")
         if now > lead - margin:
-            raise StartHeldBackError("this process does not lead any more, or not for long")
+            raise StartHeldBackError("this process is not the leader any more, or not for long")
         known = self.store.get(training.key)
         if known is None or known.uid != training.uid or known.is_being_deleted:
             raise StartHeldBackError("the resource is deleted, or is being deleted")

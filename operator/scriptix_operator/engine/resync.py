@@ -1,7 +1,7 @@
 """The resync: periodic full lists beside the watch, one for each watched namespace.
 
-A watch that breaks loses deletions. Each namespace is listed in its own time, so that one that is
-refused or slow delays no other. Only a complete list removes resources from the store.
+A watch that is interrupted loses deletions. Each namespace is listed on its own schedule, so that a
+forbidden or slow one delays no other. Only a complete list removes resources from the store.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ __all__ = ["Resync"]
 PARALLEL_LISTS = 16
 """Namespaces listed at once: the Lease has to be renewed over the same connections."""
 FIRST_RETRY, MAX_RETRY, MAX_RETRY_REFUSED = 1.0, 5.0, 30.0
-"""Seconds before a list that failed is tried again; doubles. A refusal lasts until somebody changes
-a right; another failure, such as a missing CRD, may end for all namespaces at once."""
+"""Seconds before a list that failed is retried; doubles. A refusal lasts until an administrator
+changes a permission; other failures, such as a missing CRD, may end for all namespaces at once."""
 PATIENT_FAILURES = 3
-"""Lists in a row that fail before a namespace is not watched any more; a refused one is not at
-once. One Kopf watches all namespaces, and one that fails ends it."""
+"""Failed lists in a row after which a namespace is not watched any more; after a refusal that is
+immediate. One Kopf watches all namespaces, and one failing namespace ends it."""
 HURRY_INTERVAL = 5.0
-"""Seconds between lists because of a watch that fails, at least."""
+"""Seconds between lists that a failing watch causes, at least."""
 SOURCE = "Namespaces"
 START_PATIENCE = 5.0
-"""Seconds that the other namespaces wait at the start for one whose list is slow."""
+"""Seconds that the other namespaces wait at the start for a namespace whose list is slow."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ class Resync:
     """Lists every watched namespace periodically.
 
     Args:
-        list_all: All resources of a scope as the API server gives them, as Trainings.all.
-        seen: Takes in one of them.
-        forget: Takes in that a resource is gone.
+        list_all: Lists the resources of a scope, as Trainings.all.
+        seen: Takes in one listed resource.
+        forget: Takes in that a resource was deleted.
         listed: Takes in that a scope is listed completely for the first time.
-        problems: Where it reports the namespaces that cannot be listed.
-        serve: Has these scopes watched.
+        problems: Takes reports of namespaces that cannot be listed.
+        serve: Sets the scopes to watch.
         interval: Seconds between lists.
     """
 
@@ -65,7 +65,7 @@ class Resync:
     serve: Callable[[frozenset[str]], None]
     interval: float
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    """Each scope was tried, or has had its time."""
+    """Set once each scope was listed, has failed, or has exceeded its time."""
     _tried: set[str] = field(default_factory=set)
     _failures: dict[str, int] = field(default_factory=dict)
     """Lists in a row that failed, by scope."""
@@ -87,9 +87,9 @@ class Resync:
         raise RuntimeError("the resync has ended")
 
     def hurry(self) -> None:
-        """List again soon those that are not due: a watch that fails may be a right that is gone.
+        """List soon all scopes that are not due: a watch may fail because a permission was revoked.
 
-        One list over all namespaces has no part that could be left out of the watch.
+        A single list over all namespaces has no part that could be excluded from the watch.
         """
         now = asyncio.get_running_loop().time()
         if len(self.coverage.scopes) > 1 and now - self._hurried_at > HURRY_INTERVAL:
@@ -118,7 +118,7 @@ class Resync:
 
     def _succeeded(self, scope: str) -> None:
         if self._none_is_listed:
-            # What failed for all of them is no fault of those that are not listed yet.
+            # The failure affected all scopes: those that are not listed yet are not at fault.
             self._refused.clear()
             self._failures = dict.fromkeys(self._failures, 1)
         self.problems.clear(SOURCE, scope)
@@ -127,7 +127,7 @@ class Resync:
         if self._failures.pop(scope, 0):
             logger.info("%s: listed again", show_scope(scope))
             for other in self._failures:
-                self._report(other)  # no outage any more
+                self._report(other)  # not an outage any more
         if self.coverage.listed(scope):
             self.listed(scope)
 
@@ -152,12 +152,12 @@ class Resync:
     def _none_is_listed(self) -> bool:
         """Whether the last list of each scope failed: nothing is served, and no scope is at fault.
 
-        They fail one after the other, so some may have been taken out of what is watched.
+        The scopes fail one after the other, so some may be excluded from the watch already.
         """
         return len(self._failures) == len(self.coverage.scopes)
 
     def _serve(self) -> None:
-        """Have those watched that can be listed; where none can, all that ever could."""
+        """Watch the scopes that can be listed; if there are none, all that could ever be listed."""
         if not self.ready.is_set():
             return
         served = frozenset(self.coverage.scopes) - frozenset(self.coverage.unlisted)
@@ -168,20 +168,20 @@ class Resync:
             self.serve(served)
 
     async def _try(self, scope: str) -> Exception | None:
-        """Take in a full list; returns why it failed, or None."""
+        """Take in a full list; returns the failure, or None."""
         try:
             async with self._slots:
                 await self._list(scope)
         except KubeError as error:
             return error
         except Exception as error:
-            # One namespace's bug must not stop the others.
+            # A bug with one namespace must not stop the others.
             logger.exception("%s: list failed", show_scope(scope))
             return error
         return None
 
     async def _list(self, scope: str) -> None:
-        """Take in a list. The watch goes on beside it, and may know better by its end."""
+        """Take in a list. Watch events that arrive meanwhile may be newer than the list."""
         missing = {
             **{training.key: training.uid for training in self.store},
             **self.coverage.unreadable,

@@ -1,7 +1,7 @@
 """Starts one run: intent, ledger, POST, reply (docs/start-protocol.md, steps 2 to 4).
 
-The order is the protocol. Whatever is cut off leaves either nothing, an intent without an entry in
-the ledger (never sent), or an entry (perhaps sent: resolved from the model).
+The order is the protocol. An interruption leaves nothing, an intent without an in-flight start
+(never sent), or an in-flight start (perhaps sent: resolved by polling the model).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableE
 __all__ = ["RunStarter"]
 
 RECORD_ATTEMPTS = 7
-"""Tries to record the answer to a start, over about a minute; then it is for the next step."""
+"""Attempts to record the reply to a start, over about a minute; then the next reconcile tries."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,18 +49,18 @@ class RunStarter:
     async def start(
         self, recorded: Training, decision: Decision, permit: StartPermit
     ) -> tuple[Training, Decision]:
-        """Write the intent, then the ledger; send the POST once; record the answer.
+        """Write the intent, then the ledger; send the POST once; record the reply.
 
         Args:
             recorded: The resource without the intent.
             decision: With the intent.
-            permit: Taken from the key's allowance; given back if nothing is sent.
+            permit: The permit of the start; cancelled if nothing is sent.
 
         Returns:
             The resource as recorded, and what is to be done next.
 
         Raises:
-            KubeError: The cluster did not do its part; a start that may be under way is in the
+            KubeError: A request to the cluster failed; a start that may be under way is in the
                 ledger.
         """
         begun_at = self.clock.monotonic()
@@ -79,20 +79,21 @@ class RunStarter:
         try:
             return await self._record_answer(written, answer, state)
         except GoneError:
-            # There is nobody to tell; but who uses the model next must not have to find out, and
-            # perhaps start it a second time for one that was made anew.
+            # The resource is gone, but the in-flight start is resolved: the next resource with this
+            # model need not poll for the outcome, nor may it start the model a second time.
             outcome = decide(written, answer, self.clock.now(), state, self.durations).start_outcome
             if outcome is not None:
                 await self.ledger.close(outcome)
             raise
 
     async def resume(self, recorded: Training) -> tuple[Training, Decision] | None:
-        """Record the answer that a step before this one could not record.
+        """Record the reply that an earlier reconcile could not record.
 
-        It is remembered until that has succeeded: a definite answer must not be asked of the model.
+        The reply is kept in the in-process state until it is recorded: a definite reply must not be
+        replaced by polling the model.
 
         Returns:
-            As `start`; None where there is no such answer, or its intent is not there any more.
+            As `start`; None if there is no such reply, or its intent is gone.
         """
         state = self.store.state(recorded)
         if state.answer is None or state.in_flight is None:
@@ -105,18 +106,18 @@ class RunStarter:
         try:
             return await self.status_writer.write(recorded, decision.status)
         except UnavailableError:
-            # The reply may be what was lost: our intent there means that it was written.
+            # Only the reply may have been lost: if our intent is there, the write succeeded.
             fresh = await self.status_writer.reload(recorded)
             if fresh.status.run != decision.status.run:
                 raise
             return fresh
 
     async def _open(self, written: Training, permit: StartPermit) -> InProcessState | None:
-        """Debit the start and open its entry; None where the ledger is not what was read."""
+        """Charge the start and begin it in the ledger; None if the ledger has changed since."""
         try:
             in_flight = await self.ledger.open(written, permit.revision)
         except LedgerChangedError as error:
-            logger.warning("%s: not started now: %s", written.key, error)
+            logger.warning("%s: start aborted: %s", written.key, error)
             return None
         state = self.store.state(written)
         state = replace(state, in_flight=in_flight, intent_seen_at=self.clock.now())
@@ -126,7 +127,7 @@ class RunStarter:
     async def _record_answer(
         self, written: Training, answer: Posted | PostFailed | StartAborted, state: InProcessState
     ) -> tuple[Training, Decision]:
-        """Record what the API answered to a start, whatever else has changed meanwhile."""
+        """Record the reply to a start, whatever else has changed meanwhile."""
         intent = written.status.run
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             decision = decide(written, answer, self.clock.now(), state, self.durations)
@@ -134,14 +135,16 @@ class RunStarter:
                 recorded = await self.status_writer.write(written, decision.status)
             except ConflictError:
                 written = await self.status_writer.reload(written)
-                # An intent that looks like ours may be another leader's, of the same second; if
-                # ours was not sent, that is all there is to say.
+                # An equal intent may be another leader's, of the same second; if ours was not sent,
+                # nothing is left to record.
                 if written.status.run != intent or isinstance(answer, StartAborted):
                     raise
             except UnavailableError as error:
                 if attempt == RECORD_ATTEMPTS:
                     raise
-                logger.warning("%s: the start's answer is not recorded yet: %s", written.key, error)
+                logger.warning(
+                    "%s: the reply to the start is not recorded yet: %s", written.key, error
+                )
                 await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
             else:
                 self.store.store_state(written, decision.state)

@@ -1,7 +1,7 @@
-"""The lanes of all API keys: made as keys turn up, and asked on behalf of resources.
+"""The key schedulers of all API keys: created as keys appear, and asked on behalf of resources.
 
-Decisions are in core/scheduling/key_scheduler.py. Here is what they lack: clocks, luck, and the
-timer that wakes whoever a lane expects.
+core/scheduling/key_scheduler.py decides. This module adds the clocks, the jitter, and the work
+queue that triggers the resources that a key scheduler expects.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ from scriptix_operator.engine.work_queue import WorkQueue
 __all__ = ["Answer", "KeySchedulers"]
 
 OPEN_CIRCUIT_WAIT = 60.0
-"""Seconds after which a log is asked for again, where no calls are made with its key."""
+"""Seconds after which a log is due again while the circuit breaker of its key is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,17 @@ class Answer:
 
     model_id: int
     failure: CallFailure | None = None
-    """None: it did not fail."""
+    """How the call failed; None: it succeeded."""
     rate_info: RateLimitInfo | None = None
-    """What the reply says of the limit."""
+    """The rate-limit info of the reply."""
 
 
 class KeySchedulers:
-    """All lanes.
+    """All key schedulers.
 
     Args:
-        limits: The configured allowance for each kind of call.
-        work_queue: Wakes those who are expected.
+        limits: The configured quota for each kind of call.
+        work_queue: Triggers the resources that a key scheduler expects.
         clock: The clocks.
         jitter: Draws a number from 0 to 1.
     """
@@ -68,15 +68,15 @@ class KeySchedulers:
         self.jitter = jitter
         self._schedulers: dict[str, KeyScheduler] = {}
         self._members: dict[TrainingKey, str] = {}
-        """In whose lane a resource is; in no more than one: whoever stays behind in the lane of
-        another key would be waited for there."""
+        """The key scheduler that a resource has joined, by fingerprint. A resource joins only one:
+        the scheduler of its former key would wait for the resource."""
         self._recalled: set[str] = set()
-        """Keys whose learned limits were taken over from the processes before this one."""
+        """Keys whose observed limits were restored from the ledger."""
         self._sources: set[tuple[str, str]] = set()
-        """Keys and the Secrets that they were seen in: what was started from there is counted."""
+        """Keys and the Secrets that hold them: the starts made from there are charged."""
 
     def of(self, fingerprint: str) -> KeyScheduler:
-        """The lane of the key with this fingerprint."""
+        """The key scheduler of the key with this fingerprint."""
         if fingerprint not in self._schedulers:
             self._schedulers[fingerprint] = KeyScheduler(self._limits, self._clock.monotonic())
         return self._schedulers[fingerprint]
@@ -86,14 +86,14 @@ class KeySchedulers:
     def poll(
         self, fingerprint: str, key: TrainingKey, poll_request: PollRequest
     ) -> Permit | OpenCircuit | float:
-        """Ask for a look, as Lane.look."""
+        """Ask for a poll, as KeyScheduler.poll."""
         scheduler, now = self._joined(fingerprint, key), self._clock.monotonic()
         permit = scheduler.poll(key, poll_request, now)
         self._wake_up(scheduler, now)
         return permit
 
     def vouch(self, fingerprint: str) -> None:
-        """Take note that the API has accepted a key before, as a status says."""
+        """Note that the API has accepted a key before, according to a status."""
         self.of(fingerprint).breaker.has_worked = True
 
     def has_worked(self, fingerprint: str) -> bool:
@@ -101,16 +101,16 @@ class KeySchedulers:
         return self.of(fingerprint).breaker.has_worked
 
     def granted_interval(self, fingerprint: str, kind: PollPriority) -> GrantedInterval:
-        """What can be kept of the intervals between looks that are asked for."""
+        """The poll interval that the quota of a key allows."""
         return self.of(fingerprint).polls.granted_interval(kind, self._clock.monotonic())
 
     def start(
         self, fingerprint: str, queue_entry: QueueEntry
     ) -> Permit | StartQueued | OpenCircuit:
-        """Ask for a start: the call, the place in the queue, or why none may be made."""
+        """Ask for a start: its permit, its queue position, or why none may be made."""
         scheduler, now = self._joined(fingerprint, queue_entry.key), self._clock.monotonic()
         if scheduler.breaker.open_circuit is not None:
-            # It has opened since the look. Not even as a probe: a look costs less.
+            # The circuit breaker has opened since the poll. Polls serve as trial calls, not starts.
             scheduler.hold_up(queue_entry.key)
             self._wake_up(scheduler, now)
             return scheduler.breaker.open_circuit
@@ -125,27 +125,27 @@ class KeySchedulers:
         return fingerprint is not None and key in self.of(fingerprint).starts
 
     def check_queue(self, fingerprint: str, queue_entry: QueueEntry) -> StartQueued | None:
-        """Ask how far the queue is; None: it is this one's turn."""
+        """The queue position of a resource; None: its start may be made now."""
         scheduler, now = self._joined(fingerprint, queue_entry.key), self._clock.monotonic()
         position = self._queue_position(scheduler, queue_entry, now)
         self._wake_up(scheduler, now)
         return position
 
     def log(self, fingerprint: str, key: TrainingKey, *, has_ended: bool) -> Permit | float:
-        """Ask for a log call, as LogCalls.ask; none may be made while the circuit is open."""
+        """Ask for a log call, as LogCalls.ask; none is made while the circuit breaker is open."""
         scheduler, now = self._joined(fingerprint, key), self._clock.monotonic()
         if scheduler.breaker.open_circuit is not None:
             return OPEN_CIRCUIT_WAIT
         return scheduler.logs.ask(key, now, has_ended=has_ended)
 
     def cancel_log_call(self, fingerprint: str, permit: Permit) -> None:
-        """Take back a log call that was not made."""
+        """Cancel the permit of a log call that was not made."""
         self.of(fingerprint).logs.cancel(permit, self._clock.monotonic())
 
     # After a call.
 
     def answered(self, fingerprint: str, call: Call, permit: Permit, answer: Answer) -> bool:
-        """Count a call that was answered; returns whether limits were learned from it."""
+        """Count a call that has ended; returns whether a limit was observed in the reply."""
         scheduler, now = self.of(fingerprint), self._clock.monotonic()
         has_observed_limit = scheduler.answered(call, permit, now, answer.failure, answer.rate_info)
         if call is Call.STATUS:
@@ -158,7 +158,7 @@ class KeySchedulers:
         return self.of(fingerprint).limiters[call].wait(self._clock.monotonic())
 
     def cancel(self, fingerprint: str, permit: Permit) -> None:
-        """Take back a start that was not sent."""
+        """Cancel the permit of a start that was not sent."""
         scheduler, now = self.of(fingerprint), self._clock.monotonic()
         scheduler.starts.cancel(permit, now)
         self._wake_up(scheduler, now)
@@ -166,14 +166,15 @@ class KeySchedulers:
     def finish_reconcile(
         self, key: TrainingKey, *, is_queued: bool, is_watched: bool, awaits_poll: bool
     ) -> None:
-        """Take note that a step is over.
+        """Note that a reconcile has ended.
 
         Args:
-            key: Whose.
-            is_queued: It waits for a start.
-            is_watched: It will be looked at again by itself.
-            awaits_poll: It was told to wait for a look, and will come when it is called. Whoever
-                cannot ask (its Secret is gone, say) must not stand in line: all would wait for it.
+            key: The resource.
+            is_queued: The resource waits for a start.
+            is_watched: The resource will be polled again without another trigger.
+            awaits_poll: The resource waits for a permit to poll, and asks again when triggered. A
+                resource that cannot ask (its Secret is missing, for instance) must not stay in the
+                queue: all others would wait for it.
         """
         fingerprint = self._members.get(key)
         if fingerprint is None:
@@ -181,23 +182,23 @@ class KeySchedulers:
         scheduler, now = self.of(fingerprint), self._clock.monotonic()
         if not is_queued:
             scheduler.starts.leave(key, now)
-        # Who queues is hardly looked at: it takes no part in what is left of the intervals.
+        # A queued resource is rarely polled: it takes no part in dividing the poll rate.
         is_regular = is_watched and not is_queued
         awaits_poll = is_watched and awaits_poll
         scheduler.polls.finish(key, now, awaits_poll=awaits_poll, is_regular=is_regular)
         if not (is_watched or is_queued):
-            # It may keep its place for a log call, and so joins once more.
+            # Its request for a log call stays, and makes it join again.
             del self._members[key]
             scheduler.forget_trial(key)
         self._wake_up(scheduler, now)
 
     def requeue_failed(self, key: TrainingKey) -> None:
-        """Take note that a step came to no end; it keeps its place in the start queue only."""
+        """Note that a reconcile has failed; the resource keeps its queue entry only."""
         is_queued = self.is_queued(key)
         self.finish_reconcile(key, is_queued=is_queued, is_watched=False, awaits_poll=False)
 
     def tick(self) -> None:
-        """See to it that nobody waits for one that was called and does not come."""
+        """Advance the queues past resources that were triggered and do not ask."""
         now = self._clock.monotonic()
         for scheduler in self._schedulers.values():
             scheduler.polls.tick(now)
@@ -212,81 +213,81 @@ class KeySchedulers:
             scheduler.leave(key, now)
             self._wake_up(scheduler, now)
 
-    # What outlives a process.
+    # Facts that outlive a process.
 
     def observed_limits(self, fingerprint: str, call: Call) -> tuple[StoredLimit, ...]:
-        """What was learned of the limits of a key."""
+        """The observed limits of a key."""
         observed_limits = self.of(fingerprint).limiters[call].observed_limits
         return stored_limits(observed_limits, self._clock.now(), self._clock.monotonic())
 
     def has_recalled(self, fingerprint: str) -> bool:
-        """Whether what was learned of the limits of a key before was taken over."""
+        """Whether the observed limits of a key were restored."""
         return fingerprint in self._recalled
 
     def learn(
         self, fingerprint: str, observed_limits: Mapping[str, tuple[StoredLimit, ...]]
     ) -> None:
-        """Take over what a process before this one has learned."""
+        """Restore the limits that earlier processes observed."""
         self._recalled.add(fingerprint)
         wall, now = self._clock.now(), self._clock.monotonic()
-        for call, budget in self.of(fingerprint).limiters.items():
-            budget.learn(restored_limits(observed_limits.get(call, ()), wall, now))
+        for call, limiter in self.of(fingerprint).limiters.items():
+            limiter.learn(restored_limits(observed_limits.get(call, ()), wall, now))
 
     def is_new_to(self, fingerprint: str, source: str) -> bool:
-        """Whether the starts made with a key from this source have yet to be recalled."""
+        """Whether the starts made with a key from this source have yet to be charged."""
         return (fingerprint, source) not in self._sources
 
     def recall(
         self, fingerprint: str, source: str, own: list[StartCharge], before: list[StartCharge]
     ) -> None:
-        """Count starts that this process has not made itself.
+        """Charge starts that earlier processes made.
 
         Args:
-            fingerprint: The key's.
-            source: Where it is from.
-            own: Those made with this key; they count once, however many sources it has.
-            before: Those made with keys that the source held before.
+            fingerprint: The fingerprint of the key.
+            source: The Secret that holds the key.
+            own: Starts made with this key; charged once, however many sources the key has.
+            before: Starts made with keys that the source held before.
         """
         is_first = all(known != fingerprint for known, _ in self._sources)
         charges = [*before, *(own if is_first else ())]
         self._sources.add((fingerprint, source))
         late = [charge for charge in charges if charge.attempt > FREE_ATTEMPTS]
-        self.of(fingerprint).starts.recall(self._spent(charges), self._spent(late))
+        self.of(fingerprint).starts.recall(self._past_calls(charges), self._past_calls(late))
 
     def recall_logs(self, fingerprint: str, fetched: Iterable[datetime]) -> None:
-        """Count log calls that this process has not made itself."""
+        """Charge log calls that earlier processes made."""
         self.of(fingerprint).logs.recall([PastCall(self._monotonic(at)) for at in fetched])
 
-    def _spent(self, charges: list[StartCharge]) -> list[PastCall]:
+    def _past_calls(self, charges: list[StartCharge]) -> list[PastCall]:
         return [PastCall(self._monotonic(charge.at), charge.namespace) for charge in charges]
 
     def _monotonic(self, at: datetime) -> float:
-        # One that seems to come is of a clock that goes ahead of this one.
+        # A charge in the future was written by a clock that is ahead of this one.
         ago = max((self._clock.now() - at).total_seconds(), 0.0)
         return self._clock.monotonic() - ago
 
     # For the metrics.
 
     def queued(self) -> int:
-        """How many wait for a start."""
+        """The number of resources that wait for a start."""
         return sum(len(scheduler.starts) for scheduler in self._schedulers.values())
 
     def poll_interval_ratio(self) -> float:
-        """Looks at followed runs asked for over those that fit, at the key with least room."""
+        """Requested over granted poll rate of followed runs, for the most constrained key."""
         now = self._clock.monotonic()
-        stretches = (
+        ratios = (
             scheduler.polls.interval_ratio(PollPriority.RUNNING, now)
             for scheduler in self._schedulers.values()
         )
-        return max(stretches, default=1.0)
+        return max(ratios, default=1.0)
 
     def open_circuits(self) -> int:
-        """How many keys are only probed, of those that somebody uses."""
+        """The number of keys in use whose circuit breaker is open."""
         used = set(self._members.values())
         return sum(self.of(fingerprint).breaker.open_circuit is not None for fingerprint in used)
 
     def drop_unused(self) -> None:
-        """Forget the keys that nobody uses any more, once nothing counts against them either."""
+        """Forget the keys that no resource uses, once no charge counts against them."""
         used, now = set(self._members.values()), self._clock.monotonic()
         self._schedulers = {
             fingerprint: scheduler

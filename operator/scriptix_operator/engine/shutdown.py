@@ -1,4 +1,4 @@
-"""The end of this process as asked for by a signal, and the starts that it waits for."""
+"""The shutdown that a signal requests, and the starts under way that it waits for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,23 +23,23 @@ class Shutdown:
 
     @property
     def is_begun(self) -> bool:
-        """Whether nothing is to be begun any more."""
+        """Whether nothing more may begin."""
         return self._is_begun
 
     @property
     def starts(self) -> int:
-        """How many starts are under way."""
+        """The number of starts under way."""
         return self._starts
 
     def begin(self) -> None:
-        """Begin nothing from now on."""
+        """Begin the shutdown: nothing more may begin."""
         self._is_begun = True
         for call in tuple(self._calls):
             call()
 
     @contextmanager
     def calling(self, call: Callable[[], None]) -> Iterator[None]:
-        """Have `call` called if the shutdown has begun already, or begins inside the block."""
+        """Call `call` if the shutdown has begun already, or begins inside the block."""
         self._calls.append(call)
         try:
             if self._is_begun:
@@ -50,10 +50,10 @@ class Shutdown:
 
     @asynccontextmanager
     async def aborting(self, may_abort: Callable[[], bool]) -> AsyncIterator[None]:
-        """Cut the block off when the shutdown begins, if `may_abort` says so then.
+        """Interrupt the block when the shutdown begins, if `may_abort` allows it then.
 
         Raises:
-            TimeoutError: It was cut off.
+            TimeoutError: The block was interrupted.
         """
         async with asyncio.timeout(None) as timeout:
 
@@ -66,7 +66,7 @@ class Shutdown:
 
     @contextmanager
     def start_under_way(self) -> Iterator[None]:
-        """Have the process wait for this block before it ends."""
+        """Delay the end of the process until this block has ended."""
         self._starts += 1
         self._no_start_left.clear()
         try:

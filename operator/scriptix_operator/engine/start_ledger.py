@@ -1,7 +1,7 @@
-"""The start ledger as this process works with it: read once, then written through.
+"""The start ledger in this process: read once, then written through.
 
-A leader is its only writer. Whoever else has written, a leader deposed or a newer one, is found
-out at the next write, and all that was decided from the version before is decided anew.
+A leader is the only writer. A write by another leader, deposed or newer, is detected at the next
+write; then all that was decided from the older version is decided again.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ from scriptix_operator.telemetry.metrics import Metrics
 __all__ = ["LedgerChangedError", "RebuildPendingError", "StartLedger"]
 
 ATTEMPTS = 5
-"""Tries to take the ledger over, or to close an entry, while others write it."""
+"""Attempts to take over or write the ledger while other processes write it."""
 
 REFUSED_WAIT = 30.0
-"""Seconds before the cluster is asked again, when it has refused the ledger: a human mends that."""
+"""Seconds before a refused ledger is read again: an administrator has to fix a refusal."""
 
 SOURCE = "StartLedger"
 
@@ -52,20 +52,20 @@ logger = logging.getLogger(__name__)
 
 
 class LedgerChangedError(Exception):
-    """Others have written to the ledger since the model was seen: the start is not sent."""
+    """Others have written to the ledger since the model was polled: the start is not sent."""
 
 
 class RebuildPendingError(KubeError):
-    """The ledger is lost, and not all resources are known that it is rebuilt from; says which."""
+    """The ledger is lost, and some resources that it is rebuilt from are unknown; names them."""
 
 
 @dataclass(slots=True)
 class _Change:
-    """A change that waits for the next write, which may carry several."""
+    """A change that waits for the next write; one write may carry several changes."""
 
     apply: Callable[[Ledger], Ledger]
     revision: int | None
-    """Version that it was decided from; None: it holds for any."""
+    """Revision that the change was decided from; None: the change holds for any revision."""
     error: Exception | None = None
     written: bool = False
 
@@ -75,13 +75,13 @@ class StartLedger:
     """The ledger of this installation.
 
     Args:
-        config_map: Where it is kept.
+        config_map: The ConfigMap that holds the ledger.
         store: All resources, to rebuild a lost ledger from.
-        gap: What keeps the store of resources from being complete; None: nothing.
-        window: How long a start may count against an allowance, known or yet to be learned.
+        gap: Returns why the store is incomplete; None: it is complete.
+        window: How long a start may count against a quota, configured or observed later.
         clock: The clocks.
         metrics: Counts each write.
-        problems: Where it reports that nothing can be started.
+        problems: Takes the report that no run can be started.
     """
 
     config_map: LedgerConfigMap
@@ -92,29 +92,29 @@ class StartLedger:
     metrics: Metrics
     problems: Problems = field(default_factory=Problems)
     _writer: str = field(default_factory=lambda: secrets.token_hex(6))
-    """Tells our writes from equal ones of another process."""
+    """Distinguishes our writes from equal writes of another process."""
     _ledger: Ledger | None = None
-    """As last known, also while it is being written: for those who look meanwhile, their model's
-    entry must not seem to be gone. None: never read."""
+    """The ledger as last known, also during a write: readers must not miss the in-flight start of
+    their model meanwhile. None: never read."""
     _is_current: bool = False
-    """Else it is read (again) before anything is decided from it."""
+    """Whether the ledger is current; otherwise it is read before anything is decided from it."""
     _version: str | None = None
     _revision: int = 0
-    """Grows whenever the ledger is read anew."""
+    """Grows with each take-over of the ledger."""
     _refusal: RefusedError | RebuildPendingError | None = None
-    """Why the cluster does not let us keep a ledger, or why it is not rebuilt."""
+    """Why the cluster refuses the ledger, or why the ledger is not rebuilt."""
     _ask_again_at: float = 0.0
     _pending: list[_Change] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ready(self) -> int:
-        """Read the ledger if that is still to be done.
+        """Take the ledger over if that is still to be done.
 
         Returns:
-            What version of it the caller will decide from: a start is debited in no other.
+            The revision that the caller decides from: a start is charged to no other revision.
 
         Raises:
-            KubeError: It could not be read, or not be taken over.
+            KubeError: The ledger could not be read, or not be taken over.
         """
         if not self._is_current:
             async with self._lock:
@@ -123,7 +123,7 @@ class StartLedger:
         return self._revision
 
     async def take_over_again(self) -> int:
-        """Take the ledger over once more, so that no other process can write what it decided.
+        """Take the ledger over once more, so that no other process can write its decisions.
 
         Returns, raises: As `ready`.
         """
@@ -132,9 +132,9 @@ class StartLedger:
         return self._revision
 
     async def retry_refused(self) -> None:
-        """Ask the cluster again if it has refused the ledger.
+        """Read the ledger again if the cluster has refused it.
 
-        Its resources may ask much later, or never: until then the problem would be reported.
+        Otherwise the problem would be reported until a resource needs the ledger, perhaps never.
         """
         if self._refusal is not None:
             with contextlib.suppress(KubeError):
@@ -145,7 +145,7 @@ class StartLedger:
         return None if self._ledger is None else self._ledger.in_flight_starts.get(model_id)
 
     def latest_run(self, model_id: int) -> LatestRun | None:
-        """What is remembered of the model's trainings."""
+        """The newest run of a model that the ledger records."""
         if self._ledger is None:
             return None
         return remembered(self._ledger, model_id, self.clock.now(), self.window)
@@ -153,32 +153,32 @@ class StartLedger:
     def charges_of(
         self, fingerprint: str, key_source: str
     ) -> tuple[list[StartCharge], list[StartCharge]]:
-        """The starts that count against a key, as core.ledger.ledger.spent."""
+        """The starts that are charged to a key, as core.ledger.ledger.charges_of."""
         return (
             ([], []) if self._ledger is None else charges_of(self._ledger, fingerprint, key_source)
         )
 
     def observed_limits(self, fingerprint: str) -> dict[str, tuple[StoredLimit, ...]]:
-        """What was learned of the limits of a key, by kind of call."""
+        """The observed limits of a key, by kind of call."""
         return {} if self._ledger is None else self._ledger.limits.get(fingerprint, {})
 
     async def learn(
         self, fingerprint: str, call: str, observed_limits: tuple[StoredLimit, ...]
     ) -> None:
-        """Keep what was learned of the limits of a key.
+        """Keep the observed limits of a key.
 
         Raises:
-            KubeError: It may not be kept; then the next process learns it anew.
+            KubeError: The limits may not be kept; then the next process observes them again.
         """
         await self._write(
             _Change(lambda led: with_observed_limits(led, fingerprint, call, observed_limits), None)
         )
 
     async def record_in_flight(self, training: Training) -> None:
-        """Open the entry of a start that another installation may have sent, unless it is open.
+        """Record the in-flight start that another installation may have sent, if it is missing.
 
         Raises:
-            KubeError: It may not be open.
+            KubeError: The in-flight start may not be recorded.
         """
         await self.ready()
         known = self.in_flight(training.spec.model_id)
@@ -190,41 +190,42 @@ class StartLedger:
             raise UnavailableError(f"{training.key}: {error}") from error
 
     async def open(self, training: Training, revision: int | None) -> InFlightStart:
-        """Debit the start whose intent `training` carries, and open its model's entry.
+        """Charge the start whose intent `training` carries, and begin it in the ledger.
 
         Args:
-            training: With the intent recorded.
-            revision: What `ready` returned before the model was looked at; None: any.
+            training: The resource, with the intent recorded.
+            revision: The revision that `ready` returned before the model was polled; None: any.
 
         Raises:
-            LedgerChangedError: It is not opened.
-            KubeError: It may be opened.
+            LedgerChangedError: The in-flight start is not recorded.
+            KubeError: The in-flight start may be recorded.
         """
-        entries: list[InFlightStart] = []
+        begun: list[InFlightStart] = []
 
         def change(ledger: Ledger) -> Ledger:
             ledger, in_flight = with_start_begun(ledger, training, self.clock.now())
-            entries.append(in_flight)
+            begun.append(in_flight)
             return ledger
 
         try:
             await self._write(_Change(change, revision))
         except StartInFlightError as error:
             raise LedgerChangedError(str(error)) from error
-        return entries[-1]
+        return begun[-1]
 
     async def close(self, outcome: StartOutcome) -> None:
-        """Close the entry of a start whose outcome is recorded.
+        """Resolve the in-flight start whose outcome is recorded.
 
         Raises:
-            KubeError: It may still be open; whoever needs the model next closes it.
+            KubeError: The start may still be in flight; the next resource that needs the model
+                resolves it.
         """
         await self._write(
             _Change(lambda led: with_start_resolved(led, outcome, self.clock.now()), None)
         )
 
     async def _write(self, change: _Change) -> None:
-        """Have a change written: by whoever comes to the pen first, with all that wait for it."""
+        """Write a change: the first caller writes all changes that are pending then."""
         self._pending.append(change)
         async with self._lock:
             if not change.written and change.error is None:
@@ -252,7 +253,7 @@ class StartLedger:
         raise UnavailableError("others keep writing the start ledger")
 
     async def _try(self, changes: list[_Change]) -> bool:
-        """Write all that can be written at once; False if others were faster."""
+        """Write all changes that can be written; False if another process wrote before."""
         ledger = before = self._ledger or Ledger()
         carried = []
         for change in changes:
@@ -276,18 +277,18 @@ class StartLedger:
         return True
 
     async def _replace(self, ledger: Ledger) -> bool:
-        """Write `ledger` over the version that is known; False if another one is there.
+        """Write `ledger` over the known version; False if the cluster has another version.
 
         Raises:
-            KubeError: Whether it is written is not known; it is read again before its next use.
+            KubeError: The result of the write is unknown; the ledger is read before its next use.
         """
         self._is_current = False
         ledger = replace(ledger, writer=self._writer)
         try:
             self._version = await self.config_map.write(ledger, self._version)
         except (ConflictError, UnavailableError) as error:
-            # The reply may be what was lost: our ledger there means that it was written. A
-            # conflict says so, too: aiohttp repeats a PUT when its connection is cut.
+            # Only the reply may have been lost: if our ledger is there, the write succeeded. A
+            # conflict may mean the same: aiohttp repeats a PUT whose connection is cut.
             version = await self._version_of(ledger)
             if version is None:
                 is_conflict = isinstance(error, ConflictError)
@@ -307,7 +308,7 @@ class StartLedger:
         return True
 
     async def _version_of(self, ledger: Ledger) -> str | None:
-        """The version that is there if it is just this ledger."""
+        """The version in the cluster, if its content is this ledger."""
         try:
             found = await self.config_map.read()
         except LedgerUnreadableError:
@@ -315,7 +316,7 @@ class StartLedger:
         return found[1] if found is not None and found[0] == ledger else None
 
     async def _try_to_take_over(self) -> None:
-        """Take it over, unless that did not succeed a moment ago: thousands may ask."""
+        """Take the ledger over, unless that failed a moment ago: thousands of resources may ask."""
         now, refusal = self.clock.monotonic(), self._refusal
         is_outdated = isinstance(refusal, RebuildPendingError) and str(refusal) != self.gap()
         if refusal is not None and now < self._ask_again_at and not is_outdated:
@@ -325,23 +326,23 @@ class StartLedger:
         except (RefusedError, RebuildPendingError) as error:
             self._refusal, self._ask_again_at = error, now + REFUSED_WAIT
             if str(error) != str(refusal):
-                logger.error("nothing can be started: %s", _why(error))  # noqa: TRY400 - no traceback
-            self.problems.report(SOURCE, f"Nothing can be started: {_why(error)}.")
+                logger.error("starts are disabled: %s", _why(error))  # noqa: TRY400 - no traceback
+            self.problems.report(SOURCE, f"Starts are disabled: {_why(error)}.")
             raise
         self._refusal = None
         self.problems.clear(SOURCE)
 
     async def _take_over(self) -> None:
-        """Read the ledger, and write it once: what others decided from it before is void.
+        """Read the ledger, and write it once: decisions of others from an older version are void.
 
         Raises:
-            KubeError: That did not succeed.
+            KubeError: The ledger could not be read or written.
         """
         for _ in range(ATTEMPTS):
             found, self._version = await self._read()
             self._revision += 1
-            # A new number, so that the API server does not take it for no change at all. What was
-            # rebuilt tells of years, and has to fit into a ConfigMap.
+            # A new number, so that the API server sees a change. A rebuilt ledger covers years, and
+            # has to fit into a ConfigMap.
             found = replace(found, serial=found.serial + 1)
             if await self._replace(pruned(found, self.clock.now(), self.window)):
                 return
@@ -362,19 +363,19 @@ class StartLedger:
         if why is not None:
             logger.error("the start ledger cannot be read (%s)", why)
         logger.warning("the start ledger is rebuilt from the status of all resources")
-        # Past any number that the lost one can have reached: it counts starts, not milliseconds.
+        # Higher than any serial of the lost ledger, which counted starts, not milliseconds.
         serial = int(self.clock.now().timestamp() * 1000)
         return rebuilt(self.store, serial), version
 
 
 def _why(error: RefusedError | RebuildPendingError) -> str:
     if isinstance(error, RebuildPendingError):
-        return f"the start ledger is lost, and rebuilt only from all resources ({error})"
+        return f"the start ledger is lost; rebuilding it needs all resources ({error})"
     return str(error)
 
 
 def _own(error: BaseException) -> Exception:
-    """An error for one of several that waited for the same write: each raises one of its own."""
+    """A copy of an error: each of several callers that waited for one write raises its own."""
     if isinstance(error, KubeError):
         return type(error)(str(error))
     return UnavailableError(f"the start ledger was not written: {type(error).__name__}")

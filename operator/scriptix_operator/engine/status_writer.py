@@ -1,4 +1,4 @@
-"""Recording what was decided: the result first, then status, then the news of it."""
+"""Records decisions: the result first, then status, then events."""
 
 import contextlib
 import logging
@@ -31,7 +31,7 @@ class StatusWriter:
     """Writes decisions to the cluster.
 
     Args:
-        installation: This installation, by its namespace: each status names the last to write it.
+        installation: The namespace of this installation, which each written status names.
     """
 
     trainings: Trainings
@@ -43,9 +43,9 @@ class StatusWriter:
     installation: str
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
-        """Write `status` in place of the one that `training` has, with who serves the resource.
+        """Replace the status of `training` by `status`, and name this installation in it.
 
-        Nothing is written where they are equal and nobody else could take the resource over.
+        Nothing is written if the two are equal and no other installation could take over.
 
         Returns:
             The resource as written.
@@ -71,11 +71,11 @@ class StatusWriter:
         return written
 
     async def report_left_alone(self, raw: Raw, text: str) -> None:
-        """Say in the conditions, and by an event, why a resource is left alone; once.
+        """Report in the conditions and by an event, once, why a resource is skipped.
 
         Args:
-            raw: The resource as the API server gives it.
-            text: Why.
+            raw: The resource as the API server returns it.
+            text: The cause.
 
         Raises:
             ConflictError, GoneError, KubeError: As Trainings.write_status.
@@ -111,12 +111,12 @@ class StatusWriter:
         """The resource as it is now.
 
         Raises:
-            GoneError: It is gone, or another of the same name has taken its place.
-            KubeError: The API server did not give it.
+            GoneError: The resource was deleted, or deleted and re-created.
+            KubeError: The API server did not return the resource.
         """
         fresh = await self.trainings.get(training.key)
         if fresh.uid != training.uid:
-            raise GoneError(f"{training.key} was deleted and made anew")
+            raise GoneError(f"{training.key} was deleted and re-created")
         self.store.renew(fresh)
         return fresh
 
@@ -124,8 +124,8 @@ class StatusWriter:
         """Write the result ConfigMap of a run that has succeeded.
 
         Raises:
-            NameTaken: Somebody else has its name.
-            KubeError: It could not be written.
+            NameTaken: Another object has its name.
+            KubeError: The ConfigMap could not be written.
         """
         if status.run is None:
             raise ValueError(f"{training.key} has no run to publish")

@@ -1,4 +1,4 @@
-"""What the engine knows of each resource: its newest version, and the index by model."""
+"""The store: the newest version of each resource, and an index by model."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ class TrainingStore:
     """All resources that are watched.
 
     Args:
-        show: Takes the gauges of a resource as often as they may have changed: when it enters the
-            store, with each version, and when it leaves.
+        show: Takes the gauges of a resource whenever they may have changed: when the resource
+            enters the store, with each version, and when it leaves.
     """
 
     def __init__(self, show: Callable[[TrainingKey, Gauges], None] = lambda *_: None) -> None:
@@ -35,16 +35,16 @@ class TrainingStore:
         return iter(tuple(self._trainings.values()))
 
     def get(self, key: TrainingKey) -> Training | None:
-        """The newest version known, or None."""
+        """The newest known version of a resource, or None."""
         return self._trainings.get(key)
 
     def put(self, training: Training) -> bool:
         """Take in a version of a resource, unless a newer one is known.
 
         Returns:
-            Whether it is new to us: not known before, or edited, about to be deleted or taken over
-            by another installation since. Another write of status is not, unless it changes what
-            can be read.
+            Whether the version triggers a reconcile: the resource is new, or was edited, is being
+            deleted, or was taken over by another installation. A mere write of status does not,
+            unless it changes which fields can be read.
         """
         known = self._trainings.get(training.key)
         if known is not None and is_older(training.resource_version, known.resource_version):
@@ -58,20 +58,22 @@ class TrainingStore:
         self._by_model[training.spec.model_id].add(training.key)
         self._show(training.key, gauges_of(training))
         return (
-            known is None or _asked(known) != _asked(training) or _was_taken_over(known, training)
+            known is None
+            or _requested(known) != _requested(training)
+            or _was_taken_over(known, training)
         )
 
     def renew(self, training: Training) -> None:
-        """Take in a version that a step wrote or read.
+        """Take in a version that a reconcile wrote or read.
 
-        Not of a resource that is not known any more: its deletion was told of while the reply to
-        the step was on its way.
+        A resource that is not in the store any more stays out: the watch reported its deletion
+        before the reconcile received its reply.
         """
         if self._knows(training):
             self.put(training)
 
     def remove(self, key: TrainingKey) -> Training | None:
-        """Forget a resource; returns what was known of it."""
+        """Remove a resource; returns its last version."""
         known = self._trainings.pop(key, None)
         self._memories.pop(key, None)
         self._past.remove(key)
@@ -89,15 +91,15 @@ class TrainingStore:
         return [self._trainings[key] for key in keys if key != training.key]
 
     def is_being_deleted(self, training: Training) -> bool:
-        """Whether the newest version known of a resource is being deleted."""
+        """Whether the newest known version of a resource is being deleted."""
         return self._knows(training) and self._trainings[training.key].is_being_deleted
 
     def past_runs(self, fingerprint: str) -> tuple[PastRun, ...]:
-        """Runs with an API key that went to their end, as far as resources still tell of them."""
+        """Completed runs with an API key, as far as statuses record them."""
         return self._past.of(fingerprint)
 
     def log_calls(self, fingerprint: str) -> tuple[datetime, ...]:
-        """When log calls were made with an API key, as far as resources still tell of them."""
+        """Times of log calls with an API key, as far as statuses record them."""
         return tuple(
             called_at
             for training in self._trainings.values()
@@ -106,7 +108,7 @@ class TrainingStore:
         )
 
     def state(self, training: Training) -> InProcessState:
-        """What is remembered of a resource beside its status."""
+        """The in-process state of a resource."""
         return (
             self._memories.get(training.key, InProcessState())
             if self._knows(training)
@@ -114,12 +116,12 @@ class TrainingStore:
         )
 
     def store_state(self, training: Training, state: InProcessState) -> None:
-        """Remember, as long as the resource is known; not for another that has taken its name."""
+        """Keep the in-process state of a resource while it is in the store under the same uid."""
         if self._knows(training):
             self._memories[training.key] = state
 
     def phases(self) -> Counter[Phase]:
-        """How many resources are in each phase; Pending where a step has yet to say."""
+        """The number of resources by phase; Pending before the first reconcile."""
         return Counter(_phase(training.status.phase) for training in self._trainings.values())
 
     def unreadable(self) -> list[TrainingKey]:
@@ -127,7 +129,7 @@ class TrainingStore:
         return [key for key, training in self._trainings.items() if training.unreadable]
 
     def stalled(self) -> int:
-        """How many followed runs stand still."""
+        """The number of followed runs whose progress is stalled."""
         return sum(
             training.status.progress_stalled_at is not None for training in self._trainings.values()
         )
@@ -137,39 +139,39 @@ class TrainingStore:
         return known is not None and known.uid == training.uid
 
 
-def _asked(training: Training) -> tuple[object, ...]:
-    """What people change of a resource."""
+def _requested(training: Training) -> tuple[object, ...]:
+    """The parts of a resource that users change."""
     edited = training.generation, training.requested_at, training.is_being_deleted
     return (*edited, training.unreadable)
 
 
 def _was_taken_over(known: Training, training: Training) -> bool:
-    """Whether another installation serves a resource from now on, or none does.
+    """Whether the installation that serves a resource has changed.
 
-    Our own first write is no news: the watch may tell of it before its reply is read.
+    Our own first write does not count: its watch event may arrive before its reply.
     """
     before, after = known.status.served_by, training.status.served_by
     return before is not None and (after is None or after.namespace != before.namespace)
 
 
 def _past_of(training: Training) -> tuple[datetime | None, str | None]:
-    """What the past runs that a status names change with: an end, and the key."""
+    """The parts of a status that change its past runs: the end of the run, and the key."""
     return training.status.finished_at, last_key(training.status)
 
 
 def _phase(text: str | None) -> Phase:
-    """The phase in status; one of a newer operator's is written anew by the next step."""
+    """The phase in status; the next reconcile replaces a phase of a newer operator."""
     return Phase(text) if text in PHASES else Phase.PENDING
 
 
 def is_older(version: str, known: str) -> bool:
     """Compare resourceVersions, which are ordered numbers at every API server there is.
 
-    They count all writes to the API server, so of two resources of one name too: the older is the
-    one that was deleted.
+    The numbers count all writes to the API server, so they also order two resources with one name:
+    the older is the one that was deleted.
 
-    Kubernetes promises the order since 1.35 (KEP-5504). Were one not a number, the newcomer would
-    be taken, and a write decided from a stale version would be refused as a conflict.
+    Kubernetes guarantees the order since 1.35 (KEP-5504). If a version is not a number, the
+    newcomer is taken, and a write decided from a stale version is refused as a conflict.
     """
     try:
         return int(version) < int(known)

@@ -1,4 +1,4 @@
-"""When each resource is due: one heap for all of them."""
+"""The work queue: the due times of all resources, in one heap."""
 
 import asyncio
 import heapq
@@ -25,14 +25,14 @@ class WorkQueue:
         self._changed = asyncio.Event()
 
     def set(self, key: TrainingKey, seconds: float) -> None:
-        """Make `key` due in `seconds`, in place of its due time so far."""
+        """Make `key` due in `seconds`, replacing its due time."""
         due, serial = self._clock() + seconds, next(self._serial)
         self._due[key] = (due, serial)
         heapq.heappush(self._heap, (due, serial, key))
         self._changed.set()
 
     def bring_forward(self, key: TrainingKey, seconds: float) -> None:
-        """Make `key` due in `seconds`, unless it is due before that."""
+        """Make `key` due in `seconds`, unless it is due earlier."""
         known = self._due.get(key)
         if known is None or self._clock() + seconds < known[0]:
             self.set(key, seconds)
@@ -45,7 +45,7 @@ class WorkQueue:
         """Wait for the next due resource and take it out.
 
         Returns:
-            The resource and how late it is, in seconds; None after `patience` seconds without one.
+            The resource and its latency in seconds; None after `patience` seconds without one.
         """
         give_up = self._clock() + patience
         while True:

@@ -1,1 +1,1 @@
-"""The Kubernetes rim: the watch, the status writer, and the objects beside the resource."""
+"""Access to the Kubernetes API: the watch, status writes, and objects beside the resource."""

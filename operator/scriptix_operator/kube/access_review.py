@@ -1,4 +1,4 @@
-"""Asking the API server who we are and what we may do; every identity may ask that."""
+"""Asks the API server for our identity and our permissions; every identity may ask."""
 
 from dataclasses import replace
 
@@ -21,10 +21,10 @@ TIMEOUT = 15.0
 
 
 async def whoami(api: ApiClient) -> str:
-    """The name by which the API server knows us.
+    """The name under which the API server has authenticated us.
 
     Raises:
-        KubeError: It did not tell; a RefusedError if it does not know us.
+        KubeError: The API server did not reply; a RefusedError if it does not know us.
     """
     with translated("ask who we are"):
         review = await AuthenticationV1Api(api).create_self_subject_review(
@@ -35,10 +35,10 @@ async def whoami(api: ApiClient) -> str:
 
 
 async def missing_verbs(api: ApiClient, right: Right) -> Right | None:
-    """What of a right we do not have; None if we have it all.
+    """The part of a permission that we lack; None if we have all of it.
 
     Raises:
-        KubeError: The API server did not tell.
+        KubeError: The API server did not reply.
     """
     missing = tuple([verb for verb in right.verbs if not await _may(api, verb, right)])
     return replace(right, verbs=missing) if missing else None

@@ -1,4 +1,4 @@
-"""Whether the admission policy for ConfigMaps applies to us: a write that it must refuse tells."""
+"""Tests whether the admission policy for ConfigMaps applies: tries a write that it refuses."""
 
 from kubernetes.aio.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
 
@@ -8,16 +8,16 @@ __all__ = ["is_confined"]
 
 TIMEOUT = 15.0
 REFUSAL = "may write only ConfigMaps that a CustomModelTraining controls"
-"""What the policy says, in each version of it."""
+"""Part of the refusal of the policy, in all of its versions."""
 ALL = "All"
 
 
 async def is_confined(api: ApiClient, namespace: str) -> bool:
-    """Whether the policy refuses us a ConfigMap that no training controls; none is made.
+    """Whether the policy refuses us a ConfigMap that no training controls; a dry run.
 
     Raises:
-        KubeError: It cannot be known: we may not create one, something else refuses it, or the API
-            server did not answer.
+        KubeError: Unknown: we may not create ConfigMaps, something else refuses the request, or the
+            API server did not answer.
     """
     body = V1ConfigMap(metadata=V1ObjectMeta(generate_name="scriptix-operator-check-"))
     try:

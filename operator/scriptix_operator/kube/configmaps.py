@@ -1,10 +1,10 @@
-"""ConfigMaps beside a resource: written only where they are its own.
+"""ConfigMaps beside a resource: written only if they belong to the resource.
 
-kube/ownership.py says whose an object is. What is dead or restored counts as absent: nothing of it
-is read, and it makes way when its name is needed.
+kube/ownership.py determines the owner of an object. A dead or restored object counts as absent: its
+content is not read, and it is removed when its name is needed.
 
-Errors: NameTaken, and those of kube/errors.py. A ConflictError means that somebody wrote the object
-meanwhile: read it again.
+Errors: NameTaken, and those of kube/errors.py. A ConflictError means that another client wrote the
+object meanwhile: read the object again.
 """
 
 from collections.abc import Mapping
@@ -37,18 +37,18 @@ from scriptix_operator.kube.ownership import (
 __all__ = ["ConfigMaps", "NameTaken", "StoredConfigMap"]
 
 TIMEOUT = 30.0
-"""Seconds for one call; a chunk of 512 KiB is the largest thing sent."""
+"""Seconds for one call; the largest request is a log segment of 512 KiB."""
 
 ATTEMPTS = 5
-"""Tries where others write too; only a deposed leader or a person does."""
+"""Attempts while others write; only a deposed leader or a user does."""
 
 
 class NameTaken(Exception):  # noqa: N818 - named as the state it becomes
-    """The name of an object beside a resource belongs to somebody else.
+    """Another object has the name of an object beside a resource.
 
     Args:
         name: Name of the ConfigMap.
-        holder: Who has it, for people.
+        holder: Description of its controller, for users.
     """
 
     def __init__(self, name: str, holder: str) -> None:
@@ -61,7 +61,7 @@ class NameTaken(Exception):  # noqa: N818 - named as the state it becomes
 
 @dataclass(frozen=True, slots=True)
 class StoredConfigMap:
-    """An object of ours as it was read."""
+    """A ConfigMap of ours, as read."""
 
     raw: V1ConfigMap
 
@@ -71,13 +71,13 @@ class StoredConfigMap:
         return self.raw.data or {}
 
     def holds(self, data: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-        """Whether it has exactly this data, and these labels among others."""
+        """Whether the ConfigMap has exactly this data, and these labels among others."""
         present = metadata_of(self.raw).labels or {}
         return self.data == data and labels.items() <= present.items()
 
 
 class ConfigMaps:
-    """Reads, writes and deletes them by name; never lists.
+    """Reads, writes and deletes ConfigMaps by name; never lists them.
 
     Args:
         api: The cluster; opened and closed by the caller.
@@ -91,10 +91,10 @@ class ConfigMaps:
         """Read an object of `owner`.
 
         Returns:
-            None if there is none, or only what is dead or restored.
+            None if there is no such object, or only a dead or restored one.
 
         Raises:
-            NameTaken: It belongs to somebody else.
+            NameTaken: The object is not ours.
         """
         found = await self._read(owner.namespace, name)
         if found is None:
@@ -111,11 +111,11 @@ class ConfigMaps:
         """Make the object hold `data`, and nothing else, in one write.
 
         Returns:
-            Whether it was written; it is not if nothing would change.
+            Whether the object was written; it is not if nothing would change.
 
         Raises:
-            NameTaken: It belongs to somebody else.
-            ConflictError: Others keep writing it.
+            NameTaken: The object is not ours.
+            ConflictError: Others keep writing the object.
         """
         for attempt in range(1, ATTEMPTS + 1):
             stored = await self.get(owner, name)
@@ -139,11 +139,11 @@ class ConfigMaps:
         run_id: str,
         immutable: bool = False,
     ) -> None:
-        """Create the object; what is dead or restored makes way.
+        """Create the object; a dead or restored one is replaced.
 
         Raises:
-            NameTaken: Somebody else has it.
-            ConflictError: `owner` has it already.
+            NameTaken: Another object has the name.
+            ConflictError: `owner` has the object already.
         """
         body = V1ConfigMap(
             metadata=V1ObjectMeta(
@@ -172,13 +172,13 @@ class ConfigMaps:
     async def replace(
         self, owner: Owner, stored: StoredConfigMap, data: Mapping[str, str], *, run_id: str
     ) -> bool:
-        """Write `data` over what was read; one that a person made immutable is made anew.
+        """Write `data` over the object that was read; an immutable object is re-created.
 
         Returns:
-            Whether it was written; it is not if nothing would change.
+            Whether the object was written; it is not if nothing would change.
 
         Raises:
-            ConflictError: Somebody wrote or deleted it since.
+            ConflictError: Another client wrote or deleted the object since.
         """
         labels = labels_of(owner, run_id)
         if stored.holds(data, labels):
@@ -189,7 +189,7 @@ class ConfigMaps:
             await self._delete(owner.namespace, name, stored.raw)
             await self.create(owner, name, data, run_id=run_id)
             return True
-        # Labels and annotations of others stay, too.
+        # Labels and annotations of others are kept.
         metadata = replace(
             metadata,
             labels={**(metadata.labels or {}), **labels},
@@ -199,22 +199,22 @@ class ConfigMaps:
         return True
 
     async def delete(self, owner: Owner, name: str) -> bool:
-        """Delete an object of `owner`; one of somebody else is left alone.
+        """Delete an object of `owner`; other objects stay.
 
         Returns:
-            Whether there was one of ours.
+            Whether an object of ours existed.
         """
         try:
             stored = await self.get(owner, name)
         except NameTaken:
-            return False  # what stood there before it is gone, which is all that was wanted
+            return False  # our object is gone, which was the aim
         if stored is None:
             return False
         await self._delete(owner.namespace, name, stored.raw)
         return True
 
     async def _make_way(self, owner: Owner, name: str, body: V1ConfigMap) -> bool:
-        """Delete what is dead, or replace what was restored, once it is certain who is dead.
+        """Delete a dead object, or replace a restored one, once the owner is verified.
 
         Returns:
             Whether `body` has been written.
@@ -224,21 +224,22 @@ class ConfigMaps:
             return False
         control = control_of(found, owner)
         if control not in {Control.DEAD, Control.RESTORED} or not await self._is_alive(owner):
-            # It may be us who was replaced, with the news still on its way.
+            # Our own resource may have been replaced, without a watch event yet.
             raise NameTaken(name, describe_controller(found))
         if control is Control.RESTORED and not found.immutable:
             await self._write_over(found, body)
             return True
         if control is Control.RESTORED:
-            # Its data can only be deleted, and the admission policy lets us delete only what a
-            # training controls. Not ours: after a crash its data would be read as this run's.
+            # Immutable data can only be deleted, and the admission policy lets us delete only what
+            # a training controls. The reference is not to ours: after a crash the old data would be
+            # read as this run's.
             metadata = replace(metadata_of(found), owner_references=[reference_to_dead(owner)])
             found = await self._write_over(found, replace(found, metadata=metadata))
         await self._delete(owner.namespace, name, found)
         return False
 
     async def _write_over(self, found: V1ConfigMap, body: V1ConfigMap) -> V1ConfigMap:
-        """Write `body` over exactly what was read; another object by now is a ConflictError."""
+        """Write `body` over exactly the object that was read; a ConflictError if it has changed."""
         metadata = metadata_of(found)
         name, namespace = metadata.name or "", metadata.namespace or ""
         precondition = replace(
@@ -274,9 +275,9 @@ class ConfigMaps:
             return None
 
     async def _delete(self, namespace: str, name: str, found: V1ConfigMap) -> None:
-        """Delete exactly what was read; another object by now is another case: ConflictError.
+        """Delete exactly the object that was read; a ConflictError if it has changed.
 
-        The version counts too: an object may have got another owner since.
+        The version counts, too: the object may have another owner now.
         """
         metadata = metadata_of(found)
         options = V1DeleteOptions(

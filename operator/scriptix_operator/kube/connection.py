@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class ClusterUnreachableError(Exception):
-    """There is no usable cluster configuration; the message says where it was looked for."""
+    """There is no usable cluster configuration; the message names the places that were tried."""
 
 
 async def configure(environ: Mapping[str, str] = os.environ) -> Configuration:
@@ -25,7 +25,7 @@ async def configure(environ: Mapping[str, str] = os.environ) -> Configuration:
     KUBECONFIG wins, then a pod's ServiceAccount, then ~/.kube/config.
 
     Raises:
-        ClusterUnreachableError: None of them can be used.
+        ClusterUnreachableError: No configuration can be used.
     """
     configuration = Configuration()
     path = environ.get("KUBECONFIG")
@@ -48,17 +48,17 @@ async def configure(environ: Mapping[str, str] = os.environ) -> Configuration:
 
 @asynccontextmanager
 async def connect(configuration: Configuration) -> AsyncIterator[ApiClient]:
-    """An API client for as long as the block runs."""
+    """An API client that is open during the block."""
     async with ApiClient(configuration) as client:
         yield client
 
 
 async def reconnect(api: ApiClient, environ: Mapping[str, str] = os.environ) -> None:
-    """Read address, CA and credentials again, and use them from the next request on.
+    """Read address, CA and credentials again, and use them for all further requests.
 
-    A client reads its CA once, and a kubeconfig's token too: without this, a process never trusts
-    a certificate of a new CA. Requests under way fail. If the files cannot be read, the client
-    stays as it is and the failure is logged.
+    A client reads its CA once, and the token of a kubeconfig, too: otherwise a process would never
+    trust a certificate of a new CA. Requests under way fail. If the files cannot be read, the
+    client is unchanged and the failure is logged.
     """
     try:
         configuration = await configure(environ)

@@ -1,8 +1,8 @@
-"""One Kopf in a thread and event loop of its own, from its start to its end.
+"""One Kopf in its own thread and event loop, from its start to its end.
 
-In the engine's loop Kopf would take over SIGTERM, and on its way out it cancels every task that is
+In the engine's loop Kopf would take over SIGTERM, and at its end it cancels every task that is
 younger than itself (kopf/_core/reactor/running.py), the engine's included (docs/decisions/0002).
-It is ended by cancelling its task, not by a stop flag: Kopf waits for a threading flag in the
+Cancelling its task ends Kopf. A stop flag would not do: Kopf waits for a threading flag in the
 loop's executor, and `asyncio.run` waits for that thread before it returns (docs/decisions/0028).
 """
 
@@ -30,17 +30,17 @@ __all__ = ["EmbeddedKopf", "Sink"]
 TICK = 0.5
 """Seconds between checks of the streams."""
 STOP_TIMEOUT = 2.5
-"""Seconds that a cancelled Kopf may take to end; then its thread is left behind."""
+"""Seconds that a cancelled Kopf may take to end; then its thread is abandoned."""
 STUCK_AFTER = 30.0
 """Seconds without a check after which the thread counts as stuck."""
 CLOSING = 0.5
-"""Seconds that the loop of a Kopf that has ended still runs, for connections to close."""
+"""Seconds that the loop keeps running after Kopf has ended, for connections to close."""
 PAGE = 500
-"""Resources that a list request asks for at once."""
+"""Resources in one page of a list request."""
 REQUEST_TIMEOUT = 15.0
 BACKOFFS = (1.0, 1.0, 2.0, 3.0)
-"""Seconds between the attempts of one request; below `IDLE_LIMIT` each. Then Kopf ends, and is
-started again."""
+"""Seconds between the attempts of one request, each below `IDLE_LIMIT`. After the last one Kopf
+ends, and is restarted."""
 TEXT_LIMIT = 512
 
 Sink = Callable[[str | None, dict[str, Any]], None]
@@ -76,15 +76,15 @@ class EmbeddedKopf:
         scopes: frozenset[Scope] = frozenset({None}) if namespaces is None else namespaces
         self.streams = Streams(scopes, time.monotonic)
         self.ended: asyncio.Future[str] = self._caller.create_future()
-        """Why it has ended, in words; set even where the thread itself cannot end."""
+        """Why Kopf has ended, as text; set even if the thread itself cannot end."""
 
     def start(self) -> None:
         """Begin to watch."""
-        # A daemon: were Kopf to hang, the process could still end.
+        # A daemon thread, so that the process can end although Kopf hangs.
         threading.Thread(target=self._work, name="kopf", daemon=True).start()
 
     def stop(self) -> None:
-        """End it soon; from now on the sink is not called."""
+        """Stop Kopf soon; the sink is not called any more."""
         self._is_stopped = True
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has just ended
@@ -92,11 +92,11 @@ class EmbeddedKopf:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether its thread has not shown a sign of life for long."""
+        """Whether the thread has not shown a sign of life for long."""
         return time.monotonic() - self._checked_at > STUCK_AFTER
 
     def _work(self) -> None:
-        """Be the thread."""
+        """Run the thread."""
         try:
             asyncio.run(self._watch())
         except BaseException as error:  # noqa: BLE001 - whatever ends it is reported
@@ -114,15 +114,15 @@ class EmbeddedKopf:
             self._report(_describe(error))
         else:
             self._report("stopped")
-        # A TLS connection whose request is cancelled waits for the peer to close it, and aiohttp
-        # does not wait for that. The end is reported already, so this delays no restart.
+        # A TLS connection whose request was cancelled closes only after its peer, and aiohttp does
+        # not wait for that. The end is reported already, so this wait delays no restart.
         for connection in tuple(self._sockets):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         await asyncio.sleep(CLOSING)
 
     def _report(self, text: str) -> None:
-        """Say that it has ended, before the loop is closed: that may wait for threads."""
+        """Report the end before the loop is closed: closing may wait for threads."""
 
         def end() -> None:
             if not self.ended.done():
@@ -207,9 +207,9 @@ class EmbeddedKopf:
     async def _authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send the token as it is now: a ServiceAccount's is replaced each hour.
+        """Send the current token: a ServiceAccount's token is replaced each hour.
 
-        Where the API server does not accept it, this Kopf is ended: Kopf's own reaction, another
+        If the API server does not accept the token, this Kopf ends: Kopf's own reaction, another
         login, would be repeated without a pause.
         """
         header = await self._configuration.get_api_key_with_prefix(
@@ -230,7 +230,7 @@ class EmbeddedKopf:
 
 
 def describe_scopes(scopes: dict[Scope, str]) -> str:
-    """What fails in which namespace, in words."""
+    """The failure of each namespace, as text."""
     texts = (
         f"{'all namespaces' if scope is None else f'namespace {scope}'}: {text}"
         for scope, text in sorted(scopes.items(), key=lambda item: item[0] or "")
@@ -247,7 +247,7 @@ def _describe(error: BaseException) -> str:
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
-    settings.scanning.disabled = True  # no list/watch of namespaces and CRDs, so no rights for it
+    settings.scanning.disabled = True  # no list/watch of namespaces and CRDs: no permissions
     settings.peering.standalone = True
     settings.process.ultimate_exiting_timeout = None  # SIGKILL for the whole process
     settings.networking.request_timeout = REQUEST_TIMEOUT

@@ -1,10 +1,10 @@
-"""Errors of the Kubernetes rim.
+"""Errors of requests to the Kubernetes API server.
 
 KubeError
-├── ConflictError     the object was changed by somebody else meanwhile: load it and decide again
-├── GoneError         the object is not there (any more)
-├── RefusedError      the API server will not have the request as it is (400, 403, 422)
-└── UnavailableError  the API server does not answer (to the point), or not now: try again
+├── ConflictError     another client has changed the object: load it and decide again
+├── GoneError         the object does not exist (any more)
+├── RefusedError      the API server refuses the request (400, 403, 422)
+└── UnavailableError  the API server is unreachable, overloaded, or its reply is unusable: retry
 """
 
 import json
@@ -41,11 +41,11 @@ class GoneError(KubeError):
 
 
 class RefusedError(KubeError):
-    """Another 4xx: trying again as it is will not help."""
+    """Another 4xx: retrying the same request is useless."""
 
 
 class UnavailableError(KubeError):
-    """No answer, none that can be read, 429 or 5xx."""
+    """No reply, an unreadable reply, 429 or 5xx."""
 
 
 @contextmanager
@@ -64,13 +64,13 @@ def translated(what: str) -> Iterator[None]:
     except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
         raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
     except ValueError as error:
-        # Without its text or the error itself: they quote the reply, which may be a Secret.
+        # Without the error or its text: both quote the reply, which may be a Secret.
         name = type(error).__name__
         raise UnavailableError(f"{what}: the reply cannot be read ({name})") from None
 
 
 def _api_message(error: ApiException) -> str:
-    """What the API server says: the message of its Status object, else the body as it is."""
+    """The message of the API server's Status object; otherwise the body."""
     body = str(error.body or "")
     try:
         status = json.loads(body)

@@ -1,4 +1,4 @@
-"""Kubernetes events about a training: best effort, and never the only place of a fact."""
+"""Kubernetes events about a training: best effort; status has each fact, too."""
 
 import hashlib
 import logging
@@ -55,14 +55,14 @@ class Events:
     async def publish(
         self, training: Training, events: tuple[EventRecord, ...], now: datetime
     ) -> None:
-        """Publish each; one that cannot be published is logged and let go."""
+        """Publish events; one that cannot be published is logged and dropped."""
         run = training.status.run.id if training.status.run else ""
         subject = Subject(training.key, training.uid, training.resource_version, run)
         for item in events:
             await self.publish_about(subject, item, now)
 
     async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
-        """Publish one event about a resource, of which no more need be known."""
+        """Publish one event about a resource; only its reference is needed."""
         try:
             with translated(f"publish event {item.reason} for {subject.key}"):
                 await self._publish(subject, item, now)
@@ -100,7 +100,7 @@ class Events:
             await self._count_again(name, key.namespace, now)
 
     async def _count_again(self, name: str, namespace: str, now: datetime) -> None:
-        """The same news again: one event that counts, as kubectl expects."""
+        """Count a repeated event up, as kubectl expects."""
         known = await self._core.read_namespaced_event(name, namespace, _request_timeout=TIMEOUT)
         await self._core.patch_namespaced_event(
             name,
@@ -112,7 +112,7 @@ class Events:
 
 
 def _suffix(subject: Subject, item: EventRecord) -> str:
-    """The same news of the same run counts up one event; another run's is another event.
+    """The suffix of an event's name: a repeated event of a run counts up; each run has its own.
 
     Events have whole seconds, and kubectl lists those of the same second by name.
     """

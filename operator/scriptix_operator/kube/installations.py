@@ -20,11 +20,11 @@ PROBLEMS_LIMIT = 1024
 
 
 async def installations(api: ApiClient) -> list[Installation]:
-    """All that have left a Lease, running or not.
+    """All installations that have a Lease, running or not.
 
     Raises:
-        RefusedError: We may not list Leases: an operator's own ServiceAccount may not.
-        KubeError: The API server did not give them.
+        RefusedError: We may not list Leases; the ServiceAccount of an operator may not.
+        KubeError: The API server did not return the Leases.
     """
     with translated("list Leases in all namespaces"):
         found = await CoordinationV1Api(api).list_lease_for_all_namespaces(
@@ -34,10 +34,10 @@ async def installations(api: ApiClient) -> list[Installation]:
 
 
 async def installation_in(api: ApiClient, namespace: str) -> Installation | None:
-    """The one in a namespace; None if there is no Lease.
+    """The installation in a namespace; None if there is no Lease.
 
     Raises:
-        KubeError: The API server did not give it.
+        KubeError: The API server did not return the Lease.
     """
     try:
         with translated(f"get Lease {namespace}/{LEASE}"):

@@ -1,12 +1,13 @@
-"""Who works: a coordination.k8s.io Lease, held by one process at a time.
+"""Leader election: a coordination.k8s.io Lease, held by one process at a time.
 
-As client-go does it; core/cluster/election.py decides. The election of the kubernetes package is
-not used: it has no release, a refused connection ends it, and it writes local time as UTC.
+The election works as in client-go; core/cluster/election.py decides. The election of the kubernetes
+package is not used: it has no release, a refused connection ends it, and it writes local time as
+UTC.
 
-- Writes carry the resourceVersion that was read, so of two contenders one gets 409.
-- The name of the holder is new in each process: a restarted pod is not taken for its predecessor.
+- Writes carry the resourceVersion that was read, so one of two contenders gets 409.
+- Each process has a new holder name: a restarted pod is not mistaken for its predecessor.
 
-Rights needed on `leases`: `create`, and `get` and `update` on the one of our name.
+Permissions needed on `leases`: `create`, and `get` and `update` of the one Lease.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ __all__ = ["Leadership", "LeadershipLostError", "new_identity"]
 log = logging.getLogger(__name__)
 
 REQUEST_ERRORS: Final = (KubeError, TimeoutError, ValueError)
-"""What a request can end in: a refusal, no answer (in time), or an answer that is garbage."""
+"""Errors of a request: a refusal, no reply (in time), or an invalid reply."""
 
 SOURCE: Final = "Leadership"
 
@@ -42,11 +43,11 @@ T = TypeVar("T")
 
 
 class LeadershipLostError(Exception):
-    """This process must not act any more: another leads, or may soon. The text says why."""
+    """This process must not act any more: another one leads, or may lead soon."""
 
 
 def new_identity(pod_name: str) -> str:
-    """A holder's name for this process: the pod's, and what no other process has."""
+    """A unique holder name for this process: the name of the pod, and a random part."""
     return f"{pod_name}_{secrets.token_hex(6)}"
 
 
@@ -56,16 +57,16 @@ class Leadership:
     One task at a time uses it; cancel `hold` (or `acquire`) before `release`.
 
     Args:
-        api: Where the API server is, and who we are there.
-        namespace: Of the Lease.
-        name: Of the Lease.
-        identity: Our name as a holder, from `new_identity`.
-        utc_now: Wall clock, for the times in the Lease; nothing is decided by it.
-        clock: Seconds that never jump, and go on while the machine is suspended.
-        notes: Gives the annotations that the Lease has while we hold it, at each write.
-        problems: Where a standby reports that it cannot contend for the Lease.
+        api: The client of the API server.
+        namespace: Namespace of the Lease.
+        name: Name of the Lease.
+        identity: Our holder name, from `new_identity`.
+        utc_now: Wall clock, for the times in the Lease; no decision depends on it.
+        clock: Seconds that never jump, and continue while the machine is suspended.
+        notes: Returns the annotations of the Lease while we hold it, at each write.
+        problems: Takes the report of a standby that cannot contend for the Lease.
         reconnect: Reads the cluster's CA and credentials again, for `api`.
-        times: Seconds of the election.
+        times: Durations of the election, in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - all named, all needed
@@ -94,23 +95,24 @@ class Leadership:
         self._times = times or LeaseTimes()
         self._seen: LeaseObservation | None = None
         self._lease: client.V1Lease | None = None
-        """As last written by us; if another write has come after it, the next one is refused."""
+        """The Lease as last written by us; after a write of another process, our next one is
+        refused."""
         self._deadline: float | None = None
         self._has_written = False
         self._logged: str | None = None
 
     @property
     def deadline(self) -> float | None:
-        """On `clock`: act no later than this. None while not leading."""
+        """The time on `clock` after which this process must not act; None while not leading."""
         return self._deadline
 
     @property
     def is_leading(self) -> bool:
-        """Whether we may act at this very moment."""
+        """Whether we may act now."""
         return self._time_left() > 0
 
     async def acquire(self) -> None:
-        """Wait until we lead. Errors of requests are reported, and tried again."""
+        """Wait until we lead. Failed requests are reported and retried."""
         answered_at = self._clock()
         while True:
             try:
@@ -131,11 +133,11 @@ class Leadership:
             await asyncio.sleep(self._times.retry)
 
     async def hold(self) -> NoReturn:
-        """Renew until that ends.
+        """Renew the Lease until the leadership is lost.
 
         Raises:
-            LeadershipLostError: Another holds the Lease, it is gone, or no renewal has succeeded
-                within the renew deadline. The process must end without touching anything.
+            LeadershipLostError: Another process holds the Lease, the Lease is gone, or no renewal
+                has succeeded within the renew deadline. The process must end at once.
         """
         try:
             await self._renew_while_possible()
@@ -147,17 +149,17 @@ class Leadership:
         )
 
     async def release(self) -> None:
-        """Give the Lease up, so that a standby takes over at its next look.
+        """Release the Lease, so that a standby takes over when it reads the Lease next.
 
-        Takes a bounded time. If it fails, the Lease expires; the failure is logged, not raised,
-        since the process is ending anyway.
+        The release takes a bounded time. If it fails, the Lease expires; the failure is logged, not
+        raised, since the process is ending anyway.
         """
         self._deadline = None
         if not self._has_written:
             return
         try:
             async with asyncio.timeout(self._times.release):
-                # Read first: a write that was cut off may have made us its holder, or renewed it.
+                # Read first: an interrupted write may have acquired or renewed the Lease.
                 lease = await self._read()
                 while lease is not None and _spec(lease).holder_identity == self.identity:
                     if await self._replace(lease, self._spec_of_nobody(_spec(lease))) is not None:
@@ -165,7 +167,7 @@ class Leadership:
                         return
                     lease = await self._read()
         except REQUEST_ERRORS as error:
-            log.warning("the Lease is left to expire: %s", _describe(error))
+            log.warning("cannot release the Lease, which expires: %s", _describe(error))
 
     async def _try_to_acquire(self) -> bool:
         lease = await self._read()
@@ -193,15 +195,15 @@ class Leadership:
         return 0.0 if self._deadline is None else self._deadline - self._clock()
 
     async def _renew(self) -> None:
-        """Renew once.
+        """Renew the Lease once.
 
         Raises:
-            LeadershipLostError: It is not ours any more.
-            KubeError, ValueError: It may be.
+            LeadershipLostError: The Lease is not ours any more.
+            KubeError, ValueError: The Lease may still be ours.
         """
         if self._lease is not None and await self._write(self._lease):
             return
-        # Another has written since; or a write of ours acted, though we took it for failed.
+        # Another process has written, or a write of ours took effect although it seemed to fail.
         lease, now = await self._read(), self._clock()
         seen = self._observe(lease, now)
         if decide(seen, self.identity, now, leading=True) is Move.LOST:
@@ -218,7 +220,7 @@ class Leadership:
         return observe(self._seen, spec.holder_identity, spec.renew_time, duration, now)
 
     async def _write(self, lease: client.V1Lease | None) -> bool:
-        """Write ourselves into the Lease, made where it is None; False if another was faster."""
+        """Write us as the holder; None: create the Lease; False if another process was faster."""
         sent = self._clock()
         self._has_written = True
         if lease is None:
@@ -238,7 +240,7 @@ class Leadership:
             return None
 
     async def _create(self) -> client.V1Lease | None:
-        """Make it; None if it is there already."""
+        """Create the Lease; None if it exists already."""
         metadata = client.V1ObjectMeta(
             name=self._name, labels={MANAGED_BY_LABEL: MANAGED_BY}, annotations=dict(self._notes())
         )
@@ -251,7 +253,7 @@ class Leadership:
     async def _replace(
         self, lease: client.V1Lease, spec: client.V1LeaseSpec
     ) -> client.V1Lease | None:
-        """Replace what was read; None if it is not what is there any more."""
+        """Replace the Lease that was read; None if it has changed since."""
         metadata = (lease.metadata or client.V1ObjectMeta()).model_copy()
         metadata.annotations = {**(metadata.annotations or {}), **self._notes()}
         body = client.V1Lease(metadata=metadata, spec=spec)
@@ -291,7 +293,7 @@ class Leadership:
         )
 
     def _log_change(self, level: int, text: str) -> None:
-        """Log, but not the same thing at each look."""
+        """Log a text, unless it was logged last."""
         log.log(logging.DEBUG if text == self._logged else level, "%s", text)
         self._logged = text
 
@@ -301,7 +303,7 @@ def _spec(lease: client.V1Lease) -> client.V1LeaseSpec:
 
 
 def _micro_time(moment: datetime) -> datetime:
-    """An instant that is written with its fraction: Kubernetes' MicroTime takes no other."""
+    """An instant that is written with its fraction, as Kubernetes' MicroTime requires."""
     return moment if moment.microsecond else moment.replace(microsecond=1)
 
 

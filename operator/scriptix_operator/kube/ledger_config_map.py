@@ -17,21 +17,21 @@ ENTRY = "ledger"
 
 
 class LedgerUnreadableError(Exception):
-    """Somebody has made the ledger so that it cannot be read."""
+    """The content of the ledger cannot be read, after an edit, for instance."""
 
     def __init__(self, version: str, why: str) -> None:
         super().__init__(why)
         self.version = version
-        """Of the object that is there: a new ledger may be written over it."""
+        """resourceVersion of the object: a new ledger may be written over it."""
 
 
 class LedgerConfigMap:
-    """One ConfigMap.
+    """The ConfigMap of the start ledger.
 
     Args:
         api: The cluster.
-        namespace: The operator's.
-        name: Of the ConfigMap.
+        namespace: Namespace of the operator.
+        name: Name of the ConfigMap.
     """
 
     def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
@@ -41,11 +41,11 @@ class LedgerConfigMap:
         self._what = f"ledger {namespace}/{name}"
 
     async def read(self) -> tuple[Ledger, str] | None:
-        """The ledger and its version; None if there is none.
+        """The ledger and its version; None if there is no ledger.
 
         Raises:
-            LedgerUnreadableError: There is something else.
-            KubeError: The API server did not give it.
+            LedgerUnreadableError: The ConfigMap holds something else.
+            KubeError: The API server did not return the ConfigMap.
         """
         try:
             with translated(f"get {self._what}"):
@@ -65,14 +65,14 @@ class LedgerConfigMap:
             raise LedgerUnreadableError(version, f"{where}: {first['msg']}") from error
 
     async def write(self, ledger: Ledger, version: str | None) -> str:
-        """Put `ledger` in place of the version that was read; None: where there was none.
+        """Replace the version that was read by `ledger`; None: create the ConfigMap.
 
         Returns:
             The new version.
 
         Raises:
-            ConflictError: Another version is there.
-            KubeError: The API server refused it, or did not answer; then it may be written.
+            ConflictError: The cluster has another version.
+            KubeError: The API server refused the write, or did not reply; then it may be written.
         """
         body = V1ConfigMap(
             metadata=V1ObjectMeta(
@@ -98,7 +98,7 @@ class LedgerConfigMap:
 
 
 def dump(ledger: Ledger) -> str:
-    """The ledger as the ConfigMap holds it."""
+    """The ledger as text, as the ConfigMap holds it."""
     dumped = ledger.model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps(dumped, separators=(",", ":"), sort_keys=True)
 

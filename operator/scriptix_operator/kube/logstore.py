@@ -1,8 +1,8 @@
-"""Stores a run's log in ConfigMaps: reads where the log ends there, and appends.
+"""Stores a run's log in ConfigMaps: reads where the stored log ends, and appends.
 
-Calls for a log: two reads, before the log is fetched; if lines are new one write; for each sealed
-chunk one more, and two for each dropped one. Sealed chunks are read only after a crash, or if
-somebody deleted the tail.
+A log needs two reads before it is fetched, one write if lines are new, one more for each sealed
+segment, and two for each dropped segment. Sealed segments are read only after a crash, or if the
+active segment was deleted.
 """
 
 import asyncio
@@ -28,56 +28,56 @@ from scriptix_operator.kube.errors import ConflictError
 __all__ = ["LogStore", "OpenLog", "SavedLog"]
 
 ATTEMPTS = 5
-"""Tries where others write too; only a deposed leader or a person does."""
+"""Attempts while others write; only a deposed leader or a user does."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """What is stored of a resource's logs, as it was read."""
+    """The stored logs of a resource, as read."""
 
     owner: Owner
     log_index: LogIndex
     active: StoredConfigMap | None
     numbers: frozenset[int]
-    """The chunks that are there, or may be."""
+    """The segments that exist, or may exist."""
     previous: LogStatus
     """status.log."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedLog:
-    """What is stored after a save."""
+    """The stored log after a save."""
 
     log: LogStatus
-    """status.log, but for what the engine keeps in it."""
+    """status.log, without the fields that the engine sets."""
     lines: int
-    """Lines of the run that are stored, or were."""
+    """Lines of the run that are stored, or were stored and dropped."""
 
 
 class LogStore:
     """Saves logs; holds nothing between calls.
 
     Args:
-        config_maps: Where they go.
+        config_maps: The ConfigMaps that hold the logs.
     """
 
     def __init__(self, config_maps: ConfigMaps) -> None:
         self._config_maps = config_maps
 
     async def open(self, owner: Owner, previous: LogStatus | None) -> OpenLog:
-        """Read what is stored, with what a killed save has left.
+        """Read the stored log, including segments of an interrupted save.
 
         Args:
             owner: The resource.
             previous: status.log, if there is one.
 
         Raises:
-            NameTaken: The name of the tail belongs to somebody else.
-            KubeError: It cannot be read.
+            NameTaken: Another object has the name of the active segment.
+            KubeError: The log cannot be read.
         """
         active = await self._config_maps.get(owner, active_name(owner.name))
         log_index = LogIndex.read(active.data) if active else None
-        # What a killed save did not come to delete is no longer in the tail, but still in status.
+        # Segments that an interrupted save did not delete are still in status, not in the index.
         numbers = _numbers(owner, previous)
         if log_index is None:
             log_index = await self._rebuilt(owner, sorted(numbers))
@@ -90,20 +90,20 @@ class LogStore:
     async def save(
         self, stored_log: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
-        """Store what is new; after a failure open, fetch and save again.
+        """Store the new entries; after a failure open, fetch and save again.
 
         Args:
-            stored_log: What was stored when `new` was collected.
-            new: What a reply has of run `run_id`.
-            run_id: The present run.
+            stored_log: The stored log when `new` was collected.
+            new: The entries of run `run_id` in a reply.
+            run_id: The current run.
             max_bytes: spec.log.maxBytes: UTF-8 bytes of lines kept, of all runs.
 
         Raises:
-            NameTaken: A name belongs to somebody else.
-            KubeError: ConflictError if somebody has written a log since, and what else may happen.
+            NameTaken: Another object has a needed name.
+            KubeError: The log cannot be stored; a ConflictError if it was written since.
         """
         owner = stored_log.owner
-        # Up to 16 MiB are put together: not on the event loop's time.
+        # Up to 16 MiB are assembled: in a thread, so that the event loop is not blocked.
         planned = await asyncio.to_thread(
             plan, stored_log.log_index, new, run_id=run_id, max_bytes=max_bytes
         )
@@ -128,23 +128,23 @@ class LogStore:
         )
 
     async def _rebuilt(self, owner: Owner, numbers: Iterable[int]) -> LogIndex:
-        """Without a readable tail: what the chunks that status names tell."""
+        """The index without a readable active segment: rebuilt from the segments in status."""
         log_index, segments = EMPTY, []
         for number in numbers:
             sealed = await self._read_segment(owner, number)
             if sealed is not None:
                 log_index = log_index.adopt(sealed)
                 segments.append(sealed.as_segment())
-        # All of them: if one in between is gone, a person deleted it.
+        # All segments are read: a user may have deleted one in between.
         return replace(log_index, segments=tuple(segments))
 
     async def _with_unknown(self, owner: Owner, log_index: LogIndex) -> LogIndex:
-        """Take over the chunks that a save sealed before it was killed."""
+        """Add the segments that an interrupted save has sealed."""
         try:
             while sealed := await self._read_segment(owner, log_index.next):
                 log_index = log_index.adopt(sealed)
         except NameTaken:
-            pass  # in the way only once that chunk is to be sealed
+            pass  # the name matters only when that segment is sealed
         return log_index
 
     async def _read_segment(self, owner: Owner, number: int) -> SealedSegment | None:
@@ -152,9 +152,9 @@ class LogStore:
         return None if stored is None else SealedSegment.read(number, stored.data)
 
     async def _write_active(self, stored_log: OpenLog, log_index: LogIndex) -> None:
-        """Write the tail in place of the one that was read.
+        """Replace the active segment that was read.
 
-        Others may have changed its metadata while the log was fetched, which can take minutes.
+        Others may have changed its metadata during the fetch, which can take minutes.
         """
         owner, active, name = (
             stored_log.owner,
@@ -183,7 +183,7 @@ class LogStore:
 
 
 def _numbers(owner: Owner, status: LogStatus | None) -> set[int]:
-    """The chunks that `status` names."""
+    """The numbers of the segments that `status` names."""
     names = status.config_maps if status else ()
     numbers = (segment_number(owner.name, name) for name in names)
     return {number for number in numbers if number is not None}

@@ -9,7 +9,7 @@ __all__ = ["merge_patch"]
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The smallest merge patch that turns `old` into `new`; empty where they are equal.
 
-    What `old` does not show, for instance fields of a newer schema, the patch leaves alone.
+    The patch does not change fields that `old` lacks, for instance those of a newer schema.
     """
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():

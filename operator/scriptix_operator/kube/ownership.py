@@ -1,7 +1,6 @@
-"""Who controls a ConfigMap beside a resource, and how a resource's own one is marked.
+"""The owner of a ConfigMap beside a resource, and the metadata of a resource's own ConfigMap.
 
-The owner reference with `controller: true` decides, and where there is no owner reference at all
-the labels do:
+The owner reference with `controller: true` decides; without any owner reference, the labels do:
 
     this resource                               ours: read, written, deleted
     an earlier resource of the same name        dead: counts as absent; deleted when its name is
@@ -42,7 +41,7 @@ NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
 class Control(Enum):
-    """What an object beside a resource is to that resource."""
+    """The relation of an object to the resource beside it."""
 
     OURS = "ours"
     DEAD = "dead"
@@ -51,7 +50,7 @@ class Control(Enum):
 
 
 def control_of(found: V1ConfigMap, owner: Owner) -> Control:
-    """What `found` is to `owner`."""
+    """The relation of `found` to `owner`."""
     controller = _controller(found)
     if controller is None:
         return Control.RESTORED if _is_restored(found, owner) else Control.FOREIGN
@@ -77,29 +76,29 @@ def _is_restored(found: V1ConfigMap, owner: Owner) -> bool:
 
 
 def labels_of(owner: Owner, run_id: str) -> dict[str, str]:
-    """The labels of what is stored for a run of `owner`."""
+    """The labels of an object that is stored for a run of `owner`."""
     return {MANAGED_BY_LABEL: MANAGED_BY, TRAINING_LABEL: owner.name, RUN_LABEL: run_id}
 
 
 def reference_to(owner: Owner) -> V1OwnerReference:
-    """Without blockOwnerDeletion, which would need a right on the owner's finalizers."""
+    """The owner reference; blockOwnerDeletion would need permission for the owner's finalizers."""
     return V1OwnerReference(
         api_version=API_VERSION, kind=KIND, name=owner.name, uid=owner.uid, controller=True
     )
 
 
 def reference_to_dead(owner: Owner) -> V1OwnerReference:
-    """That to an earlier resource of the same name whose uid nobody knows any more."""
+    """An owner reference to an earlier resource of the same name, whose uid is unknown."""
     return replace(reference_to(owner), uid=NO_UID)
 
 
 def metadata_of(found: V1ConfigMap) -> V1ObjectMeta:
-    """Its metadata, which the client takes for optional."""
+    """The metadata of a ConfigMap, which is optional in the type of the client."""
     return found.metadata or V1ObjectMeta()
 
 
 def describe_controller(found: V1ConfigMap) -> str:
-    """Who controls it, for people."""
+    """The controller of a ConfigMap, for users."""
     controller = _controller(found)
     if controller is None:
         return "not controlled by it"

@@ -1,7 +1,7 @@
-"""Reading a CustomModelTraining as the API server gives it.
+"""Parses a CustomModelTraining of the API server.
 
-A newer version of the operator, another tool or a hand may have written what this version does not
-know. A field that cannot be read is named, and the others are read all the same.
+A newer operator, another tool or a user may have written what this version does not know. A field
+that cannot be read is named, and the others are read all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,23 +22,23 @@ from scriptix_operator.core.status.unreadable import DERIVED, ESSENTIAL, describ
 __all__ = ["Raw", "UnreadableError", "key_of", "parse_training"]
 
 Raw = Mapping[str, Any]
-"""A resource as the API server gives it."""
+"""A resource as the API server returns it."""
 
 OWN_CONDITIONS = frozenset(ConditionType)
 GATE = "qualityGate"
 NO_BOUND = UnreadableField(f"spec.{GATE}", f"spec.{GATE}", "no bound that this version knows")
 UNKNOWN_FIELD = "extra_forbidden"
-"""What pydantic calls a field that a model does not have and does not ignore."""
+"""pydantic's error type of a field that a model neither has nor ignores."""
 
 Part = TypeVar("Part", bound=ApiModel)
 
 
 class UnreadableError(ValueError):
-    """A resource of which too little can be read to do anything for it; it is left alone.
+    """A resource of which too little can be read to reconcile it; it is skipped.
 
     Attributes:
-        fields: What cannot be read.
-        text: The same in words, for people.
+        fields: The fields that cannot be read.
+        text: The same as text, for users.
     """
 
     def __init__(self, key: TrainingKey, fields: Sequence[UnreadableField]) -> None:
@@ -48,16 +48,16 @@ class UnreadableError(ValueError):
 
 
 def key_of(raw: Raw) -> TrainingKey:
-    """namespace/name of a resource as the API server gives it."""
+    """namespace/name of a raw resource."""
     metadata = raw["metadata"]
     return TrainingKey(metadata["namespace"], metadata["name"])
 
 
 def parse_training(raw: Raw) -> Training:
-    """Read a resource; what cannot be read of it is named in `unreadable`.
+    """Parse a resource; `unreadable` names the fields that cannot be read.
 
     Raises:
-        UnreadableError: A field cannot be read without which nothing can be done.
+        UnreadableError: A field cannot be read that a reconcile needs.
     """
     metadata = raw["metadata"]
     given, foreign = _without_foreign(raw.get("status") or {})
@@ -83,8 +83,8 @@ def parse_training(raw: Raw) -> Training:
     )
 
 
-def _without_foreign(status: Any) -> tuple[Any, tuple[Raw, ...]]:  # noqa: ANN401 - whatever is there
-    """The status without conditions of unknown types, and these."""
+def _without_foreign(status: Any) -> tuple[Any, tuple[Raw, ...]]:  # noqa: ANN401 - any JSON
+    """The status without conditions of unknown types, and these conditions."""
     conditions = status.get("conditions") if isinstance(status, Mapping) else None
     if not isinstance(conditions, list):
         return status, ()
@@ -101,13 +101,13 @@ def _is_foreign(condition: object) -> bool:
 
 def _read(
     model: type[Part],
-    document: Any,  # noqa: ANN401 - whatever is there
+    document: Any,  # noqa: ANN401 - any JSON
     name: str,
 ) -> tuple[Part | None, tuple[UnreadableField, ...]]:
     """Read spec or status.
 
     Returns:
-        What can be read, None where that is not enough; and the fields that cannot be read.
+        The readable part, None if that is not enough; and the fields that cannot be read.
     """
     try:
         return model.model_validate(document), ()
@@ -129,8 +129,8 @@ def _read(
     return model.model_validate(rest), unreadable
 
 
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - whatever is there
-    """A document without the fields that are null, which to the API server are absent."""
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A document without null fields, which the API server treats as absent."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Where the parts that talk to the API server report what fails."""
+"""The interface by which the parts of this package report problems."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ __all__ = ["ProblemReports"]
 
 
 class ProblemReports(Protocol):
-    """Takes what fails and what works again, as telemetry.health.Problems."""
+    """Takes reports of problems, as telemetry.health.Problems."""
 
     def report(self, source: str, text: str, *, subject: str = "", is_outage: bool = False) -> None:
-        """Say that something fails."""
+        """Report a problem."""
 
     def clear(self, source: str, subject: str = "") -> None:
-        """Say that it works again."""
+        """Clear a problem."""

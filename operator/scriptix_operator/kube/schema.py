@@ -1,4 +1,4 @@
-"""The CRD in the cluster: whether it can hold what this operator writes."""
+"""Checks that the CRD in the cluster can hold what this operator writes."""
 
 from typing import Any
 
@@ -19,20 +19,20 @@ class SchemaError(Exception):
 
 
 class SchemaMissingError(SchemaError):
-    """There is no CRD; it may be deleted and applied again."""
+    """There is no CRD; it may be about to be re-created."""
 
 
 async def check_schema(api: ApiClient) -> None:
-    """See that the installed CRD holds every field that is written.
+    """Check that the installed CRD has every field that the operator writes.
 
     Raises:
-        SchemaMissingError: It is not there.
-        SchemaError: It does not: an older CRD would silently drop a start's intent.
-        KubeError: It could not be read.
+        SchemaMissingError: The CRD is not installed.
+        SchemaError: The CRD lacks a field: it would silently drop the intent of a start.
+        KubeError: The CRD could not be read.
     """
     try:
         with translated(f"get CustomResourceDefinition {CRD_NAME}"):
-            # Read untyped: the typed client would drop what it does not know.
+            # Read untyped: the typed client would drop unknown fields.
             installed: Any = await CustomObjectsApi(api).get_cluster_custom_object(
                 "apiextensions.k8s.io",
                 "v1",

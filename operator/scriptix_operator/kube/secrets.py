@@ -1,4 +1,4 @@
-"""Where a training's API key comes from: read by name, remembered for a moment, never listed."""
+"""The API key of a training: read from a Secret by name, cached for a moment, never listed."""
 
 import base64
 from collections.abc import Callable
@@ -22,7 +22,7 @@ TIMEOUT = 15.0
 
 
 class KeyUnavailableError(Exception):
-    """There is no key to call the API with; `failure` says why and what to do."""
+    """There is no usable API key; `failure` has the cause and the remedy."""
 
     def __init__(self, why: Failure) -> None:
         super().__init__(why.message)
@@ -30,16 +30,16 @@ class KeyUnavailableError(Exception):
 
 
 class SecretMissingError(KeyUnavailableError):
-    """The Secret is not there; one that may not be read, or that lacks the key, is."""
+    """The Secret does not exist; one that is forbidden or lacks the key does exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultKey:
-    """The operator's own key, for namespaces that have none.
+    """The operator's default key, for namespaces without a key.
 
     Args:
         namespace: The operator's namespace.
-        secret: Name of the Secret there.
+        secret: Name of the Secret in that namespace.
         is_for: Whether resources in a namespace may use it.
     """
 
@@ -53,10 +53,10 @@ class Keys:
 
     Args:
         api: The cluster.
-        default: The operator's own key.
-        ttl: Seconds for which a Secret is remembered.
+        default: The operator's default key.
+        ttl: Seconds for which a Secret is cached.
         clock: Monotonic seconds.
-        hide: Told each key that is read, so that logs can never show it.
+        hide: Called with each key that is read, so that logs never show the key.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Keys:
     async def resolve(self, training: Training) -> ApiKey:
         """The key for a resource.
 
-        The Secret that spec names, and only that. Where it names none: the namespace's
-        `scriptix-api-key`, and only if that does not exist the operator's own key, if the
-        namespace may use it. A run that is under way keeps to the source that it began with.
+        The key is from the Secret that spec names. Without a name in spec, the key is from
+        `scriptix-api-key` of the namespace; if that does not exist, it is the operator's default
+        key, provided that the namespace may use it. A run that is under way keeps its source.
 
         Raises:
-            KeyUnavailableError: A human must mend something.
+            KeyUnavailableError: A user has to fix the Secret or the spec.
             KubeError: The API server did not answer.
         """
         namespace, ref = training.key.namespace, training.spec.api_key_secret_ref
@@ -107,16 +107,16 @@ class Keys:
         data = await self._secret(namespace, name)
         encoded = data.get(entry)
         if encoded is None:
-            # What it has instead is not told: who edits trainings need not be allowed to read it.
+            # The message names no other keys: not all users may read the Secret.
             raise KeyUnavailableError(
                 failure(
                     FailureReason.KEY_NOT_FOUND,
-                    f'Secret "{name}" in namespace "{namespace}" has no key "{entry}"; whoever may '
-                    f"read it sees its keys by `kubectl -n {namespace} describe secret {name}`.",
+                    f'Secret "{name}" in namespace "{namespace}" has no key "{entry}"; to list its '
+                    f"keys, run `kubectl -n {namespace} describe secret {name}`.",
                 )
             )
         try:
-            # A stray line break at the end is how `echo KEY | base64` leaves it: forgiven.
+            # `echo KEY | base64` leaves a line break at the end, which is removed.
             value = base64.b64decode(encoded, validate=True).decode("utf-8").strip()
             check_key(value)
         except ValueError as error:
@@ -127,7 +127,7 @@ class Keys:
                     f'Key "{entry}" of Secret "{name}" in namespace "{namespace}" is not usable: '
                     f"{why}.",
                 )
-            ) from None  # the error of a decoder quotes what it could not decode
+            ) from None  # a decoding error quotes the value
         self._hide(value)
         return ApiKey(value, _source(namespace, name, entry))
 

@@ -1,8 +1,8 @@
-"""What is known of the watch streams of one embedded Kopf: which are open, and why one is not.
+"""The watch streams of one embedded Kopf: which streams are open, and why a stream is not.
 
-Kopf does not say whether it watches: a watcher whose task has ended, or that never began because
-the CRD was missing when Kopf started, is not begun again. So its HTTP requests are observed, by a
-client middleware of its session.
+Kopf does not report whether it watches: it does not restart a watcher whose task has ended, or that
+never began because the CRD was missing when Kopf started. So a client middleware of its session
+observes its HTTP requests.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ __all__ = ["IDLE_LIMIT", "Scope", "Streams"]
 
 IDLE_LIMIT = 5.0
 """Seconds without an open stream or a request after which Kopf counts as not watching; longer than
-Kopf waits between the attempts of one request."""
+the delays between the attempts of one request."""
 HEAD_TIMEOUT = 5.0
 """Seconds that the API server may take for the head of its reply to a watch request; Kopf itself
-would wait for ever."""
+would wait without end."""
 TEXT_LIMIT = 256
 
 Scope = str | None
-"""What one stream shows: a namespace, or None for all."""
+"""The scope of one stream: a namespace, or None for all."""
 
 NOT_ASKED = "Kopf makes no request for it; the CustomResourceDefinition may be missing"
 
@@ -35,12 +35,12 @@ NOT_ASKED = "Kopf makes no request for it; the CustomResourceDefinition may be m
 @dataclass(slots=True)
 class _Stream:
     response: aiohttp.ClientResponse | None = None
-    """Of the last watch request that the API server accepted."""
+    """The connection of the last watch request that the API server accepted."""
     trouble: str = NOT_ASKED
     is_listing: bool = False
-    """A page of the list has arrived, and nothing has failed since."""
+    """Whether a page of the list has arrived, and nothing has failed since."""
     is_refused: bool = False
-    """The last reply was HTTP 403."""
+    """Whether the last reply was HTTP 403."""
 
     @property
     def is_open(self) -> bool:
@@ -55,7 +55,7 @@ class Streams:
     """Observes the requests of one Kopf; any thread may ask what fails.
 
     Args:
-        scopes: The streams that there should be.
+        scopes: The scopes of the expected streams.
         clock: Monotonic seconds.
     """
 
@@ -65,12 +65,12 @@ class Streams:
         self._under_way = 0
         self._active_at = clock()
         self.is_answered = False
-        """Whether the API server has answered the last request, and known who asks."""
+        """Whether the API server has answered the last request, and accepted the credentials."""
 
     async def observe(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Be the middleware: hand the request on, and note what came of it."""
+        """Middleware: pass a request on, and note its result."""
         stream = self._streams.get(_scope(request.url)) if _is_ours(request.url) else None
         is_watch = "watch" in request.url.query
         self._under_way += 1
@@ -96,11 +96,11 @@ class Streams:
         return response
 
     def active(self) -> None:
-        """Note that Kopf has handled an event: thousands of a list keep it from its requests."""
+        """Note that Kopf has handled an event: a list of thousands delays its next request."""
         self._active_at = self._clock()
 
     def failing(self) -> dict[Scope, str]:
-        """The scopes that are neither watched nor being listed, and why."""
+        """The scopes that are neither watched nor being listed, with the cause."""
         return {
             scope: one.trouble
             for scope, one in self._streams.items()
@@ -108,7 +108,7 @@ class Streams:
         }
 
     def refused(self) -> dict[Scope, str]:
-        """The scopes that the operator may not list or watch, and the reply."""
+        """The scopes that the operator may not list or watch, with the reply."""
         return {scope: one.trouble for scope, one in self._streams.items() if one.is_refused}
 
     @property
@@ -122,7 +122,7 @@ class Streams:
         return len(self.failing()) == len(self._streams)
 
     def abandoned(self) -> dict[Scope, str]:
-        """The scopes that Kopf does not try to watch any more, or never tried."""
+        """The scopes that Kopf has stopped watching, or never tried to watch."""
         if self._under_way or self._clock() - self._active_at < IDLE_LIMIT:
             return {}
         return {scope: one.trouble for scope, one in self._streams.items() if not one.is_open}

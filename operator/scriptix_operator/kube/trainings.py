@@ -1,4 +1,4 @@
-"""Reading CustomModelTrainings and writing their status."""
+"""Reads CustomModelTrainings and writes their status."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -25,21 +25,21 @@ __all__ = [
 ]
 
 ALL = ""
-"""In place of a namespace: all of them, with one list."""
+"""In place of a namespace: all namespaces, with one list."""
 
 TIMEOUT = 15.0
 """Seconds for one request to the API server."""
 PAGE = 500
-"""Resources a list request asks for at once: the API server's answer stays small."""
+"""Resources in one page of a list request, so that replies stay small."""
 
 
 def show_scope(scope: str) -> str:
-    """A scope in words."""
+    """A scope as text."""
     return "all namespaces" if scope == ALL else f"namespace {scope}"
 
 
 def dump_status(status: TrainingStatus) -> dict[str, Any]:
-    """Status as JSON: what is absent or empty is left out."""
+    """Status as JSON, without absent or empty fields."""
     dumped = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {key: value for key, value in dumped.items() if value != []}
 
@@ -47,8 +47,8 @@ def dump_status(status: TrainingStatus) -> dict[str, Any]:
 def status_patch(training: Training, status: TrainingStatus) -> dict[str, Any]:
     """The merge patch that turns the status of `training` into `status`.
 
-    It has no field that cannot be read. A list is replaced whole, so it has the conditions of
-    others, too.
+    The patch has no unreadable field. A list is replaced whole, so the patch includes conditions of
+    others.
     """
     patch = merge_patch(dump_status(training.status), dump_status(status))
     for found in training.unreadable:
@@ -71,10 +71,10 @@ class Trainings:
         self._objects = CustomObjectsApi(api)
 
     async def all(self, namespace: str = ALL) -> AsyncIterator[Raw]:
-        """All resources of a namespace, page by page: thousands are never held at once.
+        """All resources of a namespace, page by page: thousands are never in memory at once.
 
         Raises:
-            KubeError: The list is not complete.
+            KubeError: The list is incomplete.
         """
         token: str | None = None
         while True:
@@ -85,18 +85,18 @@ class Trainings:
                 break
 
     async def check_list(self, namespace: str = ALL) -> None:
-        """See that a namespace can be listed.
+        """Check that a namespace can be listed.
 
         Raises:
-            KubeError: It cannot.
+            KubeError: The namespace cannot be listed.
         """
         await self._page(namespace, None, limit=1)
 
     async def check_watch(self, namespace: str) -> None:
-        """See that a namespace can be watched, by a stream of no resource that ends soon.
+        """Check that a namespace can be watched, by a short stream that matches no resource.
 
         Raises:
-            KubeError: It cannot.
+            KubeError: The namespace cannot be watched.
         """
         with translated(f"watch {PLURAL}"):
             await self._objects.list_namespaced_custom_object(
@@ -132,12 +132,12 @@ class Trainings:
         return items, metadata.get("continue")
 
     async def get(self, key: TrainingKey) -> Training:
-        """The resource as it is now.
+        """The current version of a resource.
 
         Raises:
-            GoneError: It is not there.
-            UnreadableError: It cannot be read.
-            KubeError: The API server did not give it.
+            GoneError: The resource does not exist.
+            UnreadableError: The resource cannot be read.
+            KubeError: The API server did not return the resource.
         """
         with translated(f"get {key}"):
             raw = await self._objects.get_namespaced_custom_object(
@@ -146,19 +146,19 @@ class Trainings:
         return parse_training(_object(raw))
 
     async def write_status(self, training: Training, status: TrainingStatus) -> Training:
-        """Replace the status that `training` has with `status`, if nobody has changed it since.
+        """Replace the status of `training` by `status`, unless the resource has changed since.
 
         Returns:
             The resource as written; `training` itself where there is nothing to write.
 
         Raises:
-            ConflictError: It was changed since; nothing is written.
-            GoneError: It is not there.
-            RefusedError: The API server refused it, or its schema has dropped a part of it.
-            KubeError: The API server did not answer; it may have been written.
+            ConflictError: The resource has changed since; nothing is written.
+            GoneError: The resource does not exist.
+            RefusedError: The API server refused the write, or its schema dropped a part of it.
+            KubeError: The API server did not reply; the status may have been written.
         """
         if status == training.status:
-            return training  # most looks bring no news, and dumping is slow
+            return training  # most polls change nothing, and dumping is slow
         patch = status_patch(training, status)
         if not patch:
             return training

@@ -1,6 +1,6 @@
-"""The watch: keeps one embedded Kopf watching the namespaces that are served, whatever ends it.
+"""The watch: keeps one embedded Kopf watching the served namespaces, and restarts it.
 
-Polling, status and decisions stay away from Kopf (docs/decisions/0002, 0028).
+Kopf has no part in polling, status and decisions (docs/decisions/0002, 0028).
 """
 
 import asyncio
@@ -23,16 +23,16 @@ __all__ = ["Sink", "Watch"]
 
 SOURCE: Final = "Watch"
 FIRST_DELAY, DELAY = 1.0, 3.0
-"""Seconds before a Kopf that has ended is started again, and where the one before it did not watch
+"""Seconds before a Kopf that has ended is restarted; the second if its predecessor did not watch
 either."""
 CHECK_INTERVAL = 0.5
 """Seconds between checks of the running Kopf."""
 GRACE = 5.0
-"""Seconds without an open stream before that is reported: a stream that the API server closes in
-the ordinary way is opened again at once."""
+"""Seconds without an open stream before a problem is reported: a stream that the API server closes
+regularly is reopened at once."""
 RECONNECT_AFTER = 60.0
 REFUSED_RETRY = 30.0
-"""Seconds between checks whether namespaces may be watched whose watch was refused."""
+"""Seconds between checks of the permission to watch namespaces whose watch was refused."""
 STOP_TIMEOUT = 5.0
 """Seconds that a stopped Kopf may take to close its connections."""
 
@@ -45,9 +45,9 @@ class Watch:
     Args:
         api: The cluster; its configuration is read at each start of Kopf.
         namespaces: What to watch until `set_namespaces` is called; empty: all.
-        problems: Where it reports that it does not watch.
+        problems: Takes reports of a watch that fails.
         reconnect: Reads the cluster's CA and credentials again, for `api`.
-        reconnect_after: Seconds without an answer of the API server before that is done.
+        reconnect_after: Seconds without a reply of the API server before `reconnect` is called.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Watch:
         self._answered_at = time.monotonic()
         self._namespaces = frozenset(namespaces) or None
         self._refused: frozenset[str] = frozenset()
-        """Namespaces that are left out, since the operator may not watch them: one stream that
-        fails ends Kopf, and with it the watch of all others."""
+        """Namespaces that are excluded, since the operator may not watch them: one failing stream
+        ends Kopf, and with it the watch of all others."""
         self._trainings = Trainings(api)
         self._problems = problems
         self._changed = asyncio.Event()
@@ -75,7 +75,7 @@ class Watch:
         self._is_failing = False
 
     async def __aenter__(self) -> Self:
-        """Nothing is watched before `run`."""
+        """Enter without an effect: nothing is watched before `run`."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,10 +83,10 @@ class Watch:
         await self._stopped()
 
     def set_namespaces(self, namespaces: frozenset[str] | None) -> None:
-        """Watch exactly these from now on; to be called from the event loop that runs `run`.
+        """Set the namespaces to watch; to be called from the event loop that runs `run`.
 
-        A change restarts Kopf, which lists before it watches: what happened in between is seen,
-        except for deletions, which only a full list shows.
+        A change restarts Kopf, which lists before it watches: changes in between are seen, except
+        for deletions, which only a full list shows.
 
         Args:
             namespaces: None: all; an empty set: nothing is watched.
@@ -111,7 +111,7 @@ class Watch:
 
         Args:
             sink: Called on this loop with each event.
-            beat: Called each second or more often, as long as this tries to watch.
+            beat: Called each second or more often, while this tries to watch.
             failed: Called when the watch of a namespace fails, once for each new reason.
         """
         async with asyncio.TaskGroup() as tasks:
@@ -164,15 +164,15 @@ class Watch:
             self._leave_out_also(kopf.streams.refused())
 
     def _leave_out_also(self, refused: Mapping[Scope, str]) -> None:
-        """Go on without those that are refused, unless all are: then no namespace is at fault."""
+        """Exclude refused namespaces, too, unless all are refused: then none is at fault."""
         named = {scope: text for scope, text in refused.items() if scope is not None}
         if self._wanted is not None and named and named.keys() < self._wanted:
             self._leave_out({**dict.fromkeys(self._refused, ""), **named})
 
     def _leave_out(self, refused: Mapping[str, str]) -> None:
-        """Leave out exactly these from now on; an empty text leaves the report as it is."""
+        """Set the excluded namespaces; an empty text keeps the report unchanged."""
         for scope in self._refused - refused.keys():
-            logger.info("namespace %s may be watched now, or need not be", scope)
+            logger.info("namespace %s is not excluded from the watch any more", scope)
             self._problems.clear(SOURCE, scope)
         self._refused = frozenset(refused)
         for scope, text in refused.items():
@@ -181,7 +181,7 @@ class Watch:
                 self._problems.report(SOURCE, said, subject=scope)
 
     async def _admit_forever(self) -> NoReturn:
-        """Ask now and then for a watch of those that are left out, without ending the others'."""
+        """Test periodically whether excluded namespaces may be watched now."""
         while True:
             await asyncio.sleep(REFUSED_RETRY)
             for scope in self._refused:
@@ -208,10 +208,10 @@ class Watch:
             beat()
             await asyncio.wait({kopf.ended}, timeout=CHECK_INTERVAL)
         if not kopf.ended.done():
-            logger.warning("Kopf did not end within %s s; its thread is left behind", STOP_TIMEOUT)
+            logger.warning("Kopf did not end within %s s; its thread is abandoned", STOP_TIMEOUT)
 
     async def _pause(self, beat: Callable[[], None], seconds: float) -> None:
-        """Wait, but not longer than until another set of namespaces is wanted."""
+        """Wait, at most until the set of namespaces changes."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not self._changed.is_set():
             beat()

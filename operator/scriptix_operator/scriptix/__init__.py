@@ -1,8 +1,8 @@
 """The Scriptix API over HTTP: one client, three calls, one error tree.
 
-`client` sends; `wire` watches and bounds one exchange; `jsontext` and `replies` read what came back
-into the types of core/model/remote.py, `logstream`, `logreader` and `jsonstream` a log while it
-arrives; `refusals` and `errors` say what went wrong. Nothing here retries, and nothing here knows
+`client` sends; `wire` observes and bounds one exchange; `jsontext` and `replies` parse replies into
+the types of core/model/remote.py, `logstream`, `logreader` and `jsonstream` a log while it arrives;
+`refusals` and `errors` classify failures. The package never retries, and does not depend on
 Kubernetes.
 """
 

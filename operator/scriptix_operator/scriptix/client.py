@@ -1,11 +1,12 @@
-"""The client of the Scriptix API: start a run, look at a model, fetch its log.
+"""The client of the Scriptix API: starts a run, polls a model, fetches a log.
 
-Each method is one HTTP request, or none. Nothing is retried, not even a GET that met a stale
-connection: each call is paid for from a budget, and whoever keeps it decides about the next.
+Each method sends at most one HTTP request. The client never retries, not even a GET on a stale
+connection: each call is charged to a quota, and the holder of the quota decides about further
+calls.
 
 Proxies: those of the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) are used for https, through
 CONNECT. Not for plain http, where a proxy would read the key and could repeat a POST, and not for
-loopback hosts, which httpx by itself would leave to the proxy. NO_PROXY takes names, suffixes and
+loopback hosts, which httpx would send through the proxy. NO_PROXY takes names, suffixes and
 single addresses; httpx does not understand networks such as 10.0.0.0/8. SSL_CERT_FILE and
 SSL_CERT_DIR replace the bundled CAs.
 """
@@ -47,10 +48,10 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 MODEL_LIMIT = 1024 * 1024
-"""Bytes of any reply but a log."""
+"""Bytes of a reply, except for logs."""
 
 MAX_CONNECTIONS = 20
-"""Calls of one kind at once: 100 polls a minute for each key seldom are more than two."""
+"""Calls of one kind at once: 100 polls a minute for each key rarely overlap more than twice."""
 
 _HEADERS = {
     "Accept": "application/json",
@@ -61,28 +62,28 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. `connect` is also for a free connection; `read` is between two pieces of a reply."""
+    """Seconds. `connect` includes the wait for a free connection; `read` is between two pieces."""
 
     connect: float = 10
     read: float = 20
     total: float = 30
-    """Of a whole call but for a log: P of the design."""
+    """Seconds of a whole call, except for logs: P in docs/start-protocol.md."""
     log_total: float = 120
-    """Of a log call. The time that a large log waits for its turn does not count."""
+    """Seconds of a log call. The time that a large log waits for the others does not count."""
 
 
 class ScriptixClient:
-    """Talks to one Scriptix API, with whatever key a call is given.
+    """Client of one Scriptix API; each call has its own key.
 
     Use as a context manager, or call `aclose`.
 
     Args:
         base_url: Where the API is; may have a path, and a slash at its end.
         auth_header: The header for the key.
-        auth_scheme: The word before the key; empty: the key alone (`x-zoom-s2t-key: KEY`).
-        timeouts: Bounds in time.
-        transport: In place of the network, for tests. Whether runs have their own connections is
-            then up to it.
+        auth_scheme: The scheme before the key; empty: the key alone (`x-zoom-s2t-key: KEY`).
+        timeouts: The time-outs.
+        transport: Replaces the network in tests. The transport then decides whether starts have
+            their own connections.
 
     Raises:
         ValueError: base_url, auth_header or auth_scheme cannot be used.
@@ -107,7 +108,7 @@ class ScriptixClient:
         self._bounds = Bounds(timeouts.total, MODEL_LIMIT)
         self._log_bounds = Bounds(timeouts.log_total, MODEL_LIMIT)
         is_https = url.scheme == "https"
-        # Without https a context is never used; this one trusts nobody and costs nothing to make.
+        # Without https a context is never used; this one trusts no CA and costs nothing.
         verify = httpx.create_ssl_context() if is_https else SSLContext(PROTOCOL_TLS_CLIENT)
 
         def client(read: float) -> httpx.AsyncClient:
@@ -118,18 +119,18 @@ class ScriptixClient:
                 transport=transport,
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
                 timeout=httpx.Timeout(read, connect=timeouts.connect, pool=timeouts.connect),
-                # A cookie set for one key must not ride along with the next.
+                # A cookie that was set for one key must not be sent with another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 event_hooks={"response": [stash_headers]},
             )
 
         self._polls = client(timeouts.read)
-        # Large logs that wait for their turn hold connections, which polls must not wait for.
+        # Large logs that wait for each other hold connections, which must not delay polls.
         self._logs = client(timeouts.read)
         self._log_streams = LogStreams()
-        # Apart from the looks, and each with `Connection: close`: so a start always has a new
-        # connection, which cannot turn out to be stale.
-        # An answer to a start is worth waiting for, up to the total.
+        # Starts are separate from polls, each with `Connection: close`: so a start always has a new
+        # connection, which cannot be stale.
+        # A start waits for its reply up to the total time-out.
         self._starts = client(timeouts.total)
 
     async def __aenter__(self) -> Self:
@@ -150,13 +151,13 @@ class ScriptixClient:
         await self._starts.aclose()
 
     async def reach(self) -> int:
-        """Ask for the base URL itself, without a key: whatever answers, no call is spent.
+        """Request the base URL without a key, which uses no quota.
 
         Returns:
-            The status of the answer.
+            The HTTP status of the reply.
 
         Raises:
-            ScriptixError: There is no HTTP answer.
+            ScriptixError: There is no HTTP reply.
         """
         try:
             async with (
@@ -164,7 +165,7 @@ class ScriptixClient:
                 self._polls.stream("GET", self._base) as response,
             ):
                 return response.status_code
-        except TimeoutError:  # asyncio's, of the whole; it is an OSError, too
+        except TimeoutError:  # asyncio's time-out of the whole call, which is an OSError, too
             text = f"no answer within {self._bounds.total:g} s"
             failure = CallFailure(FailureKind.AMBIGUOUS, text)
         except (httpx.RequestError, OSError) as error:
@@ -174,17 +175,16 @@ class ScriptixClient:
     async def model(
         self, model_id: int, key: ApiKey, *, on_rate: Callable[[RateLimitInfo], None] | None = None
     ) -> RemoteModel:
-        """Look at a model.
+        """Poll a model.
 
         Args:
             model_id: The model.
             key: The key.
-            on_rate: Called with what the reply, accepted, refused or unusable, tells of the rate
-                limit, before anything else is made of it; not without a reply that does. Must not
-                raise.
+            on_rate: Called with the rate-limit info of the reply, accepted, refused or unusable,
+                before the reply is processed; not called without such info. Must not raise.
 
         Raises:
-            ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
+            ScriptixError: As listed in `errors`; AmbiguousError for an unusable reply.
         """
         auth = self._auth(key)
         request = self._polls.build_request("GET", f"{self._models}/{model_id}")
@@ -208,19 +208,19 @@ class ScriptixClient:
         Args:
             model_id: The model.
             key: The key.
-            before_send: Called right before the first byte; what it raises becomes NotSentError.
+            before_send: Called right before the first byte; its exception becomes NotSentError.
             after_send: Called right after the last byte.
             on_rate: As for `model`.
 
         Returns:
-            The model as the reply gave it; None where the API took the start and said nothing
-            about the model, or nothing usable (logged, as the start counts all the same).
+            The model in the reply; None if the API accepted the start and the reply has no model,
+            or an unusable one (which is logged: the start counts all the same).
 
         Raises:
-            NotSentError: Nothing has left.
-            DefiniteError: The API refused; nothing was started.
-            AmbiguousError: It may have started. Also a 2xx whose body is there but no JSON object,
-                or has an error and no training_status.
+            NotSentError: No byte was sent.
+            DefiniteError: The API refused; no run was started.
+            AmbiguousError: A run may have started. Also for a 2xx whose body is not empty and not a
+                JSON object, or has an error and no training_status.
         """
         auth = self._auth(key)
         request = self._starts.build_request(
@@ -256,7 +256,7 @@ class ScriptixClient:
         *,
         on_rate: Callable[[RateLimitInfo], None] | None = None,
     ) -> LogReply:
-        """Fetch the training log. Of large logs one at a time is read, whatever their keys.
+        """Fetch the training log. Large logs are read one at a time, for all keys.
 
         Args:
             model_id: The model.
@@ -266,11 +266,11 @@ class ScriptixClient:
             on_rate: As for `model`.
 
         Returns:
-            What the reply holds beside the entries.
+            The reply without its entries.
 
         Raises:
-            ScriptixError: As drawn in `errors`; AmbiguousError for a reply that cannot be used.
-                What was added before is to be discarded: it may be another model's log.
+            ScriptixError: As listed in `errors`; AmbiguousError for an unusable reply. Entries that
+                were added before are to be discarded: they may be of another model.
         """
         auth = self._auth(key)
         request = self._logs.build_request("GET", f"{self._models}/{model_id}/log")
@@ -310,7 +310,7 @@ async def _whole(response: httpx.Response, _: asyncio.Timeout) -> bytes:
 
 
 def _model(reply: Success[bytes], auth: KeyAuth, model_id: int) -> RemoteModel | CallFailure:
-    """What a 2xx holds; a failure where it cannot be used, with the API's error if it has one."""
+    """The model in a 2xx; a failure if it is unusable, with the API's error if it has one."""
     body: dict[str, object] = {}
     try:
         body = read_object(reply.body, reply.content_type, auth.redact)
@@ -320,7 +320,7 @@ def _model(reply: Success[bytes], auth: KeyAuth, model_id: int) -> RemoteModel |
 
 
 def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
-    """The model in the reply to a start that was taken, in whatever form the reply is."""
+    """The model in the reply to an accepted start; None if the reply has no usable one."""
     try:
         model = read_model(body, model_id)
     except BadReplyError as error:

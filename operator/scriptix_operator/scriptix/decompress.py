@@ -1,6 +1,6 @@
-"""Compressed replies: a body that comes in pieces, decompressed within a bound.
+"""Compressed replies: decompresses a body piece by piece, within a bound.
 
-The operator asks for `identity`; a proxy may compress all the same. The bound counts the bytes
+The operator requests `identity`; a proxy may compress all the same. The bound counts the bytes
 after decompression, so a few bytes on the wire cannot become gigabytes in memory.
 """
 
@@ -14,20 +14,20 @@ __all__ = ["BodyError", "Decompressor"]
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 _NAMED = {*_CODINGS, "br", "compress", "x-compress", "zstd", "dcb", "dcz"}
-"""Codings that a message may quote: any other text may be, or hold a part of, an echoed key."""
+"""Codings that a message may quote: any other text may contain an echoed key."""
 _METHOD, _DEFLATE, _CHECK = 0x0F, 8, 31
 PIECE = 64 * 1024
-"""Bytes that a body is decompressed in at once: 64 KiB on the wire can unfold into 64 MiB."""
+"""Bytes decompressed at once: 64 KiB on the wire can expand to 64 MiB."""
 _HEAD = 2
-"""Bytes that distinguish deflate with a zlib header from deflate without one; servers send both."""
+"""Bytes that distinguish deflate with a zlib header from deflate without; servers send both."""
 
 
 MAX_MEMBERS = 10_000
-"""Of one gzip body: an empty member is 20 bytes on the wire, and costs time and no room."""
+"""Members of one gzip body: an empty one is 20 bytes on the wire, and costs time but no memory."""
 
 
 class BodyError(Exception):
-    """The body of a reply cannot be had; the message says why."""
+    """The body of a reply cannot be read; the message says why."""
 
 
 class Decompressor:
@@ -35,7 +35,7 @@ class Decompressor:
 
     Args:
         coding: The header Content-Encoding; empty: none.
-        limit: Bytes that the body may have, before and after decompression.
+        limit: Bytes of the body at most, before and after decompression.
 
     Raises:
         BodyError: The coding is not supported.
@@ -59,7 +59,7 @@ class Decompressor:
         self._head = b""
 
     def feed(self, part: bytes) -> Iterator[bytes]:
-        """Take the next bytes from the wire, and yield what they decompress into.
+        """Take the next bytes from the wire, and yield the decompressed bytes.
 
         Raises:
             BodyError: The body is too large, or its compression is corrupt.
@@ -80,17 +80,17 @@ class Decompressor:
         yield from self._pieces(part)
 
     def finish(self) -> None:
-        """Check that the body has ended, once all of it was fed.
+        """Check that the body is complete, after all of it was fed.
 
         Raises:
-            BodyError: It ends too early.
+            BodyError: The body ends too early.
         """
         if self._received and not self._is_plain and not self._stream.eof:
             raise BodyError("compressed reply ends too early")
 
     def _pieces(self, part: bytes) -> Iterator[bytes]:
         piece = b""
-        # A full piece may leave output in the stream although all input is consumed.
+        # After a full piece, output may be pending although all input is consumed.
         while part or len(piece) == PIECE:
             if self._stream.eof:
                 part = part.lstrip(b"\0")  # padding
@@ -109,14 +109,14 @@ class Decompressor:
             part = self._stream.unconsumed_tail or self._stream.unused_data
 
     def _begin_member(self) -> None:
-        """Begin another member after the end of one: a gzip body may have several (RFC 1952).
+        """Begin the next member: a gzip body may have several (RFC 1952).
 
         Raises:
-            BodyError: It may not, or there are too many.
+            BodyError: The coding has no members, or there are too many.
         """
         self._members += 1
         if self._bits != _GZIP:
-            raise BodyError("reply is corrupt: it goes on after its compressed data")
+            raise BodyError("reply is corrupt: it continues after its compressed data")
         if self._members > MAX_MEMBERS:
             raise BodyError(f"reply has more than {MAX_MEMBERS} gzip members")
         self._stream = zlib.decompressobj(_GZIP)

@@ -1,14 +1,14 @@
-"""What a call can raise, and the two tables that decide it.
+"""The errors of a call, and the two tables that determine them.
 
 * ScriptixError                 has .failure, a core.model.remote.CallFailure
   x DefiniteError               the call has had no effect
-    + NotSentError              no connection was made, or the sender held it back
+    + NotSentError              no connection was made, or the sender held the request back
     + UnauthorizedError         401, 402, 403
     + NotFoundError             404
     + ConflictError             409
     + RejectedError             400, 413, 422
     + RateLimitedError          429
-  x AmbiguousError              it may have acted: everything else
+  x AmbiguousError              the call may have acted: everything else
 
 `STATUS_KINDS` has the HTTP statuses, `TRANSPORT_ERRORS` the errors of httpx; tests enumerate both.
 An error is raised without its cause: an httpx error holds the request, and that holds the key.
@@ -41,15 +41,15 @@ __all__ = [
 ]
 
 MESSAGE_LENGTH = 1024
-"""Characters of a failure's message: one line of status, an event or a log. Room for what an API
-has to say, so that words that nobody has foreseen are shown whole."""
+"""Characters of a failure's message: one line of status, an event or a log. Enough for messages of
+APIs, so that an unforeseen message is shown whole."""
 
 
 class ScriptixError(Exception):
-    """A call did not succeed.
+    """A call has failed.
 
     Args:
-        failure: What is known about it; str() of the error is its message.
+        failure: The facts of the failure; str() of the error is its message.
     """
 
     def __init__(self, failure: CallFailure) -> None:
@@ -58,11 +58,11 @@ class ScriptixError(Exception):
 
 
 class DefiniteError(ScriptixError):
-    """The call has had no effect: a start that ends so has not started anything."""
+    """The call has had no effect: such a start has started no run."""
 
 
 class NotSentError(DefiniteError):
-    """Nothing of the request has left: no connection, or `before_send` or the key forbade it."""
+    """No byte was sent: there was no connection, or `before_send` or the key prevented it."""
 
 
 class UnauthorizedError(DefiniteError):
@@ -78,15 +78,15 @@ class ConflictError(DefiniteError):
 
 
 class RejectedError(DefiniteError):
-    """400, 413 or 422: the request will not do as it is."""
+    """400, 413 or 422: the request is invalid."""
 
 
 class RateLimitedError(DefiniteError):
-    """429; `failure.retry_after` says how long to wait, where the API did."""
+    """429; `failure.retry_after` is the wait that the API requests, if any."""
 
 
 class AmbiguousError(ScriptixError):
-    """The call may have acted; only a look at the model can tell. Never resend it blindly."""
+    """The call may have acted; only a poll of the model can determine that. Never resend it."""
 
 
 _CLASSES: Mapping[FailureKind, type[ScriptixError]] = {
@@ -116,22 +116,22 @@ STATUS_KINDS: Mapping[int, FailureKind] = {
     422: FailureKind.REJECTED,
     429: FailureKind.RATE_LIMITED,
 }
-"""The definite answers; whatever is not here and not 2xx is ambiguous."""
+"""The definite statuses; any other status except 2xx is ambiguous."""
 
 
 def kind_of_status(status: int) -> FailureKind:
-    """What an HTTP status other than 2xx means."""
+    """The kind of failure of an HTTP status other than 2xx."""
     return STATUS_KINDS.get(status, FailureKind.AMBIGUOUS)
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an error of the transport means.
+    """The meaning of a transport error.
 
     Attributes:
-        text: For people; the error's own text follows.
-        kind: NOT_SENT only where it cannot come up after the first byte of the request.
-        ended: The sender saw its connection end, so nothing is still on its way to the server.
+        text: Text for users; the error's own text follows.
+        kind: NOT_SENT only if the error cannot occur after the first byte of the request.
+        ended: The sender saw its connection end, so no byte is still on its way to the server.
     """
 
     text: str
@@ -147,20 +147,20 @@ TRANSPORT_ERRORS: Mapping[type[httpx.RequestError], Meaning] = {
     httpx.ConnectTimeout: Meaning("no connection in time", FailureKind.NOT_SENT),
     httpx.ConnectError: Meaning("no connection", FailureKind.NOT_SENT),
     httpx.ProxyError: Meaning("refused by the proxy", FailureKind.NOT_SENT),
-    # The connection ended under us. A failed write comes out as one of the others: httpcore
-    # goes on to read the reply that such a server may have sent.
+    # The peer ended the connection. A failed write appears as one of the others: httpcore
+    # continues to read the reply that such a server may have sent.
     httpx.ReadError: Meaning("connection lost before the reply", ended=True),
     httpx.WriteError: Meaning("connection lost while sending", ended=True),
     httpx.CloseError: Meaning("connection lost", ended=True),
     httpx.RemoteProtocolError: Meaning("connection ended without a whole HTTP reply", ended=True),
-    # We gave up; the request may be on its way.
+    # The client gave up; the request may be on its way.
     httpx.ReadTimeout: Meaning("no reply in time"),
     httpx.WriteTimeout: Meaning("request not sent in time"),
     httpx.LocalProtocolError: Meaning("request is not HTTP"),
-    # Not raised by the way we use httpx, but mapped so that the table is whole.
+    # Our use of httpx does not raise these; they complete the table.
     httpx.DecodingError: Meaning("reply is wrongly compressed"),
     httpx.TooManyRedirects: Meaning("redirected too often"),
-    # Base classes, for what a later httpx may add below them.
+    # Base classes, for subclasses of a later httpx.
     httpx.TimeoutException: Meaning("no reply in time"),
     httpx.NetworkError: Meaning("network error"),
     httpx.ProtocolError: Meaning("protocol error"),
@@ -175,13 +175,13 @@ _OTHER = Meaning("connection broke")
 def transport_failure(
     error: Exception, *, sent: bool | None, closing: bool, redact: Callable[[str], str]
 ) -> CallFailure:
-    """What an error of httpx, or one that it lets through from the sockets, means.
+    """The failure of a call by an error of httpx, or by a socket error that httpx passes on.
 
     Args:
         error: The error.
-        sent: Whether anything of the request was sent; None if only the error can tell.
-        closing: We closed the connection ourselves, so its end tells nothing about the server.
-        redact: Takes the key out of a text.
+        sent: Whether any byte of the request was sent; None: the error decides.
+        closing: We closed the connection ourselves, so its end says nothing about the server.
+        redact: Removes the key from a text.
     """
     meaning = next(
         (TRANSPORT_ERRORS[cls] for cls in type(error).__mro__ if cls in TRANSPORT_ERRORS), _OTHER
@@ -197,7 +197,7 @@ def transport_failure(
 
 
 def _by_peer(error: BaseException) -> bool:
-    """Whether the connection ended by the peer's word, and not by our kernel's giving up."""
+    """Whether the peer ended the connection, and not our kernel by a time-out."""
     return all(isinstance(e, ConnectionError) for e in _chain(error) if isinstance(e, OSError))
 
 

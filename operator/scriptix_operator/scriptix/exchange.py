@@ -1,4 +1,4 @@
-"""One request and its reply, bounded in time and bytes: a 2xx, or what went wrong."""
+"""One request and its reply, bounded in time and bytes: a 2xx, or a failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a call may take.
+    """The bounds of a call.
 
     Attributes:
         total: Seconds, from the wait for a connection to the last byte of the reply.
@@ -34,7 +34,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Success(Generic[_T]):
-    """A 2xx and what was read of its body, which may quote the key and so is in no repr."""
+    """A 2xx and its body, which may quote the key and so is in no repr."""
 
     status: int
     content_type: str = field(repr=False)
@@ -42,7 +42,7 @@ class Success(Generic[_T]):
 
 
 Read = Callable[[httpx.Response, asyncio.Timeout], Awaitable[_T]]
-"""Reads the body of a 2xx; is given the deadline of the call, too."""
+"""Reads the body of a 2xx; takes the response and the deadline of the call."""
 
 
 async def exchange(  # noqa: PLR0913, PLR0917 - a call is made of as many parts
@@ -55,8 +55,8 @@ async def exchange(  # noqa: PLR0913, PLR0917 - a call is made of as many parts
 ) -> Success[_T] | CallFailure:
     """Send a request and read its reply.
 
-    Failures are returned, not raised: an error raised while one of httpx is handled would drag
-    that one along, and with it the request and the key.
+    Failures are returned, not raised: an error raised while one of httpx is handled would refer to
+    it, and so to the request and the key.
     """
     request.extensions["trace"] = wire.trace
     response: httpx.Response | None = None
@@ -66,7 +66,7 @@ async def exchange(  # noqa: PLR0913, PLR0917 - a call is made of as many parts
         async with asyncio.timeout(bounds.total) as deadline:
             response = await client.send(request, auth=auth, stream=True)
             try:
-                # Now, and not after the body: a reset counts from the head, and a log takes long.
+                # Before the body is read: a reset counts from the head, and a log takes long.
                 wire.replied(response.headers, auth.redact)
                 if response.is_success:
                     kind = response.headers.get("Content-Type", "")
@@ -83,7 +83,7 @@ async def exchange(  # noqa: PLR0913, PLR0917 - a call is made of as many parts
             return flaw
     if flaw is not None and response.is_success:
         return replace(flaw, status=response.status_code)
-    # The status is definite, whatever became of the body.
+    # The status is definite, even if the body could not be read.
     location = response.extensions.get(LOCATION)
     return refusal(response.status_code, response.headers, refused, location, auth.redact)
 
@@ -98,7 +98,7 @@ def _flaw(
 ) -> CallFailure:
     if isinstance(error, BodyError):
         return CallFailure(FailureKind.AMBIGUOUS, auth.redact(str(error)))
-    if isinstance(error, TimeoutError):  # asyncio.timeout's; those of httpx are no such thing
+    if isinstance(error, TimeoutError):  # asyncio.timeout's; httpx raises other classes
         kind = FailureKind.NOT_SENT if wire.sent is False else FailureKind.AMBIGUOUS
         return CallFailure(kind, f"no whole reply within {bounds.total:g} s")
     return transport_failure(error, sent=wire.sent, closing=client.is_closed, redact=auth.redact)

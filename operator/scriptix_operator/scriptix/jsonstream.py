@@ -1,7 +1,7 @@
-"""JSON that arrives in pieces: each value is read as soon as it is whole, in bounded memory.
+"""JSON that arrives in pieces: each value is read as soon as it is complete, in bounded memory.
 
 The methods of a reader are generators: they yield where the text ends before the JSON does, and
-continue once more text was fed.
+continue after more text was fed.
 """
 
 import re
@@ -17,7 +17,7 @@ Steps = Generator[None, None, _T]
 """Yields where more text is needed; returns the result."""
 
 MAX_VALUE = 1024 * 1024
-"""Characters of one value. A larger one is passed over: a text replaces it that names its size."""
+"""Characters of one value. A larger value is skipped: a text with its size replaces it."""
 
 _SPACE = re.compile(r"[ \t\n\r]*+")
 _OPENING, _CLOSING = '"[{', '"]}'
@@ -32,7 +32,7 @@ class NotJsonError(ValueError):
 
 
 class JsonStream:
-    """The text that is not read yet."""
+    """A reader of JSON over the text that is not read yet."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -40,13 +40,13 @@ class JsonStream:
         self._has_ended = False
 
     def feed(self, text: str, *, is_last: bool) -> None:
-        """Append text; the reader is to be resumed afterwards."""
+        """Append text; the caller resumes the reader afterwards."""
         self._text = self._text[self._at :] + text
         self._at = 0
         self._has_ended = is_last
 
     def peek(self) -> Steps[str]:
-        """The next character that is not white space, which stays unread; "" at the end."""
+        """The next character that is not white space, without reading it; "" at the end."""
         while True:
             self._at = _end(_SPACE.match(self._text, self._at))
             if self._at < len(self._text):
@@ -56,10 +56,10 @@ class JsonStream:
             yield
 
     def take(self, allowed: str) -> Steps[str]:
-        """Read one character, which must be one of `allowed`; white space before it is skipped.
+        """Read one character of `allowed`, after any white space.
 
         Raises:
-            NotJsonError: It is another.
+            NotJsonError: The text has another character.
         """
         mark = yield from self.peek()
         if not mark or mark not in allowed:
@@ -68,11 +68,11 @@ class JsonStream:
         return mark
 
     def value(self) -> Steps[object]:
-        """Read one value, or a text in its place that names its size if it is too large.
+        """Read one value; for one that is too large, a text with its size.
 
         Raises:
-            NotJsonError: It is not JSON.
-            RecursionError: It is nested too deep.
+            NotJsonError: The text is not JSON.
+            RecursionError: The value is nested too deep.
         """
         yield from self.peek()
         while True:
@@ -80,7 +80,7 @@ class JsonStream:
             try:
                 value, end = DECODER.raw_decode(text, at)
             except ValueError:
-                pass  # it is malformed, or its end is not here yet
+                pass  # the value is malformed, or incomplete
             else:
                 if _is_whole(text, end):
                     self._at = end
@@ -92,10 +92,10 @@ class JsonStream:
             yield
 
     def rest(self) -> Steps[str]:
-        """Read all that follows.
+        """Read the remaining text.
 
         Raises:
-            NotJsonError: It has more than MAX_VALUE characters.
+            NotJsonError: The text has more than MAX_VALUE characters.
         """
         while not self._has_ended:
             if len(self._text) - self._at > MAX_VALUE:
@@ -104,10 +104,10 @@ class JsonStream:
         return self._text[self._at :]
 
     def _skipped(self) -> Steps[str]:
-        """Pass over a value of which more than MAX_VALUE characters are here, but not its end.
+        """Skip a value of which more than MAX_VALUE characters have arrived, but not its end.
 
         Raises:
-            NotJsonError: Its end is here, so that it must be malformed; or it never comes.
+            NotJsonError: The value is malformed, because its end has arrived; or it has no end.
         """
         if self._text[self._at] not in _OPENING:
             raise NotJsonError
@@ -123,13 +123,13 @@ class JsonStream:
         return f"[{size} characters left out]"
 
     def _scan_on(self, scan: "_Scan") -> int:
-        """Pass over what belongs to the value; returns the number of characters."""
+        """Skip the text that belongs to the value; returns the number of characters."""
         begin, self._at = self._at, scan.past(self._text, self._at)
         return self._at - begin
 
 
 class _Scan:
-    """Finds the end of a text, list or object without reading it."""
+    """Finds the end of a text, list or object without parsing it."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -137,7 +137,7 @@ class _Scan:
         self._is_in_text = False
 
     def past(self, text: str, at: int) -> int:
-        """Where in `text` the value ends, or up to where it is known to continue."""
+        """The index in `text` at which the value ends, or up to which it continues."""
         while at < len(text) and not self.is_over:
             if self._is_in_text:
                 at = _end(_INSIDE_TEXT.match(text, at))
@@ -162,7 +162,7 @@ def _is_whole(text: str, end: int) -> bool:
 
 
 def _end(found: re.Match[str] | None) -> int:
-    """Where a match ends, of a pattern that matches everywhere."""
+    """The end of the match of a pattern that matches everywhere."""
     if found is None:
         raise AssertionError("the pattern matches the empty text")
     return found.end()

@@ -1,8 +1,8 @@
-"""JSON from a stranger, whole in memory: read without surprises, whatever it holds.
+"""Untrusted JSON, whole in memory: parsed safely, whatever its content.
 
-Numbers with a point come as Decimal, so that 12.3 stays 12.3; NaN, Infinity and numbers too long
-to be meant come as a Decimal that no field accepts, so that they spoil only the field they stand
-in. Wrong UTF-8 becomes U+FFFD; of a repeated key the last counts.
+Numbers with a point become Decimals, so that 12.3 stays 12.3; NaN, Infinity and implausibly long
+numbers become a Decimal that no field accepts, so that they invalidate only their own field.
+Invalid UTF-8 becomes U+FFFD; the last of repeated keys counts.
 """
 
 import json
@@ -30,8 +30,8 @@ MAX_ITEMS = 2_000_000
 MAX_INT_DIGITS = 20
 EXCERPT_LENGTH = 200
 EXCERPT_BYTES = 4096
-"""Of a body, for an excerpt. A key that straddles the end of this is cut away by the excerpt's
-length long before."""
+"""Bytes of a body that are used for an excerpt. The excerpt is much shorter, so that a key across
+the end of these bytes is not shown in part."""
 
 
 class BadReplyError(ValueError):
@@ -55,15 +55,15 @@ DECODER = json.JSONDecoder(
 
 
 def read_object(body: bytes, content_type: str, redact: Callable[[str], str]) -> dict[str, object]:
-    """Read a body that must be a JSON object; the key is taken out of every text in it.
+    """Parse a body that must be a JSON object; the key is removed from every text in it.
 
     Args:
         body: The body.
-        content_type: The Content-Type header; for the message only, what counts is the body.
-        redact: Takes the key out of a text.
+        content_type: The Content-Type header, for the message only.
+        redact: Removes the key from a text.
 
     Raises:
-        BadReplyError: It is none.
+        BadReplyError: The body is not a JSON object.
     """
     text = body.decode("utf-8-sig", "replace")
     if not text.strip():
@@ -102,7 +102,7 @@ def too_many_items() -> BadReplyError:
 
 
 def scrubbed(value: object, redact: Callable[[str], str]) -> object:
-    """A JSON value with the key taken out of every text in it."""
+    """A JSON value with the key removed from every text in it."""
     match value:
         case str():
             return redact(value)
@@ -115,7 +115,7 @@ def scrubbed(value: object, redact: Callable[[str], str]) -> object:
 
 
 def excerpt(body: bytes, redact: Callable[[str], str]) -> str:
-    """The beginning of a body that is not what it should be, in one safe line."""
+    """The beginning of an unusable body, in one safe line."""
     return one_line(redact(body[:EXCERPT_BYTES].decode("utf-8", "replace")), EXCERPT_LENGTH)
 
 

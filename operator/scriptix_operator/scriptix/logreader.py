@@ -1,7 +1,7 @@
-"""A reply with a log, read while it arrives: each entry is handed on and forgotten.
+"""A reply with a log, read while it arrives: each entry is passed on and not kept.
 
-Both response variants: the object itself, or `{"result": …}` around it. Unknown fields are
-ignored; `log_entries: null` is an empty log. Whose log it is may come last in a reply, so an error
+Both response variants are read: the object itself, or `{"result": …}` around it. Unknown fields are
+ignored; `log_entries: null` is an empty log. The model may be named last in a reply, so an error
 can follow entries.
 """
 
@@ -26,8 +26,8 @@ class LogReader:
 
     Args:
         model_id: The model.
-        content_type: The Content-Type header; for messages only, what counts is the body.
-        redact: Takes the key out of a text.
+        content_type: The Content-Type header, for messages only.
+        redact: Removes the key from a text.
         add: Called once for each entry, in the order of the reply.
     """
 
@@ -39,7 +39,8 @@ class LogReader:
         add: Callable[[LogEntry], None],
     ) -> None:
         self.body: dict[str, object] = {}
-        """The reply as far as it was read: the fields that are used, an empty list for entries."""
+        """The reply as far as read: the fields that are used, with an empty list for the
+        entries."""
         self._model_id = model_id
         self._content_type = content_type
         self._redact = redact
@@ -60,7 +61,7 @@ class LogReader:
         self._advance(b"".join(pieces), is_last=False)
 
     def finish(self, pieces: Iterable[bytes]) -> LogReply:
-        """Take the last bytes of the body; returns what it holds beside the entries.
+        """Take the last bytes of the body; returns the reply without its entries.
 
         Raises:
             BadReplyError: The reply cannot be used.
@@ -82,14 +83,15 @@ class LogReader:
     def _read(self) -> Steps[None]:
         if (yield from self._stream.peek()) != "{":
             rest = yield from self._stream.rest()
-            read_object(rest.encode(), self._content_type, self._redact)  # says what it is instead
+            # Raises the error that describes the body.
+            read_object(rest.encode(), self._content_type, self._redact)
             raise NotJsonError
         yield from self._read_object(self.body)
         if (yield from self._stream.peek()):
             raise NotJsonError
 
     def _read_object(self, fields: dict[str, object]) -> Steps[None]:
-        """Read an object, of its members those that are used into `fields`."""
+        """Read an object; the members that are used are put into `fields`."""
         mark = yield from self._stream.take("{")
         if (yield from self._stream.peek()) == "}":
             mark = yield from self._stream.take("}")

@@ -1,8 +1,8 @@
-"""A reply with a log on its way from the connection to its reader, in a worker thread.
+"""Streams a reply with a log from the connection to its reader, in a worker thread.
 
-The API can send 64 MiB. So the reply is parsed while it arrives, and of the large ones the process
-reads one at a time: the others wait for their turn with the rest unread, and TCP holds the server
-back.
+The API can send 64 MiB. So the reply is parsed while it arrives, and the process reads large
+replies one at a time: the others wait with their remaining bytes unread, and TCP slows the server
+down.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from scriptix_operator.scriptix.wire import read_pieces
 __all__ = ["LOG_LIMIT", "LogStreams"]
 
 LOG_LIMIT = 64 * 1024 * 1024
-"""Bytes of a reply with a log."""
+"""Bytes of a reply with a log at most."""
 
 SMALL = 1024 * 1024
-"""Bytes of a log that is read without waiting for a turn."""
+"""Bytes of a log that are read without waiting for other logs."""
 
 BATCH = 256 * 1024
-"""Bytes parsed at once: tens of milliseconds in a thread, far more than handing them over takes."""
+"""Bytes parsed at once: tens of milliseconds in a thread, far more than the handover takes."""
 
 
 class LogStreams:
-    """Reads replies with logs, of the large ones one at a time."""
+    """Reads replies with logs; large ones one at a time."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -49,9 +49,9 @@ class LogStreams:
 
         Args:
             response: The reply, its body unread.
-            deadline: Of the call; it is moved by the time that the reply waits for its turn.
+            deadline: Deadline of the call, extended by the time that the reply waits for others.
             model_id: The model.
-            redact: Takes the key out of a text.
+            redact: Removes the key from a text.
             add: Called once for each entry, in the order of the reply, from a worker thread.
 
         Raises:
@@ -72,7 +72,7 @@ class LogStreams:
                 if was_small and received > SMALL:
                     await turn.enter_async_context(self._one_at_a_time(deadline))
                 if in_batch >= BATCH:
-                    # Not on the event loop: leases are to be renewed meanwhile.
+                    # Not on the event loop, which has to renew the Lease meanwhile.
                     await asyncio.to_thread(reader.feed, tuple(batch))
                     batch.clear()
                     in_batch = 0
@@ -86,7 +86,7 @@ class LogStreams:
 
     @asynccontextmanager
     async def _one_at_a_time(self, deadline: asyncio.Timeout) -> AsyncIterator[None]:
-        """Wait for the turn, which each reply before this one frees within its own time."""
+        """Wait until no other large reply is read; each ends by its own deadline."""
         now = asyncio.get_running_loop().time
         until = deadline.when()
         left = None if until is None else until - now()

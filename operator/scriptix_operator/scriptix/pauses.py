@@ -1,11 +1,12 @@
-"""How long a reply asks us to wait, and what it tells of the rate limit; all of it is forgeable.
+"""The pause that a reply requests, and its rate-limit info; both are untrusted.
 
-There is no clock here. Instants are read against the reply's own Date, which the same machine
-wrote; without one they say nothing, because our clock and theirs may differ by more than the pause.
+This module has no clock. Instants are compared with the reply's own Date, which the same machine
+wrote; without a Date they are ignored, because our clock and theirs may differ by more than the
+pause.
 
-The headers of the limit are X-RateLimit-Limit, -Remaining and -Reset; each is read without its X-
-where it is missing with it. Of a list (`100, 100;w=60`, as the IETF's draft has it) the first value
-counts, which is that of the window nearest to its end.
+The headers are X-RateLimit-Limit, -Remaining and -Reset; each is read without its X- if the header
+with X- is missing. The first value of a list (`100, 100;w=60`, as in the IETF draft) counts, which
+is that of the window nearest to its end.
 """
 
 import math
@@ -24,18 +25,18 @@ __all__ = ["MAX_CALLS", "MAX_PAUSE", "rate_limit_info", "retry_after"]
 _T = TypeVar("_T")
 
 MAX_PAUSE = 86_400.0
-"""Seconds; whoever asks for more gets a day."""
+"""Seconds: the longest pause; longer ones are cut to a day."""
 
 ABSURD = 31 * 86_400.0
-"""Seconds; an instant farther away than a month's quota is in other units than we think."""
+"""Seconds; an instant that is more than a month away is in other units than assumed."""
 
 MAX_CALLS = 1_000_000
-"""Calls in a window, ten thousand times what the API's document allows in one. Larger figures are
-how servers spell "no limit" (2147483647), and nothing to reckon with."""
+"""Calls in a window: ten thousand times the documented limit. Larger figures mean "no limit" at
+some servers (2147483647), and are ignored."""
 
 UNIX_TIMES = 1e8
-"""Seconds; a smaller X-RateLimit-Reset is no unix time since 1973, and this one as seconds from now
-is three years: nothing that may be meant can be read both ways."""
+"""Seconds; a smaller X-RateLimit-Reset would be a unix time before 1973, and as seconds from now
+this one is three years: no plausible value can be read both ways."""
 
 VALUE_LENGTH = 40
 """Characters of a header that a flaw quotes."""
@@ -48,16 +49,16 @@ _PARTS = ("Limit", "Remaining", "Reset")
 def retry_after(
     headers: Mapping[str, str], body: Mapping[str, object], *, with_reset: bool = True
 ) -> float | None:
-    """Seconds to wait: Retry-After, else retry_after in the body, else the limit's reset.
+    """Seconds to wait: Retry-After, otherwise retry_after in the body, otherwise the limit's reset.
 
     Args:
-        headers: The reply's headers, looked up without regard to case.
+        headers: The reply's headers; names are case-insensitive.
         body: The reply's error object; empty if it has none.
         with_reset: Whether the limit's reset counts: whether the limit is why the call failed.
 
     Returns:
-        0 to MAX_PAUSE; None where nothing usable is said. Negative, infinite and unreadable
-        values are as good as missing, and so is a reset in the past: it asks for nothing.
+        0 to MAX_PAUSE; None without a usable value. Negative, infinite and unreadable values count
+        as missing, and so does a reset in the past.
     """
     date = _http_date(headers.get("Date", ""))
     header = headers.get("Retry-After", "")
@@ -77,13 +78,13 @@ def retry_after(
 def rate_limit_info(
     headers: Mapping[str, str], redact: Callable[[str], str]
 ) -> RateLimitInfo | None:
-    """What a reply's headers tell of the rate limit; None where they tell nothing of it.
+    """The rate-limit info in the headers of a reply; None if there is none.
 
-    Never raises: the reply may be the one to a start, and that counts whatever stands beside it.
+    Never raises: the reply may be that of a start, which counts whatever its headers.
 
     Args:
-        headers: The reply's headers, looked up without regard to case.
-        redact: Takes the key out of a text.
+        headers: The reply's headers; names are case-insensitive.
+        redact: Removes the key from a text.
     """
     flaws = list(_pause_flaws(headers, redact))
     if not any(_header(headers, part) for part in _PARTS) and not flaws:
@@ -119,12 +120,12 @@ def _pause_flaws(headers: Mapping[str, str], redact: Callable[[str], str]) -> It
 
 
 def _quoted(value: str, redact: Callable[[str], str]) -> str:
-    # The whole key is taken out before a part of it could be cut off.
+    # The key is removed before the text is cut, which could leave a part of it.
     return f'"{one_line(redact(value), VALUE_LENGTH)}"'
 
 
 def _header(headers: Mapping[str, str], part: str) -> tuple[str, str] | None:
-    """Name and value of the header that tells a part of the limit."""
+    """Name and value of the header with a part of the limit."""
     names = (f"X-RateLimit-{part}", f"RateLimit-{part}")
     return next(((name, headers[name]) for name in names if name in headers), None)
 
@@ -136,7 +137,7 @@ def _first(value: str) -> str:
 
 def _calls(text: str) -> int:
     if not _CALLS.fullmatch(text):
-        raise ValueError("is no number of calls")
+        raise ValueError("is not a number of calls")
     calls = int(text)
     if calls > MAX_CALLS:
         raise ValueError(f"is more than {MAX_CALLS} calls")
@@ -152,18 +153,17 @@ def _limit(text: str) -> int:
 
 def _remaining(text: str, limit: int | None) -> int:
     remaining = _calls(text)
-    # One of the two is wrong. The limit stays, being the lower one: it cannot make us call too
-    # often.
+    # One of the two is wrong. The limit, the lower one, is kept: it cannot make us call too often.
     if limit is not None and remaining > limit:
         raise ValueError(f"is more than the limit of {limit}")
     return remaining
 
 
 def _to_reset(text: str, date: datetime | None) -> float | None:
-    """Seconds from the reply to a reset; negative: it is past; None: no Date to read it against.
+    """Seconds from the reply to a reset; negative: in the past; None: there is no Date.
 
     Raises:
-        ValueError: It cannot be meant; the message says why, and does not quote it.
+        ValueError: The value is implausible; the message says why, and does not quote the value.
     """
     seconds = _seconds(text)
     if seconds is None:

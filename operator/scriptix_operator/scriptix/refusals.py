@@ -1,8 +1,8 @@
-"""Replies with an error: what the API says of them, as a CallFailure.
+"""Replies with an error, read into a CallFailure.
 
-Known shapes are `{error, message, error_code, details}`, the same inside `result`, and `error` as
-an object of its own. A body without `error`, `errors` and `error_code` is not the API's own: a
-proxy or a gateway has answered, and what it says of model, key or start is not evidence.
+Known forms are `{error, message, error_code, details}`, the same inside `result`, and `error` as an
+object. A body without `error`, `errors` and `error_code` is not the API's own: a proxy or a gateway
+has replied, and its reply is no evidence about model, key or start.
 """
 
 import json
@@ -28,7 +28,7 @@ _REDIRECTS = range(300, 400)
 _CLIENT_ERRORS = range(400, 500)
 _ERROR_FIELDS = ("error", "errors", "error_code")
 FIELDS = (*_ERROR_FIELDS, "message", "details", "success", "training_status")
-"""All that a 2xx is judged by."""
+"""The fields that decide whether a 2xx is an error."""
 
 
 def refusal(
@@ -41,11 +41,11 @@ def refusal(
     """Read a reply that is not 2xx.
 
     Args:
-        status: HTTP status. It decides the kind, where the API itself has answered.
-        headers: Its headers, looked up without regard to case.
-        body: As much of it as could be read.
-        location: Where a redirect points.
-        redact: Takes the key out of a text.
+        status: HTTP status, which decides the kind if the API itself has replied.
+        headers: The reply's headers; names are case-insensitive.
+        body: The body, as far as it could be read.
+        location: The target of a redirect.
+        redact: Removes the key from a text.
     """
     try:
         reply = _unwrapped(read_object(body, headers.get("Content-Type", ""), redact))
@@ -64,16 +64,16 @@ def refusal(
         status=status,
         code=said.code,
         details=said.details,
-        # The reset of the limit is when more calls fit; of a service that is away it says nothing.
+        # The limit's reset is when more calls fit; it says nothing about an unreachable service.
         retry_after=retry_after(headers, reply, with_reset=status == HTTPStatus.TOO_MANY_REQUESTS),
         is_from_gateway=is_from_gateway,
     )
 
 
 def error_in_success(status: int, body: dict[str, object]) -> CallFailure | None:
-    """Read a 2xx that has an error in place of what was asked for; None: it has none.
+    """Read a 2xx that has an error in place of a result; None: it has no error.
 
-    Whether the call has acted is not known: the status says so, the body does not.
+    Whether the call has acted is unknown: status and body contradict each other.
     """
     if not _has_error_only(body):
         return None
@@ -81,7 +81,7 @@ def error_in_success(status: int, body: dict[str, object]) -> CallFailure | None
     said = _said(reply)
     return CallFailure(
         kind=FailureKind.AMBIGUOUS,
-        message=_message(status, said.code, said.text or "the reply says that it has failed"),
+        message=_message(status, said.code, said.text or "the reply reports a failure"),
         status=status,
         code=said.code,
         details=said.details,
@@ -99,7 +99,7 @@ def _has_error_only(body: dict[str, object]) -> bool:
 
 
 def _has_error(reply: Mapping[str, object]) -> bool:
-    """Whether an error is there; null, "", [], {} and 0 are none."""
+    """Whether a reply has an error; null, "", [], {} and 0 are none."""
     values = (reply.get(name) for name in _ERROR_FIELDS)
     return any(value.strip() if isinstance(value, str) else value for value in values)
 
@@ -107,8 +107,8 @@ def _has_error(reply: Mapping[str, object]) -> bool:
 def _is_from_gateway(status: int, reply: dict[str, object]) -> bool:
     """Whether a refusal is not the API's own.
 
-    429 is an exception: from the API and from a gateway it means that the call was not let
-    through. So are 5xx: they are ambiguous from both.
+    429 is an exception: from the API and from a gateway alike, the call was not accepted. So are
+    5xx, which are ambiguous from both.
     """
     if status in _REDIRECTS:
         return True
@@ -118,7 +118,7 @@ def _is_from_gateway(status: int, reply: dict[str, object]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a body with an error says; all of it bounded."""
+    """The error in a body, with bounded texts."""
 
     text: str
     code: str | None
@@ -169,7 +169,7 @@ def _phrase(status: int) -> str:
 
 
 def _details(details: dict[str, object]) -> dict[str, object]:
-    """Details bounded, and plain: bool, int, float, text; what is nested becomes text."""
+    """Bounded details of plain types: bool, int, float, text; nested values become text."""
     return {
         one_line(name, CODE_LENGTH): _detail(value)
         for name, value in list(details.items())[:MAX_DETAILS]

@@ -1,12 +1,12 @@
 """Replies with a model, and parts of a log, read into the types of core/model/remote.py.
 
-Both dialects: the object itself, or `{"result": …}` around it. Unknown fields are ignored. `id`
-and `training_status` must be there and readable: they alone decide whether the reply is usable.
-Any other field that cannot be read counts as missing and is named, in `RemoteModel.unreadable` and
-`flaw`; `started_training_at`, which tells runs apart, is then neither known nor missing. An empty
-text is as good as null.
+Both response variants are read: the object itself, or `{"result": …}` around it. Unknown fields are
+ignored. `id` and `training_status` must be readable: they alone decide whether the reply is usable.
+Any other unreadable field counts as missing and is named in `RemoteModel.unreadable` and `flaw`; an
+unreadable `started_training_at`, which identifies the run, is neither known nor missing. An empty
+text counts as null.
 
-Of a log entry of odd shape the text is kept, without a time and at level `info`.
+A log entry of unknown form keeps its text, without a time and at level `info`.
 """
 
 import json
@@ -40,8 +40,7 @@ _T = TypeVar("_T")
 DEFAULT_LEVEL = "info"
 START_TIME = "started_training_at"
 MAX_MESSAGE = 64 * 1024
-"""Characters of a log entry's message: far more than is stored of one, far less than a reply can
-hold."""
+"""Characters of a log entry's message: far more than is stored, far less than a reply can hold."""
 _FLAWS_NAMED = 3
 _FLAW_LENGTH = 200
 
@@ -61,11 +60,11 @@ class _Fields:
 
     values: Mapping[str, object]
     flaws: dict[str, str] = field(default_factory=dict)
-    """Why a field cannot be read, by its path."""
+    """By path of the field: why it cannot be read."""
     path: str = ""
 
     def read(self, name: str, reader: Callable[[object], _T | None]) -> _T | None:
-        """Read a field; None where it is missing, empty or not readable."""
+        """Read a field; None if it is missing, empty or unreadable."""
         value = self.values.get(name)
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
@@ -76,7 +75,7 @@ class _Fields:
             return None
 
     def need(self, name: str, reader: Callable[[object], _T]) -> _T | None:
-        """Read a field that must be there; None where it is flawed."""
+        """Read a required field; None if it is missing or unreadable."""
         if name not in self.values:
             self.flaws[name] = "missing"
             return None
@@ -91,7 +90,7 @@ def read_model(body: dict[str, object], model_id: int) -> RemoteModel:
     """Read a reply that must be about model `model_id`.
 
     Raises:
-        BadReplyError: It is not, or its id or training_status is missing or mistyped.
+        BadReplyError: The reply is about another model, or lacks a readable id or training_status.
     """
     fields = _Fields(_unwrapped(body, "training_status"))
     named, status = fields.need("id", whole), fields.need("training_status", whole)
@@ -138,18 +137,18 @@ def _object(value: object) -> dict[str, object] | None:
     if isinstance(value, dict):
         return value
     if value == []:
-        return None  # how PHP spells an empty object
+        return None  # an empty object in PHP
     raise ValueError(f"expected an object, found {found(value)}")
 
 
 def read_log_frame(body: dict[str, object], model_id: int) -> int | None:
-    """Check a reply that must be the log of model `model_id`; its entries are read elsewhere.
+    """Check a reply that must be the log of model `model_id`, without its entries.
 
     Returns:
-        `total_entries`; None where it is missing or unreadable.
+        `total_entries`; None if missing or unreadable.
 
     Raises:
-        BadReplyError: It is another model's, or its log_entries are missing or no list.
+        BadReplyError: The log is of another model, or its log_entries are missing or not a list.
     """
     fields = _unwrapped(body, "log_entries")
     entries = fields.get("log_entries", fields)
@@ -167,11 +166,11 @@ def read_log_frame(body: dict[str, object], model_id: int) -> int | None:
 
 
 def read_entry(value: object, redact: Callable[[str], str]) -> LogEntry | None:
-    """Read one entry of a log; None for one that holds nothing.
+    """Read one entry of a log; None if the entry is empty.
 
     Args:
-        value: The entry, as it was in the reply.
-        redact: Takes the key out of a text.
+        value: The entry in the reply.
+        redact: Removes the key from a text.
     """
     if not value:
         return None
@@ -190,10 +189,10 @@ def read_entry(value: object, redact: Callable[[str], str]) -> LogEntry | None:
     )
 
 
-def _unwrapped(body: dict[str, object], mark: str) -> dict[str, object]:
-    """The object inside `result`, unless the reply itself has the field that marks its kind."""
+def _unwrapped(body: dict[str, object], identifying: str) -> dict[str, object]:
+    """The object inside `result`, unless the reply itself has the field `identifying`."""
     result = body.get("result")
-    return result if isinstance(result, dict) and mark not in body else body
+    return result if isinstance(result, dict) and identifying not in body else body
 
 
 def _flaw_text(flaws: Mapping[str, str]) -> str:
@@ -202,9 +201,9 @@ def _flaw_text(flaws: Mapping[str, str]) -> str:
 
 
 def _error(value: object) -> tuple[str | None, str | None]:
-    """`error` of a model as text, and its code: it comes as text, as an object, or as null."""
+    """`error` of a model as text, and its code; the API sends a text, an object, or null."""
     if not value:
-        return None, None  # null, "", {}: nothing is said
+        return None, None  # null, "", {}: no error
     if isinstance(value, str):
         return value, None
     if not isinstance(value, dict):

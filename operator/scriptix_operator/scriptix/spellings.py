@@ -1,9 +1,9 @@
-"""Times and numbers in the spellings that can mean one thing only.
+"""Parses times and numbers in all unambiguous spellings.
 
-Servers behind one API spell differently: one writes `2025-01-16T08:00:00Z`, another
-`2025-01-16T08:00Z`, `Thu, 16 Jan 2025 08:00:00 GMT`, or seconds or milliseconds since 1970. What
-may mean two things (`16.01.2025`, `1,5`, a bare `2025`) is not read: each reader raises ValueError
-and says what was found, in one bounded line.
+Servers behind one API differ: one writes `2025-01-16T08:00:00Z`, another `2025-01-16T08:00Z`, `Thu,
+16 Jan 2025 08:00:00 GMT`, or seconds or milliseconds since 1970. Ambiguous values (`16.01.2025`,
+`1,5`, a bare `2025`) are refused: each reader raises ValueError with the value, in one bounded
+line.
 """
 
 import re
@@ -19,7 +19,7 @@ __all__ = ["hours", "improvement", "instant", "percent", "rate", "text", "whole"
 MAX_WHOLE = 2**53 - 1
 MAX_METRIC_DIGITS = 32
 MAX_METRIC_EXPONENT = 9
-"""Powers of ten, both ways: what is larger or finer is no percentage and no hours."""
+"""Powers of ten: larger or finer numbers are neither percentages nor hours."""
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 _OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
@@ -28,27 +28,27 @@ _ISO = re.compile(rf"{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}{_FRACTION})?{_
 _ZERO = re.compile(
     rf"(0000-00-00|-0001-11-30|0001-01-01|1970-01-01)([T ]00:00(:00([.,]0+)?)?{_OFFSET})?"
 )
-"""How databases and languages spell "never": the first is no date of any calendar, the second is
-what PHP makes of it."""
+"""Spellings of "never": the first one is the zero date of databases, the second one is how PHP
+converts it."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RFC_1123 = re.compile(
     rf"({'|'.join(_DAYS)}), [0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} "
     r"[0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|UTC|UT|Z|[+-][0-9]{4})"
 )
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
-"""Before this is no training: it is the zero instant of some backend, in whatever time zone."""
+"""Earlier times are no trainings: they are the zero instant of a backend, in any time zone."""
 _SANE = (
     int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()),
     int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()),
 )
-"""Seconds since 1970 that are meant as such; a thousand times that is meant as milliseconds."""
+"""The plausible range of seconds since 1970; a thousand times that is the one of milliseconds."""
 
 
 def text(value: object) -> str:
     """Read a text.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     if isinstance(value, str):
         return value
@@ -59,7 +59,7 @@ def whole(value: object) -> int:
     """Read a whole number, also one written `3.0` or `"3"`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     number = _number(value)
     if number is None or number != number.to_integral_value() or abs(number) > MAX_WHOLE:
@@ -71,7 +71,7 @@ def percent(value: object) -> int:
     """Read a percentage as a whole number, rounded down.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     number = _number(_without_sign(value))
     if number is None or abs(number) > MAX_WHOLE:
@@ -83,7 +83,7 @@ def improvement(value: object) -> Decimal:
     """Read a percentage that may be negative.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     return _metric(value, _without_sign(value))
 
@@ -92,7 +92,7 @@ def rate(value: object) -> Decimal:
     """Read a percentage that cannot be negative.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     return _not_negative(value, _metric(value, _without_sign(value)))
 
@@ -101,19 +101,19 @@ def hours(value: object) -> Decimal:
     """Read a number of hours.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     return _not_negative(value, _metric(value, value))
 
 
 def instant(value: object) -> datetime | None:
-    """Read a time; one without an offset is UTC.
+    """Read a time; without an offset, it is UTC.
 
     Returns:
-        It in UTC, cut to the second; None for a zero date, false, [] or {}: there is none.
+        The time in UTC, cut to the second; None for a zero date, false, [] or {}.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is of another form.
     """
     if value is False or value in ([], {}):
         return None
@@ -140,7 +140,7 @@ def _spelled(spelling: str) -> datetime | None:
 
 
 def _since_1970(value: object) -> datetime | None:
-    """A unix time, in seconds or in milliseconds; the sane ones of the two do not overlap."""
+    """A unix time, in seconds or in milliseconds; the plausible ranges do not overlap."""
     number, (first, end) = _number(value), _SANE
     if number is None:
         return None

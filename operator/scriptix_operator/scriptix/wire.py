@@ -1,4 +1,4 @@
-"""One exchange on the wire: when it begins, how much of it is read, and what is logged of it."""
+"""One exchange on the wire: observes the request, and bounds what is read and logged."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 LOCATION = "scriptix_location"
-"""Where `stash_headers` puts the Location of a redirect: an extension of the response."""
+"""Extension of the response to which `stash_headers` moves the Location of a redirect."""
 
 _CODING = "scriptix_coding"
-"""The same for Content-Encoding."""
+"""Extension of the response to which `stash_headers` moves Content-Encoding."""
 
 _WIRE_LOGGERS = (
     "httpx",
@@ -38,14 +38,14 @@ _WIRE_LOGGERS = (
 
 
 class Wire:
-    """Watches one request, through httpcore's trace hook, and the head of its reply.
+    """Observes one request, by httpcore's trace hook, and the head of its reply.
 
     Args:
-        before_send: Called once, synchronously, after the connection stands and right before the
-            first byte of the request; an exception from it keeps the request from being sent.
-        after_send: Called once all of the request is with the kernel.
-        on_rate: Called once, synchronously, when the head of a reply is there that tells of the
-            rate limit; must not raise.
+        before_send: Called once, synchronously, after the connection is open and right before the
+            first byte of the request; its exception prevents the request.
+        after_send: Called once, after the kernel has accepted the whole request.
+        on_rate: Called once, synchronously, when the head of a reply with rate-limit info has
+            arrived; must not raise.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Wire:
 
     @property
     def sent(self) -> bool | None:
-        """Whether the first byte was on its way; None where the transport tells nothing."""
+        """Whether the first byte was sent; None if the transport does not report it."""
         return self._begun if self._seen else None
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of one step; this is the request extension `trace` of httpcore.
+        """Note one trace event; this is the request extension `trace` of httpcore.
 
         Raises:
             NotSentError: `before_send` raised.
@@ -75,7 +75,7 @@ class Wire:
         if event == "http11.send_request_body.complete" and self._begun and self._after_send:
             self._after_send()
         if event != "http11.send_request_headers.started" or info["request"].method == b"CONNECT":
-            return  # CONNECT asks a proxy for a tunnel; the request comes after it
+            return  # CONNECT opens a tunnel at the proxy; the request follows
         if self._before_send is not None:
             try:
                 self._before_send()
@@ -85,11 +85,11 @@ class Wire:
         self._begun = True
 
     def replied(self, headers: Mapping[str, str], redact: Callable[[str], str]) -> None:
-        """Take note of the head of the reply, whatever its status and whatever becomes of its body.
+        """Note the head of the reply, whatever its status and its body.
 
         Args:
-            headers: Looked up without regard to case.
-            redact: Takes the key out of a text.
+            headers: The reply's headers; names are case-insensitive.
+            redact: Removes the key from a text.
         """
         if self._on_rate is None:
             return
@@ -99,12 +99,12 @@ class Wire:
 
 
 async def read_body(response: httpx.Response, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes, and stop at the first one more.
+    """Read a body of at most `limit` bytes; a larger one is not read further.
 
-    Of a compressed one the bytes count that it unfolds into.
+    The limit counts decompressed bytes.
 
     Raises:
-        BodyError: It is larger, or compressed in a way that cannot be read.
+        BodyError: The body is larger, or its compression cannot be read.
         httpx.RequestError: The connection failed.
     """
     body = bytearray()
@@ -119,12 +119,12 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
 async def read_pieces(
     response: httpx.Response, limit: int, take: Callable[[bytes], Awaitable[None]]
 ) -> None:
-    """Read a body of at most `limit` bytes as it arrives; nothing more is read during `take`.
+    """Read a body of at most `limit` bytes as it arrives; reading pauses during `take`.
 
-    Of a compressed one the bytes count that it unfolds into.
+    The limit counts decompressed bytes.
 
     Raises:
-        BodyError: It is larger, or compressed in a way that cannot be read.
+        BodyError: The body is larger, or its compression cannot be read.
         httpx.RequestError: The connection failed.
     """
     unpacking = Decompressor(response.extensions.get(_CODING, ""), limit)
@@ -138,10 +138,10 @@ async def read_pieces(
 
 
 async def stash_headers(response: httpx.Response) -> None:
-    """Response hook: move two headers out of httpx's sight.
+    """Response hook: hide two headers from httpx.
 
-    Of Location it builds the next request even where redirects are off, and one to a broken
-    address would turn the 3xx into a protocol error. By Content-Encoding it would unpack a body
+    httpx builds the next request from Location even if redirects are off, and an invalid address
+    would turn the 3xx into a protocol error. By Content-Encoding httpx would decompress a body
     without a bound.
     """
     for header, extension in (("Location", LOCATION), ("Content-Encoding", _CODING)):
@@ -151,13 +151,13 @@ async def stash_headers(response: httpx.Response) -> None:
 
 
 def quiet_wire_loggers() -> None:
-    """Keep httpx and httpcore from logging replies below WARNING, at whatever level they are set.
+    """Prevent httpx and httpcore from logging replies below WARNING, whatever their level.
 
-    They log no request header, but reason phrase (httpx, INFO) and headers (httpcore, DEBUG) of
-    every reply, and a reply may quote the key.
+    They log no request header, but the reason phrase (httpx, INFO) and the headers (httpcore,
+    DEBUG) of every reply, and a reply may quote the key.
     """
     for name in _WIRE_LOGGERS:
-        logging.getLogger(name).addFilter(_is_warning)  # a filter twice added is there once
+        logging.getLogger(name).addFilter(_is_warning)  # adding a filter twice has no effect
 
 
 def _is_warning(record: logging.LogRecord) -> bool:

@@ -1,1 +1,1 @@
-"""What the process tells about itself: log, metrics, health."""
+"""The telemetry of the process: logs, metrics, health."""

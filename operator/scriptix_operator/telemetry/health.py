@@ -10,7 +10,7 @@ __all__ = ["Heartbeat", "Problem", "Problems", "Readiness"]
 
 EVENT_LOOP = "The event loop"
 UNREACHABLE_AFTER = 60.0
-"""An outage shorter than this leaves the process ready: a reconnect is no outage."""
+"""Seconds: the process stays ready during a shorter outage, such as a reconnect."""
 TEXT_LIMIT = 512
 
 
@@ -21,12 +21,12 @@ class _Beat:
 
 
 class Heartbeat:
-    """Knows who has promised to beat, and who has stopped to.
+    """Watches the tasks that have to beat.
 
     Times are monotonic seconds of this process; nothing is compared across clocks.
 
     Args:
-        limit: Seconds without a beat after which the beater counts as stuck.
+        limit: Seconds without a beat after which a task counts as stuck.
         clock: Monotonic seconds.
     """
 
@@ -40,8 +40,8 @@ class Heartbeat:
         """Expect beats of `name` inside the block; yields the function that beats.
 
         Args:
-            name: Who it is, as a sentence begins: `The engine's timer`.
-            limit: Seconds, where it differs from the others'.
+            name: The task, as a sentence begins: `The engine's timer`.
+            limit: Seconds without a beat, in place of the common limit.
 
         Raises:
             ValueError: `name` is being watched already.
@@ -66,7 +66,7 @@ class Heartbeat:
                 await asyncio.sleep(interval)
 
     def complaints(self) -> list[str]:
-        """A sentence about each beater that is late; any thread may ask."""
+        """A sentence about each task that is late; any thread may ask."""
         now = self._clock()
         return [
             f"{name} has shown no sign of life for {now - beat.at:.1f} s (limit {beat.limit:g} s)."
@@ -76,10 +76,10 @@ class Heartbeat:
 
 
 class Readiness:
-    """Whether this process can take part, and if not why; standbys are ready too.
+    """Whether this process is ready, and if not why; standbys are ready, too.
 
     Args:
-        reason: What is being waited for at the start, as a plain sentence.
+        reason: What the process waits for at the start, as a plain sentence.
     """
 
     def __init__(self, reason: str = "Starting.") -> None:
@@ -87,29 +87,29 @@ class Readiness:
 
     @property
     def reason(self) -> str | None:
-        """Why it is not ready, or None when it is."""
+        """Why the process is not ready; None when it is ready."""
         return self._reason
 
     def set(self) -> None:
-        """Be ready from now on."""
+        """Set the process ready."""
         self._reason = None
 
     def unset(self, reason: str) -> None:
-        """Be not ready from now on, for a reason."""
+        """Set the process not ready, for a reason."""
         self._reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a part of the operator cannot do now, although it keeps trying.
+    """A failure of a part of the operator, which keeps retrying.
 
     Args:
-        source: The part that reports: one of a few names, since it is a metric's label.
-        subject: What is affected, such as a namespace; empty: all that the source does.
+        source: The part that reports: one of a few names, since the name is a metric's label.
+        subject: What is affected, such as a namespace; empty: everything that the source does.
         text: A plain sentence: what fails, and why.
         since: Monotonic seconds of the first report.
-        outage_since: Monotonic seconds since when nothing is served because of it; None: something
-            is served.
+        outage_since: Monotonic seconds since when nothing is served because of the problem; None:
+            something is served.
     """
 
     source: str
@@ -120,15 +120,15 @@ class Problem:
 
     @property
     def is_outage(self) -> bool:
-        """Whether nothing is served because of it."""
+        """Whether nothing is served because of the problem."""
         return self.outage_since is not None
 
 
 class Problems:
     """The outstanding problems, as /readyz, the metrics and the Lease show them.
 
-    A problem lasts from its first report until it is cleared; a report in between replaces the
-    text and keeps the time. Any thread may read.
+    A problem lasts from its first report until it is cleared; a further report replaces the text
+    and keeps the time. Any thread may read.
 
     Args:
         clock: Monotonic seconds.
@@ -139,14 +139,14 @@ class Problems:
         self._problems: dict[tuple[str, str], Problem] = {}
 
     def report(self, source: str, text: str, *, subject: str = "", is_outage: bool = False) -> None:
-        """Say that something fails, at each failure.
+        """Report a problem, at each failure.
 
         Args:
             source: The part that reports.
             text: A plain sentence.
             subject: What is affected, where one source has several.
-            is_outage: Nothing is served as long as it lasts. After a minute the process is not
-                ready; a problem that is no outage only appears in the text of /readyz.
+            is_outage: Nothing is served while the problem lasts. After a minute the process is not
+                ready; a problem without outage only appears in the text of /readyz.
         """
         key = (source, subject)
         before = self._problems.get(key)
@@ -158,7 +158,7 @@ class Problems:
         )
 
     def clear(self, source: str, subject: str = "") -> None:
-        """Say that it works again, or is no longer tried; a problem that is not known is fine."""
+        """Clear a problem: it is solved, or no longer applies; unknown problems are ignored."""
         self._problems.pop((source, subject), None)
 
     def outstanding(self) -> list[Problem]:
@@ -181,7 +181,7 @@ class Problems:
     def seconds(self) -> dict[str, float]:
         """How long the oldest problem of each source has lasted."""
         now = self._clock()
-        # The oldest comes last here, and wins.
+        # The oldest comes last, and so is kept.
         return {one.source: now - one.since for one in reversed(self.outstanding())}
 
 

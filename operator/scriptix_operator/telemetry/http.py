@@ -1,8 +1,8 @@
 """/healthz, /readyz and /metrics, served from threads so that a stuck event loop is noticed.
 
 Read-only and bounded: one request a connection, no bodies, at most `MAX_CONNECTIONS` at a time
-(more are dropped), and a connection that takes longer than `CONNECTION_SECONDS` is cut, however
-busy it looks.
+(more are dropped), and a connection that takes longer than `CONNECTION_SECONDS` is cut, even if it
+is active.
 """
 
 import gzip
@@ -34,7 +34,7 @@ MAX_CONNECTIONS: Final = 8
 """The kubelet's two probes, two scrapers, and a few people."""
 CONNECTION_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.25
-"""How often the accepting thread looks for slow connections and for the order to stop."""
+"""Seconds between the checks of the accepting thread for slow connections and for a stop."""
 
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
@@ -48,7 +48,7 @@ class _Page:
 
 
 _Pages = Callable[[str, Message], _Page]
-"""Path and request headers to what is shown."""
+"""Returns the page for a path and request headers."""
 
 
 class TelemetryServer:
@@ -59,11 +59,11 @@ class TelemetryServer:
 
     Args:
         address: IP address (`0.0.0.0` or `::` for all) and port (0 for a free one) to listen on.
-        registry: What /metrics shows.
-        heartbeat: What /healthz asks.
-        readiness: What /readyz asks.
-        problems: What /readyz asks as well: an outage makes it 503, another problem is shown.
-        connection_seconds: How long one connection may last.
+        registry: The metrics of /metrics.
+        heartbeat: The tasks that /healthz checks.
+        readiness: The readiness that /readyz shows.
+        problems: The problems that /readyz shows; an outage makes its status 503.
+        connection_seconds: Seconds that one connection may last.
 
     Raises:
         OSError: On entering: the address cannot be listened on.
@@ -185,7 +185,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: _Request) -> None:
-        # Every way in which a connection ends comes through here.
+        # Called however a connection ends.
         with self._lock:
             self._deadlines.pop(cast("socket.socket", request), None)
         super().shutdown_request(request)
@@ -195,13 +195,13 @@ class _Server(socketserver.ThreadingTCPServer):
         with self._lock:
             for connection, deadline in self._deadlines.items():
                 if now > deadline:
-                    # The other side may have gone by itself; its thread notices either way.
+                    # The peer may have closed already; the connection's thread notices either way.
                     with suppress(OSError):
                         connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: _Request, client_address: object) -> None:
         del request, client_address
-        # Called while the error is being handled. That a client went away is nobody's concern.
+        # Called while the error is being handled. A client that disconnects is no problem.
         error = sys.exc_info()[1]
         level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
         log.log(level, "a connection of the telemetry server failed", exc_info=error)

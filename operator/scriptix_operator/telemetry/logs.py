@@ -1,7 +1,7 @@
 """Logging to stderr: JSON for collectors or text for people, UTC, and never an API key.
 
-Everything goes through one handler on the root logger, whose formatters mask the values that
-`hide` was told. Fields of a line come from `extra`: `log.info("started", extra={"run": run})`.
+Everything goes through one handler on the root logger, whose formatters mask the values that were
+passed to `hide`. Fields of a line come from `extra`: `log.info("started", extra={"run": run})`.
 """
 
 import logging
@@ -21,16 +21,16 @@ from scriptix_operator.telemetry.redaction import Redactor
 __all__ = ["configure_logging", "hide", "redact"]
 
 LEAST_LEVELS: Final[Mapping[str, int]] = {
-    "httpx": logging.WARNING,  # a line for each call; the engine tells what matters of it
+    "httpx": logging.WARNING,  # a line for each call; the engine logs what matters
     "httpcore": logging.WARNING,  # DEBUG shows request headers, and so the API key
     "aiohttp": logging.WARNING,
-    "asyncio": logging.WARNING,  # DEBUG tells which selector is used, INFO nothing
+    "asyncio": logging.WARNING,  # DEBUG names the selector, INFO nothing
 }
-"""Loggers that are never more talkative than this, whatever LOG_LEVEL says."""
+"""The lowest level of these loggers, whatever LOG_LEVEL says."""
 
 CHATTY: Final = "kopf"
-"""Kopf tells of each watch event (`Handler … succeeded.`) and of its own life at INFO; that shows
-at DEBUG only."""
+"""Kopf logs each watch event (`Handler … succeeded.`) and its own start and end at INFO; these
+lines show at DEBUG only."""
 
 REPEATED: Final = (
     "kopf._cogs.clients.watching",
@@ -38,16 +38,16 @@ REPEATED: Final = (
     "kopf._core.reactor.orchestration",
     "kopf._core.reactor.running",
 )
-"""Loggers to which Kopf writes, with tracebacks, why it ends. It is started again every few
-seconds, and kube/watch.py logs each reason once; so these show at DEBUG only."""
+"""Loggers to which Kopf writes, with tracebacks, why it ends. Kopf is restarted every few seconds,
+and kube/watch.py logs each reason once; so these lines show at DEBUG only."""
 
 RESERVED: Final = frozenset(
     {*RESERVED_ATTRS, "asctime", "message", "taskName", "k8s_ref", "k8s_skip", "settings"}
 )
-"""Attributes of a record that are no `extra` of ours: Python's own and Kopf's."""
+"""Attributes of a record that are not our `extra`: Python's own and Kopf's."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-"""What would start a new line or command a terminal."""
+"""Characters that start a new line or control a terminal."""
 
 _redactor = Redactor()
 
@@ -58,7 +58,7 @@ def hide(value: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return `text` with all hidden values masked; for output that is no log line."""
+    """Return `text` with all hidden values masked; for output that is not a log line."""
     return _redactor.redact(text)
 
 
@@ -67,7 +67,7 @@ def configure_logging(
 ) -> None:
     """Send all logging of the process to `stream` (stderr), and uncaught errors with it.
 
-    Replaces what was configured before, so it can be called again.
+    Replaces an earlier configuration, so it can be called again.
 
     Args:
         log_format: `json`, one object a line, or `text`.
@@ -96,10 +96,10 @@ def configure_logging(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Ours, told from the handlers of others (pytest has some)."""
+    """Our handler; the class distinguishes it from handlers of others, such as pytest."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Tell that a line could not be written, without its arguments: they may hold a key."""
+        """Report a line that could not be written, without its arguments: they may hold a key."""
         error = sys.exc_info()[0]
         cause = error.__name__ if error else "an error"
         sys.stderr.write(f"log line of {record.pathname}:{record.lineno} lost to {cause}\n")
@@ -134,7 +134,7 @@ class _JsonFormatter(JsonFormatter):
 
 
 class _Encoder(JsonEncoder):
-    """Masks in what other objects are turned into, too."""
+    """Masks values in converted objects, too."""
 
     def default(self, o: object) -> object:
         return _redactor.redact_tree(super().default(o))
@@ -165,7 +165,7 @@ class _TextFormatter(logging.Formatter):
 def _log_uncaught(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """The interpreter's last words, as a log line (and so masked)."""
+    """Log an uncaught error, which masks it."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return
@@ -178,7 +178,7 @@ def _log_uncaught_in_thread(end: threading.ExceptHookArgs) -> None:
 
 
 def _name_training(record: logging.LogRecord) -> bool:
-    """Kopf's reference to the object as a field of ours, `training: namespace/name`."""
+    """Turn Kopf's reference to an object into our field `training: namespace/name`."""
     reference = getattr(record, "k8s_ref", None)
     if isinstance(reference, dict):
         record.training = f"{reference.get('namespace')}/{reference.get('name')}"

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, on a registry of their own; nothing is made at import.
+"""Metrics for Prometheus, on a registry of their own; nothing is created at import.
 
 Cardinality is bounded: labels are taken from small fixed sets (`call`, `outcome`, `phase`), with
 two exceptions. The two gauges of a training carry its namespace and name, so that a dashboard can
@@ -30,7 +30,7 @@ __all__ = ["Metrics"]
 API_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """From a fast reply to the time-out of a start."""
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
-"""From an idle engine to one that is minutes behind."""
+"""From an idle engine to one that is minutes late."""
 
 
 class Metrics:
@@ -89,41 +89,41 @@ class Metrics:
         )
         self._reconciles = Counter(
             "scriptix_steps_total",
-            "Steps of the engine (one look at one resource) by outcome.",
+            "Reconciliations by result.",
             ["outcome"],
             registry=self.registry,
         )
         self._reconcile_errors = Counter(
             "scriptix_step_errors_total",
-            "Steps that ended in an unexpected error; each is in the log.",
+            "Reconciliations that ended in an unexpected error; each is logged.",
             registry=self.registry,
         )
         self._due_lag = Histogram(
             "scriptix_due_lag_seconds",
-            "How much later than due a step began.",
+            "Work queue latency: time from due to the begin of the reconciliation.",
             buckets=LAG_SECONDS,
             registry=self.registry,
         )
         self._limits_observed = Counter(
             "scriptix_limits_learned_total",
-            "Times that the API's replies taught another limit than was known, by kind of call.",
+            "Limits observed in replies of the API that were not known before, by kind of call.",
             ["call"],
             registry=self.registry,
         )
         self._queued = Gauge(
             "scriptix_start_queue_length",
-            "Resources that could start now and wait for the start allowance of their API key.",
+            "Resources in the start queue, which wait for the start quota of their API key.",
             registry=self.registry,
         )
         self._poll_interval_ratio = Gauge(
             "scriptix_poll_stretch_ratio",
-            "Looks at running trainings that are asked for over those that can be made, at the API "
-            "key with the least room; 1: all are looked at as often as they ask for.",
+            "Requested over granted poll rate, for the most constrained API key (1 = "
+            "unconstrained).",
             registry=self.registry,
         )
         self._circuits = Gauge(
             "scriptix_circuits_open",
-            "API keys that are rejected, or that the API does not answer; they are only probed.",
+            "API keys with an open circuit breaker.",
             registry=self.registry,
         )
         self._stalled = Gauge(
@@ -133,30 +133,30 @@ class Metrics:
         )
         self._unreadable = Gauge(
             "scriptix_trainings_unreadable",
-            "CustomModelTraining resources with a field that cannot be read, for which nothing is "
-            "started; their conditions and the log name the field.",
+            "CustomModelTraining resources with an unreadable field, for which nothing is started; "
+            "their conditions and the log name the field.",
             registry=self.registry,
         )
         self._left_alone = Gauge(
             "scriptix_trainings_left_alone",
-            "Resources that another installation of the operator serves; /readyz names it.",
+            "Resources that another installation serves and this one skips; /readyz names it.",
             registry=self.registry,
         )
         self._namespace_listed = Gauge(
             "scriptix_namespace_listed",
-            "1 where the last list of a watched namespace succeeded, 0 where it failed; with all "
-            "namespaces watched, the namespace is empty.",
+            "1 if the last list of a watched namespace succeeded, 0 if it failed; the namespace is "
+            "empty if all namespaces are watched.",
             ["namespace"],
             registry=self.registry,
         )
         self._leader = Gauge(
             "scriptix_leader",
-            "1 while this process is the one that works, else 0.",
+            "1 while this process is the leader, else 0.",
             registry=self.registry,
         )
         self._training_gauges = _TrainingGauges()
         self.registry.register(self._training_gauges)
-        # There from the start, so that the first one is seen as an increase.
+        # Exposed from the start, so that the first run is seen as an increase.
         for outcome in Outcome:
             self._runs_finished.labels(outcome)
         self.phases({})
@@ -173,7 +173,7 @@ class Metrics:
         self._api_seconds.labels(call).observe(seconds)
 
     def phases(self, counts: Mapping[Phase, int]) -> None:
-        """Tell how many resources are in each phase; a phase that is not named has none."""
+        """Set the number of resources in each phase; a phase that is missing has none."""
         for phase in Phase:
             self._trainings.labels(phase).set(counts.get(phase, 0))
 
@@ -194,32 +194,32 @@ class Metrics:
         self._ledger_writes.labels(outcome).inc()
 
     def reconciled(self, outcome: str, lag_seconds: float) -> None:
-        """Count a step and how late it began; a step before its time counts as on time."""
+        """Count a reconcile and its latency; one before its due time counts as on time."""
         self._reconciles.labels(outcome).inc()
         self._due_lag.observe(max(0.0, lag_seconds))
 
     def reconcile_failed(self) -> None:
-        """Count a step that ended in an unexpected error."""
+        """Count a reconcile that ended in an unexpected error."""
         self._reconcile_errors.inc()
 
     def limit_observed(self, call: str) -> None:
-        """Count that something was learned of the limit of a kind of call."""
+        """Count an observed limit of a kind of call."""
         self._limits_observed.labels(call).inc()
 
     def queued(self, count: int) -> None:
-        """Tell how many wait for a start."""
+        """Set the number of resources that wait for a start."""
         self._queued.set(count)
 
     def poll_interval_ratio(self, ratio: float) -> None:
-        """Tell how many times as many looks are asked for as can be made, at most."""
+        """Set the ratio of requested to granted poll rate of the most constrained key."""
         self._poll_interval_ratio.set(ratio)
 
     def circuits_open(self, count: int) -> None:
-        """Tell how many API keys are only probed."""
+        """Set the number of API keys whose circuit breaker is open."""
         self._circuits.set(count)
 
     def stalled(self, count: int) -> None:
-        """Tell how many runs stand still."""
+        """Set the number of stalled runs."""
         self._stalled.set(count)
 
     def unreadable(self, count: int) -> None:
@@ -235,11 +235,11 @@ class Metrics:
         self._namespace_listed.labels(namespace).set(is_listed)
 
     def leading(self, *, leads: bool) -> None:
-        """Tell whether this process is the one that works."""
+        """Set whether this process is the leader."""
         self._leader.set(leads)
 
     def training(self, key: TrainingKey, gauges: Gauges) -> None:
-        """Set the gauges of a resource, in place of all that it had."""
+        """Set the gauges of a resource, replacing all earlier ones."""
         if gauges == NO_GAUGES:
             self._training_gauges.by_training.pop(key, None)
         else:
@@ -247,7 +247,7 @@ class Metrics:
 
 
 class _TrainingGauges(Collector):
-    """The gauges of each resource. A Gauge of prometheus_client keeps some 2 KB for each series."""
+    """The gauges of each resource. A prometheus_client Gauge would take some 2 KB per series."""
 
     def __init__(self) -> None:
         self.by_training: dict[TrainingKey, Gauges] = {}
@@ -264,7 +264,7 @@ class _TrainingGauges(Collector):
             "Word error rate of the newest run that has one, in percent.",
             labels=labels,
         )
-        # A copy: scrapes are answered in other threads than the one that sets these.
+        # A copy: scrapes run in other threads than the one that sets the gauges.
         for key, gauges in self.by_training.copy().items():
             where = [key.namespace, key.name]
             if gauges.progress is not None:
@@ -276,7 +276,7 @@ class _TrainingGauges(Collector):
 
 
 class _ProblemSeconds(Collector):
-    """For how long each part of the operator has failed, as of the scrape."""
+    """How long each part of the operator has failed, at the time of the scrape."""
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
@@ -285,7 +285,7 @@ class _ProblemSeconds(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "scriptix_problem_seconds",
-            "How long the oldest problem of a part of the operator has lasted; 0: there is none.",
+            "How long the oldest problem of a part of the operator has lasted; 0: no problem.",
             labels=["source"],
         )
         seconds = self._problems.seconds()

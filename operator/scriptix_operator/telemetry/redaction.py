@@ -1,8 +1,8 @@
-"""The last defence of API keys: known ones are replaced wherever they turn up in output.
+"""The last defence of API keys: known keys are masked wherever they appear in output.
 
 Nothing prints a key on purpose (core/model/api_key.py keeps it out of reprs). But an error of a
-library, a traceback or a dumped Secret may carry one, so whoever reads a key also registers it
-here.
+library, a traceback or a dumped Secret may carry one, so the code that reads a key also registers
+it here.
 """
 
 import base64
@@ -15,7 +15,7 @@ __all__ = ["Redactor"]
 
 MASK = "***"
 MIN_LENGTH = 4
-"""Shorter values are no secrets, and masking them would leave nothing readable."""
+"""Characters; shorter values are not secret, and masking them would make output unreadable."""
 
 
 class Redactor:
@@ -29,7 +29,7 @@ class Redactor:
     def hide(self, value: str) -> None:
         """Mask `value` from now on, plain and in the spellings that output gives it.
 
-        Values shorter than 4 characters are left alone.
+        Values shorter than 4 characters are not masked.
         """
         value = value.strip()
         if len(value) < MIN_LENGTH:
@@ -48,7 +48,7 @@ class Redactor:
         return text if pattern is None else pattern.sub(MASK, text)
 
     def redact_tree(self, value: object) -> object:
-        """Mask in all strings of a JSON-like value; what is neither is returned as it is."""
+        """Mask all strings of a JSON-like value; other objects are returned unchanged."""
         match value:
             case str():
                 return self.redact(value)

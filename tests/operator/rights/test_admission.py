@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scriptix_operator.check import Verdict
+from scriptix_operator.check import Severity
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect
 from tests.controlplane.cluster import ControlPlane
@@ -124,7 +124,7 @@ def test_operator_writes_its_ledger_in_its_own_namespace(
 @pytest.mark.usefixtures("as_operator")
 async def test_check_proves_that_the_policy_applies(wide: Installed) -> None:
     [finding] = await findings(wide.environment(), "policy")
-    assert finding.verdict is Verdict.OK
+    assert finding.severity is Severity.OK
     assert f"keeps {wide.user} from ConfigMaps that no training controls" in finding.text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scriptix_operator.check import Finding, Verdict
+from scriptix_operator.check import Finding, Severity
 from scriptix_operator.cli import main
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import CRD_PATH, REPOSITORY, install_crd
@@ -82,7 +82,7 @@ async def test_check_names_each_missing_permission_and_no_other(installed: Insta
     for grant in sorted(installed.grants(), key=str):
         with withdrawn(installed.control_plane, installed.user, grant):
             [missing] = await findings(environment, "rights")
-        assert missing.verdict is Verdict.BAD
+        assert missing.severity is Severity.BAD
         assert missing.text.startswith(reported_about(grant))
         names = f", resourceNames: [{grant.name}]" if grant.name else ""
         rule = f"resources: [{grant.resource}]{names}, verbs: [{grant.verb}]}}"
@@ -120,21 +120,21 @@ async def test_check_warns_where_no_admission_policy_applies(
     binding = f"validatingadmissionpolicybinding/{cluster_wide.policy}"
     cluster.kubectl("patch", binding, "--type=merge", '--patch={"spec":{"policyName":"gone"}}')
     try:
-        warning = await until_policy(environment, Verdict.WARN)
+        warning = await until_policy(environment, Severity.WARN)
         assert f"no admission policy keeps {cluster_wide.user} from ConfigMaps" in warning.text
         status, _ = await command.run(environment)
         assert status == 0
     finally:
         cluster.kubectl("apply", "-k", str(REPOSITORY / "deploy"))
-    await until_policy(environment, Verdict.OK)
+    await until_policy(environment, Severity.OK)
 
 
-async def until_policy(environment: Mapping[str, str], verdict: Verdict) -> Finding:
+async def until_policy(environment: Mapping[str, str], severity: Severity) -> Finding:
     """Wait until the API server has observed a change of the policy's binding."""
     async with asyncio.timeout(EFFECT_SECONDS):
         while True:
             [finding] = await findings(environment, "policy")
-            if finding.verdict is verdict:
+            if finding.severity is severity:
                 return finding
 
 
@@ -142,7 +142,7 @@ async def test_check_reports_why_the_admission_policy_is_untested(
     cluster: ControlPlane, cluster_wide: Installed
 ) -> None:
     [note] = await findings({"KUBECONFIG": str(cluster.kubeconfig)}, "policy")
-    assert note.verdict is Verdict.NOTE
+    assert note.severity is Severity.NOTE
     assert note.text.startswith("admin may do everything, so the admission policy does not apply")
     environment = cluster_wide.environment()
     [create] = [
@@ -152,8 +152,9 @@ async def test_check_reports_why_the_admission_policy_is_untested(
     ]
     with withdrawn(cluster, cluster_wide.user, create):
         [note] = await findings(environment, "policy")
-    assert note.verdict is Verdict.NOTE
-    assert "cannot be tried: create a ConfigMap in namespace default" in note.text
+    assert note.severity is Severity.NOTE
+    assert note.text.startswith("cannot test whether the admission policy applies to ")
+    assert "create a ConfigMap in namespace default" in note.text
 
 
 async def test_check_reports_a_crd_that_would_drop_an_intent(cluster: ControlPlane) -> None:
@@ -167,10 +168,10 @@ async def test_check_reports_a_crd_that_would_drop_an_intent(cluster: ControlPla
         [finding] = await findings(environment, "crd")
     finally:
         install_crd(cluster)
-    assert finding.verdict is Verdict.BAD
+    assert finding.severity is Severity.BAD
     assert "lacks .status.run.intent; apply the output of" in finding.text
     [finding] = await findings(environment, "crd")
-    assert finding.verdict is Verdict.OK
+    assert finding.severity is Severity.OK
 
 
 async def test_check_names_what_is_unreachable_and_checks_the_others(
@@ -196,7 +197,7 @@ async def test_check_names_what_is_unreachable_and_checks_the_others(
     status, lines = await command.run(
         {"KUBECONFIG": str(cluster.kubeconfig), "SCRIPTIX_BASE_URL": NOBODY}
     )
-    assert lines[-1].startswith(f"bad   api       {NOBODY} cannot be reached: no connection")
+    assert lines[-1].startswith(f"bad   api       {NOBODY} is unreachable: no connection")
     assert status == 1
 
 
@@ -205,7 +206,7 @@ async def test_check_reports_a_bad_setting_in_one_line(command: Command) -> None
     assert status == 1
     assert [line[:34] for line in lines] == ["bad   settings  SCRIPTIX_HTTP_PORT"]
     [note, ok] = await findings({"SCRIPTIX_WATCH_NAMESPACE": "a"}, "settings")
-    assert (note.verdict, ok.verdict) == (Verdict.NOTE, Verdict.OK)
+    assert (note.severity, ok.severity) == (Severity.NOTE, Severity.OK)
     assert "SCRIPTIX_WATCH_NAMESPACES meant" in note.text
 
 
@@ -227,23 +228,23 @@ async def test_check_refuses_two_installations_for_the_same_namespaces(
     await first.printed("leading")
     for watches, both in (("", f"speech, {lab.namespace}"), ("speech,texts", "speech")):
         [clash] = await others(watches)
-        assert clash.verdict is Verdict.BAD
+        assert clash.severity is Severity.BAD
         assert clash.text.startswith(f"an operator in namespace {lab.namespace} (operator-0_")
         assert f" {both}, too; " in clash.text
     status, _ = await command.run({**second("speech"), "SCRIPTIX_BASE_URL": lab.simulator.url})
     assert status == 1
 
     [apart] = await others("texts")
-    assert apart.verdict is Verdict.NOTE
-    assert "no API key may be used by both" in apart.text
+    assert apart.severity is Severity.NOTE
+    assert "the two must not share an API key" in apart.text
     status, _ = await command.run({**second("texts"), "SCRIPTIX_BASE_URL": lab.simulator.url})
     assert status == 0
 
     # The installation's own Lease is no conflict, unless its holder serves other namespaces.
     assert await others(f"{lab.namespace},speech", own=lab.namespace) == []
     [shared] = await others("texts", own=lab.namespace)
-    assert shared.verdict is Verdict.BAD
-    assert "holds the Lease that this one needs" in shared.text
+    assert shared.severity is Severity.BAD
+    assert "this operator would never become leader" in shared.text
 
     first.terminate()
     assert await first.ended() == 0
@@ -256,8 +257,8 @@ async def test_check_with_own_permissions_sees_who_shares_the_lease(
     operator = await lab.operator(namespaced.environment())
     await operator.printed("leading")
     [note] = await findings(namespaced.environment(), "others")
-    assert note.verdict is Verdict.NOTE
+    assert note.severity is Severity.NOTE
     changed = {**namespaced.environment(), "SCRIPTIX_WATCH_NAMESPACES": "texts"}
     [_, shared] = await findings(changed, "others")
-    assert shared.verdict is Verdict.BAD
+    assert shared.severity is Severity.BAD
     assert f"serves namespace {lab.namespace} and holds the Lease" in shared.text

@@ -191,7 +191,7 @@ async def test_unsaved_observed_limit_fails_no_call(
     bench.config_map.write_faults.append(Fault.REFUSED)
     assert await bench.call(published=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
-        "a learned limit is not kept over a restart: write: 403"
+        "an observed limit is not kept across a restart: write: 403"
     )
     limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
     assert limiter.limits(bench.time.monotonic()) == (Limit(3, 3600.0),)
@@ -205,7 +205,7 @@ async def test_invalid_rate_limit_info_is_reported_once(
             await bench.call(call, published=FLAWED, key=key)
     await bench.call(published=RateLimitInfo(limit=10, reset=60.0))
     said = [record.getMessage() for record in caplog.records]
-    text = "the API's word on its limits is ignored: X-RateLimit-Limit: many is no number"
+    text = "ignoring invalid rate-limit headers: X-RateLimit-Limit: many is no number"
     assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 

@@ -176,8 +176,8 @@ async def test_fence_is_armed_while_a_start_is_sent(
     [
         pytest.param(LAST + 0.01, math.inf, "4.0 s have passed since the intent", id="too late"),
         pytest.param(99, math.inf, "99.0 s have passed since the intent", id="much too late"),
-        pytest.param(2, 2.99, "does not lead any more, or not for long", id="not for long"),
-        pytest.param(0, -math.inf, "does not lead any more", id="not the leader"),
+        pytest.param(2, 2.99, "not the leader any more, or not for long", id="not for long"),
+        pytest.param(0, -math.inf, "is not the leader any more", id="not the leader"),
     ],
 )
 async def test_start_past_its_send_window_is_not_sent(

@@ -91,8 +91,8 @@ WAITING_AGAIN = settled(
                 id=f"blocked {reason}",
             )
             for reason, event in (
-                (FailureReason.SECRET_NOT_FOUND, "Unauthorized"),
-                (FailureReason.KEY_NOT_FOUND, "Unauthorized"),
+                (FailureReason.SECRET_NOT_FOUND, "SecretNotFound"),
+                (FailureReason.KEY_NOT_FOUND, "KeyNotFound"),
                 (FailureReason.UNAUTHORIZED, "Unauthorized"),
                 (FailureReason.MODEL_NOT_FOUND, "ModelNotFound"),
             )

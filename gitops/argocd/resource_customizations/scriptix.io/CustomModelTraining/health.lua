@@ -1,11 +1,11 @@
--- What the operator says of an older spec says nothing of this one; -1: it has said nothing yet.
+-- A status of an older generation does not apply to this spec; -1: no status was written yet.
 local status = obj.status or {}
 if status.observedGeneration ~= obj.metadata.generation then
-  return {status = "Progressing", message = "Waiting for the operator to look at the resource"}
+  return {status = "Progressing", message = "Waiting for the operator to reconcile the resource"}
 end
 
--- Stalled outranks Succeeded: a resource with a field that the operator cannot read asks for what is
--- not done, also if its last run has succeeded. At most one of the others is the case.
+-- Stalled outranks Succeeded: a resource with an unreadable field may request another run, even if
+-- its last run has succeeded. At most one of the other conditions is True.
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do
   conditions[condition.type] = condition.status

@@ -1,4 +1,4 @@
--- Training again is offered once a run is over: a second click would else ask for a third run.
+-- A retraining is offered after the end of a run: otherwise a second click would request a third run.
 local phase = obj.status ~= nil and obj.status.phase or ""
 local suspended = obj.spec.suspend == true
 return {

@@ -1,4 +1,4 @@
--- A value that has not been there before asks for one more run: two clicks in one second for one.
+-- A value not used before requests one more run; two clicks in one second request one.
 local os = require("os")
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
