@@ -31,8 +31,11 @@ async def _stop(blow: Blow, scene: Scene) -> float:
     left = (await scene.lab.get(NAME)).get("status", {}).get("run") or {}
     assert "intent" not in left, f"an intent is left: {left}"
     ledger = await scene.lab.config_map(LEDGER)
-    assert ledger is not None
-    in_flight = Ledger.model_validate_json(ledger["data"]["ledger"]).in_flight_starts
+    in_flight = (
+        {}
+        if ledger is None
+        else Ledger.model_validate_json(ledger["data"]["ledger"]).in_flight_starts
+    )
     assert not in_flight, f"in-flight starts are left: {in_flight}"
     await scene.successor(post_timeout=PATIENT)
     seconds = await scene.recovered()
