@@ -1,5 +1,5 @@
-"""Benchmarks: the operator beside what people have today, on one simulator, in virtual time.
+"""Benchmarks: the operator and a fixed-interval loop, on one simulator, in virtual time.
 
-`make bench` prints a table for each scenario and one of the bars. Each run with
-one seed prints the same.
+`make bench` prints a table for each scenario and a summary of the bars. Runs with the same seed
+print the same.
 """

@@ -26,10 +26,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="*",
         metavar="scenario",
         choices=[*SCENARIOS, []],
-        help=f"which ones; without any, all: {', '.join(SCENARIOS)}",
+        help=f"scenarios to run (default: all): {', '.join(SCENARIOS)}",
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="of all luck; the same seed gives the same figures"
+        "--seed",
+        type=int,
+        default=1,
+        help="random seed; the same seed gives the same figures",
     )
     return parser.parse_args(arguments)
 

@@ -1,10 +1,9 @@
-"""What people have today: one loop for each model, at a fixed interval.
+"""The baseline: one loop for each model, at a fixed interval.
 
-It does what the API's document shows and what a plain Kopf timer comes to: GET the model; POST its
-run where it is ready; then GET it each interval until it has succeeded or failed. On 429 it waits
-as long as Retry-After says, or else its interval, and goes on. Loops know nothing of each other,
-and nobody counts calls. It is httpx alone: of this project it uses but the transport to the
-simulator.
+The loop does what the API's document shows and a plain Kopf timer would do: GET the model; POST its
+run when the model is ready; then GET it each interval until it has succeeded or failed. On 429 the
+loop waits for Retry-After, or else for its interval, and continues. Loops do not coordinate, and
+nothing counts calls. The code uses httpx, and of this project only the transport to the simulator.
 """
 
 import asyncio
@@ -28,33 +27,33 @@ class FixedInterval:
     """Loops with one API key.
 
     Args:
-        client: With the key in its headers.
+        client: A client with the key in its headers.
         interval: Seconds between the end of one call and the next.
-        jitter: Where in its interval each loop begins.
+        rng: Draws the phase of each loop in its interval.
     """
 
     client: httpx.AsyncClient
     interval: float
-    jitter: random.Random
+    rng: random.Random
     started: dict[int, float] = field(default_factory=dict)
-    """By model: when the reply to its start was read."""
+    """By model, when the reply to its start was read."""
     ended: dict[int, float] = field(default_factory=dict)
-    """By model: when a reply first said that its run is over."""
+    """By model, when a reply first showed that its run is over."""
 
     async def follow(self, model: int, phase: float | None = None) -> None:
         """Train a model.
 
         Args:
-            model: Its id.
-            phase: Seconds before the first call; None: by luck, less than an interval.
+            model: The id of the model.
+            phase: Seconds before the first call; None: random, less than an interval.
         """
-        wait: float | None = self.jitter.uniform(0, self.interval) if phase is None else phase
+        wait: float | None = self.rng.uniform(0, self.interval) if phase is None else phase
         while wait is not None:
             await asyncio.sleep(wait)
-            wait = await self._go_on(model)
+            wait = await self._continue(model)
 
-    async def _go_on(self, model: int) -> float | None:
-        """Make a call or two; returns seconds until the next one, None after the end."""
+    async def _continue(self, model: int) -> float | None:
+        """Make one or two calls; returns seconds until the next one, None after the end."""
         reply = await self._call("GET", f"{PATH}/{model}")
         if reply is None or reply.status_code != HTTPStatus.OK:
             return self._wait(reply)
@@ -78,10 +77,14 @@ class FixedInterval:
             return None
 
     def _wait(self, reply: httpx.Response | None) -> float:
-        announced = None if reply is None else reply.headers.get("Retry-After")
-        if reply is None or reply.status_code != HTTPStatus.TOO_MANY_REQUESTS or announced is None:
+        retry_after = None if reply is None else reply.headers.get("Retry-After")
+        if (
+            reply is None
+            or reply.status_code != HTTPStatus.TOO_MANY_REQUESTS
+            or retry_after is None
+        ):
             return self.interval
-        if announced.isdecimal():
-            return float(announced)
-        until: datetime = parsedate_to_datetime(announced)
+        if retry_after.isdecimal():
+            return float(retry_after)
+        until: datetime = parsedate_to_datetime(retry_after)
         return max((until.astimezone(UTC) - wall()).total_seconds(), 0.0)

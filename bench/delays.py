@@ -1,4 +1,4 @@
-"""How late the ends of runs become known."""
+"""Delays between the ends of runs and the times at which they become known."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,38 +13,38 @@ from tests.virtual.loop import boottime
 __all__ = ["HEAD", "Delays", "late", "ratio_row", "row"]
 
 HEAD = (
-    *("", "looks", "refused", "mean delay s", "median", "worst"),
+    *("", "polls", "refused", "mean delay s", "median", "worst"),
     *("mean: succeeded", "failed", "never known"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Seconds from the end of each run to when it was known."""
+    """Seconds from the end of each run until it was known."""
 
     seconds: Mapping[int, float]
-    """By number; of one that never was, to the end of the scene."""
+    """By number; an end that was never known counts to the end of the scene."""
     unknown: int = 0
-    """How many never were."""
+    """Number of ends that were never known."""
 
     @property
     def mean(self) -> float:
-        """The mean."""
+        """The mean delay."""
         return fmean(self.seconds.values())
 
     def mean_of(self, numbers: AbstractSet[int]) -> float:
-        """Return the mean over some of them."""
+        """Return the mean delay of some runs."""
         return fmean(late for number, late in self.seconds.items() if number in numbers)
 
 
 def late(scene: Scene, side: str, known: Mapping[int, float], ends: Mapping[int, float]) -> Delays:
-    """Judge a side, now.
+    """Return the delays of a side so far.
 
     Args:
         scene: The scene.
         side: The side.
         known: When each end was known, by the model's id.
-        ends: When each run has ended, by number.
+        ends: When each run ended, by number.
     """
     index, now = scene.sides.index(side), boottime()
     at = {number: known.get(model_id(index, number), now) for number in ends}
@@ -55,7 +55,7 @@ def late(scene: Scene, side: str, known: Mapping[int, float], ends: Mapping[int,
 def row(
     name: str, calls: Sequence[Record], delays: Delays, failed: AbstractSet[int]
 ) -> tuple[str, ...]:
-    """Return what a side's row shows below `HEAD`."""
+    """Return the row of a side, with the columns of `HEAD`."""
     figures = [
         *(delays.mean, median(delays.seconds.values()), max(delays.seconds.values())),
         *(delays.mean_of(delays.seconds.keys() - failed), delays.mean_of(failed)),

@@ -1,7 +1,7 @@
-"""How far off the expected end of a run is, at a quarter, half and three quarters of its progress.
+"""Errors of the ETA of a run at a quarter, half and three quarters of its progress.
 
-Most of it drives the operator's own functions with looks a minute apart, since a run teaches only
-three numbers; a part goes through the whole operator, to see that it comes to the same.
+Most runs drive the operator's functions directly with a poll a minute, because a run yields only
+three figures. Some runs go through the whole operator, to verify that it gives the same.
 """
 
 import asyncio
@@ -38,40 +38,40 @@ POINTS = (25, 50, 75)
 """Percent."""
 RUNS, PAST = 200, 5
 POLL_SECONDS = 60
-"""Seconds between looks."""
+"""Poll interval."""
 WHOLE = 12
-"""Runs through the whole operator, after as many past ones as above."""
+"""Runs through the whole operator, after `PAST` past ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """By percent: |expected end - true end| / duration, in the mean."""
+    """By percent, the mean of |ETA - true end| / duration."""
 
     ours: Mapping[int, float]
     linear: Mapping[int, float]
 
     @property
     def ratio(self) -> float:
-        """Ours against that of the linear formula, over all points."""
+        """The operator's error over that of the linear formula, for all points."""
         return fmean(self.ours.values()) / fmean(self.linear.values())
 
 
 def eta(seed: int) -> Report:
-    """Expect the ends of runs."""
-    jitter = random.Random(f"eta {seed}")  # noqa: S311 - repeatable on purpose
+    """Compare ETAs with the ends of runs."""
+    rng = random.Random(f"eta {seed}")  # noqa: S311 - repeatable on purpose
     found = {
-        (f"{name}, {'with' if past else 'no'} history"): _errors(jitter, shape, past)
+        (f"{name}, {'with' if past else 'no'} history"): _errors(rng, shape, past)
         for name, shape in SHAPES.items()
         for past in (0, PAST)
     }
     whole = run_virtually(partial(_through_the_operator, seed, FAST_START))
     found |= {f"fast start, {history}, whole operator": errors for history, errors in whole.items()}
     return Report(
-        "Expected end",
-        f"Error: |expected end - true end| / duration in percent, in the mean over {RUNS} runs of "
+        "ETA",
+        f"Error: |ETA - true end| / duration in percent, the mean over {RUNS} runs of "
         f"6 to 12 h (whole operator: {PAST} without history, then {WHOLE} with theirs); each part "
-        f"of a run is longer or shorter by chance. History: {PAST} past runs with the same key. "
-        "Linear: time passed / progress. The code was made for no shape but the document's.",
+        f"of a run is randomly longer or shorter. History: {PAST} past runs with the same key. "
+        "Linear: elapsed time / progress. The operator was built for the document's shape only.",
         Table(
             (
                 "shape",
@@ -97,12 +97,12 @@ def eta(seed: int) -> Report:
     )
 
 
-def _errors(jitter: random.Random, shape: Timeline, past: int) -> Errors:
-    """Errors over many runs, each with past ones of its own."""
+def _errors(rng: random.Random, shape: Timeline, past: int) -> Errors:
+    """Errors over many runs, each with its own past runs."""
     ours, linear = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
     for _ in range(RUNS):
-        known = _history([script(jitter, shape) for _ in range(past)])
-        model = script(jitter, shape)
+        known = _history([script(rng, shape) for _ in range(past)])
+        model = script(rng, shape)
         duration = model.duration * HOUR
         for point, seen in _seen(model):
             expected = estimate(seen, known)
@@ -118,7 +118,7 @@ def _means(errors: Mapping[int, Sequence[float]]) -> Mapping[int, float]:
 
 
 def _polls(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
-    """Seconds, progress and marks at each look at which progress has changed."""
+    """Seconds, progress and milestone times at each poll that shows new progress."""
     shape, duration = model.shape, model.duration * HOUR
     timeline: tuple[int, ...] = ()
     progress, seconds = -1, 0.0
@@ -131,7 +131,7 @@ def _polls(model: ModelScript) -> Iterator[tuple[float, int, tuple[int, ...]]]:
 
 
 def _history(models: Sequence[ModelScript]) -> tuple[PastRun, ...]:
-    """What the operator takes from the statuses of runs that have ended."""
+    """The past runs that the operator derives from statuses of ended runs."""
     key, past = "fingerprint", PastRuns()
     for number, model in enumerate(models):
         past.put(_ended(number, model, key))
@@ -161,7 +161,7 @@ def _ended(number: int, model: ModelScript, key: str) -> Training:
 
 
 def _seen(model: ModelScript) -> Iterator[tuple[int, Running]]:
-    """What is known of a run when it is first seen at each of the points, or past it."""
+    """The known facts of a run at the first poll at or past each of the points."""
     points = list(POINTS)
     for seconds, progress, timeline in _polls(model):
         if points and progress >= points[0]:
@@ -176,22 +176,22 @@ async def _through_the_operator(seed: int, shape: Timeline) -> Mapping[str, Erro
     async with scene.world.operator():
         for numbers in (first, later):
             for number in numbers:
-                scene.put(number, script(scene.jitter, shape))
+                scene.put(number, script(scene.rng, shape))
                 scene.add(number, pollIntervalSeconds=POLL_SECONDS, log={"collect": "Never"})
             await asyncio.sleep((LONGEST + 0.5) * HOUR)
     return {"no history": watched.errors(first), "with history": watched.errors(later)}
 
 
 class _Watched:
-    """What statuses told of the expected end, and what was linear then."""
+    """The ETAs in statuses, and the linear estimates at the same times."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._estimates: dict[tuple[int, int], tuple[float, float]] = {}
-        """By number of the model and point: in the loop's time, each."""
+        """By number of the model and point: ETA and linear estimate, in the loop's time."""
 
     def written(self, training: Training) -> None:
-        """Take in a status."""
+        """Record the estimates of a status."""
         status, model = training.status, training.spec.model_id
         number, run = model - model_id(0, 0), self._scene.world.state.models[model].last
         if run is None or not status.progress or status.finished_at is not None:
@@ -204,7 +204,7 @@ class _Watched:
                 self._estimates.setdefault((number, point), (expected, linear))
 
     def errors(self, numbers: Sequence[int]) -> Errors:
-        """Errors of these runs, now that they have ended."""
+        """Errors of these runs, which have ended."""
         ours, linear = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
         ends = self._scene.ends(OURS, numbers)
         for number, point in product(numbers, POINTS):

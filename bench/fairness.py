@@ -1,4 +1,4 @@
-"""Who gets the starts: one tenant of five hundred and one of one; and a model that is poisoned."""
+"""Fairness of starts: a tenant with 500 resources beside one with 1, and a poisoned model."""
 
 import asyncio
 from functools import partial
@@ -13,31 +13,31 @@ from tests.virtual.loop import run_virtually
 __all__ = ["fairness"]
 
 MANY, ONE = 500, 500
-"""How many the first tenant has, and the number of the other's model."""
+"""Resources of the first tenant, and the number of the other tenant's model."""
 ARRIVES = 1.3 * HOUR
-"""In the midst of the second window."""
+"""In the middle of the second window."""
 AFTER = 2 * HOUR
 INTERVAL, SELDOM = 3600, 600
-"""Seconds between looks: it is starts that matter."""
+"""Poll intervals, which are long because only starts matter."""
 NO_LOG = {"collect": "Never"}
 LIMIT = 5
 """Starts in an hour."""
 OTHERS, POISONED, HOURS = 40, 40, 8
-"""How many there are beside the model whose start always fails, its number, and for how long."""
+"""Models beside the one whose start always fails, the number of that one, and the duration."""
 PLAIN = "plain"
 SIDES = (OURS, PLAIN)
 
 
 def fairness(seed: int) -> Report:
-    """Share a key's starts."""
+    """Share the starts of a key."""
     ranks = run_virtually(partial(_one_beside_many, seed))
     starts = run_virtually(partial(_one_poisoned, seed))
     return Report(
         "Fairness",
         f"Two tenants with one key, {LIMIT} starts an hour: the first has {MANY} resources of "
-        f"priority 1000; the other has one, which comes {ARRIVES / HOUR:g} h later. And another "
-        f"key: a tenant whose one model's POST always ends with 500, beside one of {OTHERS}, for "
-        f"{HOURS} h.",
+        f"priority 1000; the other has one, which comes {ARRIVES / HOUR:g} h later. With another "
+        f"key: a tenant with one model whose POST always returns 500, beside one with {OTHERS}, "
+        f"for {HOURS} h.",
         Table(
             ("", "operator", "plain"),
             [
@@ -56,16 +56,16 @@ def fairness(seed: int) -> Report:
 
 
 async def _one_beside_many(seed: int) -> dict[str, str]:
-    """Return the number of starts until that of the one, which is the last of them."""
-    # Looks are not what matters here, and there are very many loops.
+    """Return the number of starts up to and including that of the single resource."""
+    # Polls do not matter here, and there are many loops.
     scene = Scene(seed, sides=[PLAIN], namespaces=("many", "one"), limit_status=())
     for number in range(MANY):
         scene.put(number, ModelScript())
     async with scene.world.operator(), scene.baseline(PLAIN, INTERVAL) as plain:
         for number in range(MANY):
             scene.add(number, "many", priority=1000, pollIntervalSeconds=INTERVAL, log=NO_LOG)
-            # Not over an hour, as usual: all are there at the beginning.
-            scene.follow(plain, PLAIN, number, plain.jitter.uniform(0, 60))
+            # Within a minute: all are there at the beginning.
+            scene.follow(plain, PLAIN, number, plain.rng.uniform(0, 60))
         await asyncio.sleep(ARRIVES)
         scene.put(ONE, ModelScript())
         scene.add(ONE, "one", pollIntervalSeconds=INTERVAL, log=NO_LOG)
@@ -80,10 +80,10 @@ async def _one_beside_many(seed: int) -> dict[str, str]:
 
 
 async def _one_poisoned(seed: int) -> dict[str, dict[str, float]]:
-    # In a namespace of its own, which is served in turn.
+    # The poisoned model has its own namespace; the queue is fair between namespaces.
     scene = Scene(seed, sides=[PLAIN], namespaces=("others", "poisoned"))
     poisoned = [model_id(side, OTHERS) for side in range(len(SIDES))]
-    for number, model in enumerate([*scripts(scene.jitter, OTHERS), ModelScript()]):
+    for number, model in enumerate([*scripts(scene.rng, OTHERS), ModelScript()]):
         scene.put(number, model)
     for one in poisoned:
         rule = Fault(fault="status", status=500, call="run", model=one, times="forever")

@@ -1,4 +1,4 @@
-"""The API is away for twenty minutes: what is sent meanwhile, and how all become fresh again."""
+"""The API is unreachable for twenty minutes: calls meanwhile, and the recovery of all models."""
 
 import asyncio
 import math
@@ -18,9 +18,9 @@ from tests.virtual.loop import EPOCH, run_virtually
 __all__ = ["outage"]
 
 RUNNING, INTERVAL = 200, 120
-"""Together just what is allowed in a minute."""
+"""Together, the polls that are allowed."""
 BEGIN, LENGTH, AFTER = 900.0, 1200.0, 1200.0
-"""Seconds: before it, of it, and after it."""
+"""Seconds before, in and after the outage."""
 BACK = BEGIN + LENGTH
 ALLOWED, MINUTE = 100, 60.0
 PLAIN = "plain"
@@ -28,31 +28,31 @@ PLAIN = "plain"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it for one side."""
+    """The outcome of one side."""
 
     meanwhile: int
-    """Calls while the API was away."""
+    """Calls while the API was unreachable."""
     longest: float
-    """Seconds between two of them, at most."""
+    """Maximum seconds between two of these calls."""
     second: int
-    """Calls in the fullest second of the minute after the first good answer."""
+    """Calls in the busiest second of the minute after the first successful reply."""
     minute: int
     """Calls in that minute."""
     refused: int
-    """Calls refused for their rate, at all."""
+    """Calls that were refused for their rate."""
     fresh: Sequence[float]
-    """Seconds from the end of the outage to the first good answer, for each model."""
+    """By model, seconds from the end of the outage to the first successful reply."""
 
 
 def outage(seed: int) -> Report:
-    """Be away, and come back."""
+    """Run the outage and compare both sides."""
     found = run_virtually(lambda: _measure_outage(seed))
     ours = found[OURS]
     return Report(
-        f"The API away for {LENGTH / MINUTE:g} min",
-        f"{RUNNING} runs under way, a look each {INTERVAL} s asked for, {ALLOWED} a minute "
-        "allowed; 503 for all calls meanwhile. Back: the minute from the first good answer on. "
-        "Fresh: from the end of the outage to the first good answer for each model.",
+        f"The API unreachable for {LENGTH / MINUTE:g} min",
+        f"{RUNNING} runs under way, a poll every {INTERVAL} s requested, {ALLOWED} a minute "
+        "allowed; 503 for all calls meanwhile. Back: the minute after the first successful reply. "
+        "Fresh: from the end of the outage to the first successful reply for each model.",
         Table(
             (
                 *("", "calls meanwhile", "farthest apart s", "refused", "back: calls"),
@@ -73,16 +73,16 @@ def outage(seed: int) -> Report:
             ],
         ),
         (
-            at_most("Looks in the minute after an outage ÷ allowed", ours.minute / ALLOWED, 1.0),
-            at_most("Looks refused before, in and after an outage", ours.refused, 0, "d"),
+            at_most("Polls in the minute after an outage ÷ allowed", ours.minute / ALLOWED, 1.0),
+            at_most("Polls refused before, in and after an outage", ours.refused, 0, "d"),
         ),
     )
 
 
 async def _measure_outage(seed: int) -> dict[str, Outcome]:
     scene = Scene(seed, sides=[PLAIN])
-    for number, model in enumerate(scripts(scene.jitter, RUNNING)):
-        scene.put(number, under_way(model, scene.jitter.uniform(0, 0.8)))
+    for number, model in enumerate(scripts(scene.rng, RUNNING)):
+        scene.put(number, under_way(model, scene.rng.uniform(0, 0.8)))
     async with scene.world.operator(), scene.baseline(PLAIN, INTERVAL) as plain:
         for number in range(RUNNING):
             scene.add(number, pollIntervalSeconds=INTERVAL, log={"collect": "Never"})
@@ -101,10 +101,10 @@ async def _measure_outage(seed: int) -> dict[str, Outcome]:
 
 
 def _outcome(calls: Sequence[Record], alive: set[int]) -> Outcome:
-    """Judge a side.
+    """Return the outcome of a side.
 
     Args:
-        calls: Its looks.
+        calls: The polls of the side.
         alive: Models whose runs had not ended before the outage.
     """
     times = [BEGIN, *(at for at in map(_at, calls) if BEGIN <= at < BACK), BACK]

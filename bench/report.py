@@ -1,4 +1,4 @@
-"""What a scenario hands over, and how it is printed."""
+"""The report of a scenario, and how it is printed."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ NOTHING = "-"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures; the first column is text, the others stand to the right."""
+    """Figures; the first column is text, the others are aligned to the right."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -45,7 +45,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A number to reach."""
+    """A bound that a figure has to meet."""
 
     what: str
     bar: str
@@ -55,7 +55,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a scenario has measured."""
+    """The results of a scenario."""
 
     title: str
     about: str
@@ -64,22 +64,22 @@ class Report:
 
 
 def at_most(what: str, measured: float, bar: float, form: str = ".2f") -> Bar:
-    """Return a bar that is met by `bar` and less; what is not a number meets none."""
+    """Return a bar that is met by `bar` and less; NaN meets none."""
     return Bar(what, f"≤ {bar:{form}}", shown(measured, form), measured <= bar)
 
 
 def at_least(what: str, measured: float, bar: float, form: str = ".2f") -> Bar:
-    """Return a bar that is met by `bar` and more; what is not a number meets none."""
+    """Return a bar that is met by `bar` and more; NaN meets none."""
     return Bar(what, f"≥ {bar:{form}}", shown(measured, form), measured >= bar)
 
 
 def exactly(what: str, measured: int, bar: int) -> Bar:
-    """Return a bar that is met by `bar` alone."""
+    """Return a bar that only `bar` meets."""
     return Bar(what, str(bar), str(measured), measured == bar)
 
 
 def shown(figure: float | None, form: str = ".1f") -> str:
-    """Return a figure as tables show it; there may be none."""
+    """Return a figure as tables show it; None and NaN are shown as a dash."""
     if figure is None or math.isnan(figure):
         return NOTHING
     return "never" if math.isinf(figure) else f"{figure:{form}}"

@@ -1,4 +1,4 @@
-"""All scenarios, run side by side: each is a world of its own."""
+"""All scenarios, run in parallel: each has its own world."""
 
 import logging
 import multiprocessing
@@ -42,13 +42,13 @@ def reports(names: Sequence[str], seed: int) -> Iterator[Report]:
 
 
 def _prepare() -> None:
-    # Refusals and outages are what is measured here; a bug would still be told.
+    # Scenarios cause refusals and outages on purpose; errors are still logged.
     logging.getLogger("scriptix_operator").setLevel(logging.ERROR)
 
 
 def _run(name: str, seed: int) -> Report:
     begun = time.monotonic()
     report = SCENARIOS[name](seed)
-    # Beside the report, which is alike each time.
+    # Not in the report, which is the same each time.
     sys.stderr.write(f"{name}: {time.monotonic() - begun:.0f} s\n")
     return report

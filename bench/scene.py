@@ -1,7 +1,6 @@
-"""A scene: the operator and baselines, side by side on one simulator.
+"""A scene: the operator and baselines on one simulator.
 
-Each side has an API key of its own, with the same limits, and models of its own, with the same
-scripts.
+Each side has its own API key, with the same limits, and its own models, with the same scripts.
 """
 
 import asyncio
@@ -26,9 +25,9 @@ HOUR, DAY = 3600.0, 86400.0
 OURS = "ours"
 NAMESPACE = "speech"
 SPACE = 10_000
-"""Ids that each side has for its models."""
+"""Number of model ids for each side."""
 KEEP = 10_000_000
-"""Calls: all of them."""
+"""Number of calls that the simulator records: all of them."""
 
 Kind = Literal["run", "model", "log"]
 
@@ -39,14 +38,14 @@ def model_id(side: int, number: int) -> int:
 
 
 class Scene:
-    """The operator and baselines on one simulator. Make it inside the virtual loop.
+    """The operator and baselines on one simulator. Create it inside the virtual loop.
 
     Args:
-        seed: Of all luck.
-        sides: Names of the baselines; they are their API keys, too.
-        namespaces: Of the operator's resources; all have the operator's key.
-        settings: Of the operator, as environment variables without their prefix.
-        config: Of the simulator.
+        seed: The seed of all random numbers.
+        sides: Names of the baselines, which are also their API keys.
+        namespaces: Namespaces of the operator's resources; all have the operator's key.
+        settings: Settings of the operator, as environment variables without their prefix.
+        config: The configuration of the simulator.
     """
 
     def __init__(
@@ -58,16 +57,16 @@ class Scene:
         **config: Any,  # noqa: ANN401 - SimulatorConfig's
     ) -> None:
         self.sides = (OURS, *sides)
-        self.jitter = random.Random(f"scene {seed}")  # noqa: S311 - repeatable on purpose
+        self.rng = random.Random(f"scene {seed}")  # noqa: S311 - repeatable on purpose
         set_up = SimulatorConfig(
             speed=1, keys=dict.fromkeys(self.sides, "write"), keep_calls=KEEP, **config
         )
         keys = dict.fromkeys(namespaces, OURS)
         self.world = World(keys, set_up, seed, **(settings or {}))
         self.over_at: dict[int, float] = {}
-        """By model: when the status of its resource first said that the run is over."""
+        """By model, when the status of its resource first showed the end of the run."""
         self.listeners = [self._note_end]
-        """Are told of each status as it is written."""
+        """Called with each status when it is written."""
         self.world.trainings.on_status = self._written
         self._loops: list[asyncio.Task[None]] = []
 
@@ -97,11 +96,11 @@ class Scene:
 
     @asynccontextmanager
     async def baseline(self, side: str, interval: float) -> AsyncIterator[FixedInterval]:
-        """Let a baseline work."""
+        """Run a baseline for the duration of the block."""
         async with self.client(side) as client:
-            jitter = random.Random(self.jitter.random())  # noqa: S311 - repeatable on purpose
+            rng = random.Random(self.rng.random())  # noqa: S311 - repeatable on purpose
             try:
-                yield FixedInterval(client, interval, jitter)
+                yield FixedInterval(client, interval, rng)
             finally:
                 await self._end_background()
 
@@ -113,14 +112,14 @@ class Scene:
         self.background(baseline.follow(model, phase))
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let something go on beside the operator, until the scene is over."""
+        """Run a task beside the operator, until the scene is over."""
         self._loops.append(asyncio.create_task(work))
 
     async def _end_background(self) -> None:
         loops, self._loops = self._loops, []
         await end_all(loops)
 
-    # What came of it.
+    # Results.
 
     def calls(
         self, side: str, kind: Kind, since: float = 0.0, until: float = float("inf")

@@ -1,4 +1,4 @@
-"""Two clients with one key: what the other takes teaches the operator nothing false."""
+"""Two clients with one key: the other client's calls cause no false observed limit."""
 
 import asyncio
 import random
@@ -27,16 +27,16 @@ HINTS: Mapping[str, Mapping[str, Any]] = {
     "Retry-After": {"rate_headers": "never", "retry_hint": "seconds"},
     "none": {"rate_headers": "never", "retry_hint": "none"},
 }
-"""What the server tells: in the first its limit, too."""
+"""Rate-limit hints of the server; the first includes its limit."""
 RUNNING, INTERVAL, POLLING = 60, 60, HOUR / 3
-"""Runs under way, seconds between looks at each, and how long that goes on."""
+"""Runs under way, their poll interval, and the duration."""
 QUEUED, STARTING = 20, 6 * HOUR
 SELDOM = 600
-"""Seconds between looks where starts are what matters."""
+"""Poll interval where only starts matter."""
 OTHERS = 9_000
-"""Number of the other client's model, which is trained already."""
+"""Number of the other client's model, which has been trained."""
 AGAIN = 0.02
-"""Of a window, after which the other client tries again."""
+"""Fraction of a window after which the other client retries."""
 METHODS = {Call.STATUS: "GET", Call.START: "POST"}
 TOO_MANY = 429
 LIMITS = {Call.STATUS: Limit(100, 60), Call.START: Limit(5, HOUR)}
@@ -45,37 +45,37 @@ PLAIN = "plain"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it."""
+    """The outcome of a case."""
 
     sent: int
     refused: int
     observed: tuple[str, ...]
-    """Limits that the operator has learned."""
+    """The observed limits of the operator."""
     plain_sent: int
     plain_refused: int
 
 
 def sharing(seed: int) -> Report:
-    """Look, and start, beside another client."""
+    """Poll and start beside another client."""
     cases = list(product((Call.STATUS, Call.START), HINTS, SHARES))
     found = {case: run_virtually(partial(_beside_another, seed, *case)) for case in cases}
     false = sum(len(outcome.observed) for case, outcome in found.items() if case[1] == "always")
     return Report(
         "Two clients on one key",
-        "Another client takes so much of what the key is allowed, at any time. Looks: "
-        f"{RUNNING} runs under way for {POLLING / 60:g} min, a look at each each {INTERVAL} s "
-        f"asked for, 100 a minute allowed. Starts: {QUEUED} in the queue for "
+        "Another client uses a share of the key's quota at random times. Polls: "
+        f"{RUNNING} runs under way for {POLLING / 60:g} min, a poll of each every {INTERVAL} s "
+        f"requested, 100 a minute allowed. Starts: {QUEUED} in the queue for "
         f"{STARTING / HOUR:g} h, 5 an hour allowed.",
         Table(
             (
-                *("calls, hint, other's share", "sent", "refused %", "learned"),
+                *("calls, hint, other's share", "sent", "refused %", "observed"),
                 *("plain: sent", "refused %"),
             ),
             [_row(call, hint, share, o) for (call, hint, share), o in found.items()],
         ),
         (
             exactly(
-                "False limits learned beside another client, where the API names its own", false, 0
+                "False observed limits beside another client, where the API names its own", false, 0
             ),
         ),
     )
@@ -96,8 +96,8 @@ async def _beside_another(seed: int, call: Call, hint: str, share: float) -> Out
     scene = Scene(seed, sides=[PLAIN], **HINTS[hint])
     wire = Wire(scene.world)
     is_polling = call is Call.STATUS
-    for number, model in enumerate(scripts(scene.jitter, RUNNING if is_polling else QUEUED)):
-        scene.put(number, under_way(model, scene.jitter.uniform(0, 0.9)) if is_polling else model)
+    for number, model in enumerate(scripts(scene.rng, RUNNING if is_polling else QUEUED)):
+        scene.put(number, under_way(model, scene.rng.uniform(0, 0.9)) if is_polling else model)
     scene.put(OTHERS, ModelScript(status=4))
     for side in scene.sides:
         scene.background(_take(scene, side, call, share))
@@ -108,8 +108,8 @@ async def _beside_another(seed: int, call: Call, hint: str, share: float) -> Out
             scene.add(number, pollIntervalSeconds=interval, log={"collect": "Never"})
             scene.follow(plain, PLAIN, number)
         await asyncio.sleep(POLLING if is_polling else STARTING)
-        budget = engine.schedulers.of(ApiKey(OURS, "").fingerprint).limiters[call]
-        observed = tuple(f"{one.count}/{one.seconds:g}s" for one in budget.observed_limits)
+        limiter = engine.schedulers.of(ApiKey(OURS, "").fingerprint).limiters[call]
+        observed = tuple(f"{one.count}/{one.seconds:g}s" for one in limiter.observed_limits)
     ours = [one for one in wire.sent if one.kind is call]
     others = model_id(scene.sides.index(PLAIN), OTHERS)
     theirs = scene.calls(PLAIN, "model" if is_polling else "run")
@@ -124,13 +124,13 @@ async def _beside_another(seed: int, call: Call, hint: str, share: float) -> Out
 
 
 async def _take(scene: Scene, side: str, call: Call, share: float) -> None:
-    """Be the other client: call so often, at any time; if refused, again and again until not."""
+    """Be the other client: call at random times; after a refusal, retry until accepted."""
     limit, model = LIMITS[call], model_id(scene.sides.index(side), OTHERS)
-    jitter = random.Random(scene.jitter.random())  # noqa: S311 - repeatable on purpose
+    rng = random.Random(scene.rng.random())  # noqa: S311 - repeatable on purpose
     path = f"{PATH}/{model}" if call is Call.STATUS else f"{PATH}/{model}/run"
     async with scene.client(side) as client:
         while True:
-            await asyncio.sleep(jitter.expovariate(share * limit.count / limit.seconds))
-            # A start is refused since the model is trained, but counted all the same.
-            while (await client.request(METHODS[call], path)).status_code == TOO_MANY:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(rng.expovariate(share * limit.count / limit.seconds))
+            # A start is rejected because the model is trained, but it counts.
+            while (await client.request(METHODS[call], path)).status_code == TOO_MANY:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(limit.seconds * AGAIN)

@@ -1,4 +1,4 @@
-"""Twenty starts with one key: how many are refused, and how much of the allowance is used."""
+"""Twenty starts with one key: refusals, and use of the start quota."""
 
 import asyncio
 import math
@@ -20,13 +20,13 @@ __all__ = ["starting"]
 
 RESOURCES = 20
 CONFIGURED, STRICTER = 5, 3
-"""Starts in a window: as the operator was told, and as it is to find out."""
+"""Starts in a window: the configured limit, and the lower limit that the operator observes."""
 WINDOWS = {HOUR: ("1h", 600), 30.0: ("30s", 10)}
-"""Lengths of windows, as settings spell them, and seconds between the baseline's calls."""
+"""By length of the window: its spelling in settings, and the baseline's interval."""
 SELDOM = 3600
-"""Seconds between the operator's looks: it is starts that matter."""
+"""Poll interval of the operator, which is long because only starts matter."""
 BEGIN = 1000.0
-"""In the midst of a fixed window, and so of any length."""
+"""In the middle of a fixed window of either length."""
 HINTS = ("always", "refused", "seconds", "date", "body", "none")
 MOST = 2 * DAY
 PLAIN = "plain"
@@ -36,7 +36,7 @@ STYLES: tuple[Style, ...] = "sliding", "fixed"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a server has, and tells."""
+    """The limit of a server, and its hints."""
 
     limit: Limit
     style: Style
@@ -44,7 +44,7 @@ class Case:
 
     @property
     def replies(self) -> dict[str, str]:
-        """How the simulator says it."""
+        """The hints as a configuration of the simulator."""
         if self.hint in {"always", "refused"}:
             return {"rate_headers": self.hint, "retry_hint": "none"}
         return {"rate_headers": "never", "retry_hint": self.hint}
@@ -52,22 +52,22 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What came of it for one side."""
+    """The use of the quota by one side."""
 
     part: float
-    """Of the starts that the server allowed while work waited."""
+    """Fraction of the starts that the server allowed while resources waited."""
     late: float
-    """Seconds between the earliest time at which the last start was possible, and when it was."""
+    """Seconds from the earliest possible time of the last start to the actual one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it."""
+    """The outcome of a case."""
 
-    untaught: int
-    """Refusals of the operator's starts that were sent before it kept to the limit."""
-    taught: int
-    """After."""
+    before_observed: int
+    """Refused starts of the operator that were sent before it had observed the limit."""
+    after_observed: int
+    """Refused starts of the operator that were sent afterwards."""
     ours: Use
     refused: int
     """Refusals of the baseline's starts."""
@@ -79,17 +79,17 @@ def starting(seed: int) -> Report:
     cases = [
         Case(Limit(count, seconds), style, hint)
         for seconds, count, style, hint in product(WINDOWS, (CONFIGURED, STRICTER), STYLES, HINTS)
-        # Hours take their time, and where nothing is refused the operator is told nothing.
+        # Hours take long to simulate, and where nothing is refused there are no hints.
         if (seconds, count) != (HOUR, CONFIGURED) or hint in {"seconds", "none"}
     ]
     found = {case: run_virtually(partial(_start, seed, case)) for case in cases}
     hinted = [outcome for case, outcome in found.items() if case.hint != "none"]
     return Report(
         "Starting",
-        f"{RESOURCES} resources at once; the operator was told of {CONFIGURED} starts in a window. "
+        f"{RESOURCES} resources at once; {CONFIGURED} starts in a window are configured. "
         "Hints: X-RateLimit always or on refusals, Retry-After in seconds, as a date or in the "
-        "body, or none. Refused: before and after the operator knew the limit. Used: of what was "
-        "allowed while work waited. Late: the last start, against the earliest possible.",
+        "body, or none. Refused: before and after the operator observed the limit. Used: of the "
+        "allowed starts while resources waited. Late: the last start, after the earliest possible.",
         Table(
             (
                 *("limit, window, hint", "refused", "after", "used %", "late s"),
@@ -99,13 +99,13 @@ def starting(seed: int) -> Report:
         ),
         (
             at_most(
-                "Starts refused after the limit was known",
-                sum(o.taught for o in found.values()),
+                "Starts refused after the limit was observed",
+                sum(o.after_observed for o in found.values()),
                 0,
                 ".0f",
             ),
             at_least(
-                "Use of the start allowance while work waits, hinted, the least",
+                "Least use of the start quota while resources wait, with hints",
                 min(outcome.ours.part for outcome in hinted),
                 0.95,
             ),
@@ -116,8 +116,8 @@ def starting(seed: int) -> Report:
 def _row(case: Case, outcome: Outcome) -> Sequence[str]:
     return (
         f"{case.limit.count}/{WINDOWS[case.limit.seconds][0]} {case.style}, {case.hint}",
-        str(outcome.untaught),
-        str(outcome.taught),
+        str(outcome.before_observed),
+        str(outcome.after_observed),
         shown(100 * outcome.ours.part, ".0f"),
         shown(outcome.ours.late),
         str(outcome.refused),
@@ -140,7 +140,7 @@ async def _start(seed: int, case: Case) -> Outcome:
     await asyncio.sleep(BEGIN)
     numbers = range(RESOURCES)
     for number in numbers:
-        scene.put(number, script(scene.jitter))
+        scene.put(number, script(scene.rng))
     async with scene.world.operator(), scene.baseline(PLAIN, interval) as plain:
         for number in numbers:
             scene.add(number, pollIntervalSeconds=SELDOM, log={"collect": "Never"})
@@ -148,10 +148,10 @@ async def _start(seed: int, case: Case) -> Outcome:
         await _all_started(scene, case.limit.seconds / 60)
         starts = {side: _starts(scene, side) for side in scene.sides}
     refusals = [one for one in wire.sent if one.kind is Call.START and one.is_refused]
-    taught = sum(is_kept(one.limits, [case.limit]) for one in refusals)
+    after_observed = sum(is_kept(one.limits, [case.limit]) for one in refusals)
     return Outcome(
-        untaught=len(refusals) - taught,
-        taught=taught,
+        before_observed=len(refusals) - after_observed,
+        after_observed=after_observed,
         ours=_use(starts[OURS], case),
         refused=refused(scene.calls(PLAIN, "run")),
         plain=_use(starts[PLAIN], case),
@@ -159,9 +159,9 @@ async def _start(seed: int, case: Case) -> Outcome:
 
 
 async def _all_started(scene: Scene, patience: float) -> None:
-    """Wait until each side has started all."""
+    """Wait until each side has started all models."""
     models = [model_id(side, n) for side in range(len(scene.sides)) for n in range(RESOURCES)]
-    while boottime() < MOST and not all(scene.world.state.models[one].runs for one in models):  # noqa: ASYNC110 - nobody tells
+    while boottime() < MOST and not all(scene.world.state.models[one].runs for one in models):  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(patience)
 
 
@@ -181,13 +181,13 @@ def _use(starts: Sequence[float], case: Case) -> Use:
 
 
 def _windows(first: float, last: float, case: Case, most: int | None = None) -> Iterator[float]:
-    """The beginnings of windows, each with a whole allowance for whoever uses them up at once.
+    """The begins of windows, each with a full quota, if the quota is used up at once.
 
     Args:
         first: The first start.
-        last: No window that begins later.
-        case: What the server has.
-        most: No more windows than these.
+        last: The latest begin of a window.
+        case: The limit of the server.
+        most: The maximum number of windows.
     """
     begin, number, length = first, 0, case.limit.seconds
     while begin <= last and (most is None or number < most):

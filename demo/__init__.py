@@ -1,5 +1,5 @@
 """`make demo`: the operator at work on a real API server, with a simulated Scriptix API.
 
-`__main__` reads the arguments, `story` tells what happens in which order. The servers belong to a
-process of their own, `services`, which `background` starts and stops.
+`__main__` reads the arguments, `story` runs the demo. The servers run in a separate process,
+`services`, which `background` starts and stops.
 """

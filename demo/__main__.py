@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from demo.background import Background
-from demo.epilogue import SHOWN, how_to_go_on
+from demo.epilogue import SHOWN, next_steps
 from demo.errors import DemoError
 from demo.part import log_tail
 from demo.services import remove
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read this has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -48,25 +48,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse_arguments(
     arguments: Sequence[str] | None, environment: Mapping[str, str]
 ) -> argparse.Namespace:
-    """Return keep, speed and directory; KEEP in the environment is what make hands over."""
+    """Return keep, speed and directory; KEEP in the environment is set by make."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--keep",
         action="store_true",
         default=environment.get("KEEP", "").lower() not in OFF,
-        help="leave everything running and say how to use it (make demo KEEP=1)",
+        help="leave everything running and print how to use it (make demo KEEP=1)",
     )
     parser.add_argument(
         "--speed",
         type=_speed,
         default=SPEED,
-        help="simulated seconds in a real one (default: %(default)g, eight hours in a minute)",
+        help="simulated seconds per real second (default: %(default)g, eight hours in a minute)",
     )
     parser.add_argument(
         "--directory",
         type=Path,
         default=REPOSITORY / ".demo",
-        help="where each demo makes a directory of its own (default: .demo)",
+        help="parent of the directory of each demo (default: .demo)",
     )
     return parser.parse_args(arguments)
 
@@ -79,22 +79,24 @@ def _speed(text: str) -> float:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Make other signals end the demo the way ctrl-C does: with everything cleaned up."""
+    """End the demo on other signals as on ctrl-C, with everything cleaned up."""
     raise KeyboardInterrupt
 
 
 def _run(assets: Path, directory: Path, options: argparse.Namespace) -> int:
-    """Run the demo in a directory, which is removed unless it is needed."""
+    """Run the demo in a directory, and remove it unless it is needed."""
     try:
         with Background(assets, directory, options.speed) as background:
             places = background.wait_until_ready(lambda text: print(text, flush=True))
-            Story(Shell(assets, directory), background, places, options.speed).tell()
+            Story(Shell(assets, directory), background, places, options.speed).run()
             if options.keep:
                 background.keep()
-                print(how_to_go_on(assets, directory, places, background.pid), flush=True)
+                print(next_steps(assets, directory, places, background.pid), flush=True)
                 return 0
     except DemoError as error:
-        shutil.rmtree(directory / "etcd", ignore_errors=True)  # large, and explains nothing
+        shutil.rmtree(
+            directory / "etcd", ignore_errors=True
+        )  # large, and of no use for a diagnosis
         log = directory / "operator.log"
         tail = f"\n{log_tail(log)}" if log.exists() and str(log) not in str(error) else ""
         return _fail(f"{error}{tail}\nAll logs are in {directory}")

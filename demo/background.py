@@ -1,4 +1,4 @@
-"""The demo's end of the services: starts them, hears from them, keeps or stops them."""
+"""The parent of the services process: starts it, reads its reports, keeps or stops it."""
 
 import json
 import select
@@ -20,7 +20,7 @@ STOP_TIMEOUT_SECONDS = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the services are once they run.
+    """URLs of the running services.
 
     Attributes:
         simulator: URL of the simulated Scriptix API.
@@ -32,12 +32,12 @@ class Places:
 
 
 class Background:
-    """The services, from `start` until the `with` block ends, or on if they were kept.
+    """The services, until the `with` block ends, or longer if they are kept.
 
     Args:
         assets: where the control plane's binaries are.
-        directory: for data, kubeconfig and logs; it has to be there.
-        speed: simulated seconds in a real one.
+        directory: for data, kubeconfig and logs; it has to exist.
+        speed: simulated seconds per real second.
     """
 
     def __init__(self, assets: Path, directory: Path, speed: float) -> None:
@@ -45,7 +45,7 @@ class Background:
         self._log = directory / "services.log"
         command = [sys.executable, "-m", "demo.services", f"--speed={speed:g}"]
         with self._log.open("wb") as log:
-            # A session of their own: ctrl-C is for us alone, and who keeps them may log out.
+            # A separate session: ctrl-C does not reach the services, and they survive a log-out.
             self._process = subprocess.Popen(  # noqa: S603  # nothing in it comes from outside
                 [*command, str(assets), str(directory)],
                 stdin=subprocess.PIPE,
@@ -70,14 +70,14 @@ class Background:
 
     @property
     def pid(self) -> int:
-        """The process whose end is the end of all services."""
+        """The process whose end ends all services."""
         return self._process.pid
 
-    def wait_until_ready(self, tell: Callable[[str], None]) -> Places:
-        """Tell how the services come up and return where they are.
+    def wait_until_ready(self, report_line: Callable[[str], None]) -> Places:
+        """Pass on progress lines, and return the URLs once the services are ready.
 
         Raises:
-            DemoError: one of them did not come up.
+            DemoError: one of the services did not start.
         """
         for line in self._process.stdout or ():
             report = json.loads(line)
@@ -85,12 +85,12 @@ class Background:
                 return Places(**report["ready"])
             if "failed" in report:
                 raise DemoError(report["failed"])
-            tell(report["line"])
+            report_line(report["line"])
         raise DemoError(f"The services ended unexpectedly; {log_tail(self._log)}")
 
     def check(self) -> None:
         """Raise a DemoError if one of the services has ended."""
-        # After "ready" there is nothing to hear but the reason of a failure, or the end.
+        # After "ready" only the reason of a failure, or the end of the stream, can follow.
         reports = self._process.stdout
         if reports is not None and select.select([reports], [], [], 0)[0]:
             self.wait_until_ready(lambda _text: None)
@@ -109,5 +109,5 @@ class Background:
         try:
             self._process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # what it has started ends with it
+            self._process.kill()  # its child processes end with it
             self._process.wait()

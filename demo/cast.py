@@ -1,4 +1,4 @@
-"""The three examples: what each is there to show, and what the table must say about them."""
+"""The three examples: what each shows, and the phases that the table must show."""
 
 from collections.abc import Iterator
 
@@ -10,22 +10,22 @@ LATE_MODEL = 103
 
 ENDS = {GOOD: "Succeeded", BAD: "Failed", LATE: "Succeeded"}
 TERMINAL = {"Succeeded", "Failed"}
-# The data of the late one comes when the good one has left these behind.
+# The data of LATE arrives when GOOD has passed these stages.
 EARLY_STAGES = {"", "DataPreprocessing", "InitialEpochs"}
 REASON = "mismatch"
 
 
 def data_is_due(table: Table) -> bool:
-    """Whether the late one has been seen waiting long enough."""
+    """Whether LATE has been seen waiting for long enough."""
     good, late = (table.rows.get(name, Row(name)) for name in (GOOD, LATE))
     return late.phase == "Pending" and bool(late.message) and good.stage not in EARLY_STAGES
 
 
 def has_ended(table: Table) -> bool:
-    """Whether all of them have come to the end that they should.
+    """Whether all examples have reached their expected phases.
 
     Raises:
-        DemoError: one has come to another end.
+        DemoError: an example has ended in another phase.
     """
     for name, end in ENDS.items():
         row = table.rows.get(name, Row(name))
@@ -37,7 +37,7 @@ def has_ended(table: Table) -> bool:
 
 
 def missed(table: Table) -> Iterator[str]:
-    """Say of each that has not come to its end where it is instead."""
+    """Yield a line for each example that has not reached its expected phase."""
     for name, end in ENDS.items():
         row = table.rows.get(name)
         if row is None:

@@ -1,4 +1,4 @@
-"""The last words: what was shown, or what can be tried on the demo that was kept."""
+"""The closing text: what was shown, or what can be tried on a demo that was kept."""
 
 import os
 from pathlib import Path
@@ -16,12 +16,12 @@ Shown: a training that succeeded, one that failed and says why, and one that wai
 Nothing is left running. To try things yourself: make demo KEEP=1"""
 
 
-def how_to_go_on(assets: Path, directory: Path, places: Places, pid: int) -> str:
-    """Return what to export, to try and to run in the end, as lines for a shell."""
+def next_steps(assets: Path, directory: Path, places: Places, pid: int) -> str:
+    """Return shell lines: what to export, what to try, and how to stop."""
     good = f"kubectl patch cmt {cast.GOOD} --type=merge -p"
     patch_key = "kubectl patch secret scriptix-api-key -p"
     return f"""
-It stays up. In any shell:
+The demo keeps running. In any shell:
 
 {exports(assets, directory)}
 
@@ -29,23 +29,23 @@ kubectl get cmt -o wide
 kubectl describe cmt {cast.GOOD}
 kubectl explain cmt.spec
 
-# Train again, longer this time, to have time for what follows: new data, then a new runToken
+# Train again, with a longer run: new data, then a new runToken
 {upload_command(places.simulator, GOOD_MODEL, LONG_RUN)}
 {good} '{{"spec": {{"runToken": "2025-02"}}}}'
 kubectl get cmt --watch
 
-# Suspend it while it runs, and go on
+# Suspend the training while it runs, and resume it
 {good} '{{"spec": {{"suspend": true}}}}'
 {good} '{{"spec": {{"suspend": false}}}}'
 
-# Break the API key, see it told by `kubectl get cmt -o wide` some seconds later, and mend it
+# Break the API key, see the message in `kubectl get cmt -o wide` after seconds, and fix the key
 {patch_key} '{{"stringData": {{"api-key": "wrong"}}}}'
 {patch_key} '{{"stringData": {{"api-key": "demo-key"}}}}'
 
-# Wait for its success; README.md has a function that ends on failures, too
+# Wait for success; README.md has a function that also ends on failures
 kubectl wait --for=condition=Succeeded --timeout=10m cmt/{cast.GOOD}
 
-# Has the operator all that it needs?
+# Verify the installation
 {check_command(directory, places.simulator, os.environ)}
 
 # Script models and faults: open {places.simulator}/admin/ in a browser
@@ -55,5 +55,5 @@ curl {places.simulator}/admin/summary
 curl {places.metrics}
 less {directory}/operator.log
 
-# Stop all of it and remove {directory}
+# Stop everything and remove {directory}
 kill {pid}"""

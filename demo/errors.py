@@ -1,4 +1,4 @@
-"""The one error of this package. Its text is for the person who runs the demo."""
+"""The one error of this package. Its text is for the user who runs the demo."""
 
 
 class DemoError(Exception):

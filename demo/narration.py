@@ -1,4 +1,4 @@
-"""Says in a line each what has happened between two looks at the table."""
+"""Describes the changes between two versions of the table, one line each."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ VERBS = {
     "Failed": "has failed",
     "Suspended": "is suspended",
 }
-"""Phases that are told; the others pass too quickly to be worth a line."""
+"""Phases that are narrated; the others pass too quickly."""
 
 
 def narrate(before: Table, after: Table) -> Iterator[str]:
-    """Yield a line for each resource whose phase has changed, with the operator's own message."""
+    """Yield a line for each resource whose phase has changed, with the operator's message."""
     for row in after.rows.values():
         old = before.rows.get(row.name, Row(row.name))
         verb = VERBS.get(row.phase)

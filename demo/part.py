@@ -18,10 +18,10 @@ class Part:
     """A server that runs from its construction until `stop`.
 
     Args:
-        name: what messages call it.
-        command: what to run.
-        log: where its output goes.
-        environment: all of its environment.
+        name: its name in messages.
+        command: the command line.
+        log: the file for its output.
+        environment: its complete environment.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Part:
         """Return the group of the pattern once a whole line of the output has it.
 
         Raises:
-            DemoError: it ended, or it took too long; with the end of the log.
+            DemoError: the server ended or took too long; with the end of the log.
         """
         deadline = time.monotonic() + timeout_seconds
         line = re.compile(rf"^.*{pattern}.*\n", re.MULTILINE)
@@ -57,7 +57,7 @@ class Part:
             time.sleep(POLL_SECONDS)
 
     def check(self) -> None:
-        """Raise a DemoError if it has ended."""
+        """Raise a DemoError if the server has ended."""
         code = self._popen.poll()
         if code is not None:
             raise self.failure(f"ended with exit status {code}")
@@ -67,7 +67,7 @@ class Part:
         return DemoError(f"The {self.name} {what}; {log_tail(self._log)}")
 
     def stop(self) -> None:
-        """Ask it to end, and kill it if it takes too long."""
+        """Terminate the server, and kill it if it takes too long."""
         self._popen.terminate()
         try:
             self._popen.wait(STOP_TIMEOUT_SECONDS)

@@ -14,7 +14,7 @@ class Screen(Protocol):
     """Where the table is shown."""
 
     def show(self, table: Table, news: Sequence[str]) -> None:
-        """Show the table as it is now, and lines about what has happened since the last time."""
+        """Show the current table, and lines about the changes since the last one."""
 
 
 class Terminal:
@@ -58,9 +58,9 @@ class Transcript:
         self._printed = 0
 
     def show(self, table: Table, news: Sequence[str]) -> None:
-        """Write the news, and the table if it is worth another look."""
+        """Write the news, and the table if it has changed enough."""
         lines = [f"> {line}" for line in news]
-        if self._is_worth_it(table):
+        if self._has_changed(table):
             self._last = table
             self._printed += 1
             lines += table.lines
@@ -68,8 +68,8 @@ class Transcript:
             self._stream.write("".join(f"{line}\n" for line in ["", *lines]))
             self._stream.flush()
 
-    def _is_worth_it(self, table: Table) -> bool:
-        if not any(table.phases):  # the operator has not looked yet
+    def _has_changed(self, table: Table) -> bool:
+        if not any(table.phases):  # no resource was reconciled yet
             return False
         if self._printed < MOST_TABLES:
             return table.outline != self._last.outline

@@ -1,8 +1,8 @@
-"""The process that runs control plane, simulator and operator, and takes them with it when it ends.
+"""The process that runs control plane, simulator and operator, and ends them when it ends.
 
-It tells its starter on standard output how far it is, a JSON object a line. When the starter is
-gone, standard input ends, and so does everything; `keep` on standard input lifts that. Everything
-that it starts dies with it even if it is killed.
+The process reports progress to its parent on standard output, one JSON object per line. When the
+parent is gone, standard input ends, and the process stops everything; `keep` on standard input
+lifts that. Its child processes end with it even if it is killed.
 """
 
 import argparse
@@ -39,11 +39,11 @@ PORT_LINE = r"health and metrics are served on port (\d+)"
 
 
 def main() -> int:
-    """Run the services until the starter is gone or SIGTERM comes; return the exit status."""
+    """Run the services until the parent is gone or SIGTERM comes; return the exit status."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     kept = threading.Event()
-    threading.Thread(target=_end_with_starter, args=(kept,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(kept,), daemon=True).start()
     try:
         _run(options.assets, options.directory, options.speed, kept)
     except KeyboardInterrupt:  # this is how it is meant to end
@@ -60,7 +60,7 @@ def limits(environment: Mapping[str, str]) -> dict[str, tuple[Limit, ...]]:
     """Return the limits of the simulated API by the variable that sets them, in simulated time.
 
     Raises:
-        DemoError: one that the environment sets cannot be used.
+        DemoError: a limit in the environment is invalid.
     """
     try:
         settings = load_settings(
@@ -73,11 +73,11 @@ def limits(environment: Mapping[str, str]) -> dict[str, tuple[Limit, ...]]:
 
 
 def describe_limits(allowed: Mapping[str, Sequence[Limit]], speed: float) -> str:
-    """Say what the limits are, and how long an hour is."""
+    """Describe the limits, and how long an hour takes."""
     each = ", ".join(f"{LIMITS[name]} {_spelled(ones)}" for name, ones in allowed.items())
     return (
         f"Limits of each API key: {each}; 1h takes {3600 / speed:.3g}s here. "
-        f"{', '.join(LIMITS)} choose others."
+        f"To change them, set {', '.join(LIMITS)}."
     )
 
 
@@ -105,7 +105,7 @@ def operator_settings(
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what a user has set for an operator of his own."""
+    """Return the environment without settings for another operator of the user."""
     own = ("SCRIPTIX_", "POD_", "KUBECONFIG")
     return {name: value for name, value in environment.items() if not name.startswith(own)}
 
@@ -130,7 +130,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with_starter(kept: threading.Event) -> None:
+def _end_with_parent(kept: threading.Event) -> None:
     if sys.stdin.readline() == KEEP:
         kept.set()
         return
@@ -189,7 +189,7 @@ def _run(assets: Path, directory: Path, speed: float, kept: threading.Event) -> 
 
 
 def _watch(parts: Sequence[Part], kept: threading.Event) -> None:
-    """Look after the parts; when one has ended, leave the others until the starter has heard."""
+    """Check the parts; when one has ended, keep the others until the parent has the report."""
     try:
         while True:
             for part in parts:
@@ -219,7 +219,7 @@ def _answers(url: str) -> bool:
 
 
 def _report(kind: str, content: object) -> None:
-    with suppress(BrokenPipeError):  # the starter has left, and kept us
+    with suppress(BrokenPipeError):  # the parent has ended and kept the services
         sys.stdout.write(json.dumps({kind: content}) + "\n")
         sys.stdout.flush()
 

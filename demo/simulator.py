@@ -1,15 +1,15 @@
-"""Plays the people at Scriptix's end, through the admin view of the simulator."""
+"""Plays the staff of Scriptix, through the admin API of the simulator."""
 
 import httpx
 
 from demo.errors import DemoError
 
 NEW_DATA = '{"status": 2}'
-"""What new training data makes of a model: one that can be trained."""
+"""The change of a model when new training data arrives: it becomes ready."""
 
 
 def upload_command(simulator: str, model: int, change: str = NEW_DATA) -> str:
-    """Return the command with which a person does what `upload` does."""
+    """Return the shell command that does the same as `upload`."""
     return f"curl -X PATCH {simulator}/admin/models/{model} -d '{change}'"
 
 
@@ -17,7 +17,7 @@ def upload(simulator: str, model: int) -> None:
     """Let training data for a model arrive.
 
     Raises:
-        DemoError: the simulator did not take it.
+        DemoError: the simulator did not accept the change.
     """
     url = f"{simulator}/admin/models/{model}"
     try:

@@ -1,4 +1,4 @@
-"""What the demo shows, in its order."""
+"""The steps of the demo, in order."""
 
 import sys
 import time
@@ -15,20 +15,19 @@ from demo.table import EMPTY, Table, parse
 PAUSE_SECONDS = 1.0
 WIDE = "kubectl get cmt -o wide"
 
-# The two long runs take about ten hours, one after the other's start; the rest is for a slow
-# machine.
+# The two long runs take about ten simulated hours; the other hours are for a slow machine.
 HOURS_AT_MOST = 24
 SLACK_SECONDS = 90.0
 
 
 class Story:
-    """Applies the examples, follows them, and shows what they leave behind.
+    """Applies the examples, follows them, and shows their results.
 
     Args:
-        shell: where its commands run.
+        shell: runs the commands.
         background: the services.
-        places: where they are.
-        speed: simulated seconds in a real one.
+        places: their URLs.
+        speed: simulated seconds per real second.
     """
 
     def __init__(self, shell: Shell, background: Background, places: Places, speed: float) -> None:
@@ -37,11 +36,11 @@ class Story:
         self._places = places
         self._patience = SLACK_SECONDS + HOURS_AT_MOST * 3600 / speed
 
-    def tell(self) -> None:
-        """Show all of it.
+    def run(self) -> None:
+        """Run the whole demo.
 
         Raises:
-            DemoError: something did not come as it should.
+            DemoError: the demo did not show what it promises.
         """
         self._apply()
         self._follow(open_screen(sys.stdout))
@@ -53,8 +52,8 @@ class Story:
         show("kubectl apply -k demo/overlay  # deploy/examples, polled each second")
 
     def _follow(self, screen: Screen) -> None:
-        """Show the table until all three have ended as they should."""
-        print("\n$ kubectl get cmt  # again and again", flush=True)
+        """Show the table until all three examples have reached their expected phases."""
+        print("\n$ kubectl get cmt  # repeatedly", flush=True)
         deadline = time.monotonic() + self._patience
         before, data_is_there = EMPTY, False
         while True:
@@ -63,7 +62,7 @@ class Story:
             table = parse(self._shell.read(WIDE))
             news = list(narrate(before, table))
             if not data_is_there and cast.data_is_due(table):
-                news.append(self._bring_data())
+                news.append(self._upload_data())
                 data_is_there = True
             screen.show(table, news)
             if cast.has_ended(table):
@@ -73,7 +72,7 @@ class Story:
             before = table
             time.sleep(max(0.0, began + PAUSE_SECONDS - time.monotonic()))
 
-    def _bring_data(self) -> str:
+    def _upload_data(self) -> str:
         upload(self._places.simulator, cast.LATE_MODEL)
         command = upload_command(self._places.simulator, cast.LATE_MODEL)
         return f"The data for {cast.LATE} arrives: {command}"

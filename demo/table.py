@@ -1,4 +1,4 @@
-"""What `kubectl get cmt -o wide` prints, read back: the columns stand below their headings."""
+"""Parses the output of `kubectl get cmt -o wide` by the positions of its headings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ FIRST_WIDE_COLUMN = "RATING"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One resource, as far as the demo looks at it.
+    """The fields of a resource that the demo reads.
 
     Attributes:
         name: its name.
-        phase: empty while the operator has not seen it.
+        phase: empty before the first reconcile.
         stage: empty before and after the run at the API.
-        message: what goes on and what to do.
+        message: the status message.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All resources at a moment.
+    """All resources at one time.
 
     Attributes:
-        lines: the lines to show: what kubectl prints without `-o wide`.
+        lines: the lines that kubectl prints without `-o wide`.
         rows: the resources by name.
     """
 
@@ -44,7 +44,7 @@ class Table:
 
     @property
     def outline(self) -> tuple[tuple[str, str, str], ...]:
-        """What has to differ for a change to be worth another look."""
+        """The fields whose change is worth a new table."""
         return tuple((row.name, row.phase, row.stage) for row in self.rows.values())
 
 

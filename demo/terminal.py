@@ -1,4 +1,4 @@
-"""What another terminal needs to work on the demo: its variables, and the check of its operator."""
+"""Shell lines for another terminal: the variables of the demo, and the check of its operator."""
 
 import shlex
 import sys
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 NAMESPACE = "scriptix-system"
-"""Where the demo's operator has its Lease."""
+"""Namespace of the operator's Lease."""
 
 LIMITS = {
     "SCRIPTIX_LIMIT_STARTS": "starts",
     "SCRIPTIX_LIMIT_STATUS": "status calls",
     "SCRIPTIX_LIMIT_LOGS": "log calls",
 }
-"""The settings of a user's own that the demo goes by, and what they limit."""
+"""The settings in the user's environment that the demo uses, and what they limit."""
 
 
 def exports(assets: Path, directory: Path) -> str:
@@ -28,7 +28,7 @@ def check_command(directory: Path, simulator: str, environment: Mapping[str, str
     Args:
         directory: Where the kubeconfig is.
         simulator: URL of the simulated Scriptix API.
-        environment: The user's; what it sets for another operator is unset.
+        environment: The user's environment; settings for another operator are unset.
     """
     unset = [word for name in ignored(environment) for word in ("-u", name)]
     words = [
@@ -43,7 +43,7 @@ def check_command(directory: Path, simulator: str, environment: Mapping[str, str
 
 
 def ignored(environment: Mapping[str, str]) -> list[str]:
-    """Return the settings in an environment that the demo does not go by."""
+    """Return the settings in an environment that the demo ignores."""
     own = (name for name in environment if name.startswith(("SCRIPTIX_", "POD_")))
     return sorted(name for name in own if name not in LIMITS)
 

@@ -1,1 +1,1 @@
-"""The image: what builds it, its SBOM, and the audit of what it is made from."""
+"""The image: its build, its SBOM, and the audit of its dependencies."""

@@ -1,10 +1,11 @@
-"""Asks for known vulnerabilities of all Python packages that are pinned; `make lint` runs it.
+"""Audits all pinned Python packages for known vulnerabilities; `make lint` runs this script.
 
     python image/audit.py [--strict] [--osv-url URL]
 
-A known one ends it with 1, as does a pip-audit that breaks. Where no advisory service answers for a
-package, a line says so loudly and nothing fails: a build without network is no worse than before,
-but it must not look audited. With --strict that ends it with 1 as well: a release must be audited.
+A known vulnerability ends the script with 1, as does a failure of pip-audit. Where no advisory
+service replies for a package, the script prints a warning and does not fail: a build without
+network is allowed, but must not appear audited. With --strict the script then ends with 1 as well,
+because a release must be audited.
 """
 
 import json
@@ -17,20 +18,20 @@ from typing import Any
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 FILES = ("runtime.txt", "dev.txt", "go.txt")
 SERVICES = ("pypi", "osv")
-"""Asked in this order; the second for what the first does not know."""
+"""Queried in this order; the second one for packages that the first one does not know."""
 
 UNREACHABLE = (
     *("ConnectionError", "ServiceError", "ConnectTimeout", "Max retries exceeded"),
     *("Could not connect", "not redirecting properly", "Read timed out", "JSONDecodeError"),
 )
-"""What pip-audit's last words are made of where its service does not answer."""
+"""Parts of pip-audit's error output when its service is unreachable."""
 
 
 def ask(service: str, options: Sequence[str], pins: Sequence[str]) -> list[dict[str, Any]] | None:
-    """What pip-audit says of each package; None where the service cannot be reached.
+    """The report of pip-audit for each package; None if the service is unreachable.
 
     Raises:
-        RuntimeError: pip-audit broke; with its last words.
+        RuntimeError: pip-audit failed; with the last line of its output.
     """
     command = [sys.executable, "-m", "pip_audit", "--vulnerability-service", service, *options]
     form = ["--format", "json", "--progress-spinner", "off", "--timeout", "10"]
@@ -52,14 +53,14 @@ def ask(service: str, options: Sequence[str], pins: Sequence[str]) -> list[dict[
 
 
 def vulnerabilities(package: dict[str, Any]) -> Iterator[str]:
-    """Each as a line."""
+    """A line for each known vulnerability of a package."""
     for one in package["vulns"]:
-        mended = ", ".join(one["fix_versions"]) or "no version yet"
-        yield f"{package['name']} {package['version']}: {one['id']}, mended in {mended}"
+        fixed_in = ", ".join(one["fix_versions"]) or "no version yet"
+        yield f"{package['name']} {package['version']}: {one['id']}, fixed in {fixed_in}"
 
 
 def main(options: Sequence[str]) -> int:
-    """Ask, say what came of it, and return the exit status."""
+    """Audit the pins, print the result, and return the exit status."""
     strict = "--strict" in options
     options = [option for option in options if option != "--strict"]
     pins = [str(REQUIREMENTS / name) for name in FILES]
@@ -69,11 +70,11 @@ def main(options: Sequence[str]) -> int:
     services = ("osv",) if options else SERVICES
     for service in services:
         reply = ask(service, options, pins) or []
-        # What is skipped comes without its version, so a skip of one stands for all of that name.
+        # A skipped package has no version in the reply, so a skip counts for all of that name.
         skipped = {package["name"] for package in reply if "skip_reason" in package}
         for package in reply:
             if "skip_reason" not in package:
-                # Gathered: a service that knows of nothing takes back nothing.
+                # Results are merged: a service without findings removes none.
                 lines = audited.setdefault((package["name"], package["version"]), set())
                 lines.update(vulnerabilities(package))
                 answered |= {package["name"]} - skipped
@@ -87,8 +88,8 @@ def main(options: Sequence[str]) -> int:
     if missed:
         what = f"{len(unknown)} packages" if audited else "any package"
         sys.stderr.write(
-            f"NOT AUDITED: no advisory service ({', '.join(services)}) could be asked about "
-            f"{what}; nothing is known of vulnerabilities there\n"
+            f"NOT AUDITED: no advisory service ({', '.join(services)}) could be queried for "
+            f"{what}; vulnerabilities are unknown\n"
         )
     if audited:
         sys.stdout.write(f"Audited {len(audited)} packages, {len(known)} known vulnerabilities\n")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the operator's image, and its SBOM (CycloneDX) from what is in it, for `make image`.
+# Builds the operator's image, and its SBOM (CycloneDX) from the content, for `make image`.
 #   IMAGE       its name; by default that of deploy/ with the version of pyproject.toml
 #   BASE_IMAGE  the Dockerfile's base; by digest for a release
 #   BUILDER     docker, podman or buildah; by default the first that works

@@ -7,7 +7,7 @@ works() {
     command -v "$1" >/dev/null || return 1
     case $1 in
     docker | podman) "$1" info >/dev/null 2>&1 ;;
-    # The storage is what may not work, for instance overlay inside a container.
+    # Its storage may fail, for example overlay inside a container.
     buildah)
         (
             container=$(buildah from scratch 2>/dev/null) || exit 1

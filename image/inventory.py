@@ -1,6 +1,6 @@
-"""Prints what is installed in the image, as JSON; `image/build.sh` runs it in there.
+"""Prints the packages in the image as JSON; `image/build.sh` runs this script in the image.
 
-Standard library only, and fed to `python -c`: the image has no other tools for this.
+Standard library only, and passed to `python -c`: the image has no other tools for this.
 """
 
 import json
@@ -15,7 +15,7 @@ DPKG_STATUS = Path("/var/lib/dpkg/status")
 
 
 def python_packages(path: Sequence[str]) -> list[dict[str, str]]:
-    """Name, version and license of each in these directories, by name."""
+    """Name, version and license of each package in these directories, by name."""
     found = [
         {
             "name": dist.metadata["Name"],
@@ -28,10 +28,10 @@ def python_packages(path: Sequence[str]) -> list[dict[str, str]]:
 
 
 def directories_of_the_base() -> Iterator[str]:
-    """Those with Python packages that are not the operator's.
+    """The directories with Python packages that are not the operator's.
 
-    All of the file system is gone through: the base may have more than one Python, each with
-    directories of its own. What the image's user may not read is passed over, as Python would.
+    The whole file system is searched: the base may have more than one Python, each with its own
+    directories. Directories that the image's user may not read are skipped, as Python does.
     """
     for directory, below, files in os.walk("/"):
         if directory == "/":
@@ -42,7 +42,7 @@ def directories_of_the_base() -> Iterator[str]:
 
 
 def debian_packages() -> list[dict[str, str]]:
-    """Name, version and architecture of each, by name; empty where dpkg has not been."""
+    """Name, version and architecture of each Debian package, by name; empty without dpkg."""
     if not DPKG_STATUS.is_file():
         return []
     found = []
@@ -61,7 +61,7 @@ def debian_packages() -> list[dict[str, str]]:
 
 
 def main() -> None:
-    """Print it."""
+    """Print the inventory."""
     release = platform.freedesktop_os_release()
     inventory = {
         "system": {"id": release["ID"], "version": release.get("VERSION_ID", "")},

@@ -27,7 +27,7 @@ class UnpinnedError(Exception):
 
 
 def normalized(name: str) -> str:
-    """The one spelling of a Python package's name (PEP 503)."""
+    """The normalized name of a Python package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -43,7 +43,7 @@ def read_pins(requirements: str) -> dict[tuple[str, str], list[str]]:
 
 
 def python_component(package: Mapping[str, str], sums: list[str]) -> Component:
-    """A Python package; none of the base's has sums."""
+    """A Python package; packages of the base have no sums."""
     name, version = normalized(package["name"]), package["version"]
     purl = f"pkg:pypi/{name}@{quote(version)}"
     component: Component = {
@@ -55,7 +55,7 @@ def python_component(package: Mapping[str, str], sums: list[str]) -> Component:
     }
     if package["license"]:
         component["licenses"] = [{"expression": package["license"]}]
-    # One of these is what was installed: wheels for other platforms have sums of their own.
+    # One of these sums was installed: wheels for other platforms have other sums.
     component["properties"] = [{"name": "scriptix:pinned-sha256", "value": one} for one in sums]
     return component
 
@@ -83,8 +83,8 @@ def bill_of_materials(
     """The SBOM.
 
     Args:
-        inventory: What image/inventory.py printed.
-        version: Of the operator.
+        inventory: The output of image/inventory.py.
+        version: The version of the operator.
         requirements: Text of the hash-pinned requirements that the image is made from.
         epoch: Seconds since 1970 for the timestamp; None: no timestamp.
 
@@ -115,7 +115,7 @@ def bill_of_materials(
         if key not in pins:
             raise UnpinnedError(f"{key[0]} {key[1]} is in the image, but not in the pins")
         components.append(python_component(package, pins[key]))
-    # The base may have the very same one, or one several times; a reference must be unique.
+    # The base may have the same package, or one several times; a reference must be unique.
     listed = {component["bom-ref"] for component in components}
     for package in inventory["python_packages_of_the_base"]:
         component = python_component(package, [])
@@ -150,7 +150,7 @@ def bill_of_materials(
 
 
 def main() -> None:
-    """Read, make, print."""
+    """Read the inventory, and print the SBOM."""
     _, version, requirements = sys.argv
     try:
         bom = bill_of_materials(

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes out of the image what a running operator has no use for. The Dockerfile runs it in the base,
-# /venv included; it ends the build if there is a compiler, as then the base is the wrong one.
-# Left alone: the shell, Debian's perl-base, dpkg and, where the base has it, apt. Without root and on
+# Removes from the image what a running operator does not need. The Dockerfile runs this script in the
+# base, /venv included. A compiler ends the build, because the base is then the wrong one.
+# Kept: the shell, Debian's perl-base, dpkg and, where the base has it, apt. Without root and on
 # a read-only file system they change nothing, and scanners need dpkg's list of packages.
 set -eu
 
@@ -12,7 +12,7 @@ for tool in cc gcc g++ c++ clang tcc as ld make rustc go; do
     fi
 done
 
-# pip, what it comes with, and what it can be made from again.
+# pip, its dependencies, and the files that could re-create it.
 find / -xdev -path /proc -prune -o \
     \( -path '*/site-packages/*' -o -path '*/dist-packages/*' \) \
     \( -name pip -o -name 'pip-*' -o -name setuptools -o -name 'setuptools-*' \
@@ -23,7 +23,7 @@ find / -xdev -path /proc -prune -o -path '*/bin/*' \
     \( -name 'pip' -o -name 'pip[0-9]*' -o -name wheel -o -name 'easy_install*' \) -exec rm -f {} +
 rm -rf /usr/share/python-wheels ~root/.cache /var/cache/apt/* /var/lib/apt/lists/*
 
-# Nobody becomes anybody else in here.
+# No process may change its user.
 find / -xdev -path /proc -prune -o -type f -perm /6000 -exec chmod ug-s {} +
 
 rm -f "$0"

@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.controlplane", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="find or build the binaries; the last line is where they are")
+    commands.add_parser(
+        "build", help="find or build the binaries; the last line is their directory"
+    )
     up = commands.add_parser("up", help="run a control plane until ctrl-C or SIGTERM")
     up.add_argument("directory", type=Path, help="for kubeconfig, logs and data; kept")
     up.add_argument(
@@ -49,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Make SIGTERM end the process the way ctrl-C does: with everything cleaned up."""
+    """End the process on SIGTERM as on ctrl-C, with everything cleaned up."""
     raise KeyboardInterrupt
 
 
@@ -60,7 +62,7 @@ def _run_until_stopped(control_plane: ControlPlane) -> None:
             _say("Running; stop it with ctrl-C or SIGTERM")
             threading.Event().wait()
         except KeyboardInterrupt:
-            return  # this is how it is meant to end
+            return  # the normal end
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,6 @@
-"""Which binaries make the control plane: those of KUBEBUILDER_ASSETS, or built from go.mod here.
+"""The binaries of the control plane: those of KUBEBUILDER_ASSETS, or built from the go.mod here.
 
-Published archives of them have no kube-controller-manager; `tests.gotools` builds them all.
+Published archives have no kube-controller-manager; `tests.gotools` builds all binaries.
 """
 
 import re
@@ -17,7 +17,7 @@ CONTROLLER_MANAGER = "kube-controller-manager"
 
 
 def version_variables(go_mod: str) -> dict[str, str]:
-    """Return the linker variables with the version that go.mod pins; kubectl insists on them."""
+    """Return the linker variables with the version that go.mod pins; kubectl requires them."""
     found = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", go_mod, re.MULTILINE)
     if found is None:
         raise ControlPlaneError(
@@ -42,10 +42,10 @@ TOOLS = ToolSet(
 
 
 def find_or_build(environment: Mapping[str, str], stream: TextIO) -> Path:
-    """Return the directory with the binaries; tell progress on `stream`.
+    """Return the directory with the binaries; report progress on `stream`.
 
     Raises:
-        ControlPlaneError: with what to do about it.
+        ControlPlaneError: with the action that helps.
     """
     given = environment.get("KUBEBUILDER_ASSETS")
     if given:

@@ -1,7 +1,7 @@
-"""Runs etcd, kube-apiserver and kube-controller-manager on loopback, for as long as wanted.
+"""Runs etcd, kube-apiserver and kube-controller-manager on loopback.
 
-What differs from a production cluster is only what nobody tests here: no nodes, no scheduler, etcd
-without fsync, and one administrator's token. RBAC, admission, garbage collection, namespaces and
+The differences from a production cluster matter to no test: no nodes, no scheduler, etcd without
+fsync, and one administrator's token. RBAC, admission, garbage collection, namespaces and
 ServiceAccount tokens are real. The API server makes its own serving certificate; the kubeconfig
 trusts exactly that one, and its key signs the ServiceAccount tokens too.
 """
@@ -34,7 +34,7 @@ POLL_SECONDS = 0.05
 ATTEMPTS = 3
 LOG_TAIL_LINES = 15
 
-# Those that act on what the operator makes or is given. Without nodes the others have no work.
+# The controllers that act on the operator's objects. Without nodes the others have no work.
 CONTROLLERS = (
     "clusterrole-aggregation",  # fills view, edit and admin, and what we add to them
     "garbage-collector",
@@ -46,7 +46,7 @@ CONTROLLERS = (
 
 
 class PortTakenError(ControlPlaneError):
-    """A port that was free a moment ago is not any more; another attempt takes others."""
+    """A port that was free a moment ago is taken; the next attempt uses other ports."""
 
 
 class ControlPlane:
@@ -57,7 +57,7 @@ class ControlPlane:
 
     Args:
         assets: the directory with the binaries, from `find_or_build`.
-        directory: where kubeconfig, logs, certificates and data go; made if it is not there.
+        directory: where kubeconfig, logs, certificates and data go; created if missing.
         apiserver_flags: more flags for kube-apiserver; of a repeated flag the last one counts.
     """
 
@@ -107,10 +107,10 @@ class ControlPlane:
         return reply.stdout
 
     def start(self) -> None:
-        """Start everything and return when it answers.
+        """Start everything and return when the API server is ready.
 
         Raises:
-            ControlPlaneError: with the tail of the log of what failed.
+            ControlPlaneError: with the tail of the log of the process that failed.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for attempts_left in reversed(range(ATTEMPTS)):
@@ -127,7 +127,7 @@ class ControlPlane:
                 return
 
     def stop(self) -> None:
-        """End what runs, clients before servers; harmless when nothing does."""
+        """Stop all processes, clients before servers; does nothing when none run."""
         if self._api is not None:
             self._api.close()
             self._api = None
@@ -153,7 +153,7 @@ class ControlPlane:
         if (self.assets / CONTROLLER_MANAGER).exists():
             flags = _controller_manager_flags(self.directory, self.kubeconfig, manager_port)
             self._run(CONTROLLER_MANAGER, flags)
-            # The first thing that it makes; tests may count on its controllers from here on.
+            # Its first object; tests may rely on its controllers from here on.
             path = "/api/v1/namespaces/default/serviceaccounts/default"
             self._wait(lambda: self._answers(path))
 
@@ -162,7 +162,7 @@ class ControlPlane:
         self._running.append(_Process(self.assets / name, flags, log))
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        """Wait until it holds, as long as everything that was started runs."""
+        """Wait until the condition holds, as long as all processes run."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         newest = self._running[-1]
         while not condition():
@@ -183,16 +183,16 @@ class _Process:
     """One of the binaries, its output in a file.
 
     Args:
-        binary: what to run.
+        binary: the binary.
         flags: its arguments.
-        log: where its output goes; an earlier one is replaced.
+        log: the file for its output; an earlier one is replaced.
     """
 
     def __init__(self, binary: Path, flags: Sequence[str], log: Path) -> None:
         self.name = binary.name
         self.log = log
         with log.open("wb") as output:
-            # A process group of its own: ctrl-C is for us alone, and we end them in order.
+            # A separate process group: ctrl-C must not reach the process; `stop` ends all in order.
             self._popen = subprocess.Popen(
                 tethered([binary, *flags]),
                 stdin=subprocess.DEVNULL,
@@ -202,7 +202,7 @@ class _Process:
             )
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait at most so long for it to end by itself."""
+        """Wait up to `seconds` for the process to end."""
         try:
             self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -210,7 +210,7 @@ class _Process:
         return True
 
     def stop(self) -> None:
-        """Ask it to end, and kill it if it takes too long."""
+        """Terminate the process, and kill it if it takes too long."""
         self._popen.terminate()
         if not self.ends_within(STOP_TIMEOUT_SECONDS):
             self._popen.kill()

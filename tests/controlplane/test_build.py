@@ -1,4 +1,4 @@
-"""Where the control plane comes from: the environment, or a build (tests/gotools has the rest)."""
+"""The source of the control plane: the environment, or a build (see also tests/gotools)."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def test_an_interrupted_build_leaves_no_half_cache(
         os.kill(go, 0)
 
 
-def test_an_old_go_and_no_package_index_says_what_to_install(
+def test_old_go_without_package_index_names_what_to_install(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine.install_go("echo go1.19")
@@ -72,9 +72,7 @@ def test_kubebuilder_assets_without_a_binary_are_refused(machine: Machine, tmp_p
         machine.find_or_build()
 
 
-def test_kubebuilder_assets_without_controllers_say_what_will_not_work(
-    machine: Machine, tmp_path: Path
-) -> None:
+def test_kubebuilder_assets_without_controllers_warn(machine: Machine, tmp_path: Path) -> None:
     directory = assets(tmp_path / "assets", *REQUIRED)
     machine.environment["KUBEBUILDER_ASSETS"] = str(directory)
     found, output = machine.find_or_build()

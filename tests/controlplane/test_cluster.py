@@ -1,4 +1,4 @@
-"""The control plane starts, answers like a real one, and leaves nothing running."""
+"""The control plane starts, behaves like a real one, and leaves nothing running."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def config_map(name: str, **metadata: object) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}}
 
 
-def test_it_serves_the_version_that_was_built(control_plane: ControlPlane) -> None:
+def test_api_server_has_the_version_that_was_built(control_plane: ControlPlane) -> None:
     version = control_plane.api.get("/version").json()["gitVersion"]
     assert version.startswith("v1.")
     assert f"Server Version: {version}" in control_plane.kubectl("version")
@@ -57,7 +57,7 @@ def test_credentials_are_for_the_owner_only(control_plane: ControlPlane) -> None
         assert stat.S_IMODE((control_plane.directory / name).stat().st_mode) == 0o600
 
 
-def test_kubectl_errors_are_kubectls_own_words(control_plane: ControlPlane) -> None:
+def test_kubectl_error_is_passed_on(control_plane: ControlPlane) -> None:
     with pytest.raises(ControlPlaneError, match="NotFound"):
         control_plane.kubectl("get", "namespace", "no-such-one")
 
@@ -102,7 +102,7 @@ async def test_a_deleted_namespace_ends(control_plane: ControlPlane, namespace: 
     await until(lambda: control_plane.api.get(path).status_code == HTTPStatus.NOT_FOUND)
 
 
-async def test_a_service_account_token_gets_what_rbac_grants_and_no_more(
+async def test_service_account_token_has_only_what_rbac_grants(
     control_plane: ControlPlane, namespace: str
 ) -> None:
     account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
@@ -141,7 +141,7 @@ def test_an_apiserver_flag_takes_effect(assets: Path, tmp_path: Path) -> None:
         assert changed.api.get("/apis/apps/v1").status_code == HTTPStatus.NOT_FOUND
 
 
-def test_a_start_that_fails_shows_the_log_and_stops_the_rest(assets: Path, tmp_path: Path) -> None:
+def test_failed_start_shows_the_log_and_stops_the_others(assets: Path, tmp_path: Path) -> None:
     broken = ControlPlane(assets, tmp_path, apiserver_flags=["--no-such-flag"])
     with pytest.raises(ControlPlaneError, match=r"kube-apiserver ended .*\n(.|\n)*no-such-flag"):
         broken.start()
@@ -176,7 +176,7 @@ def test_ports_that_are_never_free_are_a_failure(
     [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)],
     ids=["SIGTERM", "ctrl-C", "SIGKILL"],
 )
-async def test_its_processes_end_with_the_one_that_started_it(
+async def test_processes_end_with_their_parent(
     assets: Path, tmp_path: Path, how: signal.Signals, status: int
 ) -> None:
     up = await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
-"""Drives a coroutine by hand, so that each of its suspensions can be seen from outside.
+"""Drives a coroutine by hand, so that an observer sees each of its suspensions.
 
-What is seen is the chain of awaits from the coroutine down to what it waits for, as far as it goes
-through files of ours. The coroutine itself knows nothing of it.
+The observer sees the chain of awaits from the coroutine down to the awaited object, as far as the
+chain goes through files of the operator. The coroutine does not notice.
 """
 
 import asyncio
@@ -23,26 +23,26 @@ AWAITED = ("cr_await", "ag_await", "gi_yieldfrom")
 
 
 class Observer(Protocol):
-    """Is told of each suspension of a coroutine."""
+    """Receives each suspension of a coroutine."""
 
     def suspended(self, frames: list[FrameType]) -> None:
-        """It waits; `frames` are those of ours, outermost first."""
+        """The coroutine waits; `frames` are its frames in own files, outermost first."""
 
     def resuming(self) -> None:
-        """What it waited for is there, and it is about to go on."""
+        """The awaited result is there, and the coroutine is about to continue."""
 
     def ended(self) -> None:
-        """It has returned or raised."""
+        """The coroutine has returned or raised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched(Awaitable[T]):
-    """A coroutine whose suspensions an observer sees; what comes of it is not changed.
+    """A coroutine whose suspensions an observer sees; its result is not changed.
 
     Args:
-        coroutine: What to run.
-        observer: Is told.
-        root: The directory of the files that count as ours.
+        coroutine: The coroutine to run.
+        observer: Receives the suspensions.
+        root: The directory of own files.
     """
 
     coroutine: Coroutine[Any, Any, T]
@@ -50,7 +50,7 @@ class Watched(Awaitable[T]):
     root: Path
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Run the coroutine as `await` would, with the observer told between its pieces."""
+        """Run the coroutine as `await` would, and call the observer at each suspension."""
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -73,15 +73,15 @@ class Watched(Awaitable[T]):
             except GeneratorExit:
                 self.coroutine.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - cancellation too: it is handed on
+            except BaseException as error:  # noqa: BLE001 - cancellation too: it is passed on
                 thrown = error
             self.observer.resuming()
 
 
 def own_frames(awaited: object, root: Path) -> list[FrameType]:
-    """The frames in files below `root` on the way to what a coroutine waits for.
+    """The frames in files below `root` between a coroutine and the object that it awaits.
 
-    Where the way cannot be followed any further, those that were found so far.
+    Where the chain cannot be followed further, the frames found so far.
     """
     found: list[FrameType] = []
     seen: set[int] = set()
@@ -104,10 +104,10 @@ def _first(thing: object, names: tuple[str, ...]) -> object:
 
 
 def _wrapped(thing: object) -> object:
-    """What an opaque awaitable stands for.
+    """The coroutine, generator or task inside an opaque awaitable.
 
-    The awaitables of async generators and of `__await__` tell nobody what they wrap; the garbage
-    collector knows. A task that is waited for is looked into as well.
+    The awaitables of async generators and of `__await__` have no attribute for what they wrap, so
+    the garbage collector is asked. An awaited task is followed into its coroutine.
     """
     if isinstance(thing, asyncio.Task):
         return thing.get_coro()
@@ -121,7 +121,7 @@ def _wrapped(thing: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """A place where a coroutine waits, and how often it was suspended there before it went on."""
+    """A place where a coroutine waits, and how often it was suspended there before it continued."""
 
     name: str
     suspensions: int = 1
@@ -129,10 +129,10 @@ class Await:
 
 @dataclass(slots=True)
 class Itinerary:
-    """Names the places that a coroutine, or several one after the other, come to.
+    """Names the places where a coroutine waits, or several coroutines in succession.
 
-    A name is the way through our functions down to the line that waits. Coming to the same place
-    once more gives it another number: the second look at the model is another case than the first.
+    A name is the path through own functions down to the line that waits. Each further visit of a
+    place has another number: the second poll of the model is another case than the first.
     """
 
     at: Await | None = None
@@ -140,7 +140,7 @@ class Itinerary:
     _visits: Counter[str] = field(default_factory=Counter)
 
     def arrive(self, frames: list[FrameType]) -> Await:
-        """Take note of a suspension."""
+        """Record a suspension."""
         chain = tuple((_function(frame), frame.f_lineno) for frame in frames)
         if self.at is not None and chain == self._chain:
             self.at = Await(self.at.name, self.at.suspensions + 1)
@@ -152,7 +152,7 @@ class Itinerary:
         return self.at
 
     def depart(self) -> None:
-        """Take note that the coroutine has ended."""
+        """Record the end of the coroutine."""
         self._chain, self.at = (), None
 
 

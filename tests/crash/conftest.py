@@ -19,7 +19,7 @@ OUTCOMES = pytest.StashKey[list[Outcome]]()
 async def matrix(
     control_plane: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Matrix]:
-    """A matrix whose outcomes end up in the table."""
+    """A matrix whose outcomes are printed in the table."""
     install_crd(control_plane)
     outcomes = request.config.stash.setdefault(OUTCOMES, [])
     async with pool() as made:

@@ -1,6 +1,6 @@
-"""Cases: the operator is struck at an await of a start, killed or paused.
+"""Cases: the operator is killed at an await of a start.
 
-The awaits are those of a run in which nobody is struck, found by watching the step.
+A run without a crash finds the awaits: `subject` observes each reconcile.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.crash.scene import Scene, Situation
 __all__ = ["Blow", "Found", "Sample", "blows", "discover", "kills", "kills_at_post"]
 
 Sample = Literal["all", "one each"]
-"""Each await in each mode, or in one of them, in turn."""
+"""Each await in all modes, or in one mode, alternating."""
 
 KILLED = -9
 
@@ -28,24 +28,24 @@ class Found:
 
     awaits: Sequence[Await]
     post: int
-    """The one that sends the POST."""
+    """Index of the await that sends the POST."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """A strike: at which await, and when exactly."""
+    """An injected signal: at which await, and in which mode."""
 
     at: Await
     mode: Mode
 
     @property
     def suspension(self) -> int:
-        """For `within` the last one: the request is out, and nothing of the reply is read."""
+        """For `within`, the last suspension: the request is sent, and none of the reply is read."""
         return self.at.suspensions if self.mode == "within" else 1
 
 
 async def discover(matrix: Matrix, situation: Situation) -> Found:
-    """Find where a start waits in this situation, while nobody is struck."""
+    """Find the awaits of a start in this situation, in a run without a crash."""
 
     async def play(scene: Scene) -> Found:
         await scene.subject(scene.orders())
@@ -63,11 +63,11 @@ async def kills(
     """A kill at each await of a start, in each of these situations.
 
     Args:
-        matrix: Where to find out about the awaits.
-        situations: What there is besides.
-        sample: How many modes for each await.
-        faulty: From the POST on only, as what is before it is the same without the fault; for the
-            POST itself all modes.
+        matrix: Runs the discovery of the awaits.
+        situations: Conditions besides the kill.
+        sample: All modes for each await, or one.
+        faulty: Only awaits from the POST on, because the fault changes nothing before it; all modes
+            for the POST itself.
     """
     situations = list(situations)
     async with asyncio.TaskGroup() as tasks:
@@ -86,7 +86,7 @@ def kills_at_post(situation: Situation, found: Found) -> list[Case]:
 
 
 def blows(found: Found, sample: Sample, *, faulty: bool) -> list[Blow]:
-    """Where and when to strike."""
+    """The signals to inject."""
     chosen: list[Blow] = []
     for number, at in enumerate(found.awaits):
         modes = _modes(at)
@@ -103,9 +103,11 @@ def _modes(at: Await) -> list[Mode]:
 
 
 async def kill(blow: Blow, scene: Scene) -> float:
-    """Have the victim kill itself, start its successor, and wait until all is well."""
+    """Have the subject kill itself, start a successor, and wait for the success of the run."""
     subject = await scene.subject(scene.orders(blow.at, mode=blow.mode, suspension=blow.suspension))
-    assert await subject.ended() == KILLED, f"it ended by itself:\n{subject.log[-3000:]}"
+    assert await subject.ended() == KILLED, (
+        f"the subject ended before the kill:\n{subject.log[-3000:]}"
+    )
     assert scene.is_struck
     await scene.successor()
     return await scene.recovered()

@@ -1,4 +1,4 @@
-"""Plays cases, several at a time, each in a scene of its own, and keeps what came of them."""
+"""Plays cases, several at a time, each in its own scene, and keeps their outcomes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,7 +13,7 @@ __all__ = ["Case", "Matrix", "together"]
 T = TypeVar("T")
 
 AT_ONCE = 24
-"""Cases at work at the same time. Most of a case is waiting: for durations of the protocol."""
+"""Concurrent cases. A case mostly waits for durations of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Case:
     """One row and column of the table, and how to play it.
 
     Args:
-        situation: What there is besides.
+        situation: Conditions besides the crash.
         where: The row.
         how: The column.
-        play: What happens; returns the seconds that the recovery took. What it asserts belongs to
-            the case.
+        play: Plays the case and returns the seconds that the recovery took. Its assertions belong
+            to the case.
     """
 
     situation: Situation
@@ -39,8 +39,8 @@ class Matrix:
     """Plays cases.
 
     Args:
-        stage: Where.
-        outcomes: Of all cases so far; the table is made of them.
+        stage: Makes the scenes.
+        outcomes: The outcomes of all cases so far, for the table.
     """
 
     stage: Stage
@@ -48,10 +48,10 @@ class Matrix:
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def play(self, cases: Iterable[Case]) -> None:
-        """Play the cases; what comes of them is in `outcomes`, in their order.
+        """Play the cases and append their outcomes to `outcomes`, in order.
 
         Raises:
-            AssertionError: With all that are not as they should be.
+            AssertionError: Names all bad outcomes.
         """
         async with asyncio.TaskGroup() as tasks:
             played = [tasks.create_task(self._play(case)) for case in cases]
@@ -71,16 +71,16 @@ class Matrix:
                     await scene.starts()
                 finally:
                     runs = scene.starts_so_far
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other cases go on
+        except Exception as error:  # noqa: BLE001 - the other cases continue after any error
             return Outcome(name, where, how, runs, problem=str(error) or repr(error))
         return Outcome(name, where, how, runs, seconds)
 
     async def observe(self, situation: Situation, play: Callable[[Scene], Awaitable[T]]) -> T:
-        """Play a run in which nothing is broken, to learn what cases there are."""
+        """Play a run without a fault, to find the cases."""
         async with self._slots, self.stage.scene(situation) as scene:
             return await play(scene)
 
 
 async def together(*found: Awaitable[list[Case]]) -> list[Case]:
-    """All cases of several kinds, found out about at the same time."""
+    """The cases of several kinds, discovered concurrently."""
     return [case for cases in await asyncio.gather(*found) for case in cases]

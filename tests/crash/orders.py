@@ -1,4 +1,4 @@
-"""What a victim is told to do to itself, and what it tells about its way there."""
+"""Orders for the subject to signal itself, and the notes that it writes meanwhile."""
 
 import json
 import os
@@ -12,32 +12,32 @@ from pydantic import BaseModel, ConfigDict
 __all__ = ["VARIABLE", "Ended", "Mode", "Note", "Orders", "Stopped", "Struck", "read", "write"]
 
 VARIABLE = "CRASH_ORDERS"
-"""The environment variable with the orders; not SCRIPTIX_, which the operator would look at."""
+"""The environment variable with the orders; without SCRIPTIX_, which the operator reads."""
 
 Mode = Literal["enter", "within", "leave"]
 
 
 class Orders(BaseModel):
-    """What a victim does beside its work; without an await it only takes notes."""
+    """The orders of a subject; without an await it only writes notes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     notes: Path
-    """JSON lines: where it waits, and for how long the protocol goes."""
+    """File for JSON lines: the awaits, and the ends of reconciles."""
     run_token: str = ""
-    """Only what is done for the run of this token counts."""
+    """Only reconciles for the run of this token count."""
     at: str | None = None
-    """The await to be struck at, by its name."""
+    """Name of the await at which the signal is sent."""
     mode: Mode = "enter"
-    """When: at its first suspension, at a later one, or when its answer is there and the step has
-    moved on by no more than a line."""
+    """When the signal is sent: at the first suspension, at a later one, or when the result is there
+    and the reconcile has continued by at most one line."""
     suspension: int = 1
     """Which suspension of the await, for enter and within."""
     before_bytes: bool = False
-    """Strike between the check before a start and its first byte, in place of an await."""
+    """Send the signal between the check before a start and its first byte, not at an await."""
     signal: Literal["SIGKILL", "SIGSTOP", "SIGTERM"] = "SIGKILL"
     clock_shift: float = 0.0
-    """Seconds that the wall clock is ahead."""
+    """Seconds by which the wall clock is ahead."""
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -62,7 +62,7 @@ class Note(BaseModel):
 
 
 class Stopped(Note):
-    """The step waits."""
+    """The reconcile waits."""
 
     kind: Literal["stopped"] = "stopped"
     place: str
@@ -70,15 +70,15 @@ class Stopped(Note):
 
 
 class Ended(Note):
-    """A step is over."""
+    """A reconcile is over."""
 
     kind: Literal["ended"] = "ended"
     is_recorded: bool
-    """The run that was asked for is recorded as running or done."""
+    """Whether the requested run is recorded as running or finished."""
 
 
 class Struck(Note):
-    """The signal follows."""
+    """The signal is sent next."""
 
     kind: Literal["struck"] = "struck"
 
@@ -91,7 +91,7 @@ KINDS: dict[str, type[Stopped | Ended | Struck]] = {
 
 
 def write(notes: Path, note: Stopped | Ended | Struck) -> None:
-    """Add a note; it is in the file, whatever happens to the process next."""
+    """Add a note; the file has it even if the process is killed next."""
     with notes.open("a", encoding="utf-8") as file:
         file.write(note.model_dump_json() + "\n")
 

@@ -1,7 +1,7 @@
-"""Cases: two operators with a Lease between them, the first of which is paused past its end.
+"""Cases: of two operators with a Lease, the leader is paused until its Lease has expired.
 
-The paused one is woken when the other has done the work; whatever it was about to do, it must not
-start a second run. It ends in any case: it does not lead any more.
+The paused operator is resumed when the other one has finished the run. It must not start a second
+run, and it ends because it is not the leader any more.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ CHECKED = "between the check and the first byte"
 
 
 def pauses(situations: Iterable[Situation], found: Found) -> list[Case]:
-    """A pause at each await from the writing of the intent on, and between check and send."""
+    """A pause at each await of a start, and between the check and the first byte."""
     cases = []
     for situation in situations:
         cases.append(Case(situation, CHECKED, "paused", _between_check_and_send))

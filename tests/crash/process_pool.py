@@ -1,10 +1,10 @@
-"""Starts operators by forking a process that has imported them already.
+"""Starts operators by forking a process that has imported the operator already.
 
 Importing is four fifths of the CPU time that an operator takes to start, and the matrix starts
-hundreds. A child is a process like any other, with an environment and a log of its own.
+hundreds. A child is an ordinary process with its own environment and log.
 
-One end runs in the test; the other one is `python -m tests.crash.process_pool`. It has no threads,
-which a fork would lose. They talk in JSON lines.
+One end runs in the test; the other one is `python -m tests.crash.process_pool`, which has no
+threads, because a fork would lose them. The two ends exchange JSON lines.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ WARM = ("scriptix_operator.cli", "tests.crash.awaits", "tests.crash.orders")
 
 
 class Child:
-    """A process that the nursery has started; used as one of asyncio's."""
+    """A process that the pool has started, with the interface of asyncio's processes."""
 
     def __init__(self, pid: int, owner: "ProcessPool") -> None:
         self.pid = pid
@@ -39,47 +39,47 @@ class Child:
         self._over = asyncio.Event()
 
     def send_signal(self, number: int) -> None:
-        """Have the signal sent by the parent, who knows whether the process is still there."""
+        """Have the parent send the signal, since it knows whether the process still exists."""
         if self.returncode is not None:
             raise ProcessLookupError(self.pid)
-        self._owner.tell({"signal": int(number), "pid": self.pid})
+        self._owner.send({"signal": int(number), "pid": self.pid})
 
     async def wait(self) -> int:
-        """Wait for its end; returns the status as asyncio's processes do."""
+        """Wait for the end of the process; returns the status as asyncio's processes do."""
         await self._over.wait()
         assert self.returncode is not None
         return self.returncode
 
     def end(self, status: int) -> None:
-        """Take note of its end."""
+        """Record the end of the process."""
         self.returncode = status
         self._over.set()
 
 
 class ProcessPool:
-    """The end in the test."""
+    """The end of the pool in the test."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._children: dict[int, Child] = {}
-        self._unborn: asyncio.Queue[asyncio.Future[Child]] = asyncio.Queue()
+        self._launching: asyncio.Queue[asyncio.Future[Child]] = asyncio.Queue()
 
     async def launch(self, module: str, variables: Mapping[str, str], log_file: Path) -> Child:
-        """Run `python -m module run` with these variables; what it prints goes to the file."""
-        # It may be looked into before the child has opened it.
+        """Run `python -m module run` with these variables; the file receives its output."""
+        # The log may be read before the child has opened it.
         await asyncio.to_thread(log_file.touch, mode=0o600)
         born: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
-        self._unborn.put_nowait(born)
-        self.tell({"module": module, "variables": dict(variables), "log": str(log_file)})
+        self._launching.put_nowait(born)
+        self.send({"module": module, "variables": dict(variables), "log": str(log_file)})
         return await born
 
-    def tell(self, order: Mapping[str, object]) -> None:
+    def send(self, order: Mapping[str, object]) -> None:
         """Send a line to the other end."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def listen(self) -> None:
-        """Take in what the other end says, until it ends."""
+        """Read messages of the other end until it ends."""
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             said = json.loads(line)
@@ -88,14 +88,14 @@ class ProcessPool:
                 self._children.pop(pid).end(said["status"])
             else:
                 child = self._children[pid] = Child(pid, self)
-                born = self._unborn.get_nowait()
+                born = self._launching.get_nowait()
                 if not born.cancelled():
                     born.set_result(child)
 
 
 @asynccontextmanager
 async def pool() -> AsyncIterator[ProcessPool]:
-    """Run a nursery as long as the block lasts; its children do not outlive it."""
+    """Run a process pool for the duration of the block; its children do not outlive it."""
     process = await asyncio.create_subprocess_exec(
         *tethered([sys.executable, "-m", "tests.crash.process_pool"]),
         stdin=asyncio.subprocess.PIPE,
@@ -114,20 +114,20 @@ async def pool() -> AsyncIterator[ProcessPool]:
 
 
 class _Parent:
-    """The other end."""
+    """The end of the pool that forks the children."""
 
     def __init__(self) -> None:
         self._selector = selectors.PollSelector()
         self._children: dict[int, int] = {}
-        """The descriptor that becomes readable when a child ends, by its pid."""
+        """By pid, the descriptor that becomes readable when the child ends."""
 
     def run(self) -> None:
-        """Do as told, until nobody can tell any more."""
+        """Obey orders until standard input ends."""
         self._selector.register(sys.stdin, selectors.EVENT_READ)
         while True:
             for key, _ in self._selector.select():
                 if key.data is not None:
-                    self._bury(key.data)
+                    self._reap(key.data)
                     continue
                 line = os.read(sys.stdin.fileno(), 1 << 20)
                 if not line:
@@ -137,20 +137,20 @@ class _Parent:
 
     def _obey(self, order: dict[str, Any]) -> None:
         if "signal" not in order:
-            self._bear(order)
+            self._fork(order)
         elif order["pid"] in self._children:
             os.kill(order["pid"], order["signal"])
 
-    def _bear(self, order: dict[str, Any]) -> None:
+    def _fork(self, order: dict[str, Any]) -> None:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            os._exit(_live(order, parent))
+            os._exit(_run_operator(order, parent))
         self._children[pid] = os.pidfd_open(pid)
         self._selector.register(self._children[pid], selectors.EVENT_READ, pid)
         _say({"pid": pid})
 
-    def _bury(self, pid: int) -> None:
+    def _reap(self, pid: int) -> None:
         descriptor = self._children.pop(pid)
         self._selector.unregister(descriptor)
         os.close(descriptor)
@@ -161,7 +161,7 @@ _rest = b""
 
 
 def _lines(data: bytes) -> list[dict[str, Any]]:
-    """The whole lines so far."""
+    """The complete lines that have arrived."""
     global _rest
     *whole, _rest = (_rest + data).split(b"\n")
     return [json.loads(line) for line in whole]
@@ -172,8 +172,8 @@ def _say(line: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _live(order: dict[str, Any], parent: int) -> int:
-    """Be the operator; returns its exit status."""
+def _run_operator(order: dict[str, Any], parent: int) -> int:
+    """Run the operator in this process; returns its exit status."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return 1

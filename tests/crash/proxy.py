@@ -1,6 +1,6 @@
-"""A proxy before the API server that refuses requests, loses a reply, or adds to watch streams.
+"""A proxy before the API server that refuses requests, loses a reply, or adds watch events.
 
-It speaks plain http on loopback and goes on as administrator, watches and all.
+The proxy speaks plain http on loopback and forwards requests as administrator, watches included.
 """
 
 import json
@@ -38,23 +38,23 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request that changes something, by what it is about and the how manieth of its kind."""
+    """A request that changes an object, named by its path and its number among equal requests."""
 
     name: str
     at: float = field(default=0.0, compare=False)
-    """CLOCK_MONOTONIC when its answer was on its way back."""
+    """CLOCK_MONOTONIC when the request arrived."""
 
 
 @dataclass(slots=True)
 class Proxy:
-    """What the proxy has seen, and what it is to spoil.
+    """A proxy: the requests that it has seen, and the write that it fails.
 
     Args:
-        kubeconfig: Of a client that is to go through it.
-        spoilt: The write that a mishap befalls, once.
-        mishap: Which.
-        heard: Told each request, before it is handed on.
-        refuse: Gives the status with which a request is refused, or None.
+        kubeconfig: The kubeconfig for clients of the proxy.
+        failed: The write that fails, once.
+        mishap: How that write fails.
+        on_request: Called with each request before it is forwarded.
+        refuse: Returns the status with which a request is refused, or None.
     """
 
     kubeconfig: Path
@@ -63,7 +63,7 @@ class Proxy:
     session: aiohttp.ClientSession
     failed: Write | None = None
     mishap: Mishap = "500"
-    heard: Callable[[web.Request], None] = lambda _: None
+    on_request: Callable[[web.Request], None] = lambda _: None
     refuse: Callable[[web.Request], int | None] = lambda _: None
     watches: dict[web.StreamResponse, str] = field(default_factory=dict)
     """The open watch streams of trainings, and their namespaces; an empty one is for all."""
@@ -72,11 +72,11 @@ class Proxy:
 
     @property
     def is_failed(self) -> bool:
-        """Whether the write that was to be spoilt has come."""
+        """Whether the write that has to fail has arrived."""
         return self.failed in self.writes
 
-    def spoil(self, write: Write | None, mishap: Mishap = "500") -> None:
-        """Count from now on, and spoil this write."""
+    def fail_write(self, write: Write | None, mishap: Mishap = "500") -> None:
+        """Restart the counts, and fail this write."""
         self.writes.clear()
         self._counts.clear()
         self.failed, self.mishap = write, mishap
@@ -87,8 +87,8 @@ class Proxy:
             await stream.write(json.dumps(event).encode() + b"\n")
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Hand a request on, and its answer back, as it comes."""
-        self.heard(request)
+        """Forward a request, and stream its reply back."""
+        self.on_request(request)
         if (status := self.refuse(request)) is not None:
             return _refusal(status)
         if request.method in {"GET", "HEAD", "OPTIONS"}:
@@ -105,7 +105,7 @@ class Proxy:
             await answer.read()
         if request.transport is not None:
             request.transport.abort()
-        return web.Response()  # aiohttp wants one, and finds nobody to send it to
+        return web.Response()  # aiohttp requires a response; the connection is closed already
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         async with self._answer(request) as answer:
@@ -135,7 +135,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxied(control_plane: ControlPlane, directory: Path) -> AsyncIterator[Proxy]:
-    """Run a proxy as long as the block lasts."""
+    """Run a proxy for the duration of the block."""
     trusted = ssl.create_default_context(
         cafile=str(control_plane.directory / "certs" / "apiserver.crt")
     )
@@ -176,7 +176,7 @@ def _kubeconfig(port: int) -> str:
 
 
 def _subject(path: str) -> str:
-    """What a path is about, without API group, version and namespace."""
+    """The resource and name in a path, without API group, version and namespace."""
     return path.partition("/namespaces/")[2].partition("/")[2] or path
 
 

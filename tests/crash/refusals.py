@@ -1,6 +1,6 @@
 """Cases: a write of the protocol is refused by the API server once, or its reply is lost.
 
-The writes are those that a proxy saw in a run in which nothing went wrong.
+A proxy records the writes in a run without a fault.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ async def refusals(matrix: Matrix, situation: Situation) -> list[Case]:
 
     async def observed(scene: Scene) -> list[Write]:
         async with proxied(plane, scene.notes.parent) as proxy:
-            scene.about_to_ask = partial(proxy.spoil, None)
+            scene.about_to_ask = partial(proxy.fail_write, None)
             await _run(scene, proxy)
             assert await scene.starts() == 1
             recorded = next(
@@ -29,17 +29,17 @@ async def refusals(matrix: Matrix, situation: Situation) -> list[Case]:
             return [write for write in proxy.writes if write.at <= recorded]
 
     return [
-        Case(situation, write.name, mishap, partial(_spoil, plane, write, mishap))
+        Case(situation, write.name, mishap, partial(_fail_write, plane, write, mishap))
         for write in await matrix.observe(situation, observed)
         for mishap in MISHAPS
     ]
 
 
-async def _spoil(plane: ControlPlane, write: Write, mishap: Mishap, scene: Scene) -> float:
+async def _fail_write(plane: ControlPlane, write: Write, mishap: Mishap, scene: Scene) -> float:
     async with proxied(plane, scene.notes.parent) as proxy:
-        scene.about_to_ask = partial(proxy.spoil, write, mishap)
+        scene.about_to_ask = partial(proxy.fail_write, write, mishap)
         seconds = await _run(scene, proxy)
-        assert proxy.is_failed, f"it was never written; these were: {proxy.writes}"
+        assert proxy.is_failed, f"the write never arrived; writes: {proxy.writes}"
         return seconds
 
 
@@ -49,5 +49,5 @@ async def _run(scene: Scene, proxy: Proxy) -> float:
     try:
         return await scene.recovered()
     finally:
-        operator.kill()  # before its proxy goes
+        operator.kill()  # before the proxy stops
         await operator.ended()

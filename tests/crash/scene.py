@@ -20,24 +20,24 @@ __all__ = ["MODEL", "NAME", "Scene", "Situation", "Stage"]
 NAME, MODEL = "training", 700
 AGAIN = "again"
 SPEC: Manifest = {"log": {"collect": "Never"}}
-"""Logs are no part of the protocol."""
+"""Log collection is not part of the protocol."""
 SETTINGS = {"leader_election": "false", "start_grace_period": "1500ms", "secret_ttl": "1m"}
-"""Waiting for the Lease of a killed leader would take 15 s each time. When a Secret is read again
-would depend on how fast the machine is, and so would the awaits on the way."""
+"""Waiting for the Lease of a killed leader would take 15 s each time. With a short Secret TTL, the
+awaits of a start would depend on the speed of the machine."""
 SUBJECT = "tests.crash.subject"
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a start meets besides the crash.
+    """The conditions of a start besides the crash.
 
     Args:
-        name: For the table.
-        faults: Rules for the simulator, in force when the run is asked for.
-        lenient: The simulator starts models from 3, 4 and 5 too: nothing but the operator keeps a
-            second start from happening.
+        name: The name in the table.
+        faults: Rules for the simulator, in force when the run is requested.
+        lenient: The simulator starts models from 3, 4 and 5 too: only the operator prevents a
+            second start.
         rerun: The run is the second one of its resource; a strict simulator gets new data before.
-        clock_shift: Seconds that the victim's wall clock is ahead of its successor's.
+        clock_shift: Seconds by which the subject's wall clock is ahead of its successor's.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Situation:
 
     @property
     def token(self) -> str:
-        """The run token that asks for the run."""
+        """The run token of the request."""
         return AGAIN if self.rerun else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where scenes are made."""
+    """Makes scenes."""
 
     control_plane: ControlPlane
     directory: Path
@@ -62,7 +62,7 @@ class Stage:
 
     @asynccontextmanager
     async def scene(self, situation: Situation) -> AsyncIterator["Scene"]:
-        """Make a namespace with a lab in it, for one case."""
+        """Make a namespace with a lab for one case."""
         namespace = f"crash-{secrets.token_hex(4)}"
         directory = self.directory / namespace
         directory.mkdir()
@@ -82,8 +82,8 @@ class Scene:
 
     Args:
         lab: The lab.
-        situation: What is special.
-        notes: What the victim tells.
+        situation: The conditions of the case.
+        notes: The notes that the subject writes.
     """
 
     lab: Lab
@@ -92,14 +92,14 @@ class Scene:
     before: int = 0
     """Runs that were started before the one that the case is about."""
     may_adopt: bool = False
-    """The resource that asked is not the one that ends up with the run."""
+    """Whether the run may be adopted by another resource than the one that requested it."""
     about_to_ask: Callable[[], None] = lambda: None
-    """Called right before the run is asked for."""
+    """Called right before the run is requested."""
     began: float = 0.0
     """When the last operator was started."""
 
     def orders(self, at: Await | None = None, **more: object) -> Orders:
-        """Orders for a victim in this scene."""
+        """Orders for a subject in this scene."""
         orders = {
             "notes": self.notes,
             "run_token": self.situation.token,
@@ -111,17 +111,17 @@ class Scene:
     async def subject(
         self, orders: Orders, environment: Mapping[str, str] | None = None, **settings: str
     ) -> Operator:
-        """Start an operator with orders, and ask for the run."""
+        """Start an operator with orders, and request the run."""
         lab = self.lab
         lab.model(MODEL)
         await lab.secret()
-        announced = {**orders.environment(), **(environment or {})}
+        variables = {**orders.environment(), **(environment or {})}
         self.began = time.monotonic()
         if not self.situation.rerun:
             await self._prepare()
             await self.ask()
-            return await lab.operator(announced, module=SUBJECT, **SETTINGS | settings)
-        subject = await lab.operator(announced, module=SUBJECT, **SETTINGS | settings)
+            return await lab.operator(variables, module=SUBJECT, **SETTINGS | settings)
+        subject = await lab.operator(variables, module=SUBJECT, **SETTINGS | settings)
         await self.ask()
         await lab.until_phase(NAME, "Succeeded")
         if not self.situation.lenient:
@@ -146,25 +146,25 @@ class Scene:
         return await self.lab.operator({}, **SETTINGS | settings)
 
     async def struck(self, subject: Operator) -> None:
-        """Wait until the victim has been struck."""
+        """Wait until the subject has sent itself the signal."""
         async with asyncio.timeout(TIMEOUT):
             while not self.is_struck:
-                assert subject.runs, f"the victim ended by itself:\n{subject.log[-3000:]}"
+                assert subject.runs, f"the subject ended before the signal:\n{subject.log[-3000:]}"
                 await asyncio.sleep(0.02)
 
     @property
     def is_struck(self) -> bool:
-        """Whether the victim has been struck."""
+        """Whether the subject has sent itself the signal."""
         return any(isinstance(note, Struck) for note in read(self.notes))
 
     def is_recovered(self, item: Manifest) -> bool:
-        """Whether the run that was asked for is recorded as going on or done."""
+        """Whether the requested run is recorded as running or finished."""
         run = item.get("status", {}).get("run") or {}
         token = run.get("token", "")
         return token == self.situation.token and phase_of(item) in {"Running", "Succeeded"}
 
     def is_done(self, item: Manifest) -> bool:
-        """Whether the run that was asked for has succeeded."""
+        """Whether the requested run has succeeded."""
         return self.is_recovered(item) and phase_of(item) == "Succeeded"
 
     async def recovered(self, name: str = NAME) -> float:
@@ -177,14 +177,16 @@ class Scene:
         seconds = time.monotonic() - self.began
         done = await self.lab.until(name, self.is_done)
         ownership = done["status"]["run"]["ownership"]
-        assert self.may_adopt or ownership != "Adopted", "its own run was taken for another's"
+        assert self.may_adopt or ownership != "Adopted", (
+            "the run was adopted, although this resource had started it"
+        )
         return seconds
 
     async def starts(self) -> int:
         """How many runs were started, once no POST can act any more."""
         posts = self.lab.posts(MODEL)
         async with asyncio.timeout(TIMEOUT):
-            await self.lab.simulator.until(lambda: all(map(_is_settled, posts)))
+            await self.lab.simulator.until(lambda: all(map(_is_final, posts)))
         return self.starts_so_far
 
     @property
@@ -193,7 +195,7 @@ class Scene:
         return self.lab.starts(MODEL) - self.before
 
     def itinerary(self) -> list[Await]:
-        """Where the victim waited, in order, until its run was recorded."""
+        """The awaits of the subject, in order, until its run was recorded."""
         longest: dict[str, int] = {}
         for note in read(self.notes):
             if isinstance(note, Stopped):
@@ -211,6 +213,6 @@ class Scene:
         return Await(begun[-1].place, begun[-1].suspension)
 
 
-def _is_settled(post: Record) -> bool:
+def _is_final(post: Record) -> bool:
     """Whether a POST has acted, or never will: dropped, or cut off in its body."""
     return post.acted_at is not None or post.fault == "drop_before" or post.body_ok is False

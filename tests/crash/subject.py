@@ -1,7 +1,7 @@
-"""An operator that strikes itself down where it is told to: `python -m tests.crash.subject run`.
+"""An operator that sends itself a signal where its orders say: `python -m tests.crash.subject run`.
 
-The operator is the real one, imported and run by its own command; only the class attributes
-`Stepper.step` and `Wire.trace`, and the wall clock, are replaced by ones that look on.
+The operator is the real one, run by its own command. Only `Reconciler.reconcile`, `Wire.trace` and
+the wall clock are wrapped by observers.
 """
 
 import sys
@@ -24,11 +24,11 @@ from tests.crash.orders import Ended, Orders, Stopped, Struck, write
 
 ROOT = Path(scriptix_operator.__file__).parent
 MADE_READY = "http11.send_request_headers.started"
-"""The last that httpcore tells before it writes."""
+"""The last trace event of httpcore before it writes."""
 
 
 class Injector:
-    """Watches the steps, takes notes, and strikes where the orders say."""
+    """Observes each reconcile, writes notes, and sends the signal where the orders say."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
@@ -37,10 +37,10 @@ class Injector:
         self._is_there = False
         self._is_done = False
         self.is_wanted: Callable[[], bool] = lambda: True
-        """Whether the step is about the run of the orders; one may begin before it is asked for."""
+        """Whether the reconcile is for the run of the orders; one may begin before the request."""
 
     def suspended(self, frames: list[FrameType]) -> None:
-        """Note the place, and strike if it is the one."""
+        """Note the place, and send the signal if the orders name it."""
         sys.settrace(None)
         if not self.is_wanted():
             return
@@ -57,18 +57,18 @@ class Injector:
             self.strike()
 
     def resuming(self) -> None:
-        """Look out for the next line of ours: it means that the await has returned."""
+        """Trace the next line of the operator, which shows that the await has returned."""
         if self._is_there and not self._is_done and self._orders.mode != "enter":
             sys.settrace(self._on_call)
 
     def ended(self) -> None:
-        """The step is over, and so is any await of it."""
+        """The reconcile is over, and so are its awaits."""
         sys.settrace(None)
         self._itinerary.depart()
         self._leave()
 
     def strike(self) -> None:
-        """Do it, once."""
+        """Send the signal, once."""
         if not self._is_done:
             self._is_done = True
             sys.settrace(None)
@@ -76,7 +76,7 @@ class Injector:
             self._orders.strike()
 
     def _leave(self) -> None:
-        """Strike at the latest when the step is elsewhere: no case may pass without a strike."""
+        """Send the signal when the reconcile is elsewhere at the latest: no case goes without."""
         if self._is_there:
             self.strike()
 
@@ -92,8 +92,8 @@ class Injector:
 Tracer = Callable[[FrameType, str, Any], Any]
 
 
-def watch_steps(orders: Orders, injector: "Injector") -> None:
-    """Watch every step, and note how its resource is left."""
+def observe_reconciles(orders: Orders, injector: "Injector") -> None:
+    """Observe every reconcile, and note whether the run is recorded at its end."""
     reconcile = Reconciler.reconcile
 
     async def watched(self: Reconciler, key: TrainingKey) -> float | None:
@@ -114,14 +114,14 @@ def watch_steps(orders: Orders, injector: "Injector") -> None:
 
 
 def is_recorded(training: Training) -> bool:
-    """Whether the run that is asked for has begun, by what is recorded."""
+    """Whether the requested run is recorded as begun."""
     run, phase = training.status.run, training.status.phase
     is_asked_for = run is not None and run.token == training.spec.run_token
     return is_asked_for and phase in {Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED}
 
 
 def strike_before_bytes(injector: Injector) -> None:
-    """Strike when the check before a start has passed and nothing is written yet."""
+    """Send the signal when the check before a start has passed and no byte is written."""
     trace = Wire.trace
 
     async def traced(self: Wire, event: str, info: Mapping[str, Any]) -> None:
@@ -141,14 +141,14 @@ def shift_clock(seconds: float) -> None:
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override] # noqa: ANN401
             return datetime.now(tz) + timedelta(seconds=seconds)  # noqa: TID251 - it is the clock
 
-    clock.datetime = Shifted  # type: ignore[attr-defined] # where it reads the wall clock
+    clock.datetime = Shifted  # type: ignore[attr-defined] # the name by which it reads the wall clock
 
 
 def arm() -> None:
-    """Do what the environment orders."""
+    """Follow the orders in the environment."""
     orders = Orders.from_environment()
     injector = Injector(orders)
-    watch_steps(orders, injector)
+    observe_reconciles(orders, injector)
     if orders.before_bytes:
         strike_before_bytes(injector)
     if orders.clock_shift:

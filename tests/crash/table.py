@@ -1,4 +1,4 @@
-"""The table that the matrix prints: by await and fault: runs started, recovered in seconds."""
+"""The table of the matrix: runs started and seconds to recovery, by await and fault."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ __all__ = ["Outcome", "render"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one case.
+    """The outcome of a case.
 
     Args:
-        situation: What there was besides the crash.
-        where: The await, or whatever the case is about.
-        how: The column: when exactly.
-        runs: Runs started for the one request; None: it was never known.
-        seconds: From the start of the successor until the run was recorded as going on or done.
-        problem: What else is wrong.
+        situation: The conditions besides the crash.
+        where: The row: the await, or the subject of the case.
+        how: The column: the mode.
+        runs: Runs started for the one request; None: unknown.
+        seconds: From the start of the successor until the run was recorded as running or finished.
+        problem: Any other problem.
     """
 
     situation: str
@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """One run, and nothing else to say."""
+        """Whether the case started one run and has no problem."""
         return self.runs == 1 and not self.problem
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def cell(self) -> str:
-        """Runs, and the seconds."""
+        """The runs and the seconds."""
         runs = "?" if self.runs is None else str(self.runs)
         return f"{runs} {self.seconds:5.1f}" + ("!" if self.problem else " ")
 
@@ -70,7 +70,7 @@ def _block(situation: str, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _shortened(names: list[str]) -> list[str]:
-    """Ways down to an await without the functions that all of them begin with."""
+    """Paths to awaits, without the functions that all of them begin with."""
     ways = [name.split(" > ") for name in names]
     calls = [way[:-1] for way in ways if len(way) > 1]
     common = 0

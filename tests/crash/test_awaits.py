@@ -1,4 +1,4 @@
-"""awaits.py: what is seen of a coroutine's suspensions, and that looking on changes nothing."""
+"""awaits.py: the observer sees each suspension of a coroutine and does not change its result."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Generator
@@ -15,7 +15,7 @@ HERE = Path(__file__)
 
 
 class Notebook:
-    """Writes down the innermost function of each suspension."""
+    """Records the own functions of each suspension."""
 
     def __init__(self) -> None:
         self.places: list[list[str]] = []
@@ -23,15 +23,15 @@ class Notebook:
         self.ends = 0
 
     def suspended(self, frames: list[FrameType]) -> None:
-        """One more."""
+        """Record a suspension."""
         self.places.append([frame.f_code.co_name for frame in frames])
 
     def resuming(self) -> None:
-        """As often as it is suspended."""
+        """Count a resumption."""
         self.resumed += 1
 
     def ended(self) -> None:
-        """Once."""
+        """Count an end."""
         self.ends += 1
 
 
@@ -47,11 +47,11 @@ async def watched(work: Coroutine[Any, Any, Any]) -> Notebook:
 
 async def through_a_context_manager() -> None:
     @asynccontextmanager
-    async def with_start_begun() -> AsyncIterator[None]:
+    async def opened() -> AsyncIterator[None]:
         await pause()
         yield
 
-    async with with_start_begun():
+    async with opened():
         pass
 
 
@@ -81,11 +81,11 @@ async def through_an_awaitable_object() -> None:
         (through_an_awaitable_object, ["through_an_awaitable_object", "pause"]),
     ],
 )
-async def test_a_suspension_is_seen_with_the_way_down_to_it(work: Any, way: list[str]) -> None:  # noqa: ANN401
+async def test_suspension_is_seen_with_its_chain_of_awaits(work: Any, way: list[str]) -> None:  # noqa: ANN401
     assert (await watched(work())).places == [way]
 
 
-async def test_the_way_goes_on_into_a_task_that_is_waited_for() -> None:
+async def test_chain_continues_into_an_awaited_task() -> None:
     async def outer() -> None:
         await asyncio.create_task(inner())
 
@@ -96,11 +96,11 @@ async def test_the_way_goes_on_into_a_task_that_is_waited_for() -> None:
     assert (await watched(outer())).places == [["outer", "inner"]]
 
 
-async def test_files_of_others_are_left_out() -> None:
+async def test_frames_of_other_files_are_left_out() -> None:
     assert (await watched(asyncio.sleep(0))).places == [[]]
 
 
-async def test_what_comes_of_the_work_is_not_changed() -> None:
+async def test_result_and_error_are_not_changed() -> None:
     async def answer() -> int:
         await pause()
         return 42
@@ -116,7 +116,7 @@ async def test_what_comes_of_the_work_is_not_changed() -> None:
     assert notebook.ends == notebook.resumed == 2
 
 
-async def test_a_cancellation_reaches_the_work() -> None:
+async def test_cancellation_reaches_the_coroutine() -> None:
     reached = asyncio.Event()
 
     async def wait() -> None:
@@ -137,7 +137,7 @@ async def test_a_cancellation_reaches_the_work() -> None:
     assert reached.is_set()
 
 
-async def test_a_time_out_within_the_work_is_its_own() -> None:
+async def test_time_out_inside_the_coroutine_stays_its_own() -> None:
     async def wait() -> str:
         try:
             async with asyncio.timeout(0):
@@ -149,7 +149,7 @@ async def test_a_time_out_within_the_work_is_its_own() -> None:
     assert await Watched(wait(), Notebook(), HERE) == "in time"
 
 
-async def test_an_await_is_numbered_by_visits_and_counts_its_suspensions() -> None:
+async def test_await_has_visit_number_and_suspension_count() -> None:
     itinerary = Itinerary()
     names: list[tuple[str, int]] = []
 
@@ -176,7 +176,7 @@ async def test_an_await_is_numbered_by_visits_and_counts_its_suspensions() -> No
     ]
 
 
-async def test_without_a_frame_of_ours_nothing_is_found() -> None:
+async def test_coroutine_without_own_frames_yields_none() -> None:
     work = asyncio.sleep(1)
     assert own_frames(work, HERE) == []
     work.close()

@@ -1,7 +1,7 @@
-"""An operator that is killed anywhere in a start: one run, no human (docs/start-protocol.md).
+"""An operator killed anywhere in a start: one run, no human (docs/start-protocol.md).
 
-The awaits and the writes are found by a run in which nothing breaks: one that somebody adds is a
-case by itself. The whole matrix is `make test-crash`; the rest of it is in `make test`.
+A run without a fault discovers the awaits and the writes, so a new one becomes a case
+automatically. `make test-crash` runs the whole matrix, `make test` a sample.
 """
 
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.crash.kills import discover, kills, kills_at_post
-from tests.crash.lives import lives
+from tests.crash.lifecycle_cases import lifecycle_cases
 from tests.crash.matrix import Matrix, together
 from tests.crash.pauses import between_check_and_send, pauses
 from tests.crash.refusals import refusals
@@ -29,7 +29,7 @@ def again(situation: Situation) -> Situation:
     return replace(situation, name=f"{situation.name}; rerun", rerun=True)
 
 
-def at_odds(situation: Situation) -> list[Situation]:
+def with_shifted_clocks(situation: Situation) -> list[Situation]:
     """The clocks of the two operators ten minutes apart, either way."""
     return [
         replace(situation, name=f"{situation.name}; clock {name}", clock_shift=seconds)
@@ -38,33 +38,33 @@ def at_odds(situation: Situation) -> list[Situation]:
 
 
 PLAIN = Situation("no fault")
-AHEAD, BEHIND = at_odds(PLAIN)
+AHEAD, BEHIND = with_shifted_clocks(PLAIN)
 
 SLOW = fault("answered 1 s later", "delay", delay=1.0)
 LATE = fault("acted on 6.5 s later", "delay", delay=6.5)
 LOST = fault("lost before acting", "drop_before")
 RESET = fault("reset before acting", "drop_before", reset=True)
 RESET_LATE = fault("reset, acted on 1 s later", "late", after=1.0, reset=True)
-UNHEARD = fault("acted on, reply lost", "drop_after")
-FILTERED = fault("acted on, answered by a gateway's 403", "gateway", status=403, act=True)
-CONTRADICTED = fault(
+REPLY_LOST = fault("acted on, reply lost", "drop_after")
+GATEWAY_403 = fault("acted on, answered by a gateway's 403", "gateway", status=403, act=True)
+ERROR_IN_SUCCESS = fault(
     "acted on, answered 200 with an error", "error_in_success", code="INSUFFICIENT_DATA", act=True
 )
 
-FAULTS = [SLOW, LATE, LOST, RESET, RESET_LATE, UNHEARD, FILTERED, CONTRADICTED]
-"""W is 5 s here, P 2 s, S 1.5 s: the latest that a POST may act is 6.5 s after it was sent, and
+FAULTS = [SLOW, LATE, LOST, RESET, RESET_LATE, REPLY_LOST, GATEWAY_403, ERROR_IN_SUCCESS]
+"""W is 5 s here, P 2 s, G 1.5 s: the latest that a POST may act is 6.5 s after it was sent, and
 after a reset 1.5 s."""
 
 
 @pytest.mark.timeout(600)
-async def test_killed_at_any_await_a_start_happens_once(matrix: Matrix) -> None:
+async def test_kill_at_any_await_starts_one_run(matrix: Matrix) -> None:
     await matrix.play(await kills(matrix, [PLAIN, again(lenient(PLAIN))], "one each"))
 
 
 @pytest.mark.timeout(600)
-async def test_paused_refused_or_replaced_a_start_happens_once(matrix: Matrix) -> None:
+async def test_pause_refusal_and_lifecycle_start_one_run(matrix: Matrix) -> None:
     found = await discover(matrix, PLAIN)
-    cases = [between_check_and_send(lenient(AHEAD)), *lives([lenient(LATE)], found)]
+    cases = [between_check_and_send(lenient(AHEAD)), *lifecycle_cases([lenient(LATE)], found)]
     cases += kills_at_post(lenient(LATE), found)
     cases += [case for case in await refusals(matrix, PLAIN) if case.how == "reply lost"]
     await matrix.play(cases)
@@ -72,14 +72,14 @@ async def test_paused_refused_or_replaced_a_start_happens_once(matrix: Matrix) -
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
-async def test_killed_at_any_await_in_any_way_a_start_happens_once(matrix: Matrix) -> None:
+async def test_kill_at_any_await_in_any_mode_starts_one_run(matrix: Matrix) -> None:
     cases = await kills(matrix, [PLAIN, again(PLAIN), lenient(PLAIN), again(lenient(PLAIN))])
     await matrix.play(cases)
 
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
-async def test_killed_in_the_midst_of_other_faults_a_start_happens_once(matrix: Matrix) -> None:
+async def test_kill_among_other_faults_starts_one_run(matrix: Matrix) -> None:
     strict = [*FAULTS, *map(again, FAULTS)]
     clocks = kills(matrix, [AHEAD, BEHIND], "one each")
     faults = kills(matrix, [*strict, *map(lenient, strict)], "one each", faulty=True)
@@ -88,17 +88,17 @@ async def test_killed_in_the_midst_of_other_faults_a_start_happens_once(matrix: 
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
-async def test_paused_past_its_lease_an_operator_starts_nothing_twice(matrix: Matrix) -> None:
+async def test_operator_paused_past_its_lease_starts_no_second_run(matrix: Matrix) -> None:
     cases = []
     for one in (PLAIN, again(PLAIN)):
-        strict = at_odds(one)
+        strict = with_shifted_clocks(one)
         cases += pauses([*strict, *map(lenient, strict)], await discover(matrix, one))
     await matrix.play(cases)
 
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
-async def test_stopped_at_any_await_an_operator_leaves_nothing_to_resolve(matrix: Matrix) -> None:
+async def test_sigterm_at_any_await_leaves_no_start_in_flight(matrix: Matrix) -> None:
     cases = []
     for one in (SLOW, again(SLOW)):
         cases += stops(one, await discover(matrix, one))
@@ -107,14 +107,14 @@ async def test_stopped_at_any_await_an_operator_leaves_nothing_to_resolve(matrix
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
-async def test_a_write_that_the_api_server_refuses_starts_nothing_twice(matrix: Matrix) -> None:
-    situations = (PLAIN, lenient(UNHEARD), again(PLAIN))
+async def test_refused_write_starts_no_second_run(matrix: Matrix) -> None:
+    situations = (PLAIN, lenient(REPLY_LOST), again(PLAIN))
     await matrix.play(await together(*(refusals(matrix, one) for one in situations)))
 
 
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
-async def test_whatever_becomes_of_the_resource_a_start_happens_once(matrix: Matrix) -> None:
-    situations = [LATE, LOST, UNHEARD]
+async def test_suspended_or_deleted_resource_starts_one_run(matrix: Matrix) -> None:
+    situations = [LATE, LOST, REPLY_LOST]
     found = await discover(matrix, PLAIN)
-    await matrix.play(lives([*situations, *map(lenient, situations)], found))
+    await matrix.play(lifecycle_cases([*situations, *map(lenient, situations)], found))

@@ -1,4 +1,4 @@
-"""Runs the demo as a person does, faster, and looks at the processes that it has."""
+"""Runs the demo as a user does, but faster, and inspects its processes."""
 
 import os
 import re
@@ -20,7 +20,7 @@ class Rehearsal:
 
     Args:
         process: the demo.
-        directory: where it makes its own directory.
+        directory: the parent of its directory.
     """
 
     def __init__(self, process: "subprocess.Popen[str]", directory: Path) -> None:
@@ -31,13 +31,13 @@ class Rehearsal:
         self._reader.start()
 
     def wait(self) -> int:
-        """Return the exit status once it has ended and its output is complete."""
+        """Return the exit status once the demo has ended and its output is complete."""
         status = self.process.wait()
         self._reader.join()
         return status
 
     def wait_for_output(self, pattern: str) -> None:
-        """Return once the output matches; it ended before: that is an error."""
+        """Return once the output matches; an earlier end is an error."""
         while not re.search(pattern, self.output):
             assert self.process.poll() is None, self.output
             time.sleep(0.05)
@@ -59,7 +59,7 @@ def rehearse(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Rehearsal]:
-    """Run the demo; whatever happens, it has ended afterwards."""
+    """Run the demo for the duration of the block, and end it in any case."""
     with subprocess.Popen(
         [sys.executable, "-m", "demo", f"--speed={SPEED}", "--directory", directory, *arguments],
         cwd=REPOSITORY,
@@ -77,7 +77,7 @@ def rehearse(
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that has no event to wait for; pytest's time-out ends it."""
+    """Wait until a condition holds; pytest's time-out limits the wait."""
     while not condition():
         time.sleep(0.05)
 
@@ -92,7 +92,7 @@ def commands() -> Iterator[tuple[int, str]]:
 
 
 def session(leader: int) -> set[int]:
-    """Return the processes of a session; all services are in one of their own."""
+    """Return the processes of a session; all services share one."""
     found = set()
     for pid, command in commands():
         try:

@@ -1,4 +1,4 @@
-"""The examples come to the ends that the demo promises, or it says where they are instead."""
+"""The examples reach the phases that the demo promises, or an error names their phases."""
 
 import pytest
 import yaml
@@ -15,7 +15,7 @@ BAD = row(cast.BAD, "Failed", "DataPreprocessing", "Audio and transcript mismatc
 LATE = row(cast.LATE, "Succeeded", "FinalEvaluation")
 
 
-def test_they_are_the_examples_of_the_repository_and_models_of_the_simulator() -> None:
+def test_cast_matches_the_examples_and_the_scenario() -> None:
     examples = {}
     for path in (REPOSITORY / "deploy" / "examples").glob("*.yaml"):
         document = yaml.safe_load(path.read_text())
@@ -27,7 +27,7 @@ def test_they_are_the_examples_of_the_repository_and_models_of_the_simulator() -
     assert models[cast.LATE_MODEL].status == 1
 
 
-def test_it_is_over_when_all_have_come_to_their_ends() -> None:
+def test_demo_ends_when_all_have_their_expected_phases() -> None:
     assert cast.has_ended(table(GOOD, BAD, LATE))
     assert not cast.has_ended(table(GOOD, BAD, row(cast.LATE, "Running")))
     assert not cast.has_ended(EMPTY)
@@ -42,12 +42,12 @@ def test_it_is_over_when_all_have_come_to_their_ends() -> None:
     ],
     ids=["the good one fails", "the bad one succeeds", "the bad one fails on something else"],
 )
-def test_another_end_is_an_error_at_once(rows: list[dict[str, str]], reason: str) -> None:
+def test_unexpected_end_is_an_error_at_once(rows: list[dict[str, str]], reason: str) -> None:
     with pytest.raises(DemoError, match=reason):
         cast.has_ended(table(*rows, row(cast.LATE, "Pending")))
 
 
-def test_what_is_missed_says_where_it_is_instead() -> None:
+def test_missed_names_the_actual_phase() -> None:
     assert list(cast.missed(table(GOOD, row(cast.BAD)))) == [
         "radiology-nl is not seen by the operator and not Failed",
         "legal-de is not there",
@@ -68,7 +68,7 @@ def test_what_is_missed_says_where_it_is_instead() -> None:
     ],
     ids=["too early", "not seen waiting", "on cue", "cue missed by a slow machine"],
 )
-def test_the_data_comes_once_the_late_one_was_seen_waiting(
+def test_data_is_due_once_the_late_example_was_seen_waiting(
     good: dict[str, str], late: dict[str, str], *, due: bool
 ) -> None:
     assert cast.data_is_due(table(good, late)) is due

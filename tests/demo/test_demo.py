@@ -1,4 +1,4 @@
-"""The whole demo, as `make demo` runs it, on eight hours that take twelve seconds."""
+"""The whole demo, as `make demo` runs it, with eight hours in twelve seconds."""
 
 import os
 import re
@@ -10,14 +10,14 @@ import pytest
 
 from tests.demo.rehearsal import commands, rehearse, session, until
 
-pytestmark = pytest.mark.timeout(400)  # more than the demo grants itself, also on a busy machine
+pytestmark = pytest.mark.timeout(400)  # longer than the demo's own time-outs
 
 # services, etcd, kube-apiserver, kube-controller-manager, simulator, operator
 PROCESSES = 6
 FOLLOWING = r"\$ kubectl get cmt "
 
 
-def test_it_shows_three_trainings_and_leaves_nothing(assets: Path, tmp_path: Path) -> None:
+def test_demo_shows_three_trainings_and_leaves_nothing(assets: Path, tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     with rehearse(assets, directory) as demo:
         demo.wait_for_output(FOLLOWING)
@@ -48,7 +48,7 @@ def test_it_shows_three_trainings_and_leaves_nothing(assets: Path, tmp_path: Pat
     assert not directory.exists()
 
 
-def test_it_can_be_kept_used_and_stopped_by_what_it_prints(assets: Path, tmp_path: Path) -> None:
+def test_kept_demo_is_used_and_stopped_by_printed_commands(assets: Path, tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     own = {"SCRIPTIX_LIMIT_STARTS": "1/8h", "SCRIPTIX_WATCH_NAMESPACES": "prod"}
     with rehearse(assets, directory, "--keep", environment=own) as demo:
@@ -69,7 +69,7 @@ def test_it_can_be_kept_used_and_stopped_by_what_it_prints(assets: Path, tmp_pat
 
 
 def assert_checked(output: str, own: dict[str, str]) -> None:
-    """Run the check exactly as it is printed, in the user's shell: nothing is bad."""
+    """Run the printed check command in the user's shell: no result is bad."""
     at_start, at_end = re.findall(r"^.*/scriptix-operator check$", output, re.MULTILINE)
     assert at_start == at_end
     done = subprocess.run(
@@ -81,15 +81,13 @@ def assert_checked(output: str, own: dict[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    verdicts = {tuple(line.split()[:2]) for line in done.stdout.splitlines()}
-    # The demo's user is the cluster's administrator, whom the admission policy does not confine.
-    assert {topic for verdict, topic in verdicts if verdict != "ok"} == {"policy"}
+    results = {tuple(line.split()[:2]) for line in done.stdout.splitlines()}
+    # The demo's user is the cluster's administrator, to which the admission policy does not apply.
+    assert {topic for result, topic in results if result != "ok"} == {"policy"}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-C", "SIGKILL"])
-def test_it_takes_everything_with_it_when_it_is_ended(
-    assets: Path, tmp_path: Path, how: signal.Signals
-) -> None:
+def test_all_processes_end_with_the_demo(assets: Path, tmp_path: Path, how: signal.Signals) -> None:
     directory = tmp_path / "demo"
     with rehearse(assets, directory) as demo:
         demo.wait_for_output(FOLLOWING)
@@ -101,7 +99,7 @@ def test_it_takes_everything_with_it_when_it_is_ended(
     assert directory.exists() is (how == signal.SIGKILL)
 
 
-def test_it_fails_loudly_and_keeps_the_logs_when_a_part_dies(assets: Path, tmp_path: Path) -> None:
+def test_demo_fails_and_keeps_the_logs_when_a_part_dies(assets: Path, tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     with rehearse(assets, directory) as demo:
         demo.wait_for_output(FOLLOWING)

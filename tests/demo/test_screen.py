@@ -1,4 +1,4 @@
-"""A terminal shows one table that changes; a file gets the table when it is worth another look."""
+"""A terminal shows one table that changes; a file gets a table when phase or stage changes."""
 
 import io
 
@@ -10,11 +10,11 @@ class FakeTerminal(io.StringIO):
     """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Always true."""
         return True
 
 
-def test_the_stream_decides() -> None:
+def test_stream_selects_the_screen() -> None:
     assert isinstance(open_screen(FakeTerminal()), Terminal)
     assert isinstance(open_screen(io.StringIO()), Transcript)
 

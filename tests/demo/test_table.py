@@ -1,4 +1,4 @@
-"""The table is read by its columns, and shown without those of `-o wide`."""
+"""The table is parsed by its columns, and shown without those of `-o wide`."""
 
 from demo.table import EMPTY, Row, parse
 from tests.demo.tables import printed, row, table

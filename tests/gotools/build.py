@@ -1,7 +1,7 @@
 """Finds a set of Go tools, or builds it once per user and per set of pins.
 
-Published archives of such binaries need a download site that not everybody can reach. Go's module
-proxy has them all, hash-pinned by go.sum, so we build.
+Published archives of such binaries are on download sites that are not reachable everywhere. Go's
+module proxy has all sources, hash-pinned by go.sum, so the binaries are built.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from tests.gotools.errors import ToolError
 from tests.gotools.progress import Progress
 from tests.tether import tethered
 
-# The pattern for the mains that go.mod names in its tool block, so that they stand there only.
+# The pattern for the main packages in the tool block of go.mod, their only list.
 TOOLS = "tool"
 TAIL_LINES = 15
 
@@ -39,7 +39,7 @@ class ModuleFile:
 
     @property
     def name(self) -> str:
-        """What it is called beside the binaries."""
+        """The name of the copy beside the binaries."""
         return PurePosixPath(self.path).name
 
 
@@ -50,7 +50,7 @@ class PackageTests:
     Attributes:
         module: The module that has them.
         package: The package's path in the module.
-        replaced: What is compiled in place of files of the module, by their paths in it.
+        replaced: Texts that replace files of the module, by their paths in it.
     """
 
     module: str
@@ -63,17 +63,17 @@ class ToolSet:
     """Go programs that are built and cached together.
 
     Attributes:
-        name: Of the folder in the cache.
-        title: What they are, in a sentence: "the test control plane".
+        name: The name of the folder in the cache.
+        title: A noun phrase for messages: "the test control plane".
         module: The folder with go.mod and go.sum; mains of our own may stand below it.
-        binaries: What the build must make.
-        command: The command that builds them, for a person to try again.
-        cost: What a first build takes, for a person to wait: minutes, megabytes.
-        needs: What must be free for it, disk and memory.
-        files: What of the modules is wanted as it is.
+        binaries: The binaries that the build must make.
+        command: The command that builds them, for messages.
+        cost: Minutes and megabytes of a first build, for messages.
+        needs: Disk and memory that the build needs, for messages.
+        files: Files of the modules to copy.
         renames: Names of binaries by the names that Go gives them, where those differ.
         variables: Linker variables (`package.name` to value), made from the text of go.mod.
-        tests: What is built if it is not the mains that go.mod names.
+        tests: Package tests to build instead of the main packages in go.mod.
     """
 
     name: str
@@ -89,10 +89,10 @@ class ToolSet:
     tests: PackageTests | None = None
 
     def find_or_build(self, environment: Mapping[str, str], stream: TextIO) -> Path:
-        """Return the directory with the binaries; tell progress on `stream`.
+        """Return the directory with the binaries; report progress on `stream`.
 
         Raises:
-            ToolError: with what to do about it.
+            ToolError: with the action that helps.
         """
         cache = cache_root(environment)
         recipe = Recipe.read(self)
@@ -101,12 +101,12 @@ class ToolSet:
             return directory
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _exclusive(directory.with_suffix(".lock"), self.title, _teller(stream)):
-            if self.lacks(directory):  # nobody built it while we waited
+            if self.lacks(directory):  # no other process built it meanwhile
                 _build(self, recipe, cache, directory, stream)
         return directory
 
     def show(self) -> int:
-        """Find or build the tools for a person; the last line is where they are.
+        """Find or build the tools, and print their directory in the last line.
 
         Returns:
             The exit status.
@@ -119,13 +119,13 @@ class ToolSet:
         return 0
 
     def lacks(self, directory: Path) -> list[str]:
-        """Return the names of what is not in the directory."""
+        """Return the names of missing binaries and files."""
         files = [file.name for file in self.files if not (directory / file.name).is_file()]
         return missing(directory, self.binaries) + files
 
     @property
     def go_mod(self) -> Path:
-        """Where the pins and the names of the mains stand."""
+        """The go.mod with the pins and the main packages."""
         return self.module / "go.mod"
 
 
@@ -138,18 +138,18 @@ def cache_root(environment: Mapping[str, str]) -> Path:
 
 
 def missing(directory: Path, names: tuple[str, ...]) -> list[str]:
-    """Return those of the names that are no executable file in the directory."""
+    """Return the names that are no executable file in the directory."""
     return [name for name in names if shutil.which(name, path=directory) is None]
 
 
 class Recipe:
-    """What is built, as the files of the module pin it.
+    """The inputs of a build, as the files of the module pin them.
 
     Args:
         go_mod: text of go.mod.
         go_sum: text of go.sum.
         variables: linker variables, `package.name` to value.
-        others: texts of the module's own Go files, and what else decides about the result.
+        others: texts of the module's own Go files, and other inputs.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Recipe:
 
     @classmethod
     def read(cls, tools: ToolSet) -> "Recipe":
-        """Read the pins of a set of tools, and the code of our own in it."""
+        """Read the pins and the own code of a set of tools."""
         go_mod = tools.go_mod.read_text()
         sources = tuple(path.read_text() for path in sorted(tools.module.rglob("*.go")))
         files = tuple(f"{file.module}/{file.path}" for file in tools.files)
@@ -177,18 +177,18 @@ class Recipe:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that decide about the result; `go list` needs them to tell what is stale."""
+        """The flags that determine the result; `go list` needs them to find stale packages."""
         return ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={self.ldflags}")
 
 
 @dataclass(frozen=True)
 class _Target:
-    """What Go is asked to make, and how.
+    """A target of Go.
 
     Attributes:
-        command: What makes it.
-        flags: The recipe's, and what else decides about the result.
-        packages: The pattern.
+        command: The subcommand of Go.
+        flags: The flags of the recipe and others.
+        packages: The package pattern.
     """
 
     command: tuple[str, ...]
@@ -197,11 +197,11 @@ class _Target:
 
     @classmethod
     def of(cls, go: Path, tools: ToolSet, recipe: Recipe, scratch: Path) -> "_Target":
-        """Return the target of a set of tools; what Go has to read for it is put into `scratch`."""
+        """Return the target of a set of tools; files for Go are written to `scratch`."""
         if tools.tests is None:
             return cls(("build", "-v"), recipe.flags, TOOLS)
         flags = (*recipe.flags, *_replacing(go, tools, tools.tests, scratch))
-        # Vetting them would first analyse all that they import: a minute, and they are not ours.
+        # Vetting would analyse all imports: a minute, for code of others.
         command = ("test", "-c", "-vet=off")
         return cls(command, flags, f"{tools.tests.module}/{tools.tests.package}")
 
@@ -209,8 +209,8 @@ class _Target:
 def _replacing(go: Path, tools: ToolSet, tests: PackageTests, scratch: Path) -> tuple[str, ...]:
     """Return the flags that have Go compile the module with files replaced.
 
-    Go refuses to overlay files in its module cache, so it is shown the module by a link elsewhere.
-    As paths are trimmed, what it has compiled of the module before is still good.
+    Go refuses to overlay files in its module cache, so the module is replaced by a link
+    elsewhere. As paths are trimmed, packages that were compiled before stay valid.
     """
     link = scratch / "module"
     link.symlink_to(_module_folder(go, tools, tests.module))
@@ -223,7 +223,7 @@ def _replacing(go: Path, tools: ToolSet, tests: PackageTests, scratch: Path) -> 
     overlay.write_text(json.dumps({"Replace": places}))
     go_mod = scratch / "go.mod"
     go_mod.write_text(f"{tools.go_mod.read_text()}\nreplace {tests.module} => {link}\n")
-    shutil.copyfile(tools.module / "go.sum", scratch / "go.sum")  # Go looks for it beside go.mod
+    shutil.copyfile(tools.module / "go.sum", scratch / "go.sum")  # Go reads it beside go.mod
     return (f"-modfile={go_mod}", f"-overlay={overlay}")
 
 
@@ -257,7 +257,7 @@ def _build(
     say = _teller(stream)
     go = toolchain.find_go(tools.go_mod, cache, say)
     for left in directory.parent.glob(f"{directory.name}.partial-*"):
-        shutil.rmtree(left)  # of a build that was killed; we hold the lock, so nobody uses it
+        shutil.rmtree(left)  # of a killed build; this process holds the lock, so no other uses it
     say(f"Building {tools.title}, once: {tools.cost}")
     with tempfile.TemporaryDirectory(
         dir=directory.parent, prefix=f"{directory.name}.partial-"
@@ -276,7 +276,7 @@ def _build(
                 f"the build made no {', '.join(lacking)};"
                 f" restore the tool lines of {tools.go_mod} from Git"
             )
-        if directory.exists():  # incomplete, or we would not be here
+        if directory.exists():  # incomplete, otherwise it would have been used
             shutil.rmtree(directory)
         output.rename(directory)
 
@@ -322,9 +322,9 @@ def _module_folder(go: Path, tools: ToolSet, module: str) -> Path:
 
 
 def _run_go(tools: ToolSet, command: list[Path | str], on_line: Callable[[str], None]) -> None:
-    """Run Go in the module, hand over its lines, and let nothing of it outlive us.
+    """Run Go in the module, pass on its lines, and let none of its processes outlive this one.
 
-    It gets a process group of its own, so that its compilers end with it.
+    Go gets its own process group, so that its compilers end with it.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with subprocess.Popen(
@@ -340,9 +340,7 @@ def _run_go(tools: ToolSet, command: list[Path | str], on_line: Callable[[str], 
             for line in process.stdout or ():
                 tail.append(line)
                 on_line(line.rstrip("\n"))
-        except (
-            BaseException
-        ):  # also ctrl-C; not yet waited for, so the group's number is still its own
+        except BaseException:  # also ctrl-C; the process is not reaped, so its group still exists
             os.killpg(process.pid, signal.SIGKILL)
             raise
     code = process.returncode

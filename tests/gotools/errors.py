@@ -1,4 +1,4 @@
-"""The one error of this package. Its text is for a person and ends with what to do."""
+"""The one error of this package. Its text ends with the action that helps."""
 
 
 class ToolError(Exception):

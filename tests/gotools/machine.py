@@ -1,4 +1,4 @@
-"""A machine with a Go that is played by a script, for tests of everything around a build."""
+"""A machine with a script in place of Go, for tests of everything around a build."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -41,10 +41,10 @@ class Machine:
     """A machine with a folder first on PATH, a cache, and a place where builds are counted.
 
     Args:
-        root: Where all that is.
-        monkeypatch: Puts it into the environment.
-        find_or_build: What is tried on it.
-        name: Of the set of tools that this makes.
+        root: The parent folder.
+        monkeypatch: Changes the environment.
+        find_or_build: The function under test.
+        name: The name of the set of tools.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Machine:
         executable(self.bin / "go", script)
 
     def find_or_build(self) -> tuple[Path, str]:
-        """Return the directory and what was said on the way."""
+        """Return the directory and the printed progress."""
         output = io.StringIO()
         return self._find_or_build(self.environment, output), output.getvalue()
 
@@ -73,5 +73,5 @@ class Machine:
         return len(self.builds.read_text().splitlines()) if self.builds.exists() else 0
 
     def leftovers(self) -> list[str]:
-        """Return what is in the cache beside the result and its lock."""
+        """Return unfinished builds in the cache."""
         return [path.name for path in self.cache.glob("*partial*")]

@@ -9,12 +9,12 @@ LOG_STEP_PERCENT = 10
 
 @dataclass
 class Progress:
-    """Counts steps towards `total` and tells `stream` about it.
+    """Counts steps towards `total` and reports them on `stream`.
 
     Args:
-        label: what is being done, at the beginning of each line.
+        label: the action, at the beginning of each line.
         total: the expected number of steps; more do no harm.
-        stream: where to tell it; whether it is a terminal decides how.
+        stream: a terminal, which gets a bar, or a log, which gets lines.
     """
 
     label: str

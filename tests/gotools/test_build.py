@@ -1,6 +1,6 @@
-"""One build that callers share, in the cache or nowhere.
+"""One build that callers share, complete in the cache or absent.
 
-Go is played by a script here: what is under test is everything around it.
+A script plays Go: everything around Go is under test.
 """
 
 import io
@@ -23,7 +23,7 @@ BINARIES = ("etcd", "kubectl", "kube-apiserver", "kube-controller-manager")
 
 @pytest.fixture
 def tools(tmp_path: Path) -> ToolSet:
-    """Make a module; what Go makes of it is up to the machine."""
+    """Make a module; the machine decides what Go builds from it."""
     module = tmp_path / "module"
     module.mkdir()
     (module / "go.mod").write_text(GO_MOD)
@@ -81,11 +81,11 @@ def test_two_callers_share_one_build(machine: Machine, tools: ToolSet, tmp_path:
     machine.install_go(wait_at_gate + BUILDING_GO)
 
     class SaysWaiting(io.StringIO):
-        """Opens the gate for the one that builds as soon as the other one says that it waits."""
+        """Opens the gate for the building caller as soon as the other one reports that it waits."""
 
         def write(self, text: str) -> int:
             if "waiting for it" in text:
-                gate.write_text("go on\n")
+                gate.write_text("continue\n")
             return super().write(text)
 
     outputs = [SaysWaiting(), SaysWaiting()]
@@ -99,7 +99,7 @@ def test_two_callers_share_one_build(machine: Machine, tools: ToolSet, tmp_path:
     assert sum("waiting for it" in output.getvalue() for output in outputs) == 1
 
 
-def test_a_failing_build_shows_gos_words_and_what_to_check(machine: Machine) -> None:
+def test_failing_build_shows_gos_output_and_what_to_check(machine: Machine) -> None:
     machine.install_go('[ "$1" = env ] && echo go1.99.0 && exit; echo no such host; exit 1')
     with pytest.raises(ToolError, match=r"no such host\n(.|\n)*make tools"):
         machine.find_or_build()
@@ -124,7 +124,7 @@ def test_without_go_the_pinned_one_is_installed_once(
     assert len([line for line in said if line.startswith("Installing")]) == 1
 
 
-def test_a_build_that_lacks_a_binary_says_to_restore_the_pins(machine: Machine) -> None:
+def test_build_without_a_binary_asks_to_restore_the_pins(machine: Machine) -> None:
     machine.install_go(f'{BUILDING_GO}\nrm -f "$out/kubectl"')
     with pytest.raises(ToolError, match=r"made no kubectl; restore the tool lines of .*go\.mod"):
         machine.find_or_build()
@@ -149,7 +149,7 @@ def test_files_of_a_module_lie_beside_the_binaries(
     assert (again / "crd.yaml").exists()
 
 
-def test_a_change_of_a_pin_or_of_our_own_code_is_another_cache_entry(tools: ToolSet) -> None:
+def test_changed_pin_or_own_code_is_another_cache_entry(tools: ToolSet) -> None:
     fingerprint = Recipe.read(tools).fingerprint
     assert Recipe.read(tools).fingerprint == fingerprint
     seen = {fingerprint}
@@ -183,14 +183,14 @@ def test_gos_version_is_read(text: str, version: toolchain.GoVersion | None) -> 
     assert toolchain.parse_version(text) == version
 
 
-def test_a_go_mod_without_a_go_line_says_to_restore_it(machine: Machine, tools: ToolSet) -> None:
+def test_go_mod_without_a_go_line_asks_to_restore_it(machine: Machine, tools: ToolSet) -> None:
     machine.install_go()
     tools.go_mod.write_text("module x\n")
     with pytest.raises(ToolError, match="no go line; restore it from Git"):
         machine.find_or_build()
 
 
-def test_tests_of_a_package_are_built_with_files_of_its_module_replaced(
+def test_package_tests_are_built_with_replaced_files(
     machine: Machine, tools: ToolSet, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
@@ -231,7 +231,7 @@ def test_tests_of_a_package_are_built_with_files_of_its_module_replaced(
     assert machine.leftovers() == []
 
 
-def test_what_is_replaced_decides_about_the_result(tools: ToolSet) -> None:
+def test_replaced_files_change_the_fingerprint(tools: ToolSet) -> None:
     def fingerprint(text: str) -> str:
         tests = PackageTests("example.com/a", "b", {"c.go": text})
         return Recipe.read(replace(tools, tests=tests)).fingerprint

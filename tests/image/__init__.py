@@ -1,1 +1,1 @@
-"""Tests of the image itself: built with buildah, looked into, and run closed as in a cluster."""
+"""Tests of the image: built with buildah, inspected, and run confined as in a cluster."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the image that stands in for the Dockerfile's base where no registry can be reached: Debian
-# 12 with its Python 3.11. Prints the image's name. For tests: nobody renews it when Debian does.
+# 12 with its Python 3.11. Prints the image's name. For tests only: it is not rebuilt when Debian changes.
 # The file system is kept in the user's cache, the image in buildah's storage.
 set -euo pipefail
 suite=bookworm
@@ -20,7 +20,7 @@ if ! command buildah images --quiet "$image" >/dev/null 2>&1; then
     flock 9
     if [ ! -f "$archive" ]; then
         rm -f "$cache"/base-*.tar*
-        # debootstrap's younger sibling, in half the time.
+        # mmdebstrap takes half the time of debootstrap.
         mmdebstrap --quiet --format=tar --variant=essential --include="$packages" \
             --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
             --dpkgopt='path-exclude=/usr/share/man/*' \
@@ -34,7 +34,7 @@ if ! command buildah images --quiet "$image" >/dev/null 2>&1; then
     container=$(command buildah from scratch)
     trap 'command buildah rm "$container" >/dev/null' EXIT
     buildah add --quiet "$container" "$archive" /
-    # Debian's pip does not ask the system for its certificates by itself.
+    # Debian's pip does not use the system's certificates automatically.
     buildah config --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "$container"
     buildah commit --quiet "$container" "$image"
 fi

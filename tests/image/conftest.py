@@ -1,7 +1,7 @@
-"""Builds the image once for all tests of it, as `make image` does, on a base of our own making.
+"""Builds the image once for all tests of it, as `make image` does, on a locally built base.
 
-Where there is no buildah, or no root, they are skipped with the reason; never in CI, which installs
-what is missing (tests/image/tools.sh).
+Without buildah or root, the tests are skipped with the reason; never in CI, which installs the
+missing tools (tests/image/tools.sh).
 """
 
 import fcntl
@@ -23,7 +23,7 @@ NEEDED = ("buildah", "mmdebstrap", "unshare", "setpriv", "make")
 
 
 def missing() -> str | None:
-    """Why no image can be built and run here; None: it can."""
+    """Why no image can be built and run here; None if one can."""
     lacking = [tool for tool in NEEDED if shutil.which(tool) is None]
     if lacking:
         return f"needs {', '.join(lacking)} (as root: tests/image/tools.sh installs it)"
@@ -32,7 +32,7 @@ def missing() -> str | None:
 
 @pytest.fixture(scope="session")
 def base() -> str:
-    """Make the base, or find it in buildah's storage; returns its name."""
+    """Build the base, or find it in buildah's storage; returns its name."""
     reason = missing()
     if reason and "CI" in os.environ:
         pytest.fail(f"CI tests the image, and it {reason}", pytrace=False)

@@ -82,7 +82,7 @@ class Image:
                 self.config["User"],
                 *self.config["Entrypoint"],
                 *arguments,
-                # The machine's commands are looked up by the same PATH as the image's.
+                # One PATH finds the machine's commands and the image's.
                 env={**self.variables, **variables, "PATH": f"{self.variables['PATH']}:/usr/sbin"},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -132,7 +132,7 @@ def buildah(*arguments: str) -> str:
 
 
 def output_of(command: Sequence[str], **variables: str) -> str:
-    """Run a command and return what it prints; what it says of errors is the failure's text."""
+    """Run a command and return what it prints; its standard error is the failure's text."""
     reply = subprocess.run(
         command, env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Which builder `make image` takes: the first that works, not the first that is there."""
+"""The builder that `make image` uses: the first that works, not the first that is installed."""
 
 import os
 import subprocess
@@ -39,11 +39,11 @@ def choose(directory: Path, tools: dict[str, str], **variables: str) -> tuple[in
         ({"buildah": WORKING}, "buildah"),
     ],
 )
-def test_the_first_that_works_is_taken(tmp_path: Path, tools: dict[str, str], chosen: str) -> None:
+def test_first_working_builder_is_used(tmp_path: Path, tools: dict[str, str], chosen: str) -> None:
     assert choose(tmp_path, tools)[:2] == (0, chosen)
 
 
-def test_without_any_it_says_what_was_tried_and_what_to_install(tmp_path: Path) -> None:
+def test_without_builder_error_names_tried_and_installable_ones(tmp_path: Path) -> None:
     status, printed, errors = choose(tmp_path, {"docker": NO_ENGINE, "buildah": NO_STORAGE})
     assert (status, printed) == (1, "")
     assert "docker does not work, podman is not there, buildah does not work" in errors
@@ -51,19 +51,19 @@ def test_without_any_it_says_what_was_tried_and_what_to_install(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("mounting", [WORKING, NO_STORAGE])
-def test_the_container_that_buildah_is_tried_with_is_removed(tmp_path: Path, mounting: str) -> None:
+def test_trial_container_of_buildah_is_removed(tmp_path: Path, mounting: str) -> None:
     asked = tmp_path / "asked"
     recording = f'echo "$@" >>{asked}\n[ "$1" != from ] || echo working-container'
     choose(tmp_path, {"buildah": f"{recording}\n{mounting}"})
     assert asked.read_text().splitlines()[-1] == "rm working-container"
 
 
-def test_the_one_that_was_asked_for_is_taken_or_none(tmp_path: Path) -> None:
+def test_requested_builder_is_the_only_candidate(tmp_path: Path) -> None:
     tools = {"docker": WORKING, "buildah": WORKING}
     assert choose(tmp_path, tools, BUILDER="buildah")[:2] == (0, "buildah")
 
 
-def test_make_names_it(tmp_path: Path) -> None:
+def test_make_names_a_missing_builder(tmp_path: Path) -> None:
     reply = subprocess.run(
         ["make", "-C", REPOSITORY, "image"],  # noqa: S607 - whichever make runs the tests
         env={**os.environ, "BUILDER": "nonesuch", "SBOM": str(tmp_path / "sbom.json")},

@@ -1,4 +1,4 @@
-"""What is in the image, what is not, and that it runs as the Deployment runs it."""
+"""The content of the image, and a run of the image as in the Deployment."""
 
 import importlib.util
 import json
@@ -23,12 +23,12 @@ SYSTEM = "scriptix-system"
 USER = 65532
 COMPILERS = {"cc", "gcc", "g++", "c++", "cpp", "clang", "tcc", "as", "ld", "make", "rustc", "go"}
 UNCHECKED_HASH = 0b01
-"""Flags of a compiled module that is taken without a look at its source (PEP 552)."""
+"""Flags of a compiled module that is loaded without checking its source (PEP 552)."""
 
 
 @pytest.fixture
 def account(control_plane: ControlPlane, tmp_path: Path) -> Path:
-    """Write what a pod of the operator's ServiceAccount finds mounted, with the shipped rights."""
+    """Write the files that a pod of the operator's ServiceAccount has mounted."""
     control_plane.kubectl("apply", "-k", str(REPOSITORY / "deploy"))
     wait_until_served(control_plane, "scriptix.io")
     directory = tmp_path / "serviceaccount"
@@ -124,12 +124,12 @@ async def test_a_closed_container_does_the_main_job_as_process_1_and_ends_cleanl
         assert "released the Lease" in operator.log
 
 
-def test_all_files_are_roots_and_nobody_else_may_write_them(image: Image) -> None:
+def test_all_files_belong_to_root_and_only_root_may_write_them(image: Image) -> None:
     for path in files(image):
         found = path.lstat()
         assert found.st_uid == 0, path
-        # What a user that is neither the owner nor in the group may write: /tmp and its like only,
-        # which the read-only root closes in the cluster.
+        # Other users may write only to /tmp and similar directories, which the read-only root
+        # closes in the cluster.
         if found.st_mode & stat.S_IWOTH and not stat.S_ISLNK(found.st_mode):
             assert found.st_mode & stat.S_ISVTX, path
 
@@ -152,7 +152,7 @@ def test_nothing_is_setuid_or_setgid(image: Image) -> None:
     assert not raised
 
 
-def test_there_is_no_pip_no_compiler_and_nothing_to_make_one_from(image: Image) -> None:
+def test_image_has_no_pip_and_no_compiler(image: Image) -> None:
     found = [
         path.relative_to(image.root)
         for path in files(image)
@@ -161,13 +161,13 @@ def test_there_is_no_pip_no_compiler_and_nothing_to_make_one_from(image: Image) 
         or (path.parent.name == "bin" and re.fullmatch(r"pip[0-9.]*", path.name))
         or (path.parent.name in {"bin", "sbin"} and path.name in COMPILERS)
     ]
-    # Debian's own notes on its packages are no packages.
+    # dpkg's metadata and documentation are no packages.
     assert not [path for path in found if not str(path).startswith(("var/lib/dpkg", "usr/share"))]
-    # What was taken out of the base is in no layer below, either.
+    # Files that were removed from the base are in no lower layer, either.
     assert len(image.oci["rootfs"]["diff_ids"]) == 1
 
 
-def test_every_module_is_compiled_for_good(image: Image) -> None:
+def test_every_module_is_compiled_without_source_check(image: Image) -> None:
     [site] = (image.root / "venv" / "lib").glob("python3.*/site-packages")
     tag = site.parent.name.replace("python", "cpython-").replace(".", "")
     uncompiled = []
@@ -180,7 +180,7 @@ def test_every_module_is_compiled_for_good(image: Image) -> None:
     assert not uncompiled
 
 
-def test_the_labels_say_what_it_is_and_from_which_commit(image: Image) -> None:
+def test_labels_name_version_and_commit(image: Image) -> None:
     prefix = "org.opencontainers.image."
     labels = {
         name.removeprefix(prefix): value
@@ -206,13 +206,13 @@ def run_in(image: Image, *command: str) -> str:
         buildah("rm", container)
 
 
-def test_it_prints_the_crd_of_this_checkout(image: Image) -> None:
+def test_image_prints_the_crd_of_this_checkout(image: Image) -> None:
     file = REPOSITORY / "crds" / "custommodeltrainings.scriptix.io.yaml"
     assert run_in(image, *image.config["Entrypoint"], "crd") == file.read_text()
 
 
-def test_its_user_is_a_number_that_no_file_knows(image: Image) -> None:
-    # runAsNonRoot asks for a number. To the image it is one like any other that a cluster chooses.
+def test_user_is_a_number_without_passwd_entry(image: Image) -> None:
+    # runAsNonRoot needs a numeric user, and a cluster may choose another one.
     assert image.config["User"] == f"{USER}:{USER}"
     for file in ("passwd", "group"):
         assert f":{USER}:" not in (image.root / "etc" / file).read_text()

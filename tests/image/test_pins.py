@@ -1,4 +1,4 @@
-"""What is not as it was pinned ends the build; tests/unit/test_dockerfile.py has the rest."""
+"""A package that differs from its pin ends the build; see also tests/unit/test_dockerfile.py."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(1800)  # it may be the first to want the base
+@pytest.mark.timeout(1800)  # the first test builds the base
 @pytest.mark.parametrize(
     ("pattern", "instead", "words"),
     [
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
     ],
     ids=["another sum", "no sum"],
 )
-def test_a_package_without_the_sum_of_its_pin_ends_the_build(
+def test_package_without_the_pinned_sum_ends_the_build(
     base: str, tmp_path: Path, pattern: str, instead: str, words: str
 ) -> None:
     requirements = tmp_path / "requirements"

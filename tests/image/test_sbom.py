@@ -34,12 +34,12 @@ ruamel-yaml==1.2 ; sys_platform == 'linux' \\
 """
 
 
-def test_it_is_valid_by_the_schema_of_cyclonedx() -> None:
+def test_sbom_is_valid_by_the_schema_of_cyclonedx() -> None:
     bom = bill_of_materials(INVENTORY, "0.1.0", PINS, "0")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
 
 
-def test_each_package_has_its_purl_and_the_sums_that_were_accepted() -> None:
+def test_each_package_has_its_purl_and_pinned_sums() -> None:
     bom = bill_of_materials(INVENTORY, "0.1.0", PINS, None)
     by_name = {component["name"]: component for component in bom["components"]}
     assert by_name.keys() == {"debian", "python", "ruamel-yaml", "libstdc++6"}
@@ -51,7 +51,7 @@ def test_each_package_has_its_purl_and_the_sums_that_were_accepted() -> None:
     assert bom["dependencies"][0]["dependsOn"] == [c["bom-ref"] for c in bom["components"]]
 
 
-def test_the_same_image_gives_the_same_bytes_and_no_time_of_its_own() -> None:
+def test_same_image_gives_the_same_bytes_without_a_time() -> None:
     once, again = (bill_of_materials(INVENTORY, "0.1.0", PINS, None) for _ in range(2))
     assert json.dumps(once) == json.dumps(again)
     assert "timestamp" not in once["metadata"]
@@ -64,13 +64,13 @@ def test_the_same_image_gives_the_same_bytes_and_no_time_of_its_own() -> None:
     [{"name": "left-pad", "version": "1"}, {"name": "ruamel.yaml", "version": "1.3"}],
     ids=["unknown", "another version"],
 )
-def test_a_package_that_is_not_pinned_ends_it(stranger: dict[str, str]) -> None:
+def test_unpinned_package_is_an_error(stranger: dict[str, str]) -> None:
     packages = [{**stranger, "license": ""}]
     with pytest.raises(UnpinnedError, match=r"(left-pad 1|ruamel-yaml 1\.3) is in the image"):
         bill_of_materials({**INVENTORY, "python_packages": packages}, "0.1.0", PINS, None)
 
 
-def test_packages_of_the_base_are_listed_once_each_and_need_no_pin() -> None:
+def test_packages_of_the_base_are_listed_once_without_pin() -> None:
     strangers = [{"name": "Left_Pad", "version": one, "license": ""} for one in ("1", "1", "2")]
     packages = [*strangers, *INVENTORY["python_packages"][:1]]
     inventory = {**INVENTORY, "python_packages_of_the_base": packages}
@@ -87,10 +87,8 @@ def test_all_pins_are_read() -> None:
     assert sum(map(len, pins.values())) == text.count("--hash=sha256:")
 
 
-@pytest.mark.timeout(1800)  # it may be the first to want the image
-def test_the_image_s_own_lists_what_python_and_dpkg_say_is_there(
-    image: Image, sbom: dict[str, Any]
-) -> None:
+@pytest.mark.timeout(1800)  # the first test builds the image
+def test_sbom_of_the_image_matches_python_and_dpkg(image: Image, sbom: dict[str, Any]) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(sbom)) is None
     [site] = (image.root / "venv" / "lib").glob("python3.*/site-packages")
     installed = {path.name.removesuffix(".dist-info") for path in site.glob("*.dist-info")}
@@ -104,9 +102,7 @@ def test_the_image_s_own_lists_what_python_and_dpkg_say_is_there(
 
 @pytest.mark.timeout(1800)  # the same
 @pytest.mark.parametrize("site", ["usr/lib/python3/dist-packages", "opt/other/python9/packages"])
-def test_the_inventory_has_the_base_s_python_packages_wherever_they_are(
-    image: Image, site: str
-) -> None:
+def test_inventory_has_python_packages_of_the_base_anywhere(image: Image, site: str) -> None:
     notes = image.root / site / "left_pad-1.3.dist-info"
     notes.mkdir(parents=True)
     (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: left-pad\nVersion: 1.3\n")

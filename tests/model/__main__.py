@@ -1,6 +1,6 @@
 """Command line: `python -m tests.model [WORD …]` searches the variants whose names have the words.
 
-`mutations` searches the protocols that are not ours instead, and shows how each starts twice.
+`mutations` searches deliberately wrong protocols instead, and shows how each breaks its promise.
 """
 
 import sys
@@ -11,11 +11,11 @@ from tests.model.search import Found, search
 from tests.model.variants import PROMISES, Variant, found_by, mutated, whole
 
 PROCESSES = 2
-"""Searches at once: each needs up to 1 GB."""
+"""Concurrent searches; each needs up to 1 GB."""
 
 
 def main(words: list[str]) -> int:
-    """Search; the exit status is 1 where a promise is broken that should be kept."""
+    """Search; the exit status is 1 if a promise of the protocol is broken."""
     if words == ["mutations"]:
         for mutation in mutated():
             _say(f"{mutation.name}: {found_by(mutation)}")

@@ -1,28 +1,28 @@
-"""What is promised of every state (docs/start-protocol.md)."""
+"""Invariants that every state keeps (docs/start-protocol.md)."""
 
 from collections import Counter
 from collections.abc import Callable
 
-from tests.model.judgement import Judgement
+from tests.model.decisions import Decisions
 from tests.model.values import State, Thing
 
 __all__ = [
     "Promise",
     "a_token_is_used_once",
-    "an_end_is_believed",
-    "entry_stays_open",
     "is_at_rest",
-    "nothing_for_the_deleted",
+    "no_start_for_deleted",
     "one_run_for_one_request",
     "owned_is_ours",
+    "seen_end_is_reported",
+    "start_stays_in_flight",
 ]
 
-Promise = Callable[[Judgement, State], str | None]
-"""Says what is wrong with a state."""
+Promise = Callable[[Decisions, State], str | None]
+"""Returns how a state breaks the promise; None if it keeps the promise."""
 
 
-def one_run_for_one_request(_core: Judgement, state: State) -> str | None:
-    """A resource re-created from the same manifest asks for the same run; each token for one."""
+def one_run_for_one_request(_core: Decisions, state: State) -> str | None:
+    """Each token asks for one run; a resource re-created from its manifest asks for no other."""
     requests = Counter((run.resource, run.request, run.token) for run in state.ours)
     for (resource, _, _), runs in requests.items():
         if runs > 1:
@@ -30,8 +30,8 @@ def one_run_for_one_request(_core: Judgement, state: State) -> str | None:
     return None
 
 
-def a_token_is_used_once(_core: Judgement, state: State) -> str | None:
-    """A value that was sent once starts nothing when it is set again."""
+def a_token_is_used_once(_core: Decisions, state: State) -> str | None:
+    """A token whose start was sent starts nothing when it is set again."""
     sent = Counter((run.resource, run.uid, run.token) for run in state.ours if run.token)
     for (resource, _, token), runs in sent.items():
         if runs > 1:
@@ -39,10 +39,10 @@ def a_token_is_used_once(_core: Judgement, state: State) -> str | None:
     return None
 
 
-def owned_is_ours(core: Judgement, state: State) -> str | None:
-    """Owned is said of a run that a POST of ours has started, and of no other.
+def owned_is_ours(core: Decisions, state: State) -> str | None:
+    """Ownership Owned names a run that a POST of this resource has started, and no other.
 
-    Where the reply did not show the model, only that a run was started is known, and not which.
+    Where the reply does not show the model, the run that was started cannot be identified.
     """
     for resource, thing in enumerate(state.things):
         if thing is None:
@@ -50,32 +50,34 @@ def owned_is_ours(core: Judgement, state: State) -> str | None:
         facts = core.facts(thing.status)
         if facts.ownership != "Owned":
             continue
-        ours = {run.marker for run in state.ours if run.resource == resource}
-        # A start time in the reply to a POST is compared with nothing. Where others start the model
-        # too, the first poll may show their training, and nothing distinguishes it from ours.
+        ours = {run.run_start for run in state.ours if run.resource == resource}
+        # A run start time in the reply to a POST is never compared. Where other clients start the
+        # model too, the first poll may show their training, which nothing distinguishes from ours.
         is_compared = core.rules.reply and not core.rules.budget.foreign
-        is_named = is_compared and facts.marker is not None
-        if facts.marker not in ours if is_named else not ours:
-            return f"r{resource} is said to own training {facts.marker}, which is not its own"
+        is_named = is_compared and facts.run_start is not None
+        if facts.run_start not in ours if is_named else not ours:
+            return f"r{resource} owns training {facts.run_start}, which it did not start"
     return None
 
 
-def entry_stays_open(core: Judgement, state: State) -> str | None:
-    """As long as a POST may act, its entry is open in the ledger: no conclusion is drawn yet."""
+def start_stays_in_flight(core: Decisions, state: State) -> str | None:
+    """While a POST may still act, its in-flight start stays in the ledger."""
     budget = core.rules.budget
     if budget.foreign or budget.wiped or (budget.stale and budget.data):
-        # Another's training is taken for ours, and so is ours of before the baseline where a look
-        # shows that; a rebuilt ledger counts anew.
+        # Another client's training is taken for this start, and so is an earlier training that a
+        # stale poll shows; a rebuilt ledger restarts its serials.
         return None
-    entry = core.entry(state.ledger)
+    in_flight = core.in_flight(state.ledger)
     for post in state.posts:
-        if post.entry != entry:
-            return f"the entry of a POST that may still act is closed (r{post.resource})"
+        if post.in_flight != in_flight:
+            return (
+                f"the in-flight start of a POST that may still act is resolved (r{post.resource})"
+            )
     return None
 
 
-def nothing_for_the_deleted(core: Judgement, state: State) -> str | None:
-    """Nothing is started or adopted for a resource that is known to be deleted, or about to be."""
+def no_start_for_deleted(core: Decisions, state: State) -> str | None:
+    """No start and no adoption for a resource that the process knows to be deleted."""
     for process in state.processes:
         job = process.job
         if job is None:
@@ -90,52 +92,52 @@ def nothing_for_the_deleted(core: Judgement, state: State) -> str | None:
             return f"an intent is written for r{job.resource}, which is being deleted"
         before, after = core.facts(job.base.thing.status), core.facts(job.status)
         if after.ownership == "Adopted" and before.ownership is None:
-            return f"r{job.resource} adopts a run, and is being deleted"
+            return f"r{job.resource} adopts a run while it is being deleted"
     return None
 
 
-def an_end_is_believed(core: Judgement, state: State) -> str | None:
-    """A run whose end was seen is never said to have timed out, or to have an unknown outcome."""
+def seen_end_is_reported(core: Decisions, state: State) -> str | None:
+    """A run whose end was seen is never reported as TimedOut or Unknown."""
     for job in (process.job for process in state.processes):
         if job is None:
             continue
         before, after = core.facts(job.base.thing.status), core.facts(job.status)
         is_pending = before.end_seen is not None
         if is_pending and after.finished and after.reason in {"TimedOut", "Unknown"}:
-            return f"the end of r{job.resource}'s run was seen, and it is said to be {after.reason}"
+            return f"the end of r{job.resource}'s run was seen, but {after.reason} is reported"
     return None
 
 
-def is_at_rest(core: Judgement, state: State) -> bool:
-    """Each resource follows its run, or has ended, or waits for people: that is what all reach."""
+def is_at_rest(core: Decisions, state: State) -> bool:
+    """Each resource follows its run, has finished, or waits for a person."""
     return all(
         thing is None or _is_at_rest(core, state, resource, thing)
         for resource, thing in enumerate(state.things)
     )
 
 
-def _is_at_rest(core: Judgement, state: State, resource: int, thing: Thing) -> bool:
+def _is_at_rest(core: Decisions, state: State, resource: int, thing: Thing) -> bool:
     facts = core.facts(thing.status)
     if thing.suspended:
         return True
     if facts.finished:
         return not _is_asked_for(core, state, resource, thing)
     if thing.doomed:
-        # An entry whose outcome is recorded is closed by the next one that needs the model.
+        # The next resource that needs the model resolves a start whose outcome is recorded.
         if facts.attempt is None or state.ledger is None:
             return facts.attempt is None
         return not core.has_start_in_flight(resource, thing, state.ledger)
     if facts.followed:
         return state.model.status == 3
-    # It waits for new data, beside a training that it has not asked for.
+    # The resource waits for new data while the model shows a training that it did not request.
     token = thing.token if facts.run is None else facts.token
     asked = resource, thing.uid, token
     is_own = any((run.resource, run.uid, run.token) == asked for run in state.ours)
     return state.model.status == 4 and not is_own and facts.attempt is None
 
 
-def _is_asked_for(core: Judgement, state: State, resource: int, thing: Thing) -> bool:
-    """Whether a run is asked for by a token that was never used: it has to come."""
+def _is_asked_for(core: Decisions, state: State, resource: int, thing: Thing) -> bool:
+    """Whether a token that was never used asks for a run, which has to start."""
     facts = core.facts(thing.status)
     is_used = thing.token in facts.used or (resource, thing.uid, thing.token) in state.sent
     return bool(thing.token) and not is_used and bool(core.rules.budget.token)

@@ -1,4 +1,4 @@
-"""What a search assumes: the API's dialect, the wishes of the user, the faults, the mutation."""
+"""The assumptions of a search: the API's variant, the user's spec, the faults, the mutation."""
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -21,53 +21,53 @@ TIMEOUT = 604800
 
 
 class Mutation(Enum):
-    """A protocol that is not ours, to see the search fail."""
+    """A deliberately wrong protocol, on which the search must find a broken promise."""
 
-    ENTRY_AFTER_POST = auto()
-    """The ledger's entry is opened once the POST was sent."""
-    INTENT_AFTER_ENTRY = auto()
-    """The intent is written once the entry is open."""
+    IN_FLIGHT_AFTER_POST = auto()
+    """The in-flight start is written to the ledger only after the POST was sent."""
+    INTENT_AFTER_IN_FLIGHT = auto()
+    """The intent is written after the in-flight start."""
     ANY_LEDGER = auto()
-    """The entry is opened in whatever version of the ledger is there."""
+    """The in-flight start is written over any version of the ledger."""
     HASTY = auto()
-    """That nothing has happened is believed after S, without W and P."""
+    """Not happened is decided after G alone, without W and P."""
     ONE_POLL = auto()
-    """That nothing has happened is believed after one look."""
+    """Not happened is decided after a single poll."""
     NEVER_STALE = auto()
-    """No look is taken for stale."""
+    """No poll is treated as stale."""
     NEW_BASELINE = auto()
-    """Each attempt is compared with the model as it was just before that attempt."""
+    """Each attempt has its own baseline, read just before that attempt."""
     NO_FENCE = auto()
     """A process may be paused between its last check and the POST."""
     LEDGER_MEANWHILE = auto()
-    """The entry is looked up when the reply to a look is read, though another model's step may be
-    writing the ledger then, which leaves nothing to read."""
-    LONELY_INTENT = auto()
-    """An intent without an entry in the ledger is taken for a POST that may be on its way."""
-    GATEWAY_BELIEVED = auto()
-    """A gateway's 4xx to a POST is taken for the API's."""
+    """The in-flight start is read when the reply to a poll arrives. The reconcile of another model
+    may be writing the ledger then, so that there is nothing to read."""
+    INTENT_IS_AMBIGUOUS = auto()
+    """An intent without an in-flight start is treated as a POST that may have left."""
+    GATEWAY_TRUSTED = auto()
+    """A gateway's 4xx to a POST is treated as the API's."""
     DELETION_UNSEEN = auto()
-    """A resource counts as long as it exists, also when its deletion has begun."""
+    """A resource is started also after its deletion has begun."""
     REMOVAL_UNSEEN = auto()
-    """The last check before a POST does not ask whether the store still has the resource."""
+    """The last check before a POST does not verify that the store still has the resource."""
     UNREADABLE_IS_ABSENT = auto()
-    """A start time that cannot be read is taken for none."""
+    """An unreadable run start time is treated as absent."""
     UNLISTED_IS_GONE = auto()
-    """A resource in a namespace that could not be listed is taken for gone."""
+    """A resource in a namespace that could not be listed is treated as deleted."""
     REBUILT_FROM_SOME = auto()
-    """A lost ledger is rebuilt from the resources that could be listed."""
+    """A lost ledger is rebuilt although not all resources could be listed."""
     REPLY_COMPARED = auto()
-    """The start time in the reply to a POST is taken for the one that polls show."""
-    END_NOT_BELIEVED = auto()
-    """A pending end waits for its results, whatever else happens."""
-    USED_FORGOTTEN = auto()
-    """A token asks for a run whenever it is not the one before."""
-    SUCCESS_BELIEVED = auto()
-    """A 2xx to a POST is taken for a start, whatever error it carries."""
-    ERROR_BELIEVED = auto()
-    """A 2xx to a POST that carries an error is taken for a refusal."""
+    """The run start time in the reply to a POST is compared with those of polls."""
+    END_IGNORED = auto()
+    """A pending end keeps waiting for its results after a deletion, a suspend or a time-out."""
+    USED_TOKEN_REUSED = auto()
+    """A token asks for a run whenever it differs from the previous one."""
+    SUCCESS_TRUSTED = auto()
+    """A 2xx to a POST is treated as a start, even if it carries an error."""
+    ERROR_TRUSTED = auto()
+    """A 2xx to a POST that carries an error is treated as a rejection."""
     ABANDONED = auto()
-    """The outcome of a start is not polled for once the deletion of its resource has begun."""
+    """Once the deletion of a resource has begun, the outcome of its start is not polled for."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,17 @@ class Rules:
     """One search.
 
     Args:
-        budget: What may go wrong, and how often.
-        starts_from: The API's dialect.
-        resources: How many there are, all for the same model.
-        existing: spec.existingTraining of each of them.
-        rerun: The first resource asks for another run, after one that it has adopted.
-        model: As it is at first.
+        budget: How often each fault may happen.
+        starts_from: The statuses from which the API starts a training.
+        resources: The number of resources, all with the same model.
+        existing: spec.existingTraining of each resource.
+        rerun: The first resource asks for another run after an adopted one.
+        model: The initial view of the model.
         reply: Whether the reply to a POST shows the model.
-        off: Seconds by which that reply shows another start time than polls do.
-        rivalry: Both processes take themselves for the leader, all the time.
-        same_clock: Both processes write the same second into what they write.
-        slow_looks: Time may pass between what a look shows and what is decided from it.
+        off: Seconds between the run start time in that reply and the one in polls.
+        two_leaders: Both processes consider themselves the leader all the time.
+        same_clock: Both processes write the same second.
+        slow_polls: Time may pass between the reply to a poll and the decision on it.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -96,7 +96,7 @@ class Rules:
     model: View = READY
     reply: bool = True
     off: int = 0
-    rivalry: bool = False
+    two_leaders: bool = False
     same_clock: bool = False
     slow_polls: bool = False
     mutation: Mutation | None = None
@@ -107,7 +107,7 @@ class Rules:
 
     @property
     def durations(self) -> Durations:
-        """As the operator takes them; the API keeps to TICKS whatever that believes."""
+        """The durations that the operator uses; the API always keeps to TICKS."""
         match self.mutation:
             case Mutation.HASTY:
                 return _Hasty(1, 1, 1, 1)

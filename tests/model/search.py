@@ -1,16 +1,16 @@
-"""Breadth-first search through all states: the first way to a broken promise is a shortest one."""
+"""Breadth-first search through all states: the trace to a broken promise is a shortest one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from tests.model.judgement import Judgement
-from tests.model.outside import Outside
+from tests.model.canonical import Canonicalizer
+from tests.model.decisions import Decisions
+from tests.model.environment import Environment
+from tests.model.operator_process import OperatorProcess
 from tests.model.promises import Promise, is_at_rest
+from tests.model.reconciling import Move
 from tests.model.rules import Rules
-from tests.model.shell import Shell
-from tests.model.steps import Move
-from tests.model.tidy import Tidy
 from tests.model.values import Copy, Process, Recall, Renewal, State, Thing
 
 __all__ = ["Found", "Search", "search"]
@@ -18,21 +18,21 @@ __all__ = ["Found", "Search", "search"]
 
 @dataclass(frozen=True)
 class Found:
-    """What a search has found."""
+    """The result of a search."""
 
     states: int
     seconds: float
     broken: str | None
-    """Which promise; None: all are kept."""
+    """How a promise is broken; None: all promises are kept."""
     trace: tuple[str, ...]
-    """How it comes to that, one line for each thing that happens."""
+    """The events that lead to the broken promise."""
     is_complete: bool
-    """Nothing was left to search."""
+    """All reachable states were searched."""
 
     def __str__(self) -> str:
         lines = [f"{number:3}. {line}" for number, line in enumerate(self.trace, 1)]
-        verdict = self.broken or ("kept" if self.is_complete else "kept so far")
-        return "\n".join([f"{verdict} ({self.states} states, {self.seconds:.1f} s)", *lines])
+        result = self.broken or ("kept" if self.is_complete else "kept so far")
+        return "\n".join([f"{result} ({self.states} states, {self.seconds:.1f} s)", *lines])
 
 
 @dataclass
@@ -40,19 +40,19 @@ class Search:
     """All states that can be reached under some rules."""
 
     rules: Rules
-    core: Judgement = field(init=False)
+    core: Decisions = field(init=False)
     _numbers: dict[State, int] = field(default_factory=dict)
     _states: list[State] = field(default_factory=list)
     _came_from: list[int] = field(default_factory=list)
     _by: list[str] = field(default_factory=list)
     _before: list[list[int]] = field(default_factory=list)
-    """From which states a state is reached, to find out what can be reached from where."""
+    """The predecessors of each state, for the search of traps."""
 
     def __post_init__(self) -> None:
-        self.core = Judgement(self.rules)
-        self._shell = Shell(self.core)
-        self._outside = Outside(self.core, self._shell)
-        self._tidy = Tidy(self.core)
+        self.core = Decisions(self.rules)
+        self._process = OperatorProcess(self.core)
+        self._environment = Environment(self.core, self._process)
+        self._canonical = Canonicalizer(self.core)
 
     def run(
         self, promises: tuple[Promise, ...], limit: int = 5_000_000, *, traps: bool = True
@@ -60,9 +60,9 @@ class Search:
         """Search.
 
         Args:
-            promises: That every state keeps.
-            limit: States to be found at most.
-            traps: Whether it is also looked for states that no rest can be reached from.
+            promises: Invariants that every state has to keep.
+            limit: The maximum number of states.
+            traps: Whether to search also for states from which no resource can come to rest.
         """
         began = perf_counter()
 
@@ -80,26 +80,26 @@ class Search:
                 broken = promise(self.core, state)
                 if broken is not None:
                     return found(broken, number)
-            for answered, after in self._moves(state):
-                self._reach(self._tidy(after), number, answered)
+            for event, after in self._moves(state):
+                self._reach(self._canonical(after), number, event)
             number += 1
         trap = self._trap() if traps else None
         if trap is not None:
-            return found("no way to a rest is left", trap)
+            return found("trap: some resource can never come to rest", trap)
         return found(None, 0, complete=True)
 
     def _moves(self, state: State) -> Iterator[Move]:
         for number in range(len(state.processes)):
-            yield from self._shell.moves(state, number)
-        yield from self._outside.moves(state)
+            yield from self._process.moves(state, number)
+        yield from self._environment.moves(state)
 
-    def _reach(self, state: State, number: int, answered: str) -> None:
+    def _reach(self, state: State, number: int, event: str) -> None:
         known = self._numbers.get(state)
         if known is None:
             known = self._numbers[state] = len(self._states)
             self._states.append(state)
             self._came_from.append(number)
-            self._by.append(answered)
+            self._by.append(event)
             self._before.append([])
         if number >= 0:
             self._before[known].append(number)
@@ -112,7 +112,7 @@ class Search:
         things = (thing, *(Thing(0, self.core.blank) for _ in range(rules.resources - 1)))
         store = tuple(Copy(thing, current=True) for thing in things)
         process = Process(store, (Recall(),) * len(store))
-        return self._tidy(
+        return self._canonical(
             State(
                 model=rules.model,
                 past=(),
@@ -136,7 +136,7 @@ class Search:
         return lines[::-1]
 
     def _trap(self) -> int | None:
-        """The first state from which no rest can be reached."""
+        """The first state from which the resources cannot come to rest."""
         saved = [is_at_rest(self.core, state) for state in self._states]
         todo = [number for number, is_saved in enumerate(saved) if is_saved]
         while todo:

@@ -1,4 +1,4 @@
-"""The start protocol keeps its promises in all that can happen, and a worse one does not."""
+"""The start protocol keeps its promises in every order of events; each mutation breaks one."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from tests.model.values import Budget
 from tests.model.variants import PROMISES, Variant, bounded, found_by, mutated
 
 HARMLESS = {
-    Mutation.INTENT_AFTER_ENTRY: Rules(Budget(crash=1, data=1)),
-    Mutation.LONELY_INTENT: Rules(Budget(crash=1, late=1)),
+    Mutation.INTENT_AFTER_IN_FLIGHT: Rules(Budget(crash=1, data=1)),
+    Mutation.INTENT_IS_AMBIGUOUS: Rules(Budget(crash=1, late=1)),
 }
 
 
@@ -21,13 +21,13 @@ def test_every_promise_is_kept(variant: Variant) -> None:
 
 
 @pytest.mark.parametrize("mutation", mutated(), ids=lambda mutation: mutation.name)
-def test_a_worse_protocol_breaks_its_promise(mutation: Mutation) -> None:
+def test_search_finds_the_promise_that_a_mutation_breaks(mutation: Mutation) -> None:
     found = found_by(mutation)
-    assert found.broken is not None, f"{found.states} states, and nothing is wrong with them"
+    assert found.broken is not None, f"{found.states} states, and no promise is broken"
 
 
 @pytest.mark.parametrize("mutation", HARMLESS, ids=lambda mutation: mutation.name)
-def test_what_only_makes_it_slower_starts_once(mutation: Mutation) -> None:
+def test_harmless_mutation_keeps_every_promise(mutation: Mutation) -> None:
     rules = HARMLESS[mutation]
     found = search(Rules(rules.budget, mutation=mutation), PROMISES)
     assert found.broken is None, str(found)

@@ -1,8 +1,8 @@
-"""What one state of the model consists of: plain tuples, so that equal states are found again.
+"""The parts of a state: plain tuples, so that equal states are recognized.
 
-Statuses, entries and ledgers stand as the numbers under which `judgement` keeps the real objects.
-Versions of objects in the cluster grow without end; all that counts of them is whether a copy is
-of the newest one, so that is what a copy has (`current`).
+Statuses, in-flight starts and ledgers are numbers under which `decisions` keeps the real objects.
+The resourceVersions of objects in the cluster grow without end. A copy therefore records only
+whether it is of the newest version (`current`).
 """
 
 from datetime import datetime
@@ -28,71 +28,71 @@ __all__ = [
 
 
 class View(NamedTuple):
-    """What a GET of the model shows."""
+    """The model as a GET shows it."""
 
     status: int
-    marker: int | None
-    """Which training started_training_at speaks of: they are numbered; None: never trained."""
+    run_start: int | None
+    """Number of the training whose run start time is shown; None: never trained."""
     off: int = 0
-    """Seconds by which started_training_at differs from what other replies show."""
+    """Seconds by which started_training_at differs from that in other replies."""
     unreadable: bool = False
     """started_training_at is present and cannot be read."""
     bare: bool = False
     """An end without results: no metrics, no error."""
 
     def __str__(self) -> str:
-        answered = f"{self.status}"
+        event = f"{self.status}"
         if self.unreadable:
-            answered += " with a start time that cannot be read"
-        elif self.marker is not None:
-            answered += f" of training {self.marker}"
+            event += " with an unreadable run start time"
+        elif self.run_start is not None:
+            event += f" of training {self.run_start}"
         if self.off:
-            answered += f" {self.off:+} s"
-        return answered + (" without results" if self.bare else "")
+            event += f" {self.off:+} s"
+        return event + (" without results" if self.bare else "")
 
 
 class Answer(NamedTuple):
-    """What came of a POST, as its sender learns it."""
+    """The reply to a POST, or the error that its sender sees."""
 
     kind: str
-    """A FailureKind, or Accepted, or Withdrawn: nothing was sent, as the ledger is another's."""
+    """A FailureKind, Accepted, or Aborted: no POST was sent, because the ledger has changed."""
     view: View | None = None
-    """In the reply."""
+    """The model in the reply."""
     code: str | None = None
     reset: bool = False
     gateway: bool = False
-    """A 4xx in the words of a gateway."""
+    """A 4xx with the body of a gateway."""
     flawed: bool = False
     """A 2xx that carries an error."""
 
     def __str__(self) -> str:
-        answered = "a gateway's 4xx" if self.gateway else "2xx with an error" if self.flawed else ""
-        return f"{answered or self.kind}{f', {self.code}' if self.code else ''}"
+        event = "a gateway's 4xx" if self.gateway else "2xx with an error" if self.flawed else ""
+        return f"{event or self.kind}{f', {self.code}' if self.code else ''}"
 
 
 class Recall(NamedTuple):
-    """core.reconcile.protocol.Memory, with times as ages in ticks."""
+    """core.reconcile.protocol.InProcessState, with times as ages in ticks."""
 
-    entry: int | None = None
+    in_flight: int | None = None
     answer: Answer | None = None
     age: int | None = None
-    """Since the open entry was first seen."""
+    """Ticks since the intent was first seen."""
     reset: bool = False
     agreed: int | None = None
-    """Since a look first showed that nothing has happened."""
+    """Ticks since a poll first showed that the start has not happened."""
     repeated: int | None = None
-    """Since a poll first showed a run that may be the one before the start."""
+    """Ticks since a poll first showed a run that may be the one before the start."""
     results: int | None = None
-    """Since the next poll for results is due."""
+    """Ticks since the next poll for results became due."""
     refusals: int = 0
 
 
 class Outcome(NamedTuple):
-    """The outcome of a start: core.ledger.ledger.Settled."""
+    """The outcome of a start: core.ledger.ledger.StartOutcome."""
 
-    entry: int
+    in_flight: int
     acted: bool
-    marker: datetime | None
+    run_start: datetime | None
     sent: bool
 
 
@@ -103,41 +103,41 @@ class Thing(NamedTuple):
     status: int
     suspended: bool = False
     doomed: bool = False
-    """Its deletion has begun: metadata.deletionTimestamp is set."""
+    """The deletion has begun: metadata.deletionTimestamp is set."""
     token: str = ""
     """spec.runToken."""
 
 
 class Copy(NamedTuple):
-    """A resource as a process knows it."""
+    """The copy of a resource in a process."""
 
     thing: Thing
     current: bool
 
 
 class Job(NamedTuple):
-    """A step of one resource, between two effects."""
+    """A reconcile of one resource, between two effects."""
 
     at: str
-    """What comes next; the methods of `shell.Shell` that do it have this name."""
+    """The next effect: the name of a method of `operator_process.OperatorProcess`."""
     resource: int
     base: Copy
-    """As last read or written: what a write of status replaces."""
+    """The version last read or written, which a write of status replaces."""
     status: int
-    """As decided."""
+    """The decided status."""
     action: str
-    """That follows: look, reserve, post or rest."""
-    settled: Outcome | None = None
+    """The action that follows: poll, acquire, post or requeue."""
+    start_outcome: Outcome | None = None
     view: View | None = None
     revision: bool = True
-    """The process has not read the ledger again since before the look."""
+    """Whether the ledger is still of the version that was read before the poll."""
     begun: int | None = None
-    """Ticks since the writing of the intent began."""
+    """Ticks since the write of the intent began."""
     answer: Answer | None = None
     found: int | None = None
     """A ledger that was read and is not taken over yet, or was written without a reply."""
     then: str = ""
-    """Goes on here once the ledger is taken over."""
+    """The effect that follows the take-over of the ledger."""
 
 
 class Process(NamedTuple):
@@ -146,14 +146,14 @@ class Process(NamedTuple):
     store: tuple[Copy | None, ...]
     recalls: tuple[Recall, ...]
     ledger: int | None = None
-    """As it works with it; None: to be read."""
+    """The ledger in memory; None: it has to be read."""
     current: bool = False
-    """It was read, or written, in the version that is there."""
+    """Whether that ledger is the newest version."""
     job: Job | None = None
     misled: bool = False
-    """Its last look was stale: the next one is not."""
+    """Whether the last poll was stale; the next one is not."""
     unlisted: tuple[int, ...] = ()
-    """The resources in namespaces that it could not list so far."""
+    """Resources in namespaces that the process could not list yet."""
 
 
 class Message(NamedTuple):
@@ -161,61 +161,61 @@ class Message(NamedTuple):
 
     resource: int
     uid: int
-    entry: int | None
-    """The number of the ledger's entry that was opened for it."""
+    in_flight: int | None
+    """Number of the in-flight start in the ledger."""
     sender: int
     left: int
-    """Ticks within which it acts, if it ever does."""
+    """Ticks within which the POST acts, if it ever does."""
     token: str
-    """That it answers."""
+    """Run token of the request."""
     awaited: bool
-    """Its sender still waits for the reply."""
+    """Whether the sender still waits for the reply."""
 
 
 class Renewal(Enum):
-    """Whether one that is made anew may start again, as new data wait for that."""
+    """Whether a re-created resource may start another run, because new data are there."""
 
     NO_DATA = auto()
     NEW_DATA = auto()
-    """They have come since its last training began."""
+    """New data arrived after the last training began."""
     BESIDE_OPEN = auto()
-    """It was made anew while nothing was recorded of the start before, whose entry is open: that
-    start is what it asks for, too, and data that come meanwhile are not for another."""
+    """The resource was re-created while its start was in flight and no outcome was recorded. The
+    re-created one asks for that same start, and data that arrive meanwhile ask for no other."""
 
 
 class Started(NamedTuple):
-    """A training that a POST of ours has started."""
+    """A training that a POST of the operator has started."""
 
-    marker: int
+    run_start: int
     resource: int
     uid: int
     request: int
-    """Counts what has asked for trainings of this resource."""
+    """Number of the request of this resource."""
     token: str
-    """That it answers."""
+    """Run token of the request."""
 
 
 class LateWrite(NamedTuple):
-    """A write that its sender gave up, and that the cluster may still take.
+    """A write that its sender gave up, and that the cluster may still carry out.
 
-    It names the version that it replaces, so it is void as soon as there is another.
+    The write names the version that it replaces, so it is void once there is another version.
     """
 
     resource: int | None
-    """Whose status; None: the ledger."""
+    """The resource whose status is written; None: the ledger."""
     value: int
 
 
 class Budget(NamedTuple):
-    """How often each thing may still go wrong."""
+    """How often each fault may still happen."""
 
     crash: int = 0
-    """A process is killed and starts anew."""
+    """A process is killed and restarts."""
     succession: int = 0
-    """Another process becomes the leader, while the one before goes on with its step."""
+    """Another process becomes the leader while the former leader continues its reconcile."""
     revisits: int = 0
-    """A process that does not lead any more visits a resource anew after a conflict, all the same.
-    It is ended soon: its election finds out, beside its steps."""
+    """A process that has lost the lead reconciles a resource again after a conflict. Its election
+    ends the process soon, but not in the middle of a reconcile."""
     lost: int = 0
     """A POST, or the reply to it, is lost."""
     late: int = 0
@@ -223,15 +223,15 @@ class Budget(NamedTuple):
     refused: int = 0
     """The API answers a POST with 429."""
     write: int = 0
-    """The reply to a write in the cluster is lost; it is written, or not, or later."""
+    """The reply to a write in the cluster is lost; the object is written, not written, or later."""
     stale: int = 0
-    """A look shows the model as it was."""
+    """A poll shows an earlier view of the model."""
     foreign: int = 0
-    """Somebody else starts the model."""
+    """Another client starts the model."""
     data: int = 0
-    """New data: a trained model is ready to run again."""
+    """New data arrive: a trained model is ready to run again."""
     recreated: int = 0
-    """A resource is deleted and made anew from the same manifest."""
+    """A resource is deleted and re-created from the same manifest."""
     deleted: int = 0
     """A resource is deleted for good."""
     suspend: int = 0
@@ -241,31 +241,31 @@ class Budget(NamedTuple):
     doomed: int = 0
     """The deletion of a resource begins, and a finalizer holds it; `deleted` may remove it."""
     unreadable: int = 0
-    """A poll shows a start time that cannot be read."""
+    """A poll shows an unreadable run start time."""
     flawed: int = 0
-    """The API answers a POST with 2xx and an error, and has acted or not."""
+    """The API answers a POST with 2xx and an error, whether or not it acted."""
     gateway: int = 0
-    """A gateway answers a POST with a 4xx of its own, and the API has acted or not."""
+    """A gateway answers a POST with its own 4xx, whether or not the API acted."""
     bare: int = 0
-    """A training ends without results; they arrive, if that happens once more, else never."""
+    """A training ends without results; with another one left, the results may arrive later."""
     token: int = 0
     """spec.runToken is changed."""
     overdue: int = 0
-    """The time-outs of all runs so far pass."""
+    """The time-outs of all current runs pass."""
     unlisted: int = 0
-    """A namespace cannot be listed when a process starts, until later."""
+    """A namespace cannot be listed when a process starts; the process lists it later."""
 
 
 class State(NamedTuple):
-    """Everything."""
+    """A state of the whole model."""
 
     model: View
     past: tuple[View, ...]
-    """What a stale look may show."""
+    """The views that a stale poll may show."""
     ours: tuple[Started, ...]
-    """The trainings that our POSTs have started."""
+    """The trainings that POSTs of the operator have started."""
     renewed: tuple[Renewal, ...]
-    """By resource."""
+    """The renewal of each resource."""
     posts: tuple[Message, ...]
     things: tuple[Thing | None, ...]
     ledger: int | None
@@ -274,6 +274,6 @@ class State(NamedTuple):
     late: tuple[LateWrite, ...]
     budget: Budget
     sent: tuple[tuple[int, int, str], ...] = ()
-    """Resource, uid and token of each intent, where tokens change."""
+    """Resource, uid and token of each intent, if the search edits tokens."""
     clock: int = 0
-    """Seconds that have passed beyond what the ages tell: all of them are over by then."""
+    """Seconds that have passed beyond the ages, which have all reached their bounds by then."""

@@ -1,4 +1,4 @@
-"""The searches: each under its own rules, with few faults, so that all that can happen is seen."""
+"""The searches: each has its own rules, and few enough faults that all states can be searched."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,11 +15,11 @@ from scriptix_operator.core.start import resolution as resolve
 from tests.model.promises import (
     Promise,
     a_token_is_used_once,
-    an_end_is_believed,
-    entry_stays_open,
-    nothing_for_the_deleted,
+    no_start_for_deleted,
     one_run_for_one_request,
     owned_is_ours,
+    seen_end_is_reported,
+    start_stays_in_flight,
 )
 from tests.model.rules import LENIENT, ONCE_READY, RERUN, Mutation, Rules
 from tests.model.search import Found, search
@@ -30,9 +30,9 @@ __all__ = ["PROMISES", "Variant", "bounded", "found_by", "mutated", "whole"]
 PROMISES: tuple[Promise, ...] = (
     one_run_for_one_request,
     owned_is_ours,
-    entry_stays_open,
-    nothing_for_the_deleted,
-    an_end_is_believed,
+    start_stays_in_flight,
+    no_start_for_deleted,
+    seen_end_is_reported,
     a_token_is_used_once,
 )
 
@@ -44,23 +44,33 @@ FAULTS = (
     "stale",
     "foreign",
     "data",
-    "anew",
+    "recreated",
     "refused",
     "wiped",
     "suspend",
 )
 BESIDE = {
-    "gateway": ("crash", "lost", "late", "data", "anew", "gateway"),
-    "flawed": ("crash", "lost", "late", "data", "anew", "flawed"),
-    "doomed": ("crash", "lost", "late", "data", "anew", "deleted", "write", "suspend", "wiped"),
+    "gateway": ("crash", "lost", "late", "data", "recreated", "gateway"),
+    "flawed": ("crash", "lost", "late", "data", "recreated", "flawed"),
+    "doomed": (
+        "crash",
+        "lost",
+        "late",
+        "data",
+        "recreated",
+        "deleted",
+        "write",
+        "suspend",
+        "wiped",
+    ),
     "bare": (
-        *("crash", "lost", "late", "stale", "anew", "overdue", "doomed"),
+        *("crash", "lost", "late", "stale", "recreated", "overdue", "doomed"),
         *("bare", "suspend", "suspend suspend"),
     ),
-    "overdue": ("crash", "lost", "late", "anew", "suspend", "wiped"),
-    "unreadable": ("crash", "lost", "late", "data", "anew", "stale", "unreadable"),
+    "overdue": ("crash", "lost", "late", "recreated", "suspend", "wiped"),
+    "unreadable": ("crash", "lost", "late", "data", "recreated", "stale", "unreadable"),
 }
-"""Later faults, and those before them that may make each worse: all pairs would take hours."""
+"""Later faults, each with the earlier ones that may make it worse; all pairs would take hours."""
 TRAINED = View(4, 0)
 
 
@@ -71,12 +81,12 @@ class Variant(NamedTuple):
     rules: Rules
 
 
-def _dialects(existing: str) -> dict[str, Rules]:
-    """What the API, and the user, are like."""
+def _api_variants(existing: str) -> dict[str, Rules]:
+    """The variants of the API and of the user's request."""
     return {
         "strict": Rules(existing=existing),
         "strict, a rerun": Rules(existing=existing, rerun=True, model=TRAINED),
-        "rerun dialect, a rerun": Rules(
+        "rerun from 4, a rerun": Rules(
             existing=existing, rerun=True, model=TRAINED, starts_from=RERUN
         ),
         "never trained, replies without the model": Rules(
@@ -86,7 +96,7 @@ def _dialects(existing: str) -> dict[str, Rules]:
 
 
 def _pairs(rules: Rules) -> list[tuple[str, Rules]]:
-    """All pairs of faults, each twice as well."""
+    """All pairs of faults, including each fault twice."""
     return [
         (f"{one} and {two}", rules.having(_budget(one, two)))
         for one, two in combinations_with_replacement(FAULTS, 2)
@@ -98,7 +108,7 @@ def _budget(*faults: str) -> Budget:
 
 
 def bounded() -> list[Variant]:
-    """For every run of the tests."""
+    """The searches that `make test` runs."""
     pairs = [
         Variant(f"{existing}, strict: {faults}", rules)
         for existing in ("Adopt", "Wait")
@@ -114,16 +124,16 @@ def bounded() -> list[Variant]:
         )
         for fault in BESIDE
     ]
-    tokens = [variant for variant in _tokens() if variant.name == "rerun dialect, tokens: refused"]
+    tokens = [variant for variant in _tokens() if variant.name == "rerun from 4, tokens: refused"]
     return pairs + others + beside + tokens
 
 
 def whole() -> list[Variant]:
-    """For who has changed the protocol."""
+    """The searches that `make test-model` runs."""
     pairs = [
-        Variant(f"{existing}, {dialect}: {faults}", paired)
+        Variant(f"{existing}, {api}: {faults}", paired)
         for existing in ("Adopt", "Wait")
-        for dialect, rules in _dialects(existing).items()
+        for api, rules in _api_variants(existing).items()
         for faults, paired in _pairs(rules)
     ]
     triples = [
@@ -132,7 +142,12 @@ def whole() -> list[Variant]:
             Rules(_budget(*faults), LENIENT, existing=existing),
         )
         for existing in ("Adopt", "Wait")
-        for faults in (("crash", "late"), ("late", "stale"), ("anew", "stale"), ("late", "write"))
+        for faults in (
+            ("crash", "late"),
+            ("late", "stale"),
+            ("recreated", "stale"),
+            ("late", "write"),
+        )
     ]
     two = [
         Variant(
@@ -156,19 +171,19 @@ def whole() -> list[Variant]:
 
 
 def _tokens() -> list[Variant]:
-    """The token is set, taken back, set to another value, and set again."""
+    """The run token is set, reverted, set to another value, and set again."""
     rules = Rules(existing="Wait", rerun=True, model=TRAINED)
-    faults = ("crash", "lost", "late", "refused", "data", "write", "stale", "anew", "overdue")
+    faults = ("crash", "lost", "late", "refused", "data", "write", "stale", "recreated", "overdue")
     return [
         Variant(
             f"{name}, tokens: {fault}",
-            replace(rules, starts_from=dialect, budget=_budget("token", "token", fault)),
+            replace(rules, starts_from=statuses, budget=_budget("token", "token", fault)),
         )
-        for name, dialect in (("strict", ONCE_READY), ("rerun dialect", RERUN))
+        for name, statuses in (("strict", ONCE_READY), ("rerun from 4", RERUN))
         for fault in faults
     ] + [
         Variant(
-            f"rerun dialect, tokens: three edits and {fault}",
+            f"rerun from 4, tokens: three edits and {fault}",
             replace(rules, starts_from=RERUN, budget=_budget(*3 * ("token",), fault)),
         )
         for fault in ("lost", "refused")
@@ -176,18 +191,18 @@ def _tokens() -> list[Variant]:
 
 
 def _shifted() -> list[Variant]:
-    """The reply to a POST shows a start time a second later, or earlier, than polls do."""
-    faults = ("crash", "late", "stale", "data", "anew")
-    dialects = {
+    """The reply to a POST shows a run start time a second later or earlier than polls do."""
+    faults = ("crash", "late", "stale", "data", "recreated")
+    api_variants = {
         "Adopt, never trained": Rules(model=View(2, None)),
-        "Wait, rerun dialect, a rerun": _dialects("Wait")["rerun dialect, a rerun"],
+        "Wait, rerun from 4, a rerun": _api_variants("Wait")["rerun from 4, a rerun"],
     }
     return [
         Variant(
             f"{name}, replies {off:+} s: {one} and {two}",
             replace(rules, off=off, budget=_budget(one, two)),
         )
-        for name, rules in dialects.items()
+        for name, rules in api_variants.items()
         for off in (1, -1)
         for one, two in combinations_with_replacement(faults, 2)
     ] + [
@@ -201,7 +216,7 @@ def _shifted() -> list[Variant]:
 
 
 def _beside() -> list[Variant]:
-    """The later faults, each with new data: only then can a lost start be repeated."""
+    """The later faults, each with new data, without which no start can be retried."""
     return [
         Variant(
             f"{name}: {fault}, {other} and data",
@@ -209,7 +224,7 @@ def _beside() -> list[Variant]:
         )
         for name, rules in (
             ("Adopt, strict", Rules()),
-            ("Wait, rerun dialect, a rerun", _dialects("Wait")["rerun dialect, a rerun"]),
+            ("Wait, rerun from 4, a rerun", _api_variants("Wait")["rerun from 4, a rerun"]),
         )
         for fault, others in BESIDE.items()
         for other in others
@@ -217,7 +232,7 @@ def _beside() -> list[Variant]:
 
 
 def _successions() -> list[Variant]:
-    """Another process takes over while the one before goes on with what it was at."""
+    """Another process becomes the leader while the former leader continues its reconcile."""
     return [
         Variant(
             f"Wait, two processes: succession and {fault}",
@@ -228,68 +243,74 @@ def _successions() -> list[Variant]:
 
 
 def _revisits() -> list[Variant]:
-    """The process before visits a resource anew, although it does not lead any more."""
+    """The former leader reconciles a resource again."""
     revisits = Budget(succession=1, revisits=1)
     again = Rules(revisits, rerun=True, model=TRAINED)
     return [
-        Variant("Wait, two processes: a visit anew", Rules(revisits, existing="Wait")),
-        Variant("a rerun, two processes: a visit anew", replace(again, starts_from=RERUN)),
+        Variant("Wait, two processes: a second reconcile", Rules(revisits, existing="Wait")),
+        Variant("a rerun, two processes: a second reconcile", replace(again, starts_from=RERUN)),
         Variant(
-            "strict, a rerun, two processes: a visit anew and data",
+            "strict, a rerun, two processes: a second reconcile and data",
             again.having(revisits._replace(data=1)),
         ),
     ]
 
 
-class Worse(NamedTuple):
-    """Where the search finds out that a protocol is not ours."""
+class Counterexample(NamedTuple):
+    """The rules under which a mutation breaks a promise."""
 
     rules: Rules
     promise: Promise | None = one_run_for_one_request
-    """That it breaks; None: there is a state from which nothing comes to a rest."""
+    """The broken promise; None: a trap, from which some resource cannot come to rest."""
 
 
-def mutated() -> dict[Mutation, Worse]:
-    """The protocols that are not ours."""
+def mutated() -> dict[Mutation, Counterexample]:
+    """The mutations, each with the rules under which it breaks a promise."""
     trained = Rules(Budget(crash=1, data=1), RERUN, rerun=True, model=TRAINED)
     return {
-        Mutation.ENTRY_AFTER_POST: Worse(Rules(Budget(crash=1, data=1))),
-        Mutation.HASTY: Worse(Rules(Budget(late=1, data=1))),
-        Mutation.ONE_POLL: Worse(Rules(Budget(late=1, stale=1, recreated=1, data=1))),
-        Mutation.NEW_BASELINE: Worse(Rules(Budget(late=1, stale=1, data=1), slow_polls=True)),
-        Mutation.NO_FENCE: Worse(Rules(Budget(succession=1, data=1))),
-        Mutation.NEVER_STALE: Worse(Rules(Budget(recreated=1, stale=1), RERUN)),
-        Mutation.LEDGER_MEANWHILE: Worse(trained),
-        Mutation.ANY_LEDGER: Worse(Rules(Budget(data=1), rivalry=True)),
-        Mutation.GATEWAY_BELIEVED: Worse(Rules(Budget(gateway=1, data=1))),
-        Mutation.DELETION_UNSEEN: Worse(Rules(Budget(doomed=1)), nothing_for_the_deleted),
-        Mutation.REMOVAL_UNSEEN: Worse(Rules(Budget(deleted=1)), nothing_for_the_deleted),
-        Mutation.UNREADABLE_IS_ABSENT: Worse(Rules(Budget(lost=1, unreadable=3, data=1))),
-        Mutation.UNLISTED_IS_GONE: Worse(Rules(Budget(unlisted=1, crash=1, data=1), resources=2)),
-        Mutation.REBUILT_FROM_SOME: Worse(
+        Mutation.IN_FLIGHT_AFTER_POST: Counterexample(Rules(Budget(crash=1, data=1))),
+        Mutation.HASTY: Counterexample(Rules(Budget(late=1, data=1))),
+        Mutation.ONE_POLL: Counterexample(Rules(Budget(late=1, stale=1, recreated=1, data=1))),
+        Mutation.NEW_BASELINE: Counterexample(
+            Rules(Budget(late=1, stale=1, data=1), slow_polls=True)
+        ),
+        Mutation.NO_FENCE: Counterexample(Rules(Budget(succession=1, data=1))),
+        Mutation.NEVER_STALE: Counterexample(Rules(Budget(recreated=1, stale=1), RERUN)),
+        Mutation.LEDGER_MEANWHILE: Counterexample(trained),
+        Mutation.ANY_LEDGER: Counterexample(Rules(Budget(data=1), two_leaders=True)),
+        Mutation.GATEWAY_TRUSTED: Counterexample(Rules(Budget(gateway=1, data=1))),
+        Mutation.DELETION_UNSEEN: Counterexample(Rules(Budget(doomed=1)), no_start_for_deleted),
+        Mutation.REMOVAL_UNSEEN: Counterexample(Rules(Budget(deleted=1)), no_start_for_deleted),
+        Mutation.UNREADABLE_IS_ABSENT: Counterexample(Rules(Budget(lost=1, unreadable=3, data=1))),
+        Mutation.UNLISTED_IS_GONE: Counterexample(
+            Rules(Budget(unlisted=1, crash=1, data=1), resources=2)
+        ),
+        Mutation.REBUILT_FROM_SOME: Counterexample(
             Rules(Budget(unlisted=1, crash=1, wiped=1, data=1), resources=2)
         ),
-        Mutation.REPLY_COMPARED: Worse(Rules(model=View(2, None), off=60), promise=None),
-        Mutation.END_NOT_BELIEVED: Worse(Rules(Budget(bare=1, overdue=1)), an_end_is_believed),
-        Mutation.USED_FORGOTTEN: Worse(
+        Mutation.REPLY_COMPARED: Counterexample(Rules(model=View(2, None), off=60), promise=None),
+        Mutation.END_IGNORED: Counterexample(
+            Rules(Budget(bare=1, overdue=1)), seen_end_is_reported
+        ),
+        Mutation.USED_TOKEN_REUSED: Counterexample(
             Rules(_budget("token", "token"), RERUN, rerun=True, model=TRAINED), a_token_is_used_once
         ),
-        Mutation.ERROR_BELIEVED: Worse(Rules(Budget(lost=1, flawed=1, data=1))),
-        Mutation.ABANDONED: Worse(Rules(Budget(doomed=1, lost=1)), promise=None),
-        Mutation.SUCCESS_BELIEVED: Worse(Rules(Budget(flawed=1)), owned_is_ours),
+        Mutation.ERROR_TRUSTED: Counterexample(Rules(Budget(lost=1, flawed=1, data=1))),
+        Mutation.ABANDONED: Counterexample(Rules(Budget(doomed=1, lost=1)), promise=None),
+        Mutation.SUCCESS_TRUSTED: Counterexample(Rules(Budget(flawed=1)), owned_is_ours),
     }
 
 
 def found_by(mutation: Mutation) -> Found:
-    """What is found of a protocol that is not ours: how it breaks a promise."""
-    worse = mutated()[mutation]
-    rules = replace(worse.rules, mutation=mutation)
+    """Search a mutation, and return how it breaks a promise."""
+    counterexample = mutated()[mutation]
+    rules = replace(counterexample.rules, mutation=mutation)
     with ExitStack() as stack:
         for module, name, value in PATCHES.get(mutation, ()):
             stack.enter_context(patch.object(module, name, value))
-        if worse.promise is None:
+        if counterexample.promise is None:
             return search(rules, ())
-        return search(rules, (worse.promise,), traps=False)
+        return search(rules, (counterexample.promise,), traps=False)
 
 
 def _never(*_: object) -> bool:
@@ -298,11 +319,11 @@ def _never(*_: object) -> bool:
 
 PATCHES: dict[Mutation, tuple[tuple[ModuleType, str, Callable[..., bool]], ...]] = {
     Mutation.ABANDONED: ((decide, "awaits_outcome", _never),),
-    Mutation.USED_FORGOTTEN: ((requests, "is_used", _never),),
+    Mutation.USED_TOKEN_REUSED: ((requests, "is_used", _never),),
     Mutation.NEVER_STALE: ((start, "is_stale", _never), (resolve, "is_stale", _never)),
-    Mutation.END_NOT_BELIEVED: (
+    Mutation.END_IGNORED: (
         (decide, "is_wait_over", _never),
         (decide, "is_end_pending", _never),
     ),
 }
-"""What a mutation does to the core, where it is not in `judgement` or in the shell."""
+"""Functions of the core that a mutation replaces; other mutations are in the model's modules."""

@@ -58,7 +58,7 @@ async def test_lease_is_released_after_a_second_signal(
             if request.method == "GET" and request.path.endswith(f"/leases/{LEASE}"):
                 operator.signal(second)
 
-        proxy.heard = insist
+        proxy.on_request = insist
         operator.signal(first)
         assert await operator.ended() == 0
     assert "holderIdentity" not in (await _lease(lab))["spec"]
@@ -118,9 +118,9 @@ async def test_sigterm_aborts_a_start_whose_post_was_not_sent(
             # The take-over creates the ledger; a PUT is the write between intent and POST.
             if request.method == "PUT" and request.path.endswith(f"/configmaps/{LEDGER}"):
                 operator.terminate()
-                proxy.heard = lambda _: None
+                proxy.on_request = lambda _: None
 
-        proxy.heard = stop
+        proxy.on_request = stop
         await lab.train("unsent", 303)
         assert await operator.ended() == 0
     assert lab.posts() == []

@@ -66,7 +66,7 @@ def test_a_known_vulnerability_fails_and_is_named_with_its_remedy() -> None:
         reply = audit(url)
     assert reply.returncode == 1
     assert "KNOWN VULNERABILITY: pyyaml " in reply.stderr
-    assert "PYSEC-2026-1, mended in 9999" in reply.stderr
+    assert "PYSEC-2026-1, fixed in 9999" in reply.stderr
 
 
 def test_pins_without_one_pass_and_say_how_many_were_asked_about() -> None:
@@ -84,7 +84,7 @@ def test_unreachable_service_fails_nothing_and_is_reported() -> None:
         pass  # no server listens there any more
     reply = audit(url)
     assert reply.returncode == 0
-    assert reply.stderr.startswith("NOT AUDITED: no advisory service (osv) could be asked")
+    assert reply.stderr.startswith("NOT AUDITED: no advisory service (osv) could be queried")
 
 
 def test_a_service_that_only_fails_is_one_that_does_not_answer() -> None:
@@ -136,7 +136,7 @@ def test_no_answer_replaces_another(
     monkeypatch.setattr(script, "ask", lambda service, *_: replies[service])
     assert script.main(["--strict"]) == 1
     printed, errors = capsys.readouterr()
-    assert errors == "".join(f"KNOWN VULNERABILITY: {line}, mended in 9\n" for line in lines)
+    assert errors == "".join(f"KNOWN VULNERABILITY: {line}, fixed in 9\n" for line in lines)
     assert printed == f"Audited 2 packages, {len(lines)} known vulnerabilities\n"
 
 
@@ -153,4 +153,4 @@ def test_what_each_service_skips_is_not_audited(
     replies = {"pypi": [package("x"), SKIPPED], "osv": osv}
     monkeypatch.setattr(script, "ask", lambda service, *_: replies[service])
     assert script.main(["--strict"]) == 1
-    assert "could be asked about 1 packages" in capsys.readouterr().err
+    assert "could be queried for 1 packages" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Virtual time: whole days of the operator, the API and the cluster in seconds, each run alike."""
+"""Virtual time: days of the operator, the API and the cluster in seconds, deterministically."""

@@ -1,8 +1,8 @@
-"""A day of many resources, several API keys, and all that goes wrong.
+"""A day with many resources, several API keys, and faults.
 
-Each key has a server of its own, with limits, windows and hints of its own; some allow less than
-the operator was told. Replies are lost, the API is away for a while, a model answers garbage, the
-operator is replaced by another one, and people come with new resources and new data.
+Each key has its own server with its own limits, windows and hints; some limits are lower than the
+configured ones. Replies are lost, the API is unreachable for a while, a model answers garbage, the
+operator is replaced by another process, and users add resources and data.
 """
 
 import asyncio
@@ -36,35 +36,35 @@ LOST_STARTS = (
     {"fault": "status", "status": 500, "act": True},
     {"fault": "status", "status": 502},
 )
-"""The reply to a start is lost, whether or not it acted."""
+"""Faults that lose the reply to a start, whether or not it acted."""
 LOST_POLLS = (
-    {"fault": "delay", "delay": 45},  # longer than the operator waits
+    {"fault": "delay", "delay": 45},  # longer than the client's time-out
     {"fault": "truncated"},
     {"fault": "html"},
 )
 LOST = 0.1
-"""Part of the models whose next start is lost, and of those whose next look is."""
+"""Fraction of the models whose next start loses its reply; the same for the next poll."""
 LEARNING = HOUR
-"""Seconds before anything is lost: a limit that is learned just when a reply is lost is taken for
-smaller by one, and that is only found out a day later."""
+"""Seconds before the first fault: a limit that is observed while a reply is lost is inferred one
+too small, which is corrected only a day later."""
 WAITING, RUNNING, OVER, FAILING = 0.10, 0.18, 0.22, 0.32
-"""Of all models, each up to: without data at first, running, over, and going to fail."""
+"""Cumulative fractions of models that are without data, running, finished, and bound to fail."""
 LATER = 0.2
-"""Part of the resources that are not there from the beginning."""
+"""Fraction of the resources that are created later."""
 POISONED = 3
-"""Number of the first key's model that answers garbage."""
+"""Number of the model of the first key that answers garbage."""
 PRIORITIES = (0, 0, 0, 10, -10)
 MODELS = 10_000
-"""Models of the first key are numbered from here on, those of the second from twice that, …"""
+"""First model number of the first key; the second key begins at twice this number, …"""
 
 
 class Servers(httpx.AsyncBaseTransport):
-    """Leads each call to the server of its key, while there is one.
+    """Routes each call to the server of its key.
 
     Args:
         by_key: The servers.
-        away: When none of them is there: half of them cannot be reached, a proxy says so for the
-            others.
+        away: When no server is reachable: half of them refuse connections, for the others a proxy
+            replies with 503.
     """
 
     def __init__(self, by_key: Mapping[str, InProcess], away: Span) -> None:
@@ -72,7 +72,7 @@ class Servers(httpx.AsyncBaseTransport):
         self._refusing = set(list(by_key)[1::2])
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request on."""
+        """Forward a request."""
         key = key_of(request)
         if boottime() not in self._away:
             return await self._by_key[key].handle_async_request(request)
@@ -83,15 +83,15 @@ class Servers(httpx.AsyncBaseTransport):
 
 @dataclass(slots=True)
 class Spans:
-    """When anything was so, by what statuses said."""
+    """The times in which a condition held for any resource, by written statuses."""
 
     now: set[TrainingKey] = field(default_factory=set)
-    """Of what it is so."""
+    """Resources for which the condition holds."""
     _since: float = 0.0
     _over: list[Span] = field(default_factory=list)
 
     def seen(self, key: TrainingKey, *, holds: bool) -> None:
-        """Take in a status as it is written."""
+        """Record whether the condition holds in a written status."""
         before = bool(self.now)
         if holds:
             self.now.add(key)
@@ -103,22 +103,22 @@ class Spans:
             self._over.append(Span(self._since, boottime()))
 
     def until(self, end: float) -> list[Span]:
-        """All of it, up to a time."""
+        """All spans up to a time."""
         return [*self._over, *([Span(self._since, end)] if self.now else [])]
 
 
 class Day:
-    """A day. Make it inside the virtual loop.
+    """A simulated day. Create it inside the virtual loop.
 
     Args:
-        plan: How it goes.
-        seed: Of all luck.
+        plan: The sizes and times.
+        seed: The seed of all random numbers.
 
     Attributes:
-        queued: When anything waited for a start, by key.
-        followed: When a run was followed, by model.
-        asked: How many runs were asked for, by model.
-        models: The resources' models.
+        queued: By key, when any resource waited for a start.
+        followed: By model, when a run was followed.
+        asked: By model, the number of requested runs.
+        models: The model of each resource.
         poisoned: The model that answers garbage.
     """
 
@@ -148,12 +148,12 @@ class Day:
         self.poisoned = MODELS + POISONED
 
     def records(self) -> Iterator[Record]:
-        """All calls that servers have received."""
+        """All calls that the servers have received."""
         for state in self.states.values():
             yield from state.calls
 
     def digest(self) -> str:
-        """A short text that is another one as soon as one call, or its reply, is."""
+        """A hash over all calls and replies."""
         found = hashlib.sha256()
         for one in self.wire.sent:
             line = (one.at, one.key, one.kind.value, one.model, one.status, one.over_at)
@@ -166,11 +166,11 @@ class Day:
         self.followed[training.spec.model_id].seen(key, holds=status.phase == Phase.RUNNING)
 
     async def live(self) -> None:
-        """Let it pass."""
+        """Run the day."""
         people = [
             asyncio.create_task(work)
             for key in self.keys
-            for work in (self._bring(key), self._spoil(key), self._ask_again(key))
+            for work in (self._bring(key), self._inject_faults(key), self._ask_again(key))
         ]
         async with self.world.operator():
             await asyncio.sleep(self.plan.change.begin)
@@ -200,7 +200,7 @@ class Day:
             self.models[resource] = model
 
     def _script(self) -> ModelScript:
-        """A model: most are ready, some wait for data, run, or have run."""
+        """A model: most are ready; some wait for data, are running, or have finished."""
         duration, chance = self._rng.uniform(*self.plan.run_hours), self._rng.random()
         if chance < WAITING:
             ready = self._rng.uniform(0, self.plan.hours / 2)
@@ -214,8 +214,8 @@ class Day:
             return ModelScript(outcome=("mismatch",), fail_at=at, duration=duration)
         return ModelScript(duration=duration)
 
-    async def _spoil(self, key: str) -> None:
-        """Let things go wrong with models that are there from the beginning."""
+    async def _inject_faults(self, key: str) -> None:
+        """Inject faults into the models that exist from the beginning."""
         if key == self.keys[0]:
             poison = Fault(fault="wrong_types", call="model", model=self.poisoned, times="forever")
             self.states[key].faults.add(poison)
@@ -224,7 +224,7 @@ class Day:
             self._fault(key, model)
 
     def _fault(self, key: str, model: int) -> None:
-        """What goes wrong with a model."""
+        """Inject the faults of a model."""
         faults = self.states[key].faults
         for call, lost in (("run", LOST_STARTS), ("model", LOST_POLLS)):
             if self._rng.random() < LOST:
@@ -232,7 +232,7 @@ class Day:
                 faults.add(Fault.model_validate(rule))
 
     async def _ask_again(self, key: str) -> None:
-        """Bring new data for some that have succeeded, and ask for another run."""
+        """Add new data for some finished models, and request another run."""
         for _ in range(self.plan.reruns):
             done: list[TrainingKey] = []
             while not done:

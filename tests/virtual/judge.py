@@ -1,4 +1,4 @@
-"""What a day was like, by the servers' books and by what the operator knew when it called."""
+"""Checks of a day, by the calls at the servers and the limits that the operator knew."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,13 +23,13 @@ from tests.virtual.wire import KINDS, Sent, is_kept
 __all__ = ["Idle", "Judge"]
 
 OVERDUE = 1.1
-"""Of the time between looks that a resource asks for; intervals vary by a tenth."""
+"""Factor of the requested poll interval after which a poll is overdue; jitter is a tenth."""
 LATENCY = 5.0
-"""Seconds that a call may take, and a reply lost."""
+"""Seconds that a call may take, including one whose reply is lost."""
 
 
 class Bound(Protocol):
-    """A limit, as the server or the operator has it."""
+    """A limit of the server or of the operator."""
 
     @property
     def count(self) -> int:
@@ -42,7 +42,7 @@ class Bound(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """A call was allowed and somebody waited for it, but none was made."""
+    """A time in which a call was allowed and needed, but none was made."""
 
     key: str
     at: float
@@ -51,7 +51,7 @@ class Idle:
 
 
 class Judge:
-    """Judges a day that is over.
+    """Checks a day that is over.
 
     Attributes:
         keys: All API keys.
@@ -65,17 +65,17 @@ class Judge:
             self._sent[one.key, one.kind].append(one)
 
     def is_hinted(self, key: str) -> bool:
-        """Whether a key's refusals tell when to come back."""
+        """Whether the refusals of a key carry a retry time."""
         return self._day.servers[key].is_hinted
 
     # Refusals.
 
     def refusals(self) -> Counter[tuple[str, Call]]:
-        """How many there were, by key and kind of call."""
+        """Number of refusals by key and kind of call."""
         return Counter((one.key, one.kind) for one in self._day.wire.sent if one.is_refused)
 
-    def refusals_of_what_was_kept(self) -> list[Sent]:
-        """Calls that were refused although the operator kept to the server's limit."""
+    def refusals_within_limit(self) -> list[Sent]:
+        """Refused calls although the operator kept to the limit of the server."""
         return [
             one
             for one in self._day.wire.sent
@@ -85,22 +85,22 @@ class Judge:
         ]
 
     def refusals_after_the_first(self) -> list[Sent]:
-        """Calls refused that were sent after the first refusal, until more may be tried."""
+        """Refused calls sent after the first refusal, until a larger limit may be tried."""
         found = []
         for (key, call), sent in self._sent.items():
             refused = [one for one in sent if one.is_refused]
             window = max(limit.seconds for limit in _limits(self._day.servers[key], call))
             for one in refused[1:]:
-                taught_at = refused[0].over_at
-                until = taught_at + CLEAN_WINDOWS * window
-                if one.at in Span(taught_at, until) and not self._is_overtaken(one):
+                observed_at = refused[0].over_at
+                until = observed_at + CLEAN_WINDOWS * window
+                if one.at in Span(observed_at, until) and not self._is_overtaken(one):
                     found.append(one)
         return found
 
     def _is_overtaken(self, one: Sent) -> bool:
-        """Whether the server came to an older call so late that the operator no longer counted it.
+        """Whether the server processed an older call after the operator had stopped counting it.
 
-        A call without a reply may still be on its way; for how long is only guessed at.
+        A call without a reply may still be on its way; the operator can only estimate how long.
         """
         window = max(limit.seconds for limit in _limits(self._day.servers[one.key], one.kind))
         counted = Span(one.at - window, one.over_at)
@@ -115,27 +115,27 @@ class Judge:
     # Starts.
 
     def runs_started(self) -> int:
-        """How many there were."""
+        """Number of runs started."""
         return sum(call.started is not None for call in self._day.records())
 
     def wrong_starts(self) -> Iterator[str]:
-        """Models that were not started once for each run that was asked for."""
+        """Models that were not started exactly once for each requested run."""
         started = Counter(call.model for call in self._day.records() if call.started is not None)
         for resource, model in self._day.models.items():
             phase, asked = self._day.world.status(resource).phase, self._day.asked[model]
-            # What still waits in the evening was not started yet.
+            # A resource that still waits at the end of the day was not started yet.
             waits = asked and phase in {Phase.PENDING, Phase.QUEUED}
             expected = {asked - 1} if waits else {asked}
             if phase == Phase.STARTING:
                 expected.add(asked - 1)
             if started[model] not in expected:
-                yield f"{resource}: {started[model]} starts, {asked} asked for, {phase}"
+                yield f"{resource}: {started[model]} starts, {asked} requested, {phase}"
 
     def use(self, key: str) -> float:
-        """What part of its start allowance a key had in use while any waited, in the mean.
+        """The mean fraction of the start quota of a key in use while a resource waited.
 
-        By windows that slide: nobody knows where fixed ones begin. A start whose reply was lost
-        counts, though perhaps not with the server: the operator cannot know.
+        Windows slide, because the begin of fixed ones is unknown. A start whose reply was lost
+        counts: the operator cannot know whether the server counted it.
         """
         limits = self._day.servers[key].starts
         counted = [one.over_at for one in self._sent[key, Call.START] if not one.is_refused]
@@ -151,20 +151,19 @@ class Judge:
         return used / total
 
     def idle_starts(self, key: str) -> Iterator[Idle]:
-        """When a start was allowed by what the operator knew, and waited for, but not made.
+        """Times in which a resource waited and the known limits allowed a start, but none was made.
 
-        Not told of: the time in which whoever is next looks at its model, the patience with some
-        who do not come, and the time for which the API has said to wait: it also counts starts
-        whose replies got lost.
+        Excluded are the poll of the next resource before its start, the patience for queue entries
+        that do not start, and retry times of the API, which also counts starts with lost replies.
         """
         server, posts = self._day.servers[key], self._sent[key, Call.START]
         polls = min(limit.count / limit.seconds for limit in server.polls)
         least = EXPECTED * PATIENCE + 2 / (polls * SHARES[PollPriority.BASELINE])
-        # A refusal that does not tell when to come back counts as a call.
+        # A refusal without a retry time counts as a call.
         counted = [one for one in posts if not (one.is_refused and server.is_hinted)]
         last = posts[-1].limits
         for span in self._waiting(key):
-            # A start that is in flight when the API is back counts as well.
+            # A start in flight when the API becomes reachable counts as well.
             in_flight = [one.over_at for one in posts if one.at < span.begin <= one.over_at]
             begin = max([span.begin, *in_flight])
             for post in [*(post for post in posts if post.at in span), None]:
@@ -176,11 +175,11 @@ class Judge:
                 begin = end if post is None else max(begin, post.over_at)
 
     def _waiting(self, key: str) -> list[Span]:
-        """When anything of a key was queued, and the API and an operator were there."""
+        """When a resource of a key was queued while the API was reachable and an operator ran."""
         return list(_without(self._day.queued[key].until(self._day.plan.end), self._away(key)))
 
     def _away(self, key: str) -> list[Span]:
-        """When the API or the operator was away; until it could be known that they are back."""
+        """When the API was unreachable or no operator ran, until the recovery could be noticed."""
         outage, change = self._day.plan.outage, self._day.plan.change
         found = min(
             one.over_at for one in self._day.wire.sent if one.key == key and one.at >= outage.end
@@ -188,10 +187,10 @@ class Judge:
         back = min(found, outage.end + MAX_TRIAL)
         return [Span(outage.begin, back + LATENCY), Span(change.begin, change.end + LATENCY)]
 
-    # Looks.
+    # Polls.
 
     def idle_polls(self, key: str) -> Iterator[Idle]:
-        """When looks at runs were overdue, and more were allowed than made."""
+        """Times in which polls were overdue and fewer were made than allowed."""
         polls = self._sent[key, Call.STATUS]
         for span in self._overdue(key):
             made = [one for one in polls if one.at in span]
@@ -201,7 +200,7 @@ class Judge:
                 yield Idle(key, span.begin, span.seconds)
 
     def _overdue(self, key: str) -> Iterator[Span]:
-        """When any run of a key should have been looked at before."""
+        """When the poll of any run of a key was overdue."""
         poll, by_model = self._day.plan.poll, defaultdict[int, list[float]](list)
         for one in self._sent[key, Call.STATUS]:
             by_model[one.model].append(one.at)
@@ -215,10 +214,10 @@ class Judge:
                         late.append(Span(due, at))
         return _without(_union(late), self._away(key))
 
-    # How it ended.
+    # Final statuses.
 
     def wrong_ends(self) -> Iterator[str]:
-        """Resources whose status does not say what has become of their model."""
+        """Resources whose final status does not match their model."""
         now = EPOCH + self._day.plan.end
         for resource, number in self._day.models.items():
             status = self._day.world.status(resource)
@@ -235,7 +234,7 @@ class Judge:
 
 
 KNOWN = 3
-"""Times the time between looks, after which an end is to be known, also where looks are few."""
+"""Number of poll intervals after which an end has to be known, even with few polls."""
 
 
 def _phase(remote: int) -> Phase:
@@ -247,12 +246,12 @@ def _limits(server: Server, call: Call) -> tuple[Limit, ...]:
 
 
 def _in_use(made: Iterable[float], at: float, limit: Bound) -> float:
-    """What part of a limit is in use at a time."""
+    """The fraction of a limit in use at a time."""
     return min(sum(at - limit.seconds < one <= at for one in made) / limit.count, 1.0)
 
 
 def _free_at(at: float, made: Sequence[float], limits: Iterable[Bound]) -> float:
-    """When a call fits, from a time on."""
+    """The first time from `at` on at which the limits allow a call."""
     for limit in limits:
         before = [one for one in made if one <= at]
         if len(before) >= limit.count:
@@ -261,7 +260,7 @@ def _free_at(at: float, made: Sequence[float], limits: Iterable[Bound]) -> float
 
 
 def _union(spans: Iterable[Span]) -> Iterator[Span]:
-    """The same times, in spans that do not overlap."""
+    """The union of spans, as spans that do not overlap."""
     current: Span | None = None
     for span in sorted(spans, key=lambda one: one.begin):
         if current is None or span.begin > current.end:
@@ -275,7 +274,7 @@ def _union(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _without(spans: Iterable[Span], away: Iterable[Span]) -> Iterator[Span]:
-    """What is left of some spans."""
+    """The spans without the times in `away`."""
     left = list(spans)
     for hole in away:
         parts = (

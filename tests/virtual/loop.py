@@ -1,13 +1,13 @@
-"""An event loop whose time is virtual, and the clocks that show it.
+"""An event loop with virtual time, and the clocks that show it.
 
-Where nothing is ready, time leaps to the next timer; nothing ever waits. Executors run inline, and
-the order in which a group cancels its tasks does not come from where they lie in memory: each run
-is alike. Sockets are polled; a run that waits for one alone counts as a deadlock.
+When no task is ready, time advances to the next timer; the loop never waits. Executors run inline,
+and the order in which a group cancels its tasks does not depend on memory addresses, so each run is
+the same. Sockets are polled; a run that waits only for a socket counts as a deadlock.
 
-looptime 0.9 was looked at and is not used. It ends a deadlock by raising a TimeoutError within the
-tasks, which the code under test takes for a time-out of its own; it really waits for executors, and
-for a second before it calls a deadlock one; after 194 days (2**24 seconds) no timer fires any more;
-and as a pytest plugin it patches the loops of all other tests, too.
+looptime 0.9 is not used, for four reasons. It ends a deadlock with a TimeoutError inside the tasks,
+which the code under test takes for its own time-out. It really waits for executors, and for a
+second before it reports a deadlock. After 194 days (2**24 seconds) no timer fires any more. As a
+pytest plugin it patches the loops of all other tests, too.
 """
 
 import asyncio
@@ -40,25 +40,25 @@ EPOCH = 1_737_014_400.0
 """Where virtual time begins, in unix seconds: 2025-01-16T08:00:00Z."""
 
 TICKS = 1_000_000
-"""In a second. All times are whole ticks, so whoever has slept until an instant is there: a sum of
-floats can fall short of it by a hair, and a sleep of that hair would end where it began."""
+"""Ticks in a second. All times are whole ticks, so that a sleep until an instant ends at it. A sum
+of floats can fall short of the instant, and a sleep of the difference would end at once."""
 
 SLACK = 0.1
-"""Part of a tick that is taken for an error of floats, and not for a time after the tick."""
+"""Fraction of a tick that counts as rounding error, and not as a later time."""
 
 
 class DeadlockError(Exception):
-    """All tasks wait for something that only another task could bring about."""
+    """All tasks wait for events that only another task could cause."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that waits for nothing; its time begins at 0."""
+    """An event loop that never waits; its time begins at 0."""
 
     def __init__(self) -> None:
         self._ticks = 0
         self._numbers = itertools.count()
-        super().__init__(_Selector(self._leap))
-        # The machine's is smaller than what a float can tell apart from 2**24 seconds on.
+        super().__init__(_Selector(self._advance))
+        # The default resolution is smaller than what a float can represent from 2**24 seconds on.
         self._clock_resolution = 0.5 / TICKS
         self.set_default_executor(_Inline())
 
@@ -73,7 +73,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Arrange for a call after a delay; one above 0 ends later than now, however small."""
+        """Schedule a call after a delay; any delay above 0 ends later than now."""
         now = self.time()
         when = max(now + delay, math.nextafter(now, math.inf)) if delay > 0 else now
         return self.call_at(when, callback, *args, context=context)
@@ -85,7 +85,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Arrange for a call at the first tick that is not before `when`."""
+        """Schedule a call at the first tick that is not before `when`."""
         tick = math.ceil(when * TICKS - SLACK)
         if when > self.time():
             tick = max(tick, self._ticks + 1)
@@ -105,7 +105,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the signature is asyncio's
         """Return at once: there are no threads to wait for, and asyncio would start one for it."""
 
-    def _leap(self, seconds: float | None) -> None:
+    def _advance(self, seconds: float | None) -> None:
         if seconds is None:
             self._give_up()
         self._ticks += round(seconds * TICKS)
@@ -119,21 +119,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Polls, and says how long it would have waited."""
+    """Polls without waiting, and reports how long it would have waited."""
 
-    def __init__(self, leap: Callable[[float | None], None]) -> None:
+    def __init__(self, advance: Callable[[float | None], None]) -> None:
         super().__init__()
-        self._leap = leap
+        self._advance = advance
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout != 0:
-            self._leap(timeout)
+            self._advance(timeout)
         return ready
 
 
 class _Task(asyncio.Task[T]):
-    """A task whose place in a set, where task groups keep theirs, comes from its number."""
+    """A task whose hash is its number: task groups keep tasks in sets, whose order is fixed so."""
 
     def __init__(
         self,
@@ -152,13 +152,13 @@ class _Task(asyncio.Task[T]):
 
 
 class _Inline(ThreadPoolExecutor):
-    """Runs what it is given at once, in the thread that gives it."""
+    """Runs submitted functions at once, in the thread of the caller."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - as in a thread: it is for whoever asks for the result
+        except Exception as error:  # noqa: BLE001 - as in a thread: the caller of result() receives it
             future.set_exception(error)
         return future
 
@@ -167,14 +167,14 @@ def run_virtually(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end in virtual time and return what it returns.
 
     Raises:
-        DeadlockError: It can never end.
+        DeadlockError: The coroutine can never end.
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main())
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks that go on for ever; an error that one of them has ended with is raised."""
+    """Cancel endless tasks, and raise the error of a task that has failed."""
     ending = list(tasks)
     for task in ending:
         task.cancel()
@@ -184,7 +184,7 @@ async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 def boottime() -> float:
-    """Return the seconds since the virtual machine has booted: those of the running loop."""
+    """Return the time of the running loop, as seconds since boot."""
     return asyncio.get_running_loop().time()
 
 
@@ -194,12 +194,12 @@ def wall() -> datetime:
 
 
 class VirtualClock:
-    """The running loop's time, as the simulator takes it."""
+    """The time of the running loop as a clock for the simulator."""
 
     def now(self) -> float:
         """Return the virtual time in unix seconds."""
         return EPOCH + boottime()
 
     async def sleep(self, seconds: float) -> None:
-        """Return once virtual time has gone on by `seconds`."""
+        """Return once virtual time has advanced by `seconds`."""
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What a day is like: the servers, one for each API key, and when what happens."""
+"""The plan of a day: the servers, one for each API key, and the times of events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from scriptix_simulator.windows import Style
 __all__ = ["HOUR", "MINUTE", "SERVERS", "Plan", "Server", "Span"]
 
 MINUTE, HOUR = 60.0, 3600.0
-BOOKS = 10_000_000
-"""Calls that each server remembers: all of them."""
+KEPT_CALLS = 10_000_000
+"""Number of calls that each server records: all of them."""
 FIVE, THREE = (Limit(5, HOUR),), (Limit(3, HOUR),)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the API is like for one key. The operator is told of the document's limits."""
+    """The API for one key. The operator is configured with the documented limits."""
 
     starts: tuple[Limit, ...] = FIVE
     polls: tuple[Limit, ...] = (Limit(100, MINUTE),)
@@ -30,11 +30,11 @@ class Server:
 
     @property
     def is_hinted(self) -> bool:
-        """Whether a refusal tells when to come back."""
+        """Whether a refusal carries a retry time."""
         return self.announced != "never" or self.hint != "none"
 
     def config(self, key: str) -> SimulatorConfig:
-        """The simulator's, for one key."""
+        """The configuration of the simulator for one key."""
         return SimulatorConfig(
             speed=1,
             keys={key: "write"},
@@ -45,7 +45,7 @@ class Server:
             rate_headers=self.announced,
             retry_hint=self.hint,
             lenient=self.lenient,
-            keep_calls=BOOKS,
+            keep_calls=KEPT_CALLS,
         )
 
 
@@ -67,12 +67,12 @@ SERVERS = (
         (Limit(4, HOUR),), logs=(Limit(10, HOUR),), announced="refused", hint="date", lenient=True
     ),
 )
-"""With limits as told and stricter, windows that slide and fixed ones, and hints of all kinds."""
+"""Servers with documented and lower limits, sliding and fixed windows, and all kinds of hints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From one time to another, in the loop's seconds."""
+    """A span of the loop's time, in seconds."""
 
     begin: float
     end: float
@@ -82,23 +82,23 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length of the span."""
         return self.end - self.begin
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large a day is, and when what happens.
+    """The sizes and times of a day.
 
     Args:
-        hours: How long it takes.
-        resources: For each key.
-        reruns: Trainings that are asked for once more, with new data, for each key.
-        run_hours: How long runs take, at least and at most.
-        outage: When the API is away.
+        hours: Length of the day.
+        resources: Number of resources for each key.
+        reruns: Number of reruns with new data, for each key.
+        run_hours: Minimum and maximum duration of runs.
+        outage: When the API is unreachable.
         change: From the end of one operator to the beginning of the next.
         servers: One for each key.
-        poll: Seconds between looks that each resource asks for.
+        poll: Poll interval that each resource requests, in seconds.
     """
 
     hours: float
@@ -112,5 +112,5 @@ class Plan:
 
     @property
     def end(self) -> float:
-        """When it is over, in the loop's seconds."""
+        """The end of the day, in the loop's time."""
         return self.hours * HOUR

@@ -1,4 +1,4 @@
-"""What is promised of a day: of a smaller one here, of the whole one by `make test-day`."""
+"""Checks of a simulated day: a smaller one in `make test`, a whole one in `make test-day`."""
 
 from functools import partial
 
@@ -36,8 +36,8 @@ LITTLE = Plan(
 )
 SEED = 1
 HINTED, BLIND = 0.95, 0.5
-"""Of the start allowance: what is used of it at least, where refusals tell when to come back, and
-where they tell nothing (decision 0018: the smallest limit that fits is half of it, at worst)."""
+"""Minimum fraction of the start quota in use, with and without retry times in refusals (decision
+0018: the smallest limit that fits is half of the real one, at worst)."""
 
 
 async def _live(plan: Plan, seed: int) -> Day:
@@ -57,39 +57,39 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     return Judge(run_virtually(partial(_live, request.param, SEED)))
 
 
-def test_whatever_goes_wrong_each_run_that_was_asked_for_was_started_once(judge: Judge) -> None:
+def test_each_requested_run_starts_once_despite_faults(judge: Judge) -> None:
     assert list(judge.wrong_starts()) == []
     assert judge.runs_started() > len(SERVERS) * 10
 
 
-def test_every_status_says_what_has_become_of_its_model(judge: Judge) -> None:
+def test_every_final_status_matches_its_model(judge: Judge) -> None:
     assert list(judge.wrong_ends()) == []
 
 
-def test_nothing_that_keeps_to_the_limit_is_refused(judge: Judge) -> None:
-    assert judge.refusals_of_what_was_kept() == []
+def test_no_call_within_the_limit_is_refused(judge: Judge) -> None:
+    assert judge.refusals_within_limit() == []
 
 
-def test_one_refusal_teaches_each_limit(judge: Judge) -> None:
+def test_one_refusal_is_enough_to_observe_a_limit(judge: Judge) -> None:
     assert judge.refusals_after_the_first() == []
-    assert judge.refusals(), "no server was stricter than the operator was told"
+    assert judge.refusals(), "no server had a lower limit than configured"
 
 
-def test_while_work_waits_the_start_allowance_is_used(judge: Judge) -> None:
+def test_start_quota_is_used_while_resources_wait(judge: Judge) -> None:
     least = {key: HINTED if judge.is_hinted(key) else BLIND for key in judge.keys}
     use = {key: judge.use(key) for key in judge.keys}
     assert {key: part for key, part in use.items() if part < least[key]} == {}
 
 
-def test_no_start_is_left_idle_while_work_waits(judge: Judge) -> None:
+def test_no_start_is_left_idle_while_resources_wait(judge: Judge) -> None:
     assert [idle for key in judge.keys for idle in judge.idle_starts(key)] == []
 
 
-def test_no_look_is_left_idle_while_one_is_overdue(judge: Judge) -> None:
+def test_no_poll_is_left_idle_while_one_is_overdue(judge: Judge) -> None:
     assert [idle for key in judge.keys for idle in judge.idle_polls(key)] == []
 
 
-def test_the_same_seed_gives_the_same_day_call_by_call() -> None:
+def test_same_seed_gives_the_same_calls() -> None:
     first, again, other = (
         run_virtually(partial(_live, LITTLE, seed)).digest() for seed in (1, 1, 2)
     )

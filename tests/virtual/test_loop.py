@@ -1,4 +1,4 @@
-"""The virtual loop: time leaps, nothing waits, and a deadlock is told."""
+"""The virtual loop: time advances without waiting, and a deadlock is reported."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,8 @@ DAY = 86_400.0
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-6, 0.1, 30.0, DAY, DAY + 1, 1000 * DAY])
-def test_a_sleep_of_any_length_ends_at_its_time_and_takes_none(seconds: float) -> None:
-    # Waited for in earnest, the longer ones would meet the test's own time limit.
+def test_sleep_of_any_length_ends_on_time_without_waiting(seconds: float) -> None:
+    # In real time, the longer sleeps would exceed the time limit of the test.
     async def main() -> float:
         await asyncio.sleep(seconds)
         return boottime()
@@ -36,12 +36,12 @@ def test_a_sleep_of_any_length_ends_at_its_time_and_takes_none(seconds: float) -
     assert run_virtually(main) == seconds
 
 
-def test_whoever_sleeps_shorter_wakes_first() -> None:
-    woken = []
+def test_shorter_sleep_ends_first() -> None:
+    ended_sleeps = []
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)
-        woken.append((seconds, boottime()))
+        ended_sleeps.append((seconds, boottime()))
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
@@ -49,22 +49,22 @@ def test_whoever_sleeps_shorter_wakes_first() -> None:
                 group.create_task(sleep(seconds))
 
     run_virtually(main)
-    assert woken == [(0.25, 0.25), (0.5, 0.5), (2, 2), (3, 3)]
+    assert ended_sleeps == [(0.25, 0.25), (0.5, 0.5), (2, 2), (3, 3)]
 
 
-def test_time_stands_still_while_anything_is_ready() -> None:
+def test_time_stands_still_while_a_task_is_ready() -> None:
     async def main() -> float:
-        work_queue = asyncio.create_task(asyncio.sleep(1))
+        sleep = asyncio.create_task(asyncio.sleep(1))
         for _ in range(1000):
             await asyncio.sleep(0)
-        assert not work_queue.done()
+        assert not sleep.done()
         return boottime()
 
     assert run_virtually(main) == 0
 
 
 @pytest.mark.parametrize(("limit", "ended"), [(4.0, 4.0), (5.5, 5.0)])
-def test_a_time_out_strikes_at_its_time_or_not_at_all(limit: float, ended: float) -> None:
+def test_time_out_expires_on_time_or_not_at_all(limit: float, ended: float) -> None:
     async def main() -> float:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
@@ -74,7 +74,7 @@ def test_a_time_out_strikes_at_its_time_or_not_at_all(limit: float, ended: float
     assert run_virtually(main) == ended
 
 
-def test_a_semaphore_lets_so_many_through_at_once() -> None:
+def test_semaphore_limits_concurrency() -> None:
     async def main() -> list[float]:
         places, ended = asyncio.Semaphore(2), []
 
@@ -104,18 +104,18 @@ OffLoop = Callable[[Callable[[], object]], Awaitable[object]]
 
 
 @WAYS
-def test_what_would_go_into_a_thread_runs_inline(off_loop: OffLoop) -> None:
+def test_thread_work_runs_inline(off_loop: OffLoop) -> None:
     async def main() -> tuple[object, float]:
-        work_queue = asyncio.create_task(asyncio.sleep(1))
+        sleep = asyncio.create_task(asyncio.sleep(1))
         ran_in = await off_loop(threading.get_ident)
-        assert not work_queue.done()
+        assert not sleep.done()
         return ran_in, boottime()
 
     assert run_virtually(main) == (threading.get_ident(), 0)
 
 
 @WAYS
-def test_what_it_raises_is_raised_where_it_is_awaited(off_loop: OffLoop) -> None:
+def test_error_of_thread_work_is_raised_at_its_await(off_loop: OffLoop) -> None:
     def fail() -> None:
         raise LookupError("lost")
 
@@ -127,8 +127,8 @@ def test_what_it_raises_is_raised_where_it_is_awaited(off_loop: OffLoop) -> None
     run_virtually(main)
 
 
-def test_what_runs_inline_sees_the_caller_s_context() -> None:
-    name = ContextVar("name", default="nobody")
+def test_thread_work_has_the_context_of_its_caller() -> None:
+    name = ContextVar("name", default="none")
 
     async def main() -> str:
         name.set("caller")
@@ -151,7 +151,7 @@ def test_no_thread_is_ever_started() -> None:
     assert (threading.enumerate(), started) == (before, [])
 
 
-async def _wait_for_nobody() -> None:
+async def _wait_for_nothing() -> None:
     await asyncio.Event().wait()
 
 
@@ -185,18 +185,18 @@ async def _wait_for_a_silent_socket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("main", "announced"),
+    ("main", "message"),
     [
-        (_wait_for_nobody, "at 0 s .*\n.*_wait_for_nobody"),
+        (_wait_for_nothing, "at 0 s .*\n.*_wait_for_nothing"),
         (_wait_within_no_time_limit, "at 0 s .*\n.*_wait_within_no_time_limit"),
         (_wait_for_each_other, r"at 1 s (.*\n)+.*take.*\n.*take"),
         (_wait_for_a_silent_socket, "at 0 s .*\n.*_wait_for_a_silent_socket"),
     ],
 )
-def test_a_deadlock_is_an_error_that_names_who_waits(
-    main: Callable[[], Coroutine[None, None, None]], announced: str
+def test_deadlock_error_names_the_waiting_tasks(
+    main: Callable[[], Coroutine[None, None, None]], message: str
 ) -> None:
-    with pytest.raises(DeadlockError, match=announced):
+    with pytest.raises(DeadlockError, match=message):
         run_virtually(main)
 
 
@@ -217,7 +217,7 @@ def test_after_a_deadlock_all_tasks_are_cancelled() -> None:
 
 def test_others_may_wait_forever_once_the_main_task_is_done() -> None:
     async def main() -> str:
-        others = [asyncio.create_task(_wait_for_nobody()) for _ in range(2)]
+        others = [asyncio.create_task(_wait_for_nothing()) for _ in range(2)]
         await asyncio.sleep(0)
         return f"{len(others)} wait"
 
@@ -225,11 +225,11 @@ def test_others_may_wait_forever_once_the_main_task_is_done() -> None:
 
 
 FAR = pytest.mark.parametrize("far", [0.0, 1e7, 3e7, 1e9])
-"""Seconds; at the last a float tells apart no less than a ten-millionth."""
+"""Seconds; at the largest one the resolution of a float is a ten-millionth."""
 
 
 @FAR
-def test_short_sleeps_go_on_far_from_the_beginning(far: float) -> None:
+def test_short_sleeps_are_exact_far_from_the_beginning(far: float) -> None:
     async def main() -> float:
         await asyncio.sleep(far)
         for _ in range(100):
@@ -241,7 +241,7 @@ def test_short_sleeps_go_on_far_from_the_beginning(far: float) -> None:
 
 @FAR
 @pytest.mark.parametrize("delay", [1e-300, 1e-9, 1 / TICKS])
-def test_the_shortest_sleep_moves_time_on_by_a_tick(far: float, delay: float) -> None:
+def test_shortest_sleep_advances_time_by_one_tick(far: float, delay: float) -> None:
     async def main() -> None:
         await asyncio.sleep(far)
         begun = boottime()
@@ -253,7 +253,7 @@ def test_the_shortest_sleep_moves_time_on_by_a_tick(far: float, delay: float) ->
 
 @FAR
 @pytest.mark.parametrize("wait", [1 / 3, 0.1 + 0.2, 0.1 * 3, 2.675, 1e-4])
-def test_whoever_sleeps_until_an_instant_is_there_then(far: float, wait: float) -> None:
+def test_sleep_until_an_instant_ends_at_it(far: float, wait: float) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(far)
@@ -281,7 +281,7 @@ def test_a_timer_in_the_past_is_due_at_once() -> None:
     assert run_virtually(main) == 10
 
 
-def test_a_socket_that_is_ready_is_served_before_time_goes_on() -> None:
+def test_ready_socket_is_served_before_time_advances() -> None:
     async def main() -> tuple[bytes, float]:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -294,7 +294,7 @@ def test_a_socket_that_is_ready_is_served_before_time_goes_on() -> None:
     assert run_virtually(main) == (b"x", 0)
 
 
-def test_a_group_cancels_its_tasks_in_the_order_in_which_it_was_given_them() -> None:
+def test_task_group_cancels_tasks_in_creation_order() -> None:
     async def main() -> list[int]:
         cancelled = []
         litter = []
@@ -312,7 +312,7 @@ def test_a_group_cancels_its_tasks_in_the_order_in_which_it_was_given_them() -> 
         with contextlib.suppress(ExceptionGroup):
             async with asyncio.TaskGroup() as group:
                 for number in range(50):
-                    # So that the tasks lie in memory in no order.
+                    # Allocations scatter the tasks in memory.
                     litter.append(bytearray(number * 7919 % 512))
                     group.create_task(wait(number))
                     if number % 3 == 0:
@@ -325,7 +325,7 @@ def test_a_group_cancels_its_tasks_in_the_order_in_which_it_was_given_them() -> 
     assert run_virtually(main) == list(range(50))
 
 
-def test_all_clocks_show_the_loop_s_time() -> None:
+def test_all_clocks_show_the_time_of_the_loop() -> None:
     async def main() -> None:
         simulated, ours = VirtualClock(), Clock(wall, boottime)
         assert (simulated.now(), ours.monotonic()) == (EPOCH, 0)
@@ -339,7 +339,7 @@ def test_all_clocks_show_the_loop_s_time() -> None:
     run_virtually(main)
 
 
-def test_a_loop_begins_at_nought_whatever_others_have_reached() -> None:
+def test_each_loop_begins_at_zero() -> None:
     async def main() -> float:
         begun = boottime()
         await asyncio.sleep(DAY)

@@ -1,4 +1,4 @@
-"""An API that is away until a time that its replies name, in whole conversations."""
+"""An API that is unreachable until a time that its replies name, with a whole operator."""
 
 import asyncio
 import math
@@ -22,12 +22,12 @@ RUNS = range(1, 13)
 WAITING = range(21, 23)
 """Models that wait for their start when the maintenance begins."""
 OTHERS = range(31, 33)
-"""Models of the key that is served all the time."""
+"""Models of the key that is always served."""
 BEGIN = 600.0
 STATUS = Limit(60, 60)
-PACE = STATUS.seconds / STATUS.count
+SPACING = STATUS.seconds / STATUS.count
 IN_FLIGHT = 1.0
-"""Seconds within which polls that were sent before the first refusal may still arrive."""
+"""Seconds in which polls sent before the first refusal may still arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class Call:
 
 
 class Maintenance(httpx.AsyncBaseTransport):
-    """Refuses all calls with one key for a while, and names the time when that is over."""
+    """Refuses all calls with one key for a while, and names the end in Retry-After."""
 
     def __init__(self, behind: httpx.AsyncBaseTransport, span: Span, most: int) -> None:
         self._behind, self._span, self._most = behind, span, most
         self.calls: list[Call] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Refuse a call, or send it on."""
+        """Refuse a call, or forward it."""
         kind, model = endpoint(ApiRequest(request.method, request.url.path))
         self.calls.append(Call(boottime(), key_of(request), kind, model or 0))
         if key_of(request) == AWAY and boottime() in self._span:
@@ -62,7 +62,7 @@ class Maintenance(httpx.AsyncBaseTransport):
 
 
 async def _live(seconds: float, most: int) -> tuple[World, Maintenance, dict[str, float]]:
-    """Let runs end during a maintenance; returns when each end was seen, too."""
+    """Let runs end during a maintenance; also returns when each end was seen."""
     ends = BEGIN + seconds / 2
     running = ModelScript(status=3, progress=0, duration=ends / 3600)
     scripts = dict.fromkeys((*RUNS, *OTHERS), running)
@@ -110,15 +110,15 @@ def test_ends_are_seen_within_seconds_of_the_named_time(
     assert len(later) == trials, during
     trial = maintenance.polls(AWAY, Span(end, end + 120))[0]
     assert trial < end + 1
-    all_polled = end + 5 + PACE * (len(RUNS) + len(WAITING))
+    all_polled = end + 5 + SPACING * (len(RUNS) + len(WAITING))
     assert [n for n in RUNS if not end <= seen[f"model-{n}"] < all_polled] == []
-    # What waits for a start goes on, too.
+    # Resources that wait for a start continue, too.
     starts = [call.at for call in maintenance.calls if call.kind == "run"]
     assert len(starts) == len(WAITING)
     assert all(end < at < all_polled + 60 for at in starts)
 
 
-def test_a_maintenance_stops_no_other_key() -> None:
+def test_maintenance_affects_no_other_key() -> None:
     _, maintenance, seen = run_virtually(partial(_live, 120, 86_400))
     assert len(maintenance.polls(QUIET, Span(BEGIN, BEGIN + 30))) >= len(OTHERS)
     assert all(seen[f"model-{n}"] < BEGIN + 120 for n in OTHERS)

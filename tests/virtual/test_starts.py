@@ -1,4 +1,4 @@
-"""When starts are made, and what the start queue reports, in whole conversations."""
+"""Times of starts and reports of the start queue, with a whole operator."""
 
 import asyncio
 from functools import partial
@@ -17,7 +17,7 @@ POLLS = Limit(6, 60)
 ROOMY = Limit(6000, 60)
 
 
-def test_whoever_is_next_is_looked_at_before_all_who_only_queue() -> None:
+def test_next_in_queue_is_polled_before_the_others_in_the_queue() -> None:
     starts = run_virtually(_starts_where_polls_are_scarce)
     assert len(starts) == 15
     waits = [start - before - HOUR for before, start in zip(starts, starts[5:], strict=False)]
@@ -25,7 +25,7 @@ def test_whoever_is_next_is_looked_at_before_all_who_only_queue() -> None:
 
 
 async def _starts_where_polls_are_scarce() -> list[float]:
-    """When starts were made where a look in ten minutes at each who waits takes all that fit."""
+    """Times of starts, where one poll per queued resource in ten minutes uses the whole quota."""
     models = range(1, 81)
     config = SimulatorConfig(
         speed=1,
@@ -42,8 +42,8 @@ async def _starts_where_polls_are_scarce() -> list[float]:
     return [call.at for call in world.state.calls.select("run")]
 
 
-def test_a_wait_for_the_start_before_it_is_not_reported() -> None:
-    """Until a window is known to be accepted, starts are made one at a time."""
+def test_wait_for_the_previous_start_is_not_reported() -> None:
+    """Until the API has accepted a full window, starts are made one at a time."""
     phases, events, polls = run_virtually(_starts_one_by_one)
     assert "Queued" not in phases
     assert EventReason.TRAINING_QUEUED not in events
@@ -68,8 +68,8 @@ async def _starts_one_by_one() -> tuple[set[str | None], list[EventReason], list
     return phases, [item.reason for _, _, item in world.events.all], polls
 
 
-def test_the_first_positions_never_contradict_each_other() -> None:
-    """While the queue fills up, and when the starts of a window are free again."""
+def test_first_queue_positions_are_unique() -> None:
+    """Queue positions are unique while the queue fills, and when a window is free again."""
     found = run_virtually(_first_positions)
     for moment, first in enumerate(found):
         assert len(first) == len(set(first)), (moment, first)
@@ -77,7 +77,7 @@ def test_the_first_positions_never_contradict_each_other() -> None:
 
 
 async def _first_positions() -> list[list[int]]:
-    """The positions up to 50 that statuses have, every five seconds."""
+    """The queue positions up to 50 in statuses, every five seconds."""
     world = _world(80, Limit(100, 60))
     found = []
 
@@ -95,14 +95,14 @@ async def _first_positions() -> list[list[int]]:
     return found
 
 
-def test_a_start_is_reported_to_the_first_fifty_only() -> None:
+def test_a_start_updates_only_the_first_fifty_positions() -> None:
     writes, starts = run_virtually(partial(_writes_for_positions, 150))
     assert starts == 5
     assert writes <= 2 * FIRST  # two snapshots hold five starts
 
 
 async def _writes_for_positions(count: int) -> tuple[int, int]:
-    """Writes of a position alone, and starts, when the starts of a window are free again."""
+    """Writes of a position alone, and starts, when a window is free again."""
     world = _world(count, ROOMY)
     async with world.operator():
         await asyncio.sleep(HOUR - 30)
@@ -113,7 +113,7 @@ async def _writes_for_positions(count: int) -> tuple[int, int]:
             nonlocal writes
             before, after = known[written.key], written.status
             known[written.key] = after
-            # Those behind report theirs with the poll that they make now and then.
+            # Later positions are written together with the occasional poll.
             is_polled = after.last_observed_at != before.last_observed_at
             has_moved = before.queue and after.queue and before.queue != after.queue
             writes += bool(has_moved and not is_polled)
@@ -125,7 +125,7 @@ async def _writes_for_positions(count: int) -> tuple[int, int]:
 
 
 def _world(count: int, limit_status: Limit) -> World:
-    """So many models that are ready, each with a resource, and none that ends."""
+    """A world with `count` ready models, each with a resource; no run ends."""
     models = range(1, count + 1)
     config = SimulatorConfig(
         speed=1,

@@ -1,4 +1,4 @@
-"""The operator's calls, each with what the operator knew of its limits when it was sent."""
+"""The operator's calls, each with the limits that the operator knew when it sent the call."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from tests.virtual.world import World
 __all__ = ["KINDS", "Sent", "Wire", "is_kept", "key_of"]
 
 KINDS = {"run": Call.START, "model": Call.STATUS, "log": Call.LOG}
-"""What the operator's kinds of calls are to the simulator."""
+"""The simulator's kinds of calls, and the operator's."""
 TOO_MANY = 429
 
 
@@ -31,13 +31,13 @@ class Sent:
     kind: Call
     model: int
     limits: Sequence[Limit]
-    """That the operator kept to."""
+    """The limits that the operator kept to."""
     status: int | None = None
-    """Of the reply; None: there was none."""
+    """Status code of the reply; None: no reply."""
     over_at: float = math.inf
-    """When the reply was there, or the wait for it had ended; inf: it has not."""
+    """When the reply arrived or the wait for it ended; inf: still waiting."""
     back_at: float = 0.0
-    """When the API has said to come back, where it has refused this and says so in seconds."""
+    """The retry time of a refusal that names seconds."""
 
     @property
     def is_refused(self) -> bool:
@@ -46,10 +46,10 @@ class Sent:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Stands between the operators of a world and the API, and writes down all calls.
+    """A transport between the operators of a world and the API that records all calls.
 
     Args:
-        world: What it is put into.
+        world: The world whose transport it wraps.
     """
 
     def __init__(self, world: World) -> None:
@@ -58,7 +58,7 @@ class Wire(httpx.AsyncBaseTransport):
         world.wire = self
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request on."""
+        """Forward a request."""
         kind, model = endpoint(ApiRequest(request.method, request.url.path))
         key, call = key_of(request), KINDS[kind]
         scheduler = self._world.engines[-1].schedulers.of(ApiKey(key, "").fingerprint)
@@ -81,7 +81,7 @@ def key_of(request: httpx.Request) -> str:
 
 
 def is_kept(limits: Iterable[Limit], true: Iterable[ServerLimit]) -> bool:
-    """Whether whoever keeps to `limits` keeps to the true ones, too."""
+    """Whether a client that keeps to `limits` keeps to the true limits, too."""
     known = tuple(limits)
     return all(
         any(ours.count <= one.count and ours.seconds >= one.seconds for ours in known)

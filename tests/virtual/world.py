@@ -1,8 +1,8 @@
 """A whole operator in virtual time: the real engine, a simulated API, and a cluster in memory.
 
-The cluster is a fake, and has to be: no real API server lives a day in a minute. It keeps what the
-engine relies on: versions that conflict, uids, a ledger written by compare-and-set. How the real
-one behaves is tested in tests/operator.
+The cluster is a fake, because no real API server runs a day in a minute. The fake has what the
+engine relies on: conflicting versions, uids, and a ledger written by compare-and-set. The tests in
+tests/operator use a real one.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ from tests.virtual.loop import VirtualClock, boottime, wall
 __all__ = ["World"]
 
 LATENCY = 0.08, 0.4
-"""Seconds from a call to its reply, at least and at most."""
+"""Minimum and maximum seconds from a call to its reply."""
 
 
 class Stored(Trainings):
     """The resources.
 
     Attributes:
-        on_status: Is told of each status that was written, as it is written.
+        on_status: Called with each status when it is written.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Results(ConfigMaps):
 
 
 class Logs(LogStore):
-    """The logs, of which nothing is kept but how long they are."""
+    """The logs, of which only the sizes are kept."""
 
     def __init__(self) -> None:
         self.saves = 0
@@ -119,10 +119,10 @@ class Logs(LogStore):
         return OpenLog(owner, EMPTY, None, frozenset(), previous or LogStatus())
 
     async def save(
-        self, with_start_begun: OpenLog, new: Collected, *, run_id: str, max_bytes: int
+        self, stored_log: OpenLog, new: Collected, *, run_id: str, max_bytes: int
     ) -> SavedLog:
-        """Count it."""
-        del with_start_begun, run_id, max_bytes
+        """Count the save."""
+        del stored_log, run_id, max_bytes
         self.saves += 1
         lines = new.entries
         return SavedLog(LogStatus(config_maps=("log",), entries=lines, bytes=100 * lines), lines)
@@ -135,10 +135,10 @@ class Published(Events):
         self.all: list[tuple[datetime, TrainingKey, EventRecord]] = []
 
     async def publish(
-        self, training: Training, news: tuple[EventRecord, ...], now: datetime
+        self, training: Training, events: tuple[EventRecord, ...], now: datetime
     ) -> None:
-        """Note them."""
-        self.all += [(now, training.key, item) for item in news]
+        """Record the events."""
+        self.all += [(now, training.key, item) for item in events]
 
 
 class Secrets(Keys):
@@ -154,9 +154,9 @@ class Secrets(Keys):
 
 
 class NoFence(Fence):
-    """There is nothing to fence in: virtual time stops for nobody."""
+    """No fence is needed: virtual time never pauses a process."""
 
-    def __init__(self) -> None:  # not Fence's: it would make a timer of the kernel
+    def __init__(self) -> None:  # without Fence's, which would create a kernel timer
         pass
 
     def arm(self, deadline: float) -> int:
@@ -170,17 +170,16 @@ class NoFence(Fence):
 
 
 class World:
-    """A cluster, the API, and operators that come and go. Make it inside the virtual loop.
+    """A cluster, the API, and operators. Create it inside the virtual loop.
 
     Args:
         keys: API keys by namespace.
-        config: Of the API.
-        seed: Of all luck.
-        settings: Of the operators, as environment variables without their prefix.
+        config: The configuration of the API.
+        seed: The seed of all random numbers.
+        settings: Settings of the operators, as environment variables without their prefix.
 
     Attributes:
-        wire: What operators reach the API by: the API itself, unless a test has put something in
-            between.
+        wire: The transport to the API; a test may wrap it.
     """
 
     def __init__(
@@ -192,8 +191,8 @@ class World:
     ) -> None:
         self.clock = VirtualClock()
         self.state = SimulatorState(config, self.clock.now())
-        self.jitter = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self.api = InProcess(self.state, self.clock, lambda: self.jitter.uniform(*LATENCY))
+        self.rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self.api = InProcess(self.state, self.clock, lambda: self.rng.uniform(*LATENCY))
         self.wire: httpx.AsyncBaseTransport = self.api
         self.trainings, self.results, self.logs = Stored(), Results(), Logs()
         self.events, self.keys, self.ledger = Published(), Secrets(keys), FakeLedgerConfigMap()
@@ -241,7 +240,7 @@ class World:
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[Controller]:
-        """An operator at work."""
+        """Run an operator for the duration of the block."""
         environment = {"SCRIPTIX_BASE_URL": "https://simulator", **self._settings}
         settings = load_settings(environment)
         async with ScriptixClient(
@@ -258,7 +257,7 @@ class World:
                 ledger=self.ledger,
                 events=self.events,
                 clock=Clock(wall, boottime),
-                jitter=self.jitter.random,
+                jitter=self.rng.random,
                 fence=NoFence(),
                 leads_until=lambda: math.inf,
             )
@@ -272,7 +271,7 @@ class World:
                 work.cancel()
                 await asyncio.wait({work})
                 if not work.cancelled():
-                    work.result()  # it has ended by itself: with an error
+                    work.result()  # the operator ended before the block: raise its error
 
 
 def as_raw(training: Training) -> dict[str, Any]:

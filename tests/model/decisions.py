@@ -1,7 +1,7 @@
-"""The operator's judgement: the real core, asked once for each question, in the model's terms.
+"""The operator's decisions: the real core, called once for each input, with the model's values.
 
-Only what plays a part in decisions is kept of a status: texts, conditions and times by the clock
-are dropped, so that states in which the same will be decided are the same state.
+A status keeps only what decisions read. Texts, conditions and wall-clock times are dropped, so that
+states with the same future decisions are the same state.
 """
 
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ from scriptix_operator.core.reconcile.protocol import (
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.core.status.conditions import is_end_pending, is_finished, is_followed
 from tests.model.rules import TIMEOUT, Mutation, Rules
-from tests.model.terms import (
+from tests.model.translation import (
     Numbers,
     OneLedger,
     number_of,
@@ -52,40 +52,40 @@ from tests.model.terms import (
 from tests.model.values import Answer, Outcome, Recall, Thing, View
 from tests.unit.core.builders import EIGHT, KEY, a_training
 
-__all__ = ["Facts", "Judgement", "ObservedOutcome", "Seen"]
+__all__ = ["Decisions", "Facts", "NumberedDecision", "Seen"]
 
 MANY = 100
-"""The numbers of a rebuilt ledger begin here, past all that the lost one has reached."""
+"""The serials of a rebuilt ledger begin here, above all serials of the lost ledger."""
 
 
-class ObservedOutcome(NamedTuple):
-    """A Decision: the status to record, what is next, what to remember, what to close."""
+class NumberedDecision(NamedTuple):
+    """A Decision: the status to record, the action, the in-process state, the start outcome."""
 
     status: int
     action: str
     recall: Recall
-    settled: Outcome | None
+    start_outcome: Outcome | None
 
 
 class Facts(NamedTuple):
-    """What a status says."""
+    """Facts that a status records."""
 
     run: int | None
-    """Number of the run with all that is written of it: as the engine compares runs."""
+    """Number of the run with all of its fields, as the engine compares runs."""
     attempt: int | None
-    """Of the intent."""
+    """Attempt of the intent."""
     ownership: str | None
-    marker: int | None
+    run_start: int | None
     followed: bool
     finished: bool
     end_seen: int | None
-    """When its end was seen, in seconds, where its results are awaited."""
+    """Second in which the end of the run was seen, while its results are awaited."""
     token: str
-    """That the run in status answers."""
+    """Run token of the run in status."""
     used: frozenset[str]
-    """The tokens of runs that there were, or that have ended without one."""
+    """Tokens of earlier runs, and of requests that ended without a run."""
     reason: str | None
-    """Why it has failed, or is blocked."""
+    """Reason of the failure, or of the block."""
 
     def __str__(self) -> str:
         if self.run is None:
@@ -101,28 +101,28 @@ class Facts(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A look, as a process takes it in."""
+    """A poll and what the process knew when it read the reply."""
 
     view: View
-    entry: int | None
+    in_flight: int | None
     latest_run: LatestRun | None
     competitors: tuple[tuple[int, Thing], ...]
     unlisted: tuple[int, ...] = ()
 
 
-class Judgement:
+class Decisions:
     """The core, under the rules of one search."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.statuses: Numbers[TrainingStatus] = Numbers()
         self.runs: Numbers[Run] = Numbers()
-        self.entries: Numbers[InFlightStart] = Numbers()
+        self.starts_in_flight: Numbers[InFlightStart] = Numbers()
         self.ledgers: Numbers[OneLedger] = Numbers()
         self.blank = self.number(TrainingStatus())
         self.empty = self.ledgers.of(OneLedger.of(Ledger()))
-        # Each question is answered once; a search asks the same one in thousands of states.
-        self.woken = lru_cache(maxsize=None)(self._woken)
+        # Results are cached, because a search meets the same input in thousands of states.
+        self.triggered = lru_cache(maxsize=None)(self._triggered)
         self.seen = lru_cache(maxsize=None)(self._seen)
         self.idle = lru_cache(maxsize=None)(self._idle)
         self.granted = lru_cache(maxsize=None)(self._granted)
@@ -132,17 +132,19 @@ class Judgement:
         self.with_start_resolved = lru_cache(maxsize=None)(self._closed)
         self.rebuilt = lru_cache(maxsize=None)(self._rebuilt)
 
-    # Questions to decide().
+    # Decisions.
 
-    def _woken(self, second: int, resource: int, thing: Thing, recall: Recall) -> ObservedOutcome:
+    def _triggered(
+        self, second: int, resource: int, thing: Thing, recall: Recall
+    ) -> NumberedDecision:
         return self._decide(second, resource, thing, recall, Triggered())
 
     def _seen(
         self, second: int, resource: int, thing: Thing, recall: Recall, poll: Seen
-    ) -> ObservedOutcome:
-        entry = None if poll.entry is None else self.entries[poll.entry]
-        if entry is None and self.rules.mutation is Mutation.LONELY_INTENT:
-            entry = self._imagined_entry(resource, thing)
+    ) -> NumberedDecision:
+        in_flight = None if poll.in_flight is None else self.starts_in_flight[poll.in_flight]
+        if in_flight is None and self.rules.mutation is Mutation.INTENT_IS_AMBIGUOUS:
+            in_flight = self._imagined_start(resource, thing)
         competitors = tuple(
             self.training(number, competitor) for number, competitor in poll.competitors
         )
@@ -153,113 +155,113 @@ class Judgement:
             remote(view),
             KEY,
             competitors,
-            entry,
+            in_flight,
             poll.latest_run,
-            is_holder_unlisted=self.whose(poll.entry)[0] in poll.unlisted,
+            is_holder_unlisted=self.whose(poll.in_flight)[0] in poll.unlisted,
             has_hidden_competitor=bool(poll.unlisted),
         )
         return self._decide(second, resource, thing, recall, observation)
 
-    def _idle(self, second: int, resource: int, thing: Thing, recall: Recall) -> ObservedOutcome:
+    def _idle(self, second: int, resource: int, thing: Thing, recall: Recall) -> NumberedDecision:
         return self._decide(second, resource, thing, recall, NoStartInFlight())
 
     def _granted(
         self, second: int, resource: int, thing: Thing, recall: Recall, view: View
-    ) -> ObservedOutcome:
+    ) -> NumberedDecision:
         return self._decide(second, resource, thing, recall, StartGranted(remote(view), KEY))
 
     def _answered(
         self, second: int, resource: int, thing: Thing, recall: Recall, answer: Answer
-    ) -> ObservedOutcome:
-        observation = StartAborted() if answer.kind == "Withdrawn" else self._observed(answer)
+    ) -> NumberedDecision:
+        observation = StartAborted() if answer.kind == "Aborted" else self._observed(answer)
         return self._decide(second, resource, thing, recall, observation)
 
     def _observed(self, answer: Answer) -> Posted | PostFailed:
         match self.rules.mutation:
-            case Mutation.GATEWAY_BELIEVED if answer.gateway:
+            case Mutation.GATEWAY_TRUSTED if answer.gateway:
                 return observed(Answer("Unauthorized"))
-            case Mutation.ERROR_BELIEVED if answer.flawed:
+            case Mutation.ERROR_TRUSTED if answer.flawed:
                 return observed(Answer("RateLimited"))
-            case Mutation.SUCCESS_BELIEVED if answer.flawed:
+            case Mutation.SUCCESS_TRUSTED if answer.flawed:
                 return Posted(None)
             case _:
                 return observed(answer)
 
     def _decide(
         self, second: int, resource: int, thing: Thing, recall: Recall, observation: Observation
-    ) -> ObservedOutcome:
+    ) -> NumberedDecision:
         process = second % 2
         now = EIGHT + timedelta(seconds=second - process * self.rules.same_clock)
-        state = self._memory(recall, now)
+        state = self._in_process_state(recall, now)
         training = self.training(resource, thing)
         decision = decide(training, observation, now, state, self.rules.durations)
         if self.rules.mutation is Mutation.REPLY_COMPARED and isinstance(observation, Posted):
             decision = _as_polled(decision)
-        return self._verdict(decision, now, thing)
+        return self._numbered(decision, now, thing)
 
-    # Questions to the ledger.
+    # The start ledger.
 
-    def entry(self, ledger: int | None) -> int | None:
-        """The open entry."""
-        entry = None if ledger is None else self.ledgers[ledger].entry
-        return None if entry is None else self.entries.of(entry)
+    def in_flight(self, ledger: int | None) -> int | None:
+        """The in-flight start of a ledger."""
+        in_flight = None if ledger is None else self.ledgers[ledger].in_flight
+        return None if in_flight is None else self.starts_in_flight.of(in_flight)
 
     def has_start_in_flight(self, resource: int, thing: Thing, ledger: int) -> bool:
-        """Whether the entry that is open is of the resource's intent."""
-        entry = self.ledgers[ledger].entry
-        return entry is not None and is_start_of(entry, self.training(resource, thing))
+        """Whether the in-flight start of the ledger belongs to the intent of the resource."""
+        in_flight = self.ledgers[ledger].in_flight
+        return in_flight is not None and is_start_of(in_flight, self.training(resource, thing))
 
     def latest_run(self, ledger: int | None) -> LatestRun | None:
-        """What it remembers of the model's trainings."""
+        """The latest run of the model that the ledger records."""
         return None if ledger is None else self.ledgers[ledger].latest_run
 
-    def serial(self, entry: int | None) -> int | None:
-        """Its number in the ledger."""
-        return None if entry is None else self.entries[entry].serial
+    def serial(self, in_flight: int | None) -> int | None:
+        """Serial of an in-flight start."""
+        return None if in_flight is None else self.starts_in_flight[in_flight].serial
 
-    def whose(self, entry: int | None) -> tuple[int, int]:
-        """Resource and uid that an entry was opened for; two that do not exist where none is."""
-        if entry is None:
+    def whose(self, in_flight: int | None) -> tuple[int, int]:
+        """Resource and uid of an in-flight start; (-1, -1) without one."""
+        if in_flight is None:
             return -1, -1
-        _, resource, uid = self.entries[entry].uid.rsplit("-", 2)
+        _, resource, uid = self.starts_in_flight[in_flight].uid.rsplit("-", 2)
         return int(resource), int(uid)
 
-    def owner(self, entry: int) -> str:
-        """For people: whose start it is."""
-        found = self.entries[entry]
-        again = self.whose(entry)[1]
-        return f"of {found.name}, attempt {found.attempt}" + (" (made anew)" if again else "")
+    def owner(self, in_flight: int) -> str:
+        """Describe an in-flight start in a trace."""
+        found = self.starts_in_flight[in_flight]
+        again = self.whose(in_flight)[1]
+        return f"of {found.name}, attempt {found.attempt}" + (" (re-created)" if again else "")
 
     def counted(self, ledger: int) -> int:
-        """The ledger as a new leader writes it, so that it is not the one before."""
+        """The ledger as a new leader writes it, with the next serial."""
         found = self.ledgers[ledger]
         return self.ledgers.of(found._replace(serial=found.serial + 1))
 
     def _opened(self, resource: int, thing: Thing, ledger: int) -> tuple[int, int] | None:
-        """The ledger with the start's entry, and that; None where one is open."""
+        """The ledger with a new in-flight start, and the start; None if one is in flight."""
         try:
-            updated, entry = with_start_begun(
+            updated, in_flight = with_start_begun(
                 self.ledgers[ledger].whole(), self.training(resource, thing), EIGHT
             )
         except StartInFlightError:
             return None
-        return self.ledgers.of(OneLedger.of(updated)), self.entries.of(entry)
+        return self.ledgers.of(OneLedger.of(updated)), self.starts_in_flight.of(in_flight)
 
     def _closed(self, ledger: int, outcome: Outcome) -> int:
-        entry = self.entries[outcome.entry]
-        settled = StartOutcome(entry, outcome.acted, outcome.marker, outcome.sent)
+        in_flight = self.starts_in_flight[outcome.in_flight]
+        start_outcome = StartOutcome(in_flight, outcome.acted, outcome.run_start, outcome.sent)
         return self.ledgers.of(
-            OneLedger.of(with_start_resolved(self.ledgers[ledger].whole(), settled, EIGHT))
+            OneLedger.of(with_start_resolved(self.ledgers[ledger].whole(), start_outcome, EIGHT))
         )
 
     def _rebuilt(self, things: tuple[tuple[int, Thing], ...]) -> int:
         trainings = [self.training(number, thing) for number, thing in things]
         return self.ledgers.of(OneLedger.of(rebuilt(trainings, MANY)))
 
-    # The model's terms.
+    # Translation between the core and the model.
 
     def number(self, status: TrainingStatus) -> int:
-        """The number of a status, by what plays a part of it."""
+        """The number of a status, by the fields that decisions read."""
         run = status.run
         if self.rules.mutation is Mutation.NEW_BASELINE and run is not None:
             if run.attempt > 1 and run.intent is None and run.ownership is None:
@@ -285,7 +287,7 @@ class Judgement:
         return replace(training, is_being_deleted=is_known)
 
     def adopted(self, view: View) -> int:
-        """The status of a resource that has adopted what there is."""
+        """The status of a resource that has adopted the training of the model."""
         training = a_training(log={"collect": "Never"})
         decision = decide(training, ModelPolled(remote(view), KEY), EIGHT)
         return self.number(decision.status)
@@ -307,13 +309,13 @@ class Judgement:
             None if real.failure is None else real.failure.reason,
         )
 
-    def _memory(self, recall: Recall, now: datetime) -> InProcessState:
+    def _in_process_state(self, recall: Recall, now: datetime) -> InProcessState:
         def then(age: int | None) -> datetime | None:
             return None if age is None else now - timedelta(seconds=age)
 
         return InProcessState(
             refusals=recall.refusals,
-            in_flight=None if recall.entry is None else self.entries[recall.entry],
+            in_flight=None if recall.in_flight is None else self.starts_in_flight[recall.in_flight],
             answer=None if recall.answer is None else self._observed(recall.answer),
             intent_seen_at=then(recall.age),
             reset_seen=recall.reset,
@@ -322,18 +324,20 @@ class Judgement:
             results_poll_at=then(recall.results),
         )
 
-    def _verdict(self, decision: Decision, now: datetime, thing: Thing) -> ObservedOutcome:
+    def _numbered(self, decision: Decision, now: datetime, thing: Thing) -> NumberedDecision:
         is_left_alone = thing.doomed or is_finished(decision.status)
-        state, settled, action = decision.state, decision.start_outcome, decision.action
+        state, start_outcome, action = decision.state, decision.start_outcome, decision.action
 
         def age(at: datetime | None) -> int | None:
             return None if at is None else int((now - at).total_seconds())
 
         if isinstance(action, RequeueAfter) and action.seconds is None and not is_left_alone:
-            assert decision.status.phase == "Suspended", "it rests for ever without a reason"
+            assert decision.status.phase == "Suspended", (
+                "the resource is never requeued, without a reason"
+            )
         recall = Recall(
-            None if state.in_flight is None else self.entries.of(state.in_flight),
-            None,  # each answer is dealt with in the step that learns it
+            None if state.in_flight is None else self.starts_in_flight.of(state.in_flight),
+            None,  # a reply is processed in the reconcile that receives it
             age(state.intent_seen_at),
             state.reset_seen,
             age(state.agreed_at),
@@ -342,13 +346,15 @@ class Judgement:
             min(state.refusals, 2),
         )
         outcome = None
-        if settled is not None:
-            entry = self.entries.of(settled.in_flight)
-            outcome = Outcome(entry, settled.acted, settled.run_start_time, settled.sent)
-        names = {Poll: "look", AcquireStart: "reserve", Post: "post", RequeueAfter: "rest"}
-        return ObservedOutcome(self.number(decision.status), names[type(action)], recall, outcome)
+        if start_outcome is not None:
+            in_flight = self.starts_in_flight.of(start_outcome.in_flight)
+            outcome = Outcome(
+                in_flight, start_outcome.acted, start_outcome.run_start_time, start_outcome.sent
+            )
+        names = {Poll: "poll", AcquireStart: "acquire", Post: "post", RequeueAfter: "requeue"}
+        return NumberedDecision(self.number(decision.status), names[type(action)], recall, outcome)
 
-    def _imagined_entry(self, resource: int, thing: Thing) -> InFlightStart | None:
+    def _imagined_start(self, resource: int, thing: Thing) -> InFlightStart | None:
         run = self.statuses[thing.status].run
         if run is None or run.intent is None:
             return None
@@ -357,15 +363,15 @@ class Judgement:
 
 
 def _as_polled(decision: Decision) -> Decision:
-    """The decision on a reply to a POST as if its start time had been seen in a poll."""
-    status, settled = decision.status, decision.start_outcome
+    """The decision on a reply to a POST, as if a poll had shown its start time."""
+    status, start_outcome = decision.status, decision.start_outcome
     assert status.run is not None
-    assert settled is not None
+    assert start_outcome is not None
     run = replace(status.run, started_training_at=status.started_at)
     return replace(
         decision,
         status=replace(status, run=run),
-        start_outcome=replace(settled, run_start_time=status.started_at),
+        start_outcome=replace(start_outcome, run_start_time=status.started_at),
     )
 
 
@@ -377,7 +383,7 @@ def _end_seen(status: TrainingStatus) -> int | None:
 
 
 def _used(status: TrainingStatus) -> frozenset[str]:
-    runs = [entry.token for entry in status.history if entry.ownership or entry.finished_at]
+    runs = [past.token for past in status.history if past.ownership or past.finished_at]
     if status.run is not None and (status.run.ownership or status.finished_at):
         runs.append(status.run.token)
     return frozenset(runs)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from tests.model.judgement import Judgement
+from tests.model.decisions import Decisions
+from tests.model.operator_process import OperatorProcess
+from tests.model.reconciling import Here, Move, name_of, noted, replaced, with_process
 from tests.model.rules import TICKS, TIMEOUT
-from tests.model.shell import Shell
 from tests.model.starting import ledger_replaced
-from tests.model.steps import Here, Move, name_of, noted, replaced, with_process
 from tests.model.values import (
     Answer,
     Copy,
@@ -22,10 +22,10 @@ from tests.model.values import (
     View,
 )
 
-__all__ = ["Outside"]
+__all__ = ["Environment"]
 
 TOKENS = ("", "v1", "v2")
-"""Of spec.runToken."""
+"""Values of spec.runToken."""
 AMBIGUOUS = {
     "gateway": (Answer("Ambiguous", gateway=True),),
     # A code that is definite as a 4xx, and one that is not.
@@ -34,17 +34,17 @@ AMBIGUOUS = {
         Answer("Ambiguous", code="INTERNAL_ERROR", flawed=True),
     ),
 }
-"""By fault: replies that do not tell whether the API has acted."""
+"""By fault: replies that leave open whether the API has acted."""
 
 
-class Outside:
-    """All that may happen next which no process of the operator does."""
+class Environment:
+    """Everything that may happen next outside the processes of the operator."""
 
-    def __init__(self, judgement: Judgement, shell: Shell) -> None:
-        self.core, self.rules, self.shell = judgement, judgement.rules, shell
+    def __init__(self, decisions: Decisions, process: OperatorProcess) -> None:
+        self.core, self.rules, self.process = decisions, decisions.rules, process
 
     def moves(self, state: State) -> Iterator[Move]:
-        """Everything."""
+        """All moves from a state."""
         for post in dict.fromkeys(state.posts):
             yield from self._post_arrives(state, post)
         yield from self._model_changes(state)
@@ -64,97 +64,97 @@ class Outside:
         posts.remove(post)
         gone = state._replace(posts=tuple(posts))
         unread = f"the POST for r{post.resource} is not read"
-        answered = f"the POST for r{post.resource}"
+        event = f"the POST for r{post.resource}"
         if state.model.status in self.rules.starts_from:
             after = self._trained(gone, post)
-            answered += f" acts: training {after.model.marker} begins"
+            event += f" acts: training {after.model.run_start} begins"
             shown = after.model._replace(off=self.rules.off) if self.rules.reply else None
             answer = Answer("Accepted", shown)
         else:
             after, running = gone, state.model.status == 3
-            answered += " is refused: 409"
+            event += " is refused: 409"
             code = "TRAINING_IN_PROGRESS" if running else "MODEL_NOT_READY"
             answer = Answer("Conflict", code=code)
         if not post.awaited:
-            yield f"{answered}; nobody waits for the reply", after
+            yield f"{event}; no process waits for the reply", after
             return
-        yield answered, self._reply(after, post, answer)
+        yield event, self._reply(after, post, answer)
         lost = _paid(after, "lost")
         if lost is not None:
-            yield f"{answered}; the reply is lost", lost
+            yield f"{event}; the reply is lost", lost
             yield f"the POST for r{post.resource} is lost", _paid(gone, "lost") or gone
         refused = _paid(gone, "refused")
         if refused is not None:
-            answered = f"the POST for r{post.resource} is refused: 429"
-            yield answered, self._reply(refused, post, Answer("RateLimited"))
-        yield from self._answered_otherwise(post, (answered, after), (unread, gone))
+            event = f"the POST for r{post.resource} is refused: 429"
+            yield event, self._reply(refused, post, Answer("RateLimited"))
+        yield from self._answered_otherwise(post, (event, after), (unread, gone))
 
     def _answered_otherwise(self, post: Message, *outcomes: Move) -> Iterator[Move]:
-        """By a reply that does not tell what the API has done."""
+        """The POST is answered by a reply that leaves open whether the API has acted."""
         for fault, answers in AMBIGUOUS.items():
-            for answered, after in outcomes:
+            for event, after in outcomes:
                 poorer = _paid(after, fault)
                 if poorer is not None:
                     for answer in answers:
-                        said = f"{answered}; it is answered: {answer}"
+                        said = f"{event}; the reply is: {answer}"
                         yield said, self._reply(poorer, post, answer)
 
     def _reply(self, state: State, post: Message, answer: Answer) -> State:
         process = state.processes[post.sender]
         assert process.job is not None
-        return self.shell.replied(Here(state, post.sender, process, process.job), answer)
+        return self.process.replied(Here(state, post.sender, process, process.job), answer)
 
     def _trained(self, state: State, post: Message | None) -> State:
-        """A training begins: by a POST of ours, or somebody else's."""
-        marker = 0 if state.model.marker is None else state.model.marker + 1
+        """A training begins: by a POST of the operator, or of another client."""
+        run_start = 0 if state.model.run_start is None else state.model.run_start + 1
         if post is not None:
             number, uid = post.resource, post.uid
             last = next((run for run in reversed(state.ours) if run.resource == number), None)
             request = 0 if last is None else last.request
             if last is not None and last.uid != uid and state.renewed[number] is Renewal.NEW_DATA:
                 request += 1
-            started = Started(marker, number, uid, request, post.token)
+            started = Started(run_start, number, uid, request, post.token)
             renewed = _with(state.renewed, number, Renewal.NO_DATA)
             state = state._replace(ours=(*state.ours, started), renewed=renewed)
-        return _shown(state, View(3, marker))
+        return _shown(state, View(3, run_start))
 
     def _model_changes(self, state: State) -> Iterator[Move]:
-        status, marker = state.model.status, state.model.marker
+        status, run_start = state.model.status, state.model.run_start
         if status == 3:
-            yield f"training {marker} ends", _shown(state, View(4, marker))
+            yield f"training {run_start} ends", _shown(state, View(4, run_start))
             bare = _paid(state, "bare")
             if bare is not None:
-                answered = f"training {marker} ends, without results so far"
-                yield answered, _shown(bare, View(4, marker, bare=True))
+                event = f"training {run_start} ends, without results so far"
+                yield event, _shown(bare, View(4, run_start, bare=True))
         arrived = _paid(state, "bare")
         if state.model.bare and arrived is not None:
-            yield f"the results of training {marker} arrive", _shown(arrived, View(4, marker))
+            yield f"the results of training {run_start} arrive", _shown(arrived, View(4, run_start))
         foreign = _paid(state, "foreign")
         if foreign is not None and status in self.rules.starts_from - {3}:
             after = self._trained(foreign, None)
-            yield f"somebody else starts training {after.model.marker}", after
+            yield f"another client starts training {after.model.run_start}", after
         data = _paid(state, "data")
         if data is not None and status == 4:
             yield "new data arrive: the model is ready to run", self._with_data(data)
 
     def _with_data(self, state: State) -> State:
-        opened_for = self.core.whose(self.core.entry(state.ledger))[0]
-        if any(process.job and process.job.settled for process in state.processes):
-            opened_for = -1  # its conclusion is drawn already
+        opened_for = self.core.whose(self.core.in_flight(state.ledger))[0]
+        if any(process.job and process.job.start_outcome for process in state.processes):
+            opened_for = -1  # its outcome is already decided
         renewed = tuple(
             before if before is Renewal.BESIDE_OPEN and opened_for == number else Renewal.NEW_DATA
             for number, before in enumerate(state.renewed)
         )
-        return _shown(state._replace(renewed=renewed), View(2, state.model.marker))
+        return _shown(state._replace(renewed=renewed), View(2, state.model.run_start))
 
     # Time.
 
     def _time_passes(self, state: State) -> Iterator[Move]:
-        # A server that is not late answers who waits for it, before anything else takes time.
+        # A server that is not late replies to the waiting client before time passes.
         if any(post.awaited and not post.left for post in state.posts):
             return
         posts = tuple(post._replace(left=post.left - 1) for post in state.posts if post.left)
-        processes = tuple(_older(process) for process in state.processes)
+        processes = tuple(_one_tick_later(process) for process in state.processes)
         after = state._replace(posts=posts, processes=processes)
         if after != state:
             yield "time passes", after
@@ -162,7 +162,7 @@ class Outside:
             yield from self._much_time_passes(state)
 
     def _much_time_passes(self, state: State) -> Iterator[Move]:
-        """All that may still happen to a POST has happened by then."""
+        """Long enough that no POST on its way can still act."""
         facts = [self.core.facts(thing.status) for thing in state.things if thing is not None]
         ends = [found.end_seen for found in facts if found.end_seen is not None]
         if any(state.clock < end + int(TICKS.results) for end in ends):
@@ -180,8 +180,10 @@ class Outside:
 
     def _said(self, write: LateWrite) -> str:
         if write.resource is None:
-            entry = self.core.entry(write.value)
-            return "a ledger with " + ("no entry" if entry is None else self.core.owner(entry))
+            in_flight = self.core.in_flight(write.value)
+            return "a ledger with " + (
+                "no in-flight start" if in_flight is None else self.core.owner(in_flight)
+            )
         return f"r{write.resource}: {self.core.facts(write.value)}"
 
     def _arrived(self, state: State, write: LateWrite) -> State:
@@ -194,27 +196,27 @@ class Outside:
 
     def _watch(self, state: State, number: int) -> Iterator[Move]:
         process = state.processes[number]
-        job, leads = process.job, self.rules.rivalry or state.leader == number
-        if not (leads if job is None else job.at in {"look", "got", "send"}):
+        job, leads = process.job, self.rules.two_leaders or state.leader == number
+        if not (leads if job is None else job.at in {"poll", "got", "send"}):
             return
         for resource, thing in enumerate(state.things):
             copy = process.store[resource]
             is_known = thing is None if copy is None else copy.current
             if is_known or resource in process.unlisted:
                 continue
-            # In the middle of a step only that changes it which the step asks about.
+            # During a reconcile, only changes that the reconcile checks for make a difference.
             is_doomed = _is_doomed_now(copy, thing)
             is_gone = job is not None and job.at == "send" and _is_gone_now(copy, thing)
             if job is not None and not (
-                is_doomed or is_gone if job.resource == resource else job.at in {"look", "got"}
+                is_doomed or is_gone if job.resource == resource else job.at in {"poll", "got"}
             ):
                 continue
-            answered = f"{name_of(number)} is told of r{resource}"
-            yield answered, with_process(state, number, _answered(process, resource, thing))
+            event = f"{name_of(number)} receives a watch event of r{resource}"
+            yield event, with_process(state, number, _with_watch_event(process, resource, thing))
 
     def _crash(self, state: State, number: int) -> Iterator[Move]:
         after = _paid(state, "crash")
-        if after is not None and (self.rules.rivalry or state.leader == number):
+        if after is not None and (self.rules.two_leaders or state.leader == number):
             yield from _restarted(f"{name_of(number)} is killed and starts again", after, number)
 
     def _succession(self, state: State) -> Iterator[Move]:
@@ -224,12 +226,12 @@ class Outside:
             yield from _restarted(f"{name_of(successor)} becomes the leader", after, successor)
 
     def _listed(self, state: State, number: int) -> Iterator[Move]:
-        """A namespace that could not be listed can be."""
+        """A namespace that could not be listed is listed now."""
         process = state.processes[number]
-        if process.job is None or process.job.at in {"look", "got"}:
+        if process.job is None or process.job.at in {"poll", "got"}:
             for resource in process.unlisted:
                 unlisted = tuple(other for other in process.unlisted if other != resource)
-                known = _answered(process, resource, state.things[resource])
+                known = _with_watch_event(process, resource, state.things[resource])
                 after = with_process(state, number, known._replace(unlisted=unlisted))
                 yield f"{name_of(number)} lists the namespace of r{resource}", after
 
@@ -244,38 +246,38 @@ class Outside:
                 yield from self._edits(state, resource, thing)
 
     def _edits(self, state: State, resource: int, thing: Thing) -> Iterator[Move]:
-        recreated, deleted = _paid(state, "anew"), _paid(state, "deleted")
+        recreated, deleted = _paid(state, "recreated"), _paid(state, "deleted")
         suspend, doomed = _paid(state, "suspend"), _paid(state, "doomed")
         token = _paid(state, "token")
         if recreated is not None:
-            is_open = self.core.whose(self.core.entry(state.ledger))[0] == resource
+            is_open = self.core.whose(self.core.in_flight(state.ledger))[0] == resource
             if is_open and self.core.facts(thing.status).ownership is None:
                 renewed = _with(state.renewed, resource, Renewal.BESIDE_OPEN)
                 recreated = recreated._replace(renewed=renewed)
             fresh = Thing(thing.uid + 1, self.core.blank, token=thing.token)
-            yield f"r{resource} is deleted and made anew", replaced(recreated, resource, fresh)
+            yield f"r{resource} is deleted and re-created", replaced(recreated, resource, fresh)
         if token is not None:
             for value in TOKENS:
                 if value != thing.token:
-                    answered = f"the token of r{resource} is set to {value!r}"
+                    event = f"the token of r{resource} is set to {value!r}"
                     after = replaced(token, resource, thing._replace(token=value))
-                    if value:  # a re-created resource is asked for another run
+                    if value:  # a new token asks the re-created resource for another run
                         renewed = _with(state.renewed, resource, Renewal.NEW_DATA)
                         after = after._replace(renewed=renewed)
-                    yield answered, after
+                    yield event, after
         if deleted is not None:
             yield f"r{resource} is deleted", replaced(deleted, resource, None)
         if suspend is not None:
             edited = thing._replace(suspended=not thing.suspended)
-            answered = "suspended" if edited.suspended else "resumed"
-            yield f"r{resource} is {answered}", replaced(suspend, resource, edited)
+            event = "suspended" if edited.suspended else "resumed"
+            yield f"r{resource} is {event}", replaced(suspend, resource, edited)
         if doomed is not None and not thing.doomed:
-            answered = f"the deletion of r{resource} begins, and a finalizer holds it"
-            yield answered, replaced(doomed, resource, thing._replace(doomed=True))
+            event = f"the deletion of r{resource} begins, and a finalizer holds it"
+            yield event, replaced(doomed, resource, thing._replace(doomed=True))
 
 
 def _paid(state: State, fault: str) -> State | None:
-    """The state with one fault less to come; None where there is none left."""
+    """The state with one fault spent; None if none is left."""
     left = getattr(state.budget, fault)
     if not left:
         return None
@@ -287,15 +289,15 @@ def _with(values: tuple[Renewal, ...], number: int, value: Renewal) -> tuple[Ren
 
 
 def _shown(state: State, view: View) -> State:
-    """The model changes; what it was may still be shown by a stale look."""
+    """The model changes; a stale poll may still show its earlier view."""
     past = state.past
     if state.budget.stale and state.model not in past:
         past = (*past, state.model)
     return state._replace(model=view, past=past)
 
 
-def _older(process: Process) -> Process:
-    """A tick later; ages beyond which nothing changes stay."""
+def _one_tick_later(process: Process) -> Process:
+    """The process one tick later; an age stops at the bound above which it changes nothing."""
     job: Job | None = process.job
     if job is not None and job.begun is not None:
         job = job._replace(begun=min(job.begun + 1, int(TICKS.send_window) + 1))
@@ -315,19 +317,19 @@ def _later(age: int | None, enough: float) -> int | None:
 
 
 def _is_doomed_now(copy: Copy | None, thing: Thing | None) -> bool:
-    """Whether the deletion of a resource has begun since the version that is known."""
+    """Whether the deletion of a resource has begun since the version that the process knows."""
     if copy is None or thing is None or copy.thing.uid != thing.uid:
         return False
     return thing.doomed and not copy.thing.doomed
 
 
 def _is_gone_now(copy: Copy | None, thing: Thing | None) -> bool:
-    """Whether a resource has been removed, or re-created, since the version that is known."""
+    """Whether a resource was removed or re-created since the version that the process knows."""
     return copy is not None and (thing is None or thing.uid != copy.thing.uid)
 
 
-def _answered(process: Process, resource: int, thing: Thing | None) -> Process:
-    """Roster.put: what was remembered of one that is gone, or was made anew, is forgotten."""
+def _with_watch_event(process: Process, resource: int, thing: Thing | None) -> Process:
+    """TrainingStore.put: the in-process state of a removed or re-created resource is dropped."""
     known = process.store[resource]
     store, recalls = list(process.store), list(process.recalls)
     store[resource] = None if thing is None else Copy(thing, current=True)
@@ -336,17 +338,17 @@ def _answered(process: Process, resource: int, thing: Thing | None) -> Process:
     return process._replace(store=tuple(store), recalls=tuple(recalls))
 
 
-def _restarted(answered: str, state: State, number: int) -> Iterator[Move]:
-    """A process that has listed everything, or cannot list a namespace, and knows nothing else."""
+def _restarted(event: str, state: State, number: int) -> Iterator[Move]:
+    """A process that has just listed all resources, or all but one namespace, and has no state."""
     posts = tuple(
         post._replace(awaited=False) if post.sender == number else post for post in state.posts
     )
     state = state._replace(posts=posts)
-    yield answered, _listing(state, number)
+    yield event, _listing(state, number)
     poorer = _paid(state, "unlisted")
     if poorer is not None:
         for resource in range(len(state.things)):
-            said = f"{answered} without the namespace of r{resource}"
+            said = f"{event} without the namespace of r{resource}"
             yield said, _listing(poorer, number, resource)
 
 

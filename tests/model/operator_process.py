@@ -1,30 +1,30 @@
-"""What a process of the operator may do next."""
+"""A process of the operator: the effects that may happen next."""
 
 from collections.abc import Callable, Iterator
 
-from tests.model.judgement import Judgement
+from tests.model.decisions import Decisions
+from tests.model.reconciling import Here, Move, name_of
 from tests.model.starting import Starting
-from tests.model.steps import Here, Move, name_of
 from tests.model.values import State
 
-__all__ = ["Shell"]
+__all__ = ["OperatorProcess"]
 
 
-class Shell(Starting):
-    """The engine of each process."""
+class OperatorProcess(Starting):
+    """The engine of an operator process, modelled after engine/reconciler.py."""
 
-    def __init__(self, judgement: Judgement) -> None:
-        super().__init__(judgement)
+    def __init__(self, decisions: Decisions) -> None:
+        super().__init__(decisions)
         self._effects: dict[str, Callable[[Here], Iterator[Move]]] = {
             "poll": self.poll,
             "got": self.got,
             "record": self.record,
-            "settle": self.record,
+            "resolve": self.record,
             "intent": self.record,
             "reread": self.reread,
             "answer": self.answer,
-            "take": self.take,
-            "took": self.took,
+            "read_ledger": self.read_ledger,
+            "take_over": self.take_over,
             "open": self.open,
             "reread_ledger": self.reread_ledger,
             "close": self.close,
@@ -34,14 +34,14 @@ class Shell(Starting):
         }
 
     def moves(self, state: State, number: int) -> Iterator[Move]:
-        """All that a process may do next."""
+        """All effects that may happen next in a process."""
         process = state.processes[number]
         if process.job is not None:
             here = Here(state, number, process, process.job)
             yield from self._effects[process.job.at](here)
-        elif self.rules.rivalry or state.leader == number:
+        elif self.rules.two_leaders or state.leader == number:
             for resource, copy in enumerate(process.store):
                 if copy is not None:
                     after = self.begin(state, number, resource, copy)
                     if after != state:
-                        yield f"{name_of(number)} takes a step for r{resource}", after
+                        yield f"{name_of(number)} reconciles r{resource}", after

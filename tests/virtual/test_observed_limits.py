@@ -1,4 +1,4 @@
-"""What the operator learns of limits that are stricter than configured, in whole conversations."""
+"""Observed limits that are lower than configured, with a whole operator."""
 
 import asyncio
 from functools import partial
@@ -19,14 +19,16 @@ HOUR = 3600
 
 
 @pytest.mark.parametrize("hint", ["seconds", "date", "body"])
-def test_a_stricter_limit_is_learned_whole_in_whatever_part_of_a_second_it_is_told(
+def test_observed_limit_is_exact_at_any_fraction_of_a_second(
     hint: RetryHint,
 ) -> None:
-    limits = [run_virtually(partial(_learned, hint, begin)) for begin in (0.0, 0.2, 0.4, 0.6, 0.8)]
+    limits = [
+        run_virtually(partial(_observed_limit, hint, begin)) for begin in (0.0, 0.2, 0.4, 0.6, 0.8)
+    ]
     assert limits == [(Limit(3, HOUR),)] * 5
 
 
-async def _learned(hint: RetryHint, begin: float) -> tuple[Limit, ...]:
+async def _observed_limit(hint: RetryHint, begin: float) -> tuple[Limit, ...]:
     config = SimulatorConfig(
         speed=1,
         keys={"key": "write"},
@@ -45,12 +47,12 @@ async def _learned(hint: RetryHint, begin: float) -> tuple[Limit, ...]:
         return scheduler.limiters[Call.START].limits(boottime())
 
 
-def test_the_next_process_counts_a_days_starts_against_the_plan_that_was_learned() -> None:
+def test_next_process_keeps_to_the_observed_daily_limit() -> None:
     assert run_virtually(_answers_to_the_next_process) == []
 
 
 async def _answers_to_the_next_process() -> list[int | None]:
-    """How the starts of a process were answered after another has used the day's allowance up."""
+    """The replies to the starts of a process after another one has used up the daily quota."""
     models = range(1, 11)
     config = SimulatorConfig(
         speed=1,
@@ -67,7 +69,7 @@ async def _answers_to_the_next_process() -> list[int | None]:
         await asyncio.sleep(3 * HOUR)
     statuses = [call.status for call in world.state.calls.select("run")]
     assert statuses.count(HTTPStatus.OK) == 8
-    assert statuses[8:]  # it has learned of the plan
+    assert statuses[8:]  # the daily limit is observed
     world.state.calls.clear()
     async with world.operator():
         await asyncio.sleep(2 * HOUR)

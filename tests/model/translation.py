@@ -1,4 +1,4 @@
-"""The model's terms for what the core has richer ones for."""
+"""Translation between the types of the core and the smaller values of the model."""
 
 from collections.abc import Hashable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from tests.unit.core.builders import EIGHT, a_model, metrics
 __all__ = ["Numbers", "OneLedger", "instant", "number_of", "observed", "plain", "remote"]
 
 MODEL = 7
-MARKERS = EIGHT - timedelta(days=9)
+FIRST_RUN_START = EIGHT - timedelta(days=9)
 T = TypeVar("T", bound=Hashable)
 
 
@@ -39,49 +39,51 @@ class Numbers(Generic[T]):
 
 
 class OneLedger(NamedTuple):
-    """A ledger for one model; what was paid plays no part here."""
+    """A ledger for one model, without its quota charges."""
 
     serial: int
-    entry: InFlightStart | None
+    in_flight: InFlightStart | None
     latest_run: LatestRun | None
 
     @classmethod
     def of(cls, ledger: Ledger) -> "OneLedger":
-        """What there is of a ledger."""
+        """Reduce a ledger to the fields that the search needs."""
         return cls(ledger.serial, ledger.in_flight_starts.get(MODEL), ledger.latest_runs.get(MODEL))
 
     def whole(self) -> Ledger:
-        """As the core has it."""
+        """The ledger as a value of the core."""
         return Ledger(
             serial=self.serial,
-            in_flight_starts={} if self.entry is None else {MODEL: self.entry},
+            in_flight_starts={} if self.in_flight is None else {MODEL: self.in_flight},
             latest_runs={} if self.latest_run is None else {MODEL: self.latest_run},
         )
 
 
-def instant(marker: int) -> datetime:
-    """When a training began."""
-    return MARKERS + timedelta(hours=marker)
+def instant(run_start: int) -> datetime:
+    """The run start time of a training."""
+    return FIRST_RUN_START + timedelta(hours=run_start)
 
 
-def number_of(marker: datetime) -> int:
-    """Which training began then."""
-    return round((marker - MARKERS) / timedelta(hours=1))
+def number_of(run_start: datetime) -> int:
+    """The training with this run start time."""
+    return round((run_start - FIRST_RUN_START) / timedelta(hours=1))
 
 
 def remote(view: View) -> RemoteModel:
-    """The model, as a look shows it."""
-    marker = None if view.marker is None else instant(view.marker) + timedelta(seconds=view.off)
+    """The model as a poll shows it."""
+    run_start = (
+        None if view.run_start is None else instant(view.run_start) + timedelta(seconds=view.off)
+    )
     return a_model(
         view.status,
-        started_at=None if view.unreadable else marker,
+        started_at=None if view.unreadable else run_start,
         is_start_time_unreadable=view.unreadable,
         metrics=metrics() if view.status == TrainingState.SUCCEEDED and not view.bare else None,
     )
 
 
 def observed(answer: Answer) -> Posted | PostFailed:
-    """The answer to a POST."""
+    """The reply to a POST, as the core observes it."""
     if answer.kind == "Accepted":
         return Posted(None if answer.view is None else remote(answer.view))
     failed = CallFailure(
@@ -96,9 +98,9 @@ def observed(answer: Answer) -> Posted | PostFailed:
 
 
 def plain(status: TrainingStatus) -> TrainingStatus:
-    """What plays a part in decisions.
+    """A status reduced to the fields that decisions read.
 
-    While an end is pending its metrics do, and whether the resource was suspended.
+    While an end is pending, decisions also read its metrics and whether the resource is suspended.
     """
     is_pending = is_end_pending(status)
     was_suspended = is_pending and status.phase == Phase.SUSPENDED
