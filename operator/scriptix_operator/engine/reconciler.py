@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field, replace
 
-from scriptix_operator.core.cluster.served_by import left_for, was_served_elsewhere
+from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import Durations
@@ -25,7 +25,8 @@ from scriptix_operator.core.reconcile.protocol import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.status.conditions import is_starting, is_watched
+from scriptix_operator.core.start.contention import is_intent_of_another_ledger
+from scriptix_operator.core.status.conditions import is_watched
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
@@ -99,10 +100,10 @@ class Reconciler:
         if wait is not None:
             self.schedulers.leave(training.key)
             return wait
-        if is_starting(training.status) and was_served_elsewhere(training, self.installation):
-            # An intent without an in-flight start is aborted as never sent, and the in-flight start
-            # of this intent is in the ledger of the other installation.
-            await self.ledger.record_in_flight(training)
+        if is_intent_of_another_ledger(training, self.installation):
+            # An intent without an in-flight start would be aborted as never sent.
+            is_over = self.remote_calls.is_start_over
+            await self.ledger.record_in_flight(training, is_over)
         return await self._reconcile_version(training)
 
     async def _reconcile_version(self, recorded: Training) -> float | None:

@@ -33,6 +33,7 @@ from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
 from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.resolution import concluded
 from scriptix_operator.core.status.conditions import (
     has_ended,
     is_end_pending,
@@ -188,6 +189,13 @@ class RemoteCalls:
         if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
             return
         logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
+
+    def is_start_over(self, in_flight: InFlightStart) -> bool:
+        """Whether the outcome of an in-flight start is recorded, or its resource is gone."""
+        known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
+        if known is not None and known.uid == in_flight.uid:
+            return concluded(in_flight, known) is not None
+        return not self.coverage.may_hide_holder(in_flight)
 
     def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although it is not in the store."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.core.ledger.ledger import (
+    NO_START,
     InFlightStart,
     LatestRun,
     Ledger,
@@ -174,27 +175,42 @@ class StartLedger:
             _Change(lambda led: with_observed_limits(led, fingerprint, call, observed_limits), None)
         )
 
-    async def record_in_flight(self, training: Training) -> None:
-        """Record the in-flight start that another installation may have sent, if it is missing.
+    async def record_in_flight(
+        self, training: Training, is_over: Callable[[InFlightStart], bool]
+    ) -> None:
+        """Record the in-flight start that another ledger may have, if it is missing in this one.
+
+        Args:
+            training: The resource, with the intent of that start.
+            is_over: Whether the outcome of an in-flight start is recorded, or its resource is gone.
 
         Raises:
-            KubeError: The in-flight start may not be recorded.
+            KubeError: The in-flight start may not be recorded, or the model has another one whose
+                resource resolves it first.
         """
         await self.ready()
-        known = self.in_flight(training.spec.model_id)
-        if known is not None and is_start_of(known, training):
-            return
+        known, superseded = self.in_flight(training.spec.model_id), NO_START
+        if known is not None:
+            if is_start_of(known, training):
+                return
+            # A newer intent of the same resource shows that the older start is over. The wait for
+            # the outcome begins now, and is long enough for a POST of the older start, too.
+            if known.uid == training.uid or is_over(known):
+                superseded = known.serial
         try:
-            await self.open(training, None)
+            await self.open(training, None, superseded)
         except LedgerChangedError as error:
             raise UnavailableError(f"{training.key}: {error}") from error
 
-    async def open(self, training: Training, revision: int | None) -> InFlightStart:
+    async def open(
+        self, training: Training, revision: int | None, superseded: int = NO_START
+    ) -> InFlightStart:
         """Charge the start whose intent `training` carries, and begin it in the ledger.
 
         Args:
             training: The resource, with the intent recorded.
             revision: The revision that `ready` returned before the model was polled; None: any.
+            superseded: Serial of an in-flight start whose place this one takes.
 
         Raises:
             LedgerChangedError: The in-flight start is not recorded.
@@ -203,7 +219,7 @@ class StartLedger:
         begun: list[InFlightStart] = []
 
         def change(ledger: Ledger) -> Ledger:
-            ledger, in_flight = with_start_begun(ledger, training, self.clock.now())
+            ledger, in_flight = with_start_begun(ledger, training, self.clock.now(), superseded)
             begun.append(in_flight)
             return ledger
 

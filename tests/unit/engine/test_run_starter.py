@@ -16,7 +16,12 @@ import pytest
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import ServedBy, TrainingStatus
-from scriptix_operator.core.ledger.ledger import LatestRun, Ledger
+from scriptix_operator.core.ledger.ledger import (
+    InFlightStart,
+    LatestRun,
+    Ledger,
+    with_start_begun,
+)
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
@@ -53,6 +58,7 @@ from tests.unit.core.builders import EIGHT, KEY, a_model, a_training, at, call_f
 from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
 
 NAME = TrainingKey("team-a", "cardiology")
+INSTALLATION = "scriptix-system"
 RUNNING = a_model(3, started_at=EIGHT, progress=0)
 LOST = PostFailed(call_failed(FailureKind.AMBIGUOUS))
 Effect = Callable[[], None]
@@ -84,7 +90,8 @@ class Cluster:
     """The fault of each write from the next on, or a callback just before it."""
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
-        """Write a status as Recorder.record does."""
+        """Write a status as StatusWriter.write does."""
+        status = replace(status, served_by=ServedBy(namespace=INSTALLATION, renewed_at=EIGHT))
         if training.status == status:
             return training
         run = status.run
@@ -142,6 +149,11 @@ class Api:
     on_post: Effect = lambda: None
     instead: Observation | None = None
     """The outcome of a poll."""
+
+    def is_start_over(self, in_flight: InFlightStart) -> bool:
+        """As RemoteCalls.is_start_over."""
+        known = self.bench.store.get(TrainingKey(in_flight.namespace, in_flight.name))
+        return known is None or known.uid != in_flight.uid
 
     async def poll(self, training: Training) -> Observation:
         """Show the model."""
@@ -228,7 +240,7 @@ class Bench:
             ledger=self.ledger,
             clock=self.time,
             durations=durations,
-            installation="scriptix-system",
+            installation=INSTALLATION,
         )
         self.add(a_training(log={"collect": "Never"}, poll_interval_seconds=1))
 
@@ -587,6 +599,36 @@ async def test_start_of_another_installation_resolves_once_it_is_gone(bench: Ben
         "status: Unconfirmed",
         "ledger: closed",
     ]
+
+
+@pytest.mark.parametrize(
+    "known", ["nothing", "an older start of the resource", "a start of a deleted resource"]
+)
+@pytest.mark.parametrize("way", ["no installation is named", "restored from a backup"])
+async def test_intent_of_another_ledger_is_resolved(bench: Bench, way: str, known: str) -> None:
+    """Such an intent may have been sent: it is neither aborted nor does it wait forever."""
+    bench.api.answers.append(LOST)
+    await bench.reconcile()
+    started = cast("Training", bench.cluster.training)
+    ledger, in_flight = with_start_begun(Ledger(), started, EIGHT)
+    if known != "nothing":
+        older = replace(in_flight, nonce="older", uid=in_flight.uid if "older" in known else "gone")
+        ledger = replace(ledger, in_flight_starts={older.model_id: older})
+    if way == "restored from a backup":
+        started = replace(started, created_at=at(minutes=5))
+    else:
+        started = started.with_status(replace(started.status, served_by=None))
+    bench.add(started)
+    bench.config_map.text = (ledger if known != "nothing" else Ledger()).model_dump_json(
+        by_alias=True
+    )
+    await bench.ledger.take_over_again()
+    bench.time.moment = at(minutes=10)
+    bench.api.model = a_model(3, started_at=EIGHT)
+    effects = await bench.reconcile()
+    assert "POST" not in effects
+    assert "status: Unconfirmed" in effects
+    assert bench.ledger.in_flight(7) is None
 
 
 async def test_outcome_of_another_intent_is_not_recorded(bench: Bench) -> None:

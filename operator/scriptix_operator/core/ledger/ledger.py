@@ -136,9 +136,15 @@ class StartInFlightError(Exception):
 
 
 def with_start_begun(
-    ledger: Ledger, training: Training, now: datetime
+    ledger: Ledger, training: Training, now: datetime, superseded: int = NO_START
 ) -> tuple[Ledger, InFlightStart]:
-    """Charge the start whose intent `training` carries, and open its in-flight start.
+    """Charge the start whose intent `training` carries, and begin its in-flight start.
+
+    Args:
+        ledger: The ledger.
+        training: The resource.
+        now: UTC.
+        superseded: Serial of an in-flight start whose place the new one takes.
 
     Raises:
         StartInFlightError: The model has an in-flight start.
@@ -147,7 +153,7 @@ def with_start_begun(
     if run is None or run.intent is None or run.baseline is None:
         raise ValueError(f"{training.key} has no intent to start")
     there = ledger.in_flight_starts.get(model_id)
-    if there is not None:
+    if there is not None and there.serial != superseded:
         raise StartInFlightError(f"a start of model {model_id} has no known outcome yet")
     in_flight = in_flight_start_of(training, run, run.baseline, ledger.serial + 1)
     charge = charge_of(training, run, in_flight.serial, now)

@@ -11,9 +11,21 @@ from scriptix_operator.core.ledger.ledger import InFlightStart
 from scriptix_operator.core.model.remote import RemoteModel, TrainingState
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.start.staleness import recorded_starts
-from scriptix_operator.core.status.conditions import is_blocked, is_finished, is_followed
+from scriptix_operator.core.status.conditions import (
+    is_blocked,
+    is_finished,
+    is_followed,
+    is_starting,
+)
 
-__all__ = ["is_start_of", "model_in_use", "named", "unreadable_in_use", "was_started_by"]
+__all__ = [
+    "is_intent_of_another_ledger",
+    "is_start_of",
+    "model_in_use",
+    "named",
+    "unreadable_in_use",
+    "was_started_by",
+]
 
 
 def is_start_of(entry: InFlightStart, training: Training) -> bool:
@@ -25,6 +37,20 @@ def is_start_of(entry: InFlightStart, training: Training) -> bool:
         and run.intent is not None
         and (run.id, run.attempt, run.intent.nonce) == (entry.run, entry.attempt, entry.nonce)
     )
+
+
+def is_intent_of_another_ledger(training: Training, installation: str) -> bool:
+    """Whether the in-flight start of an intent may be missing in this installation's ledger.
+
+    So it is if another installation, or an unknown one, has written the status, and if the intent
+    is older than the resource: then a backup has restored the status, and the ledger knows the
+    start by the uid of the resource before, if at all. Such an intent may have been sent.
+    """
+    status = training.status
+    if not is_starting(status) or status.run is None or status.run.intent is None:
+        return False
+    is_ours = status.served_by is not None and status.served_by.namespace == installation
+    return not is_ours or status.run.intent.at < training.created_at
 
 
 def named(other: TrainingKey, training: Training) -> str:
