@@ -168,7 +168,8 @@ class Intent(ApiModel):
     """Write-ahead record of a start whose outcome is not recorded yet."""
 
     attempt: int
-    """Number of the POST for this run, from 1."""
+    """Attempt, from 1: grows only after a start with unknown outcome turned out not to have
+    happened; refused and unsent POSTs keep it."""
     at: Time
     """When the intent was written, by the operator's clock."""
     key_fingerprint: ShortText
@@ -207,7 +208,8 @@ class Run(ApiModel):
     """The new values that requested this run: RunToken, RequestedAt. Empty: the first run, which
     the resource itself requests."""
     attempt: int = 1
-    """Number of the POST for this run, from 1."""
+    """Attempt, from 1: grows only after a start with unknown outcome turned out not to have
+    happened; refused and unsent POSTs keep it."""
     ownership: ShortText | None = None
     """Owned, Adopted or Unconfirmed; absent before a remote run exists."""
     key_source: NameText | None = None
@@ -279,7 +281,8 @@ class HistoryEntry(ListItem):
     asked_by: AskedByTexts | None = None
     """As status.run.askedBy."""
     attempt: int = 1
-    """Number of POSTs for the run."""
+    """Attempt, from 1: grows only after a start with unknown outcome turned out not to have
+    happened; refused and unsent POSTs keep it."""
     ownership: ShortText | None = None
     """Owned, Adopted or Unconfirmed; absent if there was no remote run."""
     key_source: NameText | None = None

@@ -1,6 +1,6 @@
 """The decision: what one reconcile records and does next, from all that is known.
 
-The engine's loop is decide → record → act → observe → decide …, until the action is RequeueAfter.
+The engine's loop is decide → act → observe → decide …, until the action is RequeueAfter.
 All judgement is below this function; all effects are in the engine.
 """
 

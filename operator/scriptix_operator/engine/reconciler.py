@@ -1,4 +1,4 @@
-"""One reconcile of one resource: decide → record → act → observe, until it is requeued."""
+"""One reconcile of one resource: decide → act → observe, until it is requeued."""
 
 import logging
 from dataclasses import dataclass, field, replace

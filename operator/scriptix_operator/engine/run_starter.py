@@ -128,7 +128,7 @@ class RunStarter:
         self, written: Training, answer: Posted | PostFailed | StartAborted, state: InProcessState
     ) -> tuple[Training, Decision]:
         """Record the reply to a start, whatever else has changed meanwhile."""
-        intent = written.status.run
+        run_with_intent = written.status.run
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             decision = decide(written, answer, self.clock.now(), state, self.durations)
             try:
@@ -137,7 +137,7 @@ class RunStarter:
                 written = await self.status_writer.reload(written)
                 # An equal intent may be another leader's, of the same second; if ours was not sent,
                 # nothing is left to record.
-                if written.status.run != intent or isinstance(answer, StartAborted):
+                if written.status.run != run_with_intent or isinstance(answer, StartAborted):
                     raise
             except UnavailableError as error:
                 if attempt == RECORD_ATTEMPTS:

@@ -48,7 +48,7 @@ __all__ = [
 LOG_PATIENCE = timedelta(hours=1)
 """A retry waits so long for the log of the failed run: the window of the log quota. The API may
 keep only the log of the newest run."""
-FIRST_RETRY = 5.0
+FIRST_PUBLISH_RETRY = 5.0
 """Seconds before a result that could not be published is tried again; doubles up to RECHECK."""
 UNREPORTED = 4
 """Attempts to publish before a failure is reported that is no refusal. A short failure of the
@@ -56,7 +56,10 @@ cluster is over by then, after delays of 75 s."""
 
 
 def conclude(ctx: ReconcileContext, condition_reason: ConditionReason | None = None) -> Decision:
-    """Fetch the log where it is due; else requeue for the next poll, and after the end not at all.
+    """Fetch the log where it is due. Otherwise requeue.
+
+    During a run, the requeue is for the next poll; after its end for a retry, a new request or a
+    later fetch, if there is one.
 
     A run that has just succeeded is published. A pending end is polled for its results only.
     """
@@ -104,7 +107,7 @@ def _due_in(ctx: ReconcileContext) -> float | None:
 
 
 def fail(ctx: ReconcileContext, why: Failure) -> Decision:
-    """End the requested run without a remote one."""
+    """End the requested run, which never became a run at the API."""
     run = ctx.status.run or next_run(ctx.training)
     ended = ctx.with_status(without_poll_facts(ctx.status)).with_facts(
         run=run,
@@ -124,7 +127,7 @@ def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
     """
     tries = ctx.state.failed_publishes + 1
     ctx = ctx.with_state(failed_publishes=tries)
-    wait = backoff(FIRST_RETRY, tries - 1, RECHECK)
+    wait = backoff(FIRST_PUBLISH_RETRY, tries - 1, RECHECK)
     if not (failed.refused or ctx.training.is_being_deleted) and tries <= UNREPORTED:
         # The recorded status: an edit of the gate must not count as observed before the run is
         # judged again, and an in-flight start stays open until its outcome is recorded.

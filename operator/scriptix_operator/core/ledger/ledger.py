@@ -62,7 +62,7 @@ class InFlightStart(ApiModel):
     nonce: str = ""
     """The nonce of the intent."""
     baseline: Baseline
-    """The model before the request's first attempt."""
+    """The model before the first attempt of the run. Later attempts of the run keep it."""
 
 
 class StartCharge(ApiModel):
@@ -81,7 +81,11 @@ class StartCharge(ApiModel):
 
     @property
     def attempt(self) -> int:
-        """The number of the POST for the run, from 1."""
+        """Attempt, from 1.
+
+        The attempt grows only after a start with unknown outcome turned out not to have happened;
+        refused and unsent POSTs keep it.
+        """
         number = self.id.rpartition("/")[2]
         return int(number) if number.isdecimal() else 1
 
@@ -171,7 +175,8 @@ def with_start_begun(
 def with_start_resolved(ledger: Ledger, outcome: StartOutcome, now: datetime) -> Ledger:
     """Resolve an in-flight start whose outcome is known.
 
-    Where another process has resolved the in-flight start, only the model's latest run changes.
+    Where another process has resolved the in-flight start, only the model's latest run and the
+    charge of this start change.
     """
     in_flight, model_id = outcome.in_flight, outcome.in_flight.model_id
     there, in_flight_starts, latest_runs = (

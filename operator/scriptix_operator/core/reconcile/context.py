@@ -43,7 +43,7 @@ class Durations:
     post_timeout: float = 30.0
     """P: a POST is given up after this time."""
     grace_period: float = 10.0
-    """G: a POST that the client gave up takes effect within this time, or never."""
+    """G: a POST that the client gave up takes effect within this time, or never (assumed)."""
     agree: float = 2.0
     """Least time between two polls that must agree."""
     results: float = 120.0
@@ -68,7 +68,7 @@ class ReconcileContext:
     poll_in: float | None = None
     """Seconds until the next poll, as granted; None: as requested."""
     recorded: TrainingStatus | None = None
-    """The status at the begin of the reconcile."""
+    """The status at the beginning of the reconcile."""
 
     @property
     def spec(self) -> TrainingSpec:

@@ -1,6 +1,6 @@
 """Observations and actions of a reconcile: the vocabulary of `decide`.
 
-The engine runs a loop: decide → record → act → observe → decide … until the action is RequeueAfter.
+The engine runs a loop: decide → act → observe → decide … until the action is RequeueAfter.
 """
 
 from dataclasses import dataclass
@@ -134,7 +134,11 @@ class NoStartInFlight:
 
 @dataclass(frozen=True, slots=True)
 class PollDeferred:
-    """The key's status-call quota is used up, or other resources come first."""
+    """The call is not made now.
+
+    The key's status quota is used up, other resources come first, or the key was replaced since the
+    poll.
+    """
 
     seconds: float
     """Seconds until asking again makes sense, unless the resource is triggered earlier."""
@@ -142,7 +146,10 @@ class PollDeferred:
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """The API did not answer a poll, or refused it; or the open circuit breaker prevented it."""
+    """A poll was not answered or was refused, or the circuit breaker prevented a call.
+
+    The open circuit breaker prevents polls and starts.
+    """
 
     failure: CallFailure
     key_source: str | None = None
@@ -223,7 +230,7 @@ class LogStored:
     log: LogStatus
     learning_curve: tuple[LearningPoint, ...]
     due_in: float | None
-    """Seconds until the next poll is due; None: none is."""
+    """Seconds until the next action other than the log is due; None: none is."""
     extent: LogExtent
     asked_at: datetime | None = None
     """When the log call was sent, which bounds the age of the log; None: just now."""
@@ -246,6 +253,7 @@ class LogUnavailable:
     """Seconds until another attempt makes sense; None: none does."""
     state: LogState
     due_in: float | None
+    """Seconds until the next action other than the log is due; None: none is."""
     tried: bool = True
     """False: the key's log quota is used up, so no call was made."""
     was_called: bool = False
@@ -331,7 +339,7 @@ class FetchLog:
     """Fetch and store the log."""
 
     due_in: float | None
-    """Seconds until the next poll is due; None: none is."""
+    """Seconds until the next action other than the log is due; None: none is."""
 
 
 Action = RequeueAfter | Poll | CheckQueue | AcquireStart | Post | FetchLog
@@ -409,7 +417,11 @@ class InProcessState:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer of `decide`: record `status`, then take `action`."""
+    """The answer of `decide`.
+
+    The engine writes `status` before Post, FetchLog and RequeueAfter, and before a start outcome is
+    resolved; before Poll, CheckQueue and AcquireStart the engine only carries the status on.
+    """
 
     status: TrainingStatus
     action: Action

@@ -221,8 +221,8 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
 def abort_start(ctx: ReconcileContext) -> ReconcileContext:
     """Remove the intent of a start that has definitely started nothing.
 
-    After the only POST of the first run, the next poll is the first observation again. The request
-    of a rerun stays in status.
+    After attempt 1 of the first run, the next poll is the first observation again. The request of a
+    rerun stays in status.
     """
     ctx = ctx.without_start_state()
     if ctx.run.attempt == 1 and not ctx.status.history:

@@ -1,6 +1,7 @@
 """Competing trainings: which resource may start or adopt, and what the others report.
 
-docs/start-protocol.md, step 7: the run that a status records comes first, then the older resource.
+docs/start-protocol.md, step 7: after the in-flight start (resolution.py), the run that a status
+records comes first, then the older resource, then the smaller uid.
 """
 
 from collections.abc import Iterable
@@ -125,10 +126,10 @@ def _is_run_of(other: Training, model: RemoteModel) -> bool:
     }
     if not adoptable or model.started_at is None:
         return False
-    return model.started_at in recorded_starts(other.status) or _may_be_hidden_run(other, model)
+    return model.started_at in recorded_starts(other.status) or _may_be_unpolled_run(other, model)
 
 
-def _may_be_hidden_run(other: Training, model: RemoteModel) -> bool:
+def _may_be_unpolled_run(other: Training, model: RemoteModel) -> bool:
     """Whether the model may show a run that `other` has started and no poll has shown yet."""
     run = other.status.run
     if run is None or run.ownership is None or run.baseline is None:

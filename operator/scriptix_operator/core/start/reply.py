@@ -72,7 +72,7 @@ def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime |
 
 
 def refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
-    """Record that the API refused the start, or that its reply is not known."""
+    """Record that the API refused the start, or that the outcome is unknown."""
     in_flight, decision = ctx.state.in_flight, _refused(ctx, failed)
     if decision.status.run is not None and decision.status.run.intent is not None:
         return decision
@@ -106,7 +106,7 @@ def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
 
 
 def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
-    """Decide on a start without effect as after the refusal that its reply names.
+    """Decide on a start that had no effect as if the API had refused it with the code in its reply.
 
     Args:
         ctx: The resource, not starting any more.
@@ -164,7 +164,10 @@ def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str 
 
 
 def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
-    """Decide on a 409 to the request's only POST: the run at the model is not ours."""
+    """Decide on a 409 to attempt 1.
+
+    No earlier POST can have acted, so the run at the model is not ours.
+    """
     if call.code == "TRAINING_IN_PROGRESS" and ctx.state.refusals == 1:
         return ctx.answer(Poll())
     not_ready = call.code == "MODEL_NOT_READY"

@@ -1,7 +1,8 @@
 """A start whose outcome is not known: read it from the model (docs/start-protocol.md, step 5).
 
-The model is compared with the baseline of the request's first attempt. "Ours" needs one poll;
-"not happened" needs two polls that agree, and enough time for a POST in flight to act.
+The model is compared with the baseline, from before the first attempt of the run (a retry is a new
+run); later attempts of the run keep it. "Ours" needs one poll, or two where one may show the
+previous run; "not happened" needs two polls that agree, and time for a POST in flight to act.
 
 Each resource that needs the model resolves the model's in-flight start, even if another resource
 opened it: that resource may be gone, re-created, suspended, or without a usable key.
@@ -52,7 +53,8 @@ NO_RUN_YET = "the API reports no new run so far"
 UNDECIDED_FOR = 180.0
 """Each time that polls have decided nothing for so long, the poll interval doubles."""
 DELETED_POLL = 600.0
-"""Longest poll interval, in seconds, while a resource that is being deleted has such a start."""
+"""Longest poll interval, in seconds, while a resource that is being deleted has a start with
+unknown outcome."""
 
 
 class ObservedOutcome(Enum):
@@ -69,7 +71,7 @@ class ObservedOutcome(Enum):
 
 
 def compare(baseline: Baseline, model: RemoteModel) -> ObservedOutcome:
-    """Compare a poll with the model as it was before the request's first attempt."""
+    """Compare a poll with the model as it was before the first attempt of the run."""
     run_start_time, before = model.started_at, baseline.started_training_at
     if run_start_time is not None and before is not None and run_start_time < before:
         return ObservedOutcome.UNDECIDED  # older than the baseline: a stale read
@@ -174,7 +176,7 @@ def concluded(in_flight: InFlightStart, training: Training) -> StartOutcome | No
 
     The status is recorded before the in-flight start is resolved, so a crash may leave the
     in-flight start behind. A status without an intent for this attempt says nothing: a process that
-    was paused or deposed may have read the status before the intent was written.
+    was paused or had lost the leadership may have read the status before the intent was written.
     """
     status, run = training.status, training.status.run
     if training.uid != in_flight.uid or run is None or run.id != in_flight.run:
