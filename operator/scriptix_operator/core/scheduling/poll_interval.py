@@ -30,7 +30,8 @@ SHOWN_UNTIL = 1.1
 """… until it is below this multiple again."""
 WAVER = 1.25
 """Factor by which the interval may pass a step before another step is reported. Polls near
-estimated completions come and go, and change intervals that much (scheduling/poll_rates.py)."""
+estimated completions come and go, and change intervals by that factor
+(core/scheduling/poll_rates.py)."""
 MINUTE, HOUR = 60, 3600
 STEPS = (
     *(2, 5, 10, 20, 30, 45),
