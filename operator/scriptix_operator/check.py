@@ -27,6 +27,9 @@ from scriptix_operator.settings import Settings, SettingsError, load_settings, u
 
 __all__ = ["Finding", "Severity", "check"]
 
+SERVICE_ACCOUNT = "system:serviceaccount:"
+"""How the user names of ServiceAccounts begin."""
+
 
 class Severity(StrEnum):
     """How a finding affects the operator."""
@@ -134,6 +137,12 @@ async def _policy(api: ApiClient, own: str, me: str) -> Finding:
         if await missing_verbs(api, EVERYTHING) is None:
             text = (
                 f"{me} may do everything, so the admission policy does not apply to it; "
+                "run this check in the operator's pod"
+            )
+            return Finding(Severity.NOTE, "policy", text)
+        if not me.startswith(SERVICE_ACCOUNT):
+            text = (
+                f"{me} is not a ServiceAccount, so the admission policy need not apply to it; "
                 "run this check in the operator's pod"
             )
             return Finding(Severity.NOTE, "policy", text)

@@ -293,7 +293,7 @@ def assemble(
     problems = problems or Problems()
     clock, store, work_queue = (
         dependencies.clock,
-        TrainingStore(metrics.training),
+        TrainingStore(metrics.training, dependencies.clock),
         WorkQueue(dependencies.clock.monotonic),
     )
     coverage = Coverage(settings.watch_namespaces)
@@ -388,6 +388,7 @@ def assemble(
         problems=problems,
         work_queue=work_queue,
         resync_interval=settings.resync_interval,
+        installation=settings.pod_namespace,
         serve=serve,
         retry_ledger=ledger.retry_refused,
         beside=serving.run,

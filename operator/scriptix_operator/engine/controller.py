@@ -8,6 +8,7 @@ from typing import Any
 
 from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import TrainingStatus
+from scriptix_operator.core.cluster.served_by import left_for, seconds_left
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
@@ -51,8 +52,10 @@ async def _nothing() -> None:
     """Do nothing."""
 
 
-async def _report_nothing(raw: Raw, text: str) -> None:
+async def _report_nothing(raw: Raw, text: str) -> bool:
     """Do nothing."""
+    del raw, text
+    return False
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class Controller:
             parsed.
         work_queue: Due times, on the same clock; the schedulers set them, too.
         resync_interval: Seconds between full lists: a watch that is interrupted loses deletions.
+        installation: This installation, by its namespace.
     """
 
     reconcile: Callable[[TrainingKey], Awaitable[float | None]]
@@ -87,13 +91,14 @@ class Controller:
     problems: Problems
     work_queue: WorkQueue
     resync_interval: float
+    installation: str
     serve: Callable[[frozenset[str]], None] = lambda _: None
     """Sets the namespaces to watch: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Reads a ledger again that the cluster has refused, as StartLedger.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
     """Runs beside the reconciles until cancelled, as Serving.run."""
-    report_left_alone: Callable[[Raw, str], Awaitable[None]] = _report_nothing
+    report_left_alone: Callable[[Raw, str], Awaitable[bool]] = _report_nothing
     """Reports in status why a resource is skipped, as StatusWriter.report_left_alone."""
     shutdown: Shutdown = field(default_factory=Shutdown)
     """After the shutdown has begun, a cancellation of `run` waits for the starts under way."""
@@ -345,7 +350,21 @@ class Controller:
             await asyncio.sleep(REPORT_INTERVAL)
 
     def _report_unreadable(self) -> None:
-        keys = sorted({*self.coverage.unreadable, *self.store.unreadable()})
+        now = self.clock.now()
+        keys = sorted(
+            {
+                *(
+                    key
+                    for key, served_by in self.coverage.servers().items()
+                    if seconds_left(served_by, self.installation, now) is None
+                ),
+                *(
+                    training.key
+                    for training in self.store.unreadable()
+                    if left_for(training, self.installation, now) is None
+                ),
+            }
+        )
         self.metrics.unreadable(len(keys))
         if keys:
             text = f"{len(keys)} resources cannot be read in full, {keys[0]} first."

@@ -7,9 +7,11 @@ no in-flight start, because this process is the only one that starts runs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scriptix_operator.api.status import ServedBy
 from scriptix_operator.core.cluster.installation import show_namespaces
 from scriptix_operator.core.ledger.ledger import InFlightStart
 from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.status.unreadable import may_be_starting, server_of
 from scriptix_operator.kube.trainings import ALL, Raw
 
 __all__ = ["Coverage"]
@@ -30,6 +32,8 @@ class _Unreadable:
     """Its status holds an intent, or has a form that may hide one."""
     may_have_run: bool
     """Its status has a run and no end, or a form that may hide that."""
+    served_by: ServedBy | None
+    """The installation that serves it, if its status names one that can be read."""
 
 
 class Coverage:
@@ -55,6 +59,10 @@ class Coverage:
         """The resources that cannot be parsed, with their uids."""
         return {key: found.uid for key, found in self._unreadable.items()}
 
+    def servers(self) -> dict[TrainingKey, ServedBy | None]:
+        """The resources that cannot be parsed, with the installations that serve them."""
+        return {key: found.served_by for key, found in self._unreadable.items()}
+
     def unreadable_version(self, key: TrainingKey) -> str | None:
         """The newest resourceVersion known of a resource that cannot be parsed."""
         found = self._unreadable.get(key)
@@ -77,8 +85,9 @@ class Coverage:
             uid=metadata["uid"],
             version=metadata["resourceVersion"],
             model_id=spec.get("modelId") if isinstance(spec, Mapping) else None,
-            may_be_starting=_may_be_starting(raw.get("status")),
+            may_be_starting=may_be_starting(raw.get("status")),
             may_have_run=_may_have_run(raw.get("status")),
+            served_by=server_of(raw.get("status")),
         )
         is_new = self._unreadable.get(key) != found
         self._unreadable[key] = found
@@ -132,11 +141,6 @@ def _show(scopes: Sequence[str]) -> str:
     names = [name for name in scopes if name != ALL]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return show_namespaces(names[:SHOWN]) + more
-
-
-def _may_be_starting(status: object) -> bool:
-    run = status.get("run") if isinstance(status, Mapping) else status
-    return run.get("intent") is not None if isinstance(run, Mapping) else run is not None
 
 
 def _may_have_run(status: object) -> bool:

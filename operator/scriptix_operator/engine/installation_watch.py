@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from scriptix_operator.core.cluster.served_by import (
@@ -16,7 +17,7 @@ from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
-from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import UnreadableError
 from scriptix_operator.telemetry.health import Problems
@@ -27,6 +28,8 @@ __all__ = ["Serving"]
 SOURCE = "Installations"
 INTERVAL = 5.0
 """Seconds between passes over all resources in memory."""
+REFUSED_RETRY = timedelta(seconds=60)
+"""Time after which a renewal that the API server has refused is tried again."""
 EVENTS_EACH = 20
 """Resources of a namespace that get an event about one other installation: the metric and /readyz
 count all of them, and a thousand events would add nothing."""
@@ -53,6 +56,8 @@ class Serving:
     """The other installations that are reported."""
     _announced: dict[TrainingKey, str] = field(default_factory=dict)
     """By resource: the installation that its event named."""
+    _refused: dict[TrainingKey, tuple[str, datetime]] = field(default_factory=dict)
+    """By resource whose renewal was refused: the version, and when the renewal is retried."""
 
     async def run(self) -> NoReturn:
         """Work until cancelled."""
@@ -101,13 +106,27 @@ class Serving:
 
     async def _renew(self) -> None:
         """Write the status of served resources that was not written for long."""
-        for training in self.store:
-            if not needs_renewal(training, self.installation, self.clock.now()):
+        due = [
+            training
+            for training in self.store
+            if needs_renewal(training, self.installation, self.clock.now())
+        ]
+        keys = {training.key for training in due}
+        self._refused = {key: entry for key, entry in self._refused.items() if key in keys}
+        for training in due:
+            version, retry_at = self._refused.get(training.key, ("", self.clock.now()))
+            if version == training.resource_version and self.clock.now() < retry_at:
                 continue
             try:
                 await self.status_writer.write(training, training.status)
             except (ConflictError, GoneError, UnreadableError) as error:
                 logger.debug("%s: not renewed, the resource has changed: %s", training.key, error)
-            except KubeError as error:
+            except UnavailableError as error:
                 logger.warning("%s: not renewed: %s", training.key, error)
                 return  # the API server is unreachable: the other writes would fail, too
+            except KubeError as error:
+                is_logged = version == training.resource_version
+                level = logging.DEBUG if is_logged else logging.WARNING
+                logger.log(level, "%s: not renewed: %s", training.key, error)
+                retry_at = self.clock.now() + REFUSED_RETRY
+                self._refused[training.key] = training.resource_version, retry_at

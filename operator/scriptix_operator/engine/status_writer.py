@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.cluster.served_by import was_served_elsewhere, with_server
+from scriptix_operator.core.cluster.served_by import (
+    seconds_left,
+    was_served_elsewhere,
+    with_server,
+)
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.conditions import is_followed
 from scriptix_operator.core.status.events import EventRecord, run_outcome, transition_events
 from scriptix_operator.core.status.result import result_data, result_name
-from scriptix_operator.core.status.unreadable import is_reported, left_alone_patch
+from scriptix_operator.core.status.unreadable import is_reported, left_alone_patch, server_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.configmaps import ConfigMaps
@@ -70,27 +74,30 @@ class StatusWriter:
         await self.events.publish(written, events, self.clock.now())
         return written
 
-    async def report_left_alone(self, raw: Raw, text: str) -> None:
+    async def report_left_alone(self, raw: Raw, text: str) -> bool:
         """Report in the conditions and by an event, once, why a resource is skipped.
 
         Args:
             raw: The resource as the API server returns it.
             text: The cause.
 
+        Returns:
+            Whether the report must wait, because another installation, perhaps of a newer version,
+            serves the resource.
+
         Raises:
             ConflictError, GoneError, KubeError: As Trainings.write_status.
         """
         key, metadata, status = key_of(raw), raw["metadata"], raw.get("status") or {}
         if metadata.get("deletionTimestamp") is not None or not isinstance(status, Mapping):
-            return
-        served_by = status.get("servedBy")
-        server = served_by.get("namespace") if isinstance(served_by, Mapping) else None
-        if server not in {None, self.installation}:
-            return  # another installation, perhaps of a newer version, serves the resource
+            return False
         now, version = self.clock.now(), metadata["resourceVersion"]
-        patch = left_alone_patch(status, metadata.get("generation") or 0, text, now)
+        if seconds_left(server_of(status), self.installation, now) is not None:
+            return True
+        generation = metadata.get("generation") or 0
+        patch = left_alone_patch(status, generation, text, now, self.installation)
         if not patch:
-            return
+            return False
         was_reported = is_reported(status, text)
         with self._counting_failure():
             await self.trainings.patch_status(key, metadata["uid"], version, patch)
@@ -98,6 +105,7 @@ class StatusWriter:
         if not was_reported:
             item = EventRecord(EventReason.UNREADABLE, text, warning=True)
             await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
+        return False
 
     @contextlib.contextmanager
     def _counting_failure(self) -> Iterator[None]:

@@ -2,14 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from scriptix_operator.api.reasons import Phase
+from scriptix_operator.core.cluster.served_by import last_seen_at
 from scriptix_operator.core.eta.timeline import PastRun, PastRuns
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.protocol import InProcessState
 from scriptix_operator.core.status.conditions import last_key
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges, gauges_of
+from scriptix_operator.engine.clock import Clock
 
 __all__ = ["TrainingStore", "is_older"]
 
@@ -22,10 +25,16 @@ class TrainingStore:
     Args:
         show: Takes the gauges of a resource whenever they may have changed: when the resource
             enters the store, with each version, and when it leaves.
+        clock: Tells when a write of another installation is seen.
     """
 
-    def __init__(self, show: Callable[[TrainingKey, Gauges], None] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        show: Callable[[TrainingKey, Gauges], None] = lambda *_: None,
+        clock: Clock | None = None,
+    ) -> None:
         self._show = show
+        self._clock = clock or Clock()
         self._trainings: dict[TrainingKey, Training] = {}
         self._memories: dict[TrainingKey, InProcessState] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
@@ -54,6 +63,8 @@ class TrainingStore:
             known = None
         if known is None or _past_of(training) != _past_of(known):
             self._past.put(training)
+        seen_at = last_seen_at(known, training, self._clock.now())
+        training = replace(training, served_seen_at=seen_at)
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
         self._show(training.key, gauges_of(training))
@@ -124,9 +135,9 @@ class TrainingStore:
         """The number of resources by phase; Pending before the first reconcile."""
         return Counter(_phase(training.status.phase) for training in self._trainings.values())
 
-    def unreadable(self) -> list[TrainingKey]:
+    def unreadable(self) -> list[Training]:
         """The resources that cannot be read in full."""
-        return [key for key, training in self._trainings.items() if training.unreadable]
+        return [training for training in self._trainings.values() if training.unreadable]
 
     def stalled(self) -> int:
         """The number of followed runs whose progress is stalled."""

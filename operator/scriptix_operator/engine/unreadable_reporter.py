@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import TrainingKey
-from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
+from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, RefusedError
 from scriptix_operator.kube.trainings import Raw, key_of
 
 __all__ = ["UnreadableReporter"]
@@ -25,10 +25,11 @@ class UnreadableReporter:
     """Reports each version of an unreadable resource, one after the other.
 
     Args:
-        report: Writes the cause into a resource, as StatusWriter.report_left_alone.
+        report: Writes the cause into a resource, as StatusWriter.report_left_alone; returns
+            whether the report must wait for another installation.
     """
 
-    report: Callable[[Raw, str], Awaitable[None]]
+    report: Callable[[Raw, str], Awaitable[bool]]
     _due: dict[TrainingKey, tuple[Raw, str]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,7 +46,9 @@ class UnreadableReporter:
         """Report until cancelled."""
         failures = 0
         while True:
-            wait = backoff(FIRST_RETRY, failures - 1, MAX_RETRY) if failures else None
+            # What is left in the queue without a failure waits for another installation.
+            waits = MAX_RETRY if self._due else None
+            wait = backoff(FIRST_RETRY, failures - 1, MAX_RETRY) if failures else waits
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
@@ -57,9 +60,16 @@ class UnreadableReporter:
         failed = 0
         for key, due in tuple(self._due.items()):
             try:
-                await self.report(*due)
+                if await self.report(*due):
+                    continue
             except (ConflictError, GoneError) as error:
                 logger.debug("%s", error)  # the watch shows the current version
+            except RefusedError as error:
+                logger.warning(
+                    "%s: unreadable, which its status cannot report before it changes: %s",
+                    key,
+                    error,
+                )
             except KubeError as error:
                 logger.warning(
                     "%s: unreadable, which cannot be reported in its status: %s", key, error

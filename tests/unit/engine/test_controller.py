@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
+from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
@@ -116,15 +117,17 @@ class Bench:
             problems=self.problems,
             work_queue=self.work_queue,
             resync_interval=HOUR,
+            installation="ours",
             serve=self._serve,
             report_left_alone=self._tell,
         )
         self.left_alone: list[str] = []
         """The resources that were reported as skipped."""
 
-    async def _tell(self, raw: Raw, text: str) -> None:
+    async def _tell(self, raw: Raw, text: str) -> bool:
         assert "cannot read spec.modelId" in text
         self.left_alone.append(raw["metadata"]["name"])
+        return False
 
     def _serve(self, namespaces: frozenset[str]) -> None:
         if self.served[-1:] != [namespaces]:
@@ -623,6 +626,25 @@ async def test_unparseable_resource_is_reported_while_it_lasts() -> None:
             await bench.until(lambda: bench.left_alone == ["bad", "bad"])
 
 
+@pytest.mark.parametrize(
+    ("namespace", "counted"), [("ours", 2), ("theirs", 0)], ids=["served here", "served elsewhere"]
+)
+async def test_unreadable_resources_of_others_are_not_counted(namespace: str, counted: int) -> None:
+    async with _bench() as bench:
+        served_by = {"namespace": namespace, "renewedAt": format_time(bench.clock.now())}
+        bench.listed = [
+            {**_raw("bad", model=-1), "status": {"servedBy": served_by}},
+            {**_raw("odd"), "status": {"servedBy": served_by, "progress": "45%"}},
+        ]
+        for raw in bench.listed:
+            bench.engine.seen("ADDED", raw)
+        async with _running(bench):
+            sample = bench.metrics.registry.get_sample_value
+            assert sample("scriptix_trainings_unreadable") == counted
+            sources = [problem.source for problem in bench.problems.outstanding()]
+            assert ("Resources" in sources) is bool(counted)
+
+
 async def test_change_of_readable_fields_causes_a_reconcile() -> None:
     odd = {**_raw("a", version=2), "status": {"progress": "45%"}}
     async with _bench() as bench:
@@ -631,7 +653,7 @@ async def test_change_of_readable_fields_causes_a_reconcile() -> None:
             await bench.until(lambda: bench.steps == ["a"])
             bench.engine.seen("MODIFIED", odd)
             await bench.until(lambda: bench.steps == ["a", "a"])
-            assert bench.store.unreadable() == [_key("a")]
+            assert [one.key for one in bench.store.unreadable()] == [_key("a")]
             bench.seen("a", "MODIFIED", version=3)
             await bench.until(lambda: bench.steps == ["a", "a", "a"])
             assert bench.store.unreadable() == []

@@ -1,5 +1,7 @@
 """Reports of resources of other installations, and renewals of the own ones."""
 
+import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -11,10 +13,10 @@ from scriptix_operator.core.cluster.served_by import RENEWAL, SILENCE
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.installation_watch import EVENTS_EACH, Serving
+from scriptix_operator.engine.installation_watch import EVENTS_EACH, REFUSED_RETRY, Serving
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
-from scriptix_operator.kube.errors import ConflictError, UnavailableError
+from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import UnreadableError
 from scriptix_operator.telemetry.health import Problems
@@ -112,6 +114,7 @@ async def test_skipped_resources_are_reported_while_another_serves(bench: Bench)
             ["a", "b"],
             id="cannot be read any more",
         ),
+        pytest.param(RefusedError("422"), ["a", "b"], id="refused"),
         pytest.param(UnavailableError("no answer"), ["a"], id="the API server is unreachable"),
     ],
 )
@@ -128,3 +131,23 @@ async def test_resources_served_here_are_renewed(
     bench.fault = fault
     await bench.serving.refresh()
     assert bench.written == tried
+
+
+async def test_refused_renewal_is_retried_later_and_logged_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    bench.add("a", OURS)
+    bench.moment += RENEWAL
+    bench.fault = RefusedError("422")
+    tried = []
+    for _ in range(3):
+        await bench.serving.refresh()
+        bench.moment += REFUSED_RETRY / 2
+        tried.append(len(bench.written))
+    assert tried == [1, 1, 2]
+    assert len(caplog.records) == 1
+    [known] = bench.store
+    bench.store.put(replace(known, resource_version="9"))
+    await bench.serving.refresh()
+    assert (len(bench.written), len(caplog.records)) == (3, 2)

@@ -1,14 +1,18 @@
 """engine/store.py: which version counts, and the removal of a resource."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import LogStatus
+from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.eta.timeline import MILESTONES, PastRun
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.protocol import InProcessState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
+from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.store import TrainingStore
 from tests.unit.core.builders import (
     EIGHT,
@@ -57,6 +61,20 @@ def test_take_over_by_an_installation_is_a_change(store: TrainingStore) -> None:
     assert store.put(by(3, "ours")) is False
     assert store.put(by(4, "other")) is True
     assert store.put(by(5, None)) is True
+
+
+def test_takeover_by_a_clock_that_is_behind_lasts(store: TrainingStore) -> None:
+    """Without the time of this process, two installations would take turns without a pause."""
+
+    def by(version: int, namespace: str, renewed_at: datetime) -> Training:
+        served = {"namespace": namespace, "renewed_at": renewed_at}
+        return _at(version, a_training(status=followed(served_by=served)))
+
+    now = Clock().now()
+    for version, name in ((1, "ours"), (2, "other"), (3, "other")):
+        store.put(by(version, name, now if name == "ours" else now - timedelta(hours=1)))
+        [known] = store
+        assert (left_for(known, "ours", now) is not None) is (name == "other")
 
 
 def test_deletion_timestamp_is_a_change(store: TrainingStore) -> None:

@@ -4,11 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
+from scriptix_operator.api.times import format_time
+from scriptix_operator.core.cluster.served_by import SILENCE
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.engine import unreadable_reporter as unreadable
@@ -17,7 +19,13 @@ from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.unreadable_reporter import UnreadableReporter
 from scriptix_operator.kube.configmaps import ConfigMaps
-from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
+from scriptix_operator.kube.errors import (
+    ConflictError,
+    GoneError,
+    KubeError,
+    RefusedError,
+    UnavailableError,
+)
 from scriptix_operator.kube.events import Events, Subject
 from scriptix_operator.kube.trainings import Raw, Trainings
 from scriptix_operator.telemetry.metrics import Metrics
@@ -96,13 +104,14 @@ async def published(errors: dict[str, deque[KubeError]], *dropped: str) -> list[
     tried: list[str] = []
     done = asyncio.Event()
 
-    async def tell(raw: Raw, text: str) -> None:
+    async def tell(raw: Raw, text: str) -> bool:
         name = raw["metadata"]["name"]
         tried.append(f"{name}: {text}")
         if errors.get(name):
             raise errors[name].popleft()
         if name == "last":
             done.set()
+        return False
 
     reporter = UnreadableReporter(tell)
     for name in ("first", "second", "last"):
@@ -135,11 +144,54 @@ async def test_outdated_version_is_not_reported(monkeypatch: pytest.MonkeyPatch)
     assert await published(errors) == ["first: why", "second: why", "last: why", "last: why"]
 
 
-async def test_resource_of_another_installation_is_not_reported() -> None:
+async def test_refused_report_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadable, "FIRST_RETRY", 0.0)
+    errors = {
+        "first": deque[KubeError]([RefusedError("422")]),
+        "last": deque[KubeError]([UnavailableError("500")]),
+    }
+    assert await published(errors, "second") == ["first: why", "last: why", "last: why"]
+
+
+async def test_report_waits_while_another_installation_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unreadable, "MAX_RETRY", 0.0)
+    tried, done = [], asyncio.Event()
+
+    async def tell(raw: Raw, text: str) -> bool:
+        del raw
+        tried.append(text)
+        if len(tried) == 3:
+            done.set()
+        return len(tried) < 3
+
+    reporter = UnreadableReporter(tell)
+    reporter.put(a_raw(), "why")
+    task = asyncio.create_task(reporter.run())
+    async with asyncio.timeout(TIMEOUT):
+        await done.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(tried) == 3
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.mark.parametrize(
+    ("namespace", "age", "waits"),
+    [
+        pytest.param("theirs", timedelta(), True, id="another's"),
+        pytest.param("theirs", SILENCE + timedelta(minutes=1), False, id="silent"),
+        pytest.param("ours", timedelta(), False, id="ours"),
+        pytest.param({"odd": 1}, timedelta(), False, id="unreadable"),
+    ],
+)
+async def test_report_waits_for_the_installation_that_serves(
+    namespace: object, age: timedelta, *, waits: bool
+) -> None:
     cluster = Cluster()
-    cluster.raw["status"]["servedBy"] = {"namespace": "theirs", "renewedAt": "2026-11-22T08:00:00Z"}
-    await cluster.status_writer().report_left_alone(cluster.raw, "why")
-    assert (cluster.patches, cluster.events) == ([], [])
-    cluster.raw["status"]["servedBy"]["namespace"] = "ours"
-    await cluster.status_writer().report_left_alone(cluster.raw, "why")
-    assert len(cluster.patches) == 1
+    renewed_at = format_time(Clock().now() - age)
+    cluster.raw["status"]["servedBy"] = {"namespace": namespace, "renewedAt": renewed_at}
+    assert await cluster.status_writer().report_left_alone(cluster.raw, "why") is waits
+    assert len(cluster.patches) == len(cluster.events) == (0 if waits else 1)

@@ -18,11 +18,13 @@ from scriptix_operator.core.status.conditions import is_finished
 from scriptix_operator.core.status.events import EventRecord
 
 __all__ = [
+    "last_seen_at",
     "left_alone",
     "left_alone_event",
     "left_for",
     "left_text",
     "needs_renewal",
+    "seconds_left",
     "was_served_elsewhere",
     "with_server",
 ]
@@ -73,15 +75,51 @@ def was_served_elsewhere(training: Training, installation: str) -> bool:
 
 
 def left_for(training: Training, installation: str, now: datetime) -> float | None:
-    """Seconds for which a resource is left alone; None: this installation may serve it.
+    """Seconds for which a resource is left alone; None: this installation may serve it."""
+    return seconds_left(training.status.served_by, installation, now, training.served_seen_at)
+
+
+def seconds_left(
+    served_by: ServedBy | None, installation: str, now: datetime, seen_at: datetime | None = None
+) -> float | None:
+    """Seconds for which a resource with this servedBy is left alone; None: not at all.
 
     A time far in the future is from a wrong clock, or was typed: it is ignored.
+
+    Args:
+        served_by: As status has it.
+        installation: This installation.
+        now: UTC.
+        seen_at: As last_seen_at.
     """
-    served_by = training.status.served_by
-    if served_by is None or not was_served_elsewhere(training, installation):
+    if served_by is None or served_by.namespace == installation:
         return None
-    age = now - served_by.renewed_at
-    return (SILENCE - age).total_seconds() if abs(age) < SILENCE else None
+    ages = (now - since for since in (served_by.renewed_at, seen_at) if since is not None)
+    waits = ((SILENCE - age).total_seconds() for age in ages if abs(age) < SILENCE)
+    return max(waits, default=None)
+
+
+def last_seen_at(known: Training | None, training: Training, now: datetime) -> datetime | None:
+    """When this process last saw a write of the installation that serves a resource.
+
+    The clock of another installation may differ by any amount, so that its `renewedAt` seems old
+    when it is new. A `renewedAt` that advances, or a new name, shows that the installation works. A
+    `renewedAt` that goes back was typed, and shows nothing.
+
+    Args:
+        known: The version before, if this process has it.
+        training: The newest version.
+        now: UTC, by the clock of this process.
+    """
+    after = training.status.served_by
+    if known is None or after is None:
+        return None
+    before = known.status.served_by
+    if before == after:
+        return known.served_seen_at
+    is_new_name = before is None or before.namespace != after.namespace
+    is_write = is_new_name or (before is not None and after.renewed_at > before.renewed_at)
+    return now if is_write else None
 
 
 def left_alone(

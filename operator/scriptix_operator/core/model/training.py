@@ -56,6 +56,9 @@ class Training:
     where core/status/unreadable.py says that this is harmless, and never written."""
     foreign_conditions: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     """Conditions of types that this version does not know, as the API server gives them."""
+    served_seen_at: datetime | None = field(default=None, compare=False)
+    """When this process saw a write of the installation in servedBy, as
+    core/cluster/served_by.py: last_seen_at; None: it saw none."""
 
     @property
     def owner(self) -> Owner:

@@ -16,8 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from scriptix_operator.api.reasons import ConditionType, Reason
-from scriptix_operator.api.status import TEXT, TrainingStatus
+from scriptix_operator.api.status import MAX_CONDITIONS, TEXT, ServedBy, TrainingStatus
 from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.model.training import Training, UnreadableField
@@ -29,7 +31,9 @@ __all__ = [
     "describe_unreadable",
     "is_reported",
     "left_alone_patch",
+    "may_be_starting",
     "reported_unreadable",
+    "server_of",
 ]
 
 ESSENTIAL = frozenset(
@@ -116,18 +120,21 @@ def is_reported(status: Mapping[str, Any], text: str) -> bool:
 
 
 def left_alone_patch(
-    status: Mapping[str, Any], generation: int, text: str, now: datetime
+    status: Mapping[str, Any], generation: int, text: str, now: datetime, installation: str
 ) -> dict[str, Any]:
     """The merge patch that reports in status why a resource is not reconciled.
 
     The patch has the conditions of this operator, the message and the generation. An outcome in the
-    conditions stays.
+    conditions stays. The patch also names this installation, so that one of another version leaves
+    the report alone, unless servedBy cannot be read, or names the installation whose start ledger
+    may have a start of this resource: a takeover has to find that name.
 
     Args:
         status: As the API server gives it.
         generation: metadata.generation.
         text: As describe_left_alone.
         now: UTC.
+        installation: This installation.
 
     Returns:
         The patch; empty where status already has the text, or its conditions are no list.
@@ -136,8 +143,39 @@ def left_alone_patch(
     if not isinstance(before, list):
         return {}
     reported = {"message": text, "observedGeneration": generation}
-    wanted = {**reported, "conditions": list(_conditions(before, reported, now))}
-    return {key: value for key, value in wanted.items() if status.get(key) != value}
+    most = max(MAX_CONDITIONS, len(before))
+    wanted = {**reported, "conditions": list(_conditions(before, reported, now))[:most]}
+    patch = {key: value for key, value in wanted.items() if status.get(key) != value}
+    if patch and _may_name(status, installation):
+        patch["servedBy"] = {"namespace": installation, "renewedAt": format_time(now)}
+    return patch
+
+
+def _may_name(status: Mapping[str, Any], installation: str) -> bool:
+    """Whether servedBy may be set in the status of a resource that is not reconciled."""
+    if status.get("servedBy") is None:
+        return True
+    server = server_of(status)
+    if server is None:
+        return False
+    return server.namespace == installation or not may_be_starting(status)
+
+
+def server_of(status: object) -> ServedBy | None:
+    """ServedBy in a status as the API server gives it; None: absent, or it cannot be read."""
+    given = status.get("servedBy") if isinstance(status, Mapping) else None
+    if given is None:
+        return None
+    try:
+        return ServedBy.model_validate(given)
+    except ValidationError:
+        return None
+
+
+def may_be_starting(status: object) -> bool:
+    """Whether a status, as the API server gives it, holds an intent, or may hide one."""
+    run = status.get("run") if isinstance(status, Mapping) else status
+    return run.get("intent") is not None if isinstance(run, Mapping) else run is not None
 
 
 def _conditions(before: list[Any], reported: Mapping[str, Any], now: datetime) -> Iterator[Any]:

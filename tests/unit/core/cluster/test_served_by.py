@@ -1,5 +1,6 @@
 """core/cluster/served_by.py: which installation serves a resource, and how long others skip it."""
 
+import dataclasses
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.cluster.served_by import (
     RENEWAL,
     SILENCE,
+    last_seen_at,
     left_alone,
     left_for,
     left_text,
@@ -48,6 +50,36 @@ def test_resource_is_left_alone_while_another_serves_it(
     namespace: str | None, now: datetime, seconds: float | None
 ) -> None:
     assert left_for(served(namespace), OURS, now) == seconds
+
+
+LATER = EIGHT + timedelta(hours=9)
+
+
+@pytest.mark.parametrize(
+    ("before", "renewed_at", "seen_at"),
+    [
+        pytest.param(OURS, EIGHT - SECOND, LATER, id="another name"),
+        pytest.param(None, EIGHT, LATER, id="a first name"),
+        pytest.param(OTHER, EIGHT + SECOND, LATER, id="renewed"),
+        pytest.param(OTHER, EIGHT, at(hours=1), id="another change"),
+        pytest.param(OTHER, EIGHT - SECOND, None, id="typed"),
+    ],
+)
+def test_write_of_another_is_seen_by_the_own_clock(
+    before: str | None, renewed_at: datetime, seen_at: datetime | None
+) -> None:
+    by = ServedBy(namespace=OTHER, renewed_at=renewed_at)
+    known = dataclasses.replace(served(before), served_seen_at=at(hours=1))
+    training = a_training(status=followed(served_by=by))
+    assert last_seen_at(known, training, LATER) == seen_at
+    assert last_seen_at(None, training, LATER) is None
+
+
+def test_resource_is_left_alone_after_a_write_that_was_seen() -> None:
+    training = dataclasses.replace(served(OTHER), served_seen_at=LATER)
+    assert left_for(training, OURS, LATER + SECOND) == SILENCE.total_seconds() - 1
+    assert left_for(training, OURS, LATER + SILENCE) is None
+    assert left_for(training, OTHER, LATER) is None
 
 
 FOLLOWED = served()

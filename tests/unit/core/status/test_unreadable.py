@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scriptix_operator.api.spec import UNREADABLE_GATE
-from scriptix_operator.api.status import MAX_HISTORY, MAX_USED_REQUESTS
+from scriptix_operator.api.status import MAX_CONDITIONS, MAX_HISTORY, MAX_USED_REQUESTS
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.remote import FailureKind
 from scriptix_operator.core.model.training import TrainingKey, UnreadableField
@@ -334,7 +334,7 @@ def test_skipped_resource_is_reported_once_and_keeps_its_outcome() -> None:
     foreign = {"type": ["odd"], "cost": 5}
     begun = {"type": "Reconciling", "status": "True"}
     status = {"message": "old", "phase": "Running", "conditions": [foreign, outcome, begun]}
-    patch = left_alone_patch(status, 3, "why", EIGHT)
+    patch = left_alone_patch(status, 3, "why", EIGHT, "ours")
     assert patch["message"] == "why"
     assert patch["observedGeneration"] == 3
     assert [c["type"] for c in patch["conditions"]] == ["Succeeded", "Ready", "Stalled", ["odd"]]
@@ -344,11 +344,44 @@ def test_skipped_resource_is_reported_once_and_keeps_its_outcome() -> None:
     events = {**status, **patch}
     assert is_reported(events, "why")
     assert not is_reported(events, "why else")
-    assert left_alone_patch(events, 3, "why", at(hours=1)) == {}
-    later = left_alone_patch(events, 4, "why else", at(hours=1))
+    assert left_alone_patch(events, 3, "why", at(hours=1), "ours") == {}
+    later = left_alone_patch(events, 4, "why else", at(hours=1), "ours")
     since = [c.get("lastTransitionTime") for c in later["conditions"][1:3]]
     assert since == ["2025-01-16T08:00:00Z"] * 2
 
 
 def test_conditions_that_are_no_list_are_not_replaced() -> None:
-    assert left_alone_patch({"conditions": {"odd": 1}}, 1, "why", EIGHT) == {}
+    assert left_alone_patch({"conditions": {"odd": 1}}, 1, "why", EIGHT, "ours") == {}
+
+
+THEIRS = {"namespace": "theirs", "renewedAt": "2025-01-16T07:00:00Z"}
+NAMED = {"namespace": "ours", "renewedAt": "2025-01-16T08:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        pytest.param({}, NAMED, id="absent"),
+        pytest.param({"servedBy": THEIRS}, NAMED, id="of another"),
+        pytest.param({"servedBy": {"namespace": 1}}, None, id="unreadable"),
+        pytest.param(
+            {"servedBy": THEIRS, "run": {"intent": {}}}, None, id="another's start under way"
+        ),
+        pytest.param({"servedBy": NAMED, "run": {"intent": {}}}, NAMED, id="own start under way"),
+    ],
+)
+def test_report_names_its_installation(
+    status: dict[str, Any], named: dict[str, Any] | None
+) -> None:
+    patch = left_alone_patch(status, 3, "why", EIGHT, "ours")
+    assert patch["message"] == "why"
+    assert patch.get("servedBy") == named
+    # The name alone is not written.
+    assert left_alone_patch({**status, **patch}, 3, "why", at(hours=1), "elsewhere") == {}
+
+
+@pytest.mark.parametrize("before", [MAX_CONDITIONS, MAX_CONDITIONS + 4])
+def test_report_does_not_exceed_the_bound_of_conditions(before: int) -> None:
+    foreign = [{"type": f"T{number}"} for number in range(before)]
+    patch = left_alone_patch({"conditions": foreign}, 3, "why", EIGHT, "ours")
+    assert patch["conditions"][3:] == foreign[: before - 3]

@@ -1,0 +1,35 @@
+"""check.py: the check of the admission policy."""
+
+from typing import cast
+
+import pytest
+from kubernetes.aio.client import ApiClient
+
+from scriptix_operator import check
+from scriptix_operator.check import Severity
+from scriptix_operator.core.cluster.permissions import Right
+
+
+@pytest.mark.parametrize(
+    ("me", "severity"),
+    [
+        pytest.param("system:serviceaccount:a:operator", Severity.WARN, id="a ServiceAccount"),
+        pytest.param("jane@example.com", Severity.NOTE, id="a person"),
+    ],
+)
+async def test_missing_policy_is_a_warning_for_the_operator_only(
+    monkeypatch: pytest.MonkeyPatch, me: str, severity: Severity
+) -> None:
+    async def is_confined(api: ApiClient, namespace: str) -> bool:
+        del api, namespace
+        return False
+
+    async def missing_verbs(api: ApiClient, right: Right) -> Right:
+        del api
+        return right
+
+    monkeypatch.setattr(check, "is_confined", is_confined)
+    monkeypatch.setattr(check, "missing_verbs", missing_verbs)
+    finding = await check._policy(cast("ApiClient", None), "scriptix-system", me)
+    assert finding.severity is severity
+    assert ("run this check in the operator's pod" in finding.text) is (severity is Severity.NOTE)
