@@ -175,7 +175,7 @@ def test_release_notes_name_the_next_command(
     assert "serves all namespaces" in notes
     assert "kubectl -n NAMESPACE create secret generic scriptix-api-key" in notes
     notes = release("settings.defaultSecret=default-key")
-    assert "Nobody may use the default key in the Secret default-key yet" in notes
+    assert "No namespace may use the default key in the Secret default-key yet" in notes
     assert "kubectl -n NAMESPACE create secret generic scriptix-api-key" in notes
     both = ("settings.defaultSecret=default-key", "settings.defaultKeyNamespaces={*}")
     notes = release(*both)

@@ -62,7 +62,7 @@ async def test_lease_is_released_after_a_second_signal(
         operator.signal(first)
         assert await operator.ended() == 0
     assert "holderIdentity" not in (await _lease(lab))["spec"]
-    assert f"{second.name}: stopping already" in operator.log
+    assert f"{second.name}: already stopping" in operator.log
 
 
 async def test_sigterm_waits_for_a_start_and_begins_no_other(
@@ -85,7 +85,7 @@ async def test_sigterm_waits_for_a_start_and_begins_no_other(
         operator.terminate()
         await operator.printed("starts under way: 1")
         operator.signal(INT)
-        await operator.printed("SIGINT: stopping already")
+        await operator.printed("SIGINT: already stopping")
         await lab.train("later", 302)
         async with httpx.AsyncClient(trust_env=False) as client:
             ready = await client.get(f"{await operator.url()}/readyz")
