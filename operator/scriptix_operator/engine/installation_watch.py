@@ -106,11 +106,8 @@ class Serving:
 
     async def _renew(self) -> None:
         """Write the status of served resources that was not written for long."""
-        due = [
-            training
-            for training in self.store
-            if needs_renewal(training, self.installation, self.clock.now())
-        ]
+        now = self.clock.now()
+        due = [one for one in self.store if needs_renewal(one, self.installation, now)]
         keys = {training.key for training in due}
         self._refused = {key: entry for key, entry in self._refused.items() if key in keys}
         for training in due:

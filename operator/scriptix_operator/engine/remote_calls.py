@@ -192,17 +192,19 @@ class RemoteCalls:
 
     def is_start_over(self, in_flight: InFlightStart) -> bool:
         """Whether the outcome of an in-flight start is recorded, or its resource is gone."""
-        known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
-        if known is not None and known.uid == in_flight.uid:
-            return concluded(in_flight, known) is not None
-        return not self.coverage.may_hide_holder(in_flight)
+        holder = self._holder(in_flight)
+        if holder is None:
+            return not self.coverage.may_hide_holder(in_flight)
+        return concluded(in_flight, holder) is not None
 
     def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although it is not in the store."""
+        return self._holder(in_flight) is None and self.coverage.may_hide_holder(in_flight)
+
+    def _holder(self, in_flight: InFlightStart) -> Training | None:
+        """The resource of an in-flight start, if the store has it."""
         known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
-        if known is not None and known.uid == in_flight.uid:
-            return False
-        return self.coverage.may_hide_holder(in_flight)
+        return known if known is not None and known.uid == in_flight.uid else None
 
     def _poll_request(self, training: Training, key: ApiKey) -> PollRequest:
         """The poll that the resource asks for, and its interval."""

@@ -208,41 +208,6 @@ def test_a_new_run_moves_the_old_one_into_history() -> None:
     )
 
 
-KEPT_ON_RERUN = {"observed_generation", "model", "served_by", "conditions"}
-"""Fields of the resource or its model. Conditions keep their times; `settle` derives them."""
-REPLACED_ON_RERUN = {"run", "log", "history", "used_requests"}
-CLEARED_ON_RERUN = {
-    "progress",
-    "stage",
-    "started_at",
-    "finished_at",
-    "estimated_completion_at",
-    "estimated_completion_p90_at",
-    "last_progress_at",
-    "progress_stalled_at",
-    "timeline",
-    "last_observed_at",
-    "poll_interval_seconds",
-    "queue",
-    "metrics",
-    "learning_curve",
-    "failure",
-}
-"""Fields of the ended run."""
-DERIVED = {"phase", "message", "pending_request", "repeated_request", "display"}
-"""Fields that `settle` derives."""
-
-
-def test_each_status_field_has_one_fate_on_a_rerun() -> None:
-    before = whole_status()
-    after = begin_run(a_training(run_token="v2", status=before))
-    fields = TrainingStatus.model_fields
-    kept = {name for name in fields if getattr(after, name) == getattr(before, name)}
-    cleared = {name for name in fields if getattr(after, name) == fields[name].default}
-    assert (kept, cleared) == (KEPT_ON_RERUN, CLEARED_ON_RERUN | DERIVED)
-    assert fields.keys() - kept - cleared == REPLACED_ON_RERUN
-
-
 def test_a_rerun_replaces_the_run_and_keeps_the_log() -> None:
     training = a_training(run_token="v2", status=whole_status())
     status = begin_run(training)
