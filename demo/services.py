@@ -199,7 +199,8 @@ def _watch(parts: Sequence[Part], kept: threading.Event) -> None:
         if kept.is_set():
             raise
         _report("failed", str(error))
-        signal.pause()
+        while True:  # pause() would lose a signal that comes just before the call
+            time.sleep(CHECK_SECONDS)
 
 
 def _wait_until_ready(operator: Part, health: str) -> None:

@@ -4,7 +4,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -14,12 +13,14 @@ from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.errors import ControlPlaneError
 
 INTERRUPTED = 130
+ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in ENDINGS:  # SIGINT, too: nohup and cron start processes that ignore it
+        signal.signal(ending, _interrupt)
     try:
         assets = find_or_build(os.environ, sys.stderr)
         if options.command == "build":
@@ -57,12 +58,12 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _run_until_stopped(control_plane: ControlPlane) -> None:
     with control_plane:
-        try:
-            _say(f"export KUBECONFIG={control_plane.kubeconfig}")
-            _say("Running; stop it with ctrl-C or SIGTERM")
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return  # the normal end
+        # A handler runs between two bytecodes: a signal just before a blocking call would be lost.
+        # A blocked signal waits for sigwait instead.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+        _say(f"export KUBECONFIG={control_plane.kubeconfig}")
+        _say("Running; stop it with ctrl-C or SIGTERM")
+        signal.sigwait(ENDINGS)
 
 
 def _say(text: str) -> None:
