@@ -71,7 +71,7 @@ class Answer(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """core.reconcile.protocol.InProcessState, with times as ages in ticks."""
+    """core.reconcile.in_process_state.InProcessState, with times as ages in ticks."""
 
     in_flight: int | None = None
     answer: Answer | None = None

@@ -36,21 +36,23 @@ from scriptix_operator.core.follow.progressing import without_poll_facts
 from scriptix_operator.core.follow.replaced import replaced_before_poll
 from scriptix_operator.core.ledger.ledger import StartOutcome
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.call_results import (
+    LogStored,
+    LogUnavailable,
+    Posted,
+    PostFailed,
+)
 from scriptix_operator.core.reconcile.context import RECHECK, Durations, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
+from scriptix_operator.core.reconcile.vocabulary import (
     Blocked,
     CheckQueue,
     Decision,
-    InProcessState,
-    LogStored,
-    LogUnavailable,
     ModelPolled,
     Observation,
     Poll,
     PollDeferred,
     PollFailed,
-    Posted,
-    PostFailed,
     PublishFailed,
     QueueReached,
     RebuildPending,
@@ -143,7 +145,7 @@ def _decided(ctx: ReconcileContext, observation: Observation) -> Decision:
         case Posted():
             return started(ctx, observation)
         case PostFailed():
-            return refused(ctx.with_state(answer=None), observation)
+            return refused(ctx.with_start(reply=None), observation)
         case StartAborted():
             return abort_start(ctx).answer(Poll())
         case LogStored():
@@ -181,7 +183,7 @@ def _kept_up(ctx: ReconcileContext, observation: Observation) -> Decision:
     if is_late and not is_end_pending(ctx.status):
         return _timed_out(ctx)
     if ctx.spec.suspend:
-        ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
+        ctx = ctx.without_refused_polls().with_status(without_poll_facts(ctx.status))
         return ctx.with_facts(queue=None, failure=None).requeue(None)
     return _observed(ctx, observation)
 
@@ -220,11 +222,11 @@ def _retried(ctx: ReconcileContext) -> Decision:
 def _with_new_run(ctx: ReconcileContext, status: TrainingStatus) -> ReconcileContext:
     """Begin another run: the in-process state of the previous run does not count."""
     fresh = without_log_failures(ctx.with_status(status), is_wanted=False)
-    return fresh.without_doubt().with_state(
-        refusals=0,
-        failed_publishes=0,
-        interval=None,
-        poll_credits=None,
+    return (
+        fresh.without_refused_polls()
+        .with_start(refusals=0)
+        .with_polls(interval=None, credits=None)
+        .with_state(failed_publishes=0)
     )
 
 
@@ -235,7 +237,7 @@ def _observed(ctx: ReconcileContext, observation: Observation) -> Decision:
         case QueueReached():
             return ctx.answer(Poll())
         case Blocked(why):
-            ctx = with_next_poll(ctx.without_doubt())
+            ctx = with_next_poll(ctx.without_refused_polls())
             return ctx.with_facts(failure=why, queue=None).requeue(min(ctx.poll, RECHECK))
         case StartLedgerNotWritable() | RebuildPending():
             return ctx.with_facts(queue=None).requeue(
@@ -302,9 +304,9 @@ def _ended(
 
 def _believed(ctx: ReconcileContext) -> tuple[ReconcileContext, ConditionReason | None]:
     status, condition_reason = believe(ctx.spec, ctx.status, ctx.now)
-    status = naming_unreadable(status, ctx.status.failure, ctx.state.unreadable)
+    status = naming_unreadable(status, ctx.status.failure, ctx.state.polls.unreadable)
     # The poll for a metric after an edit of the gate counts its own failures.
-    return ctx.with_status(status).with_state(failed_polls=0), condition_reason
+    return ctx.with_status(status).with_polls(failed=0), condition_reason
 
 
 def _timed_out(ctx: ReconcileContext) -> Decision:
@@ -313,7 +315,7 @@ def _timed_out(ctx: ReconcileContext) -> Decision:
         "no further calls are made for it."
     )
     # The intent stays: the next resource that needs the model resolves its outcome.
-    ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
+    ctx = ctx.without_refused_polls().with_status(without_poll_facts(ctx.status))
     ended = ctx.with_facts(
         failure=failure(FailureReason.TIMED_OUT, text),
         finished_at=ended_at(ctx.status.started_at, ctx.now),
@@ -330,11 +332,9 @@ def _seen(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
         failure=None,
         poll_interval_seconds=shown_interval(ctx.poll, seen.granted_interval.floor, shown),
     )
-    ctx = ctx.with_state(
-        failed_polls=0,
-        last_polled_at=ctx.now,
-        unreadable=seen.model.unreadable,
-    ).without_doubt()
+    ctx = ctx.with_polls(
+        failed=0, answered_at=ctx.now, unreadable=seen.model.unreadable
+    ).without_refused_polls()
     followed = is_followed(ctx.status)
     decision = _following(ctx, seen) if followed else _starting(_spread(ctx, seen), seen)
     stamped = with_poll(decision.status, before, ctx.now)
@@ -344,7 +344,7 @@ def _seen(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 def _spread(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval that the key's quota grants to resources that wait for their model."""
     poll_in = spread(seen.granted_interval.kept(ctx.poll), seen.jitter)
-    return replace(ctx.with_state(interval=None), poll_in=poll_in)
+    return replace(ctx.with_polls(interval=None), poll_in=poll_in)
 
 
 def _following(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
@@ -352,8 +352,8 @@ def _following(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
         return decision
     status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
     is_changed = status.stage != ctx.status.stage or has_ended(status)
-    wanted = ctx.state.log_wanted or is_changed
-    ctx = _paced(ctx.with_status(status), seen).with_state(log_wanted=wanted)
+    wanted = ctx.state.log_fetches.is_wanted or is_changed
+    ctx = _paced(ctx.with_status(status), seen).with_log_fetches(is_wanted=wanted)
     if is_wait_over(ctx):
         ctx, condition_reason = _believed(ctx)
     decision = conclude(ctx, condition_reason)
@@ -370,8 +370,8 @@ def _paced(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     began, eta = status.started_at, status.estimated_completion_at
     age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
     to_end = None if eta is None else (eta - now).total_seconds()
-    wanted = next_poll(ctx.poll, to_end, age, ctx.state.poll_credits)
-    ctx = ctx.with_state(interval=wanted.seconds, poll_credits=wanted.spare)
+    wanted = next_poll(ctx.poll, to_end, age, ctx.state.polls.credits)
+    ctx = ctx.with_polls(interval=wanted.seconds, credits=wanted.spare)
     return replace(
         ctx, poll_in=spread(seen.granted_interval.kept(ctx.poll, wanted.seconds), seen.jitter)
     )

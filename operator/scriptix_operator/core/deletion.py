@@ -11,7 +11,7 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.core.follow.progressing import without_poll_facts
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     Decision,
     ModelPolled,
     NoStartInFlight,

@@ -7,7 +7,7 @@ from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     CheckQueue,
@@ -133,7 +133,7 @@ class Reconciler:
                     continue
                 case FetchLog(due_in):
                     recorded = current = await self.status_writer.write(recorded, decision.status)
-                    failed = decision.state.failed_logs
+                    failed = decision.state.log_fetches.failed
                     observation = await self.log_fetcher.fetch(current, failed, due_in)
                 case RequeueAfter(seconds):
                     current = await self.status_writer.write(recorded, decision.status)

@@ -12,7 +12,8 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     KeyUse,
@@ -21,8 +22,6 @@ from scriptix_operator.core.reconcile.protocol import (
     Observation,
     PollDeferred,
     PollFailed,
-    Posted,
-    PostFailed,
     QueueReached,
     RebuildPending,
     StartLedgerNotWritable,
@@ -186,7 +185,7 @@ class RemoteCalls:
 
     def _warn_of(self, model: RemoteModel, training: Training) -> None:
         """Log once which fields of a reply cannot be read: each poll may show the same ones."""
-        if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
+        if model.flaw is None or model.unreadable == self.store.state(training).polls.unreadable:
             return
         logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
 
@@ -223,7 +222,7 @@ class RemoteCalls:
             kind = PollPriority.WAITING
         asked = float(training.spec.poll_interval_seconds)
         # The in-process state may be older than an edit.
-        speed_up = max(asked / (self.store.state(training).interval or asked), 1.0)
+        speed_up = max(asked / (self.store.state(training).polls.interval or asked), 1.0)
         return PollRequest(kind, asked, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:

@@ -11,14 +11,10 @@ from dataclasses import dataclass, replace
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
-    Decision,
-    InProcessState,
-    Posted,
-    PostFailed,
-    StartAborted,
-)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
+from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
@@ -74,7 +70,7 @@ class RunStarter:
             permit.cancel()
             return await self._record_answer(written, StartAborted(), self.store.state(written))
         answer = await self.remote_calls.start(written, permit, begun_at)
-        state = replace(state, answer=answer)
+        state = replace(state, start=replace(state.start, reply=answer))
         self.store.store_state(written, state)
         try:
             return await self._record_answer(written, answer, state)
@@ -96,11 +92,11 @@ class RunStarter:
             As `start`; None if there is no such reply, or its intent is gone.
         """
         state = self.store.state(recorded)
-        if state.answer is None or state.in_flight is None:
+        if state.start.reply is None or state.start.in_flight is None:
             return None
-        if not is_start_of(state.in_flight, recorded):
+        if not is_start_of(state.start.in_flight, recorded):
             return None
-        return await self._record_answer(recorded, state.answer, state)
+        return await self._record_answer(recorded, state.start.reply, state)
 
     async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
         try:
@@ -120,7 +116,9 @@ class RunStarter:
             logger.warning("%s: start aborted: %s", written.key, error)
             return None
         state = self.store.state(written)
-        state = replace(state, in_flight=in_flight, intent_seen_at=self.clock.now())
+        state = replace(
+            state, start=replace(state.start, in_flight=in_flight, intent_seen_at=self.clock.now())
+        )
         self.store.store_state(written, state)
         return state
 

@@ -19,7 +19,7 @@ from scriptix_operator.core.model.remote import CallFailure, RateLimitInfo
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import PastCall, Permit
-from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.key_scheduler import Call, KeyScheduler
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval

@@ -9,7 +9,7 @@ from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.cluster.served_by import last_seen_at
 from scriptix_operator.core.eta.timeline import PastRun, PastRuns
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.reconcile.protocol import InProcessState
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.status.conditions import last_key
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges, gauges_of
 from scriptix_operator.engine.clock import Clock

@@ -16,14 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Poll,
     PollFailed,
     Post,
-    Posted,
-    PostFailed,
     RequeueAfter,
     StartGranted,
 )

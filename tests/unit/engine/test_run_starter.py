@@ -27,15 +27,14 @@ from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     ModelPolled,
     Observation,
     PollDeferred,
-    Posted,
-    PostFailed,
     StartLedgerNotWritable,
     StartQueued,
 )
@@ -326,8 +325,8 @@ async def test_start_is_recorded_twice_before_and_after_its_post(
     assert await bench.reconcile() == START + then
     assert (bench.starts_left, bench.charges) == (starts_left, charges)
     state = bench.store.state(cast("Training", bench.cluster.training))
-    assert state.answer is None
-    assert state.in_flight == bench.ledger.in_flight(7)
+    assert state.start.reply is None
+    assert state.start.in_flight == bench.ledger.in_flight(7)
 
 
 async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLi
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.circuit_breaker import MODELS, TRIAL_INTERVAL, OpenCircuit
 from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
 from scriptix_operator.core.scheduling.key_scheduler import Call

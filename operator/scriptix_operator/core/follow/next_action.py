@@ -15,12 +15,11 @@ from scriptix_operator.core.follow.log_collection import (
 from scriptix_operator.core.follow.pending_end import await_results
 from scriptix_operator.core.follow.progressing import training_reason, without_poll_facts
 from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.reconcile.call_results import LogStored, LogUnavailable
 from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext, soonest
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     Decision,
     FetchLog,
-    LogStored,
-    LogUnavailable,
     PublishFailed,
     RequeueAfter,
 )
@@ -89,7 +88,7 @@ def is_retry_held(ctx: ReconcileContext) -> bool:
     retry_at = ctx.run.retry_at
     if retry_at is None or not is_first_fetch_due(ctx):
         return False
-    return ctx.state.failed_logs == 0 or ctx.now < retry_at + LOG_PATIENCE
+    return ctx.state.log_fetches.failed == 0 or ctx.now < retry_at + LOG_PATIENCE
 
 
 def _due_in(ctx: ReconcileContext) -> float | None:

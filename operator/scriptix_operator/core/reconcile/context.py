@@ -10,7 +10,8 @@ from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.model.remote import TrainingState
 from scriptix_operator.core.model.text import unreadable_text
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import Action, Decision, InProcessState, RequeueAfter
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, StartState
+from scriptix_operator.core.reconcile.vocabulary import Action, Decision, RequeueAfter
 from scriptix_operator.core.status.conditions import (
     ConditionReason,
     derive_status,
@@ -159,20 +160,26 @@ class ReconcileContext:
         """The same reconcile with parts of the in-process state replaced."""
         return replace(self, state=replace(self.state, **state))
 
-    def without_start_state(self) -> "ReconcileContext":
-        """The same reconcile without the state of an in-flight start, whose outcome is known."""
-        return self.with_state(
-            in_flight=None,
-            answer=None,
-            intent_seen_at=None,
-            agreed_at=None,
-            repeated_at=None,
-            reset_seen=False,
-        )
+    def with_polls(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same reconcile with parts of the in-process state of the polls replaced."""
+        return self.with_state(polls=replace(self.state.polls, **state))
 
-    def without_doubt(self) -> "ReconcileContext":
-        """The same reconcile without doubted refusals: the next refusal is the first."""
-        return self.with_state(doubted_at=None, gateway_since=None)
+    def with_start(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same reconcile with parts of the in-process state of the starts replaced."""
+        return self.with_state(start=replace(self.state.start, **state))
+
+    def with_log_fetches(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same reconcile with parts of the in-process state of the log fetches replaced."""
+        return self.with_state(log_fetches=replace(self.state.log_fetches, **state))
+
+    def without_in_flight_start(self) -> "ReconcileContext":
+        """The same reconcile without the state of an in-flight start, whose outcome is known."""
+        start = self.state.start
+        return self.with_state(start=StartState(refusals=start.refusals, cooldown=start.cooldown))
+
+    def without_refused_polls(self) -> "ReconcileContext":
+        """The same reconcile without refused polls: the next refusal is the first."""
+        return self.with_polls(refused_since=None, gateway_refused_since=None)
 
     def answer(
         self,
@@ -183,10 +190,10 @@ class ReconcileContext:
     ) -> Decision:
         """Derive the status from the facts, and decide on `action`."""
         status = self.status
-        if condition_reason is not None and self.state.unreadable:
+        if condition_reason is not None and self.state.polls.unreadable:
             condition_reason = ConditionReason(
                 condition_reason.reason,
-                f"{condition_reason.message} {unreadable_text(self.state.unreadable)}",
+                f"{condition_reason.message} {unreadable_text(self.state.polls.unreadable)}",
             )
         if condition_reason is not None or not self.is_derived:
             status = derive_status(self.training, status, self.now, condition_reason)
@@ -198,7 +205,7 @@ class ReconcileContext:
         """Requeue after `seconds`, at the latest at the run's time-out or the next results poll."""
         bounds = [self.deadline]
         if self.results_until is not None:
-            due = self.state.results_poll_at
+            due = self.state.polls.results_due_at
             bounds += [self.results_until, due if due is not None and due > self.now else None]
         waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
         return self.answer(RequeueAfter(soonest(seconds, *waits)), condition_reason)

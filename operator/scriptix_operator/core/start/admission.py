@@ -13,7 +13,7 @@ from scriptix_operator.core.follow.next_action import conclude, fail
 from scriptix_operator.core.follow.outcome import follow
 from scriptix_operator.core.model.remote import TrainingState
 from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Decision,
     KeyUse,
@@ -106,7 +106,7 @@ def start_nothing(ctx: ReconcileContext) -> Decision:
 
 def _reserve(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Ask for a start, unless the API has just refused one for this key."""
-    cooldown = ctx.state.cooldown
+    cooldown = ctx.state.start.cooldown
     if cooldown is not None and cooldown.key == seen.key.fingerprint and ctx.now < cooldown.until:
         return ctx.with_facts(failure=cooldown.failure, queue=None).requeue(min(ctx.poll, RECHECK))
     return ctx.answer(AcquireStart(seen.model, seen.key, seen.revision))
@@ -146,7 +146,7 @@ def _adopt(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     )
     adopted = replace(ctx.status, run=run, queue=None)
     status, condition_reason = follow(ctx.spec, adopted, seen.model, ctx.now, seen.past)
-    return conclude(ctx.with_status(status).with_state(log_wanted=True), condition_reason)
+    return conclude(ctx.with_status(status).with_log_fetches(is_wanted=True), condition_reason)
 
 
 def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
@@ -214,7 +214,7 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
         baseline=baseline,
         intent=intent,
     )
-    ctx = ctx.with_facts(run=run, queue=None, failure=None).without_start_state()
+    ctx = ctx.with_facts(run=run, queue=None, failure=None).without_in_flight_start()
     return ctx.answer(Post(), ConditionReason(Reason.STARTING, "The training is being started."))
 
 
@@ -224,7 +224,7 @@ def abort_start(ctx: ReconcileContext) -> ReconcileContext:
     After attempt 1 of the first run, the next poll is the first observation again. The request of a
     rerun stays in status.
     """
-    ctx = ctx.without_start_state()
+    ctx = ctx.without_in_flight_start()
     if ctx.run.attempt == 1 and not ctx.status.history:
         return ctx.with_facts(run=None)
     keep = ctx.run.baseline if ctx.run.attempt > 1 else None

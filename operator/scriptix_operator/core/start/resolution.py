@@ -27,7 +27,7 @@ from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import RemoteModel, TrainingState
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import RESOLVE, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import Decision, ModelPolled
+from scriptix_operator.core.reconcile.vocabulary import Decision, ModelPolled
 from scriptix_operator.core.requests.requests import next_run
 from scriptix_operator.core.scheduling.start_queue import FREE_ATTEMPTS
 from scriptix_operator.core.start.admission import may_be_hidden_run, wait_for_hidden
@@ -154,7 +154,7 @@ def _resolve_orphan(
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             start_outcome = _acted(in_flight, seen.model)
             if not _is_namesake(in_flight, ctx.training):
-                return ctx.without_start_state(), start_outcome
+                return ctx.without_in_flight_start(), start_outcome
             # Re-created from the same manifest: the resource asks for this run, whatever
             # spec.existingTraining says.
             ctx = ctx.with_facts(run=next_run(ctx.training))
@@ -166,7 +166,7 @@ def _resolve_orphan(
             if left > 0:
                 condition_reason = _unknown(ctx, NO_RUN_YET)
                 return ctx, ctx.requeue(left, condition_reason)
-            return ctx.without_start_state(), StartOutcome(in_flight, acted=False)
+            return ctx.without_in_flight_start(), StartOutcome(in_flight, acted=False)
         case ObservedOutcome.UNDECIDED:
             return ctx, _undecided(ctx)
 
@@ -225,7 +225,7 @@ def acted_after_all(
             return ctx, wait_for_hidden(ctx)
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             return ctx, _owned_or_consumed(ctx, seen, observed)
-        case ObservedOutcome.UNDECIDED if ctx.state.repeated_at is not None:
+        case ObservedOutcome.UNDECIDED if ctx.state.start.unconfirmed_run_at is not None:
             return ctx, _undecided(ctx)
         case _:
             return ctx, None
@@ -239,22 +239,22 @@ def _observed_outcome(
     A run that may be the previous one, in a stale read, is believed when a second poll shows it.
     """
     if is_stale(ctx.training, seen):
-        return ctx.with_state(repeated_at=None), ObservedOutcome.UNDECIDED
+        return ctx.with_start(unconfirmed_run_at=None), ObservedOutcome.UNDECIDED
     observed = compare(baseline, seen.model)
     if observed is not ObservedOutcome.OURS or not _may_be_the_one_before(baseline, seen.model):
-        return ctx.with_state(repeated_at=None), observed
-    first = ctx.state.repeated_at
+        return ctx.with_start(unconfirmed_run_at=None), observed
+    first = ctx.state.start.unconfirmed_run_at
     if first is None:
-        return ctx.with_state(repeated_at=ctx.now), ObservedOutcome.UNDECIDED
+        return ctx.with_start(unconfirmed_run_at=ctx.now), ObservedOutcome.UNDECIDED
     apart = ((seen.asked_at or ctx.now) - first).total_seconds()
     return ctx, observed if apart >= ctx.durations.agree else ObservedOutcome.UNDECIDED
 
 
 def _watching(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
     """Count the time from when this process first saw the in-flight start: its POST may act yet."""
-    if ctx.state.in_flight == in_flight:
+    if ctx.state.start.in_flight == in_flight:
         return ctx
-    return ctx.without_start_state().with_state(in_flight=in_flight, intent_seen_at=ctx.now)
+    return ctx.without_in_flight_start().with_start(in_flight=in_flight, intent_seen_at=ctx.now)
 
 
 def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContext, float]:
@@ -263,15 +263,15 @@ def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContex
     "Not happened" takes two polls that agree, both after a POST in flight must have acted. One poll
     is not enough: a stale read shows the model as it was before that time.
     """
-    state, durations, as_of = ctx.state, ctx.durations, seen.asked_at or ctx.now
+    state, durations, as_of = ctx.state.start, ctx.durations, seen.asked_at or ctx.now
     seen_at = state.intent_seen_at or ctx.now
     needed = durations.grace_period if state.reset_seen else durations.unseen
     left = needed - (as_of - seen_at).total_seconds()
     if left > 0:
         return ctx, min(left, max(ctx.poll, durations.agree))
-    if state.agreed_at is None:
-        return ctx.with_state(agreed_at=ctx.now), durations.agree
-    return ctx, max(durations.agree - (as_of - state.agreed_at).total_seconds(), 0.0)
+    if state.not_happened_at is None:
+        return ctx.with_start(not_happened_at=ctx.now), durations.agree
+    return ctx, max(durations.agree - (as_of - state.not_happened_at).total_seconds(), 0.0)
 
 
 def _undecided(ctx: ReconcileContext) -> Decision:
@@ -280,12 +280,12 @@ def _undecided(ctx: ReconcileContext) -> Decision:
     After a restart the polls are frequent again. A run that one poll has shown is polled at once.
     """
     condition_reason = _unknown(ctx, "the model status is inconclusive")
-    since, doublings = ctx.state.intent_seen_at, 0
-    if since is not None and ctx.state.repeated_at is None:
+    since, doublings = ctx.state.start.intent_seen_at, 0
+    if since is not None and ctx.state.start.unconfirmed_run_at is None:
         doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
     most = DELETED_POLL if ctx.training.is_being_deleted else ctx.poll
     wait = backoff(min(ctx.poll, RESOLVE), doublings, most)
-    return ctx.with_state(agreed_at=None).requeue(wait, condition_reason)
+    return ctx.with_start(not_happened_at=None).requeue(wait, condition_reason)
 
 
 def _held(ctx: ReconcileContext, holder: Training) -> Decision:
@@ -340,9 +340,9 @@ def _ours(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
         claimed_at=claimed_at,
         # The run start time of this run from now on, even where it equals the baseline's.
         started_training_at=seen.model.started_at,
-    ).without_start_state()
+    ).without_in_flight_start()
     ctx = ctx.with_facts(started_at=seen.model.started_at, queue=None)
-    ctx = ctx.with_state(refusals=0, log_wanted=True)
+    ctx = ctx.with_start(refusals=0).with_log_fetches(is_wanted=True)
     status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
     return conclude(ctx.with_status(status), condition_reason)
 
@@ -359,7 +359,7 @@ def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
 
 def _next_attempt(ctx: ReconcileContext) -> Decision:
     reply = ctx.run.intent.reply if ctx.run.intent else None
-    ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
+    ctx = ctx.with_run(intent=None, claimed_at=None).without_in_flight_start()
     if reply is not None and (held := not_started(ctx, reply)) is not None:
         return held
     attempt = ctx.run.attempt + 1
