@@ -318,11 +318,11 @@ class Decisions:
                 in_flight=None
                 if recall.in_flight is None
                 else self.starts_in_flight[recall.in_flight],
-                reply=None if recall.answer is None else self._observed(recall.answer),
+                reply=None if recall.reply is None else self._observed(recall.reply),
                 intent_seen_at=then(recall.age),
                 reset_seen=recall.reset,
-                not_happened_at=then(recall.agreed),
-                unconfirmed_run_at=then(recall.repeated),
+                not_happened_at=then(recall.not_happened),
+                unconfirmed_run_at=then(recall.unconfirmed_run),
             ),
             polls=PollState(results_due_at=then(recall.results)),
         )

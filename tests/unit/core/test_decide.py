@@ -881,12 +881,12 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
                 failed |= st.just(NoStartInFlight())
             return seen | seen | seen | failed | BLOCKS | later
         case CheckQueue():
-            deferred = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
-            return st.just(QueueReached()) | deferred | BLOCKS | st.just(StartLedgerNotWritable())
+            queued = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
+            return st.just(QueueReached()) | queued | BLOCKS | st.just(StartLedgerNotWritable())
         case AcquireStart(model, key, _):
             granted = st.just(StartGranted(model, key))
-            deferred = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
-            return granted | granted | deferred | BLOCKS | st.just(PollDeferred(0.0))
+            queued = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
+            return granted | granted | queued | BLOCKS | st.just(PollDeferred(0.0))
         case Post():
             answers = st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
             return answers | st.just(StartAborted())

@@ -39,7 +39,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     Triggered,
 )
 from scriptix_operator.core.start.contention import model_in_use
-from scriptix_operator.core.start.resolution import resolve_for_others
+from scriptix_operator.core.start.resolution import resolve_other_start
 from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.events import deletion_events, transition_events
 from scriptix_operator.core.status.failures import failure
@@ -410,7 +410,7 @@ def test_deleted_holders_outcome_counts_then_it_is_gone(
 
     def outcome(status: TrainingStatus, model: Any) -> StartOutcome | Decision:  # noqa: ANN401 - a model
         holder = deleted(status, suspend=suspend)
-        return resolve_for_others(ctx, ModelPolled(model, KEY, (holder,)), ENTRY)[1]
+        return resolve_other_start(ctx, ModelPolled(model, KEY, (holder,)), ENTRY)[1]
 
     assert outcome(STARTING, RUNNING) == StartOutcome(ENTRY, acted=True, run_start_time=EIGHT)
     assert outcome(STARTING, READY) == StartOutcome(ENTRY, acted=False)

@@ -215,7 +215,7 @@ class World:
                 if fate == "reply lost":
                     self.acts(run)
                 if fate == "late":
-                    self._later(TIMES.unseen * when, lambda: self.acts(run))
+                    self._later(TIMES.longest_in_flight * when, lambda: self.acts(run))
                 self.passes(TIMES.post_timeout)
                 life.learns(PostFailed(call_failed(FailureKind.AMBIGUOUS)))
 

@@ -165,7 +165,9 @@ class Api:
         competitors = tuple(self.bench.store.competitors(training))
         return ModelPolled(self.model, KEY, competitors, entry, latest_run, revision)
 
-    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+    async def acquire_start(
+        self, training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
         """Acquire a permit."""
         schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
         permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
@@ -186,7 +188,7 @@ class Api:
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
         fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
-        self.bench.schedulers.answered(fingerprint, Call.START, permit.permit, ended)
+        self.bench.schedulers.answered(fingerprint, Call.START, permit.quota_permit, ended)
         return answer
 
 
@@ -438,19 +440,19 @@ async def test_a_deletion_before_the_intent_starts_nothing(
     assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
 
 
-async def test_deletion_returns_a_reserved_permit(
+async def test_deletion_returns_an_acquired_permit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reserve = bench.api.reserve
+    acquire_start = bench.api.acquire_start
 
     async def deleted_meanwhile(
         training: Training, wanted: AcquireStart
     ) -> Observation | StartPermit:
-        reply = await reserve(training, wanted)
+        reply = await acquire_start(training, wanted)
         _deleted(bench)
         return reply
 
-    monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
+    monkeypatch.setattr(bench.api, "acquire_start", deleted_meanwhile)
     assert await bench.reconcile() == ["poll", "status: nothing"]
     assert (bench.starts_left, bench.charges) == (3, 0)
 
@@ -743,8 +745,8 @@ async def test_poll_for_an_edited_gate_keeps_its_dispatch(
         bench.schedulers, "finish_reconcile", lambda _, **facts: finish_reconcile.append(facts)
     )
     await bench.reconcile()
-    assert finish_reconcile == [{"is_queued": False, "is_watched": True, "awaits_poll": True}]
+    assert finish_reconcile == [{"is_queued": False, "is_polled": True, "awaits_poll": True}]
     bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
     await bench.reconcile()
-    assert finish_reconcile[1:] == [{"is_queued": False, "is_watched": False, "awaits_poll": False}]
+    assert finish_reconcile[1:] == [{"is_queued": False, "is_polled": False, "awaits_poll": False}]
     assert bench.status.metrics is not None

@@ -39,7 +39,7 @@ def await_results(ctx: ReconcileContext) -> Decision:
 def poll_results(ctx: ReconcileContext) -> Decision:
     """Poll for the results when due; a new process skips polls that are past."""
     due = ctx.state.polls.results_due_at
-    return await_results(ctx) if due is None or ctx.now < due else ctx.answer(Poll())
+    return await_results(ctx) if due is None or ctx.now < due else ctx.decision_on(Poll())
 
 
 def with_next_poll(ctx: ReconcileContext) -> ReconcileContext:

@@ -65,7 +65,7 @@ def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decis
     left = CONFIRM - (ctx.now - refused_since).total_seconds()
     if left <= 0 or not _is_doubtful(ctx, poll, blocked):
         ctx = ctx.with_facts(failure=blocked, queue=None)
-        return ctx.requeue(min(ctx.poll, RECHECK))
+        return ctx.requeue(min(ctx.requested_interval, RECHECK))
     ctx = ctx.with_polls(refused_since=refused_since)
     facts, ctx = _old_facts(ctx.with_facts(failure=None))
     text = (
@@ -100,7 +100,7 @@ def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     text = f"A proxy or gateway refuses the polls ({poll.failure.message})."
     why = failure(FailureReason.GATEWAY_REFUSED, text)
     _, ctx = _old_facts(ctx.with_facts(failure=why, queue=None))
-    return ctx.requeue(min(ctx.poll, RECHECK))
+    return ctx.requeue(min(ctx.requested_interval, RECHECK))
 
 
 def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None = None) -> Decision:
@@ -112,11 +112,15 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
         text = f"API unreachable since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
         text += _named_text(poll.named_until)
         return ctx.requeue(
-            soonest(ctx.next_poll, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
+            soonest(ctx.next_poll_in, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
         )
     failed = ctx.state.polls.failed + 1
     # A resource with a long poll interval would show a short failure for hours otherwise.
-    wait = backoff(min(ctx.poll, RECHECK), failed - 1, max(ctx.poll, MAX_POLL_BACKOFF))
+    wait = backoff(
+        min(ctx.requested_interval, RECHECK),
+        failed - 1,
+        max(ctx.requested_interval, MAX_POLL_BACKOFF),
+    )
     text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
     if named >= FIRST_TRIAL:
         # At the named time, but with growing delays where that is too early repeatedly.

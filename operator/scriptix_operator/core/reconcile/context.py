@@ -1,4 +1,4 @@
-"""The reconcile context that the parts of `decide` share: the facts, and the ways to answer."""
+"""The reconcile context that the parts of `decide` share: the facts, and the ways to decide."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -53,8 +53,8 @@ class Durations:
     """The API has written the last entries of a log by this time after the end of the run."""
 
     @property
-    def unseen(self) -> float:
-        """After this time, an intent that is seen now has no POST in flight any more."""
+    def longest_in_flight(self) -> float:
+        """The longest time for which the POST of an intent that is seen now is still in flight."""
         return self.send_window + self.post_timeout + self.grace_period
 
 
@@ -66,7 +66,7 @@ class ReconcileContext:
     now: datetime
     state: InProcessState
     durations: Durations = field(default_factory=Durations)
-    poll_in: float | None = None
+    granted_poll_in: float | None = None
     """Seconds until the next poll, as granted; None: as requested."""
     recorded: TrainingStatus | None = None
     """The status at the beginning of the reconcile."""
@@ -93,14 +93,14 @@ class ReconcileContext:
         return self.status.run
 
     @property
-    def poll(self) -> float:
+    def requested_interval(self) -> float:
         """Requested poll interval in seconds."""
         return float(self.spec.poll_interval_seconds)
 
     @property
-    def next_poll(self) -> float:
+    def next_poll_in(self) -> float:
         """Seconds until the next poll, if nothing else is to be done."""
-        return self.poll if self.poll_in is None else self.poll_in
+        return self.requested_interval if self.granted_poll_in is None else self.granted_poll_in
 
     @property
     def is_derived(self) -> bool:
@@ -181,7 +181,7 @@ class ReconcileContext:
         """The same reconcile without refused polls: the next refusal is the first."""
         return self.with_polls(refused_since=None, gateway_refused_since=None)
 
-    def answer(
+    def decision_on(
         self,
         action: Action,
         condition_reason: ConditionReason | None = None,
@@ -208,4 +208,4 @@ class ReconcileContext:
             due = self.state.polls.results_due_at
             bounds += [self.results_until, due if due is not None and due > self.now else None]
         waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
-        return self.answer(RequeueAfter(soonest(seconds, *waits)), condition_reason)
+        return self.decision_on(RequeueAfter(soonest(seconds, *waits)), condition_reason)

@@ -57,7 +57,9 @@ def started(ctx: ReconcileContext, posted: Posted) -> Decision:
     if model is not None and model.training_status == TrainingState.RUNNING:
         status, condition_reason = follow(ctx.spec, ctx.status, model, ctx.now, ())
         ctx = ctx.with_status(status).with_run(started_training_at=None)
-    return _with_outcome(ctx.requeue(ctx.poll, condition_reason), in_flight, acted=True)
+    return _with_outcome(
+        ctx.requeue(ctx.requested_interval, condition_reason), in_flight, acted=True
+    )
 
 
 def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime | None:
@@ -87,7 +89,7 @@ def _with_outcome(
 def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
     call, kind = failed.failure, failed.failure.kind
     if kind is FailureKind.AMBIGUOUS:
-        return _outcome_unknown(_keeping_reply(ctx, call), call)
+        return _outcome_unknown(_with_reply_kept(ctx, call), call)
     tried_before = ctx.run.attempt > 1
     key = ctx.run.key_fingerprint or "", ctx.run.key_source
     if kind is FailureKind.CONFLICT and tried_before:
@@ -98,7 +100,7 @@ def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
         return fail(ctx, rejected_start(call))
     if kind is FailureKind.CONFLICT:
         ctx = ctx.with_run(refused=ctx.run.baseline)
-    return _held(abort_start(ctx), failed, key)
+    return _wait_until_retry(abort_start(ctx), failed, key)
 
 
 def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
@@ -120,10 +122,10 @@ def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
     if kind is FailureKind.CONFLICT:
         ctx = ctx.with_run(refused=ctx.run.baseline)
     key = ctx.run.key_fingerprint or "", ctx.run.key_source
-    return _held(abort_start(ctx), PostFailed(call), key)
+    return _wait_until_retry(abort_start(ctx), PostFailed(call), key)
 
 
-def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
+def _with_reply_kept(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
     """With the reply in the intent, for when the outcome is known, perhaps in another process."""
     intent = ctx.run.intent
     if intent is None or not (call.is_error_in_success or call.is_from_gateway):
@@ -133,7 +135,9 @@ def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext
     return ctx.with_run(intent=replace(intent, reply=reply))
 
 
-def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
+def _wait_until_retry(
+    ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]
+) -> Decision:
     """Wait after a start that has started nothing, until it is retried."""
     call = failed.failure
     match call.kind:
@@ -156,7 +160,7 @@ def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str 
     if why is not None:
         until = ctx.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
         ctx = ctx.with_start(cooldown=StartCooldown(key, why, until), refusals=refusals)
-    return ctx.with_facts(failure=why).requeue(min(ctx.poll, RECHECK))
+    return ctx.with_facts(failure=why).requeue(min(ctx.requested_interval, RECHECK))
 
 
 def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
@@ -165,11 +169,13 @@ def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
     No earlier POST can have acted, so the run at the model is not ours.
     """
     if call.code == "TRAINING_IN_PROGRESS" and ctx.state.start.refusals == 1:
-        return ctx.answer(Poll())
+        return ctx.decision_on(Poll())
     not_ready = call.code == "MODEL_NOT_READY"
     if not_ready and ctx.spec.when_not_ready is WhenNotReady.FAIL:
         return fail(ctx, rejected_start(call))
-    wait = backoff(ctx.poll, ctx.state.start.refusals, max(ctx.poll, MAX_BACKOFF))
+    wait = backoff(
+        ctx.requested_interval, ctx.state.start.refusals, max(ctx.requested_interval, MAX_BACKOFF)
+    )
     return ctx.requeue(wait, ConditionReason(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
 
 
@@ -184,8 +190,8 @@ def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
     )
     # A poll before the time that the reply names would fail. The wait is no longer than a start may
     # take to act: the model may be trained meanwhile.
-    named = min(call.retry_after or 0.0, ctx.durations.unseen)
-    return ctx.requeue(max(min(ctx.poll, RESOLVE), named), condition_reason)
+    named = min(call.retry_after or 0.0, ctx.durations.longest_in_flight)
+    return ctx.requeue(max(min(ctx.requested_interval, RESOLVE), named), condition_reason)
 
 
 def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
@@ -194,5 +200,8 @@ def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
         Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again."
     )
     return ctx.requeue(
-        backoff(ctx.poll, ctx.state.start.refusals - 1, max(ctx.poll, 300.0)), condition_reason
+        backoff(
+            ctx.requested_interval, ctx.state.start.refusals - 1, max(ctx.requested_interval, 300.0)
+        ),
+        condition_reason,
     )

@@ -5,7 +5,7 @@ run); later attempts of the run keep it. "Ours" needs one poll, or two where one
 previous run; "not happened" needs two polls that agree, and time for a POST in flight to act.
 
 Each resource that needs the model resolves the model's in-flight start, even if another resource
-opened it: that resource may be gone, re-created, suspended, or without a usable key.
+began that start: the other resource may be gone, re-created, suspended, or without a usable key.
 """
 
 from dataclasses import replace
@@ -40,11 +40,11 @@ __all__ = [
     "ObservedOutcome",
     "acted_after_all",
     "compare",
-    "concluded",
+    "decision_by_kept_reply",
     "newly_polled_start",
+    "recorded_outcome",
     "resolve",
-    "resolve_for_others",
-    "resolved_by_others",
+    "resolve_other_start",
 ]
 
 FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
@@ -104,7 +104,9 @@ def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
 
 def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) -> Decision:
     """Decide on the resource's own start by a poll of the model."""
-    ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
+    ctx, observed = _observed_outcome(
+        _with_in_flight_start(ctx, in_flight), seen, in_flight.baseline
+    )
     match observed:
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             return replace(
@@ -119,7 +121,7 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
             return _undecided(ctx)
 
 
-def resolve_for_others(
+def resolve_other_start(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
     """Decide on another resource's in-flight start, which holds this resource up.
@@ -130,16 +132,16 @@ def resolve_for_others(
     """
     holder = next((t for t in (ctx.training, *seen.competitors) if t.uid == in_flight.uid), None)
     if holder is not None:
-        known = concluded(in_flight, holder)
+        known = recorded_outcome(in_flight, holder)
         if known is not None:
             return ctx, known
         is_over = holder.is_being_deleted or is_finished(holder.status)
         if is_over or not is_start_of(in_flight, holder):
             holder = None  # the holder needs no outcome any more
         elif not (holder.spec.suspend or is_blocked(holder.status)):
-            return ctx, _held(ctx, holder)  # the holder resolves its own start
+            return ctx, _wait_for_holder(ctx, holder)  # the holder resolves its own start
     elif seen.is_holder_unlisted:
-        return ctx, _held_by_unlisted(ctx, in_flight)
+        return ctx, _wait_for_unlisted_holder(ctx, in_flight)
     return _resolve_orphan(ctx, seen, in_flight, holder)
 
 
@@ -147,10 +149,12 @@ def _resolve_orphan(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart, holder: Training | None
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
     """Resolve a start whose resource is gone or cannot do so; `holder` waits for the outcome."""
-    ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
+    ctx, observed = _observed_outcome(
+        _with_in_flight_start(ctx, in_flight), seen, in_flight.baseline
+    )
     match observed:
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if holder is not None:
-            return ctx, _held(ctx, holder)
+            return ctx, _wait_for_holder(ctx, holder)
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             start_outcome = _acted(in_flight, seen.model)
             if not _is_namesake(in_flight, ctx.training):
@@ -171,7 +175,7 @@ def _resolve_orphan(
             return ctx, _undecided(ctx)
 
 
-def concluded(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
+def recorded_outcome(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
     """The outcome of a start as the status of its resource records it; None: not recorded.
 
     The status is recorded before the in-flight start is resolved, so a crash may leave the
@@ -250,8 +254,8 @@ def _observed_outcome(
     return ctx, observed if apart >= ctx.durations.agree else ObservedOutcome.UNDECIDED
 
 
-def _watching(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
-    """Count the time from when this process first saw the in-flight start: its POST may act yet."""
+def _with_in_flight_start(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
+    """With the in-flight start, whose POST may act yet, and when this process first saw it."""
     if ctx.state.start.in_flight == in_flight:
         return ctx
     return ctx.without_in_flight_start().with_start(in_flight=in_flight, intent_seen_at=ctx.now)
@@ -265,10 +269,10 @@ def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContex
     """
     state, durations, as_of = ctx.state.start, ctx.durations, seen.asked_at or ctx.now
     seen_at = state.intent_seen_at or ctx.now
-    needed = durations.grace_period if state.reset_seen else durations.unseen
+    needed = durations.grace_period if state.reset_seen else durations.longest_in_flight
     left = needed - (as_of - seen_at).total_seconds()
     if left > 0:
-        return ctx, min(left, max(ctx.poll, durations.agree))
+        return ctx, min(left, max(ctx.requested_interval, durations.agree))
     if state.not_happened_at is None:
         return ctx.with_start(not_happened_at=ctx.now), durations.agree
     return ctx, max(durations.agree - (as_of - state.not_happened_at).total_seconds(), 0.0)
@@ -283,21 +287,21 @@ def _undecided(ctx: ReconcileContext) -> Decision:
     since, doublings = ctx.state.start.intent_seen_at, 0
     if since is not None and ctx.state.start.unconfirmed_run_at is None:
         doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
-    most = DELETED_POLL if ctx.training.is_being_deleted else ctx.poll
-    wait = backoff(min(ctx.poll, RESOLVE), doublings, most)
+    most = DELETED_POLL if ctx.training.is_being_deleted else ctx.requested_interval
+    wait = backoff(min(ctx.requested_interval, RESOLVE), doublings, most)
     return ctx.with_start(not_happened_at=None).requeue(wait, condition_reason)
 
 
-def _held(ctx: ReconcileContext, holder: Training) -> Decision:
+def _wait_for_holder(ctx: ReconcileContext, holder: Training) -> Decision:
     condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
         f"{named(holder.key, ctx.training)} has started this model, or is about to; waiting until "
         "its training has ended.",
     )
-    return ctx.with_facts(queue=None).requeue(ctx.next_poll, condition_reason)
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
 
-def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
+def _wait_for_unlisted_holder(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
     """Wait for the resource of the in-flight start, which may exist and cannot be seen."""
     name = named(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
     condition_reason = ConditionReason(
@@ -305,7 +309,7 @@ def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decisi
         f"{name} has started this model, or is about to, and the operator cannot read that "
         "resource; waiting until it can. The operator's log names the cause.",
     )
-    return ctx.with_facts(queue=None).requeue(ctx.next_poll, condition_reason)
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
 
 def _is_namesake(in_flight: InFlightStart, training: Training) -> bool:
@@ -347,7 +351,7 @@ def _ours(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     return conclude(ctx.with_status(status), condition_reason)
 
 
-def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
+def decision_by_kept_reply(ctx: ReconcileContext) -> Decision | None:
     """Decide by the reply to a start that another resource has resolved as not happened.
 
     Returns:
@@ -360,8 +364,8 @@ def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
 def _next_attempt(ctx: ReconcileContext) -> Decision:
     reply = ctx.run.intent.reply if ctx.run.intent else None
     ctx = ctx.with_run(intent=None, claimed_at=None).without_in_flight_start()
-    if reply is not None and (held := not_started(ctx, reply)) is not None:
-        return held
+    if reply is not None and (decision := not_started(ctx, reply)) is not None:
+        return decision
     attempt = ctx.run.attempt + 1
     ctx = ctx.with_run(attempt=attempt)
     late = attempt - FREE_ATTEMPTS - 1

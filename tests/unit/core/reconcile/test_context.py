@@ -72,7 +72,7 @@ def test_missing_run_is_a_bug_of_the_caller() -> None:
 
 
 def test_decision_has_a_derived_phase() -> None:
-    decision = a_context(a_training(status=followed())).answer(Poll(), publish=True)
+    decision = a_context(a_training(status=followed())).decision_on(Poll(), publish=True)
     assert (decision.status.phase, decision.action, decision.publish) == ("Running", Poll(), True)
 
 
@@ -84,5 +84,5 @@ def test_context_copies_keep_earlier_facts_and_state() -> None:
 
 def test_the_durations_are_those_of_the_design() -> None:
     durations = Durations()
-    assert (durations.unseen, durations.grace_period, durations.agree) == (45, 10, 2)
-    assert Durations(send_window=1, post_timeout=2, grace_period=4).unseen == 7
+    assert (durations.longest_in_flight, durations.grace_period, durations.agree) == (45, 10, 2)
+    assert Durations(send_window=1, post_timeout=2, grace_period=4).longest_in_flight == 7

@@ -21,7 +21,12 @@ from scriptix_operator.core.reconcile.vocabulary import (
     Post,
     RequeueAfter,
 )
-from scriptix_operator.core.start.resolution import ObservedOutcome, compare, concluded, resolve
+from scriptix_operator.core.start.resolution import (
+    ObservedOutcome,
+    compare,
+    recorded_outcome,
+    resolve,
+)
 from tests.unit.core.builders import (
     EIGHT,
     KEY,
@@ -515,8 +520,8 @@ def test_status_from_before_the_intent_resolves_no_start() -> None:
     assert life.run.attempt == 2
     life.intends()
     assert life.entry is not None
-    assert concluded(life.entry, before) is None
-    assert concluded(life.entry, life.training) is None
+    assert recorded_outcome(life.entry, before) is None
+    assert recorded_outcome(life.entry, life.training) is None
 
 
 def test_recreated_resource_takes_over_the_start_of_its_name() -> None:
@@ -547,7 +552,7 @@ def test_request_cancelled_after_a_timeout_resolves_no_start() -> None:
     life.edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.intent) == ("Failed", None)
     assert life.entry is not None
-    assert concluded(life.entry, life.training) is None
+    assert recorded_outcome(life.entry, life.training) is None
 
 
 @pytest.mark.parametrize("state", [3, 4])

@@ -27,7 +27,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     RequeueAfter,
     StartGranted,
 )
-from scriptix_operator.core.start.resolution import concluded, resolve_for_others
+from scriptix_operator.core.start.resolution import recorded_outcome, resolve_other_start
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
@@ -125,7 +125,7 @@ def outcome_of(
         start=StartState(in_flight=entry, intent_seen_at=long_ago, not_happened_at=long_ago)
     )
     ctx = a_context(asker, EIGHT, state)
-    after, outcome = resolve_for_others(ctx, ModelPolled(model, KEY, competitors), entry)
+    after, outcome = resolve_other_start(ctx, ModelPolled(model, KEY, competitors), entry)
     if isinstance(outcome, Decision):
         return outcome.status.conditions[0].reason, outcome
     assert outcome.in_flight == entry
@@ -214,13 +214,13 @@ def test_status_is_recorded_before_the_start_is_resolved(
     known: tuple[bool, Any] | None,
 ) -> None:
     holder = a_holder(a_status(run=run, started_at=EIGHT))
-    settled = concluded(ENTRY, holder)
+    settled = recorded_outcome(ENTRY, holder)
     assert (settled and (settled.acted, settled.run_start_time)) == known
-    assert concluded(ENTRY, replace(holder, uid="another")) is None
+    assert recorded_outcome(ENTRY, replace(holder, uid="another")) is None
     # The start of a later attempt says nothing before its outcome is known.
     later = replace(ENTRY, attempt=2)
     if run is not None and run.intent is not None:
-        assert concluded(later, holder) is None
+        assert recorded_outcome(later, holder) is None
 
 
 @pytest.mark.parametrize("known_to", ["the ledger", "a competitor", "the history"])
