@@ -178,7 +178,7 @@ def _decide_on_resource(ctx: ReconcileContext, observation: Observation) -> Deci
     if has_ended(ctx.status):
         return _ended(ctx, condition_reason, observation, edited=edited)
     if is_wait_over(ctx) and not isinstance(observation, ModelPolled):
-        return conclude(*_believed(ctx))
+        return conclude(*_with_end_believed(ctx))
     is_late = ctx.deadline is not None and ctx.now >= ctx.deadline
     if is_late and not is_end_pending(ctx.status):
         return _timed_out(ctx)
@@ -304,7 +304,7 @@ def _ended(
     return replace(conclude(ctx, condition_reason), publish=False)
 
 
-def _believed(ctx: ReconcileContext) -> tuple[ReconcileContext, ConditionReason | None]:
+def _with_end_believed(ctx: ReconcileContext) -> tuple[ReconcileContext, ConditionReason | None]:
     status, condition_reason = believe(ctx.spec, ctx.status, ctx.now)
     status = naming_unreadable(status, ctx.status.failure, ctx.state.polls.unreadable)
     # The poll for a metric after an edit of the gate counts its own failures.
@@ -342,12 +342,12 @@ def _decide_on_poll(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     if is_followed(ctx.status):
         decision = _decide_on_followed(ctx, seen)
     else:
-        decision = _decide_on_not_followed(_spread(ctx, seen), seen)
+        decision = _decide_on_not_followed(_with_waiting_interval(ctx, seen), seen)
     stamped = with_poll(decision.status, before, ctx.now)
     return replace(decision, status=stamped)
 
 
-def _spread(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
+def _with_waiting_interval(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval that the key's quota grants to resources that wait for their model."""
     poll_in = spread(seen.granted_interval.kept(ctx.requested_interval), seen.jitter)
     return replace(ctx.with_polls(interval=None), granted_poll_in=poll_in)
@@ -359,9 +359,9 @@ def _decide_on_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
     is_changed = status.stage != ctx.status.stage or has_ended(status)
     wanted = ctx.state.log_fetches.is_wanted or is_changed
-    ctx = _paced(ctx.with_status(status), seen).with_log_fetches(is_wanted=wanted)
+    ctx = _with_followed_interval(ctx.with_status(status), seen).with_log_fetches(is_wanted=wanted)
     if is_wait_over(ctx):
-        ctx, condition_reason = _believed(ctx)
+        ctx, condition_reason = _with_end_believed(ctx)
     decision = conclude(ctx, condition_reason)
     recorded = None if seen.in_flight is None else recorded_outcome(seen.in_flight, ctx.training)
     followed = ctx.training.with_status(decision.status)
@@ -370,7 +370,7 @@ def _decide_on_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     )
 
 
-def _paced(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
+def _with_followed_interval(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval until the next poll: shorter near the estimated completion."""
     status, now = ctx.status, ctx.now
     began, eta = status.started_at, status.estimated_completion_at

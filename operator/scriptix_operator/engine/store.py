@@ -70,7 +70,7 @@ class TrainingStore:
         self._show(training.key, gauges_of(training))
         return (
             known is None
-            or _request_of(known) != _request_of(training)
+            or _edited_parts(known) != _edited_parts(training)
             or _was_taken_over(known, training)
         )
 
@@ -150,7 +150,7 @@ class TrainingStore:
         return known is not None and known.uid == training.uid
 
 
-def _request_of(training: Training) -> tuple[object, ...]:
+def _edited_parts(training: Training) -> tuple[object, ...]:
     """The parts of a resource that users change."""
     edited = training.generation, training.requested_at, training.is_being_deleted
     return (*edited, training.unreadable)
