@@ -24,7 +24,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.key_scheduler import Call, KeyScheduler
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
-from scriptix_operator.core.scheduling.start_queue import FREE_ATTEMPTS, QueueEntry
+from scriptix_operator.core.scheduling.start_queue import QueueEntry
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.work_queue import WorkQueue
 
@@ -251,15 +251,13 @@ class KeySchedulers:
         is_first = all(known != fingerprint for known, _ in self._sources)
         charges = [*before, *(own if is_first else ())]
         self._sources.add((fingerprint, source))
-        late = [charge for charge in charges if charge.attempt > FREE_ATTEMPTS]
-        self.of(fingerprint).starts.recall(self._past_calls(charges), self._past_calls(late))
+        self.of(fingerprint).starts.recall(
+            [PastCall(self._monotonic(charge.at), charge.namespace) for charge in charges]
+        )
 
     def recall_logs(self, fingerprint: str, fetched: Iterable[datetime]) -> None:
         """Charge log calls that earlier processes made."""
         self.of(fingerprint).logs.recall([PastCall(self._monotonic(at)) for at in fetched])
-
-    def _past_calls(self, charges: list[StartCharge]) -> list[PastCall]:
-        return [PastCall(self._monotonic(charge.at), charge.namespace) for charge in charges]
 
     def _monotonic(self, at: datetime) -> float:
         # A charge in the future was written by a clock that is ahead of this one.
