@@ -1,22 +1,10 @@
-"""The numbers, metrics and fields on pages are those of the code.
+"""docs/quotas.md: the core computes the numbers in its tables."""
 
-Each example calls the pure core and renders the table that docs/quotas.md or docs/eta.md shows.
-"""
-
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
 
-from scriptix_operator.api.crd import custom_resource_definition
-from scriptix_operator.api.reasons import Stage
-from scriptix_operator.core.eta.estimate import Running, estimate, longest_stage
-from scriptix_operator.core.eta.timeline import MILESTONES, REFERENCE, PastRun
-from scriptix_operator.core.follow.progressing import LEAST_STALL, STALLED_AFTER
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limiter import RateLimiter
@@ -24,43 +12,22 @@ from scriptix_operator.core.ratelimit.limits import Limit, format_duration, pars
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.scheduling.circuit_breaker import CircuitBreaker
 from scriptix_operator.core.scheduling.fair_queue import FairQueue
-from scriptix_operator.core.scheduling.poll_interval import next_poll, shown_interval
+from scriptix_operator.core.scheduling.poll_interval import shown_interval
 from scriptix_operator.core.scheduling.poll_rates import PollRates
 from scriptix_operator.core.scheduling.polls import SHARES, PollPriority
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, StartQueue
 from scriptix_operator.settings import Settings
-from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import at
+from tests.unit.pages.tables import clock, page, seconds, table
 
-DOCS = Path(__file__).parents[2] / "docs"
 MINUTE, HOUR = 60.0, 3600.0
 NO_ANSWER = CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    head, *lines = (f"| {' | '.join(map(str, line))} |" for line in (header, *rows))
-    return "\n".join((head, f"|{'---|' * len(header)}", *lines))
-
-
-def clock(seconds: float) -> str:
-    """A time of day, or hours and minutes, such as 9:45."""
-    minutes = round(seconds / MINUTE)
-    return f"{minutes // 60}:{minutes % 60:02}"
-
-
-def seconds(value: float) -> str:
-    """Seconds such as 0.6s."""
-    return f"{round(value, 1):g}s"
 
 
 def accepted(limiter: RateLimiter, times: Iterable[float]) -> None:
     """Make calls that the API accepts at once."""
     for time in times:
         limiter.answered(limiter.acquire(time), time)
-
-
-# docs/quotas.md
 
 
 def sliding_window() -> str:
@@ -208,148 +175,19 @@ def trial_calls() -> str:
     return table(("trial call", "shortest delay", "longest delay"), rows)
 
 
-# docs/eta.md
-
-
-def first_run() -> str:
-    """The estimates of a run that has the shape of the document's run, without past runs."""
-    rows = []
-    for progress in (10, 30, 50, 75, 95):
-        elapsed = REFERENCE.share(progress) * REFERENCE.seconds
-        timeline = tuple(
-            round(REFERENCE.share(milestone) * REFERENCE.seconds)
-            for milestone in MILESTONES
-            if milestone <= progress
-        )
-        found = estimate(Running(1, progress, elapsed, elapsed, timeline), ())
-        assert found is not None
-        linear = elapsed * 100 / progress
-        rows.append((f"{progress}%", *map(clock, (elapsed, linear, found.likely, found.late))))
-    header = ("progress", "elapsed", "elapsed / progress", "p50", "p90")
-    return table(header, rows)
-
-
-def past_run(model_id: int, hours: float, at_30: float) -> PastRun:
-    """A past run that was at 30 % after a share of its time, and even before and after."""
-    at_30 *= hours * HOUR
-    rest = (hours * HOUR - at_30) / 70
-    times = (at_30 * m / 30 if m <= 30 else at_30 + (m - 30) * rest for m in MILESTONES)
-    return PastRun.of(model_id, hours * HOUR, tuple(round(time) for time in times))
-
-
-PAST = (past_run(1, 6, 0.20), past_run(2, 9, 0.22), past_run(2, 8, 0.40))
-
-
-def predictions() -> str:
-    """The predictions of past runs for a run at 30 % after two hours, and the estimates."""
-    timelines = [(f"past run {n}", run) for n, run in enumerate(PAST, 1)]
-    rows = [
-        (text, clock(run.seconds), f"{run.share(30):.0%}", clock(2 * HOUR / run.share(30)))
-        for text, run in (*timelines, ("the document's run", REFERENCE))
-    ]
-    return table(("timeline", "duration", "of that at 30%", "prediction"), rows)
-
-
-def from_past_runs() -> str:
-    """The estimates from these predictions."""
-    rows = []
-    for text, past in (("1, 2 and 3", PAST), ("1 and 2", PAST[:2]), ("none", ())):
-        found = estimate(Running(3, 30, 2 * HOUR, 2 * HOUR, ()), past)
-        assert found is not None
-        rows.append((text, clock(found.likely), clock(found.late)))
-    return table(("past runs", "p50", "p90"), rows)
-
-
-def overdue() -> str:
-    """The estimates of a run that stays at 50 %, which it reached after 4 hours."""
-    rows = []
-    for hours in (4.0, 7.9, 8.0, 9.0, 12.0):
-        found = estimate(Running(1, 50, 4 * HOUR, hours * HOUR, ()), ())
-        assert found is not None
-        rows.append((clock(hours * HOUR), clock(found.likely), clock(found.late)))
-    return table(("elapsed", "p50", "p90"), rows)
-
-
-def close_polls() -> str:
-    """The poll interval by the distance to the ETA, with enough poll credits."""
-    distances = (2 * HOUR, 10 * MINUTE, 5 * MINUTE, 2 * MINUTE, 30.0, -2 * MINUTE, -10 * MINUTE)
-    rows = []
-    for distance in distances:
-        when = "before" if distance >= 0 else "after"
-        text = f"{format_duration(abs(distance))} {when}"
-        rows.append((text, seconds(next_poll(60.0, distance, 8 * HOUR, None).seconds)))
-    return table(("time to the ETA", "next poll in"), rows)
-
-
-def stalled() -> str:
-    """Without past runs, how long a stage may last without progress."""
-    rows = []
-    for stage in Stage:
-        longest = longest_stage(stage, None, ())
-        rows.append((stage, clock(longest), clock(max(STALLED_AFTER * longest, LEAST_STALL))))
-    return table(("stage", "in the document's timeline", "stalled after"), rows)
-
-
-EXAMPLES: Sequence[tuple[str, Callable[[], str]]] = (
-    ("quotas.md", sliding_window),
-    ("quotas.md", start_queue),
-    ("quotas.md", pacing),
-    ("quotas.md", shares),
-    ("quotas.md", fair_intervals),
-    ("quotas.md", observed_limits),
-    ("quotas.md", tried_again),
-    ("quotas.md", shared_key),
-    ("quotas.md", trial_calls),
-    ("eta.md", first_run),
-    ("eta.md", predictions),
-    ("eta.md", from_past_runs),
-    ("eta.md", overdue),
-    ("eta.md", close_polls),
-    ("eta.md", stalled),
+EXAMPLES: Sequence[Callable[[], str]] = (
+    sliding_window,
+    start_queue,
+    pacing,
+    shares,
+    fair_intervals,
+    observed_limits,
+    tried_again,
+    shared_key,
+    trial_calls,
 )
 
 
-@pytest.mark.parametrize(
-    ("page", "example"), EXAMPLES, ids=[example.__name__ for _, example in EXAMPLES]
-)
-def test_page_shows_the_numbers_of_the_code(page: str, example: Callable[[], str]) -> None:
-    assert example() in (DOCS / page).read_text(encoding="utf-8")
-
-
-PAGES = ("architecture.md", "eta.md", "logs.md", "quotas.md", "start-protocol.md")
-
-
-def unknown_fields(page: str) -> list[str]:
-    """The fields of spec and status that a page names and the CRD does not have."""
-    [version] = custom_resource_definition()["spec"]["versions"]
-    root: dict[str, Any] = version["schema"]["openAPIV3Schema"]
-    named = re.findall(r"`((?:spec|status)(?:\.\w+)+)", page)
-    return [path for path in named if not has_field(root, path.split("."))]
-
-
-def has_field(schema: dict[str, Any], path: Sequence[str]) -> bool:
-    """Whether a schema has a field; a list has the fields of its items."""
-    for name in path:
-        schema = schema.get("items", schema).get("properties", {}).get(name)
-        if schema is None:
-            return False
-    return True
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_fields_that_a_page_names_exist(page: str) -> None:
-    assert unknown_fields((DOCS / page).read_text(encoding="utf-8")) == []
-
-
-def test_an_unknown_field_on_a_page_is_found() -> None:
-    page = "`status.queue.position`, `status.history.run`, `spec.log.collect: Never`, `spec.prio`"
-    assert unknown_fields(page) == ["status.history.run", "spec.prio"]
-
-
-@pytest.mark.parametrize("page", ["eta.md", "quotas.md"])
-def test_metrics_that_a_page_names_exist(page: str) -> None:
-    exported = generate_latest(Metrics().registry).decode()
-    known = set(re.findall(r"^# TYPE (scriptix_\w+)", exported, re.MULTILINE))
-    named = set(re.findall(r"`(scriptix_\w+)`", (DOCS / page).read_text(encoding="utf-8")))
-    assert named
-    assert named <= known
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.__name__ for example in EXAMPLES])
+def test_page_shows_the_numbers_of_the_code(example: Callable[[], str]) -> None:
+    assert example() in page("quotas.md")
