@@ -51,7 +51,7 @@ def predictions() -> str:
         (text, clock(run.seconds), f"{run.share(30):.0%}", clock(2 * HOUR / run.share(30)))
         for text, run in (*timelines, ("the document's run", REFERENCE))
     ]
-    return table(("timeline", "duration", "of that at 30%", "prediction"), rows)
+    return table(("timeline", "duration", "share of it at 30%", "prediction"), rows)
 
 
 def from_past_runs() -> str:
