@@ -390,7 +390,7 @@ def assemble(
         resync_interval=settings.resync_interval,
         installation=settings.pod_namespace,
         serve=serve,
-        retry_ledger=ledger.retry_refused,
+        retry_ledger=ledger.document.retry_refused,
         beside=installation_watch.run,
         report_left_alone=status_writer.report_left_alone,
         shutdown=dependencies.shutdown,

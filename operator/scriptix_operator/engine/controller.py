@@ -95,7 +95,7 @@ class Controller:
     serve: Callable[[frozenset[str]], None] = lambda _: None
     """Sets the namespaces to watch: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
-    """Reads a ledger again that the cluster has refused, as StartLedger.retry_refused."""
+    """Reads a ledger again that the cluster has refused, as LedgerDocument.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
     """Runs beside the reconciles until cancelled, as InstallationWatch.run."""
     report_left_alone: Callable[[Raw, str], Awaitable[bool]] = _report_nothing

@@ -51,7 +51,7 @@ class MeteredCalls:
         if self.schedulers.has_recalled(key.fingerprint):
             return
         try:
-            await self.ledger.ready()
+            await self.ledger.document.ready()
         except KubeError as error:
             logger.debug("observed limits are not restored yet: %s", error)
         else:

@@ -42,10 +42,11 @@ from scriptix_operator.core.status.conditions import (
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
+from scriptix_operator.engine.ledger_document import RebuildPendingError
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.start_ledger import RebuildPendingError, StartLedger
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
@@ -234,11 +235,11 @@ class RemoteCalls:
         """
         if is_followed(training.status) or has_ended(training.status):
             return 0
-        revision = await self.ledger.ready()
+        revision = await self.ledger.document.ready()
         in_flight = self.ledger.in_flight(training.spec.model_id)
         has_start_in_flight = in_flight is not None and is_start_of(in_flight, training)
         if is_starting(training.status) and not has_start_in_flight:
-            revision = await self.ledger.take_over_again()
+            revision = await self.ledger.document.take_over_again()
         return revision
 
     async def check_queue(self, training: Training) -> Observation:
@@ -248,7 +249,7 @@ class RemoteCalls:
             KubeError: The API key, or the start ledger, could not be read.
         """
         try:
-            await self.ledger.ready()
+            await self.ledger.document.ready()
         except RefusedError:
             return StartLedgerNotWritable()
         except RebuildPendingError as error:

@@ -17,8 +17,9 @@ from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.ledger_document import LedgerChangedError
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
-from scriptix_operator.engine.start_ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError

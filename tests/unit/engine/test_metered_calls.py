@@ -152,7 +152,7 @@ async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     with pytest.raises(ScriptixError):
         await bench.call(Call.START, refused(), RateLimitInfo(limit=3, remaining=0, reset=3598.0))
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
@@ -176,7 +176,7 @@ async def test_limit_that_is_as_configured_again_is_removed(
 
 
 async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     for _ in range(3):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
         await bench.call(Call.LOG)
@@ -187,7 +187,7 @@ async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
 async def test_unsaved_observed_limit_fails_no_call(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     bench.config_map.write_faults.append(Fault.REFUSED)
     assert await bench.call(published=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
