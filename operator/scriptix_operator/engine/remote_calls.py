@@ -1,6 +1,5 @@
 """Calls to the Scriptix API, each under the quota of its key, turned into observations."""
 
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,6 +49,7 @@ from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
 
@@ -63,7 +63,7 @@ MAX_SEND_MARGIN = 1.0
 
 STOPPING = "the operator is stopping"
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 class StartHeldBackError(Exception):
@@ -168,7 +168,7 @@ class RemoteCalls:
             return PollFailed(
                 error.failure, key.source, again_in=again_in, has_key_worked=has_worked
             )
-        self._warn_of(model, training)
+        self._warn_of(model, training, key)
         return ModelPolled(
             model,
             KeyUse(key.source, key.fingerprint),
@@ -185,11 +185,12 @@ class RemoteCalls:
             unreadable_holder=self.coverage.unreadable_holder(model_id),
         )
 
-    def _warn_of(self, model: RemoteModel, training: Training) -> None:
+    def _warn_of(self, model: RemoteModel, training: Training, key: ApiKey) -> None:
         """Log once which fields of a reply cannot be read: each poll may show the same ones."""
         if model.flaw is None or model.unreadable == self.store.state(training).polls.unreadable:
             return
-        logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
+        log = logger.about(training, operation=Call.STATUS, fingerprint=key.fingerprint)
+        log.warning("not readable in the API's reply: %s", model.flaw)
 
     def is_start_over(self, in_flight: InFlightStart) -> bool:
         """Whether the outcome of an in-flight start is recorded, or its resource is gone."""
@@ -327,7 +328,11 @@ class RemoteCalls:
             for number in armed:
                 self.fence.disarm(number)
 
-        model_id = training.spec.model_id
+        model_id, fingerprint = training.spec.model_id, permit.key.fingerprint
+        log = logger.about(training, operation=Call.START, fingerprint=fingerprint)
+
+        def warn_of(flaw: str) -> None:
+            log.warning("the start was accepted; %s", flaw)
 
         async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
             try:
@@ -339,6 +344,7 @@ class RemoteCalls:
                         before_send=check,
                         after_send=disarm,
                         on_rate=on_rate_info,
+                        on_flaw=warn_of,
                     )
             except TimeoutError:
                 if armed:
@@ -350,7 +356,7 @@ class RemoteCalls:
                 Call.START, model_id, permit.key, permit.quota_permit, send
             )
         except ScriptixError as error:
-            again_in = self.schedulers.wait(permit.key.fingerprint, Call.START)
+            again_in = self.schedulers.wait(fingerprint, Call.START)
             return PostFailed(error.failure, again_in)
         finally:
             disarm()
