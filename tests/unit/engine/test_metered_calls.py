@@ -203,7 +203,7 @@ async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
 async def test_confirmed_limit_is_not_logged_again(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     caplog.set_level(logging.INFO)
     for _ in range(2):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
