@@ -34,7 +34,7 @@ async def test_gauges_of_a_finished_training_survive_a_restart(lab: Lab) -> None
     await lab.train("finished", 811)
     await lab.until_phase("finished", "Succeeded")
     expected = {
-        "scriptix_training_progress_percent": 100.0,
+        "scriptix_training_progress_ratio": 1.0,
         "scriptix_training_word_error_rate_percent": 12.5,
     }
     await until_shown(lab, first, "finished", expected)

@@ -26,6 +26,7 @@ from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
 from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metric_types import ReconcileResult
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Controller"]
@@ -39,7 +40,7 @@ PATIENCE = 1.0
 """Seconds that the dispatcher waits at most, for a free worker or a due time, before it shows a
 sign of life."""
 REPORT_INTERVAL = 5.0
-"""Seconds between counts of the resources by phase."""
+"""Seconds between counts of the resources and of the use of the quotas, for the metrics."""
 LEDGER_INTERVAL = 5.0
 """Seconds between attempts to read a ledger that the cluster has refused."""
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
@@ -305,26 +306,25 @@ class Controller:
 
     async def _reconcile(self, key: TrainingKey, latency: float) -> None:
         busy = self._busy[key] = _Busy()
-        outcome, seconds = "Done", None
+        begun, result, seconds = self.clock.monotonic(), ReconcileResult.SUCCESS, None
         try:
             seconds = await self.reconcile(key)
             self._failures.pop(key, None)
         except GoneError as error:
             # The resource is dropped when the watch reports its deletion, not before.
-            outcome, seconds = "Gone", MAX_RETRY
+            result, seconds = ReconcileResult.GONE, MAX_RETRY
             logger.debug("%s: %s", key, error)
         except (KubeError, UnreadableError) as error:
-            outcome, seconds = "Postponed", self._retry_in(key)
+            result, seconds = ReconcileResult.POSTPONED, self._retry_in(key)
             logger.warning("%s: reconcile postponed for %.0f s: %s", key, seconds, error)
         except Exception:
             # A bug with one resource must not stop the others: it is logged, counted and retried.
-            outcome, seconds = "Error", self._retry_in(key)
-            self.metrics.reconcile_failed()
+            result, seconds = ReconcileResult.ERROR, self._retry_in(key)
             logger.exception("%s: reconcile failed; retrying in %.0f s", key, seconds)
         finally:
             del self._busy[key]
-            self.metrics.reconciled(outcome, latency)
-        if outcome != "Done":
+            self.metrics.reconciled(result, latency, self.clock.monotonic() - begun)
+        if result is not ReconcileResult.SUCCESS:
             self.schedulers.requeue_failed(key)
         if self.store.get(key) is None:
             self._drop(key)  # deleted meanwhile; the reconcile may have stored state since
@@ -341,12 +341,12 @@ class Controller:
     async def _report_forever(self) -> None:
         while True:
             self.metrics.phases(self.store.phases())
+            self.metrics.waiting(self.store.waiting())
             self.metrics.stalled(self.store.stalled())
+            self.metrics.workqueue_depth(self.work_queue.due() + sum(map(len, self._due.values())))
             self._report_unreadable()
             self.schedulers.drop_unused()
-            self.metrics.queued(self.schedulers.queued())
-            self.metrics.poll_interval_ratio(self.schedulers.poll_interval_ratio())
-            self.metrics.circuits_open(self.schedulers.open_circuits())
+            self.metrics.keys(self.schedulers.states())
             await asyncio.sleep(REPORT_INTERVAL)
 
     def _report_unreadable(self) -> None:

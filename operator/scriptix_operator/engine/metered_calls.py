@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from scriptix_operator.core.model.api_key import ApiKey
-from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo, code_of
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.engine.clock import Clock
@@ -103,15 +103,14 @@ class MeteredCalls:
         on_rate_info: list[RateLimitInfo],
         failure: CallFailure | None,
     ) -> None:
-        outcome = "OK" if failure is None else failure.kind.value
-        self.metrics.api_call(call.value, outcome, self.clock.monotonic() - begun)
+        self.metrics.api_call(call, code_of(failure), self.clock.monotonic() - begun)
         rate_info = on_rate_info[0] if on_rate_info else None
         self._warn_of(rate_info, call, key)
         answer = Answer(model_id, failure, rate_info)
         if not self.schedulers.answered(key.fingerprint, call, permit, answer):
             return
         observed_limits = self.schedulers.observed_limits(key.fingerprint, call)
-        self.metrics.limit_observed(call.value)
+        self.metrics.limit_observed(call)
         try:
             await self.ledger.learn(key.fingerprint, call.value, observed_limits)
         except KubeError as error:

@@ -345,7 +345,7 @@ async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
         bench.may_step.set()
         await bench.derive_status()
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert bench.schedulers.queued() == 1
+        assert len(bench.schedulers.of("key").starts) == 1
 
 
 async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
@@ -356,7 +356,7 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
         bench.seen("a", "MODIFIED", version=2, deletionTimestamp="2025-01-16T09:00:00Z")
         assert bench.store.get(_key("a")) is not None
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert bench.schedulers.queued() == 1
+        assert len(bench.schedulers.of("key").starts) == 1
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
@@ -397,7 +397,7 @@ async def test_failed_reconcile_takes_no_share_of_the_polls() -> None:
             bench.seen(name, model=model)
         await bench.until(lambda: sorted(bench.steps) == ["a", "b"])
         await bench.derive_status()
-        assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
+        assert bench.schedulers.states()["key"].poll_interval_ratio == pytest.approx(1)
 
 
 async def test_key_schedulers_skip_absent_resources_automatically(
@@ -429,7 +429,7 @@ async def test_unreadable_resource_leaves_the_start_queue() -> None:
         bench.seen("a", "MODIFIED", version=2, model=-1)
         assert bench.store.get(_key("a")) is None
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert bench.schedulers.queued() == 1
+        assert len(bench.schedulers.of("key").starts) == 1
 
 
 async def test_missing_resource_is_kept_until_the_watch_deletes_it() -> None:

@@ -254,10 +254,10 @@ def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
     store.put(_at(0, first.with_status(followed(progress=44))))  # older: ignored
     store.renew(_at(2, first.with_status(followed(progress=46))))
     store.put(_at(3, a_training(uid="2")))
-    assert [gauges.progress for _, gauges in shown] == [45, 46, None, None]
+    assert [gauges.progress for _, gauges in shown] == [0.45, 0.46, None, None]
     store.put(_at(4, a_training(uid="2", status=followed(progress=1))))
     store.remove(first.key)
-    assert shown[-2:] == [("cardiology", Gauges(1)), ("cardiology", NO_GAUGES)]
+    assert shown[-2:] == [("cardiology", Gauges(0.01)), ("cardiology", NO_GAUGES)]
 
 
 # Stalled runs.
