@@ -8,7 +8,6 @@ from typing import Any
 
 from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.cluster.served_by import left_for, seconds_left
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
@@ -19,6 +18,7 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
+from scriptix_operator.engine.state_reporter import StateReporter
 from scriptix_operator.engine.store import TrainingStore, is_older
 from scriptix_operator.engine.unreadable_reporter import UnreadableReporter
 from scriptix_operator.engine.work_queue import WorkQueue
@@ -39,8 +39,6 @@ and the Lease has to be renewed over the same connections."""
 PATIENCE = 1.0
 """Seconds that the dispatcher waits at most, for a free worker or a due time, before it shows a
 sign of life."""
-REPORT_INTERVAL = 5.0
-"""Seconds between counts of the resources and of the use of the quotas, for the metrics."""
 LEDGER_INTERVAL = 5.0
 """Seconds between attempts to read a ledger that the cluster has refused."""
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
@@ -107,6 +105,7 @@ class Controller:
     """Seconds that `run` waits for starts under way, at most."""
     _resync: Resync = field(init=False)
     _reporter: UnreadableReporter = field(init=False)
+    _state_reporter: StateReporter = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that has a worker: its due resources, each with its due time in monotonic
     seconds."""
@@ -119,6 +118,17 @@ class Controller:
         """Create what belongs to the running event loop."""
         self._deletion_events = asyncio.Semaphore(PARALLEL_DELETION_EVENTS)
         self._reporter = UnreadableReporter(self.report_left_alone)
+        self._state_reporter = StateReporter(
+            store=self.store,
+            coverage=self.coverage,
+            schedulers=self.schedulers,
+            work_queue=self.work_queue,
+            waiting_for_worker=lambda: sum(map(len, self._due.values())),
+            clock=self.clock,
+            metrics=self.metrics,
+            problems=self.problems,
+            installation=self.installation,
+        )
         self._resync = Resync(
             list_all=self.list_all,
             seen=lambda raw: self.seen(None, raw),
@@ -140,7 +150,7 @@ class Controller:
         """
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._resync.run())
-            self._tasks.create_task(self._report_forever())
+            self._tasks.create_task(self._state_reporter.run())
             self._tasks.create_task(self._reporter.run())
             self._tasks.create_task(self._tick_forever())
             self._tasks.create_task(self._retry_ledger_forever())
@@ -337,40 +347,6 @@ class Controller:
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         return backoff(FIRST_RETRY, failures - 1, MAX_RETRY)
-
-    async def _report_forever(self) -> None:
-        while True:
-            self.metrics.phases(self.store.phases())
-            self.metrics.waiting(self.store.waiting())
-            self.metrics.stalled(self.store.stalled())
-            self.metrics.workqueue_depth(self.work_queue.due() + sum(map(len, self._due.values())))
-            self._report_unreadable()
-            self.schedulers.drop_unused()
-            self.metrics.keys(self.schedulers.states())
-            await asyncio.sleep(REPORT_INTERVAL)
-
-    def _report_unreadable(self) -> None:
-        now = self.clock.now()
-        keys = sorted(
-            {
-                *(
-                    key
-                    for key, served_by in self.coverage.servers().items()
-                    if seconds_left(served_by, self.installation, now) is None
-                ),
-                *(
-                    training.key
-                    for training in self.store.unreadable()
-                    if left_for(training, self.installation, now) is None
-                ),
-            }
-        )
-        self.metrics.unreadable(len(keys))
-        if keys:
-            text = f"{len(keys)} resources cannot be read in full, {keys[0]} first."
-            self.problems.report("Resources", text)
-        else:
-            self.problems.clear("Resources")
 
     async def _tick_forever(self) -> None:
         while True:

@@ -765,3 +765,49 @@ async def test_refused_ledger_is_asked_for_again(monkeypatch: pytest.MonkeyPatch
         bench.engine.retry_ledger = ask
         async with _running(bench), asyncio.timeout(TIMEOUT):
             await asked.wait()
+
+
+# The metrics.
+
+
+async def test_reconciles_are_counted_by_result_and_timed() -> None:
+    async with _bench() as bench, _running(bench):
+        errors: dict[str, Exception] = {
+            "gone": GoneError("deleted"),
+            "postponed": UnavailableError("the API server is away"),
+            "error": ZeroDivisionError(),
+        }
+
+        async def reconcile(key: TrainingKey) -> float | None:
+            bench.clock.ahead += 0.125
+            if key.name in errors:
+                raise errors[key.name]
+            return None
+
+        bench.on_step = reconcile
+        for model, name in enumerate(("success", *errors), 7):
+            bench.seen(name, model=model)
+        await bench.until(lambda: len(bench.steps) == 4)
+        await bench.derive_status()
+        sample = bench.metrics.registry.get_sample_value
+        for result in ("success", *errors):
+            assert sample("scriptix_reconcile_total", {"result": result}) == 1
+        assert (sample("scriptix_reconcile_duration_seconds_sum") or 0) >= 0.125 * 4
+
+
+async def test_report_counts_due_resources_and_those_that_wait_for_a_worker() -> None:
+    async with _bench() as bench, _running(bench):
+        bench.may_step.clear()
+        for name in ("a", "b", "c"):
+            bench.seen(name)
+        await bench.until(lambda: bench.steps == ["a"])
+        await bench.derive_status()
+        bench.work_queue.set(_key("d"), 0.0)
+        bench.work_queue.set(_key("e"), HOUR)
+        bench.queue_up("a")
+        bench.engine._state_reporter.report()
+        sample = bench.metrics.registry.get_sample_value
+        assert sample("scriptix_workqueue_depth") == 3
+        assert sample("scriptix_trainings_waiting", {"reason": "Observed"}) == 3
+        quota = {"operation": "start", "key": "key", "window": "1h"}
+        assert sample("scriptix_api_quota_used", quota) == 1
