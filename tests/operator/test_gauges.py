@@ -55,12 +55,14 @@ async def test_gauges_of_a_finished_training_survive_a_restart(lab: Lab) -> None
     await until_shown(lab, second, "finished", {})
 
 
-async def test_scrape_after_a_run_has_samples_of_each_metric(lab: Lab) -> None:
+async def test_scrape_has_samples_of_each_metric(lab: Lab) -> None:
     lab.model(812, duration=1)
+    lab.model(813, duration=1000)
     await lab.secret()
     operator = await lab.operator()
-    await lab.train("scraped", 812)
-    await lab.until_phase("scraped", "Succeeded")
+    await lab.train("finished", 812)
+    await lab.train("running", 813)
+    await lab.until_phase("finished", "Succeeded")
     expected = {
         (metric.name.removesuffix("_total"), frozenset(label.name for label in metric.labels))
         for metric in METRICS
