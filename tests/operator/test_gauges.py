@@ -71,14 +71,20 @@ async def test_scrape_has_samples_of_each_metric(lab: Lab) -> None:
     async with asyncio.timeout(TIMEOUT):
         # The states of the keys are shown every five seconds.
         while True:
-            if await _families(lab, operator) == expected:
-                return
+            text = (await lab.client.get(f"{await operator.url()}/metrics")).text
+            if _families(text) == expected:
+                break
             await asyncio.sleep(0.05)
+    counts = {
+        "scriptix_runs_started_total 2.0",
+        'scriptix_training_run_duration_seconds_count{outcome="Succeeded"} 1.0',
+        "scriptix_training_queue_wait_seconds_count 2.0",
+    }
+    assert counts <= {*text.splitlines()}
 
 
-async def _families(lab: Lab, operator: Operator) -> set[tuple[str, frozenset[str]]]:
+def _families(text: str) -> set[tuple[str, frozenset[str]]]:
     """The metrics of the operator with a sample, each with its labels."""
-    text = (await lab.client.get(f"{await operator.url()}/metrics")).text
     return {
         (family.name, frozenset(sample.labels.keys() - {"le"}))
         for family in text_string_to_metric_families(text)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from scriptix_operator.api.reasons import Outcome
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.status.conditions import is_finished
+from scriptix_operator.core.status.conditions import has_ended
 
 __all__ = ["NO_GAUGES", "Gauges", "gauges_of"]
 
@@ -39,7 +39,7 @@ def gauges_of(training: Training) -> Gauges:
 
 def _published_at(status: TrainingStatus) -> datetime | None:
     """The end of the newest published run; while a rerun waits or runs, that of an earlier one."""
-    if status.run is not None and is_finished(status) and status.failure is None:
+    if has_ended(status) and status.failure is None:
         return status.finished_at
     newest = next((past for past in status.history if past.outcome == Outcome.SUCCEEDED), None)
     return None if newest is None else newest.finished_at

@@ -137,10 +137,9 @@ def _with_end(
     """With the end of a run."""
     began, ended, estimate = new.started_at, new.finished_at, seen.estimate
     seconds = None if began is None or ended is None else (ended - began).total_seconds()
-    # A clock that is ahead at the other side gives a negative duration, which says nothing.
-    measures = replace(
-        measures, outcome=outcome, run_seconds=seconds if seconds and seconds > 0 else None
-    )
+    if seconds is not None and seconds < 0:
+        seconds = None  # one of the two times is from another clock
+    measures = replace(measures, outcome=outcome, run_seconds=seconds)
     is_same = estimate is not None and new.run is not None and estimate.run_id == new.run.id
     if outcome is not Outcome.SUCCEEDED or ended is None or estimate is None or not is_same:
         return measures
