@@ -1,13 +1,12 @@
 """One reconcile of one resource: decide → act → observe, until it is requeued."""
 
-import logging
 from dataclasses import dataclass, field, replace
 
 from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     CheckQueue,
@@ -25,8 +24,9 @@ from scriptix_operator.core.reconcile.protocol import (
     StartQueued,
     Triggered,
 )
+from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.start.contention import is_intent_of_another_ledger
-from scriptix_operator.core.status.conditions import is_watched
+from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
@@ -38,13 +38,14 @@ from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Reconciler"]
 
 MAX_ATTEMPTS = 5
 """Versions of a resource that one reconcile tries, while others keep writing it."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Reconciler:
             except ConflictError as error:
                 if attempt == MAX_ATTEMPTS:
                     raise
-                logger.debug("%s; deciding again", error)
+                logger.about(training).debug("%s; deciding again", error)
                 await self.status_writer.reload(training)
         return None
 
@@ -113,7 +114,7 @@ class Reconciler:
         resumed = await self._record_reply(recorded)
         recorded, decision = resumed or (recorded, self._decide(recorded, observation))
         while True:
-            decision = await self._published(recorded, decision)
+            decision = await self._publish_result(recorded, decision)
             recorded, decision = await self._resolve_start(recorded, decision)
             if self.shutdown.is_begun and not isinstance(decision.action, RequeueAfter):
                 return None
@@ -124,7 +125,7 @@ class Reconciler:
                 case CheckQueue():
                     observation = await self.remote_calls.check_queue(current)
                 case AcquireStart() as wanted:
-                    permit, observation = await self._reserve(current, wanted)
+                    permit, observation = await self._acquire_start(current, wanted)
                 case Post():
                     if permit is None:
                         raise RuntimeError(f"{recorded.key}: a start without a permit")
@@ -133,7 +134,7 @@ class Reconciler:
                     continue
                 case FetchLog(due_in):
                     recorded = current = await self.status_writer.write(recorded, decision.status)
-                    failed = decision.state.failed_logs
+                    failed = decision.state.log_fetches.failed
                     observation = await self.log_fetcher.fetch(current, failed, due_in)
                 case RequeueAfter(seconds):
                     current = await self.status_writer.write(recorded, decision.status)
@@ -142,7 +143,7 @@ class Reconciler:
                         current.key,
                         is_queued=self._is_queued(current, observation),
                         # A run that has ended is polled if an edited gate needs a metric.
-                        is_watched=(is_watched(current) or awaits_poll)
+                        is_polled=(is_polled(current) or awaits_poll)
                         and seconds is not None
                         and not isinstance(
                             observation, Blocked | StartLedgerNotWritable | RebuildPending
@@ -153,10 +154,10 @@ class Reconciler:
             decision = self._decide(current, observation)
             permit = _needed(permit, decision)
 
-    async def _reserve(
+    async def _acquire_start(
         self, training: Training, wanted: AcquireStart
     ) -> tuple[StartPermit | None, Observation]:
-        reply = await self.remote_calls.reserve(training, wanted)
+        reply = await self.remote_calls.acquire_start(training, wanted)
         if isinstance(reply, StartPermit):
             return reply, StartGranted(wanted.model, wanted.key, reply.nonce)
         return None, reply
@@ -192,14 +193,14 @@ class Reconciler:
         self.store.store_state(training, decision.state)
         return decision
 
-    async def _published(self, recorded: Training, decision: Decision) -> Decision:
+    async def _publish_result(self, recorded: Training, decision: Decision) -> Decision:
         """Publish the result before a success is recorded; decide again if that fails."""
         if not decision.publish:
             return decision
         try:
             await self.status_writer.publish(recorded, decision.status)
         except (NameTaken, RefusedError, ConflictError, UnavailableError) as error:
-            logger.warning("%s: the result is not published: %s", recorded.key, error)
+            logger.about(recorded).warning("the result is not published: %s", error)
             refused = isinstance(error, NameTaken | RefusedError)
             failed = PublishFailed(decision, str(error), refused=refused)
             return self._decide(recorded, failed)
@@ -213,12 +214,11 @@ class Reconciler:
             return recorded, decision
         recorded = await self.status_writer.write(recorded, decision.status)
         try:
-            await self.ledger.close(decision.start_outcome)
+            await self.ledger.resolve(decision.start_outcome)
         except KubeError as error:
             # The outcome is recorded. The next resource that needs the model resolves the start.
-            logger.warning(
-                "%s: start not yet closed in the ledger, will retry: %s", recorded.key, error
-            )
+            text = "start not yet resolved in the ledger, will retry: %s"
+            logger.about(recorded, operation=Call.START).warning(text, error)
         return recorded, replace(decision, start_outcome=None)
 
 

@@ -1,6 +1,5 @@
 """Calls to the Scriptix API, each under the quota of its key, turned into observations."""
 
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     KeyUse,
@@ -21,8 +21,6 @@ from scriptix_operator.core.reconcile.protocol import (
     Observation,
     PollDeferred,
     PollFailed,
-    Posted,
-    PostFailed,
     QueueReached,
     RebuildPending,
     StartLedgerNotWritable,
@@ -33,7 +31,7 @@ from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
 from scriptix_operator.core.start.contention import is_start_of
-from scriptix_operator.core.start.resolution import concluded
+from scriptix_operator.core.start.resolution import recorded_outcome
 from scriptix_operator.core.status.conditions import (
     has_ended,
     is_end_pending,
@@ -43,13 +41,15 @@ from scriptix_operator.core.status.conditions import (
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
+from scriptix_operator.engine.ledger_document import RebuildPendingError
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.start_ledger import RebuildPendingError, StartLedger
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
 
@@ -63,7 +63,7 @@ MAX_SEND_MARGIN = 1.0
 
 STOPPING = "the operator is stopping"
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 class StartHeldBackError(Exception):
@@ -76,7 +76,8 @@ class StartPermit:
 
     schedulers: KeySchedulers
     key: ApiKey
-    permit: Permit
+    quota_permit: Permit
+    """The permit of the key's start quota."""
     revision: int
     """Revision of the ledger when the model was polled."""
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -84,7 +85,7 @@ class StartPermit:
 
     def cancel(self) -> None:
         """Return the permit: the start was not sent."""
-        self.schedulers.cancel(self.key.fingerprint, self.permit)
+        self.schedulers.cancel(self.key.fingerprint, self.quota_permit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class RemoteCalls:
             return PollFailed(
                 error.failure, key.source, again_in=again_in, has_key_worked=has_worked
             )
-        self._warn_of(model, training)
+        self._warn_of(model, training, key)
         return ModelPolled(
             model,
             KeyUse(key.source, key.fingerprint),
@@ -184,18 +185,19 @@ class RemoteCalls:
             unreadable_holder=self.coverage.unreadable_holder(model_id),
         )
 
-    def _warn_of(self, model: RemoteModel, training: Training) -> None:
+    def _warn_of(self, model: RemoteModel, training: Training, key: ApiKey) -> None:
         """Log once which fields of a reply cannot be read: each poll may show the same ones."""
-        if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
+        if model.flaw is None or model.unreadable == self.store.state(training).polls.unreadable:
             return
-        logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
+        log = logger.about(training, operation=Call.STATUS, fingerprint=key.fingerprint)
+        log.warning("not readable in the API's reply: %s", model.flaw)
 
     def is_start_over(self, in_flight: InFlightStart) -> bool:
         """Whether the outcome of an in-flight start is recorded, or its resource is gone."""
         holder = self._holder(in_flight)
         if holder is None:
             return not self.coverage.may_hide_holder(in_flight)
-        return concluded(in_flight, holder) is not None
+        return recorded_outcome(in_flight, holder) is not None
 
     def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although it is not in the store."""
@@ -223,7 +225,7 @@ class RemoteCalls:
             kind = PollPriority.WAITING
         asked = float(training.spec.poll_interval_seconds)
         # The in-process state may be older than an edit.
-        speed_up = max(asked / (self.store.state(training).interval or asked), 1.0)
+        speed_up = max(asked / (self.store.state(training).polls.interval or asked), 1.0)
         return PollRequest(kind, asked, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:
@@ -234,11 +236,11 @@ class RemoteCalls:
         """
         if is_followed(training.status) or has_ended(training.status):
             return 0
-        revision = await self.ledger.ready()
+        revision = await self.ledger.document.ready()
         in_flight = self.ledger.in_flight(training.spec.model_id)
         has_start_in_flight = in_flight is not None and is_start_of(in_flight, training)
         if is_starting(training.status) and not has_start_in_flight:
-            revision = await self.ledger.take_over_again()
+            revision = await self.ledger.document.take_over_again()
         return revision
 
     async def check_queue(self, training: Training) -> Observation:
@@ -248,7 +250,7 @@ class RemoteCalls:
             KubeError: The API key, or the start ledger, could not be read.
         """
         try:
-            await self.ledger.ready()
+            await self.ledger.document.ready()
         except RefusedError:
             return StartLedgerNotWritable()
         except RebuildPendingError as error:
@@ -264,7 +266,9 @@ class RemoteCalls:
             or QueueReached()
         )
 
-    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+    async def acquire_start(
+        self, training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
         """Acquire the permit of a start, or return why there is none.
 
         Raises:
@@ -324,7 +328,11 @@ class RemoteCalls:
             for number in armed:
                 self.fence.disarm(number)
 
-        model_id = training.spec.model_id
+        model_id, fingerprint = training.spec.model_id, permit.key.fingerprint
+        log = logger.about(training, operation=Call.START, fingerprint=fingerprint)
+
+        def warn_of(flaw: str) -> None:
+            log.warning("the start was accepted; %s", flaw)
 
         async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
             try:
@@ -336,6 +344,7 @@ class RemoteCalls:
                         before_send=check,
                         after_send=disarm,
                         on_rate=on_rate_info,
+                        on_flaw=warn_of,
                     )
             except TimeoutError:
                 if armed:
@@ -343,9 +352,11 @@ class RemoteCalls:
                 raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
 
         try:
-            model = await self.calls.make(Call.START, model_id, permit.key, permit.permit, send)
+            model = await self.calls.make(
+                Call.START, model_id, permit.key, permit.quota_permit, send
+            )
         except ScriptixError as error:
-            again_in = self.schedulers.wait(permit.key.fingerprint, Call.START)
+            again_in = self.schedulers.wait(fingerprint, Call.START)
             return PostFailed(error.failure, again_in)
         finally:
             disarm()

@@ -27,15 +27,14 @@ from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     ModelPolled,
     Observation,
     PollDeferred,
-    Posted,
-    PostFailed,
     StartLedgerNotWritable,
     StartQueued,
 )
@@ -160,13 +159,15 @@ class Api:
         if self.instead is not None:
             return self.instead
         ledger = self.bench.ledger
-        revision = await ledger.ready()
+        revision = await ledger.document.ready()
         self.bench.cluster.effects_log.append("poll")
         entry, latest_run = ledger.in_flight(7), ledger.latest_run(7)
         competitors = tuple(self.bench.store.competitors(training))
         return ModelPolled(self.model, KEY, competitors, entry, latest_run, revision)
 
-    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+    async def acquire_start(
+        self, training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
         """Acquire a permit."""
         schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
         permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
@@ -187,7 +188,7 @@ class Api:
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
         fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
-        self.bench.schedulers.answered(fingerprint, Call.START, permit.permit, ended)
+        self.bench.schedulers.answered(fingerprint, Call.START, permit.quota_permit, ended)
         return answer
 
 
@@ -326,8 +327,8 @@ async def test_start_is_recorded_twice_before_and_after_its_post(
     assert await bench.reconcile() == START + then
     assert (bench.starts_left, bench.charges) == (starts_left, charges)
     state = bench.store.state(cast("Training", bench.cluster.training))
-    assert state.answer is None
-    assert state.in_flight == bench.ledger.in_flight(7)
+    assert state.start.reply is None
+    assert state.start.in_flight == bench.ledger.in_flight(7)
 
 
 async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
@@ -384,7 +385,7 @@ async def test_unwritten_intent_costs_nothing_and_is_decided_again(
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
 async def test_nothing_is_sent_without_an_in_flight_start(bench: Bench, fault: Fault) -> None:
-    await bench.ledger.ready()
+    await bench.ledger.document.ready()
     bench.config_map.write_faults.append(fault)
     bench.config_map.read_faults.append(Fault.LOST)
     with pytest.raises((KubeError, ZeroDivisionError)):
@@ -406,7 +407,7 @@ async def test_nothing_is_sent_without_an_in_flight_start(bench: Bench, fault: F
 async def test_start_decided_on_an_older_ledger_is_aborted(
     bench: Bench,
 ) -> None:
-    await bench.ledger.ready()
+    await bench.ledger.document.ready()
     bench.api.answers.append(Posted(RUNNING))
     bench.cluster.faults += [bench.config_map.touch]
     effects = await bench.reconcile()
@@ -439,19 +440,19 @@ async def test_a_deletion_before_the_intent_starts_nothing(
     assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
 
 
-async def test_deletion_returns_a_reserved_permit(
+async def test_deletion_returns_an_acquired_permit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reserve = bench.api.reserve
+    acquire_start = bench.api.acquire_start
 
     async def deleted_meanwhile(
         training: Training, wanted: AcquireStart
     ) -> Observation | StartPermit:
-        reply = await reserve(training, wanted)
+        reply = await acquire_start(training, wanted)
         _deleted(bench)
         return reply
 
-    monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
+    monkeypatch.setattr(bench.api, "acquire_start", deleted_meanwhile)
     assert await bench.reconcile() == ["poll", "status: nothing"]
     assert (bench.starts_left, bench.charges) == (3, 0)
 
@@ -587,7 +588,7 @@ async def test_start_of_another_installation_resolves_once_it_is_gone(bench: Ben
     other = ServedBy(namespace="elsewhere", renewed_at=bench.time.moment)
     bench.add(started.with_status(replace(started.status, served_by=other)))
     bench.config_map.text = Ledger().model_dump_json(by_alias=True)
-    await bench.ledger.take_over_again()
+    await bench.ledger.document.take_over_again()
 
     bench.time.moment = at(minutes=29)
     assert await bench.reconcile() == []
@@ -622,7 +623,7 @@ async def test_intent_of_another_ledger_is_resolved(bench: Bench, way: str, know
     bench.config_map.text = (ledger if known != "nothing" else Ledger()).model_dump_json(
         by_alias=True
     )
-    await bench.ledger.take_over_again()
+    await bench.ledger.document.take_over_again()
     bench.time.moment = at(minutes=10)
     bench.api.model = a_model(3, started_at=EIGHT)
     effects = await bench.reconcile()
@@ -744,8 +745,8 @@ async def test_poll_for_an_edited_gate_keeps_its_dispatch(
         bench.schedulers, "finish_reconcile", lambda _, **facts: finish_reconcile.append(facts)
     )
     await bench.reconcile()
-    assert finish_reconcile == [{"is_queued": False, "is_watched": True, "awaits_poll": True}]
+    assert finish_reconcile == [{"is_queued": False, "is_polled": True, "awaits_poll": True}]
     bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
     await bench.reconcile()
-    assert finish_reconcile[1:] == [{"is_queued": False, "is_watched": False, "awaits_poll": False}]
+    assert finish_reconcile[1:] == [{"is_queued": False, "is_polled": False, "awaits_poll": False}]
     assert bench.status.metrics is not None

@@ -1,5 +1,6 @@
 """engine/schedulers.py: which resource may call when, by key, and the work queue's triggers."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLi
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.circuit_breaker import (
     MODELS,
     TRIAL_INTERVAL,
@@ -30,6 +31,7 @@ from scriptix_operator.engine.schedulers import OPEN_CIRCUIT_WAIT, Answer, KeySc
 from scriptix_operator.engine.work_queue import WorkQueue
 from tests.unit.core.builders import EIGHT, a_training, at
 from tests.unit.engine.clocks import Time
+from tests.unit.log_lines import fields_of
 
 KEY, OTHER_KEY = "0123456789ab", "ba9876543210"
 SOURCE, OTHER_SOURCE = "Secret/team-a/api-key", "Secret/team-b/api-key"
@@ -187,11 +189,11 @@ async def test_unwanted_dispatch_passes_to_the_next(bench: Bench, way: str) -> N
             bench.schedulers.leave(a_key("c"))
         case "is not watched":
             bench.schedulers.finish_reconcile(
-                a_key("c"), is_queued=False, is_watched=False, awaits_poll=False
+                a_key("c"), is_queued=False, is_polled=False, awaits_poll=False
             )
         case "has not asked":  # for example its Secret is gone
             bench.schedulers.finish_reconcile(
-                a_key("c"), is_queued=False, is_watched=True, awaits_poll=False
+                a_key("c"), is_queued=False, is_polled=True, awaits_poll=False
             )
         case "has failed":
             bench.schedulers.requeue_failed(a_key("c"))
@@ -206,7 +208,7 @@ async def test_waiting_poll_stays_queued_after_the_reconcile(bench: Bench) -> No
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
         bench.schedulers.finish_reconcile(
-            a_key(name), is_queued=False, is_watched=True, awaits_poll=True
+            a_key(name), is_queued=False, is_polled=True, awaits_poll=True
         )
     bench.time.seconds += 6
     assert await bench.triggered() == "c"
@@ -230,7 +232,7 @@ def test_queued_or_failed_reconcile_takes_no_share_of_the_polls(bench: Bench) ->
         bench.poll(f"t{number}")
         if 10 <= number < 20:
             bench.schedulers.finish_reconcile(
-                a_key(f"t{number}"), is_queued=True, is_watched=True, awaits_poll=False
+                a_key(f"t{number}"), is_queued=True, is_polled=True, awaits_poll=False
             )
         elif number >= 20:
             bench.schedulers.requeue_failed(a_key(f"t{number}"))
@@ -255,7 +257,7 @@ def test_intervals_are_lengthened_for_a_shared_key(bench: Bench) -> None:
     assert bench.ratio() == pytest.approx(3)
     for number in range(30):
         bench.schedulers.finish_reconcile(
-            a_key(f"t{number}"), is_queued=False, is_watched=number < 10, awaits_poll=False
+            a_key(f"t{number}"), is_queued=False, is_polled=number < 10, awaits_poll=False
         )
     assert bench.ratio() == pytest.approx(1)
 
@@ -446,17 +448,17 @@ def test_reconcile_without_a_queue_entry_leaves_the_queue(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.schedulers.finish_reconcile(
-        a_key("ccc"), is_queued=True, is_watched=True, awaits_poll=False
+        a_key("ccc"), is_queued=True, is_polled=True, awaits_poll=False
     )
     assert bench.schedulers.is_queued(a_key("ccc"))
     bench.schedulers.finish_reconcile(
-        a_key("ccc"), is_queued=False, is_watched=True, awaits_poll=False
+        a_key("ccc"), is_queued=False, is_polled=True, awaits_poll=False
     )
     assert not bench.schedulers.is_queued(a_key("ccc"))
     bench.time.seconds += 3600
     assert bench.start("dddd") is None
     bench.schedulers.finish_reconcile(
-        a_key("never-seen"), is_queued=False, is_watched=False, awaits_poll=False
+        a_key("never-seen"), is_queued=False, is_polled=False, awaits_poll=False
     )
 
 
@@ -505,7 +507,7 @@ def test_circuit_of_an_unused_key_is_not_reported_as_open(bench: Bench, way: str
     assert bench.open_causes() == [OpenCause.KEY_REJECTED]
     if way == "has ended":
         bench.schedulers.finish_reconcile(
-            a_key("a"), is_queued=False, is_watched=False, awaits_poll=False
+            a_key("a"), is_queued=False, is_polled=False, awaits_poll=False
         )
     else:
         bench.poll("a", OTHER_KEY)
@@ -541,6 +543,20 @@ def test_many_new_keys_leave_only_counting_ones(bench: Bench) -> None:
         bench.polled("a", key=f"key{number}")
         bench.schedulers.drop_unused()
     assert len(bench.schedulers._schedulers) <= 3
+
+
+def test_open_circuit_of_a_dropped_key_is_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.polled("a", REJECTED)
+    bench.schedulers.leave(a_key("a"))
+    for _ in range(2):
+        bench.time.seconds += 9000
+        bench.schedulers.drop_unused()
+    [record] = caplog.records
+    assert record.getMessage().startswith("the circuit breaker is dropped: ")
+    assert fields_of(record) == {"keyFingerprint": KEY}
 
 
 # State that outlives a process.
@@ -620,7 +636,3 @@ def test_starts_of_other_processes_count_by_namespace() -> None:
     bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 4, "team-b")], [])
     starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()
     assert starts.limiter.calls_by_tag(now) == {"team-b": 1}
-    assert starts._late.wait(now) == 3000
-    bench = Bench()
-    bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 3)], [])
-    assert bench.schedulers.of(KEY).starts._late.wait(now) == 0

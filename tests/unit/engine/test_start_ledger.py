@@ -1,4 +1,4 @@
-"""engine/start_ledger.py: the ledger of one process, under failures of its reads and writes."""
+"""engine/start_ledger.py, ledger_document.py: one process, under failures of reads and writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,12 +20,12 @@ from scriptix_operator.core.ledger.ledger import (
 from scriptix_operator.core.ledger.observed_limits import KEPT, StoredLimit
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.start_ledger import (
+from scriptix_operator.engine.ledger_document import (
     ATTEMPTS,
     LedgerChangedError,
     RebuildPendingError,
-    StartLedger,
 )
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
@@ -85,7 +85,7 @@ class Bench:
     async def leader(self) -> StartLedger:
         """A process that has taken the ledger over; its write for that is not counted."""
         process = self.process()
-        await process.ready()
+        await process.document.ready()
         self.config_map.writes.clear()
         self.config_map.write_begun.clear()
         self.config_map.reads = 0
@@ -105,8 +105,8 @@ async def bench() -> Bench:
 
 async def start(process: StartLedger, model_id: int = 7) -> None:
     """Read the ledger, begin and resolve a start."""
-    entry = await process.open(intending(model_id), await process.ready())
-    await process.close(StartOutcome(entry, acted=True))
+    entry = await process.begin(intending(model_id), await process.document.ready())
+    await process.resolve(StartOutcome(entry, acted=True))
 
 
 def in_tasks(*calls: Awaitable[Any]) -> list["asyncio.Future[Any]"]:
@@ -127,16 +127,16 @@ async def test_leader_writes_the_ledger_before_any_decision(bench: Bench) -> Non
     ledger, entry = with_start_begun(Ledger(serial=5), intending(), EIGHT)
     bench.config_map.put(ledger)
     process = bench.process()
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
     assert process.in_flight(7) == entry
     assert (len(bench.config_map.writes), bench.config_map.ledger.serial) == (1, ledger.serial + 1)
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
 
 
 async def test_concurrent_requests_take_the_ledger_over_once(bench: Bench) -> None:
     process = bench.process()
-    assert await asyncio.gather(*(process.ready() for _ in range(50))) == [1] * 50
+    assert await asyncio.gather(*(process.document.ready() for _ in range(50))) == [1] * 50
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
 
 
@@ -161,25 +161,25 @@ async def test_failed_take_over_is_repeated_by_the_next_request(bench: Bench) ->
     process = bench.process()
     bench.config_map.write_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
-        await process.ready()
-    await process.ready()
+        await process.document.ready()
+    await process.document.ready()
     await start(process)
     bench.config_map.read_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
-        await bench.process().ready()
+        await bench.process().document.ready()
 
 
 async def test_problem_is_cleared_after_a_refusal(bench: Bench) -> None:
     process = bench.process()
     bench.config_map.write_faults += [Fault.REFUSED]
     with pytest.raises(RefusedError):
-        await process.ready()
-    await process.retry_refused()
+        await process.document.ready()
+    await process.document.retry_refused()
     assert process.problems.outstanding() != []
     bench.time.moment += timedelta(seconds=30)
-    await process.retry_refused()
+    await process.document.retry_refused()
     assert process.problems.outstanding() == []
-    await process.retry_refused()
+    await process.document.retry_refused()
     assert len(bench.config_map.writes) == 2
 
 
@@ -190,12 +190,12 @@ async def test_refused_ledger_is_read_once_for_all_resources(
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     for _ in range(3):
         with pytest.raises(RefusedError, match="write: 403"):
-            await process.ready()
+            await process.document.ready()
     assert len(bench.config_map.writes) == 1
     bench.time.moment += timedelta(seconds=30)
     for _ in range(3):
         with pytest.raises(RefusedError):
-            await process.ready()
+            await process.document.ready()
     assert len(bench.config_map.writes) == 2
     bench.time.moment += timedelta(seconds=30)
     await start(process)
@@ -204,7 +204,7 @@ async def test_refused_ledger_is_read_once_for_all_resources(
 async def test_take_over_that_always_conflicts_is_given_up(bench: Bench) -> None:
     bench.config_map.put(Ledger())
     bench.config_map.open.clear()
-    task = asyncio.create_task(bench.process().ready())
+    task = asyncio.create_task(bench.process().document.ready())
     for _ in range(ATTEMPTS):
         await bench.config_map.write_begun.wait()
         bench.config_map.write_begun.clear()
@@ -244,14 +244,14 @@ async def test_lost_ledger_is_rebuilt_from_all_resources_only(
     bench.gap = "namespace team-b not listed"
     for _ in range(3):
         with pytest.raises(RebuildPendingError, match="namespace team-b not listed"):
-            await process.ready()
+            await process.document.ready()
     # For thousands of requests the cluster is read once, and the cause is logged once.
     assert (bench.config_map.reads, bench.config_map.writes) == (1, [])
     assert len(caplog.records) == 1
     assert "namespace team-b not listed" in caplog.text
     bench.gap = None
     bench.store.put(intending())
-    await process.ready()
+    await process.document.ready()
     assert bench.config_map.ledger.in_flight_starts.keys() == {7}
 
 
@@ -269,9 +269,9 @@ async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
     bench.gap = "namespace team-b not listed"
     bench.config_map.put(None)
     with pytest.raises(RebuildPendingError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     with pytest.raises(RebuildPendingError):
-        await process.ready()
+        await process.document.ready()
     assert bench.config_map.text is None
 
 
@@ -287,11 +287,11 @@ async def test_a_start_takes_two_writes(bench: Bench) -> None:
 
 async def test_in_flight_start_is_visible_before_its_caller_continues(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry} == {7: process.in_flight(7)}
     own, before = process.charges_of(KEY.fingerprint, KEY.source)
     assert ([charge.serial for charge in own], before) == ([entry.serial], [])
-    await process.close(StartOutcome(entry, acted=True, run_start_time=at(minutes=1)))
+    await process.resolve(StartOutcome(entry, acted=True, run_start_time=at(minutes=1)))
     assert process.in_flight(7) is None
     assert process.latest_run(7) == LatestRun(at=at(minutes=1))
     assert bench.config_map.ledger.latest_runs == {7: LatestRun(at=at(minutes=1))}
@@ -300,7 +300,7 @@ async def test_in_flight_start_is_visible_before_its_caller_continues(bench: Ben
 async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in range(1, 51)))
+    calls = in_tasks(*(process.begin(intending(number), 1) for number in range(1, 51)))
     await bench.config_map.write_begun.wait()
     bench.config_map.open.set()
     entries = await ended(*calls)
@@ -311,9 +311,9 @@ async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
 
 async def test_model_has_one_in_flight_start_at_most_in_the_ledger(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     with pytest.raises(LedgerChangedError, match="a start of model 7 has no known outcome yet"):
-        await process.open(intending(id="run-2"), 1)
+        await process.begin(intending(id="run-2"), 1)
     assert process.in_flight(7) == entry
     assert len(bench.config_map.writes) == 1
 
@@ -322,10 +322,10 @@ async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Ben
     process = await bench.leader()
     bench.config_map.open.clear()
     calls = in_tasks(
-        process.open(intending(1), 1),
-        process.open(intending(), 1),
-        process.open(intending(id="run-2"), 1),
-        process.open(intending(2), 1),
+        process.begin(intending(1), 1),
+        process.begin(intending(), 1),
+        process.begin(intending(id="run-2"), 1),
+        process.begin(intending(2), 1),
     )
     await bench.config_map.write_begun.wait()
     bench.config_map.open.set()
@@ -338,26 +338,26 @@ async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Ben
 async def test_unchanged_ledger_is_not_written(bench: Bench) -> None:
     process = await bench.leader()
     _, entry = with_start_begun(Ledger(serial=99), intending(), EIGHT)
-    await process.close(StartOutcome(entry, acted=False))
+    await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.writes == []
 
 
 async def test_read_during_a_write_sees_the_old_ledger(bench: Bench) -> None:
     """Without the in-flight start, its intent would count as never sent."""
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.open.clear()
     bench.config_map.write_begun.clear()
-    other = asyncio.create_task(process.open(intending(8), 1))
+    other = asyncio.create_task(process.begin(intending(8), 1))
     await bench.config_map.write_begun.wait()
     assert process.in_flight(7) == entry
     assert len(process.charges_of(KEY.fingerprint, KEY.source)[0]) == 1
     bench.config_map.open.set()
     await other
-    await process.close(StartOutcome(entry, acted=True))
+    await process.resolve(StartOutcome(entry, acted=True))
     bench.config_map.write_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
-        await process.open(intending(9), 1)
+        await process.begin(intending(9), 1)
     assert process.latest_run(7) == LatestRun(superseded=True)
     assert process.in_flight(8) is not None
 
@@ -382,34 +382,36 @@ async def test_previous_leader_opens_no_start(bench: Bench) -> None:
     old, revision = await bench.leader(), 1
     new = await bench.leader()
     with pytest.raises(LedgerChangedError, match="written by others"):
-        await old.open(intending(), revision)
+        await old.begin(intending(), revision)
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("conflict") == 1
     # The old leader has taken over again: decisions on the earlier revision are refused.
-    assert await old.ready() == revision + 1
-    entry = await old.open(intending(), revision + 1)
+    assert await old.document.ready() == revision + 1
+    entry = await old.begin(intending(), revision + 1)
     with pytest.raises(LedgerChangedError):
-        await new.open(intending(), 1)
+        await new.begin(intending(), 1)
     assert new.in_flight(7) == entry
 
 
 async def test_conflict_does_not_keep_a_start_in_flight(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.touch()
-    await process.close(StartOutcome(entry, acted=False))
+    await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("conflict") == 1
 
 
 async def test_begin_and_resolve_in_one_write_are_independent(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.open.clear()
     bench.config_map.write_begun.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
-    calls = in_tasks(process.open(intending(8), 1), process.close(StartOutcome(entry, acted=False)))
+    calls = in_tasks(
+        process.begin(intending(8), 1), process.resolve(StartOutcome(entry, acted=False))
+    )
     await asyncio.sleep(0)
     bench.config_map.touch()
     bench.config_map.open.set()
@@ -422,7 +424,7 @@ async def test_begin_and_resolve_in_one_write_are_independent(bench: Bench) -> N
 
 async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     write = bench.config_map.write
 
     async def requeue_failed(ledger: Ledger, version: str | None) -> str:
@@ -432,7 +434,7 @@ async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
 
     bench.config_map.write = requeue_failed  # type: ignore[method-assign]
     with pytest.raises(UnavailableError, match="others keep writing"):
-        await process.close(StartOutcome(entry, acted=False))
+        await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
     assert bench.counted("conflict") == ATTEMPTS
 
@@ -444,7 +446,7 @@ async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
     bench.store.put(intending(8))
     bench.config_map.put(None)
     with pytest.raises(LedgerChangedError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts.keys() == {8}
 
 
@@ -454,12 +456,12 @@ async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
 async def test_lost_reply_is_resolved_by_reading_the_ledger(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPLY_LOST)
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
     assert (len(bench.config_map.writes), bench.config_map.reads) == (1, 1)
-    await process.close(StartOutcome(entry, acted=True))
+    await process.resolve(StartOutcome(entry, acted=True))
     assert bench.counted("conflict") == 0
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
 
 
 Meanwhile = Callable[[FakeLedgerConfigMap], None]
@@ -498,36 +500,37 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
     bench.config_map.write = disturbed  # type: ignore[method-assign]
     bench.config_map.write_faults.append(fault)
     with pytest.raises(UnavailableError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     bench.config_map.write = write  # type: ignore[method-assign]
     before = bench.config_map.version
-    assert await process.ready() == 2
+    assert await process.document.ready() == 2
     # The abandoned PUT may still arrive: the version that it names is gone.
     assert bench.config_map.version > before
     was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
     assert (process.in_flight(7) is not None) == was_kept
     with pytest.raises(LedgerChangedError):
-        await process.open(intending(8), 1)
+        await process.begin(intending(8), 1)
 
 
 async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
     """The HTTP client repeats a PUT when its connection is cut: the first one took effect."""
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPEATED)
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
-    assert await process.ready() == 1
-    await process.close(StartOutcome(entry, acted=True))
+    assert await process.document.ready() == 1
+    await process.resolve(StartOutcome(entry, acted=True))
 
 
 async def test_equal_write_of_another_leader_is_foreign(bench: Bench) -> None:
     """Both read the same ledger, and begin the same start at the same time: one succeeds."""
     one, other = await bench.leader(), bench.process()
-    revision = await other.ready()
-    one._version, one._ledger = other._version, other._ledger
-    await other.open(intending(), revision)
+    revision = await other.document.ready()
+    one.document._version = other.document._version
+    one.document.ledger = other.document.ledger
+    await other.begin(intending(), revision)
     with pytest.raises(LedgerChangedError):
-        await one.open(intending(), await one.ready())
+        await one.begin(intending(), await one.document.ready())
 
 
 async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
@@ -535,21 +538,21 @@ async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     with pytest.raises(RefusedError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     assert (process.in_flight(7), bench.counted("failed")) == (None, 1)
     with pytest.raises(RefusedError):
-        await process.ready()
+        await process.document.ready()
     bench.time.moment += timedelta(seconds=30)
-    await process.open(intending(), await process.ready())
+    await process.begin(intending(), await process.document.ready())
 
 
 async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
     """The results of three starts that shared a failing write."""
     process = await bench.leader()
     bench.config_map.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
+    calls = in_tasks(*(process.begin(intending(number), 1) for number in (2, 3, 4)))
     await asyncio.sleep(0)
     bench.config_map.write_faults += [Fault.NONE, fault]
     bench.config_map.open.set()
@@ -575,16 +578,16 @@ async def test_unknown_shared_write_is_read_back_once(bench: Bench) -> None:
 async def test_bug_in_the_write_is_raised_and_blocks_no_caller(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3)))
+    calls = in_tasks(*(process.begin(intending(number), 1) for number in (2, 3)))
     await asyncio.sleep(0)
     bench.config_map.write_faults += [Fault.NONE, Fault.BUG]
     bench.config_map.open.set()
     _, writer, waiter = await ended(first, *calls)
     assert isinstance(writer, ZeroDivisionError)
     assert isinstance(waiter, UnavailableError)
-    assert await process.ready() == 2
+    assert await process.document.ready() == 2
 
 
 async def test_cancelled_writer_blocks_no_waiting_caller(
@@ -592,10 +595,10 @@ async def test_cancelled_writer_blocks_no_waiting_caller(
 ) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
     bench.config_map.write_begun.clear()
-    calls = in_tasks(process.open(intending(2), 1), process.open(intending(3), 1))
+    calls = in_tasks(process.begin(intending(2), 1), process.begin(intending(3), 1))
     await asyncio.sleep(0)
     first.cancel()
     await bench.config_map.write_begun.wait()  # the next start writes, together with the third
@@ -605,7 +608,7 @@ async def test_cancelled_writer_blocks_no_waiting_caller(
     assert isinstance(gone, asyncio.CancelledError)
     assert isinstance(writer, asyncio.CancelledError)
     assert isinstance(waiter, UnavailableError)
-    assert await process.ready() > 1
+    assert await process.document.ready() > 1
 
 
 # Observed limits.
@@ -628,14 +631,14 @@ async def test_observed_limits_are_kept_for_the_next_process(bench: Bench) -> No
     assert process.observed_limits("another") == {}
     later = bench.process()
     assert later.observed_limits(KEY.fingerprint) == {}  # the ledger was not read
-    await later.ready()
+    await later.document.ready()
     assert later.observed_limits(KEY.fingerprint) == process.observed_limits(KEY.fingerprint)
 
 
 async def test_observed_limits_need_no_current_ledger(bench: Bench) -> None:
     """Another process wrote the ledger meanwhile: it is read, and the limit is added."""
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.touch()
     await process.learn(KEY.fingerprint, "start", observed_limits(3))
     assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": observed_limits(3)}}
