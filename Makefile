@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 FAILURES_PAGE := docs/failures.md
+METRICS_PAGE := docs/reference/metrics.md
 CRD := crds/custommodeltrainings.scriptix.io.yaml
 CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
@@ -77,6 +78,8 @@ lint: install ## check style, types, layers, words, known vulnerabilities, and t
 		{ echo "$$file is not current; run: make crd" >&2; exit 1; }; done
 	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \
 		{ echo "$(FAILURES_PAGE) is not current; run: make docs" >&2; exit 1; }
+	@.venv/bin/python -m tools.metrics_page | diff -u $(METRICS_PAGE) - || \
+		{ echo "$(METRICS_PAGE) is not current; run: make docs" >&2; exit 1; }
 	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
 		echo "The targets above have no help text; add it in the Makefile behind ##" >&2; exit 1; fi
 
@@ -125,6 +128,8 @@ gitops: install ## write the files made from gitops/argocd's Lua files: the argo
 	@.venv/bin/python -m tests.gitops.customizations
 
 .PHONY: docs
-docs: install ## write docs/failures.md from the table of failures in the code
+docs: install ## write docs/failures.md and docs/reference/metrics.md from the tables in the code
 	@.venv/bin/python $(print_failures_page) >$(FAILURES_PAGE).new || { rm -f $(FAILURES_PAGE).new; exit 1; }
 	@mv $(FAILURES_PAGE).new $(FAILURES_PAGE)
+	@.venv/bin/python -m tools.metrics_page >$(METRICS_PAGE).new || { rm -f $(METRICS_PAGE).new; exit 1; }
+	@mv $(METRICS_PAGE).new $(METRICS_PAGE)
