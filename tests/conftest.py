@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,12 @@ BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
 """Builds of Go modules, by the name of the fixture that returns the folder with the result."""
 
 BUILT = pytest.StashKey[dict[str, Path | ToolError]]()
+
+
+def pytest_configure() -> None:
+    """Let child processes receive ctrl-C, although nohup and cron start pytest without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -33,8 +33,10 @@ STOP_TIMEOUT = 2.5
 """Seconds that a cancelled Kopf may take to end; then its thread is abandoned."""
 STUCK_AFTER = 30.0
 """Seconds without a check after which the thread counts as stuck."""
-CLOSING = 0.5
-"""Seconds that the loop keeps running after Kopf has ended, for connections to close."""
+CLOSE_TIMEOUT = 5.0
+"""Most seconds that the loop keeps running after Kopf has ended, until connections are closed."""
+CLOSE_CHECK = 0.05
+"""Seconds between checks of the connections."""
 PAGE = 500
 """Resources in one page of a list request."""
 REQUEST_TIMEOUT = 15.0
@@ -116,10 +118,15 @@ class EmbeddedKopf:
             self._report("stopped")
         # A TLS connection whose request was cancelled closes only after its peer, and aiohttp does
         # not wait for that. The end is reported already, so this wait delays no restart.
-        for connection in tuple(self._sockets):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        await asyncio.sleep(CLOSING)
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        while time.monotonic() < deadline and (connections := self._open_connections()):
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            await asyncio.sleep(CLOSE_CHECK)
+
+    def _open_connections(self) -> list[socket.socket]:
+        return [one for one in tuple(self._sockets) if one.fileno() >= 0]
 
     def _report(self, text: str) -> None:
         """Report the end before the loop is closed: closing may wait for threads."""
@@ -200,9 +207,9 @@ class EmbeddedKopf:
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _name, _address = address
-        with_start_begun = socket.socket(family=family, type=kind, proto=protocol)
-        self._sockets.add(with_start_begun)
-        return with_start_begun
+        connection = socket.socket(family=family, type=kind, proto=protocol)
+        self._sockets.add(connection)
+        return connection
 
     async def _authorize(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
