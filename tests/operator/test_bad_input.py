@@ -128,7 +128,7 @@ async def test_key_without_payment_is_reported(lab: Lab) -> None:
     await lab.operator(secret_ttl="1s")
     await lab.train("unpaid", 127)
     blocked = await lab.until_reason("unpaid", "Unauthorized")
-    _assert_blocked(blocked, "Unauthorized", "HTTP 402 PLAN: Plan exhausted", "settle billing")
+    _assert_blocked(blocked, "Unauthorized", "HTTP 402 PLAN: Plan exhausted", "settle the bill")
     assert "valid API key" not in blocked["status"]["message"]
 
 

@@ -108,7 +108,9 @@ async def test_progress_is_shown_as_given_even_if_it_decreases(lab: Lab) -> None
         "Training: FinalEvaluation, 100%. Waiting for the API to report the final status."
     )
     announced = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
-    assert "MainTraining, 40% (back from FineTuning, 75%)." in announced
+    assert (
+        "The run has reached stage MainTraining, at 40% (back from FineTuning, 75%)." in announced
+    )
     await lab.admin("PATCH", "/models/503", {"finish": True})
     await lab.until_phase("erratic", "Succeeded")
     assert lab.starts(503) == 1

@@ -547,7 +547,8 @@ def test_tightened_gate_of_a_published_result_is_reported() -> None:
     life.edit(quality_gate={"max_word_error_rate": "10"}).wake_ups()
     assert life.status.message == (
         f"{trained} The quality gate was changed after the result was published: the result stays "
-        "published, and the changed gate applies from the next run on. The result would miss it: "
+        "published, and the changed gate applies from the next run on. The result misses the "
+        "changed gate: "
         "word error rate is 12.5% (at most 10% wanted)."
     )
     assert (life.status.phase, life.reason, life.action) == (

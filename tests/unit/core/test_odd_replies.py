@@ -73,7 +73,7 @@ def test_decreased_progress_is_reported_with_the_earlier_value() -> None:
     )
     assert [item.message for item in life.events if item.reason == "StageChanged"] == [
         "FineTuning, 75%.",
-        "MainTraining, 40% (back from FineTuning, 75%).",
+        "The run has reached stage MainTraining, at 40% (back from FineTuning, 75%).",
     ]
 
 

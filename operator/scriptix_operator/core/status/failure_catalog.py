@@ -1,7 +1,7 @@
 """The failure catalog: one row for each reason, with its remedy.
 
 Source of examples and solutions: the remote API's document ("Troubleshooting Training Failures"
-and "Error Responses"). docs/failures.md is generated from this table (core/status/failure_page.py).
+and "Error Responses"). core/status/reference_page.py prints this table.
 """
 
 import re
@@ -116,7 +116,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
         examples=("Training failed: transcript accuracy below threshold",),
     ),
     FailureReason.SYSTEM_ERROR: Remedy(
-        "Something broke on the side of Scriptix.",
+        "The training failed because of an error at the API.",
         "Change spec.runToken to train again (spec.backoffLimit repeats later runs automatically); "
         "if it keeps failing, contact Scriptix support with the model id and the log of the run. "
         "The API keeps the log; status.log says whether a copy is stored.",
@@ -224,8 +224,8 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.UNAUTHORIZED: Remedy(
         "The API rejects the key.",
-        "Put a valid API key with the scope custom_models:write into the Secret; a new key is "
-        "noticed within a minute.",
+        "Put a valid API key with the scope custom_models:write into the Secret. The operator "
+        "notices a new key within a minute.",
         recognised="401 (`MISSING_API_KEY`, `INVALID_API_KEY`, `KEY_REVOKED`), 402 or 403 in the "
         "API's own JSON; of a key that has worked, from two polls",
         blocks=True,
@@ -234,9 +234,9 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 Cause.PAYMENT,
                 FailureVariant(
                     "402",
-                    "The key is known, but its account is not paid up or its plan does not cover "
-                    "this: settle billing or plan with Scriptix, or put a key of another account "
-                    "into the Secret. The operator tries again automatically.",
+                    "The API knows the key, but the account is not paid up, or its plan does not "
+                    "cover the call: settle the bill or the plan with Scriptix, or put the key of "
+                    "another account into the Secret. The operator tries again automatically.",
                     statuses=frozenset({402}),
                 ),
             ),
@@ -244,9 +244,9 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 Cause.SCOPE,
                 FailureVariant(
                     "403",
-                    "The key is known, but may not do this: give it the scope custom_models:write "
-                    "and access to the model, or put one that has both into the Secret; a new key "
-                    "is noticed within a minute.",
+                    "The API knows the key, but the key lacks a permission: give the key the scope "
+                    "custom_models:write and access to the model, or put a key with both into the "
+                    "Secret. The operator notices a new key within a minute.",
                     codes=frozenset({"INSUFFICIENT_SCOPE"}),
                     statuses=frozenset({403}),
                 ),

@@ -53,7 +53,10 @@ NOT_TAKEN = replace(
     LOST,
     was_called=True,
     write_failure=WriteFailure.REFUSED,
-    message="The log is not stored: create ConfigMap team-a/cardiology-log: 403 exceeded quota",
+    message=(
+        "The operator could not store the log: create ConfigMap team-a/cardiology-log: 403 "
+        "exceeded quota"
+    ),
 )
 
 
@@ -512,7 +515,7 @@ def test_refused_log_is_tried_again_after_an_edit() -> None:
         "403 exceeded quota. After any change of spec the operator tries again."
     )
     assert life.events[-1].message == log_of(life).message
-    assert life.events[-1].warning
+    assert life.events[-1].is_warning
     life.waits(3600).edit(priority=1).wake_ups()
     assert life.action == FetchLog(None)
     assert life.stores_log().action == RequeueAfter(None)

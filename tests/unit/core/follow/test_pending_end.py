@@ -255,7 +255,7 @@ def test_failure_without_an_error_is_believed_and_not_retried() -> None:
     life = a_pending(SILENT, backoff_limit=1).waits(120)
     life.wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "Unknown")
-    assert "The API gives no reason." in (life.status.message or "")
+    assert "The API reports no error." in (life.status.message or "")
 
 
 def test_failure_believed_by_time_names_unreadable_fields() -> None:

@@ -138,7 +138,7 @@ def pending(life: Life) -> str | None:
 def cancelled(life: Life) -> list[str]:
     """The messages of the events about requests that were cancelled; none is a warning."""
     items = [item for item in life.events if item.reason == "RequestCancelled"]
-    assert not any(item.warning for item in items)
+    assert not any(item.is_warning for item in items)
     return [item.message for item in items]
 
 
@@ -146,7 +146,8 @@ def text_of(request: str) -> str:
     """The message of the event."""
     return (
         f"The request ({request}) was cancelled before its start, because the resource no longer "
-        "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
+        "has that value; the operator starts nothing for the request. If Argo CD or Flux applies "
+        "the resource, set "
         "the value in Git."
     )
 

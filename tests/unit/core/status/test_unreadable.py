@@ -69,7 +69,8 @@ def test_message_names_field_and_remedy_once_for_each_problem() -> None:
     assert life.reason == "Unreadable"
     assert stalled(life) == (
         "This version of the operator cannot read spec.log.collect (input should be simple). "
-        "Nothing is started for the resource; a run that has begun is followed. Correct the field, "
+        "The operator starts nothing for the resource, and follows a run that has begun. Correct "
+        "the field, "
         "or run a version of the operator that knows its value."
     )
     assert life.status.message == f"No training is started. {stalled(life)}"
@@ -106,7 +107,10 @@ def test_message_of_an_unreadable_resource_is_not_kept() -> None:
     life.wake_ups()
     life.edit_unreadably().wake_ups()
     life.learns(PollDeferred(5.0))
-    assert (life.reason, life.status.message) == ("Observed", "Waiting for the first status poll.")
+    assert (life.reason, life.status.message) == (
+        "Observed",
+        "The resource waits for its first status poll.",
+    )
 
 
 def test_message_names_the_field_once() -> None:
