@@ -69,7 +69,7 @@ class StartCharge(ApiModel):
     """A start that counts against a key's start quota."""
 
     serial: int
-    """The serial of the in-flight start that was opened with the charge."""
+    """The serial of the in-flight start that was begun with the charge."""
     id: str
     """uid/run/attempt, for people."""
     model_id: int
