@@ -11,7 +11,6 @@ __all__ = [
     "GrantedInterval",
     "Interval",
     "next_poll",
-    "reported_interval",
     "shown_interval",
     "spread",
 ]
@@ -118,10 +117,3 @@ def shown_interval(asked: float, floor: float, shown: int | None = None) -> int 
         if shorter / WAVER < kept <= shown * WAVER:
             return shown
     return next((step for step in STEPS if step >= kept), STEPS[-1])
-
-
-def reported_interval(seconds: int) -> str:
-    """An interval as messages show it, such as `5m`."""
-    if seconds < MINUTE:
-        return f"{seconds}s"
-    return f"{seconds // MINUTE}m" if seconds < HOUR else f"{seconds // HOUR}h"

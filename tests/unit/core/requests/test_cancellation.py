@@ -99,7 +99,7 @@ def test_cancellation_restores_the_previous_run_from_history() -> None:
     assert (status.started_at, status.finished_at) == (before.started_at, before.finished_at)
     assert status.metrics == before.metrics
     assert status.message == (
-        "The model is trained; the request to train it again was cancelled before its start."
+        "The model is trained; the request for another run was cancelled before its start."
     )
     assert status.log is not None
     assert status.log.config_maps == ("cardiology-log",)

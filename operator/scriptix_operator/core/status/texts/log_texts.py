@@ -133,4 +133,4 @@ def log_superseded_before_last_fetch() -> str:
 @shown(LogState.COMPLETE, example={"count": 12}, action=NOTHING)
 def entries_of_earlier_runs(count: int) -> str:
     """The log has entries from before the run."""
-    return f"The stored log leaves out {_entries(count)} of the API's log older than this run."
+    return f"The stored log leaves out {_entries(count)} from before this run."

@@ -1,5 +1,6 @@
 """Texts of polls that bring no usable reply."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
@@ -88,7 +89,7 @@ def poll_rate_limited(until: datetime) -> str:
     )
 
 
-@shown(example={"fields": "estimated_completion"}, action="Report the reply to Scriptix support.")
-def reply_fields_unreadable(fields: str) -> str:
+@shown(example={"fields": ("training_progress",)}, action="Report the reply to Scriptix support.")
+def reply_fields_unreadable(fields: Sequence[str]) -> str:
     """Fields of the API's reply cannot be read: follows any message."""
-    return f"The operator cannot read fields of the API's reply: {fields}."
+    return f"The operator cannot read fields of the API's reply: {', '.join(fields)}."
