@@ -313,15 +313,13 @@ def _timed_out(ctx: ReconcileContext) -> Decision:
 
 
 def _decide_on_poll(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    before, shown = ctx.status, ctx.status.poll_interval_seconds
+    before = ctx.status
     end = before.run.pending_end if before.run else None
     is_shown = end is None or is_of_end(before, end, seen.model)
     ctx = ctx.with_facts(
         model=model_status(seen.model) if is_shown else before.model,
         failure=None,
-        poll_interval_seconds=shown_interval(
-            ctx.requested_interval, seen.granted_interval.floor, shown
-        ),
+        poll_interval_seconds=shown_interval(ctx.requested_interval, seen.granted_interval.floor),
     )
     ctx = ctx.with_polls(
         failed=0, answered_at=ctx.now, unreadable=seen.model.unreadable

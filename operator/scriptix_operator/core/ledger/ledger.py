@@ -79,16 +79,6 @@ class StartCharge(ApiModel):
     at: Time
     """When the reply was read, else when the start was begun; the charge ages from this time."""
 
-    @property
-    def attempt(self) -> int:
-        """Attempt, from 1.
-
-        The attempt grows only after a start with unknown outcome turned out not to have happened;
-        refused and unsent POSTs keep it.
-        """
-        number = self.id.rpartition("/")[2]
-        return int(number) if number.isdecimal() else 1
-
 
 class LatestRun(ApiModel):
     """The newest known run of a model, by its polled run start time."""

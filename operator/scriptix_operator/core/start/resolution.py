@@ -29,7 +29,6 @@ from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import RESOLVE, ReconcileContext
 from scriptix_operator.core.reconcile.vocabulary import Decision, ModelPolled
 from scriptix_operator.core.requests.requests import next_run
-from scriptix_operator.core.scheduling.start_queue import FREE_ATTEMPTS
 from scriptix_operator.core.start.admission import may_be_hidden_run, wait_for_hidden
 from scriptix_operator.core.start.contention import is_start_of, shown_name
 from scriptix_operator.core.start.reply import not_started
@@ -48,7 +47,11 @@ __all__ = [
     "resolve_other_start",
 ]
 
-FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
+IMMEDIATE_ATTEMPTS = 3
+"""Attempts of one run that follow each other without a delay."""
+REPEAT_DELAY = 3600.0
+"""Seconds before each further attempt: one model whose starts have no effect must not use up the
+start quota of the others."""
 
 UNDECIDED_FOR = 180.0
 """Each time that polls have decided nothing for so long, the poll interval doubles."""
@@ -366,12 +369,11 @@ def _next_attempt(ctx: ReconcileContext) -> Decision:
         return decision
     attempt = ctx.run.attempt + 1
     ctx = ctx.with_run(attempt=attempt)
-    late = attempt - FREE_ATTEMPTS - 1
-    delay = 0.0 if late < 0 else backoff(FIRST_DELAY, late, MAX_DELAY)
+    is_immediate = attempt <= IMMEDIATE_ATTEMPTS
     return ctx.requeue(
-        delay,
+        0.0 if is_immediate else REPEAT_DELAY,
         ConditionReason(
-            Reason.STARTING if late < 0 else Reason.START_OUTCOME_UNKNOWN,
+            Reason.STARTING if is_immediate else Reason.START_OUTCOME_UNKNOWN,
             start_texts.start_had_no_effect(attempt, "" if reply is None else reply.message),
         ),
     )

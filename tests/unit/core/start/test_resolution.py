@@ -386,17 +386,15 @@ def test_start_not_happened_repeats_with_the_first_baseline() -> None:
     assert (life.state.start.reset_seen, life.state.start.not_happened_at) == (False, None)
 
 
-def test_delay_doubles_from_the_fourth_attempt_up_to_an_hour() -> None:
+def test_each_attempt_from_the_fourth_on_waits_an_hour() -> None:
     life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     delays = [life.action]
-    for _ in range(9):
+    for _ in range(3):
         lost_again(life)
         delays.append(life.action)
-    assert delays == [
-        RequeueAfter(seconds) for seconds in (0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600)
-    ]
-    assert life.run.attempt == 11
+    assert delays == [RequeueAfter(seconds) for seconds in (0, 0, 3600, 3600)]
+    assert life.run.attempt == 5
 
 
 def test_each_start_with_unknown_outcome_is_reported() -> None:
