@@ -325,7 +325,7 @@ def test_timed_out_run_makes_no_further_calls() -> None:
     assert life.status.finished_at == at(hours=2)
     assert life.status.failure is not None
     assert not life.status.failure.retryable
-    assert "was not cancelled" in (life.status.message or "")
+    assert "did not cancel" in (life.status.message or "")
     assert "7200 seconds" in (life.status.message or "")
     assert life.event_reasons[-1] == "TrainingTimedOut"
     assert life.status.estimated_completion_at is None
@@ -550,10 +550,9 @@ def test_tightened_gate_of_a_published_result_is_reported() -> None:
     events = life.event_reasons
     life.edit(quality_gate={"max_word_error_rate": "10"}).wake_ups()
     assert life.status.message == (
-        f"{trained} The quality gate was changed after the result was published: the result stays "
-        "published, and the changed gate applies from the next run on. The result misses the "
-        "changed gate: "
-        "word error rate is 12.5% (at most 10% wanted)."
+        f"{trained} spec.qualityGate changed after the operator published the result. The result "
+        "stays published, and the changed gate applies from the next run on. The result misses the "
+        "changed gate: word error rate is 12.5% (at most 10% wanted)."
     )
     assert (life.status.phase, life.reason, life.action) == (
         "Succeeded",
@@ -583,7 +582,7 @@ def test_tightened_gate_is_reported_for_a_restored_run() -> None:
     life.edit(run_token="v1").wake_ups()
     assert life.status.phase == "Succeeded"
     message = life.status.message or ""
-    assert "cancelled before its start. The quality gate was changed" in message
+    assert "before its start. spec.qualityGate changed" in message
     assert "character error rate is 8.3% (at most 8% wanted)" in message
 
 

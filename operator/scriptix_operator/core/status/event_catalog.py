@@ -38,8 +38,8 @@ EVENT_CATALOG: dict[EventReason, EventEntry] = {
     EventReason.START_OUTCOME_UNKNOWN: EventEntry(
         "The outcome of a start is unknown.", Reason.START_OUTCOME_UNKNOWN
     ),
-    EventReason.TRAINING_STARTED: EventEntry("A run was started.", is_warning=False),
-    EventReason.TRAINING_ADOPTED: EventEntry("A run was adopted.", is_warning=False),
+    EventReason.TRAINING_STARTED: EventEntry("The operator started a run.", is_warning=False),
+    EventReason.TRAINING_ADOPTED: EventEntry("The operator adopted a run.", is_warning=False),
     EventReason.STAGE_CHANGED: EventEntry("The run reached another stage.", is_warning=False),
     EventReason.TRAINING_SUCCEEDED: EventEntry(
         "The run finished and passed its quality gate.",
@@ -85,7 +85,7 @@ EVENT_CATALOG: dict[EventReason, EventEntry] = {
     ),
     EventReason.REQUEST_ALREADY_USED: EventEntry("A value that was used before is set again."),
     EventReason.REQUEST_CANCELLED: EventEntry(
-        "A request or a retry was cancelled before its start.", is_warning=False
+        "The operator cancelled a request or a retry before its start.", is_warning=False
     ),
     EventReason.RESULT_NOT_PUBLISHED: EventEntry(
         "The cluster refuses the result ConfigMap of a succeeded run.",

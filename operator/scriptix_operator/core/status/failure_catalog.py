@@ -126,15 +126,15 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.TIMED_OUT: Remedy(
         "The run did not end within spec.timeoutSeconds.",
-        "The remote run was not cancelled and may still end: check the model before training "
-        f"again. Raise spec.timeoutSeconds if runs need longer, {RERUN}.",
+        "The operator did not cancel the remote run, which may still end: check the model before "
+        f"training again. Raise spec.timeoutSeconds if runs need longer, {RERUN}.",
         recognised="the operator's own clock, from the start or the adoption on",
     ),
     FailureReason.QUALITY_GATE_FAILED: Remedy(
         "The run finished, but missed a bound of spec.qualityGate, or the API did not give the "
         "metric that a bound is for. Its result is not published.",
-        f"Add or correct training data, {RERUN}; or relax spec.qualityGate: the run is judged "
-        "again without training.",
+        f"Add or correct training data, {RERUN}; or relax spec.qualityGate: the operator "
+        "judges the run again without training.",
         recognised="decimal comparison of the metrics with spec.qualityGate; equal passes",
     ),
     FailureReason.START_REJECTED: Remedy(
@@ -198,7 +198,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.SECRET_NOT_FOUND: Remedy(
         "The Secret with the API key is missing.",
-        "Create the Secret with the API key, or name another one in spec.apiKeySecretRef. The "
+        "Create the Secret with the API key, or name another Secret in spec.apiKeySecretRef. The "
         "operator continues within a minute.",
         recognised="404 from the Kubernetes API server",
         blocks=True,
@@ -208,7 +208,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 FailureVariant(
                     "403 from the Kubernetes API server (the operator may not read it)",
                     "Grant the operator's ServiceAccount the verb get on that Secret (a Role and "
-                    "a RoleBinding in its namespace), or name another one in "
+                    "a RoleBinding in its namespace), or name another Secret in "
                     "spec.apiKeySecretRef. The operator continues within a minute.",
                 ),
             ),

@@ -184,10 +184,10 @@ def test_each_transition_has_its_event(
 @pytest.mark.parametrize(
     ("new", "expected"),
     [
-        ("Owned", "Run run-1 was started."),
+        ("Owned", "The operator started run run-1."),
         (
             "Unconfirmed",
-            "Run run-1 has started; the reply of the API to the start was lost.",
+            "The operator started run run-1; the reply of the API to the start was lost.",
         ),
         ("Adopted", "The operator adopted the existing training as run run-1."),
     ],

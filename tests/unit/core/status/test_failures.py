@@ -127,7 +127,7 @@ def test_each_reason_has_a_solution_that_ends_as_a_sentence(reason: FailureReaso
 
 
 def test_timed_out_run_is_reported_to_continue() -> None:
-    assert "not cancelled" in failure(FailureReason.TIMED_OUT, "x").solution
+    assert "did not cancel" in failure(FailureReason.TIMED_OUT, "x").solution
 
 
 @pytest.mark.parametrize(

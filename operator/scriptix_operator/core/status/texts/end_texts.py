@@ -87,9 +87,9 @@ def model_trained(word_error_rate: str | None, rating: str | None, key: str | No
 def gate_changed(misses: str) -> str:
     """An edit of spec.qualityGate after the publication: follows the success."""
     return (
-        "The quality gate was changed after the result was published: the result stays published, "
-        "and the changed gate applies from the next run on. The result misses the changed gate: "
-        f"{misses}."
+        "spec.qualityGate changed after the operator published the result. The result stays "
+        "published, and the changed gate applies from the next run on. The result misses the "
+        f"changed gate: {misses}."
     )
 
 
@@ -105,7 +105,9 @@ def gate_missed(misses: str) -> str:
 @shown(Reason.TRAINING_SUCCEEDED, action=NOTHING)
 def request_cancelled_after_success() -> str:
     """A request for a rerun is cancelled, and the run before has succeeded."""
-    return "The model is trained; the request for another run was cancelled before its start."
+    return (
+        "The model is trained; the operator cancelled the request for another run before its start."
+    )
 
 
 @shown(FailureReason.TIMED_OUT, example={"seconds": 86400})
@@ -123,7 +125,7 @@ def timed_out(seconds: int) -> str:
 )
 def result_not_published(cause: str) -> str:
     """The cluster does not accept the ConfigMap with the result."""
-    return f"The training has succeeded, but its result is not published: {cause}"
+    return f"The training has succeeded, but the operator could not publish the result: {cause}"
 
 
 @shown(FailureReason.RESULT_NOT_PUBLISHED)

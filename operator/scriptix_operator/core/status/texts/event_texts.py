@@ -25,13 +25,14 @@ def _of(model: str | None) -> str:
 @shown(EventReason.TRAINING_STARTED, example=RUN, action=NOTHING)
 def training_started(run_id: str, model: str | None) -> str:
     """The API has accepted the start."""
-    return f"Run {run_id}{_of(model)} was started."
+    return f"The operator started run {run_id}{_of(model)}."
 
 
 @shown(EventReason.TRAINING_STARTED, example=RUN, action=NOTHING)
 def training_started_without_reply(run_id: str, model: str | None) -> str:
     """A poll shows the run of a start whose reply was lost."""
-    return f"Run {run_id}{_of(model)} has started; the reply of the API to the start was lost."
+    lost = "the reply of the API to the start was lost"
+    return f"The operator started run {run_id}{_of(model)}; {lost}."
 
 
 @shown(EventReason.TRAINING_ADOPTED, example=RUN, action=NOTHING)
@@ -55,9 +56,8 @@ def stage_changed(stage: str | None, progress: int | None, before: str) -> str:
 def request_cancelled(request: str) -> str:
     """The value that requested a run is removed or replaced before the start."""
     return (
-        f"The request ({request}) was cancelled before its start, because the resource no longer "
-        "has that value; the operator starts nothing for the request. If Argo CD or Flux applies "
-        "the resource, set the value in Git."
+        f"The operator cancelled the request ({request}) before its start, because the resource no "
+        "longer has that value. If Argo CD or Flux applies the resource, set the value in Git."
     )
 
 
@@ -65,9 +65,8 @@ def request_cancelled(request: str) -> str:
 def retry_cancelled(number: int) -> str:
     """spec.backoffLimit is lowered, or the request is removed, before a retry starts."""
     return (
-        f"Retry {number} was cancelled before its start, because spec.backoffLimit was lowered or "
-        "the resource no longer has the value that asked for the run; the operator starts nothing "
-        "for the retry."
+        f"The operator cancelled retry {number} before its start, because spec.backoffLimit was "
+        "lowered or the resource no longer has the value that asked for the run."
     )
 
 
