@@ -4,8 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-FAILURES_PAGE := docs/failures.md
 METRICS_PAGE := docs/reference/metrics.md
+REFERENCE_PAGE := docs/reference/conditions-and-events.md
 CRD := crds/custommodeltrainings.scriptix.io.yaml
 CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
@@ -19,8 +19,8 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	$(if $(UPGRADE),--upgrade)
 
-print_failures_page := -c 'from scriptix_operator.core.status.failure_page import failures_page; \
-	print(failures_page(), end="")'
+print_reference_page := -c 'from scriptix_operator.core.status.reference_page import reference_page; \
+	print(reference_page(), end="")'
 
 .PHONY: help
 help: ## print this list
@@ -76,8 +76,8 @@ lint: install ## check style, types, layers, words, known vulnerabilities, and t
 	@.venv/bin/python image/audit.py
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not current; run: make crd" >&2; exit 1; }; done
-	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \
-		{ echo "$(FAILURES_PAGE) is not current; run: make docs" >&2; exit 1; }
+	@.venv/bin/python $(print_reference_page) | diff -u $(REFERENCE_PAGE) - || \
+		{ echo "$(REFERENCE_PAGE) is not current; run: make docs" >&2; exit 1; }
 	@.venv/bin/python -m tools.metrics_page | diff -u $(METRICS_PAGE) - || \
 		{ echo "$(METRICS_PAGE) is not current; run: make docs" >&2; exit 1; }
 	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
@@ -128,8 +128,8 @@ gitops: install ## write the files made from gitops/argocd's Lua files: the argo
 	@.venv/bin/python -m tests.gitops.customizations
 
 .PHONY: docs
-docs: install ## write docs/failures.md and docs/reference/metrics.md from the tables in the code
-	@.venv/bin/python $(print_failures_page) >$(FAILURES_PAGE).new || { rm -f $(FAILURES_PAGE).new; exit 1; }
-	@mv $(FAILURES_PAGE).new $(FAILURES_PAGE)
+docs: install ## write docs/reference/conditions-and-events.md and metrics.md from the code
+	@.venv/bin/python $(print_reference_page) >$(REFERENCE_PAGE).new || { rm -f $(REFERENCE_PAGE).new; exit 1; }
+	@mv $(REFERENCE_PAGE).new $(REFERENCE_PAGE)
 	@.venv/bin/python -m tools.metrics_page >$(METRICS_PAGE).new || { rm -f $(METRICS_PAGE).new; exit 1; }
 	@mv $(METRICS_PAGE).new $(METRICS_PAGE)

@@ -6,7 +6,7 @@ from tests.demo.tables import printed, row, table
 # What kubectl printed, with an empty cell, a long one and a blank row.
 REAL = """\
 NAME            MODEL   PHASE     PROGRESS   STAGE               WER   ETA            AGE   RATING   QUEUE   STARTED   MESSAGE
-cardiology-en   101     Running   8%         DataPreprocessing                        4s                     3s        Training: DataPreprocessing, 8%.
+cardiology-en   101     Running   8%         DataPreprocessing                        4s                     3s        The run is in stage DataPreprocessing, at 8%.
 legal-de        103     Pending                                                       4s                               The model is not ready to run.
 radiology-nl    102                                                    11-23 03:53Z   4s
 """  # noqa: E501  # verbatim
@@ -15,7 +15,10 @@ radiology-nl    102                                                    11-23 03:
 def test_rows_are_read_by_the_position_of_their_headings() -> None:
     assert parse(REAL).rows == {
         "cardiology-en": Row(
-            "cardiology-en", "Running", "DataPreprocessing", "Training: DataPreprocessing, 8%."
+            "cardiology-en",
+            "Running",
+            "DataPreprocessing",
+            "The run is in stage DataPreprocessing, at 8%.",
         ),
         "legal-de": Row("legal-de", "Pending", "", "The model is not ready to run."),
         "radiology-nl": Row("radiology-nl"),

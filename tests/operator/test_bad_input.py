@@ -128,7 +128,7 @@ async def test_key_without_payment_is_reported(lab: Lab) -> None:
     await lab.operator(secret_ttl="1s")
     await lab.train("unpaid", 127)
     blocked = await lab.until_reason("unpaid", "Unauthorized")
-    _assert_blocked(blocked, "Unauthorized", "HTTP 402 PLAN: Plan exhausted", "settle billing")
+    _assert_blocked(blocked, "Unauthorized", "HTTP 402 PLAN: Plan exhausted", "settle the bill")
     assert "valid API key" not in blocked["status"]["message"]
 
 
@@ -151,7 +151,7 @@ async def test_start_is_retried_when_the_api_was_unreachable(lab: Lab) -> None:
     await lab.train("early", 112)
     waiting = await lab.until_reason("early", "ApiUnavailable")
     assert phase_of(waiting) == "Pending"
-    assert "No answer from the API" in waiting["status"]["message"]
+    assert "The API did not answer the poll" in waiting["status"]["message"]
     assert condition_of(waiting, "Stalled") is None
     await _assert_another_works(lab, 113)
     await lab.admin("DELETE", "/faults")
@@ -169,7 +169,7 @@ async def test_status_keeps_last_facts_while_the_api_is_unreachable(lab: Lab) ->
     away = await lab.until_reason("midway", "ApiUnavailable")
     assert phase_of(away) == "Running"
     assert away["status"]["progress"] >= 10
-    assert "status last updated " in away["status"]["message"]
+    assert "status was last updated at " in away["status"]["message"]
     await lab.admin("PATCH", "/models/114", {"finish": True})
     await lab.admin("DELETE", "/faults")
     await lab.until_phase("midway", "Succeeded")

@@ -91,7 +91,7 @@ async def test_status_shows_data_age_while_the_circuit_breaker_is_open(
         away = await lab.until(name, lambda item: "since" in item["status"]["message"])
         assert (phase_of(away), reason_of(away)) == ("Running", "ApiUnavailable")
         assert away["status"]["progress"] >= 5
-        assert "; status last updated " in away["status"]["message"]
+        assert "; status was last updated at " in away["status"]["message"]
     failed = sum(call.status == 503 for call in lab.simulator.state.calls)
     assert failed <= 2 * len(
         names

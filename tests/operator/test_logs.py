@@ -45,7 +45,7 @@ async def test_lines_of_a_late_log_on_a_slow_clock_are_stored(lab: Lab) -> None:
     messages = [line.split(" ", 2)[2] for line in stored["data"]["log"].splitlines()]
     assert messages[-2:] == ["started", "finished"]
     assert "of another run" not in messages
-    assert _log(done)["message"].endswith("older than this run, and not stored for it: 1.")
+    assert _log(done)["message"].endswith("leaves out 1 entry from before this run.")
     assert "nextFetchAt" not in _log(done)
 
 
@@ -58,7 +58,7 @@ async def test_log_that_the_api_gives_in_part_is_partial(lab: Lab) -> None:
     done = await lab.until("paged", lambda item: _log(item).get("state") == "Partial")
     log = _log(done)
     assert (log["entries"], log["totalEntries"], log["truncated"]) == (100, 156, False)
-    assert log["message"] == "The API gave 100 of the 156 entries that it says its log has."
+    assert log["message"] == "The API returned 100 of the 156 entries that it reports for the log."
 
 
 async def test_refused_log_costs_no_calls_until_the_resource_is_edited(lab: Lab) -> None:

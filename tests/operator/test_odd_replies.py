@@ -35,7 +35,7 @@ async def test_success_without_metrics_passes_no_quality_gate(lab: Lab) -> None:
     await lab.train("unmeasured", 501)
     await lab.train("gated", 502, qualityGate={"maxWordErrorRate": "100"})
     done = await lab.until_phase("unmeasured", "Succeeded")
-    assert "gave no word error rate" in done["status"]["message"]
+    assert "reports no word error rate" in done["status"]["message"]
     assert "metrics" not in done["status"]
     result = await lab.config_map("unmeasured-result")
     assert result is not None
@@ -69,7 +69,7 @@ async def test_results_that_arrive_after_the_end_count(lab: Lab) -> None:
     await lab.until("broken", _awaits_results)
     seen = (await lab.until("measured", _awaits_results))["status"]
     assert (seen["phase"], seen["model"]["trainingStatus"]) == ("Running", 4)
-    assert "its results are awaited until" in seen["message"]
+    assert "the operator waits for the results until" in seen["message"]
     operator.kill()  # the observed end is recorded in status
     await operator.ended()
     await lab.operator(leader_election="false")
@@ -105,10 +105,13 @@ async def test_progress_is_shown_as_given_even_if_it_decreases(lab: Lab) -> None
     await _assert_shown(lab, 40, "MainTraining")
     last = await _assert_shown(lab, 100, "FinalEvaluation")
     assert last["status"]["message"].startswith(
-        "Training: FinalEvaluation, 100%. Waiting for the API to report the final status."
+        "The run is in stage FinalEvaluation, at 100%. The operator waits for the API to report "
+        "the final status."
     )
     announced = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
-    assert "MainTraining, 40% (back from FineTuning, 75%)." in announced
+    assert (
+        "The run has reached stage MainTraining, at 40% (back from FineTuning, 75%)." in announced
+    )
     await lab.admin("PATCH", "/models/503", {"finish": True})
     await lab.until_phase("erratic", "Succeeded")
     assert lab.starts(503) == 1
@@ -130,7 +133,7 @@ async def test_end_of_the_previous_run_does_not_end_this_run(
         await lab.edit("again", runToken="v2")
         await lab.simulator.until(lambda: lab.starts(504) == 2)
         await lab.fault("stale", call="model", model=504, times="forever")
-        left = "Started; the API still reports the previous run."
+        left = "The run has started; the API still reports the previous run."
         stale = await lab.until("again", lambda item: item["status"].get("message") == left)
         assert stale["status"]["phase"] == "Running"
         assert stale["status"]["run"]["id"] != first["status"]["run"]["id"]
@@ -156,8 +159,8 @@ async def test_reply_start_time_a_second_off_ends_no_run(lab: Lab, offset: int) 
         "Running",
         status["run"]["startedTrainingAt"],
     )
-    assert "Training: DataPreprocessing" in status["message"]
-    assert "someone else" not in status["message"]
+    assert "The run is in stage DataPreprocessing" in status["message"]
+    assert "another client" not in status["message"]
     await lab.admin("PATCH", "/models/505", {"finish": True})
     await lab.until_phase("rounded", "Succeeded")
     # The offset does not delay the next run either.
@@ -183,7 +186,10 @@ async def test_odd_spellings_are_read_and_unreadable_fields_named(lab: Lab) -> N
     # The end of the run is observed, although its time cannot be read.
     done = (await lab.until_phase("unreadable", "Succeeded"))["status"]
     assert "finishedAt" in done
-    named = "Not readable in the API's reply: finished_training_at, training_progress."
+    named = (
+        "The operator cannot read fields of the API's reply: finished_training_at, "
+        "training_progress."
+    )
     assert done["message"].endswith(named)
     said = 'finished_training_at: expected a time such as 2025-01-16T08:00:00Z, found text "soon"'
     assert operator.log.count(f"{lab.namespace}/unreadable: not readable in the API's rep") == 1
@@ -203,8 +209,20 @@ async def test_error_is_reported_in_each_of_its_forms(lab: Lab) -> None:
     forms: dict[str, tuple[int, dict[str, Any], str, str, str | None]] = {
         "text": (511, {"error_form": "string"}, "Unknown", announced, None),
         "object": (512, {"error_form": "object"}, "Unknown", announced, "TRAINING_FAILED"),
-        "null": (513, {"error_form": "null"}, "Unknown", "it says: Training failed", None),
-        "absent": (514, {"omit": ["error"]}, "Unknown", "it says: Training failed", None),
+        "null": (
+            513,
+            {"error_form": "null"},
+            "Unknown",
+            "message is: Training failed",
+            None,
+        ),
+        "absent": (
+            514,
+            {"omit": ["error"]},
+            "Unknown",
+            "message is: Training failed",
+            None,
+        ),
         "list": (515, {"extra": {"error": ["a", 1]}}, "Unknown", '["a", 1]', None),
         "known": (
             516,

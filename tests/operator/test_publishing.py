@@ -28,7 +28,10 @@ async def test_result_over_quota_is_reported_and_published_later(
     held_up = await lab.until_reason("cramped", "ResultNotPublished")
     status = held_up["status"]
     assert (status["phase"], status["metrics"]["wordErrorRate"]) == ("Running", "12.5")
-    assert "The training has succeeded, but its result is not published" in status["message"]
+    assert (
+        "The training has succeeded, but the operator could not publish the result"
+        in status["message"]
+    )
     assert "exceeded quota: few" in status["message"]
     assert status["message"].endswith(status["failure"]["solution"])
     assert "finishedAt" in status

@@ -146,7 +146,7 @@ async def test_run_times_out_while_suspended_and_is_not_polled_again(lab: Lab) -
         failure = ended[name]["status"]["failure"]
         assert (failure["reason"], failure["retryable"]) == ("TimedOut", False)
         assert "3600 seconds (spec.timeoutSeconds)" in failure["message"]
-        assert "not cancelled" in failure["solution"]
+        assert "did not cancel" in failure["solution"]
         await lab.until_event(name, "TrainingTimedOut")
     assert phase_of(await lab.get("young")) == "Running"
     # A rerun waits for the run that timed out.

@@ -126,7 +126,10 @@ async def test_sigterm_aborts_a_start_whose_post_was_not_sent(
     assert lab.posts() == []
     left = await lab.get("unsent")
     assert left["status"].get("run") is None
-    assert "The start was not sent: the operator is stopping." in left["status"]["message"]
+    assert (
+        "The operator could not send the start: the operator is stopping."
+        in left["status"]["message"]
+    )
     ledger = await _ledger(lab)
     assert (ledger.get("inFlightStarts", {}), ledger.get("charges", {})) == ({}, {})
 

@@ -133,7 +133,9 @@ async def test_run_is_judged_once_its_gate_can_be_read(lab: Lab) -> None:
     await lab.admin("PATCH", "/models/2", {"finish": True})
     ended = await lab.until("gated", lambda item: "metrics" in item["status"])
     assert phase_of(ended) == "Running"
-    await lab.until("gated", lambda i: "neither judged nor published" in i["status"]["message"])
+    await lab.until(
+        "gated", lambda i: "judges and publishes the run once" in i["status"]["message"]
+    )
     await lab.edit("gated", qualityGate={"maxSentenceErrorRate": None})
     judged = await lab.until_phase("gated", "Failed")
     assert reason_of(judged) == "QualityGateFailed"
@@ -166,7 +168,7 @@ async def test_resource_with_an_unreadable_run_is_not_changed(lab: Lab) -> None:
     await lab.admin("PATCH", "/models/3", {"finish": True})
     await lab.train("competitor", 3)
     waits = await lab.until_reason("competitor", "ModelInUse")
-    assert "odd may be training this model" in waits["status"]["message"]
+    assert "Resource odd may be training this model" in waits["status"]["message"]
     operator.kill()
     await operator.ended()
     before = (await lab.get("odd"))["metadata"]["resourceVersion"]

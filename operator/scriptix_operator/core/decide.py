@@ -99,21 +99,15 @@ from scriptix_operator.core.status.conditions import (
     may_be_running,
 )
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import end_texts, start_texts
 from scriptix_operator.core.status.unreadable import reported_unreadable
 
 __all__ = ["decide"]
 
-CANCELLED = ConditionReason(
-    Reason.TRAINING_SUCCEEDED,
-    "The model is trained; the request to train it again was cancelled before its start.",
-)
+CANCELLED = ConditionReason(Reason.TRAINING_SUCCEEDED, end_texts.request_cancelled_after_success())
 """Reason of a succeeded run that is restored; a failed run shows its own failure."""
 
-NO_LEDGER = ConditionReason(
-    Reason.START_LEDGER_NOT_WRITABLE,
-    "Starts are disabled: the operator cannot write its start ledger (see the operator's log). "
-    "Retrying automatically.",
-)
+NO_LEDGER = ConditionReason(Reason.START_LEDGER_NOT_WRITABLE, start_texts.ledger_not_writable())
 
 
 def decide(
@@ -215,7 +209,7 @@ def _retry_when_due(ctx: ReconcileContext) -> Decision:
     if (retry_at is not None and ctx.now < retry_at) or is_retry_held(ctx):
         return conclude(ctx)
     ctx = _with_new_run(ctx, begin_retry(ctx.training))
-    text = f"Retry {ctx.run.retries} of {ctx.spec.backoff_limit} begins."
+    text = end_texts.retry_begins(ctx.run.retries, ctx.spec.backoff_limit)
     return ctx.decision_on(Poll(), ConditionReason(Reason.OBSERVED, text))
 
 
@@ -262,11 +256,7 @@ def _decide_on_observation(ctx: ReconcileContext, observation: Observation) -> D
 def _no_ledger(why: StartLedgerNotWritable | RebuildPending) -> ConditionReason:
     if isinstance(why, StartLedgerNotWritable):
         return NO_LEDGER
-    text = (
-        "Nothing is started: the start ledger is missing or unreadable, and the operator rebuilds "
-        f"it only from all resources ({why.gap}). The operator's log names the cause; the training "
-        "continues automatically once it is fixed."
-    )
+    text = start_texts.ledger_missing(why.gap)
     return ConditionReason(Reason.WAITING_FOR_NAMESPACES, text)
 
 
@@ -312,10 +302,7 @@ def _with_end_believed(ctx: ReconcileContext) -> tuple[ReconcileContext, Conditi
 
 
 def _timed_out(ctx: ReconcileContext) -> Decision:
-    text = (
-        f"The run did not end within {ctx.spec.timeout_seconds} seconds (spec.timeoutSeconds); "
-        "no further calls are made for it."
-    )
+    text = end_texts.timed_out(ctx.spec.timeout_seconds)
     # The intent stays: the next resource that needs the model resolves its outcome.
     ctx = ctx.without_refused_polls().with_status(without_poll_facts(ctx.status))
     ended = ctx.with_facts(

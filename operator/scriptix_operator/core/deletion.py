@@ -28,12 +28,9 @@ from scriptix_operator.core.status.conditions import (
     release,
 )
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import end_texts
 
 __all__ = ["awaits_outcome", "released", "without_effects"]
-
-UNPUBLISHED = (
-    "The training has succeeded, but its result is not published: the resource is being deleted."
-)
 
 
 def awaits_outcome(training: Training, observation: Observation) -> bool:
@@ -70,7 +67,7 @@ def without_effects(ctx: ReconcileContext, decision: Decision) -> Decision:
     ctx = replace(ctx, state=decision.state).with_status(decision.status)
     if decision.publish:
         # Success is reported once the result is published, and no ConfigMap is written any more.
-        why = failure(FailureReason.RESULT_NOT_PUBLISHED, UNPUBLISHED)
+        why = failure(FailureReason.RESULT_NOT_PUBLISHED, end_texts.unpublished_by_deletion())
         ctx = ctx.with_facts(failure=why)
     elif is_starting(decision.status) and isinstance(decision.action, RequeueAfter | Poll):
         return decision

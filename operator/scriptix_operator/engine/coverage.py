@@ -11,6 +11,7 @@ from scriptix_operator.api.status import ServedBy
 from scriptix_operator.core.cluster.installation import show_namespaces
 from scriptix_operator.core.ledger.ledger import InFlightStart
 from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.status.texts import start_texts
 from scriptix_operator.core.status.unreadable import may_be_starting, server_of
 from scriptix_operator.kube.trainings import ALL, Raw
 
@@ -127,13 +128,12 @@ class Coverage:
 
     def gap(self) -> str | None:
         """Why a lost ledger cannot be rebuilt now; None: the store has all intents."""
-        gaps = []
-        if self.unlisted:
-            gaps.append(f"{_show(self.unlisted)} not listed")
         hidden = {key.namespace for key, found in self._unreadable.items() if found.may_be_starting}
-        if hidden:
-            gaps.append(f"a resource in {_show(sorted(hidden))} cannot be parsed")
-        return "; ".join(gaps) or None
+        gap = start_texts.ledger_gap(
+            _show(self.unlisted) if self.unlisted else "",
+            _show(sorted(hidden)) if hidden else "",
+        )
+        return gap or None
 
 
 def _show(scopes: Sequence[str]) -> str:

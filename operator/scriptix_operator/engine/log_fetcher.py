@@ -22,6 +22,7 @@ from scriptix_operator.core.reconcile.call_results import (
 )
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.status.conditions import has_ended
+from scriptix_operator.core.status.texts import log_texts
 from scriptix_operator.engine.metered_calls import MeteredCalls
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.store import TrainingStore
@@ -155,7 +156,7 @@ class LogFetcher:
     ) -> LogUnavailable:
         log = logger.about(training, operation=Call.LOG, fingerprint=key.fingerprint)
         log.warning("the log is not stored: %s", error)
-        later = replace(later, message=f"The log is not stored: {error}")
+        later = replace(later, message=log_texts.log_not_stored(str(error)))
         if isinstance(error, NameTaken):
             return replace(later, wait=None, state=LogState.NAME_TAKEN)
         if isinstance(error, RefusedError):
@@ -166,9 +167,8 @@ class LogFetcher:
 
 def _without_log(failure: CallFailure, later: LogUnavailable) -> LogUnavailable:
     if failure.status in NO_LOG:
-        text = f"The API has no log of this run: {failure.message}"
-        return replace(later, refusal=failure, message=text)
-    later = replace(later, message=f"The log is not fetched: {failure.message}")
+        return replace(later, refusal=failure, message=log_texts.log_absent(failure.message))
+    later = replace(later, message=log_texts.log_not_fetched(failure.message))
     is_success = failure.status is not None and failure.status in range(200, 300)
     if is_success and failure.kind is not FailureKind.RATE_LIMITED:
         return replace(later, refusal=failure)  # too large, for instance: the next log may be, too

@@ -71,7 +71,7 @@ class StatusWriter:
         self.store.renew(written)
         events = transition_events(training.status, written.status)
         for item in events:
-            level = logging.WARNING if item.warning else logging.INFO
+            level = logging.WARNING if item.is_warning else logging.INFO
             logger.about(written).log(level, "%s: %s", item.reason, item.message)
         await self.events.publish(written, events, self.clock.now())
         return written
@@ -105,7 +105,7 @@ class StatusWriter:
             await self.trainings.patch_status(key, metadata["uid"], version, patch)
         self.metrics.status_written(WriteOutcome.WRITTEN)
         if not was_reported:
-            item = EventRecord(EventReason.UNREADABLE, text, warning=True)
+            item = EventRecord(EventReason.UNREADABLE, text)
             await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
         return False
 

@@ -23,6 +23,7 @@ from kubernetes.aio.client import (
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import ARGOCD_IGNORE_UPDATES, GROUP, KIND, PLURAL, VERSION
 from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.core.status.texts import log_texts
 from scriptix_operator.kube.errors import ConflictError, GoneError, translated
 from scriptix_operator.kube.ownership import (
     Control,
@@ -48,13 +49,11 @@ class NameTaken(Exception):  # noqa: N818 - named as the state it becomes
 
     Args:
         name: Name of the ConfigMap.
-        holder: Description of its controller, for users.
+        holder: Description of its controller, for users; None: it has none.
     """
 
-    def __init__(self, name: str, holder: str) -> None:
-        super().__init__(
-            f"ConfigMap {name} is {holder}; delete or rename it, or give the training another name"
-        )
+    def __init__(self, name: str, holder: str | None) -> None:
+        super().__init__(log_texts.name_taken(name, holder))
         self.name = name
         self.holder = holder
 

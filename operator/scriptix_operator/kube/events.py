@@ -82,7 +82,7 @@ class Events:
                 uid=subject.uid,
                 resource_version=subject.resource_version,
             ),
-            type="Warning" if item.warning else "Normal",
+            type="Warning" if item.is_warning else "Normal",
             reason=item.reason.value,
             message=item.message,
             count=1,

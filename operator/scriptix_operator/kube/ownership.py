@@ -97,12 +97,12 @@ def metadata_of(found: V1ConfigMap) -> V1ObjectMeta:
     return found.metadata or V1ObjectMeta()
 
 
-def describe_controller(found: V1ConfigMap) -> str:
-    """The controller of a ConfigMap, for users."""
+def describe_controller(found: V1ConfigMap) -> str | None:
+    """The controller of a ConfigMap, for users; None: the ConfigMap has none."""
     controller = _controller(found)
     if controller is None:
-        return "not controlled by it"
-    return f"controlled by {controller.kind} {controller.name} ({controller.uid})"
+        return None
+    return f"{controller.kind} {controller.name} ({controller.uid})"
 
 
 def _controller(found: V1ConfigMap) -> V1OwnerReference | None:

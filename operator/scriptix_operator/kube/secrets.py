@@ -14,6 +14,7 @@ from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.conditions import may_be_running
 from scriptix_operator.core.status.failure_catalog import Cause
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import secret_texts
 from scriptix_operator.kube.errors import GoneError, RefusedError, translated
 
 __all__ = ["DefaultKey", "KeyUnavailableError", "Keys"]
@@ -107,12 +108,10 @@ class Keys:
         data = await self._secret(namespace, name)
         encoded = data.get(entry)
         if encoded is None:
-            # The message names no other keys: not all users may read the Secret.
             raise KeyUnavailableError(
                 failure(
                     FailureReason.KEY_NOT_FOUND,
-                    f'Secret "{name}" in namespace "{namespace}" has no key "{entry}"; to list its '
-                    f"keys, run `kubectl -n {namespace} describe secret {name}`.",
+                    secret_texts.api_key_missing(namespace, name, entry),
                 )
             )
         try:
@@ -120,12 +119,11 @@ class Keys:
             value = base64.b64decode(encoded, validate=True).decode("utf-8").strip()
             check_key(value)
         except ValueError as error:
-            why = "it is not text" if isinstance(error, UnicodeDecodeError) else str(error)
+            why = "" if isinstance(error, UnicodeDecodeError) else str(error)
             raise KeyUnavailableError(
                 failure(
                     FailureReason.KEY_NOT_FOUND,
-                    f'Key "{entry}" of Secret "{name}" in namespace "{namespace}" is not usable: '
-                    f"{why}.",
+                    secret_texts.api_key_unusable(namespace, name, entry, why),
                 )
             ) from None  # a decoding error quotes the value
         self._hide(value)
@@ -145,15 +143,14 @@ class Keys:
             self._remembered.pop((namespace, name), None)
             raise SecretMissingError(
                 failure(
-                    FailureReason.SECRET_NOT_FOUND,
-                    f'Secret "{name}" with the Scriptix API key is not in namespace "{namespace}".',
+                    FailureReason.SECRET_NOT_FOUND, secret_texts.secret_missing(namespace, name)
                 )
             ) from error
         except RefusedError as error:
             raise KeyUnavailableError(
                 failure(
                     FailureReason.SECRET_NOT_FOUND,
-                    f'The operator may not read Secret "{name}" in namespace "{namespace}".',
+                    secret_texts.secret_forbidden(namespace, name),
                     cause=Cause.SECRET_FORBIDDEN,
                 )
             ) from error

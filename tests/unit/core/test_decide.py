@@ -203,7 +203,7 @@ def test_failed_poll_ends_nothing(
     life.poll_fails(kind, message="HTTP 5xx: oops")
     assert (life.status.phase, life.reason) == ("Running" if running else "Pending", reason)
     assert (life.action, "Stalled" in truths(life.status)) == (RequeueAfter(rests), stalled)
-    events = "status last updated 01-16 08:00Z" in (life.status.message or "")
+    events = "status was last updated at 01-16 08:00Z" in (life.status.message or "")
     assert events == (running and reason == "ApiUnavailable")
     life.waits(60).polls(a_model(3, started_at=EIGHT, progress=10))
     assert (life.status.phase, life.reason) == ("Running", "Training")
@@ -233,7 +233,7 @@ def test_rate_limited_poll_waits_for_retry_after() -> None:
     life = Life()
     assert life.poll_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
     assert life.status.message == (
-        "The API refused a call because of its rate limit; next poll 08:01Z."
+        "The API refused a call because of its rate limit; the operator polls again at 08:01Z."
     )
     assert life.waits(60).poll_fails(FailureKind.RATE_LIMITED).action == RequeueAfter(60)
     assert life.event_reasons == ["RateLimited"]
@@ -325,7 +325,7 @@ def test_timed_out_run_makes_no_further_calls() -> None:
     assert life.status.finished_at == at(hours=2)
     assert life.status.failure is not None
     assert not life.status.failure.retryable
-    assert "was not cancelled" in (life.status.message or "")
+    assert "did not cancel" in (life.status.message or "")
     assert "7200 seconds" in (life.status.message or "")
     assert life.event_reasons[-1] == "TrainingTimedOut"
     assert life.status.estimated_completion_at is None
@@ -550,9 +550,9 @@ def test_tightened_gate_of_a_published_result_is_reported() -> None:
     events = life.event_reasons
     life.edit(quality_gate={"max_word_error_rate": "10"}).wake_ups()
     assert life.status.message == (
-        f"{trained} The quality gate was changed after the result was published: the result stays "
-        "published, and the changed gate applies from the next run on. The result would miss it: "
-        "word error rate is 12.5% (at most 10% wanted)."
+        f"{trained} spec.qualityGate changed after the operator published the result. The result "
+        "stays published, and the changed gate applies from the next run on. The result misses the "
+        "changed gate: word error rate is 12.5% (at most 10% wanted)."
     )
     assert (life.status.phase, life.reason, life.action) == (
         "Succeeded",
@@ -582,7 +582,7 @@ def test_tightened_gate_is_reported_for_a_restored_run() -> None:
     life.edit(run_token="v1").wake_ups()
     assert life.status.phase == "Succeeded"
     message = life.status.message or ""
-    assert "cancelled before its start. The quality gate was changed" in message
+    assert "before its start. spec.qualityGate changed" in message
     assert "character error rate is 8.3% (at most 8% wanted)" in message
 
 

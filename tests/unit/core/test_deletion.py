@@ -342,7 +342,7 @@ def test_a_released_run_is_announced_once(
         for item in transition_events(status, first)
         if item.reason == "ReleasedRunningTraining"
     ]
-    assert [item.warning for item in events] == [True] * is_reported
+    assert [item.is_warning for item in events] == [True] * is_reported
     # No second event after a restart or at the removal.
     second = after(deleted(first), Triggered()).status
     assert transition_events(first, second) == ()
@@ -355,7 +355,7 @@ def test_a_start_that_others_resolve_is_announced_once() -> None:
     assert [item.reason for item in transition_events(STARTING, first)] == [
         "ReleasedRunningTraining"
     ]
-    assert "If its start has acted" in (first.message or "")
+    assert "If the start has acted" in (first.message or "")
     # A resource that is resumed before others need the model polls the outcome.
     resumed = deleted(first)
     assert after(resumed, Triggered()).action == Poll()
@@ -373,7 +373,7 @@ def test_unresolved_start_is_announced_at_the_removal() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(STARTING, "Its training may run at the API"), (followed(), "its training runs at the API")],
+    [(STARTING, "The training may run at the API"), (followed(), "its training runs at the API")],
     ids=["in flight", "running"],
 )
 def test_release_of_a_possible_run_is_worded_with_may(status: TrainingStatus, words: str) -> None:

@@ -49,11 +49,13 @@ def test_readme_links_the_odd_replies() -> None:
 def test_success_without_metrics_is_published_and_reported(given: object) -> None:
     life = a_life().runs().waits(60).succeeds(metrics=given)
     assert (life.status.phase, life.published) == ("Running", 0)
-    assert (life.status.message or "").endswith("its results are awaited until 08:03:00Z.")
+    assert (life.status.message or "").endswith(
+        "the operator waits for the results until 08:03:00Z."
+    )
     life.waits(120).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
     assert (life.status.message or "").startswith(
-        "The model is trained; the API gave no word error rate."
+        "The model is trained; the API reports no word error rate."
     )
     assert life.status.display is not None
     assert life.status.display.word_error_rate is None
@@ -72,8 +74,8 @@ def test_decreased_progress_is_reported_with_the_earlier_value() -> None:
         "MainTraining",
     )
     assert [item.message for item in life.events if item.reason == "StageChanged"] == [
-        "FineTuning, 75%.",
-        "MainTraining, 40% (back from FineTuning, 75%).",
+        "The run has reached stage FineTuning, at 75%.",
+        "The run has reached stage MainTraining, at 40% (back from FineTuning, 75%).",
     ]
 
 
@@ -84,7 +86,7 @@ def test_run_at_100_percent_runs_until_the_api_shows_its_end(progress: int) -> N
     life.polls(poll)
     assert (life.status.phase, life.status.stage) == ("Running", "FinalEvaluation")
     assert (life.status.message or "").endswith(
-        "%. Waiting for the API to report the final status."
+        "%. The operator waits for the API to report the final status."
     )
     assert life.action == RequeueAfter(6)  # polled more often, as the end may be near
     # A poll alone is written only once in ten minutes.
@@ -124,7 +126,7 @@ def test_an_end_left_over_from_the_run_before_is_not_this_runs(
     status, note = follow(a_training().spec, a_rerun(state), left, at(minutes=1), ())
     assert status == a_rerun(state)
     assert note is not None
-    assert note.message == "Started; the API still reports the previous run."
+    assert note.message == "The run has started; the API still reports the previous run."
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_reply_start_time_is_shown_but_not_compared(off: int) -> None:
     assert life.ledger.latest_runs[7] == LatestRun(at=BEFORE, superseded=True)
     life.waits(60).polls(a_model(3, progress=5, started_at=polled))
     assert (life.status.started_at, life.run.started_training_at) == (polled, polled)
-    assert (life.status.message or "").startswith("Training: ")
+    assert (life.status.message or "").startswith("The run is in stage ")
     assert "somebody else" not in (life.status.message or "")
     life.waits(60).succeeds(polled)
     assert life.status.phase == "Succeeded"
@@ -250,7 +252,7 @@ def test_end_with_unreadable_start_time_counts_unless_left_over(
 
 
 def test_unreadable_field_is_named_in_the_message() -> None:
-    named = " Not readable in the API's reply: training_progress."
+    named = " The operator cannot read fields of the API's reply: training_progress."
     life = a_life().runs().waits(60)
     life.polls(a_model(3, started_at=EIGHT, unreadable=("training_progress",)))
     assert (life.status.message or "").endswith(named)
@@ -265,7 +267,9 @@ def test_unreadable_end_is_named_once_in_the_message_of_the_end(state: int) -> N
     life.polls(end)
     life.stores_log()
     assert life.status.finished_at == life.now
-    assert (life.status.message or "").count("Not readable in the API's reply: failed_at.") == 1
+    assert (life.status.message or "").count(
+        "The operator cannot read fields of the API's reply: failed_at."
+    ) == 1
 
 
 def test_progress_of_zero_does_not_count_as_progress() -> None:

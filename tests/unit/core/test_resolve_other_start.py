@@ -182,9 +182,9 @@ def test_holder_is_named_in_its_own_namespace_only(state: str) -> None:
     _, far = outcome_of(a_training(), POLLS["ours"], foreign)
     assert isinstance(near, Decision)
     assert isinstance(far, Decision)
-    assert (near.status.message or "").startswith("holder has started this model")
+    assert (near.status.message or "").startswith("Resource holder has started this model")
     events = far.status.message or ""
-    assert events.startswith("a resource in another namespace has started this model")
+    assert events.startswith("A resource in another namespace has started this model")
     assert "team-b" not in events
     assert "secret-project" not in events
     assert (near.action, near.status.queue, near.start_outcome) == (RequeueAfter(60), None, None)
@@ -326,7 +326,7 @@ def test_recreated_resource_learns_that_its_run_was_consumed(state: int) -> None
     life = of(ENTRY, recreated(run_token="v1"))
     life.polls(a_model(state, started_at=EIGHT))
     assert (life.entry, life.status.phase, life.reason) == (None, "Failed", "Unknown")
-    assert "before the outcome could be read" in (life.status.message or "")
+    assert "before the operator could read the outcome" in (life.status.message or "")
     assert (life.run.token, life.run.ownership) == ("v1", "Unconfirmed")
     assert life.status.started_at == EIGHT
     # The run is over: another request starts the model again.

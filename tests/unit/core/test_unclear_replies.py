@@ -80,7 +80,7 @@ def test_a_rejected_start_has_no_further_attempt(code: str) -> None:
 def test_any_other_reply_counts_as_an_attempt(code: str | None, facts: dict[str, bool]) -> None:
     life = not_started(answered(Life(), code, **facts))
     assert (life.run.attempt, life.run.intent) == (2, None)
-    assert f"answered with an error ({WORDS})" in (life.status.message or "")
+    assert f"The API answered the start with an error ({WORDS})" in (life.status.message or "")
     assert isinstance(life.waits(1).polls(a_model(2)).action, AcquireStart)
 
 

@@ -61,7 +61,7 @@ class Cluster:
     async def publish_about(self, subject: Subject, item: EventRecord, now: datetime) -> None:
         """Record an event as Events.publish_about does."""
         del now
-        assert (subject.key, item.warning) == (KEY, True)
+        assert (subject.key, item.is_warning) == (KEY, True)
         self.events.append(f"{item.reason}: {item.message}")
 
     def status_writer(self) -> StatusWriter:

@@ -16,6 +16,8 @@ from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.conditions import is_finished
 from scriptix_operator.core.status.events import EventRecord
+from scriptix_operator.core.status.texts import event_texts, resource_texts
+from scriptix_operator.core.status.texts.registry import duration
 
 __all__ = [
     "last_seen_at",
@@ -37,7 +39,7 @@ SILENCE = timedelta(minutes=30)
 """After this time another installation takes over. A working installation has renewed `servedBy`
 twice by then, whatever the Scriptix API does. Taking over from a working installation (its API
 server was unreachable, or its clock differs) starts nothing twice: resourceVersion decides."""
-SILENCE_TEXT = "30m"
+SILENCE_TEXT = duration(int(SILENCE.total_seconds()))
 
 
 def with_server(
@@ -136,20 +138,11 @@ def left_alone(
 
 def left_text(other: str, left: list[Training]) -> str:
     """The problem and its remedy, for the administrator of the operator."""
-    many = "1 resource is" if len(left) == 1 else f"{len(left)} resources are"
-    return (
-        f"{many} left alone until the installation in namespace {other}, which serves them, has "
-        f"not written their status for {SILENCE_TEXT}. Let no namespace be served by both "
-        "(SCRIPTIX_WATCH_NAMESPACES), or uninstall one of them. The first is "
-        f"{min(training.key for training in left)}."
-    )
+    first = str(min(training.key for training in left))
+    return resource_texts.resources_left_alone(len(left), other, SILENCE_TEXT, first)
 
 
 def left_alone_event(other: str, installation: str) -> EventRecord:
     """The event of a resource that is left alone."""
-    text = (
-        f"The installation of the operator in namespace {other} serves this resource; the one in "
-        f"namespace {installation} watches it, too, and leaves it alone until the other one has "
-        f"not written its status for {SILENCE_TEXT}."
-    )
-    return EventRecord(EventReason.SERVED_ELSEWHERE, text, warning=True)
+    text = event_texts.served_elsewhere(other, installation, SILENCE_TEXT)
+    return EventRecord(EventReason.SERVED_ELSEWHERE, text)

@@ -24,6 +24,7 @@ from scriptix_operator.core.reconcile.call_results import (
 )
 from scriptix_operator.core.reconcile.context import ReconcileContext
 from scriptix_operator.core.status.conditions import has_ended, is_over
+from scriptix_operator.core.status.texts import log_texts
 
 __all__ = [
     "NO_LOG",
@@ -54,8 +55,6 @@ MAX_WRITE_REFUSALS, MAX_WRITE_FAILURES = 3, 8
 about half an hour. Each attempt consumes a log call."""
 MAX_TOTAL = 2**53
 """A larger total_entries is ignored."""
-TRIED_AGAIN = "After any change of spec the operator tries again."
-ENDED = "No further log calls are made for this run: its last entries may be missing."
 
 
 def with_log_wanted_after_end(ctx: ReconcileContext) -> ReconcileContext:
@@ -92,7 +91,9 @@ def _without_fetches(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
     if log.state in GIVEN_UP or (log.state is None and log.next_fetch_at is None):
         return ctx
     is_stored = log.last_fetched_at is not None and log.entries > 0
-    state, message = (LogState.PARTIAL.value, ENDED) if is_stored else (None, None)
+    state, message = None, None
+    if is_stored:
+        state, message = LogState.PARTIAL.value, log_texts.fetches_ended()
     return ctx.with_facts(log=replace(log, state=state, message=message, next_fetch_at=None))
 
 
@@ -190,10 +191,9 @@ def superseded(
     if all(at < log.end_seen_at for at in began):
         return None
     if log.last_fetched_at is None:
-        state, text = LogState.UNAVAILABLE, "log of this one was fetched"
+        state, message = LogState.UNAVAILABLE, log_texts.log_superseded()
     else:
-        state, text = LogState.PARTIAL, "last fetch: entries of this one may be missing"
-    message = f"Another run of the model began before the {text}."
+        state, message = LogState.PARTIAL, log_texts.log_superseded_before_last_fetch()
     return LogUnavailable(None, state, due_in, tried=False, message=message)
 
 
@@ -234,17 +234,14 @@ def _state_of(extent: LogExtent) -> tuple[LogState, str | None]:
     """The state of the log after the last fetch, and why."""
     given, total, known = extent.reply.entries, extent.reply.total, extent.known
     if total is not None and max(given, known) < total:
-        text = f"The API gave {given} of the {total} entries that it says its log has."
-        return LogState.PARTIAL, text
+        return LogState.PARTIAL, log_texts.entries_missing(given, total)
     if not known:
-        what = f"has {given} entries, none of them of this run" if given else "is empty"
-        return LogState.UNAVAILABLE, f"The API's log {what}. {TRIED_AGAIN}"
+        text = log_texts.log_of_other_runs(given) if given else log_texts.log_empty()
+        return LogState.UNAVAILABLE, f"{text} {log_texts.retried_after_edit()}"
     if extent.of_run > known:
-        text = "Entries that appeared in the API's log after newer ones were stored, and are not: "
-        return LogState.PARTIAL, f"{text}{extent.of_run - known}."
+        return LogState.PARTIAL, log_texts.entries_too_late(extent.of_run - known)
     if extent.skipped:
-        text = "Entries of the API's log that are older than this run, and not stored for it: "
-        return LogState.COMPLETE, f"{text}{extent.skipped}."
+        return LogState.COMPLETE, log_texts.entries_of_earlier_runs(extent.skipped)
     return LogState.COMPLETE, None
 
 
@@ -255,9 +252,10 @@ def with_log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> Recon
     if failed.was_called:
         log = replace(log, recent_calls=_recent_calls(ctx))
     if given_up is not None:
-        message = one_line(failed.message or "", TEXT - len(TRIED_AGAIN) - 2)
+        retried = log_texts.retried_after_edit()
+        message = one_line(failed.message or "", TEXT - len(retried) - 2)
         if given_up in GIVEN_UP:
-            message = f"{message.removesuffix('.')}. {TRIED_AGAIN}" if message else TRIED_AGAIN
+            message = f"{message.removesuffix('.')}. {retried}" if message else retried
         log = replace(log, state=given_up.value, message=message, next_fetch_at=None)
     elif failed.message is not None:
         message = one_line(failed.message, TEXT)

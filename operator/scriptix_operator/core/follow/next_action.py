@@ -34,6 +34,7 @@ from scriptix_operator.core.status.conditions import (
     is_over,
 )
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import end_texts
 
 __all__ = [
     "conclude",
@@ -135,7 +136,7 @@ def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
             # The results that have ended the wait are kept: later polls may not show them.
             status = replace(status, metrics=failed.success.status.metrics)
         return Decision(status, RequeueAfter(wait), ctx.state)
-    message = f"The training has succeeded, but its result is not published: {failed.message}"
+    message = end_texts.result_not_published(failed.message)
     why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
     # The decided conditions report a success that was never recorded.
     status = replace(failed.success.status, failure=why, conditions=ctx.status.conditions)

@@ -26,11 +26,12 @@ from scriptix_operator.core.follow.progressing import (
 )
 from scriptix_operator.core.model.progress import DONE, rating_of, stage_of
 from scriptix_operator.core.model.remote import ENDS, RemoteMetrics, RemoteModel, TrainingState
-from scriptix_operator.core.model.text import clean, one_line, unreadable_text
+from scriptix_operator.core.model.text import clean, one_line
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.failures import failure, remote_failure
 from scriptix_operator.core.status.quality_gate import lacks_metric, missed_gate
 from scriptix_operator.core.status.retry import with_retry
+from scriptix_operator.core.status.texts import end_texts, poll_texts, run_texts, waiting_texts
 
 __all__ = [
     "OBSERVATION_REFRESH",
@@ -116,7 +117,7 @@ def naming_unreadable(
     why = status.failure
     if why is None or why is before or not unreadable:
         return status
-    message = clean(f"{why.message} {unreadable_text(unreadable)}", LONG_TEXT)
+    message = clean(f"{why.message} {poll_texts.reply_fields_unreadable(unreadable)}", LONG_TEXT)
     return replace(status, failure=replace(why, message=message))
 
 
@@ -133,24 +134,17 @@ def _follow(
     match model.training_status:
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if not _is_this_run(status, model):
-                stale = "Started; the API still reports the previous run."
-                return status, ConditionReason(Reason.TRAINING, stale)
+                return status, ConditionReason(Reason.TRAINING, run_texts.previous_run_shown())
             return _followed(spec, _with_start_time(status, model), model, now, past)
         case TrainingState.NOT_READY | TrainingState.READY:
             if model.started_at is None or not _is_this_run(status, model):
                 return status, _not_shown(status, model)
-            text = (
-                f"The model was reset to training_status {model.training_status} before the "
-                "outcome could be read; the outcome is unknown."
-            )
+            text = end_texts.outcome_lost_by_reset(model.training_status)
             gone = failure(FailureReason.UNKNOWN, text)
             return _ended(_with_start_time(status, model), model, now, gone), None
         case other:
-            return status, ConditionReason(
-                Reason.UNEXPECTED_STATUS,
-                f"The API shows training_status {other}, which is not documented; waiting for "
-                "one that is.",
-            )
+            text = waiting_texts.undocumented_status(other)
+            return status, ConditionReason(Reason.UNEXPECTED_STATUS, text)
 
 
 def _not_shown(status: TrainingStatus, model: RemoteModel) -> ConditionReason:
@@ -160,13 +154,10 @@ def _not_shown(status: TrainingStatus, model: RemoteModel) -> ConditionReason:
     such a poll could not be undone.
     """
     if status.progress is None:
-        early = "Started; the API does not report the run as running yet."
-        return ConditionReason(Reason.TRAINING, early)
+        return ConditionReason(Reason.TRAINING, run_texts.run_not_shown())
     return ConditionReason(
         Reason.UNEXPECTED_STATUS,
-        f"The run was at {status.progress}%; the API now reports training_status "
-        f"{model.training_status} without a start time, so the end of the run cannot be confirmed. "
-        "Waiting, at most until spec.timeoutSeconds.",
+        run_texts.run_not_shown_any_more(status.progress, model.training_status),
     )
 
 
@@ -334,12 +325,12 @@ def judge(
 def trained_reason(status: TrainingStatus) -> ConditionReason:
     """The reason and message of a run that has succeeded."""
     metrics = status.metrics
-    rate = "; the API gave no word error rate"
-    if metrics is not None and metrics.word_error_rate is not None:
-        rate = f" with a word error rate of {metrics.word_error_rate}% ({metrics.rating})"
-    key = status.model.key if status.model else None
-    named = f" Use it as {key}." if key else ""
-    return ConditionReason(Reason.TRAINING_SUCCEEDED, f"The model is trained{rate}.{named}")
+    text = end_texts.model_trained(
+        metrics.word_error_rate if metrics else None,
+        metrics.rating if metrics else None,
+        status.model.key if status.model else None,
+    )
+    return ConditionReason(Reason.TRAINING_SUCCEEDED, text)
 
 
 def _ended(

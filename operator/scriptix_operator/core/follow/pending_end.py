@@ -12,6 +12,7 @@ from scriptix_operator.core.reconcile.context import ReconcileContext
 from scriptix_operator.core.reconcile.vocabulary import Decision, Poll
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.quality_gate import lacks_metric
+from scriptix_operator.core.status.texts import end_texts
 
 __all__ = ["POLLS", "await_results", "is_wait_over", "poll_results", "with_next_poll"]
 
@@ -23,16 +24,10 @@ def await_results(ctx: ReconcileContext) -> Decision:
     """Report that results are awaited, and requeue until the next poll for them."""
     ctx, until, run = with_next_poll(ctx), ctx.results_until, ctx.run
     if ctx.is_judgement_held:
-        text = (
-            "The API shows that the training has succeeded. The run is neither judged nor "
-            "published before its quality gate can be read."
-        )
+        text = end_texts.success_unjudged()
         return ctx.requeue(None, ConditionReason(Reason.TRAINING, text))
     shown = run.pending_end.training_status if run.pending_end else ""
-    text = (
-        f"The API shows that the training has ended (training_status {shown}); its results are "
-        f"awaited until {until:%H:%M:%SZ}."
-    )
+    text = end_texts.results_awaited(shown, until)
     return ctx.requeue(None, ConditionReason(Reason.TRAINING, text))
 
 

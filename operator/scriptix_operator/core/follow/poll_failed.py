@@ -1,5 +1,6 @@
 """A poll without a usable reply: refused, lost, or not made at all."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scriptix_operator.api.reasons import FailureReason, Reason
@@ -16,6 +17,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import (
 )
 from scriptix_operator.core.status.conditions import ConditionReason, is_followed, last_key
 from scriptix_operator.core.status.failures import blocked_call, failure
+from scriptix_operator.core.status.texts import poll_texts
 
 __all__ = ["poll_failed", "rate_limited", "vouches_for"]
 
@@ -50,8 +52,7 @@ def poll_failed(ctx: ReconcileContext, poll: PollFailed) -> Decision:
         return _refused_by_gateway(ctx, poll)
     ctx = ctx.with_facts(failure=None).with_polls(gateway_refused_since=None)
     if call.kind is FailureKind.RATE_LIMITED:
-        text = "The API refused a call because of its rate limit; next poll"
-        return rate_limited(ctx, call, poll.again_in, text)
+        return rate_limited(ctx, call, poll.again_in, poll_texts.poll_rate_limited)
     return _unanswered(ctx, poll)
 
 
@@ -68,10 +69,7 @@ def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decis
         return ctx.requeue(min(ctx.requested_interval, RECHECK))
     ctx = ctx.with_polls(refused_since=refused_since)
     facts, ctx = _old_facts(ctx.with_facts(failure=None))
-    text = (
-        f"The API refused a poll ({poll.failure.message}), contrary to its earlier replies. The "
-        f"next poll confirms or refutes the refusal{facts}."
-    )
+    text = poll_texts.poll_refused_once(poll.failure.message, facts)
     return ctx.requeue(left, ConditionReason(Reason.API_UNAVAILABLE, text))
 
 
@@ -97,7 +95,7 @@ def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     left = GATEWAY_PATIENCE - (ctx.now - since).total_seconds()
     if not is_shown and left > 0:
         return _unanswered(ctx.with_facts(failure=None), poll, left)
-    text = f"A proxy or gateway refuses the polls ({poll.failure.message})."
+    text = poll_texts.polls_refused_by_gateway(poll.failure.message)
     why = failure(FailureReason.GATEWAY_REFUSED, text)
     _, ctx = _old_facts(ctx.with_facts(failure=why, queue=None))
     return ctx.requeue(min(ctx.requested_interval, RECHECK))
@@ -109,7 +107,7 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
     facts, ctx = _old_facts(ctx)
     if poll.since is not None:
         # All resources wait for the trial call; this resource made no call that could fail.
-        text = f"API unreachable since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
+        text = poll_texts.unreachable_since(poll.since, call.message, facts)
         text += _named_text(poll.named_until)
         return ctx.requeue(
             soonest(ctx.next_poll_in, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
@@ -121,7 +119,7 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
         failed - 1,
         max(ctx.requested_interval, MAX_POLL_BACKOFF),
     )
-    text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
+    text, named = poll_texts.poll_unanswered(call.message, facts), call.retry_after or 0.0
     if named >= FIRST_TRIAL:
         # At the named time, but with growing delays where that is too early repeatedly.
         wait = min(max(named, backoff(FIRST_TRIAL, failed - 1, RECHECK)), MAX_NAMED) + BEHIND
@@ -133,9 +131,7 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
 
 
 def _named_text(until: datetime | None) -> str:
-    if until is None:
-        return ""
-    return f" The reply asks to wait; the next call is due at {until:%H:%MZ}."
+    return "" if until is None else f" {poll_texts.named_wait(until)}"
 
 
 def _old_facts(ctx: ReconcileContext) -> tuple[str, ReconcileContext]:
@@ -144,13 +140,16 @@ def _old_facts(ctx: ReconcileContext) -> tuple[str, ReconcileContext]:
         return "", ctx
     seen_at = ctx.state.polls.answered_at or ctx.status.last_observed_at
     if seen_at is None:
-        return "; status shows the last known facts", ctx
+        return poll_texts.last_known_facts(), ctx
     shown = ctx.with_facts(last_observed_at=seen_at.replace(microsecond=0))
-    return f"; status last updated {seen_at:%m-%d %H:%MZ}", shown
+    return poll_texts.facts_as_of(seen_at), shown
 
 
 def rate_limited(
-    ctx: ReconcileContext, call: CallFailure, again_in: float | None, text: str
+    ctx: ReconcileContext,
+    call: CallFailure,
+    again_in: float | None,
+    text: Callable[[datetime], str],
 ) -> Decision:
     """Requeue after the API refused a call because of its rate limit.
 
@@ -158,9 +157,9 @@ def rate_limited(
         ctx: The resource.
         call: The refusal.
         again_in: Seconds until the key may be used again; None: as the refusal says.
-        text: What happened, for people; the time of the next call follows.
+        text: The message, by the time of the next call.
     """
     asked = RATE_LIMIT_WAIT if call.retry_after is None else call.retry_after
     wait = max(asked if again_in is None else again_in, LEAST_WAIT)
     until = ctx.now + timedelta(seconds=wait)
-    return ctx.requeue(wait, ConditionReason(Reason.RATE_LIMITED, f"{text} {until:%H:%MZ}."))
+    return ctx.requeue(wait, ConditionReason(Reason.RATE_LIMITED, text(until)))

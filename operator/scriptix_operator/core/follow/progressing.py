@@ -10,8 +10,8 @@ from scriptix_operator.core.eta.estimate import Running, estimate, longest_stage
 from scriptix_operator.core.eta.timeline import PastRun, with_milestones
 from scriptix_operator.core.model.progress import DONE, stage_of
 from scriptix_operator.core.model.remote import RemoteModel
-from scriptix_operator.core.scheduling.poll_interval import reported_interval
 from scriptix_operator.core.status.conditions import ConditionReason
+from scriptix_operator.core.status.texts import run_texts
 
 __all__ = [
     "is_another_start",
@@ -74,11 +74,8 @@ def running(
     has_gone_back = progress is not None and before is not None and progress < before
     if not _is_started_again(status, model, has_gone_back=has_gone_back):
         return status, condition_reason
-    later = (
-        " The API reports a newer start time than this run's; the model may have been started by "
-        "someone else."
-    )
-    return status, ConditionReason(condition_reason.reason, condition_reason.message + later)
+    text = f"{condition_reason.message} {run_texts.started_by_other_client()}"
+    return status, ConditionReason(condition_reason.reason, text)
 
 
 def _is_started_again(status: TrainingStatus, model: RemoteModel, *, has_gone_back: bool) -> bool:
@@ -170,21 +167,15 @@ def _stalled(
 
 def training_reason(status: TrainingStatus) -> ConditionReason:
     """The reason and message of a running training, by its progress and its log."""
-    reason, text = Reason.TRAINING, "Training."
-    if status.progress is not None:
-        text = f"Training: {status.stage}, {status.progress}%."
-        if status.progress >= DONE:
-            text += " Waiting for the API to report the final status."
+    reason, texts = Reason.TRAINING, [run_texts.run_progress(status.stage, status.progress)]
+    if status.progress is not None and status.progress >= DONE:
+        texts.append(run_texts.final_status_awaited())
     if status.progress_stalled_at is not None:
         reason = Reason.PROGRESS_STALLED
-        text += (
-            f" No progress since {status.last_progress_at:%m-%d %H:%MZ}, longer than any earlier "
-            f"{status.stage} stage. Polling continues until spec.timeoutSeconds."
-        )
+        texts.append(run_texts.progress_stalled(status.stage, status.last_progress_at))
     if status.learning_curve:
         last = status.learning_curve[-1]
-        text += f" Last logged: epoch {last.epoch}/{last.of}, WER {last.word_error_rate}%."
+        texts.append(run_texts.epoch_logged(last.epoch, last.of, last.word_error_rate))
     if status.poll_interval_seconds is not None:
-        interval = reported_interval(status.poll_interval_seconds)
-        text += f" Polling about every {interval}: the status-call quota of the API key is shared."
-    return ConditionReason(reason, text)
+        texts.append(run_texts.polled_less_often(status.poll_interval_seconds))
+    return ConditionReason(reason, " ".join(texts))

@@ -10,6 +10,7 @@ from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.context import ReconcileContext
 from scriptix_operator.core.reconcile.vocabulary import Decision
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import end_texts
 
 __all__ = ["consumed", "replaced_before_poll"]
 
@@ -21,10 +22,7 @@ def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
         ctx: The resource.
         started_at: Run start time of the run.
     """
-    text = (
-        "The run started and ended, but the model was changed before the outcome could be read; "
-        "the outcome is unknown."
-    )
+    text = end_texts.outcome_replaced()
     run = ctx.run
     ctx = ctx.with_run(
         ownership=run.ownership or Ownership.UNCONFIRMED.value,

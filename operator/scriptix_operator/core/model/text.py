@@ -1,8 +1,6 @@
 """Remote text made safe for status, events and logs: one line, printable, bounded."""
 
-from collections.abc import Sequence
-
-__all__ = ["clean", "one_line", "unreadable_text"]
+__all__ = ["clean", "one_line"]
 
 ELLIPSIS = "…"
 
@@ -26,11 +24,6 @@ def clean(text: str, limit: int) -> str:
 def one_line(text: str, limit: int) -> str:
     """As `clean`, with all white space folded into single spaces."""
     return clean(" ".join(text.split(maxsplit=limit)), limit)
-
-
-def unreadable_text(fields: Sequence[str]) -> str:
-    """One sentence that names the fields of a reply that cannot be read."""
-    return f"Not readable in the API's reply: {', '.join(fields)}."
 
 
 def _safe(character: str) -> str:

@@ -8,7 +8,6 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.model.remote import TrainingState
-from scriptix_operator.core.model.text import unreadable_text
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.in_process_state import InProcessState, StartState
 from scriptix_operator.core.reconcile.vocabulary import Action, Decision, RequeueAfter
@@ -18,6 +17,7 @@ from scriptix_operator.core.status.conditions import (
     is_end_pending,
     may_be_running,
 )
+from scriptix_operator.core.status.texts import poll_texts
 from scriptix_operator.core.status.unreadable import describe_unreadable, reported_unreadable
 from scriptix_operator.core.status.used_requests import pending_request, repeated_request
 
@@ -191,9 +191,9 @@ class ReconcileContext:
         """Derive the status from the facts, and decide on `action`."""
         status = self.status
         if condition_reason is not None and self.state.polls.unreadable:
+            unread = poll_texts.reply_fields_unreadable(self.state.polls.unreadable)
             condition_reason = ConditionReason(
-                condition_reason.reason,
-                f"{condition_reason.message} {unreadable_text(self.state.polls.unreadable)}",
+                condition_reason.reason, f"{condition_reason.message} {unread}"
             )
         if condition_reason is not None or not self.is_derived:
             status = derive_status(self.training, status, self.now, condition_reason)

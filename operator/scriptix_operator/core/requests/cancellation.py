@@ -18,6 +18,7 @@ from scriptix_operator.core.requests.requests import (
 )
 from scriptix_operator.core.status.conditions import awaits_retry
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import end_texts
 from scriptix_operator.core.status.used_requests import used_requests
 
 __all__ = ["cancel_request", "is_cancelled"]
@@ -104,4 +105,4 @@ def _failure(entry: HistoryEntry) -> Failure | None:
         return None
     known = (reason for reason in FailureReason if reason == entry.reason)
     reason = next(known, FailureReason.UNKNOWN)
-    return failure(reason, entry.message or "The run failed; the reason is no longer in history.")
+    return failure(reason, entry.message or end_texts.run_failed_without_reason())

@@ -11,7 +11,6 @@ __all__ = [
     "GrantedInterval",
     "Interval",
     "next_poll",
-    "reported_interval",
     "shown_interval",
     "spread",
 ]
@@ -108,10 +107,3 @@ def shown_interval(asked: float, floor: float) -> int | None:
     if granted < SHOWN_FROM * asked:
         return None
     return next((step for step in STEPS if step >= granted), STEPS[-1])
-
-
-def reported_interval(seconds: int) -> str:
-    """An interval as messages show it, such as `5m`."""
-    if seconds < MINUTE:
-        return f"{seconds}s"
-    return f"{seconds // MINUTE}m" if seconds < HOUR else f"{seconds // HOUR}h"

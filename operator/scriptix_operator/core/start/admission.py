@@ -28,6 +28,7 @@ from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.failure_catalog import Cause
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import resource_texts, start_texts, waiting_texts
 
 __all__ = [
     "abort_start",
@@ -62,28 +63,25 @@ def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> De
         return _wait(
             ctx,
             Reason.UNEXPECTED_STATUS,
-            "The API returned stale data (an older run than already recorded); polling again.",
+            waiting_texts.stale_poll(),
         )
     if model.is_start_time_unreadable:
         return _wait(
             ctx,
             Reason.UNEXPECTED_STATUS,
-            "The API gives a start time of the model's last training that cannot be read, so that "
-            "trainings cannot be distinguished. Nothing is started or adopted until the API gives "
-            "it in a documented form.",
+            waiting_texts.start_time_unreadable(),
         )
     match model.training_status:
         case TrainingState.READY:
             return _acquire_start(ctx, seen)
         case TrainingState.NOT_READY:
             if ctx.spec.when_not_ready is WhenNotReady.FAIL:
-                text = "The model is not ready to run and spec.whenNotReady is Fail."
+                text = waiting_texts.model_not_ready_refused()
                 return _reject(ctx, seen.key, text, Cause.MODEL_NOT_READY)
             return _wait(
                 ctx,
                 Reason.WAITING_FOR_MODEL,
-                "The model is not ready to run; the training starts automatically once its data "
-                "has been uploaded (at least 5 hours of audio).",
+                waiting_texts.model_not_ready(),
             )
         case TrainingState.RUNNING | TrainingState.SUCCEEDED | TrainingState.FAILED:
             if is_first_observation:
@@ -93,14 +91,13 @@ def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> De
             return _wait(
                 ctx,
                 Reason.UNEXPECTED_STATUS,
-                f"The API shows training_status {other}, which is not documented; waiting for 2 "
-                "(ready to run).",
+                waiting_texts.undocumented_status(other, "training_status 2 (ready to run)"),
             )
 
 
 def start_nothing(ctx: ReconcileContext) -> Decision:
     """Wait for an edit, or for another version: not all of the resource can be read."""
-    condition_reason = ConditionReason(Reason.UNREADABLE, "No training is started.")
+    condition_reason = ConditionReason(Reason.UNREADABLE, resource_texts.nothing_started())
     return ctx.with_facts(queue=None).requeue(None, condition_reason)
 
 
@@ -117,24 +114,19 @@ def _acquire_start(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 def _existing(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Decide at the first observation of a model that is being trained, or was trained."""
     state = seen.model.training_status
-    what = {
-        TrainingState.RUNNING: "is already being trained",
-        TrainingState.SUCCEEDED: "is already trained",
-        TrainingState.FAILED: "has already failed a training",
-    }[TrainingState(state)]
     match ctx.spec.existing_training:
         case ExistingTraining.ADOPT:
             return _adopt(ctx, seen)
         case ExistingTraining.FAIL:
             running = state == TrainingState.RUNNING
             cause = Cause.TRAINING_IN_PROGRESS if running else Cause.TRAINED_BEFORE
-            text = f"The model {what} and spec.existingTraining is Fail."
+            text = waiting_texts.previous_training_refused(state)
             return _reject(ctx, seen.key, text, cause)
         case ExistingTraining.WAIT:
             return _wait(
                 ctx,
                 Reason.WAITING_FOR_MODEL,
-                f"The model {what}; the training starts once it is ready to run again.",
+                waiting_texts.previous_training_waited_for(state),
             )
 
 
@@ -158,7 +150,7 @@ def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
         return _wait(
             ctx,
             Reason.WAITING_FOR_MODEL,
-            "The model is being trained; the requested run starts after it.",
+            waiting_texts.model_in_training(),
         )
     if may_be_hidden_run(ctx, seen):
         return wait_for_hidden(ctx)
@@ -168,8 +160,7 @@ def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     return _wait(
         ctx,
         Reason.WAITING_FOR_MODEL,
-        "The API rejects a rerun of the unchanged model. Upload new data; the run then starts "
-        "automatically.",
+        waiting_texts.api_refuses_rerun(),
     )
 
 
@@ -187,9 +178,7 @@ def wait_for_hidden(ctx: ReconcileContext) -> Decision:
     return _wait(
         ctx,
         Reason.MODEL_IN_USE,
-        "The model's last training may belong to a resource that the operator cannot read, or "
-        "in a namespace that it cannot list; the requested run waits until it can. The "
-        "operator's log names the cause.",
+        waiting_texts.run_hidden(),
     )
 
 
@@ -217,9 +206,7 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
         intent=intent,
     )
     ctx = ctx.with_facts(run=run, queue=None, failure=None).without_in_flight_start()
-    return ctx.decision_on(
-        Post(), ConditionReason(Reason.STARTING, "The training is being started.")
-    )
+    return ctx.decision_on(Post(), ConditionReason(Reason.STARTING, start_texts.start_begins()))
 
 
 def abort_start(ctx: ReconcileContext) -> ReconcileContext:
@@ -241,16 +228,11 @@ def queue_up(ctx: ReconcileContext, queued: StartQueued) -> Decision:
         ctx = ctx.with_run(queued_at=ctx.now.replace(microsecond=0))
     queue = _queue_position(ctx.status.queue, queued.queue)
     if queue is None or (ctx.status.queue is None and _is_imminent(queue, ctx.now)):
-        condition_reason = ConditionReason(
-            Reason.OBSERVED, "The model can be trained; its start is being scheduled."
-        )
+        condition_reason = ConditionReason(Reason.OBSERVED, waiting_texts.model_can_be_trained())
         return ctx.with_facts(failure=None).requeue(queued.wait, condition_reason)
-    at = queue.estimated_start_at
-    when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
     condition_reason = ConditionReason(
         Reason.WAITING_FOR_START_QUOTA,
-        f"Waiting for the start quota of the API key: {queue.position} of {queue.of} in the "
-        f"queue{when}.",
+        waiting_texts.start_quota_used_up(queue.position, queue.of, queue.estimated_start_at),
     )
     return ctx.with_facts(queue=queue, failure=None).requeue(queued.wait, condition_reason)
 

@@ -18,12 +18,13 @@ from scriptix_operator.core.status.conditions import (
     is_followed,
     is_starting,
 )
+from scriptix_operator.core.status.texts import waiting_texts
 
 __all__ = [
     "is_intent_of_another_ledger",
     "is_start_of",
     "model_in_use",
-    "named",
+    "shown_name",
     "unreadable_in_use",
     "was_started_by",
 ]
@@ -54,21 +55,17 @@ def is_intent_of_another_ledger(training: Training, installation: str) -> bool:
     return not is_ours or status.run.intent.at < training.created_at
 
 
-def named(other: TrainingKey, training: Training) -> str:
-    """A resource as messages of `training` may name it.
+def shown_name(other: TrainingKey, training: Training) -> str | None:
+    """The name of a resource in messages of `training`; None: the message may not name it.
 
     A resource in another namespace is not named: tenants do not see each other's resources.
     """
-    is_neighbour = other.namespace == training.key.namespace
-    return other.name if is_neighbour else "a resource in another namespace"
+    return other.name if other.namespace == training.key.namespace else None
 
 
 def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
     """Say why `training` waits for a resource with the model that cannot be read."""
-    return (
-        f"{named(holder, training)} may be training this model, and the operator cannot read that "
-        "resource; waiting until it can. The operator's log names the cause."
-    )
+    return waiting_texts.unreadable_resource_may_train(shown_name(holder, training))
 
 
 def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
@@ -88,17 +85,14 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
     # A resource that is being deleted starts nothing, and the model's status shows its run.
     contenders = (training, *(other for other in others if not other.is_being_deleted))
     for other in sorted(contenders[1:], key=_age):
-        name = named(other.key, training)
+        name = shown_name(other.key, training)
         if is_followed(other.status):
-            return f"{name} is training this model; waiting until it has ended."
+            return waiting_texts.training_by_other(name)
         if _takes_over(training, model) and _is_run_of(other, model):
-            return (
-                f"The model's last training belongs to {name}; waiting for new data. To train "
-                "again, change that resource's spec.runToken."
-            )
+            return waiting_texts.model_trained_elsewhere(name)
         older = _age(other) < _age(training)
         if older and _wants_to_start(other) and not _waits_for_data(other, contenders, model):
-            return f"{name} is older and waits to train this model first."
+            return waiting_texts.older_resource_first(name)
     return None
 
 

@@ -31,6 +31,7 @@ from scriptix_operator.core.status.failures import (
     rejected_start,
     with_details,
 )
+from scriptix_operator.core.status.texts import start_texts
 
 __all__ = ["not_started", "refused", "started"]
 
@@ -50,7 +51,7 @@ def started(ctx: ReconcileContext, posted: Posted) -> Decision:
     model = posted.model
     ctx = ctx.with_polls(unreadable=() if model is None else model.unreadable)
     condition_reason: ConditionReason | None = ConditionReason(
-        Reason.TRAINING, "The training was started."
+        Reason.TRAINING, start_texts.start_accepted()
     )
     if shown is not None:
         ctx = ctx.with_facts(started_at=shown)
@@ -145,8 +146,7 @@ def _wait_until_retry(
             ctx = ctx.with_start(refusals=ctx.state.start.refusals + 1)
             return _unreachable(ctx, call)
         case FailureKind.RATE_LIMITED:
-            text = "The API refused the start because of its rate limit; next try"
-            return rate_limited(ctx, call, failed.again_in, text)
+            return rate_limited(ctx, call, failed.again_in, start_texts.start_rate_limited)
         case FailureKind.CONFLICT:
             ctx = ctx.with_start(refusals=ctx.state.start.refusals + 1)
             return _conflict(ctx, call)
@@ -185,8 +185,7 @@ def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
         ctx = ctx.with_start(reset_seen=True, intent_seen_at=ctx.now)
     condition_reason = ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
-        f"Start outcome unknown ({call.message}). Polling the model to determine the outcome; the "
-        "start is not retried until then.",
+        start_texts.outcome_to_be_polled(call.message),
     )
     # A poll before the time that the reply names would fail. The wait is no longer than a start may
     # take to act: the model may be trained meanwhile.
@@ -196,9 +195,7 @@ def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
 
 def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
     why = call.message.rstrip(".")
-    condition_reason = ConditionReason(
-        Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again."
-    )
+    condition_reason = ConditionReason(Reason.API_UNAVAILABLE, start_texts.start_not_sent(why))
     return ctx.requeue(
         backoff(
             ctx.requested_interval, ctx.state.start.refusals - 1, max(ctx.requested_interval, 300.0)

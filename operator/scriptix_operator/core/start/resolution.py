@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
-from scriptix_operator.api.status import Baseline, StartReply
+from scriptix_operator.api.status import Baseline
 from scriptix_operator.core.follow.next_action import conclude
 from scriptix_operator.core.follow.outcome import follow
 from scriptix_operator.core.follow.replaced import consumed
@@ -30,10 +30,11 @@ from scriptix_operator.core.reconcile.context import RESOLVE, ReconcileContext
 from scriptix_operator.core.reconcile.vocabulary import Decision, ModelPolled
 from scriptix_operator.core.requests.requests import next_run
 from scriptix_operator.core.start.admission import may_be_hidden_run, wait_for_hidden
-from scriptix_operator.core.start.contention import is_start_of, named
+from scriptix_operator.core.start.contention import is_start_of, shown_name
 from scriptix_operator.core.start.reply import not_started
 from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.conditions import ConditionReason, is_blocked, is_finished
+from scriptix_operator.core.status.texts import start_texts, waiting_texts
 
 __all__ = [
     "ObservedOutcome",
@@ -52,7 +53,6 @@ REPEAT_DELAY = 3600.0
 """Seconds before each further attempt: one model whose starts have no effect must not use up the
 start quota of the others."""
 
-NO_RUN_YET = "the API reports no new run so far"
 UNDECIDED_FOR = 180.0
 """Each time that polls have decided nothing for so long, the poll interval doubles."""
 DELETED_POLL = 600.0
@@ -118,7 +118,7 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
         case ObservedOutcome.NOT_HAPPENED:
             ctx, left = _patience(ctx, seen)
             if left > 0:
-                return ctx.requeue(left, _unknown(ctx, NO_RUN_YET))
+                return ctx.requeue(left, _unknown(ctx, start_texts.no_run_yet()))
             return replace(_next_attempt(ctx), start_outcome=StartOutcome(in_flight, acted=False))
         case ObservedOutcome.UNDECIDED:
             return _undecided(ctx)
@@ -171,7 +171,7 @@ def _resolve_orphan(
         case ObservedOutcome.NOT_HAPPENED:
             ctx, left = _patience(ctx, seen)
             if left > 0:
-                condition_reason = _unknown(ctx, NO_RUN_YET)
+                condition_reason = _unknown(ctx, start_texts.no_run_yet())
                 return ctx, ctx.requeue(left, condition_reason)
             return ctx.without_in_flight_start(), StartOutcome(in_flight, acted=False)
         case ObservedOutcome.UNDECIDED:
@@ -286,7 +286,7 @@ def _undecided(ctx: ReconcileContext) -> Decision:
 
     After a restart the polls are frequent again. A run that one poll has shown is polled at once.
     """
-    condition_reason = _unknown(ctx, "the model status is inconclusive")
+    condition_reason = _unknown(ctx, start_texts.status_undecided())
     since, doublings = ctx.state.start.intent_seen_at, 0
     if since is not None and ctx.state.start.unconfirmed_run_at is None:
         doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
@@ -298,19 +298,17 @@ def _undecided(ctx: ReconcileContext) -> Decision:
 def _wait_for_holder(ctx: ReconcileContext, holder: Training) -> Decision:
     condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
-        f"{named(holder.key, ctx.training)} has started this model, or is about to; waiting until "
-        "its training has ended.",
+        waiting_texts.started_by_other(shown_name(holder.key, ctx.training)),
     )
     return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
 
 def _wait_for_unlisted_holder(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
     """Wait for the resource of the in-flight start, which may exist and cannot be seen."""
-    name = named(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
+    name = shown_name(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
     condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
-        f"{name} has started this model, or is about to, and the operator cannot read that "
-        "resource; waiting until it can. The operator's log names the cause.",
+        waiting_texts.started_by_unlisted(name),
     )
     return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
@@ -376,22 +374,15 @@ def _next_attempt(ctx: ReconcileContext) -> Decision:
         0.0 if is_immediate else REPEAT_DELAY,
         ConditionReason(
             Reason.STARTING if is_immediate else Reason.START_OUTCOME_UNKNOWN,
-            f"The start request {_without_effect(reply)}; retrying (attempt {attempt}).",
+            start_texts.start_had_no_effect(attempt, "" if reply is None else reply.message),
         ),
     )
-
-
-def _without_effect(reply: StartReply | None) -> str:
-    if reply is None:
-        return "had no effect"
-    return f"was answered with an error ({reply.message}) and had no effect"
 
 
 def _unknown(ctx: ReconcileContext, why: str) -> ConditionReason:
     run = ctx.status.run
     reply = run.intent.reply if run and run.intent else None
-    said = "" if reply is None else f" ({reply.message})"
     return ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
-        f"Start outcome unknown{said}: {why}. Not retrying until the outcome is known.",
+        start_texts.outcome_unknown("" if reply is None else reply.message, why),
     )

@@ -14,6 +14,7 @@ from scriptix_operator.api.status import LONG_TEXT, Condition, Display, Training
 from scriptix_operator.core.model.text import clean
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.retry import retry_text
+from scriptix_operator.core.status.texts import resource_texts
 from scriptix_operator.core.status.unreadable import describe_unreadable, reported_unreadable
 from scriptix_operator.core.status.used_requests import (
     pending_request,
@@ -199,11 +200,11 @@ def derive_status(
 
 def release(status: TrainingStatus) -> ConditionReason:
     """The reason of a resource that is being deleted and is not reconciled any more."""
-    text = "The resource is being deleted and is not reconciled any more."
+    text = resource_texts.being_deleted()
     if is_followed(status) and not is_end_pending(status):
-        text += " Its run at the API continues: the API cannot cancel it."
+        text = resource_texts.being_deleted_while_running()
     elif is_starting(status):
-        text += " If its start has acted, the run at the API continues: the API cannot cancel it."
+        text = resource_texts.being_deleted_while_starting()
     return ConditionReason(Reason.BEING_DELETED, text)
 
 
@@ -234,19 +235,15 @@ def _overriding_reason(
         solution = status.failure.solution
         # However long the API's words are, the remedy must not be cut off.
         message = clean(status.failure.message, room - len(solution) - 2)
-        stop = "" if message.endswith((".", "!", "?", "…")) else "."
         if status.run is not None and awaits_retry(status):
-            text = retry_text(spec, status.run, f"{message}{stop}")
+            text = retry_text(spec, status.run, resource_texts.failed(message))
             return ConditionReason(Reason.WAITING_FOR_RETRY, text)
-        return ConditionReason(status.failure.reason, f"{message}{stop} {solution}")
+        text = resource_texts.failed(message, solution)
+        return ConditionReason(status.failure.reason, text)
     if phase is Phase.SUSPENDED:
         runs_on = is_followed(status) and not is_end_pending(status)
-        remote_run = "; the remote run continues (the API cannot cancel it)" * runs_on
-        return ConditionReason(
-            Reason.SUSPENDED,
-            f"spec.suspend is set: the API is not called{remote_run}. Set spec.suspend to false to "
-            "continue.",
-        )
+        text = resource_texts.suspended_while_running() if runs_on else resource_texts.suspended()
+        return ConditionReason(Reason.SUSPENDED, text)
     return None
 
 
@@ -256,7 +253,7 @@ def _kept_reason(status: TrainingStatus) -> ConditionReason:
     message = message.removesuffix(f" {reported_unreadable(status)}")
     if reason in set(Reason) - {Reason.SUSPENDED, Reason.UNREADABLE} and message:
         return ConditionReason(Reason(reason), message)
-    return ConditionReason(Reason.OBSERVED, "Waiting for the first status poll.")
+    return ConditionReason(Reason.OBSERVED, resource_texts.first_poll_pending())
 
 
 def _truths(

@@ -12,7 +12,7 @@ from scriptix_operator.api.reasons import (
     Phase,
     Reason,
 )
-from scriptix_operator.api.status import Run, TrainingStatus
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.status.conditions import (
     awaits_retry,
@@ -25,6 +25,8 @@ from scriptix_operator.core.status.conditions import (
     may_be_running,
     reason_of,
 )
+from scriptix_operator.core.status.event_catalog import EVENT_CATALOG
+from scriptix_operator.core.status.texts import event_texts
 from scriptix_operator.core.status.unreadable import reported_unreadable
 from scriptix_operator.core.status.used_requests import asks_for_run, asks_of_run, shown_request
 
@@ -40,22 +42,26 @@ class EventRecord:
 
     reason: EventReason
     message: str
-    warning: bool = False
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the event is of type Warning."""
+        return EVENT_CATALOG[self.reason].is_warning
 
 
-EVENT_FOR_REASON: dict[str, tuple[EventReason, bool]] = {
-    Reason.WAITING_FOR_MODEL: (EventReason.WAITING_FOR_MODEL, False),
-    Reason.MODEL_IN_USE: (EventReason.MODEL_IN_USE, True),
-    Reason.START_OUTCOME_UNKNOWN: (EventReason.START_OUTCOME_UNKNOWN, True),
-    Reason.RATE_LIMITED: (EventReason.RATE_LIMITED, True),
-    Reason.PROGRESS_STALLED: (EventReason.PROGRESS_STALLED, True),
-    Reason.WAITING_FOR_START_QUOTA: (EventReason.TRAINING_QUEUED, False),
-    FailureReason.SECRET_NOT_FOUND: (EventReason.SECRET_NOT_FOUND, True),
-    FailureReason.KEY_NOT_FOUND: (EventReason.KEY_NOT_FOUND, True),
-    FailureReason.UNAUTHORIZED: (EventReason.UNAUTHORIZED, True),
-    FailureReason.MODEL_NOT_FOUND: (EventReason.MODEL_NOT_FOUND, True),
-    FailureReason.GATEWAY_REFUSED: (EventReason.GATEWAY_REFUSED, True),
-    FailureReason.RESULT_NOT_PUBLISHED: (EventReason.RESULT_NOT_PUBLISHED, True),
+EVENT_FOR_REASON: dict[str, EventReason] = {
+    Reason.WAITING_FOR_MODEL: EventReason.WAITING_FOR_MODEL,
+    Reason.MODEL_IN_USE: EventReason.MODEL_IN_USE,
+    Reason.START_OUTCOME_UNKNOWN: EventReason.START_OUTCOME_UNKNOWN,
+    Reason.RATE_LIMITED: EventReason.RATE_LIMITED,
+    Reason.PROGRESS_STALLED: EventReason.PROGRESS_STALLED,
+    Reason.WAITING_FOR_START_QUOTA: EventReason.TRAINING_QUEUED,
+    FailureReason.SECRET_NOT_FOUND: EventReason.SECRET_NOT_FOUND,
+    FailureReason.KEY_NOT_FOUND: EventReason.KEY_NOT_FOUND,
+    FailureReason.UNAUTHORIZED: EventReason.UNAUTHORIZED,
+    FailureReason.MODEL_NOT_FOUND: EventReason.MODEL_NOT_FOUND,
+    FailureReason.GATEWAY_REFUSED: EventReason.GATEWAY_REFUSED,
+    FailureReason.RESULT_NOT_PUBLISHED: EventReason.RESULT_NOT_PUBLISHED,
 }
 """Reasons that get an event when they begin."""
 
@@ -82,7 +88,7 @@ def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRe
     if is_previous_run_restored(old, new):
         kinds = (_cancelled, _repeated, _log)  # the end of the restored run had its event
     return tuple(
-        EventRecord(item.reason, one_line(item.message, MESSAGE_LIMIT), item.warning)
+        EventRecord(item.reason, one_line(item.message, MESSAGE_LIMIT))
         for kind in kinds
         for item in kind(old, new)
     )
@@ -108,33 +114,21 @@ def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, .
     request = old.pending_request
     if is_previous_run_restored(old, new):
         if old.run is not None and old.run.retries:
-            return (EventRecord(EventReason.REQUEST_CANCELLED, _cancelled_retry(old.run)),)
+            text = event_texts.retry_cancelled(old.run.retries)
+            return (EventRecord(EventReason.REQUEST_CANCELLED, text),)
         request = shown_request(asks_for_run(old))
     elif new.pending_request is not None or asks_of_run(new.run) != asks_of_run(old.run):
         return ()
     if not request:
         return ()
-    text = (
-        f"The request ({request}) was cancelled before its start, because the resource no longer "
-        "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
-        "the value in Git."
-    )
-    return (EventRecord(EventReason.REQUEST_CANCELLED, text),)
-
-
-def _cancelled_retry(run: Run) -> str:
-    return (
-        f"Retry {run.retries} was cancelled before its start, because spec.backoffLimit was "
-        "lowered or the resource no longer has the value that asked for the run; nothing is "
-        "started for it."
-    )
+    return (EventRecord(EventReason.REQUEST_CANCELLED, event_texts.request_cancelled(request)),)
 
 
 def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     """A used value was set again: one event for each edit, since status keeps the text."""
     if new.repeated_request is None or new.repeated_request == old.repeated_request:
         return ()
-    return (EventRecord(EventReason.REQUEST_ALREADY_USED, new.repeated_request, warning=True),)
+    return (EventRecord(EventReason.REQUEST_ALREADY_USED, new.repeated_request),)
 
 
 def _unreadable(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
@@ -142,7 +136,7 @@ def _unreadable(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, 
     text = reported_unreadable(new)
     if text is None or text == reported_unreadable(old):
         return ()
-    return (EventRecord(EventReason.UNREADABLE, text, warning=True),)
+    return (EventRecord(EventReason.UNREADABLE, text),)
 
 
 def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
@@ -150,15 +144,16 @@ def _beginning(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, .
         return ()
     if old.run is not None and old.run.ownership is not None and _is_same_run(old, new):
         return ()
-    run, model = f"Run {new.run.id}", (new.model.name or new.model.key) if new.model else None
-    of = f" of {model}" if model else ""
-    if new.run.ownership == Ownership.ADOPTED:
-        text = f"Adopted the existing training{of} as run {new.run.id}."
-        return (EventRecord(EventReason.TRAINING_ADOPTED, text),)
-    was_reply_read = new.run.ownership == Ownership.OWNED
-    how = "is running: the start was accepted although its reply was lost"
-    how = "was started" if was_reply_read else how
-    return (EventRecord(EventReason.TRAINING_STARTED, f"{run}{of} {how}."),)
+    run, model = new.run.id, (new.model.name or new.model.key) if new.model else None
+    match new.run.ownership:
+        case Ownership.ADOPTED:
+            text = event_texts.training_adopted(run, model)
+            return (EventRecord(EventReason.TRAINING_ADOPTED, text),)
+        case Ownership.OWNED:
+            text = event_texts.training_started(run, model)
+        case _:
+            text = event_texts.training_started_without_reply(run, model)
+    return (EventRecord(EventReason.TRAINING_STARTED, text),)
 
 
 def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
@@ -166,18 +161,19 @@ def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     if not known or new.stage == old.stage or not is_followed(new):
         return ()
     went_back = (new.progress or 0) < (old.progress or 0)
-    back = f" (back from {old.stage}, {old.progress}%)" if went_back else ""
-    return (EventRecord(EventReason.STAGE_CHANGED, f"{new.stage}, {new.progress}%{back}."),)
+    before = f"{old.stage}, {old.progress}%" if went_back else ""
+    text = event_texts.stage_changed(new.stage, new.progress, before)
+    return (EventRecord(EventReason.STAGE_CHANGED, text),)
 
 
 def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     if awaits_retry(new) and not (awaits_retry(old) and _is_same_run(old, new)):
-        return (EventRecord(EventReason.RETRY_SCHEDULED, new.message or "", warning=True),)
+        return (EventRecord(EventReason.RETRY_SCHEDULED, new.message or ""),)
     reason = reason_of(new)
     if reason is None or reason == reason_of(old) or is_finished(new):
         return ()
     event = EVENT_FOR_REASON.get(reason)
-    return () if event is None else (EventRecord(event[0], new.message or "", event[1]),)
+    return () if event is None else (EventRecord(event, new.message or ""),)
 
 
 def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
@@ -189,7 +185,7 @@ def _end(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     started = new.run is not None and new.run.ownership is not None
     other = EventReason.TRAINING_FAILED if started else EventReason.START_REJECTED
     reason = ENDINGS.get(new.failure.reason if new.failure else "", other)
-    return (EventRecord(reason, message, warning=True),)
+    return (EventRecord(reason, message),)
 
 
 def _log(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
@@ -198,7 +194,7 @@ def _log(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
         return ()
     if old.log is not None and old.log.state in GIVEN_UP:
         return ()
-    return (EventRecord(EventReason.LOG_NOT_STORED, new.log.message or "", warning=True),)
+    return (EventRecord(EventReason.LOG_NOT_STORED, new.log.message or ""),)
 
 
 def _deletion(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
@@ -215,13 +211,5 @@ def _released_run(status: TrainingStatus) -> tuple[EventRecord, ...]:
     """A remote run continues, or may continue, although its resource is deleted."""
     if not may_be_running(status) or is_end_pending(status):
         return ()
-    text = (
-        "The resource was deleted while its training runs at the API. The API cannot cancel the "
-        "run, which continues unobserved."
-    )
-    if is_starting(status):
-        text = (
-            "The resource was deleted before the outcome of its start was known. Its training may "
-            "run at the API; the API cannot cancel the run, which would continue unobserved."
-        )
-    return (EventRecord(EventReason.RELEASED_RUNNING_TRAINING, text, warning=True),)
+    text = event_texts.start_released() if is_starting(status) else event_texts.run_released()
+    return (EventRecord(EventReason.RELEASED_RUNNING_TRAINING, text),)

@@ -1,7 +1,7 @@
 """The failure catalog: one row for each reason, with its remedy.
 
 Source of examples and solutions: the remote API's document ("Troubleshooting Training Failures"
-and "Error Responses"). docs/failures.md is generated from this table (core/status/failure_page.py).
+and "Error Responses"). core/status/reference_page.py prints this table.
 """
 
 import re
@@ -116,7 +116,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
         examples=("Training failed: transcript accuracy below threshold",),
     ),
     FailureReason.SYSTEM_ERROR: Remedy(
-        "Something broke on the side of Scriptix.",
+        "The training failed because of an error at the API.",
         "Change spec.runToken to train again (spec.backoffLimit repeats later runs automatically); "
         "if it keeps failing, contact Scriptix support with the model id and the log of the run. "
         "The API keeps the log; status.log says whether a copy is stored.",
@@ -126,15 +126,15 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.TIMED_OUT: Remedy(
         "The run did not end within spec.timeoutSeconds.",
-        "The remote run was not cancelled and may still end: check the model before training "
-        f"again. Raise spec.timeoutSeconds if runs need longer, {RERUN}.",
+        "The operator did not cancel the remote run, which may still end: check the model before "
+        f"training again. Raise spec.timeoutSeconds if runs need longer, {RERUN}.",
         recognised="the operator's own clock, from the start or the adoption on",
     ),
     FailureReason.QUALITY_GATE_FAILED: Remedy(
         "The run finished, but missed a bound of spec.qualityGate, or the API did not give the "
         "metric that a bound is for. Its result is not published.",
-        f"Add or correct training data, {RERUN}; or relax spec.qualityGate: the run is judged "
-        "again without training.",
+        f"Add or correct training data, {RERUN}; or relax spec.qualityGate: the operator "
+        "judges the run again without training.",
         recognised="decimal comparison of the metrics with spec.qualityGate; equal passes",
     ),
     FailureReason.START_REJECTED: Remedy(
@@ -198,7 +198,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.SECRET_NOT_FOUND: Remedy(
         "The Secret with the API key is missing.",
-        "Create the Secret with the API key, or name another one in spec.apiKeySecretRef. The "
+        "Create the Secret with the API key, or name another Secret in spec.apiKeySecretRef. The "
         "operator continues within a minute.",
         recognised="404 from the Kubernetes API server",
         blocks=True,
@@ -208,7 +208,7 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 FailureVariant(
                     "403 from the Kubernetes API server (the operator may not read it)",
                     "Grant the operator's ServiceAccount the verb get on that Secret (a Role and "
-                    "a RoleBinding in its namespace), or name another one in "
+                    "a RoleBinding in its namespace), or name another Secret in "
                     "spec.apiKeySecretRef. The operator continues within a minute.",
                 ),
             ),
@@ -224,8 +224,8 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
     ),
     FailureReason.UNAUTHORIZED: Remedy(
         "The API rejects the key.",
-        "Put a valid API key with the scope custom_models:write into the Secret; a new key is "
-        "noticed within a minute.",
+        "Put a valid API key with the scope custom_models:write into the Secret. The operator "
+        "notices a new key within a minute.",
         recognised="401 (`MISSING_API_KEY`, `INVALID_API_KEY`, `KEY_REVOKED`), 402 or 403 in the "
         "API's own JSON; of a key that has worked, from two polls",
         blocks=True,
@@ -234,9 +234,9 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 Cause.PAYMENT,
                 FailureVariant(
                     "402",
-                    "The key is known, but its account is not paid up or its plan does not cover "
-                    "this: settle billing or plan with Scriptix, or put a key of another account "
-                    "into the Secret. The operator tries again automatically.",
+                    "The API knows the key, but the account is not paid up, or its plan does not "
+                    "cover the call: settle the bill or the plan with Scriptix, or put the key of "
+                    "another account into the Secret. The operator tries again automatically.",
                     statuses=frozenset({402}),
                 ),
             ),
@@ -244,9 +244,9 @@ FAILURE_CATALOG: dict[FailureReason, Remedy] = {
                 Cause.SCOPE,
                 FailureVariant(
                     "403",
-                    "The key is known, but may not do this: give it the scope custom_models:write "
-                    "and access to the model, or put one that has both into the Secret; a new key "
-                    "is noticed within a minute.",
+                    "The API knows the key, but the key lacks a permission: give the key the scope "
+                    "custom_models:write and access to the model, or put a key with both into the "
+                    "Secret. The operator notices a new key within a minute.",
                     codes=frozenset({"INSUFFICIENT_SCOPE"}),
                     statuses=frozenset({403}),
                 ),

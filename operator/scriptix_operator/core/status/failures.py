@@ -7,6 +7,7 @@ from scriptix_operator.api.status import LONG_TEXT, SHORT, TEXT, Failure
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.text import clean, one_line
 from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG, Cause, FailureVariant
+from scriptix_operator.core.status.texts import resource_texts, secret_texts, start_texts
 
 __all__ = [
     "blocked_call",
@@ -66,7 +67,7 @@ def remote_failure(model: RemoteModel) -> Failure:
     message = clean(model.error or "", LONG_TEXT)
     if not message:
         said = clean(model.status_message or "", TEXT)
-        message = f"The API gives no error; it says: {said}" if said else "The API gives no reason."
+        message = resource_texts.no_error_given(said) if said else resource_texts.no_reason_given()
     return failure(_classify(message, model.error_code), message, code=model.error_code)
 
 
@@ -82,8 +83,7 @@ def rejected_start(call: CallFailure) -> Failure:
 def refused_for_now(call: CallFailure) -> str:
     """The message of a start that the API refused (409) and that is retried later."""
     found = _case(FailureReason.START_REJECTED, call)
-    waiting = found[1].waiting if found else "The start is retried automatically."
-    return f"The API refused the start: {with_details(call)}. {waiting}"
+    return start_texts.api_refused_start(with_details(call), found[1].waiting if found else "")
 
 
 def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | None:
@@ -95,10 +95,9 @@ def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | 
     """
     match call.kind:
         case FailureKind.UNAUTHORIZED:
-            key = f" (the API key is that of {key_source})" if key_source else ""
             reason = FailureReason.UNAUTHORIZED
-            cause = _cause(reason, call)
-            return failure(reason, f"{call.message}{key}", code=call.code, cause=cause)
+            text = secret_texts.with_key(call.message, key_source)
+            return failure(reason, text, code=call.code, cause=_cause(reason, call))
         case FailureKind.NOT_FOUND:
             return failure(FailureReason.MODEL_NOT_FOUND, call.message, code=call.code)
         case _:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from scriptix_operator.api.spec import UNREADABLE_GATE, QualityGate
 from scriptix_operator.api.status import Metrics
+from scriptix_operator.core.status.texts import end_texts
 
 __all__ = ["changed_gate", "lacks_metric", "missed_gate"]
 
@@ -35,7 +36,7 @@ def missed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None
         misses its bound: a run of unknown quality does not pass.
     """
     misses = _misses(_checks(gate, metrics))
-    return f"The run misses its quality gate: {misses}." if misses else None
+    return end_texts.gate_missed(misses) if misses else None
 
 
 def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | None:
@@ -44,12 +45,7 @@ def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | Non
     Unknown metrics, as in the history of an older version, do not count.
     """
     misses = _misses(check for check in _checks(gate, metrics) if check.value is not None)
-    if not misses:
-        return None
-    return (
-        "The quality gate was changed after the result was published: the result stays published, "
-        f"and the changed gate applies from the next run on. The result would miss it: {misses}."
-    )
+    return end_texts.gate_changed(misses) if misses else None
 
 
 def _misses(checks: Iterable[Check]) -> str:

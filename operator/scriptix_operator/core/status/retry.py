@@ -13,6 +13,7 @@ from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.status.texts import end_texts
 
 __all__ = ["retry_delay", "retry_text", "with_retry"]
 
@@ -44,8 +45,6 @@ def with_retry(spec: TrainingSpec, status: TrainingStatus, now: datetime) -> Tra
 
 def retry_text(spec: TrainingSpec, run: Run, why: str) -> str:
     """The message of a scheduled retry: the failure, the number and the time of the retry."""
-    number, limit = run.retries + 1, spec.backoff_limit
-    return (
-        f"Run {run.id} failed: {one_line(why, WHY)} Retry {number} of {limit} follows at "
-        f"{run.retry_at:%Y-%m-%d %H:%M:%SZ}."
+    return end_texts.retry_scheduled(
+        run.id, one_line(why, WHY), run.retries + 1, spec.backoff_limit, run.retry_at
     )

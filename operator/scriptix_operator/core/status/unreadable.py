@@ -23,6 +23,7 @@ from scriptix_operator.api.status import MAX_CONDITIONS, TEXT, ServedBy, Trainin
 from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.model.training import Training, UnreadableField
+from scriptix_operator.core.status.texts import resource_texts
 
 __all__ = [
     "DERIVED",
@@ -66,7 +67,6 @@ SHOWN = 3
 """Most fields that a message names."""
 PART_LIMIT = 100
 """Characters of a path, and of the expected type: the remedy must not be cut off."""
-REMEDY = "Correct the field, or run a version of the operator that knows its value"
 STATUS_REMEDY = " (status: kubectl edit --subresource=status)"
 OUTCOMES = frozenset({"True", "False"})
 
@@ -75,13 +75,12 @@ def describe_unreadable(training: Training) -> str | None:
     """The unreadable fields of a reconciled resource; None: none, or the resource is deleted."""
     if not training.unreadable or training.is_being_deleted:
         return None
-    effect = "Nothing is started for the resource; a run that has begun is followed."
-    return _text(training.unreadable, effect)
+    return _text(training.unreadable, resource_texts.run_followed_only())
 
 
 def describe_left_alone(fields: Sequence[UnreadableField]) -> str:
     """The unreadable fields of a resource that is not reconciled."""
-    return _text(fields, "The resource is left alone: nothing is started, and no run is followed.")
+    return _text(fields, resource_texts.skipped())
 
 
 def _text(fields: Sequence[UnreadableField], effect: str) -> str:
@@ -91,11 +90,7 @@ def _text(fields: Sequence[UnreadableField], effect: str) -> str:
     ]
     more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
     where = STATUS_REMEDY if any(found.top.startswith("status") for found in fields) else ""
-    text = (
-        f"This version of the operator cannot read {', '.join(named)}{more}. {effect} {REMEDY}"
-        f"{where}."
-    )
-    return one_line(text, TEXT)
+    return one_line(resource_texts.unreadable(f"{', '.join(named)}{more}", effect, where), TEXT)
 
 
 def reported_unreadable(status: TrainingStatus) -> str | None:

@@ -15,6 +15,7 @@ from scriptix_operator.api.reasons import AskedBy
 from scriptix_operator.api.status import MAX_USED_REQUESTS, HistoryEntry, Run, TrainingStatus
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.texts import resource_texts
 from scriptix_operator.core.status.tokens import canonical, spellings
 
 __all__ = [
@@ -122,7 +123,7 @@ def repeated_request(training: Training, status: TrainingStatus) -> str | None:
     if status.run is None or training.is_being_deleted or not repeated:
         return None
     texts = " ".join(_repeated_text(status, ask) for ask in repeated)
-    return f"{texts} To train again, set a value that was never used."
+    return resource_texts.used_values_set(texts)
 
 
 def pending_request(training: Training, status: TrainingStatus) -> str | None:
@@ -149,9 +150,7 @@ def _used_by_present_run(status: TrainingStatus) -> tuple[Ask, ...]:
 def _repeated_text(status: TrainingStatus, ask: Ask) -> str:
     article = "The " if ask.member is AskedBy.REQUESTED_AT else ""
     answers = (entry.id for entry in status.history if _has_answered(entry, ask))
-    run = next(answers, None)
-    by = "an earlier start has used it" if run is None else f"run {run} has answered it"
-    return f"{article}{shown_request([ask])} was used before and starts no run: {by}."
+    return resource_texts.used_value(f"{article}{shown_request([ask])}", next(answers, None))
 
 
 def _has_answered(entry: HistoryEntry, ask: Ask) -> bool:

@@ -50,7 +50,10 @@ NOT_TAKEN = replace(
     LOST,
     was_called=True,
     write_failure=WriteFailure.REFUSED,
-    message="The log is not stored: create ConfigMap team-a/cardiology-log: 403 exceeded quota",
+    message=(
+        "The operator could not store the log: create ConfigMap team-a/cardiology-log: 403 "
+        "exceeded quota"
+    ),
 )
 
 
@@ -165,7 +168,7 @@ def test_another_run_of_the_model_ends_the_fetches(
     after = decision.status.log
     assert after is not None
     assert (after.state, after.next_fetch_at) == (state, None)
-    assert (after.message or "").startswith("Another run of the model began before the l")
+    assert (after.message or "").startswith("Another run of the model began before the ")
     assert ("operator tries again" in (after.message or "")) == (state == "Unavailable")
 
 
@@ -224,7 +227,7 @@ def test_stored_log_that_is_not_wanted_is_partial() -> None:
     life.stores_log()
     assert life.edit(log={"collect": "Never"}).waits(10).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
-    assert "its last entries may be missing" in (log_of(life).message or "")
+    assert "the last entries of the log may be missing" in (log_of(life).message or "")
     # Refusals that are final for the run.
     assert life.edit(log={"collect": "Always"}).wake_ups().action == RequeueAfter(None)
 
@@ -314,10 +317,12 @@ def test_deletion_ends_the_fetches() -> None:
         pytest.param(
             LogExtent(LogReply(100, 156), 100, 100),
             "Partial",
-            "The API gave 100 of the 156 entries that it says its log has.",
+            "The API returned 100 of the 156 entries that it reports for the log.",
             id="fewer than the API has",
         ),
-        pytest.param(LogExtent(LogReply(0, 9), 0, 0), "Partial", "gave 0 of the 9", id="none of 9"),
+        pytest.param(
+            LogExtent(LogReply(0, 9), 0, 0), "Partial", "returned 0 of the 9", id="none of 9"
+        ),
         pytest.param(
             LogExtent(LogReply(100, 156), 100, 156), "Complete", "", id="fetched in two parts"
         ),
@@ -326,19 +331,19 @@ def test_deletion_ends_the_fetches() -> None:
         pytest.param(
             LogExtent(LogReply(8, 8), 0, 0),
             "Unavailable",
-            "has 8 entries, none of them of this run",
+            "has 8 entries, but none of this run",
             id="of the run before only",
         ),
         pytest.param(
             LogExtent(LogReply(9, 9), 9, 7),
             "Partial",
-            "were stored, and are not: 2.",
+            "The stored log lacks 2 entries, which",
             id="late",
         ),
         pytest.param(
             LogExtent(LogReply(9, 9), 4, 4, skipped=5),
             "Complete",
-            "older than this run, and not stored for it: 5.",
+            "The stored log leaves out 5 entries",
             id="older than the run",
         ),
     ],
@@ -393,7 +398,9 @@ def test_epoch_in_a_log_is_shown_before_the_next_poll() -> None:
     running = replace(RUNNING, progress=45, stage="MainTraining")
     point = LearningPoint(epoch=9, of=20, word_error_rate="20.2")
     status = log_stored(a_step(running), stored(curve=(point,))).status
-    events = "Training: MainTraining, 45%. Last logged: epoch 9/20, WER 20.2%."
+    events = (
+        "The run is in stage MainTraining, at 45%. The log's last epoch is 9/20, with WER 20.2%."
+    )
     assert status.message == events
     assert training_reason(status).message == events
 
@@ -508,10 +515,10 @@ def test_refused_log_is_tried_again_after_an_edit() -> None:
     for _ in range(3):
         life.learns(NOT_TAKEN)
     assert (log_of(life).message or "").endswith(
-        "403 exceeded quota. After any change of spec the operator tries again."
+        "403 exceeded quota. The operator tries again after any change of spec."
     )
     assert life.events[-1].message == log_of(life).message
-    assert life.events[-1].warning
+    assert life.events[-1].is_warning
     life.waits(3600).edit(priority=1).wake_ups()
     assert life.action == FetchLog(None)
     assert life.stores_log().action == RequeueAfter(None)
@@ -562,5 +569,5 @@ def test_permanently_failed_log_fetch_shows_its_reason(state: LogState) -> None:
     assert log_of(life).state == state
     text = log_of(life).message or ""
     assert len(text) == 1024
-    assert text.endswith("x…. After any change of spec the operator tries again.")
+    assert text.endswith("x…. The operator tries again after any change of spec.")
     assert life.wake_ups().action == RequeueAfter(None)

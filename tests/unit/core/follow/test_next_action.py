@@ -160,8 +160,8 @@ def test_refused_result_is_reported_with_the_runs_metrics() -> None:
     assert (status.failure.reason, status.phase) == ("ResultNotPublished", "Running")
     assert status.finished_at == at(hours=8)
     assert (status.message or "").startswith(
-        "The training has succeeded, but its result is not published: create ConfigMap: 403 "
-        "exceeded quota. Fix the reported problem."
+        "The training has succeeded, but the operator could not publish the result: create "
+        "ConfigMap: 403 exceeded quota. Fix the reported problem."
     )
     assert (decision.action, decision.publish) == (RequeueAfter(5), False)
 

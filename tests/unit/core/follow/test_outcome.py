@@ -43,7 +43,7 @@ def test_progress_brings_stage_and_expected_end() -> None:
     assert status.estimated_completion_at == at(hours=8)
     assert status.last_progress_at == at(hours=4)
     assert note is not None
-    assert note.message == "Training: MainTraining, 50%."
+    assert note.message == "The run is in stage MainTraining, at 50%."
 
 
 def test_last_epoch_of_the_log_is_shown_with_the_progress() -> None:
@@ -54,7 +54,10 @@ def test_last_epoch_of_the_log_is_shown_with_the_progress() -> None:
     poll = a_model(3, progress=30, started_at=EIGHT)
     _, note = follow(SPEC, followed(learning_curve=points), poll, at(hours=2), ())
     assert note is not None
-    assert note.message == "Training: MainTraining, 30%. Last logged: epoch 5/20, WER 28.3%."
+    assert (
+        note.message
+        == "The run is in stage MainTraining, at 30%. The log's last epoch is 5/20, with WER 28.3%."
+    )
 
 
 def test_absent_progress_is_not_zero() -> None:
@@ -62,7 +65,7 @@ def test_absent_progress_is_not_zero() -> None:
     status, note = follow(SPEC, followed(), poll, at(hours=1), ())
     assert (status.progress, status.stage, status.last_progress_at) == (None, None, None)
     assert note is not None
-    assert note.message == "Training."
+    assert note.message == "The run is in progress."
     status, _ = follow(SPEC, followed(progress=45, stage="MainTraining"), poll, at(hours=1), ())
     assert (status.progress, status.stage) == (45, "MainTraining")
 
@@ -156,7 +159,7 @@ def test_changed_run_start_time_is_reported_but_not_acted_on() -> None:
     assert status.started_at == EIGHT
     assert status.progress == 5
     assert note is not None
-    assert "the model may have been started by someone else" in note.message
+    assert "another client may have started the model" in note.message
 
 
 @pytest.mark.parametrize("state", [1, 2, 3, 4, 5])
@@ -171,7 +174,7 @@ def test_stale_read_after_a_start_changes_nothing(state: int, status: TrainingSt
     same, note = follow(SPEC, status, poll, at(minutes=1), ())
     assert same == status
     assert note is not None
-    assert note.message.startswith("Started; the API ")
+    assert note.message.startswith("The run has started; the API ")
 
 
 @pytest.mark.parametrize("state", [1, 2])
@@ -195,8 +198,9 @@ def test_vanished_run_without_a_start_time_waits_for_the_timeout(state: int, kno
     assert note is not None
     assert note.reason == "UnexpectedStatus"
     assert note.message == (
-        f"The run was at 45%; the API now reports training_status {state} without a start time, so "
-        "the end of the run cannot be confirmed. Waiting, at most until spec.timeoutSeconds."
+        f"The run was at 45%, but the API now reports training_status {state} without a start "
+        "time, so the operator cannot confirm the end of the run. The operator waits at most until "
+        "spec.timeoutSeconds."
     )
 
 
@@ -213,7 +217,7 @@ def test_model_changed_after_the_run_makes_the_outcome_unknown(
     assert status.finished_at == at(hours=9)
     assert status.failure is not None
     assert (status.failure.reason, note) == ("Unknown", None)
-    assert f"reset to training_status {state} before" in status.failure.message
+    assert f"changed to training_status {state} before" in status.failure.message
 
 
 @pytest.mark.parametrize("state", [0, 6, -1, 99, 2**53])
@@ -270,7 +274,7 @@ def test_success_without_metrics_is_success() -> None:
     status, note = believe(SPEC, status, at(hours=9))
     assert (status.failure, status.metrics, status.finished_at) == (None, None, at(hours=8))
     assert note is not None
-    assert "gave no word error rate" in note.message
+    assert "reports no word error rate" in note.message
 
 
 def test_success_without_a_word_error_rate_has_no_rating() -> None:
@@ -280,7 +284,7 @@ def test_success_without_a_word_error_rate_has_no_rating() -> None:
     assert status.metrics is not None
     assert (status.metrics.rating, status.metrics.character_error_rate) == (None, "8.3")
     assert note is not None
-    assert "gave no word error rate" in note.message
+    assert "reports no word error rate" in note.message
 
 
 def test_a_failed_run_says_why_and_when() -> None:
@@ -332,7 +336,7 @@ def test_the_message_of_a_success_names_the_model_to_use() -> None:
     unnamed = judge(SPEC, followed(model=model_status(a_model(4, key=None))))[1]
     assert named is not None
     assert unnamed is not None
-    assert named.message.endswith(" Use it as custom_model_7.")
+    assert named.message.endswith(" Use the model as custom_model_7.")
     assert "Use it" not in unnamed.message
 
 

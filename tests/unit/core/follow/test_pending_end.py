@@ -78,8 +78,8 @@ def test_end_without_results_is_recorded_and_awaited(gate: object, end: RemoteMo
     assert life.status.model is not None
     assert life.status.model.training_status == end.training_status
     assert life.status.message == (
-        f"The API shows that the training has ended (training_status {end.training_status}); its "
-        "results are awaited until 08:03:00Z."
+        f"The API reports that the training has ended (training_status {end.training_status}), but "
+        "not the results; the operator waits for the results until 08:03:00Z."
     )
     assert (life.reason, life.action, life.published) == ("Training", RequeueAfter(2), 0)
     assert life.status.finished_at is None
@@ -130,7 +130,7 @@ def test_pending_end_is_polled_five_times_then_believed() -> None:
     life.waits(1).wake_ups()
     assert (life.status.phase, life.published, life.action) == ("Succeeded", 1, RequeueAfter(None))
     assert life.status.finished_at == at(minutes=1)
-    assert "gave no word error rate" in (life.status.message or "")
+    assert "reports no word error rate" in (life.status.message or "")
     assert life.event_reasons.count("TrainingSucceeded") == 1
 
 
@@ -255,7 +255,7 @@ def test_failure_without_an_error_is_believed_and_not_retried() -> None:
     life = a_pending(SILENT, backoff_limit=1).waits(120)
     life.wake_ups()
     assert (life.status.phase, life.reason) == ("Failed", "Unknown")
-    assert "The API gives no reason." in (life.status.message or "")
+    assert "The API reports no error." in (life.status.message or "")
 
 
 def test_failure_believed_by_time_names_unreadable_fields() -> None:
@@ -265,7 +265,9 @@ def test_failure_believed_by_time_names_unreadable_fields() -> None:
     life.waits(1).wake_ups()
     assert life.status.failure is not None
     assert life.status.failure.reason == "QualityGateFailed"
-    named = "Not readable in the API's reply: training_metrics.character_error_rate."
+    named = (
+        "The operator cannot read fields of the API's reply: training_metrics.character_error_rate."
+    )
     assert life.status.failure.message.endswith(named)
 
 
@@ -408,7 +410,10 @@ def test_deletion_at_a_pending_end_releases_no_running_training() -> None:
     assert deletion_events(life.status) == ()
     life.training = replace(life.training, is_being_deleted=True)
     life.wake_ups()
-    assert life.status.message == "The resource is being deleted and is not reconciled any more."
+    assert (
+        life.status.message
+        == "The resource is being deleted; the operator does not reconcile the resource any more."
+    )
 
 
 # An edited gate that was missed for a missing metric.
@@ -486,7 +491,7 @@ def test_edited_gate_is_judged_after_the_poll_that_is_deferred() -> None:
 def test_edited_gate_names_a_metric_that_is_not_readable() -> None:
     life = a_missed().edit(quality_gate=WIDER).waits(600)
     life.polls(replace(NO_CER, unreadable=("training_metrics.character_error_rate",)))
-    assert "Not readable in the API's reply: " in (life.status.message or "")
+    assert "The operator cannot read fields of the API's reply: " in (life.status.message or "")
 
 
 @pytest.mark.parametrize("answer", [UNANSWERED, REJECTED], ids=["no answer", "refused"])

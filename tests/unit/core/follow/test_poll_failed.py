@@ -260,7 +260,7 @@ def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
     assert waits(decision) == wait
     assert decision.state.polls.failed == before + 1
     assert decision.status.conditions[0].reason == "ApiUnavailable"
-    assert decision.status.message == "No answer from the API (HTTP 500: oops)."
+    assert decision.status.message == "The API did not answer the poll (HTTP 500: oops)."
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_next_poll_is_at_the_time_that_the_reply_names(
 
 
 def test_named_time_is_shown() -> None:
-    asks = "The reply asks to wait; the next call is due at "
+    asks = "The reply asks the operator to wait; the next call is due at "
     for training in (a_training(), RUNNING):
         decision = fails(retry_after=120, training=training)
         assert (decision.status.message or "").endswith(f"{asks}13:02Z.")
@@ -299,7 +299,10 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
     state = InProcessState(polls=PollState(failed=3))
     decision = fails(state=state, poll={"since": at(hours=3)})
     assert (waits(decision), decision.state) == (60, state)
-    assert decision.status.message == "API unreachable since 01-16 11:00Z (HTTP 500: oops)."
+    assert (
+        decision.status.message
+        == "The API has been unreachable since 01-16 11:00Z (HTTP 500: oops)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -308,13 +311,15 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
         pytest.param(
             None,
             None,
-            "No answer from the API (HTTP 500: oops); status last updated 01-16 12:00Z.",
+            "The API did not answer the poll (HTTP 500: oops); status was last updated at 01-16 "
+            "12:00Z.",
             id="as recorded",
         ),
         pytest.param(
             at(hours=4.5),
             at(hours=4.75),
-            "API unreachable since 01-16 12:45Z (HTTP 500: oops); status last updated "
+            "The API has been unreachable since 01-16 12:45Z (HTTP 500: oops); status was last "
+            "updated at "
             "01-16 12:30Z.",
             id="as remembered, and no calls are made",
         ),
@@ -341,7 +346,7 @@ def test_age_of_a_runs_status_is_shown(
 )
 def test_age_is_not_shown_without_a_time_or_a_run(status: TrainingStatus, events: str) -> None:
     decision = fails(training=a_training(status=status))
-    assert decision.status.message == f"No answer from the API (HTTP 500: oops){events}."
+    assert decision.status.message == f"The API did not answer the poll (HTTP 500: oops){events}."
     assert decision.status.last_observed_at == status.last_observed_at
 
 

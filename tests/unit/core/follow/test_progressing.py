@@ -95,8 +95,9 @@ def test_later_run_start_time_is_reported_from_a_minute_on(
     model = a_model(3, progress=progress, started_at=start)
     _, note = running(followed(progress=50), model, at(hours=3), 7, ())
     text = (
-        " The API reports a newer start time than this run's; the model may have been started by "
-        "someone else."
+        " The API reports a newer start time than that of this run; another client may have "
+        "started "
+        "the model."
     )
     assert note.message.endswith(text) == said
 
@@ -308,28 +309,32 @@ POINTS = [LearningPoint(epoch=n, of=20, word_error_rate=f"{50 - n}.5") for n in 
 @pytest.mark.parametrize(
     ("facts", "text"),
     [
-        pytest.param({}, "Training.", id="nothing is known"),
+        pytest.param({}, "The run is in progress.", id="nothing is known"),
         pytest.param(
-            {"progress": 50, "stage": "MainTraining"}, "Training: MainTraining, 50%.", id="progress"
+            {"progress": 50, "stage": "MainTraining"},
+            "The run is in stage MainTraining, at 50%.",
+            id="progress",
         ),
         pytest.param(
             {"progress": 99, "stage": "FinalEvaluation"},
-            "Training: FinalEvaluation, 99%.",
+            "The run is in stage FinalEvaluation, at 99%.",
             id="nearly done",
         ),
         pytest.param(
             {"progress": 100, "stage": "FinalEvaluation"},
-            "Training: FinalEvaluation, 100%. Waiting for the API to report the final status.",
+            "The run is in stage FinalEvaluation, at 100%. The operator waits for the API to "
+            "report the final status.",
             id="done",
         ),
         pytest.param(
             {"learning_curve": POINTS},
-            "Training. Last logged: epoch 5/20, WER 45.5%.",
+            "The run is in progress. The log's last epoch is 5/20, with WER 45.5%.",
             id="the log's last epoch",
         ),
         pytest.param(
             {"poll_interval_seconds": 300},
-            "Training. Polling about every 5m: the status-call quota of the API key is shared.",
+            "The run is in progress. The operator polls about every 5m, because resources share "
+            "the status-call quota of the API key.",
             id="seldom polled",
         ),
     ],
@@ -342,6 +347,8 @@ def test_stalled_run_has_a_message() -> None:
     status = poll(50, at(hours=10), poll(50, at(hours=4)))
     assert training_reason(status) == ConditionReason(
         Reason.PROGRESS_STALLED,
-        "Training: MainTraining, 50%. No progress since 01-16 12:00Z, longer than any earlier "
-        "MainTraining stage. Polling continues until spec.timeoutSeconds.",
+        "The run is in stage MainTraining, at 50%. The run has made no progress since 01-16 "
+        "12:00Z, "
+        "longer than any earlier run in stage MainTraining. The operator polls the run until "
+        "spec.timeoutSeconds.",
     )

@@ -99,7 +99,7 @@ def test_cancellation_restores_the_previous_run_from_history() -> None:
     assert (status.started_at, status.finished_at) == (before.started_at, before.finished_at)
     assert status.metrics == before.metrics
     assert status.message == (
-        "The model is trained; the request to train it again was cancelled before its start."
+        "The model is trained; the operator cancelled the request for another run before its start."
     )
     assert status.log is not None
     assert status.log.config_maps == ("cardiology-log",)
@@ -138,16 +138,15 @@ def pending(life: Life) -> str | None:
 def cancelled(life: Life) -> list[str]:
     """The messages of the events about requests that were cancelled; none is a warning."""
     items = [item for item in life.events if item.reason == "RequestCancelled"]
-    assert not any(item.warning for item in items)
+    assert not any(item.is_warning for item in items)
     return [item.message for item in items]
 
 
 def text_of(request: str) -> str:
     """The message of the event."""
     return (
-        f"The request ({request}) was cancelled before its start, because the resource no longer "
-        "has that value; nothing is started for it. If Argo CD or Flux applies the resource, set "
-        "the value in Git."
+        f"The operator cancelled the request ({request}) before its start, because the resource no "
+        "longer has that value. If Argo CD or Flux applies the resource, set the value in Git."
     )
 
 
@@ -340,7 +339,7 @@ def test_retry_is_cancelled_with_its_request(begun: bool) -> None:  # noqa: FBT0
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
     # The run's end caused an event if no retry had begun; a retry that had begun is cancelled.
     assert [text.partition(",")[0] for text in cancelled(life)] == [
-        "Retry 1 was cancelled before its start"
+        "The operator cancelled retry 1 before its start"
     ] * begun
     assert ("TrainingFailed" in life.event_reasons) == (not begun)
     # The request was handled: repeating it changes nothing.

@@ -11,7 +11,6 @@ from scriptix_operator.core.scheduling.poll_interval import (
     MAX_SPARE,
     GrantedInterval,
     next_poll,
-    reported_interval,
     shown_interval,
     spread,
 )
@@ -167,19 +166,3 @@ def test_reported_interval_is_near_and_not_below_the_granted(floor: float) -> No
     shown = shown_interval(5.0, floor)
     assert shown is not None
     assert floor <= shown <= 3 * floor
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (2, "2s"),
-        (45, "45s"),
-        (60, "1m"),
-        (2700, "45m"),
-        (3599, "59m"),
-        (3600, "1h"),
-        (86400, "24h"),
-    ],
-)
-def test_interval_has_a_message(seconds: int, text: str) -> None:
-    assert reported_interval(seconds) == text

@@ -129,7 +129,7 @@ def test_a_model_in_use_is_neither_started_nor_adopted() -> None:
         life = Life()
         life.polls(a_model(state), competitors=(a_training(name="radiology", status=followed()),))
         assert (outcome(life), life.reason) == (WAITS, "ModelInUse")
-        assert "radiology is training this model" in (life.status.message or "")
+        assert "Resource radiology is training this model" in (life.status.message or "")
         assert life.status.run is None
 
 
@@ -314,7 +314,7 @@ def test_start_waiting_for_quota_is_queued_and_reported_once() -> None:
     assert (life.status.phase, life.reason) == ("Queued", "WaitingForStartQuota")
     assert decision.action == RequeueAfter(600)
     assert life.status.message == (
-        "Waiting for the start quota of the API key: 3 of 12 in the queue, expected "
+        "The run waits for the start quota of the API key: 3 of 12 in the queue, expected "
         "2025-01-16 08:10Z."
     )
     assert life.status.display is not None
@@ -331,7 +331,7 @@ def test_a_wait_without_a_position_is_not_reported() -> None:
     life.polls(a_model(2))
     assert life.learns(StartQueued(None, 5)).action == RequeueAfter(5)
     assert (life.status.phase, life.status.queue, life.reason) == ("Pending", None, "Observed")
-    assert life.status.message == "The model can be trained; its start is being scheduled."
+    assert life.status.message == "The model can be trained; the operator schedules the start."
     # In the queue the resource asks for a start, not for the model, when it is due.
     assert life.waits(5).learns(Triggered(is_queued=True)).action == CheckQueue()
     life.learns(QueueReached())
@@ -419,7 +419,7 @@ def test_accepted_start_is_owned_with_any_reply(reply: RemoteModel | None) -> No
 def test_start_reply_counts_as_the_first_poll() -> None:
     life = Life().intends().is_accepted(a_model(3, started_at=EIGHT, progress=3))
     assert (life.status.progress, life.status.stage) == (3, "DataPreprocessing")
-    assert life.status.message == "Training: DataPreprocessing, 3%."
+    assert life.status.message == "The run is in stage DataPreprocessing, at 3%."
 
 
 @pytest.mark.parametrize("state", [1, 2, 4, 5])
@@ -587,7 +587,9 @@ def test_starts_back_off_while_only_polls_are_answered() -> None:
     for _ in range(5):
         life.waits(300).intends().is_refused(FailureKind.NOT_SENT, message="no connection.")
         waits.append(life.action)
-        assert life.status.message == "The start was not sent: no connection. Trying again."
+        assert (life.status.message or "").startswith(
+            "The operator could not send the start: no connection. The operator retries"
+        )
     assert waits == [
         RequeueAfter(60),
         RequeueAfter(120),

@@ -79,7 +79,7 @@ def test_of_two_made_in_one_second_the_uid_decides() -> None:
 @pytest.mark.parametrize("record", [ENDED, RERUN], ids=["in its status", "in its history"])
 def test_run_recorded_by_another_status_is_not_adopted(state: int, record: TrainingStatus) -> None:
     there = a_model(state, started_at=EIGHT)
-    assert "belongs to younger" in (model_in_use(mine(), [younger(record)], there) or "")
+    assert "belongs to resource younger" in (model_in_use(mine(), [younger(record)], there) or "")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_resource_waiting_for_data_does_not_block_a_rerun() -> None:
     """The older resource's message says to change runToken; then the younger one must start."""
     there = a_model(4, started_at=EIGHT)
     rerun = mine(RERUN)
-    assert "change that resource's spec.runToken" in (model_in_use(older(), [rerun], there) or "")
+    assert "change spec.runToken of that resource" in (model_in_use(older(), [rerun], there) or "")
     assert model_in_use(rerun, [older()], there) is None
     # With new data both can start, and the older resource comes first again.
     ready = a_model(2, started_at=EIGHT)
@@ -153,7 +153,7 @@ def test_a_holder_is_named_only_within_the_namespace(other: Training, model: Any
     foreign = replace(other, key=TrainingKey("team-b", "secret-project"))
     assert "older" in (model_in_use(mine(), [other], model) or "")
     events = model_in_use(mine(), [foreign], model) or ""
-    assert "a resource in another namespace" in events
+    assert "resource in another namespace" in events
     assert "team-b" not in events
     assert "secret-project" not in events
 

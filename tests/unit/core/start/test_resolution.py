@@ -234,7 +234,7 @@ def test_replaced_run_is_consumed_and_reported(state: int) -> None:
     life = an_unknown_start()
     life.waits(5.25).polls(a_model(state, started_at=EIGHT))
     assert (life.status.phase, life.reason, life.run.intent) == ("Failed", "Unknown", None)
-    assert "before the outcome could be read" in (life.status.message or "")
+    assert "before the operator could read the outcome" in (life.status.message or "")
     assert (life.status.started_at, life.status.finished_at) == (EIGHT, at(seconds=5))
     assert life.run.started_training_at == EIGHT
     assert life.event_reasons[-2:] == ["TrainingStarted", "TrainingFailed"]

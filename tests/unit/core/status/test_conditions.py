@@ -216,7 +216,7 @@ def test_suspended_message_says_that_a_run_continues() -> None:
     idle, busy = (derive_status(training, facts, EIGHT) for facts in (a_status(), followed()))
     assert reason_of(idle) == reason_of(busy) == "Suspended"
     assert "goes on" not in (idle.message or "")
-    assert "the remote run continues (the API cannot cancel it)" in (busy.message or "")
+    assert "the remote run continues (the API cannot cancel a run)" in (busy.message or "")
 
 
 def test_after_a_suspension_the_old_reason_does_not_linger() -> None:
@@ -224,7 +224,7 @@ def test_after_a_suspension_the_old_reason_does_not_linger() -> None:
     status = derive_status(a_training(), status, at(hours=1))
     assert (reason_of(status), status.message) == (
         "Observed",
-        "Waiting for the first status poll.",
+        "The resource waits for its first status poll.",
     )
 
 

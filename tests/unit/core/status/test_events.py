@@ -24,7 +24,7 @@ def settled(
 
 def events(old: TrainingStatus, new: TrainingStatus) -> list[tuple[str, bool]]:
     """The reason of each event, and whether the event is a warning."""
-    return [(item.reason.value, item.warning) for item in transition_events(old, new)]
+    return [(item.reason.value, item.is_warning) for item in transition_events(old, new)]
 
 
 WAITING = settled(a_status(), Reason.WAITING_FOR_MODEL)
@@ -184,12 +184,12 @@ def test_each_transition_has_its_event(
 @pytest.mark.parametrize(
     ("new", "expected"),
     [
-        ("Owned", "Run run-1 was started."),
+        ("Owned", "The operator started run run-1."),
         (
             "Unconfirmed",
-            "Run run-1 is running: the start was accepted although its reply was lost.",
+            "The operator started run run-1; the reply of the API to the start was lost.",
         ),
-        ("Adopted", "Adopted the existing training as run run-1."),
+        ("Adopted", "The operator adopted the existing training as run run-1."),
     ],
 )
 def test_start_event_is_as_certain_as_its_outcome(new: str, expected: str) -> None:
@@ -237,7 +237,9 @@ def test_the_message_of_an_end_is_that_of_status() -> None:
     end = failed(FailureReason.TIMED_OUT)
     assert [item.message for item in transition_events(RUNNING, end)] == [end.message]
     stage = settled(followed(stage="MainTraining", progress=31))
-    assert [item.message for item in transition_events(RUNNING, stage)] == ["MainTraining, 31%."]
+    assert [item.message for item in transition_events(RUNNING, stage)] == [
+        "The run has reached stage MainTraining, at 31%."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ def test_deletion_is_reported_if_a_run_continues(status: TrainingStatus, release
     assert [item.reason for item in deletion_events(status)] == [
         "ReleasedRunningTraining"
     ] * released
-    assert all(item.warning for item in deletion_events(status))
+    assert all(item.is_warning for item in deletion_events(status))
 
 
 @pytest.mark.parametrize(

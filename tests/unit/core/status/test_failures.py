@@ -100,7 +100,7 @@ def test_control_characters_in_error_texts_are_removed() -> None:
 @pytest.mark.parametrize("error", [None, "", " \n "], ids=["null", "empty", "blank"])
 def test_failure_without_a_text_says_so(error: str | None) -> None:
     why = remote_failure(a_model(5, error=error, status_message=None))
-    assert (why.reason, why.message) == ("Unknown", "The API gives no reason.")
+    assert (why.reason, why.message) == ("Unknown", "The API reports no error.")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,10 @@ def test_failure_without_a_text_says_so(error: str | None) -> None:
 )
 def test_status_message_is_the_cause_without_an_error(said: str, reason: str) -> None:
     why = remote_failure(a_model(5, status_message=said))
-    assert (why.reason, why.message) == (reason, f"The API gives no error; it says: {said}")
+    assert (why.reason, why.message) == (
+        reason,
+        f"The API reports no error; the status message is: {said}",
+    )
 
 
 def test_only_a_failure_of_the_remote_side_may_be_retried() -> None:
@@ -124,7 +127,7 @@ def test_each_reason_has_a_solution_that_ends_as_a_sentence(reason: FailureReaso
 
 
 def test_timed_out_run_is_reported_to_continue() -> None:
-    assert "not cancelled" in failure(FailureReason.TIMED_OUT, "x").solution
+    assert "did not cancel" in failure(FailureReason.TIMED_OUT, "x").solution
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,7 @@ def test_documents_start_errors_show_figures_and_remedy(
         ),
         pytest.param(
             call_failed(FailureKind.CONFLICT, "HTTP 409: Not now.", code="WEEKEND"),
-            "Not now. The start is retried automatically.",
+            "Not now. The operator retries the start automatically.",
             id="unknown text",
         ),
     ],
@@ -241,8 +244,8 @@ def test_details_are_bounded_and_absent_ones_omitted() -> None:
     ("status", "advised", "not_advised"),
     [
         (401, "Put a valid API key", "billing"),
-        (402, "settle billing or plan", "valid API key"),
-        (403, "give it the scope custom_models:write and access to the model", "billing"),
+        (402, "settle the bill or the plan", "valid API key"),
+        (403, "give the key the scope custom_models:write and access to the model", "the bill"),
     ],
 )
 def test_remedy_for_a_key_follows_its_refusal(status: int, advised: str, not_advised: str) -> None:

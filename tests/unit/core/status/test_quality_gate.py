@@ -129,4 +129,6 @@ def test_changed_gate_names_no_metric_that_is_not_known() -> None:
     assert changed_gate(gate, Metrics(word_error_rate="12.5")) is None
     changed = changed_gate(gate, Metrics(word_error_rate="12.6"))
     assert changed is not None
-    assert changed.endswith("would miss it: word error rate is 12.6% (at most 12.5% wanted).")
+    assert changed.endswith(
+        "misses the changed gate: word error rate is 12.6% (at most 12.5% wanted)."
+    )

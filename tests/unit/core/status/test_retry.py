@@ -124,7 +124,7 @@ def test_waiting_retry_has_no_terminal_condition() -> None:
     assert life.status.failure.reason == "SystemError"
     assert life.event_reasons == ["TrainingStarted", "RetryScheduled"]
     assert life.events[-1].message == life.status.message
-    assert life.events[-1].warning
+    assert life.events[-1].is_warning
     assert life.published == 0
 
 

@@ -69,10 +69,11 @@ def test_message_names_field_and_remedy_once_for_each_problem() -> None:
     assert life.reason == "Unreadable"
     assert stalled(life) == (
         "This version of the operator cannot read spec.log.collect (input should be simple). "
-        "Nothing is started for the resource; a run that has begun is followed. Correct the field, "
+        "The operator starts nothing for the resource, and follows a run that has begun. Correct "
+        "the field, "
         "or run a version of the operator that knows its value."
     )
-    assert life.status.message == f"No training is started. {stalled(life)}"
+    assert life.status.message == f"The operator starts no training. {stalled(life)}"
     assert (life.event_reasons, life.writes) == (["Unreadable"], 1)
     life.edit_unreadably("spec.log.collect").wake_ups()
     assert (life.event_reasons, life.writes) == (["Unreadable"], 2)
@@ -98,7 +99,7 @@ def test_resource_is_as_before_once_it_can_be_read() -> None:
         "Ready": "Unknown",
         "Reconciling": "True",
     }
-    assert life.status.message == "Training: MainTraining, 45%."
+    assert life.status.message == "The run is in stage MainTraining, at 45%."
 
 
 def test_message_of_an_unreadable_resource_is_not_kept() -> None:
@@ -106,7 +107,10 @@ def test_message_of_an_unreadable_resource_is_not_kept() -> None:
     life.wake_ups()
     life.edit_unreadably().wake_ups()
     life.learns(PollDeferred(5.0))
-    assert (life.reason, life.status.message) == ("Observed", "Waiting for the first status poll.")
+    assert (life.reason, life.status.message) == (
+        "Observed",
+        "The resource waits for its first status poll.",
+    )
 
 
 def test_message_names_the_field_once() -> None:
@@ -114,7 +118,7 @@ def test_message_names_the_field_once() -> None:
     life.polls(a_model(3, started_at=EIGHT, progress=45))
     life.edit_unreadably(PRIORITY).wake_ups()
     life.learns(PollDeferred(5.0))
-    assert life.status.message == f"Training: MainTraining, 45%. {stalled(life)}"
+    assert life.status.message == f"The run is in stage MainTraining, at 45%. {stalled(life)}"
 
 
 def test_status_field_that_becomes_unreadable_is_reported() -> None:
@@ -203,7 +207,10 @@ def test_resource_that_starts_nothing_holds_no_model() -> None:
 
 
 def test_run_of_an_unreadable_resource_holds_its_model() -> None:
-    for namespace, name in (("team-a", "odd"), ("team-b", "a resource in another namespace")):
+    for namespace, name in (
+        ("team-a", "Resource odd"),
+        ("team-b", "A resource in another namespace"),
+    ):
         holder = TrainingKey(namespace, "odd")
         seen = ModelPolled(a_model(2), KEY, unreadable_holder=holder)
         decision = decide(a_training(), seen, EIGHT)
@@ -230,7 +237,9 @@ def test_run_is_followed_to_its_end_and_published() -> None:
     life.polls(a_model(3, started_at=EIGHT, progress=45))
     assert (life.status.progress, life.status.stage) == (45, "MainTraining")
     assert truths(life.status) == STALLED
-    assert (life.status.message or "").startswith("Training: MainTraining, 45%. This version")
+    assert (life.status.message or "").startswith(
+        "The run is in stage MainTraining, at 45%. This version"
+    )
     life.polls(DONE)
     assert (life.status.phase, life.published) == ("Succeeded", 1)
     assert life.status.metrics is not None
@@ -256,7 +265,7 @@ def test_end_is_judged_once_the_gate_can_be_read() -> None:
     assert (life.status.phase, life.published, life.run.ownership) == ("Running", 0, "Owned")
     assert life.status.metrics is not None
     assert life.status.metrics.word_error_rate == "12.5"
-    assert "neither judged nor published" in (life.status.message or "")
+    assert "judges and publishes the run once" in (life.status.message or "")
     for suspend in (True, False):
         unread = {"quality_gate": UNREADABLE_GATE.model_dump(), "suspend": suspend}
         life.edit_unreadably(GATE, **unread).wake_ups()

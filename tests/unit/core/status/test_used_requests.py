@@ -71,7 +71,7 @@ def test_a_used_token_beside_an_annotation_starts_nothing() -> None:
     )
     assert life.status.repeated_request == said
     assert life.status.message == (
-        "The model is trained with a word error rate of 12.5% (VeryGood). Use it as "
+        "The model is trained with a word error rate of 12.5% (VeryGood). Use the model as "
         f"custom_model_7. {said}"
     )
     assert [item.message for item in life.events if item.reason == "RequestAlreadyUsed"] == [said]
@@ -96,7 +96,7 @@ def test_a_repeated_request_is_one_event_for_each_edit() -> None:
     life.edit(run_token="v2").wake_ups()  # the value of the run in status requests that run
     assert life.status.repeated_request is None
     assert life.status.message is not None
-    assert life.status.message.endswith("Use it as custom_model_7.")
+    assert life.status.message.endswith("Use the model as custom_model_7.")
     life.edit(run_token="v1").wake_ups()
     assert life.event_reasons.count("RequestAlreadyUsed") == 2
 
@@ -140,7 +140,7 @@ def test_repeated_request_is_reported_for_a_running_run() -> None:
         life.waits(60).polls(replace(RUNNING, progress=21))
     assert (life.status.message or "").count('"v2" was used before') == 1
     life.edit(run_token="v3").waits(60).polls(RUNNING)
-    assert life.status.message == "Training: InitialEpochs, 20%."
+    assert life.status.message == "The run is in stage InitialEpochs, at 20%."
 
 
 def test_cancelled_request_is_reported_beside_a_repeated_one() -> None:
