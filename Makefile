@@ -8,6 +8,7 @@ FAILURES_PAGE := docs/failures.md
 CRD := crds/custommodeltrainings.scriptix.io.yaml
 CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
+SETTINGS_PAGE := docs/reference/settings.md
 
 # A PYTHON of another version than .venv's rebuilds .venv; without PYTHON, .venv is kept.
 version := -c 'import sys; print(sys.version_info[:2])'
@@ -20,6 +21,9 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 print_failures_page := -c 'from scriptix_operator.core.status.failure_page import failures_page; \
 	print(failures_page(), end="")'
+
+print_settings_page := -c 'from scriptix_operator.usage import settings_page; \
+	print(settings_page(), end="")'
 
 .PHONY: help
 help: ## print this list
@@ -73,6 +77,8 @@ lint: install ## check style, types, layers, words, known vulnerabilities, and t
 	.venv/bin/lint-imports
 	@.venv/bin/python -m tools.check_words
 	@.venv/bin/python image/audit.py
+	@.venv/bin/python $(print_settings_page) | diff -u $(SETTINGS_PAGE) - || \
+		{ echo "$(SETTINGS_PAGE) is not current; run: make settings" >&2; exit 1; }
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not current; run: make crd" >&2; exit 1; }; done
 	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \
@@ -119,6 +125,11 @@ crd: install ## write the CustomResourceDefinition from the models, for crds/ an
 	@.venv/bin/scriptix-operator crd >$(CRD).new || { rm -f $(CRD).new; exit 1; }
 	@cp $(CRD).new $(CHART_CRD)
 	@mv $(CRD).new $(CRD)
+
+.PHONY: settings
+settings: install ## write docs/reference/settings.md from the settings in the code
+	@.venv/bin/python $(print_settings_page) >$(SETTINGS_PAGE).new || { rm -f $(SETTINGS_PAGE).new; exit 1; }
+	@mv $(SETTINGS_PAGE).new $(SETTINGS_PAGE)
 
 .PHONY: gitops
 gitops: install ## write the files made from gitops/argocd's Lua files: the argocd-cm snippet and test data
