@@ -94,13 +94,14 @@ _PAGE = """\
 
 <!-- Made from operator/scriptix_operator/settings.py by `make settings`. Edit the texts there. -->
 
-`scriptix-operator run` and `scriptix-operator check` read their settings from environment variables. An
-invalid one ends the process with a line that names the variable. `run --help` and `check --help` list
-all that these commands read, including proxies, CAs and the connection to the cluster.
+`scriptix-operator run` and `scriptix-operator check` read their settings from environment
+variables. An invalid one ends the process with a line that names the variable. `run --help` and
+`check --help` list all that these commands read, including proxies, CAs and the connection to the
+cluster.
 
-The chart has the values `settings` and `watchNamespaces` for the variables, and `extraEnv` for those
-without a value of their own. With Kustomize, set literals of the ConfigMap `scriptix-operator-settings`
-in an overlay, as `deploy/overlays/namespaced` does.
+The chart has the values `settings` and `watchNamespaces` for the variables, and `extraEnv` for
+those without a value of their own. With Kustomize, set literals of the ConfigMap
+`scriptix-operator-settings` in an overlay, as `deploy/overlays/namespaced` does.
 """
 _TABLE_HEAD = ("| Variable | Default | Meaning |", "|---|---|---|")
 

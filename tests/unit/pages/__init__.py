@@ -1,0 +1,1 @@
+"""Numbers and names on the pages in docs/ are those of the code."""
