@@ -16,10 +16,15 @@ from mypy.types import CallableType, FunctionLike, Instance, get_proper_type
 REPLACE: Final = "scriptix_operator.api.base.replace"
 CONTEXT: Final = "scriptix_operator.core.reconcile.context.ReconcileContext"
 """The class whose methods update one of its parts."""
+STATE: Final = "scriptix_operator.core.reconcile.in_process_state"
+"""The module of the in-process state and its parts."""
 METHODS: Final = {
     f"{CONTEXT}.with_facts": "scriptix_operator.api.status.TrainingStatus",
     f"{CONTEXT}.with_run": "scriptix_operator.api.status.Run",
-    f"{CONTEXT}.with_state": "scriptix_operator.core.reconcile.protocol.InProcessState",
+    f"{CONTEXT}.with_state": f"{STATE}.InProcessState",
+    f"{CONTEXT}.with_polls": f"{STATE}.PollState",
+    f"{CONTEXT}.with_start": f"{STATE}.StartState",
+    f"{CONTEXT}.with_log_fetches": f"{STATE}.LogFetchState",
 }
 """The class whose fields each method takes."""
 

@@ -21,7 +21,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
-from scriptix_operator.engine.installation_watch import Serving
+from scriptix_operator.engine.installation_watch import InstallationWatch
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.metered_calls import MeteredCalls
 from scriptix_operator.engine.reconciler import Reconciler
@@ -337,7 +337,7 @@ def assemble(
         metrics=metrics,
         installation=settings.pod_namespace,
     )
-    serving = Serving(
+    installation_watch = InstallationWatch(
         installation=settings.pod_namespace,
         store=store,
         status_writer=status_writer,
@@ -391,7 +391,7 @@ def assemble(
         installation=settings.pod_namespace,
         serve=serve,
         retry_ledger=ledger.retry_refused,
-        beside=serving.run,
+        beside=installation_watch.run,
         report_left_alone=status_writer.report_left_alone,
         shutdown=dependencies.shutdown,
         start_wait=settings.post_timeout + RECORDING,

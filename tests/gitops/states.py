@@ -11,7 +11,7 @@ from typing import Any
 from scriptix_operator.api.names import API_VERSION, KIND
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.core.model.remote import FailureKind
-from scriptix_operator.core.reconcile.protocol import Blocked
+from scriptix_operator.core.reconcile.vocabulary import Blocked
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.kube.trainings import dump_status
 from tests.unit.core.builders import EIGHT, Life, a_model, a_training

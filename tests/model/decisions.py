@@ -22,17 +22,16 @@ from scriptix_operator.core.ledger.ledger import (
 )
 from scriptix_operator.core.ledger.rebuild import rebuilt
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState, StartState
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Decision,
-    InProcessState,
     ModelPolled,
     NoStartInFlight,
     Observation,
     Poll,
     Post,
-    Posted,
-    PostFailed,
     RequeueAfter,
     StartAborted,
     StartGranted,
@@ -314,14 +313,18 @@ class Decisions:
             return None if age is None else now - timedelta(seconds=age)
 
         return InProcessState(
-            refusals=recall.refusals,
-            in_flight=None if recall.in_flight is None else self.starts_in_flight[recall.in_flight],
-            answer=None if recall.answer is None else self._observed(recall.answer),
-            intent_seen_at=then(recall.age),
-            reset_seen=recall.reset,
-            agreed_at=then(recall.agreed),
-            repeated_at=then(recall.repeated),
-            results_poll_at=then(recall.results),
+            start=StartState(
+                refusals=recall.refusals,
+                in_flight=None
+                if recall.in_flight is None
+                else self.starts_in_flight[recall.in_flight],
+                reply=None if recall.reply is None else self._observed(recall.reply),
+                intent_seen_at=then(recall.age),
+                reset_seen=recall.reset,
+                not_happened_at=then(recall.not_happened),
+                unconfirmed_run_at=then(recall.unconfirmed_run),
+            ),
+            polls=PollState(results_due_at=then(recall.results)),
         )
 
     def _numbered(self, decision: Decision, now: datetime, thing: Thing) -> NumberedDecision:
@@ -336,14 +339,16 @@ class Decisions:
                 "the resource is never requeued, without a reason"
             )
         recall = Recall(
-            None if state.in_flight is None else self.starts_in_flight.of(state.in_flight),
+            None
+            if state.start.in_flight is None
+            else self.starts_in_flight.of(state.start.in_flight),
             None,  # a reply is processed in the reconcile that receives it
-            age(state.intent_seen_at),
-            state.reset_seen,
-            age(state.agreed_at),
-            age(state.repeated_at),
-            age(state.results_poll_at),
-            min(state.refusals, 2),
+            age(state.start.intent_seen_at),
+            state.start.reset_seen,
+            age(state.start.not_happened_at),
+            age(state.start.unconfirmed_run_at),
+            age(state.polls.results_due_at),
+            min(state.start.refusals, 2),
         )
         outcome = None
         if start_outcome is not None:

@@ -306,9 +306,9 @@ def _one_tick_later(process: Process) -> Process:
 
 def _aged(recall: Recall) -> Recall:
     return recall._replace(
-        age=_later(recall.age, TICKS.unseen),
-        agreed=_later(recall.agreed, TICKS.agree),
-        repeated=_later(recall.repeated, TICKS.agree),
+        age=_later(recall.age, TICKS.longest_in_flight),
+        not_happened=_later(recall.not_happened, TICKS.agree),
+        unconfirmed_run=_later(recall.unconfirmed_run, TICKS.agree),
     )
 
 

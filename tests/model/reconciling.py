@@ -189,7 +189,7 @@ class Reconciling:
         here = here._replace(job=job)
         if start_outcome is None:
             return self.act(here)
-        return here.continues(at="close" if here.is_recorded else "resolve")
+        return here.continues(at="resolve_start" if here.is_recorded else "resolve")
 
     def act(self, here: Here) -> State:
         """Reconciler: carry out the action of the decision."""
@@ -211,7 +211,7 @@ class Reconciling:
                     return self.proceed(here, decision)
                 here = here.with_recall(decision.recall)
                 is_late = self.rules.mutation is Mutation.INTENT_AFTER_IN_FLIGHT
-                at = "open" if is_late else "intent"
+                at = "begin_start" if is_late else "intent"
                 return here.continues(
                     at=at, status=decision.status, action="post", begun=0, view=None
                 )

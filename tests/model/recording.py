@@ -46,14 +46,14 @@ class Recording(Reconciling):
         mutation = self.rules.mutation
         match here.job.at:
             case "resolve":
-                return here.continues(at="close")
+                return here.continues(at="resolve_start")
             case "intent" if mutation in {
                 Mutation.IN_FLIGHT_AFTER_POST,
                 Mutation.INTENT_AFTER_IN_FLIGHT,
             }:
                 return here.continues(at="send")
             case "intent":
-                return here.continues(at="open")
+                return here.continues(at="begin_start")
             case _:
                 return here.ends()
 

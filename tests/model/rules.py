@@ -119,5 +119,5 @@ class Rules:
 
 class _Hasty(Durations):
     @property
-    def unseen(self) -> float:
+    def longest_in_flight(self) -> float:
         return self.grace_period

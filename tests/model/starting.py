@@ -34,7 +34,7 @@ class Starting(Recording):
         if found is None and self._may_not_rebuild(here):
             event = f"{here.name} may not rebuild the ledger: a namespace is not listed"
             # A recorded outcome stays recorded; the in-flight start is resolved later.
-            yield event, self.act(here) if here.job.then == "close" else here.ends()
+            yield event, self.act(here) if here.job.then == "resolve_start" else here.ends()
             return
         if found is None:
             known = tuple(
@@ -83,8 +83,8 @@ class Starting(Recording):
 
     # Beginning a start.
 
-    def open(self, here: Here) -> Iterator[Move]:
-        """StartLedger.open: charge the start and record it as in flight."""
+    def begin_start(self, here: Here) -> Iterator[Move]:
+        """StartLedger.begin: charge the start and record it as in flight."""
         any_version = self.rules.mutation is Mutation.ANY_LEDGER
         ledger = here.state.ledger if any_version else here.process.ledger
         is_basis = here.job.revision or any_version
@@ -104,7 +104,10 @@ class Starting(Recording):
             return
         yield event, self._opened(self._ledger_written(here, updated), in_flight)
         for outcome, unsure in self._unanswered(here, updated):
-            yield event + outcome, unsure.continues(at="reread_ledger", then="open", found=updated)
+            yield (
+                event + outcome,
+                unsure.continues(at="reread_ledger", then="begin_start", found=updated),
+            )
 
     def _aborted(self, here: Here) -> State:
         if self.rules.mutation is Mutation.INTENT_AFTER_IN_FLIGHT:
@@ -146,20 +149,20 @@ class Starting(Recording):
         here = here._replace(process=process, job=job)
         event = f"{here.name} finds its version of the ledger"
         in_flight = self.core.in_flight(found)
-        if then == "open" and in_flight is not None:
+        if then == "begin_start" and in_flight is not None:
             yield event, self._opened(here, in_flight)
         else:
             yield event, self.act(here)
 
     # Resolving a start.
 
-    def close(self, here: Here) -> Iterator[Move]:
-        """StartLedger.close: in any version of the ledger, as the outcome holds for all of them."""
+    def resolve_start(self, here: Here) -> Iterator[Move]:
+        """StartLedger.resolve: in any version of the ledger, as the outcome holds for all."""
         start_outcome = here.job.start_outcome
         assert start_outcome is not None
         if here.process.ledger is None:
             for event, after in self.read_ledger(
-                here._replace(job=here.job._replace(then="close"))
+                here._replace(job=here.job._replace(then="resolve_start"))
             ):
                 yield event, after
             return
@@ -176,7 +179,7 @@ class Starting(Recording):
                 )
         else:
             lost = here._replace(process=here.process._replace(ledger=None))
-            yield f"{event}: conflict", lost.continues(at="read_ledger", then="close")
+            yield f"{event}: conflict", lost.continues(at="read_ledger", then="resolve_start")
 
     # The POST.
 
@@ -207,7 +210,7 @@ class Starting(Recording):
         """Send the POST."""
         begun = here.job.begun or 0
         # The POST can act until W+P+G after the write of the intent began; without a fence, later.
-        left = int(TICKS.unseen - min(begun, TICKS.send_window)) - 1
+        left = int(TICKS.longest_in_flight - min(begun, TICKS.send_window)) - 1
         uid = here.job.base.thing.uid
         token = self.core.facts(here.job.status).token
         message = Message(
@@ -242,9 +245,9 @@ class Starting(Recording):
 
     def replied(self, here: Here, answer: Answer) -> State:
         """RunStarter.start: the reply enters the in-process state before it is recorded."""
-        here = here.with_recall(here.recall._replace(answer=answer))
+        here = here.with_recall(here.recall._replace(reply=answer))
         late = self.rules.mutation is Mutation.IN_FLIGHT_AFTER_POST
-        return here.continues(at="open" if late else "answer", answer=answer, begun=None)
+        return here.continues(at="begin_start" if late else "answer", answer=answer, begun=None)
 
 
 def _given_up(post: Message, *, is_reset: bool) -> Message:

@@ -8,7 +8,7 @@ from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.ledger.ledger import InFlightStart, LatestRun, Ledger
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel, TrainingState
-from scriptix_operator.core.reconcile.protocol import Posted, PostFailed
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.status.conditions import is_end_pending
 from tests.model.values import Answer, View
 from tests.unit.core.builders import EIGHT, a_model, metrics

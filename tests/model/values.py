@@ -71,16 +71,16 @@ class Answer(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """core.reconcile.protocol.InProcessState, with times as ages in ticks."""
+    """core.reconcile.in_process_state.InProcessState, with times as ages in ticks."""
 
     in_flight: int | None = None
-    answer: Answer | None = None
+    reply: Answer | None = None
     age: int | None = None
     """Ticks since the intent was first seen."""
     reset: bool = False
-    agreed: int | None = None
+    not_happened: int | None = None
     """Ticks since a poll first showed that the start has not happened."""
-    repeated: int | None = None
+    unconfirmed_run: int | None = None
     """Ticks since a poll first showed a run that may be the one before the start."""
     results: int | None = None
     """Ticks since the next poll for results became due."""

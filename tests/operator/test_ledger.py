@@ -61,7 +61,7 @@ async def test_ledger_is_created_and_taken_over(
 ) -> None:
     first = a_process(store)
     revision = await first.ready()
-    in_flight = await first.open(intending(), revision)
+    in_flight = await first.begin(intending(), revision)
     assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}"]
     made = space.read(NAME)
     assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "scriptix-operator"}
@@ -80,12 +80,12 @@ async def test_former_leader_begins_no_start_after_a_takeover(
     before = await old.ready()
     revision = await new.ready()
     with pytest.raises(LedgerChangedError):
-        await old.open(intending(), before)
+        await old.begin(intending(), before)
     assert written(space)["inFlightStarts"] == {}
     # The old process has taken the ledger over again for this, so the new one has to do so too.
     with pytest.raises(LedgerChangedError):
-        await new.open(intending(), revision)
-    in_flight = await new.open(intending(), await new.ready())
+        await new.begin(intending(), revision)
+    in_flight = await new.begin(intending(), await new.ready())
     assert written(space)["inFlightStarts"]["7"]["serial"] == in_flight.serial
 
 
@@ -93,10 +93,10 @@ async def test_in_flight_start_is_resolved_after_a_concurrent_write(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     process = a_process(store)
-    in_flight = await process.open(intending(), await process.ready())
+    in_flight = await process.begin(intending(), await process.ready())
     touch: Json = {"metadata": {"annotations": {"touched": "yes"}}}
     status_writer.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, touch))
-    await process.close(StartOutcome(in_flight, acted=False))
+    await process.resolve(StartOutcome(in_flight, acted=False))
     assert written(space)["inFlightStarts"] == {}
 
 
@@ -107,9 +107,9 @@ async def test_deleted_ledger_is_rebuilt_before_the_next_start(
     revision = await process.ready()
     space.delete(NAME)
     with pytest.raises(LedgerChangedError):
-        await process.open(intending(), revision)
+        await process.begin(intending(), revision)
     assert written(space)["inFlightStarts"].keys() == {"8"}
-    await process.open(intending(), await process.ready())
+    await process.begin(intending(), await process.ready())
     assert written(space)["inFlightStarts"].keys() == {"7", "8"}
 
 

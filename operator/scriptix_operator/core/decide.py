@@ -36,21 +36,23 @@ from scriptix_operator.core.follow.progressing import without_poll_facts
 from scriptix_operator.core.follow.replaced import replaced_before_poll
 from scriptix_operator.core.ledger.ledger import StartOutcome
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.call_results import (
+    LogStored,
+    LogUnavailable,
+    Posted,
+    PostFailed,
+)
 from scriptix_operator.core.reconcile.context import RECHECK, Durations, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
+from scriptix_operator.core.reconcile.vocabulary import (
     Blocked,
     CheckQueue,
     Decision,
-    InProcessState,
-    LogStored,
-    LogUnavailable,
     ModelPolled,
     Observation,
     Poll,
     PollDeferred,
     PollFailed,
-    Posted,
-    PostFailed,
     PublishFailed,
     QueueReached,
     RebuildPending,
@@ -79,11 +81,11 @@ from scriptix_operator.core.start.contention import is_start_of, model_in_use, u
 from scriptix_operator.core.start.reply import refused, started
 from scriptix_operator.core.start.resolution import (
     acted_after_all,
-    concluded,
+    decision_by_kept_reply,
     newly_polled_start,
+    recorded_outcome,
     resolve,
-    resolve_for_others,
-    resolved_by_others,
+    resolve_other_start,
 )
 from scriptix_operator.core.status.conditions import (
     ConditionReason,
@@ -143,9 +145,9 @@ def _decided(ctx: ReconcileContext, observation: Observation) -> Decision:
         case Posted():
             return started(ctx, observation)
         case PostFailed():
-            return refused(ctx.with_state(answer=None), observation)
+            return refused(ctx.with_start(reply=None), observation)
         case StartAborted():
-            return abort_start(ctx).answer(Poll())
+            return abort_start(ctx).decision_on(Poll())
         case LogStored():
             return log_stored(ctx, observation)
         case LogUnavailable():
@@ -153,37 +155,37 @@ def _decided(ctx: ReconcileContext, observation: Observation) -> Decision:
         case PublishFailed():
             return publish_failed(ctx, observation)
         case _:
-            return _kept_up(ctx, observation)
+            return _decide_on_resource(ctx, observation)
 
 
-def _kept_up(ctx: ReconcileContext, observation: Observation) -> Decision:
+def _decide_on_resource(ctx: ReconcileContext, observation: Observation) -> Decision:
     """Follow deletion, edits, requests and time-outs first; only then what was observed."""
     if ctx.training.is_being_deleted:
         is_polled = awaits_outcome(ctx.training, observation)
-        return _observed(ctx, observation) if is_polled else released(ctx)
+        return _decide_on_observation(ctx, observation) if is_polled else released(ctx)
     edited = _is_edited(ctx)
     condition_reason = None
     if edited:
         ctx = with_log_tried_again(ctx)
     if is_run_asked_for(ctx.training):
-        ctx = _requested(ctx)
+        ctx = _with_request_accepted(ctx)
     elif is_cancelled(ctx.training):
         ctx, condition_reason = ctx.with_status(cancel_request(ctx.status)), CANCELLED
     else:
-        ctx = _collapsed(ctx)
+        ctx = _with_newest_request(ctx)
     if awaits_retry(ctx.status):
-        return _retried(ctx)
+        return _retry_when_due(ctx)
     if has_ended(ctx.status):
         return _ended(ctx, condition_reason, observation, edited=edited)
     if is_wait_over(ctx) and not isinstance(observation, ModelPolled):
-        return conclude(*_believed(ctx))
+        return conclude(*_with_end_believed(ctx))
     is_late = ctx.deadline is not None and ctx.now >= ctx.deadline
     if is_late and not is_end_pending(ctx.status):
         return _timed_out(ctx)
     if ctx.spec.suspend:
-        ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
+        ctx = ctx.without_refused_polls().with_status(without_poll_facts(ctx.status))
         return ctx.with_facts(queue=None, failure=None).requeue(None)
-    return _observed(ctx, observation)
+    return _decide_on_observation(ctx, observation)
 
 
 def _is_edited(ctx: ReconcileContext) -> bool:
@@ -192,20 +194,20 @@ def _is_edited(ctx: ReconcileContext) -> bool:
     return is_readable_again or ctx.training.generation != ctx.status.observed_generation
 
 
-def _requested(ctx: ReconcileContext) -> ReconcileContext:
+def _with_request_accepted(ctx: ReconcileContext) -> ReconcileContext:
     """Accept a request: in place of an unsent one, or once the run has ended."""
     if is_over(ctx.status):
         return _with_new_run(ctx, begin_run(ctx.training))
-    return _collapsed(ctx)
+    return _with_newest_request(ctx)
 
 
-def _collapsed(ctx: ReconcileContext) -> ReconcileContext:
+def _with_newest_request(ctx: ReconcileContext) -> ReconcileContext:
     """Let a run that nothing was sent for answer the newest request."""
     newest = newest_request(ctx.training)
     return ctx if newest == ctx.status.run else ctx.with_facts(run=newest)
 
 
-def _retried(ctx: ReconcileContext) -> Decision:
+def _retry_when_due(ctx: ReconcileContext) -> Decision:
     """Wait for the time of the retry, and for the log of the run that failed; then begin it."""
     retry_at = ctx.run.retry_at
     if ctx.spec.suspend or ctx.training.unreadable:
@@ -214,39 +216,41 @@ def _retried(ctx: ReconcileContext) -> Decision:
         return conclude(ctx)
     ctx = _with_new_run(ctx, begin_retry(ctx.training))
     text = f"Retry {ctx.run.retries} of {ctx.spec.backoff_limit} begins."
-    return ctx.answer(Poll(), ConditionReason(Reason.OBSERVED, text))
+    return ctx.decision_on(Poll(), ConditionReason(Reason.OBSERVED, text))
 
 
 def _with_new_run(ctx: ReconcileContext, status: TrainingStatus) -> ReconcileContext:
     """Begin another run: the in-process state of the previous run does not count."""
     fresh = without_log_failures(ctx.with_status(status), is_wanted=False)
-    return fresh.without_doubt().with_state(
-        refusals=0,
-        failed_publishes=0,
-        interval=None,
-        poll_credits=None,
+    return (
+        fresh.without_refused_polls()
+        .with_start(refusals=0)
+        .with_polls(interval=None, credits=None)
+        .with_state(failed_publishes=0)
     )
 
 
-def _observed(ctx: ReconcileContext, observation: Observation) -> Decision:
+def _decide_on_observation(ctx: ReconcileContext, observation: Observation) -> Decision:
     match observation:
         case Triggered(is_queued):
             return _triggered(ctx, is_queued=is_queued)
         case QueueReached():
-            return ctx.answer(Poll())
+            return ctx.decision_on(Poll())
         case Blocked(why):
-            ctx = with_next_poll(ctx.without_doubt())
-            return ctx.with_facts(failure=why, queue=None).requeue(min(ctx.poll, RECHECK))
+            ctx = with_next_poll(ctx.without_refused_polls())
+            return ctx.with_facts(failure=why, queue=None).requeue(
+                min(ctx.requested_interval, RECHECK)
+            )
         case StartLedgerNotWritable() | RebuildPending():
             return ctx.with_facts(queue=None).requeue(
-                min(ctx.poll, RECHECK), _no_ledger(observation)
+                min(ctx.requested_interval, RECHECK), _no_ledger(observation)
             )
         case PollDeferred(seconds):
             return ctx.requeue(seconds)
         case PollFailed():
             return poll_failed(with_next_poll(ctx), observation)
         case ModelPolled():
-            return _seen(ctx, observation)
+            return _decide_on_poll(ctx, observation)
         case StartGranted():
             return begin(ctx, observation)
         case StartQueued():
@@ -275,7 +279,7 @@ def _triggered(ctx: ReconcileContext, *, is_queued: bool) -> Decision:
     is_queued = is_queued or ctx.status.queue is not None
     seen_at = ctx.status.last_observed_at
     is_fresh = seen_at is not None and ctx.now < seen_at + OBSERVATION_REFRESH
-    return ctx.answer(CheckQueue() if is_queued and is_fresh else Poll())
+    return ctx.decision_on(CheckQueue() if is_queued and is_fresh else Poll())
 
 
 def _ended(
@@ -300,11 +304,11 @@ def _ended(
     return replace(conclude(ctx, condition_reason), publish=False)
 
 
-def _believed(ctx: ReconcileContext) -> tuple[ReconcileContext, ConditionReason | None]:
+def _with_end_believed(ctx: ReconcileContext) -> tuple[ReconcileContext, ConditionReason | None]:
     status, condition_reason = believe(ctx.spec, ctx.status, ctx.now)
-    status = naming_unreadable(status, ctx.status.failure, ctx.state.unreadable)
+    status = naming_unreadable(status, ctx.status.failure, ctx.state.polls.unreadable)
     # The poll for a metric after an edit of the gate counts its own failures.
-    return ctx.with_status(status).with_state(failed_polls=0), condition_reason
+    return ctx.with_status(status).with_polls(failed=0), condition_reason
 
 
 def _timed_out(ctx: ReconcileContext) -> Decision:
@@ -313,7 +317,7 @@ def _timed_out(ctx: ReconcileContext) -> Decision:
         "no further calls are made for it."
     )
     # The intent stays: the next resource that needs the model resolves its outcome.
-    ctx = ctx.without_doubt().with_status(without_poll_facts(ctx.status))
+    ctx = ctx.without_refused_polls().with_status(without_poll_facts(ctx.status))
     ended = ctx.with_facts(
         failure=failure(FailureReason.TIMED_OUT, text),
         finished_at=ended_at(ctx.status.started_at, ctx.now),
@@ -321,74 +325,77 @@ def _timed_out(ctx: ReconcileContext) -> Decision:
     return conclude(ended)
 
 
-def _seen(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    before, shown = ctx.status, ctx.status.poll_interval_seconds
+def _decide_on_poll(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+    before = ctx.status
     end = before.run.pending_end if before.run else None
     is_shown = end is None or is_of_end(before, end, seen.model)
     ctx = ctx.with_facts(
         model=model_status(seen.model) if is_shown else before.model,
         failure=None,
-        poll_interval_seconds=shown_interval(ctx.poll, seen.granted_interval.floor, shown),
+        poll_interval_seconds=shown_interval(ctx.requested_interval, seen.granted_interval.floor),
     )
-    ctx = ctx.with_state(
-        failed_polls=0,
-        last_polled_at=ctx.now,
-        unreadable=seen.model.unreadable,
-    ).without_doubt()
-    followed = is_followed(ctx.status)
-    decision = _following(ctx, seen) if followed else _starting(_spread(ctx, seen), seen)
+    ctx = ctx.with_polls(
+        failed=0, answered_at=ctx.now, unreadable=seen.model.unreadable
+    ).without_refused_polls()
+    if is_followed(ctx.status):
+        decision = _decide_on_followed(ctx, seen)
+    else:
+        decision = _decide_on_not_followed(_with_waiting_interval(ctx, seen), seen)
     stamped = with_poll(decision.status, before, ctx.now)
     return replace(decision, status=stamped)
 
 
-def _spread(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
+def _with_waiting_interval(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval that the key's quota grants to resources that wait for their model."""
-    poll_in = spread(seen.granted_interval.kept(ctx.poll), seen.jitter)
-    return replace(ctx.with_state(interval=None), poll_in=poll_in)
+    poll_in = spread(seen.granted_interval.kept(ctx.requested_interval), seen.jitter)
+    return replace(ctx.with_polls(interval=None), granted_poll_in=poll_in)
 
 
-def _following(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+def _decide_on_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     if (decision := replaced_before_poll(ctx, seen.competitors)) is not None:
         return decision
     status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
     is_changed = status.stage != ctx.status.stage or has_ended(status)
-    wanted = ctx.state.log_wanted or is_changed
-    ctx = _paced(ctx.with_status(status), seen).with_state(log_wanted=wanted)
+    wanted = ctx.state.log_fetches.is_wanted or is_changed
+    ctx = _with_followed_interval(ctx.with_status(status), seen).with_log_fetches(is_wanted=wanted)
     if is_wait_over(ctx):
-        ctx, condition_reason = _believed(ctx)
+        ctx, condition_reason = _with_end_believed(ctx)
     decision = conclude(ctx, condition_reason)
-    left_open = None if seen.in_flight is None else concluded(seen.in_flight, ctx.training)
+    recorded = None if seen.in_flight is None else recorded_outcome(seen.in_flight, ctx.training)
     followed = ctx.training.with_status(decision.status)
     return replace(
-        decision, start_outcome=left_open or newly_polled_start(followed, seen.latest_run)
+        decision, start_outcome=recorded or newly_polled_start(followed, seen.latest_run)
     )
 
 
-def _paced(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
+def _with_followed_interval(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval until the next poll: shorter near the estimated completion."""
     status, now = ctx.status, ctx.now
     began, eta = status.started_at, status.estimated_completion_at
     age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
     to_end = None if eta is None else (eta - now).total_seconds()
-    wanted = next_poll(ctx.poll, to_end, age, ctx.state.poll_credits)
-    ctx = ctx.with_state(interval=wanted.seconds, poll_credits=wanted.spare)
+    wanted = next_poll(ctx.requested_interval, to_end, age, ctx.state.polls.credits)
+    ctx = ctx.with_polls(interval=wanted.seconds, credits=wanted.spare)
     return replace(
-        ctx, poll_in=spread(seen.granted_interval.kept(ctx.poll, wanted.seconds), seen.jitter)
+        ctx,
+        granted_poll_in=spread(
+            seen.granted_interval.kept(ctx.requested_interval, wanted.seconds), seen.jitter
+        ),
     )
 
 
-def _starting(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+def _decide_on_not_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Decide on a model without a known run of this resource."""
     if is_starting(ctx.status):
         if seen.in_flight is not None and is_start_of(seen.in_flight, ctx.training):
             return resolve(ctx, seen, seen.in_flight)
-        if (resolved := resolved_by_others(ctx)) is not None:
-            return resolved
+        if (decision := decision_by_kept_reply(ctx)) is not None:
+            return decision
         # The ledger is written between the intent and the POST: this start was never sent.
         ctx = abort_start(ctx)
     start_outcome: StartOutcome | None = None
     if seen.in_flight is not None:
-        ctx, outcome = resolve_for_others(ctx, seen, seen.in_flight)
+        ctx, outcome = resolve_other_start(ctx, seen, seen.in_flight)
         if isinstance(outcome, Decision):
             return outcome
         start_outcome = outcome

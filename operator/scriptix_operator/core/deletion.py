@@ -11,7 +11,7 @@ from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.core.follow.progressing import without_poll_facts
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     Decision,
     ModelPolled,
     NoStartInFlight,
@@ -58,11 +58,11 @@ def released(ctx: ReconcileContext) -> Decision:
     if awaits_retry(ctx.status):
         ctx = ctx.with_run(retry_at=None)
     if is_finished(ctx.status):
-        return ctx.answer(RequeueAfter(None))
+        return ctx.decision_on(RequeueAfter(None))
     ctx = ctx.with_status(without_poll_facts(ctx.status)).with_facts(queue=None)
     if not has_ended(ctx.status):
         ctx = ctx.with_facts(failure=None)
-    return ctx.answer(RequeueAfter(None), release(ctx.status))
+    return ctx.decision_on(RequeueAfter(None), release(ctx.status))
 
 
 def without_effects(ctx: ReconcileContext, decision: Decision) -> Decision:

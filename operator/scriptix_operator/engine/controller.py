@@ -97,7 +97,7 @@ class Controller:
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Reads a ledger again that the cluster has refused, as StartLedger.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
-    """Runs beside the reconciles until cancelled, as Serving.run."""
+    """Runs beside the reconciles until cancelled, as InstallationWatch.run."""
     report_left_alone: Callable[[Raw, str], Awaitable[bool]] = _report_nothing
     """Reports in status why a resource is skipped, as StatusWriter.report_left_alone."""
     shutdown: Shutdown = field(default_factory=Shutdown)

@@ -23,7 +23,7 @@ from scriptix_operator.kube.trainings import UnreadableError
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
-__all__ = ["Serving"]
+__all__ = ["InstallationWatch"]
 
 SOURCE = "Installations"
 INTERVAL = 5.0
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Serving:
+class InstallationWatch:
     """Keeps the resources that this installation serves, and reports those of others.
 
     Args:

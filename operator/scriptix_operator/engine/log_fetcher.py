@@ -14,7 +14,7 @@ from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import (
     LogExtent,
     LogStored,
     LogUnavailable,

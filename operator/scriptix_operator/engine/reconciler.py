@@ -7,7 +7,7 @@ from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     CheckQueue,
@@ -26,7 +26,7 @@ from scriptix_operator.core.reconcile.protocol import (
     Triggered,
 )
 from scriptix_operator.core.start.contention import is_intent_of_another_ledger
-from scriptix_operator.core.status.conditions import is_watched
+from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
@@ -113,7 +113,7 @@ class Reconciler:
         resumed = await self._record_reply(recorded)
         recorded, decision = resumed or (recorded, self._decide(recorded, observation))
         while True:
-            decision = await self._published(recorded, decision)
+            decision = await self._publish_result(recorded, decision)
             recorded, decision = await self._resolve_start(recorded, decision)
             if self.shutdown.is_begun and not isinstance(decision.action, RequeueAfter):
                 return None
@@ -124,7 +124,7 @@ class Reconciler:
                 case CheckQueue():
                     observation = await self.remote_calls.check_queue(current)
                 case AcquireStart() as wanted:
-                    permit, observation = await self._reserve(current, wanted)
+                    permit, observation = await self._acquire_start(current, wanted)
                 case Post():
                     if permit is None:
                         raise RuntimeError(f"{recorded.key}: a start without a permit")
@@ -133,7 +133,7 @@ class Reconciler:
                     continue
                 case FetchLog(due_in):
                     recorded = current = await self.status_writer.write(recorded, decision.status)
-                    failed = decision.state.failed_logs
+                    failed = decision.state.log_fetches.failed
                     observation = await self.log_fetcher.fetch(current, failed, due_in)
                 case RequeueAfter(seconds):
                     current = await self.status_writer.write(recorded, decision.status)
@@ -142,7 +142,7 @@ class Reconciler:
                         current.key,
                         is_queued=self._is_queued(current, observation),
                         # A run that has ended is polled if an edited gate needs a metric.
-                        is_watched=(is_watched(current) or awaits_poll)
+                        is_polled=(is_polled(current) or awaits_poll)
                         and seconds is not None
                         and not isinstance(
                             observation, Blocked | StartLedgerNotWritable | RebuildPending
@@ -153,10 +153,10 @@ class Reconciler:
             decision = self._decide(current, observation)
             permit = _needed(permit, decision)
 
-    async def _reserve(
+    async def _acquire_start(
         self, training: Training, wanted: AcquireStart
     ) -> tuple[StartPermit | None, Observation]:
-        reply = await self.remote_calls.reserve(training, wanted)
+        reply = await self.remote_calls.acquire_start(training, wanted)
         if isinstance(reply, StartPermit):
             return reply, StartGranted(wanted.model, wanted.key, reply.nonce)
         return None, reply
@@ -192,7 +192,7 @@ class Reconciler:
         self.store.store_state(training, decision.state)
         return decision
 
-    async def _published(self, recorded: Training, decision: Decision) -> Decision:
+    async def _publish_result(self, recorded: Training, decision: Decision) -> Decision:
         """Publish the result before a success is recorded; decide again if that fails."""
         if not decision.publish:
             return decision
@@ -213,11 +213,11 @@ class Reconciler:
             return recorded, decision
         recorded = await self.status_writer.write(recorded, decision.status)
         try:
-            await self.ledger.close(decision.start_outcome)
+            await self.ledger.resolve(decision.start_outcome)
         except KubeError as error:
             # The outcome is recorded. The next resource that needs the model resolves the start.
             logger.warning(
-                "%s: start not yet closed in the ledger, will retry: %s", recorded.key, error
+                "%s: start not yet resolved in the ledger, will retry: %s", recorded.key, error
             )
         return recorded, replace(decision, start_outcome=None)
 

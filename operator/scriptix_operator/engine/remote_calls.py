@@ -12,7 +12,8 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     KeyUse,
@@ -21,8 +22,6 @@ from scriptix_operator.core.reconcile.protocol import (
     Observation,
     PollDeferred,
     PollFailed,
-    Posted,
-    PostFailed,
     QueueReached,
     RebuildPending,
     StartLedgerNotWritable,
@@ -33,7 +32,7 @@ from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
 from scriptix_operator.core.start.contention import is_start_of
-from scriptix_operator.core.start.resolution import concluded
+from scriptix_operator.core.start.resolution import recorded_outcome
 from scriptix_operator.core.status.conditions import (
     has_ended,
     is_end_pending,
@@ -76,7 +75,8 @@ class StartPermit:
 
     schedulers: KeySchedulers
     key: ApiKey
-    permit: Permit
+    quota_permit: Permit
+    """The permit of the key's start quota."""
     revision: int
     """Revision of the ledger when the model was polled."""
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -84,7 +84,7 @@ class StartPermit:
 
     def cancel(self) -> None:
         """Return the permit: the start was not sent."""
-        self.schedulers.cancel(self.key.fingerprint, self.permit)
+        self.schedulers.cancel(self.key.fingerprint, self.quota_permit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class RemoteCalls:
 
     def _warn_of(self, model: RemoteModel, training: Training) -> None:
         """Log once which fields of a reply cannot be read: each poll may show the same ones."""
-        if model.flaw is None or model.unreadable == self.store.state(training).unreadable:
+        if model.flaw is None or model.unreadable == self.store.state(training).polls.unreadable:
             return
         logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
 
@@ -195,7 +195,7 @@ class RemoteCalls:
         holder = self._holder(in_flight)
         if holder is None:
             return not self.coverage.may_hide_holder(in_flight)
-        return concluded(in_flight, holder) is not None
+        return recorded_outcome(in_flight, holder) is not None
 
     def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although it is not in the store."""
@@ -223,7 +223,7 @@ class RemoteCalls:
             kind = PollPriority.WAITING
         asked = float(training.spec.poll_interval_seconds)
         # The in-process state may be older than an edit.
-        speed_up = max(asked / (self.store.state(training).interval or asked), 1.0)
+        speed_up = max(asked / (self.store.state(training).polls.interval or asked), 1.0)
         return PollRequest(kind, asked, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:
@@ -264,7 +264,9 @@ class RemoteCalls:
             or QueueReached()
         )
 
-    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+    async def acquire_start(
+        self, training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
         """Acquire the permit of a start, or return why there is none.
 
         Raises:
@@ -343,7 +345,9 @@ class RemoteCalls:
                 raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
 
         try:
-            model = await self.calls.make(Call.START, model_id, permit.key, permit.permit, send)
+            model = await self.calls.make(
+                Call.START, model_id, permit.key, permit.quota_permit, send
+            )
         except ScriptixError as error:
             again_in = self.schedulers.wait(permit.key.fingerprint, Call.START)
             return PostFailed(error.failure, again_in)

@@ -11,14 +11,10 @@ from dataclasses import dataclass, replace
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
-    Decision,
-    InProcessState,
-    Posted,
-    PostFailed,
-    StartAborted,
-)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
+from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
@@ -66,24 +62,24 @@ class RunStarter:
         begun_at = self.clock.monotonic()
         try:
             written = await self._write_intent(recorded, decision)
-            state = await self._open(written, permit)
+            state = await self._begin_in_ledger(written, permit)
         except BaseException:
             permit.cancel()
             raise
         if state is None:
             permit.cancel()
-            return await self._record_answer(written, StartAborted(), self.store.state(written))
-        answer = await self.remote_calls.start(written, permit, begun_at)
-        state = replace(state, answer=answer)
+            return await self._record_reply(written, StartAborted(), self.store.state(written))
+        reply = await self.remote_calls.start(written, permit, begun_at)
+        state = replace(state, start=replace(state.start, reply=reply))
         self.store.store_state(written, state)
         try:
-            return await self._record_answer(written, answer, state)
+            return await self._record_reply(written, reply, state)
         except GoneError:
             # The resource is gone, but the in-flight start is resolved: the next resource with this
             # model need not poll for the outcome, nor may it start the model a second time.
-            outcome = decide(written, answer, self.clock.now(), state, self.durations).start_outcome
+            outcome = decide(written, reply, self.clock.now(), state, self.durations).start_outcome
             if outcome is not None:
-                await self.ledger.close(outcome)
+                await self.ledger.resolve(outcome)
             raise
 
     async def resume(self, recorded: Training) -> tuple[Training, Decision] | None:
@@ -96,11 +92,11 @@ class RunStarter:
             As `start`; None if there is no such reply, or its intent is gone.
         """
         state = self.store.state(recorded)
-        if state.answer is None or state.in_flight is None:
+        if state.start.reply is None or state.start.in_flight is None:
             return None
-        if not is_start_of(state.in_flight, recorded):
+        if not is_start_of(state.start.in_flight, recorded):
             return None
-        return await self._record_answer(recorded, state.answer, state)
+        return await self._record_reply(recorded, state.start.reply, state)
 
     async def _write_intent(self, recorded: Training, decision: Decision) -> Training:
         try:
@@ -112,32 +108,36 @@ class RunStarter:
                 raise
             return fresh
 
-    async def _open(self, written: Training, permit: StartPermit) -> InProcessState | None:
+    async def _begin_in_ledger(
+        self, written: Training, permit: StartPermit
+    ) -> InProcessState | None:
         """Charge the start and begin it in the ledger; None if the ledger has changed since."""
         try:
-            in_flight = await self.ledger.open(written, permit.revision)
+            in_flight = await self.ledger.begin(written, permit.revision)
         except LedgerChangedError as error:
             logger.warning("%s: start aborted: %s", written.key, error)
             return None
         state = self.store.state(written)
-        state = replace(state, in_flight=in_flight, intent_seen_at=self.clock.now())
+        state = replace(
+            state, start=replace(state.start, in_flight=in_flight, intent_seen_at=self.clock.now())
+        )
         self.store.store_state(written, state)
         return state
 
-    async def _record_answer(
-        self, written: Training, answer: Posted | PostFailed | StartAborted, state: InProcessState
+    async def _record_reply(
+        self, written: Training, reply: Posted | PostFailed | StartAborted, state: InProcessState
     ) -> tuple[Training, Decision]:
         """Record the reply to a start, whatever else has changed meanwhile."""
         run_with_intent = written.status.run
         for attempt in range(1, RECORD_ATTEMPTS + 1):
-            decision = decide(written, answer, self.clock.now(), state, self.durations)
+            decision = decide(written, reply, self.clock.now(), state, self.durations)
             try:
                 recorded = await self.status_writer.write(written, decision.status)
             except ConflictError:
                 written = await self.status_writer.reload(written)
                 # An equal intent may be another leader's, of the same second; if ours was not sent,
                 # nothing is left to record.
-                if written.status.run != run_with_intent or isinstance(answer, StartAborted):
+                if written.status.run != run_with_intent or isinstance(reply, StartAborted):
                     raise
             except UnavailableError as error:
                 if attempt == RECORD_ATTEMPTS:

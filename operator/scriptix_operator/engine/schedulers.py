@@ -19,12 +19,12 @@ from scriptix_operator.core.model.remote import CallFailure, RateLimitInfo
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import PastCall, Permit
-from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.key_scheduler import Call, KeyScheduler
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
-from scriptix_operator.core.scheduling.start_queue import FREE_ATTEMPTS, QueueEntry
+from scriptix_operator.core.scheduling.start_queue import QueueEntry
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.work_queue import WorkQueue
 
@@ -164,14 +164,14 @@ class KeySchedulers:
         self._wake_up(scheduler, now)
 
     def finish_reconcile(
-        self, key: TrainingKey, *, is_queued: bool, is_watched: bool, awaits_poll: bool
+        self, key: TrainingKey, *, is_queued: bool, is_polled: bool, awaits_poll: bool
     ) -> None:
         """Note that a reconcile has ended.
 
         Args:
             key: The resource.
             is_queued: The resource waits for a start.
-            is_watched: The resource will be polled again without another trigger.
+            is_polled: The resource will be polled again without another trigger.
             awaits_poll: The resource waits for a permit to poll, and asks again when triggered. A
                 resource that cannot ask (its Secret is missing, for instance) must not stay in the
                 queue: all others would wait for it.
@@ -183,10 +183,10 @@ class KeySchedulers:
         if not is_queued:
             scheduler.starts.leave(key, now)
         # A queued resource is rarely polled: it takes no part in dividing the poll rate.
-        is_regular = is_watched and not is_queued
-        awaits_poll = is_watched and awaits_poll
+        is_regular = is_polled and not is_queued
+        awaits_poll = is_polled and awaits_poll
         scheduler.polls.finish(key, now, awaits_poll=awaits_poll, is_regular=is_regular)
-        if not (is_watched or is_queued):
+        if not (is_polled or is_queued):
             # Its request for a log call stays, and makes it join again.
             del self._members[key]
             scheduler.forget_trial(key)
@@ -195,7 +195,7 @@ class KeySchedulers:
     def requeue_failed(self, key: TrainingKey) -> None:
         """Note that a reconcile has failed; the resource keeps its queue entry only."""
         is_queued = self.is_queued(key)
-        self.finish_reconcile(key, is_queued=is_queued, is_watched=False, awaits_poll=False)
+        self.finish_reconcile(key, is_queued=is_queued, is_polled=False, awaits_poll=False)
 
     def tick(self) -> None:
         """Advance the queues past resources that were triggered and do not ask."""
@@ -251,15 +251,13 @@ class KeySchedulers:
         is_first = all(known != fingerprint for known, _ in self._sources)
         charges = [*before, *(own if is_first else ())]
         self._sources.add((fingerprint, source))
-        late = [charge for charge in charges if charge.attempt > FREE_ATTEMPTS]
-        self.of(fingerprint).starts.recall(self._past_calls(charges), self._past_calls(late))
+        self.of(fingerprint).starts.recall(
+            [PastCall(self._monotonic(charge.at), charge.namespace) for charge in charges]
+        )
 
     def recall_logs(self, fingerprint: str, fetched: Iterable[datetime]) -> None:
         """Charge log calls that earlier processes made."""
         self.of(fingerprint).logs.recall([PastCall(self._monotonic(at)) for at in fetched])
-
-    def _past_calls(self, charges: list[StartCharge]) -> list[PastCall]:
-        return [PastCall(self._monotonic(charge.at), charge.namespace) for charge in charges]
 
     def _monotonic(self, at: datetime) -> float:
         # A charge in the future was written by a clock that is ahead of this one.

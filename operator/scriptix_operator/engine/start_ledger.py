@@ -198,11 +198,11 @@ class StartLedger:
             if known.uid == training.uid or is_over(known):
                 superseded = known.serial
         try:
-            await self.open(training, None, superseded)
+            await self.begin(training, None, superseded)
         except LedgerChangedError as error:
             raise UnavailableError(f"{training.key}: {error}") from error
 
-    async def open(
+    async def begin(
         self, training: Training, revision: int | None, superseded: int = NO_START
     ) -> InFlightStart:
         """Charge the start whose intent `training` carries, and begin it in the ledger.
@@ -229,7 +229,7 @@ class StartLedger:
             raise LedgerChangedError(str(error)) from error
         return begun[-1]
 
-    async def close(self, outcome: StartOutcome) -> None:
+    async def resolve(self, outcome: StartOutcome) -> None:
         """Resolve the in-flight start whose outcome is recorded.
 
         Raises:

@@ -9,7 +9,7 @@ from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.cluster.served_by import last_seen_at
 from scriptix_operator.core.eta.timeline import PastRun, PastRuns
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.reconcile.protocol import InProcessState
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.status.conditions import last_key
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges, gauges_of
 from scriptix_operator.engine.clock import Clock
@@ -36,7 +36,7 @@ class TrainingStore:
         self._show = show
         self._clock = clock or Clock()
         self._trainings: dict[TrainingKey, Training] = {}
-        self._memories: dict[TrainingKey, InProcessState] = {}
+        self._states: dict[TrainingKey, InProcessState] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
         self._past = PastRuns()
 
@@ -70,7 +70,7 @@ class TrainingStore:
         self._show(training.key, gauges_of(training))
         return (
             known is None
-            or _requested(known) != _requested(training)
+            or _edited_parts(known) != _edited_parts(training)
             or _was_taken_over(known, training)
         )
 
@@ -86,7 +86,7 @@ class TrainingStore:
     def remove(self, key: TrainingKey) -> Training | None:
         """Remove a resource; returns its last version."""
         known = self._trainings.pop(key, None)
-        self._memories.pop(key, None)
+        self._states.pop(key, None)
         self._past.remove(key)
         self._show(key, NO_GAUGES)
         if known is not None:
@@ -121,7 +121,7 @@ class TrainingStore:
     def state(self, training: Training) -> InProcessState:
         """The in-process state of a resource."""
         return (
-            self._memories.get(training.key, InProcessState())
+            self._states.get(training.key, InProcessState())
             if self._knows(training)
             else InProcessState()
         )
@@ -129,7 +129,7 @@ class TrainingStore:
     def store_state(self, training: Training, state: InProcessState) -> None:
         """Keep the in-process state of a resource while it is in the store under the same uid."""
         if self._knows(training):
-            self._memories[training.key] = state
+            self._states[training.key] = state
 
     def phases(self) -> Counter[Phase]:
         """The number of resources by phase; Pending before the first reconcile."""
@@ -150,7 +150,7 @@ class TrainingStore:
         return known is not None and known.uid == training.uid
 
 
-def _requested(training: Training) -> tuple[object, ...]:
+def _edited_parts(training: Training) -> tuple[object, ...]:
     """The parts of a resource that users change."""
     edited = training.generation, training.requested_at, training.is_being_deleted
     return (*edited, training.unreadable)

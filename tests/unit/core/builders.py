@@ -29,24 +29,21 @@ from scriptix_operator.core.model.remote import (
     TrainingState,
 )
 from scriptix_operator.core.model.training import Training, TrainingKey, UnreadableField
+from scriptix_operator.core.reconcile.call_results import LogExtent, LogStored, Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Action,
     CheckQueue,
     Decision,
     FetchLog,
-    InProcessState,
     KeyUse,
-    LogExtent,
-    LogStored,
     ModelPolled,
     Observation,
     Poll,
     PollFailed,
     Post,
-    Posted,
-    PostFailed,
     PublishFailed,
     QueueReached,
     RequeueAfter,
@@ -353,7 +350,9 @@ class Life:
     def opens(self) -> "Life":
         """Write the ledger, as the engine does between the intent and the POST."""
         self.ledger, entry = with_start_begun(self.ledger, self.training, self.now)
-        self.state = replace(self.state, in_flight=entry, intent_seen_at=self.now)
+        self.state = replace(
+            self.state, start=replace(self.state.start, in_flight=entry, intent_seen_at=self.now)
+        )
         return self
 
     def sees(

@@ -21,16 +21,20 @@ from scriptix_operator.core.model.remote import (
     RemoteMetrics,
     RemoteModel,
 )
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import (
+    LogExtent,
+    LogStored,
+    LogUnavailable,
+    Posted,
+    PostFailed,
+)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     CheckQueue,
     FetchLog,
-    InProcessState,
     KeyUse,
-    LogExtent,
-    LogStored,
-    LogUnavailable,
     ModelPolled,
     NoStartInFlight,
     Observation,
@@ -38,8 +42,6 @@ from scriptix_operator.core.reconcile.protocol import (
     PollDeferred,
     PollFailed,
     Post,
-    Posted,
-    PostFailed,
     QueueReached,
     RebuildPending,
     RequeueAfter,
@@ -205,7 +207,7 @@ def test_failed_poll_ends_nothing(
     assert events == (running and reason == "ApiUnavailable")
     life.waits(60).polls(a_model(3, started_at=EIGHT, progress=10))
     assert (life.status.phase, life.reason) == ("Running", "Training")
-    assert life.state.failed_polls == 0
+    assert life.state.polls.failed == 0
 
 
 def test_block_that_is_not_repeated_is_cleared() -> None:
@@ -398,20 +400,22 @@ def test_new_request_clears_in_process_state_of_the_last_run() -> None:
     life = Life().runs().waits(60).succeeds()
     life.state = replace(
         life.state,
-        refusals=4,
-        failed_logs=3,
-        log_wanted=True,
-        log_refusals=1,
-        log_gateway_refusals=5,
+        start=replace(life.state.start, refusals=4),
+        log_fetches=replace(
+            life.state.log_fetches, failed=3, is_wanted=True, refusals=1, gateway_refusals=5
+        ),
     )
     life.edit(run_token="v2").wake_ups()
-    assert life.state == InProcessState(last_polled_at=life.state.last_polled_at)
+    assert life.state == InProcessState(polls=PollState(answered_at=life.state.polls.answered_at))
 
 
 @pytest.mark.parametrize("gap", ["suspended", "blocked", "timed out", "a new run"])
 def test_refusals_before_a_gap_confirm_nothing_after_it(gap: str) -> None:
     life = Life(a_training(timeout_seconds=7200, run_token="v1")).runs()
-    doubted = replace(life.state, doubted_at=EIGHT, gateway_since=EIGHT)
+    doubted = replace(
+        life.state,
+        polls=replace(life.state.polls, refused_since=EIGHT, gateway_refused_since=EIGHT),
+    )
     match gap:
         case "suspended":
             life.edit(suspend=True).state = doubted
@@ -425,7 +429,7 @@ def test_refusals_before_a_gap_confirm_nothing_after_it(gap: str) -> None:
         case _:
             life.waits(60).succeeds().edit(run_token="v2").state = doubted
             life.wake_ups()
-    assert (life.state.doubted_at, life.state.gateway_since) == (None, None)
+    assert (life.state.polls.refused_since, life.state.polls.gateway_refused_since) == (None, None)
 
 
 def test_a_run_is_asked_for_by_the_annotation_which_is_no_edit() -> None:
@@ -877,12 +881,12 @@ def replies(life: Life) -> st.SearchStrategy[Observation]:
                 failed |= st.just(NoStartInFlight())
             return seen | seen | seen | failed | BLOCKS | later
         case CheckQueue():
-            deferred = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
-            return st.just(QueueReached()) | deferred | BLOCKS | st.just(StartLedgerNotWritable())
+            queued = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
+            return st.just(QueueReached()) | queued | BLOCKS | st.just(StartLedgerNotWritable())
         case AcquireStart(model, key, _):
             granted = st.just(StartGranted(model, key))
-            deferred = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
-            return granted | granted | deferred | BLOCKS | st.just(PollDeferred(0.0))
+            queued = st.builds(StartQueued, QUEUES, st.floats(0, 3600))
+            return granted | granted | queued | BLOCKS | st.just(PollDeferred(0.0))
         case Post():
             answers = st.builds(Posted, st.none() | MODELS) | st.builds(PostFailed, FAILURES)
             return answers | st.just(StartAborted())

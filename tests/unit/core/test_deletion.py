@@ -12,21 +12,23 @@ from scriptix_operator.core.ledger.ledger import Ledger, StartOutcome, with_star
 from scriptix_operator.core.ledger.rebuild import rebuilt
 from scriptix_operator.core.model.remote import FailureKind
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import (
+    LogStored,
+    LogUnavailable,
+    Posted,
+    PostFailed,
+)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, StartState
+from scriptix_operator.core.reconcile.vocabulary import (
     Blocked,
     CheckQueue,
     Decision,
-    InProcessState,
-    LogStored,
-    LogUnavailable,
     ModelPolled,
     NoStartInFlight,
     Observation,
     Poll,
     PollDeferred,
     PollFailed,
-    Posted,
-    PostFailed,
     PublishFailed,
     QueueReached,
     RequeueAfter,
@@ -37,7 +39,7 @@ from scriptix_operator.core.reconcile.protocol import (
     Triggered,
 )
 from scriptix_operator.core.start.contention import model_in_use
-from scriptix_operator.core.start.resolution import resolve_for_others
+from scriptix_operator.core.start.resolution import resolve_other_start
 from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.events import deletion_events, transition_events
 from scriptix_operator.core.status.failures import failure
@@ -248,7 +250,9 @@ def test_an_in_flight_start_is_polled_past_timeout(
     assert (held.action, held.status.run) == (RequeueAfter(None), STARTING.run)
 
 
-NOTHING_ACTS = InProcessState(in_flight=ENTRY, intent_seen_at=at(hours=1), agreed_at=at(hours=2))
+NOTHING_ACTS = InProcessState(
+    start=StartState(in_flight=ENTRY, intent_seen_at=at(hours=1), not_happened_at=at(hours=2))
+)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +305,7 @@ def test_the_answer_to_a_start_is_recorded_and_nothing_follows(
     suspend: bool,  # noqa: FBT001 - both ways
 ) -> None:
     training = deleted(STARTING, suspend=suspend)
-    decision = after(training, ANSWERS[answer], InProcessState(in_flight=ENTRY))
+    decision = after(training, ANSWERS[answer], InProcessState(start=StartState(in_flight=ENTRY)))
     unknown = answer == FailureKind.AMBIGUOUS.name
     assert isinstance(decision.action, RequeueAfter)
     assert (decision.action.seconds is not None) == unknown
@@ -406,7 +410,7 @@ def test_deleted_holders_outcome_counts_then_it_is_gone(
 
     def outcome(status: TrainingStatus, model: Any) -> StartOutcome | Decision:  # noqa: ANN401 - a model
         holder = deleted(status, suspend=suspend)
-        return resolve_for_others(ctx, ModelPolled(model, KEY, (holder,)), ENTRY)[1]
+        return resolve_other_start(ctx, ModelPolled(model, KEY, (holder,)), ENTRY)[1]
 
     assert outcome(STARTING, RUNNING) == StartOutcome(ENTRY, acted=True, run_start_time=EIGHT)
     assert outcome(STARTING, READY) == StartOutcome(ENTRY, acted=False)

@@ -12,7 +12,7 @@ from scriptix_operator.api.status import Baseline, TrainingStatus
 from scriptix_operator.core.follow.outcome import ended_at, follow
 from scriptix_operator.core.ledger.ledger import LatestRun
 from scriptix_operator.core.model.remote import RemoteModel
-from scriptix_operator.core.reconcile.protocol import AcquireStart, Poll, RequeueAfter
+from scriptix_operator.core.reconcile.vocabulary import AcquireStart, Poll, RequeueAfter
 from tests.unit.core.builders import (
     EIGHT,
     Life,

@@ -16,14 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Poll,
     PollFailed,
     Post,
-    Posted,
-    PostFailed,
     RequeueAfter,
     StartGranted,
 )
@@ -216,7 +215,7 @@ class World:
                 if fate == "reply lost":
                     self.acts(run)
                 if fate == "late":
-                    self._later(TIMES.unseen * when, lambda: self.acts(run))
+                    self._later(TIMES.longest_in_flight * when, lambda: self.acts(run))
                 self.passes(TIMES.post_timeout)
                 life.learns(PostFailed(call_failed(FailureKind.AMBIGUOUS)))
 

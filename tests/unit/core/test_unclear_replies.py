@@ -5,13 +5,8 @@ from typing import Any
 import pytest
 
 from scriptix_operator.core.model.remote import CODE_KINDS, CallFailure, FailureKind
-from scriptix_operator.core.reconcile.protocol import (
-    AcquireStart,
-    InProcessState,
-    Poll,
-    Post,
-    RequeueAfter,
-)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
+from scriptix_operator.core.reconcile.vocabulary import AcquireStart, Poll, Post, RequeueAfter
 from tests.unit.core.builders import EIGHT, Life, a_model, a_training
 
 WORDS = "HTTP 200 X: not today"

@@ -17,7 +17,7 @@ from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of

@@ -13,7 +13,11 @@ from scriptix_operator.core.cluster.served_by import RENEWAL, SILENCE
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.installation_watch import EVENTS_EACH, REFUSED_RETRY, Serving
+from scriptix_operator.engine.installation_watch import (
+    EVENTS_EACH,
+    REFUSED_RETRY,
+    InstallationWatch,
+)
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
@@ -27,7 +31,7 @@ OURS, OTHER = "scriptix-system", "elsewhere"
 
 
 class Bench(Clock):
-    """The dependencies of Serving, which record events and writes in lists."""
+    """The dependencies of InstallationWatch, which record events and writes in lists."""
 
     def __init__(self) -> None:
         self.moment = EIGHT
@@ -35,7 +39,7 @@ class Bench(Clock):
         self.published: list[str] = []
         self.written: list[str] = []
         self.fault: Exception | None = None
-        self.serving = Serving(
+        self.installation_watch = InstallationWatch(
             installation=OURS,
             store=self.store,
             status_writer=cast("StatusWriter", self),
@@ -86,7 +90,7 @@ async def test_skipped_resources_are_reported_while_another_serves(bench: Bench)
         bench.add(f"r{number:02}", OTHER)
     bench.add("served", OURS)
     for _ in range(2):
-        await bench.serving.refresh()
+        await bench.installation_watch.refresh()
     assert bench.published == [f"r{number:02}" for number in range(EVENTS_EACH)]
     assert bench.counted == EVENTS_EACH + 5
     [problem] = bench.problems.outstanding()
@@ -94,13 +98,13 @@ async def test_skipped_resources_are_reported_while_another_serves(bench: Bench)
     assert "25 resources are left alone" in problem.text
 
     bench.moment += SILENCE
-    await bench.serving.refresh()
+    await bench.installation_watch.refresh()
     assert bench.counted == 0
     assert bench.problems.outstanding() == []
 
     bench.moment = EIGHT
     bench.published.clear()
-    await bench.serving.refresh()
+    await bench.installation_watch.refresh()
     assert len(bench.published) == EVENTS_EACH
 
 
@@ -125,11 +129,11 @@ async def test_resources_served_here_are_renewed(
         bench.add(name, OURS)
     bench.add("other", OTHER)
     bench.moment += RENEWAL - timedelta(seconds=1)
-    await bench.serving.refresh()
+    await bench.installation_watch.refresh()
     assert bench.written == []
     bench.moment += timedelta(seconds=1)
     bench.fault = fault
-    await bench.serving.refresh()
+    await bench.installation_watch.refresh()
     assert bench.written == tried
 
 
@@ -142,12 +146,12 @@ async def test_refused_renewal_is_retried_later_and_logged_once(
     bench.fault = RefusedError("422")
     tried = []
     for _ in range(3):
-        await bench.serving.refresh()
+        await bench.installation_watch.refresh()
         bench.moment += REFUSED_RETRY / 2
         tried.append(len(bench.written))
     assert tried == [1, 1, 2]
     assert len(caplog.records) == 1
     [known] = bench.store
     bench.store.put(replace(known, resource_version="9"))
-    await bench.serving.refresh()
+    await bench.installation_watch.refresh()
     assert (len(bench.written), len(caplog.records)) == (3, 2)

@@ -28,7 +28,7 @@ from scriptix_operator.core.model.remote import (
 )
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import (
     LogExtent,
     LogStored,
     LogUnavailable,

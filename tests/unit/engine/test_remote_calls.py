@@ -15,7 +15,8 @@ from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import PollDeferred, Posted, PostFailed
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
+from scriptix_operator.core.reconcile.vocabulary import PollDeferred
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of

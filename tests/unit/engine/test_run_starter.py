@@ -27,15 +27,14 @@ from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     ModelPolled,
     Observation,
     PollDeferred,
-    Posted,
-    PostFailed,
     StartLedgerNotWritable,
     StartQueued,
 )
@@ -166,7 +165,9 @@ class Api:
         competitors = tuple(self.bench.store.competitors(training))
         return ModelPolled(self.model, KEY, competitors, entry, latest_run, revision)
 
-    async def reserve(self, training: Training, wanted: AcquireStart) -> Observation | StartPermit:
+    async def acquire_start(
+        self, training: Training, wanted: AcquireStart
+    ) -> Observation | StartPermit:
         """Acquire a permit."""
         schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
         permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
@@ -187,7 +188,7 @@ class Api:
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
         fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
-        self.bench.schedulers.answered(fingerprint, Call.START, permit.permit, ended)
+        self.bench.schedulers.answered(fingerprint, Call.START, permit.quota_permit, ended)
         return answer
 
 
@@ -326,8 +327,8 @@ async def test_start_is_recorded_twice_before_and_after_its_post(
     assert await bench.reconcile() == START + then
     assert (bench.starts_left, bench.charges) == (starts_left, charges)
     state = bench.store.state(cast("Training", bench.cluster.training))
-    assert state.answer is None
-    assert state.in_flight == bench.ledger.in_flight(7)
+    assert state.start.reply is None
+    assert state.start.in_flight == bench.ledger.in_flight(7)
 
 
 async def test_accepted_start_supersedes_the_baseline(bench: Bench) -> None:
@@ -439,19 +440,19 @@ async def test_a_deletion_before_the_intent_starts_nothing(
     assert (bench.starts_left, bench.charges, bench.ledger.in_flight(7)) == (3, 0, None)
 
 
-async def test_deletion_returns_a_reserved_permit(
+async def test_deletion_returns_an_acquired_permit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reserve = bench.api.reserve
+    acquire_start = bench.api.acquire_start
 
     async def deleted_meanwhile(
         training: Training, wanted: AcquireStart
     ) -> Observation | StartPermit:
-        reply = await reserve(training, wanted)
+        reply = await acquire_start(training, wanted)
         _deleted(bench)
         return reply
 
-    monkeypatch.setattr(bench.api, "reserve", deleted_meanwhile)
+    monkeypatch.setattr(bench.api, "acquire_start", deleted_meanwhile)
     assert await bench.reconcile() == ["poll", "status: nothing"]
     assert (bench.starts_left, bench.charges) == (3, 0)
 
@@ -744,8 +745,8 @@ async def test_poll_for_an_edited_gate_keeps_its_dispatch(
         bench.schedulers, "finish_reconcile", lambda _, **facts: finish_reconcile.append(facts)
     )
     await bench.reconcile()
-    assert finish_reconcile == [{"is_queued": False, "is_watched": True, "awaits_poll": True}]
+    assert finish_reconcile == [{"is_queued": False, "is_polled": True, "awaits_poll": True}]
     bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
     await bench.reconcile()
-    assert finish_reconcile[1:] == [{"is_queued": False, "is_watched": False, "awaits_poll": False}]
+    assert finish_reconcile[1:] == [{"is_queued": False, "is_polled": False, "awaits_poll": False}]
     assert bench.status.metrics is not None

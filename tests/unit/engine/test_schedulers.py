@@ -13,7 +13,7 @@ from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLi
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.protocol import StartQueued
+from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.circuit_breaker import MODELS, TRIAL_INTERVAL, OpenCircuit
 from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
 from scriptix_operator.core.scheduling.key_scheduler import Call
@@ -173,11 +173,11 @@ async def test_unwanted_dispatch_passes_to_the_next(bench: Bench, way: str) -> N
             bench.schedulers.leave(a_key("c"))
         case "is not watched":
             bench.schedulers.finish_reconcile(
-                a_key("c"), is_queued=False, is_watched=False, awaits_poll=False
+                a_key("c"), is_queued=False, is_polled=False, awaits_poll=False
             )
         case "has not asked":  # for example its Secret is gone
             bench.schedulers.finish_reconcile(
-                a_key("c"), is_queued=False, is_watched=True, awaits_poll=False
+                a_key("c"), is_queued=False, is_polled=True, awaits_poll=False
             )
         case "has failed":
             bench.schedulers.requeue_failed(a_key("c"))
@@ -192,7 +192,7 @@ async def test_waiting_poll_stays_queued_after_the_reconcile(bench: Bench) -> No
     for name in ("a", "b", "c", "d"):
         bench.poll(name)
         bench.schedulers.finish_reconcile(
-            a_key(name), is_queued=False, is_watched=True, awaits_poll=True
+            a_key(name), is_queued=False, is_polled=True, awaits_poll=True
         )
     bench.time.seconds += 6
     assert await bench.triggered() == "c"
@@ -216,7 +216,7 @@ def test_queued_or_failed_reconcile_takes_no_share_of_the_polls(bench: Bench) ->
         bench.poll(f"t{number}")
         if 10 <= number < 20:
             bench.schedulers.finish_reconcile(
-                a_key(f"t{number}"), is_queued=True, is_watched=True, awaits_poll=False
+                a_key(f"t{number}"), is_queued=True, is_polled=True, awaits_poll=False
             )
         elif number >= 20:
             bench.schedulers.requeue_failed(a_key(f"t{number}"))
@@ -241,7 +241,7 @@ def test_intervals_are_lengthened_for_a_shared_key(bench: Bench) -> None:
     assert bench.schedulers.poll_interval_ratio() == pytest.approx(3)
     for number in range(30):
         bench.schedulers.finish_reconcile(
-            a_key(f"t{number}"), is_queued=False, is_watched=number < 10, awaits_poll=False
+            a_key(f"t{number}"), is_queued=False, is_polled=number < 10, awaits_poll=False
         )
     assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
 
@@ -431,17 +431,17 @@ def test_reconcile_without_a_queue_entry_leaves_the_queue(bench: Bench) -> None:
     for name in ("a", "bb", "ccc", "dddd"):
         bench.start(name)
     bench.schedulers.finish_reconcile(
-        a_key("ccc"), is_queued=True, is_watched=True, awaits_poll=False
+        a_key("ccc"), is_queued=True, is_polled=True, awaits_poll=False
     )
     assert bench.schedulers.is_queued(a_key("ccc"))
     bench.schedulers.finish_reconcile(
-        a_key("ccc"), is_queued=False, is_watched=True, awaits_poll=False
+        a_key("ccc"), is_queued=False, is_polled=True, awaits_poll=False
     )
     assert not bench.schedulers.is_queued(a_key("ccc"))
     bench.time.seconds += 3600
     assert bench.start("dddd") is None
     bench.schedulers.finish_reconcile(
-        a_key("never-seen"), is_queued=False, is_watched=False, awaits_poll=False
+        a_key("never-seen"), is_queued=False, is_polled=False, awaits_poll=False
     )
 
 
@@ -490,7 +490,7 @@ def test_circuit_of_an_unused_key_is_not_reported_as_open(bench: Bench, way: str
     assert bench.schedulers.open_circuits() == 1
     if way == "has ended":
         bench.schedulers.finish_reconcile(
-            a_key("a"), is_queued=False, is_watched=False, awaits_poll=False
+            a_key("a"), is_queued=False, is_polled=False, awaits_poll=False
         )
     else:
         bench.poll("a", OTHER_KEY)
@@ -582,7 +582,3 @@ def test_starts_of_other_processes_count_by_namespace() -> None:
     bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 4, "team-b")], [])
     starts, now = bench.schedulers.of(KEY).starts, bench.time.monotonic()
     assert starts.limiter.calls_by_tag(now) == {"team-b": 1}
-    assert starts._late.wait(now) == 3000
-    bench = Bench()
-    bench.schedulers.recall(KEY, SOURCE, [a_charge(600, 3)], [])
-    assert bench.schedulers.of(KEY).starts._late.wait(now) == 0

@@ -105,8 +105,8 @@ async def bench() -> Bench:
 
 async def start(process: StartLedger, model_id: int = 7) -> None:
     """Read the ledger, begin and resolve a start."""
-    entry = await process.open(intending(model_id), await process.ready())
-    await process.close(StartOutcome(entry, acted=True))
+    entry = await process.begin(intending(model_id), await process.ready())
+    await process.resolve(StartOutcome(entry, acted=True))
 
 
 def in_tasks(*calls: Awaitable[Any]) -> list["asyncio.Future[Any]"]:
@@ -269,7 +269,7 @@ async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
     bench.gap = "namespace team-b not listed"
     bench.config_map.put(None)
     with pytest.raises(RebuildPendingError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     with pytest.raises(RebuildPendingError):
         await process.ready()
     assert bench.config_map.text is None
@@ -287,11 +287,11 @@ async def test_a_start_takes_two_writes(bench: Bench) -> None:
 
 async def test_in_flight_start_is_visible_before_its_caller_continues(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry} == {7: process.in_flight(7)}
     own, before = process.charges_of(KEY.fingerprint, KEY.source)
     assert ([charge.serial for charge in own], before) == ([entry.serial], [])
-    await process.close(StartOutcome(entry, acted=True, run_start_time=at(minutes=1)))
+    await process.resolve(StartOutcome(entry, acted=True, run_start_time=at(minutes=1)))
     assert process.in_flight(7) is None
     assert process.latest_run(7) == LatestRun(at=at(minutes=1))
     assert bench.config_map.ledger.latest_runs == {7: LatestRun(at=at(minutes=1))}
@@ -300,7 +300,7 @@ async def test_in_flight_start_is_visible_before_its_caller_continues(bench: Ben
 async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in range(1, 51)))
+    calls = in_tasks(*(process.begin(intending(number), 1) for number in range(1, 51)))
     await bench.config_map.write_begun.wait()
     bench.config_map.open.set()
     entries = await ended(*calls)
@@ -311,9 +311,9 @@ async def test_many_starts_at_once_share_a_write(bench: Bench) -> None:
 
 async def test_model_has_one_in_flight_start_at_most_in_the_ledger(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     with pytest.raises(LedgerChangedError, match="a start of model 7 has no known outcome yet"):
-        await process.open(intending(id="run-2"), 1)
+        await process.begin(intending(id="run-2"), 1)
     assert process.in_flight(7) == entry
     assert len(bench.config_map.writes) == 1
 
@@ -322,10 +322,10 @@ async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Ben
     process = await bench.leader()
     bench.config_map.open.clear()
     calls = in_tasks(
-        process.open(intending(1), 1),
-        process.open(intending(), 1),
-        process.open(intending(id="run-2"), 1),
-        process.open(intending(2), 1),
+        process.begin(intending(1), 1),
+        process.begin(intending(), 1),
+        process.begin(intending(id="run-2"), 1),
+        process.begin(intending(2), 1),
     )
     await bench.config_map.write_begun.wait()
     bench.config_map.open.set()
@@ -338,26 +338,26 @@ async def test_of_two_starts_of_one_model_in_one_write_one_is_refused(bench: Ben
 async def test_unchanged_ledger_is_not_written(bench: Bench) -> None:
     process = await bench.leader()
     _, entry = with_start_begun(Ledger(serial=99), intending(), EIGHT)
-    await process.close(StartOutcome(entry, acted=False))
+    await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.writes == []
 
 
 async def test_read_during_a_write_sees_the_old_ledger(bench: Bench) -> None:
     """Without the in-flight start, its intent would count as never sent."""
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.open.clear()
     bench.config_map.write_begun.clear()
-    other = asyncio.create_task(process.open(intending(8), 1))
+    other = asyncio.create_task(process.begin(intending(8), 1))
     await bench.config_map.write_begun.wait()
     assert process.in_flight(7) == entry
     assert len(process.charges_of(KEY.fingerprint, KEY.source)[0]) == 1
     bench.config_map.open.set()
     await other
-    await process.close(StartOutcome(entry, acted=True))
+    await process.resolve(StartOutcome(entry, acted=True))
     bench.config_map.write_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
-        await process.open(intending(9), 1)
+        await process.begin(intending(9), 1)
     assert process.latest_run(7) == LatestRun(superseded=True)
     assert process.in_flight(8) is not None
 
@@ -382,34 +382,36 @@ async def test_previous_leader_opens_no_start(bench: Bench) -> None:
     old, revision = await bench.leader(), 1
     new = await bench.leader()
     with pytest.raises(LedgerChangedError, match="written by others"):
-        await old.open(intending(), revision)
+        await old.begin(intending(), revision)
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("Conflict") == 1
     # The old leader has taken over again: decisions on the earlier revision are refused.
     assert await old.ready() == revision + 1
-    entry = await old.open(intending(), revision + 1)
+    entry = await old.begin(intending(), revision + 1)
     with pytest.raises(LedgerChangedError):
-        await new.open(intending(), 1)
+        await new.begin(intending(), 1)
     assert new.in_flight(7) == entry
 
 
 async def test_conflict_does_not_keep_a_start_in_flight(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.touch()
-    await process.close(StartOutcome(entry, acted=False))
+    await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("Conflict") == 1
 
 
 async def test_begin_and_resolve_in_one_write_are_independent(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.open.clear()
     bench.config_map.write_begun.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
-    calls = in_tasks(process.open(intending(8), 1), process.close(StartOutcome(entry, acted=False)))
+    calls = in_tasks(
+        process.begin(intending(8), 1), process.resolve(StartOutcome(entry, acted=False))
+    )
     await asyncio.sleep(0)
     bench.config_map.touch()
     bench.config_map.open.set()
@@ -422,7 +424,7 @@ async def test_begin_and_resolve_in_one_write_are_independent(bench: Bench) -> N
 
 async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     write = bench.config_map.write
 
     async def requeue_failed(ledger: Ledger, version: str | None) -> str:
@@ -432,7 +434,7 @@ async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
 
     bench.config_map.write = requeue_failed  # type: ignore[method-assign]
     with pytest.raises(UnavailableError, match="others keep writing"):
-        await process.close(StartOutcome(entry, acted=False))
+        await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
     assert bench.counted("Conflict") == ATTEMPTS
 
@@ -444,7 +446,7 @@ async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
     bench.store.put(intending(8))
     bench.config_map.put(None)
     with pytest.raises(LedgerChangedError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts.keys() == {8}
 
 
@@ -454,10 +456,10 @@ async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
 async def test_lost_reply_is_resolved_by_reading_the_ledger(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPLY_LOST)
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
     assert (len(bench.config_map.writes), bench.config_map.reads) == (1, 1)
-    await process.close(StartOutcome(entry, acted=True))
+    await process.resolve(StartOutcome(entry, acted=True))
     assert bench.counted("Conflict") == 0
     assert await process.ready() == 1
 
@@ -498,7 +500,7 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
     bench.config_map.write = disturbed  # type: ignore[method-assign]
     bench.config_map.write_faults.append(fault)
     with pytest.raises(UnavailableError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     bench.config_map.write = write  # type: ignore[method-assign]
     before = bench.config_map.version
     assert await process.ready() == 2
@@ -507,17 +509,17 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
     was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
     assert (process.in_flight(7) is not None) == was_kept
     with pytest.raises(LedgerChangedError):
-        await process.open(intending(8), 1)
+        await process.begin(intending(8), 1)
 
 
 async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
     """The HTTP client repeats a PUT when its connection is cut: the first one took effect."""
     process = await bench.leader()
     bench.config_map.write_faults.append(Fault.REPEATED)
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
     assert await process.ready() == 1
-    await process.close(StartOutcome(entry, acted=True))
+    await process.resolve(StartOutcome(entry, acted=True))
 
 
 async def test_equal_write_of_another_leader_is_foreign(bench: Bench) -> None:
@@ -525,9 +527,9 @@ async def test_equal_write_of_another_leader_is_foreign(bench: Bench) -> None:
     one, other = await bench.leader(), bench.process()
     revision = await other.ready()
     one._version, one._ledger = other._version, other._ledger
-    await other.open(intending(), revision)
+    await other.begin(intending(), revision)
     with pytest.raises(LedgerChangedError):
-        await one.open(intending(), await one.ready())
+        await one.begin(intending(), await one.ready())
 
 
 async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
@@ -535,21 +537,21 @@ async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     with pytest.raises(RefusedError):
-        await process.open(intending(), 1)
+        await process.begin(intending(), 1)
     assert (process.in_flight(7), bench.counted("Failed")) == (None, 1)
     with pytest.raises(RefusedError):
         await process.ready()
     bench.time.moment += timedelta(seconds=30)
-    await process.open(intending(), await process.ready())
+    await process.begin(intending(), await process.ready())
 
 
 async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
     """The results of three starts that shared a failing write."""
     process = await bench.leader()
     bench.config_map.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3, 4)))
+    calls = in_tasks(*(process.begin(intending(number), 1) for number in (2, 3, 4)))
     await asyncio.sleep(0)
     bench.config_map.write_faults += [Fault.NONE, fault]
     bench.config_map.open.set()
@@ -575,9 +577,9 @@ async def test_unknown_shared_write_is_read_back_once(bench: Bench) -> None:
 async def test_bug_in_the_write_is_raised_and_blocks_no_caller(bench: Bench) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
-    calls = in_tasks(*(process.open(intending(number), 1) for number in (2, 3)))
+    calls = in_tasks(*(process.begin(intending(number), 1) for number in (2, 3)))
     await asyncio.sleep(0)
     bench.config_map.write_faults += [Fault.NONE, Fault.BUG]
     bench.config_map.open.set()
@@ -592,10 +594,10 @@ async def test_cancelled_writer_blocks_no_waiting_caller(
 ) -> None:
     process = await bench.leader()
     bench.config_map.open.clear()
-    first = asyncio.create_task(process.open(intending(1), 1))
+    first = asyncio.create_task(process.begin(intending(1), 1))
     await bench.config_map.write_begun.wait()
     bench.config_map.write_begun.clear()
-    calls = in_tasks(process.open(intending(2), 1), process.open(intending(3), 1))
+    calls = in_tasks(process.begin(intending(2), 1), process.begin(intending(3), 1))
     await asyncio.sleep(0)
     first.cancel()
     await bench.config_map.write_begun.wait()  # the next start writes, together with the third
@@ -635,7 +637,7 @@ async def test_observed_limits_are_kept_for_the_next_process(bench: Bench) -> No
 async def test_observed_limits_need_no_current_ledger(bench: Bench) -> None:
     """Another process wrote the ledger meanwhile: it is read, and the limit is added."""
     process = await bench.leader()
-    entry = await process.open(intending(), 1)
+    entry = await process.begin(intending(), 1)
     bench.config_map.touch()
     await process.learn(KEY.fingerprint, "start", observed_limits(3))
     assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": observed_limits(3)}}

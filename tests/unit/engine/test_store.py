@@ -10,7 +10,7 @@ from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.eta.timeline import MILESTONES, PastRun
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import InProcessState
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.store import TrainingStore
@@ -26,7 +26,7 @@ from tests.unit.core.builders import (
     followed,
 )
 
-REMEMBERED = InProcessState(failed_polls=3)
+REMEMBERED = InProcessState(polls=PollState(failed=3))
 
 
 def _at(version: int, training: Training) -> Training:

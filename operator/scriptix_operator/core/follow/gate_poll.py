@@ -17,7 +17,7 @@ from scriptix_operator.core.follow.outcome import (
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import RemoteModel, TrainingState
 from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     Decision,
     ModelPolled,
     Observation,
@@ -48,9 +48,9 @@ def judge_again(ctx: ReconcileContext, observation: Observation) -> Decision:
             case PollDeferred(seconds):
                 return _unjudged(ctx, RequeueAfter(seconds))
             case PollFailed():
-                failed = ctx.state.failed_polls + 1
+                failed = ctx.state.polls.failed + 1
                 if failed < TRIES:
-                    ctx = ctx.with_state(failed_polls=failed)
+                    ctx = ctx.with_polls(failed=failed)
                     return _unjudged(ctx, RequeueAfter(backoff(FIRST_WAIT, failed - 1, RECHECK)))
             case ModelPolled(model=model) if _is_of_run(ctx, model):
                 known = with_metrics(ctx.status.metrics, model.metrics)
@@ -59,7 +59,7 @@ def judge_again(ctx: ReconcileContext, observation: Observation) -> Decision:
                 pass
     status, condition_reason = judge(ctx.spec, ctx.status)
     status = naming_unreadable(status, ctx.status.failure, unreadable)
-    return conclude(ctx.with_status(status).with_state(failed_polls=0), condition_reason)
+    return conclude(ctx.with_status(status).with_polls(failed=0), condition_reason)
 
 
 def published_reason(

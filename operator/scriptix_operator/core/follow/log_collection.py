@@ -16,13 +16,13 @@ from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import (
     LogExtent,
     LogStored,
     LogUnavailable,
     WriteFailure,
 )
+from scriptix_operator.core.reconcile.context import ReconcileContext
 from scriptix_operator.core.status.conditions import has_ended, is_over
 
 __all__ = [
@@ -106,14 +106,14 @@ def with_log_tried_again(ctx: ReconcileContext) -> ReconcileContext:
 
 def without_log_failures(ctx: ReconcileContext, *, is_wanted: bool = True) -> ReconcileContext:
     """With the counts of failed fetches reset."""
-    return ctx.with_state(
-        log_wanted=is_wanted,
-        failed_logs=0,
-        log_refusals=0,
-        log_gateway_refusals=0,
-        log_write_refusals=0,
-        log_write_failures=0,
-        log_not_before=None,
+    return ctx.with_log_fetches(
+        is_wanted=is_wanted,
+        failed=0,
+        refusals=0,
+        gateway_refusals=0,
+        write_refusals=0,
+        write_failures=0,
+        not_before=None,
     )
 
 
@@ -144,9 +144,9 @@ def log_due_in(ctx: ReconcileContext) -> float | None:
     log = ctx.status.log or LogStatus()
     if not _is_wanted(ctx) or log.state in GIVEN_UP:
         return None
-    if not (log.state not in FETCHED if has_ended(ctx.status) else ctx.state.log_wanted):
+    if not (log.state not in FETCHED if has_ended(ctx.status) else ctx.state.log_fetches.is_wanted):
         return None
-    times = [ctx.now, ctx.state.log_not_before, log.next_fetch_at]
+    times = [ctx.now, ctx.state.log_fetches.not_before, log.next_fetch_at]
     return (max(at for at in times if at is not None) - ctx.now).total_seconds()
 
 
@@ -269,36 +269,36 @@ def with_log_unavailable(ctx: ReconcileContext, failed: LogUnavailable) -> Recon
     if log != (ctx.status.log or LogStatus()):
         ctx = ctx.with_facts(log=log)
     wait = None if given_up else failed.wait
-    return ctx.with_state(
-        log_wanted=wait is not None,
-        failed_logs=ctx.state.failed_logs + failed.tried,
-        log_not_before=None if wait is None else ctx.now + timedelta(seconds=wait),
+    return ctx.with_log_fetches(
+        is_wanted=wait is not None,
+        failed=ctx.state.log_fetches.failed + failed.tried,
+        not_before=None if wait is None else ctx.now + timedelta(seconds=wait),
     )
 
 
 def _with_failure(ctx: ReconcileContext, failed: LogUnavailable) -> ReconcileContext:
-    state, refusal = ctx.state, failed.refusal
+    state, refusal = ctx.state.log_fetches, failed.refusal
     if failed.write_failure is not None:
         is_refused = failed.write_failure is WriteFailure.REFUSED
-        return ctx.with_state(
-            log_write_refusals=state.log_write_refusals + is_refused,
-            log_write_failures=state.log_write_failures + 1,
+        return ctx.with_log_fetches(
+            write_refusals=state.write_refusals + is_refused,
+            write_failures=state.write_failures + 1,
         )
     if refusal is None:
         return ctx
     if refusal.is_from_gateway or refusal.status not in NO_LOG:
-        return ctx.with_state(log_gateway_refusals=state.log_gateway_refusals + 1)
-    return ctx.with_state(log_refusals=state.log_refusals + 1)
+        return ctx.with_log_fetches(gateway_refusals=state.gateway_refusals + 1)
+    return ctx.with_log_fetches(refusals=state.refusals + 1)
 
 
 def _given_up(ctx: ReconcileContext, failed: LogUnavailable) -> LogState | None:
-    state = ctx.state
+    state = ctx.state.log_fetches
     if failed.wait is None:
         return failed.state
-    refusals, gateway_refusals = state.log_refusals, state.log_gateway_refusals
+    refusals, gateway_refusals = state.refusals, state.gateway_refusals
     if refusals >= MAX_REFUSALS or gateway_refusals >= MAX_GATEWAY_REFUSALS:
         return LogState.UNAVAILABLE
-    refusals, failures = state.log_write_refusals, state.log_write_failures
+    refusals, failures = state.write_refusals, state.write_failures
     if refusals >= MAX_WRITE_REFUSALS or failures >= MAX_WRITE_FAILURES:
         return LogState.REFUSED
     return None

@@ -15,12 +15,11 @@ from scriptix_operator.core.follow.log_collection import (
 from scriptix_operator.core.follow.pending_end import await_results
 from scriptix_operator.core.follow.progressing import training_reason, without_poll_facts
 from scriptix_operator.core.model.backoff import backoff
+from scriptix_operator.core.reconcile.call_results import LogStored, LogUnavailable
 from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext, soonest
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     Decision,
     FetchLog,
-    LogStored,
-    LogUnavailable,
     PublishFailed,
     RequeueAfter,
 )
@@ -75,9 +74,9 @@ def conclude(ctx: ReconcileContext, condition_reason: ConditionReason | None = N
     elif is_over(ctx.status):
         action = RequeueAfter(soonest(due_in, fetch_in))
     else:
-        return ctx.requeue(ctx.next_poll, condition_reason)
-    published = is_finished(ctx.status) and ctx.status.failure is None
-    return ctx.answer(action, condition_reason, publish=published)
+        return ctx.requeue(ctx.next_poll_in, condition_reason)
+    has_succeeded = is_finished(ctx.status) and ctx.status.failure is None
+    return ctx.decision_on(action, condition_reason, publish=has_succeeded)
 
 
 def is_retry_held(ctx: ReconcileContext) -> bool:
@@ -89,13 +88,13 @@ def is_retry_held(ctx: ReconcileContext) -> bool:
     retry_at = ctx.run.retry_at
     if retry_at is None or not is_first_fetch_due(ctx):
         return False
-    return ctx.state.failed_logs == 0 or ctx.now < retry_at + LOG_PATIENCE
+    return ctx.state.log_fetches.failed == 0 or ctx.now < retry_at + LOG_PATIENCE
 
 
 def _due_in(ctx: ReconcileContext) -> float | None:
     """Seconds until the next action other than the log; None: until the resource changes."""
     if not is_over(ctx.status):
-        return ctx.next_poll
+        return ctx.next_poll_in
     if is_run_asked_for(ctx.training):
         return 0.0  # requested during the run, so no watch event will trigger it
     retry_at = ctx.run.retry_at if ctx.status.run else None
@@ -142,7 +141,7 @@ def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
     status = replace(failed.success.status, failure=why, conditions=ctx.status.conditions)
     ctx = with_log_wanted_after_end(ctx.with_status(status))
     fetch_in = log_due_in(ctx)
-    decision = ctx.answer(
+    decision = ctx.decision_on(
         FetchLog(wait) if fetch_in == 0 else RequeueAfter(soonest(wait, fetch_in))
     )
     return replace(decision, start_outcome=failed.success.start_outcome)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from scriptix_operator.api.reasons import Phase, Reason
 from scriptix_operator.core.model.remote import TrainingState
 from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import Decision, Poll
+from scriptix_operator.core.reconcile.vocabulary import Decision, Poll
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.quality_gate import lacks_metric
 
@@ -38,8 +38,8 @@ def await_results(ctx: ReconcileContext) -> Decision:
 
 def poll_results(ctx: ReconcileContext) -> Decision:
     """Poll for the results when due; a new process skips polls that are past."""
-    due = ctx.state.results_poll_at
-    return await_results(ctx) if due is None or ctx.now < due else ctx.answer(Poll())
+    due = ctx.state.polls.results_due_at
+    return await_results(ctx) if due is None or ctx.now < due else ctx.decision_on(Poll())
 
 
 def with_next_poll(ctx: ReconcileContext) -> ReconcileContext:
@@ -49,7 +49,7 @@ def with_next_poll(ctx: ReconcileContext) -> ReconcileContext:
         return ctx
     whole = ctx.durations.results
     times = (until - timedelta(seconds=whole * (1 - part)) for part in POLLS)
-    return ctx.with_state(results_poll_at=next((at for at in times if at > ctx.now), until))
+    return ctx.with_polls(results_due_at=next((at for at in times if at > ctx.now), until))
 
 
 def is_wait_over(ctx: ReconcileContext) -> bool:

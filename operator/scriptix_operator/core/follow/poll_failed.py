@@ -7,7 +7,7 @@ from scriptix_operator.api.status import Failure, TrainingStatus
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import RATE_LIMIT_WAIT, CallFailure, FailureKind
 from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext, soonest
-from scriptix_operator.core.reconcile.protocol import Decision, PollFailed
+from scriptix_operator.core.reconcile.vocabulary import Decision, PollFailed
 from scriptix_operator.core.scheduling.circuit_breaker import (
     CONFIRM,
     FIRST_TRIAL,
@@ -44,11 +44,11 @@ def poll_failed(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     call = poll.failure
     blocked = blocked_call(call, poll.key_source)
     if blocked is not None:
-        return _refused(ctx.with_state(gateway_since=None), poll, blocked)
-    ctx = ctx.with_state(doubted_at=None)
+        return _refused(ctx.with_polls(gateway_refused_since=None), poll, blocked)
+    ctx = ctx.with_polls(refused_since=None)
     if call.is_from_gateway:
         return _refused_by_gateway(ctx, poll)
-    ctx = ctx.with_facts(failure=None).with_state(gateway_since=None)
+    ctx = ctx.with_facts(failure=None).with_polls(gateway_refused_since=None)
     if call.kind is FailureKind.RATE_LIMITED:
         text = "The API refused a call because of its rate limit; next poll"
         return rate_limited(ctx, call, poll.again_in, text)
@@ -61,12 +61,12 @@ def _refused(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> Decis
     A 404 may be a model that is being restored, a 403 a key whose permissions are being changed:
     neither says anything about a run.
     """
-    doubted_at = ctx.state.doubted_at or ctx.now
-    left = CONFIRM - (ctx.now - doubted_at).total_seconds()
+    refused_since = ctx.state.polls.refused_since or ctx.now
+    left = CONFIRM - (ctx.now - refused_since).total_seconds()
     if left <= 0 or not _is_doubtful(ctx, poll, blocked):
         ctx = ctx.with_facts(failure=blocked, queue=None)
-        return ctx.requeue(min(ctx.poll, RECHECK))
-    ctx = ctx.with_state(doubted_at=doubted_at)
+        return ctx.requeue(min(ctx.requested_interval, RECHECK))
+    ctx = ctx.with_polls(refused_since=refused_since)
     facts, ctx = _old_facts(ctx.with_facts(failure=None))
     text = (
         f"The API refused a poll ({poll.failure.message}), contrary to its earlier replies. The "
@@ -90,8 +90,8 @@ def _is_doubtful(ctx: ReconcileContext, poll: PollFailed, blocked: Failure) -> b
 
 def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     """Poll again after a gateway's refusal; block the resource if the refusals last."""
-    since = ctx.state.gateway_since or ctx.now
-    ctx = ctx.with_state(gateway_since=since)
+    since = ctx.state.polls.gateway_refused_since or ctx.now
+    ctx = ctx.with_polls(gateway_refused_since=since)
     shown = ctx.status.failure
     is_shown = shown is not None and shown.reason == FailureReason.GATEWAY_REFUSED
     left = GATEWAY_PATIENCE - (ctx.now - since).total_seconds()
@@ -100,7 +100,7 @@ def _refused_by_gateway(ctx: ReconcileContext, poll: PollFailed) -> Decision:
     text = f"A proxy or gateway refuses the polls ({poll.failure.message})."
     why = failure(FailureReason.GATEWAY_REFUSED, text)
     _, ctx = _old_facts(ctx.with_facts(failure=why, queue=None))
-    return ctx.requeue(min(ctx.poll, RECHECK))
+    return ctx.requeue(min(ctx.requested_interval, RECHECK))
 
 
 def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None = None) -> Decision:
@@ -112,11 +112,15 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
         text = f"API unreachable since {poll.since:%m-%d %H:%MZ} ({call.message}){facts}."
         text += _named_text(poll.named_until)
         return ctx.requeue(
-            soonest(ctx.next_poll, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
+            soonest(ctx.next_poll_in, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
         )
-    failed = ctx.state.failed_polls + 1
+    failed = ctx.state.polls.failed + 1
     # A resource with a long poll interval would show a short failure for hours otherwise.
-    wait = backoff(min(ctx.poll, RECHECK), failed - 1, max(ctx.poll, MAX_POLL_BACKOFF))
+    wait = backoff(
+        min(ctx.requested_interval, RECHECK),
+        failed - 1,
+        max(ctx.requested_interval, MAX_POLL_BACKOFF),
+    )
     text, named = f"No answer from the API ({call.message}){facts}.", call.retry_after or 0.0
     if named >= FIRST_TRIAL:
         # At the named time, but with growing delays where that is too early repeatedly.
@@ -125,7 +129,7 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
     if named >= FIRST_TRIAL:
         text += _named_text(ctx.now + timedelta(seconds=wait))
     condition_reason = ConditionReason(Reason.API_UNAVAILABLE, text)
-    return ctx.with_state(failed_polls=failed).requeue(wait, condition_reason)
+    return ctx.with_polls(failed=failed).requeue(wait, condition_reason)
 
 
 def _named_text(until: datetime | None) -> str:
@@ -138,7 +142,7 @@ def _old_facts(ctx: ReconcileContext) -> tuple[str, ReconcileContext]:
     """The age of a followed run's facts, as text for the message and as lastObservedAt."""
     if not is_followed(ctx.status):
         return "", ctx
-    seen_at = ctx.state.last_polled_at or ctx.status.last_observed_at
+    seen_at = ctx.state.polls.answered_at or ctx.status.last_observed_at
     if seen_at is None:
         return "; status shows the last known facts", ctx
     shown = ctx.with_facts(last_observed_at=seen_at.replace(microsecond=0))

@@ -8,7 +8,7 @@ from scriptix_operator.core.follow.next_action import conclude
 from scriptix_operator.core.follow.outcome import ended_at
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import Decision
+from scriptix_operator.core.reconcile.vocabulary import Decision
 from scriptix_operator.core.status.failures import failure
 
 __all__ = ["consumed", "replaced_before_poll"]
@@ -30,7 +30,7 @@ def consumed(ctx: ReconcileContext, started_at: datetime | None) -> Decision:
         ownership=run.ownership or Ownership.UNCONFIRMED.value,
         intent=None,
         started_training_at=started_at,
-    ).without_start_state()
+    ).without_in_flight_start()
     return conclude(
         ctx.with_facts(
             failure=failure(FailureReason.UNKNOWN, text),

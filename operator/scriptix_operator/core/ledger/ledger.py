@@ -69,7 +69,7 @@ class StartCharge(ApiModel):
     """A start that counts against a key's start quota."""
 
     serial: int
-    """The serial of the in-flight start that was opened with the charge."""
+    """The serial of the in-flight start that was begun with the charge."""
     id: str
     """uid/run/attempt, for people."""
     model_id: int
@@ -78,16 +78,6 @@ class StartCharge(ApiModel):
     """Where the key came from: charges of a replaced key count against its successor."""
     at: Time
     """When the reply was read, else when the start was begun; the charge ages from this time."""
-
-    @property
-    def attempt(self) -> int:
-        """Attempt, from 1.
-
-        The attempt grows only after a start with unknown outcome turned out not to have happened;
-        refused and unsent POSTs keep it.
-        """
-        number = self.id.rpartition("/")[2]
-        return int(number) if number.isdecimal() else 1
 
 
 class LatestRun(ApiModel):

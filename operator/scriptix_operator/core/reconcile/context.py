@@ -1,4 +1,4 @@
-"""The reconcile context that the parts of `decide` share: the facts, and the ways to answer."""
+"""The reconcile context that the parts of `decide` share: the facts, and the ways to decide."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +10,8 @@ from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.model.remote import TrainingState
 from scriptix_operator.core.model.text import unreadable_text
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import Action, Decision, InProcessState, RequeueAfter
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, StartState
+from scriptix_operator.core.reconcile.vocabulary import Action, Decision, RequeueAfter
 from scriptix_operator.core.status.conditions import (
     ConditionReason,
     derive_status,
@@ -52,8 +53,8 @@ class Durations:
     """The API has written the last entries of a log by this time after the end of the run."""
 
     @property
-    def unseen(self) -> float:
-        """After this time, an intent that is seen now has no POST in flight any more."""
+    def longest_in_flight(self) -> float:
+        """The longest time for which the POST of an intent that is seen now is still in flight."""
         return self.send_window + self.post_timeout + self.grace_period
 
 
@@ -65,7 +66,7 @@ class ReconcileContext:
     now: datetime
     state: InProcessState
     durations: Durations = field(default_factory=Durations)
-    poll_in: float | None = None
+    granted_poll_in: float | None = None
     """Seconds until the next poll, as granted; None: as requested."""
     recorded: TrainingStatus | None = None
     """The status at the beginning of the reconcile."""
@@ -92,14 +93,14 @@ class ReconcileContext:
         return self.status.run
 
     @property
-    def poll(self) -> float:
+    def requested_interval(self) -> float:
         """Requested poll interval in seconds."""
         return float(self.spec.poll_interval_seconds)
 
     @property
-    def next_poll(self) -> float:
+    def next_poll_in(self) -> float:
         """Seconds until the next poll, if nothing else is to be done."""
-        return self.poll if self.poll_in is None else self.poll_in
+        return self.requested_interval if self.granted_poll_in is None else self.granted_poll_in
 
     @property
     def is_derived(self) -> bool:
@@ -159,22 +160,28 @@ class ReconcileContext:
         """The same reconcile with parts of the in-process state replaced."""
         return replace(self, state=replace(self.state, **state))
 
-    def without_start_state(self) -> "ReconcileContext":
+    def with_polls(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same reconcile with parts of the in-process state of the polls replaced."""
+        return self.with_state(polls=replace(self.state.polls, **state))
+
+    def with_start(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same reconcile with parts of the in-process state of the starts replaced."""
+        return self.with_state(start=replace(self.state.start, **state))
+
+    def with_log_fetches(self, **state: Any) -> "ReconcileContext":  # noqa: ANN401 - tools/typed_updates.py checks them
+        """The same reconcile with parts of the in-process state of the log fetches replaced."""
+        return self.with_state(log_fetches=replace(self.state.log_fetches, **state))
+
+    def without_in_flight_start(self) -> "ReconcileContext":
         """The same reconcile without the state of an in-flight start, whose outcome is known."""
-        return self.with_state(
-            in_flight=None,
-            answer=None,
-            intent_seen_at=None,
-            agreed_at=None,
-            repeated_at=None,
-            reset_seen=False,
-        )
+        start = self.state.start
+        return self.with_state(start=StartState(refusals=start.refusals, cooldown=start.cooldown))
 
-    def without_doubt(self) -> "ReconcileContext":
-        """The same reconcile without doubted refusals: the next refusal is the first."""
-        return self.with_state(doubted_at=None, gateway_since=None)
+    def without_refused_polls(self) -> "ReconcileContext":
+        """The same reconcile without refused polls: the next refusal is the first."""
+        return self.with_polls(refused_since=None, gateway_refused_since=None)
 
-    def answer(
+    def decision_on(
         self,
         action: Action,
         condition_reason: ConditionReason | None = None,
@@ -183,10 +190,10 @@ class ReconcileContext:
     ) -> Decision:
         """Derive the status from the facts, and decide on `action`."""
         status = self.status
-        if condition_reason is not None and self.state.unreadable:
+        if condition_reason is not None and self.state.polls.unreadable:
             condition_reason = ConditionReason(
                 condition_reason.reason,
-                f"{condition_reason.message} {unreadable_text(self.state.unreadable)}",
+                f"{condition_reason.message} {unreadable_text(self.state.polls.unreadable)}",
             )
         if condition_reason is not None or not self.is_derived:
             status = derive_status(self.training, status, self.now, condition_reason)
@@ -198,7 +205,7 @@ class ReconcileContext:
         """Requeue after `seconds`, at the latest at the run's time-out or the next results poll."""
         bounds = [self.deadline]
         if self.results_until is not None:
-            due = self.state.results_poll_at
+            due = self.state.polls.results_due_at
             bounds += [self.results_until, due if due is not None and due > self.now else None]
         waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
-        return self.answer(RequeueAfter(soonest(seconds, *waits)), condition_reason)
+        return self.decision_on(RequeueAfter(soonest(seconds, *waits)), condition_reason)

@@ -25,20 +25,14 @@ SPARE = 0.1
 MAX_SPARE = 60.0
 """Most poll credits that can be saved up: those of a run of ten hours at a poll a minute."""
 SHOWN_FROM = 1.5
-"""The granted interval is reported from this multiple of the requested one on …"""
-SHOWN_UNTIL = 1.1
-"""… until it is below this multiple again."""
-WAVER = 1.25
-"""Factor by which the interval may pass a step before another step is reported. Polls near
-estimated completions come and go, and change intervals by that factor
-(core/scheduling/poll_rates.py)."""
+"""The granted interval is reported from this multiple of the requested one on."""
 MINUTE, HOUR = 60, 3600
 STEPS = (
-    *(2, 5, 10, 20, 30, 45),
-    *(minutes * MINUTE for minutes in (1, 2, 3, 5, 7, 10, 15, 20, 30, 45)),
-    *(hours * HOUR for hours in (1, 2, 3, 6, 12, 24)),
+    *(2, 5, 10, 20, 30),
+    *(minutes * MINUTE for minutes in (1, 2, 5, 10, 20, 30)),
+    *(hours * HOUR for hours in (1, 2, 6, 12, 24)),
 )
-"""Steps in seconds to which a reported interval is rounded."""
+"""Steps in seconds to which a reported interval is rounded up."""
 JITTER = 0.1
 """Part of an interval by which it varies, so that polls that coincide do not stay together."""
 
@@ -104,20 +98,16 @@ def spread(seconds: float, jitter: float) -> float:
     return seconds * (1 + JITTER * (jitter - 0.5))
 
 
-def shown_interval(asked: float, floor: float, shown: int | None = None) -> int | None:
+def shown_interval(asked: float, floor: float) -> int | None:
     """The interval to report where it is longer than requested; None where it is about that.
 
-    The interval is rounded coarsely, so that it does not change each time that one of hundreds of
-    runs starts or ends. The interval `shown` before stays while it is about right.
+    The steps are coarse, so that the interval seldom changes when one of hundreds of runs starts or
+    ends: each change is a status write for each resource of the key.
     """
-    kept = max(asked, floor)
-    if kept < (SHOWN_FROM if shown is None else SHOWN_UNTIL) * asked:
+    granted = max(asked, floor)
+    if granted < SHOWN_FROM * asked:
         return None
-    if shown is not None:
-        shorter = max((step for step in STEPS if step < shown), default=0)
-        if shorter / WAVER < kept <= shown * WAVER:
-            return shown
-    return next((step for step in STEPS if step >= kept), STEPS[-1])
+    return next((step for step in STEPS if step >= granted), STEPS[-1])
 
 
 def reported_interval(seconds: int) -> str:

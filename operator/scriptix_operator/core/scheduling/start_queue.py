@@ -10,15 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heapify, heappop, heapreplace
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from scriptix_operator.core.model.training import Training, TrainingKey
 
-__all__ = ["FREE_ATTEMPTS", "QueueEntry", "QueueSnapshot", "StartQueue", "queue_entry_of"]
-
-FREE_ATTEMPTS = 3
-"""Attempts of one run that follow each other without a delay; then the delay doubles."""
+__all__ = ["QueueEntry", "QueueSnapshot", "StartQueue", "queue_entry_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,6 @@ class QueueEntry:
     uid: str
     is_repeated: bool
     """An earlier start for the run had no effect."""
-    is_late: bool
-    """So many starts had no effect that the resource may only use a part of the quota."""
     priority: int
     is_rerun: bool
     """The resource has had a run before."""
@@ -65,7 +60,6 @@ def queue_entry_of(training: Training, now: datetime) -> QueueEntry:
         key=training.key,
         uid=training.uid,
         is_repeated=attempt > 1,
-        is_late=attempt > FREE_ATTEMPTS,
         priority=training.spec.priority,
         is_rerun=bool(status.history),
         created_at=training.created_at,
@@ -96,18 +90,18 @@ class QueueSnapshot:
 
     Args:
         queue_entries: All queue entries.
-        groups: Their lines; the entries of a group come before all of the next group.
+        lines: The same entries by namespace.
         started: Starts in the window, by namespace.
     """
 
     def __init__(
         self,
         queue_entries: Mapping[TrainingKey, QueueEntry],
-        groups: Sequence[_Lines],
+        lines: _Lines,
         started: Mapping[str, int],
     ) -> None:
         self._queue_entries = queue_entries
-        self._groups = groups
+        self._lines = lines
         self._started = started
 
     def __len__(self) -> int:
@@ -118,31 +112,21 @@ class QueueSnapshot:
 
     def __iter__(self) -> Iterator[TrainingKey]:
         """All resources in order; joining and leaving meanwhile does not affect the iterator."""
-        copies = [{name: tuple(line) for name, line in group.items()} for group in self._groups]
-        return chain.from_iterable(_in_order(group, self._started) for group in copies)
+        copy = {namespace: tuple(line) for namespace, line in self._lines.items()}
+        return _in_order(copy, self._started)
 
     def first(self, count: int) -> tuple[TrainingKey, ...]:
         """The first resources of the queue."""
-        keys = chain.from_iterable(_in_order(group, self._started) for group in self._groups)
-        return tuple(islice(keys, count))
+        return tuple(islice(_in_order(self._lines, self._started), count))
 
     def index(self, key: TrainingKey) -> int:
         """The number of resources before `key`."""
-        wait, before = _Wait.of(self._queue_entries[key]), 0
-        for group in self._groups:
-            line = group.get(key.namespace, ())
-            position = bisect_left(line, wait)
-            if position < len(line) and line[position] == wait:
-                return before + self._before(group, wait, position)
-            before += sum(map(len, group.values()))
-        raise KeyError(key)
-
-    def _before(self, group: _Lines, wait: _Wait, position: int) -> int:
-        """The number of entries of a group before the one at `position` of its own line."""
+        wait = _Wait.of(self._queue_entries[key])
+        position = bisect_left(self._lines[key.namespace], wait)
         # The height of an entry is the number of starts that its namespace has made by then.
-        height = self._started.get(wait.key.namespace, 0) + position
-        rank, before = (wait.between, wait.key.namespace), 0
-        for namespace, line in group.items():
+        height = self._started.get(key.namespace, 0) + position
+        rank, before = (wait.between, key.namespace), 0
+        for namespace, line in self._lines.items():
             lower = height - self._started.get(namespace, 0)
             if lower >= len(line):
                 before += len(line)
@@ -156,12 +140,11 @@ class StartQueue:
 
     def __init__(self) -> None:
         self._queue_entries: dict[TrainingKey, QueueEntry] = {}
-        self._all: dict[str, list[_Wait]] = {}
-        self._parts: tuple[dict[str, list[_Wait]], ...] = ({}, {})
-        """The same entries in two groups: not late, and late."""
+        self._lines: dict[str, list[_Wait]] = {}
         self._order: QueueSnapshot | None = None
         """The latest snapshot; None: a resource has joined or left since."""
-        self._ordered_for: tuple[Mapping[str, int], bool] | None = None
+        self._ordered_for: Mapping[str, int] | None = None
+        """The starts by namespace at the latest snapshot."""
 
     def __len__(self) -> int:
         return len(self._queue_entries)
@@ -174,32 +157,29 @@ class StartQueue:
         if self._queue_entries.get(queue_entry.key) != queue_entry:
             self.leave(queue_entry.key)
             self._queue_entries[queue_entry.key] = queue_entry
-            for lines in (self._all, self._parts[queue_entry.is_late]):
-                insort(lines.setdefault(queue_entry.key.namespace, []), _Wait.of(queue_entry))
+            line = self._lines.setdefault(queue_entry.key.namespace, [])
+            insort(line, _Wait.of(queue_entry))
             self._order = None
 
     def leave(self, key: TrainingKey) -> None:
         """Leave the queue."""
         queue_entry = self._queue_entries.pop(key, None)
         if queue_entry is not None:
-            for lines in (self._all, self._parts[queue_entry.is_late]):
-                line = lines[key.namespace]
-                del line[bisect_left(line, _Wait.of(queue_entry))]
-                if not line:
-                    del lines[key.namespace]
+            line = self._lines[key.namespace]
+            del line[bisect_left(line, _Wait.of(queue_entry))]
+            if not line:
+                del self._lines[key.namespace]
             self._order = None
 
-    def order(self, started: Mapping[str, int], *, late: bool) -> QueueSnapshot:
+    def order(self, started: Mapping[str, int]) -> QueueSnapshot:
         """All waiting resources, in order.
 
         Args:
             started: Starts in the window, by namespace.
-            late: Whether late resources may start now; else they come behind all others.
         """
-        if self._order is None or self._ordered_for != (started, late):
-            groups = (self._all,) if late else self._parts
-            self._ordered_for = dict(started), late
-            self._order = QueueSnapshot(self._queue_entries, groups, self._ordered_for[0])
+        if self._order is None or self._ordered_for != started:
+            self._ordered_for = dict(started)
+            self._order = QueueSnapshot(self._queue_entries, self._lines, self._ordered_for)
         return self._order
 
 

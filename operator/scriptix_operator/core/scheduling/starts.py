@@ -11,7 +11,6 @@ from scriptix_operator.core.model.remote import CallFailure, RateLimitInfo
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limiter import RateLimiter
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.sublimiter import SubLimit
 from scriptix_operator.core.ratelimit.window import PastCall, Permit
 from scriptix_operator.core.scheduling.polls import WakeUp
 from scriptix_operator.core.scheduling.queue_positions import Position, Positions
@@ -19,9 +18,6 @@ from scriptix_operator.core.scheduling.start_queue import QueueEntry, QueueSnaps
 
 __all__ = ["QueuePosition", "Starts"]
 
-LATE_PART = 0.2
-"""Part of the quota for runs whose starts had no effect repeatedly: a problem of one model must not
-use up the quota of the other models."""
 PATIENCE = 5.0
 """Seconds for which a free start is kept for the next resource, before the one behind may start."""
 EXPECTED = 8
@@ -53,7 +49,6 @@ class Starts:
 
     def __init__(self, limits: Sequence[Limit], wake_ups: list[WakeUp]) -> None:
         self.limiter = RateLimiter(limits)
-        self._late = SubLimit(self.limiter, LATE_PART)
         self._queue = StartQueue()
         self._wake_ups = wake_ups
         self._expected: dict[TrainingKey, float] = {}
@@ -72,9 +67,6 @@ class Starts:
         ahead = self._expect(now).index(queue_entry.key)
         start_in = self.limiter.wait(now, ahead)
         is_free = start_in <= 0 or now >= self._free_at + PATIENCE * ahead
-        if queue_entry.is_late:
-            late_in = self._late.wait(now)
-            start_in, is_free = max(start_in, late_in), is_free and late_in <= 0
         if is_free and not self._is_held:
             # The resource starts now: another wake-up would make it ask again.
             self._wake_ups[:] = [
@@ -92,8 +84,6 @@ class Starts:
         """Acquire a permit for a resource that may start now."""
         self._leave(queue_entry.key)
         permit = self.limiter.acquire(now, queue_entry.key.namespace)
-        if queue_entry.is_late:
-            self._late.acquire(permit)
         self._free_at = math.inf
         self._expect(now)
         return permit
@@ -106,21 +96,18 @@ class Starts:
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count an answered start; returns whether the observed limits have changed."""
-        self._late.answered(permit, now, failure)
         has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
         self._expect(now)
         return has_observed_limit
 
     def cancel(self, permit: Permit, now: float) -> None:
         """Cancel the permit of a start that was not sent."""
-        self._late.cancel(permit)
         self.limiter.cancel(permit, now)
         self._expect(now)
 
-    def recall(self, spent: Iterable[PastCall], late: Iterable[PastCall]) -> None:
-        """Count earlier starts: all of them, and the late ones among them."""
+    def recall(self, spent: Iterable[PastCall]) -> None:
+        """Count earlier starts of another process."""
         self.limiter.recall(spent)
-        self._late.recall(late)
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Leave the start queue."""
@@ -156,8 +143,7 @@ class Starts:
         return self.limiter.in_flight > 0 and not self.limiter.is_proved
 
     def _order(self, now: float) -> QueueSnapshot:
-        may_be_late = self._late.wait(now) <= 0
-        return self._queue.order(self.limiter.calls_by_tag(now), late=may_be_late)
+        return self._queue.order(self.limiter.calls_by_tag(now))
 
     def _expect(self, now: float) -> QueueSnapshot:
         """Wake the head of the queue when a start is free, one resource after the other.

@@ -13,7 +13,7 @@ from scriptix_operator.core.follow.next_action import conclude, fail
 from scriptix_operator.core.follow.outcome import follow
 from scriptix_operator.core.model.remote import TrainingState
 from scriptix_operator.core.reconcile.context import RECHECK, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Decision,
     KeyUse,
@@ -74,7 +74,7 @@ def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> De
         )
     match model.training_status:
         case TrainingState.READY:
-            return _reserve(ctx, seen)
+            return _acquire_start(ctx, seen)
         case TrainingState.NOT_READY:
             if ctx.spec.when_not_ready is WhenNotReady.FAIL:
                 text = "The model is not ready to run and spec.whenNotReady is Fail."
@@ -104,12 +104,14 @@ def start_nothing(ctx: ReconcileContext) -> Decision:
     return ctx.with_facts(queue=None).requeue(None, condition_reason)
 
 
-def _reserve(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
+def _acquire_start(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Ask for a start, unless the API has just refused one for this key."""
-    cooldown = ctx.state.cooldown
+    cooldown = ctx.state.start.cooldown
     if cooldown is not None and cooldown.key == seen.key.fingerprint and ctx.now < cooldown.until:
-        return ctx.with_facts(failure=cooldown.failure, queue=None).requeue(min(ctx.poll, RECHECK))
-    return ctx.answer(AcquireStart(seen.model, seen.key, seen.revision))
+        return ctx.with_facts(failure=cooldown.failure, queue=None).requeue(
+            min(ctx.requested_interval, RECHECK)
+        )
+    return ctx.decision_on(AcquireStart(seen.model, seen.key, seen.revision))
 
 
 def _existing(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
@@ -146,7 +148,7 @@ def _adopt(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     )
     adopted = replace(ctx.status, run=run, queue=None)
     status, condition_reason = follow(ctx.spec, adopted, seen.model, ctx.now, seen.past)
-    return conclude(ctx.with_status(status).with_state(log_wanted=True), condition_reason)
+    return conclude(ctx.with_status(status).with_log_fetches(is_wanted=True), condition_reason)
 
 
 def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
@@ -162,7 +164,7 @@ def _again(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
         return wait_for_hidden(ctx)
     present = Baseline(training_status=model.training_status, started_training_at=model.started_at)
     if model.started_at is not None and ctx.run.refused != present:
-        return _reserve(ctx, seen)
+        return _acquire_start(ctx, seen)
     return _wait(
         ctx,
         Reason.WAITING_FOR_MODEL,
@@ -214,8 +216,10 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
         baseline=baseline,
         intent=intent,
     )
-    ctx = ctx.with_facts(run=run, queue=None, failure=None).without_start_state()
-    return ctx.answer(Post(), ConditionReason(Reason.STARTING, "The training is being started."))
+    ctx = ctx.with_facts(run=run, queue=None, failure=None).without_in_flight_start()
+    return ctx.decision_on(
+        Post(), ConditionReason(Reason.STARTING, "The training is being started.")
+    )
 
 
 def abort_start(ctx: ReconcileContext) -> ReconcileContext:
@@ -224,23 +228,23 @@ def abort_start(ctx: ReconcileContext) -> ReconcileContext:
     After attempt 1 of the first run, the next poll is the first observation again. The request of a
     rerun stays in status.
     """
-    ctx = ctx.without_start_state()
+    ctx = ctx.without_in_flight_start()
     if ctx.run.attempt == 1 and not ctx.status.history:
         return ctx.with_facts(run=None)
     keep = ctx.run.baseline if ctx.run.attempt > 1 else None
     return ctx.with_run(intent=None, claimed_at=None, baseline=keep)
 
 
-def queue_up(ctx: ReconcileContext, deferred: StartQueued) -> Decision:
+def queue_up(ctx: ReconcileContext, queued: StartQueued) -> Decision:
     """Wait for the key's start quota; a wait that ends within seconds is not reported."""
     if ctx.status.run is not None and ctx.run.queued_at is None:
         ctx = ctx.with_run(queued_at=ctx.now.replace(microsecond=0))
-    queue = _queue_position(ctx.status.queue, deferred.queue)
+    queue = _queue_position(ctx.status.queue, queued.queue)
     if queue is None or (ctx.status.queue is None and _is_imminent(queue, ctx.now)):
         condition_reason = ConditionReason(
             Reason.OBSERVED, "The model can be trained; its start is being scheduled."
         )
-        return ctx.with_facts(failure=None).requeue(deferred.wait, condition_reason)
+        return ctx.with_facts(failure=None).requeue(queued.wait, condition_reason)
     at = queue.estimated_start_at
     when = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
     condition_reason = ConditionReason(
@@ -248,7 +252,7 @@ def queue_up(ctx: ReconcileContext, deferred: StartQueued) -> Decision:
         f"Waiting for the start quota of the API key: {queue.position} of {queue.of} in the "
         f"queue{when}.",
     )
-    return ctx.with_facts(queue=queue, failure=None).requeue(deferred.wait, condition_reason)
+    return ctx.with_facts(queue=queue, failure=None).requeue(queued.wait, condition_reason)
 
 
 def _is_imminent(queue: Queue, now: datetime) -> bool:
@@ -269,7 +273,7 @@ def _queue_position(old: Queue | None, new: Queue | None) -> Queue | None:
 
 
 def _wait(ctx: ReconcileContext, reason: Reason, message: str) -> Decision:
-    return ctx.with_facts(queue=None).requeue(ctx.next_poll, ConditionReason(reason, message))
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, ConditionReason(reason, message))
 
 
 def _reject(ctx: ReconcileContext, key: KeyUse, message: str, cause: Cause) -> Decision:

@@ -74,8 +74,8 @@ def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
 def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
     """Say why `training`, which has no remote run, may not start or adopt now.
 
-    In-flight starts do not count here: resolution.resolve_for_others resolves them first. An intent
-    without an in-flight start was never sent.
+    In-flight starts do not count here: resolution.resolve_other_start resolves them first. An
+    intent without an in-flight start was never sent.
 
     Args:
         training: The resource that wants to start or adopt.

@@ -19,14 +19,10 @@ from scriptix_operator.core.model.remote import (
     TrainingState,
 )
 from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import RECHECK, RESOLVE, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
-    Decision,
-    Poll,
-    Posted,
-    PostFailed,
-    StartCooldown,
-)
+from scriptix_operator.core.reconcile.in_process_state import StartCooldown
+from scriptix_operator.core.reconcile.vocabulary import Decision, Poll
 from scriptix_operator.core.start.admission import abort_start
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.failures import (
@@ -48,11 +44,11 @@ def started(ctx: ReconcileContext, posted: Posted) -> Decision:
     Status shows the run start time of the reply until a poll shows the run. That run start time is
     not compared: another replica may have written the one that polls read.
     """
-    in_flight, shown = ctx.state.in_flight, _shown_start(ctx, posted.model)
-    ctx = ctx.with_run(ownership=Ownership.OWNED.value, intent=None).without_start_state()
-    ctx = ctx.with_state(cooldown=None, refusals=0, log_wanted=True)
+    in_flight, shown = ctx.state.start.in_flight, _shown_start(ctx, posted.model)
+    ctx = ctx.with_run(ownership=Ownership.OWNED.value, intent=None).without_in_flight_start()
+    ctx = ctx.with_start(cooldown=None, refusals=0).with_log_fetches(is_wanted=True)
     model = posted.model
-    ctx = ctx.with_state(unreadable=() if model is None else model.unreadable)
+    ctx = ctx.with_polls(unreadable=() if model is None else model.unreadable)
     condition_reason: ConditionReason | None = ConditionReason(
         Reason.TRAINING, "The training was started."
     )
@@ -61,7 +57,9 @@ def started(ctx: ReconcileContext, posted: Posted) -> Decision:
     if model is not None and model.training_status == TrainingState.RUNNING:
         status, condition_reason = follow(ctx.spec, ctx.status, model, ctx.now, ())
         ctx = ctx.with_status(status).with_run(started_training_at=None)
-    return _with_outcome(ctx.requeue(ctx.poll, condition_reason), in_flight, acted=True)
+    return _with_outcome(
+        ctx.requeue(ctx.requested_interval, condition_reason), in_flight, acted=True
+    )
 
 
 def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime | None:
@@ -73,7 +71,7 @@ def _shown_start(ctx: ReconcileContext, model: RemoteModel | None) -> datetime |
 
 def refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
     """Record that the API refused the start, or that the outcome is unknown."""
-    in_flight, decision = ctx.state.in_flight, _refused(ctx, failed)
+    in_flight, decision = ctx.state.start.in_flight, _refused(ctx, failed)
     if decision.status.run is not None and decision.status.run.intent is not None:
         return decision
     sent = failed.failure.kind is not FailureKind.NOT_SENT
@@ -91,18 +89,18 @@ def _with_outcome(
 def _refused(ctx: ReconcileContext, failed: PostFailed) -> Decision:
     call, kind = failed.failure, failed.failure.kind
     if kind is FailureKind.AMBIGUOUS:
-        return _outcome_unknown(_keeping_reply(ctx, call), call)
+        return _outcome_unknown(_with_reply_kept(ctx, call), call)
     tried_before = ctx.run.attempt > 1
     key = ctx.run.key_fingerprint or "", ctx.run.key_source
     if kind is FailureKind.CONFLICT and tried_before:
         # An earlier POST of ours may have acted. Otherwise the API refuses the unchanged model.
         return _outcome_unknown(ctx.with_run(refused=ctx.run.baseline), call)
     if kind is FailureKind.REJECTED:
-        ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
+        ctx = ctx.with_run(intent=None, claimed_at=None).without_in_flight_start()
         return fail(ctx, rejected_start(call))
     if kind is FailureKind.CONFLICT:
         ctx = ctx.with_run(refused=ctx.run.baseline)
-    return _held(abort_start(ctx), failed, key)
+    return _wait_until_retry(abort_start(ctx), failed, key)
 
 
 def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
@@ -124,10 +122,10 @@ def not_started(ctx: ReconcileContext, reply: StartReply) -> Decision | None:
     if kind is FailureKind.CONFLICT:
         ctx = ctx.with_run(refused=ctx.run.baseline)
     key = ctx.run.key_fingerprint or "", ctx.run.key_source
-    return _held(abort_start(ctx), PostFailed(call), key)
+    return _wait_until_retry(abort_start(ctx), PostFailed(call), key)
 
 
-def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
+def _with_reply_kept(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext:
     """With the reply in the intent, for when the outcome is known, perhaps in another process."""
     intent = ctx.run.intent
     if intent is None or not (call.is_error_in_success or call.is_from_gateway):
@@ -137,18 +135,20 @@ def _keeping_reply(ctx: ReconcileContext, call: CallFailure) -> ReconcileContext
     return ctx.with_run(intent=replace(intent, reply=reply))
 
 
-def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]) -> Decision:
+def _wait_until_retry(
+    ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]
+) -> Decision:
     """Wait after a start that has started nothing, until it is retried."""
     call = failed.failure
     match call.kind:
         case FailureKind.NOT_SENT:
-            ctx = ctx.with_state(refusals=ctx.state.refusals + 1)
+            ctx = ctx.with_start(refusals=ctx.state.start.refusals + 1)
             return _unreachable(ctx, call)
         case FailureKind.RATE_LIMITED:
             text = "The API refused the start because of its rate limit; next try"
             return rate_limited(ctx, call, failed.again_in, text)
         case FailureKind.CONFLICT:
-            ctx = ctx.with_state(refusals=ctx.state.refusals + 1)
+            ctx = ctx.with_start(refusals=ctx.state.start.refusals + 1)
             return _conflict(ctx, call)
         case _:
             return _denied(ctx, call, *key)
@@ -156,11 +156,11 @@ def _held(ctx: ReconcileContext, failed: PostFailed, key: tuple[str, str | None]
 
 def _denied(ctx: ReconcileContext, call: CallFailure, key: str, key_source: str | None) -> Decision:
     """Block the resource: a new key is noticed within a minute; with this key the delays grow."""
-    why, refusals = blocked_call(call, key_source), ctx.state.refusals + 1
+    why, refusals = blocked_call(call, key_source), ctx.state.start.refusals + 1
     if why is not None:
         until = ctx.now + timedelta(seconds=backoff(RECHECK, refusals, MAX_BACKOFF))
-        ctx = ctx.with_state(cooldown=StartCooldown(key, why, until), refusals=refusals)
-    return ctx.with_facts(failure=why).requeue(min(ctx.poll, RECHECK))
+        ctx = ctx.with_start(cooldown=StartCooldown(key, why, until), refusals=refusals)
+    return ctx.with_facts(failure=why).requeue(min(ctx.requested_interval, RECHECK))
 
 
 def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
@@ -168,19 +168,21 @@ def _conflict(ctx: ReconcileContext, call: CallFailure) -> Decision:
 
     No earlier POST can have acted, so the run at the model is not ours.
     """
-    if call.code == "TRAINING_IN_PROGRESS" and ctx.state.refusals == 1:
-        return ctx.answer(Poll())
+    if call.code == "TRAINING_IN_PROGRESS" and ctx.state.start.refusals == 1:
+        return ctx.decision_on(Poll())
     not_ready = call.code == "MODEL_NOT_READY"
     if not_ready and ctx.spec.when_not_ready is WhenNotReady.FAIL:
         return fail(ctx, rejected_start(call))
-    wait = backoff(ctx.poll, ctx.state.refusals, max(ctx.poll, MAX_BACKOFF))
+    wait = backoff(
+        ctx.requested_interval, ctx.state.start.refusals, max(ctx.requested_interval, MAX_BACKOFF)
+    )
     return ctx.requeue(wait, ConditionReason(Reason.WAITING_FOR_MODEL, refused_for_now(call)))
 
 
 def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
     if call.reset_seen:
         # The POST has left this machine by now, whenever the intent was written.
-        ctx = ctx.with_state(reset_seen=True, intent_seen_at=ctx.now)
+        ctx = ctx.with_start(reset_seen=True, intent_seen_at=ctx.now)
     condition_reason = ConditionReason(
         Reason.START_OUTCOME_UNKNOWN,
         f"Start outcome unknown ({call.message}). Polling the model to determine the outcome; the "
@@ -188,8 +190,8 @@ def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
     )
     # A poll before the time that the reply names would fail. The wait is no longer than a start may
     # take to act: the model may be trained meanwhile.
-    named = min(call.retry_after or 0.0, ctx.durations.unseen)
-    return ctx.requeue(max(min(ctx.poll, RESOLVE), named), condition_reason)
+    named = min(call.retry_after or 0.0, ctx.durations.longest_in_flight)
+    return ctx.requeue(max(min(ctx.requested_interval, RESOLVE), named), condition_reason)
 
 
 def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
@@ -198,5 +200,8 @@ def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
         Reason.API_UNAVAILABLE, f"The start was not sent: {why}. Trying again."
     )
     return ctx.requeue(
-        backoff(ctx.poll, ctx.state.refusals - 1, max(ctx.poll, 300.0)), condition_reason
+        backoff(
+            ctx.requested_interval, ctx.state.start.refusals - 1, max(ctx.requested_interval, 300.0)
+        ),
+        condition_reason,
     )

@@ -5,7 +5,7 @@ run); later attempts of the run keep it. "Ours" needs one poll, or two where one
 previous run; "not happened" needs two polls that agree, and time for a POST in flight to act.
 
 Each resource that needs the model resolves the model's in-flight start, even if another resource
-opened it: that resource may be gone, re-created, suspended, or without a usable key.
+began that start: the other resource may be gone, re-created, suspended, or without a usable key.
 """
 
 from dataclasses import replace
@@ -27,9 +27,8 @@ from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import RemoteModel, TrainingState
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import RESOLVE, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import Decision, ModelPolled
+from scriptix_operator.core.reconcile.vocabulary import Decision, ModelPolled
 from scriptix_operator.core.requests.requests import next_run
-from scriptix_operator.core.scheduling.start_queue import FREE_ATTEMPTS
 from scriptix_operator.core.start.admission import may_be_hidden_run, wait_for_hidden
 from scriptix_operator.core.start.contention import is_start_of, named
 from scriptix_operator.core.start.reply import not_started
@@ -40,14 +39,18 @@ __all__ = [
     "ObservedOutcome",
     "acted_after_all",
     "compare",
-    "concluded",
+    "decision_by_kept_reply",
     "newly_polled_start",
+    "recorded_outcome",
     "resolve",
-    "resolve_for_others",
-    "resolved_by_others",
+    "resolve_other_start",
 ]
 
-FIRST_DELAY, MAX_DELAY = 60.0, 3600.0
+IMMEDIATE_ATTEMPTS = 3
+"""Attempts of one run that follow each other without a delay."""
+REPEAT_DELAY = 3600.0
+"""Seconds before each further attempt: one model whose starts have no effect must not use up the
+start quota of the others."""
 
 NO_RUN_YET = "the API reports no new run so far"
 UNDECIDED_FOR = 180.0
@@ -104,7 +107,9 @@ def _may_be_the_one_before(baseline: Baseline, model: RemoteModel) -> bool:
 
 def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) -> Decision:
     """Decide on the resource's own start by a poll of the model."""
-    ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
+    ctx, observed = _observed_outcome(
+        _with_in_flight_start(ctx, in_flight), seen, in_flight.baseline
+    )
     match observed:
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             return replace(
@@ -119,7 +124,7 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
             return _undecided(ctx)
 
 
-def resolve_for_others(
+def resolve_other_start(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
     """Decide on another resource's in-flight start, which holds this resource up.
@@ -130,16 +135,16 @@ def resolve_for_others(
     """
     holder = next((t for t in (ctx.training, *seen.competitors) if t.uid == in_flight.uid), None)
     if holder is not None:
-        known = concluded(in_flight, holder)
+        known = recorded_outcome(in_flight, holder)
         if known is not None:
             return ctx, known
         is_over = holder.is_being_deleted or is_finished(holder.status)
         if is_over or not is_start_of(in_flight, holder):
             holder = None  # the holder needs no outcome any more
         elif not (holder.spec.suspend or is_blocked(holder.status)):
-            return ctx, _held(ctx, holder)  # the holder resolves its own start
+            return ctx, _wait_for_holder(ctx, holder)  # the holder resolves its own start
     elif seen.is_holder_unlisted:
-        return ctx, _held_by_unlisted(ctx, in_flight)
+        return ctx, _wait_for_unlisted_holder(ctx, in_flight)
     return _resolve_orphan(ctx, seen, in_flight, holder)
 
 
@@ -147,14 +152,16 @@ def _resolve_orphan(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart, holder: Training | None
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
     """Resolve a start whose resource is gone or cannot do so; `holder` waits for the outcome."""
-    ctx, observed = _observed_outcome(_watching(ctx, in_flight), seen, in_flight.baseline)
+    ctx, observed = _observed_outcome(
+        _with_in_flight_start(ctx, in_flight), seen, in_flight.baseline
+    )
     match observed:
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if holder is not None:
-            return ctx, _held(ctx, holder)
+            return ctx, _wait_for_holder(ctx, holder)
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             start_outcome = _acted(in_flight, seen.model)
             if not _is_namesake(in_flight, ctx.training):
-                return ctx.without_start_state(), start_outcome
+                return ctx.without_in_flight_start(), start_outcome
             # Re-created from the same manifest: the resource asks for this run, whatever
             # spec.existingTraining says.
             ctx = ctx.with_facts(run=next_run(ctx.training))
@@ -166,12 +173,12 @@ def _resolve_orphan(
             if left > 0:
                 condition_reason = _unknown(ctx, NO_RUN_YET)
                 return ctx, ctx.requeue(left, condition_reason)
-            return ctx.without_start_state(), StartOutcome(in_flight, acted=False)
+            return ctx.without_in_flight_start(), StartOutcome(in_flight, acted=False)
         case ObservedOutcome.UNDECIDED:
             return ctx, _undecided(ctx)
 
 
-def concluded(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
+def recorded_outcome(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
     """The outcome of a start as the status of its resource records it; None: not recorded.
 
     The status is recorded before the in-flight start is resolved, so a crash may leave the
@@ -225,7 +232,7 @@ def acted_after_all(
             return ctx, wait_for_hidden(ctx)
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             return ctx, _owned_or_consumed(ctx, seen, observed)
-        case ObservedOutcome.UNDECIDED if ctx.state.repeated_at is not None:
+        case ObservedOutcome.UNDECIDED if ctx.state.start.unconfirmed_run_at is not None:
             return ctx, _undecided(ctx)
         case _:
             return ctx, None
@@ -239,22 +246,22 @@ def _observed_outcome(
     A run that may be the previous one, in a stale read, is believed when a second poll shows it.
     """
     if is_stale(ctx.training, seen):
-        return ctx.with_state(repeated_at=None), ObservedOutcome.UNDECIDED
+        return ctx.with_start(unconfirmed_run_at=None), ObservedOutcome.UNDECIDED
     observed = compare(baseline, seen.model)
     if observed is not ObservedOutcome.OURS or not _may_be_the_one_before(baseline, seen.model):
-        return ctx.with_state(repeated_at=None), observed
-    first = ctx.state.repeated_at
+        return ctx.with_start(unconfirmed_run_at=None), observed
+    first = ctx.state.start.unconfirmed_run_at
     if first is None:
-        return ctx.with_state(repeated_at=ctx.now), ObservedOutcome.UNDECIDED
+        return ctx.with_start(unconfirmed_run_at=ctx.now), ObservedOutcome.UNDECIDED
     apart = ((seen.asked_at or ctx.now) - first).total_seconds()
     return ctx, observed if apart >= ctx.durations.agree else ObservedOutcome.UNDECIDED
 
 
-def _watching(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
-    """Count the time from when this process first saw the in-flight start: its POST may act yet."""
-    if ctx.state.in_flight == in_flight:
+def _with_in_flight_start(ctx: ReconcileContext, in_flight: InFlightStart) -> ReconcileContext:
+    """With the in-flight start, whose POST may act yet, and when this process first saw it."""
+    if ctx.state.start.in_flight == in_flight:
         return ctx
-    return ctx.without_start_state().with_state(in_flight=in_flight, intent_seen_at=ctx.now)
+    return ctx.without_in_flight_start().with_start(in_flight=in_flight, intent_seen_at=ctx.now)
 
 
 def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContext, float]:
@@ -263,15 +270,15 @@ def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContex
     "Not happened" takes two polls that agree, both after a POST in flight must have acted. One poll
     is not enough: a stale read shows the model as it was before that time.
     """
-    state, durations, as_of = ctx.state, ctx.durations, seen.asked_at or ctx.now
+    state, durations, as_of = ctx.state.start, ctx.durations, seen.asked_at or ctx.now
     seen_at = state.intent_seen_at or ctx.now
-    needed = durations.grace_period if state.reset_seen else durations.unseen
+    needed = durations.grace_period if state.reset_seen else durations.longest_in_flight
     left = needed - (as_of - seen_at).total_seconds()
     if left > 0:
-        return ctx, min(left, max(ctx.poll, durations.agree))
-    if state.agreed_at is None:
-        return ctx.with_state(agreed_at=ctx.now), durations.agree
-    return ctx, max(durations.agree - (as_of - state.agreed_at).total_seconds(), 0.0)
+        return ctx, min(left, max(ctx.requested_interval, durations.agree))
+    if state.not_happened_at is None:
+        return ctx.with_start(not_happened_at=ctx.now), durations.agree
+    return ctx, max(durations.agree - (as_of - state.not_happened_at).total_seconds(), 0.0)
 
 
 def _undecided(ctx: ReconcileContext) -> Decision:
@@ -280,24 +287,24 @@ def _undecided(ctx: ReconcileContext) -> Decision:
     After a restart the polls are frequent again. A run that one poll has shown is polled at once.
     """
     condition_reason = _unknown(ctx, "the model status is inconclusive")
-    since, doublings = ctx.state.intent_seen_at, 0
-    if since is not None and ctx.state.repeated_at is None:
+    since, doublings = ctx.state.start.intent_seen_at, 0
+    if since is not None and ctx.state.start.unconfirmed_run_at is None:
         doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
-    most = DELETED_POLL if ctx.training.is_being_deleted else ctx.poll
-    wait = backoff(min(ctx.poll, RESOLVE), doublings, most)
-    return ctx.with_state(agreed_at=None).requeue(wait, condition_reason)
+    most = DELETED_POLL if ctx.training.is_being_deleted else ctx.requested_interval
+    wait = backoff(min(ctx.requested_interval, RESOLVE), doublings, most)
+    return ctx.with_start(not_happened_at=None).requeue(wait, condition_reason)
 
 
-def _held(ctx: ReconcileContext, holder: Training) -> Decision:
+def _wait_for_holder(ctx: ReconcileContext, holder: Training) -> Decision:
     condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
         f"{named(holder.key, ctx.training)} has started this model, or is about to; waiting until "
         "its training has ended.",
     )
-    return ctx.with_facts(queue=None).requeue(ctx.next_poll, condition_reason)
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
 
-def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
+def _wait_for_unlisted_holder(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
     """Wait for the resource of the in-flight start, which may exist and cannot be seen."""
     name = named(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
     condition_reason = ConditionReason(
@@ -305,7 +312,7 @@ def _held_by_unlisted(ctx: ReconcileContext, in_flight: InFlightStart) -> Decisi
         f"{name} has started this model, or is about to, and the operator cannot read that "
         "resource; waiting until it can. The operator's log names the cause.",
     )
-    return ctx.with_facts(queue=None).requeue(ctx.next_poll, condition_reason)
+    return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
 
 def _is_namesake(in_flight: InFlightStart, training: Training) -> bool:
@@ -340,14 +347,14 @@ def _ours(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
         claimed_at=claimed_at,
         # The run start time of this run from now on, even where it equals the baseline's.
         started_training_at=seen.model.started_at,
-    ).without_start_state()
+    ).without_in_flight_start()
     ctx = ctx.with_facts(started_at=seen.model.started_at, queue=None)
-    ctx = ctx.with_state(refusals=0, log_wanted=True)
+    ctx = ctx.with_start(refusals=0).with_log_fetches(is_wanted=True)
     status, condition_reason = follow(ctx.spec, ctx.status, seen.model, ctx.now, seen.past)
     return conclude(ctx.with_status(status), condition_reason)
 
 
-def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
+def decision_by_kept_reply(ctx: ReconcileContext) -> Decision | None:
     """Decide by the reply to a start that another resource has resolved as not happened.
 
     Returns:
@@ -359,17 +366,16 @@ def resolved_by_others(ctx: ReconcileContext) -> Decision | None:
 
 def _next_attempt(ctx: ReconcileContext) -> Decision:
     reply = ctx.run.intent.reply if ctx.run.intent else None
-    ctx = ctx.with_run(intent=None, claimed_at=None).without_start_state()
-    if reply is not None and (held := not_started(ctx, reply)) is not None:
-        return held
+    ctx = ctx.with_run(intent=None, claimed_at=None).without_in_flight_start()
+    if reply is not None and (decision := not_started(ctx, reply)) is not None:
+        return decision
     attempt = ctx.run.attempt + 1
     ctx = ctx.with_run(attempt=attempt)
-    late = attempt - FREE_ATTEMPTS - 1
-    delay = 0.0 if late < 0 else backoff(FIRST_DELAY, late, MAX_DELAY)
+    is_immediate = attempt <= IMMEDIATE_ATTEMPTS
     return ctx.requeue(
-        delay,
+        0.0 if is_immediate else REPEAT_DELAY,
         ConditionReason(
-            Reason.STARTING if late < 0 else Reason.START_OUTCOME_UNKNOWN,
+            Reason.STARTING if is_immediate else Reason.START_OUTCOME_UNKNOWN,
             f"The start request {_without_effect(reply)}; retrying (attempt {attempt}).",
         ),
     )

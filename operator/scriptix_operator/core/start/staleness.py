@@ -6,7 +6,7 @@ from datetime import datetime
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.ledger.ledger import LatestRun
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import ModelPolled
+from scriptix_operator.core.reconcile.vocabulary import ModelPolled
 
 __all__ = ["is_stale", "recorded_starts"]
 

@@ -31,10 +31,10 @@ __all__ = [
     "is_finished",
     "is_followed",
     "is_over",
+    "is_polled",
     "is_previous_run_restored",
     "is_starting",
     "is_unpublished",
-    "is_watched",
     "last_key",
     "may_be_running",
     "phase_of",
@@ -115,7 +115,7 @@ def is_previous_run_restored(old: TrainingStatus, new: TrainingStatus) -> bool:
     return new.run is not None and any(past.id == new.run.id for past in old.history)
 
 
-def is_watched(training: Training) -> bool:
+def is_polled(training: Training) -> bool:
     """Whether the model is polled regularly, as long as the resource does not change."""
     return not (training.spec.suspend or has_ended(training.status))
 

@@ -18,18 +18,15 @@ from scriptix_operator.core.follow.log_collection import is_last_fetch, supersed
 from scriptix_operator.core.follow.next_action import conclude, log_stored, log_unavailable
 from scriptix_operator.core.follow.progressing import training_reason
 from scriptix_operator.core.model.remote import FailureKind, LogReply
-from scriptix_operator.core.reconcile.context import Durations, ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
-    Action,
-    FetchLog,
-    InProcessState,
+from scriptix_operator.core.reconcile.call_results import (
     LogExtent,
     LogStored,
     LogUnavailable,
-    Poll,
-    RequeueAfter,
     WriteFailure,
 )
+from scriptix_operator.core.reconcile.context import Durations, ReconcileContext
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, LogFetchState
+from scriptix_operator.core.reconcile.vocabulary import Action, FetchLog, Poll, RequeueAfter
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
@@ -74,7 +71,9 @@ def log_of(life: Life) -> LogStatus:
 def a_step(status: TrainingStatus, *, has_new_lines: bool = False) -> ReconcileContext:
     """The context of a run whose log may have new lines."""
     return a_context(
-        a_training(status=status), at(hours=1), InProcessState(log_wanted=has_new_lines)
+        a_training(status=status),
+        at(hours=1),
+        InProcessState(log_fetches=LogFetchState(is_wanted=has_new_lines)),
     )
 
 
@@ -381,7 +380,7 @@ def test_log_stored_during_the_run_is_collected_further() -> None:
         recent_calls=(at(hours=1),),
     )
     assert decision.status.learning_curve == CURVE
-    assert (decision.state.log_wanted, decision.state.failed_logs) == (False, 0)
+    assert (decision.state.log_fetches.is_wanted, decision.state.log_fetches.failed) == (False, 0)
     assert decision.action == RequeueAfter(60)
 
 
@@ -421,7 +420,7 @@ def test_after_the_end_only_log_fetches_are_due(wait: float | None) -> None:
 
 def test_log_fetch_is_retried_while_it_may_succeed() -> None:
     decision = log_unavailable(a_step(RUNNING, has_new_lines=True), replace(LOST, due_in=60))
-    assert (decision.state.log_wanted, decision.state.failed_logs) == (True, 1)
+    assert (decision.state.log_fetches.is_wanted, decision.state.log_fetches.failed) == (True, 1)
     assert decision.status.log is None
 
 
@@ -475,7 +474,7 @@ def test_log_is_unavailable_once_refusals_confirm_it(
             decision = log_unavailable(ctx, reply)
         ctx = replace(ctx.with_status(decision.status), state=decision.state)
     state = ctx.status.log.state if ctx.status.log else None
-    assert (state == "Unavailable", ctx.state.log_wanted) == (is_missing, not is_missing)
+    assert (state == "Unavailable", ctx.state.log_fetches.is_wanted) == (is_missing, not is_missing)
 
 
 FAILS = replace(NOT_TAKEN, write_failure=WriteFailure.FAILED)

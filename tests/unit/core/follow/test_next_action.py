@@ -14,12 +14,12 @@ from scriptix_operator.api.status import (
 )
 from scriptix_operator.core.follow.next_action import conclude, log_stored, publish_failed
 from scriptix_operator.core.ledger.ledger import InFlightStart, StartOutcome
+from scriptix_operator.core.reconcile.call_results import LogStored
 from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, LogFetchState
+from scriptix_operator.core.reconcile.vocabulary import (
     Decision,
     FetchLog,
-    InProcessState,
-    LogStored,
     PublishFailed,
     RequeueAfter,
 )
@@ -60,7 +60,11 @@ def a_step(
         log = LogStatus(state=state, end_seen_at=end)
         status = replace(status, log=log)
     training = a_training(status=status, log={"collect": collect}, **spec)
-    return a_context(training, at(hours=1), InProcessState(log_wanted=has_new_facts, failed_logs=2))
+    return a_context(
+        training,
+        at(hours=1),
+        InProcessState(log_fetches=LogFetchState(is_wanted=has_new_facts, failed=2)),
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from scriptix_operator.core.decide import decide
 from scriptix_operator.core.follow.progressing import ANOTHER_START
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     Blocked,
     FetchLog,
     Observation,

@@ -13,12 +13,8 @@ from scriptix_operator.core.follow.poll_failed import poll_failed
 from scriptix_operator.core.model.remote import FailureKind
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.context import ReconcileContext
-from scriptix_operator.core.reconcile.protocol import (
-    Decision,
-    InProcessState,
-    PollFailed,
-    RequeueAfter,
-)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState
+from scriptix_operator.core.reconcile.vocabulary import Decision, PollFailed, RequeueAfter
 from scriptix_operator.core.scheduling.circuit_breaker import CONFIRM
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
@@ -82,7 +78,7 @@ def test_failure_for_a_human_is_reported_and_polled_each_minute(
 
 def test_blocked_resource_leaves_the_queue_and_keeps_its_run() -> None:
     assert fails(FailureKind.UNAUTHORIZED, training=QUEUED).status.queue is None
-    sure = InProcessState(doubted_at=SEEN)
+    sure = InProcessState(polls=PollState(refused_since=SEEN))
     blocked = fails(FailureKind.NOT_FOUND, training=RUNNING, state=sure).status
     assert (blocked.phase, blocked.finished_at, blocked.progress) == ("Running", None, 50)
 
@@ -115,12 +111,12 @@ def test_a_second_poll_confirms_a_contradicting_refusal(
     first = refused(training=training)
     assert (waits(first), first.status.failure) == (CONFIRM, None)
     assert first.status.conditions[0].reason == "ApiUnavailable"
-    assert first.state.doubted_at == NOW
+    assert first.state.polls.refused_since == NOW
     for age, wait in ((1, CONFIRM - 1), (CONFIRM - 0.5, 0.5)):
-        early = InProcessState(doubted_at=NOW - timedelta(seconds=age))
+        early = InProcessState(polls=PollState(refused_since=NOW - timedelta(seconds=age)))
         soon = refused(training=training, state=early)
         assert (waits(soon), soon.status.failure, soon.state) == (wait, None, early)
-    doubt = InProcessState(doubted_at=NOW - timedelta(seconds=CONFIRM))
+    doubt = InProcessState(polls=PollState(refused_since=NOW - timedelta(seconds=CONFIRM)))
     assert refused(training=training, state=doubt).status.failure is not None
 
 
@@ -149,7 +145,7 @@ def test_a_refusal_that_contradicts_nothing_counts_at_once(
 
 def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
     worked = {"has_key_worked": True}
-    assert fails(UNAUTHORIZED, poll=worked, status=401).state.doubted_at == NOW
+    assert fails(UNAUTHORIZED, poll=worked, status=401).state.polls.refused_since == NOW
     # A refusal for a model that no poll has shown contradicts nothing.
     assert fails(UNAUTHORIZED, poll=worked, status=403).status.failure is not None
     assert fails(NOT_FOUND, poll=worked).status.failure is not None
@@ -157,17 +153,19 @@ def test_a_key_that_has_worked_is_doubted_before_it_is_rejected() -> None:
 
 @pytest.mark.parametrize("kind", [FailureKind.AMBIGUOUS, FailureKind.RATE_LIMITED])
 def test_other_failure_confirms_no_refusal(kind: FailureKind) -> None:
-    doubt = InProcessState(doubted_at=NOW - timedelta(hours=1))
+    doubt = InProcessState(polls=PollState(refused_since=NOW - timedelta(hours=1)))
     after = fails(kind, training=RUNNING, state=doubt)
-    assert (after.status.failure, after.state.doubted_at) == (None, None)
+    assert (after.status.failure, after.state.polls.refused_since) == (None, None)
 
 
 def test_refusals_with_different_reasons_confirm_each_other() -> None:
     first = fails(NOT_FOUND, training=RUNNING, status=404).state
-    early = replace(first, doubted_at=NOW - timedelta(seconds=1))
+    early = replace(first, polls=replace(first.polls, refused_since=NOW - timedelta(seconds=1)))
     again = fails(UNAUTHORIZED, training=RUNNING, state=early, status=403)
     assert (waits(again), again.state) == (CONFIRM - 1, early)
-    late = replace(first, doubted_at=NOW - timedelta(seconds=CONFIRM))
+    late = replace(
+        first, polls=replace(first.polls, refused_since=NOW - timedelta(seconds=CONFIRM))
+    )
     why = fails(UNAUTHORIZED, training=RUNNING, state=late, status=403).status.failure
     assert why is not None
     assert why.reason == "Unauthorized"
@@ -184,7 +182,7 @@ def test_refusal_of_a_gateway_counts_as_api_unavailable(training: Training) -> N
     assert (waits(decision), decision.status.failure) == (60, None)
     assert decision.status.conditions[0].reason == "ApiUnavailable"
     assert "default backend" in (decision.status.message or "")
-    assert decision.state.gateway_since == NOW
+    assert decision.state.polls.gateway_refused_since == NOW
 
 
 @pytest.mark.parametrize("poll", [{}, {"since": at(hours=4)}], ids=["polled", "not polled"])
@@ -192,10 +190,12 @@ def test_refusal_of_a_gateway_counts_as_api_unavailable(training: Training) -> N
 def test_gateway_refusing_for_5_minutes_blocks_the_resource(
     poll: dict[str, Any], age: int, *, is_stalled: bool
 ) -> None:
-    state = InProcessState(gateway_since=NOW - timedelta(seconds=age), failed_polls=9)
+    state = InProcessState(
+        polls=PollState(gateway_refused_since=NOW - timedelta(seconds=age), failed=9)
+    )
     decision = fails(training=RUNNING, state=state, poll=poll, **BY_GATEWAY)
     assert waits(decision) == (60 if is_stalled else 1)
-    assert decision.state.gateway_since == state.gateway_since
+    assert decision.state.polls.gateway_refused_since == state.polls.gateway_refused_since
     why = decision.status.failure
     assert (why is not None) == is_stalled
     if why is not None:
@@ -204,12 +204,12 @@ def test_gateway_refusing_for_5_minutes_blocks_the_resource(
 
 
 def test_a_gateways_refusal_stays_shown_after_a_restart() -> None:
-    state = InProcessState(gateway_since=NOW - timedelta(hours=1))
+    state = InProcessState(polls=PollState(gateway_refused_since=NOW - timedelta(hours=1)))
     shown = fails(training=RUNNING, state=state, **BY_GATEWAY).status
     again = fails(training=a_training(status=shown), **BY_GATEWAY)
     assert again.status.failure == shown.failure
     away = fails(training=a_training(status=shown), state=state)
-    assert (away.status.failure, away.state.gateway_since) == (None, None)
+    assert (away.status.failure, away.state.polls.gateway_refused_since) == (None, None)
 
 
 # Rate limits.
@@ -236,7 +236,7 @@ def test_rate_limited_poll_is_repeated_when_the_key_may_call(
     assert waits(decision) == wait
     assert decision.status.conditions[0].reason == "RateLimited"
     assert decision.status.queue is not None
-    assert decision.state.failed_polls == 0
+    assert decision.state.polls.failed == 0
 
 
 # No reply.
@@ -256,9 +256,9 @@ def test_rate_limited_poll_is_repeated_when_the_key_may_call(
 )
 def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
     training = a_training(poll_interval_seconds=poll)
-    decision = fails(training=training, state=InProcessState(failed_polls=before))
+    decision = fails(training=training, state=InProcessState(polls=PollState(failed=before)))
     assert waits(decision) == wait
-    assert decision.state.failed_polls == before + 1
+    assert decision.state.polls.failed == before + 1
     assert decision.status.conditions[0].reason == "ApiUnavailable"
     assert decision.status.message == "No answer from the API (HTTP 500: oops)."
 
@@ -280,7 +280,7 @@ def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
 def test_next_poll_is_at_the_time_that_the_reply_names(
     named: float, before: int, wait: float
 ) -> None:
-    decision = fails(retry_after=named, state=InProcessState(failed_polls=before))
+    decision = fails(retry_after=named, state=InProcessState(polls=PollState(failed=before)))
     assert waits(decision) == wait
 
 
@@ -296,7 +296,7 @@ def test_named_time_is_shown() -> None:
 
 
 def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
-    state = InProcessState(failed_polls=3)
+    state = InProcessState(polls=PollState(failed=3))
     decision = fails(state=state, poll={"since": at(hours=3)})
     assert (waits(decision), decision.state) == (60, state)
     assert decision.status.message == "API unreachable since 01-16 11:00Z (HTTP 500: oops)."
@@ -324,7 +324,9 @@ def test_age_of_a_runs_status_is_shown(
     last_polled_at: datetime | None, since: datetime | None, message: str
 ) -> None:
     decision = fails(
-        training=RUNNING, state=InProcessState(last_polled_at=last_polled_at), poll={"since": since}
+        training=RUNNING,
+        state=InProcessState(polls=PollState(answered_at=last_polled_at)),
+        poll={"since": since},
     )
     assert decision.status.message == message
     assert decision.status.last_observed_at == (last_polled_at or SEEN).replace(microsecond=0)
@@ -346,5 +348,5 @@ def test_age_is_not_shown_without_a_time_or_a_run(status: TrainingStatus, events
 def test_no_requeue_is_after_the_timeout() -> None:
     training = a_training(status=followed(), timeout_seconds=5 * 3600 + 7)
     assert waits(fails(training=training)) == 7
-    sure = InProcessState(doubted_at=SEEN)
+    sure = InProcessState(polls=PollState(refused_since=SEEN))
     assert waits(fails(FailureKind.NOT_FOUND, training=training, state=sure)) == 7

@@ -7,7 +7,7 @@ import pytest
 from scriptix_operator.api.status import Baseline, Intent
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.reconcile.protocol import ModelPolled
+from scriptix_operator.core.reconcile.vocabulary import ModelPolled
 from tests.unit.core.builders import EIGHT, KEY, a_model, a_run, a_status, a_training, at
 
 INTENT = Intent(attempt=1, at=at(hours=2), key_fingerprint=KEY.fingerprint)

@@ -61,16 +61,6 @@ def test_start_is_charged_and_opened_under_one_serial() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "attempt"), [("u/r/1", 1), ("u/r/12", 12), ("u/r/", 1), ("u/r/x", 1), ("", 1)]
-)
-def test_charge_names_its_attempt(name: str, attempt: int) -> None:
-    ledger, _ = with_start_begun(Ledger(), starting(attempt=4), EIGHT)
-    (charge,) = charges_of_key(ledger)
-    assert charge.attempt == 4
-    assert replace(charge, id=name).attempt == attempt
-
-
 def test_model_has_one_in_flight_start_at_most() -> None:
     ledger, _ = with_start_begun(Ledger(), starting(), EIGHT)
     for training in (starting(), starting(id="run-2"), starting(attempt=2)):

@@ -6,7 +6,7 @@ import pytest
 
 from scriptix_operator.api.status import Intent, TrainingStatus
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import Poll, RequeueAfter
+from scriptix_operator.core.reconcile.vocabulary import Poll, RequeueAfter
 from tests.unit.core.builders import (
     EIGHT,
     a_context,
@@ -72,17 +72,17 @@ def test_missing_run_is_a_bug_of_the_caller() -> None:
 
 
 def test_decision_has_a_derived_phase() -> None:
-    decision = a_context(a_training(status=followed())).answer(Poll(), publish=True)
+    decision = a_context(a_training(status=followed())).decision_on(Poll(), publish=True)
     assert (decision.status.phase, decision.action, decision.publish) == ("Running", Poll(), True)
 
 
 def test_context_copies_keep_earlier_facts_and_state() -> None:
     ctx = a_context(a_training(status=followed())).with_facts(progress=7).with_run(attempt=2)
-    ctx = ctx.with_state(failed_polls=3)
-    assert (ctx.status.progress, ctx.run.attempt, ctx.state.failed_polls) == (7, 2, 3)
+    ctx = ctx.with_polls(failed=3)
+    assert (ctx.status.progress, ctx.run.attempt, ctx.state.polls.failed) == (7, 2, 3)
 
 
 def test_the_durations_are_those_of_the_design() -> None:
     durations = Durations()
-    assert (durations.unseen, durations.grace_period, durations.agree) == (45, 10, 2)
-    assert Durations(send_window=1, post_timeout=2, grace_period=4).unseen == 7
+    assert (durations.longest_in_flight, durations.grace_period, durations.agree) == (45, 10, 2)
+    assert Durations(send_window=1, post_timeout=2, grace_period=4).longest_in_flight == 7

@@ -6,7 +6,7 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, Run, TrainingStatus
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     FetchLog,
     PollDeferred,

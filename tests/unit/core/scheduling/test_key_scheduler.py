@@ -67,7 +67,7 @@ def test_triggers_of_polls_and_starts_are_in_one_list(scheduler: KeyScheduler) -
     other = a_training(name="other").key
     scheduler.polls.ask(other, PollRequest(PollPriority.RUNNING, MINUTE), 100.0)
     assert scheduler.wake_ups == [WakeUp(other, 106.0)]
-    scheduler.starts.recall([PastCall(100.0)] * LIMITS[Call.START][0].count, [])
+    scheduler.starts.recall([PastCall(100.0)] * LIMITS[Call.START][0].count)
     scheduler.starts.ask(CLAIM, 100.0)
     assert KEY in {wake_up.key for wake_up in scheduler.wake_ups[1:]}
 

@@ -153,8 +153,8 @@ def test_granted_interval_is_kept(
         pytest.param(89, None, id="about as asked for"),
         pytest.param(90, 120, id="a minute and a half is reported as two"),
         pytest.param(120, 120, id="exactly two"),
-        pytest.param(121, 180, id="a little more"),
-        pytest.param(660, 900, id="eleven"),
+        pytest.param(121, 300, id="a little more"),
+        pytest.param(660, 1200, id="eleven"),
         pytest.param(120000, 86400, id="more than a day is reported as one"),
     ],
 )
@@ -162,42 +162,11 @@ def test_reported_interval_is_rounded_coarsely(floor: float, shown: int | None) 
     assert shown_interval(60.0, floor) == shown
 
 
-@pytest.mark.parametrize(
-    ("events", "floor", "shown"),
-    [
-        pytest.param(120, 150, 120, id="a little longer than reported"),
-        pytest.param(120, 151, 180, id="longer than reported"),
-        pytest.param(180, 97, 180, id="a little shorter than reported"),
-        pytest.param(180, 96, 120, id="shorter than reported"),
-        pytest.param(120, 70, 120, id="still longer than asked for"),
-        pytest.param(120, 65, None, id="about as asked for again"),
-        pytest.param(None, 89, None, id="not reported before"),
-        pytest.param(86400, 120000, 86400, id="longer than any reported interval"),
-    ],
-)
-def test_reported_interval_is_kept_while_roughly_right(
-    events: int | None, floor: float, shown: int | None
-) -> None:
-    assert shown_interval(60.0, floor, events) == shown
-
-
-@given(st.floats(1, 5000), st.lists(st.floats(1, 1.2), min_size=2))
-def test_interval_varying_by_a_fifth_is_reported_twice_at_most(
-    floor: float, wavers: list[float]
-) -> None:
-    """Each newly reported interval is a status write for each resource of the key."""
-    events, writes = None, 0
-    for waver in wavers:
-        before, events = events, shown_interval(5.0, floor * waver, events)
-        writes += events != before
-    assert writes <= 2
-
-
 @given(st.floats(7.5, 5000))
 def test_reported_interval_is_near_and_not_below_the_granted(floor: float) -> None:
     shown = shown_interval(5.0, floor)
     assert shown is not None
-    assert floor <= shown <= 2.5 * floor
+    assert floor <= shown <= 3 * floor
 
 
 @pytest.mark.parametrize(

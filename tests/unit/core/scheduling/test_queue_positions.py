@@ -32,7 +32,6 @@ class Line:
                 key=_key(number),
                 uid=f"u{number}",
                 is_repeated=False,
-                is_late=False,
                 priority=0,
                 is_rerun=False,
                 created_at=since,
@@ -58,7 +57,7 @@ class Line:
         return self.positions.of(_key(number))
 
     def _order(self) -> QueueSnapshot:
-        return self._queue.order({}, late=True)
+        return self._queue.order({})
 
 
 def _key(number: int) -> TrainingKey:

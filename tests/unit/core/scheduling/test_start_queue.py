@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.scheduling.start_queue import (
-    FREE_ATTEMPTS,
     QueueEntry,
     StartQueue,
     queue_entry_of,
@@ -30,26 +29,24 @@ def a_queue_entry(  # noqa: PLR0913 - each has a default
     minute: float = 0,
     priority: int = 0,
     repeated: bool = False,
-    late: bool = False,
     rerun: bool = False,
 ) -> QueueEntry:
     """A resource that could start, created and waiting since so many minutes after eight."""
     key = TrainingKey(namespace, name)
     since = at(minutes=minute)
-    return QueueEntry(key, f"uid-{name}", repeated or late, late, priority, rerun, since, since)
+    return QueueEntry(key, f"uid-{name}", repeated, priority, rerun, since, since)
 
 
 def _order(
     *queue_entries: QueueEntry,
     started: Mapping[str, int] = NONE,
-    late: bool = True,
     first: int = 999,
 ) -> str:
     """Names of the first resources."""
     queue = StartQueue()
     for queue_entry in queue_entries:
         queue.join(queue_entry)
-    keys = queue.order(started, late=late).first(first)
+    keys = queue.order(started).first(first)
     return " ".join(key.name for key in keys)
 
 
@@ -62,7 +59,6 @@ def test_new_work_is_as_old_as_its_resource() -> None:
         key=training.key,
         uid=training.uid,
         is_repeated=False,
-        is_late=False,
         priority=7,
         is_rerun=False,
         created_at=at(minutes=3),
@@ -88,17 +84,13 @@ def test_a_first_run_does_not_become_younger_by_its_waiting() -> None:
     assert queue_entry_of(a_training(status=status), at(hours=1)).since == EIGHT
 
 
-@pytest.mark.parametrize(
-    ("attempt", "repeated", "late"),
-    [(1, False, False), (2, True, False), (FREE_ATTEMPTS, True, False), (4, True, True)],
-)
-def test_start_is_a_repetition_from_2nd_and_late_from_4th(
+@pytest.mark.parametrize(("attempt", "is_repeated"), [(1, False), (2, True), (4, True)])
+def test_start_is_a_repetition_from_the_second_attempt(
     attempt: int,
-    repeated: bool,  # noqa: FBT001 - the expected value
-    late: bool,  # noqa: FBT001 - the expected value
+    is_repeated: bool,  # noqa: FBT001 - the expected value
 ) -> None:
     queue_entry = queue_entry_of(a_training(status=a_status(run=a_run(attempt=attempt))), EIGHT)
-    assert (queue_entry.is_repeated, queue_entry.is_late) == (repeated, late)
+    assert queue_entry.is_repeated is is_repeated
 
 
 # Order within a namespace.
@@ -207,7 +199,7 @@ def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
     queue = StartQueue()
     for queue_entry in queue_entries:
         queue.join(queue_entry)
-    keys = queue.order(started, late=True).first(99)
+    keys = queue.order(started).first(99)
     assert sorted(keys) == sorted(queue_entry.key for queue_entry in queue_entries)
     counts, waiting = (
         Counter(started),
@@ -225,17 +217,15 @@ def test_each_start_goes_to_a_namespace_with_the_fewest_so_far(
         max_size=20,
     ),
     st.dictionaries(st.sampled_from("abc"), st.integers(0, 5)),
-    st.booleans(),
     st.integers(0, 3),
 )
 def test_position_counts_who_comes_before_after_any_change(
     wishes: list[tuple[str, int, bool, int]],
     started: dict[str, int],
-    late: bool,  # noqa: FBT001 - both ways
     gone: int,
 ) -> None:
     queue_entries = [
-        a_queue_entry(f"n{n}", namespace, minute=minute, priority=priority, late=lost)
+        a_queue_entry(f"n{n}", namespace, minute=minute, priority=priority, repeated=lost)
         for n, (namespace, priority, lost, minute) in enumerate(wishes)
     ]
     queue = StartQueue()
@@ -243,7 +233,7 @@ def test_position_counts_who_comes_before_after_any_change(
         queue.join(queue_entry)
     for queue_entry in queue_entries[:gone]:
         queue.leave(queue_entry.key)
-    order = queue.order(started, late=late)
+    order = queue.order(started)
     assert [order.index(key) for key in order] == list(range(len(queue_entries[gone:])))
     assert order.first(4) == tuple(order)[:4]
 
@@ -252,12 +242,12 @@ def test_order_is_a_snapshot_of_its_beginning() -> None:
     queue = StartQueue()
     for queue_entry in (a_queue_entry("one"), a_queue_entry("two", minute=1)):
         queue.join(queue_entry)
-    keys = iter(queue.order(NONE, late=True))
+    keys = iter(queue.order(NONE))
     queue.leave(a_queue_entry("two").key)
     queue.join(a_queue_entry("three", "team-b"))
     assert [key.name for key in keys] == ["one", "two"]
     with pytest.raises(KeyError):
-        queue.order(NONE, late=True).index(a_queue_entry("two").key)
+        queue.order(NONE).index(a_queue_entry("two").key)
 
 
 def test_joining_does_not_rank_the_others_again(
@@ -276,30 +266,10 @@ def test_joining_does_not_rank_the_others_again(
     for number in range(200):
         queue_entry = a_queue_entry(f"n{number}", f"team-{number % 7}", minute=number * 37 % 200)
         queue.join(queue_entry)
-        order = queue.order(NONE, late=True)
+        order = queue.order(NONE)
         order.first(8)
         order.index(queue_entry.key)
     assert len(ranked) <= 5 * 200
-
-
-# Repeatedly lost starts.
-
-
-@pytest.mark.parametrize(
-    ("late", "order"),
-    [(True, "lost a b"), (False, "a b lost")],
-    ids=["it is their time", "it is not"],
-)
-def test_repeatedly_lost_starts_rank_last_until_their_time(
-    late: bool,  # noqa: FBT001 - both ways
-    order: str,
-) -> None:
-    queue_entries = [
-        a_queue_entry("lost", "team-b", late=True),
-        a_queue_entry("a", "team-a", minute=1),
-        a_queue_entry("b", "team-a", minute=2, repeated=True),
-    ]
-    assert _order(*queue_entries, started={"team-a": 1}, late=late) == order
 
 
 # Joining and leaving.
@@ -311,44 +281,43 @@ def test_rejoining_keeps_the_position_and_leaving_loses_it() -> None:
     for queue_entry in (one, two, one):
         queue.join(queue_entry)
     assert (len(queue), one.key in queue) == (2, True)
-    assert queue.order(NONE, late=True).index(two.key) == 1
+    assert queue.order(NONE).index(two.key) == 1
     queue.leave(one.key)
     queue.leave(TrainingKey("team-a", "never-there"))
     assert (len(queue), one.key in queue) == (1, False)
-    assert queue.order(NONE, late=True).index(two.key) == 0
+    assert queue.order(NONE).index(two.key) == 0
 
 
 def test_edit_changes_the_position() -> None:
     queue = StartQueue()
     for queue_entry in (a_queue_entry("one"), a_queue_entry("two", minute=1)):
         queue.join(queue_entry)
-    assert queue.order(NONE, late=True).index(a_queue_entry("two").key) == 1
+    assert queue.order(NONE).index(a_queue_entry("two").key) == 1
     queue.join(a_queue_entry("two", minute=1, priority=1))
     assert len(queue) == 2
-    assert queue.order(NONE, late=True).index(a_queue_entry("two").key) == 0
+    assert queue.order(NONE).index(a_queue_entry("two").key) == 0
 
 
 def test_order_follows_the_starts_and_is_cached() -> None:
     queue = StartQueue()
     queue.join(a_queue_entry("a", "team-a"))
-    queue.join(a_queue_entry("b", "team-b", late=True))
+    queue.join(a_queue_entry("b", "team-b"))
     started = Counter({"team-b": 1})
-    order = queue.order(started, late=True)
-    assert queue.order(Counter({"team-b": 1}), late=True) is order
+    order = queue.order(started)
+    assert queue.order(Counter({"team-b": 1})) is order
     queue.join(a_queue_entry("a", "team-a"))
-    assert queue.order(started, late=True) is order
-    assert queue.order(started, late=False) is not order
+    assert queue.order(started) is order
     # The caller cannot change the order afterwards.
-    before = queue.order(started, late=True)
+    before = queue.order(started)
     started["team-a"] = 2
-    assert queue.order(started, late=True) is not before
-    assert queue.order(started, late=True).index(a_queue_entry("b", "team-b").key) == 0
+    assert queue.order(started) is not before
+    assert queue.order(started).index(a_queue_entry("b", "team-b").key) == 0
 
 
 def test_queue_entries_differ_in_all_ranking_fields() -> None:
     queue_entry = a_queue_entry("one")
     queue = StartQueue()
     queue.join(queue_entry)
-    order = queue.order(NONE, late=True)
+    order = queue.order(NONE)
     queue.join(replace(queue_entry, is_repeated=True))
-    assert queue.order(NONE, late=True) is not order
+    assert queue.order(NONE) is not order

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
@@ -22,14 +21,18 @@ NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
 REFUSED = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=HOUR)
 
 
-def a_queue_entry(
-    name: str, namespace: str = "team-a", *, priority: int = 0, late: bool = False
-) -> QueueEntry:
+def a_queue_entry(name: str, namespace: str = "team-a", *, priority: int = 0) -> QueueEntry:
     """A resource that could start; names first in the alphabet are older."""
     key = TrainingKey(namespace, name)
     since = at(minutes=ord(name[0]), seconds=int(name[1:] or 0))
     return QueueEntry(
-        key, name, late, late, priority, is_rerun=False, created_at=since, joined_at=since
+        key,
+        name,
+        is_repeated=False,
+        priority=priority,
+        is_rerun=False,
+        created_at=since,
+        joined_at=since,
     )
 
 
@@ -50,7 +53,7 @@ class Table:
         self.starts = Starts((Limit(count, HOUR),), self.wake_ups)
         self.reporting: list[WakeUp] = []
         self.starts._positions = Positions(self.reporting)
-        self.starts.recall(spent, [])
+        self.starts.recall(spent)
         self.starts.limiter._limits.is_proved = proved
 
     def waits(self, now: float, *queue_entries: QueueEntry) -> list[float | None]:
@@ -342,69 +345,11 @@ def test_refusal_holds_all_starts_then_allows_one_at_a_time() -> None:
     assert table.free(HOUR + 1, C) == ""
 
 
-# Repeatedly lost starts.
-
-L, M = a_queue_entry("l", late=True), a_queue_entry("m", late=True)
-
-
-def test_late_starts_have_a_fifth_of_the_quota_at_most() -> None:
-    table = Table(10)
-    assert table.free(0.0, L) == "l"
-    table.starts_one(L, 0.0)
-    assert table.free(2.0, M) == "m"
-    table.starts_one(M, 2.0)
-    late = a_queue_entry("n", late=True)
-    place = table.starts.ask(late, 4.0)
-    assert place is not None
-    assert place.start_in == pytest.approx(HOUR - 3)
-    # The others have all other starts, and rank before it, for as long.
-    assert table.free(4.0, A, B, C) == "abc"
-    place = table.starts.ask(late, 4.0 + SETTLING)
-    assert place is not None
-    assert place.position == (4, 4)
-    assert table.free(HOUR + 1, late) == "n"
-
-
-def test_late_starts_have_at_least_one_start() -> None:
-    table = Table(3)
-    table.starts_one(L, 0.0)
-    assert table.free(2.0, M) == ""
-    assert table.waits(HOUR + 1, M) == [None]
-
-
-@pytest.mark.parametrize("failure", [None, LOST, REFUSED], ids=["accepted", "lost", "refused"])
-def test_sent_late_start_counts_with_any_outcome(
-    failure: CallFailure | None,
-) -> None:
+def test_starts_of_another_process_count_by_namespace() -> None:
     table = Table(5)
-    table.starts.ask(L, 0.0)
-    permit = table.starts.acquire(L, 0.0)
-    assert table.free(0.0, M) == ""  # in flight
-    table.starts.answered(permit, 1.0, failure)
-    assert table.free(HOUR + 0.999, M) == ""
-    assert table.starts._late.wait(HOUR + 0.999) > 0
-    assert table.starts._late.wait(HOUR + 1) == 0
-
-
-@pytest.mark.parametrize("answered", [False, True], ids=["given back", "answered"])
-def test_a_late_start_that_was_not_sent_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - both ways
-    table = Table(5)
-    table.starts.ask(L, 0.0)
-    permit = table.starts.acquire(L, 0.0)
-    if answered:
-        table.starts.answered(permit, 1.0, NOT_SENT)
-    else:
-        table.starts.cancel(permit, 1.0)
-    assert table.free(1.0, M) == "m"
-
-
-def test_starts_of_another_process_count_also_late_ones() -> None:
-    table = Table(5)
-    table.starts.recall(_charged(3), _charged(1))
+    table.starts.recall(_charged(3))
     assert table.free(10.0, A, B, C) == "ab"
-    assert table.free(10.0, L) == ""
     assert table.starts.limiter.calls_by_tag(10.0) == {"team-a": 3}
-    assert table.free(HOUR, L) == "l"
 
 
 # A day.
@@ -420,9 +365,8 @@ def test_no_start_is_idle_in_a_day_and_tenants_alternate(
     table = Table(5, *_charged(5, namespace="gone"), proved=is_proved)
     flood = [a_queue_entry(f"a{number}", "team-a", priority=1000) for number in range(60)]
     others = [a_queue_entry(f"z{number}", "team-b") for number in range(5)]
-    lost = [a_queue_entry(f"l{number}", "team-c", late=True) for number in range(4)]
-    due = {queue_entry.key: 0.0 for queue_entry in (*flood, *others, *lost)}
-    queue_entries = {queue_entry.key: queue_entry for queue_entry in (*flood, *others, *lost)}
+    due = {queue_entry.key: 0.0 for queue_entry in (*flood, *others)}
+    queue_entries = {queue_entry.key: queue_entry for queue_entry in (*flood, *others)}
     absent = {queue_entry.key for queue_entry in flood[5 : 5 + gone]}
     started: list[tuple[float, QueueEntry]] = []
     answers: list[tuple[float, Permit]] = []
@@ -448,13 +392,5 @@ def test_no_start_is_idle_in_a_day_and_tenants_alternate(
         table.wake_ups.clear()
         table.reporting.clear()
     assert len(started) >= 0.95 * 8 * 5
-    assert {queue_entry.key.namespace for _, queue_entry in started[:5]} == {
-        "team-a",
-        "team-b",
-        "team-c",
-    }
-    first = [queue_entry.key.namespace for _, queue_entry in started[:15]]
-    assert first.count("team-b") == 5
-    late_ones = [at for at, queue_entry in started if queue_entry.is_late]
-    assert len(late_ones) == 4
-    assert all(later - sooner >= HOUR for sooner, later in pairwise(late_ones))
+    first = [queue_entry.key.namespace for _, queue_entry in started[:10]]
+    assert first.count("team-b") >= 4

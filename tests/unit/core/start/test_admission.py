@@ -9,15 +9,15 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Queue, TrainingStatus
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.call_results import Posted
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState, StartState
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
     CheckQueue,
-    InProcessState,
     ModelPolled,
     Poll,
     Post,
-    Posted,
     QueueReached,
     RequeueAfter,
     StartAborted,
@@ -137,7 +137,7 @@ def test_an_adopted_run_is_followed_to_its_end_with_its_log() -> None:
     life = Life()
     life.polls(a_model(3, started_at=BEFORE, progress=45))
     assert life.action is not None
-    assert life.state.log_wanted
+    assert life.state.log_fetches.is_wanted
     life.stores_log()
     life.succeeds(BEFORE)
     assert life.status.phase == "Succeeded"
@@ -283,7 +283,9 @@ def test_stale_read_after_an_unknown_start_starts_nothing() -> None:
 
 def test_the_intent_says_everything_that_a_successor_needs() -> None:
     life = Life(a_training(run_token="v1", requested_at="t1")).waits(0.25)
-    life.state = InProcessState(agreed_at=BEFORE, intent_seen_at=BEFORE, reset_seen=True)
+    life.state = InProcessState(
+        start=StartState(not_happened_at=BEFORE, intent_seen_at=BEFORE, reset_seen=True)
+    )
     life.intends(a_model(2, started_at=BEFORE))
     run = life.run
     assert run.baseline == Baseline(training_status=2, started_training_at=BEFORE)
@@ -300,7 +302,8 @@ def test_the_intent_says_everything_that_a_successor_needs() -> None:
     assert (run.ownership, run.claimed_at) == (None, EIGHT)
     assert (life.status.phase, life.reason) == ("Starting", "Starting")
     assert life.state == InProcessState(
-        in_flight=life.entry, intent_seen_at=life.now, last_polled_at=life.now
+        start=StartState(in_flight=life.entry, intent_seen_at=life.now),
+        polls=PollState(answered_at=life.now),
     )
 
 
@@ -407,7 +410,7 @@ def test_accepted_start_is_owned_with_any_reply(reply: RemoteModel | None) -> No
     assert (life.status.phase, life.run.ownership, life.run.intent) == ("Running", "Owned", None)
     assert decision.action == RequeueAfter(60)
     assert life.event_reasons == ["TrainingStarted"]
-    assert life.state.log_wanted
+    assert life.state.log_fetches.is_wanted
     named = reply is not None and reply.started_at == EIGHT
     assert life.status.started_at == (EIGHT if named else None)
     assert life.status.finished_at is None
@@ -478,7 +481,7 @@ def test_an_answer_to_a_start_is_classified(
     ambiguous = kind is FailureKind.AMBIGUOUS
     run = life.status.run
     assert (run is not None and run.intent is not None) == ambiguous
-    assert (life.state.intent_seen_at is not None) == ambiguous or phase == "Failed"
+    assert (life.state.start.intent_seen_at is not None) == ambiguous or phase == "Failed"
     if phase == "Failed":
         assert life.run.claimed_at is None
     if phase == "Pending":
@@ -516,7 +519,7 @@ def test_unexplained_conflict_is_retried_with_backoff() -> None:
     assert waits == [
         RequeueAfter(seconds) for seconds in (240, 480, 960, 1920, 3600, 3600, 3600, 3600)
     ]
-    assert life.intends().is_accepted().state.refusals == 0
+    assert life.intends().is_accepted().state.start.refusals == 0
 
 
 @pytest.mark.parametrize(
@@ -638,7 +641,7 @@ def test_refused_key_has_no_queue_position() -> None:
 def test_accepted_start_clears_the_refusals() -> None:
     life = Life().intends().is_refused(FailureKind.UNAUTHORIZED)
     life.waits(3600).intends().is_accepted()
-    assert (life.state.cooldown, life.state.refusals) == (None, 0)
+    assert (life.state.start.cooldown, life.state.start.refusals) == (None, 0)
 
 
 def test_aborted_second_attempt_keeps_the_first_baseline() -> None:

@@ -9,15 +9,24 @@ from scriptix_operator.api.status import Baseline, HistoryEntry
 from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.reconcile.protocol import (
-    AcquireStart,
+from scriptix_operator.core.reconcile.in_process_state import (
     InProcessState,
+    LogFetchState,
+    PollState,
+)
+from scriptix_operator.core.reconcile.vocabulary import (
+    AcquireStart,
     ModelPolled,
     Poll,
     Post,
     RequeueAfter,
 )
-from scriptix_operator.core.start.resolution import ObservedOutcome, compare, concluded, resolve
+from scriptix_operator.core.start.resolution import (
+    ObservedOutcome,
+    compare,
+    recorded_outcome,
+    resolve,
+)
 from tests.unit.core.builders import (
     EIGHT,
     KEY,
@@ -127,7 +136,7 @@ def an_unknown_start(*, reset: bool = False) -> Life:
 def test_owned_run_needs_one_poll(state: int) -> None:
     life = an_unknown_start().waits(60)
     life.polls(READY)
-    life.state = replace(life.state, refusals=2)
+    life.state = replace(life.state, start=replace(life.state.start, refusals=2))
     life.waits(1).polls(a_model(state, started_at=EIGHT, progress=0, metrics=metrics()))
     assert life.run.ownership == "Unconfirmed"
     assert life.run.intent is None
@@ -135,7 +144,9 @@ def test_owned_run_needs_one_poll(state: int) -> None:
     assert life.status.started_at == EIGHT
     assert life.run.claimed_at == EIGHT  # the intent's time
     assert "TrainingStarted" in life.event_reasons
-    assert life.state == InProcessState(log_wanted=True, last_polled_at=life.now)
+    assert life.state == InProcessState(
+        log_fetches=LogFetchState(is_wanted=True), polls=PollState(answered_at=life.now)
+    )
 
 
 @pytest.mark.parametrize("state", [3, 4, 5])
@@ -197,7 +208,7 @@ def test_poll_is_as_old_as_its_request() -> None:
     early = at(seconds=44)
     assert isinstance(life.wake_ups().action, Poll)
     life.learns(ModelPolled(READY, KEY, in_flight=life.entry, asked_at=early))
-    assert life.state.agreed_at is None
+    assert life.state.start.not_happened_at is None
     life.polls(READY)
     asked = life.now + timedelta(seconds=1.5)
     life.waits(30).wake_ups()
@@ -372,20 +383,18 @@ def test_start_not_happened_repeats_with_the_first_baseline() -> None:
     assert life.run.intent.attempt == 2
     assert life.run.baseline == Baseline(training_status=2, started_training_at=BEFORE)
     assert life.run.claimed_at == life.now
-    assert (life.state.reset_seen, life.state.agreed_at) == (False, None)
+    assert (life.state.start.reset_seen, life.state.start.not_happened_at) == (False, None)
 
 
-def test_delay_doubles_from_the_fourth_attempt_up_to_an_hour() -> None:
+def test_each_attempt_from_the_fourth_on_waits_an_hour() -> None:
     life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     delays = [life.action]
-    for _ in range(9):
+    for _ in range(3):
         lost_again(life)
         delays.append(life.action)
-    assert delays == [
-        RequeueAfter(seconds) for seconds in (0, 0, 60, 120, 240, 480, 960, 1920, 3600, 3600)
-    ]
-    assert life.run.attempt == 11
+    assert delays == [RequeueAfter(seconds) for seconds in (0, 0, 3600, 3600)]
+    assert life.run.attempt == 5
 
 
 def test_each_start_with_unknown_outcome_is_reported() -> None:
@@ -486,12 +495,18 @@ def test_resolved_start_clears_its_fields() -> None:
     life = an_unknown_start(reset=True)
     asked_again_after(life, READY)
     state = life.state
-    assert (state.intent_seen_at, state.agreed_at, state.reset_seen) == (None, None, False)
-    decision = life.learns(ModelPolled(READY, KEY)) if not life.state.log_wanted else None
+    assert (state.start.intent_seen_at, state.start.not_happened_at, state.start.reset_seen) == (
+        None,
+        None,
+        False,
+    )
+    decision = (
+        life.learns(ModelPolled(READY, KEY)) if not life.state.log_fetches.is_wanted else None
+    )
     assert decision is not None
     assert isinstance(decision.action, AcquireStart)
     assert not isinstance(decision.action, Post)
-    assert life.state == InProcessState(last_polled_at=life.now)
+    assert life.state == InProcessState(polls=PollState(answered_at=life.now))
 
 
 def test_status_from_before_the_intent_resolves_no_start() -> None:
@@ -503,8 +518,8 @@ def test_status_from_before_the_intent_resolves_no_start() -> None:
     assert life.run.attempt == 2
     life.intends()
     assert life.entry is not None
-    assert concluded(life.entry, before) is None
-    assert concluded(life.entry, life.training) is None
+    assert recorded_outcome(life.entry, before) is None
+    assert recorded_outcome(life.entry, life.training) is None
 
 
 def test_recreated_resource_takes_over_the_start_of_its_name() -> None:
@@ -535,7 +550,7 @@ def test_request_cancelled_after_a_timeout_resolves_no_start() -> None:
     life.edit(run_token="").wake_ups()
     assert (life.status.phase, life.run.intent) == ("Failed", None)
     assert life.entry is not None
-    assert concluded(life.entry, life.training) is None
+    assert recorded_outcome(life.entry, life.training) is None
 
 
 @pytest.mark.parametrize("state", [3, 4])

@@ -7,7 +7,7 @@ import pytest
 
 from scriptix_operator.api.status import Baseline, HistoryEntry, TrainingStatus
 from scriptix_operator.core.ledger.ledger import LatestRun
-from scriptix_operator.core.reconcile.protocol import ModelPolled
+from scriptix_operator.core.reconcile.vocabulary import ModelPolled
 from scriptix_operator.core.start.staleness import is_stale
 from tests.unit.core.builders import (
     EIGHT,

@@ -9,14 +9,9 @@ from scriptix_operator.api.reasons import FailureReason, LogState
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import Baseline
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
-from scriptix_operator.core.reconcile.protocol import (
-    AcquireStart,
-    FetchLog,
-    InProcessState,
-    LogUnavailable,
-    Poll,
-    RequeueAfter,
-)
+from scriptix_operator.core.reconcile.call_results import LogUnavailable
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState
+from scriptix_operator.core.reconcile.vocabulary import AcquireStart, FetchLog, Poll, RequeueAfter
 from scriptix_operator.core.status.events import deletion_events
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.core.status.retry import retry_delay, with_retry
@@ -319,7 +314,7 @@ def test_retry_waits_an_hour_for_an_unavailable_log() -> None:
     assert life.run.retries == 0
     assert life.waits(1859.5).wake_ups().action == Poll()
     assert life.run.retries == 1
-    assert life.state == InProcessState(last_polled_at=life.state.last_polled_at)
+    assert life.state == InProcessState(polls=PollState(answered_at=life.state.polls.answered_at))
 
 
 def test_a_log_that_comes_late_lets_the_retry_begin_at_once() -> None:

@@ -11,7 +11,7 @@ from scriptix_operator.api.status import MAX_CONDITIONS, MAX_HISTORY, MAX_USED_R
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.remote import FailureKind
 from scriptix_operator.core.model.training import TrainingKey, UnreadableField
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     FetchLog,
     ModelPolled,

@@ -11,7 +11,7 @@ from scriptix_operator.api.reasons import AskedBy, Reason
 from scriptix_operator.api.status import HistoryEntry
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.model.remote import FailureKind
-from scriptix_operator.core.reconcile.protocol import AcquireStart, Triggered
+from scriptix_operator.core.reconcile.vocabulary import AcquireStart, Triggered
 from scriptix_operator.core.requests.requests import is_unsent
 from scriptix_operator.core.status.conditions import ConditionReason, derive_status, has_ended
 from scriptix_operator.core.status.used_requests import (

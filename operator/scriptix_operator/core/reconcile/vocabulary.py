@@ -1,24 +1,23 @@
-"""Observations and actions of a reconcile: the vocabulary of `decide`.
+"""Observations, actions and decisions of a reconcile: the vocabulary of `decide`.
 
 The engine runs a loop: decide → act → observe → decide … until the action is RequeueAfter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-from scriptix_operator.api.reasons import LogState
-from scriptix_operator.api.status import (
-    Failure,
-    LearningPoint,
-    LogStatus,
-    Queue,
-    TrainingStatus,
-)
+from scriptix_operator.api.status import Failure, Queue, TrainingStatus
 from scriptix_operator.core.eta.timeline import PastRun
 from scriptix_operator.core.ledger.ledger import InFlightStart, LatestRun, StartOutcome
-from scriptix_operator.core.model.remote import CallFailure, LogReply, RemoteModel
+from scriptix_operator.core.model.remote import CallFailure, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.core.reconcile.call_results import (
+    LogStored,
+    LogUnavailable,
+    Posted,
+    PostFailed,
+)
+from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.scheduling.poll_interval import UNCONSTRAINED, GrantedInterval
 
 __all__ = [
@@ -28,11 +27,7 @@ __all__ = [
     "CheckQueue",
     "Decision",
     "FetchLog",
-    "InProcessState",
     "KeyUse",
-    "LogExtent",
-    "LogStored",
-    "LogUnavailable",
     "ModelPolled",
     "NoStartInFlight",
     "Observation",
@@ -40,19 +35,15 @@ __all__ = [
     "PollDeferred",
     "PollFailed",
     "Post",
-    "PostFailed",
-    "Posted",
     "PublishFailed",
     "QueueReached",
     "RebuildPending",
     "RequeueAfter",
     "StartAborted",
-    "StartCooldown",
     "StartGranted",
     "StartLedgerNotWritable",
     "StartQueued",
     "Triggered",
-    "WriteFailure",
 ]
 
 
@@ -194,79 +185,6 @@ class StartAborted:
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """The API accepted the start."""
-
-    model: RemoteModel | None
-    """The model in the reply; None where the reply had no body."""
-
-
-@dataclass(frozen=True, slots=True)
-class PostFailed:
-    """The API refused the start, or its reply is not known."""
-
-    failure: CallFailure
-    again_in: float | None = None
-    """Seconds until the key may start again, after a refusal for its rate."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogExtent:
-    """How much of a run's log there is, in a reply and in the cluster."""
-
-    reply: LogReply
-    of_run: int
-    """Entries of the run in the reply."""
-    known: int
-    """Entries of the run that are stored, or were dropped to keep the bound."""
-    skipped: int = 0
-    """Entries in the reply that are older than the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogStored:
-    """The log was fetched and stored."""
-
-    log: LogStatus
-    learning_curve: tuple[LearningPoint, ...]
-    due_in: float | None
-    """Seconds until the next action other than the log is due; None: none is."""
-    extent: LogExtent
-    asked_at: datetime | None = None
-    """When the log call was sent, which bounds the age of the log; None: just now."""
-
-
-class WriteFailure(StrEnum):
-    """Why the cluster did not take a log."""
-
-    REFUSED = "Refused"
-    """The cluster refuses the log until someone fixes the reported problem."""
-    FAILED = "Failed"
-    """The cluster may take the log at the next attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogUnavailable:
-    """The log could not be fetched or stored now."""
-
-    wait: float | None
-    """Seconds until another attempt makes sense; None: none does."""
-    state: LogState
-    due_in: float | None
-    """Seconds until the next action other than the log is due; None: none is."""
-    tried: bool = True
-    """False: the key's log quota is used up, so no call was made."""
-    was_called: bool = False
-    """The log call was made, so it counts against the quota, whatever its result."""
-    refusal: CallFailure | None = None
-    """The API or a gateway answered that there is no log, or the 2xx cannot be used."""
-    write_failure: WriteFailure | None = None
-    """The cluster did not take the log, or does not let the operator read what is stored."""
-    message: str | None = None
-    """Why, for people; None: nothing is wrong, or the reason is shown elsewhere."""
-
-
-@dataclass(frozen=True, slots=True)
 class PublishFailed:
     """The result of a run that has succeeded could not be published."""
 
@@ -346,78 +264,8 @@ Action = RequeueAfter | Poll | CheckQueue | AcquireStart | Post | FetchLog
 
 
 @dataclass(frozen=True, slots=True)
-class StartCooldown:
-    """A start that the API refused for its key, although the key may poll the model."""
-
-    key: str
-    """Fingerprint of the API key."""
-    failure: Failure
-    until: datetime
-    """No start with the key before this time: each attempt consumes the shared start quota."""
-
-
-@dataclass(frozen=True, slots=True)
-class InProcessState:
-    """The in-process state of a resource: facts that are not in its status.
-
-    A restart loses the state, which only lengthens waits and never causes a start.
-    """
-
-    failed_polls: int = 0
-    """Consecutive polls without an answer."""
-    last_polled_at: datetime | None = None
-    """When the last answered poll was made."""
-    unreadable: tuple[str, ...] = ()
-    """Fields of the last usable reply that could not be read."""
-    doubted_at: datetime | None = None
-    """Since when the API has refused each poll, contrary to what was known; a second refusal has
-    yet to confirm the first. None: the last poll was not refused."""
-    gateway_since: datetime | None = None
-    """Since when a gateway has refused each poll; None: the last poll was not refused so."""
-    interval: float | None = None
-    """Wanted poll interval in seconds, for example near the estimated completion; None: the
-    requested one."""
-    poll_credits: float | None = None
-    """Poll credits for the estimated completion, as poll_interval.next_poll."""
-    refusals: int = 0
-    """Consecutive starts that were refused, or not sent, although the model was ready."""
-    cooldown: StartCooldown | None = None
-    """The cooldown after a start that was refused for its key."""
-    in_flight: InFlightStart | None = None
-    """The in-flight start that the next five fields describe."""
-    answer: Posted | PostFailed | None = None
-    """The API's reply to this process's own start, until the reply is recorded."""
-    intent_seen_at: datetime | None = None
-    """When this process first saw the in-flight start, or when its own POST ended in a reset."""
-    reset_seen: bool = False
-    """This process's own POST ended in a reset: the POST is not in flight any more."""
-    agreed_at: datetime | None = None
-    """When a poll first showed that the ambiguous start cannot happen any more."""
-    repeated_at: datetime | None = None
-    """When a poll first showed a run with the baseline's run start time."""
-    log_wanted: bool = False
-    """Status has changed since the log was last fetched."""
-    failed_logs: int = 0
-    """Consecutive failed log fetches."""
-    log_refusals: int = 0
-    """Replies of the API that there is no log, since the log was last fetched."""
-    log_gateway_refusals: int = 0
-    """Replies of a gateway, and unusable replies, since the log was last fetched."""
-    log_write_refusals: int = 0
-    """Writes of the log that the cluster refused, since the log was last stored."""
-    log_write_failures: int = 0
-    """Writes of the log that failed, refused or not, since the log was last stored."""
-    log_not_before: datetime | None = None
-    """When the log may be fetched again: each attempt consumes one of the key's few log calls."""
-    failed_publishes: int = 0
-    """Consecutive failed attempts to publish the result."""
-    results_poll_at: datetime | None = None
-    """When the results of a pending end are polled for next; None: not known yet."""
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer of `decide`.
+    """What one reconcile records and does next: the result of `decide`.
 
     The engine writes `status` before Post, FetchLog and RequeueAfter, and before a start outcome is
     resolved; before Poll, CheckQueue and AcquireStart the engine only carries the status on.
@@ -425,7 +273,7 @@ class Decision:
 
     status: TrainingStatus
     action: Action
-    state: InProcessState = InProcessState()
+    state: InProcessState = field(default_factory=InProcessState)
     publish: bool = False
     """Write the result ConfigMap before the status: clients that wait for success find it."""
     start_outcome: StartOutcome | None = None

@@ -18,16 +18,16 @@ from scriptix_operator.core.ledger.ledger import (
 )
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.reconcile.protocol import (
+from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState, StartState
+from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Decision,
-    InProcessState,
     KeyUse,
     ModelPolled,
     RequeueAfter,
     StartGranted,
 )
-from scriptix_operator.core.start.resolution import concluded, resolve_for_others
+from scriptix_operator.core.start.resolution import recorded_outcome, resolve_other_start
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import (
     EIGHT,
@@ -121,15 +121,17 @@ def outcome_of(
 ) -> tuple[str, StartOutcome | Decision]:
     """The decision after all waits have passed."""
     long_ago = EIGHT - timedelta(hours=1)
-    state = InProcessState(in_flight=entry, intent_seen_at=long_ago, agreed_at=long_ago)
+    state = InProcessState(
+        start=StartState(in_flight=entry, intent_seen_at=long_ago, not_happened_at=long_ago)
+    )
     ctx = a_context(asker, EIGHT, state)
-    after, outcome = resolve_for_others(ctx, ModelPolled(model, KEY, competitors), entry)
+    after, outcome = resolve_other_start(ctx, ModelPolled(model, KEY, competitors), entry)
     if isinstance(outcome, Decision):
         return outcome.status.conditions[0].reason, outcome
     assert outcome.in_flight == entry
-    assert after.state == replace(state, in_flight=None, intent_seen_at=None, agreed_at=None) or (
-        after.state == state
-    )
+    assert after.state == replace(
+        state, start=replace(state.start, in_flight=None, intent_seen_at=None, not_happened_at=None)
+    ) or (after.state == state)
     return (ACTED if outcome.acted else NOTHING), outcome
 
 
@@ -154,7 +156,9 @@ def test_start_of_an_unlisted_holder_is_not_resolved(namespace: str, poll: str) 
     """The holder may exist, and resolves its start when the operator can read it."""
     asker = a_training(name="asker", namespace=namespace)
     long_ago = EIGHT - timedelta(hours=1)
-    state = InProcessState(in_flight=ENTRY, intent_seen_at=long_ago, agreed_at=long_ago)
+    state = InProcessState(
+        start=StartState(in_flight=ENTRY, intent_seen_at=long_ago, not_happened_at=long_ago)
+    )
     seen = ModelPolled(POLLS[poll], KEY, in_flight=ENTRY, is_holder_unlisted=True)
     decision = decide(asker, seen, EIGHT, state)
     assert (decision.status.conditions[0].reason, decision.start_outcome) == (HELD, None)
@@ -210,13 +214,13 @@ def test_status_is_recorded_before_the_start_is_resolved(
     known: tuple[bool, Any] | None,
 ) -> None:
     holder = a_holder(a_status(run=run, started_at=EIGHT))
-    settled = concluded(ENTRY, holder)
+    settled = recorded_outcome(ENTRY, holder)
     assert (settled and (settled.acted, settled.run_start_time)) == known
-    assert concluded(ENTRY, replace(holder, uid="another")) is None
+    assert recorded_outcome(ENTRY, replace(holder, uid="another")) is None
     # The start of a later attempt says nothing before its outcome is known.
     later = replace(ENTRY, attempt=2)
     if run is not None and run.intent is not None:
-        assert concluded(later, holder) is None
+        assert recorded_outcome(later, holder) is None
 
 
 @pytest.mark.parametrize("known_to", ["the ledger", "a competitor", "the history"])
@@ -231,11 +235,13 @@ def test_poll_older_than_a_known_training_decides_no_start(known_to: str) -> Non
     for status in (a_status(history=history), intending(history=history)):
         is_own = status.run is not None
         life = Life(a_holder(status) if is_own else a_training(name="asker", status=status))
-        life.state = InProcessState(in_flight=ENTRY, intent_seen_at=BEFORE, agreed_at=BEFORE)
+        life.state = InProcessState(
+            start=StartState(in_flight=ENTRY, intent_seen_at=BEFORE, not_happened_at=BEFORE)
+        )
         life.wake_ups()
         decision = life.learns(old)
         assert (life.reason, decision.start_outcome) == (UNKNOWN, None)
-        assert life.state.agreed_at is None
+        assert life.state.start.not_happened_at is None
 
 
 # Resolution over time, with the ledger.
@@ -273,14 +279,14 @@ def test_start_of_a_deleted_holder_is_resolved_before_another() -> None:
     assert (life.action, life.reason, life.status.run) == (RequeueAfter(2), UNKNOWN, None)
     assert freed_after(life, READY) == 47
     assert isinstance(life.action, AcquireStart)
-    assert life.state == InProcessState(last_polled_at=life.now)
+    assert life.state == InProcessState(polls=PollState(answered_at=life.now))
 
 
 def test_another_in_flight_start_restarts_the_wait() -> None:
     life = of(ENTRY)
     life.polls(READY)
     life.waits(45).polls(READY)
-    assert life.state.agreed_at is not None
+    assert life.state.start.not_happened_at is not None
     new = replace(ENTRY, serial=ENTRY.serial + 1)
     life.ledger = replace(life.ledger, in_flight_starts={7: new})
     life.waits(1.5)
@@ -384,11 +390,11 @@ def test_intent_without_an_in_flight_start_is_void_at_once(
 ) -> None:
     life = Life(a_holder())
     if not restarted:
-        life.state = InProcessState(intent_seen_at=EIGHT)
+        life.state = InProcessState(start=StartState(intent_seen_at=EIGHT))
     life.polls(READY)
     assert isinstance(life.action, AcquireStart)
     assert life.status.run is None
-    assert life.state == InProcessState(last_polled_at=life.now)
+    assert life.state == InProcessState(polls=PollState(answered_at=life.now))
 
 
 def test_void_intent_keeps_the_baseline() -> None:
