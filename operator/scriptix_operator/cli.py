@@ -20,7 +20,7 @@ from scriptix_operator.wiring import operate
 
 __all__ = ["main"]
 
-REFUSALS = (ClusterUnreachableError, KubeError, LeadershipLostError, OSError, SchemaError)
+REFUSALS = (ClusterUnreachableError, KubeError, OSError, SchemaError)
 """Errors that an administrator or a restart can fix: one line names each, without traceback."""
 
 
@@ -91,6 +91,8 @@ def _run() -> int:
     status = 0
     try:
         asyncio.run(operate(settings))
+    except* LeadershipLostError:
+        status = 1  # kube/leadership.py has logged why
     except* REFUSALS as errors:
         for leaf in _leaves(errors):
             status = _refuse(leaf, status=1)

@@ -34,7 +34,7 @@ from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.configmaps import ConfigMaps
-from scriptix_operator.kube.connection import configure, connect, reconnect
+from scriptix_operator.kube.connection import configure, connect, reachability_of, reconnect
 from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
@@ -96,6 +96,8 @@ class EngineDependencies:
     jitter: Callable[[], float]
     fence: Fence
     leads_until: Callable[[], float]
+    is_reachable: Callable[[], bool] = lambda: True
+    """Whether the API server replies, as Reachability.is_reachable."""
     shutdown: Shutdown = field(default_factory=Shutdown)
 
 
@@ -169,16 +171,19 @@ async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
     A process that exits while the API server is unreachable, or while the CRD is being replaced, is
     restarted with growing delays, and would be minutes late when both are available again.
     """
-    failures = 0
+    failures, logged = 0, ""
     while True:
         try:
             return await check_schema(api)
         except UnavailableError as error:
-            logger.warning("waiting for the API server: %s", error)
-            readiness.unset("Connecting to the cluster.")
+            text, reason = f"waiting for the API server: {error}", "Connecting to the cluster."
         except SchemaMissingError as error:
-            logger.warning("waiting for the CRD: %s", error)
-            readiness.unset(f"{error}.")
+            text, reason = f"waiting for the CRD: {error}", f"{error}."
+        readiness.unset(reason)
+        # Without a reply, the client of the API server has logged that already.
+        is_repeat = text == logged or not reachability_of(api).is_reachable
+        logger.log(logging.DEBUG if is_repeat else logging.WARNING, "%s", text)
+        logged = logged if is_repeat else text
         failures += 1
         if failures % RECONNECT_EACH == 0:
             await reconnect(api)
@@ -264,6 +269,7 @@ def _build(
         jitter=random.random,
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
+        is_reachable=lambda: reachability_of(api).is_reachable,
         shutdown=process.shutdown,
     )
     if not settings.watch_namespaces:
@@ -390,9 +396,10 @@ def assemble(
         resync_interval=settings.resync_interval,
         installation=settings.pod_namespace,
         serve=serve,
-        retry_ledger=ledger.retry_refused,
+        retry_ledger=ledger.document.retry_refused,
         beside=installation_watch.run,
         report_left_alone=status_writer.report_left_alone,
+        is_reachable=dependencies.is_reachable,
         shutdown=dependencies.shutdown,
         start_wait=settings.post_timeout + RECORDING,
     )

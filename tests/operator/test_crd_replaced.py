@@ -101,4 +101,5 @@ async def test_operator_waits_for_a_missing_crd(cluster: ControlPlane, tmp_path:
             await asyncio.to_thread(install_crd, cluster)
             await lab.train("first", 953)
             await lab.until_phase("first", "Succeeded")
+        assert operator.log.count("is not installed; apply the output of") == 1
         assert lab.starts(953) == 1

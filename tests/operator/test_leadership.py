@@ -374,11 +374,14 @@ async def test_standby_waits_the_whole_duration_by_its_own_clock(
     assert lease.spec()["leaseTransitions"] == 5
 
 
-async def test_leader_replaced_by_another_ends(api: ApiClient, lease: Observer) -> None:
+async def test_leader_replaced_by_another_ends(
+    api: ApiClient, lease: Observer, said: Callable[[str], int]
+) -> None:
     leader = await acquired(contender(api, lease))
     async with running(leader.hold()) as [holding]:
         lease.patch(holderIdentity="usurper")
         assert await loss(holding) == "the Lease is held by usurper"
+    assert said("leadership lost: the Lease is held by usurper") == said("leadership lost") == 1
     assert not leader.is_leading
     assert lease.spec()["holderIdentity"] == "usurper"
 

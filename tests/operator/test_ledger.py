@@ -13,7 +13,8 @@ from scriptix_operator.api.status import Baseline, Intent
 from scriptix_operator.core.ledger.ledger import Ledger, StartCharge, StartOutcome
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.start_ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.ledger_document import LedgerChangedError
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, RefusedError
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap, LedgerUnreadableError
@@ -60,14 +61,14 @@ async def test_ledger_is_created_and_taken_over(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     first = a_process(store)
-    revision = await first.ready()
+    revision = await first.document.ready()
     in_flight = await first.begin(intending(), revision)
     assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}"]
     made = space.read(NAME)
     assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "scriptix-operator"}
     assert written(space)["inFlightStarts"]["7"]["serial"] == in_flight.serial
     second = a_process(store)
-    await second.ready()
+    await second.document.ready()
     assert second.in_flight(7) == in_flight
     assert written(space)["serial"] == in_flight.serial + 1
     assert status_writer.writes == [f"POST {NAME}", f"PUT {NAME}", f"PUT {NAME}"]
@@ -77,15 +78,15 @@ async def test_former_leader_begins_no_start_after_a_takeover(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     old, new = a_process(store), a_process(store)
-    before = await old.ready()
-    revision = await new.ready()
+    before = await old.document.ready()
+    revision = await new.document.ready()
     with pytest.raises(LedgerChangedError):
         await old.begin(intending(), before)
     assert written(space)["inFlightStarts"] == {}
     # The old process has taken the ledger over again for this, so the new one has to do so too.
     with pytest.raises(LedgerChangedError):
         await new.begin(intending(), revision)
-    in_flight = await new.begin(intending(), await new.ready())
+    in_flight = await new.begin(intending(), await new.document.ready())
     assert written(space)["inFlightStarts"]["7"]["serial"] == in_flight.serial
 
 
@@ -93,7 +94,7 @@ async def test_in_flight_start_is_resolved_after_a_concurrent_write(
     space: Namespace, store: LedgerConfigMap, status_writer: Recorder
 ) -> None:
     process = a_process(store)
-    in_flight = await process.begin(intending(), await process.ready())
+    in_flight = await process.begin(intending(), await process.document.ready())
     touch: Json = {"metadata": {"annotations": {"touched": "yes"}}}
     status_writer.meanwhile(f"PUT {NAME}", lambda: space.patch(NAME, touch))
     await process.resolve(StartOutcome(in_flight, acted=False))
@@ -104,12 +105,12 @@ async def test_deleted_ledger_is_rebuilt_before_the_next_start(
     space: Namespace, store: LedgerConfigMap
 ) -> None:
     process = a_process(store, intending(8))
-    revision = await process.ready()
+    revision = await process.document.ready()
     space.delete(NAME)
     with pytest.raises(LedgerChangedError):
         await process.begin(intending(), revision)
     assert written(space)["inFlightStarts"].keys() == {"8"}
-    await process.begin(intending(), await process.ready())
+    await process.begin(intending(), await process.document.ready())
     assert written(space)["inFlightStarts"].keys() == {"7", "8"}
 
 
@@ -134,7 +135,7 @@ async def test_unreadable_ledger_is_logged_and_overwritten(
     with pytest.raises(LedgerUnreadableError):
         await store.read()
     process = a_process(store, intending(8))
-    await process.ready()
+    await process.document.ready()
     assert written(space)["inFlightStarts"].keys() == {"8"}
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert caplog.records[0].getMessage().startswith("the start ledger cannot be read (")

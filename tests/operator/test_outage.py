@@ -27,7 +27,7 @@ async def test_operator_waits_for_an_unreachable_api_server(
     kubeconfig = tmp_path / "away.kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(document))
     operator = await lab.operator({"KUBECONFIG": str(kubeconfig)})
-    await operator.printed("waiting for the API server")
+    await operator.printed("the API server is unreachable: ")
     async with httpx.AsyncClient(base_url=await operator.url()) as client:
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
@@ -38,6 +38,8 @@ async def test_operator_waits_for_an_unreachable_api_server(
 
     async with await asyncio.start_server(forward, sock=away):
         await lab.until_phase("patient", "Succeeded")
+        assert operator.log.count("the API server is unreachable: ") == 1
+        assert operator.log.count("the API server is reachable again after ") == 1
         operator.terminate()
         assert await operator.ended() == 0
 

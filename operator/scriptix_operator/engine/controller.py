@@ -1,7 +1,6 @@
 """The controller: takes in watch events and lists, and reconciles the resources that are due."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.errors import GoneError, KubeError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
+from scriptix_operator.log_fields import FieldLogger, field_logger
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -45,7 +45,7 @@ LEDGER_INTERVAL = 5.0
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
 """Seconds before a reconcile that failed, by the cluster or a bug, is retried; doubles."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 async def _nothing() -> None:
@@ -95,11 +95,13 @@ class Controller:
     serve: Callable[[frozenset[str]], None] = lambda _: None
     """Sets the namespaces to watch: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
-    """Reads a ledger again that the cluster has refused, as StartLedger.retry_refused."""
+    """Reads a ledger again that the cluster has refused, as LedgerDocument.retry_refused."""
     beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
     """Runs beside the reconciles until cancelled, as InstallationWatch.run."""
     report_left_alone: Callable[[Raw, str], Awaitable[bool]] = _report_nothing
     """Reports in status why a resource is skipped, as StatusWriter.report_left_alone."""
+    is_reachable: Callable[[], bool] = lambda: True
+    """Whether the API server replies, as Reachability.is_reachable."""
     shutdown: Shutdown = field(default_factory=Shutdown)
     """After the shutdown has begun, a cancellation of `run` waits for the starts under way."""
     start_wait: float = 0.0
@@ -129,6 +131,7 @@ class Controller:
             problems=self.problems,
             serve=self.serve,
             interval=self.resync_interval,
+            is_reachable=self.is_reachable,
         )
 
     async def run(self, beat: Callable[[], None]) -> None:
@@ -180,7 +183,7 @@ class Controller:
             # Nothing can be decided for the resource until a user edits it.
             self._drop(key)
             if self.coverage.put_unreadable(key, raw):
-                logger.error("skipping unreadable resource: %s", error)  # noqa: TRY400 - no traceback
+                logger.about(key).error("skipping unreadable resource: %s", error)
                 self._reporter.put(raw, error.text)
             return
         self._forget_unreadable(key)
@@ -312,15 +315,16 @@ class Controller:
         except GoneError as error:
             # The resource is dropped when the watch reports its deletion, not before.
             outcome, seconds = "Gone", MAX_RETRY
-            logger.debug("%s: %s", key, error)
+            self._log(key).debug("%s", error)
         except (KubeError, UnreadableError) as error:
             outcome, seconds = "Postponed", self._retry_in(key)
-            logger.warning("%s: reconcile postponed for %.0f s: %s", key, seconds, error)
+            self._log(key).warning("reconcile postponed for %.0f s: %s", seconds, error)
         except Exception:
             # A bug with one resource must not stop the others: it is logged, counted and retried.
             outcome, seconds = "Error", self._retry_in(key)
             self.metrics.reconcile_failed()
-            logger.exception("%s: reconcile failed; retrying in %.0f s", key, seconds)
+            log = self._log(key)
+            log.exception("reconcile failed; retrying in %.0f s", seconds)
         finally:
             del self._busy[key]
             self.metrics.reconciled(outcome, latency)
@@ -333,6 +337,9 @@ class Controller:
         elif seconds is not None:
             # Its key scheduler may have made it due earlier.
             self.work_queue.bring_forward(key, seconds)
+
+    def _log(self, key: TrainingKey) -> FieldLogger:
+        return logger.about(self.store.get(key) or key)
 
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

@@ -20,6 +20,7 @@ from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import UnreadableError
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -34,7 +35,7 @@ EVENTS_EACH = 20
 """Resources of a namespace that get an event about one other installation: the metric and /readyz
 count all of them, and a thousand events would add nothing."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -117,13 +118,13 @@ class InstallationWatch:
             try:
                 await self.status_writer.write(training, training.status)
             except (ConflictError, GoneError, UnreadableError) as error:
-                logger.debug("%s: not renewed, the resource has changed: %s", training.key, error)
+                logger.about(training).debug("not renewed, the resource has changed: %s", error)
             except UnavailableError as error:
-                logger.warning("%s: not renewed: %s", training.key, error)
+                logger.about(training).warning("not renewed: %s", error)
                 return  # the API server is unreachable: the other writes would fail, too
             except KubeError as error:
                 is_logged = version == training.resource_version
                 level = logging.DEBUG if is_logged else logging.WARNING
-                logger.log(level, "%s: not renewed: %s", training.key, error)
+                logger.about(training).log(level, "not renewed: %s", error)
                 retry_at = self.clock.now() + REFUSED_RETRY
                 self._refused[training.key] = training.resource_version, retry_at

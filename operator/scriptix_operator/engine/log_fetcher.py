@@ -1,7 +1,6 @@
 """Fetches the log of a run and stores it."""
 
 import asyncio
-import logging
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,6 +9,7 @@ from scriptix_operator.core.follow.log_collection import NO_LOG, is_last_fetch, 
 from scriptix_operator.core.logs.collector import Collected, LogCollector
 from scriptix_operator.core.logs.segments import LogIndex
 from scriptix_operator.core.logs.window import window_of
+from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.model.training import Training
@@ -29,6 +29,7 @@ from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import ScriptixError
 
@@ -39,7 +40,7 @@ FIRST_RETRY, MAX_RETRY = 15.0, 3600.0
 LARGE = 1024 * 1024
 """Bytes of spec.log.maxBytes above which logs are fetched one at a time; also its default."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class LogFetcher:
             stored_log = await self.log_store.open(training.owner, training.status.log)
         except (NameTaken, KubeError) as error:
             self.schedulers.cancel_log_call(key.fingerprint, permit)
-            return self._not_stored(training, error, later)
+            return self._not_stored(training, key, error, later)
         asked_at = self.calls.clock.now()
         collector = self._collector(training, stored_log.log_index, asked_at)
         try:
@@ -124,7 +125,7 @@ class LogFetcher:
         except (NameTaken, KubeError) as error:
             # Not raised: the reconcile would be retried every minute without end, and each time use
             # one of the few log calls of the key's quota.
-            return self._not_stored(training, error, later)
+            return self._not_stored(training, key, error, later)
         extent = LogExtent(reply, of_run=found.entries, known=saved.lines, skipped=found.skipped)
         return LogStored(saved.log, found.curve, due_in, extent, asked_at)
 
@@ -150,9 +151,10 @@ class LogFetcher:
 
     @staticmethod
     def _not_stored(
-        training: Training, error: NameTaken | KubeError, later: LogUnavailable
+        training: Training, key: ApiKey, error: NameTaken | KubeError, later: LogUnavailable
     ) -> LogUnavailable:
-        logger.warning("%s: the log is not stored: %s", training.key, error)
+        log = logger.about(training, operation=Call.LOG, fingerprint=key.fingerprint)
+        log.warning("the log is not stored: %s", error)
         later = replace(later, message=f"The log is not stored: {error}")
         if isinstance(error, NameTaken):
             return replace(later, wait=None, state=LogState.NAME_TAKEN)

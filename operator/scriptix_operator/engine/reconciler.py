@@ -1,6 +1,5 @@
 """One reconcile of one resource: decide → act → observe, until it is requeued."""
 
-import logging
 from dataclasses import dataclass, field, replace
 
 from scriptix_operator.core.cluster.served_by import left_for
@@ -25,6 +24,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
     Triggered,
 )
+from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.start.contention import is_intent_of_another_ledger
 from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
@@ -38,13 +38,14 @@ from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.configmaps import NameTaken
 from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Reconciler"]
 
 MAX_ATTEMPTS = 5
 """Versions of a resource that one reconcile tries, while others keep writing it."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Reconciler:
             except ConflictError as error:
                 if attempt == MAX_ATTEMPTS:
                     raise
-                logger.debug("%s; deciding again", error)
+                logger.about(training).debug("%s; deciding again", error)
                 await self.status_writer.reload(training)
         return None
 
@@ -199,7 +200,7 @@ class Reconciler:
         try:
             await self.status_writer.publish(recorded, decision.status)
         except (NameTaken, RefusedError, ConflictError, UnavailableError) as error:
-            logger.warning("%s: the result is not published: %s", recorded.key, error)
+            logger.about(recorded).warning("the result is not published: %s", error)
             refused = isinstance(error, NameTaken | RefusedError)
             failed = PublishFailed(decision, str(error), refused=refused)
             return self._decide(recorded, failed)
@@ -216,9 +217,8 @@ class Reconciler:
             await self.ledger.resolve(decision.start_outcome)
         except KubeError as error:
             # The outcome is recorded. The next resource that needs the model resolves the start.
-            logger.warning(
-                "%s: start not yet resolved in the ledger, will retry: %s", recorded.key, error
-            )
+            text = "start not yet resolved in the ledger, will retry: %s"
+            logger.about(recorded, operation=Call.START).warning(text, error)
         return recorded, replace(decision, start_outcome=None)
 
 

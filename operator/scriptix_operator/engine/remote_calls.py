@@ -1,6 +1,5 @@
 """Calls to the Scriptix API, each under the quota of its key, turned into observations."""
 
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,13 +41,15 @@ from scriptix_operator.core.status.conditions import (
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
+from scriptix_operator.engine.ledger_document import RebuildPendingError
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
-from scriptix_operator.engine.start_ledger import RebuildPendingError, StartLedger
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.scriptix.client import ScriptixClient
 from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
 
@@ -62,7 +63,7 @@ MAX_SEND_MARGIN = 1.0
 
 STOPPING = "the operator is stopping"
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 class StartHeldBackError(Exception):
@@ -167,7 +168,7 @@ class RemoteCalls:
             return PollFailed(
                 error.failure, key.source, again_in=again_in, has_key_worked=has_worked
             )
-        self._warn_of(model, training)
+        self._warn_of(model, training, key)
         return ModelPolled(
             model,
             KeyUse(key.source, key.fingerprint),
@@ -184,11 +185,12 @@ class RemoteCalls:
             unreadable_holder=self.coverage.unreadable_holder(model_id),
         )
 
-    def _warn_of(self, model: RemoteModel, training: Training) -> None:
+    def _warn_of(self, model: RemoteModel, training: Training, key: ApiKey) -> None:
         """Log once which fields of a reply cannot be read: each poll may show the same ones."""
         if model.flaw is None or model.unreadable == self.store.state(training).polls.unreadable:
             return
-        logger.warning("%s: not readable in the API's reply: %s", training.key, model.flaw)
+        log = logger.about(training, operation=Call.STATUS, fingerprint=key.fingerprint)
+        log.warning("not readable in the API's reply: %s", model.flaw)
 
     def is_start_over(self, in_flight: InFlightStart) -> bool:
         """Whether the outcome of an in-flight start is recorded, or its resource is gone."""
@@ -234,11 +236,11 @@ class RemoteCalls:
         """
         if is_followed(training.status) or has_ended(training.status):
             return 0
-        revision = await self.ledger.ready()
+        revision = await self.ledger.document.ready()
         in_flight = self.ledger.in_flight(training.spec.model_id)
         has_start_in_flight = in_flight is not None and is_start_of(in_flight, training)
         if is_starting(training.status) and not has_start_in_flight:
-            revision = await self.ledger.take_over_again()
+            revision = await self.ledger.document.take_over_again()
         return revision
 
     async def check_queue(self, training: Training) -> Observation:
@@ -248,7 +250,7 @@ class RemoteCalls:
             KubeError: The API key, or the start ledger, could not be read.
         """
         try:
-            await self.ledger.ready()
+            await self.ledger.document.ready()
         except RefusedError:
             return StartLedgerNotWritable()
         except RebuildPendingError as error:
@@ -326,7 +328,11 @@ class RemoteCalls:
             for number in armed:
                 self.fence.disarm(number)
 
-        model_id = training.spec.model_id
+        model_id, fingerprint = training.spec.model_id, permit.key.fingerprint
+        log = logger.about(training, operation=Call.START, fingerprint=fingerprint)
+
+        def warn_of(flaw: str) -> None:
+            log.warning("the start was accepted; %s", flaw)
 
         async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
             try:
@@ -338,6 +344,7 @@ class RemoteCalls:
                         before_send=check,
                         after_send=disarm,
                         on_rate=on_rate_info,
+                        on_flaw=warn_of,
                     )
             except TimeoutError:
                 if armed:
@@ -349,7 +356,7 @@ class RemoteCalls:
                 Call.START, model_id, permit.key, permit.quota_permit, send
             )
         except ScriptixError as error:
-            again_in = self.schedulers.wait(permit.key.fingerprint, Call.START)
+            again_in = self.schedulers.wait(fingerprint, Call.START)
             return PostFailed(error.failure, again_in)
         finally:
             disarm()

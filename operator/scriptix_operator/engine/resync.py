@@ -6,7 +6,6 @@ forbidden or slow one delays no other. Only a complete list removes resources fr
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.trainings import ALL, Raw, key_of, show_scope
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 
@@ -37,7 +37,7 @@ SOURCE = "Namespaces"
 START_PATIENCE = 5.0
 """Seconds that the other namespaces wait at the start for a namespace whose list is slow."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -64,6 +64,8 @@ class Resync:
     problems: Problems
     serve: Callable[[frozenset[str]], None]
     interval: float
+    is_reachable: Callable[[], bool] = lambda: True
+    """Whether the API server replies, as Reachability.is_reachable."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once each scope was listed, has failed, or has exceeded its time."""
     _tried: set[str] = field(default_factory=set)
@@ -72,6 +74,8 @@ class Resync:
     _refused: set[str] = field(default_factory=set)
     _causes: dict[str, str] = field(default_factory=dict)
     """Why the last list failed, by scope."""
+    _logged: dict[str, str] = field(default_factory=dict)
+    """The cause that the last line about a scope gives, by scope that cannot be listed."""
     _due: asyncio.Event = field(default_factory=asyncio.Event)
     _hurried_at: float = -math.inf
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL_LISTS))
@@ -124,8 +128,9 @@ class Resync:
         self.problems.clear(SOURCE, scope)
         self._causes.pop(scope, None)
         self._refused.discard(scope)
+        if self._logged.pop(scope, None):
+            logger.about(namespace=scope).info("%s can be listed again", show_scope(scope))
         if self._failures.pop(scope, 0):
-            logger.info("%s: listed again", show_scope(scope))
             for other in self._failures:
                 self._report(other)  # not an outage any more
         if self.coverage.listed(scope):
@@ -136,10 +141,21 @@ class Resync:
         if isinstance(error, RefusedError):
             self._refused.add(scope)
         text = f"{show_scope(scope)} cannot be listed: {str(error) or type(error).__name__}"
-        level = logging.DEBUG if self._causes.get(scope) == text else logging.WARNING
-        logger.log(level, "%s", text)
         self._causes[scope] = text
+        self._log_failure(scope, error)
         self._report(scope)
+
+    def _log_failure(self, scope: str, error: Exception) -> None:
+        """Log each new cause once; an unreachable API server is logged once for all scopes."""
+        log, text = logger.about(namespace=scope), self._causes[scope]
+        if self._logged.get(scope) == text or not self.is_reachable():
+            log.debug("%s", text)
+            return
+        self._logged[scope] = text
+        if isinstance(error, KubeError):
+            log.warning("%s", text)
+        else:
+            log.error("%s", text, exc_info=error)  # a bug with this scope
 
     def _report(self, scope: str) -> None:
         text = self._causes[scope]
@@ -174,9 +190,7 @@ class Resync:
                 await self._list(scope)
         except KubeError as error:
             return error
-        except Exception as error:
-            # A bug with one namespace must not stop the others.
-            logger.exception("%s: list failed", show_scope(scope))
+        except Exception as error:  # noqa: BLE001 - a bug with one namespace must not stop others
             return error
         return None
 

@@ -5,7 +5,6 @@ The order is the protocol. An interruption leaves nothing, an intent without an 
 """
 
 import asyncio
-import logging
 from dataclasses import dataclass, replace
 
 from scriptix_operator.core.decide import decide
@@ -15,20 +14,23 @@ from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
+from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.ledger_document import LedgerChangedError
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
-from scriptix_operator.engine.start_ledger import LedgerChangedError, StartLedger
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["RunStarter"]
 
 RECORD_ATTEMPTS = 7
 """Attempts to record the reply to a start, over about a minute; then the next reconcile tries."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ class RunStarter:
         try:
             in_flight = await self.ledger.begin(written, permit.revision)
         except LedgerChangedError as error:
-            logger.warning("%s: start aborted: %s", written.key, error)
+            fingerprint = permit.key.fingerprint
+            log = logger.about(written, operation=Call.START, fingerprint=fingerprint)
+            log.warning("start aborted: %s", error)
             return None
         state = self.store.state(written)
         state = replace(
@@ -142,9 +146,8 @@ class RunStarter:
             except UnavailableError as error:
                 if attempt == RECORD_ATTEMPTS:
                     raise
-                logger.warning(
-                    "%s: the reply to the start is not recorded yet: %s", written.key, error
-                )
+                text = "the reply to the start is not recorded yet: %s"
+                logger.about(written, operation=Call.START).warning(text, error)
                 await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
             else:
                 self.store.store_state(written, decision.state)

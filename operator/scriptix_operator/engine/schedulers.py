@@ -27,8 +27,11 @@ from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.work_queue import WorkQueue
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Answer", "KeySchedulers"]
+
+logger = field_logger(__name__)
 
 OPEN_CIRCUIT_WAIT = 60.0
 """Seconds after which a log is due again while the circuit breaker of its key is open."""
@@ -287,11 +290,13 @@ class KeySchedulers:
     def drop_unused(self) -> None:
         """Forget the keys that no resource uses, once no charge counts against them."""
         used, now = set(self._members.values()), self._clock.monotonic()
-        self._schedulers = {
-            fingerprint: scheduler
-            for fingerprint, scheduler in self._schedulers.items()
-            if fingerprint in used or not scheduler.is_unspent(now)
-        }
+        for fingerprint, scheduler in tuple(self._schedulers.items()):
+            if fingerprint in used or not scheduler.is_unspent(now):
+                continue
+            del self._schedulers[fingerprint]
+            if scheduler.breaker.open_circuit is not None:
+                text = "the circuit breaker is dropped: no resource uses the API key any more"
+                logger.about(fingerprint=fingerprint).info(text)
         self._recalled &= self._schedulers.keys()
         self._sources = {one for one in self._sources if one[0] in self._schedulers}
 

@@ -23,11 +23,12 @@ from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events, Subject
 from scriptix_operator.kube.trainings import Raw, Trainings, key_of
+from scriptix_operator.log_fields import field_logger
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["StatusWriter"]
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,13 @@ class StatusWriter:
             return training
         self.metrics.status_written("Written")
         if was_served_elsewhere(training, self.installation):
-            logger.info("%s: taken over from another installation", written.key)
+            logger.about(written).info("taken over from another installation")
         self._count(training.status, written.status)
         self.store.renew(written)
         events = transition_events(training.status, written.status)
         for item in events:
             level = logging.WARNING if item.warning else logging.INFO
-            logger.log(level, "%s: %s: %s", written.key, item.reason, item.message)
+            logger.about(written).log(level, "%s: %s", item.reason, item.message)
         await self.events.publish(written, events, self.clock.now())
         return written
 

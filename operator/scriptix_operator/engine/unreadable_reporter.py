@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -11,13 +10,14 @@ from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, RefusedError
 from scriptix_operator.kube.trainings import Raw, key_of
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["UnreadableReporter"]
 
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
 """Seconds before a report that the cluster did not accept is retried; doubles."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -63,17 +63,13 @@ class UnreadableReporter:
                 if await self.report(*due):
                     continue
             except (ConflictError, GoneError) as error:
-                logger.debug("%s", error)  # the watch shows the current version
+                logger.about(key).debug("%s", error)  # the watch shows the current version
             except RefusedError as error:
-                logger.warning(
-                    "%s: unreadable, which its status cannot report before it changes: %s",
-                    key,
-                    error,
-                )
+                text = "unreadable, which its status cannot report before it changes: %s"
+                logger.about(key).warning(text, error)
             except KubeError as error:
-                logger.warning(
-                    "%s: unreadable, which cannot be reported in its status: %s", key, error
-                )
+                text = "unreadable, which cannot be reported in its status: %s"
+                logger.about(key).warning(text, error)
                 failed += 1
                 continue
             if self._due.get(key) is due:

@@ -4,13 +4,17 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import aiohttp
 import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-__all__ = ["ClusterUnreachableError", "configure", "connect", "reconnect"]
+from scriptix_operator.kube.reachability import Reachability
+
+__all__ = ["ClusterUnreachableError", "configure", "connect", "reachability_of", "reconnect"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,13 @@ async def configure(environ: Mapping[str, str] = os.environ) -> Configuration:
 async def connect(configuration: Configuration) -> AsyncIterator[ApiClient]:
     """An API client that is open during the block."""
     async with ApiClient(configuration) as client:
+        client.rest_client = _Rest(configuration, Reachability())
         yield client
+
+
+def reachability_of(api: ApiClient) -> Reachability:
+    """The record of the replies to a client; for one that `connect` has not made, an empty one."""
+    return api.rest_client.reachability if isinstance(api.rest_client, _Rest) else Reachability()
 
 
 async def reconnect(api: ApiClient, environ: Mapping[str, str] = os.environ) -> None:
@@ -62,10 +72,29 @@ async def reconnect(api: ApiClient, environ: Mapping[str, str] = os.environ) -> 
     """
     try:
         configuration = await configure(environ)
-        renewed = RESTClientObject(configuration)
+        renewed = _Rest(configuration, reachability_of(api))
     except (ClusterUnreachableError, OSError, ValueError) as error:
         logger.warning("the cluster's address and credentials cannot be read again: %s", error)
         return
     old, api.rest_client, api.configuration = api.rest_client, renewed, configuration
     await old.close()
     logger.info("the cluster's address and credentials were read again")
+
+
+class _Rest(RESTClientObject):
+    """Notes whether each request has a reply, of any status."""
+
+    def __init__(self, configuration: Configuration, reachability: Reachability) -> None:
+        super().__init__(configuration)
+        self.reachability = reachability
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the base class
+        """Make a request."""
+        begun_at = self.reachability.now()
+        try:
+            reply = await super().request(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self.reachability.failed(begun_at, f"{type(error).__name__} {error}")
+            raise
+        self.reachability.answered()
+        return reply

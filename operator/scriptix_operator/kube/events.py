@@ -1,7 +1,6 @@
 """Kubernetes events about a training: best effort; status has each fact, too."""
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -21,13 +20,14 @@ from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.kube.errors import KubeError, translated
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Events", "Subject"]
 
 TIMEOUT = 10.0
 IN_ORDER = tuple(EventReason)
 """`EventReason` defines the reasons in the order in which they occur in a run."""
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Events:
             with translated(f"publish event {item.reason} for {subject.key}"):
                 await self._publish(subject, item, now)
         except KubeError as error:
-            logger.warning("%s", error)
+            logger.about(subject.key, run=subject.run_id).warning("%s", error)
 
     async def _publish(self, subject: Subject, item: EventRecord, now: datetime) -> None:
         key = subject.key

@@ -27,6 +27,7 @@ from scriptix_operator.core.cluster.election import (
     decide,
     observe,
 )
+from scriptix_operator.kube.connection import reachability_of
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
 from scriptix_operator.kube.problems import ProblemReports
 
@@ -85,6 +86,7 @@ class Leadership:
     ) -> None:
         self.identity = identity
         self._leases = client.CoordinationV1Api(api)
+        self._reachability = reachability_of(api)
         self._namespace = namespace
         self._name = name
         self._utc_now = utc_now
@@ -141,12 +143,17 @@ class Leadership:
         """
         try:
             await self._renew_while_possible()
+        except LeadershipLostError as error:
+            lost = error
+        else:
+            lost = LeadershipLostError(
+                f"the Lease could not be renewed within {self._times.renew_deadline:g} s"
+                f" ({self._logged or 'the process was held up'})"
+            )
         finally:
             self._deadline = None
-        raise LeadershipLostError(
-            f"the Lease could not be renewed within {self._times.renew_deadline:g} s"
-            f" ({self._logged or 'the process was held up'})"
-        )
+        log.warning("leadership lost: %s", lost, extra={"identity": self.identity})
+        raise lost
 
     async def release(self) -> None:
         """Release the Lease, so that a standby takes over when it reads the Lease next.
@@ -265,9 +272,15 @@ class Leadership:
             return None
 
     async def _ask(self, request: Awaitable[T]) -> T:
+        begun_at = self._reachability.now()
         with translated(f"Lease {self._namespace}/{self._name}"):
-            async with asyncio.timeout(self._times.request):
-                return await request
+            try:
+                async with asyncio.timeout(self._times.request):
+                    return await request
+            except TimeoutError:
+                text = f"no reply within {self._times.request:g} s"
+                self._reachability.failed(begun_at, text)
+                raise
 
     def _spec_of_ours(self, before: client.V1LeaseSpec) -> client.V1LeaseSpec:
         now = _micro_time(self._utc_now())
@@ -293,8 +306,9 @@ class Leadership:
         )
 
     def _log_change(self, level: int, text: str) -> None:
-        """Log a text, unless it was logged last."""
-        log.log(logging.DEBUG if text == self._logged else level, "%s", text)
+        """Log a text, unless it was logged last, or kube/reachability.py has logged the cause."""
+        is_repeat = text == self._logged or not self._reachability.is_reachable
+        log.log(logging.DEBUG if is_repeat else level, "%s", text)
         self._logged = text
 
 

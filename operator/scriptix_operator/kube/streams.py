@@ -66,6 +66,8 @@ class Streams:
         self._active_at = clock()
         self.is_answered = False
         """Whether the API server has answered the last request, and accepted the credentials."""
+        self.is_unreachable = False
+        """Whether the last request had no reply."""
 
     async def observe(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -77,7 +79,7 @@ class Streams:
         try:
             response = await _in_time(handler(request), HEAD_TIMEOUT if is_watch else None)
         except Exception as error:
-            self.is_answered = False
+            self.is_answered, self.is_unreachable = False, True
             if stream is not None:
                 stream.fail(f"{type(error).__name__} {error}".strip())
             raise
@@ -85,6 +87,7 @@ class Streams:
             self._under_way -= 1
             self._active_at = self._clock()
         self.is_answered = response.status != HTTPStatus.UNAUTHORIZED
+        self.is_unreachable = False
         if stream is not None and not response.ok:
             stream.fail(f"HTTP {response.status} {response.reason or ''}")
             stream.is_refused = response.status == HTTPStatus.FORBIDDEN

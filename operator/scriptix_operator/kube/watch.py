@@ -13,11 +13,13 @@ from typing import Final, NoReturn, Self
 
 from kubernetes.aio.client import ApiClient
 
+from scriptix_operator.kube.connection import reachability_of
 from scriptix_operator.kube.embedded import EmbeddedKopf, Sink, describe_scopes
 from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.problems import ProblemReports
 from scriptix_operator.kube.streams import Scope
 from scriptix_operator.kube.trainings import Trainings
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Sink", "Watch"]
 
@@ -36,7 +38,7 @@ REFUSED_RETRY = 30.0
 STOP_TIMEOUT = 5.0
 """Seconds that a stopped Kopf may take to close its connections."""
 
-logger = logging.getLogger(__name__)
+logger = field_logger(__name__)
 
 
 class Watch:
@@ -70,7 +72,12 @@ class Watch:
         self._problems = problems
         self._changed = asyncio.Event()
         self._kopf: EmbeddedKopf | None = None
+        self._reachability = reachability_of(api)
         self._said = ""
+        self._logged = ""
+        """Why the watch fails, as logged last; empty: no line says that the watch fails."""
+        self._is_cut = False
+        """Whether the watch fails because the API server does not reply."""
         self._failed: Callable[[], None] = lambda: None
         self._is_failing = False
 
@@ -172,7 +179,8 @@ class Watch:
     def _leave_out(self, refused: Mapping[str, str]) -> None:
         """Set the excluded namespaces; an empty text keeps the report unchanged."""
         for scope in self._refused - refused.keys():
-            logger.info("namespace %s is not excluded from the watch any more", scope)
+            log = logger.about(namespace=scope)
+            log.info("namespace %s is not excluded from the watch any more", scope)
             self._problems.clear(SOURCE, scope)
         self._refused = frozenset(refused)
         for scope, text in refused.items():
@@ -193,7 +201,7 @@ class Watch:
         try:
             await self._trainings.check_watch(namespace)
         except KubeError as error:
-            logger.debug("namespace %s: %s", namespace, error)
+            logger.about(namespace=namespace).debug("namespace %s: %s", namespace, error)
             return False
         return True
 
@@ -220,17 +228,27 @@ class Watch:
                     await self._changed.wait()
 
     def _fails(self, text: str, *, is_outage: bool) -> None:
-        """Report that the watch fails, and log each new reason once."""
+        """Report that the watch fails, and log each new reason once.
+
+        An unreachable API server is logged by kube/reachability.py.
+        """
         self._problems.report(SOURCE, f"The watch fails: {text}.", is_outage=is_outage)
-        if text == self._said:
-            logger.debug("the watch fails and is restarted: %s", text)
-            return
-        logger.warning("the watch fails and is restarted: %s", text)
-        self._said = text
-        self._failed()
+        if self._kopf is not None and self._kopf.streams.is_unreachable:
+            self._is_cut = True
+            self._reachability.failed(self._answered_at, text)
+        is_quiet = text == self._logged or not self._reachability.is_reachable
+        level = logging.DEBUG if is_quiet else logging.WARNING
+        logger.log(level, "the watch fails and is restarted: %s", text)
+        if not is_quiet:
+            self._logged = text
+        if text != self._said:
+            self._said = text
+            self._failed()
 
     def _works(self) -> None:
-        if self._said:
+        if self._is_cut:
+            self._reachability.answered()
+        if self._logged:
             logger.info("watching again")
-        self._said = ""
+        self._said, self._logged, self._is_cut = "", "", False
         self._problems.clear(SOURCE)

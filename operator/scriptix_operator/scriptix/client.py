@@ -13,7 +13,6 @@ SSL_CERT_DIR replace the bundled CAs.
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +43,6 @@ from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, read_body,
 
 __all__ = ["ScriptixClient", "Timeouts"]
 
-logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 MODEL_LIMIT = 1024 * 1024
@@ -194,7 +192,7 @@ class ScriptixClient:
             raise error_of(model)
         return model
 
-    async def run(
+    async def run(  # noqa: PLR0913 - each optional one is named
         self,
         model_id: int,
         key: ApiKey,
@@ -202,6 +200,7 @@ class ScriptixClient:
         before_send: Callable[[], None] | None = None,
         after_send: Callable[[], None] | None = None,
         on_rate: Callable[[RateLimitInfo], None] | None = None,
+        on_flaw: Callable[[str], None] = lambda _: None,
     ) -> RemoteModel | None:
         """Start a run: one POST on a connection of its own.
 
@@ -211,10 +210,12 @@ class ScriptixClient:
             before_send: Called right before the first byte; its exception becomes NotSentError.
             after_send: Called right after the last byte.
             on_rate: As for `model`.
+            on_flaw: Called with what cannot be read in the reply to an accepted start, in one
+                bounded line without the key.
 
         Returns:
             The model in the reply; None if the API accepted the start and the reply has no model,
-            or an unusable one (which is logged: the start counts all the same).
+            or an unusable one: the start counts all the same.
 
         Raises:
             NotSentError: No byte was sent.
@@ -246,7 +247,7 @@ class ScriptixClient:
         failure = error_in_success(reply.status, body)
         if failure is not None:
             raise error_of(failure)
-        return _taken(body, model_id)
+        return _taken(body, model_id, on_flaw)
 
     async def log(
         self,
@@ -319,15 +320,17 @@ def _model(reply: Success[bytes], auth: KeyAuth, model_id: int) -> RemoteModel |
         return error_in_success(reply.status, body) or unusable(reply.status, error)
 
 
-def _taken(body: dict[str, object], model_id: int) -> RemoteModel | None:
+def _taken(
+    body: dict[str, object], model_id: int, on_flaw: Callable[[str], None]
+) -> RemoteModel | None:
     """The model in the reply to an accepted start; None if the reply has no usable one."""
     try:
         model = read_model(body, model_id)
     except BadReplyError as error:
-        logger.warning("run of model %d was accepted; %s", model_id, error)
+        on_flaw(str(error))
         return None
     if model.flaw is not None:
-        logger.warning("run of model %d was accepted; not readable: %s", model_id, model.flaw)
+        on_flaw(f"not readable in the reply: {model.flaw}")
     return model
 
 

@@ -1,7 +1,8 @@
 """Logging to stderr: JSON for collectors or text for people, UTC, and never an API key.
 
 Everything goes through one handler on the root logger, whose formatters mask the values that were
-passed to `hide`. Fields of a line come from `extra`: `log.info("started", extra={"run": run})`.
+passed to `hide`. Lines about a training, a model, a run, a call or an API key have fields, which
+come from log_fields.py.
 """
 
 import logging
@@ -16,6 +17,7 @@ from typing import Any, Final, Literal, TextIO
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
+from scriptix_operator.log_fields import NAMESPACE, TRAINING
 from scriptix_operator.telemetry.redaction import Redactor
 
 __all__ = ["configure_logging", "hide", "redact"]
@@ -144,15 +146,22 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 
 
 class _TextFormatter(logging.Formatter):
-    """`2025-01-16T08:00:00.000Z INFO    logger: message key=value`, tracebacks below."""
+    """`2025-01-16T08:00:00.000Z INFO    logger: namespace/training: message key=value`.
+
+    Tracebacks follow below.
+    """
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         del datefmt
         return _rfc3339(record.created)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        fields = (f" {key}={value}" for key, value in vars(record).items() if key not in RESERVED)
-        text = f"{record.name}: {record.message}{''.join(fields)}"
+        fields = {key: value for key, value in vars(record).items() if key not in RESERVED}
+        subject = ""
+        if TRAINING in fields:
+            subject = f"{fields.pop(NAMESPACE, None)}/{fields.pop(TRAINING)}: "
+        shown = "".join(f" {key}={value}" for key, value in fields.items())
+        text = f"{record.name}: {subject}{record.message}{shown}"
         return f"{_rfc3339(record.created)} {record.levelname:<7} {_printable(text)}"
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - logging's name
@@ -178,10 +187,11 @@ def _log_uncaught_in_thread(end: threading.ExceptHookArgs) -> None:
 
 
 def _name_training(record: logging.LogRecord) -> bool:
-    """Turn Kopf's reference to an object into our field `training: namespace/name`."""
+    """Turn Kopf's reference to an object into our fields."""
     reference = getattr(record, "k8s_ref", None)
     if isinstance(reference, dict):
-        record.training = f"{reference.get('namespace')}/{reference.get('name')}"
+        setattr(record, NAMESPACE, reference.get("namespace"))
+        setattr(record, TRAINING, reference.get("name"))
     return True
 
 

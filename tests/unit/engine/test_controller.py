@@ -38,6 +38,7 @@ from scriptix_operator.kube.trainings import Raw, dump_status
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_training, followed
+from tests.unit.log_lines import fields_of
 
 TIMEOUT = 10.0
 """Seconds after which a wait that would never end fails its test."""
@@ -119,8 +120,10 @@ class Bench:
             resync_interval=HOUR,
             installation="ours",
             serve=self._serve,
+            is_reachable=lambda: self.is_reachable,
             report_left_alone=self._tell,
         )
+        self.is_reachable = True
         self.left_alone: list[str] = []
         """The resources that were reported as skipped."""
 
@@ -552,11 +555,28 @@ async def test_namespace_is_served_once_its_list_is_complete(
             assert (_listed(bench, "team-a"), _listed(bench, "team-b")) == (1, 1)
             assert bench.problems.sentences() == []
             assert bench.served[1:] == [{"team-a", "team-b"}]
-    said = [record.getMessage() for record in caplog.records if "team-b" in record.getMessage()]
+    said = [(record.getMessage(), fields_of(record)) for record in caplog.records]
     assert said == [
-        "namespace team-b cannot be listed: list: 403 forbidden",
-        "namespace team-b: listed again",
+        ("namespace team-b cannot be listed: list: 403 forbidden", {"namespace": "team-b"}),
+        ("namespace team-b can be listed again", {"namespace": "team-b"}),
     ]
+
+
+async def test_unreachable_api_server_is_not_logged_for_each_namespace(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resync, "FIRST_RETRY", 0.0)
+    caplog.set_level(logging.INFO)
+    async with _bench("team-a", "team-b") as bench:
+        lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
+        lists.refused.add("team-b")
+        bench.is_reachable = False
+        async with _running(bench):
+            await bench.derive_status()
+            assert _listed(bench, "team-b") == 0
+            lists.refused.clear()
+            await bench.until(lambda: bench.steps == ["b"])
+    assert not caplog.records
 
 
 def _listed(bench: Bench, namespace: str) -> float | None:
@@ -586,7 +606,8 @@ async def test_a_bug_in_one_list_ends_nothing(caplog: pytest.LogCaptureFixture) 
         Lists(bench, team_a=(_raw("a"),))
         async with _running(bench):
             await bench.until(lambda: bench.steps == ["a"])
-    assert "namespace team-b: list failed" in caplog.text
+    assert "namespace team-b cannot be listed: " in caplog.text
+    assert "Traceback" in caplog.text
 
 
 async def test_resource_that_cannot_be_parsed_is_known_while_it_exists(

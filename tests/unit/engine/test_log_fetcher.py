@@ -52,6 +52,7 @@ from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_run, a_training, at, call_failed, followed
 from tests.unit.engine.clocks import Time
 from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, complete
+from tests.unit.log_lines import fields_of
 
 KEY = ApiKey("k", "Secret/team-a/api-key")
 STORED = LogStatus(config_maps=("cardiology-log",), entries=2, bytes=99)
@@ -357,7 +358,16 @@ async def test_log_that_cannot_be_written_says_why(
     assert await bench.fetch() == replace(
         later(wait, state), write_failure=write_failure, message=text
     )
-    assert caplog.records[0].getMessage() == f"team-a/cardiology: the log is not stored: {error}"
+    [record] = caplog.records
+    assert record.getMessage() == f"the log is not stored: {error}"
+    assert fields_of(record) == {
+        "namespace": "team-a",
+        "training": "cardiology",
+        "modelId": 7,
+        "run": "run-1",
+        "operation": "log",
+        "keyFingerprint": KEY.fingerprint,
+    }
 
 
 @pytest.mark.parametrize(

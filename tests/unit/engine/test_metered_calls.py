@@ -11,7 +11,7 @@ from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.core.ledger.observed_limits import StoredLimit
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
-from scriptix_operator.core.ratelimit.effective_limits import KEEP_AGAIN
+from scriptix_operator.core.ratelimit.effective_limits import CONFIRM, KEEP_AGAIN
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.scheduling.circuit_breaker import MODELS
@@ -26,6 +26,7 @@ from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT
 from tests.unit.engine.clocks import Time
 from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
+from tests.unit.log_lines import fields_of
 
 KEY, OTHER_KEY = ApiKey("k", "Secret/team-a/api-key"), ApiKey("o", "Secret/team-b/api-key")
 LIMITS = {call: (Limit(10, 3600.0),) for call in Call}
@@ -141,26 +142,74 @@ async def test_bug_in_a_call_completes_its_permit(bench: Bench) -> None:
     assert bench.shown("scriptix_api_requests_total", call="start", outcome="Ambiguous") == 1
 
 
-async def test_unanswered_polls_open_the_circuit(bench: Bench) -> None:
-    for model_id in range(MODELS):
+async def fail(bench: Bench, *failures: CallFailure) -> None:
+    """Poll models 0, 1, and so on, with these failures."""
+    for model_id, failure in enumerate(failures):
         with pytest.raises(ScriptixError):
-            await bench.call(failure=CallFailure(FailureKind.AMBIGUOUS, ""), model_id=model_id)
+            await bench.call(failure=failure, model_id=model_id)
+
+
+UNANSWERED = (CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500),) * MODELS
+
+
+async def test_unanswered_polls_open_the_circuit(bench: Bench) -> None:
+    await fail(bench, *UNANSWERED)
     assert bench.schedulers.of(KEY.fingerprint).breaker.open_circuit is not None
+
+
+async def test_circuit_that_opens_and_closes_is_logged_once_each(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await fail(bench, *UNANSWERED, *UNANSWERED)  # open since 08:00:06
+    for _ in range(2):
+        await bench.call()
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    opened = f"{KEY.source}: the circuit breaker is open since 2025-01-16T08:00:06Z: HTTP 500"
+    closed = (
+        f"{KEY.source}: the circuit breaker is closed, after it was open since 2025-01-16T08:00:06Z"
+    )
+    assert said == [("WARNING", opened), ("INFO", closed)]
+    assert {str(fields_of(record)) for record in caplog.records} == {
+        str({"keyFingerprint": KEY.fingerprint})
+    }
+
+
+async def test_circuit_that_is_open_for_another_cause_is_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    rejected = CallFailure(FailureKind.UNAUTHORIZED, "HTTP 401", 401)
+    await fail(bench, *UNANSWERED, rejected, rejected)
+    said = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert said == ["HTTP 500", "HTTP 401"]
 
 
 async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     with pytest.raises(ScriptixError):
         await bench.call(Call.START, refused(), RateLimitInfo(limit=3, remaining=0, reset=3598.0))
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
     assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": (observed_limits,)}}
     assert bench.calls.ledger.observed_limits(KEY.fingerprint) == {"start": (observed_limits,)}
     assert bench.shown("scriptix_limits_learned_total", call="start") == 1
-    said = f"{KEY.source}: limit of start calls is now 3/3600s"
-    assert [record.getMessage() for record in caplog.records] == [said]
+    [record] = caplog.records
+    assert record.getMessage() == f"{KEY.source}: limit of start calls is now 3/1h"
+    assert fields_of(record) == {"operation": "start", "keyFingerprint": KEY.fingerprint}
+
+
+async def test_confirmed_limit_is_not_logged_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.calls.ledger.document.ready()
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
+        bench.time.seconds += CONFIRM
+    assert bench.shown("scriptix_limits_learned_total", call="status") == 2
+    assert len(caplog.records) == 1
 
 
 async def test_limit_that_is_as_configured_again_is_removed(
@@ -176,7 +225,7 @@ async def test_limit_that_is_as_configured_again_is_removed(
 
 
 async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     for _ in range(3):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
         await bench.call(Call.LOG)
@@ -187,7 +236,7 @@ async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
 async def test_unsaved_observed_limit_fails_no_call(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.calls.ledger.ready()
+    await bench.calls.ledger.document.ready()
     bench.config_map.write_faults.append(Fault.REFUSED)
     assert await bench.call(published=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (

@@ -4,19 +4,20 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
 
 from scriptix_operator.api.status import PendingEnd, TrainingStatus
+from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.core.model.api_key import ApiKey
-from scriptix_operator.core.model.remote import CallFailure, FailureKind
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
-from scriptix_operator.core.reconcile.vocabulary import PollDeferred
+from scriptix_operator.core.reconcile.vocabulary import ModelPolled, Observation, PollDeferred
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of
@@ -36,6 +37,7 @@ from scriptix_operator.scriptix.errors import AmbiguousError, NotSentError
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, KEY, a_run, a_training, at, followed
 from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
+from tests.unit.log_lines import fields_of
 
 WINDOW = 5.0
 TIMEOUT = 10.0
@@ -64,6 +66,10 @@ class Bench(Clock, Fence):
         self.connected.set()
         self.may_reply.set()
 
+    def now(self) -> datetime:
+        """Wall time."""
+        return EIGHT
+
     def monotonic(self) -> float:
         """Seconds."""
         return self.now_is
@@ -77,7 +83,7 @@ class Bench(Clock, Fence):
         """Record the call."""
         self.diary.append(f"disarmed {number}")
 
-    async def run(
+    async def run(  # noqa: PLR0913 - as ScriptixClient.run
         self,
         model_id: int,
         key: ApiKey,
@@ -85,8 +91,9 @@ class Bench(Clock, Fence):
         before_send: Callable[[], None],
         after_send: Callable[[], None],
         on_rate: OnRateInfo,
+        on_flaw: Callable[[str], None],
     ) -> None:
-        """Send as ScriptixClient.run does."""
+        """Send as ScriptixClient.run does; the reply cannot be read."""
         del model_id, key, on_rate
         await self.connected.wait()
         try:
@@ -99,6 +106,13 @@ class Bench(Clock, Fence):
         after_send()
         await self.may_reply.wait()
         self.diary.append("replied")
+        on_flaw("reply is not JSON")
+
+    async def model(self, model_id: int, key: ApiKey, *, on_rate: OnRateInfo) -> RemoteModel:
+        """Poll as ScriptixClient.model does; a field of the reply cannot be read."""
+        del key, on_rate
+        flaw = "training_progress: expected a number"
+        return RemoteModel(model_id, 3, unreadable=("training_progress",), flaw=flaw)
 
     async def resolve(self, training: Training) -> ApiKey:
         """Return the key as Keys.resolve does."""
@@ -119,6 +133,11 @@ class Bench(Clock, Fence):
         schedulers.poll = poll  # type: ignore[method-assign]
         assert isinstance(await self._caller(schedulers, config_map).poll(training), PollDeferred)
         return asked[0]
+
+    async def poll_followed(self) -> Observation:
+        """Poll the model of a run that is followed."""
+        caller = self._caller(self._schedulers(), FakeLedgerConfigMap(Ledger()))
+        return await caller.poll(a_training(status=followed()))
 
     async def start(self) -> Posted | PostFailed:
         """Send a start that was begun at 100."""
@@ -277,3 +296,26 @@ async def test_poll_for_results_has_the_priority_of_a_start(
     status: TrainingStatus, poll_request: PollRequest
 ) -> None:
     assert await Bench().poll(a_training(status=status)) == poll_request
+
+
+OF_CALL = {
+    "namespace": "team-a",
+    "training": "cardiology",
+    "modelId": 7,
+    "keyFingerprint": ApiKey("k", "").fingerprint,
+}
+
+
+async def test_unreadable_poll_is_logged_with_its_call(caplog: pytest.LogCaptureFixture) -> None:
+    assert isinstance(await Bench().poll_followed(), ModelPolled)
+    [record] = caplog.records
+    text = "not readable in the API's reply: training_progress: expected a number"
+    assert record.getMessage() == text
+    assert fields_of(record) == {**OF_CALL, "run": "run-1", "operation": "status"}
+
+
+async def test_unreadable_start_is_logged_with_its_call(caplog: pytest.LogCaptureFixture) -> None:
+    assert await Bench().start() == Posted(None)
+    [record] = caplog.records
+    assert record.getMessage() == "the start was accepted; reply is not JSON"
+    assert fields_of(record) == {**OF_CALL, "operation": "start"}

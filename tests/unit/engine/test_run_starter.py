@@ -159,7 +159,7 @@ class Api:
         if self.instead is not None:
             return self.instead
         ledger = self.bench.ledger
-        revision = await ledger.ready()
+        revision = await ledger.document.ready()
         self.bench.cluster.effects_log.append("poll")
         entry, latest_run = ledger.in_flight(7), ledger.latest_run(7)
         competitors = tuple(self.bench.store.competitors(training))
@@ -385,7 +385,7 @@ async def test_unwritten_intent_costs_nothing_and_is_decided_again(
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED, Fault.BUG, Fault.REPLY_LOST])
 async def test_nothing_is_sent_without_an_in_flight_start(bench: Bench, fault: Fault) -> None:
-    await bench.ledger.ready()
+    await bench.ledger.document.ready()
     bench.config_map.write_faults.append(fault)
     bench.config_map.read_faults.append(Fault.LOST)
     with pytest.raises((KubeError, ZeroDivisionError)):
@@ -407,7 +407,7 @@ async def test_nothing_is_sent_without_an_in_flight_start(bench: Bench, fault: F
 async def test_start_decided_on_an_older_ledger_is_aborted(
     bench: Bench,
 ) -> None:
-    await bench.ledger.ready()
+    await bench.ledger.document.ready()
     bench.api.answers.append(Posted(RUNNING))
     bench.cluster.faults += [bench.config_map.touch]
     effects = await bench.reconcile()
@@ -588,7 +588,7 @@ async def test_start_of_another_installation_resolves_once_it_is_gone(bench: Ben
     other = ServedBy(namespace="elsewhere", renewed_at=bench.time.moment)
     bench.add(started.with_status(replace(started.status, served_by=other)))
     bench.config_map.text = Ledger().model_dump_json(by_alias=True)
-    await bench.ledger.take_over_again()
+    await bench.ledger.document.take_over_again()
 
     bench.time.moment = at(minutes=29)
     assert await bench.reconcile() == []
@@ -623,7 +623,7 @@ async def test_intent_of_another_ledger_is_resolved(bench: Bench, way: str, know
     bench.config_map.text = (ledger if known != "nothing" else Ledger()).model_dump_json(
         by_alias=True
     )
-    await bench.ledger.take_over_again()
+    await bench.ledger.document.take_over_again()
     bench.time.moment = at(minutes=10)
     bench.api.model = a_model(3, started_at=EIGHT)
     effects = await bench.reconcile()

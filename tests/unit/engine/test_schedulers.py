@@ -1,5 +1,6 @@
 """engine/schedulers.py: which resource may call when, by key, and the work queue's triggers."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from scriptix_operator.engine.schedulers import OPEN_CIRCUIT_WAIT, Answer, KeySc
 from scriptix_operator.engine.work_queue import WorkQueue
 from tests.unit.core.builders import EIGHT, a_training, at
 from tests.unit.engine.clocks import Time
+from tests.unit.log_lines import fields_of
 
 KEY, OTHER_KEY = "0123456789ab", "ba9876543210"
 SOURCE, OTHER_SOURCE = "Secret/team-a/api-key", "Secret/team-b/api-key"
@@ -503,6 +505,20 @@ def test_many_new_keys_leave_only_counting_ones(bench: Bench) -> None:
         bench.polled("a", key=f"key{number}")
         bench.schedulers.drop_unused()
     assert len(bench.schedulers._schedulers) <= 3
+
+
+def test_open_circuit_of_a_dropped_key_is_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.polled("a", REJECTED)
+    bench.schedulers.leave(a_key("a"))
+    for _ in range(2):
+        bench.time.seconds += 9000
+        bench.schedulers.drop_unused()
+    [record] = caplog.records
+    assert record.getMessage().startswith("the circuit breaker is dropped: ")
+    assert fields_of(record) == {"keyFingerprint": KEY}
 
 
 # State that outlives a process.

@@ -1,4 +1,4 @@
-"""engine/start_ledger.py: the ledger of one process, under failures of its reads and writes."""
+"""engine/start_ledger.py, ledger_document.py: one process, under failures of reads and writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,12 +20,12 @@ from scriptix_operator.core.ledger.ledger import (
 from scriptix_operator.core.ledger.observed_limits import KEPT, StoredLimit
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.start_ledger import (
+from scriptix_operator.engine.ledger_document import (
     ATTEMPTS,
     LedgerChangedError,
     RebuildPendingError,
-    StartLedger,
 )
+from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError, UnavailableError
 from scriptix_operator.telemetry.metrics import Metrics
@@ -85,7 +85,7 @@ class Bench:
     async def leader(self) -> StartLedger:
         """A process that has taken the ledger over; its write for that is not counted."""
         process = self.process()
-        await process.ready()
+        await process.document.ready()
         self.config_map.writes.clear()
         self.config_map.write_begun.clear()
         self.config_map.reads = 0
@@ -105,7 +105,7 @@ async def bench() -> Bench:
 
 async def start(process: StartLedger, model_id: int = 7) -> None:
     """Read the ledger, begin and resolve a start."""
-    entry = await process.begin(intending(model_id), await process.ready())
+    entry = await process.begin(intending(model_id), await process.document.ready())
     await process.resolve(StartOutcome(entry, acted=True))
 
 
@@ -127,16 +127,16 @@ async def test_leader_writes_the_ledger_before_any_decision(bench: Bench) -> Non
     ledger, entry = with_start_begun(Ledger(serial=5), intending(), EIGHT)
     bench.config_map.put(ledger)
     process = bench.process()
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
     assert process.in_flight(7) == entry
     assert (len(bench.config_map.writes), bench.config_map.ledger.serial) == (1, ledger.serial + 1)
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
 
 
 async def test_concurrent_requests_take_the_ledger_over_once(bench: Bench) -> None:
     process = bench.process()
-    assert await asyncio.gather(*(process.ready() for _ in range(50))) == [1] * 50
+    assert await asyncio.gather(*(process.document.ready() for _ in range(50))) == [1] * 50
     assert (bench.config_map.reads, len(bench.config_map.writes)) == (1, 1)
 
 
@@ -161,25 +161,25 @@ async def test_failed_take_over_is_repeated_by_the_next_request(bench: Bench) ->
     process = bench.process()
     bench.config_map.write_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
-        await process.ready()
-    await process.ready()
+        await process.document.ready()
+    await process.document.ready()
     await start(process)
     bench.config_map.read_faults.append(Fault.LOST)
     with pytest.raises(UnavailableError):
-        await bench.process().ready()
+        await bench.process().document.ready()
 
 
 async def test_problem_is_cleared_after_a_refusal(bench: Bench) -> None:
     process = bench.process()
     bench.config_map.write_faults += [Fault.REFUSED]
     with pytest.raises(RefusedError):
-        await process.ready()
-    await process.retry_refused()
+        await process.document.ready()
+    await process.document.retry_refused()
     assert process.problems.outstanding() != []
     bench.time.moment += timedelta(seconds=30)
-    await process.retry_refused()
+    await process.document.retry_refused()
     assert process.problems.outstanding() == []
-    await process.retry_refused()
+    await process.document.retry_refused()
     assert len(bench.config_map.writes) == 2
 
 
@@ -190,12 +190,12 @@ async def test_refused_ledger_is_read_once_for_all_resources(
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     for _ in range(3):
         with pytest.raises(RefusedError, match="write: 403"):
-            await process.ready()
+            await process.document.ready()
     assert len(bench.config_map.writes) == 1
     bench.time.moment += timedelta(seconds=30)
     for _ in range(3):
         with pytest.raises(RefusedError):
-            await process.ready()
+            await process.document.ready()
     assert len(bench.config_map.writes) == 2
     bench.time.moment += timedelta(seconds=30)
     await start(process)
@@ -204,7 +204,7 @@ async def test_refused_ledger_is_read_once_for_all_resources(
 async def test_take_over_that_always_conflicts_is_given_up(bench: Bench) -> None:
     bench.config_map.put(Ledger())
     bench.config_map.open.clear()
-    task = asyncio.create_task(bench.process().ready())
+    task = asyncio.create_task(bench.process().document.ready())
     for _ in range(ATTEMPTS):
         await bench.config_map.write_begun.wait()
         bench.config_map.write_begun.clear()
@@ -244,14 +244,14 @@ async def test_lost_ledger_is_rebuilt_from_all_resources_only(
     bench.gap = "namespace team-b not listed"
     for _ in range(3):
         with pytest.raises(RebuildPendingError, match="namespace team-b not listed"):
-            await process.ready()
+            await process.document.ready()
     # For thousands of requests the cluster is read once, and the cause is logged once.
     assert (bench.config_map.reads, bench.config_map.writes) == (1, [])
     assert len(caplog.records) == 1
     assert "namespace team-b not listed" in caplog.text
     bench.gap = None
     bench.store.put(intending())
-    await process.ready()
+    await process.document.ready()
     assert bench.config_map.ledger.in_flight_starts.keys() == {7}
 
 
@@ -271,7 +271,7 @@ async def test_ledger_deleted_beside_a_gap_opens_no_start(bench: Bench) -> None:
     with pytest.raises(RebuildPendingError):
         await process.begin(intending(), 1)
     with pytest.raises(RebuildPendingError):
-        await process.ready()
+        await process.document.ready()
     assert bench.config_map.text is None
 
 
@@ -386,7 +386,7 @@ async def test_previous_leader_opens_no_start(bench: Bench) -> None:
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("Conflict") == 1
     # The old leader has taken over again: decisions on the earlier revision are refused.
-    assert await old.ready() == revision + 1
+    assert await old.document.ready() == revision + 1
     entry = await old.begin(intending(), revision + 1)
     with pytest.raises(LedgerChangedError):
         await new.begin(intending(), 1)
@@ -461,7 +461,7 @@ async def test_lost_reply_is_resolved_by_reading_the_ledger(bench: Bench) -> Non
     assert (len(bench.config_map.writes), bench.config_map.reads) == (1, 1)
     await process.resolve(StartOutcome(entry, acted=True))
     assert bench.counted("Conflict") == 0
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
 
 
 Meanwhile = Callable[[FakeLedgerConfigMap], None]
@@ -503,7 +503,7 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
         await process.begin(intending(), 1)
     bench.config_map.write = write  # type: ignore[method-assign]
     before = bench.config_map.version
-    assert await process.ready() == 2
+    assert await process.document.ready() == 2
     # The abandoned PUT may still arrive: the version that it names is gone.
     assert bench.config_map.version > before
     was_kept = fault is Fault.REPLY_LOST and meanwhile is read_back_fails
@@ -518,18 +518,19 @@ async def test_conflict_with_our_own_write_is_ignored(bench: Bench) -> None:
     bench.config_map.write_faults.append(Fault.REPEATED)
     entry = await process.begin(intending(), 1)
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
-    assert await process.ready() == 1
+    assert await process.document.ready() == 1
     await process.resolve(StartOutcome(entry, acted=True))
 
 
 async def test_equal_write_of_another_leader_is_foreign(bench: Bench) -> None:
     """Both read the same ledger, and begin the same start at the same time: one succeeds."""
     one, other = await bench.leader(), bench.process()
-    revision = await other.ready()
-    one._version, one._ledger = other._version, other._ledger
+    revision = await other.document.ready()
+    one.document._version = other.document._version
+    one.document.ledger = other.document.ledger
     await other.begin(intending(), revision)
     with pytest.raises(LedgerChangedError):
-        await one.begin(intending(), await one.ready())
+        await one.begin(intending(), await one.document.ready())
 
 
 async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
@@ -540,9 +541,9 @@ async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
         await process.begin(intending(), 1)
     assert (process.in_flight(7), bench.counted("Failed")) == (None, 1)
     with pytest.raises(RefusedError):
-        await process.ready()
+        await process.document.ready()
     bench.time.moment += timedelta(seconds=30)
-    await process.begin(intending(), await process.ready())
+    await process.begin(intending(), await process.document.ready())
 
 
 async def errors_of_a_shared_write(bench: Bench, fault: Fault) -> list[Any]:
@@ -586,7 +587,7 @@ async def test_bug_in_the_write_is_raised_and_blocks_no_caller(bench: Bench) -> 
     _, writer, waiter = await ended(first, *calls)
     assert isinstance(writer, ZeroDivisionError)
     assert isinstance(waiter, UnavailableError)
-    assert await process.ready() == 2
+    assert await process.document.ready() == 2
 
 
 async def test_cancelled_writer_blocks_no_waiting_caller(
@@ -607,7 +608,7 @@ async def test_cancelled_writer_blocks_no_waiting_caller(
     assert isinstance(gone, asyncio.CancelledError)
     assert isinstance(writer, asyncio.CancelledError)
     assert isinstance(waiter, UnavailableError)
-    assert await process.ready() > 1
+    assert await process.document.ready() > 1
 
 
 # Observed limits.
@@ -630,7 +631,7 @@ async def test_observed_limits_are_kept_for_the_next_process(bench: Bench) -> No
     assert process.observed_limits("another") == {}
     later = bench.process()
     assert later.observed_limits(KEY.fingerprint) == {}  # the ledger was not read
-    await later.ready()
+    await later.document.ready()
     assert later.observed_limits(KEY.fingerprint) == process.observed_limits(KEY.fingerprint)
 
 

@@ -50,14 +50,13 @@ def start_queue() -> str:
                 TrainingKey(namespace, name),
                 name,
                 is_repeated=False,
-                is_late=False,
                 priority=priority,
                 is_rerun=False,
                 created_at=created_at,
                 joined_at=created_at,
             )
         )
-    order = queue.order({"team-a": 3, "team-b": 1}, late=True)
+    order = queue.order({"team-a": 3, "team-b": 1})
     return ", ".join(key.name for key in order)
 
 

@@ -94,6 +94,16 @@ def test_a_text_line_has_the_same_for_people() -> None:
     assert re.fullmatch(rf"{TIME} WARNING test: slow run=7", line)
 
 
+def test_text_line_begins_with_its_training() -> None:
+    out = Output()
+    configure_logging("text", "INFO", out)
+    fields = {"namespace": "team-a", "training": "x", "modelId": 7}
+    logging.getLogger("test").warning("slow", extra=fields)
+    logging.getLogger("test").warning("not listed", extra={"namespace": "team-a"})
+    texts = [line.partition(" WARNING ")[2] for line in out.lines]
+    assert texts == ["test: team-a/x: slow modelId=7", "test: not listed namespace=team-a"]
+
+
 def test_text_message_cannot_forge_lines_or_control_terminals() -> None:
     out = Output()
     configure_logging("text", "INFO", out)
@@ -168,7 +178,8 @@ def test_kopf_logs_failures_and_no_successes() -> None:
         "level": "ERROR",
         "logger": "kopf.objects",
         "message": "Handler 'feed' failed permanently",
-        "training": "team-a/x",
+        "namespace": "team-a",
+        "training": "x",
     }
 
 

@@ -83,6 +83,11 @@ class EffectiveLimits:
         """The observed limits."""
         return tuple(self._observed_limits.values())
 
+    @property
+    def kept_limits(self) -> tuple[Limit, ...]:
+        """The observed limits that the caller stored last, shortest window first."""
+        return tuple(Limit(self._kept[each].count, each) for each in sorted(self._kept))
+
     def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
         """Take over the observed limits of an earlier process."""
         self._observed_limits.update(

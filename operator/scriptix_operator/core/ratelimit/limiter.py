@@ -66,6 +66,11 @@ class RateLimiter:
         """The observed limits."""
         return self._limits.observed_limits
 
+    @property
+    def kept_limits(self) -> tuple[Limit, ...]:
+        """As EffectiveLimits.kept_limits."""
+        return self._limits.kept_limits
+
     def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
         """Take over the observed limits of an earlier process."""
         self._limits.learn(observed_limits)
