@@ -5,10 +5,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 FAILURES_PAGE := docs/failures.md
+METRICS_PAGE := docs/reference/metrics.md
+SETTINGS_PAGE := docs/reference/settings.md
 CRD := crds/custommodeltrainings.scriptix.io.yaml
 CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
-SETTINGS_PAGE := docs/reference/settings.md
 
 # A PYTHON of another version than .venv's rebuilds .venv; without PYTHON, .venv is kept.
 version := -c 'import sys; print(sys.version_info[:2])'
@@ -21,9 +22,6 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 print_failures_page := -c 'from scriptix_operator.core.status.failure_page import failures_page; \
 	print(failures_page(), end="")'
-
-print_settings_page := -c 'from scriptix_operator.usage import settings_page; \
-	print(settings_page(), end="")'
 
 .PHONY: help
 help: ## print this list
@@ -77,12 +75,14 @@ lint: install ## check style, types, layers, words, known vulnerabilities, and t
 	.venv/bin/lint-imports
 	@.venv/bin/python -m tools.check_words
 	@.venv/bin/python image/audit.py
-	@.venv/bin/python $(print_settings_page) | diff -u $(SETTINGS_PAGE) - || \
-		{ echo "$(SETTINGS_PAGE) is not current; run: make settings" >&2; exit 1; }
 	@for file in $(CRD) $(CHART_CRD); do .venv/bin/scriptix-operator crd | diff -u $$file - || \
 		{ echo "$$file is not current; run: make crd" >&2; exit 1; }; done
 	@.venv/bin/python $(print_failures_page) | diff -u $(FAILURES_PAGE) - || \
 		{ echo "$(FAILURES_PAGE) is not current; run: make docs" >&2; exit 1; }
+	@.venv/bin/python -m tools.metrics_page | diff -u $(METRICS_PAGE) - || \
+		{ echo "$(METRICS_PAGE) is not current; run: make docs" >&2; exit 1; }
+	@.venv/bin/python -m tools.settings_page | diff -u $(SETTINGS_PAGE) - || \
+		{ echo "$(SETTINGS_PAGE) is not current; run: make docs" >&2; exit 1; }
 	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
 		echo "The targets above have no help text; add it in the Makefile behind ##" >&2; exit 1; fi
 
@@ -126,16 +126,15 @@ crd: install ## write the CustomResourceDefinition from the models, for crds/ an
 	@cp $(CRD).new $(CHART_CRD)
 	@mv $(CRD).new $(CRD)
 
-.PHONY: settings
-settings: install ## write docs/reference/settings.md from the settings in the code
-	@.venv/bin/python $(print_settings_page) >$(SETTINGS_PAGE).new || { rm -f $(SETTINGS_PAGE).new; exit 1; }
-	@mv $(SETTINGS_PAGE).new $(SETTINGS_PAGE)
-
 .PHONY: gitops
 gitops: install ## write the files made from gitops/argocd's Lua files: the argocd-cm snippet and test data
 	@.venv/bin/python -m tests.gitops.customizations
 
 .PHONY: docs
-docs: install ## write docs/failures.md from the table of failures in the code
+docs: install ## write docs/failures.md and docs/reference (metrics, settings) from the tables in the code
 	@.venv/bin/python $(print_failures_page) >$(FAILURES_PAGE).new || { rm -f $(FAILURES_PAGE).new; exit 1; }
 	@mv $(FAILURES_PAGE).new $(FAILURES_PAGE)
+	@.venv/bin/python -m tools.metrics_page >$(METRICS_PAGE).new || { rm -f $(METRICS_PAGE).new; exit 1; }
+	@mv $(METRICS_PAGE).new $(METRICS_PAGE)
+	@.venv/bin/python -m tools.settings_page >$(SETTINGS_PAGE).new || { rm -f $(SETTINGS_PAGE).new; exit 1; }
+	@mv $(SETTINGS_PAGE).new $(SETTINGS_PAGE)

@@ -1,7 +1,4 @@
-"""What `--help` of the commands and docs/reference/settings.md say.
-
-The settings are described where they are defined.
-"""
+"""What `--help` of the commands says; the settings are described where they are defined."""
 
 import textwrap
 from collections.abc import Iterator
@@ -9,7 +6,7 @@ from collections.abc import Iterator
 from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
 from scriptix_operator.settings import described
 
-__all__ = ["CHECK", "RUN", "SETTING_GROUPS", "settings_help", "settings_page"]
+__all__ = ["CHECK", "RUN", "SETTING_GROUPS", "settings_help"]
 
 SETTING_GROUPS = {
     "The Scriptix API": ("base_url", "allow_insecure_http", "auth_header", "auth_scheme"),
@@ -89,44 +86,12 @@ Exit status:
 """Description, and what follows the options."""
 
 
-_PAGE = """\
-# Settings
-
-<!-- Made from operator/scriptix_operator/settings.py by `make settings`. Edit the texts there. -->
-
-`scriptix-operator run` and `scriptix-operator check` read their settings from environment
-variables. An invalid one ends the process with a line that names the variable. `run --help` and
-`check --help` list all that these commands read, including proxies, CAs and the connection to the
-cluster.
-
-The chart has the values `settings` and `watchNamespaces` for the variables, and `extraEnv` for
-those without a value of their own. With Kustomize, set literals of the ConfigMap
-`scriptix-operator-settings` in an overlay, as `deploy/overlays/namespaced` does.
-"""
-_TABLE_HEAD = ("| Variable | Default | Meaning |", "|---|---|---|")
-
-
 def settings_help() -> str:
     """All settings in groups, as plain text."""
     return "\n\n".join(
         "\n".join([f"{title} (environment variables):", *_lines(names)])
         for title, names in SETTING_GROUPS.items()
     )
-
-
-def settings_page() -> str:
-    """All settings in groups, as the Markdown of docs/reference/settings.md."""
-    return _PAGE + "".join(
-        "\n".join([f"\n## {title}\n", *_TABLE_HEAD, *_rows(names), ""])
-        for title, names in SETTING_GROUPS.items()
-    )
-
-
-def _rows(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        variable, default, meaning = described(name)
-        escaped = meaning.replace("|", "\\|")
-        yield f"| `{variable}` | {default} | {escaped} |"
 
 
 def _lines(names: tuple[str, ...]) -> Iterator[str]:

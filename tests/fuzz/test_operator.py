@@ -115,8 +115,10 @@ async def live(plan: list[Reply | None]) -> None:
     async with world.operator() as engine:
         for _ in range(120):  # by minutes: a failed reconcile is retried all the time
             await asyncio.sleep(60)
-            errors = engine.metrics.registry.get_sample_value("scriptix_step_errors_total")
-            assert errors == 0, "a step raised; its traceback is in the log"
+            errors = engine.metrics.registry.get_sample_value(
+                "scriptix_reconcile_total", {"result": "error"}
+            )
+            assert errors == 0, "a reconcile raised; its traceback is in the log"
     assert not failures, failures[0]
     assert world.status(calm).phase == "Succeeded"
     for _, _, item in world.events.all:

@@ -94,7 +94,7 @@ async def test_an_installation_reports_what_another_one_serves(overlap: Overlap)
     await second.printed(announced)
     assert announced in await overlap.readyz(second)
     metrics = await lab.client.get(f"{await second.url()}/metrics")
-    assert "scriptix_trainings_left_alone 1.0" in metrics.text
+    assert "scriptix_trainings_served_elsewhere 1.0" in metrics.text
     event = await lab.until_event("shared", "ServedElsewhere")
     assert event["type"] == "Warning"
     assert other.namespace in event["message"]

@@ -1,14 +1,10 @@
-"""`--help` and the page of settings name sources, defaults and the meaning of exit statuses."""
-
-from pathlib import Path
+"""`--help` names the sources of settings and the meaning of exit statuses."""
 
 import pytest
 
 from scriptix_operator.cli import main
 from scriptix_operator.settings import Settings, described
-from scriptix_operator.usage import SETTING_GROUPS, settings_page
-
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+from scriptix_operator.usage import SETTING_GROUPS
 
 
 def help_of(command: str, output: pytest.CaptureFixture[str]) -> str:
@@ -53,23 +49,3 @@ def test_help_names_sources_and_exit_statuses(
         assert source in text
     _, _, listed = text.partition("Exit status:\n")
     assert [line.split()[0] for line in listed.splitlines()] == statuses
-
-
-def test_the_settings_page_is_current() -> None:
-    """`make settings` writes the page."""
-    assert PAGE.read_text(encoding="utf-8") == settings_page()
-
-
-def test_settings_page_has_a_row_for_each_setting() -> None:
-    rows = [line for line in settings_page().splitlines() if line.startswith("| `")]
-    assert len(rows) == len(Settings.model_fields)
-    cells = [row.replace("\\|", "").split("|")[1:-1] for row in rows]
-    assert all(len(row) == 3 and row[2].strip() for row in cells)
-    for begin in (
-        "| `SCRIPTIX_LIMIT_STARTS` | `5/1h` | Quota of training starts for each",
-        "| `SCRIPTIX_SECRET_TTL` | `1m` |",
-        "| `SCRIPTIX_LEADER_ELECTION` | `true` |",
-        "| `SCRIPTIX_WATCH_NAMESPACES` | (empty) |",
-        "| `POD_NAME` | the host's name |",
-    ):
-        assert any(row.startswith(begin) for row in rows)

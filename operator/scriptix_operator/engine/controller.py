@@ -7,7 +7,6 @@ from typing import Any
 
 from scriptix_operator.api.reasons import Reason
 from scriptix_operator.api.status import TrainingStatus
-from scriptix_operator.core.cluster.served_by import left_for, seconds_left
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
@@ -18,6 +17,7 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
+from scriptix_operator.engine.state_reporter import StateReporter
 from scriptix_operator.engine.store import TrainingStore, is_older
 from scriptix_operator.engine.unreadable_reporter import UnreadableReporter
 from scriptix_operator.engine.work_queue import WorkQueue
@@ -26,6 +26,7 @@ from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
 from scriptix_operator.log_fields import FieldLogger, field_logger
 from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metric_types import ReconcileResult
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Controller"]
@@ -38,8 +39,6 @@ and the Lease has to be renewed over the same connections."""
 PATIENCE = 1.0
 """Seconds that the dispatcher waits at most, for a free worker or a due time, before it shows a
 sign of life."""
-REPORT_INTERVAL = 5.0
-"""Seconds between counts of the resources by phase."""
 LEDGER_INTERVAL = 5.0
 """Seconds between attempts to read a ledger that the cluster has refused."""
 FIRST_RETRY, MAX_RETRY = 1.0, 60.0
@@ -108,6 +107,7 @@ class Controller:
     """Seconds that `run` waits for starts under way, at most."""
     _resync: Resync = field(init=False)
     _reporter: UnreadableReporter = field(init=False)
+    _state_reporter: StateReporter = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that has a worker: its due resources, each with its due time in monotonic
     seconds."""
@@ -120,6 +120,17 @@ class Controller:
         """Create what belongs to the running event loop."""
         self._deletion_events = asyncio.Semaphore(PARALLEL_DELETION_EVENTS)
         self._reporter = UnreadableReporter(self.report_left_alone)
+        self._state_reporter = StateReporter(
+            store=self.store,
+            coverage=self.coverage,
+            schedulers=self.schedulers,
+            work_queue=self.work_queue,
+            waiting_for_worker=lambda: sum(map(len, self._due.values())),
+            clock=self.clock,
+            metrics=self.metrics,
+            problems=self.problems,
+            installation=self.installation,
+        )
         self._resync = Resync(
             list_all=self.list_all,
             seen=lambda raw: self.seen(None, raw),
@@ -142,7 +153,7 @@ class Controller:
         """
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._resync.run())
-            self._tasks.create_task(self._report_forever())
+            self._tasks.create_task(self._state_reporter.run())
             self._tasks.create_task(self._reporter.run())
             self._tasks.create_task(self._tick_forever())
             self._tasks.create_task(self._retry_ledger_forever())
@@ -308,27 +319,26 @@ class Controller:
 
     async def _reconcile(self, key: TrainingKey, latency: float) -> None:
         busy = self._busy[key] = _Busy()
-        outcome, seconds = "Done", None
+        begun, result, seconds = self.clock.monotonic(), ReconcileResult.SUCCESS, None
         try:
             seconds = await self.reconcile(key)
             self._failures.pop(key, None)
         except GoneError as error:
             # The resource is dropped when the watch reports its deletion, not before.
-            outcome, seconds = "Gone", MAX_RETRY
+            result, seconds = ReconcileResult.GONE, MAX_RETRY
             self._log(key).debug("%s", error)
         except (KubeError, UnreadableError) as error:
-            outcome, seconds = "Postponed", self._retry_in(key)
+            result, seconds = ReconcileResult.POSTPONED, self._retry_in(key)
             self._log(key).warning("reconcile postponed for %.0f s: %s", seconds, error)
         except Exception:
             # A bug with one resource must not stop the others: it is logged, counted and retried.
-            outcome, seconds = "Error", self._retry_in(key)
-            self.metrics.reconcile_failed()
+            result, seconds = ReconcileResult.ERROR, self._retry_in(key)
             log = self._log(key)
             log.exception("reconcile failed; retrying in %.0f s", seconds)
         finally:
             del self._busy[key]
-            self.metrics.reconciled(outcome, latency)
-        if outcome != "Done":
+            self.metrics.reconciled(result, latency, self.clock.monotonic() - begun)
+        if result is not ReconcileResult.SUCCESS:
             self.schedulers.requeue_failed(key)
         if self.store.get(key) is None:
             self._drop(key)  # deleted meanwhile; the reconcile may have stored state since
@@ -344,40 +354,6 @@ class Controller:
     def _retry_in(self, key: TrainingKey) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         return backoff(FIRST_RETRY, failures - 1, MAX_RETRY)
-
-    async def _report_forever(self) -> None:
-        while True:
-            self.metrics.phases(self.store.phases())
-            self.metrics.stalled(self.store.stalled())
-            self._report_unreadable()
-            self.schedulers.drop_unused()
-            self.metrics.queued(self.schedulers.queued())
-            self.metrics.poll_interval_ratio(self.schedulers.poll_interval_ratio())
-            self.metrics.circuits_open(self.schedulers.open_circuits())
-            await asyncio.sleep(REPORT_INTERVAL)
-
-    def _report_unreadable(self) -> None:
-        now = self.clock.now()
-        keys = sorted(
-            {
-                *(
-                    key
-                    for key, served_by in self.coverage.servers().items()
-                    if seconds_left(served_by, self.installation, now) is None
-                ),
-                *(
-                    training.key
-                    for training in self.store.unreadable()
-                    if left_for(training, self.installation, now) is None
-                ),
-            }
-        )
-        self.metrics.unreadable(len(keys))
-        if keys:
-            text = f"{len(keys)} resources cannot be read in full, {keys[0]} first."
-            self.problems.report("Resources", text)
-        else:
-            self.problems.clear("Resources")
 
     async def _tick_forever(self) -> None:
         while True:

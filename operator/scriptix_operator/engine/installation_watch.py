@@ -74,7 +74,7 @@ class InstallationWatch:
         await self._renew()
 
     def _report(self, left: dict[str, list[Training]]) -> None:
-        self.metrics.left_alone(sum(map(len, left.values())))
+        self.metrics.served_elsewhere(sum(map(len, left.values())))
         for other in self._others - left.keys():
             self.problems.clear(SOURCE, other)
             logger.info(

@@ -18,6 +18,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.kube.errors import ConflictError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metric_types import WriteOutcome
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["Change", "LedgerChangedError", "LedgerDocument", "RebuildPendingError"]
@@ -202,18 +203,19 @@ class LedgerDocument:
             version = await self._version_of(ledger)
             if version is None:
                 is_conflict = isinstance(error, ConflictError)
-                self.metrics.ledger_written("Conflict" if is_conflict else "Failed")
+                outcome = WriteOutcome.CONFLICT if is_conflict else WriteOutcome.FAILED
+                self.metrics.ledger_written(outcome)
                 if not is_conflict:
                     raise
                 logger.warning("the start ledger is read again: %s", error)
                 return False
-            self.metrics.ledger_written("Written")
+            self.metrics.ledger_written(WriteOutcome.WRITTEN)
             self._version = version
         except KubeError:
-            self.metrics.ledger_written("Failed")
+            self.metrics.ledger_written(WriteOutcome.FAILED)
             raise
         else:
-            self.metrics.ledger_written("Written")
+            self.metrics.ledger_written(WriteOutcome.WRITTEN)
         self.ledger, self._is_current = ledger, True
         return True
 

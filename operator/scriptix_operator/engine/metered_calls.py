@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.api_key import ApiKey
-from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo, code_of
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.key_scheduler import Call
@@ -107,8 +107,7 @@ class MeteredCalls:
         on_rate_info: list[RateLimitInfo],
         failure: CallFailure | None,
     ) -> None:
-        outcome = "OK" if failure is None else failure.kind.value
-        self.metrics.api_call(call.value, outcome, self.clock.monotonic() - begun)
+        self.metrics.api_call(call, code_of(failure), self.clock.monotonic() - begun)
         rate_info = on_rate_info[0] if on_rate_info else None
         self._warn_of(rate_info, call, key)
         scheduler = self.schedulers.of(key.fingerprint)
@@ -120,7 +119,7 @@ class MeteredCalls:
         if not has_observed_limit:
             return
         observed_limits = self.schedulers.observed_limits(key.fingerprint, call)
-        self.metrics.limit_observed(call.value)
+        self.metrics.limit_observed(call)
         log = logger.about(operation=call, fingerprint=key.fingerprint)
         if limiter.kept_limits != known:  # else the limits have only been confirmed
             limits = ", ".join(map(str, limiter.kept_limits)) or "as configured"

@@ -21,7 +21,7 @@ from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import PastCall, Permit
 from scriptix_operator.core.reconcile.vocabulary import StartQueued
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
-from scriptix_operator.core.scheduling.key_scheduler import Call, KeyScheduler
+from scriptix_operator.core.scheduling.key_scheduler import Call, KeyScheduler, KeyState
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry
@@ -269,23 +269,13 @@ class KeySchedulers:
 
     # For the metrics.
 
-    def queued(self) -> int:
-        """The number of resources that wait for a start."""
-        return sum(len(scheduler.starts) for scheduler in self._schedulers.values())
-
-    def poll_interval_ratio(self) -> float:
-        """Requested over granted poll rate of followed runs, for the most constrained key."""
-        now = self._clock.monotonic()
-        ratios = (
-            scheduler.polls.interval_ratio(PollPriority.RUNNING, now)
-            for scheduler in self._schedulers.values()
-        )
-        return max(ratios, default=1.0)
-
-    def open_circuits(self) -> int:
-        """The number of keys in use whose circuit breaker is open."""
-        used = set(self._members.values())
-        return sum(self.of(fingerprint).breaker.open_circuit is not None for fingerprint in used)
+    def states(self) -> dict[str, KeyState]:
+        """The state of each key that a resource uses, or whose quotas have charges."""
+        used, now = set(self._members.values()), self._clock.monotonic()
+        return {
+            fingerprint: scheduler.state(now, is_used=fingerprint in used)
+            for fingerprint, scheduler in self._schedulers.items()
+        }
 
     def drop_unused(self) -> None:
         """Forget the keys that no resource uses, once no charge counts against them."""

@@ -13,9 +13,9 @@ from scriptix_operator.core.cluster.served_by import (
     with_server,
 )
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.status.conditions import is_followed
-from scriptix_operator.core.status.events import EventRecord, run_outcome, transition_events
+from scriptix_operator.core.status.events import EventRecord, transition_events
 from scriptix_operator.core.status.result import result_data, result_name
+from scriptix_operator.core.status.run_measures import run_measures
 from scriptix_operator.core.status.unreadable import is_reported, left_alone_patch, server_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.store import TrainingStore
@@ -24,6 +24,7 @@ from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
 from scriptix_operator.kube.events import Events, Subject
 from scriptix_operator.kube.trainings import Raw, Trainings, key_of
 from scriptix_operator.log_fields import field_logger
+from scriptix_operator.telemetry.metric_types import WriteOutcome
 from scriptix_operator.telemetry.metrics import Metrics
 
 __all__ = ["StatusWriter"]
@@ -63,10 +64,10 @@ class StatusWriter:
             written = await self.trainings.write_status(training, status)
         if written is training:
             return training
-        self.metrics.status_written("Written")
+        self.metrics.status_written(WriteOutcome.WRITTEN)
         if was_served_elsewhere(training, self.installation):
             logger.about(written).info("taken over from another installation")
-        self._count(training.status, written.status)
+        self._count(training, written)
         self.store.renew(written)
         events = transition_events(training.status, written.status)
         for item in events:
@@ -102,7 +103,7 @@ class StatusWriter:
         was_reported = is_reported(status, text)
         with self._counting_failure():
             await self.trainings.patch_status(key, metadata["uid"], version, patch)
-        self.metrics.status_written("Written")
+        self.metrics.status_written(WriteOutcome.WRITTEN)
         if not was_reported:
             item = EventRecord(EventReason.UNREADABLE, text, warning=True)
             await self.events.publish_about(Subject(key, metadata["uid"], version), item, now)
@@ -149,19 +150,20 @@ class StatusWriter:
         )
         await self.config_maps.put(training.owner, name, data, run_id=status.run.id)
 
-    def _count(self, old: TrainingStatus, new: TrainingStatus) -> None:
-        if is_followed(new) and not is_followed(old):
-            self.metrics.run_started()
-        outcome = run_outcome(old, new)
-        if outcome is not None:
-            self.metrics.run_finished(outcome)
+    def _count(self, training: Training, written: Training) -> None:
+        """Count what the change of status shows of the run."""
+        seen, measures = run_measures(
+            self.store.seen_run(training), training.status, written.status, self.clock.now()
+        )
+        self.store.store_seen_run(written, seen)
+        self.metrics.run_measured(measures)
 
 
-def _outcome(error: KubeError) -> str:
+def _outcome(error: KubeError) -> WriteOutcome:
     match error:
         case ConflictError():
-            return "Conflict"
+            return WriteOutcome.CONFLICT
         case GoneError():
-            return "Gone"
+            return WriteOutcome.GONE
         case _:
-            return "Failed"
+            return WriteOutcome.FAILED

@@ -12,6 +12,8 @@ from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.status.conditions import last_key
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges, gauges_of
+from scriptix_operator.core.status.run_measures import NOTHING_SEEN, SeenRun
+from scriptix_operator.core.status.waiting import waiting_reason
 from scriptix_operator.engine.clock import Clock
 
 __all__ = ["TrainingStore", "is_older"]
@@ -38,6 +40,7 @@ class TrainingStore:
         self._trainings: dict[TrainingKey, Training] = {}
         self._states: dict[TrainingKey, InProcessState] = {}
         self._by_model: defaultdict[int, set[TrainingKey]] = defaultdict(set)
+        self._seen_runs: dict[TrainingKey, SeenRun] = {}
         self._past = PastRuns()
 
     def __iter__(self) -> Iterator[Training]:
@@ -87,6 +90,7 @@ class TrainingStore:
         """Remove a resource; returns its last version."""
         known = self._trainings.pop(key, None)
         self._states.pop(key, None)
+        self._seen_runs.pop(key, None)
         self._past.remove(key)
         self._show(key, NO_GAUGES)
         if known is not None:
@@ -131,9 +135,28 @@ class TrainingStore:
         if self._knows(training):
             self._states[training.key] = state
 
+    def seen_run(self, training: Training) -> SeenRun:
+        """What the metrics remember of the run of a resource."""
+        return self._seen_runs.get(training.key, NOTHING_SEEN)
+
+    def store_seen_run(self, training: Training, seen: SeenRun) -> None:
+        """Keep what the metrics remember of a run while the resource is in the store."""
+        if seen == NOTHING_SEEN:
+            self._seen_runs.pop(training.key, None)
+        elif self._knows(training):
+            self._seen_runs[training.key] = seen
+
     def phases(self) -> Counter[Phase]:
         """The number of resources by phase; Pending before the first reconcile."""
         return Counter(_phase(training.status.phase) for training in self._trainings.values())
+
+    def waiting(self) -> Counter[str]:
+        """The number of resources whose run waits for its start, by reason."""
+        return Counter(
+            reason
+            for training in self._trainings.values()
+            if (reason := waiting_reason(training)) is not None
+        )
 
     def unreadable(self) -> list[Training]:
         """The resources that cannot be read in full."""

@@ -41,6 +41,11 @@ class WorkQueue:
         """Forget `key`."""
         self._due.pop(key, None)
 
+    def due(self) -> int:
+        """The number of resources that are due now."""
+        now = self._clock()
+        return sum(due <= now for due, _ in self._due.values())
+
     async def next(self, patience: float) -> tuple[TrainingKey, float] | None:
         """Wait for the next due resource and take it out.
 

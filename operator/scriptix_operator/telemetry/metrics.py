@@ -1,13 +1,13 @@
 """Metrics for Prometheus, on a registry of their own; nothing is created at import.
 
-Cardinality is bounded: labels are taken from small fixed sets (`call`, `outcome`, `phase`), with
-two exceptions. The two gauges of a training carry its namespace and name, so that a dashboard can
-show a run's progress; that is at most two series for each resource in the store. Watched namespaces
-are labels, too: there are as many as the settings name. Run ids, model ids and keys are never
-labels.
+telemetry/metric_table.py has each metric with its labels and meaning. Each method of Metrics is
+named for what happens. A series whose labels have fixed values exists from the start, so that its
+first event is seen as an increase.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import product
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,24 +17,27 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client.metrics import MetricWrapperBase
 
-from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator import __version__
+from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.scheduling.key_scheduler import Call, KeyState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
+from scriptix_operator.core.status.run_measures import RunMeasures
+from scriptix_operator.core.status.waiting import WAITING_REASONS
+from scriptix_operator.telemetry import metric_table as table
+from scriptix_operator.telemetry.collectors import KeyStates, ProblemSeconds, TrainingGauges
 from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metric_types import Metric, ReconcileResult, WriteOutcome
 
 __all__ = ["Metrics"]
 
-API_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""From a fast reply to the time-out of a start."""
-LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
-"""From an idle engine to one that is minutes late."""
+_Made = TypeVar("_Made", bound=MetricWrapperBase)
 
 
 class Metrics:
-    """What the operator counts, by methods named after what happens; scraped through `registry`.
+    """What the operator counts; scraped through `registry`.
 
     Args:
         problems: The outstanding problems, read at each scrape.
@@ -42,181 +45,94 @@ class Metrics:
 
     def __init__(self, problems: Problems | None = None) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_ProblemSeconds(problems or Problems()))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._api_requests = Counter(
-            "scriptix_api_requests_total",
-            "Calls to the Scriptix API by kind of call and outcome.",
-            ["call", "outcome"],
-            registry=self.registry,
-        )
-        self._api_seconds = Histogram(
-            "scriptix_api_request_seconds",
-            "Time from a call's first byte to its reply or failure.",
-            ["call"],
-            buckets=API_SECONDS,
-            registry=self.registry,
-        )
-        self._trainings = Gauge(
-            "scriptix_trainings",
-            "CustomModelTraining resources by phase.",
-            ["phase"],
-            registry=self.registry,
-        )
-        self._runs_started = Counter(
-            "scriptix_runs_started_total",
-            "Training runs that the API accepted from this operator.",
-            registry=self.registry,
-        )
-        self._runs_finished = Counter(
-            "scriptix_runs_finished_total",
-            "Training runs that ended, by outcome.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._status_writes = Counter(
-            "scriptix_status_writes_total",
-            "Writes of resource status by outcome.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._ledger_writes = Counter(
-            "scriptix_ledger_writes_total",
-            "Writes of the start ledger by outcome.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._reconciles = Counter(
-            "scriptix_steps_total",
-            "Reconciliations by result.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._reconcile_errors = Counter(
-            "scriptix_step_errors_total",
-            "Reconciliations that ended in an unexpected error; each is logged.",
-            registry=self.registry,
-        )
-        self._due_lag = Histogram(
-            "scriptix_due_lag_seconds",
-            "Work queue latency: time from due to the begin of the reconciliation.",
-            buckets=LAG_SECONDS,
-            registry=self.registry,
-        )
-        self._limits_observed = Counter(
-            "scriptix_limits_learned_total",
-            "Limits observed in replies of the API that were not known before, by kind of call.",
-            ["call"],
-            registry=self.registry,
-        )
-        self._queued = Gauge(
-            "scriptix_start_queue_length",
-            "Resources in the start queue, which wait for the start quota of their API key.",
-            registry=self.registry,
-        )
-        self._poll_interval_ratio = Gauge(
-            "scriptix_poll_stretch_ratio",
-            "Requested over granted poll rate, for the most constrained API key (1 = "
-            "unconstrained).",
-            registry=self.registry,
-        )
-        self._circuits = Gauge(
-            "scriptix_circuits_open",
-            "API keys with an open circuit breaker.",
-            registry=self.registry,
-        )
-        self._stalled = Gauge(
-            "scriptix_trainings_stalled",
-            "Running trainings without progress for longer than their stage ever took.",
-            registry=self.registry,
-        )
-        self._unreadable = Gauge(
-            "scriptix_trainings_unreadable",
-            "CustomModelTraining resources with an unreadable field, for which nothing is started; "
-            "their conditions and the log name the field.",
-            registry=self.registry,
-        )
-        self._left_alone = Gauge(
-            "scriptix_trainings_left_alone",
-            "Resources that another installation serves and this one skips; /readyz names it.",
-            registry=self.registry,
-        )
-        self._namespace_listed = Gauge(
-            "scriptix_namespace_listed",
-            "1 if the last list of a watched namespace succeeded, 0 if it failed; the namespace is "
-            "empty if all namespaces are watched.",
-            ["namespace"],
-            registry=self.registry,
-        )
-        self._leader = Gauge(
-            "scriptix_leader",
-            "1 while this process is the leader, else 0.",
-            registry=self.registry,
-        )
-        self._training_gauges = _TrainingGauges()
+        self._reconciles = self._make(Counter, table.RECONCILES)
+        self._reconcile_duration = self._make_histogram(table.RECONCILE_DURATION)
+        self._workqueue_depth = self._make(Gauge, table.WORKQUEUE_DEPTH)
+        self._workqueue_latency = self._make_histogram(table.WORKQUEUE_LATENCY)
+        self._leader = self._make(Gauge, table.LEADER)
+        self._make(Gauge, table.BUILD_INFO).labels(__version__).set(1)
+        self._status_writes = self._make(Counter, table.STATUS_WRITES)
+        self._ledger_writes = self._make(Counter, table.LEDGER_WRITES)
+        self._namespace_listed = self._make(Gauge, table.NAMESPACE_LISTED)
+        self._trainings = self._make(Gauge, table.TRAININGS)
+        self._waiting = self._make(Gauge, table.TRAININGS_WAITING)
+        self._stalled = self._make(Gauge, table.TRAININGS_STALLED)
+        self._unreadable = self._make(Gauge, table.TRAININGS_UNREADABLE)
+        self._served_elsewhere = self._make(Gauge, table.TRAININGS_SERVED_ELSEWHERE)
+        self._runs_started = self._make(Counter, table.RUNS_STARTED)
+        self._runs_finished = self._make(Counter, table.RUNS_FINISHED)
+        self._run_duration = self._make_histogram(table.RUN_DURATION)
+        self._queue_wait = self._make_histogram(table.QUEUE_WAIT)
+        self._estimate_held = self._make(Counter, table.ESTIMATE_HELD)
+        self._api_requests = self._make(Counter, table.API_REQUESTS)
+        self._api_duration = self._make_histogram(table.API_DURATION)
+        self._limits_observed = self._make(Counter, table.LIMITS_OBSERVED)
+        self._training_gauges, self._key_states = TrainingGauges(), KeyStates()
         self.registry.register(self._training_gauges)
-        # Exposed from the start, so that the first run is seen as an increase.
-        for outcome in Outcome:
-            self._runs_finished.labels(outcome)
-        self.phases({})
+        self.registry.register(self._key_states)
+        self.registry.register(ProblemSeconds(problems or Problems()))
 
-    def api_call(self, call: str, outcome: str, seconds: float) -> None:
-        """Count a call to the API.
+    def _make(self, kind: type[_Made], metric: Metric) -> _Made:
+        made = kind(metric.name, metric.help, _names(metric), registry=self.registry)
+        return _with_series(made, metric)
+
+    def _make_histogram(self, metric: Metric) -> Histogram:
+        made = Histogram(
+            metric.name,
+            metric.help,
+            _names(metric),
+            buckets=metric.buckets,
+            registry=self.registry,
+        )
+        return _with_series(made, metric)
+
+    # The operator.
+
+    def reconciled(self, result: ReconcileResult, latency: float, seconds: float) -> None:
+        """Count a reconcile.
 
         Args:
-            call: `start`, `status` or `log`.
-            outcome: `OK` or a FailureKind.
-            seconds: How long it took.
+            result: How the reconcile ended.
+            latency: Seconds from when the resource was due to the begin; below 0 counts as 0.
+            seconds: Duration of the reconcile.
         """
-        self._api_requests.labels(call, outcome).inc()
-        self._api_seconds.labels(call).observe(seconds)
+        self._reconciles.labels(result).inc()
+        self._workqueue_latency.observe(max(0.0, latency))
+        self._reconcile_duration.observe(seconds)
+
+    def workqueue_depth(self, count: int) -> None:
+        """Set the number of resources that are due and not being reconciled."""
+        self._workqueue_depth.set(count)
+
+    def leading(self, *, leads: bool) -> None:
+        """Set whether this process is the leader."""
+        self._leader.set(leads)
+
+    def status_written(self, outcome: WriteOutcome) -> None:
+        """Count a write of status."""
+        self._status_writes.labels(outcome).inc()
+
+    def ledger_written(self, outcome: WriteOutcome) -> None:
+        """Count a write of the start ledger."""
+        self._ledger_writes.labels(outcome).inc()
+
+    def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
+        """Set whether the last list of a watched namespace succeeded; empty: of all of them."""
+        self._namespace_listed.labels(namespace).set(is_listed)
+
+    # Trainings.
 
     def phases(self, counts: Mapping[Phase, int]) -> None:
         """Set the number of resources in each phase; a phase that is missing has none."""
         for phase in Phase:
             self._trainings.labels(phase).set(counts.get(phase, 0))
 
-    def run_started(self) -> None:
-        """Count a run that the API accepted."""
-        self._runs_started.inc()
-
-    def run_finished(self, outcome: Outcome) -> None:
-        """Count a run that ended."""
-        self._runs_finished.labels(outcome).inc()
-
-    def status_written(self, outcome: str) -> None:
-        """Count a write of status: `Written`, `Conflict`, `Gone` or `Failed`."""
-        self._status_writes.labels(outcome).inc()
-
-    def ledger_written(self, outcome: str) -> None:
-        """Count a write of the start ledger: `Written`, `Conflict` or `Failed`."""
-        self._ledger_writes.labels(outcome).inc()
-
-    def reconciled(self, outcome: str, lag_seconds: float) -> None:
-        """Count a reconcile and its latency; one before its due time counts as on time."""
-        self._reconciles.labels(outcome).inc()
-        self._due_lag.observe(max(0.0, lag_seconds))
-
-    def reconcile_failed(self) -> None:
-        """Count a reconcile that ended in an unexpected error."""
-        self._reconcile_errors.inc()
-
-    def limit_observed(self, call: str) -> None:
-        """Count an observed limit of a kind of call."""
-        self._limits_observed.labels(call).inc()
-
-    def queued(self, count: int) -> None:
-        """Set the number of resources that wait for a start."""
-        self._queued.set(count)
-
-    def poll_interval_ratio(self, ratio: float) -> None:
-        """Set the ratio of requested to granted poll rate of the most constrained key."""
-        self._poll_interval_ratio.set(ratio)
-
-    def circuits_open(self, count: int) -> None:
-        """Set the number of API keys whose circuit breaker is open."""
-        self._circuits.set(count)
+    def waiting(self, counts: Mapping[str, int]) -> None:
+        """Set the number of waiting resources for each reason; a missing reason has none."""
+        for reason in WAITING_REASONS:
+            self._waiting.labels(reason).set(counts.get(reason, 0))
 
     def stalled(self, count: int) -> None:
         """Set the number of stalled runs."""
@@ -226,17 +142,9 @@ class Metrics:
         """Set how many resources have a field that cannot be read."""
         self._unreadable.set(count)
 
-    def left_alone(self, count: int) -> None:
+    def served_elsewhere(self, count: int) -> None:
         """Set how many resources another installation serves."""
-        self._left_alone.set(count)
-
-    def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
-        """Set whether the last list of a watched namespace succeeded; empty: of all of them."""
-        self._namespace_listed.labels(namespace).set(is_listed)
-
-    def leading(self, *, leads: bool) -> None:
-        """Set whether this process is the leader."""
-        self._leader.set(leads)
+        self._served_elsewhere.set(count)
 
     def training(self, key: TrainingKey, gauges: Gauges) -> None:
         """Set the gauges of a resource, replacing all earlier ones."""
@@ -245,51 +153,49 @@ class Metrics:
         else:
             self._training_gauges.by_training[key] = gauges
 
+    def run_measured(self, measures: RunMeasures) -> None:
+        """Count what a change of status shows of a run."""
+        if measures.is_started:
+            self._runs_started.inc()
+        if measures.queue_seconds is not None:
+            self._queue_wait.observe(measures.queue_seconds)
+        if measures.outcome is not None:
+            self._runs_finished.labels(measures.outcome).inc()
+            if measures.run_seconds is not None:
+                self._run_duration.labels(measures.outcome).observe(measures.run_seconds)
+        for bound, is_held in (("p50", measures.is_p50_held), ("p90", measures.is_p90_held)):
+            if is_held is not None:
+                self._estimate_held.labels(bound, "true" if is_held else "false").inc()
 
-class _TrainingGauges(Collector):
-    """The gauges of each resource. A prometheus_client Gauge would take some 2 KB per series."""
+    # The Scriptix API.
 
-    def __init__(self) -> None:
-        self.by_training: dict[TrainingKey, Gauges] = {}
+    def api_call(self, call: Call, code: str, seconds: float) -> None:
+        """Count a call to the API.
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        labels = ["namespace", "name"]
-        progress = GaugeMetricFamily(
-            "scriptix_training_progress_percent",
-            "Progress of the run in status, 0 to 100.",
-            labels=labels,
-        )
-        word_error_rate = GaugeMetricFamily(
-            "scriptix_training_word_error_rate_percent",
-            "Word error rate of the newest run that has one, in percent.",
-            labels=labels,
-        )
-        # A copy: scrapes run in other threads than the one that sets the gauges.
-        for key, gauges in self.by_training.copy().items():
-            where = [key.namespace, key.name]
-            if gauges.progress is not None:
-                progress.add_metric(where, gauges.progress)
-            if gauges.word_error_rate is not None:
-                word_error_rate.add_metric(where, gauges.word_error_rate)
-        yield progress
-        yield word_error_rate
+        Args:
+            call: The kind of call.
+            code: How the call ended, as core/model/remote.py: code_of.
+            seconds: How long the call took.
+        """
+        self._api_requests.labels(call, code).inc()
+        self._api_duration.labels(call).observe(seconds)
+
+    def limit_observed(self, call: Call) -> None:
+        """Count an observed limit of a kind of call."""
+        self._limits_observed.labels(call).inc()
+
+    def keys(self, states: Mapping[str, KeyState]) -> None:
+        """Set the state of all API keys by fingerprint, replacing all earlier ones."""
+        self._key_states.by_key = states
 
 
-class _ProblemSeconds(Collector):
-    """How long each part of the operator has failed, at the time of the scrape."""
+def _names(metric: Metric) -> list[str]:
+    return [label.name for label in metric.labels]
 
-    def __init__(self, problems: Problems) -> None:
-        self._problems = problems
-        self._sources: set[str] = set()
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "scriptix_problem_seconds",
-            "How long the oldest problem of a part of the operator has lasted; 0: no problem.",
-            labels=["source"],
-        )
-        seconds = self._problems.seconds()
-        self._sources |= seconds.keys()
-        for source in sorted(self._sources):
-            family.add_metric([source], seconds.get(source, 0.0))
-        yield family
+def _with_series(made: _Made, metric: Metric) -> _Made:
+    """With all series, where each label has fixed values."""
+    if metric.labels and all(label.values for label in metric.labels):
+        for values in product(*(label.values for label in metric.labels)):
+            made.labels(*values)
+    return made

@@ -348,7 +348,7 @@ async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
         bench.may_step.set()
         await bench.derive_status()
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert bench.schedulers.queued() == 1
+        assert len(bench.schedulers.of("key").starts) == 1
 
 
 async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
@@ -359,7 +359,7 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
         bench.seen("a", "MODIFIED", version=2, deletionTimestamp="2025-01-16T09:00:00Z")
         assert bench.store.get(_key("a")) is not None
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert bench.schedulers.queued() == 1
+        assert len(bench.schedulers.of("key").starts) == 1
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
@@ -400,7 +400,7 @@ async def test_failed_reconcile_takes_no_share_of_the_polls() -> None:
             bench.seen(name, model=model)
         await bench.until(lambda: sorted(bench.steps) == ["a", "b"])
         await bench.derive_status()
-        assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
+        assert bench.schedulers.states()["key"].poll_interval_ratio == pytest.approx(1)
 
 
 async def test_key_schedulers_skip_absent_resources_automatically(
@@ -432,7 +432,7 @@ async def test_unreadable_resource_leaves_the_start_queue() -> None:
         bench.seen("a", "MODIFIED", version=2, model=-1)
         assert bench.store.get(_key("a")) is None
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert bench.schedulers.queued() == 1
+        assert len(bench.schedulers.of("key").starts) == 1
 
 
 async def test_missing_resource_is_kept_until_the_watch_deletes_it() -> None:
@@ -786,3 +786,49 @@ async def test_refused_ledger_is_asked_for_again(monkeypatch: pytest.MonkeyPatch
         bench.engine.retry_ledger = ask
         async with _running(bench), asyncio.timeout(TIMEOUT):
             await asked.wait()
+
+
+# The metrics.
+
+
+async def test_reconciles_are_counted_by_result_and_timed() -> None:
+    async with _bench() as bench, _running(bench):
+        errors: dict[str, Exception] = {
+            "gone": GoneError("deleted"),
+            "postponed": UnavailableError("the API server is away"),
+            "error": ZeroDivisionError(),
+        }
+
+        async def reconcile(key: TrainingKey) -> float | None:
+            bench.clock.ahead += 0.125
+            if key.name in errors:
+                raise errors[key.name]
+            return None
+
+        bench.on_step = reconcile
+        for model, name in enumerate(("success", *errors), 7):
+            bench.seen(name, model=model)
+        await bench.until(lambda: len(bench.steps) == 4)
+        await bench.derive_status()
+        sample = bench.metrics.registry.get_sample_value
+        for result in ("success", *errors):
+            assert sample("scriptix_reconcile_total", {"result": result}) == 1
+        assert (sample("scriptix_reconcile_duration_seconds_sum") or 0) >= 0.125 * 4
+
+
+async def test_report_counts_due_resources_and_those_that_wait_for_a_worker() -> None:
+    async with _bench() as bench, _running(bench):
+        bench.may_step.clear()
+        for name in ("a", "b", "c"):
+            bench.seen(name)
+        await bench.until(lambda: bench.steps == ["a"])
+        await bench.derive_status()
+        bench.work_queue.set(_key("d"), 0.0)
+        bench.work_queue.set(_key("e"), HOUR)
+        bench.queue_up("a")
+        bench.engine._state_reporter.report()
+        sample = bench.metrics.registry.get_sample_value
+        assert sample("scriptix_workqueue_depth") == 3
+        assert sample("scriptix_trainings_waiting", {"reason": "Observed"}) == 3
+        quota = {"operation": "start", "key": "key", "window": "1h"}
+        assert sample("scriptix_api_quota_used", quota) == 1

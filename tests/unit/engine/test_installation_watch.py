@@ -76,7 +76,7 @@ class Bench(Clock):
     @property
     def counted(self) -> float | None:
         """The value of the gauge."""
-        return self.metrics.registry.get_sample_value("scriptix_trainings_left_alone")
+        return self.metrics.registry.get_sample_value("scriptix_trainings_served_elsewhere")
 
 
 @pytest.fixture

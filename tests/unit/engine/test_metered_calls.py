@@ -111,17 +111,17 @@ async def test_reply_is_passed_on_counted_and_timed(bench: Bench, call: Call) ->
     assert bench.in_flight(call) == 0
     assert bench.schedulers.of(KEY.fingerprint).limiters[call].calls_by_tag(102.0).total() == 1
     requests = "scriptix_api_requests_total"
-    assert bench.shown(requests, call=call.value, outcome="OK") == 1
-    assert bench.shown("scriptix_api_request_seconds_sum", call=call.value) == 2
+    assert bench.shown(requests, operation=call.value, code="2xx") == 1
+    assert bench.shown("scriptix_api_request_duration_seconds_sum", operation=call.value) == 2
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-async def test_failure_is_passed_on_and_counted_by_kind(bench: Bench, kind: FailureKind) -> None:
-    failure = CallFailure(kind, "no")
+async def test_failure_is_passed_on_and_counted(bench: Bench, kind: FailureKind) -> None:
+    failure = CallFailure(kind, "no", 418)
     with pytest.raises(ScriptixError) as raised:
         await bench.call(Call.START, failure)
     assert raised.value.failure == failure
-    assert bench.shown("scriptix_api_requests_total", call="start", outcome=kind.value) == 1
+    assert bench.shown("scriptix_api_requests_total", operation="start", code="418") == 1
     assert bench.in_flight(Call.START) == 0
     charges_of = (
         bench.schedulers.of(KEY.fingerprint).limiters[Call.START].calls_by_tag(102.0).total()
@@ -139,7 +139,7 @@ async def test_bug_in_a_call_completes_its_permit(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         await bench.calls.make(Call.START, 7, KEY, bench.take(Call.START), send)
     assert bench.in_flight(Call.START) == 0
-    assert bench.shown("scriptix_api_requests_total", call="start", outcome="Ambiguous") == 1
+    assert bench.shown("scriptix_api_requests_total", operation="start", code="none") == 1
 
 
 async def fail(bench: Bench, *failures: CallFailure) -> None:
@@ -194,7 +194,7 @@ async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
     assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": (observed_limits,)}}
     assert bench.calls.ledger.observed_limits(KEY.fingerprint) == {"start": (observed_limits,)}
-    assert bench.shown("scriptix_limits_learned_total", call="start") == 1
+    assert bench.shown("scriptix_limits_observed_total", operation="start") == 1
     [record] = caplog.records
     assert record.getMessage() == f"{KEY.source}: limit of start calls is now 3/1h"
     assert fields_of(record) == {"operation": "start", "keyFingerprint": KEY.fingerprint}
@@ -208,7 +208,7 @@ async def test_confirmed_limit_is_not_logged_again(
     for _ in range(2):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
         bench.time.seconds += CONFIRM
-    assert bench.shown("scriptix_limits_learned_total", call="status") == 2
+    assert bench.shown("scriptix_limits_observed_total", operation="status") == 2
     assert len(caplog.records) == 1
 
 
@@ -221,7 +221,7 @@ async def test_limit_that_is_as_configured_again_is_removed(
     await bench.call(published=RateLimitInfo(limit=10, reset=60.0))
     assert bench.config_map.ledger.limits == {}
     assert caplog.records[-1].getMessage().endswith("limit of status calls is now as configured")
-    assert bench.shown("scriptix_limits_learned_total", call="status") == 2
+    assert bench.shown("scriptix_limits_observed_total", operation="status") == 2
 
 
 async def test_unchanged_limits_are_not_written(bench: Bench) -> None:

@@ -15,7 +15,12 @@ from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.vocabulary import StartQueued
-from scriptix_operator.core.scheduling.circuit_breaker import MODELS, TRIAL_INTERVAL, OpenCircuit
+from scriptix_operator.core.scheduling.circuit_breaker import (
+    MODELS,
+    TRIAL_INTERVAL,
+    OpenCause,
+    OpenCircuit,
+)
 from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
@@ -82,6 +87,15 @@ class Bench:
         assert isinstance(permit, Permit)
         self.schedulers.answered(key, Call.START, permit, Answer(7))
         return None
+
+    def ratio(self, key: str = KEY) -> float:
+        """The poll interval ratio of a key, for the metrics."""
+        return self.schedulers.states()[key].poll_interval_ratio
+
+    def open_causes(self) -> list[OpenCause]:
+        """The causes of the open circuits of keys in use, for the metrics."""
+        used = [state for state in self.schedulers.states().values() if state.is_used]
+        return [state.open_cause for state in used if state.open_cause is not None]
 
     async def triggered(self) -> str:
         """Take out all due resources."""
@@ -222,7 +236,7 @@ def test_queued_or_failed_reconcile_takes_no_share_of_the_polls(bench: Bench) ->
             )
         elif number >= 20:
             bench.schedulers.requeue_failed(a_key(f"t{number}"))
-    assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
+    assert bench.ratio() == pytest.approx(1)
 
 
 def test_failed_reconcile_keeps_its_start_queue_position(bench: Bench) -> None:
@@ -233,19 +247,19 @@ def test_failed_reconcile_keeps_its_start_queue_position(bench: Bench) -> None:
 
 
 def test_intervals_are_lengthened_for_a_shared_key(bench: Bench) -> None:
-    assert bench.schedulers.poll_interval_ratio() == 1
+    assert bench.ratio() == 1
     for number in range(30):
         bench.poll(f"t{number}")
     assert bench.schedulers.granted_interval(KEY, PollPriority.RUNNING).kept(60) == pytest.approx(
         180
     )
     assert bench.schedulers.granted_interval(OTHER_KEY, PollPriority.RUNNING).kept(60) == 60
-    assert bench.schedulers.poll_interval_ratio() == pytest.approx(3)
+    assert bench.ratio() == pytest.approx(3)
     for number in range(30):
         bench.schedulers.finish_reconcile(
             a_key(f"t{number}"), is_queued=False, is_polled=number < 10, awaits_poll=False
         )
-    assert bench.schedulers.poll_interval_ratio() == pytest.approx(1)
+    assert bench.ratio() == pytest.approx(1)
 
 
 # The circuit breaker.
@@ -254,7 +268,7 @@ def test_intervals_are_lengthened_for_a_shared_key(bench: Bench) -> None:
 def test_rejected_key_gets_a_trial_call_each_minute(bench: Bench) -> None:
     bench.polled("a", REJECTED)
     open_circuit = OpenCircuit(REJECTED, bench.time.monotonic())
-    assert bench.schedulers.open_circuits() == 1
+    assert bench.open_causes() == [OpenCause.KEY_REJECTED]
     assert bench.poll("b") == open_circuit
     assert isinstance(bench.poll("b", OTHER_KEY), Permit)
     bench.time.seconds += TRIAL_INTERVAL - 0.001
@@ -264,7 +278,7 @@ def test_rejected_key_gets_a_trial_call_each_minute(bench: Bench) -> None:
     assert isinstance(probe, Permit)
     assert bench.poll("b") == open_circuit
     assert not bench.schedulers.answered(KEY, Call.STATUS, probe, Answer(7))
-    assert bench.schedulers.open_circuits() == 0
+    assert bench.open_causes() == []
     bench.time.seconds += 6
     assert isinstance(bench.poll("b"), Permit)
 
@@ -289,13 +303,14 @@ def test_calls_after_an_outage_are_spread(bench: Bench) -> None:
 def test_other_failures_do_not_stop_the_key(bench: Bench, call: Call, failure: CallFailure) -> None:
     permit = bench.schedulers.of(KEY).limiters[call].acquire(bench.time.monotonic())
     bench.schedulers.answered(KEY, call, permit, Answer(7, failure))
-    assert bench.schedulers.open_circuits() == 0
+    assert bench.open_causes() == []
 
 
 def test_circuit_opens_after_failures_of_several_models(bench: Bench) -> None:
     for model_id in range(MODELS):
         bench.polled("a", SILENT, model_id=model_id)
         bench.time.seconds += 6
+    assert bench.open_causes() == [OpenCause.API_UNREACHABLE]
     assert isinstance(bench.poll("b"), Permit)  # five seconds have passed: the trial call
     assert isinstance(bench.poll("c"), OpenCircuit)
 
@@ -383,7 +398,7 @@ def test_asking_for_the_position_uses_no_start(bench: Bench) -> None:
     assert bench.schedulers.check_queue(KEY, a_queue_entry("a")) is None
     assert bench.schedulers.check_queue(KEY, a_queue_entry("a")) is None
     assert bench.schedulers.is_queued(a_key("a"))
-    assert bench.schedulers.queued() == 1
+    assert len(bench.schedulers.of(KEY).starts) == 1
     assert isinstance(bench.schedulers.start(KEY, a_queue_entry("a")), Permit)
     assert not bench.schedulers.is_queued(a_key("a"))
     place = bench.schedulers.check_queue(KEY, a_queue_entry("bb"))
@@ -398,7 +413,7 @@ def test_resource_that_leaves_delays_no_other(bench: Bench) -> None:
     bench.schedulers.leave(a_key("ccc"))
     bench.schedulers.leave(a_key("never-there"))
     bench.start("eeeee")
-    assert bench.schedulers.queued() == 2
+    assert len(bench.schedulers.of(KEY).starts) == 2
 
 
 def test_a_new_key_takes_a_resource_out_of_the_queue_of_the_old(bench: Bench) -> None:
@@ -489,14 +504,37 @@ def test_key_with_a_call_in_flight_or_a_hold_is_kept(bench: Bench) -> None:
 @pytest.mark.parametrize("way", ["has another key", "has ended"])
 def test_circuit_of_an_unused_key_is_not_reported_as_open(bench: Bench, way: str) -> None:
     bench.polled("a", REJECTED)
-    assert bench.schedulers.open_circuits() == 1
+    assert bench.open_causes() == [OpenCause.KEY_REJECTED]
     if way == "has ended":
         bench.schedulers.finish_reconcile(
             a_key("a"), is_queued=False, is_polled=False, awaits_poll=False
         )
     else:
         bench.poll("a", OTHER_KEY)
-    assert bench.schedulers.open_circuits() == 0
+    assert bench.open_causes() == []
+
+
+def test_state_of_a_key_shows_the_use_of_its_quotas(bench: Bench) -> None:
+    bench.start("a")
+    permit = bench.schedulers.of(KEY).starts.limiter.acquire(bench.time.monotonic())
+    bench.polled("b")
+    start, poll = (Limit(2, 3600.0), 2), (Limit(10, 60.0), 1)
+    quotas = bench.schedulers.states()[KEY].quotas
+    assert (quotas[Call.START], quotas[Call.STATUS]) == ((start,), (poll,))
+    bench.schedulers.answered(KEY, Call.START, permit, Answer(7, NOT_SENT))
+    bench.time.seconds += 60
+    quotas = bench.schedulers.states()[KEY].quotas
+    assert [quotas[call][0].used for call in Call] == [1, 0, 0]
+
+
+def test_state_of_a_key_lasts_as_long_as_its_charges(bench: Bench) -> None:
+    bench.start("a")
+    bench.schedulers.leave(a_key("a"))
+    bench.schedulers.drop_unused()
+    assert {key: state.is_used for key, state in bench.schedulers.states().items()} == {KEY: False}
+    bench.time.seconds += 3600
+    bench.schedulers.drop_unused()
+    assert bench.schedulers.states() == {}
 
 
 def test_many_new_keys_leave_only_counting_ones(bench: Bench) -> None:

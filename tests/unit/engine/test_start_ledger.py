@@ -215,7 +215,7 @@ async def test_take_over_that_always_conflicts_is_given_up(bench: Bench) -> None
     (error,) = await ended(task)
     assert isinstance(error, UnavailableError)
     assert len(bench.config_map.writes) == ATTEMPTS
-    assert bench.counted("Conflict") == ATTEMPTS
+    assert bench.counted("conflict") == ATTEMPTS
 
 
 @pytest.mark.parametrize("there", [None, "garbage"])
@@ -282,7 +282,7 @@ async def test_a_start_takes_two_writes(bench: Bench) -> None:
     process = await bench.leader()
     await start(process)
     assert (len(bench.config_map.writes), bench.config_map.reads) == (2, 0)
-    assert bench.counted("Written") == 3
+    assert bench.counted("written") == 3
 
 
 async def test_in_flight_start_is_visible_before_its_caller_continues(bench: Bench) -> None:
@@ -384,7 +384,7 @@ async def test_previous_leader_opens_no_start(bench: Bench) -> None:
     with pytest.raises(LedgerChangedError, match="written by others"):
         await old.begin(intending(), revision)
     assert bench.config_map.ledger.in_flight_starts == {}
-    assert bench.counted("Conflict") == 1
+    assert bench.counted("conflict") == 1
     # The old leader has taken over again: decisions on the earlier revision are refused.
     assert await old.document.ready() == revision + 1
     entry = await old.begin(intending(), revision + 1)
@@ -399,7 +399,7 @@ async def test_conflict_does_not_keep_a_start_in_flight(bench: Bench) -> None:
     bench.config_map.touch()
     await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.ledger.in_flight_starts == {}
-    assert bench.counted("Conflict") == 1
+    assert bench.counted("conflict") == 1
 
 
 async def test_begin_and_resolve_in_one_write_are_independent(bench: Bench) -> None:
@@ -436,7 +436,7 @@ async def test_resolve_that_always_conflicts_is_given_up(bench: Bench) -> None:
     with pytest.raises(UnavailableError, match="others keep writing"):
         await process.resolve(StartOutcome(entry, acted=False))
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
-    assert bench.counted("Conflict") == ATTEMPTS
+    assert bench.counted("conflict") == ATTEMPTS
 
 
 async def test_deleted_ledger_is_rebuilt_and_the_start_aborted(
@@ -460,7 +460,7 @@ async def test_lost_reply_is_resolved_by_reading_the_ledger(bench: Bench) -> Non
     assert bench.config_map.ledger.in_flight_starts == {7: entry}
     assert (len(bench.config_map.writes), bench.config_map.reads) == (1, 1)
     await process.resolve(StartOutcome(entry, acted=True))
-    assert bench.counted("Conflict") == 0
+    assert bench.counted("conflict") == 0
     assert await process.document.ready() == 1
 
 
@@ -539,7 +539,7 @@ async def test_refused_write_causes_a_new_take_over(bench: Bench) -> None:
     bench.config_map.write_faults += [Fault.REFUSED, Fault.REFUSED]
     with pytest.raises(RefusedError):
         await process.begin(intending(), 1)
-    assert (process.in_flight(7), bench.counted("Failed")) == (None, 1)
+    assert (process.in_flight(7), bench.counted("failed")) == (None, 1)
     with pytest.raises(RefusedError):
         await process.document.ready()
     bench.time.moment += timedelta(seconds=30)

@@ -12,6 +12,7 @@ from scriptix_operator.core.eta.timeline import MILESTONES, PastRun
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.in_process_state import InProcessState, PollState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
+from scriptix_operator.core.status.run_measures import NOTHING_SEEN, SeenRun
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.store import TrainingStore
 from tests.unit.core.builders import (
@@ -254,10 +255,21 @@ def test_gauges_are_shown_while_a_resource_is_in_the_store() -> None:
     store.put(_at(0, first.with_status(followed(progress=44))))  # older: ignored
     store.renew(_at(2, first.with_status(followed(progress=46))))
     store.put(_at(3, a_training(uid="2")))
-    assert [gauges.progress for _, gauges in shown] == [45, 46, None, None]
+    assert [gauges.progress for _, gauges in shown] == [0.45, 0.46, None, None]
     store.put(_at(4, a_training(uid="2", status=followed(progress=1))))
     store.remove(first.key)
-    assert shown[-2:] == [("cardiology", Gauges(1)), ("cardiology", NO_GAUGES)]
+    assert shown[-2:] == [("cardiology", Gauges(0.01)), ("cardiology", NO_GAUGES)]
+
+
+def test_memory_of_a_run_ends_with_the_resource(store: TrainingStore) -> None:
+    training, seen = _at(1, a_training(uid="1")), SeenRun(queued_at=EIGHT)
+    store.store_seen_run(training, seen)  # deleted meanwhile
+    assert store.seen_run(training) == NOTHING_SEEN
+    store.put(training)
+    store.store_seen_run(training, seen)
+    assert store.seen_run(training) == seen
+    store.remove(training.key)
+    assert store.seen_run(training) == NOTHING_SEEN
 
 
 # Stalled runs.

@@ -148,3 +148,11 @@ async def test_a_wait_that_is_cancelled_loses_nothing(work_queue: WorkQueue) -> 
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert await _names(work_queue) == "a"
+
+
+def test_resources_that_are_due_are_counted(work_queue: WorkQueue, hand: Hand) -> None:
+    for key, seconds in ((A, 0), (B, 1), (C, 2)):
+        work_queue.set(key, seconds)
+    work_queue.drop(A)
+    hand.at += 1
+    assert work_queue.due() == 1

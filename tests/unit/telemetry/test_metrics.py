@@ -1,56 +1,129 @@
-"""telemetry/metrics.py: the scraped values after calls, runs and writes."""
+"""telemetry/metrics.py: a scrape returns the table, with the values of what has happened."""
 
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
 from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
+from scriptix_operator import __version__
 from scriptix_operator.api.reasons import Outcome, Phase
 from scriptix_operator.core.model.training import TrainingKey
+from scriptix_operator.core.ratelimit.limiter import LimitUse
+from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.scheduling.circuit_breaker import OpenCause
+from scriptix_operator.core.scheduling.key_scheduler import Call, KeyState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
+from scriptix_operator.core.status.run_measures import RunMeasures
 from scriptix_operator.telemetry.health import Problems
+from scriptix_operator.telemetry.metric_table import METRICS
+from scriptix_operator.telemetry.metric_types import (
+    Metric,
+    MetricType,
+    ReconcileResult,
+    WriteOutcome,
+)
 from scriptix_operator.telemetry.metrics import Metrics
+
+KEY, OTHER_KEY = "0123456789ab", "ba9876543210"
+EIGHT = datetime(2025, 1, 16, 8, tzinfo=UTC)
 
 
 def shown(metrics: Metrics, series: str, /, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(series, labels)
 
 
-def test_calls_are_counted_by_kind_and_outcome_and_timed_by_kind() -> None:
+def a_state(**facts: Any) -> KeyState:  # noqa: ANN401 - values of its fields
+    """The state of a key with one quota."""
+    quotas = {Call.START: (LimitUse(Limit(5, 3600.0), 2),)}
+    given = {"quotas": quotas, "poll_interval_ratio": 1.0, "open_cause": None, "is_used": True}
+    return KeyState(**{**given, **facts})
+
+
+# The table.
+
+
+def scraped() -> dict[str, Family]:
+    """Scrape a process in which everything has happened once."""
+    problems = Problems()
+    problems.report("Watch", "The watch fails.")
+    metrics = Metrics(problems)
+    for call in Call:
+        metrics.api_call(call, "2xx", 1)
+    metrics.namespace_listed("n", is_listed=True)
+    metrics.training(TrainingKey("n", "t"), Gauges(1, 1.0, EIGHT))
+    quotas = dict.fromkeys(Call, (LimitUse(Limit(5, 3600.0), 2),))
+    metrics.keys({KEY: a_state(quotas=quotas)})
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    ours = (one for one in families if one.name.startswith("scriptix_"))
+    return {one.name: one for one in ours if not one.name.endswith("_created")}
+
+
+def family_name(metric: Metric) -> str:
+    """The name that the parser gives: that of a counter has no suffix."""
+    is_counter = metric.type is MetricType.COUNTER
+    return metric.name.removesuffix("_total") if is_counter else metric.name
+
+
+def test_scrape_has_the_metrics_of_the_table_and_no_others() -> None:
+    assert sorted(scraped()) == sorted(map(family_name, METRICS))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: str(metric.name))
+def test_scrape_has_type_help_and_labels_of_the_table(metric: Metric) -> None:
+    family = scraped()[family_name(metric)]
+    assert (family.type, family.documentation) == (metric.type.value, metric.help)
+    series = [one.labels for one in family.samples]
+    assert {frozenset(labels.keys() - {"le"}) for labels in series} == {
+        frozenset(label.name for label in metric.labels)
+    }
+    for label in metric.labels:
+        assert bool(label.values) is not bool(label.meaning)
+        assert not label.values or {labels[label.name] for labels in series} == {*label.values}
+    bounds = {labels["le"] for labels in series if "le" in labels}
+    assert bounds == ({*map(str, map(float, metric.buckets)), "+Inf"} if metric.buckets else set())
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: str(metric.name))
+def test_names_follow_the_conventions_of_prometheus(metric: Metric) -> None:
+    assert re.fullmatch(r"scriptix_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
+    assert metric.name.endswith("_total") == (metric.type is MetricType.COUNTER)
+    assert bool(metric.buckets) == (metric.type is MetricType.HISTOGRAM)
+    assert not metric.buckets or metric.name.endswith("_seconds")
+    # Base units only; a word error rate is a percentage everywhere.
+    units = ("_milliseconds", "_minutes", "_hours", "_percent", "_kilobytes")
+    assert metric.name.endswith("_word_error_rate_percent") or not metric.name.endswith(units)
+    assert metric.help.endswith(".")
+
+
+# The operator.
+
+
+def test_version_is_shown() -> None:
+    assert shown(Metrics(), "scriptix_build_info", version=__version__) == 1
+
+
+def test_reconciles_are_counted_by_result_and_timed() -> None:
     metrics = Metrics()
-    metrics.api_call("status", "OK", 0.2)
-    metrics.api_call("status", "RateLimited", 0.1)
-    metrics.api_call("start", "OK", 2.0)
-    assert shown(metrics, "scriptix_api_requests_total", call="status", outcome="OK") == 1
-    assert shown(metrics, "scriptix_api_requests_total", call="status", outcome="RateLimited") == 1
-    assert shown(metrics, "scriptix_api_requests_total", call="start", outcome="OK") == 1
-    assert shown(metrics, "scriptix_api_request_seconds_count", call="status") == 2
-    assert shown(metrics, "scriptix_api_request_seconds_sum", call="start") == 2.0
+    assert shown(metrics, "scriptix_reconcile_total", result="error") == 0
+    metrics.reconciled(ReconcileResult.SUCCESS, 0.5, 2.0)
+    metrics.reconciled(ReconcileResult.ERROR, -3.0, 1.0)
+    assert shown(metrics, "scriptix_reconcile_total", result="success") == 1
+    assert shown(metrics, "scriptix_reconcile_total", result="error") == 1
+    assert shown(metrics, "scriptix_reconcile_duration_seconds_sum") == 3.0
+    assert shown(metrics, "scriptix_workqueue_latency_seconds_count") == 2
+    assert shown(metrics, "scriptix_workqueue_latency_seconds_sum") == 0.5
 
 
-def test_phase_that_is_not_reported_has_no_trainings() -> None:
+def test_writes_are_counted_by_outcome() -> None:
     metrics = Metrics()
-    assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
-    metrics.phases({Phase.QUEUED: 3, Phase.RUNNING: 1})
-    metrics.phases({Phase.RUNNING: 4})
-    assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
-    assert shown(metrics, "scriptix_trainings", phase="Running") == 4
-
-
-def test_runs_writes_and_reconciles_are_counted() -> None:
-    metrics = Metrics()
-    assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 0
-    metrics.run_started()
-    metrics.run_finished(Outcome.FAILED)
-    metrics.status_written("Conflict")
-    metrics.reconciled("Waiting", 0.5)
-    metrics.reconciled("Waiting", -3.0)
-    metrics.reconcile_failed()
-    assert shown(metrics, "scriptix_runs_started_total") == 1
-    assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 1
-    assert shown(metrics, "scriptix_status_writes_total", outcome="Conflict") == 1
-    assert shown(metrics, "scriptix_steps_total", outcome="Waiting") == 2
-    assert shown(metrics, "scriptix_step_errors_total") == 1
-    assert shown(metrics, "scriptix_due_lag_seconds_count") == 2
-    assert shown(metrics, "scriptix_due_lag_seconds_sum") == 0.5
+    metrics.status_written(WriteOutcome.CONFLICT)
+    metrics.ledger_written(WriteOutcome.FAILED)
+    assert shown(metrics, "scriptix_status_writes_total", outcome="conflict") == 1
+    assert shown(metrics, "scriptix_ledger_writes_total", outcome="failed") == 1
 
 
 def test_leading_is_one_or_zero() -> None:
@@ -75,27 +148,9 @@ def test_problem_seconds_return_to_zero_when_cleared() -> None:
     assert shown(metrics, "scriptix_problem_seconds", source="Namespaces") == 0.0
 
 
-PROGRESS = "scriptix_training_progress_percent"
-WORD_ERROR_RATE = "scriptix_training_word_error_rate_percent"
-
-
-def test_series_of_a_training_follow_its_gauges() -> None:
-    metrics = Metrics()
-    for name in ("x", "y"):
-        metrics.training(TrainingKey("team-a", name), Gauges(45, 12.5))
-    metrics.training(TrainingKey("team-a", "x"), Gauges(46, None))
-    assert shown(metrics, PROGRESS, namespace="team-a", name="x") == 46
-    assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="x") is None
-    metrics.training(TrainingKey("team-a", "x"), NO_GAUGES)
-    metrics.training(TrainingKey("team-a", "never-seen"), NO_GAUGES)
-    assert shown(metrics, PROGRESS, namespace="team-a", name="x") is None
-    assert shown(metrics, PROGRESS, namespace="team-a", name="y") == 45
-    assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="y") == 12.5
-
-
 def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
     first, second = Metrics(), Metrics()
-    first.run_started()
+    first.run_measured(RunMeasures(is_started=True))
     assert shown(second, "scriptix_runs_started_total") == 0
     families = {
         family.name
@@ -104,8 +159,100 @@ def test_two_instances_share_nothing_and_each_shows_its_process() -> None:
     assert {"process_resident_memory_bytes", "python_info"} <= families
 
 
-def test_every_metric_has_a_sentence_as_help_text() -> None:
-    families = text_string_to_metric_families(generate_latest(Metrics().registry).decode())
-    ours = [one for one in families if one.name.startswith("scriptix_")]
-    assert len([one for one in ours if not one.name.endswith("_created")]) == 22
-    assert [one.name for one in ours if not one.documentation.endswith(".")] == []
+# Trainings.
+
+
+def test_phase_or_reason_that_is_not_reported_has_no_trainings() -> None:
+    metrics = Metrics()
+    metrics.phases({Phase.QUEUED: 3, Phase.RUNNING: 1})
+    metrics.phases({Phase.RUNNING: 4})
+    assert shown(metrics, "scriptix_trainings", phase="Queued") == 0
+    assert shown(metrics, "scriptix_trainings", phase="Running") == 4
+    metrics.waiting({"ModelInUse": 2})
+    metrics.waiting({"RateLimited": 1})
+    assert shown(metrics, "scriptix_trainings_waiting", reason="ModelInUse") == 0
+    assert shown(metrics, "scriptix_trainings_waiting", reason="RateLimited") == 1
+
+
+PROGRESS = "scriptix_training_progress_ratio"
+WORD_ERROR_RATE = "scriptix_training_word_error_rate_percent"
+PUBLISHED = "scriptix_training_published_timestamp_seconds"
+
+
+def test_series_of_a_training_follow_its_gauges() -> None:
+    metrics = Metrics()
+    for name in ("x", "y"):
+        metrics.training(TrainingKey("team-a", name), Gauges(0.45, 12.5, EIGHT))
+    metrics.training(TrainingKey("team-a", "x"), Gauges(0.46, None))
+    assert shown(metrics, PROGRESS, namespace="team-a", name="x") == 0.46
+    assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="x") is None
+    metrics.training(TrainingKey("team-a", "x"), NO_GAUGES)
+    metrics.training(TrainingKey("team-a", "never-seen"), NO_GAUGES)
+    assert shown(metrics, PROGRESS, namespace="team-a", name="x") is None
+    assert shown(metrics, PROGRESS, namespace="team-a", name="y") == 0.45
+    assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="y") == 12.5
+    assert shown(metrics, PUBLISHED, namespace="team-a", name="y") == EIGHT.timestamp()
+
+
+def test_measures_of_a_run_are_counted() -> None:
+    metrics = Metrics()
+    assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 0
+    metrics.run_measured(RunMeasures(is_started=True, queue_seconds=7200.0))
+    metrics.run_measured(RunMeasures(outcome=Outcome.FAILED))
+    metrics.run_measured(
+        RunMeasures(
+            outcome=Outcome.SUCCEEDED, run_seconds=5400.0, is_p50_held=False, is_p90_held=True
+        )
+    )
+    assert shown(metrics, "scriptix_runs_started_total") == 1
+    assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 1
+    wait, run = "scriptix_training_queue_wait_seconds", "scriptix_training_run_duration_seconds"
+    assert shown(metrics, f"{wait}_bucket", le="7200.0") == 1
+    assert shown(metrics, f"{wait}_bucket", le="3600.0") == 0
+    assert shown(metrics, f"{run}_count", outcome="Failed") == 0
+    assert shown(metrics, f"{run}_sum", outcome="Succeeded") == 5400.0
+    held = "scriptix_estimate_held_total"
+    assert shown(metrics, held, bound="p50", held="false") == 1
+    assert shown(metrics, held, bound="p50", held="true") == 0
+    assert shown(metrics, held, bound="p90", held="true") == 1
+
+
+# The Scriptix API.
+
+
+def test_calls_are_counted_by_operation_and_code() -> None:
+    metrics = Metrics()
+    metrics.api_call(Call.STATUS, "2xx", 0.2)
+    metrics.api_call(Call.STATUS, "429", 0.1)
+    metrics.api_call(Call.START, "2xx", 2.0)
+    requests = "scriptix_api_requests_total"
+    assert shown(metrics, requests, operation="status", code="2xx") == 1
+    assert shown(metrics, requests, operation="status", code="429") == 1
+    assert shown(metrics, requests, operation="start", code="2xx") == 1
+    duration = "scriptix_api_request_duration_seconds"
+    assert shown(metrics, f"{duration}_count", operation="status") == 2
+    assert shown(metrics, f"{duration}_sum", operation="start") == 2.0
+
+
+def test_series_of_a_key_end_when_the_key_is_forgotten() -> None:
+    metrics = Metrics()
+    metrics.keys(
+        {
+            KEY: a_state(poll_interval_ratio=3.0, open_cause=OpenCause.KEY_REJECTED),
+            OTHER_KEY: a_state(),
+        }
+    )
+    quota = {"operation": "start", "key": KEY, "window": "1h"}
+    circuit, ratio = "scriptix_circuit_breaker_open", "scriptix_poll_interval_ratio"
+    assert shown(metrics, "scriptix_api_quota_limit", **quota) == 5
+    assert shown(metrics, "scriptix_api_quota_used", **quota) == 2
+    assert shown(metrics, circuit, key=KEY, cause="key_rejected") == 1
+    assert shown(metrics, circuit, key=KEY, cause="api_unreachable") == 0
+    assert shown(metrics, circuit, key=OTHER_KEY, cause="key_rejected") == 0
+    assert shown(metrics, ratio, key=KEY) == 3.0
+    metrics.keys({KEY: a_state(is_used=False)})
+    assert shown(metrics, "scriptix_api_quota_used", **quota) == 2
+    assert shown(metrics, circuit, key=KEY, cause="key_rejected") is None
+    assert shown(metrics, ratio, key=KEY) is None
+    metrics.keys({})
+    assert shown(metrics, "scriptix_api_quota_used", **quota) is None

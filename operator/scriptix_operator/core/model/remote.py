@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from http import HTTPStatus
 
 __all__ = [
     "CODE_KINDS",
@@ -21,6 +22,7 @@ __all__ = [
     "RemoteMetrics",
     "RemoteModel",
     "TrainingState",
+    "code_of",
 ]
 
 
@@ -176,3 +178,27 @@ class CallFailure:
     """A 4xx whose body is not the API's own JSON: a proxy or gateway has answered."""
     is_error_in_success: bool = False
     """A 2xx whose body carries an error and no training_status."""
+
+
+HTTP_CODES = frozenset(HTTPStatus)
+"""The registered HTTP statuses."""
+
+
+def code_of(failure: CallFailure | None) -> str:
+    """How a call ended, for the metrics: few values, whatever a server replies.
+
+    Args:
+        failure: How the call failed; None: it succeeded.
+
+    Returns:
+        `2xx` for an accepted call; the HTTP status of a refusal, or its class (`5xx`) if it is not
+        registered; `unusable` for a 2xx that cannot be used; `none` where there was no reply.
+    """
+    if failure is None:
+        return "2xx"
+    status = failure.status
+    if status is None:
+        return "none"
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return "unusable"
+    return str(status) if status in HTTP_CODES else f"{status // 100}xx"

@@ -9,6 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
 from scriptix_operator.core.ratelimit.effective_limits import BELIEVED, EffectiveLimits
@@ -17,7 +18,7 @@ from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.pacer import Pacer
 from scriptix_operator.core.ratelimit.window import PastCall, Permit, SlidingWindow
 
-__all__ = ["LATE", "RateLimiter"]
+__all__ = ["LATE", "LimitUse", "RateLimiter"]
 
 BURST = 0.2
 """Part of a window's calls that may be made at once where calls are paced."""
@@ -26,6 +27,14 @@ LATE = 10.0
 """Seconds for which a call may still reach the server after it was given up without a reply …"""
 LATE_PART = 1 / 6
 """… but at most this part of a window."""
+
+
+class LimitUse(NamedTuple):
+    """A limit, and the calls in its window."""
+
+    limit: Limit
+    used: int
+    """Calls that count against the limit, including calls in flight."""
 
 
 @dataclass(slots=True)
@@ -88,6 +97,13 @@ class RateLimiter:
         begin = now - self.limits(now)[-1].seconds
         tags = [spent.tag for spent in self._window.spent if spent.at > begin]
         return Counter([*tags, *(permit.tag for permit in self._window.in_flight)])
+
+    def use(self, now: float) -> tuple[LimitUse, ...]:
+        """The use of each limit that applies, shortest window first."""
+        return tuple(
+            LimitUse(limit, self._window.since(now - limit.seconds) + self.in_flight)
+            for limit in self.limits(now)
+        )
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Seconds until a call fits, with `ahead` others first; 0: the call fits now."""

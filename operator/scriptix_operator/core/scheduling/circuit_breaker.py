@@ -14,6 +14,7 @@ one replica that is behind, or restarts, must not stop all calls with the key.
 """
 
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from http import HTTPStatus
 
 from scriptix_operator.core.model.backoff import backoff
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_NAMED",
     "TRIAL_INTERVAL",
     "CircuitBreaker",
+    "OpenCause",
     "OpenCircuit",
     "is_unanswered",
     "rejects_key",
@@ -45,6 +47,15 @@ CONFIRM = 5.0
 """Seconds after a refusal that contradicts what was known until a second one confirms it."""
 PATIENCE = 180.0
 """Seconds after which a trial call without a reply is not waited for any more."""
+
+
+class OpenCause(StrEnum):
+    """Why a circuit is open."""
+
+    KEY_REJECTED = "key_rejected"
+    """The API rejects the key."""
+    API_UNREACHABLE = "api_unreachable"
+    """The API is unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,13 @@ class CircuitBreaker:
     """The API has accepted the key before."""
     _doubted_at: float | None = None
     """When the API first rejected the working key; None: the API has accepted the key since."""
+
+    @property
+    def cause(self) -> OpenCause | None:
+        """Why the circuit is open; None: the circuit is closed."""
+        if self.open_circuit is None:
+            return None
+        return OpenCause.KEY_REJECTED if self._is_rejected else OpenCause.API_UNREACHABLE
 
     def blocks(self, now: float) -> OpenCircuit | None:
         """Why no call may be made now; None: a call may be made, if only as a trial call."""

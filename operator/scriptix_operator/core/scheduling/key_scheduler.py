@@ -6,23 +6,25 @@ are monotonic seconds, given by the caller.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from scriptix_operator.core.model.remote import CallFailure, RateLimitInfo
 from scriptix_operator.core.model.training import TrainingKey
-from scriptix_operator.core.ratelimit.limiter import RateLimiter
+from scriptix_operator.core.ratelimit.limiter import LimitUse, RateLimiter
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.scheduling.circuit_breaker import (
     CircuitBreaker,
+    OpenCause,
     OpenCircuit,
     is_unanswered,
 )
 from scriptix_operator.core.scheduling.log_fetches import LogCalls
-from scriptix_operator.core.scheduling.polls import PollRequest, PollScheduler, WakeUp
+from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest, PollScheduler, WakeUp
 from scriptix_operator.core.scheduling.starts import Starts
 
-__all__ = ["Call", "KeyScheduler"]
+__all__ = ["Call", "KeyScheduler", "KeyState"]
 
 
 class Call(StrEnum):
@@ -31,6 +33,20 @@ class Call(StrEnum):
     START = "start"
     STATUS = "status"
     LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """The state of an API key, for the metrics."""
+
+    quotas: Mapping[Call, tuple[LimitUse, ...]]
+    """The limits that apply to each kind of call, and their use."""
+    poll_interval_ratio: float
+    """Requested over granted poll rate of followed runs; 1: unconstrained."""
+    open_cause: OpenCause | None
+    """Why the circuit is open; None: the circuit is closed."""
+    is_used: bool
+    """Whether a resource uses the key; else only the use of its quotas is of interest."""
 
 
 class KeyScheduler:
@@ -139,6 +155,15 @@ class KeyScheduler:
     ) -> bool:
         """Count an answered call; returns whether the observed limits have changed."""
         return self._kinds[call].answered(permit, now, failure, rate_info)
+
+    def state(self, now: float, *, is_used: bool) -> KeyState:
+        """The state of the key, for the metrics."""
+        return KeyState(
+            quotas={call: limiter.use(now) for call, limiter in self.limiters.items()},
+            poll_interval_ratio=self.polls.interval_ratio(PollPriority.RUNNING, now),
+            open_cause=self.breaker.cause,
+            is_used=is_used,
+        )
 
     def is_unspent(self, now: float) -> bool:
         """Whether the scheduler equals a new one, once no resource uses it."""

@@ -1,10 +1,13 @@
 """The gauges of one resource: a function of its status, so a restart changes nothing."""
 
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from scriptix_operator.api.reasons import Outcome
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.conditions import has_ended
 
 __all__ = ["NO_GAUGES", "Gauges", "gauges_of"]
 
@@ -12,10 +15,13 @@ __all__ = ["NO_GAUGES", "Gauges", "gauges_of"]
 class Gauges(NamedTuple):
     """Values of a resource's gauges; None: the series does not exist."""
 
-    progress: int | None = None
-    """Progress of the run in status, percent."""
+    progress: float | None = None
+    """Progress of the run in status, 0 to 1."""
     word_error_rate: float | None = None
     """WER of the newest run that has one, percent."""
+    published_at: datetime | None = None
+    """End of the newest run whose result was published, as the result ConfigMap has it. Status does
+    not record when the ConfigMap was written, which is seconds after the end."""
 
 
 NO_GAUGES = Gauges()
@@ -27,7 +33,16 @@ def gauges_of(training: Training) -> Gauges:
     if training.is_being_deleted:
         return NO_GAUGES
     status = training.status
-    return Gauges(status.progress, _word_error_rate(status))
+    progress = None if status.progress is None else status.progress / 100
+    return Gauges(progress, _word_error_rate(status), _published_at(status))
+
+
+def _published_at(status: TrainingStatus) -> datetime | None:
+    """The end of the newest published run; while a rerun waits or runs, that of an earlier one."""
+    if has_ended(status) and status.failure is None:
+        return status.finished_at
+    newest = next((past for past in status.history if past.outcome == Outcome.SUCCEEDED), None)
+    return None if newest is None else newest.finished_at
 
 
 def _word_error_rate(status: TrainingStatus) -> float | None:
