@@ -6,6 +6,7 @@ SHELL := bash
 
 METRICS_PAGE := docs/reference/metrics.md
 REFERENCE_PAGE := docs/reference/conditions-and-events.md
+SETTINGS_PAGE := docs/reference/settings.md
 CRD := crds/custommodeltrainings.scriptix.io.yaml
 CHART_CRD := charts/scriptix-operator/files/custommodeltrainings.scriptix.io.yaml
 STAMP := .venv/.installed
@@ -80,6 +81,8 @@ lint: install ## check style, types, layers, words, known vulnerabilities, and t
 		{ echo "$(REFERENCE_PAGE) is not current; run: make docs" >&2; exit 1; }
 	@.venv/bin/python -m tools.metrics_page | diff -u $(METRICS_PAGE) - || \
 		{ echo "$(METRICS_PAGE) is not current; run: make docs" >&2; exit 1; }
+	@.venv/bin/python -m tools.settings_page | diff -u $(SETTINGS_PAGE) - || \
+		{ echo "$(SETTINGS_PAGE) is not current; run: make docs" >&2; exit 1; }
 	@if grep -E '^[a-z][a-z-]*:' Makefile | grep -v '## '; then \
 		echo "The targets above have no help text; add it in the Makefile behind ##" >&2; exit 1; fi
 
@@ -128,8 +131,10 @@ gitops: install ## write the files made from gitops/argocd's Lua files: the argo
 	@.venv/bin/python -m tests.gitops.customizations
 
 .PHONY: docs
-docs: install ## write docs/reference/conditions-and-events.md and metrics.md from the code
+docs: install ## write the pages of docs/reference that are generated from the code
 	@.venv/bin/python $(print_reference_page) >$(REFERENCE_PAGE).new || { rm -f $(REFERENCE_PAGE).new; exit 1; }
 	@mv $(REFERENCE_PAGE).new $(REFERENCE_PAGE)
 	@.venv/bin/python -m tools.metrics_page >$(METRICS_PAGE).new || { rm -f $(METRICS_PAGE).new; exit 1; }
 	@mv $(METRICS_PAGE).new $(METRICS_PAGE)
+	@.venv/bin/python -m tools.settings_page >$(SETTINGS_PAGE).new || { rm -f $(SETTINGS_PAGE).new; exit 1; }
+	@mv $(SETTINGS_PAGE).new $(SETTINGS_PAGE)

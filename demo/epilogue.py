@@ -42,7 +42,7 @@ kubectl get cmt --watch
 {patch_key} '{{"stringData": {{"api-key": "wrong"}}}}'
 {patch_key} '{{"stringData": {{"api-key": "demo-key"}}}}'
 
-# Wait for success; README.md has a function that also ends on failures
+# Wait for success; docs/trainings.md has a function that also ends on failures
 kubectl wait --for=condition=Succeeded --timeout=10m cmt/{cast.GOOD}
 
 # Verify the installation

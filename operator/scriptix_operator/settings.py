@@ -44,7 +44,6 @@ __all__ = [
     "SettingsError",
     "described",
     "load_settings",
-    "settings_table",
     "unknown_settings",
 ]
 
@@ -281,16 +280,6 @@ def unknown_settings(environ: Mapping[str, str]) -> str | None:
         nearest = difflib.get_close_matches(name.removeprefix(PREFIX), suffixes, n=1)
         reported.append(f"{name} (is {PREFIX}{nearest[0]} meant?)" if nearest else name)
     return f"Unknown settings are ignored: {', '.join(reported)}"
-
-
-def settings_table() -> str:
-    """All settings as a Markdown table, for the README."""
-    rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
-    for name in Settings.model_fields:
-        variable, default, meaning = described(name)
-        escaped = meaning.replace("|", "\\|")
-        rows.append(f"| `{variable}` | {default} | {escaped} |")
-    return "\n".join(rows) + "\n"
 
 
 def described(name: str) -> tuple[str, str, str]:

@@ -229,8 +229,8 @@ def test_upgrade_keeps_values_when_the_chart_has_a_new_one(
     upgrade = ("upgrade", RELEASE, CHART, f"--namespace={namespace}")
     with pytest.raises(HelmError, match="at '/networkPolicy': missing property 'dnsPorts'"):
         online(*upgrade, "--reuse-values")
-    readme = (REPOSITORY / "README.md").read_text()
-    [flag] = re.findall(r"`helm upgrade` [^`]*`(--\S+-values)`", readme)
+    page = (REPOSITORY / "docs" / "helm.md").read_text()
+    [flag] = re.findall(r"are kept with `(--\S+-values)`", " ".join(page.split()))
     online(*upgrade, flag)
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{RELEASE}-scriptix-operator"
     assert cluster.api.get(path).json()["spec"]["replicas"] == 2

@@ -1,4 +1,4 @@
-"""The function of the README that waits for an outcome, in bash, with the real kubectl."""
+"""The function of docs/trainings.md that waits for an outcome, in bash, with the real kubectl."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ import yaml
 
 from tests.operator.lab import TIMEOUT, Lab, condition_of
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-FUNCTION = re.findall(r"```bash\n(wait_for_training\(\) .*?\n)```", README, re.DOTALL)
+PAGE = (Path(__file__).parents[2] / "docs" / "trainings.md").read_text(encoding="utf-8")
+FUNCTION = re.findall(r"```bash\n(wait_for_training\(\) .*?\n)```", PAGE, re.DOTALL)
 
 
 class Waiting:

@@ -9,7 +9,6 @@ from scriptix_operator.settings import (
     Settings,
     SettingsError,
     load_settings,
-    settings_table,
     unknown_settings,
 )
 
@@ -272,18 +271,3 @@ def test_variables_of_kubernetes_services_cause_no_warning() -> None:
         "HOME": "/",
     }
     assert unknown_settings(links) is None
-
-
-def test_table_has_default_and_meaning_of_each_setting() -> None:
-    lines = settings_table().splitlines()
-    assert lines[:2] == ["| Variable | Default | Meaning |", "|---|---|---|"]
-    assert len(lines) == 2 + len(Settings.model_fields)
-    assert all(len(line.replace("\\|", "").split("|")) == 5 for line in lines)
-    assert all(line.split("|")[3].strip() for line in lines)
-    assert "| `SCRIPTIX_LIMIT_STARTS` | `5/1h` | Quota of training starts for each" in "\n".join(
-        lines
-    )
-    assert "| `SCRIPTIX_SECRET_TTL` | `1m` |" in "\n".join(lines)
-    assert "| `SCRIPTIX_LEADER_ELECTION` | `true` |" in "\n".join(lines)
-    assert "| `SCRIPTIX_WATCH_NAMESPACES` | (empty) |" in "\n".join(lines)
-    assert "| `POD_NAME` | the host's name |" in "\n".join(lines)
