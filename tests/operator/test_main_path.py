@@ -186,7 +186,7 @@ async def test_start_quota_is_kept_by_waiting_in_the_queue(lab: Lab) -> None:
     assert queued["status"]["queue"]["position"] == 1
     assert queued["status"]["display"]["queue"] == "1/1"
     assert (await lab.until_event("second", "TrainingQueued"))["type"] == "Normal"
-    await lab.until_phase("second", "Succeeded")
+    await lab.until_event("second", "TrainingSucceeded")
     events = [event["reason"] for event in await lab.events("second")]
     assert events.index("TrainingQueued") < events.index("TrainingStarted")
     assert [call.status for call in lab.posts()] == [200, 200]

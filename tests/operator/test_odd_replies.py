@@ -80,6 +80,7 @@ async def test_results_that_arrive_after_the_end_count(lab: Lab) -> None:
     assert result["data"]["word_error_rate"] == "12.5"
     failed = (await lab.until_reason("broken", "WaitingForRetry"))["status"]
     assert (failed["failure"]["reason"], "retryAt" in failed["run"]) == ("SystemError", True)
+    await lab.until_event("measured", "TrainingSucceeded")
     announced = [event["reason"] for event in await lab.events("measured")]
     assert announced.count("TrainingSucceeded") == 1
     assert len(lab.posts()) == 2
@@ -108,12 +109,12 @@ async def test_progress_is_shown_as_given_even_if_it_decreases(lab: Lab) -> None
         "The run is in stage FinalEvaluation, at 100%. The operator waits for the API to report "
         "the final status."
     )
+    await lab.admin("PATCH", "/models/503", {"finish": True})
+    await lab.until_event("erratic", "TrainingSucceeded")  # events are published in order
     announced = [e["message"] for e in await lab.events("erratic") if e["reason"] == "StageChanged"]
     assert (
         "The run has reached stage MainTraining, at 40% (back from FineTuning, 75%)." in announced
     )
-    await lab.admin("PATCH", "/models/503", {"finish": True})
-    await lab.until_phase("erratic", "Succeeded")
     assert lab.starts(503) == 1
 
 
