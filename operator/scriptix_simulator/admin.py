@@ -179,7 +179,7 @@ class _Admin:
             "status": model.status(now),
             "runs": [
                 {
-                    "marker": isoformat(run.marker),
+                    "run_start_time": isoformat(run.run_start_time),
                     "key": run.key,
                     "began_unix": run.began,
                     "ends_unix": run.ends,

@@ -59,7 +59,7 @@ class ShiftedClock:
 
 
 class ManualClock:
-    """A clock that stands still until a test advances it.
+    """A clock that stops until a test advances it.
 
     Args:
         start: The initial time, in unix seconds (default: 2025-01-16T08:00:00Z).

@@ -35,7 +35,7 @@ class Run:
     """One training run; its end is determined when it begins.
 
     Attributes:
-        marker: Run start time (started_training_at) in unix seconds, unique within the model.
+        run_start_time: started_training_at in unix seconds, unique within the model.
         began: The exact start in unix seconds.
         ends: The exact end in unix seconds.
         seconds: Real seconds of the whole run, unless it is ended before.
@@ -45,7 +45,7 @@ class Run:
         key: Fingerprint of the key that started the run; None: not started by the API.
     """
 
-    marker: int
+    run_start_time: int
     began: float
     ends: float
     seconds: float
@@ -186,11 +186,11 @@ def _run(model: Model, began: float, speed: float, key: str | None) -> Run:
         failure = FAILURES[outcome]
         share = timeline.share_at(failure.at if script.fail_at is None else script.fail_at)
         error = script.error or failure.message
-    marker = math.floor(began)
+    run_start_time = math.floor(began)
     if model.last is not None:
-        marker = max(marker, model.last.marker + 1)
+        run_start_time = max(run_start_time, model.last.run_start_time + 1)
     return Run(
-        marker=marker,
+        run_start_time=run_start_time,
         began=began,
         ends=began + share * seconds,
         seconds=seconds,

@@ -216,10 +216,10 @@ class SimulatorState:
         if model.script.data_hours < replies.REQUIRED_HOURS:
             return replies.insufficient_data(model.script.data_hours)
         begun = self._replace(begin(model, now, self.config.speed, fingerprint(key)))
-        marker = begun.runs[-1].marker
+        run_start_time = begun.runs[-1].run_start_time
         if not self.config.run_body:
-            return Reply(204, started=marker)
-        return replace(self._wrapped(started_body(begun, now)), started=marker)
+            return Reply(204, started=run_start_time)
+        return replace(self._wrapped(started_body(begun, now)), started=run_start_time)
 
     def _replace(self, model: Model) -> Model:
         self._before[model.id] = self.models[model.id]

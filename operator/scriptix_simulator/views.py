@@ -38,7 +38,7 @@ def model_body(model: Model, now: float, start_offset: int = 0) -> dict[str, Jso
         "updated_at": _time(model, _updated(model, now)),
     }
     if model.last is not None:
-        body["started_training_at"] = _time(model, model.last.marker + start_offset)
+        body["started_training_at"] = _time(model, model.last.run_start_time + start_offset)
         if model.idle is None:
             body |= _run_fields(model, model.last, now)
     return _dressed(model, body)
@@ -115,7 +115,9 @@ def _entries(model: Model, run: Run, now: float) -> list[JsonValue]:
     share = run.share(now)
     lines = ((_share_of(line, run), line) for line in training_log.lines(final))
     entries = [
-        _entry(max(run.began + at * run.seconds, run.marker), line.level, line.message, model)
+        _entry(
+            max(run.began + at * run.seconds, run.run_start_time), line.level, line.message, model
+        )
         for at, line in lines
         if at <= share
     ]
@@ -144,13 +146,13 @@ def _entry(at: float, level: str, message: str, model: Model) -> JsonValue:
 
 def _finished(run: Run) -> float:
     """Return the end, never before the run start time, which may be after the exact start."""
-    return max(run.ends, run.marker)
+    return max(run.ends, run.run_start_time)
 
 
 def _updated(model: Model, now: float) -> float:
     instants = [model.changed]
     if model.last is not None:
-        instants.append(model.last.marker)
+        instants.append(model.last.run_start_time)
         if now >= model.last.ends:
             instants.append(_finished(model.last))
     return max(instants)

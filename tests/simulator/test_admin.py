@@ -103,7 +103,7 @@ async def test_a_model_is_put_shown_and_deleted(served: Served) -> None:
     assert shown["view"]["training_progress"] == 30
     assert shown["runs"] == [
         {
-            "marker": "2025-01-16T07:59:45Z",
+            "run_start_time": "2025-01-16T07:59:45Z",
             "key": None,
             "began_unix": 1_737_014_400 - 2 * HOUR,
             "ends_unix": 1_737_014_400 + 6 * HOUR,

@@ -86,7 +86,7 @@ def test_no_two_runs_share_a_run_start_time(waits: list[float]) -> None:
     for wait in waits:
         now += wait
         model = begin(model, now, SPEED, "key")
-    start_times = [run.marker for run in model.runs]
+    start_times = [run.run_start_time for run in model.runs]
     assert start_times == sorted(set(start_times))
 
 

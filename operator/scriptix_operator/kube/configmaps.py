@@ -41,7 +41,7 @@ TIMEOUT = 30.0
 """Seconds for one call; the largest request is a log segment of 512 KiB."""
 
 ATTEMPTS = 5
-"""Attempts while others write; only a deposed leader or a user does."""
+"""Attempts while others write; only a former leader or a user does."""
 
 
 class NameTaken(Exception):  # noqa: N818 - named as the state it becomes

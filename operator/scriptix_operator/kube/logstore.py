@@ -28,7 +28,7 @@ from scriptix_operator.kube.errors import ConflictError
 __all__ = ["LogStore", "OpenLog", "SavedLog"]
 
 ATTEMPTS = 5
-"""Attempts while others write; only a deposed leader or a user does."""
+"""Attempts while others write; only a former leader or a user does."""
 
 
 @dataclass(frozen=True, slots=True)

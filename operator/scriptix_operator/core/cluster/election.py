@@ -3,8 +3,8 @@
 Clocks of different machines are never compared. Another process's Lease has expired when *we* have
 seen no renewal for its whole duration, counted from when we first saw the last renewal. Our own
 Lease has expired when we could not renew it for the renew deadline, counted from before the last
-renewal was sent. The duration is longer than the deadline, so a leader knows that it is deposed
-before another process takes over.
+renewal was sent. The duration is longer than the deadline, so a leader knows that its leadership
+has ended before another process takes over.
 """
 
 import enum

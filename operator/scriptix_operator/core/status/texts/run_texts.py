@@ -40,7 +40,7 @@ def final_status_awaited() -> str:
     action="Check the run at the API.",
 )
 def progress_stalled(stage: str | None, since: datetime | None) -> str:
-    """Progress stands still for much longer than usual: follows the progress."""
+    """Progress is stalled for much longer than usual: follows the progress."""
     return (
         f"The run has made no progress since {since:%m-%d %H:%MZ}, longer than any earlier run in "
         f"stage {stage}. The operator polls the run until spec.timeoutSeconds."
