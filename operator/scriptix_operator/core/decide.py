@@ -236,7 +236,8 @@ def _decide_on_observation(ctx: ReconcileContext, observation: Observation) -> D
                 min(ctx.requested_interval, RECHECK)
             )
         case StartLedgerNotWritable() | RebuildPending():
-            return ctx.with_facts(queue=None).requeue(
+            # The ledger is read before the key: an earlier block may be fixed meanwhile.
+            return ctx.with_facts(queue=None, failure=None).requeue(
                 min(ctx.requested_interval, RECHECK), _no_ledger(observation)
             )
         case PollDeferred(seconds):

@@ -194,30 +194,30 @@ class LedgerDocument:
             KubeError: The result of the write is unknown; the ledger is read before its next use.
         """
         self._is_current = False
-        ledger = replace(ledger, writer=self._writer)
+        ledger, outcome = replace(ledger, writer=self._writer), WriteOutcome.FAILED
         try:
-            self._version = await self.config_map.write(ledger, self._version)
+            version = await self._write_once(ledger)
+            outcome = WriteOutcome.CONFLICT if version is None else WriteOutcome.WRITTEN
+        finally:
+            self.metrics.ledger_written(outcome)
+        if version is None:
+            return False
+        self._version, self.ledger, self._is_current = version, ledger, True
+        return True
+
+    async def _write_once(self, ledger: Ledger) -> str | None:
+        """Write `ledger`; return its version, or None if the cluster has another ledger."""
+        try:
+            return await self.config_map.write(ledger, self._version)
         except (ConflictError, UnavailableError) as error:
             # Only the reply may have been lost: if our ledger is there, the write succeeded. A
             # conflict may mean the same: aiohttp repeats a PUT whose connection is cut.
             version = await self._version_of(ledger)
             if version is None:
-                is_conflict = isinstance(error, ConflictError)
-                outcome = WriteOutcome.CONFLICT if is_conflict else WriteOutcome.FAILED
-                self.metrics.ledger_written(outcome)
-                if not is_conflict:
+                if isinstance(error, UnavailableError):
                     raise
                 logger.warning("the start ledger is read again: %s", error)
-                return False
-            self.metrics.ledger_written(WriteOutcome.WRITTEN)
-            self._version = version
-        except KubeError:
-            self.metrics.ledger_written(WriteOutcome.FAILED)
-            raise
-        else:
-            self.metrics.ledger_written(WriteOutcome.WRITTEN)
-        self.ledger, self._is_current = ledger, True
-        return True
+            return version
 
     async def _version_of(self, ledger: Ledger) -> str | None:
         """The version in the cluster, if its content is this ledger."""

@@ -306,6 +306,10 @@ def test_suspended_never_starts_a_requested_run() -> None:
 @pytest.mark.parametrize("reply", [a_model(3, started_at=EIGHT), None])
 def test_a_post_in_flight_is_finished_when_suspended(reply: RemoteModel | None) -> None:
     life = Life().intends().edit(suspend=True)
+    life.is_refused(FailureKind.AMBIGUOUS)
+    assert life.status.phase == "Suspended"
+    assert "a run may be in progress" in (life.status.message or "")
+    life = Life().intends().edit(suspend=True)
     life.is_accepted(reply)
     assert (life.status.phase, life.run.ownership) == ("Suspended", "Owned")
     assert "the remote run continues" in (life.status.message or "")
@@ -750,6 +754,7 @@ def test_without_an_answer_nothing_is_decided() -> None:
 
 def test_missing_ledger_prevents_starts_and_is_reported() -> None:
     life = Life()
+    life.poll_fails(FailureKind.UNAUTHORIZED)  # the ledger is read before the key
     life.wake_ups()
     life.learns(StartLedgerNotWritable())
     assert (life.status.phase, life.reason, life.action) == (

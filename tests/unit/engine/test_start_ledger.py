@@ -501,6 +501,7 @@ async def test_unknown_write_causes_a_take_over_with_a_new_revision(
     bench.config_map.write_faults.append(fault)
     with pytest.raises(UnavailableError):
         await process.begin(intending(), 1)
+    assert bench.counted("failed") == 1
     bench.config_map.write = write  # type: ignore[method-assign]
     before = bench.config_map.version
     assert await process.document.ready() == 2

@@ -5,7 +5,7 @@ Source of the reference: the remote API's document ("Training Timeline", a 20-ho
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
@@ -108,32 +108,31 @@ class EndedRun(NamedTuple):
     timeline: tuple[int, ...]
 
 
-def ended_runs(training: Training) -> tuple[str, tuple[EndedRun, ...]]:
-    """The fingerprint of a resource's API key, and the completed runs of the resource."""
-    status, fingerprint = training.status, last_key(training.status)
-    if fingerprint is None:
-        return "", ()
+def ended_runs(training: Training) -> Mapping[str, tuple[EndedRun, ...]]:
+    """The completed runs of a resource, by the fingerprint of the API key of each."""
+    status, last = training.status, last_key(training.status)
     reason = None if status.failure is None else status.failure.reason
-    present = (reason, status.started_at, status.finished_at, status.timeline)
-    earlier = ((e.reason, e.started_at, e.finished_at, e.timeline) for e in status.history)
-    model_id = training.spec.model_id
-    return fingerprint, tuple(
-        EndedRun(ended, model_id, (ended - began).total_seconds(), timeline)
-        for why, began, ended, timeline in (present, *earlier)
-        # A failed run does not show how long it would have taken.
-        if why in {None, FailureReason.QUALITY_GATE_FAILED}
-        and is_whole(timeline)
-        and began is not None
-        and ended is not None
-        and 0 < (ended - began).total_seconds() <= LONGEST
+    present = (last, reason, status.started_at, status.finished_at, status.timeline)
+    earlier = (
+        (e.key_fingerprint or last, e.reason, e.started_at, e.finished_at, e.timeline)
+        for e in status.history
     )
+    found: defaultdict[str, list[EndedRun]] = defaultdict(list)
+    for fingerprint, why, began, ended, timeline in (present, *earlier):
+        if fingerprint is None or began is None or ended is None or not is_whole(timeline):
+            continue
+        seconds = (ended - began).total_seconds()
+        # A failed run does not show how long it would have taken.
+        if why in {None, FailureReason.QUALITY_GATE_FAILED} and 0 < seconds <= LONGEST:
+            found[fingerprint].append(EndedRun(ended, training.spec.model_id, seconds, timeline))
+    return {fingerprint: tuple(runs) for fingerprint, runs in found.items()}
 
 
 class PastRuns:
     """Completed runs by API key, as long as resources record them."""
 
     def __init__(self) -> None:
-        self._timeline_of: dict[TrainingKey, tuple[str, tuple[EndedRun, ...]]] = {}
+        self._recorded: dict[TrainingKey, Mapping[str, tuple[EndedRun, ...]]] = {}
         self._by_key: defaultdict[str, dict[TrainingKey, tuple[EndedRun, ...]]] = defaultdict(dict)
         self._newest: dict[str, tuple[EndedRun, ...]] = {}
         """The newest MAX_PAST runs of each key, the oldest first, where they were gathered."""
@@ -142,32 +141,30 @@ class PastRuns:
     def put(self, training: Training) -> None:
         """Replace the runs of a resource by those that it records now."""
         recorded = ended_runs(training)
-        if recorded == self._timeline_of.get(training.key, ("", ())):
+        if recorded == self._recorded.get(training.key, {}):
             return
         self.remove(training.key)
-        fingerprint, runs = recorded
-        if not runs:
+        if not recorded:
             return
-        self._timeline_of[training.key] = recorded
-        self._by_key[fingerprint][training.key] = runs
-        newest = self._newest.get(fingerprint)
-        if newest is not None:
-            self._keep(fingerprint, [*newest, *runs])
+        self._recorded[training.key] = recorded
+        for fingerprint, runs in recorded.items():
+            self._by_key[fingerprint][training.key] = runs
+            newest = self._newest.get(fingerprint)
+            if newest is not None:
+                self._keep(fingerprint, [*newest, *runs])
 
     def remove(self, key: TrainingKey) -> None:
         """Remove the runs of a resource."""
-        fingerprint, runs = self._timeline_of.pop(key, ("", ()))
-        if not runs:
-            return
-        lines = self._by_key[fingerprint]
-        del lines[key]
-        if not lines:
-            del self._by_key[fingerprint]
-        newest = self._newest.get(fingerprint)
-        if newest is not None and max(runs) >= newest[0]:
-            # Older runs take their places: they are gathered when the key is asked for.
-            del self._newest[fingerprint]
-            self._made.pop(fingerprint, None)
+        for fingerprint, runs in self._recorded.pop(key, {}).items():
+            lines = self._by_key[fingerprint]
+            del lines[key]
+            if not lines:
+                del self._by_key[fingerprint]
+            newest = self._newest.get(fingerprint)
+            if newest is not None and max(runs) >= newest[0]:
+                # Older runs take their places: they are gathered when the key is asked for.
+                del self._newest[fingerprint]
+                self._made.pop(fingerprint, None)
 
     def of(self, fingerprint: str) -> tuple[PastRun, ...]:
         """The newest MAX_PAST runs with the key of this fingerprint, the oldest first."""

@@ -102,7 +102,14 @@ def start_nothing(ctx: ReconcileContext) -> Decision:
 
 
 def _acquire_start(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """Ask for a start, unless the API has just refused one for this key."""
+    """Ask for a start, unless it is delayed, or the API has just refused one for this key."""
+    not_before = None if ctx.status.run is None else ctx.run.not_before
+    if not_before is not None and ctx.now < not_before:
+        text = start_texts.start_had_no_effect(ctx.run.attempt, "", not_before)
+        return ctx.with_facts(queue=None, failure=None).requeue(
+            (not_before - ctx.now).total_seconds(),
+            ConditionReason(Reason.START_OUTCOME_UNKNOWN, text),
+        )
     cooldown = ctx.state.start.cooldown
     if cooldown is not None and cooldown.key == seen.key.fingerprint and ctx.now < cooldown.until:
         return ctx.with_facts(failure=cooldown.failure, queue=None).requeue(
@@ -202,6 +209,7 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
         key_fingerprint=granted.key.fingerprint,
         claimed_at=at,
         queued_at=run.queued_at or at,
+        not_before=None,
         baseline=baseline,
         intent=intent,
     )

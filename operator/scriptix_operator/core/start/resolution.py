@@ -9,6 +9,7 @@ began that start: the other resource may be gone, re-created, suspended, or with
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from enum import Enum, auto
 
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
@@ -367,15 +368,15 @@ def _next_attempt(ctx: ReconcileContext) -> Decision:
     ctx = ctx.with_run(intent=None, claimed_at=None).without_in_flight_start()
     if reply is not None and (decision := not_started(ctx, reply)) is not None:
         return decision
-    attempt = ctx.run.attempt + 1
-    ctx = ctx.with_run(attempt=attempt)
-    is_immediate = attempt <= IMMEDIATE_ATTEMPTS
-    return ctx.requeue(
-        0.0 if is_immediate else REPEAT_DELAY,
-        ConditionReason(
-            Reason.STARTING if is_immediate else Reason.START_OUTCOME_UNKNOWN,
-            start_texts.start_had_no_effect(attempt, "" if reply is None else reply.message),
-        ),
+    attempt, said = ctx.run.attempt + 1, "" if reply is None else reply.message
+    if attempt <= IMMEDIATE_ATTEMPTS:
+        text = start_texts.start_had_no_effect(attempt, said)
+        return ctx.with_run(attempt=attempt).requeue(0.0, ConditionReason(Reason.STARTING, text))
+    # A fact in status: neither a restart nor an edit shortens the delay.
+    not_before = ctx.now.replace(microsecond=0) + timedelta(seconds=REPEAT_DELAY)
+    text = start_texts.start_had_no_effect(attempt, said, not_before)
+    return ctx.with_run(attempt=attempt, not_before=not_before).requeue(
+        REPEAT_DELAY, ConditionReason(Reason.START_OUTCOME_UNKNOWN, text)
     )
 
 

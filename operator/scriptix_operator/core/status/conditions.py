@@ -241,10 +241,16 @@ def _overriding_reason(
         text = resource_texts.failed(message, solution)
         return ConditionReason(status.failure.reason, text)
     if phase is Phase.SUSPENDED:
-        runs_on = is_followed(status) and not is_end_pending(status)
-        text = resource_texts.suspended_while_running() if runs_on else resource_texts.suspended()
-        return ConditionReason(Reason.SUSPENDED, text)
+        return ConditionReason(Reason.SUSPENDED, _suspended(status))
     return None
+
+
+def _suspended(status: TrainingStatus) -> str:
+    if is_starting(status):
+        return resource_texts.suspended_while_starting()
+    if is_followed(status) and not is_end_pending(status):
+        return resource_texts.suspended_while_running()
+    return resource_texts.suspended()
 
 
 def _kept_reason(status: TrainingStatus) -> ConditionReason:

@@ -209,6 +209,13 @@ def _earlier(began: datetime, hours: float, **facts: Any) -> HistoryEntry:  # no
     return HistoryEntry.model_validate({"id": "r", "outcome": "Succeeded", **times, **facts})
 
 
+def test_past_runs_of_a_replaced_key_stay_with_that_key() -> None:
+    earlier = _earlier(at(hours=-10), 5, keyFingerprint=OTHER_KEY.fingerprint)
+    past = _past(ended(4, history=(earlier,)))
+    hours = [[run.seconds / 3600 for run in past.of(k.fingerprint)] for k in (KEY, OTHER_KEY)]
+    assert hours == [[4], [5]]
+
+
 def _hours(trainings: Sequence[Training]) -> list[float]:
     return [run.seconds / 3600 for run in _past(*trainings).of(KEY.fingerprint)]
 

@@ -390,11 +390,20 @@ def test_each_attempt_from_the_fourth_on_waits_an_hour() -> None:
     life = an_unknown_start()
     asked_again_after(life, READY, ctx=5)
     delays = [life.action]
-    for _ in range(3):
+    for wait in (0, 0, 3600):
+        life.waits(wait)
         lost_again(life)
         delays.append(life.action)
     assert delays == [RequeueAfter(seconds) for seconds in (0, 0, 3600, 3600)]
     assert life.run.attempt == 5
+    life.waits(600).restarts().edit(priority=1)
+    assert life.polls(READY).action == RequeueAfter(3000)
+    when = f"{life.run.not_before:%Y-%m-%d %H:%MZ}"
+    assert life.status.message == (
+        f"The start had no effect; the operator retries the start at {when} (attempt 5)."
+    )
+    life.waits(3000).intends(READY)
+    assert life.run.not_before is None
 
 
 def test_each_start_with_unknown_outcome_is_reported() -> None:

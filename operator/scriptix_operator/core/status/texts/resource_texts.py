@@ -17,6 +17,7 @@ __all__ = [
     "skipped",
     "suspended",
     "suspended_while_running",
+    "suspended_while_starting",
     "unreadable",
     "used_value",
     "used_values_set",
@@ -43,6 +44,15 @@ def suspended_while_running() -> str:
     return (
         "spec.suspend is set: the operator does not call the API; the remote run continues (the "
         f"API cannot cancel a run). {RESUME}"
+    )
+
+
+@shown(Reason.SUSPENDED)
+def suspended_while_starting() -> str:
+    """spec.suspend is set while the outcome of a start is unknown."""
+    return (
+        "spec.suspend is set: the operator does not call the API. The outcome of the last start is "
+        f"unknown; a run may be in progress at the API, which cannot cancel a run. {RESUME}"
     )
 
 

@@ -150,11 +150,12 @@ def outcome_unknown(reply: str, observation: str) -> str:
     example={"attempt": 2, "reply": "HTTP 502: Bad Gateway"},
     action=NOTHING,
 )
-def start_had_no_effect(attempt: int, reply: str) -> str:
+def start_had_no_effect(attempt: int, reply: str, not_before: datetime | None = None) -> str:
     """Polls show that the start has not happened; StartOutcomeUnknown from attempt 4 on."""
     cause = (
         f"The API answered the start with an error ({reply}), and the start had no effect"
         if reply
         else "The start had no effect"
     )
-    return f"{cause}; the operator retries the start (attempt {attempt})."
+    when = "" if not_before is None else f" at {not_before:%Y-%m-%d %H:%MZ}"
+    return f"{cause}; the operator retries the start{when} (attempt {attempt})."
