@@ -1,7 +1,10 @@
-"""A hold after a refusal: as long as Retry-After says, with exponential backoff in a row.
+"""A hold of all calls after a refusal: exponential backoff, and Retry-After.
 
-    refused      refused          refused                  accepted   refused
-       |--hold-->   |----hold---->   |--------hold-------->    |         |--hold-->
+The hold is as long as Retry-After asks. Without Retry-After, it doubles with each refusal in a row,
+and a refusal that a limit explains needs almost none:
+
+    refused      refused             refused                    accepted   refused
+       |--hold--|   |------hold------|  |-----------hold---------|  |          |--hold--|
 
 Times are seconds on any clock that does not jump, given by the caller.
 """

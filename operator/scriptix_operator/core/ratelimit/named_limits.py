@@ -1,16 +1,15 @@
 """Limits that the API names (the RateLimit header fields of the IETF draft; X-RateLimit-Limit).
 
-A named limit is believed at once, but the API does not name the window. Of the windows in question,
-the shortest one that can be full for as long as the reply asks to wait is taken:
+A named limit applies at once, but the API does not name the window. The window is the shortest one
+that can be full for as long as the reply asks to wait:
 
-    a reply at R, limit 60, 50 s to wait      a reply at R, limit 60, 3000 s to wait
+    limit 60, 50 s to wait from the reply R   limit 60, 3000 s to wait from the reply R
 
-    minute  [.......R---50 s--]               minute  [.......R..]  ends too soon
-    hour    [...........R...................  hour    [.......R------------3000 s------]
-             the limit of the minute                   the limit of the hour
+    minute  [..R---50 s---]  fits             minute  [......R..]  ends too soon
+    hour    [......R-------------             hour    [..R------3000 s-----]  fits
 
-Windows that are not configured count only for a refusal that no configured window explains, and
-where about as many calls were accepted as the limit allows.
+For a refusal, a window that accepted calls have filled comes first. Windows that are not configured
+count only where every configured one is too short, and where accepted calls have filled them.
 
 Times are seconds on any clock that does not jump, given by the caller.
 """

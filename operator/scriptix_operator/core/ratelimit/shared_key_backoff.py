@@ -29,7 +29,7 @@ RECOVERY = 40.0
 
 
 class SharedKeyBackoff:
-    """The limit while others use the key; there is none before a refusal, nor after recovery."""
+    """The limit while others use the key; accepted calls do not change it, only time does."""
 
     def __init__(self) -> None:
         self._refused_at = 0.0

@@ -3,12 +3,10 @@
 Times are monotonic seconds, given by the caller.
 """
 
-from collections.abc import Iterable
-
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.ratelimit.limiter import RateLimiter
 from scriptix_operator.core.ratelimit.limits import part_of
-from scriptix_operator.core.ratelimit.window import PastCall, Permit, SlidingWindow
+from scriptix_operator.core.ratelimit.window import Permit, SlidingWindow
 
 __all__ = ["SubLimit"]
 
@@ -50,7 +48,3 @@ class SubLimit:
             self.cancel(permit)
         elif permit in self._window.in_flight:
             self._window.complete(permit, now)
-
-    def restore(self, calls: Iterable[PastCall]) -> None:
-        """Count the calls of an earlier process."""
-        self._window.restore(calls)

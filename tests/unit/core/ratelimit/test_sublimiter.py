@@ -7,7 +7,7 @@ from scriptix_operator.core.ratelimit.additive_increase import ObservedLimit
 from scriptix_operator.core.ratelimit.limiter import RateLimiter
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.sublimiter import SubLimit
-from scriptix_operator.core.ratelimit.window import PastCall, Permit
+from scriptix_operator.core.ratelimit.window import Permit
 
 MINUTE, HOUR = 60.0, 3600.0
 NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
@@ -47,7 +47,8 @@ def test_each_of_several_windows_has_its_share() -> None:
 
 def test_share_is_of_the_effective_limit_and_one_call_at_least() -> None:
     whole, part = a_part(Limit(100, HOUR))
-    part.restore([PastCall(0.0)] * 3)
+    for _ in range(3):
+        part.complete(acquire(whole, part, 0.0), 0.0, None)
     assert part.wait(1.0) == 0
     whole.restore_limits([ObservedLimit(HOUR, 5, 0.0)])
     assert part.wait(1.0) == HOUR - 1
